@@ -1,0 +1,81 @@
+//! Somewhere to restore to.
+
+use async_trait::async_trait;
+use credenza_model::{Entry, Key};
+
+use crate::{Check, Payload, Result};
+
+/// What a destination says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DestinationInfo {
+    /// Where it is, for messages.
+    pub identity: String,
+    /// `flat` (bucket) or `tree` (file system).
+    pub namespace: String,
+    /// `atomic-finish`, `symlinks`, `raw-names`, `attributes:posix`, `attributes:http`, `attributes:s3`.
+    pub traits: Vec<String>,
+    /// The engine cuts writes to this size (the part size of a multipart upload). `None`: any size.
+    pub part_bytes: Option<u64>,
+    /// Most parts of one object.
+    pub parts_max: Option<u32>,
+}
+
+impl DestinationInfo {
+    /// Whether a trait is claimed.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.traits.iter().any(|t| t == name)
+    }
+}
+
+/// Somewhere to restore to.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// Identity, traits and part sizes.
+    ///
+    /// # Errors
+    /// When the destination cannot be reached or is wrongly configured.
+    async fn info(&self) -> Result<DestinationInfo>;
+
+    /// Reaches, authenticates, writes, reads and removes one.
+    async fn check(&self) -> Vec<Check>;
+
+    /// What is there now under that key. The engine owns the overwrite policy.
+    ///
+    /// # Errors
+    /// The cause, by class; nothing there is `Ok(None)`.
+    async fn stat(&self, key: &Key) -> Result<Option<Entry>>;
+
+    /// Begins an entry. `None`: it is complete (folders, links, further names of a hard-linked file).
+    ///
+    /// With `overwrite` false an existing file is an error of class `Precondition`; with it true the file is replaced.
+    ///
+    /// # Errors
+    /// The cause, by class. Names that the destination cannot hold are `Unsupported`.
+    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>>;
+
+    /// Second pass, children before parents: times, modes, owners, extended attributes, hard links. One result per entry: `Ok` holds the names of the attributes that could not be restored.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>>;
+}
+
+/// One entry being written.
+#[async_trait]
+pub trait Writer: Send {
+    /// The next bytes in order; every part but the last has exactly `part_bytes` when the destination names such a size.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn write(&mut self, part: Payload) -> Result<()>;
+
+    /// Publishes the entry. Until then nothing is visible when `atomic-finish` is claimed. Returns the new fingerprint when the destination has one.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn finish(self: Box<Self>) -> Result<Option<String>>;
+
+    /// Leaves nothing behind.
+    async fn abort(self: Box<Self>);
+}

@@ -1,0 +1,57 @@
+//! The one error of every connector: what to do about a failure, its cause in a word, and a sentence for a person.
+
+use std::time::Duration;
+
+/// What the engine should do about a failure. A closed set of behaviours; the cause is in [`Error::reason`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Nothing has that name.
+    NotFound,
+    /// A condition (`if_absent`, `if_match`) did not hold. Expected, never retried blindly.
+    Precondition,
+    /// The same call may succeed later.
+    Transient,
+    /// The user must mend configuration or credentials.
+    Configuration,
+    /// The remote understood and refused.
+    Denied,
+    /// This connector or this endpoint cannot do that.
+    Unsupported,
+    /// Bytes or answers that contradict each other.
+    Corrupt,
+    /// The remote is full, or a quota is spent.
+    Exhausted,
+    /// The connector broke its contract: it trapped, looped, ate memory, lied or answered nonsense.
+    Internal,
+}
+
+/// A failed call of a connector.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What to do about it.
+    pub class: ErrorClass,
+    /// Short machine-readable cause, such as `s3.slow-down`, `dns`, `tls.expired`, `file.not-found`.
+    pub reason: String,
+    /// One sentence for a person: what happened, to what, why.
+    pub message: String,
+    /// How long the remote asked to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// The result of a call of a connector.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A failure without a wish for the time of the next try.
+    #[must_use]
+    pub fn new(class: ErrorClass, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class, reason: reason.into(), message: message.into(), retry_after: None }
+    }
+
+    /// Whether the same call may be tried again unchanged.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.class, ErrorClass::Transient)
+    }
+}

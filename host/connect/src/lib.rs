@@ -1,0 +1,27 @@
+//! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
+//! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
+//!
+//! Owned here: the shape of a connector, retries, limits on requests in flight, seeded faults, `file` and `memory`,
+//! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
+//! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
+
+mod body;
+mod destination;
+mod error;
+mod source;
+mod store;
+
+pub use body::{Body, BodyReader, Payload};
+pub use destination::{Destination, DestinationInfo, Writer};
+pub use error::{Error, ErrorClass, Result};
+pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceInfo};
+pub use store::{PutOptions, Store, StoreInfo, Stored, StoredObject};
+
+/// One line of a connector's self-test, shown to the user as it is.
+#[derive(Debug)]
+pub struct Check {
+    /// What was tried, in a few words.
+    pub name: String,
+    /// What was found, or why it failed.
+    pub outcome: Result<String>,
+}

@@ -1,0 +1,107 @@
+//! Something to back up.
+
+use async_trait::async_trait;
+use credenza_model::{Attribute, Entry, SkippedEntry};
+
+use crate::{Body, Check, Error, Result};
+
+/// Bytes from `offset`, `length` of them or all that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    /// First byte.
+    pub offset: u64,
+    /// How many; `None` reads to the end.
+    pub length: Option<u64>,
+}
+
+/// What a source says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceInfo {
+    /// Stable identity of what is protected; two runs with the same value are one history.
+    pub identity: String,
+    /// `flat` (bucket) or `tree` (file system).
+    pub namespace: String,
+    /// Facts found out at run time:
+    /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
+    /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
+    /// `ranged-read`, `fingerprints`, `versions`.
+    pub traits: Vec<String>,
+}
+
+impl SourceInfo {
+    /// Whether a trait is claimed.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.traits.iter().any(|t| t == name)
+    }
+}
+
+/// What a scan covers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScanOptions {
+    /// Everything whose key starts with these bytes (bytes, not segments).
+    pub prefix: Vec<u8>,
+    /// Only keys after this one, when the scan is ordered.
+    pub start_after: Option<Vec<u8>>,
+    /// Only what lies directly below the prefix; all that lies deeper appears as one entry of kind `Directory` with a key that ends in `/`.
+    pub one_level: bool,
+}
+
+/// What a scan found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An entry.
+    Entry(Entry),
+    /// Something that could not be described, with everything below it.
+    Skipped(SkippedEntry),
+}
+
+/// An object opened for reading.
+#[derive(Debug)]
+pub struct Opened {
+    /// The entry as the read itself describes it: the scanned one, completed with what only a read tells (content type, user metadata, checksums, version).
+    pub entry: Entry,
+    /// Its bytes.
+    pub body: Body,
+}
+
+/// A walk over a source.
+#[async_trait]
+pub trait Scanner: Send {
+    /// Up to `max` findings in order; an empty list is the end. Implementations may return fewer.
+    ///
+    /// # Errors
+    /// A listing that fails ends the run: it never passes for an empty or shorter source.
+    async fn next(&mut self, max: usize) -> Result<Vec<Found>>;
+}
+
+/// Something to back up.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Identity and traits.
+    ///
+    /// # Errors
+    /// When the source cannot be reached or is wrongly configured.
+    async fn info(&self) -> Result<SourceInfo>;
+
+    /// Reaches, authenticates, lists one, reads one.
+    async fn check(&self) -> Vec<Check>;
+
+    /// Walks what the options name.
+    ///
+    /// # Errors
+    /// When the walk cannot begin.
+    async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>>;
+
+    /// Opens one object. With `if_match`, the fingerprint that the scan reported, a changed object answers [`ErrorClass::Precondition`](crate::ErrorClass::Precondition) instead of a torn copy.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened>;
+
+    /// Costly metadata that neither scan nor read tells (tags, ACL), one result per entry.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>>;
+}

@@ -1,0 +1,95 @@
+//! Somewhere to keep a repository.
+
+use async_trait::async_trait;
+use credenza_model::{StoreKey, Timestamp};
+
+use crate::{Body, ByteRange, Check, Payload, Result};
+
+/// What a store says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreInfo {
+    /// Stable identity, for messages and the cache.
+    pub identity: String,
+    /// Claims, probed before anything relies on them: `if-absent`, `if-match`, `ranged-get`, `ordered-list`, `list-after-write`, `versions`, `retention`.
+    pub traits: Vec<String>,
+    /// Largest object.
+    pub object_bytes_max: Option<u64>,
+}
+
+/// An object as a listing or a stat describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Its name.
+    pub key: StoreKey,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When the store says it was written, by the store's clock.
+    pub modified: Option<Timestamp>,
+    /// Serves `if_match`.
+    pub tag: Option<String>,
+}
+
+/// What a put left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// Serves `if_match`.
+    pub tag: Option<String>,
+    /// Serves `get`: reads what was written, whatever was written over it later.
+    pub version: Option<String>,
+}
+
+/// Conditions and wishes of a put.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PutOptions {
+    /// Fail with `Precondition` if the key exists.
+    pub if_absent: bool,
+    /// Fail with `Precondition` unless the object has this tag.
+    pub if_match: Option<String>,
+    /// Keep the object undeletable until then.
+    pub retain_until: Option<Timestamp>,
+    /// `data`, `meta`, `index` …: the first segment of the key, for storage classes.
+    pub hint: String,
+}
+
+/// Somewhere to keep a repository.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Identity and claims.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or is wrongly configured.
+    async fn info(&self) -> Result<StoreInfo>;
+
+    /// Reaches, authenticates, lists, writes, reads and deletes one.
+    async fn check(&self) -> Vec<Check>;
+
+    /// Writes a whole object or nothing: a reader never sees a part of it, also after a crash.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored>;
+
+    /// A whole object or a range of it. A range that reaches past the end yields what there is; one that begins past the end is an error.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorClass::NotFound) when there is no such object; else the cause, by class.
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body>;
+
+    /// Size and time of an object.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorClass::NotFound) when there is no such object; else the cause, by class.
+    async fn stat(&self, key: &StoreKey) -> Result<StoredObject>;
+
+    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; an empty list is the end.
+    ///
+    /// # Errors
+    /// The cause, by class. A missing bucket or folder is an error, not an empty list.
+    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>>;
+
+    /// Deletes; what is not there counts as deleted. One result per key.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>>;
+}

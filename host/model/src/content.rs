@@ -1,0 +1,31 @@
+//! What a record says about the bytes of an entry.
+
+use crate::ChunkId;
+
+/// One chunk of a content, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRef {
+    /// The chunk.
+    pub id: ChunkId,
+    /// Length of its plaintext in bytes.
+    pub length: u32,
+}
+
+/// Where the bytes of an entry are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Content {
+    /// The entry has no bytes to keep (a folder, a link, a delete marker), or they could not be read.
+    #[default]
+    None,
+    /// The bytes themselves, at most [`INLINE_BYTES_MAX`](crate::limits::INLINE_BYTES_MAX); also the empty content.
+    Inline(Vec<u8>),
+    /// Chunks in order, at most [`LIST_REFS_MAX`](crate::limits::LIST_REFS_MAX).
+    Chunks(Vec<ChunkRef>),
+    /// A tree of lists of chunks, for contents with more of them: `height` levels of list chunks above the data, all addressed from `lists`.
+    Lists {
+        /// Levels of list chunks between `lists` and the data chunks, at least 1.
+        height: u8,
+        /// List chunks of the uppermost level, in order, at most [`LIST_REFS_MAX`](crate::limits::LIST_REFS_MAX). `length` is that of the encoded list, not of the data under it.
+        lists: Vec<ChunkRef>,
+    },
+}
