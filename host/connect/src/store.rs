@@ -81,7 +81,7 @@ pub trait Store: Send + Sync {
     /// [`NotFound`](crate::ErrorClass::NotFound) when there is no such object; else the cause, by class.
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject>;
 
-    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; an empty list is the end.
+    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; fewer only at the end, so that a listing of a few objects costs one request.
     ///
     /// # Errors
     /// The cause, by class. A missing bucket or folder is an error, not an empty list.

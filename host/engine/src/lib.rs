@@ -1,1 +1,28 @@
-//! Skeleton.
+//! The engine: a repository and the lines of stages that fill, read and verify it.
+//!
+//! Owned here: the order in which objects are read and written, queues and their bounds, which failure ends a run and
+//! which is recorded, and the events that a run emits. Refused here: providers (`connect`), bytes on disk (`format`),
+//! WebAssembly (`sandbox`), printing and asking (`cli`). Called by `cli`.
+//!
+//! ```text
+//! backup   scan > join > load > mill (cut, hash, compress) > stow (seal, pack, upload) > tree > commit
+//! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
+//! ```
+
+pub mod backup;
+mod blobs;
+mod cached;
+pub mod check;
+mod contents;
+mod error;
+mod event;
+pub mod read;
+mod repository;
+pub mod restore;
+mod walk;
+
+pub use cached::{CachedStore, ObjectCache};
+pub use error::{Damage, DamageKind, Error, Result};
+pub use event::{Event, Listener, Phase, Silent};
+pub use repository::{CreateOptions, Created, Repository, Secret, SnapshotHandle, SnapshotName, Snapshots};
+pub use walk::Records;

@@ -1,0 +1,268 @@
+//! Scan and join: the sorted listing of the source against the sorted records of the parent snapshot.
+//!
+//! Owned here: which entries are unchanged and keep the content they have, which must be read, and what is excluded.
+//! Refused here: reading contents (`load`). Called by the line in `backup`.
+//!
+//! Bound: one page of the listing and one window of the parent's leaves; when a listing turns out not to be sorted,
+//! the listing itself (some 300 bytes an entry), because nothing less can be sorted.
+
+use std::sync::Arc;
+
+use credenza_connect::{Found, ScanOptions, Scanner, Source, SourceInfo};
+use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
+
+use super::exclude::Excludes;
+use super::stow::Stow;
+use crate::blobs::BlobLoader;
+use crate::contents::ContentChunks;
+use crate::walk::Records;
+use crate::{Error, Result};
+
+/// Entries asked of a scanner at once.
+const PAGE_ENTRIES: usize = 1000;
+
+/// What is to be done with an entry.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// Nothing to read: unchanged, or without content.
+    Keep(Box<Record>),
+    /// New or changed.
+    Read(Entry),
+    /// It could not be described.
+    Skipped(SkippedEntry),
+}
+
+/// What the listing gave next.
+pub(crate) enum Step {
+    Batch(Vec<Planned>),
+    /// A key came that does not follow the one before: the listing must be sorted first.
+    OutOfOrder,
+    End,
+}
+
+/// An older snapshot, or a part of one, that unchanged entries are taken from.
+pub(crate) struct Parent {
+    records: Records,
+    loader: Arc<BlobLoader>,
+    /// Records of one key: several when the source keeps versions.
+    group: Vec<Record>,
+    following: Option<Record>,
+}
+
+impl Parent {
+    pub(crate) fn new(records: Records, loader: Arc<BlobLoader>) -> Self {
+        Self { records, loader, group: Vec::new(), following: None }
+    }
+
+    /// The records of exactly that key; keys must be asked for in ascending order.
+    async fn seek(&mut self, key: &Key) -> Result<&[Record]> {
+        while self.group.first().is_none_or(|record| record.entry.key < *key) {
+            let Some(first) = self.advance().await? else {
+                self.group.clear();
+                break;
+            };
+            if first.entry.key < *key {
+                continue;
+            }
+            self.group = vec![first];
+            while let Some(next) = self.advance().await? {
+                if self.group.first().is_none_or(|first| first.entry.key != next.entry.key) {
+                    self.following = Some(next);
+                    break;
+                }
+                self.group.push(next);
+            }
+        }
+        Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
+    }
+
+    async fn advance(&mut self) -> Result<Option<Record>> {
+        match self.following.take() {
+            Some(record) => Ok(Some(record)),
+            None => self.records.next().await,
+        }
+    }
+}
+
+pub(crate) struct Join {
+    scanner: Box<dyn Scanner>,
+    parents: Vec<Parent>,
+    excludes: Arc<Excludes>,
+    /// Absent in a dry run, where nothing is kept.
+    stow: Option<Arc<Stow>>,
+    complete_scan: bool,
+    previous: Option<Previous>,
+}
+
+struct Previous {
+    key: Key,
+    version: Option<String>,
+    fingerprint: Option<String>,
+}
+
+impl Join {
+    pub(crate) fn new(
+        scanner: Box<dyn Scanner>,
+        info: &SourceInfo,
+        parents: Vec<Parent>,
+        excludes: Arc<Excludes>,
+        stow: Option<Arc<Stow>>,
+    ) -> Self {
+        Self { scanner, parents, excludes, stow, complete_scan: info.has("complete-scan"), previous: None }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Step> {
+        let page = self.scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
+        if page.is_empty() {
+            return Ok(Step::End);
+        }
+        let mut batch = Vec::with_capacity(page.len());
+        for found in page {
+            match found {
+                Found::Skipped(skipped) => batch.push(Planned::Skipped(skipped)),
+                Found::Entry(entry) if self.excludes.covers(&entry) => {}
+                Found::Entry(entry) => match self.order(&entry) {
+                    Order::Ascending => batch.push(self.plan(entry).await?),
+                    Order::Repeated => {}
+                    Order::Broken => return Ok(Step::OutOfOrder),
+                },
+            }
+        }
+        Ok(Step::Batch(batch))
+    }
+
+    fn order(&mut self, entry: &Entry) -> Order {
+        let version = entry.version.as_ref().map(|version| version.id.clone());
+        let order = match &self.previous {
+            None => Order::Ascending,
+            Some(previous) if entry.key > previous.key => Order::Ascending,
+            Some(previous) if entry.key < previous.key => Order::Broken,
+            // Some servers repeat the last keys of a page at the head of the next one.
+            Some(previous) if version == previous.version && entry.fingerprint == previous.fingerprint => {
+                Order::Repeated
+            }
+            Some(previous) if version.is_some() && version != previous.version => Order::Ascending,
+            Some(_) => Order::Repeated,
+        };
+        if matches!(order, Order::Ascending) {
+            self.previous = Some(Previous { key: entry.key.clone(), version, fingerprint: entry.fingerprint.clone() });
+        }
+        order
+    }
+
+    async fn plan(&mut self, entry: Entry) -> Result<Planned> {
+        let has_content =
+            entry.kind == EntryKind::File && !entry.version.as_ref().is_some_and(|version| version.deleted);
+        if !has_content {
+            return Ok(Planned::Keep(Box::new(Record { entry, content: Content::None, status: EntryStatus::Stable })));
+        }
+        for index in 0..self.parents.len() {
+            if let Some(record) = self.unchanged(index, &entry).await? {
+                return Ok(Planned::Keep(Box::new(self.renew(record, entry))));
+            }
+        }
+        Ok(Planned::Read(entry))
+    }
+
+    async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
+        let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
+        let Some(record) = parent.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
+        else {
+            return Ok(None);
+        };
+        let whole = match &self.stow {
+            Some(stow) => claim(stow, &parent.loader, &record.content).await?,
+            None => true,
+        };
+        Ok(whole.then_some(record))
+    }
+
+    /// The parent's record with what the listing says now.
+    fn renew(&self, record: Record, scanned: Entry) -> Record {
+        let entry = if self.complete_scan { scanned } else { overlay(record.entry, scanned) };
+        Record { entry, content: record.content, status: EntryStatus::Stable }
+    }
+}
+
+enum Order {
+    Ascending,
+    Repeated,
+    Broken,
+}
+
+fn same_content(record: &Record, entry: &Entry) -> bool {
+    let old = &record.entry;
+    let readable =
+        matches!(record.status, EntryStatus::Stable | EntryStatus::Changed) && record.content != Content::None;
+    let version = |entry: &Entry| entry.version.as_ref().map(|version| version.id.clone());
+    readable
+        && entry.fingerprint.is_some()
+        && old.fingerprint == entry.fingerprint
+        && old.size == entry.size
+        && old.kind == entry.kind
+        && old.modified == entry.modified
+        && version(old) == version(entry)
+}
+
+/// What a read once told, with what the listing tells today laid over it.
+fn overlay(known: Entry, scanned: Entry) -> Entry {
+    let mut attributes = known.attributes;
+    attributes.retain(|(name, _)| !scanned.attributes.iter().any(|(new, _)| new == name));
+    attributes.extend(scanned.attributes);
+    attributes.sort_by(|a, b| a.0.cmp(&b.0));
+    let checksums = if scanned.checksums.is_empty() { known.checksums } else { scanned.checksums };
+    Entry { attributes, checksums, ..scanned }
+}
+
+/// Marks every chunk of a content as used; `false` when one of them is no longer in the repository, so that the entry must be read again.
+async fn claim(stow: &Stow, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
+    match content {
+        Content::None | Content::Inline(_) => Ok(true),
+        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| stow.holds(&chunk.id))),
+        Content::Lists { .. } => {
+            let mut chunks = ContentChunks::new(Arc::clone(loader), content);
+            match chunks.claim_all(|id| stow.holds(id)).await {
+                Ok(whole) => Ok(whole),
+                Err(Error::Damage(_)) => Ok(false),
+                Err(cause) => Err(cause),
+            }
+        }
+    }
+}
+
+/// A listing that was collected and sorted, for sources whose order cannot be relied on.
+pub(crate) struct SortedScan {
+    found: std::vec::IntoIter<Found>,
+}
+
+impl SortedScan {
+    pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
+        let listing = Error::connector;
+        let mut scanner = source.scan(options).await.map_err(listing("listing the source"))?;
+        let mut found = Vec::new();
+        loop {
+            let page = scanner.next(PAGE_ENTRIES).await.map_err(listing("listing the source"))?;
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page);
+        }
+        // Stable, so that versions of one key keep their order.
+        found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+        Ok(Self { found: found.into_iter() })
+    }
+}
+
+fn key_of(found: &Found) -> &Key {
+    match found {
+        Found::Entry(entry) => &entry.key,
+        Found::Skipped(skipped) => &skipped.key,
+    }
+}
+
+#[async_trait::async_trait]
+impl Scanner for SortedScan {
+    async fn next(&mut self, max: usize) -> credenza_connect::Result<Vec<Found>> {
+        Ok(self.found.by_ref().take(max).collect())
+    }
+}

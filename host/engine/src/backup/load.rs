@@ -1,0 +1,153 @@
+//! Load: open the objects that must be read, many at a time when they come over a network.
+//!
+//! Owned here: what a failed or changed object means for the run. Refused here: cutting (`mill`). Called by the line.
+//!
+//! Bound: [`REQUESTS_IN_FLIGHT`] objects of at most [`SMALL_BYTES_MAX`] each.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use credenza_connect::{ErrorClass, Opened, Source};
+use credenza_model::{Entry, EntryStatus, Record, SkippedEntry};
+
+use super::join::Planned;
+use super::stow::locked;
+use crate::{Error, Result};
+
+/// Objects opened ahead. A request to an object store takes some 10–50 ms: 32 in flight fetch about a thousand small objects a second.
+pub(crate) const REQUESTS_IN_FLIGHT: usize = 32;
+/// Objects up to this size are read whole before they are cut; larger ones are streamed.
+pub(crate) const SMALL_BYTES_MAX: u64 = 512 * 1024;
+/// Objects in a row that fail after all retries, before the source itself counts as gone.
+const FAILURES_IN_A_ROW_MAX: usize = 16;
+/// How often an object that changes while it is read is begun anew.
+const CHANGES_MAX: usize = 3;
+
+/// An entry on its way to be cut.
+pub(crate) enum Loaded {
+    /// Nothing to cut.
+    Kept(Box<Record>),
+    Skipped(SkippedEntry),
+    /// Bytes in memory.
+    Whole {
+        entry: Entry,
+        status: EntryStatus,
+        bytes: Bytes,
+    },
+    /// To be opened where it is cut: local, or large.
+    Deferred(Entry),
+}
+
+impl Loaded {
+    /// What it weighs when work is dealt out in batches.
+    pub(crate) fn weight(&self) -> u64 {
+        match self {
+            Self::Kept(_) | Self::Skipped(_) => 0,
+            Self::Whole { bytes, .. } => bytes.len() as u64,
+            Self::Deferred(entry) => entry.size.unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Opens entries of one source.
+pub(crate) struct Loader {
+    source: Arc<dyn Source>,
+    local: bool,
+    failures_in_a_row: Mutex<usize>,
+}
+
+/// An entry opened, or why there is nothing to open.
+pub(crate) enum Attempt {
+    Opened(Opened, EntryStatus),
+    /// It is recorded without content.
+    Lost(EntryStatus),
+}
+
+impl Loader {
+    pub(crate) fn new(source: Arc<dyn Source>, local: bool) -> Self {
+        Self { source, local, failures_in_a_row: Mutex::new(0) }
+    }
+
+    pub(crate) async fn load(&self, planned: Planned) -> Result<Loaded> {
+        match planned {
+            Planned::Keep(record) => Ok(Loaded::Kept(record)),
+            Planned::Skipped(skipped) => Ok(Loaded::Skipped(skipped)),
+            Planned::Read(entry) if self.local || entry.size.is_none_or(|size| size > SMALL_BYTES_MAX) => {
+                Ok(Loaded::Deferred(entry))
+            }
+            Planned::Read(entry) => self.read_whole(entry).await,
+        }
+    }
+
+    async fn read_whole(&self, entry: Entry) -> Result<Loaded> {
+        let mut conditional = true;
+        for _ in 0..CHANGES_MAX {
+            let (opened, status) = match self.open(&entry, conditional).await? {
+                Attempt::Opened(opened, status) => (opened, status),
+                Attempt::Lost(status) => return Ok(Loaded::Kept(Box::new(without_content(entry, status)))),
+            };
+            if opened.body.length.is_none_or(|length| length > SMALL_BYTES_MAX) {
+                return Ok(Loaded::Deferred(opened.entry));
+            }
+            match opened.body.read_all(SMALL_BYTES_MAX).await {
+                Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, status, bytes }),
+                Err(cause) if cause.class == ErrorClass::Precondition => conditional = false,
+                Err(cause) => {
+                    return self
+                        .lost(entry, cause)
+                        .map(|(entry, status)| Loaded::Kept(Box::new(without_content(entry, status))));
+                }
+            }
+        }
+        let status = EntryStatus::Unreadable(format!("it changed {CHANGES_MAX} times while it was being read"));
+        Ok(Loaded::Kept(Box::new(without_content(entry, status))))
+    }
+
+    /// Opens an entry as it was listed, or, when it has changed since, as it is now.
+    pub(crate) async fn open(&self, entry: &Entry, conditional: bool) -> Result<Attempt> {
+        let condition = if conditional { entry.fingerprint.as_deref() } else { None };
+        let first = self.source.read(entry, None, condition).await;
+        let (answer, status) = match first {
+            Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
+                (self.source.read(entry, None, None).await, EntryStatus::Changed)
+            }
+            answer => (answer, if conditional { EntryStatus::Stable } else { EntryStatus::Changed }),
+        };
+        match answer {
+            Ok(opened) => {
+                *locked(&self.failures_in_a_row) = 0;
+                Ok(Attempt::Opened(opened, status))
+            }
+            Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
+        }
+    }
+
+    /// What an error while reading means for its entry, unless it ends the run.
+    pub(crate) fn lost(&self, entry: Entry, cause: credenza_connect::Error) -> Result<(Entry, EntryStatus)> {
+        self.verdict(&entry, cause).map(|status| (entry, status))
+    }
+
+    fn verdict(&self, entry: &Entry, cause: credenza_connect::Error) -> Result<EntryStatus> {
+        let fatal = |cause| Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
+        match cause.class {
+            ErrorClass::Configuration | ErrorClass::Internal => fatal(cause),
+            ErrorClass::NotFound => Ok(EntryStatus::Vanished),
+            ErrorClass::Transient | ErrorClass::Exhausted => {
+                let mut failures = locked(&self.failures_in_a_row);
+                *failures += 1;
+                if *failures >= FAILURES_IN_A_ROW_MAX {
+                    return Err(Error::SourceGone { failures: *failures, key: entry.key.to_string(), cause });
+                }
+                Ok(EntryStatus::Unreadable(cause.message))
+            }
+            ErrorClass::Precondition | ErrorClass::Denied | ErrorClass::Unsupported | ErrorClass::Corrupt => {
+                Ok(EntryStatus::Unreadable(cause.message))
+            }
+        }
+    }
+}
+
+pub(crate) fn without_content(entry: Entry, status: EntryStatus) -> Record {
+    Record { entry, content: credenza_model::Content::None, status }
+}

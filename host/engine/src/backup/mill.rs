@@ -1,0 +1,373 @@
+//! Mill: cut contents into chunks, and have each of them hashed, compressed and packed.
+//!
+//! Owned here: how work is dealt to threads. One batch of small entries runs on one thread from the first byte to the
+//! pack, so that nothing is handed over per file; one large content is cut on the way in and its groups of chunks are
+//! worked on all cores. Refused here: what is fresh (`stow`), what a failed read means (`load`). Called by the line.
+//!
+//! Bound: [`groups_in_flight`] groups of [`GROUP_BYTES`] over all large contents, one more being filled for each of
+//! them, and one buffer per batch.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use credenza_connect::{Body, BodyReader, Error as ConnectError, ErrorClass, Opened};
+use credenza_format::{BlobKind, Compressor, Cutter, ListBuilder};
+use credenza_model::limits::INLINE_BYTES_MAX;
+use credenza_model::{ChunkRef, Content, Entry, EntryStatus, Record, SkippedEntry};
+use futures_util::StreamExt;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::load::{Attempt, Loaded, Loader, SMALL_BYTES_MAX, without_content};
+use super::stow::{Stow, locked};
+use crate::{Error, Result};
+
+/// Plaintext that one thread works on at a time.
+pub(crate) const GROUP_BYTES: usize = 1024 * 1024;
+
+/// Groups being hashed and compressed at once: two per core keep every core busy while results are collected.
+fn groups_in_flight(cores: usize) -> usize {
+    cores * 2
+}
+
+/// What becomes of an entry.
+pub(crate) enum Milled {
+    Record { record: Box<Record>, bytes_read: u64 },
+    Skipped(SkippedEntry),
+}
+
+pub(crate) struct Mill {
+    stow: Arc<Stow>,
+    loader: Arc<Loader>,
+    cutter: Cutter,
+    level: i32,
+    compressors: Mutex<Vec<Compressor>>,
+    groups: Arc<Semaphore>,
+}
+
+/// Why a content ended before its end.
+enum Broken {
+    Source(ConnectError),
+    Run(Error),
+}
+
+impl From<Error> for Broken {
+    fn from(cause: Error) -> Self {
+        Self::Run(cause)
+    }
+}
+
+impl Mill {
+    pub(crate) fn new(stow: Arc<Stow>, loader: Arc<Loader>, cutter: Cutter, level: i32, cores: usize) -> Arc<Self> {
+        Arc::new(Self {
+            stow,
+            loader,
+            cutter,
+            level,
+            compressors: Mutex::default(),
+            groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
+        })
+    }
+
+    /// Works on one batch: many small entries, or one large.
+    pub(crate) async fn work(self: Arc<Self>, mut batch: Vec<Loaded>) -> Result<Vec<Milled>> {
+        if let [Loaded::Deferred(entry)] = batch.as_slice()
+            && entry.size.is_none_or(|size| size > SMALL_BYTES_MAX)
+        {
+            let Some(Loaded::Deferred(entry)) = batch.pop() else { return Ok(Vec::new()) };
+            return Ok(vec![self.work_large(entry).await?]);
+        }
+        tokio::task::spawn_blocking(move || self.work_small(batch)).await.map_err(Error::worker("mill"))?
+    }
+
+    fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Milled>> {
+        let handle = Handle::current();
+        let mut compressor = self.compressor()?;
+        let mut slicer = Slicer::default();
+        let milled = batch
+            .into_iter()
+            .map(|loaded| match loaded {
+                Loaded::Kept(record) => Ok(Milled::Record { record, bytes_read: 0 }),
+                Loaded::Skipped(skipped) => Ok(Milled::Skipped(skipped)),
+                Loaded::Whole { entry, status, bytes } => {
+                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..]);
+                    self.settle(entry, status, kept)
+                }
+                Loaded::Deferred(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        locked(&self.compressors).push(compressor);
+        Ok(milled)
+    }
+
+    fn work_local(
+        self: &Arc<Self>,
+        handle: &Handle,
+        compressor: &mut Compressor,
+        slicer: &mut Slicer,
+        entry: Entry,
+    ) -> Result<Milled> {
+        let (opened, status) = match handle.block_on(self.loader.open(&entry, true))? {
+            Attempt::Opened(opened, status) => (opened, status),
+            Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
+        };
+        let Opened { entry, body } = opened;
+        let kept = match body.reader {
+            BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader),
+            BodyReader::Stream(_) => handle
+                .block_on(body.read_all(SMALL_BYTES_MAX))
+                .map_err(Broken::Source)
+                .and_then(|bytes| self.keep_reader(compressor, slicer, &mut &bytes[..])),
+        };
+        self.settle(entry, status, kept)
+    }
+
+    /// Cuts and keeps all that a reader yields, on this thread.
+    fn keep_reader(
+        self: &Arc<Self>,
+        compressor: &mut Compressor,
+        slicer: &mut Slicer,
+        reader: &mut dyn Read,
+    ) -> Result<(Content, u64), Broken> {
+        slicer.clear();
+        let mut list = ListBuilder::new(self.stow.keys());
+        let mut total = 0;
+        loop {
+            let read = slicer.fill_from(reader).map_err(|cause| Broken::Source(unreadable(&cause)))?;
+            total += read as u64;
+            let ended = read == 0;
+            if ended && total <= INLINE_BYTES_MAX as u64 {
+                return Ok((Content::Inline(slicer.rest().to_vec()), total));
+            }
+            // A content that may still turn out to be tiny is not cut before its end is seen.
+            if !ended && total <= INLINE_BYTES_MAX as u64 {
+                continue;
+            }
+            while let Some(chunk) = slicer.next_chunk(&self.cutter, ended) {
+                let chunk = self.stow.keep(compressor, BlobKind::Data, chunk)?;
+                self.append(compressor, &mut list, &[chunk])?;
+            }
+            if ended {
+                return Ok((self.close(compressor, list)?, total));
+            }
+        }
+    }
+
+    async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Milled> {
+        let mut conditional = true;
+        for _ in 0..2 {
+            let (opened, status) = match self.loader.open(&entry, conditional).await? {
+                Attempt::Opened(opened, status) => (opened, status),
+                Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
+            };
+            match self.keep_stream(opened.body).await {
+                Err(Broken::Source(cause)) if cause.class == ErrorClass::Precondition && conditional => {
+                    conditional = false
+                }
+                kept => return self.settle(opened.entry, status, kept),
+            }
+        }
+        let status = EntryStatus::Unreadable("it changed again and again while it was being read".to_owned());
+        Ok(record(without_content(entry, status), 0))
+    }
+
+    /// Cuts a content as it arrives and works on its groups of chunks on all cores.
+    async fn keep_stream(self: &Arc<Self>, body: Body) -> Result<(Content, u64), Broken> {
+        let announced = body.length;
+        let mut stream = body.into_stream();
+        let mut slicer = Slicer::default();
+        let mut line = GroupLine {
+            mill: Arc::clone(self),
+            list: Some(ListBuilder::new(self.stow.keys())),
+            working: VecDeque::new(),
+        };
+        let mut total = 0_u64;
+        while let Some(piece) = stream.next().await {
+            let piece: Bytes = piece.map_err(Broken::Source)?;
+            total += piece.len() as u64;
+            slicer.feed(&piece);
+            if slicer.rest().len() >= GROUP_BYTES {
+                line.push(slicer.take_group(&self.cutter, false)).await?;
+            }
+        }
+        if announced.is_some_and(|length| length != total) {
+            return Err(Broken::Source(ConnectError::new(
+                ErrorClass::Transient,
+                "body.too-short",
+                format!("the object broke off after {total} of {} bytes", announced.unwrap_or(0)),
+            )));
+        }
+        if total <= INLINE_BYTES_MAX as u64 {
+            return Ok((Content::Inline(slicer.rest().to_vec()), total));
+        }
+        line.push(slicer.take_group(&self.cutter, true)).await?;
+        Ok((line.finish().await?, total))
+    }
+
+    fn keep_group(self: &Arc<Self>, group: &Group) -> Result<Vec<ChunkRef>> {
+        let mut compressor = self.compressor()?;
+        let mut start = 0;
+        let mut refs = Vec::with_capacity(group.cuts.len());
+        for end in &group.cuts {
+            refs.push(self.stow.keep(
+                &mut compressor,
+                BlobKind::Data,
+                group.bytes.get(start..*end).unwrap_or_default(),
+            )?);
+            start = *end;
+        }
+        locked(&self.compressors).push(compressor);
+        Ok(refs)
+    }
+
+    fn append(self: &Arc<Self>, compressor: &mut Compressor, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
+        refs.iter().try_for_each(|chunk| {
+            list.push(*chunk, &mut |_, bytes: Vec<u8>| self.stow.keep(compressor, BlobKind::List, &bytes).map(drop))
+        })
+    }
+
+    fn close(self: &Arc<Self>, compressor: &mut Compressor, list: ListBuilder) -> Result<Content> {
+        list.finish(&mut |_, bytes: Vec<u8>| self.stow.keep(compressor, BlobKind::List, &bytes).map(drop))
+    }
+
+    fn compressor(&self) -> Result<Compressor> {
+        let idle = locked(&self.compressors).pop();
+        idle.map_or_else(|| Compressor::new(self.level).map_err(Error::encode("starting a compressor")), Ok)
+    }
+
+    fn settle(&self, entry: Entry, status: EntryStatus, kept: Result<(Content, u64), Broken>) -> Result<Milled> {
+        match kept {
+            Ok((content, bytes_read)) => {
+                let status =
+                    if entry.size.is_some_and(|size| size != bytes_read) { EntryStatus::Changed } else { status };
+                let entry = Entry { size: Some(bytes_read), ..entry };
+                Ok(record(Record { entry, content, status }, bytes_read))
+            }
+            Err(Broken::Run(cause)) => Err(cause),
+            Err(Broken::Source(cause)) => {
+                self.loader.lost(entry, cause).map(|(entry, status)| record(without_content(entry, status), 0))
+            }
+        }
+    }
+}
+
+fn record(record: Record, bytes_read: u64) -> Milled {
+    Milled::Record { record: Box::new(record), bytes_read }
+}
+
+fn unreadable(cause: &std::io::Error) -> ConnectError {
+    ConnectError::new(ErrorClass::Denied, "file.read", format!("reading failed: {cause}"))
+}
+
+/// Bytes on their way through the cutter.
+#[derive(Default)]
+struct Slicer {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+struct Group {
+    bytes: Vec<u8>,
+    cuts: Vec<usize>,
+}
+
+impl Slicer {
+    fn clear(&mut self) {
+        self.buffer.clear();
+        self.start = 0;
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        self.buffer.extend_from_slice(piece);
+    }
+
+    /// Makes room by dropping what was cut, then reads up to a group more.
+    fn fill_from(&mut self, reader: &mut dyn Read) -> std::io::Result<usize> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        reader.take(GROUP_BYTES as u64).read_to_end(&mut self.buffer)
+    }
+
+    fn next_chunk(&mut self, cutter: &Cutter, ended: bool) -> Option<&[u8]> {
+        let length = cutter.cut(self.rest(), ended)?;
+        let chunk = self.start..self.start + length;
+        self.start += length;
+        self.buffer.get(chunk)
+    }
+
+    /// Takes all whole chunks out, leaving the rest for the next group.
+    fn take_group(&mut self, cutter: &Cutter, ended: bool) -> Group {
+        let mut cuts = Vec::new();
+        while let Some(length) = cutter.cut(self.rest(), ended) {
+            self.start += length;
+            cuts.push(self.start);
+        }
+        let rest = self.rest().to_vec();
+        let mut bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(GROUP_BYTES * 2));
+        self.buffer.extend_from_slice(&rest);
+        bytes.truncate(self.start);
+        self.start = 0;
+        Group { bytes, cuts }
+    }
+}
+
+/// The groups of one large content, worked on out of order and listed in order.
+struct GroupLine {
+    mill: Arc<Mill>,
+    list: Option<ListBuilder>,
+    working: VecDeque<JoinHandle<Result<Vec<ChunkRef>>>>,
+}
+
+impl GroupLine {
+    async fn push(&mut self, group: Group) -> Result<()> {
+        let permit = Arc::clone(&self.mill.groups).acquire_owned().await.map_err(|_| Error::Cancelled)?;
+        let mill = Arc::clone(&self.mill);
+        self.working.push_back(tokio::task::spawn_blocking(move || {
+            let refs = mill.keep_group(&group);
+            drop(permit);
+            refs
+        }));
+        while self.working.front().is_some_and(JoinHandle::is_finished) {
+            self.collect().await?;
+        }
+        Ok(())
+    }
+
+    async fn collect(&mut self) -> Result<()> {
+        let Some(oldest) = self.working.pop_front() else { return Ok(()) };
+        let refs = oldest.await.map_err(Error::worker("mill"))??;
+        self.with_list(move |mill, compressor, mut list| mill.append(compressor, &mut list, &refs).map(|()| list))
+            .await
+            .map(|list| self.list = Some(list))
+    }
+
+    async fn finish(mut self) -> Result<Content> {
+        while !self.working.is_empty() {
+            self.collect().await?;
+        }
+        self.with_list(|mill, compressor, list| mill.close(compressor, list)).await
+    }
+
+    /// Runs work on the list on a thread that may block, because full lists are packed at once.
+    async fn with_list<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Arc<Mill>, &mut Compressor, ListBuilder) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let list = self.list.take().unwrap_or_else(|| ListBuilder::new(self.mill.stow.keys()));
+        let mill = Arc::clone(&self.mill);
+        let worked = tokio::task::spawn_blocking(move || {
+            let mut compressor = mill.compressor()?;
+            let done = work(&mill, &mut compressor, list)?;
+            locked(&mill.compressors).push(compressor);
+            Ok(done)
+        });
+        worked.await.map_err(Error::worker("list"))?
+    }
+}

@@ -1,0 +1,263 @@
+//! Backup: a snapshot of a source, as one line of stages with bounded queues.
+//!
+//! ```text
+//! scan > join > load > mill > tree      entries, in key order from end to end
+//!                        \     \
+//!                         stow (seal, pack, upload) > commit
+//! ```
+//!
+//! Owned here: the line and the order of the commit. Refused here: what a stage does. Called by `cli`.
+
+mod commit;
+mod exclude;
+mod join;
+mod load;
+mod mill;
+mod stow;
+mod tree;
+mod usage;
+
+use std::sync::Arc;
+
+use credenza_connect::{ScanOptions, Source, SourceInfo};
+use credenza_format::{Cutter, Provenance};
+use credenza_model::SnapshotId;
+use futures_util::{StreamExt, TryStreamExt};
+
+pub(crate) use stow::{locked, put};
+
+use crate::repository::{Repository, SnapshotHandle};
+use crate::walk::Records;
+use crate::{Error, Event, Listener, Phase, Result};
+use exclude::Excludes;
+use join::{Join, Parent, Planned, SortedScan, Step};
+use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
+use mill::Mill;
+use stow::Stow;
+use tree::Tree;
+
+/// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
+const BATCH_ENTRIES: usize = 128;
+
+/// What to back up, and how.
+#[derive(Debug, Clone, Default)]
+pub struct BackupOptions {
+    /// The location as the user wrote it, kept in the snapshot.
+    pub location: String,
+    /// Tags of the snapshot.
+    pub tags: Vec<String>,
+    /// Patterns in gitignore syntax.
+    pub excludes: Vec<String>,
+    /// Only say what would be read.
+    pub dry_run: bool,
+    /// Name of this machine.
+    pub host: String,
+    /// Name of the user.
+    pub user: String,
+    /// Which connector reads: name, version, digest, grant.
+    pub provenance: Provenance,
+    /// zstd level; `None` takes the repository's.
+    pub compression: Option<i32>,
+}
+
+/// What a backup did.
+#[derive(Debug, Clone, Default)]
+pub struct BackupReport {
+    /// The snapshot; `None` after a dry run.
+    pub snapshot: Option<SnapshotId>,
+    /// Entries in the snapshot.
+    pub entries: u64,
+    /// Entries whose content was read, or would have been.
+    pub read: u64,
+    /// Entries taken over from the parent.
+    pub unchanged: u64,
+    /// Entries that could not be read or described.
+    pub errors: u64,
+    /// Content bytes read from the source.
+    pub bytes_read: u64,
+    /// Bytes added to the repository.
+    pub bytes_added: u64,
+}
+
+/// Backs up a source.
+///
+/// # Errors
+/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error.
+pub async fn run(
+    repository: &Repository,
+    source: Arc<dyn Source>,
+    options: &BackupOptions,
+    listener: &dyn Listener,
+) -> Result<BackupReport> {
+    listener.on(Event::Phase(Phase::Opening));
+    let info = source.info().await.map_err(Error::connector("opening the source"))?;
+    let excludes = Arc::new(Excludes::new(&options.excludes)?);
+    let session = commit::Session::begin(repository, &info, options).await?;
+    if let Some(parent) = session.parent() {
+        listener.on(Event::Expected {
+            entries: parent.snapshot.statistics.entries,
+            bytes: parent.snapshot.statistics.bytes,
+        });
+    }
+    listener.on(Event::Phase(Phase::Reading));
+    if options.dry_run {
+        return dry_run(&session, &*source, &info, excludes).await;
+    }
+    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener)?;
+    let parents = parents(&session, session.parent());
+    let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
+    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)));
+    if line.run(join).await? {
+        line = line.again_sorted(repository, &session, &*source, &info, excludes).await?;
+    }
+    listener.on(Event::Phase(Phase::Committing));
+    let tree = line.tree.finish().await?;
+    session.commit(repository, &line.stow, tree, options, listener).await
+}
+
+fn parents(session: &commit::Session, parent: Option<&SnapshotHandle>) -> Vec<Parent> {
+    let records =
+        |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
+    parent.map(|handle| Parent::new(records(handle), Arc::clone(session.loader()))).into_iter().collect()
+}
+
+async fn dry_run(
+    session: &commit::Session,
+    source: &dyn Source,
+    info: &SourceInfo,
+    excludes: Arc<Excludes>,
+) -> Result<BackupReport> {
+    let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+    let mut join = Join::new(Box::new(scan), info, parents(session, session.parent()), excludes, None);
+    let mut report = BackupReport::default();
+    while let Step::Batch(batch) = join.next().await? {
+        for planned in batch {
+            match planned {
+                Planned::Keep(_) => report.unchanged += 1,
+                Planned::Skipped(_) => report.errors += 1,
+                Planned::Read(entry) => {
+                    report.read += 1;
+                    report.bytes_read += entry.size.unwrap_or(0);
+                }
+            }
+        }
+    }
+    report.entries = report.unchanged + report.read;
+    Ok(report)
+}
+
+/// The stages of one run, from the listing to the tree.
+struct Line<'a> {
+    loader: Arc<Loader>,
+    mill: Arc<Mill>,
+    stow: Arc<Stow>,
+    tree: Tree<'a>,
+    mills_in_flight: usize,
+}
+
+impl<'a> Line<'a> {
+    fn new(
+        repository: &Repository,
+        session: &commit::Session,
+        source: Arc<dyn Source>,
+        info: &SourceInfo,
+        options: &BackupOptions,
+        listener: &'a dyn Listener,
+    ) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let local = info.has("local");
+        let stow = Stow::new(Arc::clone(repository.store()), repository.keys().clone(), Arc::clone(session.index()));
+        let loader = Arc::new(Loader::new(source, local));
+        let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker);
+        let level = options.compression.unwrap_or(repository.config().compression);
+        let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
+        // A local file keeps a core busy; a remote one mostly waits.
+        let mills_in_flight = if local { cores + 1 } else { cores + 6 };
+        Ok(Self { loader, mill, tree: Tree::new(Arc::clone(&stow), level, listener), stow, mills_in_flight })
+    }
+
+    /// Runs the stages until the listing ends; `true` when it was found to be out of order.
+    async fn run(&mut self, join: Join) -> Result<bool> {
+        let out_of_order = std::cell::Cell::new(false);
+        let planned = futures_util::stream::try_unfold(join, |mut join| {
+            let out_of_order = &out_of_order;
+            async move {
+                match join.next().await? {
+                    Step::Batch(batch) => Ok(Some((batch, join))),
+                    Step::End => Ok(None),
+                    Step::OutOfOrder => {
+                        out_of_order.set(true);
+                        Ok::<_, Error>(None)
+                    }
+                }
+            }
+        });
+        let loader = &self.loader;
+        let mill = &self.mill;
+        let loaded = planned.map_ok(|batch| futures_util::stream::iter(batch.into_iter().map(Ok))).try_flatten();
+        let loaded =
+            loaded.map(|planned: Result<Planned>| async { loader.load(planned?).await }).buffered(REQUESTS_IN_FLIGHT);
+        let milled = batches(loaded)
+            .map(|batch: Result<Vec<Loaded>>| async { Arc::clone(mill).work(batch?).await })
+            .buffered(self.mills_in_flight);
+        let mut milled = std::pin::pin!(milled);
+        while let Some(batch) = milled.next().await {
+            self.tree.grow(batch?).await?;
+        }
+        Ok(out_of_order.get())
+    }
+
+    /// Begins anew with a sorted listing; what was read so far is taken over from the part of the tree that exists.
+    async fn again_sorted(
+        mut self,
+        repository: &Repository,
+        session: &commit::Session,
+        source: &dyn Source,
+        info: &SourceInfo,
+        excludes: Arc<Excludes>,
+    ) -> Result<Self> {
+        let (tree, fresh) = self.tree.restart().await?;
+        self.stow.flush().await?;
+        let partial = repository.loader(Arc::new(repository.load_index().await?));
+        let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+        let mut all = vec![Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial)];
+        all.extend(parents(session, session.parent()));
+        let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow)));
+        let mut line = Self { tree: fresh, ..self };
+        if line.run(join).await? {
+            return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });
+        }
+        Ok(line)
+    }
+}
+
+/// Groups what flows by into batches worth a thread's while, without waiting for more than has arrived in order.
+fn batches(
+    loaded: impl futures_util::Stream<Item = Result<Loaded>>,
+) -> impl futures_util::Stream<Item = Result<Vec<Loaded>>> {
+    struct State<S> {
+        input: std::pin::Pin<Box<S>>,
+        held: Option<Loaded>,
+    }
+    let state = State { input: Box::pin(loaded), held: None };
+    futures_util::stream::try_unfold(state, |mut state| async move {
+        let mut batch = Vec::new();
+        let mut weight = 0_u64;
+        while batch.len() < BATCH_ENTRIES && weight < mill::GROUP_BYTES as u64 {
+            let next = match state.held.take() {
+                Some(held) => held,
+                None => match state.input.try_next().await? {
+                    Some(next) => next,
+                    None => break,
+                },
+            };
+            if next.weight() > load::SMALL_BYTES_MAX && !batch.is_empty() {
+                state.held = Some(next);
+                break;
+            }
+            weight = weight.saturating_add(next.weight());
+            batch.push(next);
+        }
+        Ok((!batch.is_empty()).then_some((batch, state)))
+    })
+}

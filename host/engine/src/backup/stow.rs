@@ -1,0 +1,260 @@
+//! Where fresh chunks go: each is kept once, in the pack that is filling, and full packs go to the store.
+//!
+//! Owned here: deduplication, the packs being filled, their upload, the index of what was written and the usage of the
+//! run. Refused here: what a chunk means. Called by `mill` (data), `tree` (nodes) and `commit`.
+//!
+//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way
+//! together; 33 bytes per fresh chunk; a bit per chunk of every pack in use.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_format::{
+    BlobIndex, BlobKind, Compressor, Frame, IndexSegment, Keys, PackBuilder, PackKind, PackRecord, SealedObject, Usage,
+};
+use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
+use credenza_model::{ChunkId, ChunkRef, ObjectId};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::usage::UsageMap;
+use crate::{Error, Result};
+
+const DATA_PACKS_IN_MEMORY: usize = 3;
+const META_PACKS_IN_MEMORY: usize = 2;
+/// Packs after which an index segment is written, so that a long run that dies has not uploaded for nothing.
+const PACKS_PER_SEGMENT: usize = 64;
+
+pub(crate) struct Stow {
+    store: Arc<dyn Store>,
+    keys: Keys,
+    index: Arc<BlobIndex>,
+    fresh: Mutex<HashSet<ChunkId>>,
+    usage: Mutex<UsageMap>,
+    data: Lane,
+    meta: Lane,
+    written: Mutex<Written>,
+    uploads: Mutex<JoinSet<Result<()>>>,
+    handle: Handle,
+}
+
+/// One kind of pack: the one that fills, and leave to hold more of them in memory.
+struct Lane {
+    kind: PackKind,
+    bytes_target: u64,
+    permits: Arc<Semaphore>,
+    filling: Mutex<Option<Filling>>,
+}
+
+struct Filling {
+    pack: PackBuilder,
+    permit: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct Written {
+    /// Packs uploaded and not yet in an index segment.
+    unindexed: Vec<PackRecord>,
+    /// Every pack of this run: id, chunks in it.
+    packs: Vec<(ObjectId, u32)>,
+    bytes: u64,
+}
+
+impl Lane {
+    fn new(kind: PackKind, bytes_target: u64, packs_in_memory: usize) -> Self {
+        Self { kind, bytes_target, permits: Arc::new(Semaphore::new(packs_in_memory)), filling: Mutex::new(None) }
+    }
+}
+
+impl Stow {
+    pub(crate) fn new(store: Arc<dyn Store>, keys: Keys, index: Arc<BlobIndex>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            keys,
+            usage: Mutex::new(UsageMap::new(&index)),
+            index,
+            fresh: Mutex::default(),
+            data: Lane::new(PackKind::Data, DATA_PACK_BYTES, DATA_PACKS_IN_MEMORY),
+            meta: Lane::new(PackKind::Meta, META_PACK_BYTES, META_PACKS_IN_MEMORY),
+            written: Mutex::default(),
+            uploads: Mutex::default(),
+            handle: Handle::current(),
+        })
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Keeps a chunk: at once when the repository has it, else compressed and packed. Blocks while the packs in memory are on their way; call it from a thread that may.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        compressor: &mut Compressor,
+        kind: BlobKind,
+        plain: &[u8],
+    ) -> Result<ChunkRef> {
+        let id = self.keys.blob_id(kind, plain);
+        let length = u32::try_from(plain.len()).map_err(|_| Error::Encode {
+            doing: "packing a chunk".into(),
+            cause: format!("{} bytes are more than any chunk has", plain.len()),
+        })?;
+        if !self.use_known(&id) && locked(&self.fresh).insert(id) {
+            let (encoding, stored) = compressor.compress(plain);
+            self.push(Frame { id, kind, encoding, plain_length: length, stored })?;
+        }
+        Ok(ChunkRef { id, length })
+    }
+
+    /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not.
+    pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
+        self.index.get(id).is_some_and(|place| {
+            locked(&self.usage).mark(place.pack, place.position);
+            true
+        })
+    }
+
+    /// Whether the chunk is known or was kept in this run.
+    pub(crate) fn holds(&self, id: &ChunkId) -> bool {
+        self.use_known(id) || locked(&self.fresh).contains(id)
+    }
+
+    fn push(self: &Arc<Self>, frame: Frame<'_>) -> Result<()> {
+        let lane = if frame.kind == BlobKind::Data { &self.data } else { &self.meta };
+        let mut slot = locked(&lane.filling);
+        // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
+        let filling = match &mut *slot {
+            Some(filling) => filling,
+            empty => empty.insert(self.begin(lane)?),
+        };
+        filling.pack.push(frame).map_err(Error::encode("packing a chunk"))?;
+        if filling.pack.stored_bytes() >= lane.bytes_target
+            && let Some(full) = slot.take()
+        {
+            drop(slot);
+            self.dispatch(full)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, lane: &Lane) -> Result<Filling> {
+        self.reap_finished()?;
+        let permit = self.handle.block_on(lane.permits.clone().acquire_owned()).map_err(|_| Error::Cancelled)?;
+        let pack = PackBuilder::new(&self.keys, lane.kind).map_err(Error::encode("opening a pack"))?;
+        Ok(Filling { pack, permit })
+    }
+
+    fn dispatch(self: &Arc<Self>, full: Filling) -> Result<()> {
+        let sealed = full.pack.finish().map_err(Error::encode("sealing a pack"))?;
+        let this = Arc::clone(self);
+        locked(&self.uploads).spawn_on(
+            async move {
+                let length = sealed.object.length();
+                put(&*this.store, sealed.object).await?;
+                drop(full.permit);
+                this.written(sealed.pack, length).await
+            },
+            &self.handle,
+        );
+        Ok(())
+    }
+
+    async fn written(&self, pack: PackRecord, length: u64) -> Result<()> {
+        let batch = {
+            let mut written = locked(&self.written);
+            written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
+            written.bytes += length;
+            written.unindexed.push(pack);
+            (written.unindexed.len() >= PACKS_PER_SEGMENT).then(|| std::mem::take(&mut written.unindexed))
+        };
+        match batch {
+            Some(packs) => self.put_segment(packs).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Fails as soon as an upload has failed, instead of filling packs for nothing.
+    fn reap_finished(&self) -> Result<()> {
+        let mut uploads = locked(&self.uploads);
+        while let Some(done) = uploads.try_join_next() {
+            done.map_err(Error::worker("upload"))??;
+        }
+        Ok(())
+    }
+
+    /// Seals and uploads what is filling, and waits for every upload. Afterwards all that was kept can be read back.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
+        for lane in [&self.data, &self.meta] {
+            let filling = locked(&lane.filling).take();
+            if let Some(full) = filling {
+                let this = Arc::clone(self);
+                tokio::task::spawn_blocking(move || this.dispatch(full)).await.map_err(Error::worker("seal"))??;
+            }
+        }
+        let mut uploads = std::mem::take(&mut *locked(&self.uploads));
+        while let Some(done) = uploads.join_next().await {
+            done.map_err(Error::worker("upload"))??;
+        }
+        let packs = std::mem::take(&mut locked(&self.written).unindexed);
+        if packs.is_empty() { Ok(()) } else { self.put_segment(packs).await }
+    }
+
+    async fn put_segment(&self, packs: Vec<PackRecord>) -> Result<()> {
+        let sealed = IndexSegment { packs, supersedes: Vec::new() }
+            .seal(&self.keys)
+            .map_err(Error::encode("sealing an index segment"))?;
+        self.put(sealed).await
+    }
+
+    /// Puts one sealed object of the run and counts its bytes.
+    pub(crate) async fn put(&self, object: SealedObject) -> Result<()> {
+        locked(&self.written).bytes += object.length();
+        put(&*self.store, object).await
+    }
+
+    /// Bytes sent to the store so far.
+    pub(crate) fn bytes_added(&self) -> u64 {
+        locked(&self.written).bytes
+    }
+
+    /// What the snapshot uses: of older packs the chunks marked, of packs of this run every chunk.
+    pub(crate) fn usage(&self) -> Usage {
+        locked(&self.usage).to_usage(&self.index, &locked(&self.written).packs)
+    }
+}
+
+/// Sends one sealed object. A precondition that fails on our own random name means that an earlier try of ours arrived after all.
+pub(crate) async fn put(store: &dyn Store, object: SealedObject) -> Result<()> {
+    let hint = object.key().as_str().split('/').next().unwrap_or_default().to_owned();
+    let options = PutOptions { if_absent: true, hint, ..PutOptions::default() };
+    let (key, length, sha256) = (object.key().clone(), object.length(), *object.sha256());
+    let payload = Payload::new(object.into_pieces()).with_sha256(sha256);
+    match store.put(&key, payload, &options).await {
+        Ok(_) => Ok(()),
+        Err(cause) if cause.class == ErrorClass::Precondition => {
+            confirm_earlier_try(store, &key, length, &sha256).await
+        }
+        Err(cause) => Err(Error::connector(format!("writing `{key}` to the repository"))(cause)),
+    }
+}
+
+async fn confirm_earlier_try(
+    store: &dyn Store,
+    key: &credenza_model::StoreKey,
+    length: u64,
+    sha256: &[u8; 32],
+) -> Result<()> {
+    let doing = || Error::connector(format!("verifying `{key}`, which was sent twice"));
+    let found = store.get(key, None, None).await.map_err(doing())?.read_all(length).await.map_err(doing())?;
+    if Payload::from(found).sha256() == *sha256 {
+        return Ok(());
+    }
+    let detail = "another object than ours stands under a name that we drew at random; something else writes into this repository";
+    Err(crate::Damage::new(key, crate::DamageKind::Corrupt, detail).into())
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

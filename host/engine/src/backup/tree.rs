@@ -1,0 +1,150 @@
+//! Tree: records in key order become the nodes of the snapshot's tree, and the run's statistics.
+//!
+//! Owned here: the tree being built and what is counted of it. Refused here: the nodes' format. Called by the line.
+
+use std::sync::Arc;
+
+use credenza_format::{BlobKind, Compressor, SkippedRecord, TreeBuilder, TreeRoot};
+use credenza_model::{EntryKind, EntryStatus, Record};
+
+use super::mill::Milled;
+use super::stow::Stow;
+use crate::{Error, Event, Listener, Result};
+
+/// Skipped entries named in the snapshot; further ones are counted.
+const SKIPPED_NAMED_MAX: usize = 1000;
+
+pub(crate) struct Tree<'a> {
+    stow: Arc<Stow>,
+    level: i32,
+    listener: &'a dyn Listener,
+    growing: Option<Growing>,
+    counts: Counts,
+}
+
+struct Growing {
+    builder: TreeBuilder,
+    compressor: Compressor,
+}
+
+/// What was counted while the tree grew.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) entries: u64,
+    pub(crate) files: u64,
+    pub(crate) directories: u64,
+    pub(crate) bytes: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) read: u64,
+    pub(crate) errors: u64,
+    pub(crate) skipped: Vec<SkippedRecord>,
+}
+
+pub(crate) struct Grown {
+    pub(crate) root: TreeRoot,
+    pub(crate) counts: Counts,
+}
+
+impl<'a> Tree<'a> {
+    pub(crate) fn new(stow: Arc<Stow>, level: i32, listener: &'a dyn Listener) -> Self {
+        Self { stow, level, listener, growing: None, counts: Counts::default() }
+    }
+
+    /// Takes the next records in order.
+    pub(crate) async fn grow(&mut self, batch: Vec<Milled>) -> Result<()> {
+        let mut progress = (0, 0);
+        let mut records = Vec::with_capacity(batch.len());
+        for milled in batch {
+            match milled {
+                Milled::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason, true),
+                Milled::Record { record, bytes_read } => {
+                    self.count(&record, bytes_read);
+                    progress.0 += 1;
+                    progress.1 += record.entry.size.unwrap_or(0);
+                    records.push(*record);
+                }
+            }
+        }
+        self.listener.on(Event::Progress { entries: progress.0, bytes: progress.1 });
+        self.with_growing(move |stow, growing| {
+            let Growing { builder, compressor } = growing;
+            records.iter().try_for_each(|record| {
+                builder.push(record, &mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::Node, &bytes).map(drop))
+            })
+        })
+        .await
+    }
+
+    fn count(&mut self, record: &Record, bytes_read: u64) {
+        self.counts.entries += 1;
+        self.counts.bytes_read += bytes_read;
+        self.counts.read += u64::from(bytes_read > 0);
+        match record.entry.kind {
+            EntryKind::File => {
+                self.counts.files += 1;
+                self.counts.bytes += record.entry.size.unwrap_or(0);
+            }
+            EntryKind::Directory => self.counts.directories += 1,
+            EntryKind::Symlink | EntryKind::Other => {}
+        }
+        match &record.status {
+            EntryStatus::Stable | EntryStatus::Changed => {}
+            EntryStatus::Vanished => {
+                self.fail(&record.entry.key, "it was listed and was gone when it was to be read", false)
+            }
+            EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason, false),
+        }
+    }
+
+    fn fail(&mut self, key: &credenza_model::Key, reason: &str, skipped: bool) {
+        self.counts.errors += 1;
+        if skipped && self.counts.skipped.len() < SKIPPED_NAMED_MAX {
+            self.counts.skipped.push(SkippedRecord { key: key.clone(), reason: reason.to_owned() });
+        }
+        self.listener.on(Event::EntryFailed { key: key.clone(), reason: reason.to_owned() });
+    }
+
+    /// Closes the tree.
+    pub(crate) async fn finish(mut self) -> Result<Grown> {
+        let root = self.close().await?;
+        Ok(Grown { root, counts: self.counts })
+    }
+
+    /// Closes what has grown, and begins an empty tree that keeps the count of what was read.
+    pub(crate) async fn restart(&mut self) -> Result<(TreeRoot, Self)> {
+        let root = self.close().await?;
+        let counts = Counts { bytes_read: self.counts.bytes_read, read: self.counts.read, ..Counts::default() };
+        Ok((
+            root,
+            Self { stow: Arc::clone(&self.stow), level: self.level, listener: self.listener, growing: None, counts },
+        ))
+    }
+
+    async fn close(&mut self) -> Result<TreeRoot> {
+        self.with_growing(|stow, growing| {
+            let builder = std::mem::replace(&mut growing.builder, TreeBuilder::new(stow.keys()));
+            let compressor = &mut growing.compressor;
+            builder.finish(&mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::Node, &bytes).map(drop))
+        })
+        .await
+    }
+
+    /// Runs work on the tree on a thread that may block, because full nodes are packed at once.
+    async fn with_growing<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Arc<Stow>, &mut Growing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut growing = match self.growing.take() {
+            Some(growing) => growing,
+            None => Growing {
+                builder: TreeBuilder::new(self.stow.keys()),
+                compressor: Compressor::new(self.level).map_err(Error::encode("starting a compressor"))?,
+            },
+        };
+        let stow = Arc::clone(&self.stow);
+        let joined = tokio::task::spawn_blocking(move || work(&stow, &mut growing).map(|done| (done, growing)));
+        let (done, growing) = joined.await.map_err(Error::worker("tree"))??;
+        self.growing = Some(growing);
+        Ok(done)
+    }
+}

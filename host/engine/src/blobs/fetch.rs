@@ -1,0 +1,122 @@
+//! One range of a pack: read it, open its segments, verify its chunks.
+
+use bytes::{Bytes, BytesMut};
+use credenza_connect::{ByteRange, ErrorClass, Store};
+use credenza_format::{Header, Inflater, Keys, Opener, PackBlob, PackRecord, SegmentSpan, open_blob, sealed_span};
+use credenza_model::ChunkId;
+
+use super::{Fetched, Run};
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Sealed bytes of a range, whole segments.
+pub(crate) struct SealedRun {
+    pub(crate) span: SegmentSpan,
+    pub(crate) bytes: BytesMut,
+}
+
+/// Reads the segments that hold `length` bytes of plaintext from `offset`. The inner error is damage: the object is gone or shorter than recorded.
+pub(crate) async fn read_range(
+    store: &dyn Store,
+    pack: &PackRecord,
+    offset: u64,
+    length: u64,
+) -> Result<Result<SealedRun, Damage>> {
+    let key = pack.store_key();
+    let span = match sealed_span(offset, length, pack.size) {
+        Ok(span) => span,
+        Err(cause) => {
+            return Ok(Err(Damage::new(
+                &key,
+                DamageKind::Invalid,
+                format!("the index names a place outside of the pack: {cause}"),
+            )));
+        }
+    };
+    let range =
+        ByteRange { offset: span.object_range.start, length: Some(span.object_range.end - span.object_range.start) };
+    let wanted = span.object_range.end - span.object_range.start;
+    let answer = async { store.get(&key, Some(range), None).await?.read_all(wanted).await }.await;
+    match answer {
+        Ok(bytes) if bytes.len() as u64 == wanted => Ok(Ok(SealedRun { span, bytes: owned(bytes) })),
+        Ok(bytes) => Ok(Err(Damage::new(
+            &key,
+            DamageKind::Size,
+            format!("the pack ends after {} of {wanted} bytes of a range", bytes.len()),
+        ))),
+        Err(cause) if cause.class == ErrorClass::NotFound => {
+            Ok(Err(Damage::new(&key, DamageKind::Missing, "the pack is not in the store")))
+        }
+        Err(cause) if cause.class == ErrorClass::Corrupt => Ok(Err(Damage::new(&key, DamageKind::Size, cause.message))),
+        Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
+    }
+}
+
+fn owned(bytes: Bytes) -> BytesMut {
+    bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared))
+}
+
+/// Opens the segments of a run and verifies its chunks. Blocks for as long as that takes.
+pub(crate) fn open_run(keys: &Keys, pack: &PackRecord, run: &Run, sealed: SealedRun) -> Fetched {
+    let key = pack.store_key();
+    let opened =
+        Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, pack.kind.object_kind(), pack.id));
+    let opener = match opened {
+        Ok(opener) => opener,
+        Err(cause) => {
+            let damage = Damage::new(&key, DamageKind::Corrupt, format!("its header cannot be opened: {cause}"));
+            return run.blobs.iter().map(|(id, _)| (*id, Err(Damage { chunk: Some(*id), ..damage.clone() }))).collect();
+        }
+    };
+    let plain = open_segments(&opener, sealed);
+    let mut inflater = Inflater::new();
+    let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
+        let stored = plain
+            .slice(u64::from(blob.offset), u64::from(blob.stored))
+            .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail))?;
+        open_blob(keys, pack.id, blob, stored, &mut inflater)
+            .map(Bytes::from)
+            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))
+    };
+    run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
+}
+
+/// Plaintext of consecutive segments, some of which may have failed.
+pub(crate) struct OpenedRun {
+    plain: Vec<u8>,
+    first_offset: u64,
+    /// Plaintext ranges that failed authentication, with the reason.
+    failed: Vec<(std::ops::Range<u64>, String)>,
+}
+
+impl OpenedRun {
+    pub(crate) fn slice(&self, offset: u64, length: u64) -> Result<&[u8], String> {
+        if let Some((range, reason)) =
+            self.failed.iter().find(|(range, _)| range.start < offset + length && offset < range.end)
+        {
+            return Err(format!("bytes {} to {} of its content fail authentication: {reason}", range.start, range.end));
+        }
+        let start = offset.checked_sub(self.first_offset).and_then(|start| usize::try_from(start).ok());
+        let slice = start.and_then(|start| self.plain.get(start..start.checked_add(usize::try_from(length).ok()?)?));
+        slice.ok_or_else(|| "its recorded place lies outside of what was read".to_owned())
+    }
+}
+
+/// Opens each segment; one that fails does not spoil its neighbours.
+pub(crate) fn open_segments(opener: &Opener, mut sealed: SealedRun) -> OpenedRun {
+    let segment_plain = credenza_model::limits::SEGMENT_BYTES as u64;
+    let segment_sealed = usize::try_from(credenza_format::SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX);
+    let first_offset = u64::from(sealed.span.first_segment) * segment_plain;
+    let mut opened = OpenedRun { plain: Vec::with_capacity(sealed.bytes.len()), first_offset, failed: Vec::new() };
+    for (index, segment) in (sealed.span.first_segment..).zip(sealed.bytes.chunks_mut(segment_sealed)) {
+        let plain_length = segment.len().saturating_sub(credenza_format::TAG_BYTES);
+        match opener.open_segment(index, index == sealed.span.last_segment_of_object, segment) {
+            Ok(plain) => opened.plain.extend_from_slice(plain),
+            Err(cause) => {
+                let start = u64::from(index) * segment_plain;
+                opened.failed.push((start..start + plain_length as u64, cause.to_string()));
+                opened.plain.resize(opened.plain.len() + plain_length, 0);
+            }
+        }
+    }
+    opened
+}

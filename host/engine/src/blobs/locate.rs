@@ -1,0 +1,37 @@
+//! From places in packs to as few ranges as pay.
+
+use credenza_format::{BlobPlace, PackOrdinal};
+use credenza_model::ChunkId;
+
+use super::{GAP_BYTES_MAX, RUN_BYTES_MAX};
+
+/// A range of one pack's plaintext that holds wanted chunks, in order of offset.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) pack: PackOrdinal,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) blobs: Vec<(ChunkId, BlobPlace)>,
+}
+
+/// Sorts by place and joins neighbours whose gap is worth reading over, into runs of at most [`RUN_BYTES_MAX`].
+pub(crate) fn coalesce(mut places: Vec<(ChunkId, BlobPlace)>) -> Vec<Run> {
+    places.sort_unstable_by_key(|(_, place)| (place.pack, place.offset));
+    places.dedup_by_key(|(id, _)| *id);
+    let mut runs: Vec<Run> = Vec::new();
+    for (id, place) in places {
+        let (start, end) = (u64::from(place.offset), u64::from(place.offset) + u64::from(place.stored));
+        match runs.last_mut() {
+            Some(run)
+                if run.pack == place.pack
+                    && start <= run.offset + run.length + GAP_BYTES_MAX
+                    && end <= run.offset + RUN_BYTES_MAX =>
+            {
+                run.length = run.length.max(end - run.offset);
+                run.blobs.push((id, place));
+            }
+            _ => runs.push(Run { pack: place.pack, offset: start, length: end - start, blobs: vec![(id, place)] }),
+        }
+    }
+    runs
+}

@@ -1,0 +1,176 @@
+//! A cache of small immutable objects, before any store.
+//!
+//! Owned here: a folder of copies of index segments, snapshots and metadata packs, each named by its random
+//! id. What comes out of it is opened and authenticated like what comes from the store, so a forged or rotten copy is
+//! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone.
+//!
+//! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
+use credenza_model::{RepositoryId, StoreKey};
+
+/// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
+const CACHED_PREFIXES: [&str; 3] = ["index/", "snapshot/", "meta/"];
+
+/// A folder for copies of objects of several repositories.
+#[derive(Debug, Clone)]
+pub struct ObjectCache {
+    folder: PathBuf,
+    bytes_max: u64,
+}
+
+impl ObjectCache {
+    /// A cache in that folder, which need not exist, of at most `bytes_max`.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>, bytes_max: u64) -> Self {
+        Self { folder: folder.into(), bytes_max }
+    }
+
+    pub(crate) fn for_repository(&self, repository: RepositoryId) -> Shelf {
+        trim(&self.folder, self.bytes_max);
+        Shelf { folder: self.folder.join(repository.to_string()) }
+    }
+}
+
+/// The copies of one repository's objects. Every failure of the cache is silence: it is only a cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    folder: PathBuf,
+}
+
+impl Shelf {
+    fn path(&self, key: &StoreKey) -> Option<PathBuf> {
+        CACHED_PREFIXES.iter().any(|prefix| key.as_str().starts_with(prefix)).then(|| self.folder.join(key.as_str()))
+    }
+
+    async fn read(&self, key: &StoreKey) -> Option<Bytes> {
+        let path = self.path(key)?;
+        tokio::task::spawn_blocking(move || std::fs::read(path).ok()).await.ok()?.map(Bytes::from)
+    }
+
+    async fn write(&self, key: &StoreKey, bytes: Bytes) {
+        let Some(path) = self.path(key) else { return };
+        // A lost copy costs one request later.
+        let _ = tokio::task::spawn_blocking(move || write_whole(&path, &bytes)).await;
+    }
+
+    async fn forget(&self, key: &StoreKey) {
+        if let Some(path) = self.path(key) {
+            let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
+        }
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)?;
+    let temporary = path.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&temporary, bytes)?;
+    std::fs::rename(&temporary, path)
+}
+
+/// Removes the oldest files until the rest is within the bound.
+fn trim(folder: &Path, bytes_max: u64) {
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
+    files.sort();
+    for (_, size, path) in files {
+        if total <= bytes_max {
+            break;
+        }
+        if std::fs::remove_file(path).is_ok() {
+            total -= size;
+        }
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<(SystemTime, u64, PathBuf)>) {
+    for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match item.metadata() {
+            Ok(found) if found.is_dir() => collect(&item.path(), files),
+            Ok(found) => files.push((found.modified().unwrap_or(SystemTime::UNIX_EPOCH), found.len(), item.path())),
+            Err(_) => {}
+        }
+    }
+}
+
+/// A store with a cache before it.
+pub struct CachedStore {
+    store: Arc<dyn Store>,
+    shelf: Shelf,
+}
+
+impl CachedStore {
+    pub(crate) fn new(store: Arc<dyn Store>, shelf: Shelf) -> Self {
+        Self { store, shelf }
+    }
+}
+
+#[async_trait]
+impl Store for CachedStore {
+    async fn info(&self) -> Result<StoreInfo> {
+        self.store.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.store.check().await
+    }
+
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
+        let stored = self.store.put(key, data.clone(), options).await?;
+        if self.shelf.path(key).is_some() {
+            self.shelf.write(key, data.to_bytes()).await;
+        }
+        Ok(stored)
+    }
+
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
+        if self.shelf.path(key).is_none() {
+            return self.store.get(key, range, version).await;
+        }
+        if let Some(whole) = self.shelf.read(key).await
+            && let Some(part) = cut(&whole, range)
+        {
+            return Ok(Body::from_bytes(part));
+        }
+        let body = self.store.get(key, range, version).await?;
+        if range.is_some() {
+            return Ok(body);
+        }
+        let whole = body.read_all(credenza_model::limits::DOCUMENT_BYTES_MAX).await?;
+        self.shelf.write(key, whole.clone()).await;
+        Ok(Body::from_bytes(whole))
+    }
+
+    async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
+        self.store.stat(key).await
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
+        self.store.list(prefix, start_after, max).await
+    }
+
+    async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
+        for key in keys {
+            self.shelf.forget(key).await;
+        }
+        self.store.delete(keys).await
+    }
+}
+
+fn cut(whole: &Bytes, range: Option<ByteRange>) -> Option<Bytes> {
+    let Some(range) = range else { return Some(whole.clone()) };
+    let start = usize::try_from(range.offset).ok()?;
+    let end = match range.length {
+        Some(length) => start.checked_add(usize::try_from(length).ok()?)?,
+        None => whole.len(),
+    };
+    (start <= end && end <= whole.len()).then(|| whole.slice(start..end))
+}

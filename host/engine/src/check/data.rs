@@ -1,0 +1,180 @@
+//! Data: every byte of every pack, in pieces, against its header, its tags, its ids and its digest.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use credenza_connect::{ByteRange, ErrorClass};
+use credenza_format::{
+    BlobIndex, HEADER_BYTES, Header, Inflater, Keys, Opener, PackOrdinal, PackRecord, PackTrailer,
+    SEGMENT_SEALED_BYTES, TRAILER_BYTES, open_blob,
+};
+use credenza_model::limits::BLOB_BYTES_MAX;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Findings;
+use super::structure::Users;
+use crate::repository::Repository;
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Sealed bytes of a pack read in one request.
+pub(super) const PIECE_BYTES: u64 = 256 * SEGMENT_SEALED_BYTES;
+/// Packs read at once.
+const PACKS_IN_FLIGHT: usize = 2;
+
+/// Reads the packs and returns how many bytes they were.
+pub(super) async fn verify(
+    repository: &Repository,
+    index: &Arc<BlobIndex>,
+    packs: &[PackOrdinal],
+    users: &Users,
+    findings: &mut Findings<'_>,
+) -> Result<u64> {
+    let described = packs.iter().zip(index.blobs_of(packs));
+    let records: Vec<PackRecord> = described
+        .filter_map(|(ordinal, blobs)| index.pack(*ordinal).map(|pack| PackRecord { blobs, ..pack.clone() }))
+        .collect();
+    findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
+    let checks = records
+        .into_iter()
+        .map(|pack| async move { verify_pack(repository, &pack).await.map(|damage| (pack, damage)) });
+    let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
+    let mut bytes = 0;
+    while let Some((pack, damage)) = checked.try_next().await? {
+        bytes += pack.size;
+        findings.progress(1, pack.size);
+        if let Some(damage) = damage {
+            findings.add(damage, users.get(&pack.id).cloned().unwrap_or_default());
+        }
+    }
+    Ok(bytes)
+}
+
+/// Reads one pack from its first to its last byte; the first thing that is wrong with it.
+async fn verify_pack(repository: &Repository, pack: &PackRecord) -> Result<Option<Damage>> {
+    let key = pack.store_key();
+    let mut verifier = match Verifier::new(repository.keys(), pack) {
+        Ok(verifier) => verifier,
+        Err(detail) => return Ok(Some(Damage::new(&key, DamageKind::Corrupt, detail))),
+    };
+    let mut offset = 0;
+    while offset < pack.size {
+        let end = pack.size.min(if offset == 0 { HEADER_BYTES as u64 + PIECE_BYTES } else { offset + PIECE_BYTES });
+        let range = ByteRange { offset, length: Some(end - offset) };
+        let answer =
+            async { repository.bare_store().get(&key, Some(range), None).await?.read_all(end - offset).await }.await;
+        let piece = match answer {
+            Ok(piece) if piece.len() as u64 == end - offset => piece,
+            Ok(_) => return Ok(Some(Damage::new(&key, DamageKind::Size, "the pack ends before its recorded end"))),
+            Err(cause) if cause.class == ErrorClass::NotFound => {
+                return Ok(Some(Damage::new(&key, DamageKind::Missing, "the pack is not in the store")));
+            }
+            Err(cause) if cause.class == ErrorClass::Corrupt => {
+                return Ok(Some(Damage::new(&key, DamageKind::Size, cause.message)));
+            }
+            Err(cause) => return Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
+        };
+        let worked = tokio::task::spawn_blocking(move || verifier.take(piece).map(|()| verifier));
+        verifier = match worked.await.map_err(Error::worker("verify"))? {
+            Ok(verifier) => verifier,
+            Err(detail) => return Ok(Some(Damage::new(&key, DamageKind::Corrupt, detail))),
+        };
+        offset = end;
+    }
+    Ok(verifier.finish().err().map(|detail| Damage::new(&key, DamageKind::Corrupt, detail)))
+}
+
+/// Verifies a pack as it streams by.
+struct Verifier {
+    keys: Keys,
+    pack: PackRecord,
+    opener: Opener,
+    inflater: Inflater,
+    digest: ring::digest::Context,
+    header_seen: bool,
+    next_segment: u32,
+    segments: u64,
+    /// Plaintext from `plain_offset` on that is not yet verified.
+    plain: Vec<u8>,
+    plain_offset: u64,
+    next_blob: usize,
+}
+
+impl Verifier {
+    fn new(keys: &Keys, pack: &PackRecord) -> Result<Self, String> {
+        let header = Header::decode(&pack.header).map_err(|cause| cause.to_string())?;
+        let opener = Opener::new(keys, &header, pack.kind.object_kind(), pack.id).map_err(|cause| cause.to_string())?;
+        let segments = pack.size.saturating_sub(HEADER_BYTES as u64).div_ceil(SEGMENT_SEALED_BYTES);
+        Ok(Self {
+            keys: keys.clone(),
+            pack: pack.clone(),
+            opener,
+            inflater: Inflater::new(),
+            digest: ring::digest::Context::new(&ring::digest::SHA256),
+            header_seen: false,
+            next_segment: 0,
+            segments,
+            plain: Vec::new(),
+            plain_offset: 0,
+            next_blob: 0,
+        })
+    }
+
+    fn take(&mut self, piece: Bytes) -> Result<(), String> {
+        self.digest.update(&piece);
+        let mut sealed = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+        if !self.header_seen {
+            self.header_seen = true;
+            let header = sealed.split_to(HEADER_BYTES.min(sealed.len()));
+            if header[..] != self.pack.header {
+                return Err("its header is not the one that was written".to_owned());
+            }
+        }
+        for segment in sealed.chunks_mut(usize::try_from(SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX)) {
+            let last = u64::from(self.next_segment) + 1 == self.segments;
+            let plain =
+                self.opener.open_segment(self.next_segment, last, segment).map_err(|cause| cause.to_string())?;
+            self.plain.extend_from_slice(plain);
+            self.next_segment += 1;
+        }
+        self.blobs()
+    }
+
+    /// Verifies the blobs that are complete. Which ones there are is known from the index; that the footer agrees is seen at the end.
+    fn blobs(&mut self) -> Result<(), String> {
+        let mut done = 0;
+        while let Some(blob) = self.pack.blobs.get(self.next_blob) {
+            let start = usize::try_from(u64::from(blob.offset).saturating_sub(self.plain_offset)).unwrap_or(usize::MAX);
+            let Some(stored) = self.plain.get(start..start.saturating_add(blob.stored as usize)) else { break };
+            open_blob(&self.keys, self.pack.id, blob, stored, &mut self.inflater).map_err(|cause| cause.to_string())?;
+            done = start + stored.len();
+            self.next_blob += 1;
+        }
+        self.plain.drain(..done);
+        self.plain_offset += done as u64;
+        if self.next_blob < self.pack.blobs.len()
+            && self.plain.len() > 2 * BLOB_BYTES_MAX as usize + usize::try_from(PIECE_BYTES).unwrap_or(0)
+        {
+            return Err("the index names chunks at places that do not follow each other".to_owned());
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), String> {
+        let plain_length = self.plain_offset + self.plain.len() as u64;
+        let trailer_start = self.plain.len().saturating_sub(usize::try_from(TRAILER_BYTES).unwrap_or(0));
+        let trailer = PackTrailer::decode(self.plain.get(trailer_start..).unwrap_or_default(), plain_length)
+            .map_err(|cause| cause.to_string())?;
+        let place = |offset: u64| usize::try_from(offset.saturating_sub(self.plain_offset)).unwrap_or(usize::MAX);
+        let footer = self
+            .plain
+            .get(place(u64::from(trailer.footer_offset))..place(trailer.footer_end()))
+            .ok_or("its footer lies outside of it")?;
+        if trailer.decode_footer(footer).map_err(|cause| cause.to_string())? != self.pack.blobs {
+            return Err("its own table names other chunks than the index".to_owned());
+        }
+        if self.digest.finish().as_ref() != self.pack.sha256 {
+            return Err("its SHA-256 is not the one recorded".to_owned());
+        }
+        Ok(())
+    }
+}

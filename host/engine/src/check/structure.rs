@@ -1,0 +1,253 @@
+//! Structure: documents open, packs are there in the size recorded, trees lead to chunks that the index knows.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use credenza_format::{BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, PacksReliedOn, Usage};
+use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
+
+use super::{Findings, ids, kind_of};
+use crate::blobs::BlobLoader;
+use crate::contents::ContentChunks;
+use crate::repository::{Repository, SnapshotHandle, fetch, list};
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Nodes opened at once: some 4 MiB.
+const NODES_IN_WINDOW: usize = 64;
+
+/// Which snapshots use a pack, by their usage lists.
+pub(super) type Users = HashMap<ObjectId, BTreeSet<SnapshotId>>;
+
+/// Opens every usage list and compares it with what its snapshot says of it.
+pub(super) async fn usages(
+    repository: &Repository,
+    snapshots: &[SnapshotHandle],
+    findings: &mut Findings<'_>,
+) -> Result<Users> {
+    let mut users = Users::new();
+    let mut missing: HashMap<ObjectId, &SnapshotHandle> =
+        snapshots.iter().map(|handle| (ObjectId::new(*handle.snapshot.id.as_bytes()), handle)).collect();
+    for document in repository.documents(repository.bare_store(), ObjectKind::Usage).await? {
+        // A usage list without a snapshot is what a run leaves that ended before its commit.
+        let Some(handle) = missing.remove(&document.id) else {
+            document.body.err().into_iter().for_each(|damage| findings.add(damage, None));
+            continue;
+        };
+        let id = handle.snapshot.id;
+        let usage = document.body.and_then(|body| {
+            Usage::decode(&body).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
+        });
+        match usage {
+            Ok(usage) if PacksReliedOn::of(&usage) == handle.snapshot.packs => {
+                usage.packs.iter().for_each(|(pack, _)| {
+                    users.entry(*pack).or_default().insert(id);
+                });
+            }
+            Ok(_) => findings.add(
+                Damage::new(&document.key, DamageKind::Invalid, "it names other packs than its snapshot relies on"),
+                [id],
+            ),
+            Err(damage) => findings.add(damage, [id]),
+        }
+    }
+    for (id, handle) in missing {
+        findings.add(
+            Damage::new(
+                &ObjectKind::Usage.store_key(id),
+                DamageKind::Missing,
+                "the usage list of a snapshot is not in the store",
+            ),
+            [handle.snapshot.id],
+        );
+    }
+    Ok(users)
+}
+
+/// Opens intents, records of condemned packs and key slots.
+pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
+    let store = repository.bare_store();
+    for kind in [ObjectKind::Intent, ObjectKind::Condemned] {
+        for document in repository.documents(store, kind).await? {
+            let key = document.key;
+            let decoded = document.body.and_then(|body| {
+                let decoded = if kind == ObjectKind::Intent {
+                    Intent::decode(&body).map(drop)
+                } else {
+                    Condemned::decode(&body).map(drop)
+                };
+                decoded.map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
+            });
+            decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
+        }
+    }
+    for object in list(&**store, "key/").await? {
+        let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
+        let decoded = bytes.and_then(|bytes| key_slot(&object.key, &bytes));
+        decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
+    }
+    Ok(())
+}
+
+fn key_slot(key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
+    let slot = KeySlot::decode(bytes).map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
+    if slot.store_key() == *key {
+        Ok(())
+    } else {
+        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{}`", slot.store_key())))
+    }
+}
+
+/// The packs that the index names, against the listing of the store.
+pub(super) struct Packs {
+    /// Those that are there in the right size.
+    pub(super) present: Vec<PackOrdinal>,
+    pub(super) unreferenced: u64,
+}
+
+pub(super) async fn packs(
+    repository: &Repository,
+    index: &BlobIndex,
+    users: &Users,
+    findings: &mut Findings<'_>,
+) -> Result<Packs> {
+    let store = repository.bare_store();
+    let mut listed: HashMap<StoreKey, u64> = HashMap::new();
+    for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
+        for object in list(&**store, &format!("{}/", kind.folder())).await? {
+            if kind_of(&object.key) == Some(kind) {
+                listed.insert(object.key, object.size);
+            }
+        }
+    }
+    let mut present = Vec::new();
+    for (ordinal, pack) in index.ordinals() {
+        let key = pack.record.store_key();
+        let affected = users.get(&pack.record.id).cloned().unwrap_or_default();
+        match listed.remove(&key) {
+            Some(size) if size == pack.record.size => present.push(ordinal),
+            Some(size) => findings.add(
+                Damage::new(
+                    &key,
+                    DamageKind::Size,
+                    format!("it has {size} bytes where {} were written", pack.record.size),
+                ),
+                affected,
+            ),
+            None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
+        }
+    }
+    let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.record.id).collect();
+    for (pack, snapshots) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
+        let detail = format!("no index segment describes pack {pack}, which snapshots rely on");
+        findings.add(
+            Damage { object: format!("index of pack {pack}"), kind: DamageKind::Missing, chunk: None, detail },
+            snapshots.clone(),
+        );
+    }
+    Ok(Packs { present, unreferenced: listed.len() as u64 })
+}
+
+/// Walks the trees of all snapshots, each node once.
+pub(super) async fn trees(
+    repository: &Repository,
+    index: &Arc<BlobIndex>,
+    snapshots: &[SnapshotHandle],
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    let loader = repository.loader_from(repository.bare_store(), Arc::clone(index));
+    let mut walk = Walk { loader, seen: HashSet::new() };
+    findings.expect(ids(snapshots).count() as u64, 0);
+    for handle in snapshots {
+        walk.snapshot(handle, findings).await?;
+        findings.progress(1, 0);
+    }
+    Ok(())
+}
+
+struct Walk {
+    loader: Arc<BlobLoader>,
+    /// Nodes and lists that were found whole with all below them.
+    seen: HashSet<ChunkId>,
+}
+
+impl Walk {
+    async fn snapshot(&mut self, handle: &SnapshotHandle, findings: &mut Findings<'_>) -> Result<()> {
+        let tree = &handle.snapshot.tree;
+        let id = handle.snapshot.id;
+        let mut pending = vec![(tree.level, tree.id)];
+        let mut clean = true;
+        let mut visited = Vec::new();
+        while !pending.is_empty() {
+            let window: Vec<(u8, ChunkId)> = pending.split_off(pending.len().saturating_sub(NODES_IN_WINDOW));
+            let fresh: Vec<(u8, ChunkId)> = window.into_iter().filter(|(_, node)| !self.seen.contains(node)).collect();
+            let loaded = self.loader.load(fresh.iter().map(|(_, node)| *node)).await?;
+            for (level, node) in fresh {
+                let opened = loaded.get(&node).cloned().unwrap_or_else(|| {
+                    Err(Damage::of_chunk("tree", DamageKind::Missing, node, "a tree node was not found"))
+                });
+                let decoded = opened.and_then(|bytes| {
+                    Node::decode(&bytes, level)
+                        .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, node, cause.to_string()))
+                });
+                match decoded {
+                    Ok(Node::Inner(children)) => {
+                        pending.extend(children.iter().map(|child| (level.saturating_sub(1), child.id)))
+                    }
+                    Ok(Node::Leaf(records)) => clean &= self.leaf(id, &records, findings).await?,
+                    Err(damage) => {
+                        clean = false;
+                        findings.add(damage, [id]);
+                    }
+                }
+                visited.push(node);
+            }
+        }
+        // Nodes of a damaged tree are visited again for the next snapshot, which the same damage may affect.
+        if clean {
+            self.seen.extend(visited);
+        }
+        Ok(())
+    }
+
+    async fn leaf(&mut self, snapshot: SnapshotId, records: &[Record], findings: &mut Findings<'_>) -> Result<bool> {
+        let mut clean = true;
+        for record in records {
+            let unknown = match &record.content {
+                Content::None | Content::Inline(_) => None,
+                Content::Chunks(refs) => {
+                    refs.iter().find(|chunk| self.loader.index().get(&chunk.id).is_none()).map(|chunk| chunk.id)
+                }
+                Content::Lists { .. } => match self.lists(&record.content).await {
+                    Ok(unknown) => unknown,
+                    Err(Error::Damage(damage)) => {
+                        clean = false;
+                        findings.add(damage, [snapshot]);
+                        None
+                    }
+                    Err(cause) => return Err(cause),
+                },
+            };
+            if let Some(chunk) = unknown {
+                clean = false;
+                let detail = format!("no index segment says where chunk {chunk} of `{}` is", record.entry.key);
+                findings.add(Damage::of_chunk("index", DamageKind::Missing, chunk, detail), [snapshot]);
+            }
+        }
+        Ok(clean)
+    }
+
+    /// The first chunk of a long content that the index does not know.
+    async fn lists(&self, content: &Content) -> Result<Option<ChunkId>> {
+        let unknown = std::cell::Cell::new(None);
+        let index = self.loader.index();
+        let holds = |id: &ChunkId| {
+            let known = index.get(id).is_some();
+            if !known {
+                unknown.set(Some(*id));
+            }
+            known
+        };
+        ContentChunks::new(Arc::clone(&self.loader), content).claim_all(holds).await?;
+        Ok(unknown.into_inner())
+    }
+}

@@ -1,0 +1,184 @@
+//! What can go wrong in a run, with the names, ids and sizes that a person needs.
+
+use credenza_connect::Error as ConnectError;
+use credenza_model::{ChunkId, StoreKey};
+
+/// The result of the engine's calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A run that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A connector failed in a way that the run cannot survive.
+    #[error("{doing} failed: {cause}")]
+    Connector {
+        /// What was being done, and to what: "reading `data/0a/…` of the repository".
+        doing: String,
+        /// The connector's own account.
+        cause: ConnectError,
+    },
+    /// There is no repository at the location.
+    #[error("there is no repository in {place}")]
+    NoRepository {
+        /// The store.
+        place: String,
+    },
+    /// There is one already.
+    #[error("there is a repository in {place} already")]
+    RepositoryExists {
+        /// The store.
+        place: String,
+    },
+    /// The secret given opens no key of the repository.
+    #[error("the passphrase opens none of the {slots} keys of the repository")]
+    WrongSecret {
+        /// How many key slots were tried.
+        slots: usize,
+    },
+    /// The repository is encrypted and no secret was given.
+    #[error("the repository is encrypted and no passphrase was given")]
+    SecretMissing,
+    /// An object of the repository is not what it must be.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// A repository of a format that this build does not know.
+    #[error("the repository cannot be read by this version: {reason}")]
+    Unsupported {
+        /// What is unknown.
+        reason: String,
+    },
+    /// Something could not be encoded: a bug or an absurd input.
+    #[error("{doing} failed: {cause}")]
+    Encode {
+        /// What was being encoded.
+        doing: String,
+        /// Why that was impossible.
+        cause: String,
+    },
+    /// A codec refused what the engine gave it.
+    #[error(transparent)]
+    Format(#[from] credenza_format::Error),
+    /// No snapshot, or more than one, has the name.
+    #[error("{reason}")]
+    NoSnapshot {
+        /// The sentence for a person.
+        reason: String,
+    },
+    /// The key is not in the snapshot.
+    #[error("snapshot {snapshot} holds nothing at or under `{key}`")]
+    NoEntry {
+        /// The snapshot's id.
+        snapshot: String,
+        /// The key asked for.
+        key: String,
+    },
+    /// An exclude pattern cannot be parsed.
+    #[error("the exclude pattern `{pattern}` is invalid: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        reason: String,
+    },
+    /// A concurrent prune took data that this run relied on.
+    #[error(
+        "{packs} packs that this backup relied on were condemned by a prune that ran at the same time; nothing was committed and nothing is lost"
+    )]
+    Conflict {
+        /// How many packs.
+        packs: usize,
+    },
+    /// A source broke its contract.
+    #[error("the source broke its contract: {what}")]
+    Contract {
+        /// What it did.
+        what: String,
+    },
+    /// Too many objects in a row could not be read: the source is gone, not the objects.
+    #[error("{failures} objects in a row could not be read, the last, `{key}`, because: {cause}")]
+    SourceGone {
+        /// How many in a row.
+        failures: usize,
+        /// The last of them.
+        key: String,
+        /// Its error.
+        cause: ConnectError,
+    },
+    /// The user cancelled.
+    #[error("interrupted; nothing was committed")]
+    Cancelled,
+    /// A worker thread ended by a panic.
+    #[error("a worker of stage `{stage}` ended early: {reason}")]
+    Worker {
+        /// The stage.
+        stage: &'static str,
+        /// The panic's text.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn connector(doing: impl Into<String>) -> impl FnOnce(ConnectError) -> Self {
+        let doing = doing.into();
+        move |cause| Self::Connector { doing, cause }
+    }
+
+    pub(crate) fn encode(doing: &str) -> impl Fn(credenza_format::Error) -> Self {
+        move |cause| Self::Encode { doing: doing.to_owned(), cause: cause.to_string() }
+    }
+
+    pub(crate) fn worker(stage: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
+        move |cause| Self::Worker { stage, reason: cause.to_string() }
+    }
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DamageKind {
+    /// It is not there.
+    Missing,
+    /// It has another size than recorded.
+    Size,
+    /// Its bytes fail authentication, or are not what their id promises.
+    Corrupt,
+    /// It is whole, but says something impossible.
+    Invalid,
+}
+
+impl DamageKind {
+    /// The word for JSON and for a person.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Size => "size",
+            Self::Corrupt => "corrupt",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Damage found in the repository.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("damage in `{object}` ({}): {detail}", kind.name())]
+pub struct Damage {
+    /// The object's name in the store.
+    pub object: String,
+    /// What kind of damage.
+    pub kind: DamageKind,
+    /// The chunk that is lost, when it is one.
+    pub chunk: Option<ChunkId>,
+    /// A sentence for a person.
+    pub detail: String,
+}
+
+impl Damage {
+    pub(crate) fn new(object: &StoreKey, kind: DamageKind, detail: impl Into<String>) -> Self {
+        Self { object: object.to_string(), kind, chunk: None, detail: detail.into() }
+    }
+
+    pub(crate) fn of_chunk(object: impl ToString, kind: DamageKind, chunk: ChunkId, detail: impl Into<String>) -> Self {
+        Self { object: object.to_string(), kind, chunk: Some(chunk), detail: detail.into() }
+    }
+}

@@ -1,0 +1,152 @@
+//! Restore: a snapshot, or a part of one, to a destination, in pack order, every byte verified.
+//!
+//! ```text
+//! walk > gather a shelf of records > sort by pack > window > fetch, open, verify > lay
+//! ```
+//!
+//! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
+//! here: what a destination can hold (`connect`). Called by `cli`.
+//!
+//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`] of plaintext being laid and as much being fetched, and the folders
+//! that are not yet complete.
+
+mod lay;
+mod plan;
+
+use std::sync::Arc;
+
+use credenza_connect::Destination;
+use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record};
+
+use crate::repository::{Repository, SnapshotHandle};
+use crate::{Error, Event, Listener, Phase, Result};
+use lay::Layer;
+use plan::Planner;
+
+/// Records sorted by place at a time. Within them a pack is read once; 32,768 records of a kilobyte are 32 MB.
+const SHELF_RECORDS: usize = 32_768;
+/// Plaintext fetched for one window.
+const WINDOW_BYTES: u64 = 24 * 1024 * 1024;
+
+/// What to restore, and how.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOptions {
+    /// Only this key and what lies under it; empty for everything.
+    pub prefix: Vec<u8>,
+    /// Replace what exists.
+    pub overwrite: bool,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreReport {
+    /// Entries restored.
+    pub entries: u64,
+    /// Bytes of content written.
+    pub bytes: u64,
+    /// Entries that were not restored because their content is lost or was never read.
+    pub damaged: u64,
+    /// Entries that the destination refused.
+    pub failed: u64,
+    /// Attributes that could not be restored, with the number of entries that lost each.
+    pub unrestored: std::collections::BTreeMap<String, u64>,
+}
+
+/// Restores a snapshot, or the part of it under a prefix.
+///
+/// # Errors
+/// When the repository cannot be read at all or the destination is unusable; lost and refused entries are counted and reported instead.
+pub async fn run(
+    repository: &Repository,
+    snapshot: &SnapshotHandle,
+    destination: Arc<dyn Destination>,
+    options: &RestoreOptions,
+    listener: &dyn Listener,
+) -> Result<RestoreReport> {
+    listener.on(Event::Phase(Phase::Opening));
+    let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
+    let index = Arc::new(repository.load_index().await?);
+    let loader = repository.loader(index);
+    let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix);
+    if options.prefix.is_empty() {
+        let statistics = &snapshot.snapshot.statistics;
+        listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
+    }
+    listener.on(Event::Phase(Phase::Restoring));
+    let layer = Layer::new(destination, info, options.overwrite, listener);
+    let mut folders = Folders::default();
+    let mut found = false;
+    loop {
+        let shelf = gather(&mut records, options, &mut found).await?;
+        let Some(last) = shelf.last().map(|record| record.entry.key.clone()) else { break };
+        let (held, contents): (Vec<Record>, Vec<Record>) =
+            shelf.into_iter().partition(|record| record.entry.kind != EntryKind::File);
+        folders.open(layer.begin(held).await?);
+        Planner::new(Arc::clone(&loader), contents).lay_all(&layer).await?;
+        layer.complete(folders.closed_before(&last)).await?;
+    }
+    if !found {
+        return Err(Error::NoEntry {
+            snapshot: snapshot.snapshot.id.to_string(),
+            key: Key::new(options.prefix.clone()).to_string(),
+        });
+    }
+    layer.complete(folders.all()).await?;
+    Ok(layer.into_report())
+}
+
+/// The next records that are to be restored, in key order.
+async fn gather(records: &mut crate::walk::Records, options: &RestoreOptions, found: &mut bool) -> Result<Vec<Record>> {
+    let mut shelf = Vec::new();
+    while shelf.len() < SHELF_RECORDS {
+        let batch = records.next_batch().await?;
+        if batch.is_empty() {
+            break;
+        }
+        let wanted = batch.into_iter().filter(|record| record.entry.key.is_under(&options.prefix));
+        shelf.extend(wanted.filter(|record| latest(record)));
+    }
+    *found |= !shelf.is_empty() || options.prefix.is_empty();
+    Ok(shelf)
+}
+
+/// Delete markers and superseded versions are history, not something that is there.
+fn latest(record: &Record) -> bool {
+    record.entry.version.as_ref().is_none_or(|version| version.latest && !version.deleted)
+}
+
+/// Why a record has no content to restore, if so.
+fn never_read(record: &Record) -> Option<String> {
+    match &record.status {
+        EntryStatus::Stable | EntryStatus::Changed => None,
+        EntryStatus::Vanished => Some("it was gone when the backup came to read it".to_owned()),
+        EntryStatus::Unreadable(reason) => Some(format!("the backup could not read it: {reason}")),
+    }
+}
+
+/// Folders that wait for their metadata until nothing more is written below them.
+#[derive(Default)]
+struct Folders {
+    open: Vec<Entry>,
+}
+
+impl Folders {
+    fn open(&mut self, folders: Vec<Entry>) {
+        self.open.extend(folders);
+    }
+
+    /// Those under which no key after `last` can lie, children before parents.
+    fn closed_before(&mut self, last: &Key) -> Vec<Entry> {
+        let (open, mut closed): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|folder| last.as_bytes().starts_with(folder.key.as_bytes()));
+        self.open = open;
+        closed.sort_by(|a, b| b.key.cmp(&a.key));
+        closed
+    }
+
+    fn all(mut self) -> Vec<Entry> {
+        self.open.sort_by(|a, b| b.key.cmp(&a.key));
+        self.open
+    }
+}

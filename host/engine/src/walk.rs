@@ -1,0 +1,115 @@
+//! A snapshot's records in key order, read from its tree a window of leaves at a time.
+//!
+//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB) and one list of children per level.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use credenza_format::{Child, Node, TreeRoot};
+use credenza_model::{Key, Record};
+
+use crate::blobs::BlobLoader;
+use crate::{Damage, DamageKind, Result};
+
+const LEAVES_IN_WINDOW: usize = 32;
+
+/// A stream of records in key order.
+pub struct Records {
+    loader: Arc<BlobLoader>,
+    /// Children still to be visited, one queue per level, the leaves' level first.
+    levels: Vec<VecDeque<Child>>,
+    ready: VecDeque<Record>,
+    prefix: Vec<u8>,
+    root: Option<TreeRoot>,
+}
+
+impl Records {
+    /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
+    pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
+        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(root.clone()) }
+    }
+
+    /// The next record, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Damage`] when a node is lost or lies about itself.
+    pub async fn next(&mut self) -> Result<Option<Record>> {
+        loop {
+            if let Some(record) = self.ready.pop_front() {
+                return Ok(Some(record));
+            }
+            if !self.advance().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Up to some thousand records at once; an empty list is the end.
+    ///
+    /// # Errors
+    /// As [`Records::next`].
+    pub async fn next_batch(&mut self) -> Result<Vec<Record>> {
+        while self.ready.is_empty() && self.advance().await? {}
+        Ok(self.ready.drain(..).collect())
+    }
+
+    /// Loads what comes next; `false` at the end.
+    async fn advance(&mut self) -> Result<bool> {
+        if let Some(root) = self.root.take() {
+            let bytes = self.loader.load_one(root.id).await?;
+            self.levels = (0..root.level).map(|_| VecDeque::new()).collect();
+            self.visit(root.level, &root.id, &bytes)?;
+            return Ok(true);
+        }
+        let Some(depth) = self.levels.iter().position(|queue| !queue.is_empty()) else {
+            return Ok(false);
+        };
+        // Inner nodes are opened one at a time, so that a queue never outgrows the children of one node.
+        let window = if depth == 0 { LEAVES_IN_WINDOW } else { 1 };
+        let children: Vec<Child> = match self.levels.get_mut(depth) {
+            Some(queue) => queue.drain(..queue.len().min(window)).collect(),
+            None => return Ok(false),
+        };
+        let loaded = self.loader.load(children.iter().map(|child| child.id)).await?;
+        for child in children {
+            // Two children of one window may be one node; its bytes are shared, not moved.
+            let bytes = loaded.get(&child.id).cloned().unwrap_or_else(|| Err(lost(&child)))?;
+            self.visit(u8::try_from(depth).unwrap_or(u8::MAX), &child.id, &bytes)?;
+        }
+        Ok(true)
+    }
+
+    fn visit(&mut self, level: u8, id: &credenza_model::ChunkId, bytes: &[u8]) -> Result<()> {
+        let node = Node::decode(bytes, level)
+            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, *id, cause.to_string()))?;
+        match node {
+            Node::Leaf(records) => self
+                .ready
+                .extend(records.into_iter().filter(|record| record.entry.key.as_bytes().starts_with(&self.prefix))),
+            Node::Inner(children) => {
+                let mut last: Option<Key> = None;
+                let wanted: Vec<Child> = children
+                    .into_iter()
+                    .filter(|child| {
+                        may_hold(&self.prefix, last.replace(child.last_key.clone()).as_ref(), &child.last_key)
+                    })
+                    .collect();
+                if let Some(queue) = level.checked_sub(1).and_then(|below| self.levels.get_mut(usize::from(below))) {
+                    queue.extend(wanted);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a child that follows one ending at `previous_last` and itself ends at `last` can hold keys with the prefix.
+fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -> bool {
+    let begins_too_late =
+        previous_last.is_some_and(|key| key.as_bytes() > prefix && !key.as_bytes().starts_with(prefix));
+    last.as_bytes() >= prefix && !begins_too_late
+}
+
+fn lost(child: &Child) -> Damage {
+    Damage::of_chunk("tree", DamageKind::Missing, child.id, "a tree node is not in the repository")
+}

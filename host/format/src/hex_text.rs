@@ -1,0 +1,35 @@
+//! Bytes that are hexadecimal in text documents.
+
+use std::fmt;
+
+use hex::FromHex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Bytes that print and serialize as lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Hex<T>(pub T);
+
+impl<T: AsRef<[u8]>> fmt::Display for Hex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl<T: AsRef<[u8]>> fmt::Debug for Hex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl<T: AsRef<[u8]>> Serialize for Hex<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, T: FromHex<Error: fmt::Display>> Deserialize<'de> for Hex<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        T::from_hex(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
+    }
+}

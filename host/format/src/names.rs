@@ -1,0 +1,133 @@
+//! Names of objects in a store.
+//!
+//! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
+//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>` and `config`, which are text
+//! documents. Ids are 32 hexadecimal digits, `xx` their first two.
+
+use std::fmt;
+
+use credenza_model::{ObjectId, StoreKey};
+
+use crate::{Error, Result};
+
+/// What a sealed object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// Chunks of content.
+    DataPack = 1,
+    /// Tree nodes and chunk lists.
+    MetaPack = 2,
+    /// Where blobs are.
+    Index = 3,
+    /// Which blobs a snapshot needs; its id is the snapshot's.
+    Usage = 4,
+    /// Which packs a running backup relies on.
+    Intent = 5,
+    /// A snapshot.
+    Snapshot = 6,
+    /// Which packs will be deleted.
+    Condemned = 7,
+}
+
+impl ObjectKind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 7] =
+        [Self::DataPack, Self::MetaPack, Self::Index, Self::Usage, Self::Intent, Self::Snapshot, Self::Condemned];
+
+    /// The first segment of the kind's keys, without `/`.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::DataPack => "data",
+            Self::MetaPack => "meta",
+            Self::Index => "index",
+            Self::Usage => "usage",
+            Self::Intent => "intent",
+            Self::Snapshot => "snapshot",
+            Self::Condemned => "condemned",
+        }
+    }
+
+    /// Where an object of this kind is kept.
+    #[must_use]
+    pub fn store_key(self, id: ObjectId) -> StoreKey {
+        let digits = id.to_string();
+        match self {
+            Self::DataPack | Self::MetaPack => {
+                formed(format!("{}/{}/{digits}", self.folder(), digits.get(..2).unwrap_or_default()))
+            }
+            _ => formed(format!("{}/{digits}", self.folder())),
+        }
+    }
+
+    /// Which object a key names: the inverse of [`store_key`](Self::store_key); `None` for foreign names.
+    #[must_use]
+    pub fn parse(key: &StoreKey) -> Option<(Self, ObjectId)> {
+        let (folder, _) = key.as_str().split_once('/')?;
+        let (_, digits) = key.as_str().rsplit_once('/')?;
+        let kind = Self::ALL.into_iter().find(|kind| kind.folder() == folder)?;
+        let id = digits.parse().ok()?;
+        (kind.store_key(id) == *key).then_some((kind, id))
+    }
+
+    pub(crate) fn decode(number: u8) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|kind| *kind as u8 == number);
+        known.ok_or(Error::Unknown { what: "object kind", found: u32::from(number) })
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DataPack => "data pack",
+            Self::MetaPack => "metadata pack",
+            Self::Index => "index segment",
+            Self::Usage => "usage list",
+            Self::Intent => "intent",
+            Self::Snapshot => "snapshot",
+            Self::Condemned => "record of condemned packs",
+        })
+    }
+}
+
+/// Where the config is kept.
+#[must_use]
+pub fn config_key() -> StoreKey {
+    formed("config".to_owned())
+}
+
+/// Where a key slot is kept.
+#[must_use]
+pub fn slot_key(id: ObjectId) -> StoreKey {
+    formed(format!("key/{id}"))
+}
+
+#[expect(clippy::expect_used, reason = "fixed words and hexadecimal digits keep to the alphabet of store keys")]
+fn formed(name: String) -> StoreKey {
+    StoreKey::new(name).expect("a name of the format")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_name_and_number() {
+        let id = ObjectId::new([0xa7; 16]);
+        for kind in ObjectKind::ALL {
+            assert_eq!(ObjectKind::parse(&kind.store_key(id)), Some((kind, id)));
+            assert_eq!(ObjectKind::decode(kind as u8), Ok(kind));
+        }
+        assert!(ObjectKind::decode(0).is_err() && ObjectKind::decode(8).is_err());
+    }
+
+    #[test]
+    fn foreign_names_are_no_objects() {
+        let digits = "a7".repeat(16);
+        for name in
+            ["config".into(), format!("data/{digits}"), format!("data/00/{digits}"), format!("index/a7/{digits}")]
+        {
+            assert_eq!(ObjectKind::parse(&StoreKey::new(name).unwrap()), None);
+        }
+    }
+}
