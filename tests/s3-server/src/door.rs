@@ -72,7 +72,7 @@ impl Door {
         }
         let (parts, body) = request.into_parts();
         let counted = self.count_in(body, subject);
-        let mut request = Request::from_parts(parts, s3s::Body::http_body_unsync(counted));
+        let mut request = Request::from_parts(parts, s3s::Body::http_body(counted));
         request.extensions_mut().insert(Quirks::of(fault));
         let response = self.service.call(request).await.map_err(|_| HungUp)?;
         match fault {
@@ -100,22 +100,17 @@ impl Door {
         Answer { body, cut, count: Box::new(count), passed: 0 }
     }
 
-    fn count_in(
-        &self,
-        body: Incoming,
-        subject: &Subject,
-    ) -> impl Body<Data = Bytes, Error = hyper::Error> + Send + use<> {
+    fn count_in(&self, body: Incoming, subject: &Subject) -> Asked {
         let (log, Subject { bucket, operation, .. }) = (self.log.clone(), subject.clone());
-        body.map_frame(move |frame| {
-            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let count = move |bytes: u64| {
             log.add(&bucket, operation, |count| count.bytes_in = count.bytes_in.saturating_add(bytes));
-            frame
-        })
+        };
+        Asked { body, count: Box::new(count) }
     }
 
     /// Reads a request to its end, so that the connection stays usable for the answer.
     async fn drain(&self, request: Request<Incoming>, subject: &Subject) -> Result<(), HungUp> {
-        let mut body = std::pin::pin!(self.count_in(request.into_body(), subject));
+        let mut body = self.count_in(request.into_body(), subject);
         while let Some(frame) = body.frame().await {
             frame.map_err(|_| HungUp)?;
         }
@@ -183,6 +178,36 @@ fn error(code: &str, message: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message><RequestId>fault</RequestId></Error>"
     )
+}
+
+/// The body of a request: counted. It tells its length, because `s3s` refuses a signed body of unknown length.
+struct Asked {
+    body: Incoming,
+    count: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Body for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            (self.count)(frame.data_ref().map_or(0, |data| data.len() as u64));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// What happens to the body of an answer on its way out.
