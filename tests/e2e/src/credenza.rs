@@ -212,13 +212,14 @@ impl Outcome {
         Ok(self)
     }
 
-    /// Demands that stderr holds `text`, upper and lower case being the same.
+    /// Demands that stderr holds one of `texts`, upper and lower case being the same.
     ///
     /// # Errors
-    /// With all that was written, when it does not.
-    pub fn expect_message(self, text: &str) -> Result<Self> {
-        let found = self.stderr.to_lowercase().contains(&text.to_lowercase());
-        ensure!(found, "expected a message with {text:?}\n{}", self.whole());
+    /// With all that was written, when it holds none.
+    pub fn expect_message(self, texts: &[&str]) -> Result<Self> {
+        let stderr = self.stderr.to_lowercase();
+        let found = texts.iter().any(|text| stderr.contains(&text.to_lowercase()));
+        ensure!(found, "expected a message with one of {texts:?}\n{}", self.whole());
         Ok(self)
     }
 

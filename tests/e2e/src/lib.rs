@@ -16,4 +16,4 @@ pub mod tree;
 
 pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};
 pub use report::Report;
-pub use setup::{Setup, memory_server, requests_of, snapshot_of};
+pub use setup::{Precious, Setup, memory_server, requests_of, snapshot_of};

@@ -1,11 +1,11 @@
 //! What most scenarios begin with: a folder of their own, a user, a repository, perhaps an in-memory server.
 
 use crate::s3::Endpoint;
-use crate::{Credenza, Outcome, credenza};
-use anyhow::Result;
+use crate::{Credenza, Outcome, credenza, tree};
+use anyhow::{Result, ensure};
 use credenza_s3_server::{Options, Server};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A folder of its own with a user, gone at the end.
@@ -99,6 +99,64 @@ impl Setup {
     /// When the check cannot be run; damage is an outcome.
     pub fn check(&self) -> Result<Outcome> {
         self.credenza.run(["--json", "check", "--read-data"])
+    }
+}
+
+/// A repository that holds one good snapshot of a small folder, to see that later trouble loses nothing.
+#[derive(Debug)]
+pub struct Precious {
+    /// The user, and the repository of the environment.
+    pub setup: Setup,
+    source: PathBuf,
+    snapshot: String,
+}
+
+impl Precious {
+    /// Backs up a folder with one of everything into the repository of `setup`.
+    ///
+    /// # Errors
+    /// When the backup fails.
+    pub fn new(setup: Setup) -> Result<Self> {
+        let source = setup.path("precious");
+        tree::build_odd(&source)?;
+        let summary = setup.backup(&source.to_string_lossy())?;
+        let snapshot = snapshot_of(&summary)?;
+        Ok(Self { setup, source, snapshot })
+    }
+
+    /// The folder that was backed up.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// The id of the good snapshot.
+    pub fn snapshot(&self) -> &str {
+        &self.snapshot
+    }
+
+    /// Demands that the good snapshot still restores, without the help of the cache.
+    ///
+    /// # Errors
+    /// When anything differs.
+    pub fn expect_intact(&self) -> Result<()> {
+        self.setup.credenza.forget_cache()?;
+        let target = self.setup.path("intact?");
+        if target.exists() {
+            std::fs::remove_dir_all(&target)?;
+        }
+        self.setup.restore(&self.snapshot, "intact?")?;
+        tree::compare(&self.source, &target)
+    }
+
+    /// Demands that the good snapshot is still the only one.
+    ///
+    /// # Errors
+    /// When another snapshot was written.
+    pub fn expect_only_snapshot(&self) -> Result<()> {
+        let outcome = self.setup.credenza.ok(["--json", "ls"])?;
+        let snapshots = outcome.lines_of("snapshot")?;
+        ensure!(snapshots.len() == 1, "{} snapshots\n{}", snapshots.len(), outcome.whole());
+        Ok(())
     }
 }
 

@@ -1,0 +1,11 @@
+//! `cargo xtask demo`: builds all that the demonstration in `tests/demo` needs, and runs it.
+
+use crate::step::{self, run};
+use anyhow::Result;
+
+/// Builds connectors and host, then runs the demonstration against the built binary.
+pub(crate) fn run_all() -> Result<()> {
+    run("guests", step::task("guests")?)?;
+    run("build", step::cargo(&["build", "--package", "credenza-cli", "--package", "credenza-demo"]))?;
+    run("demo", step::cargo(&["run", "--quiet", "--package", "credenza-demo"]))
+}
