@@ -2,10 +2,11 @@
 
 use crate::step::{self, run};
 use anyhow::Result;
+use std::process::Command;
 
 /// Builds connectors and host, then runs the demonstration against the built binary.
 pub(crate) fn run_all() -> Result<()> {
     run("guests", step::task("guests")?)?;
-    run("build", step::cargo(&["build", "--package", "credenza-cli", "--package", "credenza-demo"]))?;
-    run("demo", step::cargo(&["run", "--quiet", "--package", "credenza-demo"]))
+    run("build", step::cargo(&["build", "--workspace"]))?;
+    run("demo", Command::new(step::workspace().join("target/debug/credenza-demo")))
 }

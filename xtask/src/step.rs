@@ -40,7 +40,8 @@ pub(crate) fn task(name: &str) -> Result<Command> {
 /// When it cannot be started or does not succeed.
 pub(crate) fn run(name: &str, mut command: Command) -> Result<()> {
     writeln!(stderr(), "== {name}: {command:?}")?;
-    let status = command.current_dir(workspace()).status().with_context(|| format!("{name}: cannot run {command:?}"))?;
+    let status =
+        command.current_dir(workspace()).status().with_context(|| format!("{name}: cannot run {command:?}"))?;
     ensure!(status.success(), "{name} failed ({status}): {command:?}");
     Ok(())
 }

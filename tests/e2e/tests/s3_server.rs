@@ -6,6 +6,8 @@ use credenza_e2e::s3::{Endpoint, S3};
 use credenza_e2e::{Report, memory_server};
 use credenza_s3_server::{Attributes, Content, Fault, Operation, Rule, Server};
 use http::{Method, StatusCode};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 const BUCKET: &str = "bucket";
 
@@ -82,6 +84,29 @@ fn it_speaks_s3() {
         assert_eq!(middle.headers["content-range"], "bytes 2-4/10");
         assert_eq!(range("bytes=-3")?.body.as_ref(), b"789");
         assert_eq!(range("bytes=10-")?.status, StatusCode::RANGE_NOT_SATISFIABLE);
+        Ok(())
+    });
+    report.scenario("HEAD tells length and ETag, also of an object without bytes", || {
+        let (_server, s3) = start()?;
+        s3.put(BUCKET, "empty", "", &[])?;
+        s3.put(BUCKET, "k", "0123456789", &[])?;
+        for (key, length) in [("empty", "0"), ("k", "10")] {
+            let head = s3.send(Method::HEAD, BUCKET, key.as_bytes(), &[], &[], "")?.success()?;
+            assert_eq!(head.headers["content-length"], length);
+            assert_eq!(head.headers["etag"], s3.get(BUCKET, key)?.headers["etag"]);
+        }
+        assert_eq!(status(&s3, Method::HEAD, "missing", &[], &[])?, StatusCode::NOT_FOUND);
+        assert_eq!(s3.send(Method::HEAD, "no-such-bucket", b"", &[], &[], "")?.status, StatusCode::NOT_FOUND);
+        Ok(())
+    });
+    report.scenario("a bucket may stand in the host name", || {
+        let (server, _s3) = start()?;
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port))?;
+        write!(stream, "GET /a//b HTTP/1.1\r\nHost: bucket.s3.localhost:{}\r\nConnection: close\r\n\r\n", server.port)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert_eq!(server.log().count(BUCKET, Operation::GetObject).requests, 1);
         Ok(())
     });
     report.scenario("headers, metadata and tags come back", || {
