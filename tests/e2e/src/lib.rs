@@ -1,1 +1,19 @@
-//! Skeleton.
+//! What end to end tests stand on: a run of the real binary, trees and buckets to back up, servers to talk to.
+//!
+//! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
+//! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
+//! code with the connector under test, and [`servers`] starts real servers by the scripts of `tests/servers`.
+//!
+//! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
+
+pub mod bucket;
+mod credenza;
+mod report;
+pub mod s3;
+pub mod servers;
+mod setup;
+pub mod tree;
+
+pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};
+pub use report::Report;
+pub use setup::{Precious, Setup, memory_server, requests_of, snapshot_of};

@@ -1,0 +1,289 @@
+//! Runs the real binary as a user would: own configuration, own cache, own home, nothing of the environment.
+//!
+//! A run is watched for its peak memory and ended when it hangs; what it wrote is kept for the test.
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The passphrase that every run finds in its environment.
+pub const PASSPHRASE: &str = "a credenza holds what is precious, 4711";
+
+/// A run that takes longer hangs; the largest scenario needs about a minute.
+const RUN_MAX: Duration = Duration::from_secs(600);
+
+/// How often memory and exit are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// The binary under test: `CREDENZA_BINARY`, else `target/debug/credenza`.
+pub fn binary() -> PathBuf {
+    std::env::var_os("CREDENZA_BINARY").map_or_else(|| workspace().join("target/debug/credenza"), PathBuf::from)
+}
+
+/// A user of credenza: a folder with configuration, cache and home.
+#[derive(Debug)]
+pub struct Credenza {
+    home: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Credenza {
+    /// A user whose files are all in `home`, who knows [`PASSPHRASE`].
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or there is no binary to run.
+    pub fn new(home: &Path) -> Result<Self> {
+        let binary = binary();
+        ensure!(binary.is_file(), "{} is missing: run `cargo build --workspace`", binary.display());
+        std::fs::create_dir_all(home)?;
+        let folder = |name: &str| home.join(name).to_string_lossy().into_owned();
+        let environment = vec![
+            ("HOME".to_owned(), folder("home")),
+            ("CREDENZA_CONFIG".to_owned(), folder("config")),
+            ("CREDENZA_CACHE".to_owned(), folder("cache")),
+            ("CREDENZA_PASSPHRASE".to_owned(), PASSPHRASE.to_owned()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ];
+        Ok(Self { home: home.to_path_buf(), environment })
+    }
+
+    /// Sets a variable of the environment of later runs.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a variable out of the environment of later runs.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
+    /// Deletes the cache, as any user may at any time.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn forget_cache(&self) -> Result<()> {
+        let cache = self.home.join("cache");
+        if cache.exists() { std::fs::remove_dir_all(cache).context("cannot delete the cache") } else { Ok(()) }
+    }
+
+    /// Starts a run and leaves it running.
+    ///
+    /// # Errors
+    /// When the binary cannot be started.
+    pub fn start<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Result<Run> {
+        let mut command = Command::new(binary());
+        command.args(arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
+        command.current_dir(&self.home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take().map(collect);
+        let stderr = child.stderr.take().map(collect);
+        let started = Instant::now();
+        Ok(Run { child, command: format!("{command:?}"), stdout, stderr, started, peak_rss_bytes: 0 })
+    }
+
+    /// Runs to the end, whatever the exit code.
+    ///
+    /// # Errors
+    /// When the binary cannot be started or hangs.
+    pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Result<Outcome> {
+        self.start(arguments)?.wait()
+    }
+
+    /// Runs to the end and demands exit code 0.
+    ///
+    /// # Errors
+    /// When it ends with another code.
+    pub fn ok<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Result<Outcome> {
+        self.run(arguments)?.expect_code(0)
+    }
+}
+
+/// A run that has not ended yet.
+#[derive(Debug)]
+pub struct Run {
+    child: Child,
+    command: String,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    started: Instant,
+    peak_rss_bytes: u64,
+}
+
+impl Run {
+    /// Sends a signal to this process.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id is positive")?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.command))
+    }
+
+    /// Whether the run has ended.
+    ///
+    /// # Errors
+    /// When the process cannot be asked.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.look()?.is_some())
+    }
+
+    /// Waits for the end and hands back all that was written.
+    ///
+    /// # Errors
+    /// When the run hangs; it is killed then.
+    pub fn wait(mut self) -> Result<Outcome> {
+        let status = loop {
+            if let Some(status) = self.look()? {
+                break status;
+            }
+            if self.started.elapsed() > RUN_MAX {
+                self.child.kill()?;
+                self.child.wait()?;
+                bail!("hangs: {}", self.command);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        };
+        let text = |pipe: Option<JoinHandle<Vec<u8>>>| {
+            let bytes = pipe.and_then(|pipe| pipe.join().ok()).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Ok(Outcome {
+            code: status.code(),
+            stdout: text(self.stdout.take()),
+            stderr: text(self.stderr.take()),
+            peak_rss_bytes: self.peak_rss_bytes,
+            command: self.command,
+        })
+    }
+
+    /// The kernel keeps the high-water mark while the process lives, so the last look before the end counts.
+    fn look(&mut self) -> Result<Option<ExitStatus>> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let bytes = mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib.saturating_mul(1024));
+        self.peak_rss_bytes = self.peak_rss_bytes.max(bytes);
+        Ok(self.child.try_wait()?)
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A pipe that breaks has nothing more to say.
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+    /// The most memory it held, in bytes.
+    pub peak_rss_bytes: u64,
+    command: String,
+}
+
+impl Outcome {
+    /// Demands an exit code.
+    ///
+    /// # Errors
+    /// With all that was written, when it is another.
+    pub fn expect_code(self, code: i32) -> Result<Self> {
+        ensure!(self.code == Some(code), "expected exit code {code}\n{}", self.whole());
+        Ok(self)
+    }
+
+    /// Demands that stderr holds one of `texts`, upper and lower case being the same.
+    ///
+    /// # Errors
+    /// With all that was written, when it holds none.
+    pub fn expect_message(self, texts: &[&str]) -> Result<Self> {
+        let stderr = self.stderr.to_lowercase();
+        let found = texts.iter().any(|text| stderr.contains(&text.to_lowercase()));
+        ensure!(found, "expected a message with one of {texts:?}\n{}", self.whole());
+        Ok(self)
+    }
+
+    /// Demands that no more than so many bytes of memory were held.
+    ///
+    /// # Errors
+    /// When it was more.
+    pub fn expect_memory_below(self, bytes: u64) -> Result<Self> {
+        let peak = self.peak_rss_bytes;
+        ensure!(peak > 0, "no memory was measured\n{}", self.whole());
+        ensure!(peak <= bytes, "held {peak} bytes of memory, {bytes} are allowed\n{}", self.whole());
+        Ok(self)
+    }
+
+    /// The lines of `--json`.
+    ///
+    /// # Errors
+    /// When a line of stdout is no JSON object with a `type`.
+    pub fn lines(&self) -> Result<Vec<Value>> {
+        let lines = self.stdout.lines().map(|line| {
+            let value: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+            ensure!(value.get("type").is_some_and(Value::is_string), "no type: {line}");
+            Ok(value)
+        });
+        lines.collect::<Result<_>>().with_context(|| self.whole())
+    }
+
+    /// The lines of `--json` whose `type` is `kind`.
+    ///
+    /// # Errors
+    /// See [`Outcome::lines`].
+    pub fn lines_of(&self, kind: &str) -> Result<Vec<Value>> {
+        Ok(self.lines()?.into_iter().filter(|line| line.get("type").is_some_and(|found| found == kind)).collect())
+    }
+
+    /// The one summary of `--json`.
+    ///
+    /// # Errors
+    /// When there is none or more than one.
+    pub fn summary(&self) -> Result<Value> {
+        match self.lines_of("summary")?.as_slice() {
+            [summary] => Ok(summary.clone()),
+            summaries => bail!("{} summaries\n{}", summaries.len(), self.whole()),
+        }
+    }
+
+    /// Command, code and all that was written, for a failure message.
+    pub fn whole(&self) -> String {
+        let Self { command, code, stdout, stderr, .. } = self;
+        format!("{command}\nexit code {code:?}\n--- stdout\n{}\n--- stderr\n{}", tail(stdout), tail(stderr))
+    }
+}
+
+/// The last lines of a text: a run with thousands of JSON lines must not bury its failure.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(60)).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// A number in a JSON line, by a path of names such as `["requests", "store"]`.
+///
+/// # Errors
+/// When there is no such number.
+pub fn number(line: &Value, path: &[&str]) -> Result<u64> {
+    let found = path.iter().try_fold(line, |value, name| value.get(name));
+    found.and_then(Value::as_u64).with_context(|| format!("no number {path:?} in {line}"))
+}

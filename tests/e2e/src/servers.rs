@@ -1,0 +1,101 @@
+//! Real S3 servers, started by the scripts of `tests/servers` on free ports and ended with the test.
+//!
+//! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
+
+use crate::s3::{Endpoint, S3};
+use crate::workspace;
+use anyhow::{Context, Result, bail, ensure};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// SeaweedFS listens on PORT … PORT+3 and on each of them + 10000.
+const PORTS_ABOVE: [u16; 8] = [0, 1, 2, 3, 10_000, 10_001, 10_002, 10_003];
+
+/// A server of the scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A real store: signatures, conditions, versions; but a tree of folders for a key space.
+    SeaweedFs,
+    /// The same behind TLS, with a certificate of an authority that nobody knows.
+    SeaweedFsTls,
+    /// AWS-like semantics in memory: every odd key.
+    MiniStack,
+    /// `rclone serve s3`: ignores conditions, answers ranges with status 200.
+    Rclone,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SeaweedFs | Self::SeaweedFsTls => "seaweedfs",
+            Self::MiniStack => "ministack",
+            Self::Rclone => "rclone",
+        }
+    }
+}
+
+/// A running server; it ends when dropped.
+#[derive(Debug)]
+pub struct RealServer {
+    folder: TempDir,
+    /// A client of it.
+    pub s3: S3,
+}
+
+impl RealServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start(kind: Kind) -> Result<Self> {
+        let folder = TempDir::with_prefix("credenza-server-")?;
+        let port = free_port()?;
+        let mut command = Command::new(script("start.sh"));
+        command.arg(kind.name()).arg(folder.path()).arg(port.to_string());
+        if kind == Kind::SeaweedFsTls {
+            command.env("CREDENZA_SERVER_TLS", "1");
+        }
+        let output = command.output().context("cannot run tests/servers/start.sh")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("{kind:?} did not start: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let value = |name: &str| {
+            let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            found.map(str::to_owned).with_context(|| format!("start.sh said no {name}: {text}"))
+        };
+        let endpoint = Endpoint {
+            url: value("endpoint")?,
+            access_key: value("access_key")?,
+            secret_key: value("secret_key")?,
+            region: value("region")?,
+            ca_file: value("ca_file").ok(),
+        };
+        Ok(Self { folder, s3: S3::new(endpoint)? })
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        // A test that ends has nobody to tell; the script ends only what start.sh recorded.
+        let _ = Command::new(script("stop.sh")).arg(self.folder.path()).status();
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    workspace().join("tests/servers").join(name)
+}
+
+/// A port below 45000 whose neighbours are free as well; the process id spreads tests that run at once.
+fn free_port() -> Result<u16> {
+    let spread = u16::try_from(std::process::id() % 400).unwrap_or(0);
+    let first = 20_000_u16.saturating_add(spread.saturating_mul(50));
+    let candidates = (first..45_000).step_by(10).take(500);
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut found = candidates.filter(|port| PORTS_ABOVE.iter().all(|above| free(port.saturating_add(*above))));
+    let port = found.next();
+    ensure!(port.is_some(), "no eight free ports from {first} on");
+    port.context("checked above")
+}

