@@ -8,6 +8,8 @@
 mod body;
 mod destination;
 mod error;
+pub mod file;
+pub mod memory;
 mod source;
 mod store;
 
