@@ -8,12 +8,16 @@ mod accounts;
 mod attributes;
 mod beneath;
 mod cause;
+mod destination;
 pub mod escape;
 mod folder;
+mod metadata;
 mod reader;
 mod source;
 mod store;
 mod walk;
+mod writer;
 
+pub use destination::FileDestination;
 pub use source::FileSource;
 pub use store::FileStore;
