@@ -12,6 +12,7 @@ pub mod file;
 pub mod memory;
 mod source;
 mod store;
+pub mod wrap;
 
 pub use body::{Body, BodyReader, Payload};
 pub use destination::{Destination, DestinationInfo, Writer};

@@ -133,7 +133,13 @@ impl Source for FileSource {
 
     async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
         let walk = Walk::new(self.root()?, options.clone());
-        Ok(Box::new(FileScanner { path: self.path.clone(), walk: Some(walk), ahead: None, found: Vec::new() }))
+        Ok(Box::new(FileScanner {
+            path: self.path.clone(),
+            walk: Some(walk),
+            ahead: None,
+            found: Vec::new(),
+            ended: false,
+        }))
     }
 
     /// Opens without leaving the calling thread: opening takes microseconds, handing over would cost as much again.
@@ -188,49 +194,60 @@ pub(super) fn bounds(range: Option<ByteRange>, size: u64, object: impl std::fmt:
     Ok((range.offset, end))
 }
 
+/// A walk and the batch that it brought.
+type Walked = (Walk, Result<Vec<Found>, Errno>);
+
 /// Findings of a walk that runs one batch ahead on the blocking pool: one hand-over per batch, two batches in memory.
 struct FileScanner {
     path: PathBuf,
     walk: Option<Walk>,
-    ahead: Option<JoinHandle<(Walk, Result<Vec<Found>, Errno>)>>,
+    ahead: Option<JoinHandle<Walked>>,
     /// What the last batch held beyond what was asked for, last first.
     found: Vec<Found>,
+    ended: bool,
 }
 
 impl FileScanner {
-    fn walk_ahead(&mut self, max: usize) {
-        if let Some(mut walk) = self.walk.take() {
-            self.ahead = Some(tokio::task::spawn_blocking(move || {
-                let found = walk.batch(max);
-                (walk, found)
-            }));
+    /// The batch that is on its way, in order; begins the one after it.
+    async fn batch(&mut self, max: usize) -> Result<Vec<Found>> {
+        let lost = |cause: &dyn std::fmt::Display| {
+            let message = format!("the thread that walked `{}` ended early: {cause}", self.path.display());
+            Error::new(ErrorClass::Internal, "file.walk", message)
+        };
+        self.ahead = self.ahead.take().or_else(|| self.walk.take().map(|walk| walk_ahead(walk, max)));
+        // Awaited in place, so that a caller that gives up waiting and comes again finds it.
+        let Some(ahead) = self.ahead.as_mut() else { return Err(lost(&"it has failed before")) };
+        let joined = ahead.await;
+        self.ahead = None;
+        let (walk, found) = joined.map_err(|e| lost(&e))?;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.walk = Some(walk);
+                return Err(from_errno("cannot list", self.path.display(), error));
+            }
+        };
+        self.ended = found.is_empty();
+        if !self.ended {
+            self.ahead = Some(walk_ahead(walk, max));
         }
+        Ok(found)
     }
+}
+
+fn walk_ahead(mut walk: Walk, max: usize) -> JoinHandle<Walked> {
+    tokio::task::spawn_blocking(move || {
+        let found = walk.batch(max);
+        (walk, found)
+    })
 }
 
 #[async_trait]
 impl Scanner for FileScanner {
     async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
         let max = max.max(1);
-        if self.found.is_empty() {
-            if self.ahead.is_none() {
-                self.walk_ahead(max);
-            }
-            let Some(ahead) = self.ahead.as_mut() else { return Ok(Vec::new()) };
-            let joined = ahead.await;
-            self.ahead = None;
-            let (walk, found) = joined.map_err(|e| {
-                Error::new(
-                    ErrorClass::Internal,
-                    "file.walk",
-                    format!("the thread that walked the source ended early: {e}"),
-                )
-            })?;
-            self.found = found.map_err(|e| from_errno("cannot list", self.path.display(), e))?;
-            if !self.found.is_empty() {
-                self.walk = Some(walk);
-                self.walk_ahead(max);
-            }
+        if self.found.is_empty() && !self.ended {
+            self.found = self.batch(max).await?;
             self.found.reverse();
         }
         let rest = self.found.len().saturating_sub(max);

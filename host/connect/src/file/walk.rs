@@ -62,8 +62,8 @@ impl Walk {
     pub(super) fn batch(&mut self, max: usize) -> Result<Vec<Found>, Errno> {
         let mut found = Vec::new();
         if !self.begun {
-            self.begun = true;
             found.extend(self.begin()?);
+            self.begun = true;
         }
         while found.len() < max && !self.levels.is_empty() {
             found.extend(self.step());
