@@ -1,1 +1,4 @@
 //! Skeleton.
+mod egress;
+mod manifest;
+mod settings;
