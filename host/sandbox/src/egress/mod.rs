@@ -61,8 +61,9 @@ pub(crate) struct GuestRequest {
 }
 
 /// An answer.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
-pub(crate) struct Response {
+pub struct Response {
     pub(crate) status: u16,
     /// Lower-case names in the order of arrival.
     pub(crate) headers: Vec<(String, String)>,

@@ -107,7 +107,9 @@ fn copy_headers(route: &Route, from: &[(String, String)], to: &mut http::HeaderM
         if name.as_str().starts_with("x-amz-copy-source") {
             return Err(refused("which would read outside the endpoint"));
         }
-        let value = value.parse().map_err(|_| refused("whose value holds other characters than printable ASCII"))?;
+        let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let value = value.parse().ok().filter(|_| printable);
+        let value = value.ok_or_else(|| refused("whose value holds other characters than printable ASCII"))?;
         to.append(name, value);
     }
     Ok(())

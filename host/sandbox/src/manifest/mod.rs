@@ -12,7 +12,8 @@ pub use schema::{
     Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
     SettingSpec,
 };
-pub use section::{Digests, MANIFEST_BYTES_MAX, manifest_text};
+pub(crate) use section::manifest_text;
+pub use section::{Digests, MANIFEST_BYTES_MAX};
 
 pub(crate) use schema::HOST_SETTINGS;
 

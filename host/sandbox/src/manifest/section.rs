@@ -32,7 +32,7 @@ impl Digests {
 ///
 /// # Errors
 /// When the bytes are no component, hold no manifest or more than one, or one that is too long or not UTF-8.
-pub fn manifest_text(component: &[u8]) -> Result<&str, ManifestError> {
+pub(crate) fn manifest_text(component: &[u8]) -> Result<&str, ManifestError> {
     let mut found = None;
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {

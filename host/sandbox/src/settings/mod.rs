@@ -14,7 +14,7 @@ pub use secret::Secret;
 pub use value::{InvalidValue, Value};
 
 pub(crate) use secret::Masker;
-pub(crate) use template::{expand, template_names};
+pub(crate) use template::template_names;
 
 #[cfg(test)]
 pub(crate) use resolve::tests::S3 as S3_MANIFEST;
