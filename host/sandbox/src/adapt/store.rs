@@ -124,15 +124,16 @@ impl Store for SandboxedStore {
                 exports.session().call_list(&mut guest.store, session, &prefix, after, page).await
             })
         });
-        let take = |_: &mut State, found: Vec<store::Object>| found.into_iter().map(object).collect();
-        let found: Vec<StoredObject> = self.pool.call("list", call, take).await?;
+        let found = self.pool.call("list", call, |_: &mut State, found| Ok(found)).await?;
+        let untrusted = |cause: String| {
+            let message = format!("the listing of `{prefix}` cannot be trusted: {cause}");
+            Error::new(ErrorClass::Corrupt, "store.listing", message)
+        };
+        let found: wasmtime::Result<Vec<StoredObject>> = found.into_iter().map(object).collect();
+        let found = found.map_err(|e| untrusted(e.to_string()))?;
         match objection(&found, prefix, start_after, max) {
             None => Ok(found),
-            Some(cause) => Err(Error::new(
-                ErrorClass::Corrupt,
-                "store.listing",
-                format!("the listing of `{prefix}` cannot be trusted: {cause}"),
-            )),
+            Some(cause) => Err(untrusted(cause)),
         }
     }
 

@@ -63,7 +63,10 @@ fn origin(label: &str, address: &str) -> Result<(Scheme, Authority), SettingsErr
     {
         return Err(invalid("host or port is missing or wrong".to_owned()));
     }
-    Ok((scheme, authority))
+    // The default port is left out of the `host` header and of the signature, so of the address too.
+    let default_port = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
+    let without_port = authority.as_str().strip_suffix(default_port).and_then(|host| host.parse().ok());
+    Ok((scheme, without_port.unwrap_or(authority)))
 }
 
 /// The text as one or more path segments: everything but RFC 3986 "unreserved" and `/` is escaped.
@@ -104,6 +107,15 @@ mod tests {
         );
         let virtual_host = route(&[("location", "s3://s3.example.com/photos"), ("addressing", "virtual")]).unwrap();
         assert_eq!((virtual_host.authority.as_str(), virtual_host.base_path.as_str()), ("photos.s3.example.com", ""));
+    }
+
+    #[test]
+    fn a_default_port_is_left_out_and_any_other_kept() {
+        for (host, expected) in
+            [("h.x:443", "h.x"), ("h.x:80", "h.x:80"), ("h.x:4430", "h.x:4430"), ("[::1]:443", "[::1]")]
+        {
+            assert_eq!(route(&[("bucket", "b"), ("host", host)]).unwrap().authority.as_str(), expected);
+        }
     }
 
     #[test]

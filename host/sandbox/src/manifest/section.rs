@@ -33,7 +33,7 @@ impl Digests {
 /// # Errors
 /// When the bytes are no component, hold no manifest or more than one, or one that is too long or not UTF-8.
 pub(crate) fn manifest_text(component: &[u8]) -> Result<&str, ManifestError> {
-    let mut found = None;
+    let mut sections = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|e| ManifestError::NotAComponent { cause: e.to_string() })? {
@@ -43,14 +43,16 @@ pub(crate) fn manifest_text(component: &[u8]) -> Result<&str, ManifestError> {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION_NAME => {
-                if found.replace(section.data()).is_some() {
-                    return Err(ManifestError::Repeated);
-                }
+                sections.push(section.data())
             }
             _ => {}
         }
     }
-    let bytes = found.ok_or(ManifestError::Missing)?;
+    let bytes = match sections.as_slice() {
+        [] => return Err(ManifestError::Missing),
+        [one] => *one,
+        _ => return Err(ManifestError::Repeated),
+    };
     if bytes.len() > MANIFEST_BYTES_MAX {
         return Err(ManifestError::TooLong { bytes: bytes.len() });
     }
