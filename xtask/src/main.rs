@@ -1,2 +1,50 @@
-//! Skeleton.
-fn main() {}
+//! Tasks of the house that cargo alone cannot do: `cargo xtask TASK`.
+//!
+//! Owned here: the list of tasks, one module each. Refused here: anything that the product does at run time.
+//! Called by developers and by CI.
+
+mod bindings;
+mod component;
+mod guests;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "usage: cargo xtask TASK
+  guests              build the connectors into target/connectors and the test guests into target/guests
+  bindings [--check]  write the SDK's generated bindings from wit/, or only compare them";
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["guests"] => guests::build(&house()?),
+        ["bindings"] => bindings::settle(&house()?, &[]),
+        ["bindings", "--check"] => bindings::settle(&house()?, &["--check"]),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The root of the repository.
+fn house() -> Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask lies in the root of the repository")?.to_path_buf())
+}
+
+/// A line for the developer, beside what the tools that run print.
+#[allow(clippy::print_stderr)]
+fn report(line: &str) {
+    eprintln!("{line}");
+}
