@@ -1,18 +1,57 @@
-//! The tasks of this repository: `cargo xtask TASK`. This file only chooses; each task has a module.
+//! Tasks of the house that cargo alone cannot do: `cargo xtask TASK`.
+//!
+//! Owned here: the list of tasks, one module each. Refused here: anything that the product does at run time.
+//! Called by developers and by CI.
 
+mod bindings;
+mod component;
 mod demo;
+mod guests;
 mod step;
 mod test;
+mod toolchain;
 
-use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test|demo";
+use anyhow::{Context, Result, bail};
 
-fn main() -> Result<()> {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    match task.as_str() {
-        "demo" => demo::run_all(),
-        "test" => test::run_all(),
-        _ => bail!("'{task}' is no task\n{USAGE}"),
+const USAGE: &str = "usage: cargo xtask TASK
+  demo                the main job, end to end, against an S3 server in memory
+  test                install what the tests need and run all of them
+  guests              build the connectors into target/connectors and the test guests into target/guests
+  bindings [--check]  write the SDK's generated bindings from wit/, or only compare them";
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["demo"] => demo::run_all(),
+        ["test"] => test::run_all(),
+        ["guests"] => guests::build(&house()?),
+        ["bindings"] => bindings::settle(&house()?, &[]),
+        ["bindings", "--check"] => bindings::settle(&house()?, &["--check"]),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The root of the repository.
+fn house() -> Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask lies in the root of the repository")?.to_path_buf())
+}
+
+/// A line for the developer, beside what the tools that run print.
+#[allow(clippy::print_stderr)]
+fn report(line: &str) {
+    eprintln!("{line}");
 }

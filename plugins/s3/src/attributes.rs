@@ -1,0 +1,262 @@
+//! What the headers of S3 say about an object, as attributes, and the way back. The names are listed in `wit/CONTRACT.md`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use credenza_sdk::{AttributeValue, Attributes, Checksum};
+
+use crate::wire::Headers;
+use crate::{encode, time};
+
+/// How the value of a header is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Integer,
+    Time,
+}
+
+/// Headers of an answer and the attributes that they become; the first six go back as they came.
+const HEADERS: [(&str, &str, Kind); 16] = [
+    ("content-type", "http.content-type", Kind::Text),
+    ("content-language", "http.content-language", Kind::Text),
+    ("content-disposition", "http.content-disposition", Kind::Text),
+    ("cache-control", "http.cache-control", Kind::Text),
+    ("expires", "http.expires", Kind::Text),
+    ("x-amz-website-redirect-location", "s3.website-redirect", Kind::Text),
+    ("x-amz-storage-class", "s3.storage-class", Kind::Text),
+    ("x-amz-server-side-encryption", "s3.sse", Kind::Text),
+    ("x-amz-server-side-encryption-aws-kms-key-id", "s3.sse-kms-key", Kind::Text),
+    ("x-amz-object-lock-mode", "s3.lock-mode", Kind::Text),
+    ("x-amz-object-lock-retain-until-date", "s3.lock-until", Kind::Time),
+    ("x-amz-object-lock-legal-hold", "s3.legal-hold", Kind::Text),
+    ("x-amz-tagging-count", "s3.tag-count", Kind::Integer),
+    ("x-amz-missing-meta", "s3.missing-meta", Kind::Integer),
+    ("x-amz-mp-parts-count", "s3.parts", Kind::Integer),
+    ("x-amz-replication-status", "s3.replication", Kind::Text),
+];
+
+const ENCODING: (&str, &str) = ("content-encoding", "http.content-encoding");
+const USER_HEADER: &str = "x-amz-meta-";
+const USER_NAME: &str = "user.";
+const TAG_NAME: &str = "s3.tag.";
+/// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
+const FACTS: [&str; 8] = [
+    "s3.checksum-algorithm",
+    "s3.missing-meta",
+    "s3.parts",
+    "s3.replication",
+    "s3.sse",
+    "s3.tag-count",
+    "s3.version-id",
+    "s3.storage-class",
+];
+
+/// Completes attributes of a listing with those of an answer, which win.
+pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers, etag: Option<&str>) {
+    for (header, name, kind) in HEADERS {
+        if let Some(value) = headers.get(header).and_then(|text| value_of(text, kind)) {
+            set(attributes, name.to_owned(), value);
+        }
+    }
+    if let Some(encoding) = headers.get(ENCODING.0).and_then(own_encoding) {
+        set(attributes, ENCODING.1.to_owned(), AttributeValue::Text(encoding));
+    }
+    if let Some(id) = headers.get("x-amz-version-id").filter(|id| *id != "null") {
+        set(attributes, "s3.version-id".to_owned(), AttributeValue::Text(id.to_owned()));
+    }
+    if let Some(parts) = etag.and_then(parts_of) {
+        set(attributes, "s3.parts".to_owned(), AttributeValue::Integer(parts));
+    }
+    for (header, value) in &headers.0 {
+        if let Some(name) = header.strip_prefix(USER_HEADER) {
+            set(attributes, format!("{USER_NAME}{name}"), AttributeValue::Text(value.clone()));
+        }
+    }
+}
+
+/// Sets an attribute, in place of one of that name.
+pub(crate) fn set(attributes: &mut Attributes, name: String, value: AttributeValue) {
+    attributes.retain(|(present, _)| *present != name);
+    attributes.push((name, value));
+}
+
+fn value_of(text: &str, kind: Kind) -> Option<AttributeValue> {
+    match kind {
+        Kind::Text => Some(AttributeValue::Text(text.to_owned())),
+        Kind::Integer => text.parse().ok().map(AttributeValue::Integer),
+        Kind::Time => time::parse_iso(text).map(AttributeValue::Time),
+    }
+}
+
+/// The encoding of the object: `aws-chunked` is one of its upload, which some servers keep.
+fn own_encoding(text: &str) -> Option<String> {
+    let own: Vec<&str> =
+        text.split(',').map(str::trim).filter(|word| !word.is_empty() && *word != "aws-chunked").collect();
+    (!own.is_empty()).then(|| own.join(", "))
+}
+
+/// How many parts an object was uploaded in: its ETag ends in `-N`.
+fn parts_of(etag: &str) -> Option<i64> {
+    let (digest, parts) = etag.split_once('-')?;
+    (digest.len() == 32).then(|| parts.parse().ok()).flatten()
+}
+
+/// Digests of the whole object that the answer states. The ETag is its MD5 only when it looks like one, the object was
+/// uploaded whole, and no key of the customer or of KMS encrypts it
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, ETag).
+pub(crate) fn checksums(headers: &Headers, etag: Option<&str>) -> Vec<Checksum> {
+    let composite = headers.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("composite"));
+    let mut checksums: Vec<Checksum> = ["sha256", "sha1", "crc64nvme", "crc32c", "crc32"]
+        .into_iter()
+        .filter(|_| !composite)
+        .filter_map(|algorithm| {
+            // The checksum of checksums of a multipart upload ends in `-N`, which is not Base64.
+            let value = BASE64.decode(headers.get(&format!("x-amz-checksum-{algorithm}"))?).ok()?;
+            Some(Checksum { algorithm: algorithm.to_owned(), value })
+        })
+        .collect();
+    let own_keys = headers.get("x-amz-server-side-encryption").is_some_and(|sse| sse.starts_with("aws:"))
+        || headers.get("x-amz-server-side-encryption-customer-algorithm").is_some();
+    if let Some(value) = etag.filter(|_| !own_keys).and_then(md5_of) {
+        checksums.push(Checksum { algorithm: "md5".to_owned(), value });
+    }
+    checksums
+}
+
+fn md5_of(etag: &str) -> Option<Vec<u8>> {
+    let digits: Vec<char> = etag.chars().collect();
+    let byte = |pair: &[char]| {
+        let text: String = pair.iter().collect();
+        pair.iter().all(char::is_ascii_hexdigit).then(|| u8::from_str_radix(&text, 16).ok()).flatten()
+    };
+    (digits.len() == 32).then(|| digits.chunks(2).map(byte).collect()).flatten()
+}
+
+/// The headers with which an object is written so that it has these attributes, and the names of those that it will lack.
+pub(crate) fn restore(attributes: &Attributes) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, value) in attributes {
+        match (header_of(name, value), name.strip_prefix(TAG_NAME), value) {
+            (Some(header), ..) => headers.push(header),
+            (None, Some(tag), AttributeValue::Text(text)) => {
+                tags.push(format!("{}={}", encode::value(tag.as_bytes()), encode::value(text.as_bytes())));
+            }
+            _ if FACTS.contains(&name.as_str()) => {}
+            _ => lost.push(name.clone()),
+        }
+    }
+    if !tags.is_empty() {
+        headers.push(("x-amz-tagging".to_owned(), tags.join("&")));
+    }
+    (headers, lost)
+}
+
+/// The header that gives an object an attribute, when there is one.
+fn header_of(name: &str, value: &AttributeValue) -> Option<(String, String)> {
+    let AttributeValue::Text(text) = value else { return None };
+    let own = HEADERS.iter().take(6).map(|(header, name, _)| (*header, *name)).chain([ENCODING]);
+    if let Some((header, _)) = own.into_iter().find(|(_, attribute)| *attribute == name) {
+        return is_printable(text).then(|| (header.to_owned(), text.clone()));
+    }
+    let user = name.strip_prefix(USER_NAME)?;
+    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (!user.is_empty() && user.bytes().all(token)).then(|| (format!("{USER_HEADER}{user}"), header_text(text)))
+}
+
+/// Text as the value of a header: what is not printable ASCII is written as RFC 2047 section 2 says, which is how S3
+/// itself shows such values.
+fn header_text(text: &str) -> String {
+    if is_printable(text) { text.to_owned() } else { format!("=?UTF-8?B?{}?=", BASE64.encode(text)) }
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        Headers(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    fn text(name: &str, value: &str) -> (String, AttributeValue) {
+        (name.to_owned(), AttributeValue::Text(value.to_owned()))
+    }
+
+    #[test]
+    fn what_a_read_tells_comes_back_in_a_write() {
+        let told = [
+            ("content-type", "text/html; charset=utf-8"),
+            ("content-encoding", "gzip"),
+            ("content-disposition", "attachment"),
+            ("x-amz-meta-owner", "=?UTF-8?Q?J=C3=BCrgen?="),
+            ("x-amz-website-redirect-location", "/x"),
+        ];
+        let mut attributes = Vec::new();
+        complete(&mut attributes, &headers(&told), None);
+        let (mut restored, lost) = restore(&attributes);
+        let mut expected: Vec<_> = headers(&told).0;
+        restored.sort();
+        expected.sort();
+        assert_eq!((restored, lost), (expected, vec![]));
+    }
+
+    #[test]
+    fn an_attribute_appears_once_and_the_read_wins() {
+        let mut attributes = vec![text("s3.storage-class", "STANDARD")];
+        complete(
+            &mut attributes,
+            &headers(&[("x-amz-storage-class", "GLACIER"), ("x-amz-meta-a", "1"), ("x-amz-meta-a", "2")]),
+            None,
+        );
+        assert_eq!(attributes, [text("s3.storage-class", "GLACIER"), text("user.a", "2")]);
+    }
+
+    #[test]
+    fn what_s3_cannot_hold_is_named_and_facts_are_not_missed() {
+        let attributes = vec![
+            ("posix.mode".to_owned(), AttributeValue::Integer(0o644)),
+            text("user.not a token", "x"),
+            text("s3.lock-mode", "COMPLIANCE"),
+            text("s3.version-id", "v"),
+            text("s3.tag.a b", "c=d"),
+        ];
+        let (headers, lost) = restore(&attributes);
+        assert_eq!(headers, [("x-amz-tagging".to_owned(), "a%20b=c%3Dd".to_owned())]);
+        assert_eq!(lost, ["posix.mode", "user.not a token", "s3.lock-mode"]);
+    }
+
+    #[test]
+    fn an_etag_is_a_checksum_only_when_it_is_one() {
+        let md5 = "d41d8cd98f00b204e9800998ecf8427e";
+        assert_eq!(checksums(&Headers::default(), Some(md5))[0].value.len(), 16);
+        assert!(checksums(&Headers::default(), Some("d41d8cd98f00b204e9800998ecf8427e-2")).is_empty());
+        assert!(checksums(&headers(&[("x-amz-server-side-encryption", "aws:kms")]), Some(md5)).is_empty());
+        let composite = [("x-amz-checksum-type", "COMPOSITE"), ("x-amz-checksum-crc32", "AAAAAA==")];
+        assert!(checksums(&headers(&composite), None).is_empty());
+        assert_eq!(checksums(&headers(&composite[1..]), None)[0].value, [0; 4]);
+    }
+
+    #[test]
+    fn an_encoding_of_the_upload_is_not_one_of_the_object() {
+        assert_eq!(own_encoding("aws-chunked,gzip").as_deref(), Some("gzip"));
+        assert_eq!(own_encoding("aws-chunked"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_taken_and_any_value_written_is_printable(name in "[a-z-]{0,30}", value in any::<String>(), etag in any::<String>()) {
+            let told = headers(&[(&format!("x-amz-meta-{name}"), &value), ("x-amz-checksum-crc32", &value), ("content-type", &value)]);
+            let mut attributes = Vec::new();
+            complete(&mut attributes, &told, Some(&etag));
+            let _ = checksums(&told, Some(&etag));
+            for (_, written) in restore(&attributes).0 {
+                prop_assert!(is_printable(&written));
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A bucket that answers: requests whose failures are errors, documents whose root is what was asked for, pages.
+
+use credenza_sdk::http::Request;
+use credenza_sdk::{Error, ErrorClass, Result};
+
+use crate::fault::{self, Failure};
+use crate::listing::{Cursor, PAGE_BYTES_MAX, Page, PageError, Question};
+use crate::place::Place;
+use crate::wire::{Answer, Wire, request};
+use crate::xml::Element;
+
+/// The place and the way to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket<W> {
+    pub(crate) place: Place,
+    pub(crate) wire: W,
+}
+
+impl<W: Wire> Bucket<W> {
+    /// Sends a request; `action` names it for a person, as in `reading "a/b"`.
+    ///
+    /// # Errors
+    /// Any status but success, explained.
+    pub(crate) fn ask(&self, request: Request, body: Option<W::Body>, action: &str) -> Result<Answer<W::Body>> {
+        let answer = self.wire.send(request, body)?;
+        if answer.is_success() { Ok(answer) } else { Err(self.explain(&answer, action)) }
+    }
+
+    /// The error in a failed answer.
+    pub(crate) fn explain(&self, answer: &Answer<W::Body>, action: &str) -> Error {
+        // A document that breaks off says less; the status remains.
+        let (body, _) = self.wire.read_up_to(&answer.body, fault::DOCUMENT_BYTES_MAX).unwrap_or_default();
+        fault::classify(&self.failure(answer, &body, action, &self.place.bucket_name()))
+    }
+
+    /// The document of a successful answer, whose root has one of the names.
+    ///
+    /// # Errors
+    /// When it is longer than `bytes_max`, an error document in spite of its status, or something else altogether.
+    pub(crate) fn document(
+        &self,
+        answer: &Answer<W::Body>,
+        roots: &[&str],
+        bytes_max: usize,
+        action: &str,
+    ) -> Result<Element> {
+        let place = self.place.bucket_name();
+        let expected = roots.first().copied().unwrap_or_default();
+        let (bytes, whole) = self.wire.read_up_to(&answer.body, bytes_max)?;
+        if !whole {
+            return Err(fault::not_s3(action, &place, expected, &format!("more than {bytes_max} bytes")));
+        }
+        let document = Element::parse(&bytes).ok_or_else(|| fault::not_s3(action, &place, expected, "no XML"))?;
+        if let Some(error) = fault::in_disguise(&document, &self.failure(answer, &bytes, action, &place)) {
+            return Err(error);
+        }
+        if roots.contains(&document.name.as_str()) {
+            return Ok(document);
+        }
+        Err(fault::not_s3(action, &place, expected, &format!("`{}`", document.name.escape_debug())))
+    }
+
+    /// A page of a listing.
+    ///
+    /// # Errors
+    /// When the bucket cannot be listed, or the answer is no page.
+    pub(crate) fn page(&self, question: &Question, cursor: Option<&Cursor>) -> Result<Page> {
+        let action = "listing";
+        let answer =
+            self.ask(request("GET", question.target(cursor)), None, action).map_err(|error| self.missing(error))?;
+        let document = self.document(&answer, &[question.root()], PAGE_BYTES_MAX, action)?;
+        question.read_page(&document).map_err(|broken| {
+            let found = match broken {
+                PageError::WrongRoot(root) => format!("`{}`", root.escape_debug()),
+                PageError::NoCursor => "a page that goes on without saying where".to_owned(),
+                PageError::NoKey => "an object without a key".to_owned(),
+            };
+            fault::not_s3(action, &self.place.bucket_name(), question.root(), &found)
+        })
+    }
+
+    /// A listing has no object that could be missing: it is the bucket.
+    fn missing(&self, error: Error) -> Error {
+        if error.class != ErrorClass::NotFound {
+            return error;
+        }
+        let message =
+            format!("listing failed: {} does not exist; check its name and the host", self.place.bucket_name());
+        Error::new(ErrorClass::Configuration, "s3.no-such-bucket", message)
+    }
+
+    fn failure<'a>(&self, answer: &'a Answer<W::Body>, body: &'a [u8], action: &'a str, place: &'a str) -> Failure<'a> {
+        Failure { status: answer.status, headers: &answer.headers, body, action, place }
+    }
+}
+
+/// A key for a message: quoted, with what a terminal could misread escaped.
+pub(crate) fn shown(key: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
+}

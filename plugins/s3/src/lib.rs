@@ -1,0 +1,162 @@
+//! The connector for Amazon S3 and what speaks its protocol, as source, store and destination.
+//!
+//! Owned here: requests, documents, headers and errors of S3, and what its servers do differently. Refused here: signatures,
+//! credentials, retries, host names (the host's), and bytes of objects, which pass as handles and never enter the sandbox.
+//! Called by the host through the contract in `wit/`.
+//!
+//! [`S3`] is a thin component; everything below it is generic over a wire and is tested natively with recorded answers.
+
+mod attributes;
+mod bucket;
+mod check;
+mod delete;
+mod destination;
+mod encode;
+mod fault;
+mod listing;
+mod place;
+mod range;
+#[cfg(test)]
+mod recorded;
+mod source;
+mod store;
+mod time;
+mod wire;
+mod xml;
+
+use credenza_sdk::{
+    Attributes, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Entry, Found, Object,
+    Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, Writer,
+};
+
+use crate::bucket::Bucket;
+use crate::destination::Upload;
+use crate::place::Place;
+use crate::source::Scan;
+use crate::wire::Host;
+
+/// A session with a bucket.
+#[derive(Debug)]
+pub struct S3(Bucket<Host>);
+
+credenza_sdk::export!(S3: source, store, destination);
+
+impl S3 {
+    fn session(config: &Config) -> Self {
+        Self(Bucket { place: Place::of(config), wire: Host })
+    }
+}
+
+impl Connector for S3 {
+    fn validate(config: &Config) -> Vec<Problem> {
+        place::problems(config)
+    }
+}
+
+impl Source for S3 {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self::session(config))
+    }
+
+    fn info(&self) -> Result<SourceInfo> {
+        Ok(self.0.source_info())
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check_source()
+    }
+
+    fn scan(&self, options: ScanOptions) -> Result<Box<dyn Scanner>> {
+        Ok(Box::new(self.0.scan(&options)))
+    }
+
+    fn read(&self, entry: Entry, range: Option<ByteRange>, if_match: Option<String>) -> Result<Opened> {
+        let opened = self.0.read(entry, range, if_match.as_deref())?;
+        Ok(Opened { entry: opened.entry, content: Content::Ready(opened.body) })
+    }
+
+    fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
+        Ok(self.0.describe(&entries))
+    }
+}
+
+impl Scanner for Scan<Host> {
+    fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+        Scan::next(self, max)
+    }
+}
+
+impl Store for S3 {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self::session(config))
+    }
+
+    fn info(&self) -> Result<StoreInfo> {
+        Ok(self.0.store_info())
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check_store()
+    }
+
+    fn put(&self, key: &str, data: Body, options: PutOptions) -> Result<Stored> {
+        self.0.put(key, data, &options)
+    }
+
+    fn get(&self, key: &str, range: Option<ByteRange>, version: Option<String>) -> Result<Body> {
+        self.0.get(key, range, version.as_deref())
+    }
+
+    fn stat(&self, key: &str) -> Result<Object> {
+        self.0.stat(key)
+    }
+
+    fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>> {
+        self.0.list(prefix, start_after, max)
+    }
+
+    fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
+        self.0.delete(keys)
+    }
+}
+
+impl Destination for S3 {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self::session(config))
+    }
+
+    fn info(&self) -> Result<DestinationInfo> {
+        Ok(self.0.destination_info())
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check_destination()
+    }
+
+    fn stat(&self, key: &[u8]) -> Result<Option<Entry>> {
+        self.0.look(key)
+    }
+
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        let upload = self.0.create(&entry, overwrite)?;
+        Ok(upload.map(|upload| Box::new(upload) as Box<dyn Writer>))
+    }
+
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+        Ok(entries.iter().map(|entry| Ok(destination::lost(entry))).collect())
+    }
+}
+
+impl Writer for Upload<Host> {
+    fn write(&mut self, part: Body) -> Result<()> {
+        Upload::write(self, part)
+    }
+
+    fn finish(&mut self) -> Result<Option<String>> {
+        Upload::finish(self)
+    }
+
+    fn abort(&mut self) {
+        Upload::abort(self);
+    }
+}

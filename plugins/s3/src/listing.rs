@@ -1,0 +1,295 @@
+//! Pages of ListObjectsV2 and ListObjectVersions: asking for one and reading it.
+
+use std::cmp::Reverse;
+
+use credenza_sdk::Timestamp;
+
+use crate::xml::Element;
+use crate::{encode, time};
+
+/// Most objects of a page; more is never given (ListObjectsV2, `max-keys`).
+pub(crate) const PAGE_OBJECTS_MAX: u32 = 1000;
+/// Longest page that is read: 1,000 objects with keys of 1,024 bytes, each byte escaped, and room for their other fields.
+pub(crate) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What is listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// First bytes of the keys.
+    pub(crate) prefix: Vec<u8>,
+    /// Only keys after this one; counts for the first page.
+    pub(crate) start_after: Option<Vec<u8>>,
+    /// Whether what lies below the next `/` is folded.
+    pub(crate) one_level: bool,
+    /// Whether all versions are listed.
+    pub(crate) versions: bool,
+    /// Objects of a page.
+    pub(crate) page_objects: u32,
+}
+
+/// Where the next page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    /// A continuation token, opaque.
+    Token(String),
+    /// A key and a version of it, of a listing of versions.
+    After { key: Vec<u8>, version: Option<String> },
+}
+
+/// One page.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<Listed>,
+    /// Folded prefixes.
+    pub(crate) folders: Vec<Vec<u8>>,
+    pub(crate) next: Option<Cursor>,
+}
+
+/// One object, or one version of it, as a listing describes it.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Listed {
+    /// The key in the bucket.
+    pub(crate) key: Vec<u8>,
+    pub(crate) size: Option<u64>,
+    pub(crate) modified: Option<Timestamp>,
+    /// Without quotes.
+    pub(crate) etag: Option<String>,
+    pub(crate) storage_class: Option<String>,
+    /// Comma-separated, when there are several.
+    pub(crate) checksum_algorithm: Option<String>,
+    pub(crate) version: Option<ListedVersion>,
+}
+
+/// What a listing of versions adds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ListedVersion {
+    pub(crate) id: String,
+    pub(crate) latest: bool,
+    pub(crate) deleted: bool,
+}
+
+/// Why a document is no page.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PageError {
+    /// The root is another element.
+    WrongRoot(String),
+    /// It goes on, but does not say where.
+    NoCursor,
+    /// An object without a key.
+    NoKey,
+}
+
+impl Question {
+    /// The query of the request for a page.
+    pub(crate) fn target(&self, cursor: Option<&Cursor>) -> String {
+        let count = self.page_objects.clamp(1, PAGE_OBJECTS_MAX).to_string();
+        let kind = if self.versions { ("versions", None) } else { ("list-type", Some(&b"2"[..])) };
+        let mut pairs = vec![kind, ("encoding-type", Some(b"url")), ("max-keys", Some(count.as_bytes()))];
+        if !self.prefix.is_empty() {
+            pairs.push(("prefix", Some(&self.prefix)));
+        }
+        if self.one_level {
+            pairs.push(("delimiter", Some(b"/")));
+        }
+        match (cursor, &self.start_after) {
+            (Some(Cursor::Token(token)), _) => pairs.push(("continuation-token", Some(token.as_bytes()))),
+            (Some(Cursor::After { key, version }), _) => {
+                pairs.push(("key-marker", Some(key)));
+                pairs.extend(version.iter().map(|id| ("version-id-marker", Some(id.as_bytes()))));
+            }
+            (None, Some(key)) => pairs.push((if self.versions { "key-marker" } else { "start-after" }, Some(key))),
+            (None, None) => {}
+        }
+        encode::query(&pairs)
+    }
+
+    /// The element that the document must be.
+    pub(crate) fn root(&self) -> &'static str {
+        if self.versions { "ListVersionsResult" } else { "ListBucketResult" }
+    }
+
+    /// Reads a page.
+    pub(crate) fn read_page(&self, root: &Element) -> Result<Page, PageError> {
+        if root.name != self.root() {
+            return Err(PageError::WrongRoot(root.name.chars().take(40).collect()));
+        }
+        // Names are decoded only when the server says that it encoded them: some ignore the wish.
+        let encoded = root.text_of("EncodingType").is_some_and(|e| e.eq_ignore_ascii_case("url"));
+        let name = |text: &str| if encoded { encode::decode(text.as_bytes()) } else { text.as_bytes().to_vec() };
+        let mut page = Page { next: self.next(root, &name)?, ..Page::default() };
+        for element in &root.children {
+            match element.name.as_str() {
+                "Contents" if !self.versions => page.objects.push(listed(element, &name)?),
+                "Version" | "DeleteMarker" if self.versions => page.objects.push(listed_version(element, &name)?),
+                "CommonPrefixes" => page.folders.extend(element.all("Prefix").map(|p| name(&p.text))),
+                _ => {}
+            }
+        }
+        if self.versions {
+            newest_first(&mut page.objects);
+        }
+        Ok(page)
+    }
+
+    fn next(&self, root: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Option<Cursor>, PageError> {
+        if root.text_of("IsTruncated").map(str::trim) != Some("true") {
+            return Ok(None);
+        }
+        let text = |element| root.text_of(element).filter(|text| !text.is_empty());
+        let cursor = if self.versions {
+            text("NextKeyMarker")
+                .map(|key| Cursor::After { key: name(key), version: text("NextVersionIdMarker").map(str::to_owned) })
+        } else {
+            text("NextContinuationToken").map(|token| Cursor::Token(token.to_owned()))
+        };
+        cursor.map(Some).ok_or(PageError::NoCursor)
+    }
+}
+
+fn listed(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Listed, PageError> {
+    let text = |child| element.text_of(child).map(str::trim).filter(|text| !text.is_empty());
+    let algorithms: Vec<&str> = element.all("ChecksumAlgorithm").map(|a| a.text.trim()).collect();
+    Ok(Listed {
+        key: element.text_of("Key").filter(|key| !key.is_empty()).map(name).ok_or(PageError::NoKey)?,
+        size: text("Size").and_then(|size| size.parse().ok()),
+        modified: text("LastModified").and_then(time::parse_iso),
+        etag: text("ETag").and_then(normalise_etag),
+        storage_class: text("StorageClass").map(str::to_owned),
+        checksum_algorithm: (!algorithms.is_empty()).then(|| algorithms.join(",")),
+        version: None,
+    })
+}
+
+fn listed_version(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Listed, PageError> {
+    let version = ListedVersion {
+        id: element.text_of("VersionId").unwrap_or("null").trim().to_owned(),
+        latest: element.text_of("IsLatest").map(str::trim) == Some("true"),
+        deleted: element.name == "DeleteMarker",
+    };
+    Ok(Listed { version: Some(version), ..listed(element, name)? })
+}
+
+/// Versions of a key together, newest first: some servers list all delete markers after all versions.
+fn newest_first(objects: &mut [Listed]) {
+    let latest = |object: &Listed| object.version.as_ref().is_some_and(|version| version.latest);
+    let time = |object: &Listed| object.modified.map(|time| (time.seconds, time.nanoseconds));
+    objects.sort_by(|a, b| {
+        (&a.key, Reverse(latest(a)), Reverse(time(a))).cmp(&(&b.key, Reverse(latest(b)), Reverse(time(b))))
+    });
+}
+
+/// An ETag without its quotes and without the mark of a weak one; nothing when it is empty.
+pub(crate) fn normalise_etag(text: &str) -> Option<String> {
+    let strong = text.trim().strip_prefix("W/").unwrap_or(text.trim());
+    let bare = strong.trim_matches('"');
+    (!bare.is_empty()).then(|| bare.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn question() -> Question {
+        Question { page_objects: 1000, ..Question::default() }
+    }
+
+    fn read(question: &Question, document: &str) -> Result<Page, PageError> {
+        question.read_page(&Element::parse(document.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_page_is_asked_for_with_everything_encoded() {
+        let flat = Question {
+            prefix: b"a b/".to_vec(),
+            start_after: Some(b"a b/\xff".to_vec()),
+            one_level: true,
+            ..question()
+        };
+        assert_eq!(
+            flat.target(None),
+            "?list-type=2&encoding-type=url&max-keys=1000&prefix=a%20b%2F&delimiter=%2F&start-after=a%20b%2F%FF"
+        );
+        assert!(flat.target(Some(&Cursor::Token("t+/=".to_owned()))).ends_with("&continuation-token=t%2B%2F%3D"));
+        let versions = Question { versions: true, ..question() };
+        let cursor = Cursor::After { key: b"k".to_vec(), version: Some("v".to_owned()) };
+        assert_eq!(
+            versions.target(Some(&cursor)),
+            "?versions&encoding-type=url&max-keys=1000&key-marker=k&version-id-marker=v"
+        );
+    }
+
+    #[test]
+    fn names_are_decoded_only_when_the_answer_says_so() {
+        let contents = "<Contents><Key>a%2Fb+c</Key><Size>3</Size><ETag>&quot;e&quot;</ETag></Contents>";
+        let plain = read(&question(), &format!("<ListBucketResult>{contents}</ListBucketResult>")).unwrap();
+        let url = format!("<ListBucketResult><EncodingType>url</EncodingType>{contents}</ListBucketResult>");
+        let encoded = read(&question(), &url).unwrap();
+        assert_eq!(plain.objects[0].key, b"a%2Fb+c");
+        assert_eq!(encoded.objects[0].key, b"a/b c");
+        assert_eq!((encoded.objects[0].size, encoded.objects[0].etag.as_deref()), (Some(3), Some("e")));
+    }
+
+    #[test]
+    fn a_page_that_goes_on_must_say_where() {
+        let open = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        assert_eq!(read(&question(), open), Err(PageError::NoCursor));
+        let ended = "<ListBucketResult><IsTruncated>false</IsTruncated><NextContinuationToken>x</NextContinuationToken></ListBucketResult>";
+        assert_eq!(read(&question(), ended).unwrap().next, None);
+    }
+
+    #[test]
+    fn another_document_is_no_listing() {
+        assert_eq!(
+            read(&question(), "<ListAllMyBucketsResult/>"),
+            Err(PageError::WrongRoot("ListAllMyBucketsResult".to_owned()))
+        );
+        assert_eq!(read(&question(), "<ListBucketResult><Contents/></ListBucketResult>"), Err(PageError::NoKey));
+    }
+
+    #[test]
+    fn versions_of_a_key_are_adjacent_and_newest_first() {
+        let version = |key: &str, id: &str, latest: bool, day: u8| {
+            format!(
+                "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest><LastModified>2024-01-0{day}T00:00:00Z</LastModified></Version>"
+            )
+        };
+        let marker = "<DeleteMarker><Key>a</Key><VersionId>d</VersionId><IsLatest>true</IsLatest><LastModified>2024-01-03T00:00:00Z</LastModified></DeleteMarker>";
+        let document = format!(
+            "<ListVersionsResult>{}{}{}{marker}</ListVersionsResult>",
+            version("a", "old", false, 1),
+            version("a", "new", false, 2),
+            version("b", "only", true, 1)
+        );
+        let page = read(&Question { versions: true, ..question() }, &document).unwrap();
+        let ids: Vec<_> = page.objects.iter().map(|o| o.version.as_ref().unwrap().id.as_str()).collect();
+        assert_eq!(ids, ["d", "new", "old", "only"]);
+    }
+
+    #[test]
+    fn an_etag_loses_quotes_and_weakness() {
+        for (text, etag) in
+            [("\"x\"", Some("x")), ("W/\"x\"", Some("x")), ("x-2", Some("x-2")), ("\"\"", None), ("", None)]
+        {
+            assert_eq!(normalise_etag(text).as_deref(), etag);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_takes_any_fields(key in any::<String>(), size in any::<String>(), time in any::<String>(), versions in any::<bool>()) {
+            let field = |name: &str, text: &str| format!("<{name}>{}</{name}>", crate::xml::escape(text).replace("&#0;", ""));
+            let object = [field("Key", &key), field("Size", &size), field("LastModified", &time)].concat();
+            let document = format!(
+                "<ListBucketResult><EncodingType>url</EncodingType><Contents>{object}</Contents><Version>{object}</Version></ListBucketResult>"
+            );
+            let root = Element::parse(document.as_bytes());
+            if let Some(mut root) = root {
+                let question = Question { versions, ..question() };
+                root.name = question.root().to_owned();
+                let _ = question.read_page(&root);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The settings of a location, and how keys of entries and keys of the bucket follow from each other.
+
+use credenza_sdk::{Config, Problem};
+
+use crate::encode;
+
+/// What the user configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    host: String,
+    bucket: String,
+    /// Empty, or ends in `/`.
+    prefix: Vec<u8>,
+    /// Empty leaves it to the bucket.
+    pub(crate) storage_class: String,
+    /// Whether every version is listed.
+    pub(crate) versions: bool,
+    /// Bytes of a part of a large upload.
+    pub(crate) part_bytes: u64,
+}
+
+/// Part size when the settings name none, the smallest that most clients use.
+const PART_BYTES_DEFAULT: u64 = 8 * 1024 * 1024;
+
+impl Place {
+    /// Reads the settings; the host has checked their types.
+    pub(crate) fn of(config: &Config) -> Self {
+        let text = |name| config.text(name).unwrap_or_default().to_owned();
+        let mut prefix = text("prefix").into_bytes();
+        if !prefix.is_empty() && !prefix.ends_with(b"/") {
+            prefix.push(b'/');
+        }
+        Self {
+            host: text("host"),
+            bucket: text("bucket"),
+            prefix,
+            storage_class: text("storage_class"),
+            versions: config.boolean("versions").unwrap_or(false),
+            part_bytes: config.integer("part_size").and_then(|n| n.try_into().ok()).unwrap_or(PART_BYTES_DEFAULT),
+        }
+    }
+
+    /// The location as a person writes it; equal for equal places.
+    pub(crate) fn identity(&self) -> String {
+        format!("s3://{}/{}/{}", self.host, self.bucket, String::from_utf8_lossy(&self.prefix))
+    }
+
+    /// The bucket and its host, for messages.
+    pub(crate) fn bucket_name(&self) -> String {
+        format!("bucket `{}` at {}", self.bucket, self.host)
+    }
+
+    /// The key in the bucket of an entry's key.
+    pub(crate) fn full_key(&self, key: &[u8]) -> Vec<u8> {
+        [self.prefix.as_slice(), key].concat()
+    }
+
+    /// The entry's key of a key in the bucket; nothing when it lies elsewhere.
+    pub(crate) fn entry_key<'a>(&self, full: &'a [u8]) -> Option<&'a [u8]> {
+        full.strip_prefix(self.prefix.as_slice())
+    }
+
+    /// The target of a request for an object.
+    pub(crate) fn object(&self, key: &[u8]) -> String {
+        encode::path(&self.full_key(key))
+    }
+}
+
+/// Rules that the manifest cannot say.
+pub(crate) fn problems(config: &Config) -> Vec<Problem> {
+    let bucket = config.text("bucket").unwrap_or_default();
+    let prefix = config.text("prefix").unwrap_or_default();
+    let class = config.text("storage_class").unwrap_or_default();
+    let rules = [
+        (bucket.is_empty() || bucket.contains(['/', '?', '#']), "bucket", "name a bucket, without `/`, `?` or `#`"),
+        (prefix.len() > 1000, "prefix", "a prefix leaves room for a key: at most 1,000 of the 1,024 bytes of S3"),
+        (
+            !class.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
+            "storage_class",
+            "a storage class is a word such as `STANDARD_IA`",
+        ),
+    ];
+    let broken = rules.into_iter().filter(|(broken, ..)| *broken);
+    broken.map(|(_, setting, rule)| Problem { setting: Some(setting.to_owned()), message: rule.to_owned() }).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use credenza_sdk::{Setting, Value};
+
+    use super::*;
+
+    /// A configuration of text settings.
+    pub(crate) fn config(pairs: &[(&str, &str)]) -> Config {
+        let setting = |(name, text): &(&str, &str)| Setting {
+            name: (*name).to_owned(),
+            value: match *text {
+                "true" => Value::Boolean(true),
+                text => Value::Text(text.to_owned()),
+            },
+        };
+        let defaults = [("host", "s3.example.com"), ("bucket", "b")];
+        let settings = pairs.iter().chain(&defaults).map(setting).collect();
+        Config { settings, secrets_present: vec![], purpose: "backup".to_owned() }
+    }
+
+    #[test]
+    fn a_prefix_is_a_whole_path() {
+        let place = Place::of(&config(&[("prefix", "foo")]));
+        assert_eq!(place.entry_key(b"foo/bar"), Some(&b"bar"[..]));
+        assert_eq!(place.entry_key(b"foobar"), None);
+        assert_eq!(place.object(b"../x y"), "/foo/../x%20y");
+        assert_eq!(place.full_key(place.entry_key(b"foo//z").unwrap()), b"foo//z");
+        assert_eq!(Place::of(&config(&[])).object(b"k"), "/k");
+    }
+
+    #[test]
+    fn what_cannot_be_a_bucket_is_named() {
+        assert!(problems(&config(&[])).is_empty());
+        assert_eq!(problems(&config(&[("bucket", "a/b"), ("storage_class", "a b")])).len(), 2);
+    }
+}

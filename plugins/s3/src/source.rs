@@ -1,0 +1,274 @@
+//! A bucket to back up: walking it and reading its objects.
+
+use std::collections::VecDeque;
+
+use credenza_sdk::http::Request;
+use credenza_sdk::{
+    AttributeValue, Attributes, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo,
+    Version,
+};
+
+use crate::attributes;
+use crate::bucket::{Bucket, shown};
+use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
+use crate::range;
+use crate::wire::{Answer, Wire, request};
+
+/// Most pages in a row without anything new, as a bucket full of what a filter drops may give. An honest server gives few; one
+/// that never ends is stopped.
+const EMPTY_PAGES_MAX: u32 = 1000;
+
+/// An object opened for reading.
+pub(crate) struct Opened<B> {
+    pub(crate) entry: Entry,
+    pub(crate) body: B,
+}
+
+/// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and none
+/// says which it is before it has listed. The host keeps merging while keys increase.
+impl<W: Wire> Bucket<W> {
+    pub(crate) fn source_info(&self) -> SourceInfo {
+        let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
+        traits.extend(self.place.versions.then(|| "versions".to_owned()));
+        SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
+    }
+
+    /// A walk over what the options name. No request is sent yet.
+    pub(crate) fn scan(&self, options: &ScanOptions) -> Scan<W> {
+        let question = Question {
+            prefix: self.place.full_key(&options.prefix),
+            start_after: options.start_after.as_ref().map(|key| self.place.full_key(key)),
+            one_level: options.one_level,
+            versions: self.place.versions && !options.one_level,
+            page_objects: PAGE_OBJECTS_MAX,
+        };
+        Scan { bucket: self.clone(), question, cursor: None, found: VecDeque::new(), ended: false }
+    }
+
+    /// Opens an object, in one request.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    pub(crate) fn read(
+        &self,
+        mut entry: Entry,
+        part: Option<ByteRange>,
+        fingerprint: Option<&str>,
+    ) -> Result<Opened<W::Body>> {
+        let action = format!("reading {}", shown(&entry.key));
+        let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
+        let etag = fingerprint.and_then(etag_of).map(str::to_owned);
+        let asked = self.read_request(&entry, part.as_ref());
+        let answer = self.ask_for_unchanged(asked, etag.as_deref(), &action)?;
+        let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
+        if let Some(part) = &part {
+            range::check(part, &answer.headers, length, entry.size)?;
+        }
+        let size = if part.is_some() { range::total(&answer.headers) } else { length };
+        let changed = describe_read(&mut entry, &answer, size, part.is_none());
+        if etag.is_some() && changed {
+            let message = format!("{action} failed: the object has changed since it was listed");
+            return Err(Error::new(ErrorClass::Precondition, "s3.precondition", message));
+        }
+        Ok(Opened { entry, body: answer.body })
+    }
+
+    fn read_request(&self, entry: &Entry, part: Option<&ByteRange>) -> Request {
+        let version = entry.locator.as_deref().map(|id| crate::encode::query(&[("versionId", Some(id))]));
+        let asked = request("GET", self.place.object(&entry.key) + &version.unwrap_or_default());
+        match part.and_then(range::header) {
+            Some(part) => asked.with_header("range", part),
+            None => asked.with_header("x-amz-checksum-mode", "ENABLED"),
+        }
+    }
+
+    /// Sends a read under the condition that the object still has the ETag. Some servers compare it without its quotes.
+    fn ask_for_unchanged(&self, asked: Request, etag: Option<&str>, action: &str) -> Result<Answer<W::Body>> {
+        let Some(etag) = etag else { return self.ask(asked, None, action) };
+        let quoted = asked.clone().with_header("if-match", format!("\"{etag}\""));
+        match self.ask(quoted, None, action) {
+            Err(error) if error.class == ErrorClass::Precondition => {
+                self.ask(asked.with_header("if-match", etag), None, action)
+            }
+            settled => settled,
+        }
+    }
+
+    /// Tags, of entries that a read said to have some.
+    ///
+    /// # Errors
+    /// None for the whole call; each entry has its own.
+    pub(crate) fn describe(&self, entries: &[Entry]) -> Vec<Result<Attributes>> {
+        entries.iter().map(|entry| if has_tags(entry) { self.tags(entry) } else { Ok(Vec::new()) }).collect()
+    }
+
+    fn tags(&self, entry: &Entry) -> Result<Attributes> {
+        let action = format!("reading the tags of {}", shown(&entry.key));
+        let mut pairs = vec![("tagging", None)];
+        pairs.extend(entry.locator.as_deref().map(|id| ("versionId", Some(id))));
+        let asked = request("GET", self.place.object(&entry.key) + &crate::encode::query(&pairs));
+        let answer = self.ask(asked, None, &action)?;
+        let document = self.document(&answer, &["Tagging"], DOCUMENT_BYTES_MAX, &action)?;
+        let mut tags = Attributes::new();
+        for tag in document.child("TagSet").into_iter().flat_map(|set| set.all("Tag")) {
+            let value = tag.text_of("Value").unwrap_or_default().to_owned();
+            attributes::set(
+                &mut tags,
+                format!("s3.tag.{}", tag.text_of("Key").unwrap_or_default()),
+                AttributeValue::Text(value),
+            );
+        }
+        Ok(tags)
+    }
+}
+
+fn has_tags(entry: &Entry) -> bool {
+    entry
+        .attributes
+        .iter()
+        .any(|(name, value)| name == "s3.tag-count" && matches!(value, AttributeValue::Integer(count) if *count > 0))
+}
+
+/// Completes an entry with what the read tells, and says whether the read contradicts it. A differing ETag alone is no
+/// contradiction: some servers list another than they answer.
+fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>, whole: bool) -> bool {
+    let headers = &answer.headers;
+    let etag = headers.get("etag").and_then(normalise_etag);
+    let modified = headers.get("last-modified").and_then(crate::time::parse_http);
+    let listed_etag = entry.fingerprint.as_deref().and_then(etag_of);
+    let differs = |listed: Option<i64>, read: Option<i64>| listed.zip(read).is_some_and(|(a, b)| a != b);
+    let later = differs(entry.modified.map(|t| t.seconds), modified.map(|t| t.seconds));
+    let resized = entry.size.zip(size).is_some_and(|(a, b)| a != b);
+    let changed = listed_etag.zip(etag.as_deref()).is_some_and(|(a, b)| a != b) && (later || resized);
+
+    attributes::complete(&mut entry.attributes, headers, etag.as_deref());
+    if whole {
+        entry.checksums = attributes::checksums(headers, etag.as_deref());
+    }
+    if resized || entry.size.is_none() {
+        entry.size = size;
+    }
+    if changed || entry.modified.is_none() {
+        entry.modified = modified;
+    }
+    if changed || entry.fingerprint.is_none() {
+        entry.fingerprint = etag;
+    }
+    changed
+}
+
+/// A walk over a bucket. Holds one page of a listing, at most 1,000 objects.
+pub(crate) struct Scan<W> {
+    bucket: Bucket<W>,
+    question: Question,
+    cursor: Option<Cursor>,
+    found: VecDeque<Found>,
+    ended: bool,
+}
+
+impl<W: Wire> Scan<W> {
+    /// Up to `max` findings, in the order of the server; none at the end.
+    ///
+    /// # Errors
+    /// When a page cannot be had; the walk is then worthless.
+    pub(crate) fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+        let mut pages = 0;
+        while self.found.is_empty() && !self.ended {
+            if pages == EMPTY_PAGES_MAX {
+                return Err(self.endless(&format!("{EMPTY_PAGES_MAX} pages in a row held nothing")));
+            }
+            self.turn_page()?;
+            pages += 1;
+        }
+        let count = self.found.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+        Ok(self.found.drain(..count).collect())
+    }
+
+    fn turn_page(&mut self) -> Result<()> {
+        let page = self.bucket.page(&self.question, self.cursor.as_ref())?;
+        if page.next.is_some() && page.next == self.cursor {
+            return Err(self.endless("a page names itself as the next"));
+        }
+        self.cursor = page.next.clone();
+        self.ended = self.cursor.is_none();
+        self.keep(page);
+        Ok(())
+    }
+
+    fn endless(&self, what: &str) -> Error {
+        let message = format!("listing failed: {} never ends its listing: {what}", self.bucket.place.bucket_name());
+        Error::new(ErrorClass::Corrupt, "s3.endless-listing", message)
+    }
+
+    /// Turns a page into findings, without what a server lists although it was not asked for.
+    fn keep(&mut self, page: Page) {
+        let Self { bucket, question, found, .. } = self;
+        let wanted = |key: &[u8]| {
+            key.starts_with(&question.prefix) && question.start_after.as_deref().is_none_or(|after| key > after)
+        };
+        let mut findings: Vec<Entry> = Vec::with_capacity(page.objects.len());
+        for listed in page.objects.into_iter().filter(|listed| wanted(&listed.key)) {
+            // The object named like the prefix itself is the mark of a folder, and has no name below it.
+            let key = bucket.place.entry_key(&listed.key).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
+            findings.extend(key.map(|key| entry_of(key, listed)));
+        }
+        if !page.folders.is_empty() {
+            let folders = page.folders.iter().filter(|folder| wanted(folder)).filter_map(|f| bucket.place.entry_key(f));
+            findings.extend(folders.map(|key| bare_entry(key.to_vec(), EntryKind::Directory)));
+            findings.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        found.extend(findings.into_iter().map(Found::Entry));
+    }
+}
+
+fn bare_entry(key: Vec<u8>, kind: EntryKind) -> Entry {
+    Entry {
+        key,
+        kind,
+        size: None,
+        modified: None,
+        fingerprint: None,
+        locator: None,
+        version: None,
+        link_target: None,
+        checksums: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
+
+fn entry_of(key: Vec<u8>, listed: Listed) -> Entry {
+    let text = |name: &str, value: Option<String>| value.map(|value| (name.to_owned(), AttributeValue::Text(value)));
+    let attributes =
+        [text("s3.checksum-algorithm", listed.checksum_algorithm), text("s3.storage-class", listed.storage_class)];
+    let id = listed.version.as_ref().map(|version| version.id.clone());
+    Entry {
+        size: listed.size,
+        modified: listed.modified,
+        fingerprint: fingerprint(listed.etag, id.as_deref()),
+        locator: id.map(String::into_bytes),
+        version: listed.version.map(|v| Version { id: v.id, latest: v.latest, deleted: v.deleted }),
+        attributes: attributes.into_iter().flatten().collect(),
+        ..bare_entry(key, EntryKind::File)
+    }
+}
+
+/// The ETag, and the id of the version when versions are listed: the version `null` may be overwritten.
+fn fingerprint(etag: Option<String>, version: Option<&str>) -> Option<String> {
+    match (etag, version) {
+        (etag, None) => etag,
+        (etag, Some(id)) => Some(format!("{} {id}", etag.unwrap_or_default())),
+    }
+}
+
+/// The ETag in a fingerprint.
+fn etag_of(fingerprint: &str) -> Option<&str> {
+    fingerprint.split(' ').next().filter(|etag| !etag.is_empty())
+}
+
+/// The entry that a HEAD of a key describes.
+pub(crate) fn entry_of_head<B>(key: &[u8], answer: &Answer<B>) -> Entry {
+    let mut entry = bare_entry(key.to_vec(), EntryKind::File);
+    describe_read(&mut entry, answer, answer.headers.number("content-length"), true);
+    entry
+}

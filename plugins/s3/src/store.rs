@@ -1,0 +1,157 @@
+//! A bucket that holds a repository.
+
+use credenza_sdk::http::Request;
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, PutOptions, Result, StoreInfo, Stored};
+
+use crate::bucket::{Bucket, shown};
+use crate::listing::{Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
+use crate::wire::{Headers, Wire, request};
+use crate::{encode, range, time};
+
+/// Largest object of a single PUT (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
+const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Objects of this kind go to the configured storage class; everything else is read too often for a slow one.
+const DATA_HINT: &str = "data";
+
+impl<W: Wire> Bucket<W> {
+    /// What the store says of itself; the host probes before it relies on it.
+    pub(crate) fn store_info(&self) -> StoreInfo {
+        let traits =
+            ["if-absent", "if-match", "ranged-get", "ordered-list", "list-after-write", "versions", "retention"];
+        StoreInfo {
+            identity: self.place.identity(),
+            traits: traits.map(str::to_owned).to_vec(),
+            max_object_bytes: Some(PUT_BYTES_MAX),
+        }
+    }
+
+    /// Writes a whole object.
+    ///
+    /// # Errors
+    /// `precondition` when a condition does not hold; else the cause.
+    pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
+        let action = format!("writing {}", shown(key.as_bytes()));
+        let answer = self.ask(self.put_request(key, options), Some(data), &action)?;
+        Ok(Stored { tag: answer.headers.get("etag").and_then(normalise_etag), version: version(&answer.headers) })
+    }
+
+    fn put_request(&self, key: &str, options: &PutOptions) -> Request {
+        let mut asked = request("PUT", self.place.object(key.as_bytes()));
+        if options.if_absent {
+            asked = asked.with_header("if-none-match", "*");
+        }
+        if let Some(tag) = &options.if_match {
+            asked = asked.with_header("if-match", format!("\"{tag}\""));
+        }
+        if options.hint == DATA_HINT && !self.place.storage_class.is_empty() {
+            asked = asked.with_header("x-amz-storage-class", self.place.storage_class.clone());
+        }
+        if let Some(until) = options.retain_until {
+            // The mode that nobody can lift: a stolen key must not be able to.
+            asked = asked
+                .with_header("x-amz-object-lock-mode", "COMPLIANCE")
+                .with_header("x-amz-object-lock-retain-until-date", time::format_iso(until));
+        }
+        asked
+    }
+
+    /// A whole object or a part of it.
+    ///
+    /// # Errors
+    /// `not-found` when there is none; else the cause.
+    pub(crate) fn get(&self, key: &str, part: Option<ByteRange>, version: Option<&str>) -> Result<W::Body> {
+        let action = format!("reading {}", shown(key.as_bytes()));
+        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
+        let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
+        if part.is_some_and(|part| part.length == Some(0)) {
+            return Ok(self.wire.body_of(Vec::new()));
+        }
+        let part = part.and_then(|part| Some((part, range::header(&part)?)));
+        if let Some((_, header)) = &part {
+            asked = asked.with_header("range", header.clone());
+        }
+        let answer = self.ask(asked, None, &action)?;
+        if let Some((part, _)) = &part {
+            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
+            range::check(part, &answer.headers, length, None)?;
+        }
+        Ok(answer.body)
+    }
+
+    /// Size and time of an object.
+    ///
+    /// # Errors
+    /// `not-found` when there is none; else the cause.
+    pub(crate) fn stat(&self, key: &str) -> Result<Object> {
+        let action = format!("looking at {}", shown(key.as_bytes()));
+        let answer = self.ask(request("HEAD", self.place.object(key.as_bytes())), None, &action)?;
+        let headers = &answer.headers;
+        let size = headers.number("content-length").or_else(|| self.wire.length(&answer.body));
+        let size = size.ok_or_else(|| {
+            Error::new(
+                ErrorClass::Corrupt,
+                "s3.no-length",
+                format!("{action} failed: the server does not say its size"),
+            )
+        })?;
+        Ok(Object {
+            key: key.to_owned(),
+            size,
+            modified: headers.get("last-modified").and_then(time::parse_http),
+            tag: headers.get("etag").and_then(normalise_etag),
+        })
+    }
+
+    /// Objects below a prefix in byte order.
+    ///
+    /// # Errors
+    /// `corrupt` when the server lists out of order, because then the end of a page does not say what is missing.
+    pub(crate) fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>> {
+        let question = Question {
+            prefix: self.place.full_key(prefix.as_bytes()),
+            start_after: start_after.map(|key| self.place.full_key(key.as_bytes())),
+            page_objects: max.min(PAGE_OBJECTS_MAX),
+            ..Question::default()
+        };
+        let mut cursor = None;
+        loop {
+            let page = self.page(&question, cursor.as_ref())?;
+            let ended = page.next.is_none();
+            if !ended && !page.objects.is_sorted_by(|a, b| a.key < b.key) {
+                return Err(self.unordered());
+            }
+            let mut objects: Vec<Object> =
+                page.objects.into_iter().filter_map(|o| self.object_of(o, &question)).collect();
+            objects.sort_by(|a, b| a.key.cmp(&b.key));
+            objects.dedup_by(|a, b| a.key == b.key);
+            if !objects.is_empty() || ended {
+                return Ok(objects);
+            }
+            if page.next == cursor {
+                return Err(self.unordered());
+            }
+            cursor = page.next;
+        }
+    }
+
+    /// The object of a listing, unless it was not asked for or is none of a repository.
+    fn object_of(&self, listed: Listed, question: &Question) -> Option<Object> {
+        let wanted = listed.key.starts_with(&question.prefix)
+            && question.start_after.as_ref().is_none_or(|after| listed.key > *after);
+        let key = self.place.entry_key(&listed.key).filter(|_| wanted)?;
+        let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
+        Some(Object { key, size: listed.size?, modified: listed.modified, tag: listed.etag })
+    }
+
+    fn unordered(&self) -> Error {
+        let message = format!(
+            "listing failed: {} lists keys out of order, and so cannot hold a repository",
+            self.place.bucket_name()
+        );
+        Error::new(ErrorClass::Corrupt, "s3.unordered-listing", message)
+    }
+}
+
+fn version(headers: &Headers) -> Option<String> {
+    headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned)
+}

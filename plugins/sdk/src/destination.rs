@@ -1,0 +1,118 @@
+//! The role of a destination, as an author writes it, and the glue to the contract.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use crate::bindings::exports::credenza::connector::destination as contract;
+use crate::{Body, Check, Config, Connector, DestinationInfo, Entry, Result};
+
+/// Somewhere to restore to.
+pub trait Destination: Connector + Sized {
+    /// Opens a session; no request is needed yet.
+    ///
+    /// # Errors
+    /// `configuration` when the settings cannot work.
+    fn open(config: &Config) -> Result<Self>;
+
+    /// Identity, traits and part sizes.
+    ///
+    /// # Errors
+    /// When they cannot be found out.
+    fn info(&self) -> Result<DestinationInfo>;
+
+    /// Reaches, authenticates, writes, reads: a line each.
+    fn check(&self) -> Vec<Check>;
+
+    /// What is there now under that key.
+    ///
+    /// # Errors
+    /// The cause, by class; nothing there is `Ok(None)`.
+    fn stat(&self, key: &[u8]) -> Result<Option<Entry>>;
+
+    /// Begins an entry. `None`: it is complete.
+    ///
+    /// # Errors
+    /// `precondition` when it exists and may not be overwritten; `unsupported` for what the destination cannot hold.
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>>;
+
+    /// Second pass, children before parents; each result names the attributes that could not be restored.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>>;
+}
+
+/// One entry being written. A writer that is dropped without a call to `finish` was aborted by the host first.
+pub trait Writer: 'static {
+    /// The next part, each of exactly the announced size but the last.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    fn write(&mut self, part: Body) -> Result<()>;
+
+    /// Publishes the entry; returns its new fingerprint when there is one.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    fn finish(&mut self) -> Result<Option<String>>;
+
+    /// Leaves nothing behind.
+    fn abort(&mut self);
+}
+
+/// Answers the destination interface of the contract for a connector.
+#[derive(Debug)]
+pub struct ExportedDestination<D>(PhantomData<D>);
+
+/// A session of a destination.
+pub struct DestinationSession<D>(D);
+
+/// A writer, callable through a shared reference as the contract wants it.
+pub struct BoxedWriter(RefCell<Box<dyn Writer>>);
+
+impl<D: Destination> contract::Guest for ExportedDestination<D> {
+    type Session = DestinationSession<D>;
+    type Writer = BoxedWriter;
+
+    fn open(config: Config) -> Result<contract::Session> {
+        crate::panic::report_to_log();
+        D::open(&config).map(|destination| contract::Session::new(DestinationSession(destination)))
+    }
+}
+
+impl<D: Destination> contract::GuestSession for DestinationSession<D> {
+    fn info(&self) -> Result<DestinationInfo> {
+        self.0.info()
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check()
+    }
+
+    fn stat(&self, key: Vec<u8>) -> Result<Option<Entry>> {
+        self.0.stat(&key)
+    }
+
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<contract::Writer>> {
+        let writer = self.0.create(entry, overwrite)?;
+        Ok(writer.map(|writer| contract::Writer::new(BoxedWriter(RefCell::new(writer)))))
+    }
+
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+        self.0.set_metadata(entries)
+    }
+}
+
+impl contract::GuestWriter for BoxedWriter {
+    fn write(&self, part: Body) -> Result<()> {
+        self.0.borrow_mut().write(part)
+    }
+
+    fn finish(&self) -> Result<Option<String>> {
+        self.0.borrow_mut().finish()
+    }
+
+    fn abort(&self) {
+        self.0.borrow_mut().abort();
+    }
+}

@@ -1,0 +1,22 @@
+//! Making errors: what the host should do, the cause in a word, a sentence for a person.
+
+use crate::{Error, ErrorClass};
+
+/// The result of anything that a connector does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error without a wish for the time of the next try. `reason` is short and machine-readable, such as `s3.slow-down`;
+    /// `message` says what happened, to what, why, and what to do.
+    #[must_use]
+    pub fn new(class: ErrorClass, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class, reason: reason.into(), message: message.into(), retry_after_ms: None }
+    }
+
+    /// The same, with the time that the remote asked to be left alone.
+    #[must_use]
+    pub fn with_retry_after_ms(mut self, retry_after_ms: Option<u64>) -> Self {
+        self.retry_after_ms = retry_after_ms;
+        self
+    }
+}

@@ -1,0 +1,143 @@
+//! The role of a source, as an author writes it, and the glue to the contract.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use crate::bindings::exports::credenza::connector::source as contract;
+use crate::{Attributes, Body, ByteRange, Check, Config, Connector, Entry, Found, Result, ScanOptions, SourceInfo};
+
+/// Something to back up. One value is one session; the host opens several and calls each from one thread.
+pub trait Source: Connector + Sized {
+    /// Opens a session; no request is needed yet.
+    ///
+    /// # Errors
+    /// `configuration` when the settings cannot work.
+    fn open(config: &Config) -> Result<Self>;
+
+    /// Identity and traits.
+    ///
+    /// # Errors
+    /// When they cannot be found out.
+    fn info(&self) -> Result<SourceInfo>;
+
+    /// Reaches, authenticates, lists one, reads one: a line each.
+    fn check(&self) -> Vec<Check>;
+
+    /// Begins to walk what the options name.
+    ///
+    /// # Errors
+    /// When the walk cannot begin.
+    fn scan(&self, options: ScanOptions) -> Result<Box<dyn Scanner>>;
+
+    /// Opens one object. With `if_match`, the fingerprint that the scan reported, a changed object answers `precondition`.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    fn read(&self, entry: Entry, range: Option<ByteRange>, if_match: Option<String>) -> Result<Opened>;
+
+    /// Costly metadata that neither scan nor read tells; one result per entry. None, unless the connector says otherwise.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
+        Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+}
+
+/// A walk over a source.
+pub trait Scanner: 'static {
+    /// Up to `max` findings; an empty list is the end.
+    ///
+    /// # Errors
+    /// A listing that fails ends the run: it never passes for a shorter source.
+    fn next(&mut self, max: u32) -> Result<Vec<Found>>;
+}
+
+/// Bytes that the connector makes itself.
+pub trait Reader: 'static {
+    /// At most `max` bytes; an empty list is the end.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    fn read(&mut self, max: u32) -> Result<Vec<u8>>;
+}
+
+/// Where the bytes of an opened object come from.
+pub enum Content {
+    /// The host holds them already, as the body of an answer: none enters the sandbox.
+    Ready(Body),
+    /// The connector makes them.
+    Pull(Box<dyn Reader>),
+}
+
+/// An object opened for reading.
+pub struct Opened {
+    /// The entry as scanned, completed with what only a read tells.
+    pub entry: Entry,
+    /// Its bytes.
+    pub content: Content,
+}
+
+/// Answers the source interface of the contract for a connector.
+#[derive(Debug)]
+pub struct ExportedSource<S>(PhantomData<S>);
+
+/// A session of a source.
+pub struct SourceSession<S>(S);
+
+/// A scanner, callable through a shared reference as the contract wants it.
+pub struct BoxedScanner(RefCell<Box<dyn Scanner>>);
+
+/// A reader, callable through a shared reference as the contract wants it.
+pub struct BoxedReader(RefCell<Box<dyn Reader>>);
+
+impl<S: Source> contract::Guest for ExportedSource<S> {
+    type Reader = BoxedReader;
+    type Session = SourceSession<S>;
+    type Scanner = BoxedScanner;
+
+    fn open(config: Config) -> Result<contract::Session> {
+        crate::panic::report_to_log();
+        S::open(&config).map(|source| contract::Session::new(SourceSession(source)))
+    }
+}
+
+impl<S: Source> contract::GuestSession for SourceSession<S> {
+    fn info(&self) -> Result<SourceInfo> {
+        self.0.info()
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check()
+    }
+
+    fn scan(&self, options: ScanOptions) -> Result<contract::Scanner> {
+        let scanner = self.0.scan(options)?;
+        Ok(contract::Scanner::new(BoxedScanner(RefCell::new(scanner))))
+    }
+
+    fn read(&self, entry: Entry, range: Option<ByteRange>, if_match: Option<String>) -> Result<contract::Opened> {
+        let opened = self.0.read(entry, range, if_match)?;
+        let content = match opened.content {
+            Content::Ready(body) => contract::Content::Ready(body),
+            Content::Pull(reader) => contract::Content::Pull(contract::Reader::new(BoxedReader(RefCell::new(reader)))),
+        };
+        Ok(contract::Opened { entry: opened.entry, content })
+    }
+
+    fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
+        self.0.describe(entries)
+    }
+}
+
+impl contract::GuestScanner for BoxedScanner {
+    fn next(&self, max: u32) -> Result<Vec<Found>> {
+        self.0.borrow_mut().next(max)
+    }
+}
+
+impl contract::GuestReader for BoxedReader {
+    fn read(&self, max: u32) -> Result<Vec<u8>> {
+        self.0.borrow_mut().read(max)
+    }
+}

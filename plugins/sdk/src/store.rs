@@ -1,0 +1,100 @@
+//! The role of a store, as an author writes it, and the glue to the contract.
+
+use std::marker::PhantomData;
+
+use crate::bindings::exports::credenza::connector::store as contract;
+use crate::{Body, ByteRange, Check, Config, Connector, Object, PutOptions, Result, StoreInfo, Stored};
+
+/// Somewhere to keep a repository. Keys hold only `[a-z0-9/._-]`, at most 200 bytes, no empty, `.` or `..` segment.
+pub trait Store: Connector + Sized {
+    /// Opens a session; no request is needed yet.
+    ///
+    /// # Errors
+    /// `configuration` when the settings cannot work.
+    fn open(config: &Config) -> Result<Self>;
+
+    /// Identity and claims; the host probes a claim before it relies on it.
+    ///
+    /// # Errors
+    /// When they cannot be found out.
+    fn info(&self) -> Result<StoreInfo>;
+
+    /// Reaches, authenticates, lists, writes, reads: a line each.
+    fn check(&self) -> Vec<Check>;
+
+    /// Writes a whole object or nothing: a reader never sees a part of it.
+    ///
+    /// # Errors
+    /// `precondition` when a condition of the options does not hold; else the cause, by class.
+    fn put(&self, key: &str, data: Body, options: PutOptions) -> Result<Stored>;
+
+    /// A whole object or a range of it.
+    ///
+    /// # Errors
+    /// `not-found` when there is no such object; else the cause, by class.
+    fn get(&self, key: &str, range: Option<ByteRange>, version: Option<String>) -> Result<Body>;
+
+    /// Size and time of an object.
+    ///
+    /// # Errors
+    /// `not-found` when there is no such object; else the cause, by class.
+    fn stat(&self, key: &str) -> Result<Object>;
+
+    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; an empty list is the end.
+    ///
+    /// # Errors
+    /// The cause, by class; a missing bucket is an error, not an empty list.
+    fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>>;
+
+    /// Deletes; what is not there counts as deleted. One result per key.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>>;
+}
+
+/// Answers the store interface of the contract for a connector.
+#[derive(Debug)]
+pub struct ExportedStore<S>(PhantomData<S>);
+
+/// A session of a store.
+pub struct StoreSession<S>(S);
+
+impl<S: Store> contract::Guest for ExportedStore<S> {
+    type Session = StoreSession<S>;
+
+    fn open(config: Config) -> Result<contract::Session> {
+        crate::panic::report_to_log();
+        S::open(&config).map(|store| contract::Session::new(StoreSession(store)))
+    }
+}
+
+impl<S: Store> contract::GuestSession for StoreSession<S> {
+    fn info(&self) -> Result<StoreInfo> {
+        self.0.info()
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.0.check()
+    }
+
+    fn put(&self, key: String, data: Body, options: PutOptions) -> Result<Stored> {
+        self.0.put(&key, data, options)
+    }
+
+    fn get(&self, key: String, range: Option<ByteRange>, version: Option<String>) -> Result<Body> {
+        self.0.get(&key, range, version)
+    }
+
+    fn stat(&self, key: String) -> Result<Object> {
+        self.0.stat(&key)
+    }
+
+    fn list(&self, prefix: String, start_after: Option<String>, max: u32) -> Result<Vec<Object>> {
+        self.0.list(&prefix, start_after.as_deref(), max)
+    }
+
+    fn delete(&self, keys: Vec<String>) -> Result<Vec<Result<()>>> {
+        self.0.delete(&keys)
+    }
+}

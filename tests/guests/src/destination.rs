@@ -1,0 +1,55 @@
+//! A destination that takes everything and keeps nothing.
+
+use credenza_sdk::{Body, Check, Config, Destination, DestinationInfo, Entry, Result, Writer};
+
+use crate::{Hostile, requests, resources};
+
+impl Destination for Hostile {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self::session(config))
+    }
+
+    fn info(&self) -> Result<DestinationInfo> {
+        Ok(DestinationInfo {
+            identity: "hostile://destination".to_owned(),
+            namespace: "flat".to_owned(),
+            traits: Vec::new(),
+            part_bytes: None,
+            max_parts: None,
+        })
+    }
+
+    fn check(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    fn stat(&self, _key: &[u8]) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    fn create(&self, _entry: Entry, _overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        resources::take(&self.behaviour);
+        requests::escape(&self.behaviour)?;
+        Ok(Some(Box::new(Nowhere)))
+    }
+
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+        let count = if self.behaviour == "wrong-count" { 0 } else { entries.len() };
+        Ok((0..count).map(|_| Ok(Vec::new())).collect())
+    }
+}
+
+/// Forgets what it is given.
+struct Nowhere;
+
+impl Writer for Nowhere {
+    fn write(&mut self, _part: Body) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn abort(&mut self) {}
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask guests`: builds everything that runs inside the sandbox.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::toolchain::TARGET;
+use crate::{component, report, toolchain};
+
+/// A crate that becomes a component.
+struct Guest {
+    /// Its package in the plugins' workspace.
+    package: &'static str,
+    /// Its folder, which holds `connector.toml`.
+    folder: &'static str,
+    /// The file it becomes, below the main `target` folder.
+    component: &'static str,
+}
+
+const GUESTS: [Guest; 3] = [
+    Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" },
+    Guest { package: "credenza-connector-template", folder: "plugins/template", component: "guests/template.wasm" },
+    Guest { package: "credenza-guest-hostile", folder: "tests/guests", component: "guests/hostile.wasm" },
+];
+
+/// Compiles what changed, and encodes each component that is older than its module or its manifest.
+pub(crate) fn build(house: &Path) -> Result<()> {
+    compile(house)?;
+    GUESTS.iter().try_for_each(|guest| assemble(house, guest).with_context(|| format!("building {}", guest.package)))
+}
+
+fn compile(house: &Path) -> Result<()> {
+    let mut command = toolchain::cargo_build()?;
+    command.current_dir(house.join("plugins")).arg("--target-dir").arg(house.join("plugins/target"));
+    for guest in &GUESTS {
+        command.args(["--package", guest.package]);
+    }
+    let status = command.status().context("starting cargo")?;
+    ensure!(status.success(), "the guests do not compile");
+    Ok(())
+}
+
+fn assemble(house: &Path, guest: &Guest) -> Result<()> {
+    let module = module_path(house, guest);
+    let manifest = house.join(guest.folder).join("connector.toml");
+    let component = house.join("target").join(guest.component);
+    if is_newer(&component, &[&module, &manifest])? {
+        return Ok(());
+    }
+    let text = fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
+    let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+    let encoded = component::encode(&bytes, &text)?;
+    write_whole(&component, &encoded)?;
+    report(&format!("{} ({} bytes)", component.display(), encoded.len()));
+    Ok(())
+}
+
+fn module_path(house: &Path, guest: &Guest) -> PathBuf {
+    let name = guest.package.replace('-', "_");
+    house.join("plugins/target").join(TARGET).join("release").join(name).with_extension("wasm")
+}
+
+fn is_newer(file: &Path, inputs: &[&Path]) -> Result<bool> {
+    let Ok(written) = modified(file) else { return Ok(false) };
+    for input in inputs {
+        if modified(input)? >= written {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn modified(file: &Path) -> Result<SystemTime> {
+    fs::metadata(file).and_then(|m| m.modified()).with_context(|| format!("looking at {}", file.display()))
+}
+
+/// Writes beside and renames, so that nobody ever reads half a component.
+fn write_whole(file: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = file.parent().context("a component lies in a folder")?;
+    fs::create_dir_all(folder)?;
+    let unfinished = file.with_extension("wasm.unfinished");
+    fs::write(&unfinished, bytes)?;
+    fs::rename(&unfinished, file).with_context(|| format!("writing {}", file.display()))
+}
