@@ -1,1 +1,25 @@
-//! Skeleton.
+//! The only room that knows WebAssembly: it loads connectors, verifies them, grants them their endpoints, holds them to their
+//! limits, and offers them to the engine behind the traits of `connect`.
+//!
+//! Owned here: the manifest and its settings, the way out (`egress`: connections, policy, signatures), the runtime and its limits, and
+//! the translation between `wit/` and `connect`. Refused here: files and the environment (the caller hands over bytes and
+//! a look-up), retries and rate limits (`connect`), and every decision about backups. Called by `cli` only.
+//!
+//! The way of a call: `connector` configures, `adapt` is what the engine holds, `guest` runs one instance, `egress` sends.
+
+mod adapt;
+mod connector;
+mod egress;
+mod guest;
+mod manifest;
+mod runtime;
+mod settings;
+
+pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
+pub use egress::Traffic;
+pub use manifest::{
+    API_VERSION, Auth, Derive, Digests, Endpoint, EndpointVariant, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError,
+    Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+};
+pub use runtime::{CacheError, RuntimeError};
+pub use settings::{HostSettings, InvalidValue, RawSettings, Secret, Settings, SettingsError, Value};

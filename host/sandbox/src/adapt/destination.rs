@@ -1,0 +1,158 @@
+//! A component as a place to restore to.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use credenza_connect::{Check, Destination, DestinationInfo, Payload, Result, Writer};
+use credenza_model::{Entry, Key};
+use wasmtime::component::ResourceAny;
+
+use super::convert;
+use crate::guest::bindings::types;
+use crate::guest::{BodyHandle, DestinationRole, Instance, Lease, Pool, State, repeatable};
+
+/// A destination that runs in the sandbox.
+pub(crate) struct SandboxedDestination {
+    pool: Arc<Pool<DestinationRole>>,
+}
+
+impl SandboxedDestination {
+    pub(crate) fn new(pool: Arc<Pool<DestinationRole>>) -> Self {
+        Self { pool }
+    }
+}
+
+#[async_trait]
+impl Destination for SandboxedDestination {
+    async fn info(&self) -> Result<DestinationInfo> {
+        let call = self.pool.call(
+            "info",
+            |guest, session| {
+                Box::pin(async move {
+                    let exports = Arc::clone(&guest.exports);
+                    exports.session().call_info(&mut guest.store, session).await
+                })
+            },
+            |state: &mut State, info| {
+                Ok(DestinationInfo {
+                    identity: state.masker.mask(info.identity),
+                    namespace: info.namespace,
+                    traits: info.traits,
+                    part_bytes: info.part_bytes.filter(|bytes| *bytes > 0),
+                    parts_max: info.max_parts,
+                })
+            },
+        );
+        call.await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        let call = self.pool.call(
+            "check",
+            |guest, session| {
+                Box::pin(async move {
+                    let exports = Arc::clone(&guest.exports);
+                    exports.session().call_check(&mut guest.store, session).await.map(Ok)
+                })
+            },
+            |state: &mut State, checks| Ok(convert::checks(state, checks)),
+        );
+        call.await.unwrap_or_else(convert::failed_check)
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
+        let call = repeatable(|guest: &mut Instance<DestinationRole>, session| {
+            let key = key.as_bytes().to_vec();
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.session().call_stat(&mut guest.store, session, &key).await
+            })
+        });
+        let take = |_: &mut State, found: Option<types::Entry>| found.map(convert::entry).transpose();
+        self.pool.call("stat", call, take).await
+    }
+
+    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        let asked = convert::wit_entry(entry);
+        let call = repeatable(|guest: &mut Instance<DestinationRole>, session| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.session().call_create(&mut guest.store, session, &asked, overwrite).await
+            })
+        });
+        let (lease, writer) = self.pool.call_and_keep("create", call, |_: &mut State, writer| Ok(writer)).await?;
+        match writer {
+            Some(writer) => Ok(Some(Box::new(SandboxedWriter { lease, writer }))),
+            None => {
+                lease.give_back();
+                Ok(None)
+            }
+        }
+    }
+
+    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
+        let asked: Vec<types::Entry> = entries.iter().map(convert::wit_entry).collect();
+        let call = repeatable(|guest: &mut Instance<DestinationRole>, session| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.session().call_set_metadata(&mut guest.store, session, &asked).await
+            })
+        });
+        let take = |state: &mut State, answers: Vec<Result<Vec<String>, types::Error>>| {
+            let answers = convert::one_for_each(answers, entries.len())?;
+            Ok(answers.into_iter().map(|answer| answer.map_err(|e| convert::reported(state, e))).collect())
+        };
+        self.pool.call("set-metadata", call, take).await
+    }
+}
+
+/// An entry being written; it keeps its instance until it is finished or given up.
+struct SandboxedWriter {
+    lease: Lease<DestinationRole>,
+    writer: ResourceAny,
+}
+
+#[async_trait]
+impl Writer for SandboxedWriter {
+    async fn write(&mut self, part: Payload) -> Result<()> {
+        let writer = self.writer;
+        let call = self.lease.run_once("writer.write", |guest, _| {
+            let part = part.clone();
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                let body = guest.store.data_mut().push(BodyHandle::memory(part))?;
+                exports.writer().call_write(&mut guest.store, writer, body).await
+            })
+        });
+        call.await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Option<String>> {
+        let writer = self.writer;
+        let call = self.lease.run_once("writer.finish", |guest, _| {
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.writer().call_finish(&mut guest.store, writer).await
+            })
+        });
+        let fingerprint = call.await?;
+        self.lease.release(writer).await;
+        Ok(fingerprint)
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        let writer = self.writer;
+        let call = self.lease.run_once("writer.abort", |guest, _| {
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.writer().call_abort(&mut guest.store, writer).await.map(Ok)
+            })
+        });
+        match call.await {
+            Ok(()) => self.lease.release(writer).await,
+            Err(error) => tracing::warn!("an unfinished upload may be left behind: {error}"),
+        }
+    }
+}

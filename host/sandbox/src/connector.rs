@@ -1,0 +1,339 @@
+//! From bytes to a connector that can be used: load, verify, configure.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_connect::{Destination, Source, Store};
+use wasmtime::component::{Component, InstancePre};
+
+use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
+use crate::egress::{Egress, Traffic};
+use crate::guest::bindings::{lifecycle, settings as wit};
+use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, State};
+use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
+use crate::runtime::{MEMORY_BYTES_MAX, Runtime, RuntimeError};
+use crate::settings::{RawSettings, Settings, SettingsError, Value};
+
+/// How the sandbox works, for all connectors of the process.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// Folder for compiled connectors, made with mode 0700. `None` compiles at every start.
+    pub cache_dir: Option<PathBuf>,
+    /// Most instances of one connector in one role, which is how many of its calls run at a time; scanners and unfinished writers count.
+    pub instances_max: usize,
+    /// Time of a guest's own code in one call.
+    pub call_cpu_ms_max: u64,
+    /// How long a connection may stand still.
+    pub idle_timeout: Duration,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { cache_dir: None, instances_max: 64, call_cpu_ms_max: 10_000, idle_timeout: Duration::from_secs(60) }
+    }
+}
+
+/// A connector that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// wasmtime does not accept its code.
+    #[error("connector {connector} is not a valid component: {cause}")]
+    Invalid {
+        /// Name and version.
+        connector: String,
+        /// What wasmtime says.
+        cause: String,
+    },
+    /// It asks for something that connectors do not get.
+    #[error(
+        "connector {connector} asks for `{import}`, which connectors do not get; they have `credenza:host` {API_VERSION} and nothing else"
+    )]
+    Import {
+        /// Name and version.
+        connector: String,
+        /// The import.
+        import: String,
+    },
+    /// The manifest claims a role that the component does not export.
+    #[error("connector {connector} claims the role {} and does not export it; build it anew with `credenza connector build`", role.name())]
+    Role {
+        /// Name and version.
+        connector: String,
+        /// The role.
+        role: Role,
+    },
+}
+
+/// A configuration that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// A setting.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The connector does not have the role.
+    #[error("connector {connector} cannot be used as a {}; it can be used as {available}", role.name())]
+    Role {
+        /// Name and version.
+        connector: String,
+        /// The role.
+        role: Role,
+        /// What it can be used as.
+        available: String,
+    },
+    /// The connector's own rules between settings.
+    #[error("{message}")]
+    Rejected {
+        /// What it says, one sentence per problem.
+        message: String,
+    },
+    /// The connector broke its contract while it looked at its settings.
+    #[error(transparent)]
+    Connector(#[from] credenza_connect::Error),
+}
+
+/// The one engine of the process.
+pub struct Sandbox {
+    runtime: Arc<Runtime>,
+    options: SandboxOptions,
+}
+
+impl Sandbox {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when the cache folder is not ours alone, or wasmtime cannot run here.
+    pub fn new(options: SandboxOptions) -> Result<Self, RuntimeError> {
+        Ok(Self { runtime: Arc::new(Runtime::new(options.cache_dir.clone())?), options })
+    }
+
+    /// Verifies and compiles a component; none of its code runs. With a warm cache nothing is compiled.
+    ///
+    /// # Errors
+    /// [`LoadError`] names what is wrong with it.
+    pub fn load(&self, component: &[u8]) -> Result<Connector, LoadError> {
+        let manifest = Manifest::of_component(component)?;
+        let name: Arc<str> = format!("{} {}", manifest.name, manifest.version).into();
+        let invalid = |e: wasmtime::Error| LoadError::Invalid { connector: name.to_string(), cause: format!("{e:#}") };
+        let compiled = Component::new(&self.runtime.engine, component).map_err(invalid)?;
+        self.verify(&compiled, &manifest, &name)?;
+        let pre = self.runtime.linker.instantiate_pre(&compiled).map_err(invalid)?;
+        Ok(Connector {
+            manifest: Arc::new(manifest),
+            digests: Digests::of(component),
+            name,
+            pre,
+            runtime: Arc::clone(&self.runtime),
+            options: self.options.clone(),
+        })
+    }
+
+    /// Compares imports with what is offered, and exports with what the manifest claims.
+    fn verify(&self, compiled: &Component, manifest: &Manifest, name: &str) -> Result<(), LoadError> {
+        let shape = compiled.component_type();
+        for (import, _) in shape.imports(&self.runtime.engine) {
+            if !OFFERED.iter().any(|offered| import == format!("{offered}@{API_VERSION}.0")) {
+                let import = import.escape_debug().to_string();
+                return Err(LoadError::Import { connector: name.to_owned(), import });
+            }
+        }
+        for role in &manifest.roles {
+            let export = format!("credenza:connector/{}@{API_VERSION}.0", role.name());
+            if shape.get_export(&self.runtime.engine, &export).is_none() {
+                return Err(LoadError::Role { connector: name.to_owned(), role: *role });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Interfaces that a component may import; the last two hold types only.
+const OFFERED: [&str; 6] = [
+    "credenza:host/bodies",
+    "credenza:host/http",
+    "credenza:host/log",
+    "credenza:host/task",
+    "credenza:connector/types",
+    "credenza:connector/settings",
+];
+
+/// A verified, compiled connector.
+pub struct Connector {
+    manifest: Arc<Manifest>,
+    digests: Digests,
+    name: Arc<str>,
+    pre: InstancePre<State>,
+    runtime: Arc<Runtime>,
+    options: SandboxOptions,
+}
+
+impl Connector {
+    /// What it says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Digests of its file.
+    #[must_use]
+    pub const fn digests(&self) -> Digests {
+        self.digests
+    }
+
+    /// Checks what a user wrote and prepares the connector for some roles; `Prune` beside `Store` grants the right to delete.
+    /// `purpose` is `backup`, `restore`, `repository` or `conformance`; `environment` looks up variables that the manifest names for secrets.
+    ///
+    /// # Errors
+    /// [`ConfigureError`] names the setting or the role and what is allowed.
+    pub async fn configure(
+        &self,
+        raw: &RawSettings,
+        environment: &(dyn Fn(&str) -> Option<String> + Sync),
+        roles: &[Role],
+        purpose: &str,
+    ) -> Result<Configured, ConfigureError> {
+        for role in roles.iter().filter(|role| **role != Role::Prune) {
+            self.require(*role)?;
+        }
+        let settings = Settings::resolve(&self.manifest, raw, &|name| environment(name))?;
+        let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
+        let configured = Configured {
+            config: Arc::new(wit_config(&settings, purpose)),
+            egress: Arc::new(egress),
+            masker: Arc::new(settings.masker()),
+            settings,
+            roles: roles.to_vec(),
+            connector: Arc::clone(&self.name),
+            manifest: Arc::clone(&self.manifest),
+            pre: self.pre.clone(),
+            runtime: Arc::clone(&self.runtime),
+            options: self.options.clone(),
+        };
+        configured.validate().await?;
+        Ok(configured)
+    }
+
+    fn require(&self, role: Role) -> Result<(), ConfigureError> {
+        if self.manifest.roles.contains(&role) {
+            return Ok(());
+        }
+        let available: Vec<&str> = self.manifest.roles.iter().map(|role| role.name()).collect();
+        Err(ConfigureError::Role { connector: self.name.to_string(), role, available: available.join(", ") })
+    }
+}
+
+fn wit_config(settings: &Settings, purpose: &str) -> wit::Config {
+    let value = |value: &Value| match value {
+        Value::Text(text) => wit::Value::Text(text.clone()),
+        Value::Integer(number) => wit::Value::Integer(*number),
+        Value::Boolean(flag) => wit::Value::Boolean(*flag),
+        Value::Texts(texts) => wit::Value::Texts(texts.clone()),
+    };
+    let settings_of_guest = settings.values.iter();
+    wit::Config {
+        settings: settings_of_guest.map(|(name, v)| wit::Setting { name: name.clone(), value: value(v) }).collect(),
+        secrets_present: settings.secrets.keys().cloned().collect(),
+        purpose: purpose.to_owned(),
+    }
+}
+
+/// A connector with its settings, in the roles it was configured for.
+pub struct Configured {
+    connector: Arc<str>,
+    manifest: Arc<Manifest>,
+    settings: Settings,
+    roles: Vec<Role>,
+    config: Arc<wit::Config>,
+    egress: Arc<Egress>,
+    masker: Arc<crate::settings::Masker>,
+    pre: InstancePre<State>,
+    runtime: Arc<Runtime>,
+    options: SandboxOptions,
+}
+
+impl Configured {
+    /// As something to back up.
+    ///
+    /// # Errors
+    /// When it was not configured as a source.
+    pub fn source(&self) -> Result<Arc<dyn Source>, ConfigureError> {
+        Ok(Arc::new(SandboxedSource::new(self.pool(Role::Source)?)))
+    }
+
+    /// As a place to keep a repository; it may delete when it was configured with [`Role::Prune`] too.
+    ///
+    /// # Errors
+    /// When it was not configured as a store.
+    pub fn store(&self) -> Result<Arc<dyn Store>, ConfigureError> {
+        Ok(Arc::new(SandboxedStore::new(self.pool(Role::Store)?)))
+    }
+
+    /// As a place to restore to.
+    ///
+    /// # Errors
+    /// When it was not configured as a destination.
+    pub fn destination(&self) -> Result<Arc<dyn Destination>, ConfigureError> {
+        Ok(Arc::new(SandboxedDestination::new(self.pool(Role::Destination)?)))
+    }
+
+    /// What really went out and came in, over all roles.
+    #[must_use]
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(self.egress.traffic())
+    }
+
+    /// The checked settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn pool<R: RoleExports>(&self, role: Role) -> Result<Arc<Pool<R>>, ConfigureError> {
+        if !self.roles.contains(&role) {
+            let available: Vec<&str> = self.roles.iter().map(|role| role.name()).collect();
+            let available = available.join(", ");
+            return Err(ConfigureError::Role { connector: self.connector.to_string(), role, available });
+        }
+        let spec = PoolSpec {
+            connector: Arc::clone(&self.connector),
+            pre: self.pre.clone(),
+            config: Arc::clone(&self.config),
+            egress: Arc::clone(&self.egress),
+            masker: Arc::clone(&self.masker),
+            limits: self.limits(),
+            ticker: self.runtime.ticker.clone(),
+            instances_max: self.options.instances_max,
+        };
+        Pool::new(spec)
+            .map_err(|e| ConfigureError::Rejected { message: format!("connector {}: {e:#}", self.connector) })
+    }
+
+    fn limits(&self) -> InstanceLimits {
+        let narrower = self.manifest.limits;
+        InstanceLimits {
+            memory_bytes_max: narrower.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX).min(MEMORY_BYTES_MAX),
+            call_cpu_ms_max: narrower.call_cpu_ms_max.unwrap_or(u64::MAX).min(self.options.call_cpu_ms_max),
+        }
+    }
+
+    /// Asks the connector for rules between settings that its manifest cannot say.
+    async fn validate(&self) -> Result<(), ConfigureError> {
+        let state =
+            State::new(Arc::clone(&self.connector), Arc::clone(&self.egress), Arc::clone(&self.masker), self.limits());
+        let _running = self.runtime.ticker.run();
+        let problems: Vec<lifecycle::Problem> = Instance::validate(&self.pre, Arc::clone(&self.config), state).await?;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let sentence = |problem: &lifecycle::Problem| match &problem.setting {
+            Some(setting) => format!("setting `{setting}`: {}", problem.message),
+            None => problem.message.clone(),
+        };
+        let sentences: Vec<String> = problems.iter().map(sentence).collect();
+        let message = self.masker.clean(sentences.join("; "), 4096);
+        Err(ConfigureError::Rejected { message })
+    }
+}

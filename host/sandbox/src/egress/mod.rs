@@ -1,0 +1,127 @@
+//! The only way out of the sandbox: requests to the endpoints of a manifest, checked, signed and sent by the host.
+//!
+//! Owned here: where a label leads, what a role may ask there, authentication, connections, time-outs and the count of what
+//! went out. Refused here: retries (`connect` retries whole calls), redirects, and addresses that a guest made up. Called
+//! by the host functions in `guest`.
+
+mod body;
+mod client;
+mod clock;
+mod policy;
+mod route;
+mod sign;
+mod tls;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_connect::Payload;
+
+pub(crate) use body::RemoteBody;
+pub use traffic::Traffic;
+
+use crate::manifest::{Manifest, Role};
+use crate::settings::{Settings, SettingsError};
+use client::Client;
+use route::Route;
+
+/// Why a request yielded no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EgressError {
+    /// The policy said no; nothing was signed or sent.
+    #[error("{message}")]
+    Refused { reason: &'static str, message: String },
+    /// No answer came.
+    #[error("{message}")]
+    Unreachable { reason: &'static str, message: String },
+    /// The answer broke off.
+    #[error("{message}")]
+    Interrupted { reason: &'static str, message: String },
+}
+
+impl EgressError {
+    fn refused(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Refused { reason, message: message.into() }
+    }
+}
+
+/// A request as a guest wrote it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GuestRequest {
+    /// Method in capitals.
+    pub(crate) method: String,
+    /// Label of an endpoint.
+    pub(crate) label: String,
+    /// Path and query relative to the endpoint, percent-encoded: empty, or beginning with `/` or `?`.
+    pub(crate) target: String,
+    /// Headers.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// An answer.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) status: u16,
+    /// Lower-case names in the order of arrival.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: RemoteBody,
+    /// Set when the answer is a refusal and its clock is far from ours.
+    pub(crate) clock_skew: Option<String>,
+}
+
+/// The endpoints of one configured connector in one role.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    routes: BTreeMap<String, Route>,
+    client: Client,
+    traffic: Arc<Traffic>,
+}
+
+impl Egress {
+    /// Resolves the endpoints of a manifest for some roles.
+    pub(crate) fn new(
+        manifest: &Manifest,
+        settings: &Settings,
+        roles: &[Role],
+        idle_timeout: Duration,
+    ) -> Result<Self, SettingsError> {
+        let routes = manifest.endpoints.iter();
+        let routes = routes
+            .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, roles)?)))
+            .collect::<Result<_, SettingsError>>()?;
+        let traffic = Arc::new(Traffic::default());
+        let client = Client::new(&settings.host, idle_timeout, Arc::clone(&traffic))?;
+        Ok(Self { routes, client, traffic })
+    }
+
+    /// What went out so far.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Checks, signs and sends a request.
+    pub(crate) async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
+        let (route, head) = self.admit(request).inspect_err(|_| self.traffic.count_refused())?;
+        let payload = payload.unwrap_or_default();
+        let head = route.signer.sign(head, &payload)?;
+        self.client.send(head, payload).await
+    }
+
+    fn admit(&self, request: GuestRequest) -> Result<(&Route, http::Request<()>), EgressError> {
+        let route = self.routes.get(&request.label).ok_or_else(|| {
+            let labels: Vec<&str> = self.routes.keys().map(String::as_str).collect();
+            EgressError::refused(
+                "egress.endpoint",
+                format!(
+                    "the connector asked for endpoint `{}`, which its manifest does not name (it names {})",
+                    request.label.escape_debug(),
+                    labels.join(", ")
+                ),
+            )
+        })?;
+        Ok((route, policy::admit(route, &request)?))
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the label of an endpoint leads: origin, base path, permitted verbs and credentials, fixed when a connector is configured.
+
+use http::uri::{Authority, Scheme};
+
+use super::sign::Signer;
+use crate::manifest::{Auth, Endpoint, Role, Verb};
+use crate::settings::{Settings, SettingsError};
+
+/// A resolved endpoint.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) label: String,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    /// Empty, or begins with `/` and does not end in it.
+    pub(crate) base_path: String,
+    /// Union of the verbs of all granted roles.
+    pub(crate) verbs: Vec<Verb>,
+    /// For messages.
+    pub(crate) roles: Vec<Role>,
+    pub(crate) signer: Signer,
+    /// Paths are names of objects, byte by byte, so that `..` in them is data (object stores).
+    pub(crate) opaque_paths: bool,
+}
+
+impl Route {
+    pub(crate) fn new(
+        label: &str,
+        endpoint: &Endpoint,
+        settings: &Settings,
+        roles: &[Role],
+    ) -> Result<Self, SettingsError> {
+        let holds = |when: &std::collections::BTreeMap<String, String>| {
+            when.iter().all(|(name, value)| settings.texts.get(name) == Some(value))
+        };
+        let variant = endpoint.variants.iter().find(|variant| holds(&variant.when));
+        let (url, path) = variant.map_or((&endpoint.url, &endpoint.path), |v| (&v.url, &v.path));
+        let (scheme, authority) = origin(label, &settings.expand(url, str::to_owned))?;
+        Ok(Self {
+            label: label.to_owned(),
+            scheme,
+            authority,
+            base_path: settings.expand(path, encode_segment),
+            verbs: roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten().cloned().collect(),
+            roles: roles.to_vec(),
+            signer: Signer::new(label, &endpoint.auth, settings)?,
+            opaque_paths: matches!(endpoint.auth, Auth::AwsSigv4 { .. }),
+        })
+    }
+}
+
+fn origin(label: &str, address: &str) -> Result<(Scheme, Authority), SettingsError> {
+    let invalid =
+        |cause: String| SettingsError::Address { endpoint: label.to_owned(), address: address.to_owned(), cause };
+    let (scheme, authority) = address.split_once("://").ok_or_else(|| invalid("it has no scheme".to_owned()))?;
+    let scheme: Scheme = scheme.parse().map_err(|e| invalid(format!("{e}")))?;
+    if authority.contains('@') {
+        return Err(invalid("a name and password do not belong there".to_owned()));
+    }
+    let authority: Authority = authority.trim_end_matches('/').parse().map_err(|e| invalid(format!("{e}")))?;
+    if authority.host().is_empty()
+        || (authority.as_str().contains(':') && authority.port_u16().is_none() && !authority.as_str().ends_with(']'))
+    {
+        return Err(invalid("host or port is missing or wrong".to_owned()));
+    }
+    Ok((scheme, authority))
+}
+
+/// The text as one or more path segments: everything but RFC 3986 "unreserved" and `/` is escaped.
+fn encode_segment(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                encoded.push(char::from(byte))
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+    use crate::settings::RawSettings;
+
+    const S3: &str = crate::settings::S3_MANIFEST;
+
+    fn route(pairs: &[(&str, &str)]) -> Result<Route, SettingsError> {
+        let manifest = Manifest::parse(S3).unwrap();
+        let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+        let settings = Settings::resolve(&manifest, &raw, &|_| None)?;
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source])
+    }
+
+    #[test]
+    fn addressing_chooses_host_and_path() {
+        let path = route(&[("location", "s3://localhost:9000/photos"), ("use_tls", "false")]).unwrap();
+        assert_eq!(
+            (path.scheme.as_str(), path.authority.as_str(), path.base_path.as_str()),
+            ("http", "localhost:9000", "/photos")
+        );
+        let virtual_host = route(&[("location", "s3://s3.example.com/photos"), ("addressing", "virtual")]).unwrap();
+        assert_eq!((virtual_host.authority.as_str(), virtual_host.base_path.as_str()), ("photos.s3.example.com", ""));
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for host in ["a b", "user@host", "host:port", "host/../x", ""] {
+            let pairs = [("bucket", "b"), ("host", host)];
+            assert!(matches!(route(&pairs), Err(SettingsError::Address { .. })), "{host}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_key_pair_is_an_error_and_none_is_anonymous() {
+        assert!(route(&[("bucket", "b")]).is_ok());
+        let half = route(&[("bucket", "b"), ("access_key", "K")]);
+        assert!(matches!(half, Err(SettingsError::HalfASecret { missing, .. }) if missing == "secret_access_key"));
+    }
+}

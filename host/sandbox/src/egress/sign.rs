@@ -1,0 +1,231 @@
+//! Authentication, applied by the host after the guest has finished its request.
+
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use credenza_connect::Payload;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+
+use super::EgressError;
+use crate::manifest::Auth;
+use crate::settings::{Secret, Settings, SettingsError};
+
+/// The credentials of one endpoint.
+pub(crate) enum Signer {
+    /// No credentials: anonymous requests.
+    Anonymous,
+    /// One header with a secret value.
+    Header { name: HeaderName, value: HeaderValue },
+    /// AWS Signature Version 4 in headers.
+    Sigv4 { identity: Identity, region: String, service: String },
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Header { .. } => "Header(***)",
+            Self::Sigv4 { .. } => "Sigv4(***)",
+        })
+    }
+}
+
+impl Signer {
+    /// The signer of an endpoint; anonymous when the user gave none of its secrets.
+    pub(crate) fn new(label: &str, auth: &Auth, settings: &Settings) -> Result<Self, SettingsError> {
+        let secret = |name: &str| settings.secrets.get(name).map(Secret::expose);
+        let pair = |first: &str, second: &str| match (secret(first), secret(second)) {
+            (Some(a), Some(b)) => Ok(Some((a, b))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(half(label, first, second)),
+            (None, Some(_)) => Err(half(label, second, first)),
+        };
+        match auth {
+            Auth::None => Ok(Self::Anonymous),
+            Auth::Basic { user, password } => pair(user, password)?.map_or(Ok(Self::Anonymous), |(user, password)| {
+                header(label, AUTHORIZATION, &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+            }),
+            Auth::Bearer { token } => secret(token)
+                .map_or(Ok(Self::Anonymous), |token| header(label, AUTHORIZATION, &format!("Bearer {token}"))),
+            Auth::Header { name, value } => secret(value).map_or(Ok(Self::Anonymous), |value| {
+                let name = name.parse().map_err(|_| unusable(label, name))?;
+                header(label, name, value)
+            }),
+            Auth::AwsSigv4 { service, region, key, secret: secret_key, token } => {
+                let Some((key, secret_key)) = pair(key, secret_key)? else { return Ok(Self::Anonymous) };
+                let token = token.as_deref().and_then(secret).map(str::to_owned);
+                Ok(Self::Sigv4 {
+                    identity: Credentials::new(key, secret_key, token, None, "credenza").into(),
+                    region: settings.expand(region, str::to_owned),
+                    service: service.clone(),
+                })
+            }
+        }
+    }
+
+    /// Adds what proves the credentials; the path and the query stay as they are.
+    pub(crate) fn sign(&self, request: http::Request<()>, payload: &Payload) -> Result<http::Request<()>, EgressError> {
+        self.sign_at(request, payload, SystemTime::now())
+    }
+
+    fn sign_at(
+        &self,
+        mut request: http::Request<()>,
+        payload: &Payload,
+        now: SystemTime,
+    ) -> Result<http::Request<()>, EgressError> {
+        match self {
+            Self::Anonymous => {}
+            Self::Header { name, value } => {
+                request.headers_mut().insert(name.clone(), value.clone());
+            }
+            Self::Sigv4 { identity, region, service } => {
+                let params = v4::SigningParams::builder()
+                    .identity(identity)
+                    .region(region)
+                    .name(service)
+                    .time(now)
+                    .settings(sigv4_settings())
+                    .build()
+                    .map_err(|e| unsigned(&e))?;
+                let instructions = {
+                    let uri = request.uri().to_string();
+                    let headers = request.headers().iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap_or("")));
+                    let body = SignableBody::Precomputed(hex(&payload.sha256()));
+                    let signable = SignableRequest::new(request.method().as_str(), uri, headers, body)
+                        .map_err(|e| unsigned(&e))?;
+                    sign(signable, &params.into()).map_err(|e| unsigned(&e))?.into_parts().0
+                };
+                for (name, value) in instructions.headers() {
+                    let name: HeaderName = name.parse().map_err(|e| unsigned(&e))?;
+                    let mut value: HeaderValue = value.parse().map_err(|e| unsigned(&e))?;
+                    value.set_sensitive(true);
+                    request.headers_mut().insert(name, value);
+                }
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// S3 takes paths as they are: neither encoded twice nor normalised, and wants the digest of the payload in a header
+/// (docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
+fn sigv4_settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings
+}
+
+fn header(label: &str, name: HeaderName, value: &str) -> Result<Signer, SettingsError> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| unusable(label, name.as_str()))?;
+    value.set_sensitive(true);
+    Ok(Signer::Header { name, value })
+}
+
+fn half(label: &str, given: &str, missing: &str) -> SettingsError {
+    SettingsError::HalfASecret { endpoint: label.to_owned(), given: given.to_owned(), missing: missing.to_owned() }
+}
+
+fn unusable(label: &str, name: &str) -> SettingsError {
+    SettingsError::Address {
+        endpoint: label.to_owned(),
+        address: name.to_owned(),
+        cause: "the header for authentication cannot hold this name or value".to_owned(),
+    }
+}
+
+fn unsigned(cause: &dyn std::error::Error) -> EgressError {
+    EgressError::refused("egress.sign", format!("a request could not be signed: {cause}"))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RFC 4648 section 4.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let index = (bits >> (18 - 6 * place)) & 63;
+            let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
+            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn example_signer() -> Signer {
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        Signer::Sigv4 {
+            identity: Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test").into(),
+            region: "us-east-1".to_owned(),
+            service: "s3".to_owned(),
+        }
+    }
+
+    fn signature(request: http::Request<()>, payload: &Payload) -> String {
+        // Fri, 24 May 2013 00:00:00 GMT, the time of the published examples.
+        let now = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        let signed = example_signer().sign_at(request, payload, now).unwrap();
+        signed.headers()["authorization"].to_str().unwrap().rsplit_once("Signature=").unwrap().1.to_owned()
+    }
+
+    /// The examples of "Authenticating Requests: Using the Authorization Header" in the Amazon S3 API reference.
+    #[test]
+    fn the_published_examples_of_s3_get_their_published_signatures() {
+        let get = http::Request::get("https://examplebucket.s3.amazonaws.com/test.txt").header("range", "bytes=0-9");
+        assert_eq!(
+            signature(get.body(()).unwrap(), &Payload::default()),
+            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+        );
+        let put = http::Request::put("https://examplebucket.s3.amazonaws.com/test%24file.text")
+            .header("date", "Fri, 24 May 2013 00:00:00 GMT")
+            .header("x-amz-storage-class", "REDUCED_REDUNDANCY");
+        assert_eq!(
+            signature(put.body(()).unwrap(), &Payload::from(b"Welcome to Amazon S3.".to_vec())),
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
+        );
+        let list = http::Request::get("https://examplebucket.s3.amazonaws.com/?max-keys=2&prefix=J");
+        assert_eq!(
+            signature(list.body(()).unwrap(), &Payload::default()),
+            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+        );
+    }
+
+    #[test]
+    fn a_path_with_dots_is_signed_as_it_is() {
+        let sign = |path: &str| {
+            let request = http::Request::get(format!("https://h/b/{path}")).body(()).unwrap();
+            signature(request, &Payload::default())
+        };
+        assert_ne!(sign("a/../c"), sign("c"));
+        assert_ne!(sign("a//c"), sign("a/c"));
+    }
+
+    #[test]
+    fn base64_follows_the_vectors_of_rfc_4648() {
+        for (plain, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+}

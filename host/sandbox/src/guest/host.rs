@@ -1,0 +1,209 @@
+//! The functions that a guest may call: bodies, http, log, task. Nothing else of the host is in reach.
+
+use bytes::Bytes;
+use credenza_connect::Payload;
+use wasmtime::component::Resource;
+
+use super::bindings::credenza::host::{bodies, http, log, task};
+use super::bindings::{settings, types};
+use super::state::{BodyHandle, LINE_BYTES_MAX, State};
+use crate::egress::{EgressError, GuestRequest, Response};
+
+/// Most random bytes of one call.
+const RANDOM_BYTES_MAX: u32 = 1024;
+/// Most bytes that one `body.read` moves into the guest.
+const READ_BYTES_MAX: u32 = 1024 * 1024;
+
+impl types::Host for State {}
+impl settings::Host for State {}
+impl bodies::Host for State {}
+
+impl bodies::HostBody for State {
+    fn from_bytes(&mut self, data: Vec<u8>) -> wasmtime::Result<Resource<BodyHandle>> {
+        self.egress.traffic().count_made_by_guest(data.len());
+        self.push(BodyHandle::memory(Payload::from(data)))
+    }
+
+    fn length(&mut self, this: Resource<BodyHandle>) -> wasmtime::Result<Option<u64>> {
+        Ok(match self.table.get(&this)? {
+            BodyHandle::Memory { payload, .. } => Some(payload.length()),
+            BodyHandle::Remote { body, .. } => body.length,
+        })
+    }
+
+    async fn read(
+        &mut self,
+        this: Resource<BodyHandle>,
+        max: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, bodies::IoError>> {
+        let max = max.min(READ_BYTES_MAX) as usize;
+        let piece = match self.table.get_mut(&this)? {
+            BodyHandle::Memory { payload, read } => {
+                let piece = payload.slice(*read, max as u64).to_bytes();
+                *read = read.saturating_add(piece.len() as u64);
+                piece
+            }
+            BodyHandle::Remote { body, unread } => {
+                if unread.is_empty() && max > 0 {
+                    self.waited = true;
+                    match body.next().await {
+                        Ok(next) => *unread = next.unwrap_or_default(),
+                        Err(e) => return Ok(Err(bodies::IoError { reason: e.reason, message: e.message })),
+                    }
+                }
+                unread.split_to(max.min(unread.len()))
+            }
+        };
+        self.egress.traffic().count_read_by_guest(piece.len());
+        Ok(Ok(Vec::from(piece)))
+    }
+
+    fn slice(
+        &mut self,
+        this: Resource<BodyHandle>,
+        offset: u64,
+        length: u64,
+    ) -> wasmtime::Result<Result<Resource<BodyHandle>, bodies::IoError>> {
+        let refused = |message: String| Ok(Err(bodies::IoError { reason: "body.slice".to_owned(), message }));
+        match self.table.get(&this)? {
+            BodyHandle::Remote { .. } => refused("a body that is still arriving cannot be sliced".to_owned()),
+            BodyHandle::Memory { payload, .. } => {
+                let total = payload.length();
+                if offset.checked_add(length).is_none_or(|end| end > total) {
+                    return refused(format!(
+                        "{length} bytes from {offset} reach past the end of a body of {total} bytes"
+                    ));
+                }
+                let slice = payload.slice(offset, length);
+                self.push(BodyHandle::memory(slice)).map(Ok)
+            }
+        }
+    }
+
+    fn drop(&mut self, this: Resource<BodyHandle>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl http::Host for State {
+    async fn send(
+        &mut self,
+        request: http::Request,
+        data: Option<Resource<BodyHandle>>,
+    ) -> wasmtime::Result<Result<Resource<Response>, http::Failure>> {
+        let payload = match data.map(|data| self.table.delete(data)).transpose()? {
+            None => None,
+            Some(BodyHandle::Memory { payload, .. }) => Some(payload),
+            Some(BodyHandle::Remote { .. }) => {
+                let message = "a body that is still arriving cannot be sent".to_owned();
+                return Ok(Err(self.failure(EgressError::Refused { reason: "egress.body", message })));
+            }
+        };
+        let (label, target) = match request.target {
+            http::Target::Endpoint(endpoint) => endpoint,
+            http::Target::Absolute(_) => {
+                let message =
+                    "the connector asked for an absolute address, which its manifest does not grant".to_owned();
+                self.egress.traffic().count_refused();
+                return Ok(Err(self.failure(EgressError::Refused { reason: "egress.absolute", message })));
+            }
+        };
+        let request = GuestRequest { method: request.method, label, target, headers: request.headers };
+        self.waited = true;
+        match self.egress.send(request, payload).await {
+            Ok(response) => {
+                self.clock_skew = self.clock_skew.take().or_else(|| response.clock_skew.clone());
+                self.push(response).map(Ok)
+            }
+            Err(error) => Ok(Err(self.failure(error))),
+        }
+    }
+}
+
+impl State {
+    fn failure(&mut self, error: EgressError) -> http::Failure {
+        let message = self.masker.clean(error.to_string(), LINE_BYTES_MAX);
+        let (kind, reason) = match error {
+            EgressError::Refused { reason, .. } => {
+                self.refusal = Some((reason, message.clone()));
+                (http::FailureKind::Refused, reason)
+            }
+            EgressError::Unreachable { reason, .. } => (http::FailureKind::Unreachable, reason),
+            EgressError::Interrupted { reason, .. } => (http::FailureKind::Interrupted, reason),
+        };
+        http::Failure { kind, reason: reason.to_owned(), message }
+    }
+}
+
+impl http::HostResponse for State {
+    fn status(&mut self, this: Resource<Response>) -> wasmtime::Result<u16> {
+        Ok(self.table.get(&this)?.status)
+    }
+
+    fn header(&mut self, this: Resource<Response>, name: String) -> wasmtime::Result<Option<String>> {
+        let found = self.table.get(&this)?.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+        Ok(found.map(|value| self.masker.mask(value)))
+    }
+
+    fn headers(&mut self, this: Resource<Response>) -> wasmtime::Result<Vec<(String, String)>> {
+        let headers = self.table.get(&this)?.headers.clone();
+        Ok(headers.into_iter().map(|(name, value)| (name, self.masker.mask(value))).collect())
+    }
+
+    fn into_body(&mut self, this: Resource<Response>) -> wasmtime::Result<Resource<BodyHandle>> {
+        let response = self.table.delete(this)?;
+        self.push(BodyHandle::Remote { body: Box::new(response.body), unread: Bytes::new() })
+    }
+
+    fn drop(&mut self, this: Resource<Response>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl log::Host for State {
+    fn log(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let mut line = message;
+        for (name, value) in fields {
+            line.push_str(&format!(" {name}={value}"));
+        }
+        if matches!(level, log::Level::Error) {
+            self.last_error_line = Some(self.masker.clean(line.clone(), LINE_BYTES_MAX));
+        }
+        let Some(line) = self.admit_line(line) else { return Ok(()) };
+        let connector = &self.connector;
+        match level {
+            log::Level::Trace => tracing::trace!(%connector, "{line}"),
+            log::Level::Debug => tracing::debug!(%connector, "{line}"),
+            log::Level::Info => tracing::info!(%connector, "{line}"),
+            log::Level::Warn => tracing::warn!(%connector, "{line}"),
+            log::Level::Error => tracing::error!(%connector, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl task::Host for State {
+    fn status(&mut self, message: String) -> wasmtime::Result<()> {
+        if let Some(line) = self.admit_line(message) {
+            tracing::debug!(connector = %self.connector, "{line}");
+        }
+        Ok(())
+    }
+
+    /// The host cancels a call by dropping it, so a guest that runs is never cancelled.
+    fn cancelled(&mut self) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.now_ms())
+    }
+
+    fn random(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
+        let mut bytes = vec![0; count.min(RANDOM_BYTES_MAX) as usize];
+        getrandom::fill(&mut bytes).map_err(|e| wasmtime::format_err!("the system gave no random bytes: {e}"))?;
+        Ok(bytes)
+    }
+}

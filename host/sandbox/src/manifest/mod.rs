@@ -1,0 +1,21 @@
+//! What a connector says of itself before any of its code runs: the manifest in the custom section `credenza:manifest`.
+//!
+//! Owned here: finding the section, its schema, the meaning of verbs. Refused here: values that a user gives
+//! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
+
+mod allow;
+mod schema;
+mod section;
+
+pub use allow::{Verb, VerbError};
+pub use schema::{
+    Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
+    SettingSpec,
+};
+pub(crate) use section::manifest_text;
+pub use section::{Digests, MANIFEST_BYTES_MAX};
+
+pub(crate) use schema::HOST_SETTINGS;
+
+/// The version of the contract in `wit/` that this host speaks.
+pub const API_VERSION: &str = "0.1";

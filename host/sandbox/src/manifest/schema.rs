@@ -1,0 +1,468 @@
+//! The fields of a manifest and the rules between them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{API_VERSION, MANIFEST_BYTES_MAX, Verb, manifest_text};
+
+/// A component whose manifest cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// The bytes are something else.
+    #[error("this is not a WebAssembly component: {cause}")]
+    NotAComponent {
+        /// What the parser says.
+        cause: String,
+    },
+    /// No section of that name.
+    #[error(
+        "this component has no manifest (custom section `credenza:manifest`), so it is not a credenza connector; `credenza connector build` adds it"
+    )]
+    Missing,
+    /// Two sections of that name.
+    #[error("this component has more than one manifest; build it anew")]
+    Repeated,
+    /// Longer than [`MANIFEST_BYTES_MAX`].
+    #[error("the manifest is {bytes} bytes long; at most {MANIFEST_BYTES_MAX} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not TOML, or a field that does not exist or has the wrong type; the cause names field and line.
+    #[error("the manifest cannot be read: {cause}")]
+    Syntax {
+        /// What the parser says.
+        cause: String,
+    },
+    /// A field breaks a rule.
+    #[error("the manifest field `{field}` {rule}")]
+    Field {
+        /// Where, as a dotted path.
+        field: String,
+        /// What is wrong and what is allowed.
+        rule: String,
+    },
+    /// Built for another version of the contract.
+    #[error(
+        "connector {name} {version} was built for connector interface {api}, this credenza speaks {API_VERSION}; install a release of the connector for {API_VERSION}, or another credenza"
+    )]
+    Api {
+        /// Name of the connector.
+        name: String,
+        /// Version of the connector.
+        version: String,
+        /// The interface it was built for.
+        api: String,
+    },
+}
+
+/// What a connector can be used as. `Prune` is a grant, not an export: the right of a store to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Backed up.
+    Source,
+    /// Holds a repository.
+    Store,
+    /// Deletes from a repository.
+    Prune,
+    /// Restored to.
+    Destination,
+}
+
+impl Role {
+    /// The word in manifests and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Store => "store",
+            Self::Prune => "prune",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+/// The manifest of a connector.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// Version of the connector.
+    pub version: String,
+    /// One line for a person.
+    #[serde(default)]
+    pub summary: String,
+    /// SPDX expression.
+    #[serde(default)]
+    pub licence: String,
+    /// The version of the contract it was built for, such as `0.1`.
+    pub api: String,
+    /// What it exports.
+    pub roles: Vec<Role>,
+    /// Schemes of locations that it serves, such as `s3`.
+    #[serde(default)]
+    pub schemes: Vec<String>,
+    /// What the parts of a location `scheme://a/b/c` mean, in order: names of settings. A name that ends in `?` is taken only
+    /// by a part that looks like a host, one that ends in `*` takes the rest and may be empty.
+    #[serde(default)]
+    pub location: Vec<String>,
+    /// Settings by name.
+    #[serde(default)]
+    pub settings: BTreeMap<String, SettingSpec>,
+    /// Secrets by name; their values never enter the component.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSpec>,
+    /// What it may reach, by label.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// Sets of settings by name, such as what one provider needs.
+    #[serde(default)]
+    pub presets: BTreeMap<String, BTreeMap<String, String>>,
+    /// Narrower limits than the host's.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingSpec {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: SettingKind,
+    /// One sentence for a person.
+    #[serde(default)]
+    pub help: String,
+    /// The value when none is given; may name other settings, as in `s3.{region}.example.com`.
+    pub default: Option<String>,
+    /// Whether a value must be given.
+    #[serde(default)]
+    pub required: bool,
+    /// The values of an `enum`.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Least number, size in bytes, or duration in milliseconds.
+    pub min: Option<i64>,
+    /// Greatest number, size in bytes, or duration in milliseconds.
+    pub max: Option<i64>,
+    /// For help texts.
+    #[serde(default)]
+    pub examples: Vec<String>,
+    /// Hidden in short help and forms.
+    #[serde(default)]
+    pub advanced: bool,
+    /// Finds the value in that of another setting, when none is given.
+    pub derive: Option<Derive>,
+}
+
+/// How a setting follows from another: `s3.{}.example.com` against its text, where `{}` is one part without a dot.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derive {
+    /// The other setting.
+    pub from: String,
+    /// Patterns with one `{}` each; the first that fits counts.
+    pub patterns: Vec<String>,
+}
+
+/// The type of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SettingKind {
+    /// Any text.
+    String,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of `values`.
+    Enum,
+    /// An `http` or `https` address.
+    Url,
+    /// Such as `500ms`, `30s`, `5m`, `2h`, `1d`; the connector gets milliseconds.
+    Duration,
+    /// Such as `512`, `64KiB`, `8MB`; the connector gets bytes.
+    Size,
+    /// Texts separated by commas.
+    List,
+}
+
+/// One secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSpec {
+    /// One sentence for a person.
+    #[serde(default)]
+    pub help: String,
+    /// Environment variables that may hold it, first first.
+    #[serde(default)]
+    pub env: Vec<String>,
+}
+
+/// Something that a connector may reach. Templates name settings as `{bucket}`; `{scheme}` is `https`, or `http` with `use_tls=false`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Template of scheme, host and port.
+    pub url: String,
+    /// Template of the path below which every request stays; empty or begins with `/`.
+    #[serde(default)]
+    pub path: String,
+    /// Other templates under a condition; the first that holds counts.
+    #[serde(default)]
+    pub variants: Vec<EndpointVariant>,
+    /// How requests are authenticated.
+    #[serde(default)]
+    pub auth: Auth,
+    /// What each role may ask.
+    #[serde(default)]
+    pub allow: BTreeMap<Role, Vec<Verb>>,
+}
+
+/// Templates that hold when settings have certain values.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointVariant {
+    /// Settings and the values that they must have.
+    pub when: BTreeMap<String, String>,
+    /// Template of scheme, host and port.
+    pub url: String,
+    /// Template of the path.
+    #[serde(default)]
+    pub path: String,
+}
+
+/// How requests to an endpoint are authenticated. Fields name secrets, except where a template is said.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 7617.
+    Basic {
+        /// Secret with the user's name.
+        user: String,
+        /// Secret with the password.
+        password: String,
+    },
+    /// RFC 6750.
+    Bearer {
+        /// Secret with the token.
+        token: String,
+    },
+    /// A header of its own.
+    Header {
+        /// Name of the header.
+        name: String,
+        /// Secret with its value.
+        value: String,
+    },
+    /// AWS Signature Version 4.
+    AwsSigv4 {
+        /// Name of the service, such as `s3`.
+        service: String,
+        /// Template of the region.
+        region: String,
+        /// Secret with the access key.
+        key: String,
+        /// Secret with the secret access key.
+        secret: String,
+        /// Secret with the session token.
+        token: Option<String>,
+    },
+}
+
+impl Auth {
+    /// The secrets that it names.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        match self {
+            Self::None => vec![],
+            Self::Basic { user, password } => vec![user, password],
+            Self::Bearer { token } => vec![token],
+            Self::Header { value, .. } => vec![value],
+            Self::AwsSigv4 { key, secret, token, .. } => {
+                [key, secret].into_iter().chain(token).map(String::as_str).collect()
+            }
+        }
+    }
+}
+
+/// Limits that the connector sets itself; they only narrow those of the host.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Linear memory in bytes.
+    pub memory_bytes_max: Option<usize>,
+    /// Time of its own code in one call, in milliseconds.
+    pub call_cpu_ms_max: Option<u64>,
+}
+
+/// Names that the host keeps for itself, valid for every connector.
+pub(crate) const HOST_SETTINGS: [&str; 5] = ["location", "connector", "use_tls", "tls_insecure_no_verify", "ca_file"];
+
+impl Manifest {
+    /// Reads and checks the manifest in the bytes of a component; nothing is compiled.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the field and what is allowed.
+    pub fn of_component(component: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse(manifest_text(component)?)
+    }
+
+    /// Reads and checks the text of a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the field and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self =
+            toml::from_str(text).map_err(|e| ManifestError::Syntax { cause: e.to_string().trim_end().to_owned() })?;
+        manifest.check_identity()?;
+        manifest.check_settings()?;
+        manifest.check_location()?;
+        manifest.check_endpoints()?;
+        manifest.check_presets()?;
+        Ok(manifest)
+    }
+
+    fn check_identity(&self) -> Result<(), ManifestError> {
+        let plain = |t: &str| {
+            !t.is_empty() && t.len() <= 64 && t.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        };
+        ensure(plain(&self.name), "name", "must be 1 to 64 lower-case letters, digits or `-`")?;
+        let dotted =
+            !self.version.is_empty() && self.version.len() <= 64 && self.version.bytes().all(|b| b.is_ascii_graphic());
+        ensure(dotted, "version", "must be a version such as `1.2.3`")?;
+        if self.api != API_VERSION {
+            return Err(ManifestError::Api {
+                name: self.name.clone(),
+                version: self.version.clone(),
+                api: self.api.escape_debug().to_string(),
+            });
+        }
+        ensure(!self.roles.is_empty(), "roles", "must name at least one of source, store, destination")?;
+        ensure(
+            !self.roles.contains(&Role::Prune),
+            "roles",
+            "may name source, store and destination; `prune` is a grant under `allow`",
+        )?;
+        ensure(self.schemes.iter().all(|s| plain(s)), "schemes", "must hold lower-case words such as `s3`")
+    }
+
+    fn check_settings(&self) -> Result<(), ManifestError> {
+        for name in self.settings.keys().chain(self.secrets.keys()) {
+            let field = format!("settings.{name}");
+            let plain = !name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            ensure(plain, &field, "must have a name of lower-case letters, digits and `_`")?;
+            let reserved = HOST_SETTINGS.contains(&name.as_str()) || name == "scheme";
+            ensure(!reserved, &field, "has a name that the host keeps for itself")?;
+        }
+        let both = self.settings.keys().find(|name| self.secrets.contains_key(*name));
+        ensure(both.is_none(), "secrets", "must not repeat a name of `settings`")?;
+        for (name, spec) in &self.settings {
+            let is_enum = spec.kind == SettingKind::Enum;
+            ensure(
+                is_enum != spec.values.is_empty(),
+                &format!("settings.{name}.values"),
+                "goes with `type = \"enum\"` and must not be empty",
+            )?;
+            ensure(
+                !(spec.required && spec.default.is_some()),
+                &format!("settings.{name}"),
+                "cannot be both required and have a default",
+            )?;
+            self.check_template(&format!("settings.{name}.default"), spec.default.as_deref().unwrap_or(""))?;
+            if let Some(derive) = &spec.derive {
+                self.check_setting(&format!("settings.{name}.derive.from"), &derive.from)?;
+                let one_hole = derive.patterns.iter().all(|p| p.matches("{}").count() == 1);
+                ensure(one_hole, &format!("settings.{name}.derive.patterns"), "must each hold `{}` once")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_location(&self) -> Result<(), ManifestError> {
+        for (index, part) in self.location.iter().enumerate() {
+            let name = part.trim_end_matches(['?', '*']);
+            self.check_setting("location", name)?;
+            ensure(
+                !part.ends_with('*') || index + 1 == self.location.len(),
+                "location",
+                "may use `*` only in its last part",
+            )?;
+            ensure(!part.ends_with('?') || index == 0, "location", "may use `?` only in its first part")?;
+        }
+        Ok(())
+    }
+
+    fn check_endpoints(&self) -> Result<(), ManifestError> {
+        for (label, endpoint) in &self.endpoints {
+            let mut addresses = vec![(&endpoint.url, &endpoint.path)];
+            for variant in &endpoint.variants {
+                addresses.push((&variant.url, &variant.path));
+                for name in variant.when.keys() {
+                    self.check_setting(&format!("endpoints.{label}.variants.when"), name)?;
+                }
+            }
+            for (url, path) in addresses {
+                self.check_template(&format!("endpoints.{label}.url"), url)?;
+                let schemed = ["{scheme}://", "https://", "http://"].iter().any(|s| url.starts_with(s));
+                ensure(
+                    schemed,
+                    &format!("endpoints.{label}.url"),
+                    "must begin with `{scheme}://`, `https://` or `http://`",
+                )?;
+                self.check_template(&format!("endpoints.{label}.path"), path)?;
+                let rooted = path.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
+                ensure(
+                    rooted,
+                    &format!("endpoints.{label}.path"),
+                    "must be empty, or begin with `/` and not end in it",
+                )?;
+            }
+            for secret in endpoint.auth.secrets() {
+                let known = self.secrets.contains_key(secret);
+                ensure(
+                    known,
+                    &format!("endpoints.{label}.auth"),
+                    &format!("names `{secret}`, which is not under `secrets`"),
+                )?;
+            }
+            if let Auth::AwsSigv4 { region, .. } = &endpoint.auth {
+                self.check_template(&format!("endpoints.{label}.auth.region"), region)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_presets(&self) -> Result<(), ManifestError> {
+        for (preset, values) in &self.presets {
+            for name in values.keys().filter(|name| !HOST_SETTINGS.contains(&name.as_str())) {
+                self.check_setting(&format!("presets.{preset}"), name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_setting(&self, field: &str, name: &str) -> Result<(), ManifestError> {
+        ensure(self.settings.contains_key(name), field, &format!("names `{name}`, which is not under `settings`"))
+    }
+
+    fn check_template(&self, field: &str, template: &str) -> Result<(), ManifestError> {
+        for name in crate::settings::template_names(template) {
+            match name {
+                None => ensure(false, field, "has a `{` without its `}`")?,
+                Some("scheme") => {}
+                Some(name) => self.check_setting(field, name)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, field: &str, rule: &str) -> Result<(), ManifestError> {
+    if holds { Ok(()) } else { Err(ManifestError::Field { field: field.to_owned(), rule: rule.to_owned() }) }
+}

@@ -1,0 +1,20 @@
+//! From what a user wrote to what a connector gets: locations, typed values, defaults, secrets.
+//!
+//! Owned here: the rules for values and the newtype [`Secret`]. Refused here: files and the environment, which the
+//! caller reads. Called by `connector` and by the command line, which shows the errors.
+
+mod location;
+mod resolve;
+mod secret;
+mod template;
+mod value;
+
+pub use resolve::{HostSettings, RawSettings, Settings, SettingsError};
+pub use secret::Secret;
+pub use value::{InvalidValue, Value};
+
+pub(crate) use secret::Masker;
+pub(crate) use template::template_names;
+
+#[cfg(test)]
+pub(crate) use resolve::tests::S3 as S3_MANIFEST;

@@ -1,0 +1,381 @@
+//! Everything that a user wrote for one connector, checked against its manifest.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::template::{capture, expand};
+use super::value::parse_boolean;
+use super::{InvalidValue, Masker, Secret, Value};
+use crate::manifest::{HOST_SETTINGS, Manifest};
+
+/// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
+pub type RawSettings = BTreeMap<String, String>;
+
+/// A setting that cannot be used, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A location that does not name what the connector needs.
+    #[error("the location `{}` cannot be used: {cause}; expected {form}", location.escape_debug())]
+    Location {
+        /// What was given.
+        location: String,
+        /// What is wrong.
+        cause: String,
+        /// The form that works.
+        form: String,
+    },
+    /// A name that the connector does not know.
+    #[error("connector {connector} has no setting `{}`{}; see `credenza connector inspect {connector}`", name.escape_debug(), suggestion.as_ref().map_or_else(String::new, |s| format!(", did you mean `{s}`?")))]
+    Unknown {
+        /// The connector.
+        connector: String,
+        /// What was given.
+        name: String,
+        /// The nearest known name.
+        suggestion: Option<String>,
+    },
+    /// A value that the setting does not allow.
+    #[error("setting `{name}`: {cause}")]
+    Value {
+        /// The setting.
+        name: String,
+        /// What is wrong and what is allowed.
+        cause: InvalidValue,
+    },
+    /// A required setting without a value.
+    #[error("connector {connector} needs the setting `{name}`{}", if help.is_empty() { String::new() } else { format!(": {help}") })]
+    Missing {
+        /// The connector.
+        connector: String,
+        /// The setting.
+        name: String,
+        /// What the manifest says of it.
+        help: String,
+    },
+    /// One of a pair of secrets without the other.
+    #[error(
+        "endpoint `{endpoint}` needs `{missing}` as well as `{given}`; give both, or neither for anonymous requests"
+    )]
+    HalfASecret {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret that was given.
+        given: String,
+        /// The one that was not.
+        missing: String,
+    },
+    /// An endpoint whose templates and settings yield no address.
+    #[error("endpoint `{endpoint}`: `{}` is not an address of a server: {cause}", address.escape_debug())]
+    Address {
+        /// The endpoint.
+        endpoint: String,
+        /// What the settings yield.
+        address: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The file with certificates cannot be used.
+    #[error("certificates for TLS (`ca_file` or the system's) cannot be used: {cause}")]
+    Certificates {
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// What the host keeps for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettings {
+    /// `use_tls`, default true: `{scheme}` in endpoints is `https`.
+    pub use_tls: bool,
+    /// `tls_insecure_no_verify`, default false: any certificate is accepted.
+    pub tls_insecure_no_verify: bool,
+    /// `ca_file`: PEM file with the roots to trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Checked settings and secrets of one connector.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Typed values for the connector, by name, defaults filled in.
+    pub values: BTreeMap<String, Value>,
+    /// The same values as texts, for templates.
+    pub texts: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What the host keeps for itself.
+    pub host: HostSettings,
+}
+
+impl Settings {
+    /// Checks what a user wrote. Secrets come from `raw`; when it holds none of them, from the environment that `environment` looks up.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the setting and what is allowed.
+    pub fn resolve(
+        manifest: &Manifest,
+        raw: &RawSettings,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        if let Some(name) = raw.keys().find(|name| !is_known(manifest, name)) {
+            return Err(SettingsError::Unknown {
+                connector: manifest.name.clone(),
+                name: name.clone(),
+                suggestion: nearest(name, known_names(manifest)),
+            });
+        }
+        let host = host_settings(raw)?;
+        let texts = texts(manifest, raw)?;
+        let mut values = BTreeMap::new();
+        for (name, spec) in &manifest.settings {
+            match texts.get(name) {
+                Some(text) => {
+                    let value =
+                        Value::parse(spec, text).map_err(|cause| SettingsError::Value { name: name.clone(), cause })?;
+                    values.insert(name.clone(), value);
+                }
+                None if spec.required => {
+                    return Err(SettingsError::Missing {
+                        connector: manifest.name.clone(),
+                        name: name.clone(),
+                        help: spec.help.clone(),
+                    });
+                }
+                None => {}
+            }
+        }
+        Ok(Self { values, texts, secrets: secrets(manifest, raw, environment), host })
+    }
+
+    /// A template of the manifest with these settings in it.
+    pub(crate) fn expand(&self, template: &str, encode: impl Fn(&str) -> String) -> String {
+        let scheme = if self.host.use_tls { "https" } else { "http" };
+        expand(template, |name| match name {
+            "scheme" => Some(scheme.to_owned()),
+            name => self.texts.get(name).map(|text| encode(text)),
+        })
+    }
+
+    /// Hides the values of the secrets.
+    pub(crate) fn masker(&self) -> Masker {
+        Masker::new(self.secrets.values().cloned())
+    }
+}
+
+fn known_names(manifest: &Manifest) -> impl Iterator<Item = &str> {
+    let own = manifest.settings.keys().chain(manifest.secrets.keys()).map(String::as_str);
+    own.chain(HOST_SETTINGS)
+}
+
+fn is_known(manifest: &Manifest, name: &str) -> bool {
+    known_names(manifest).any(|known| known == name)
+}
+
+/// What was written, then what the location says, what follows from other settings, and defaults.
+fn texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, String>, SettingsError> {
+    let mut texts = match raw.get("location") {
+        Some(location) => manifest.settings_from_location(location)?,
+        None => BTreeMap::new(),
+    };
+    let own = raw.iter().filter(|(name, _)| manifest.settings.contains_key(*name));
+    texts.extend(own.map(|(name, text)| (name.clone(), text.clone())));
+    for (name, derive) in manifest.settings.iter().filter_map(|(n, s)| s.derive.as_ref().map(|d| (n, d))) {
+        let found = texts.get(&derive.from).and_then(|text| derive.patterns.iter().find_map(|p| capture(p, text)));
+        if let (Some(found), false) = (found.map(str::to_owned), texts.contains_key(name)) {
+            texts.insert(name.clone(), found);
+        }
+    }
+    let defaults = |templates: bool| {
+        let with_default = manifest.settings.iter().filter_map(|(n, s)| s.default.as_ref().map(|d| (n, d)));
+        with_default.filter(move |(_, default)| default.contains('{') == templates)
+    };
+    for (name, default) in defaults(false).chain(defaults(true)) {
+        if !texts.contains_key(name) {
+            let text = expand(default, |other| texts.get(other).cloned());
+            texts.insert(name.clone(), text);
+        }
+    }
+    Ok(texts)
+}
+
+fn host_settings(raw: &RawSettings) -> Result<HostSettings, SettingsError> {
+    let boolean = |name: &str, default: bool| match raw.get(name) {
+        None => Ok(default),
+        Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
+            name: name.to_owned(),
+            cause: InvalidValue { text: text.clone(), allowed: "true or false".to_owned() },
+        }),
+    };
+    Ok(HostSettings {
+        use_tls: boolean("use_tls", true)?,
+        tls_insecure_no_verify: boolean("tls_insecure_no_verify", false)?,
+        ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(PathBuf::from),
+    })
+}
+
+/// Written secrets, or those of the environment: never some of each, which would pair keys of different owners.
+fn secrets(
+    manifest: &Manifest,
+    raw: &RawSettings,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> BTreeMap<String, Secret> {
+    let written = |name: &String| raw.get(name).filter(|text| !text.is_empty()).cloned();
+    let found: BTreeMap<_, _> = manifest
+        .secrets
+        .keys()
+        .filter_map(|name| written(name).map(|text| (name.clone(), Secret::new(text))))
+        .collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let looked_up = |names: &[String]| names.iter().find_map(|name| environment(name).filter(|text| !text.is_empty()));
+    let specs = manifest.secrets.iter();
+    specs.filter_map(|(name, spec)| looked_up(&spec.env).map(|text| (name.clone(), Secret::new(text)))).collect()
+}
+
+/// The known name with the fewest edits, when they are few.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (distance, nearest) = known.map(|k| (edit_distance(name, k), k)).min()?;
+    (distance <= 1 + name.chars().count() / 4).then(|| nearest.to_owned())
+}
+
+/// Levenshtein's distance, one row at a time.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, above) in b.chars().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A manifest with what the connectors for S3 need.
+    pub(crate) const S3: &str = r#"
+name = "s3"
+version = "0.1.0"
+api = "0.1"
+roles = ["source", "store", "destination"]
+schemes = ["s3"]
+location = ["host?", "bucket", "prefix*"]
+[settings.host]
+type = "string"
+default = "s3.{region}.amazonaws.com"
+[settings.bucket]
+type = "string"
+required = true
+[settings.prefix]
+type = "string"
+default = ""
+[settings.region]
+type = "string"
+default = "us-east-1"
+derive = { from = "host", patterns = ["s3.{}.amazonaws.com"] }
+[settings.addressing]
+type = "enum"
+values = ["auto", "path", "virtual"]
+default = "auto"
+[secrets.access_key]
+env = ["AWS_ACCESS_KEY_ID"]
+[secrets.secret_access_key]
+env = ["AWS_SECRET_ACCESS_KEY"]
+[secrets.session_token]
+env = ["AWS_SESSION_TOKEN"]
+[endpoints.bucket]
+url = "{scheme}://{host}"
+path = "/{bucket}"
+auth = { scheme = "aws-sigv4", service = "s3", region = "{region}", key = "access_key", secret = "secret_access_key", token = "session_token" }
+[[endpoints.bucket.variants]]
+when = { addressing = "virtual" }
+url = "{scheme}://{bucket}.{host}"
+[endpoints.bucket.allow]
+source = ["GET", "HEAD"]
+store = ["GET", "HEAD", "PUT"]
+prune = ["DELETE", "POST ?delete"]
+destination = ["GET", "HEAD", "PUT", "POST ?uploads", "POST ?uploadId", "DELETE ?uploadId"]
+"#;
+
+    pub(crate) fn raw(pairs: &[(&str, &str)]) -> RawSettings {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    pub(crate) fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::resolve(&Manifest::parse(S3).unwrap(), &raw(pairs), &|_| None)
+    }
+
+    fn text(settings: &Settings, name: &str) -> String {
+        settings.texts.get(name).cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_region_follows_from_the_host_and_the_host_from_the_region() {
+        let named = resolve(&[("location", "s3://s3.eu-west-1.amazonaws.com/photos")]).unwrap();
+        assert_eq!(text(&named, "region"), "eu-west-1");
+        let short = resolve(&[("location", "s3://photos"), ("region", "eu-north-1")]).unwrap();
+        assert_eq!(text(&short, "host"), "s3.eu-north-1.amazonaws.com");
+        let bare = resolve(&[("location", "s3://photos")]).unwrap();
+        assert_eq!(text(&bare, "host"), "s3.us-east-1.amazonaws.com");
+    }
+
+    #[test]
+    fn an_unknown_name_gets_a_suggestion() {
+        let error = resolve(&[("acess_key", "x")]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `access_key`"), "{error}");
+        let error = resolve(&[("zzzzzzzzz", "x")]).unwrap_err().to_string();
+        assert!(!error.contains("did you mean"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_or_wrong_setting_is_named() {
+        assert!(matches!(resolve(&[]), Err(SettingsError::Missing { name, .. }) if name == "bucket"));
+        let error = resolve(&[("bucket", "b"), ("addressing", "sideways")]).unwrap_err().to_string();
+        assert!(error.contains("addressing") && error.contains("auto, path, virtual"), "{error}");
+        let error = resolve(&[("bucket", "b"), ("use_tls", "maybe")]).unwrap_err().to_string();
+        assert!(error.contains("use_tls"), "{error}");
+    }
+
+    #[test]
+    fn secrets_come_from_one_place_only() {
+        let manifest = Manifest::parse(S3).unwrap();
+        let environment = |name: &str| Some(format!("env-{name}"));
+        let settings = Settings::resolve(&manifest, &raw(&[("bucket", "b")]), &environment).unwrap();
+        assert_eq!(settings.secrets["access_key"].expose(), "env-AWS_ACCESS_KEY_ID");
+        let written = raw(&[("bucket", "b"), ("access_key", "K"), ("secret_access_key", "S")]);
+        let settings = Settings::resolve(&manifest, &written, &environment).unwrap();
+        assert_eq!(settings.secrets["access_key"].expose(), "K");
+        assert!(
+            !settings.secrets.contains_key("session_token"),
+            "a session of the environment must not join written keys"
+        );
+        assert!(!format!("{settings:?}").contains("env-"));
+    }
+
+    #[test]
+    fn a_manifest_with_a_mistake_names_the_field() {
+        for (from, to, field) in [
+            ("required = true", "required = maybe", "required"),
+            ("\"prefix*\"]", "\"prefix*\", \"bucket\"]", "location"),
+            ("key = \"access_key\"", "key = \"no_such\"", "no_such"),
+            ("path = \"/{bucket}\"", "path = \"/{pail}\"", "pail"),
+            ("path = \"/{bucket}\"", "path = \"bucket\"", "endpoints.bucket.path"),
+            ("\"GET\", \"HEAD\"]\nstore", "\"get\"]\nstore", "get"),
+            ("name = \"s3\"", "name = \"S3!\"", "name"),
+            ("[settings.prefix]", "[settings.use_tls]", "use_tls"),
+            ("api = \"0.1\"", "api = \"0.2\"", "0.2"),
+            ("[settings.host]", "[settings.host]\ncolour = 1", "colour"),
+        ] {
+            assert!(S3.contains(from), "{from}");
+            let error = Manifest::parse(&S3.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(field), "{from} -> {to}: {error}");
+        }
+    }
+}
