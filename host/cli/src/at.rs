@@ -24,7 +24,8 @@ pub(crate) struct MissingRepository;
 ///
 /// Only the first word that is neither an option nor an option's value can be `at`: what stands behind a command is the command's.
 pub(crate) fn split(words: Vec<OsString>, options: &clap::Command) -> Result<Split, MissingRepository> {
-    let Some(place) = first_plain_word(&words, options).filter(|place| words.get(*place).is_some_and(|word| word == AT))
+    let Some(place) =
+        first_plain_word(&words, options).filter(|place| words.get(*place).is_some_and(|word| word == AT))
     else {
         return Ok(Split { repository: None, rest: words });
     };

@@ -30,20 +30,19 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
-/// Whether colours are unwanted (<https://no-color.org>).
-pub(crate) fn no_color() -> bool {
-    variable("NO_COLOR").is_some()
-}
-
 /// Name of this machine, for snapshots.
 pub(crate) fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Name of the user, for snapshots.
 pub(crate) fn user_name() -> String {
     let name = variable("USER").or_else(|| variable("LOGNAME"));
-    name.map_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()), |name| name.to_string_lossy().into_owned())
+    name.map_or_else(
+        || format!("uid {}", rustix::process::getuid().as_raw()),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {

@@ -78,15 +78,26 @@ impl Failure {
 fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
     match cause.class {
         ErrorClass::NotFound | ErrorClass::Precondition => (Exit::Failed, None),
-        ErrorClass::Transient => (Exit::Failed, Some("the same command may succeed later; nothing that was complete is lost")),
-        ErrorClass::Configuration => {
-            (Exit::Failed, Some("correct the location or its settings (`credenza repository|source|destination show NAME`)"))
+        ErrorClass::Transient => {
+            (Exit::Failed, Some("the same command may succeed later; nothing that was complete is lost"))
         }
+        ErrorClass::Configuration => (
+            Exit::Failed,
+            Some("correct the location or its settings (`credenza repository|source|destination show NAME`)"),
+        ),
         ErrorClass::Denied => (Exit::Failed, Some("give these credentials the right to do that, or use others")),
         ErrorClass::Unsupported => (Exit::Failed, None),
-        ErrorClass::Corrupt => (Exit::Failed, Some("something between here and the data answers wrongly; `credenza check` tells whether a repository is whole")),
+        ErrorClass::Corrupt => (
+            Exit::Failed,
+            Some(
+                "something between here and the data answers wrongly; `credenza check` tells whether a repository is whole",
+            ),
+        ),
         ErrorClass::Exhausted => (Exit::Failed, Some("make room or raise the quota, then run the command again")),
-        ErrorClass::Internal => (Exit::ContractBroken, Some("this is a fault of the connector: report it to its author, or use another version")),
+        ErrorClass::Internal => (
+            Exit::ContractBroken,
+            Some("this is a fault of the connector: report it to its author, or use another version"),
+        ),
     }
 }
 
@@ -105,9 +116,9 @@ impl From<EngineError> for Failure {
             EngineError::SecretMissing => Self::new(what)
                 .exit(Exit::WrongPassphrase)
                 .hint("set CREDENZA_PASSPHRASE, use --passphrase-file or --passphrase-cmd, or run this on a terminal"),
-            EngineError::Damage(_) => {
-                Self::new(what).exit(Exit::DamageFound).hint("see how far it reaches: credenza at REPOSITORY check --read-data")
-            }
+            EngineError::Damage(_) => Self::new(what)
+                .exit(Exit::DamageFound)
+                .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { .. } => {
@@ -140,9 +151,9 @@ impl From<ConfigurationError> for Failure {
             ConfigurationError::NotSet { kind, name, .. } => {
                 failure.hint(format!("see what is set: credenza {kind} show {name}"))
             }
-            ConfigurationError::TooLarge { .. } | ConfigurationError::Syntax { .. } | ConfigurationError::Shape { .. } => {
-                failure.hint("correct the file with an editor")
-            }
+            ConfigurationError::TooLarge { .. }
+            | ConfigurationError::Syntax { .. }
+            | ConfigurationError::Shape { .. } => failure.hint("correct the file with an editor"),
         }
     }
 }

@@ -33,7 +33,9 @@ pub(crate) enum LocationError {
     NotText(String),
     #[error("`{0}` is no location on this machine: write file:///path")]
     ForeignFile(String),
-    #[error("the location of `{scheme}://` holds credentials; keep them out of locations, which are shown and recorded, and use settings instead")]
+    #[error(
+        "the location of `{scheme}://` holds credentials; keep them out of locations, which are shown and recorded, and use settings instead"
+    )]
     Credentials { scheme: String },
 }
 

@@ -12,6 +12,8 @@ mod location;
 mod open;
 mod passphrase;
 mod place;
+#[cfg(test)]
+mod reference;
 mod report;
 mod snapshot_path;
 

@@ -57,7 +57,11 @@ pub(crate) async fn ask(place: &str) -> Result<Passphrase, Failure> {
 pub(crate) async fn ask_new(place: &str) -> Result<Passphrase, Failure> {
     let first = prompt(format!("new passphrase for {place}: ")).await?;
     let second = prompt("the same again: ".to_owned()).await?;
-    if first == second { Ok(first) } else { Err(Failure::new("the two passphrases differ").exit(Exit::WrongPassphrase)) }
+    if first == second {
+        Ok(first)
+    } else {
+        Err(Failure::new("the two passphrases differ").exit(Exit::WrongPassphrase))
+    }
 }
 
 /// Asks for the value of a secret setting: hidden on a terminal, else a line of standard input.

@@ -14,8 +14,6 @@ use crate::location::Location;
 /// A location, never a name, and its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// Its name in the configuration, when it has one.
-    pub(crate) name: Option<PlaceName>,
     pub(crate) location: Location,
     /// Settings by name, without `location`.
     pub(crate) settings: Settings,
@@ -31,7 +29,7 @@ impl Place {
     ) -> Result<Self, Failure> {
         match Location::parse(word)? {
             Location::Named(name) => Self::named(kind, &PlaceName::new(kind, &name)?, settings, configuration),
-            location => Ok(Self { name: None, location, settings }),
+            location => Ok(Self { location, settings }),
         }
     }
 
@@ -50,9 +48,11 @@ impl Place {
         };
         let location = Location::parse(all.remove("location").ok_or_else(without_location)?.as_ref())?;
         match location {
-            Location::Named(other) => Err(Failure::new(format!("the location of the {kind} `{name}` is the name `@{other}`"))
-                .hint("a configured location must be a folder or scheme://…")),
-            location => Ok(Self { name: Some(name.clone()), location, settings: all }),
+            Location::Named(other) => {
+                Err(Failure::new(format!("the location of the {kind} `{name}` is the name `@{other}`"))
+                    .hint("a configured location must be a folder or scheme://…"))
+            }
+            location => Ok(Self { location, settings: all }),
         }
     }
 
@@ -85,12 +85,7 @@ pub(crate) fn repository_word(at: Option<&OsStr>, configuration: &Configuration)
 
 /// Gives each `-o` to the location it was written beside: before the command to the repository, behind it to the location
 /// that the command names. A folder takes no settings, so those written beside one go to the other location, if that takes any.
-pub(crate) fn deal_settings(
-    before: Settings,
-    behind: Settings,
-    repository: &mut Place,
-    other: Option<&mut Place>,
-) {
+pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut Place, other: Option<&mut Place>) {
     match other.map(|other| (repository.is_folder(), other.is_folder(), other)) {
         None | Some((false, true, _)) => {
             repository.settings.extend(before);
@@ -130,7 +125,7 @@ mod tests {
 
     fn place(word: &str) -> Place {
         let location = Location::parse(OsStr::new(word)).unwrap();
-        Place { name: None, location, settings: Settings::new() }
+        Place { location, settings: Settings::new() }
     }
 
     fn settings(text: &str) -> Settings {

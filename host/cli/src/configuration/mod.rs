@@ -126,10 +126,12 @@ impl Configuration {
         let item = self.places(kind)?.and_then(|places| places.get(name.as_str()));
         let item = item.ok_or_else(|| self.unknown(kind, name))?;
         let table = item.as_table_like().ok_or_else(|| self.shape(format!("{kind}.{name}"), "a table"))?;
-        let read = |(setting, item): (&str, &Item)| match settings::text_of(item) {
-            Some(text) => Ok((setting.to_owned(), text)),
-            None => Err(self.shape(format!("{kind}.{name}.{setting}"), "a text, a number, true or false, or a list of texts")),
-        };
+        let read =
+            |(setting, item): (&str, &Item)| match settings::text_of(item) {
+                Some(text) => Ok((setting.to_owned(), text)),
+                None => Err(self
+                    .shape(format!("{kind}.{name}.{setting}"), "a text, a number, true or false, or a list of texts")),
+            };
         table.iter().map(read).collect()
     }
 
