@@ -166,8 +166,7 @@ impl Body {
                             format!("the thread that read a file ended early: {e}"),
                         )
                     })?;
-                    let (piece, reader) = joined
-                        .map_err(|e| Error::new(ErrorClass::Transient, "file.read", format!("reading failed: {e}")))?;
+                    let (piece, reader) = joined.map_err(Error::from_io)?;
                     Ok((!piece.is_empty()).then_some((piece, reader)))
                 }))
             }

@@ -64,7 +64,7 @@ pub trait Destination: Send + Sync {
 /// One entry being written.
 #[async_trait]
 pub trait Writer: Send {
-    /// The next bytes in order; every part but the last has exactly `part_bytes` when the destination names such a size.
+    /// The next bytes in order; every part but the last has exactly `part_bytes` when the destination names such a size. A part that failed with class `Transient` may be given again: it counts only once it has succeeded.
     ///
     /// # Errors
     /// The cause, by class.

@@ -49,6 +49,16 @@ impl Error {
         Self { class, reason: reason.into(), message: message.into(), retry_after: None }
     }
 
+    /// The error behind one of a [`BodyReader::Blocking`](crate::BodyReader::Blocking): the connector's own when the
+    /// reader wrapped one, such as `Precondition` for a file that changed under the reader; else `Transient`.
+    #[must_use]
+    pub fn from_io(error: std::io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(own) => own,
+            Err(error) => Self::new(ErrorClass::Transient, "file.read", format!("reading failed: {error}")),
+        }
+    }
+
     /// Whether the same call may be tried again unchanged.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -8,8 +8,11 @@
 mod body;
 mod destination;
 mod error;
+pub mod file;
+pub mod memory;
 mod source;
 mod store;
+pub mod wrap;
 
 pub use body::{Body, BodyReader, Payload};
 pub use destination::{Destination, DestinationInfo, Writer};

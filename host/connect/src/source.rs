@@ -68,7 +68,7 @@ pub struct Opened {
 /// A walk over a source.
 #[async_trait]
 pub trait Scanner: Send {
-    /// Up to `max` findings in order; an empty list is the end. Implementations may return fewer.
+    /// Up to `max` findings in order; an empty list is the end. Implementations may return fewer. After a failure of class `Transient` the same call may be made again: nothing is passed over or given twice.
     ///
     /// # Errors
     /// A listing that fails ends the run: it never passes for an empty or shorter source.

@@ -1,0 +1,23 @@
+//! Local folders, natively: what a sandbox cannot give (owners, extended attributes, hard links, sparse files).
+//!
+//! Owned here: [`FileSource`], [`FileStore`], [`FileDestination`] over Linux system calls, and the one mapping between
+//! keys and names ([`escape`]). Refused here: which files to exclude and what to overwrite (the engine's decisions).
+//! Called by `cli`, which builds them for a location that is a path.
+
+mod accounts;
+mod attributes;
+mod beneath;
+mod cause;
+mod destination;
+pub mod escape;
+mod folder;
+mod metadata;
+mod reader;
+mod source;
+mod store;
+mod walk;
+mod writer;
+
+pub use destination::FileDestination;
+pub use source::FileSource;
+pub use store::FileStore;

@@ -1,0 +1,139 @@
+//! Reading a local file: only its own bytes, holes without I/O, and no torn copy passed off as a whole one.
+//!
+//! Called by the source and the store, which hand it to the engine as the reader of a [`Body`](crate::Body).
+
+use std::io::{self, Read};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::{Errno, pread};
+
+use super::attributes::{fingerprint, status_of};
+use crate::{Error, ErrorClass};
+
+/// A range of an open file.
+pub(super) struct FileReader {
+    file: OwnedFd,
+    position: u64,
+    end: u64,
+    /// Until where the file is known to be data, or a hole; `None` when holes are not looked for.
+    extent: Option<Extent>,
+    /// What the fingerprint has to be once the last byte is read.
+    expected: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Extent {
+    is_hole: bool,
+    end: u64,
+}
+
+impl FileReader {
+    /// Reads from `position` to `end`.
+    pub(super) fn new(file: OwnedFd, position: u64, end: u64) -> Self {
+        Self { file, position, end, extent: None, expected: None }
+    }
+
+    /// Looks for holes and yields their zeros without reading.
+    pub(super) fn with_holes(mut self) -> Self {
+        self.extent = Some(Extent { is_hole: false, end: self.position });
+        self
+    }
+
+    /// Fails with class `Precondition` after the last byte when the file no longer has this fingerprint.
+    pub(super) fn expecting(mut self, fingerprint: Option<String>) -> Self {
+        self.expected = fingerprint;
+        self
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let left = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let Some(extent) = self.extent() else {
+            let wanted = left.min(buffer.len());
+            return pread(&self.file, buffer.get_mut(..wanted).unwrap_or_default(), self.position);
+        };
+        let left = usize::try_from(extent.end.saturating_sub(self.position)).unwrap_or(usize::MAX).min(left);
+        let wanted = buffer.len().min(left);
+        let part = buffer.get_mut(..wanted).unwrap_or_default();
+        if extent.is_hole {
+            part.fill(0);
+            return Ok(part.len());
+        }
+        pread(&self.file, part, self.position)
+    }
+
+    /// The extent at the position; a file system that cannot tell is taken for data throughout.
+    fn extent(&mut self) -> Option<Extent> {
+        let known = self.extent?;
+        if self.position < known.end {
+            return Some(known);
+        }
+        let found = match seek(&self.file, SeekFrom::Data(self.position)) {
+            Ok(data) if data > self.position => Some(Extent { is_hole: true, end: data }),
+            Ok(data) => seek(&self.file, SeekFrom::Hole(data)).ok().map(|end| Extent { is_hole: false, end }),
+            Err(Errno::NXIO) => Some(Extent { is_hole: true, end: self.end }),
+            Err(_) => None,
+        };
+        self.extent = found;
+        found
+    }
+
+    fn verify_unchanged(&mut self) -> io::Result<()> {
+        let Some(expected) = self.expected.take() else { return Ok(()) };
+        let now = status_of(rustix::fd::AsFd::as_fd(&self.file), b"")?;
+        if fingerprint(&now) == expected {
+            return Ok(());
+        }
+        Err(io::Error::other(Error::new(
+            ErrorClass::Precondition,
+            "file.changed",
+            "the file was changed while it was being read",
+        )))
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.position >= self.end {
+            self.verify_unchanged()?;
+            return Ok(0);
+        }
+        let count = loop {
+            match self.read_some(buffer) {
+                Err(Errno::INTR) => {}
+                other => break other?,
+            }
+        };
+        self.position = self.position.saturating_add(count as u64);
+        if count == 0 || self.position >= self.end {
+            self.verify_unchanged()?;
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::*;
+
+    #[test]
+    fn holes_read_as_zeros_and_ranges_end_where_they_should() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(3 << 20).unwrap();
+        file.seek(io::SeekFrom::Start(1 << 20)).unwrap();
+        file.write_all(&[7; 5000]).unwrap();
+        let mut expected = vec![0; 3 << 20];
+        expected[1 << 20..(1 << 20) + 5000].fill(7);
+        for (from, to) in [(0, 3 << 20), (10, 3 << 20), ((1 << 20) + 1, (1 << 20) + 4999), (2 << 20, (2 << 20) + 3)] {
+            let copy = OwnedFd::from(file.try_clone().unwrap());
+            let mut read = Vec::new();
+            FileReader::new(copy, from as u64, to as u64).with_holes().read_to_end(&mut read).unwrap();
+            assert!(read == expected[from..to], "{from}..{to}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A local folder, or a single file, to back up.
+//!
+//! Keys are paths relative to the folder; a single file's key is its name. Links are never followed, except where the
+//! user's own path to the root leads through them.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use credenza_model::{Attribute, Entry, EntryKind, Key};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Statx, openat};
+use rustix::io::Errno;
+use tokio::task::JoinHandle;
+
+use super::attributes::{fingerprint, is_sparse, status_of, timestamp, type_of};
+use super::beneath::open_beneath;
+use super::cause::{from_errno, from_io};
+use super::reader::FileReader;
+use super::walk::{Root, Walk};
+use crate::{
+    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+};
+
+/// A local folder or file to back up.
+#[derive(Debug)]
+pub struct FileSource {
+    path: PathBuf,
+    identity: String,
+    root: OnceLock<Arc<Root>>,
+}
+
+impl FileSource {
+    /// A source at `path`, made absolute now and opened when it is first used.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Configuration`] for an empty path, or without a current folder.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        let given = path.as_ref();
+        let path = std::path::absolute(given).map_err(|e| {
+            Error::new(
+                ErrorClass::Configuration,
+                "file.path",
+                format!("`{}` names no folder to back up: {e}", given.display()),
+            )
+        })?;
+        let identity = format!("file://{}{}", host_name(), Key::new(path.as_os_str().as_bytes()));
+        Ok(Self { path, identity, root: OnceLock::new() })
+    }
+
+    fn root(&self) -> Result<Arc<Root>> {
+        if let Some(root) = self.root.get() {
+            return Ok(Arc::clone(root));
+        }
+        let root = Arc::new(open_root(&self.path)?);
+        Ok(Arc::clone(self.root.get_or_init(|| root)))
+    }
+
+    fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Statx)> {
+        let root = self.root()?;
+        if root.only.as_deref().is_some_and(|only| only != key.as_bytes()) {
+            return Err(from_errno("cannot read", key, Errno::NOENT));
+        }
+        let open = |flags| open_beneath(root.folder.as_fd(), key.as_bytes(), flags);
+        // NONBLOCK so that a pipe that took the file's place cannot stall the run; NOATIME is the owner's privilege (open(2)).
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = match open(flags | OFlags::NOATIME) {
+            Err(Errno::PERM) => open(flags),
+            other => other,
+        }
+        .map_err(|e| from_errno("cannot read", key, e))?;
+        let status = status_of(file.as_fd(), b"").map_err(|e| from_errno("cannot read", key, e))?;
+        if type_of(&status) != FileType::RegularFile {
+            return Err(Error::new(
+                ErrorClass::Precondition,
+                "file.changed",
+                format!("`{key}` is no longer a regular file"),
+            ));
+        }
+        Ok((file, status))
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
+
+fn open_root(path: &Path) -> Result<Root> {
+    let missing = |e: &std::io::Error| {
+        let mut error = from_io("cannot open the source", path.display(), e);
+        if error.class == ErrorClass::NotFound {
+            error.class = ErrorClass::Configuration;
+            "file.no-root".clone_into(&mut error.reason);
+        }
+        error
+    };
+    let status = std::fs::symlink_metadata(path).map_err(|e| missing(&e))?;
+    let is_folder = status.is_dir() || (status.is_symlink() && path.is_dir());
+    let (folder, only) = match (is_folder, path.parent(), path.file_name()) {
+        (false, Some(parent), Some(name)) => (parent, Some(name.as_bytes().to_vec())),
+        _ => (path, None),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A single file's folder need not be readable, only passable.
+    let flags = if only.is_some() { flags | OFlags::PATH } else { flags };
+    let folder = openat(CWD, folder, flags, Mode::empty()).map_err(|e| missing(&e.into()))?;
+    Ok(Root { folder, only })
+}
+
+#[async_trait]
+impl Source for FileSource {
+    async fn info(&self) -> Result<SourceInfo> {
+        self.root()?;
+        Ok(SourceInfo {
+            identity: self.identity.clone(),
+            namespace: "tree".to_owned(),
+            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read"].map(str::to_owned).to_vec(),
+        })
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        let reached = self.root().map(|_| self.path.display().to_string());
+        let listed = match self.scan(&ScanOptions::default()).await {
+            Ok(mut scanner) => scanner.next(100).await.map(|found| format!("{} of its first entries", found.len())),
+            Err(error) => Err(error),
+        };
+        vec![
+            Check { name: "reach the folder".to_owned(), outcome: reached },
+            Check { name: "list it".to_owned(), outcome: listed },
+        ]
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
+        let walk = Walk::new(self.root()?, options.clone());
+        Ok(Box::new(FileScanner {
+            path: self.path.clone(),
+            walk: Some(walk),
+            ahead: None,
+            found: Vec::new(),
+            ended: false,
+        }))
+    }
+
+    /// Opens without leaving the calling thread: opening takes microseconds, handing over would cost as much again.
+    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened> {
+        if entry.kind != EntryKind::File {
+            return Err(Error::new(
+                ErrorClass::Unsupported,
+                "file.no-content",
+                format!("`{}` is a {} and has no content to read", entry.key, entry.kind.name()),
+            ));
+        }
+        let (file, status) = self.open_regular(&entry.key)?;
+        let seen = fingerprint(&status);
+        if if_match.is_some_and(|wanted| wanted != seen) {
+            return Err(Error::new(
+                ErrorClass::Precondition,
+                "file.changed",
+                format!("`{}` was changed since it was listed", entry.key),
+            ));
+        }
+        let (start, end) = bounds(range, status.stx_size, &entry.key)?;
+        let mut reader = FileReader::new(file, start, end).expecting(if_match.map(str::to_owned));
+        if is_sparse(&status) {
+            reader = reader.with_holes();
+        }
+        let mut entry = entry.clone();
+        entry.size = Some(status.stx_size);
+        entry.modified = Some(timestamp(&status.stx_mtime));
+        entry.fingerprint = Some(seen);
+        Ok(Opened { entry, body: Body::from_reader(Some(end.saturating_sub(start)), reader) })
+    }
+
+    async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
+        Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+}
+
+/// First byte and end of a range within `size` bytes.
+///
+/// # Errors
+/// [`ErrorClass::Corrupt`] when it begins past the end: whoever asked believed in more bytes than there are.
+pub(super) fn bounds(range: Option<ByteRange>, size: u64, object: impl std::fmt::Display) -> Result<(u64, u64)> {
+    let Some(range) = range else { return Ok((0, size)) };
+    if range.offset > 0 && range.offset >= size {
+        return Err(Error::new(
+            ErrorClass::Corrupt,
+            "file.range",
+            format!("`{object}` has {size} bytes, so nothing can be read from byte {}", range.offset),
+        ));
+    }
+    let end = range.length.map_or(size, |length| range.offset.saturating_add(length).min(size));
+    Ok((range.offset, end))
+}
+
+/// A walk and the batch that it brought.
+type Walked = (Walk, Result<Vec<Found>, Errno>);
+
+/// Findings of a walk that runs one batch ahead on the blocking pool: one hand-over per batch, two batches in memory.
+struct FileScanner {
+    path: PathBuf,
+    walk: Option<Walk>,
+    ahead: Option<JoinHandle<Walked>>,
+    /// What the last batch held beyond what was asked for, last first.
+    found: Vec<Found>,
+    ended: bool,
+}
+
+impl FileScanner {
+    /// The batch that is on its way, in order; begins the one after it.
+    async fn batch(&mut self, max: usize) -> Result<Vec<Found>> {
+        let lost = |cause: &dyn std::fmt::Display| {
+            let message = format!("the thread that walked `{}` ended early: {cause}", self.path.display());
+            Error::new(ErrorClass::Internal, "file.walk", message)
+        };
+        self.ahead = self.ahead.take().or_else(|| self.walk.take().map(|walk| walk_ahead(walk, max)));
+        // Awaited in place, so that a caller that gives up waiting and comes again finds it.
+        let Some(ahead) = self.ahead.as_mut() else { return Err(lost(&"it has failed before")) };
+        let joined = ahead.await;
+        self.ahead = None;
+        let (walk, found) = joined.map_err(|e| lost(&e))?;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.walk = Some(walk);
+                return Err(from_errno("cannot list", self.path.display(), error));
+            }
+        };
+        self.ended = found.is_empty();
+        if !self.ended {
+            self.ahead = Some(walk_ahead(walk, max));
+        }
+        Ok(found)
+    }
+}
+
+fn walk_ahead(mut walk: Walk, max: usize) -> JoinHandle<Walked> {
+    tokio::task::spawn_blocking(move || {
+        let found = walk.batch(max);
+        (walk, found)
+    })
+}
+
+#[async_trait]
+impl Scanner for FileScanner {
+    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+        let max = max.max(1);
+        if self.found.is_empty() && !self.ended {
+            self.found = self.batch(max).await?;
+            self.found.reverse();
+        }
+        let rest = self.found.len().saturating_sub(max);
+        let mut next = self.found.split_off(rest);
+        next.reverse();
+        Ok(next)
+    }
+}

@@ -1,0 +1,40 @@
+//! What stands before a connector, whichever it is: each wrapper is a [`Store`](crate::Store), a
+//! [`Source`](crate::Source) and a [`Destination`](crate::Destination) if what it wraps is one.
+//!
+//! [`Retry`] tries again, `Limit` bounds the requests in flight; for tests, `Fault` injects seeded faults and
+//! `Record` counts calls. The usual order is `Retry(Limit(connector))`, so that waiting for the next try holds no slot.
+//! Assembled by `cli`; `Fault` and `Record` by tests.
+
+mod retry;
+
+pub use retry::{Retry, RetryPolicy};
+
+/// Names of the calls as faults and records give them.
+pub mod call {
+    /// `create` of a destination.
+    pub const CREATE: &str = "create";
+    /// `delete` of a store.
+    pub const DELETE: &str = "delete";
+    /// `describe` of a source.
+    pub const DESCRIBE: &str = "describe";
+    /// `finish` of a writer.
+    pub const FINISH: &str = "finish";
+    /// `get` of a store.
+    pub const GET: &str = "get";
+    /// `list` of a store.
+    pub const LIST: &str = "list";
+    /// `next` of a scanner.
+    pub const NEXT: &str = "next";
+    /// `put` of a store.
+    pub const PUT: &str = "put";
+    /// `read` of a source.
+    pub const READ: &str = "read";
+    /// `scan` of a source.
+    pub const SCAN: &str = "scan";
+    /// `set_metadata` of a destination.
+    pub const SET_METADATA: &str = "set_metadata";
+    /// `stat` of a store or destination.
+    pub const STAT: &str = "stat";
+    /// `write` of a writer.
+    pub const WRITE: &str = "write";
+}
