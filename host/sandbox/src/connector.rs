@@ -131,6 +131,12 @@ impl Sandbox {
         })
     }
 
+    /// How many components came from the cache of compiled code since the start; `None` without a cache.
+    #[must_use]
+    pub fn compiled_from_cache(&self) -> Option<usize> {
+        self.runtime.cache.as_ref().map(wasmtime::Cache::cache_hits)
+    }
+
     /// Compares imports with what is offered, and exports with what the manifest claims.
     fn verify(&self, compiled: &Component, manifest: &Manifest, name: &str) -> Result<(), LoadError> {
         let shape = compiled.component_type();

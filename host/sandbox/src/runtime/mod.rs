@@ -9,7 +9,7 @@ mod ticker;
 use std::path::PathBuf;
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 pub use cache::CacheError;
 pub(crate) use ticker::{TICK_MS, Ticker};
@@ -31,6 +31,7 @@ pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
     pub(crate) ticker: Ticker,
+    pub(crate) cache: Option<Cache>,
 }
 
 /// Why the engine cannot be made.
@@ -51,11 +52,11 @@ impl Runtime {
     pub(crate) fn new(cache_dir: Option<PathBuf>) -> Result<Self, RuntimeError> {
         let cache = cache_dir.map(|dir| cache::open(&dir)).transpose()?;
         let unusable = |e: wasmtime::Error| RuntimeError::Engine { cause: format!("{e:#}") };
-        let engine = Engine::new(config().cache(cache)).map_err(unusable)?;
+        let engine = Engine::new(config().cache(cache.clone())).map_err(unusable)?;
         let mut linker = Linker::new(&engine);
         FullConnector::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(unusable)?;
         let ticker = Ticker::start(&engine).map_err(|e| RuntimeError::Engine { cause: e.to_string() })?;
-        Ok(Self { engine, linker, ticker })
+        Ok(Self { engine, linker, ticker, cache })
     }
 }
 

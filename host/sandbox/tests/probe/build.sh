@@ -1,0 +1,15 @@
+#!/bin/sh
+# Builds the probe as a core module where the tests of the sandbox look for it: target/guests/probe.core.wasm.
+# With the target installed by rustup a plain build is enough; else Debian's compiler builds its standard library from source
+# (packages rustc-web, rust-web-src and lld-22).
+set -eu
+cd "$(dirname "$0")"
+target=$(cd ../../../.. && pwd)/target/guests
+triple=wasm32-unknown-unknown
+if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
+    cargo build --release --target $triple --target-dir "$target/build"
+else
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22 \
+        cargo build --release -Zbuild-std=std,panic_abort --target $triple --target-dir "$target/build"
+fi
+cp "$target/build/$triple/release/probe.wasm" "$target/probe.core.wasm"
