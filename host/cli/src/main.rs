@@ -1,2 +1,24 @@
-//! Skeleton.
-fn main() {}
+//! The `credenza` program.
+
+mod arguments;
+mod at;
+mod commands;
+mod configuration;
+mod connectors;
+mod environment;
+mod failure;
+mod interrupt;
+mod location;
+mod open;
+mod passphrase;
+mod place;
+#[cfg(test)]
+mod reference;
+mod report;
+mod snapshot_path;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::run(std::env::args_os().collect())
+}

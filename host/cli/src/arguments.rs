@@ -1,0 +1,166 @@
+//! The command line: global options and the list of commands. Every word of help, of the completions and of
+//! `REFERENCE.md` comes from here and from `commands`.
+//!
+//! Owned here: the grammar. Refused here: what a command does (`commands`), `at REPOSITORY` (`at`).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::at;
+use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore};
+
+/// A backup engine whose connectors are sandboxed components.
+#[derive(Debug, Parser)]
+#[command(
+    name = "credenza",
+    version,
+    override_usage = "credenza [OPTIONS] [at REPOSITORY] <COMMAND>",
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+
+    /// A setting of the repository, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<OsString>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+REPOSITORY is a folder, a location such as s3://host[:port]/bucket[/prefix], or @name of one that `repository add`
+has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, else the configured default.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
+11 refused by a concurrent change, 12 wrong passphrase, 20 damage found, 21 a connector broke its contract,
+130 interrupted.";
+
+/// Options that every command understands, before or behind it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Globals {
+    /// Print results as JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Say more; twice for what connectors log.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Draw no progress bar.
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+
+    /// Use this component for the locations whose scheme it serves.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) connector: Option<PathBuf>,
+
+    /// Read the passphrase of the repository from this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// Run this shell command and take what it prints as the passphrase.
+    #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "passphrase_file")]
+    pub(crate) passphrase_cmd: Option<OsString>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Keep locations and their settings under a name.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Repositories in the configuration.
+    #[command(subcommand)]
+    Repository(place::RepositoryCommand),
+    /// Sources in the configuration.
+    #[command(subcommand)]
+    Source(place::PlaceCommand),
+    /// Destinations in the configuration.
+    #[command(subcommand)]
+    Destination(place::PlaceCommand),
+    /// Make a new repository.
+    Create(create::Create),
+    /// Back up folders, buckets or configured sources.
+    Backup(backup::Backup),
+    /// List snapshots, or what is in one.
+    Ls(ls::Ls),
+    /// Print the content of files in a snapshot.
+    Cat(cat::Cat),
+    /// Describe the repository, a snapshot or an entry in it.
+    Info(info::Info),
+    /// List a folder or bucket as it is now, without a snapshot.
+    Browse(browse::Browse),
+    /// Restore a snapshot or a part of it.
+    Restore(restore::Restore),
+    /// Verify the repository.
+    Check(check::Check),
+    /// The components that reach buckets and other remote places.
+    #[command(subcommand)]
+    Connector(connector::ConnectorCommand),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+/// The kinds of place that the configuration keeps.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Repositories.
+    #[command(subcommand)]
+    Repository(place::RepositoryCommand),
+    /// Sources.
+    #[command(subcommand)]
+    Source(place::PlaceCommand),
+    /// Destinations.
+    #[command(subcommand)]
+    Destination(place::PlaceCommand),
+}
+
+/// A command line, understood.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// What stands behind `at`.
+    pub(crate) repository: Option<OsString>,
+    pub(crate) arguments: Arguments,
+}
+
+/// Understands a command line, program name included.
+///
+/// # Errors
+/// clap's error, which also carries the answers to `--help` and `--version`.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Invocation, clap::Error> {
+    let mut command = Arguments::command();
+    let at::Split { repository, rest } = at::split(words, &command)
+        .map_err(|missing| command.error(clap::error::ErrorKind::MissingRequiredArgument, missing))?;
+    let matches = command.try_get_matches_from_mut(rest)?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok(Invocation { repository, arguments })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_are_understood_before_and_behind_the_command() {
+        for line in ["credenza --json at x ls", "credenza at x --json ls", "credenza at x ls --json"] {
+            let found = parse(line.split(' ').map(OsString::from).collect()).unwrap();
+            assert!(found.arguments.globals.json, "{line}");
+            assert_eq!(found.repository, Some("x".into()), "{line}");
+        }
+    }
+}

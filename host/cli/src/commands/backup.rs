@@ -1,0 +1,183 @@
+//! `backup`: a snapshot of each source.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use credenza_engine::Repository;
+use credenza_engine::backup::{self, BackupOptions, BackupReport};
+use credenza_model::SnapshotId;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::{Session, check};
+use crate::configuration::Kind;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::open::{Opener, StoreUse};
+use crate::place::{Place, parse_settings};
+
+/// Patterns are read whole; thousands of lines fit.
+const EXCLUDE_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Back up folders, buckets or configured sources, each into a snapshot of its own.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Folders, locations such as s3://host/bucket, or @name; without any, the current folder.
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<OsString>,
+
+    /// Mark the snapshot; may be given several times.
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+
+    /// Leave out what matches this pattern (gitignore syntax); may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+
+    /// Leave out what matches the patterns in this file, one a line.
+    #[arg(long, value_name = "FILE")]
+    exclude_file: Vec<PathBuf>,
+
+    /// Only say what would be read.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Verify the repository's structure afterwards.
+    #[arg(long, conflicts_with = "dry_run")]
+    check: bool,
+
+    /// A setting of the sources, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<OsString>,
+}
+
+/// What a backup did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    snapshot: Option<SnapshotId>,
+    source: String,
+    entries: u64,
+    read: u64,
+    unchanged: u64,
+    errors: u64,
+    bytes_read: u64,
+    bytes_added: u64,
+    requests: Requests,
+}
+
+/// Requests that really went out, retries included.
+#[derive(Serialize)]
+struct Requests {
+    source: u64,
+    store: u64,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.snapshot {
+            Some(id) => write!(f, "snapshot {id}")?,
+            None => f.write_str("dry run, nothing written")?,
+        }
+        write!(f, ": {} entries, {} read ({})", self.entries, self.read, HumanBytes(self.bytes_read))?;
+        write!(f, ", {} unchanged, {} added", self.unchanged, HumanBytes(self.bytes_added))?;
+        if self.requests.source + self.requests.store > 0 {
+            write!(f, ", {} + {} requests (source + repository)", self.requests.source, self.requests.store)?;
+        }
+        if self.errors > 0 {
+            write!(f, "; {} entries could not be read", self.errors)?;
+        }
+        Ok(())
+    }
+}
+
+impl Backup {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let words = if self.sources.is_empty() { vec![OsString::from(".")] } else { self.sources.clone() };
+        let settings = parse_settings(&self.settings)?;
+        let excludes = self.excludes()?;
+        let places = words.iter().map(|word| session.places(Kind::Source, word, settings.clone()));
+        let places = places.collect::<Result<Vec<(Place, Place)>, _>>()?;
+        let Some((repository, _)) = places.first().cloned() else { return Ok(Exit::Done) };
+        let connectors = session.connectors();
+        let opener = Opener::new(&connectors);
+        let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
+        let mut exit = Exit::Done;
+        for (_, place) in places {
+            let source = opener.source(&place).await?;
+            let options = self.options(&place, &excludes, source.provenance.clone());
+            let requests_before = open.store.requests();
+            let report = backup::run(&open.repository, source.connector.clone(), &options, session.reporter).await?;
+            let requests = Requests { source: source.requests(), store: open.store.requests() - requests_before };
+            if report.errors > 0 {
+                exit = Exit::Incomplete;
+            }
+            session.reporter.result(&summary(report, &place, requests))?;
+        }
+        if self.check {
+            exit = exit.max(self.verify(&open.repository, session).await?);
+        }
+        Ok(exit)
+    }
+
+    fn options(&self, place: &Place, excludes: &[String], provenance: credenza_format::Provenance) -> BackupOptions {
+        BackupOptions {
+            location: place.text(),
+            tags: self.tag.clone(),
+            excludes: excludes.to_vec(),
+            dry_run: self.dry_run,
+            host: environment::host_name(),
+            user: environment::user_name(),
+            provenance,
+            compression: None,
+        }
+    }
+
+    fn excludes(&self) -> Result<Vec<String>, Failure> {
+        let mut all = self.exclude.clone();
+        for path in &self.exclude_file {
+            let text = read_patterns(path)?;
+            all.extend(
+                text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).map(str::to_owned),
+            );
+        }
+        Ok(all)
+    }
+
+    async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
+        check::verify(repository, false, session).await
+    }
+}
+
+fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
+    Summary {
+        snapshot: report.snapshot,
+        source: place.text(),
+        entries: report.entries,
+        read: report.read,
+        unchanged: report.unchanged,
+        errors: report.errors,
+        bytes_read: report.bytes_read,
+        bytes_added: report.bytes_added,
+        requests,
+    }
+}
+
+fn read_patterns(path: &Path) -> Result<String, Failure> {
+    use std::io::Read;
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("the patterns in {} cannot be read", path.display())).because(error.to_string())
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(EXCLUDE_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > EXCLUDE_FILE_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "{} has more than {EXCLUDE_FILE_BYTES_MAX} bytes of patterns",
+            path.display()
+        )));
+    }
+    Ok(text)
+}

@@ -1,0 +1,72 @@
+//! `browse`: a folder or a bucket as it is now, without a snapshot.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use credenza_connect::{Found, ScanOptions};
+use credenza_model::EntryStatus;
+
+use super::Session;
+use crate::configuration::Kind;
+use crate::failure::{Exit, Failure};
+use crate::open::Opener;
+use crate::place::parse_settings;
+use crate::report::EntryLine;
+
+/// Entries asked of the source at once.
+const PAGE: usize = 1000;
+
+/// List a folder or bucket as it is now, without a snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct Browse {
+    /// A folder, a location such as s3://host/bucket/prefix, or @name of a source.
+    location: OsString,
+
+    /// Show kind, size and time.
+    #[arg(short, long)]
+    long: bool,
+
+    /// List everything below, not only what lies directly there.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// A setting of the location, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<OsString>,
+}
+
+impl Browse {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let place = session.lone_place(Kind::Source, &self.location, parse_settings(&self.settings)?)?;
+        let connectors = session.connectors();
+        let source = Opener::new(&connectors).source(&place).await?.connector;
+        let failed = |error| Failure::of_connector(format!("listing {}", place.text()), &error);
+        let options = ScanOptions { one_level: !self.recursive, ..ScanOptions::default() };
+        let mut scanner = source.scan(&options).await.map_err(failed)?;
+        let mut exit = Exit::Done;
+        loop {
+            let page = scanner.next(PAGE).await.map_err(failed)?;
+            if page.is_empty() {
+                return Ok(exit);
+            }
+            for found in page {
+                exit = exit.max(self.show(&found, session)?);
+            }
+        }
+    }
+
+    fn show(&self, found: &Found, session: &Session<'_>) -> Result<Exit, Failure> {
+        match found {
+            // The location itself is no news.
+            Found::Entry(entry) if entry.key.as_bytes().is_empty() => Ok(Exit::Done),
+            Found::Entry(entry) => {
+                session.reporter.result(&EntryLine::new(entry, &EntryStatus::Stable, self.long))?;
+                Ok(Exit::Done)
+            }
+            Found::Skipped(skipped) => {
+                session.reporter.note(format!("{}: {}", skipped.key, skipped.reason));
+                Ok(Exit::Incomplete)
+            }
+        }
+    }
+}

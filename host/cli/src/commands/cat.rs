@@ -1,0 +1,42 @@
+//! `cat`: the content of files in a snapshot.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+use crate::snapshot_path::SnapshotPath;
+
+/// Print the content of files in a snapshot, verified.
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    /// The snapshot and the key of a file in it.
+    #[arg(required = true, value_name = "SNAPSHOT:KEY")]
+    files: Vec<OsString>,
+}
+
+impl Cat {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let paths = self.files.iter().map(|word| SnapshotPath::parse(word)).collect::<Result<Vec<_>, _>>()?;
+        let open = session.open_for_reading().await?;
+        for path in paths {
+            let key = path.key.as_ref().ok_or_else(|| {
+                Failure::usage("no key is named").hint("write SNAPSHOT:KEY, for example latest:etc/hosts")
+            })?;
+            let snapshot = open.repository.find(&path.snapshot).await?;
+            let record = open.repository.record(&snapshot, key).await?;
+            if record.entry.kind != credenza_model::EntryKind::File {
+                return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));
+            }
+            if let credenza_model::EntryStatus::Unreadable(reason) = &record.status {
+                return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason.clone()));
+            }
+            let mut content = open.repository.content(&record).await?;
+            while let Some(bytes) = content.next().await? {
+                session.reporter.bytes(&bytes)?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

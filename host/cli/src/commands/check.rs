@@ -1,0 +1,95 @@
+//! `check`: whether a repository is whole.
+
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::Repository;
+use credenza_engine::check::{self, CheckOptions};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+use crate::report::printable;
+
+/// Verify the repository: that everything the snapshots need is there and, with --read-data, every byte of it.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Read and verify all data, not only the structure.
+    #[arg(long)]
+    read_data: bool,
+}
+
+/// One finding.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "damage")]
+struct DamageLine<'a> {
+    object: &'a str,
+    kind: &'static str,
+    affects: &'a [String],
+    detail: &'a str,
+}
+
+impl Display for DamageLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "damage in {} ({}): {}", printable(self.object), self.kind, printable(self.detail))?;
+        self.affects.iter().try_for_each(|what| write!(f, "\n  affects {}", printable(what)))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    snapshots: u64,
+    objects: u64,
+    bytes: u64,
+    damages: u64,
+    read_data: bool,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let depth = if self.read_data { "every byte read" } else { "structure only" };
+        write!(
+            f,
+            "checked {} snapshots, {} objects, {} ({depth}): ",
+            self.snapshots,
+            self.objects,
+            HumanBytes(self.bytes)
+        )?;
+        match self.damages {
+            0 => f.write_str("no damage found"),
+            count => write!(f, "{count} damages found"),
+        }
+    }
+}
+
+impl Check {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let open = session.open_for_reading().await?;
+        verify(&open.repository, self.read_data, session).await
+    }
+}
+
+/// Verifies a repository and prints what is found.
+pub(super) async fn verify(repository: &Repository, read_data: bool, session: &Session<'_>) -> Result<Exit, Failure> {
+    let report = check::run(repository, &CheckOptions { read_data }, session.reporter).await?;
+    for finding in &report.findings {
+        let damage = &finding.damage;
+        session.reporter.result(&DamageLine {
+            object: &damage.object,
+            kind: damage.kind.name(),
+            affects: &finding.affects,
+            detail: &damage.detail,
+        })?;
+    }
+    let damages = report.findings.len() as u64;
+    session.reporter.result(&Summary {
+        snapshots: report.snapshots,
+        objects: report.objects,
+        bytes: report.bytes,
+        damages,
+        read_data,
+    })?;
+    Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
+}

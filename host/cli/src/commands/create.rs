@@ -1,0 +1,114 @@
+//! `create`: a new repository.
+
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::{CreateOptions, Repository, Secret};
+use credenza_format::{ChunkerParams, passphrase_weakness};
+use credenza_model::RepositoryId;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+use crate::open::{Opener, StoreUse};
+use crate::passphrase::{self, Passphrase};
+use crate::place::Place;
+use crate::report::printable;
+
+/// zstd level 1: higher ones cost twice the time and more for a few per cent.
+const COMPRESSION: i32 = 1;
+/// The name of the first key slot.
+const LABEL: &str = "first";
+
+/// Make a new repository.
+///
+/// It is encrypted with a passphrase, without which nobody, you included, can read it: keep a copy of the passphrase apart from this machine.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Do not encrypt: whoever can read the location can read the backups.
+    #[arg(long)]
+    plaintext: bool,
+
+    /// Accept a passphrase that is easy to guess.
+    #[arg(long, conflicts_with = "plaintext")]
+    weak_passphrase: bool,
+
+    /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
+    #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=2048))]
+    chunk_size: u32,
+
+    /// zstd level of backups.
+    #[arg(long, value_name = "LEVEL", default_value_t = COMPRESSION, value_parser = clap::value_parser!(i32).range(1..=19))]
+    compression: i32,
+
+    /// A setting of the repository, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<std::ffi::OsString>,
+}
+
+/// What was made.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "created")]
+struct CreatedLine {
+    repository: RepositoryId,
+    location: String,
+    encrypted: bool,
+    traits: Vec<String>,
+}
+
+impl Display for CreatedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.encrypted { "encrypted" } else { "plain text" };
+        write!(f, "created repository {} in {} ({kind})", self.repository, printable(&self.location))
+    }
+}
+
+impl Create {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let mut place = session.repository_place()?;
+        place.settings.extend(crate::place::parse_settings(&self.settings)?);
+        let secret = match self.plaintext {
+            true => Secret::None,
+            false => Secret::Passphrase(self.passphrase(session, &place).await?),
+        };
+        let connectors = session.connectors();
+        let store = Opener::new(&connectors).store(&place, StoreUse::Create).await?;
+        let options =
+            CreateOptions { secret, label: LABEL.to_owned(), chunker: self.chunker(), compression: self.compression };
+        let created = Repository::create(store.connector, &options).await?;
+        session.reporter.result(&CreatedLine {
+            repository: created.repository,
+            location: place.text(),
+            encrypted: !self.plaintext,
+            traits: created.traits,
+        })?;
+        Ok(Exit::Done)
+    }
+
+    /// Minimum and maximum lie a factor of four from the average, as in the default.
+    fn chunker(&self) -> ChunkerParams {
+        let avg = self.chunk_size.saturating_mul(1024);
+        ChunkerParams { min: avg / 4, avg, max: avg.saturating_mul(4) }
+    }
+
+    async fn passphrase(&self, session: &Session<'_>, place: &Place) -> Result<Passphrase, Failure> {
+        let passphrase = match passphrase::provided(&session.globals, &place.settings)? {
+            Some(passphrase) => passphrase,
+            None if passphrase::can_ask() => passphrase::ask_new(&place.text()).await?,
+            None => return Err(no_passphrase()),
+        };
+        let weakness = std::str::from_utf8(&passphrase).ok().and_then(passphrase_weakness);
+        match weakness.filter(|_| !self.weak_passphrase) {
+            None => Ok(passphrase),
+            Some(why) => Err(Failure::new("the passphrase is too weak")
+                .because(why)
+                .hint("choose a longer one, for example six random words, or insist with --weak-passphrase")),
+        }
+    }
+}
+
+fn no_passphrase() -> Failure {
+    Failure::new("a new repository needs a passphrase, and none is given").exit(Exit::WrongPassphrase).hint(
+        "set CREDENZA_PASSPHRASE, use --passphrase-file or --passphrase-cmd, run this on a terminal, or choose --plaintext",
+    )
+}

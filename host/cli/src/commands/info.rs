@@ -1,0 +1,166 @@
+//! `info`: what a repository, a snapshot or an entry is.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::SnapshotHandle;
+use credenza_model::{RepositoryId, SnapshotId, Timestamp};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+use crate::report::{EntryDetails, printable};
+use crate::snapshot_path::SnapshotPath;
+
+/// Describe the repository, a snapshot, or an entry in it.
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// A snapshot; behind a colon, the key of an entry. Without it, the repository.
+    #[arg(value_name = "SNAPSHOT[:KEY]")]
+    subject: Option<OsString>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "repository")]
+struct RepositoryDetails {
+    id: RepositoryId,
+    location: String,
+    encrypted: bool,
+    created: Timestamp,
+    chunk_bytes: [u32; 3],
+    compression: i32,
+    store_traits: Vec<String>,
+}
+
+impl Display for RepositoryDetails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [min, avg, max] = self.chunk_bytes;
+        writeln!(f, "repository   {}", self.id)?;
+        writeln!(f, "location     {}", printable(&self.location))?;
+        writeln!(f, "encrypted    {}", if self.encrypted { "yes" } else { "no" })?;
+        writeln!(f, "created      {}", self.created)?;
+        writeln!(f, "chunks       {avg} bytes on average, {min} to {max}")?;
+        writeln!(f, "compression  zstd level {}", self.compression)?;
+        write!(f, "store        {}", printable(&self.store_traits.join(", ")))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "snapshot")]
+struct SnapshotDetails<'a> {
+    id: SnapshotId,
+    time: Option<Timestamp>,
+    started: Timestamp,
+    finished: Timestamp,
+    source: &'a str,
+    identity: &'a str,
+    parent: Option<SnapshotId>,
+    host: &'a str,
+    user: &'a str,
+    tags: &'a [String],
+    excludes: &'a [String],
+    connector: ConnectorOut<'a>,
+    entries: u64,
+    files: u64,
+    directories: u64,
+    bytes: u64,
+    bytes_read: u64,
+    bytes_added: u64,
+    errors: u64,
+}
+
+#[derive(Serialize)]
+struct ConnectorOut<'a> {
+    name: &'a str,
+    version: &'a str,
+}
+
+impl<'a> SnapshotDetails<'a> {
+    fn new(handle: &'a SnapshotHandle) -> Self {
+        let snapshot = &handle.snapshot;
+        let statistics = &snapshot.statistics;
+        Self {
+            id: snapshot.id,
+            time: handle.stored,
+            started: snapshot.started,
+            finished: snapshot.finished,
+            source: &snapshot.source.location,
+            identity: &snapshot.source.identity,
+            parent: snapshot.parent,
+            host: &snapshot.host,
+            user: &snapshot.user,
+            tags: &snapshot.tags,
+            excludes: &snapshot.excludes,
+            connector: ConnectorOut { name: &snapshot.connector.name, version: &snapshot.connector.version },
+            entries: statistics.entries,
+            files: statistics.files,
+            directories: statistics.directories,
+            bytes: statistics.bytes,
+            bytes_read: statistics.bytes_read,
+            bytes_added: statistics.bytes_added,
+            errors: statistics.errors,
+        }
+    }
+}
+
+impl Display for SnapshotDetails<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "snapshot   {}", self.id)?;
+        writeln!(f, "source     {} ({})", printable(self.source), printable(self.identity))?;
+        writeln!(f, "started    {} by {} on {}", self.started, printable(self.user), printable(self.host))?;
+        writeln!(f, "finished   {}", self.finished)?;
+        writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
+        if let Some(parent) = self.parent {
+            writeln!(f, "parent     {parent}")?;
+        }
+        for (name, texts) in [("tags", self.tags), ("excludes", self.excludes)] {
+            if !texts.is_empty() {
+                writeln!(f, "{name:<10} {}", printable(&texts.join(", ")))?;
+            }
+        }
+        writeln!(
+            f,
+            "holds      {} entries ({} files, {} folders), {}",
+            self.entries,
+            self.files,
+            self.directories,
+            HumanBytes(self.bytes)
+        )?;
+        write!(f, "cost       {} read, {} added", HumanBytes(self.bytes_read), HumanBytes(self.bytes_added))?;
+        if self.errors > 0 {
+            write!(f, "\nerrors     {} entries could not be read", self.errors)?;
+        }
+        Ok(())
+    }
+}
+
+impl Info {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
+        let open = session.open_for_reading().await?;
+        let Some(path) = subject else {
+            let config = open.repository.config();
+            session.reporter.result(&RepositoryDetails {
+                id: config.repository,
+                location: open.place.text(),
+                encrypted: config.encrypted(),
+                created: config.created,
+                chunk_bytes: [config.chunker.min, config.chunker.avg, config.chunker.max],
+                compression: config.compression,
+                store_traits: config.traits.clone(),
+            })?;
+            return Ok(Exit::Done);
+        };
+        let snapshot = open.repository.find(&path.snapshot).await?;
+        match &path.key {
+            None => session.reporter.result(&SnapshotDetails::new(&snapshot))?,
+            Some(key) => {
+                let record = open.repository.record(&snapshot, key).await?;
+                session.reporter.result(&EntryDetails::new(&record.entry, &record.status))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,112 @@
+//! One file per command: its arguments with their help, and what it does.
+//!
+//! Owned here: the way from a command line to an exit code. Refused here: everything that is not about one command.
+
+pub(crate) mod backup;
+pub(crate) mod browse;
+pub(crate) mod cat;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod connector;
+pub(crate) mod create;
+pub(crate) mod info;
+pub(crate) mod ls;
+pub(crate) mod place;
+pub(crate) mod restore;
+mod session;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) use session::Session;
+
+use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
+use crate::configuration::Kind;
+use crate::failure::{Exit, Failure};
+use crate::interrupt;
+use crate::place::parse_settings;
+use crate::report::Reporter;
+
+/// How long threads that still wait for a disk or a server may hold up the end of the program.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Runs one command line, program name included.
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    let invocation = match arguments::parse(words) {
+        Ok(invocation) => invocation,
+        Err(answer) => {
+            // Where not even this can be printed there is nobody to tell.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let reporter = Reporter::new(&invocation.arguments.globals);
+    listen_to_logs(&invocation.arguments.globals);
+    let done = execute(invocation, &reporter);
+    let exit = reporter.flush().map_err(Failure::from).and(done).unwrap_or_else(|failure| {
+        reporter.failure(&failure);
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new("no threads can be started").because(error.to_string()))?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = dispatch(invocation, reporter) => done,
+            () = interrupt::requested() => Err(Failure::interrupted()),
+        }
+    });
+    runtime.shutdown_timeout(FAREWELL);
+    done
+}
+
+async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+    let Invocation { repository, arguments } = invocation;
+    let settings = parse_settings(&arguments.settings)?;
+    let session = Session::new(arguments.globals, repository, settings, reporter);
+    match arguments.command {
+        Command::Config(ConfigCommand::Repository(command)) | Command::Repository(command) => {
+            command.run(&session).await
+        }
+        Command::Config(ConfigCommand::Source(command)) | Command::Source(command) => {
+            command.run(Kind::Source, &session).await
+        }
+        Command::Config(ConfigCommand::Destination(command)) | Command::Destination(command) => {
+            command.run(Kind::Destination, &session).await
+        }
+        Command::Create(command) => command.run(&session).await,
+        Command::Backup(command) => command.run(&session).await,
+        Command::Ls(command) => command.run(&session).await,
+        Command::Cat(command) => command.run(&session).await,
+        Command::Info(command) => command.run(&session).await,
+        Command::Browse(command) => command.run(&session).await,
+        Command::Restore(command) => command.run(&session).await,
+        Command::Check(command) => command.run(&session).await,
+        Command::Connector(command) => command.run(&session),
+        Command::Completions(command) => command.run(&session),
+    }
+}
+
+/// Log lines of the libraries and of connectors go to standard error.
+fn listen_to_logs(globals: &Globals) {
+    let level = match (globals.quiet, globals.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "error,credenza={level},credenza_sandbox={level},credenza_connect={level},credenza_engine={level}"
+    ));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false);
+    subscriber.init();
+}

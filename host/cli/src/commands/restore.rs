@@ -1,0 +1,122 @@
+//! `restore`: a snapshot, or a part of one, to a folder or any other destination.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::restore::{self, RestoreOptions};
+use credenza_model::SnapshotId;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use crate::configuration::Kind;
+use crate::failure::{Exit, Failure};
+use crate::open::{Opener, StoreUse};
+use crate::place::parse_settings;
+use crate::report::printable;
+use crate::snapshot_path::SnapshotPath;
+
+/// Restore a snapshot or a part of it; every byte is verified before it is written.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// `latest` or the beginning of a snapshot's id; behind a colon, a key to restore what lies at or under it.
+    #[arg(value_name = "SNAPSHOT[:PREFIX]")]
+    snapshot: OsString,
+
+    /// A folder, a location such as s3://host/bucket, or @name of a destination.
+    #[arg(long, value_name = "DESTINATION")]
+    to: OsString,
+
+    /// Replace what exists.
+    #[arg(long)]
+    overwrite: bool,
+
+    /// A setting of the destination, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<OsString>,
+}
+
+/// What a restore did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    snapshot: SnapshotId,
+    destination: String,
+    entries: u64,
+    bytes: u64,
+    damaged: u64,
+    failed: u64,
+    /// Attributes that could not be restored, with the number of entries that lost each.
+    unrestored: BTreeMap<String, u64>,
+    requests: Requests,
+}
+
+#[derive(Serialize)]
+struct Requests {
+    store: u64,
+    destination: u64,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "restored {} entries, {}, to {}",
+            self.entries,
+            HumanBytes(self.bytes),
+            printable(&self.destination)
+        )?;
+        if self.requests.store + self.requests.destination > 0 {
+            write!(f, ", {} + {} requests (repository + destination)", self.requests.store, self.requests.destination)?;
+        }
+        if self.damaged > 0 {
+            write!(f, "\n{} entries were not restored: their content is lost or was never read", self.damaged)?;
+        }
+        if self.failed > 0 {
+            write!(f, "\n{} entries were refused by the destination", self.failed)?;
+        }
+        let attributes = self.unrestored.iter();
+        attributes
+            .into_iter()
+            .try_for_each(|(name, count)| write!(f, "\nnot restored: {} of {count} entries", printable(name)))
+    }
+}
+
+impl Restore {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let path = SnapshotPath::parse(&self.snapshot)?;
+        let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
+        let connectors = session.connectors();
+        let opener = Opener::new(&connectors);
+        let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
+        let snapshot = open.repository.find(&path.snapshot).await?;
+        let destination = opener.destination(&place).await?;
+        let options = RestoreOptions { prefix: path.prefix().to_vec(), overwrite: self.overwrite };
+        let report =
+            restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
+                .await?;
+        let exit = exit_of(report.damaged, report.failed);
+        session.reporter.result(&Summary {
+            snapshot: snapshot.snapshot.id,
+            destination: place.text(),
+            entries: report.entries,
+            bytes: report.bytes,
+            damaged: report.damaged,
+            failed: report.failed,
+            unrestored: report.unrestored,
+            requests: Requests { store: open.store.requests(), destination: destination.requests() },
+        })?;
+        Ok(exit)
+    }
+}
+
+/// Lost content outweighs a refusal.
+const fn exit_of(damaged: u64, failed: u64) -> Exit {
+    match (damaged, failed) {
+        (0, 0) => Exit::Done,
+        (0, _) => Exit::Incomplete,
+        _ => Exit::DamageFound,
+    }
+}

@@ -1,0 +1,151 @@
+//! What every command has at hand: the global options, the configuration, the connectors, the printer, and the way to
+//! the repository.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
+
+use crate::arguments::Globals;
+use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
+use crate::connectors::Connectors;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::location::Location;
+use crate::open::{Opened, Opener, StoreUse};
+use crate::passphrase;
+use crate::place::{self, Place};
+use crate::report::Reporter;
+
+/// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
+const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// One run of the program.
+pub(crate) struct Session<'a> {
+    pub(crate) globals: Globals,
+    pub(crate) reporter: &'a Reporter,
+    /// What stands behind `at`.
+    at: Option<OsString>,
+    /// The `-o` before the command.
+    settings: Settings,
+}
+
+/// A repository, opened, and the store below it.
+pub(crate) struct OpenRepository {
+    pub(crate) repository: Repository,
+    pub(crate) place: Place,
+    pub(crate) store: Opened<dyn credenza_connect::Store>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(globals: Globals, at: Option<OsString>, settings: Settings, reporter: &'a Reporter) -> Self {
+        Self { globals, reporter, at, settings }
+    }
+
+    /// The folder of the configuration.
+    pub(crate) fn configuration_folder(&self) -> Result<PathBuf, Failure> {
+        Ok(environment::config_folder().ok_or(ConfigurationError::NoFolder)?)
+    }
+
+    /// The configuration; empty where there is no folder for one.
+    pub(crate) fn configuration(&self) -> Result<Configuration, Failure> {
+        let configuration = Configuration::read(&environment::config_folder().unwrap_or_default())?;
+        if configuration.is_readable_by_others() {
+            let path = configuration.path().display();
+            self.reporter.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
+        }
+        Ok(configuration)
+    }
+
+    /// The components at hand.
+    pub(crate) fn connectors(&self) -> Connectors {
+        Connectors::new(self.globals.connector.clone(), environment::config_folder().as_deref())
+    }
+
+    /// The place of the repository alone, with every `-o` of the command line.
+    pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
+        let configuration = self.configuration()?;
+        let word = place::repository_word(self.at.as_deref(), &configuration)?;
+        Place::resolve(Kind::Repository, &word, self.settings.clone(), &configuration)
+    }
+
+    /// The places of the repository and of another location that the command names, each with the `-o` that belong to it.
+    pub(crate) fn places(
+        &self,
+        kind: Kind,
+        word: &std::ffi::OsStr,
+        behind: Settings,
+    ) -> Result<(Place, Place), Failure> {
+        let configuration = self.configuration()?;
+        let repository = place::repository_word(self.at.as_deref(), &configuration)?;
+        let mut repository = Place::resolve(Kind::Repository, &repository, Settings::new(), &configuration)?;
+        let mut other = Place::resolve(kind, word, Settings::new(), &configuration)?;
+        place::deal_settings(self.settings.clone(), behind, &mut repository, Some(&mut other));
+        Ok((repository, other))
+    }
+
+    /// A location that the command names, where no repository is involved.
+    pub(crate) fn lone_place(&self, kind: Kind, word: &std::ffi::OsStr, behind: Settings) -> Result<Place, Failure> {
+        let mut settings = self.settings.clone();
+        settings.extend(behind);
+        Place::resolve(kind, word, settings, &self.configuration()?)
+    }
+
+    /// Opens the repository at a place; asks for the passphrase when none is provided and a person is there.
+    pub(crate) async fn open_repository(
+        &self,
+        opener: &Opener<'_>,
+        place: Place,
+        purpose: StoreUse,
+    ) -> Result<OpenRepository, Failure> {
+        let store = opener.store(&place, purpose).await?;
+        let cache = cache_for(&place);
+        let open = |secret: Secret| {
+            let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
+            async move { Repository::open(connector, &secret, cache.as_ref()).await }
+        };
+        let provided = passphrase::provided(&self.globals, &place.settings)?;
+        let secret = provided.map_or(Secret::None, Secret::Passphrase);
+        let given = !matches!(secret, Secret::None);
+        let repository = match open(secret).await {
+            Err(EngineError::SecretMissing) if passphrase::can_ask() => {
+                open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
+            }
+            other => other,
+        };
+        let repository = repository.map_err(|error| explain(error, &place))?;
+        if given && !repository.config().encrypted() {
+            self.reporter.note(format!(
+                "warning: the repository {} is not encrypted; the passphrase given is not used",
+                place.text()
+            ));
+        }
+        Ok(OpenRepository { repository, place, store })
+    }
+
+    /// Opens the repository of the command for reading.
+    pub(crate) async fn open_for_reading(&self) -> Result<OpenRepository, Failure> {
+        let connectors = self.connectors();
+        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Read).await
+    }
+}
+
+/// Remote repositories have a cache of small objects; a folder is as near as its cache would be.
+fn cache_for(place: &Place) -> Option<ObjectCache> {
+    let remote = matches!(place.location, Location::Remote { .. });
+    let folder = environment::cache_folder().filter(|_| remote)?;
+    Some(ObjectCache::new(folder.join("objects"), CACHE_BYTES_MAX))
+}
+
+/// The place as the user wrote it says more than the store's own name; a missing folder is a missing repository.
+fn explain(error: EngineError, place: &Place) -> Failure {
+    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == "file.no-root");
+    let failure = Failure::from(error);
+    if no_folder || failure.exit == Exit::NoRepository {
+        let what = format!("there is no repository in {}", place.text());
+        return Failure::new(what)
+            .exit(Exit::NoRepository)
+            .hint(format!("make one: credenza at {} create", place.text()));
+    }
+    failure
+}

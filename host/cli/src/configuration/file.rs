@@ -1,0 +1,59 @@
+//! The file of the configuration on disk: private to its owner, replaced whole, changed by one process at a time.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use super::ConfigurationError;
+
+pub(super) const NAME: &str = "config.toml";
+/// Thousands of places; far below what would hurt.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The text of the file; empty when there is none.
+pub(super) fn read(path: &Path) -> Result<String, ConfigurationError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(failed(path, "opened")(error)),
+    };
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed(path, "read"))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigurationError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
+    }
+    Ok(text)
+}
+
+/// Replaces the file: what a crash leaves behind is the old text or the new one.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let replace = || -> io::Result<()> {
+        // Temporary files are created 0600.
+        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        temporary.write_all(text.as_bytes())?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(path).map_err(|error| error.error)?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        File::open(folder)?.sync_all()
+    };
+    replace().map_err(failed(path, "written"))
+}
+
+/// Creates the folder if need be and holds it against other processes until the answer is dropped.
+pub(super) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder, "created"))?;
+    let held = File::open(folder).map_err(failed(folder, "opened"))?;
+    held.lock().map_err(failed(folder, "locked"))?;
+    Ok(held)
+}
+
+pub(super) fn is_readable_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+}
+
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> ConfigurationError {
+    let path = path.to_owned();
+    move |source| ConfigurationError::File { path, doing, source }
+}

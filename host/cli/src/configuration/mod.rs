@@ -1,0 +1,315 @@
+//! The configuration: named repositories, sources and destinations with their settings.
+//!
+//! Owned here: `config.toml` in the configuration folder, its layout and what may be in it. What this version does not
+//! know in the file (keys, tables, comments) is kept as it is. Refused here: what a setting means (`location`,
+//! `connectors`), printing (`commands::place`). Called by `commands` and `location`.
+//!
+//! ```toml
+//! default_repository = "s3"
+//!
+//! [repository.s3]
+//! location = "s3://s3.eu-west-1.amazonaws.com/backups"
+//! passphrase = "…"
+//! ```
+
+mod file;
+mod name;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, TableLike};
+
+pub(crate) use name::PlaceName;
+pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_secret, suggestion};
+
+const DEFAULT_REPOSITORY: &str = "default_repository";
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigurationError {
+    #[error("there is no folder for the configuration: neither CREDENZA_CONFIG nor XDG_CONFIG_HOME nor HOME is set")]
+    NoFolder,
+    #[error("{} cannot be {doing}", path.display())]
+    File { path: PathBuf, doing: &'static str, source: std::io::Error },
+    #[error("{} has more than {bytes_max} bytes, which no configuration needs", path.display())]
+    TooLarge { path: PathBuf, bytes_max: u64 },
+    #[error("{} is no valid TOML, line {line}: {reason}", path.display())]
+    Syntax { path: PathBuf, line: usize, reason: String },
+    #[error("{}: `{key}` must be {expected}", path.display())]
+    Shape { path: PathBuf, key: String, expected: &'static str },
+    #[error("`{name}` is no name for a {kind}: use letters, digits, `_`, `-` and `.`, at most 64, beginning with a letter or digit", name = name.escape_debug())]
+    Name { kind: Kind, name: String },
+    #[error("there is no {kind} `{name}` in the configuration")]
+    Unknown { kind: Kind, name: String, similar: Option<String> },
+    #[error("there is a {kind} `{name}` in the configuration already")]
+    Exists { kind: Kind, name: String },
+    #[error("the {kind} `{name}` has no setting `{setting}`")]
+    NotSet { kind: Kind, name: String, setting: String },
+}
+
+/// The kinds of place that the configuration keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Repository,
+    Source,
+    Destination,
+}
+
+impl Kind {
+    /// The word for a person, and the table in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Repository => "repository",
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The configuration as read from its file.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    path: PathBuf,
+    document: DocumentMut,
+}
+
+impl Configuration {
+    /// Reads the configuration in `folder`; without a file it is empty.
+    pub(crate) fn read(folder: &Path) -> Result<Self, ConfigurationError> {
+        let path = folder.join(file::NAME);
+        let text = file::read(&path)?;
+        let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
+            path: path.clone(),
+            line: line_of(&text, error.span().map_or(0, |span| span.start)),
+            reason: error.message().to_owned(),
+        })?;
+        Ok(Self { path, document })
+    }
+
+    /// Reads, changes and writes the configuration while no other process does; nothing is written when `change` fails.
+    pub(crate) fn edit<T, E: From<ConfigurationError>>(
+        folder: &Path,
+        change: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _lock = file::lock(folder)?;
+        let mut configuration = Self::read(folder)?;
+        let answer = change(&mut configuration)?;
+        file::write(&configuration.path, &configuration.document.to_string())?;
+        Ok(answer)
+    }
+
+    /// Whether other users can read the file, and with it the secrets in it.
+    pub(crate) fn is_readable_by_others(&self) -> bool {
+        file::is_readable_by_others(&self.path)
+    }
+
+    /// The file, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of all places of a kind, in the order of the file.
+    pub(crate) fn names(&self, kind: Kind) -> Result<Vec<String>, ConfigurationError> {
+        Ok(self.places(kind)?.map_or_else(Vec::new, |places| places.iter().map(|(name, _)| name.to_owned()).collect()))
+    }
+
+    /// The settings of a place.
+    pub(crate) fn settings(&self, kind: Kind, name: &PlaceName) -> Result<Settings, ConfigurationError> {
+        let item = self.places(kind)?.and_then(|places| places.get(name.as_str()));
+        let item = item.ok_or_else(|| self.unknown(kind, name))?;
+        let table = item.as_table_like().ok_or_else(|| self.shape(format!("{kind}.{name}"), "a table"))?;
+        let read =
+            |(setting, item): (&str, &Item)| match settings::text_of(item) {
+                Some(text) => Ok((setting.to_owned(), text)),
+                None => Err(self
+                    .shape(format!("{kind}.{name}.{setting}"), "a text, a number, true or false, or a list of texts")),
+            };
+        table.iter().map(read).collect()
+    }
+
+    /// Adds a place without settings.
+    pub(crate) fn create(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
+        let exists = self.places(kind)?.is_some_and(|places| places.contains_key(name.as_str()));
+        if exists {
+            return Err(ConfigurationError::Exists { kind, name: name.to_string() });
+        }
+        let shape = self.shape(kind.name().to_owned(), "a table");
+        let mut implicit = Table::new();
+        implicit.set_implicit(true);
+        let places = self.document.as_table_mut().entry(kind.name()).or_insert(Item::Table(implicit));
+        places.as_table_like_mut().ok_or(shape)?.insert(name.as_str(), Item::Table(Table::new()));
+        Ok(())
+    }
+
+    /// Sets one setting of a place.
+    pub(crate) fn set(
+        &mut self,
+        kind: Kind,
+        name: &PlaceName,
+        setting: &str,
+        value: &str,
+    ) -> Result<(), ConfigurationError> {
+        self.place_mut(kind, name)?.insert(setting, toml_edit::value(value));
+        Ok(())
+    }
+
+    /// Removes one setting of a place.
+    pub(crate) fn unset(&mut self, kind: Kind, name: &PlaceName, setting: &str) -> Result<(), ConfigurationError> {
+        let removed = self.place_mut(kind, name)?.remove(setting);
+        removed.map(drop).ok_or_else(|| ConfigurationError::NotSet {
+            kind,
+            name: name.to_string(),
+            setting: setting.to_owned(),
+        })
+    }
+
+    /// Removes a place with its settings; nothing else is touched, neither data nor other places.
+    pub(crate) fn remove(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
+        self.place_mut(kind, name)?;
+        if let Some(places) = self.document.get_mut(kind.name()).and_then(Item::as_table_like_mut) {
+            places.remove(name.as_str());
+        }
+        if kind == Kind::Repository && self.default_repository()?.as_deref() == Some(name.as_str()) {
+            self.document.remove(DEFAULT_REPOSITORY);
+        }
+        Ok(())
+    }
+
+    /// The name of the repository that commands use when nothing names one.
+    pub(crate) fn default_repository(&self) -> Result<Option<String>, ConfigurationError> {
+        match self.document.get(DEFAULT_REPOSITORY) {
+            None => Ok(None),
+            Some(item) => match item.as_str() {
+                Some(name) => Ok(Some(name.to_owned())),
+                None => Err(self.shape(DEFAULT_REPOSITORY.to_owned(), "a text")),
+            },
+        }
+    }
+
+    /// Makes a repository the default.
+    pub(crate) fn set_default_repository(&mut self, name: &PlaceName) -> Result<(), ConfigurationError> {
+        self.place_mut(Kind::Repository, name)?;
+        self.document.insert(DEFAULT_REPOSITORY, toml_edit::value(name.as_str()));
+        Ok(())
+    }
+
+    fn places(&self, kind: Kind) -> Result<Option<&dyn TableLike>, ConfigurationError> {
+        match self.document.get(kind.name()) {
+            None => Ok(None),
+            Some(item) => match item.as_table_like() {
+                Some(table) => Ok(Some(table)),
+                None => Err(self.shape(kind.name().to_owned(), "a table")),
+            },
+        }
+    }
+
+    fn place_mut(&mut self, kind: Kind, name: &PlaceName) -> Result<&mut dyn TableLike, ConfigurationError> {
+        let unknown = self.unknown(kind, name);
+        let shape = self.shape(format!("{kind}.{name}"), "a table");
+        let places = self.document.get_mut(kind.name()).and_then(Item::as_table_like_mut);
+        let item = places.and_then(|places| places.get_mut(name.as_str())).ok_or(unknown)?;
+        item.as_table_like_mut().ok_or(shape)
+    }
+
+    fn unknown(&self, kind: Kind, name: &PlaceName) -> ConfigurationError {
+        let names = self.names(kind).unwrap_or_default();
+        let similar = suggestion(name.as_str(), names.iter().map(String::as_str)).map(str::to_owned);
+        ConfigurationError::Unknown { kind, name: name.to_string(), similar }
+    }
+
+    fn shape(&self, key: String, expected: &'static str) -> ConfigurationError {
+        ConfigurationError::Shape { path: self.path.clone(), key, expected }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn name(text: &str) -> PlaceName {
+        PlaceName::new(Kind::Repository, text).unwrap()
+    }
+
+    fn edit(folder: &Path, change: impl FnOnce(&mut Configuration) -> Result<(), ConfigurationError>) {
+        Configuration::edit(folder, change).unwrap();
+    }
+
+    #[test]
+    fn what_is_set_is_read_back_and_what_is_unknown_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = "# mine\nfuture = [1, 2]\n\n[repository.old]\nlocation = \"/x\" # here\n";
+        fs::write(folder.path().join("config.toml"), before).unwrap();
+        edit(folder.path(), |c| {
+            c.create(Kind::Repository, &name("s3"))?;
+            c.set(Kind::Repository, &name("s3"), "passphrase", "a \"b\" \\ é")
+        });
+        let configuration = Configuration::read(folder.path()).unwrap();
+        let settings = configuration.settings(Kind::Repository, &name("s3")).unwrap();
+        assert_eq!(settings.get("passphrase").map(String::as_str), Some("a \"b\" \\ é"));
+        let after = fs::read_to_string(folder.path().join("config.toml")).unwrap();
+        assert!(after.starts_with(before), "{after}");
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_alone_even_when_it_was_not_before() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("new");
+        edit(&folder, |c| c.create(Kind::Source, &name("a")));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        let file = folder.join("config.toml");
+        assert_eq!(mode(&file), 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Configuration::read(&folder).unwrap().is_readable_by_others());
+        edit(&folder, |c| c.create(Kind::Source, &name("b")));
+        assert_eq!(mode(&file), 0o600);
+    }
+
+    #[test]
+    fn a_refused_change_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        edit(folder.path(), |c| c.create(Kind::Repository, &name("a")));
+        let before = fs::read(folder.path().join("config.toml")).unwrap();
+        let refused = Configuration::edit(folder.path(), |c| {
+            c.set(Kind::Repository, &name("a"), "location", "/x")?;
+            c.create(Kind::Repository, &name("a"))
+        });
+        assert!(matches!(refused, Err(ConfigurationError::Exists { .. })));
+        assert_eq!(fs::read(folder.path().join("config.toml")).unwrap(), before);
+    }
+
+    #[test]
+    fn removing_the_default_repository_leaves_no_default() {
+        let folder = tempfile::tempdir().unwrap();
+        edit(folder.path(), |c| {
+            c.create(Kind::Repository, &name("a"))?;
+            c.set_default_repository(&name("a"))
+        });
+        assert_eq!(Configuration::read(folder.path()).unwrap().default_repository().unwrap(), Some("a".to_owned()));
+        edit(folder.path(), |c| c.remove(Kind::Repository, &name("a")));
+        assert_eq!(Configuration::read(folder.path()).unwrap().default_repository().unwrap(), None);
+    }
+
+    #[test]
+    fn a_syntax_error_names_the_line_and_shows_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.toml"), "[repository.a]\npassphrase = \"hunter2\" oops\n").unwrap();
+        let error = Configuration::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Settings of a location: which the host itself knows, which are secret, what a misspelt one may have meant.
+
+use std::collections::BTreeMap;
+
+use toml_edit::{Item, Value};
+
+use super::Kind;
+
+/// Settings by name, as texts; who uses a setting parses it.
+pub(crate) type Settings = BTreeMap<String, String>;
+
+/// A setting that the host uses itself, whatever the connector.
+#[derive(Debug)]
+pub(crate) struct HostSetting {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    /// Only repositories have it.
+    pub(crate) repository_only: bool,
+}
+
+/// The settings that the host uses itself. Those of a connector are in its manifest.
+pub(crate) const HOST_SETTINGS: [HostSetting; 8] = [
+    common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
+    common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
+    common("use_tls", "true or false: whether to use https"),
+    common("tls_insecure_no_verify", "true or false: accept any certificate, which protects against nobody"),
+    common("ca_file", "a file of certificates (PEM) to trust instead of the system's"),
+    of_repository("passphrase", "the passphrase itself"),
+    of_repository("passphrase_file", "a file that holds the passphrase"),
+    of_repository("passphrase_cmd", "a shell command that prints the passphrase"),
+];
+
+const fn common(name: &'static str, help: &'static str) -> HostSetting {
+    HostSetting { name, help, repository_only: false }
+}
+
+const fn of_repository(name: &'static str, help: &'static str) -> HostSetting {
+    HostSetting { name, help, repository_only: true }
+}
+
+impl HostSetting {
+    /// Whether a place of that kind has the setting.
+    pub(crate) fn fits(&self, kind: Kind) -> bool {
+        !self.repository_only || kind == Kind::Repository
+    }
+}
+
+/// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
+pub(crate) fn is_secret(setting: &str) -> bool {
+    if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
+        return known.name == "passphrase";
+    }
+    let name = setting.to_ascii_lowercase();
+    ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
+}
+
+/// The name that a misspelt one probably meant.
+pub(crate) fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const SIMILARITY_MIN: f64 = 0.8;
+    let scored = names.into_iter().map(|name| (strsim::jaro_winkler(wrong, name), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= SIMILARITY_MIN).then_some(best.1)
+}
+
+/// A value of the file as text; `None` when it is nothing that a setting can be.
+pub(super) fn text_of(item: &Item) -> Option<String> {
+    match item.as_value()? {
+        Value::String(text) => Some(text.value().clone()),
+        Value::Integer(number) => Some(number.value().to_string()),
+        Value::Boolean(yes) => Some(yes.value().to_string()),
+        Value::Array(list) => {
+            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            Some(texts?.join(","))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_setting_is_recognised_and_nonsense_is_not() {
+        let names = || HOST_SETTINGS.iter().map(|setting| setting.name);
+        assert_eq!(suggestion("locaton", names()), Some("location"));
+        assert_eq!(suggestion("passprase", names()), Some("passphrase"));
+        assert_eq!(suggestion("zzz", names()), None);
+    }
+
+    #[test]
+    fn secrets_are_recognised_by_name() {
+        for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password"] {
+            assert!(is_secret(secret), "{secret}");
+        }
+        for open in ["location", "passphrase_cmd", "passphrase_file", "region", "use_tls"] {
+            assert!(!is_secret(open), "{open}");
+        }
+    }
+}

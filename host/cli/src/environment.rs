@@ -1,0 +1,55 @@
+//! What the surroundings say: environment variables and the folders that follow from them.
+//!
+//! Owned here: the names of the variables. Only this file and `passphrase` read the environment.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The repository of a command that names none.
+pub(crate) const REPOSITORY: &str = "CREDENZA_REPOSITORY";
+/// The passphrase of the repository.
+pub(crate) const PASSPHRASE: &str = "CREDENZA_PASSPHRASE";
+const CONFIG: &str = "CREDENZA_CONFIG";
+const CACHE: &str = "CREDENZA_CACHE";
+
+/// A variable, unless it is unset or empty.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The folder of the configuration: `CREDENZA_CONFIG`, else `credenza` in `XDG_CONFIG_HOME` or `~/.config`. `None` without a home.
+///
+/// Places of the XDG base directory specification; relative ones are ignored, as it asks.
+pub(crate) fn config_folder() -> Option<PathBuf> {
+    own_folder(CONFIG, "XDG_CONFIG_HOME", ".config")
+}
+
+/// The folder of the cache: `CREDENZA_CACHE`, else `credenza` in `XDG_CACHE_HOME` or `~/.cache`. `None` without a home.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
+}
+
+/// Name of this machine, for snapshots.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Name of the user, for snapshots.
+pub(crate) fn user_name() -> String {
+    let name = variable("USER").or_else(|| variable("LOGNAME"));
+    name.map_or_else(
+        || format!("uid {}", rustix::process::getuid().as_raw()),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
+    if let Some(folder) = variable(own) {
+        return Some(folder.into());
+    }
+    let base = variable(xdg).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let base = base.or_else(|| Some(env::home_dir()?.join(below_home)))?;
+    Some(base.join("credenza"))
+}

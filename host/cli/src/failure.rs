@@ -1,0 +1,206 @@
+//! From any room's error to what a person needs: what failed, why, one hint, and one exit code.
+//!
+//! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
+
+use credenza_connect::{Error as ConnectError, ErrorClass};
+use credenza_engine::Error as EngineError;
+
+use crate::configuration::ConfigurationError;
+use crate::location::LocationError;
+use crate::snapshot_path::InvalidSnapshotName;
+
+/// How the program ends. The numbers are promised to scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    /// Done, but some entries could not be read or written.
+    Incomplete = 3,
+    NoRepository = 10,
+    /// Locked, or refused by a concurrent change.
+    Conflict = 11,
+    WrongPassphrase = 12,
+    DamageFound = 20,
+    ContractBroken = 21,
+    Interrupted = 130,
+}
+
+/// A command that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// One sentence without a full stop.
+    pub(crate) what: String,
+    pub(crate) why: Option<String>,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a special exit code.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, what: what.into(), why: None, hint: None }
+    }
+
+    /// A command line that cannot be meant.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(what).exit(Exit::Usage)
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new("interrupted; what was complete before is kept").exit(Exit::Interrupted)
+    }
+
+    pub(crate) fn because(self, why: impl Into<String>) -> Self {
+        Self { why: Some(why.into()), ..self }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// A failed call of a connector.
+    pub(crate) fn of_connector(doing: impl std::fmt::Display, cause: &ConnectError) -> Self {
+        let failure = Self::new(format!("{doing} failed")).because(cause.message.clone());
+        match connector_hint(cause) {
+            (exit, Some(hint)) => failure.exit(exit).hint(hint),
+            (exit, None) => failure.exit(exit),
+        }
+    }
+}
+
+/// By class alone: the cause's own message already says what the remote said.
+fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
+    match cause.class {
+        ErrorClass::NotFound | ErrorClass::Precondition => (Exit::Failed, None),
+        ErrorClass::Transient => {
+            (Exit::Failed, Some("the same command may succeed later; nothing that was complete is lost"))
+        }
+        ErrorClass::Configuration => (
+            Exit::Failed,
+            Some("correct the location or its settings (`credenza repository|source|destination show NAME`)"),
+        ),
+        ErrorClass::Denied => (Exit::Failed, Some("give these credentials the right to do that, or use others")),
+        ErrorClass::Unsupported => (Exit::Failed, None),
+        ErrorClass::Corrupt => (
+            Exit::Failed,
+            Some(
+                "something between here and the data answers wrongly; `credenza check` tells whether a repository is whole",
+            ),
+        ),
+        ErrorClass::Exhausted => (Exit::Failed, Some("make room or raise the quota, then run the command again")),
+        ErrorClass::Internal => (
+            Exit::ContractBroken,
+            Some("this is a fault of the connector: report it to its author, or use another version"),
+        ),
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let what = error.to_string();
+        match error {
+            EngineError::Connector { doing, cause } => Self::of_connector(doing, &cause),
+            EngineError::NoRepository { .. } => {
+                Self::new(what).exit(Exit::NoRepository).hint("make one: credenza at REPOSITORY create")
+            }
+            EngineError::RepositoryExists { .. } => {
+                Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
+            }
+            EngineError::WrongSecret { .. } => Self::new(what).exit(Exit::WrongPassphrase),
+            EngineError::SecretMissing => Self::new(what)
+                .exit(Exit::WrongPassphrase)
+                .hint("set CREDENZA_PASSPHRASE, use --passphrase-file or --passphrase-cmd, or run this on a terminal"),
+            EngineError::Damage(_) => Self::new(what)
+                .exit(Exit::DamageFound)
+                .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
+            EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
+            EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
+            EngineError::NoEntry { .. } => {
+                Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
+            }
+            EngineError::Pattern { .. } => Self::new(what).exit(Exit::Usage),
+            EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
+            EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
+            EngineError::Cancelled => Self::interrupted(),
+            EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),
+            EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
+        }
+    }
+}
+
+impl From<ConfigurationError> for Failure {
+    fn from(error: ConfigurationError) -> Self {
+        let failure = Self::new(error.to_string());
+        match error {
+            ConfigurationError::NoFolder => failure.hint("set CREDENZA_CONFIG to a folder"),
+            ConfigurationError::File { source, .. } => failure.because(source.to_string()),
+            ConfigurationError::Name { .. } => failure.exit(Exit::Usage),
+            ConfigurationError::Unknown { kind, name, similar } => failure.exit(Exit::Usage).hint(match similar {
+                Some(similar) => format!("did you mean `{similar}`?"),
+                None => format!("add it: credenza {kind} add {name} LOCATION"),
+            }),
+            ConfigurationError::Exists { kind, name } => {
+                failure.hint(format!("change it with `credenza {kind} set {name} …`, or remove it first"))
+            }
+            ConfigurationError::NotSet { kind, name, .. } => {
+                failure.hint(format!("see what is set: credenza {kind} show {name}"))
+            }
+            ConfigurationError::TooLarge { .. }
+            | ConfigurationError::Syntax { .. }
+            | ConfigurationError::Shape { .. } => failure.hint("correct the file with an editor"),
+        }
+    }
+}
+
+impl From<LocationError> for Failure {
+    fn from(error: LocationError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<InvalidSnapshotName> for Failure {
+    fn from(error: InvalidSnapshotName) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// Standard output that cannot be written: silent when the reader has simply gone, as in `credenza ls | head`.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(""),
+            _ => Self::new("standard output cannot be written").because(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_that_scripts_tell_apart_has_its_exit_code() {
+        let place = || "x".to_owned();
+        let connector = |class| EngineError::Connector { doing: place(), cause: ConnectError::new(class, "r", "m") };
+        let cases = [
+            (EngineError::NoRepository { place: place() }, 10),
+            (EngineError::Conflict { packs: 1 }, 11),
+            (EngineError::WrongSecret { slots: 1 }, 12),
+            (EngineError::SecretMissing, 12),
+            (EngineError::Contract { what: place() }, 21),
+            (connector(ErrorClass::Internal), 21),
+            (connector(ErrorClass::Denied), 1),
+            (EngineError::Cancelled, 130),
+        ];
+        for (error, code) in cases {
+            let shown = error.to_string();
+            assert_eq!(Failure::from(error).exit as i32, code, "{shown}");
+        }
+    }
+}

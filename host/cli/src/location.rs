@@ -1,0 +1,155 @@
+//! Locations: a folder, `scheme://…`, or `@name`.
+//!
+//! Owned here: telling the three apart. Refused here: the parts of a remote location, which the connector's manifest
+//! explains (`connectors`), and what a name stands for (`place`).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use credenza_model::Key;
+
+/// A location as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A local folder (or, for a source, a file).
+    Folder(PathBuf),
+    /// A place that a component reaches.
+    Remote {
+        scheme: String,
+        /// The whole location, scheme included.
+        text: String,
+    },
+    /// A name in the configuration, without the `@`.
+    Named(String),
+}
+
+/// A text that is no location.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LocationError {
+    #[error("an empty text is no location")]
+    Empty,
+    #[error("`{0}` is no location: a remote location must be UTF-8")]
+    NotText(String),
+    #[error("`{0}` is no location on this machine: write file:///path")]
+    ForeignFile(String),
+    #[error(
+        "the location of `{scheme}://` holds credentials; keep them out of locations, which are shown and recorded, and use settings instead"
+    )]
+    Credentials { scheme: String },
+}
+
+impl Location {
+    /// Understands one word. A word without `scheme://` and `@` is a path.
+    pub(crate) fn parse(word: &OsStr) -> Result<Self, LocationError> {
+        let bytes = word.as_bytes();
+        if bytes.is_empty() {
+            return Err(LocationError::Empty);
+        }
+        if let Some(name) = bytes.strip_prefix(b"@") {
+            return Ok(Self::Named(String::from_utf8_lossy(name).into_owned()));
+        }
+        match scheme_of(bytes) {
+            None => Ok(Self::Folder(word.into())),
+            Some("file") => file_location(bytes),
+            Some(scheme) => remote_location(scheme, bytes),
+        }
+    }
+
+    /// The text to show and to record; a path is made absolute.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Folder(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                Key::new(path.into_os_string().into_vec()).to_string()
+            }
+            Self::Remote { text, .. } => text.clone(),
+            Self::Named(name) => format!("@{name}"),
+        }
+    }
+}
+
+/// The scheme, as RFC 3986 §3.1 spells one, lower-case.
+fn scheme_of(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.windows(3).position(|window| window == b"://")?;
+    let scheme = std::str::from_utf8(bytes.get(..end)?).ok()?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
+    (scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(allowed)).then_some(scheme)
+}
+
+fn remote_location(scheme: &str, bytes: &[u8]) -> Result<Location, LocationError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| LocationError::NotText(Key::new(bytes).to_string()))?;
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(LocationError::Credentials { scheme: scheme.to_owned() });
+    }
+    Ok(Location::Remote { scheme: scheme.to_owned(), text: text.to_owned() })
+}
+
+/// RFC 8089: `file:///path`, with an empty host and percent-encoded bytes.
+fn file_location(bytes: &[u8]) -> Result<Location, LocationError> {
+    let rest = bytes.strip_prefix(b"file://").unwrap_or_default();
+    if !rest.starts_with(b"/") {
+        return Err(LocationError::ForeignFile(Key::new(bytes).to_string()));
+    }
+    Ok(Location::Folder(OsString::from_vec(percent_decode(rest)).into()))
+}
+
+fn percent_decode(mut bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    while let Some((first, rest)) = bytes.split_first() {
+        let escaped = (*first == b'%').then(|| hex_byte(rest)).flatten();
+        decoded.push(escaped.unwrap_or(*first));
+        bytes = if escaped.is_some() { rest.get(2..).unwrap_or_default() } else { rest };
+    }
+    decoded
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(digits.get(..2)?).ok()?;
+    text.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u8::from_str_radix(text, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Location, LocationError> {
+        Location::parse(OsStr::new(text))
+    }
+
+    #[test]
+    fn paths_names_and_remote_locations_are_told_apart() {
+        let folder = |path: &str| Location::Folder(path.into());
+        let remote = |scheme: &str, text: &str| Location::Remote { scheme: scheme.into(), text: text.into() };
+        let cases = [
+            ("/var/backups", folder("/var/backups")),
+            ("a:b", folder("a:b")),
+            ("./s3://x", folder("./s3://x")),
+            ("S3://x", folder("S3://x")),
+            ("file:///a%20b%zz%", folder("/a b%zz%")),
+            ("@s3", Location::Named("s3".into())),
+            ("s3://h:9000/b/p@q", remote("s3", "s3://h:9000/b/p@q")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_hold_any_bytes() {
+        let word = OsStr::from_bytes(b"/a\xff");
+        assert_eq!(Location::parse(word), Ok(Location::Folder(word.into())));
+    }
+
+    #[test]
+    fn credentials_in_a_location_are_refused_without_being_repeated() {
+        let error = parse("s3://AKIA:hunter2@host/bucket").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_file_location_of_another_machine_is_refused() {
+        assert!(matches!(parse("file://host/x"), Err(LocationError::ForeignFile(_))));
+    }
+}

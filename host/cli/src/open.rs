@@ -1,0 +1,177 @@
+//! From a place to something that the engine can use: a built-in connector for folders, a component for all else.
+//!
+//! Owned here: assembling connector and wrappers. Refused here: choosing the component (`connectors`).
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use credenza_connect::file::{FileDestination, FileSource, FileStore};
+use credenza_connect::{Destination, Source, Store};
+use credenza_format::Provenance;
+use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
+
+use crate::connectors::{Component, Connectors};
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::location::Location;
+use crate::place::Place;
+
+/// A connector at work, and what is known of it.
+pub(crate) struct Opened<T: ?Sized> {
+    pub(crate) connector: Arc<T>,
+    /// Requests that really went out; folders have none.
+    pub(crate) traffic: Option<Arc<Traffic>>,
+    /// Which code it is, for the record.
+    pub(crate) provenance: Provenance,
+}
+
+impl<T: ?Sized> Opened<T> {
+    /// Requests sent so far, retries included.
+    pub(crate) fn requests(&self) -> u64 {
+        self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
+    }
+}
+
+/// What a store is opened for, which decides what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreUse {
+    /// A new repository: a folder may be made.
+    Create,
+    /// Adding to a repository, which includes removing objects that the run itself has put.
+    Write,
+    /// Reading from it.
+    Read,
+}
+
+/// Opens places for one run of the program.
+pub(crate) struct Opener<'a> {
+    connectors: &'a Connectors,
+    /// The one engine of the process, started with the first component.
+    sandbox: OnceCell<Sandbox>,
+}
+
+impl<'a> Opener<'a> {
+    pub(crate) fn new(connectors: &'a Connectors) -> Self {
+        Self { connectors, sandbox: OnceCell::new() }
+    }
+
+    /// Something to back up.
+    pub(crate) async fn source(&self, place: &Place) -> Result<Opened<dyn Source>, Failure> {
+        match &place.location {
+            Location::Folder(path) => {
+                let source = FileSource::new(folder(place, path)?);
+                let source = source.map_err(|error| Failure::of_connector("opening the source", &error))?;
+                Ok(built_in(Arc::new(source)))
+            }
+            _ => {
+                let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
+                let source = configured.source().map_err(refused)?;
+                Ok(Opened { connector: source, traffic: Some(configured.traffic()), provenance })
+            }
+        }
+    }
+
+    /// Somewhere to keep a repository.
+    pub(crate) async fn store(&self, place: &Place, purpose: StoreUse) -> Result<Opened<dyn Store>, Failure> {
+        match &place.location {
+            Location::Folder(path) => {
+                let path = folder(place, path)?;
+                let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
+                let store =
+                    store.map_err(|error| Failure::of_connector("opening the folder of the repository", &error))?;
+                Ok(built_in(Arc::new(store)))
+            }
+            _ => {
+                let roles: &[Role] =
+                    if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
+                let (configured, provenance) = self.component(place, roles, "repository").await?;
+                let store = configured.store().map_err(refused)?;
+                Ok(Opened { connector: store, traffic: Some(configured.traffic()), provenance })
+            }
+        }
+    }
+
+    /// Somewhere to restore to.
+    pub(crate) async fn destination(&self, place: &Place) -> Result<Opened<dyn Destination>, Failure> {
+        match &place.location {
+            Location::Folder(path) => {
+                let destination = FileDestination::new(folder(place, path)?);
+                let destination =
+                    destination.map_err(|error| Failure::of_connector("opening the destination", &error))?;
+                Ok(built_in(Arc::new(destination)))
+            }
+            _ => {
+                let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
+                let destination = configured.destination().map_err(refused)?;
+                Ok(Opened { connector: destination, traffic: Some(configured.traffic()), provenance })
+            }
+        }
+    }
+
+    fn sandbox(&self) -> Result<&Sandbox, Failure> {
+        if let Some(sandbox) = self.sandbox.get() {
+            return Ok(sandbox);
+        }
+        let cache_dir = environment::cache_folder().map(|folder| folder.join("compiled"));
+        let sandbox = Sandbox::new(SandboxOptions { cache_dir, ..SandboxOptions::default() });
+        let sandbox =
+            sandbox.map_err(|error| Failure::new("connectors cannot be run here").because(error.to_string()))?;
+        Ok(self.sandbox.get_or_init(|| sandbox))
+    }
+
+    async fn component(
+        &self,
+        place: &Place,
+        roles: &[Role],
+        purpose: &str,
+    ) -> Result<(Configured, Provenance), Failure> {
+        let Location::Remote { scheme, text } = &place.location else {
+            return Err(Failure::usage(format!("{} is no location", place.text())));
+        };
+        let Component { bytes, origin, .. } = self.connectors.serving(scheme, &place.settings)?;
+        let cannot = |why: String| {
+            Failure::new(format!("the connector for `{scheme}://` ({origin}) cannot be used")).because(why)
+        };
+        let connector =
+            self.sandbox()?.load(&bytes).map_err(|error| cannot(error.to_string()).exit(Exit::ContractBroken))?;
+        let mut settings = place.settings.clone();
+        settings.retain(|name, _| !name.starts_with("passphrase"));
+        settings.insert("location".to_owned(), text.clone());
+        let configured = connector.configure(&settings, &|name| std::env::var(name).ok(), roles, purpose).await;
+        let configured = configured.map_err(refused)?;
+        let manifest = connector.manifest();
+        let provenance = Provenance {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: connector.digests().blake3.iter().map(|byte| format!("{byte:02x}")).collect(),
+            ..Provenance::default()
+        };
+        Ok((configured, provenance))
+    }
+}
+
+fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
+    let provenance =
+        Provenance { name: "file".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), ..Provenance::default() };
+    Opened { connector, traffic: None, provenance }
+}
+
+/// A folder has no settings but those of a passphrase; others are a mistake that must not pass in silence.
+fn folder<'p>(place: &Place, path: &'p Path) -> Result<&'p Path, Failure> {
+    match place.settings.keys().find(|name| !name.starts_with("passphrase")) {
+        None => Ok(path),
+        Some(name) => {
+            Err(Failure::usage(format!("the folder {} has no setting `{}`", place.text(), name.escape_debug())))
+        }
+    }
+}
+
+fn refused(error: ConfigureError) -> Failure {
+    match &error {
+        ConfigureError::Connector(cause) => Failure::of_connector("looking at the settings", cause),
+        ConfigureError::Settings(_) | ConfigureError::Rejected { .. } | ConfigureError::Role { .. } => {
+            Failure::usage(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Where the passphrase of a repository comes from: the command line's file or command, the environment, the
+//! settings of the repository, else a prompt on a terminal.
+//!
+//! Owned here: reading it, exact bytes but for one line end. Refused here: what it opens (`credenza-engine`), how
+//! strong it must be (`credenza-format`).
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use zeroize::Zeroizing;
+
+use crate::arguments::Globals;
+use crate::configuration::Settings;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+
+/// Longer ones are a mistake, such as the name of the wrong file.
+const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A passphrase, wiped when dropped.
+pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
+
+/// The passphrase that the user has provided somewhere; `None` when only a person can be asked.
+pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Option<Passphrase>, Failure> {
+    if let Some(path) = &globals.passphrase_file {
+        return from_file(path).map(Some);
+    }
+    if let Some(command) = &globals.passphrase_cmd {
+        return from_command(command).map(Some);
+    }
+    if let Some(text) = environment::variable(environment::PASSPHRASE) {
+        return Ok(Some(Zeroizing::new(text.into_vec())));
+    }
+    if let Some(path) = settings.get("passphrase_file") {
+        return from_file(Path::new(path)).map(Some);
+    }
+    if let Some(command) = settings.get("passphrase_cmd") {
+        return from_command(OsStr::new(command)).map(Some);
+    }
+    Ok(settings.get("passphrase").map(|text| Zeroizing::new(text.clone().into_bytes())))
+}
+
+/// Whether a person can be asked.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for the passphrase of a repository.
+pub(crate) async fn ask(place: &str) -> Result<Passphrase, Failure> {
+    prompt(format!("passphrase of {place}: ")).await
+}
+
+/// Asks for a new passphrase, twice.
+pub(crate) async fn ask_new(place: &str) -> Result<Passphrase, Failure> {
+    let first = prompt(format!("new passphrase for {place}: ")).await?;
+    let second = prompt("the same again: ".to_owned()).await?;
+    if first == second {
+        Ok(first)
+    } else {
+        Err(Failure::new("the two passphrases differ").exit(Exit::WrongPassphrase))
+    }
+}
+
+/// Asks for the value of a secret setting: hidden on a terminal, else a line of standard input.
+pub(crate) fn ask_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let answer = if can_ask() { rpassword::prompt_password(question) } else { line_of_input() };
+    answer.map(Zeroizing::new).map_err(|error| Failure::new("no value could be read").because(error.to_string()))
+}
+
+fn line_of_input() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::stdin().lock().take(PASSPHRASE_BYTES_MAX), &mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// On a thread of its own, so that an interrupt ends the program while it waits.
+async fn prompt(question: String) -> Result<Passphrase, Failure> {
+    let asked = tokio::task::spawn_blocking(move || rpassword::prompt_password(question)).await;
+    let answer = asked.map_err(std::io::Error::other).and_then(|answer| answer);
+    let text = answer.map_err(|error| Failure::new("the passphrase could not be read").because(error.to_string()))?;
+    Ok(Zeroizing::new(text.into_bytes()))
+}
+
+fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("the passphrase file {} cannot be read", path.display())).because(error.to_string())
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    read_bounded(file, &format!("the passphrase file {}", path.display()))
+}
+
+fn from_command(command: &OsStr) -> Result<Passphrase, Failure> {
+    let failed = |why: String| Failure::new("the command for the passphrase failed").because(why);
+    let mut shell = Command::new("/bin/sh");
+    let spawned = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| failed(error.to_string()))?;
+    let output = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
+    let passphrase = read_bounded(output, "what the command for the passphrase prints");
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    if status.success() { passphrase } else { Err(failed(status.to_string())) }
+}
+
+/// Everything but one line end.
+fn read_bounded(reader: impl Read, subject: &str) -> Result<Passphrase, Failure> {
+    // Room for all of it at once: a buffer that grew would leave copies behind.
+    let capacity = usize::try_from(PASSPHRASE_BYTES_MAX).unwrap_or(0).saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    let read = reader.take(PASSPHRASE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::new(format!("{subject} cannot be read")).because(error.to_string()))?;
+    if bytes.len() as u64 > PASSPHRASE_BYTES_MAX {
+        return Err(Failure::new(format!("{subject} has more than {PASSPHRASE_BYTES_MAX} bytes")));
+    }
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    if bytes.is_empty() { Err(Failure::new(format!("{subject} is empty"))) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_is_dropped_and_nothing_else() {
+        for (text, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("a\r", "a\r")] {
+            assert_eq!(read_bounded(text.as_bytes(), "x").unwrap().as_slice(), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_empty_and_an_endless_passphrase_are_refused() {
+        assert!(read_bounded(&b"\n"[..], "x").is_err());
+        assert!(read_bounded(std::io::repeat(b'a'), "x").is_err());
+    }
+
+    #[test]
+    fn a_command_that_fails_yields_no_passphrase() {
+        assert!(from_command(OsStr::new("echo secret; exit 3")).is_err());
+        assert_eq!(from_command(OsStr::new("printf 'a b\\n'")).unwrap().as_slice(), b"a b");
+    }
+}

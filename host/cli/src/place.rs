@@ -1,0 +1,159 @@
+//! A place that a command works with: a location with the settings that belong to it.
+//!
+//! Owned here: which repository is meant when none is named, what `@name` stands for, to which location each `-o` goes.
+//! Refused here: reaching the place (`open`). Called by `commands`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::configuration::{Configuration, Kind, PlaceName, Settings};
+use crate::environment;
+use crate::failure::Failure;
+use crate::location::Location;
+
+/// A location, never a name, and its settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) location: Location,
+    /// Settings by name, without `location`.
+    pub(crate) settings: Settings,
+}
+
+impl Place {
+    /// A place as written on the command line, with the settings written beside it.
+    pub(crate) fn resolve(
+        kind: Kind,
+        word: &OsStr,
+        settings: Settings,
+        configuration: &Configuration,
+    ) -> Result<Self, Failure> {
+        match Location::parse(word)? {
+            Location::Named(name) => Self::named(kind, &PlaceName::new(kind, &name)?, settings, configuration),
+            location => Ok(Self { location, settings }),
+        }
+    }
+
+    /// A place of the configuration; settings given beside it go before those kept there.
+    pub(crate) fn named(
+        kind: Kind,
+        name: &PlaceName,
+        settings: Settings,
+        configuration: &Configuration,
+    ) -> Result<Self, Failure> {
+        let mut all = configuration.settings(kind, name)?;
+        all.extend(settings);
+        let without_location = || {
+            Failure::new(format!("the {kind} `{name}` has no location yet"))
+                .hint(format!("credenza config {kind} set {name} location LOCATION"))
+        };
+        let location = Location::parse(all.remove("location").ok_or_else(without_location)?.as_ref())?;
+        match location {
+            Location::Named(other) => {
+                Err(Failure::new(format!("the location of the {kind} `{name}` is the name `@{other}`"))
+                    .hint("a configured location must be a folder or scheme://…"))
+            }
+            location => Ok(Self { location, settings: all }),
+        }
+    }
+
+    /// The location for messages and records.
+    pub(crate) fn text(&self) -> String {
+        self.location.text()
+    }
+
+    /// Whether the location takes settings: a folder has none but those of a passphrase.
+    fn is_folder(&self) -> bool {
+        matches!(self.location, Location::Folder(_))
+    }
+}
+
+/// The word that names the repository: `at`, else the environment, else the configured default.
+pub(crate) fn repository_word(at: Option<&OsStr>, configuration: &Configuration) -> Result<OsString, Failure> {
+    if let Some(word) = at {
+        return Ok(word.to_owned());
+    }
+    if let Some(word) = environment::variable(environment::REPOSITORY) {
+        return Ok(word);
+    }
+    let default = configuration.default_repository()?;
+    default.map(|name| format!("@{name}").into()).ok_or_else(|| {
+        Failure::usage("no repository is named").hint(
+            "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
+        )
+    })
+}
+
+/// Gives each `-o` to the location it was written beside: before the command to the repository, behind it to the location
+/// that the command names. A folder takes no settings, so those written beside one go to the other location, if that takes any.
+pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut Place, other: Option<&mut Place>) {
+    match other.map(|other| (repository.is_folder(), other.is_folder(), other)) {
+        None | Some((false, true, _)) => {
+            repository.settings.extend(before);
+            repository.settings.extend(behind);
+        }
+        Some((true, false, other)) => {
+            let (own, foreign): (Settings, Settings) =
+                before.into_iter().partition(|(name, _)| name.starts_with("passphrase"));
+            repository.settings.extend(own);
+            other.settings.extend(foreign);
+            other.settings.extend(behind);
+        }
+        Some((_, _, other)) => {
+            repository.settings.extend(before);
+            other.settings.extend(behind);
+        }
+    }
+}
+
+/// Understands `key=value` words.
+pub(crate) fn parse_settings(words: &[OsString]) -> Result<Settings, Failure> {
+    let parse = |word: &OsString| {
+        let text = String::from_utf8(word.clone().into_vec())
+            .map_err(|_| Failure::usage("a setting must be UTF-8").because(word.display().to_string()))?;
+        // The value may be a secret: a wrong word is not repeated.
+        let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            Failure::usage("a setting is not of the form key=value").hint("for example: -o region=eu-west-1")
+        })?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    words.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(word: &str) -> Place {
+        let location = Location::parse(OsStr::new(word)).unwrap();
+        Place { location, settings: Settings::new() }
+    }
+
+    fn settings(text: &str) -> Settings {
+        parse_settings(&text.split_whitespace().map(OsString::from).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_setting_goes_to_the_location_it_stands_beside_or_to_the_one_that_takes_it() {
+        let cases = [
+            ("s3://r/b", Some("s3://s/b"), "region=1", "region=2"),
+            ("/r", Some("s3://s/b"), "passphrase=x", "a=1 b=2"),
+            ("s3://r/b", Some("/s"), "a=1 b=2", ""),
+            ("s3://r/b", None, "a=1 b=2", ""),
+        ];
+        let given = [("region=1", "region=2"), ("a=1 passphrase=x", "b=2"), ("a=1", "b=2"), ("a=1", "b=2")];
+        for ((repository, other, first, second), (before, behind)) in cases.into_iter().zip(given) {
+            let mut repository = place(repository);
+            let mut other = other.map(place);
+            deal_settings(settings(before), settings(behind), &mut repository, other.as_mut());
+            assert_eq!(repository.settings, settings(first));
+            assert_eq!(other.map_or_else(Settings::new, |other| other.settings), settings(second));
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_without_being_repeated() {
+        let error = parse_settings(&["hunter2".into()]).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"));
+        assert_eq!(settings("a=b=c").get("a").map(String::as_str), Some("b=c"));
+    }
+}

@@ -1,0 +1,226 @@
+//! What the user sees: results on standard output, all else on standard error.
+//!
+//! Owned here: the two forms of a result (a line of text, a line of JSON), notes, failures, and the bar of a run that is
+//! under way. Refused here: what a result holds (`commands`). Text from outside never reaches a terminal with control
+//! characters in it.
+
+mod entry;
+mod progress;
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use credenza_connect::Check;
+use credenza_engine::{Event, Listener};
+use serde::Serialize;
+
+pub(crate) use entry::{EntryDetails, EntryLine};
+
+use self::progress::Progress;
+use crate::arguments::Globals;
+use crate::failure::Failure;
+
+/// Prints.
+pub(crate) struct Reporter {
+    json: bool,
+    quiet: bool,
+    out: Mutex<BufWriter<Stdout>>,
+    progress: Progress,
+}
+
+impl Reporter {
+    pub(crate) fn new(globals: &Globals) -> Self {
+        let drawn = !globals.json && !globals.quiet && !globals.no_progress && io::stderr().is_terminal();
+        Self {
+            json: globals.json,
+            quiet: globals.quiet,
+            out: Mutex::new(BufWriter::new(io::stdout())),
+            progress: Progress::new(drawn),
+        }
+    }
+
+    /// One line of the result: JSON with `--json`, else text.
+    pub(crate) fn result(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        self.progress.suspend(|| {
+            let mut out = self.out();
+            if self.json {
+                serde_json::to_writer(&mut *out, line)?;
+                return out.write_all(b"\n");
+            }
+            writeln!(out, "{line}")
+        })
+    }
+
+    /// Bytes of a result that is no list of lines.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        self.out().write_all(bytes)
+    }
+
+    /// Writes out what is buffered.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.progress.clear();
+        self.out().flush()
+    }
+
+    /// Something worth knowing that is no result.
+    pub(crate) fn note(&self, text: impl Display) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Why a command failed; with `--json` as an object.
+    #[expect(clippy::print_stderr, reason = "this room prints")]
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if failure.what.is_empty() {
+            return;
+        }
+        if self.json {
+            let object = ErrorLine {
+                exit: failure.exit as i32,
+                message: &failure.what,
+                cause: failure.why.as_deref(),
+                hint: failure.hint.as_deref(),
+            };
+            eprintln!("{}", serde_json::to_string(&object).unwrap_or_default());
+            return;
+        }
+        let why = failure.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        self.say(format!("credenza: {}{why}", failure.what));
+        if let Some(hint) = &failure.hint {
+            self.say(format!("hint: {hint}"));
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "this room prints")]
+    fn say(&self, text: impl Display) {
+        self.progress.suspend(|| eprintln!("{}", printable(&text.to_string())));
+    }
+
+    fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Reporter {
+    fn on(&self, event: Event) {
+        match event {
+            Event::Phase(phase) => self.progress.begin(phase),
+            Event::Expected { bytes, .. } => self.progress.expect(bytes),
+            Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
+            Event::EntryFailed { key, reason } => {
+                let line = EntryFailed { key: JsonKey(&key), reason: &reason };
+                // Told again by the summary's count; a closed output ends the run there.
+                let _ = if self.json { self.result(&line) } else { self.say_line(&line) };
+            }
+            Event::Damage(_) | Event::Committed(_) => {}
+        }
+    }
+}
+
+impl Reporter {
+    fn say_line(&self, line: &impl Display) -> io::Result<()> {
+        self.say(line);
+        Ok(())
+    }
+}
+
+/// A key for JSON: a text, or an object's `key_base64` when it is not UTF-8. To be flattened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonKey<'a>(pub(crate) &'a credenza_model::Key);
+
+impl Serialize for JsonKey<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0.as_str() {
+            Some(text) => map.serialize_entry("key", text)?,
+            None => map.serialize_entry("key_base64", &BASE64_STANDARD.encode(self.0.as_bytes()))?,
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "error")]
+struct ErrorLine<'a> {
+    exit: i32,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+/// An entry that could not be read or written.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "entry_failed")]
+struct EntryFailed<'a> {
+    #[serde(flatten)]
+    key: JsonKey<'a>,
+    reason: &'a str,
+}
+
+impl Display for EntryFailed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key.0, self.reason)
+    }
+}
+
+/// One line of a connector's self-test.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "check")]
+pub(crate) struct CheckLine {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+impl From<&Check> for CheckLine {
+    fn from(check: &Check) -> Self {
+        let detail = match &check.outcome {
+            Ok(found) => found.clone(),
+            Err(error) => error.message.clone(),
+        };
+        Self { name: check.name.clone(), ok: check.outcome.is_ok(), detail }
+    }
+}
+
+impl Display for CheckLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = if self.ok { "ok    " } else { "FAILED" };
+        write!(f, "{verdict} {}: {}", printable(&self.name), printable(&self.detail))
+    }
+}
+
+/// A text without control characters but line ends.
+pub(crate) fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() && c != '\n' {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credenza_model::Key;
+
+    #[test]
+    fn a_key_that_is_not_utf_8_comes_as_base64_and_type_comes_first() {
+        let line = |key: &[u8]| {
+            let key = Key::new(key);
+            serde_json::to_string(&EntryFailed { key: JsonKey(&key), reason: "r" }).unwrap()
+        };
+        assert_eq!(line(b"a\"b"), r#"{"type":"entry_failed","key":"a\"b","reason":"r"}"#);
+        assert_eq!(line(b"\xff"), r#"{"type":"entry_failed","key_base64":"/w==","reason":"r"}"#);
+    }
+
+    #[test]
+    fn control_characters_never_reach_a_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\nc\\u{9b}");
+    }
+}

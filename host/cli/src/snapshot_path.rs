@@ -1,0 +1,65 @@
+//! `SNAPSHOT[:KEY]`: how a person names a snapshot, or something in it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use credenza_engine::SnapshotName;
+use credenza_model::Key;
+
+/// A snapshot and, behind the first colon, a key in it, exact bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SnapshotPath {
+    pub(crate) snapshot: SnapshotName,
+    pub(crate) key: Option<Key>,
+}
+
+/// A text that cannot begin an id.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` names no snapshot: give `latest`, or the first digits (0-9, a-f) of an id as `credenza ls` shows it")]
+pub(crate) struct InvalidSnapshotName {
+    text: String,
+}
+
+impl SnapshotPath {
+    /// Understands one word of a command line.
+    pub(crate) fn parse(word: &OsStr) -> Result<Self, InvalidSnapshotName> {
+        let mut parts = word.as_bytes().splitn(2, |byte| *byte == b':');
+        let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if name != "latest" && !digits(&name) {
+            return Err(InvalidSnapshotName { text: name.escape_debug().to_string() });
+        }
+        Ok(Self { snapshot: SnapshotName(name.into_owned()), key: parts.next().map(Key::new) })
+    }
+
+    /// The key as a prefix: empty for the whole snapshot.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.key.as_ref().map_or(&[], Key::as_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_everything_behind_the_first_colon() {
+        let cases: [(&[u8], &str, Option<&[u8]>); 4] = [
+            (b"latest", "latest", None),
+            (b"0af3", "0af3", None),
+            (b"latest:", "latest", Some(b"")),
+            (b"00:a:b\xff", "00", Some(b"a:b\xff")),
+        ];
+        for (word, name, key) in cases {
+            let path = SnapshotPath::parse(OsStr::from_bytes(word)).unwrap();
+            assert_eq!((path.snapshot.0.as_str(), path.key), (name, key.map(Key::new)));
+        }
+    }
+
+    #[test]
+    fn what_begins_no_id_is_refused() {
+        for word in ["", ":key", "LATEST", "xyz", "a b"] {
+            assert!(SnapshotPath::parse(OsStr::new(word)).is_err(), "{word}");
+        }
+    }
+}
