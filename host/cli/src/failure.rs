@@ -116,6 +116,9 @@ impl From<EngineError> for Failure {
             EngineError::SecretMissing => Self::new(what)
                 .exit(Exit::WrongPassphrase)
                 .hint("set CREDENZA_PASSPHRASE, use --passphrase-file or --passphrase-cmd, or run this on a terminal"),
+            EngineError::NotEncrypted => Self::new(what)
+                .exit(Exit::WrongPassphrase)
+                .hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
             EngineError::Damage(_) => Self::new(what)
                 .exit(Exit::DamageFound)
                 .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
@@ -129,7 +132,7 @@ impl From<EngineError> for Failure {
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),
-            EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
+            EngineError::Format(_) | EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
+use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_connect::{Destination, Source, Store};
-use credenza_format::Provenance;
+use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
 
 use crate::connectors::{Component, Connectors};
@@ -67,7 +68,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
                 let source = configured.source().map_err(refused)?;
-                Ok(Opened { connector: source, traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: retried(source), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -87,7 +88,7 @@ impl<'a> Opener<'a> {
                     if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
                 let (configured, provenance) = self.component(place, roles, "repository").await?;
                 let store = configured.store().map_err(refused)?;
-                Ok(Opened { connector: store, traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: retried(store), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -104,7 +105,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
-                Ok(Opened { connector: destination, traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: retried(destination), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -144,11 +145,16 @@ impl<'a> Opener<'a> {
         let provenance = Provenance {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
-            digest: connector.digests().blake3.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: Some(Hex(connector.digests().blake3)),
             ..Provenance::default()
         };
         Ok((configured, provenance))
     }
+}
+
+/// Remote places fail now and then; folders do not.
+fn retried<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<T>> {
+    Arc::new(Retry::new(connector, RetryPolicy::default()))
 }
 
 fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {

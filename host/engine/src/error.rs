@@ -38,6 +38,11 @@ pub enum Error {
     /// The repository is encrypted and no secret was given.
     #[error("the repository is encrypted and no passphrase was given")]
     SecretMissing,
+    /// A secret was given and the repository is in plain text.
+    #[error(
+        "a passphrase was given, and the repository is in plain text: either none is needed, or somebody who can write to the store put another config in place of the real one"
+    )]
+    NotEncrypted,
     /// An object of the repository is not what it must be.
     #[error(transparent)]
     Damage(#[from] Damage),

@@ -1,17 +1,18 @@
-//! Compress and inflate: zstd, or nothing where it does not pay.
+//! Compression of blobs: zstd, or raw where it does not pay.
 //!
-//! Owned here: the encodings and the trial that spares what does not shrink. Called by the engine's workers and `document`.
+//! Owned here: one context per worker, the decision for raw, the bound on what inflates. Never across blobs: a blob can be read alone.
 
-use credenza_model::limits::{BLOB_BYTES_MAX, DOCUMENT_BYTES_MAX};
+use credenza_model::limits::BLOB_BYTES_MAX;
+use zstd::bulk;
 
 use crate::{Error, Result};
 
-/// How the stored bytes of a blob or document encode its plaintext.
+/// How the stored bytes of a blob relate to its plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// As they are.
+    /// They are the plaintext.
     Raw = 0,
-    /// One zstd frame (RFC 8878).
+    /// They are one zstd frame (RFC 8878) that holds the plaintext.
     Zstd = 1,
 }
 
@@ -20,151 +21,179 @@ impl Encoding {
         match number {
             0 => Ok(Self::Raw),
             1 => Ok(Self::Zstd),
-            other => Err(Error::Unknown { what: "encoding", found: u32::from(other) }),
+            other => Err(Error::Unknown { what: "blob encoding", found: u32::from(other) }),
         }
     }
 }
 
-/// Blobs longer than this are tried first on a part of this length.
-const TRIAL_BYTES: usize = 64 * 1024;
-/// The part must shrink by one part in this many, and so must the whole.
-const GAIN_PART: usize = 64;
+/// Blobs from this size on are tried with [`LONG_TRIAL_BYTES`], where that is a sixteenth of the work at most.
+const LONG_BYTES: usize = 1024 * 1024;
+const LONG_TRIAL_BYTES: usize = 64 * 1024;
+/// Blobs from this size on are tried with [`SHORT_TRIAL_BYTES`]; smaller ones are compressed at once.
+const SHORT_BYTES: usize = 32 * 1024;
+const SHORT_TRIAL_BYTES: usize = 4 * 1024;
 
-/// Compresses blobs with one context and one buffer; one per thread.
+/// Compresses blobs, one after another, in one context.
+///
+/// Memory: the context of the level (some 1 MiB at level 1) and an output buffer as large as the largest blob so far.
 pub struct Compressor {
-    context: zstd::bulk::Compressor<'static>,
-    buffer: Vec<u8>,
+    context: bulk::Compressor<'static>,
     level: i32,
+    out: Vec<u8>,
 }
 
 impl Compressor {
-    /// A compressor of that zstd level.
+    /// A compressor of a zstd level; 1 is the default of a repository.
     ///
     /// # Errors
-    /// [`Error::Compress`] when zstd does not know the level or gets no memory.
+    /// [`Error::Compress`] when zstd refuses the level.
     pub fn new(level: i32) -> Result<Self> {
-        let context = zstd::bulk::Compressor::new(level)
-            .map_err(|cause| Error::Compress { level, problem: cause.to_string() })?;
-        Ok(Self { context, buffer: Vec::new(), level })
+        let context = bulk::Compressor::new(level).map_err(|error| failed(level, &error))?;
+        Ok(Self { context, level, out: Vec::new() })
     }
 
-    /// The shorter of the plaintext and its compressed form. What zstd refuses is kept as it is: compression is never a reason to lose a backup.
-    pub fn compress<'a>(&'a mut self, plain: &'a [u8]) -> (Encoding, &'a [u8]) {
-        let trial = plain.get(..TRIAL_BYTES).filter(|_| plain.len() >= 2 * TRIAL_BYTES);
-        let worth_it = trial.is_none_or(|part| self.shrinks(part)) && self.shrinks(plain);
-        if worth_it { (Encoding::Zstd, &self.buffer) } else { (Encoding::Raw, plain) }
-    }
-
-    /// The level.
-    #[must_use]
-    pub fn level(&self) -> i32 {
-        self.level
-    }
-
-    fn shrinks(&mut self, plain: &[u8]) -> bool {
-        self.buffer.clear();
-        self.buffer.reserve(zstd::zstd_safe::compress_bound(plain.len()));
-        match self.context.compress_to_buffer(plain, &mut self.buffer) {
-            Ok(length) => length < plain.len() - plain.len() / GAIN_PART,
-            Err(_) => false,
+    /// The form in which `plain` is best kept: raw unless a sixty-fourth is saved, because reading raw bytes costs nothing.
+    ///
+    /// # Errors
+    /// [`Error::Compress`] when zstd fails, as when it finds no memory.
+    pub fn compress<'a>(&'a mut self, plain: &'a [u8]) -> Result<(Encoding, &'a [u8])> {
+        let trial_bytes = match plain.len() {
+            LONG_BYTES.. => Some(LONG_TRIAL_BYTES),
+            SHORT_BYTES.. => Some(SHORT_TRIAL_BYTES),
+            _ => None,
+        };
+        let head = trial_bytes.and_then(|bytes| plain.get(..bytes));
+        if let Some(head) = head
+            && !self.shrinks(head)?
+        {
+            return Ok((Encoding::Raw, plain));
         }
+        if self.shrinks(plain)? { Ok((Encoding::Zstd, &self.out)) } else { Ok((Encoding::Raw, plain)) }
+    }
+
+    /// Compresses into `out` and says whether that paid.
+    fn shrinks(&mut self, plain: &[u8]) -> Result<bool> {
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.context.compress_to_buffer(plain, &mut self.out).map_err(|error| failed(self.level, &error))?;
+        Ok(self.out.len() < plain.len() - plain.len() / 64)
     }
 }
 
-/// Inflates blobs with one context; one per thread.
+fn failed(level: i32, error: &std::io::Error) -> Error {
+    Error::Compress { level, problem: error.to_string() }
+}
+
+/// Restores what [`Compressor`] stored, one blob after another, in one context.
 pub struct Inflater {
-    context: Option<zstd::bulk::Decompressor<'static>>,
-}
-
-impl Default for Inflater {
-    fn default() -> Self {
-        Self::new()
-    }
+    context: bulk::Decompressor<'static>,
 }
 
 impl Inflater {
-    /// An inflater.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { context: zstd::bulk::Decompressor::new().ok() }
-    }
-
-    /// The plaintext of stored bytes.
+    /// An inflater; some 100 KiB.
     ///
     /// # Errors
-    /// [`Error::Inflate`] unless they give exactly `plain_length` bytes, [`Error::TooLarge`] above [`BLOB_BYTES_MAX`].
-    pub fn inflate(&mut self, encoding: Encoding, stored: &[u8], plain_length: u32) -> Result<Vec<u8>> {
-        if plain_length > BLOB_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "a chunk",
-                bytes: u64::from(plain_length),
-                bytes_max: u64::from(BLOB_BYTES_MAX),
-            });
+    /// [`Error::Inflate`] when zstd finds no memory.
+    pub fn new() -> Result<Self> {
+        let context = bulk::Decompressor::new().map_err(|error| broken(0, error.to_string()))?;
+        Ok(Self { context })
+    }
+
+    /// Replaces `out` by the plaintext of a blob, exactly `plain_length` bytes and [`BLOB_BYTES_MAX`] at most.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a length beyond the limit, [`Error::Inflate`] for bytes that do not give that length.
+    pub fn inflate(&mut self, encoding: Encoding, stored: &[u8], plain_length: u32, out: &mut Vec<u8>) -> Result<()> {
+        self.inflate_within(BLOB_BYTES_MAX, encoding, stored, plain_length, out)
+    }
+
+    /// [`inflate`](Self::inflate) with another limit, for documents.
+    pub(crate) fn inflate_within(
+        &mut self,
+        bytes_max: u32,
+        encoding: Encoding,
+        stored: &[u8],
+        plain_length: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        out.clear();
+        if plain_length > bytes_max {
+            let (bytes, bytes_max) = (u64::from(plain_length), u64::from(bytes_max));
+            return Err(Error::TooLarge { what: "inflated content", bytes, bytes_max });
         }
-        let wrong = |problem: String| Error::Inflate { expected_bytes: plain_length, problem };
-        let plain = match encoding {
-            Encoding::Raw => stored.to_vec(),
+        match encoding {
+            Encoding::Raw if stored.len() == plain_length as usize => out.extend_from_slice(stored),
+            Encoding::Raw => return Err(broken(plain_length, format!("{} bytes are stored raw", stored.len()))),
             Encoding::Zstd => {
-                let context = self.context.as_mut().ok_or_else(|| wrong("zstd got no memory".to_owned()))?;
-                context.decompress(stored, plain_length as usize).map_err(|cause| wrong(cause.to_string()))?
+                out.reserve(plain_length as usize);
+                let inflated = self.context.decompress_to_buffer(stored, out);
+                inflated.map_err(|error| broken(plain_length, error.to_string()))?;
             }
-        };
-        if plain.len() == plain_length as usize { Ok(plain) } else { Err(wrong(format!("they give {}", plain.len()))) }
+        }
+        if out.len() == plain_length as usize {
+            Ok(())
+        } else {
+            Err(broken(plain_length, format!("{} bytes came out", out.len())))
+        }
     }
 }
 
-/// As [`Inflater::inflate`], for the length of documents.
-pub(crate) fn inflate_exactly(encoding: Encoding, stored: &[u8], plain_length: u32) -> Result<Vec<u8>> {
-    let wrong = |problem: String| Error::Inflate { expected_bytes: plain_length, problem };
-    if u64::from(plain_length) > DOCUMENT_BYTES_MAX {
-        return Err(Error::TooLarge {
-            what: "a document",
-            bytes: u64::from(plain_length),
-            bytes_max: DOCUMENT_BYTES_MAX,
-        });
-    }
-    let plain = match encoding {
-        Encoding::Raw => stored.to_vec(),
-        Encoding::Zstd => {
-            zstd::bulk::decompress(stored, plain_length as usize).map_err(|cause| wrong(cause.to_string()))?
-        }
-    };
-    if plain.len() == plain_length as usize { Ok(plain) } else { Err(wrong(format!("they give {}", plain.len()))) }
+fn broken(expected_bytes: u32, problem: String) -> Error {
+    Error::Inflate { expected_bytes, problem }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut out = vec![0; length];
+        blake3::Hasher::new().finalize_xof().fill(&mut out);
+        out
+    }
 
     proptest! {
         #[test]
-        fn what_is_compressed_inflates_to_itself(plain in proptest::collection::vec(any::<u8>(), 0..5000), times in 1_usize..60) {
-            let plain = plain.repeat(times);
+        fn inflate_undoes_compress(seed in proptest::collection::vec(any::<u8>(), 0..64), repeats in 1_usize..5000) {
+            let plain = seed.repeat(repeats);
             let mut compressor = Compressor::new(1).unwrap();
-            let (encoding, stored) = compressor.compress(&plain);
-            prop_assert!(stored.len() <= plain.len());
-            let inflated = Inflater::new().inflate(encoding, stored, plain.len() as u32).unwrap();
-            prop_assert_eq!(inflated, plain);
+            let (encoding, stored) = compressor.compress(&plain).unwrap();
+            let (mut inflater, mut out) = (Inflater::new().unwrap(), vec![1, 2, 3]);
+            inflater.inflate(encoding, stored, plain.len() as u32, &mut out).unwrap();
+            prop_assert_eq!(&out, &plain);
+            prop_assert!(inflater.inflate(encoding, stored, plain.len() as u32 + 1, &mut out).is_err());
+        }
+
+        #[test]
+        fn hostile_bytes_never_inflate_beyond_the_promise(stored in proptest::collection::vec(any::<u8>(), 0..200), length in 0_u32..1000) {
+            let mut out = Vec::new();
+            let inflated = Inflater::new().unwrap().inflate(Encoding::Zstd, &stored, length, &mut out);
+            prop_assert!(inflated.is_err() || out.len() == length as usize);
         }
     }
 
     #[test]
-    fn text_shrinks_and_noise_is_kept_as_it_is() {
+    fn what_does_not_shrink_is_stored_raw_after_a_trial_of_its_head() {
         let mut compressor = Compressor::new(1).unwrap();
-        assert_eq!(compressor.compress(&b"credenza ".repeat(1000)).0, Encoding::Zstd);
-        let mut noise = vec![0; 300_000];
-        blake3::Hasher::new().finalize_xof().fill(&mut noise);
-        assert_eq!(compressor.compress(&noise).0, Encoding::Raw);
+        for length in [10, 40_000, 2_000_000] {
+            let plain = noise(length);
+            assert_eq!(compressor.compress(&plain).unwrap(), (Encoding::Raw, plain.as_slice()));
+        }
+        let mut mixed = noise(SHORT_TRIAL_BYTES);
+        mixed.resize(SHORT_BYTES, 0);
+        assert_eq!(compressor.compress(&mixed).unwrap().0, Encoding::Raw, "the head alone decides");
+        let mut mixed = noise(SHORT_TRIAL_BYTES);
+        mixed.resize(SHORT_BYTES - 1, 0);
+        assert_eq!(compressor.compress(&mixed).unwrap().0, Encoding::Zstd, "small blobs are compressed at once");
     }
 
     #[test]
-    fn a_wrong_length_is_an_error() {
-        let mut compressor = Compressor::new(1).unwrap();
-        let plain = b"credenza ".repeat(100);
-        let (encoding, stored) = compressor.compress(&plain);
-        for wrong in [0, 899, 901, u32::MAX] {
-            assert!(Inflater::new().inflate(encoding, stored, wrong).is_err(), "{wrong}");
-        }
+    fn a_promise_beyond_the_limit_is_refused_before_memory_is_taken() {
+        let mut out = Vec::new();
+        let refused = Inflater::new().unwrap().inflate(Encoding::Raw, &[], BLOB_BYTES_MAX + 1, &mut out);
+        assert!(matches!(refused, Err(Error::TooLarge { .. })));
+        assert_eq!(out.capacity(), 0);
     }
 }

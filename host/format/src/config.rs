@@ -1,207 +1,240 @@
-//! The config: what makes a store a repository. Clear text, authenticated by the repository's keys.
+//! The config of a repository: what must be known before and after it is unlocked.
 //!
-//! Three lines: magic and version, one JSON object, `mac` with a keyed BLAKE3 over the two before. Owned here: that
-//! document. Called by the engine when it creates and opens a repository.
+//! A text document (`lines`) whose seal is a keyed BLAKE3. Owned here: its codec and its refusal of repositories that need a newer
+//! program. Anybody who can write to the store can replace it by that of a repository without encryption: whoever was given a
+//! passphrase must refuse to go on without it.
 
 use credenza_model::{RepositoryId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChunkerParams, Error, Hex, Keys, Result, Suite};
+use crate::lines::{self, LinesError};
+use crate::{CHUNKER_ALGORITHM, ChunkerParams, Digest, Keys, Suite};
 
-const FIRST_LINE: &str = "credenza repository 1";
-const CHUNKER: &str = "fastcdc-2020-keyed-gear-1";
+const TITLE: &str = "credenza repository";
+const VERSION: u32 = 1;
+const SEAL: &str = "mac";
+/// Features that a repository may require and this program has.
+const FEATURES: [&str; 0] = [];
 
-/// What holds for a repository for its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Its id, bound into every key.
-    pub repository: RepositoryId,
-    /// How new objects are sealed.
-    pub suite: Suite,
-    /// How contents are cut.
-    pub chunker: ChunkerParams,
-    /// zstd level of backups that name none.
-    pub compression: i32,
-    /// When it was created, by the clock of who did.
-    pub created: Timestamp,
-    /// Abilities of the store that were tried at `create` and held.
-    pub store_traits: Vec<String>,
+/// Why a repository cannot be opened by its config.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a config at all, or a damaged one.
+    #[error(
+        "the config of the repository is damaged: {problem}; restore the object `config` from another copy of the repository"
+    )]
+    Malformed {
+        /// Which rule is broken.
+        problem: String,
+    },
+    /// A later program made the repository.
+    #[error("the repository has format version {found} and this credenza reads version {VERSION}: use a newer one")]
+    Version {
+        /// What the config says.
+        found: String,
+    },
+    /// The repository uses something that this program does not have.
+    #[error("the repository requires `{feature}`, which this credenza does not know: use a newer one")]
+    Feature {
+        /// The feature.
+        feature: String,
+    },
+    /// The chunker is not known.
+    #[error("the repository cuts content with `{algorithm}`, which this credenza does not know: use a newer one")]
+    Chunker {
+        /// The algorithm's id.
+        algorithm: String,
+    },
+    /// The authentication code does not fit.
+    #[error(
+        "the config of the repository was changed by somebody without its key, or is damaged: restore the object `config` from another copy"
+    )]
+    Forged,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Document {
-    repository: RepositoryId,
-    suite: Suite,
-    chunker: ChunkerDocument,
-    compression: i32,
-    created: Timestamp,
-    store_traits: Vec<String>,
-    /// Abilities that a program must have to touch the repository at all.
-    required: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ChunkerDocument {
-    algorithm: String,
+/// How content is cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkerConfig {
+    /// The algorithm's id: [`CHUNKER_ALGORITHM`].
+    pub algorithm: String,
+    /// Its sizes.
     #[serde(flatten)]
-    params: ChunkerParams,
+    pub params: ChunkerParams,
 }
 
-impl Config {
-    /// The document, authenticated.
-    ///
-    /// # Errors
-    /// Never for a config of this program; the encoder's word for it otherwise.
-    pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>> {
-        let document = Document {
-            repository: self.repository,
-            suite: self.suite,
-            chunker: ChunkerDocument { algorithm: CHUNKER.to_owned(), params: self.chunker },
-            compression: self.compression,
-            created: self.created,
-            store_traits: self.store_traits.clone(),
-            required: Vec::new(),
-        };
-        let json = serde_json::to_string(&document).map_err(|cause| malformed(cause.to_string()))?;
-        let clear = format!("{FIRST_LINE}\n{json}\n");
-        let mac = keys.config_mac(clear.as_bytes()).to_hex();
-        Ok(format!("{clear}mac {mac}\n").into_bytes())
-    }
-
-    /// Reads a document without believing it yet.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`]; [`Error::Unsupported`] for a later format.
-    pub fn decode(bytes: &[u8]) -> Result<UnverifiedConfig> {
-        let text = std::str::from_utf8(bytes).map_err(|_| malformed("it is not text"))?;
-        let (first, rest) = text.split_once('\n').ok_or_else(|| malformed("its first line is missing"))?;
-        if first != FIRST_LINE {
-            let later = first.starts_with("credenza repository ");
-            return Err(if later {
-                Error::Unsupported { what: "a repository of a later format" }
-            } else {
-                malformed("it is not the config of a credenza repository")
-            });
-        }
-        let (json, last) = rest.split_once('\n').ok_or_else(|| malformed("its second line is missing"))?;
-        let mac = last
-            .strip_prefix("mac ")
-            .and_then(|mac| mac.strip_suffix('\n'))
-            .ok_or_else(|| malformed("its last line is missing"))?;
-        let mac = blake3::Hash::from_hex(mac).map_err(|_| malformed("its last line holds no digest"))?;
-        let document: Document = serde_json::from_str(json).map_err(|cause| malformed(cause.to_string()))?;
-        if !document.required.is_empty() || document.chunker.algorithm != CHUNKER {
-            return Err(Error::Unsupported { what: "a repository that needs abilities this program does not have" });
-        }
-        let config = Self {
-            repository: document.repository,
-            suite: document.suite,
-            chunker: document.chunker.params.validated()?,
-            compression: document.compression,
-            created: document.created,
-            store_traits: document.store_traits,
-        };
-        Ok(UnverifiedConfig {
-            config,
-            clear: bytes.get(..bytes.len().saturating_sub(last.len())).unwrap_or_default().to_vec(),
-            mac,
-        })
+impl Default for ChunkerConfig {
+    fn default() -> Self {
+        Self { algorithm: CHUNKER_ALGORITHM.to_owned(), params: ChunkerParams::default() }
     }
 }
 
-/// A config that was read and not yet authenticated.
+/// The settings of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Its id.
+    pub repository: RepositoryId,
+    /// The suite that new objects are sealed with.
+    pub suite: Suite,
+    /// Whether a key slot must be opened.
+    pub encrypted: bool,
+    /// How content is cut.
+    pub chunker: ChunkerConfig,
+    /// The zstd level of content when the command does not say.
+    pub compression_level: i32,
+    /// The epoch that new objects are sealed under.
+    pub epoch: u32,
+    /// When the repository was created.
+    pub created: Timestamp,
+    /// What the store was found to do: `if-absent`, `if-match`, `ranged-get` …
+    #[serde(default)]
+    pub store_traits: Vec<String>,
+    /// What a program must know to open the repository.
+    #[serde(default)]
+    pub required_features: Vec<String>,
+}
+
+/// A config of which nothing is proven yet.
 #[derive(Debug, Clone)]
 pub struct UnverifiedConfig {
     config: Config,
-    clear: Vec<u8>,
-    mac: blake3::Hash,
+    sealed: Vec<u8>,
+    mac: Digest,
+}
+
+impl Config {
+    /// The config as it is stored.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`] when it cannot be written as JSON.
+    pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>, ConfigError> {
+        let text = lines::unsealed(TITLE, VERSION, self).map_err(|error| malformed(error.to_string()))?;
+        let mac = keys.config_mac(text.as_bytes());
+        Ok(format!("{text}{SEAL} {mac}\n").into_bytes())
+    }
+
+    /// Reads a config without trusting it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for everything but the authentication code, which [`UnverifiedConfig::verify`] checks.
+    pub fn decode(bytes: &[u8]) -> Result<UnverifiedConfig, ConfigError> {
+        let lines = lines::split(bytes, TITLE, VERSION, SEAL).map_err(|error| match error {
+            LinesError::Version(found) => ConfigError::Version { found },
+            LinesError::Shape(problem) => malformed(problem),
+        })?;
+        let config: Self = lines::parse(&lines).map_err(malformed)?;
+        if let Some(feature) = config.required_features.iter().find(|feature| !FEATURES.contains(&feature.as_str())) {
+            return Err(ConfigError::Feature { feature: feature.clone() });
+        }
+        if config.chunker.algorithm != CHUNKER_ALGORITHM {
+            return Err(ConfigError::Chunker { algorithm: config.chunker.algorithm });
+        }
+        if config.encrypted != config.suite.encrypts() {
+            return Err(malformed("whether it is encrypted contradicts its suite"));
+        }
+        let mac = serde_json::from_value(lines.seal.into())
+            .map_err(|_| malformed("its seal is not 64 hexadecimal digits"))?;
+        Ok(UnverifiedConfig { sealed: lines.sealed.to_vec(), mac, config })
+    }
 }
 
 impl UnverifiedConfig {
-    /// Whose config it claims to be.
+    /// The id of the repository, which unlocking needs. Slots and keys are bound to it: a false one opens nothing.
     #[must_use]
     pub fn repository(&self) -> RepositoryId {
         self.config.repository
     }
 
-    /// How it claims objects are sealed.
+    /// Whether a key slot must be opened. A false answer must not make anybody go on without the secret that they were given.
     #[must_use]
-    pub fn suite(&self) -> Suite {
-        self.config.suite
+    pub fn is_encrypted(&self) -> bool {
+        self.config.encrypted
     }
 
-    /// Whether it takes a secret to go on.
-    #[must_use]
-    pub fn encrypted(&self) -> bool {
-        self.config.suite.encrypts()
-    }
-
-    /// The config, if these keys made it.
+    /// The config, once its authentication code fits.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it was changed since.
-    pub fn verify(self, keys: &Keys) -> Result<Config> {
+    /// [`ConfigError::Forged`] when it does not.
+    pub fn verify(self, keys: &Keys) -> Result<Config, ConfigError> {
         // `blake3::Hash` compares in constant time.
-        if keys.config_mac(&self.clear) == self.mac {
+        let authentic = keys.config_mac(&self.sealed) == blake3::Hash::from_bytes(self.mac.0);
+        if authentic && keys.repository() == self.config.repository {
             Ok(self.config)
         } else {
-            Err(malformed("its authentication does not fit: it was changed"))
+            Err(ConfigError::Forged)
         }
     }
 }
 
-fn malformed(problem: impl Into<String>) -> Error {
-    Error::Malformed { what: "the config of the repository", problem: problem.into() }
-}
-
-/// BLAKE3 of a document's body, by which others name it.
-#[must_use]
-pub fn body_digest(body: &[u8]) -> Hex<[u8; 32]> {
-    Hex(*blake3::hash(body).as_bytes())
+fn malformed(problem: impl Into<String>) -> ConfigError {
+    ConfigError::Malformed { problem: problem.into() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::Keyring;
     use proptest::prelude::*;
 
-    fn config() -> Config {
+    use super::*;
+    use crate::Keyring;
+
+    fn config(repository: RepositoryId) -> Config {
         Config {
-            repository: RepositoryId::new([5; 16]),
+            repository,
             suite: Suite::Aes256Gcm,
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            created: Timestamp::default(),
-            store_traits: vec!["if-absent".into()],
+            encrypted: true,
+            chunker: ChunkerConfig::default(),
+            compression_level: 1,
+            epoch: 0,
+            created: Timestamp { seconds: 1_800_000_000, nanoseconds: 0 },
+            store_traits: vec!["if-absent".to_owned()],
+            required_features: Vec::new(),
         }
     }
 
-    #[test]
-    fn a_config_verifies_with_its_keys_only() {
-        let keys = Keyring::generate().unwrap().keys(config().repository, Suite::Aes256Gcm);
-        let bytes = config().encode(&keys).unwrap();
-        assert_eq!(Config::decode(&bytes).unwrap().verify(&keys).unwrap(), config());
-        let others = Keyring::generate().unwrap().keys(config().repository, Suite::Aes256Gcm);
-        assert!(Config::decode(&bytes).unwrap().verify(&others).is_err());
+    fn keys() -> Keys {
+        Keyring::generate().unwrap().keys(RepositoryId::new([1; 16]))
     }
 
     proptest! {
         #[test]
-        fn no_changed_byte_passes(at in any::<proptest::sample::Index>(), to: u8) {
-            let keys = Keyring::public().keys(config().repository, Suite::Aes256Gcm);
-            let mut bytes = config().encode(&keys).unwrap();
-            let at = at.index(bytes.len());
-            prop_assume!(bytes[at] != to);
-            bytes[at] = to;
-            // Hexadecimal digits of the mac have one form only, so even their case counts.
-            let upper_case_mac = bytes[at].is_ascii_uppercase() && at > bytes.len() - 70;
-            prop_assert!(upper_case_mac || Config::decode(&bytes).and_then(|config| config.verify(&keys)).is_err());
+        fn a_changed_byte_is_found_wherever_it_is(place: prop::sample::Index, change in 1..=255_u8) {
+            let keys = keys();
+            let mut bytes = config(keys.repository()).encode(&keys).unwrap();
+            let place = place.index(bytes.len());
+            bytes[place] ^= change;
+            // The digits of the code mean the same in upper case; every other change shows.
+            let digit_case = change == 0x20 && bytes[place].is_ascii_uppercase();
+            let opened = Config::decode(&bytes).and_then(|config| config.verify(&keys));
+            prop_assert!(opened.is_err() || digit_case, "byte {place}");
         }
     }
 
     #[test]
-    fn a_later_format_is_named_as_such() {
-        assert!(matches!(Config::decode(b"credenza repository 2\n{}\nmac 0\n"), Err(Error::Unsupported { .. })));
+    fn a_config_reads_back_and_tells_its_repository_before_it_is_unlocked() {
+        let keys = keys();
+        let unverified = Config::decode(&config(keys.repository()).encode(&keys).unwrap()).unwrap();
+        assert_eq!(unverified.repository(), keys.repository());
+        assert!(unverified.is_encrypted());
+        assert_eq!(unverified.verify(&keys), Ok(config(keys.repository())));
+    }
+
+    #[test]
+    fn another_key_refuses_it() {
+        let keys = keys();
+        let bytes = config(keys.repository()).encode(&keys).unwrap();
+        assert_eq!(Config::decode(&bytes).unwrap().verify(&self::keys()), Err(ConfigError::Forged));
+    }
+
+    #[test]
+    fn what_a_newer_program_made_is_refused_with_its_reason() {
+        let keys = keys();
+        let newer = Config { required_features: vec!["teleport".to_owned()], ..config(keys.repository()) };
+        let refused = Config::decode(&newer.encode(&keys).unwrap());
+        assert!(matches!(refused, Err(ConfigError::Feature { feature }) if feature == "teleport"));
+        let mut newer = config(keys.repository());
+        newer.chunker.algorithm = "other".to_owned();
+        assert!(matches!(Config::decode(&newer.encode(&keys).unwrap()), Err(ConfigError::Chunker { .. })));
+        let text = String::from_utf8(config(keys.repository()).encode(&keys).unwrap()).unwrap();
+        let refused = Config::decode(text.replace("repository 1\n", "repository 2\n").as_bytes());
+        assert!(matches!(refused, Err(ConfigError::Version { found }) if found == "2"));
     }
 }

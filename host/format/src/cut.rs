@@ -1,175 +1,210 @@
-//! Cut: content-defined chunk boundaries by FastCDC with a secret gear table.
+//! Where content is cut into chunks, so that equal stretches give equal chunks wherever they lie.
 //!
-//! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication", USENIX
-//! ATC 2016, in the two-byte variant of 2020. Owned here: the parameters and the table. Called by the engine's `mill`.
+//! Owned here: the cutter and its parameters. Its opposite, joining chunks, is the engine's. Cut points are part of the format and
+//! frozen by test vectors: a change would store everything again.
 
 use credenza_model::limits::{BLOB_BYTES_MAX, CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN};
-use fastcdc::v2020::{AVERAGE_MAX, AVERAGE_MIN, MINIMUM_MIN, Normalization, cut_gear, select_masks};
-use serde::{Deserialize, Serialize};
+use fastcdc::v2020::{self, Normalization};
 
 use crate::{Error, GearTable, Result};
 
-/// Sizes of chunks in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkerParams {
-    /// Smallest, but for the last of a content.
-    pub min: u32,
-    /// Average.
-    pub avg: u32,
-    /// Largest.
-    pub max: u32,
+/// The id of this chunker in the config: FastCDC as of 2020, normalization level 1, with a table of its own.
+pub const CHUNKER_ALGORITHM: &str = "fastcdc-2020-nc1-keyed";
+
+/// Sizes of chunks in bytes, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Sizes", into = "Sizes")]
+pub struct ChunkerParams(Sizes);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Sizes {
+    min: u32,
+    avg: u32,
+    max: u32,
+}
+
+impl ChunkerParams {
+    /// Even sizes with `min < avg < max`; `min` from 64 bytes to 1 MiB, `avg` a power of two from 256 bytes to 4 MiB, `max` of
+    /// [`BLOB_BYTES_MAX`] at most. The bounds are those of the `fastcdc` crate.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when a size is out of bounds.
+    pub fn new(min: u32, avg: u32, max: u32) -> Result<Self> {
+        let bounds_hold = (64..=1 << 20).contains(&min) && (256..=1 << 22).contains(&avg) && max <= BLOB_BYTES_MAX;
+        if bounds_hold
+            && min < avg
+            && avg < max
+            && min.is_multiple_of(2)
+            && max.is_multiple_of(2)
+            && avg.is_power_of_two()
+        {
+            return Ok(Self(Sizes { min, avg, max }));
+        }
+        let problem = format!(
+            "chunks of {min} to {max} bytes, {avg} on average, cannot be cut: sizes must be even and increase from 64 to {BLOB_BYTES_MAX}, the average a power of two"
+        );
+        Err(Error::Malformed { what: "the chunker's setting", problem })
+    }
+
+    /// No chunk is smaller, except the last of a content.
+    #[must_use]
+    pub fn min(&self) -> u32 {
+        self.0.min
+    }
+
+    /// The size aimed for.
+    #[must_use]
+    pub fn avg(&self) -> u32 {
+        self.0.avg
+    }
+
+    /// No chunk is larger.
+    #[must_use]
+    pub fn max(&self) -> u32 {
+        self.0.max
+    }
 }
 
 impl Default for ChunkerParams {
     fn default() -> Self {
-        Self { min: CHUNK_BYTES_MIN, avg: CHUNK_BYTES_AVG, max: CHUNK_BYTES_MAX }
+        Self(Sizes { min: CHUNK_BYTES_MIN, avg: CHUNK_BYTES_AVG, max: CHUNK_BYTES_MAX })
     }
 }
 
-impl ChunkerParams {
-    /// Parameters around an average: a quarter of it to four times it.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] when the average is not a power of two from 4 KiB to 2 MiB.
-    pub fn around(avg: u32) -> Result<Self> {
-        Self { min: avg / 4, avg, max: avg.saturating_mul(4) }.validated()
-    }
+impl TryFrom<Sizes> for ChunkerParams {
+    type Error = Error;
 
-    /// The same parameters, if a chunker can work with them.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] with the rule that they break.
-    pub fn validated(self) -> Result<Self> {
-        let fits = self.avg.is_power_of_two()
-            && (4096..=2 * 1024 * 1024).contains(&self.avg)
-            && (AVERAGE_MIN..=AVERAGE_MAX).contains(&(self.avg as usize))
-            && self.min as usize >= MINIMUM_MIN
-            && self.min < self.avg
-            && self.avg < self.max
-            && self.max <= BLOB_BYTES_MAX;
-        let problem = || {
-            format!(
-                "chunk sizes {} / {} / {} do not work: the average must be a power of two from 4 KiB to 2 MiB between the smallest and the largest",
-                self.min, self.avg, self.max
-            )
-        };
-        if fits { Ok(self) } else { Err(Error::Malformed { what: "the chunker's parameters", problem: problem() }) }
+    fn try_from(sizes: Sizes) -> Result<Self> {
+        Self::new(sizes.min, sizes.avg, sizes.max)
     }
 }
 
-/// Finds chunk boundaries.
-#[derive(Clone)]
+impl From<ChunkerParams> for Sizes {
+    fn from(params: ChunkerParams) -> Self {
+        params.0
+    }
+}
+
+/// Finds cut points (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems", IEEE
+/// TPDS 2020): a rolling gear hash, a stricter mask before the average size and a looser one behind it.
 pub struct Cutter {
-    params: ChunkerParams,
     gear: GearTable,
     gear_shifted: GearTable,
-    masks: (u64, u64),
+    params: ChunkerParams,
+    mask_strict: u64,
+    mask_loose: u64,
 }
 
 impl Cutter {
-    /// A cutter with that table and those sizes.
+    /// A cutter of a repository's table and sizes.
     #[must_use]
     pub fn new(gear: &GearTable, params: ChunkerParams) -> Self {
-        let mut gear_shifted = gear.clone();
-        gear_shifted.0.iter_mut().for_each(|word| *word <<= 1);
-        Self {
-            params,
-            gear: gear.clone(),
-            gear_shifted,
-            masks: select_masks(params.avg as usize, Normalization::Level1),
-        }
+        let (mask_strict, mask_loose) = v2020::select_masks(params.avg() as usize, Normalization::Level1);
+        Self { gear: gear.clone(), gear_shifted: gear.shifted(), params, mask_strict, mask_loose }
     }
 
-    /// Length of the chunk at the front of `data`; `None` when more data is needed to tell, or when there is none left.
+    /// The length of the chunk at the front of `data`, or `None` when more data is needed to know: there are fewer than the largest
+    /// chunk's bytes and the content has not `ended`. Cut points do not depend on how the data arrives.
     #[must_use]
     pub fn cut(&self, data: &[u8], ended: bool) -> Option<usize> {
-        let max = self.params.max as usize;
-        if data.is_empty() || (data.len() < max && !ended) {
+        let bytes_max = self.params.max() as usize;
+        if data.is_empty() || (data.len() < bytes_max && !ended) {
             return None;
         }
-        let (short, long) = self.masks;
-        let (_, length) = cut_gear(
+        let (_, length) = v2020::cut_gear(
             data,
-            self.params.min as usize,
-            self.params.avg as usize,
-            max,
-            short,
-            long,
-            short << 1,
-            long << 1,
-            &*self.gear.0,
-            &*self.gear_shifted.0,
+            self.params.min() as usize,
+            self.params.avg() as usize,
+            bytes_max,
+            self.mask_strict,
+            self.mask_loose,
+            self.mask_strict << 1,
+            self.mask_loose << 1,
+            self.gear.values(),
+            self.gear_shifted.values(),
         );
-        Some(length.clamp(1, data.len()))
+        Some(length)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Keyring, Suite};
     use credenza_model::RepositoryId;
     use proptest::prelude::*;
 
-    fn noise(length: usize) -> Vec<u8> {
+    use super::*;
+    use crate::Keyring;
+
+    fn cutter() -> Cutter {
+        let gear = Keyring::public().keys(RepositoryId::new([0; 16])).gear();
+        Cutter::new(&gear, ChunkerParams::new(64, 256, 1024).unwrap())
+    }
+
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
         let mut out = vec![0; length];
-        blake3::Hasher::new().finalize_xof().fill(&mut out);
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
         out
     }
 
-    fn cutter() -> Cutter {
-        Cutter::new(&Keyring::public().keys(RepositoryId::new([0; 16]), Suite::Plain).gear(), ChunkerParams::default())
-    }
-
-    fn lengths(cutter: &Cutter, data: &[u8], pieces: &[usize]) -> Vec<usize> {
-        let (mut buffer, mut out, mut at) = (Vec::new(), Vec::new(), 0);
-        let mut pieces = pieces.iter().cycle();
-        loop {
-            let next = data.len().min(at + (*pieces.next().unwrap()).max(1));
-            buffer.extend_from_slice(&data[at..next]);
-            at = next;
-            while let Some(length) = cutter.cut(&buffer, at == data.len()) {
-                out.push(length);
-                buffer.drain(..length);
-            }
-            if at == data.len() {
-                return out;
-            }
+    fn cut_all(cutter: &Cutter, mut data: &[u8]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        while let Some(length) = cutter.cut(data, true) {
+            lengths.push(length);
+            data = &data[length..];
         }
+        lengths
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn boundaries_do_not_depend_on_how_the_data_arrives(pieces in proptest::collection::vec(1_usize..400_000, 1..8)) {
-            let data = noise(2_000_000);
-            prop_assert_eq!(lengths(&cutter(), &data, &pieces), lengths(&cutter(), &data, &[usize::MAX / 2]));
+        fn cutting_does_not_depend_on_how_data_arrives(seed: u64, length in 0_usize..20_000, steps in proptest::collection::vec(1_usize..3000, 1..20)) {
+            let (cutter, data) = (cutter(), noise(seed, length));
+            let (mut lengths, mut buffer, mut arrived) = (Vec::new(), Vec::new(), 0);
+            for step in steps.iter().cycle() {
+                let next = (arrived + step).min(length);
+                buffer.extend_from_slice(&data[arrived..next]);
+                arrived = next;
+                while let Some(cut) = cutter.cut(&buffer, arrived == length) {
+                    lengths.push(cut);
+                    buffer.drain(..cut);
+                }
+                if arrived == length {
+                    break;
+                }
+            }
+            prop_assert_eq!(lengths, cut_all(&cutter, &data));
+        }
+
+        #[test]
+        fn chunks_cover_the_content_within_their_bounds(seed: u64, length in 1_usize..20_000) {
+            let lengths = cut_all(&cutter(), &noise(seed, length));
+            prop_assert_eq!(lengths.iter().sum::<usize>(), length);
+            let (last, others) = lengths.split_last().unwrap();
+            prop_assert!(*last <= 1024 && others.iter().all(|length| (64..=1024).contains(length)));
         }
     }
 
     #[test]
-    fn chunks_keep_their_bounds_and_come_near_the_average() {
-        let found = lengths(&cutter(), &noise(20_000_000), &[1 << 20]);
-        let (last, whole) = found.split_last().unwrap();
-        assert!(whole.iter().all(|length| (16 * 1024..=256 * 1024).contains(length)) && *last <= 256 * 1024);
-        let average = whole.iter().sum::<usize>() / whole.len();
-        assert!((48 * 1024..=96 * 1024).contains(&average), "{average}");
+    fn an_insertion_moves_the_cuts_near_it_only() {
+        let (cutter, data) = (cutter(), noise(1, 200_000));
+        let shifted = [b"inserted".as_slice(), &data].concat();
+        let (before, after) = (cut_all(&cutter, &data), cut_all(&cutter, &shifted));
+        let common = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+        assert!(common > before.len() - 50, "{common} of {} chunks survive", before.len());
     }
 
     #[test]
-    fn an_insertion_moves_only_the_boundaries_around_it() {
-        let data = noise(8_000_000);
-        let mut changed = data.clone();
-        changed.splice(1_000_000..1_000_000, *b"inserted");
-        let ends = |data: &[u8]| {
-            lengths(&cutter(), data, &[1 << 20])
-                .iter()
-                .scan(0, |at, length| {
-                    *at += length;
-                    Some(data.len() - *at)
-                })
-                .collect::<std::collections::BTreeSet<_>>()
-        };
-        assert!(ends(&data).symmetric_difference(&ends(&changed)).count() <= 40);
+    fn sizes_that_cannot_work_are_refused() {
+        for (min, avg, max) in [
+            (0, 256, 1024),
+            (64, 300, 1024),
+            (65, 256, 1024),
+            (256, 256, 1024),
+            (64, 256, 256),
+            (64, 256, BLOB_BYTES_MAX + 2),
+        ] {
+            assert!(ChunkerParams::new(min, avg, max).is_err(), "{min} {avg} {max}");
+        }
+        assert_eq!(ChunkerParams::new(CHUNK_BYTES_MIN, CHUNK_BYTES_AVG, CHUNK_BYTES_MAX), Ok(ChunkerParams::default()));
     }
 }

@@ -1,17 +1,23 @@
-//! The format of a repository, version 1: pure codecs between plaintext and the objects of a store.
+//! The format of a repository: pure codecs from values to bytes and back, without input, output, clock or threads.
 //!
-//! Owned here: keys, cutting, compression, sealing, packs, the index, trees, snapshots and every other document, as
-//! `FORMAT.md` and `CRYPTO.md` beside this crate describe them. Refused here: input and output, clocks, threads. Called by
-//! `engine`.
+//! Every byte that a repository holds is described in `FORMAT.md`, every key and promise in `CRYPTO.md`, and every test vector in
+//! `tests/vectors/` is kept for ever.
 //!
-//! | file | pair |
-//! |---|---|
-//! | `cut` | cut (join is concatenation) |
-//! | `compress` | compress / inflate |
-//! | `container`, `document` | seal / open |
-//! | `pack`, `index`, `usage`, `tree`, `records`, `snapshot`, `config`, `slot` | encode / decode |
+//! | step | out | back |
+//! |---|---|---|
+//! | content to chunks | [`Cutter`] | the engine joins |
+//! | chunk to id | [`Keys::blob_id`] | [`open_blob`] verifies |
+//! | chunk to frame | [`Compressor`] | [`Inflater`] |
+//! | frames to pack | [`PackBuilder`] | [`Opener`], [`read_footer`], [`open_blob`] |
+//! | records to tree | [`TreeBuilder`], [`ListBuilder`] | [`Node`], [`decode_list`] |
+//! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`], [`Snapshot`] | [`open_document`] |
+//! | keyring to slot | [`KeySlot`] | the same |
+//! | settings to config | [`Config::encode`] | [`Config::decode`], [`UnverifiedConfig::verify`] |
+//!
+//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the two text documents.
 
 mod compress;
+mod condemned;
 mod config;
 mod container;
 mod cut;
@@ -19,37 +25,48 @@ mod document;
 mod error;
 mod hex_text;
 mod index;
+mod intent;
+mod json;
 mod keys;
+mod lines;
 mod names;
 mod pack;
-mod records;
+mod passphrase;
 mod slot;
 mod snapshot;
 mod suite;
 mod tree;
 mod usage;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 pub use compress::{Compressor, Encoding, Inflater};
-pub use config::{Config, UnverifiedConfig, body_digest};
+pub use condemned::Condemned;
+pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
 pub use container::{
-    FORMAT_VERSION, HEADER_BYTES, Header, Opener, SEGMENT_SEALED_BYTES, SealedObject, SegmentSpan, plain_length,
-    sealed_span,
+    HEADER_BYTES, Header, Keying, Opener, SEGMENT_SEALED_BYTES, SealedObject, SegmentSpan, plain_length, sealed_span,
 };
-pub use cut::{ChunkerParams, Cutter};
+pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
-pub use hex_text::Hex;
+pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal};
+pub use intent::Intent;
 pub use keys::{GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, slot_key};
 pub use pack::{
-    BlobKind, FOOTER_ENTRY_BYTES, Frame, PackBlob, PackBuilder, PackKind, PackRecord, PackTrailer, SealedPack,
-    TRAILER_BYTES, open_blob,
+    BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
+    read_footer,
 };
-pub use records::{Condemned, Intent};
-pub use slot::{KdfParams, KeySlot, SlotError, passphrase_weakness};
-pub use snapshot::{PacksReliedOn, Provenance, SkippedRecord, Snapshot, SnapshotSignature, SnapshotSource, Statistics};
+pub use passphrase::passphrase_weakness;
+pub use slot::{InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, RecoveryCode, SlotError};
+pub use snapshot::{
+    PROBLEMS_MAX, PacksRelied, Problem, Provenance, SignedSnapshot, Snapshot, SnapshotSource, Statistics,
+};
 pub use suite::{Suite, TAG_BYTES};
-pub use tree::{Child, ListBuilder, Node, TreeBuilder, TreeRoot, decode_list, encode_list};
-pub use usage::{Bitmap, Usage};
+pub use tree::{
+    Child, LEVEL_MAX, LIST_REFS_SPLIT, ListBuilder, Node, RECORD_BYTES_MAX, TreeBuilder, TreeRoot, decode_list,
+    encode_list,
+};
+pub use usage::{Bitmap, PackUsage, Usage, body_digest};

@@ -83,7 +83,7 @@ pub(crate) struct SegmentCipher {
 
 enum SegmentKey {
     Tag([u8; 32]),
-    Aead(LessSafeKey),
+    Aead(Box<LessSafeKey>),
 }
 
 impl SegmentCipher {
@@ -96,7 +96,7 @@ impl SegmentCipher {
         };
         let key =
             UnboundKey::new(algorithm, object_key).map_err(|_| Error::Unsupported { what: "this cipher suite" })?;
-        Ok(Self { header_hash, key: SegmentKey::Aead(LessSafeKey::new(key)) })
+        Ok(Self { header_hash, key: SegmentKey::Aead(Box::new(LessSafeKey::new(key))) })
     }
 
     /// Encrypts `segment` in place and returns its tag.

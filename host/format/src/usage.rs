@@ -1,182 +1,243 @@
-//! Usage: which blobs of which packs a snapshot needs, so that space can be reclaimed without walking a tree.
+//! Which blobs of which packs a snapshot needs, so that space is reclaimed without walking any tree.
 //!
-//! Owned here: the bitmaps and their codec. Called by the engine when it commits and when it collects.
+//! Body: version u16 = 1 · zero u16 · packs u32, then for each pack, in the order of ids: id 16 · blobs u32 · form u8 (0 all, 1 some) and,
+//! for some, one bit a blob, lowest bit first.
 
-use credenza_model::{ObjectId, SnapshotId};
+use credenza_model::ObjectId;
 
+use crate::pack::PACK_BLOBS_MAX;
 use crate::wire::{Fields, length_u32};
-use crate::{Error, Hex, Keys, ObjectKind, Result, SealedObject, seal_document};
+use crate::{Digest, Error, Hex, Result};
 
-const VERSION: u8 = 1;
-const ALL: u8 = 0;
-const BITS: u8 = 1;
+const VERSION: u16 = 1;
+const WHAT: &str = "a usage list";
 
-/// One bit per blob of a pack.
+/// One bit for each blob of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
     length: u32,
-    words: Vec<u64>,
+    bits: Vec<u8>,
 }
 
 impl Bitmap {
-    /// No bit set.
+    /// A bitmap with nothing set.
     #[must_use]
-    pub fn empty(length: u32) -> Self {
-        Self { length, words: vec![0; (length as usize).div_ceil(64)] }
+    pub fn new(length: u32) -> Self {
+        Self { length, bits: vec![0; length.div_ceil(8) as usize] }
     }
 
-    /// Every bit set.
+    /// A bitmap with everything set.
     #[must_use]
     pub fn full(length: u32) -> Self {
-        let mut bitmap = Self::empty(length);
-        (0..length).for_each(|bit| bitmap.set(bit));
+        let mut bitmap = Self { length, bits: vec![0xff; length.div_ceil(8) as usize] };
+        if let Some(last) = bitmap.bits.last_mut() {
+            *last &= last_byte_mask(length);
+        }
         bitmap
     }
 
-    /// Sets a bit; one beyond the length is ignored.
-    pub fn set(&mut self, bit: u32) {
-        if bit < self.length
-            && let Some(word) = self.words.get_mut(bit as usize / 64)
-        {
-            *word |= 1 << (bit % 64);
-        }
-    }
-
-    /// Whether a bit is set.
-    #[must_use]
-    pub fn get(&self, bit: u32) -> bool {
-        bit < self.length && self.words.get(bit as usize / 64).is_some_and(|word| word & 1 << (bit % 64) != 0)
-    }
-
-    /// Bits in all.
+    /// How many bits there are.
     #[must_use]
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// Bits set.
+    /// Sets a bit; says whether there is such a bit.
+    pub fn set(&mut self, index: u32) -> bool {
+        match self.bits.get_mut(index as usize / 8).filter(|_| index < self.length) {
+            Some(byte) => {
+                *byte |= 1 << (index % 8);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether a bit is set; bits beyond the end are not.
+    #[must_use]
+    pub fn get(&self, index: u32) -> bool {
+        self.bits.get(index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+    }
+
+    /// How many are set.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.bits.iter().map(|byte| byte.count_ones()).sum()
+    }
+
+    /// Whether all are set.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.count() == self.length
+    }
+
+    /// Sets every bit that is set in `other`; bits that do not exist here are left out.
+    pub fn unite(&mut self, other: &Self) {
+        self.bits.iter_mut().zip(&other.bits).for_each(|(to, from)| *to |= from);
+        if let Some(last) = self.bits.last_mut() {
+            *last &= last_byte_mask(self.length);
+        }
     }
 }
 
-/// The packs that a snapshot relies on, with the blobs it needs of each.
+/// The bits that exist in the last byte.
+fn last_byte_mask(length: u32) -> u8 {
+    match length % 8 {
+        0 => 0xff,
+        bits => (1 << bits) - 1,
+    }
+}
+
+/// What a snapshot needs of one pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackUsage {
+    /// The pack.
+    pub pack: ObjectId,
+    /// One bit for each of its blobs.
+    pub used: Bitmap,
+}
+
+/// What a snapshot needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Pack ids, ascending in the encoded form, each with one bit per blob.
-    pub packs: Vec<(ObjectId, Bitmap)>,
+    /// One for each pack, in the order of their ids.
+    pub packs: Vec<PackUsage>,
 }
 
 impl Usage {
-    /// Seals the list under its snapshot's id.
+    /// The body of the list's document.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when it outgrows a document.
-    pub fn seal(&self, keys: &Keys, snapshot: SnapshotId) -> Result<SealedObject> {
-        seal_document(keys, ObjectKind::Usage, ObjectId::new(*snapshot.as_bytes()), &self.encode()?)
-    }
-
-    /// BLAKE3 of the body, which the snapshot names.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    pub fn digest(&self) -> Result<Hex<[u8; 32]>> {
-        Ok(Hex(*blake3::hash(&self.encode()?).as_bytes()))
-    }
-
-    /// The body: version, count, and per pack its id, blob count, form and bits.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] beyond 2³² packs.
+    /// [`Error::Malformed`] when packs are not in order, [`Error::TooLarge`] beyond 2³² of them.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut sorted: Vec<_> = self.packs.iter().collect();
-        sorted.sort_unstable_by_key(|(id, _)| *id);
-        let mut out = vec![VERSION, 0, 0, 0];
-        out.extend_from_slice(&length_u32("a usage list", sorted.len())?.to_le_bytes());
-        for (id, bitmap) in sorted {
-            out.extend_from_slice(id.as_bytes());
-            out.extend_from_slice(&bitmap.length.to_le_bytes());
-            if bitmap.count() == bitmap.length {
-                out.push(ALL);
-            } else {
-                out.push(BITS);
-                let bytes = bitmap.words.iter().flat_map(|word| word.to_le_bytes());
-                out.extend(bytes.take((bitmap.length as usize).div_ceil(8)));
+        let mut out = Vec::new();
+        out.extend(VERSION.to_le_bytes());
+        out.extend([0; 2]);
+        out.extend(length_u32(WHAT, self.packs.len())?.to_le_bytes());
+        let mut previous = None;
+        for PackUsage { pack, used } in &self.packs {
+            check_pack(previous.replace(*pack), *pack, used.length)?;
+            out.extend(pack.as_bytes());
+            out.extend(used.length.to_le_bytes());
+            out.push(u8::from(!used.is_full()));
+            if !used.is_full() {
+                out.extend(&used.bits);
             }
         }
         Ok(out)
     }
 
-    /// Reads a body.
+    /// Decodes the body of a list. Memory: a bit a blob, and 64 bytes a pack.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when ids are not ascending, bits lie beyond a pack's blobs, or bytes are missing.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut fields = Fields::new("a usage list", bytes);
-        let version = fields.u8()?;
+    /// [`Error::Malformed`] when any field breaks the rules; [`Error::Unknown`] for a version of later programs.
+    pub fn decode(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::new(WHAT, body);
+        let version = fields.u16()?;
         if version != VERSION {
             return Err(Error::Unknown { what: "usage version", found: u32::from(version) });
         }
-        fields.zeros(3)?;
-        let mut packs: Vec<(ObjectId, Bitmap)> = Vec::new();
-        for _ in 0..fields.u32()? {
-            let id = ObjectId::new(fields.array()?);
-            let length = fields.u32()?;
-            if packs.last().is_some_and(|(previous, _)| *previous >= id) || length >> 24 != 0 {
-                return Err(fields.malformed(format!("pack {id} is out of order or impossibly large")));
-            }
-            let bitmap = match fields.u8()? {
-                ALL => Bitmap::full(length),
-                BITS => decode_bits(&mut fields, length)?,
-                other => return Err(Error::Unknown { what: "bitmap form", found: u32::from(other) }),
+        fields.zeros(2)?;
+        let count = fields.u32()?;
+        let (mut packs, mut previous) = (Vec::new(), None);
+        for _ in 0..count {
+            let (pack, length) = (ObjectId::new(fields.array()?), fields.u32()?);
+            check_pack(previous.replace(pack), pack, length)?;
+            let used = match fields.u8()? {
+                0 => Bitmap::full(length),
+                1 => Bitmap { length, bits: fields.take(length.div_ceil(8) as usize)?.to_vec() },
+                other => return Err(Error::Unknown { what: "form of a bitmap", found: u32::from(other) }),
             };
-            packs.push((id, bitmap));
+            if used.bits.last().is_some_and(|last| last & !last_byte_mask(length) != 0) {
+                return Err(fields.malformed("a bitmap marks blobs that do not exist"));
+            }
+            packs.push(PackUsage { pack, used });
         }
         fields.end()?;
         Ok(Self { packs })
     }
+
+    /// The digest of the packs relied on: BLAKE3 of their ids, in order.
+    #[must_use]
+    pub fn packs_digest(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        self.packs.iter().for_each(|usage| {
+            hasher.update(usage.pack.as_bytes());
+        });
+        Hex(*hasher.finalize().as_bytes())
+    }
 }
 
-fn decode_bits(fields: &mut Fields<'_>, length: u32) -> Result<Bitmap> {
-    let bytes = fields.take((length as usize).div_ceil(8))?;
-    let mut bitmap = Bitmap { length, words: Vec::with_capacity(bytes.len().div_ceil(8)) };
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        bitmap.words.push(u64::from_le_bytes(word));
-    }
-    let beyond = bitmap.words.last().is_some_and(|word| length % 64 != 0 && word >> (length % 64) != 0);
-    if beyond { Err(fields.malformed("a bit beyond the pack's blobs is set")) } else { Ok(bitmap) }
+/// The digest of a document's body, by which other documents name it: BLAKE3.
+#[must_use]
+pub fn body_digest(body: &[u8]) -> Digest {
+    Hex(*blake3::hash(body).as_bytes())
+}
+
+fn check_pack(previous: Option<ObjectId>, pack: ObjectId, blobs: u32) -> Result<()> {
+    let problem = if previous.is_some_and(|previous| previous >= pack) {
+        "is not in the order of ids"
+    } else if blobs > PACK_BLOBS_MAX {
+        "has more blobs than a pack may"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Malformed { what: WHAT, problem: format!("pack {pack} {problem}") })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+
+    fn usage() -> impl Strategy<Value = Usage> {
+        proptest::collection::btree_map(
+            any::<[u8; 16]>(),
+            (0..200_u32, proptest::collection::vec(0..200_u32, 0..50)),
+            0..10,
+        )
+        .prop_map(|packs| {
+            let packs = packs.into_iter().map(|(id, (length, set))| {
+                let mut used = if set.len() > 40 { Bitmap::full(length) } else { Bitmap::new(length) };
+                set.into_iter().for_each(|index| assert_eq!(used.set(index), index < length));
+                PackUsage { pack: ObjectId::new(id), used }
+            });
+            Usage { packs: packs.collect() }
+        })
+    }
 
     proptest! {
         #[test]
-        fn a_usage_list_decodes_to_what_was_encoded(bits in proptest::collection::vec(proptest::collection::vec(any::<bool>(), 0..200), 0..8)) {
-            let packs = bits.iter().enumerate().map(|(at, bits)| {
-                let mut bitmap = Bitmap::empty(bits.len() as u32);
-                (0..).zip(bits).filter(|(_, set)| **set).for_each(|(bit, _)| bitmap.set(bit));
-                (ObjectId::new([at as u8; 16]), bitmap)
-            }).collect();
-            let usage = Usage { packs };
+        fn a_list_reads_back_what_was_encoded(usage in usage()) {
             prop_assert_eq!(Usage::decode(&usage.encode().unwrap()).unwrap(), usage);
         }
 
         #[test]
-        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Usage::decode(&bytes);
-            let _ = Usage::decode(&[&[1, 0, 0, 0, 2, 0, 0, 0][..], &bytes].concat());
+        fn an_injured_list_never_panics(usage in usage(), place: prop::sample::Index, change in 1..=255_u8) {
+            let mut body = usage.encode().unwrap();
+            let place = place.index(body.len());
+            body[place] ^= change;
+            let _ = Usage::decode(&body);
+            prop_assert!(Usage::decode(&body[..place]).is_err());
+        }
+
+        #[test]
+        fn a_union_has_what_either_has(length in 0..100_u32, a in proptest::collection::vec(0..100_u32, 0..30), b in proptest::collection::vec(0..100_u32, 0..30)) {
+            let (mut left, mut right) = (Bitmap::new(length), Bitmap::new(length));
+            a.iter().for_each(|index| { left.set(*index); });
+            b.iter().for_each(|index| { right.set(*index); });
+            left.unite(&right);
+            for index in 0..100 {
+                prop_assert_eq!(left.get(index), index < length && (a.contains(&index) || b.contains(&index)));
+            }
         }
     }
 
     #[test]
-    fn a_pack_that_is_used_whole_costs_no_bits() {
-        let usage = Usage { packs: vec![(ObjectId::new([1; 16]), Bitmap::full(100_000))] };
-        assert!(usage.encode().unwrap().len() < 64);
+    fn a_pack_used_as_a_whole_costs_no_bits() {
+        let of = |used| Usage { packs: vec![PackUsage { pack: ObjectId::new([1; 16]), used }] }.encode().unwrap().len();
+        assert_eq!(of(Bitmap::full(1000)), 8 + 21);
+        assert_eq!(of(Bitmap::new(1000)), 8 + 21 + 125);
     }
 }

@@ -1,10 +1,12 @@
 //! `check`: whether a repository is whole.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::Repository;
 use credenza_engine::check::{self, CheckOptions};
+use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -26,14 +28,15 @@ pub(crate) struct Check {
 struct DamageLine<'a> {
     object: &'a str,
     kind: &'static str,
-    affects: &'a [String],
+    /// Snapshots that rely on it.
+    affects: &'a BTreeSet<SnapshotId>,
     detail: &'a str,
 }
 
 impl Display for DamageLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "damage in {} ({}): {}", printable(self.object), self.kind, printable(self.detail))?;
-        self.affects.iter().try_for_each(|what| write!(f, "\n  affects {}", printable(what)))
+        self.affects.iter().try_for_each(|snapshot| write!(f, "\n  affects snapshot {snapshot}"))
     }
 }
 
@@ -41,22 +44,21 @@ impl Display for DamageLine<'_> {
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
     snapshots: u64,
-    objects: u64,
-    bytes: u64,
+    packs: u64,
+    /// Left by interrupted runs; harmless.
+    unreferenced_packs: u64,
+    bytes_read: u64,
     damages: u64,
     read_data: bool,
 }
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let depth = if self.read_data { "every byte read" } else { "structure only" };
-        write!(
-            f,
-            "checked {} snapshots, {} objects, {} ({depth}): ",
-            self.snapshots,
-            self.objects,
-            HumanBytes(self.bytes)
-        )?;
+        let depth = match self.read_data {
+            true => format!("every byte, {}", HumanBytes(self.bytes_read)),
+            false => "structure only".to_owned(),
+        };
+        write!(f, "checked {} snapshots, {} packs ({depth}): ", self.snapshots, self.packs)?;
         match self.damages {
             0 => f.write_str("no damage found"),
             count => write!(f, "{count} damages found"),
@@ -86,8 +88,9 @@ pub(super) async fn verify(repository: &Repository, read_data: bool, session: &S
     let damages = report.findings.len() as u64;
     session.reporter.result(&Summary {
         snapshots: report.snapshots,
-        objects: report.objects,
-        bytes: report.bytes,
+        packs: report.packs,
+        unreferenced_packs: report.unreferenced_packs,
+        bytes_read: report.bytes_read,
         damages,
         read_data,
     })?;

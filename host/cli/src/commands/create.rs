@@ -74,7 +74,7 @@ impl Create {
         let connectors = session.connectors();
         let store = Opener::new(&connectors).store(&place, StoreUse::Create).await?;
         let options =
-            CreateOptions { secret, label: LABEL.to_owned(), chunker: self.chunker(), compression: self.compression };
+            CreateOptions { secret, label: LABEL.to_owned(), chunker: self.chunker()?, compression: self.compression };
         let created = Repository::create(store.connector, &options).await?;
         session.reporter.result(&CreatedLine {
             repository: created.repository,
@@ -86,9 +86,9 @@ impl Create {
     }
 
     /// Minimum and maximum lie a factor of four from the average, as in the default.
-    fn chunker(&self) -> ChunkerParams {
+    fn chunker(&self) -> Result<ChunkerParams, Failure> {
         let avg = self.chunk_size.saturating_mul(1024);
-        ChunkerParams { min: avg / 4, avg, max: avg.saturating_mul(4) }
+        ChunkerParams::new(avg / 4, avg, avg.saturating_mul(4)).map_err(|cause| Failure::usage(format!("--chunk-size {}: {cause}", self.chunk_size)))
     }
 
     async fn passphrase(&self, session: &Session<'_>, place: &Place) -> Result<Passphrase, Failure> {

@@ -92,7 +92,7 @@ impl<'a> SnapshotDetails<'a> {
             host: &snapshot.host,
             user: &snapshot.user,
             tags: &snapshot.tags,
-            excludes: &snapshot.excludes,
+            excludes: &snapshot.excluded,
             connector: ConnectorOut { name: &snapshot.connector.name, version: &snapshot.connector.version },
             entries: statistics.entries,
             files: statistics.files,
@@ -142,14 +142,15 @@ impl Info {
         let open = session.open_for_reading().await?;
         let Some(path) = subject else {
             let config = open.repository.config();
+            let chunker = &config.chunker.params;
             session.reporter.result(&RepositoryDetails {
                 id: config.repository,
                 location: open.place.text(),
-                encrypted: config.encrypted(),
+                encrypted: config.suite.encrypts(),
                 created: config.created,
-                chunk_bytes: [config.chunker.min, config.chunker.avg, config.chunker.max],
-                compression: config.compression,
-                store_traits: config.traits.clone(),
+                chunk_bytes: [chunker.min(), chunker.avg(), chunker.max()],
+                compression: config.compression_level,
+                store_traits: config.store_traits.clone(),
             })?;
             return Ok(Exit::Done);
         };

@@ -106,7 +106,6 @@ impl<'a> Session<'a> {
         };
         let provided = passphrase::provided(&self.globals, &place.settings)?;
         let secret = provided.map_or(Secret::None, Secret::Passphrase);
-        let given = !matches!(secret, Secret::None);
         let repository = match open(secret).await {
             Err(EngineError::SecretMissing) if passphrase::can_ask() => {
                 open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
@@ -114,12 +113,6 @@ impl<'a> Session<'a> {
             other => other,
         };
         let repository = repository.map_err(|error| explain(error, &place))?;
-        if given && !repository.config().encrypted() {
-            self.reporter.note(format!(
-                "warning: the repository {} is not encrypted; the passphrase given is not used",
-                place.text()
-            ));
-        }
         Ok(OpenRepository { repository, place, store })
     }
 

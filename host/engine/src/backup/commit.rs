@@ -13,7 +13,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
-use credenza_format::{BlobIndex, Intent, PacksReliedOn, Snapshot, SnapshotSource, Statistics, Usage};
+use credenza_format::{
+    BlobIndex, Hex, Intent, ObjectKind, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+    seal_document,
+};
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::stow::Stow;
@@ -29,7 +32,7 @@ pub(crate) struct Session {
     loader: Arc<BlobLoader>,
     parent: Option<SnapshotHandle>,
     previous: Option<SnapshotHandle>,
-    writer: ObjectId,
+    writer: Hex<[u8; 16]>,
     source: SnapshotSource,
     started: Timestamp,
 }
@@ -81,14 +84,15 @@ impl Session {
         let usage = stow.usage();
         let id = SnapshotId::new(random_id()?);
         let keys = repository.keys();
-        stow.put(usage.seal(keys, id).map_err(Error::encode("sealing the usage"))?).await?;
+        let usage_id = ObjectId::new(*id.as_bytes());
+        stow.put(seal_document(keys, ObjectKind::Usage, usage_id, &usage.encode()?)?).await?;
         let intent_id = ObjectId::new(random_id()?);
         let intent = Intent {
-            packs: usage.packs.iter().map(|(pack, _)| *pack).collect(),
+            packs: usage.packs.iter().map(|used| used.pack).collect(),
             created: self.started,
             writer: self.writer,
         };
-        let intent = intent.seal(keys, intent_id).map_err(Error::encode("sealing the intent"))?;
+        let intent = seal_document(keys, ObjectKind::Intent, intent_id, &intent.encode()?)?;
         let intent_key = intent.key().clone();
         super::put(&**repository.store(), intent).await?;
         let committed = self.settle(repository, stow, &usage, grown, options, id).await;
@@ -109,13 +113,14 @@ impl Session {
         id: SnapshotId,
     ) -> Result<BackupReport> {
         let condemned: HashSet<ObjectId> = repository.condemned().await?;
-        let lost = usage.packs.iter().filter(|(pack, _)| condemned.contains(pack)).count();
+        let lost = usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count();
         if lost > 0 {
             return Err(Error::Conflict { packs: lost });
         }
         let added = stow.bytes_added();
-        let snapshot = self.snapshot(repository, usage, &grown, options, id, added)?;
-        stow.put(snapshot.seal(repository.keys(), None).map_err(Error::encode("sealing the snapshot"))?).await?;
+        let snapshot = self.snapshot(usage, &grown, options, id, added)?;
+        let object = ObjectId::new(*id.as_bytes());
+        stow.put(seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?).await?;
         let counts = grown.counts;
         Ok(BackupReport {
             snapshot: Some(id),
@@ -130,7 +135,6 @@ impl Session {
 
     fn snapshot(
         self,
-        repository: &Repository,
         usage: &Usage,
         grown: &Grown,
         options: &BackupOptions,
@@ -146,7 +150,7 @@ impl Session {
             host: options.host.clone(),
             user: options.user.clone(),
             tags: options.tags.clone(),
-            excludes: options.excludes.clone(),
+            excluded: options.excludes.clone(),
             started: self.started,
             finished: Timestamp::from_system(SystemTime::now()),
             store_time: previous.and_then(|handle| handle.stored),
@@ -154,9 +158,9 @@ impl Session {
             writer: self.writer,
             sequence: previous.map_or(1, |handle| handle.snapshot.sequence + 1),
             previous: previous.map(|handle| handle.body_digest),
-            tree: grown.root.clone(),
-            usage: usage.digest().map_err(Error::encode("encoding the usage"))?,
-            packs: PacksReliedOn::of(usage),
+            tree: grown.root,
+            usage: body_digest(&usage.encode()?),
+            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
             statistics: Statistics {
                 entries: counts.entries,
                 files: counts.files,
@@ -166,8 +170,8 @@ impl Session {
                 bytes_added,
                 errors: counts.errors,
             },
-            skipped: counts.skipped.clone(),
-            epoch: repository.keys().current_epoch(),
+            problems_unlisted: counts.errors - counts.problems.len() as u64,
+            problems: counts.problems.clone(),
         })
     }
 }

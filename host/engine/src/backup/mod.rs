@@ -168,8 +168,8 @@ impl<'a> Line<'a> {
         let local = info.has("local");
         let stow = Stow::new(Arc::clone(repository.store()), repository.keys().clone(), Arc::clone(session.index()));
         let loader = Arc::new(Loader::new(source, local));
-        let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker);
-        let level = options.compression.unwrap_or(repository.config().compression);
+        let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
+        let level = options.compression.unwrap_or(repository.config().compression_level);
         let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
-    BlobIndex, BlobKind, Compressor, Frame, IndexSegment, Keys, PackBuilder, PackKind, PackRecord, SealedObject, Usage,
+    BlobIndex, BlobKind, Compressor, Frame, IndexSegment, Keys, ObjectKind, PackBuilder, PackKind, PackRecord,
+    SealedObject, Usage, seal_document,
 };
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
 use credenza_model::{ChunkId, ChunkRef, ObjectId};
@@ -20,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::usage::UsageMap;
+use crate::repository::random_id;
 use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;
@@ -101,7 +103,7 @@ impl Stow {
             cause: format!("{} bytes are more than any chunk has", plain.len()),
         })?;
         if !self.use_known(&id) && locked(&self.fresh).insert(id) {
-            let (encoding, stored) = compressor.compress(plain);
+            let (encoding, stored) = compressor.compress(plain)?;
             self.push(Frame { id, kind, encoding, plain_length: length, stored })?;
         }
         Ok(ChunkRef { id, length })
@@ -201,9 +203,8 @@ impl Stow {
     }
 
     async fn put_segment(&self, packs: Vec<PackRecord>) -> Result<()> {
-        let sealed = IndexSegment { packs, supersedes: Vec::new() }
-            .seal(&self.keys)
-            .map_err(Error::encode("sealing an index segment"))?;
+        let body = IndexSegment { packs, supersedes: Vec::new() }.encode()?;
+        let sealed = seal_document(&self.keys, ObjectKind::Index, ObjectId::new(random_id()?), &body)?;
         self.put(sealed).await
     }
 

@@ -4,15 +4,12 @@
 
 use std::sync::Arc;
 
-use credenza_format::{BlobKind, Compressor, SkippedRecord, TreeBuilder, TreeRoot};
+use credenza_format::{BlobKind, Compressor, PROBLEMS_MAX, Problem, TreeBuilder, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
 use super::mill::Milled;
 use super::stow::Stow;
 use crate::{Error, Event, Listener, Result};
-
-/// Skipped entries named in the snapshot; further ones are counted.
-const SKIPPED_NAMED_MAX: usize = 1000;
 
 pub(crate) struct Tree<'a> {
     stow: Arc<Stow>,
@@ -37,7 +34,7 @@ pub(crate) struct Counts {
     pub(crate) bytes_read: u64,
     pub(crate) read: u64,
     pub(crate) errors: u64,
-    pub(crate) skipped: Vec<SkippedRecord>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 pub(crate) struct Grown {
@@ -56,7 +53,7 @@ impl<'a> Tree<'a> {
         let mut records = Vec::with_capacity(batch.len());
         for milled in batch {
             match milled {
-                Milled::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason, true),
+                Milled::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason),
                 Milled::Record { record, bytes_read } => {
                     self.count(&record, bytes_read);
                     progress.0 += 1;
@@ -89,17 +86,15 @@ impl<'a> Tree<'a> {
         }
         match &record.status {
             EntryStatus::Stable | EntryStatus::Changed => {}
-            EntryStatus::Vanished => {
-                self.fail(&record.entry.key, "it was listed and was gone when it was to be read", false)
-            }
-            EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason, false),
+            EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
+            EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
         }
     }
 
-    fn fail(&mut self, key: &credenza_model::Key, reason: &str, skipped: bool) {
+    fn fail(&mut self, key: &credenza_model::Key, reason: &str) {
         self.counts.errors += 1;
-        if skipped && self.counts.skipped.len() < SKIPPED_NAMED_MAX {
-            self.counts.skipped.push(SkippedRecord { key: key.clone(), reason: reason.to_owned() });
+        if self.counts.problems.len() < PROBLEMS_MAX {
+            self.counts.problems.push(Problem { key: key.clone(), reason: reason.to_owned() });
         }
         self.listener.on(Event::EntryFailed { key: key.clone(), reason: reason.to_owned() });
     }

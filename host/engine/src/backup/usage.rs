@@ -2,7 +2,7 @@
 //!
 //! Bound: one bit per chunk of each pack in use, plus a pointer per pack of the repository.
 
-use credenza_format::{Bitmap, BlobIndex, PackOrdinal, Usage};
+use credenza_format::{Bitmap, BlobIndex, PackOrdinal, PackUsage, Usage};
 use credenza_model::ObjectId;
 
 pub(crate) struct UsageMap {
@@ -17,9 +17,9 @@ impl UsageMap {
     }
 
     pub(crate) fn mark(&mut self, pack: PackOrdinal, position: u32) {
-        let ordinal = pack.index();
+        let ordinal = pack.0 as usize;
         if let (Some(slot), Some(count)) = (self.by_pack.get_mut(ordinal), self.blob_counts.get(ordinal)) {
-            slot.get_or_insert_with(|| Bitmap::empty(*count)).set(position);
+            slot.get_or_insert_with(|| Bitmap::new(*count)).set(position);
         }
     }
 
@@ -28,8 +28,10 @@ impl UsageMap {
             .by_pack
             .iter()
             .zip(index.packs())
-            .filter_map(|(bitmap, pack)| bitmap.clone().map(|bitmap| (pack.record.id, bitmap)));
-        let own = written.iter().map(|(id, count)| (*id, Bitmap::full(*count)));
-        Usage { packs: older.chain(own).collect() }
+            .filter_map(|(bitmap, pack)| bitmap.clone().map(|bitmap| PackUsage { pack: pack.id, used: bitmap }));
+        let own = written.iter().map(|(id, count)| PackUsage { pack: *id, used: Bitmap::full(*count) });
+        let mut packs: Vec<PackUsage> = older.chain(own).collect();
+        packs.sort_unstable_by_key(|usage| usage.pack);
+        Usage { packs }
     }
 }

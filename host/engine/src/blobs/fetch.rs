@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
-use credenza_format::{Header, Inflater, Keys, Opener, PackBlob, PackRecord, SegmentSpan, open_blob, sealed_span};
+use credenza_format::{Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span};
 use credenza_model::ChunkId;
 
 use super::{Fetched, Run};
@@ -17,7 +17,7 @@ pub(crate) struct SealedRun {
 /// Reads the segments that hold `length` bytes of plaintext from `offset`. The inner error is damage: the object is gone or shorter than recorded.
 pub(crate) async fn read_range(
     store: &dyn Store,
-    pack: &PackRecord,
+    pack: &IndexedPack,
     offset: u64,
     length: u64,
 ) -> Result<Result<SealedRun, Damage>> {
@@ -56,10 +56,10 @@ fn owned(bytes: Bytes) -> BytesMut {
 }
 
 /// Opens the segments of a run and verifies its chunks. Blocks for as long as that takes.
-pub(crate) fn open_run(keys: &Keys, pack: &PackRecord, run: &Run, sealed: SealedRun) -> Fetched {
+pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: SealedRun) -> Fetched {
     let key = pack.store_key();
     let opened =
-        Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, pack.kind.object_kind(), pack.id));
+        Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)));
     let opener = match opened {
         Ok(opener) => opener,
         Err(cause) => {
@@ -73,9 +73,12 @@ pub(crate) fn open_run(keys: &Keys, pack: &PackRecord, run: &Run, sealed: Sealed
         let stored = plain
             .slice(u64::from(blob.offset), u64::from(blob.stored))
             .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail))?;
-        open_blob(keys, pack.id, blob, stored, &mut inflater)
-            .map(Bytes::from)
-            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))
+        let mut plain = Vec::new();
+        let opened = inflater.as_mut().map_err(|cause| cause.clone());
+        opened
+            .and_then(|inflater| open_blob(keys, pack.id, blob, stored, inflater, &mut plain))
+            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))?;
+        Ok(Bytes::from(plain))
     };
     run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
 }
@@ -105,11 +108,12 @@ impl OpenedRun {
 pub(crate) fn open_segments(opener: &Opener, mut sealed: SealedRun) -> OpenedRun {
     let segment_plain = credenza_model::limits::SEGMENT_BYTES as u64;
     let segment_sealed = usize::try_from(credenza_format::SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX);
-    let first_offset = u64::from(sealed.span.first_segment) * segment_plain;
+    let first_offset = sealed.span.plain_offset();
+    let last = sealed.span.first_segment + sealed.span.segments - 1;
     let mut opened = OpenedRun { plain: Vec::with_capacity(sealed.bytes.len()), first_offset, failed: Vec::new() };
     for (index, segment) in (sealed.span.first_segment..).zip(sealed.bytes.chunks_mut(segment_sealed)) {
         let plain_length = segment.len().saturating_sub(credenza_format::TAG_BYTES);
-        match opener.open_segment(index, index == sealed.span.last_segment_of_object, segment) {
+        match opener.open_segment(index, sealed.span.reaches_end && index == last, segment) {
             Ok(plain) => opened.plain.extend_from_slice(plain),
             Err(cause) => {
                 let start = u64::from(index) * segment_plain;

@@ -1,12 +1,13 @@
 //! Data: every byte of every pack, in pieces, against its header, its tags, its ids and its digest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass};
 use credenza_format::{
-    BlobIndex, HEADER_BYTES, Header, Inflater, Keys, Opener, PackOrdinal, PackRecord, PackTrailer,
-    SEGMENT_SEALED_BYTES, TRAILER_BYTES, open_blob,
+    BlobIndex, HEADER_BYTES, Header, Inflater, Keys, Opener, PackBlob, PackOrdinal, PackRecord, PackTail,
+    SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
@@ -29,10 +30,7 @@ pub(super) async fn verify(
     users: &Users,
     findings: &mut Findings<'_>,
 ) -> Result<u64> {
-    let described = packs.iter().zip(index.blobs_of(packs));
-    let records: Vec<PackRecord> = described
-        .filter_map(|(ordinal, blobs)| index.pack(*ordinal).map(|pack| PackRecord { blobs, ..pack.clone() }))
-        .collect();
+    let records = described(index, packs);
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
@@ -51,7 +49,7 @@ pub(super) async fn verify(
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.
 async fn verify_pack(repository: &Repository, pack: &PackRecord) -> Result<Option<Damage>> {
-    let key = pack.store_key();
+    let key = pack.kind.object_kind().store_key(pack.id);
     let mut verifier = match Verifier::new(repository.keys(), pack) {
         Ok(verifier) => verifier,
         Err(detail) => return Ok(Some(Damage::new(&key, DamageKind::Corrupt, detail))),
@@ -89,6 +87,7 @@ struct Verifier {
     pack: PackRecord,
     opener: Opener,
     inflater: Inflater,
+    inflated: Vec<u8>,
     digest: ring::digest::Context,
     header_seen: bool,
     next_segment: u32,
@@ -102,13 +101,15 @@ struct Verifier {
 impl Verifier {
     fn new(keys: &Keys, pack: &PackRecord) -> Result<Self, String> {
         let header = Header::decode(&pack.header).map_err(|cause| cause.to_string())?;
-        let opener = Opener::new(keys, &header, pack.kind.object_kind(), pack.id).map_err(|cause| cause.to_string())?;
+        let opener =
+            Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)).map_err(|cause| cause.to_string())?;
         let segments = pack.size.saturating_sub(HEADER_BYTES as u64).div_ceil(SEGMENT_SEALED_BYTES);
         Ok(Self {
             keys: keys.clone(),
             pack: pack.clone(),
             opener,
-            inflater: Inflater::new(),
+            inflater: Inflater::new().map_err(|cause| cause.to_string())?,
+            inflated: Vec::new(),
             digest: ring::digest::Context::new(&ring::digest::SHA256),
             header_seen: false,
             next_segment: 0,
@@ -145,7 +146,8 @@ impl Verifier {
         while let Some(blob) = self.pack.blobs.get(self.next_blob) {
             let start = usize::try_from(u64::from(blob.offset).saturating_sub(self.plain_offset)).unwrap_or(usize::MAX);
             let Some(stored) = self.plain.get(start..start.saturating_add(blob.stored as usize)) else { break };
-            open_blob(&self.keys, self.pack.id, blob, stored, &mut self.inflater).map_err(|cause| cause.to_string())?;
+            open_blob(&self.keys, self.pack.id, blob, stored, &mut self.inflater, &mut self.inflated)
+                .map_err(|cause| cause.to_string())?;
             done = start + stored.len();
             self.next_blob += 1;
         }
@@ -161,20 +163,40 @@ impl Verifier {
 
     fn finish(self) -> Result<(), String> {
         let plain_length = self.plain_offset + self.plain.len() as u64;
-        let trailer_start = self.plain.len().saturating_sub(usize::try_from(TRAILER_BYTES).unwrap_or(0));
-        let trailer = PackTrailer::decode(self.plain.get(trailer_start..).unwrap_or_default(), plain_length)
-            .map_err(|cause| cause.to_string())?;
-        let place = |offset: u64| usize::try_from(offset.saturating_sub(self.plain_offset)).unwrap_or(usize::MAX);
-        let footer = self
-            .plain
-            .get(place(u64::from(trailer.footer_offset))..place(trailer.footer_end()))
-            .ok_or("its footer lies outside of it")?;
-        if trailer.decode_footer(footer).map_err(|cause| cause.to_string())? != self.pack.blobs {
-            return Err("its own table names other chunks than the index".to_owned());
+        // Everything behind the bodies is still there: the table is among it.
+        match read_footer(self.pack.kind, self.pack.size, &self.plain).map_err(|cause| cause.to_string())? {
+            PackTail::Complete(blobs) if blobs == self.pack.blobs => {}
+            PackTail::Complete(_) => return Err("its own table names other chunks than the index".to_owned()),
+            PackTail::Needs(_) => return Err(format!("its table does not fit into its {plain_length} bytes")),
         }
         if self.digest.finish().as_ref() != self.pack.sha256 {
             return Err("its SHA-256 is not the one recorded".to_owned());
         }
         Ok(())
     }
+}
+
+/// The packs named, each with its blobs in the order of their positions. One pass over the index.
+fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
+    let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
+    for (id, place) in index.iter() {
+        if let Some(found) = blobs.get_mut(&place.pack) {
+            found.push((place.position, place.blob(id)));
+        }
+    }
+    let record = |ordinal: &PackOrdinal| {
+        let pack = index.pack(*ordinal)?;
+        let mut found = blobs.remove(ordinal)?;
+        found.sort_unstable_by_key(|(position, _)| *position);
+        let blobs = found.into_iter().map(|(_, blob)| blob).collect();
+        Some(PackRecord {
+            id: pack.id,
+            kind: pack.kind,
+            header: pack.header,
+            size: pack.size,
+            sha256: pack.sha256,
+            blobs,
+        })
+    };
+    packs.iter().filter_map(record).collect()
 }

@@ -67,7 +67,6 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
             Err(damage) => findings.add(damage, None),
         }
     }
-    index.settle();
     let index = Arc::new(index);
     let snapshots = repository.snapshots_in(store).await?;
     snapshots.damaged.into_iter().for_each(|damage| {
@@ -93,7 +92,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
 }
 
 fn add(index: &mut BlobIndex, segment: IndexSegment, key: &credenza_model::StoreKey, findings: &mut Findings<'_>) {
-    if let Err(cause) = index.add(segment) {
+    if let Err(cause) = index.add(&segment) {
         findings.add(Damage::new(key, DamageKind::Invalid, cause.to_string()), None);
     }
 }

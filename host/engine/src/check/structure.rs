@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, PacksReliedOn, Usage};
+use credenza_format::{
+    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Usage, body_digest, slot_key,
+};
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
 use super::{Findings, ids, kind_of};
@@ -35,12 +37,19 @@ pub(super) async fn usages(
         };
         let id = handle.snapshot.id;
         let usage = document.body.and_then(|body| {
+            if body_digest(&body) != handle.snapshot.usage {
+                return Err(Damage::new(
+                    &document.key,
+                    DamageKind::Invalid,
+                    "it is not the list that its snapshot names",
+                ));
+            }
             Usage::decode(&body).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
         });
         match usage {
-            Ok(usage) if PacksReliedOn::of(&usage) == handle.snapshot.packs => {
-                usage.packs.iter().for_each(|(pack, _)| {
-                    users.entry(*pack).or_default().insert(id);
+            Ok(usage) if usage.packs_digest() == handle.snapshot.packs.digest => {
+                usage.packs.iter().for_each(|used| {
+                    users.entry(used.pack).or_default().insert(id);
                 });
             }
             Ok(_) => findings.add(
@@ -90,10 +99,10 @@ pub(super) async fn small_objects(repository: &Repository, findings: &mut Findin
 
 fn key_slot(key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
     let slot = KeySlot::decode(bytes).map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
-    if slot.store_key() == *key {
+    if slot_key(slot.id()) == *key {
         Ok(())
     } else {
-        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{}`", slot.store_key())))
+        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{}`", slot_key(slot.id()))))
     }
 }
 
@@ -120,23 +129,19 @@ pub(super) async fn packs(
         }
     }
     let mut present = Vec::new();
-    for (ordinal, pack) in index.ordinals() {
-        let key = pack.record.store_key();
-        let affected = users.get(&pack.record.id).cloned().unwrap_or_default();
+    for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
+        let key = pack.store_key();
+        let affected = users.get(&pack.id).cloned().unwrap_or_default();
         match listed.remove(&key) {
-            Some(size) if size == pack.record.size => present.push(ordinal),
+            Some(size) if size == pack.size => present.push(ordinal),
             Some(size) => findings.add(
-                Damage::new(
-                    &key,
-                    DamageKind::Size,
-                    format!("it has {size} bytes where {} were written", pack.record.size),
-                ),
+                Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
             ),
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
-    let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.record.id).collect();
+    let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
     for (pack, snapshots) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
         let detail = format!("no index segment describes pack {pack}, which snapshots rely on");
         findings.add(

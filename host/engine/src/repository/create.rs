@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{ChunkerParams, Config, KdfParams, KeySlot, Keyring, Suite, config_key};
+use credenza_format::{ChunkerConfig, ChunkerParams, Config, KdfParams, KeySlot, Keyring, config_key, slot_key};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::{Repository, Secret, fetch, random_id};
@@ -44,13 +44,11 @@ impl Repository {
         }
         let repository = RepositoryId::new(random_id()?);
         let created = Timestamp::from_system(SystemTime::now());
-        let (keyring, suite) = match &options.secret {
-            Secret::None => (Keyring::public(), Suite::Plain),
-            Secret::Passphrase(_) | Secret::KeyFile(_) => {
-                (Keyring::generate().map_err(Error::encode("drawing keys"))?, Suite::preferred())
-            }
+        let keyring = match &options.secret {
+            Secret::None => Keyring::public(),
+            Secret::Passphrase(_) | Secret::KeyFile(_) => Keyring::generate()?,
         };
-        let keys = keyring.keys(repository, suite);
+        let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
         let slot = match &options.secret {
             Secret::None => None,
@@ -66,30 +64,28 @@ impl Repository {
                 Some(KeySlot::seal_key_file(&keyring, repository, secret, &options.label, created))
             }
         };
-        if let Some(slot) = slot.transpose().map_err(Error::encode("sealing the key"))? {
-            put_new(
-                &*store,
-                &slot.store_key(),
-                slot.encode().map_err(Error::encode("encoding the key"))?,
-                &info.identity,
-            )
-            .await?;
+        if let Some(slot) = slot
+            .transpose()
+            .map_err(|cause| Error::Encode { doing: "sealing the key".to_owned(), cause: cause.to_string() })?
+        {
+            put_new(&*store, &slot_key(slot.id()), slot.encode(), &info.identity).await?;
         }
         let config = Config {
             repository,
-            suite,
-            chunker: options.chunker,
-            compression: options.compression,
+            suite: keys.suite(),
+            encrypted: keys.suite().encrypts(),
+            chunker: ChunkerConfig { params: options.chunker, ..ChunkerConfig::default() },
+            compression_level: options.compression,
+            epoch: keys.current_epoch(),
             created,
             store_traits: traits.clone(),
+            required_features: Vec::new(),
         };
-        put_new(
-            &*store,
-            &config_key,
-            config.encode(&keys).map_err(Error::encode("encoding the config"))?,
-            &info.identity,
-        )
-        .await?;
+        let encoded = config.encode(&keys).map_err(|cause| Error::Encode {
+            doing: "encoding the config".to_owned(),
+            cause: cause.to_string(),
+        })?;
+        put_new(&*store, &config_key, encoded, &info.identity).await?;
         Ok(Created { repository, traits })
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{BlobIndex, Condemned, Config, IndexSegment, Keys, ObjectKind, TreeRoot};
+use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
@@ -92,7 +92,7 @@ impl Repository {
     }
 
     /// Who writes: stable for a user on a machine, and telling nothing of them to anyone without the keys.
-    pub(crate) fn writer(&self, host: &str, user: &str) -> ObjectId {
+    pub(crate) fn writer(&self, host: &str, user: &str) -> Hex<[u8; 16]> {
         self.keys.writer_id(host, user)
     }
 
@@ -105,10 +105,9 @@ impl Repository {
             let segment = segment?;
             let packs = segment.packs.into_iter().filter(|pack| !condemned.contains(&pack.id)).collect();
             index
-                .add(IndexSegment { packs, ..segment })
+                .add(&IndexSegment { packs, ..segment })
                 .map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))?;
         }
-        index.settle();
         Ok(index)
     }
 

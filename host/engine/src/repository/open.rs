@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{Config, KeySlot, Keyring, SlotError, UnverifiedConfig, config_key};
+use credenza_format::{Config, ConfigError, KeySlot, Keyring, SlotError, UnverifiedConfig, config_key};
 
 use super::{Repository, Secret, fetch, list};
 use crate::cached::{CachedStore, ObjectCache};
@@ -21,8 +21,10 @@ impl Repository {
             return Err(Error::NoRepository { place: info.identity });
         };
         let unverified = Config::decode(&bytes?).map_err(|cause| match cause {
-            credenza_format::Error::Unsupported { .. } => Error::Unsupported { reason: cause.to_string() },
-            cause => Damage::new(&key, DamageKind::Corrupt, cause.to_string()).into(),
+            ConfigError::Malformed { .. } | ConfigError::Forged => {
+                Damage::new(&key, DamageKind::Corrupt, cause.to_string()).into()
+            }
+            cause => Error::Unsupported { reason: cause.to_string() },
         })?;
         let bare = Arc::clone(&store);
         let store: Arc<dyn Store> = match cache {
@@ -30,7 +32,7 @@ impl Repository {
             None => store,
         };
         let keyring = unlock(&*store, &unverified, secret).await?;
-        let keys = keyring.keys(unverified.repository(), unverified.suite());
+        let keys = keyring.keys(unverified.repository());
         let config =
             unverified.verify(&keys).map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))?;
         Ok(Self { store, bare, config, keys })
@@ -38,8 +40,9 @@ impl Repository {
 }
 
 async fn unlock(store: &dyn Store, config: &UnverifiedConfig, secret: &Secret) -> Result<Keyring> {
-    if !config.encrypted() {
-        return Ok(Keyring::public());
+    if !config.is_encrypted() {
+        // Whoever can write to the store could put the config of a plain repository in the place of an encrypted one's.
+        return if matches!(secret, Secret::None) { Ok(Keyring::public()) } else { Err(Error::NotEncrypted) };
     }
     if matches!(secret, Secret::None) {
         return Err(Error::SecretMissing);
@@ -61,7 +64,7 @@ async fn unlock(store: &dyn Store, config: &UnverifiedConfig, secret: &Secret) -
         slots += 1;
         match try_slot(slot, config, secret).await? {
             Ok(keyring) => return Ok(keyring),
-            Err(SlotError::WrongSecret | SlotError::OtherKind) => {}
+            Err(SlotError::WrongSecret { .. } | SlotError::WrongKind { .. }) => {}
             Err(cause) => damage = Some(Damage::new(&object.key, DamageKind::Corrupt, cause.to_string())),
         }
     }
@@ -81,7 +84,7 @@ async fn unlock(store: &dyn Store, config: &UnverifiedConfig, secret: &Secret) -
 async fn try_slot(slot: KeySlot, config: &UnverifiedConfig, secret: &Secret) -> Result<Result<Keyring, SlotError>> {
     let (repository, secret) = (config.repository(), secret.clone());
     let attempt = tokio::task::spawn_blocking(move || match &secret {
-        Secret::None => Err(SlotError::OtherKind),
+        Secret::None => Err(SlotError::WrongKind { slot: slot.id(), kind: slot.kind() }),
         Secret::Passphrase(passphrase) => slot.open_passphrase(repository, passphrase),
         Secret::KeyFile(secret) => slot.open_key_file(repository, secret),
     });

@@ -43,7 +43,8 @@ impl Repository {
         let mut snapshots = Snapshots::default();
         for document in self.documents(store, ObjectKind::Snapshot).await? {
             let decoded = document.body.and_then(|body| {
-                let (snapshot, _) = Snapshot::decode(&body)
+                let snapshot = Snapshot::decode(&body)
+                    .map(|signed| signed.snapshot)
                     .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
                 if snapshot.id.as_bytes() != document.id.as_bytes() {
                     return Err(Damage::new(

@@ -1,156 +1,214 @@
-//! Builds a tree from records in order.
-//!
-//! A node ends after a record whose key draws low: the draw is keyed, depends on the key and the level alone, and its
-//! chance is the record's share of the average node. So equal records give equal trees, whatever their history.
-//!
-//! Bound: one open node per level.
+//! Building a tree from records in order, in constant memory.
 
 use credenza_model::limits::{NODE_BYTES_AVG, NODE_BYTES_SPLIT};
-use credenza_model::{ChunkId, Key, Record};
+use credenza_model::{ChunkId, Content, Key, Record};
+use serde::{Deserialize, Serialize};
 
-use super::node::{Child, begin, encode_child, follows};
-use super::{LEVEL_MAX, TreeRoot, record};
-use crate::wire::length_u32;
-use crate::{BlobKind, Error, Keys, Result};
+use super::node::{self, Child};
+use super::record;
+use crate::wire::{length_u32, put_sized};
+use crate::{BlobKind, Error, Keys, LEVEL_MAX, Result};
 
-/// Takes records in order and gives nodes away.
+/// The top of a tree, as a snapshot keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeRoot {
+    /// Its node.
+    pub id: ChunkId,
+    /// Levels of inner nodes: 0 when the root is a leaf.
+    pub level: u8,
+    /// Bytes of its encoded node.
+    pub length: u32,
+    /// Entries in all.
+    pub entries: u64,
+    /// Bytes of their contents.
+    pub bytes: u64,
+}
+
+/// Builds the tree of a snapshot from its records in order.
+///
+/// The same records give the same tree, whatever was there before: where a node ends follows from the key of its last record, so one
+/// changed record changes one node a level, or two where its length moves a border.
+///
+/// Memory: one open node a level, each at most [`NODE_BYTES_SPLIT`] and a record.
 pub struct TreeBuilder {
     keys: Keys,
-    levels: Vec<OpenNode>,
     previous: Option<Record>,
+    levels: Vec<OpenNode>,
 }
 
+/// The node of a level that is being filled.
+#[derive(Default)]
 struct OpenNode {
-    level: u8,
-    bytes: Vec<u8>,
-    items: usize,
+    items: Vec<u8>,
+    count: u32,
     last_key: Key,
+    last_version: String,
     entries: u64,
-    content_bytes: u64,
+    bytes: u64,
+    /// Whether a node of this level has been closed.
+    closed_any: bool,
+    /// The only child so far, which is the root if no other follows.
+    only_child: Option<Child>,
 }
 
-impl OpenNode {
-    fn new(level: u8) -> Self {
-        Self { level, bytes: begin(level), items: 0, last_key: Key::default(), entries: 0, content_bytes: 0 }
-    }
+/// What goes into a node: a record, or a child.
+struct Item<'a> {
+    key: Key,
+    version: &'a str,
+    body: Vec<u8>,
+    entries: u64,
+    bytes: u64,
+    child: Option<Child>,
 }
 
 impl TreeBuilder {
-    /// A builder of one tree.
+    /// An empty tree.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
-        Self { keys: keys.clone(), levels: vec![OpenNode::new(0)], previous: None }
+        Self { keys: keys.clone(), previous: None, levels: vec![OpenNode::default()] }
     }
 
-    /// Takes the next record; finished nodes are handed to `emit`.
+    /// Appends a record; `emit` takes each node that is closed, as a blob of [`BlobKind::Node`].
     ///
     /// # Errors
-    /// [`Error::Order`] when keys do not increase, [`Error::Record`] for one that cannot be kept, and what `emit` says.
+    /// [`Error::Order`] when the key does not increase, [`Error::Record`] when the record breaks the rules of the model, and whatever
+    /// `emit` fails with.
     pub fn push<E: From<Error>>(
         &mut self,
         record: &Record,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(previous) = self.previous.as_ref().filter(|previous| !follows(previous, record)) {
-            return Err(Error::Order { previous: previous.entry.key.clone(), key: record.entry.key.clone() }.into());
+        if let Some(previous) = &self.previous {
+            node::check_order(previous, record)?;
         }
-        let Some(leaf) = self.levels.first_mut() else { return Ok(()) };
-        let before = leaf.bytes.len();
-        let previous_key: &[u8] = if leaf.items == 0 { &[] } else { leaf.last_key.as_bytes() };
-        record::encode(&mut leaf.bytes, previous_key, record)?;
-        // As if nothing were shared with the key before, which the same record need not have in another tree.
-        let weight = leaf.bytes.len() - before + shared_bytes(previous_key, record.entry.key.as_bytes());
-        leaf.items += 1;
-        leaf.entries += 1;
-        leaf.content_bytes = leaf.content_bytes.saturating_add(record.entry.size.unwrap_or(0));
-        leaf.last_key = record.entry.key.clone();
-        self.previous = Some(Record { content: credenza_model::Content::None, ..record.clone() });
-        self.end_node_if_due(0, weight, emit)
+        let encoded = record::encode(record)?;
+        let mut body = Vec::with_capacity(encoded.len() + 4);
+        put_sized(&mut body, &encoded);
+        let version = record.entry.version.as_ref().map_or("", |version| &version.id);
+        let item = Item {
+            key: record.entry.key.clone(),
+            version,
+            body,
+            entries: 1,
+            bytes: content_bytes(record),
+            child: None,
+        };
+        self.push_item(0, item, emit)?;
+        // Of the record before only its place in the order matters.
+        let mut place = credenza_model::Entry::new(record.entry.key.clone(), record.entry.kind);
+        place.version.clone_from(&record.entry.version);
+        self.previous = Some(Record { entry: place, content: Content::None, status: record.status.clone() });
+        Ok(())
     }
 
-    fn end_node_if_due<E: From<Error>>(
-        &mut self,
-        at: usize,
-        weight: usize,
-        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let Some(node) = self.levels.get(at) else { return Ok(()) };
-        let draw = u64::from(self.keys.node_draw(node.level, node.last_key.as_bytes()));
-        let low = draw * (NODE_BYTES_AVG as u64) < (weight as u64) << 32;
-        // An inner node of one child would lead nowhere.
-        let enough = at == 0 || node.items > 1;
-        if (low && enough) || node.bytes.len() >= NODE_BYTES_SPLIT { self.end_node(at, emit) } else { Ok(()) }
-    }
-
-    fn end_node<E: From<Error>>(
-        &mut self,
-        at: usize,
-        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let level = u8::try_from(at)
-            .ok()
-            .filter(|level| *level < LEVEL_MAX)
-            .ok_or(Error::Malformed { what: "a tree", problem: "it grows higher than any may".to_owned() })?;
-        let Some(slot) = self.levels.get_mut(at) else { return Ok(()) };
-        let node = std::mem::replace(slot, OpenNode::new(level));
-        let child = self.emit_node(node, emit)?;
-        if self.levels.len() == at + 1 {
-            self.levels.push(OpenNode::new(level + 1));
-        }
-        let Some(parent) = self.levels.get_mut(at + 1) else { return Ok(()) };
-        let before = parent.bytes.len();
-        encode_child(&mut parent.bytes, &child);
-        let weight = parent.bytes.len() - before;
-        parent.items += 1;
-        parent.entries += child.entries;
-        parent.content_bytes = parent.content_bytes.saturating_add(child.bytes);
-        parent.last_key = child.last_key;
-        self.end_node_if_due(at + 1, weight, emit)
-    }
-
-    fn emit_node<E: From<Error>>(
-        &self,
-        node: OpenNode,
-        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
-    ) -> Result<Child, E> {
-        let id = self.keys.blob_id(BlobKind::Node, &node.bytes);
-        let length = length_u32("a tree node", node.bytes.len())?;
-        emit(id, node.bytes)?;
-        Ok(Child { last_key: node.last_key, id, length, entries: node.entries, bytes: node.content_bytes })
-    }
-
-    /// Ends the tree and names its root. The tree of no records is one empty leaf.
+    /// Closes the tree; `emit` takes the nodes that are left.
     ///
     /// # Errors
-    /// What `emit` says.
+    /// Whatever `emit` fails with.
     pub fn finish<E: From<Error>>(
         mut self,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<TreeRoot, E> {
-        let mut at = 0;
+        let mut level = 0;
         loop {
-            let is_top = at + 1 >= self.levels.len();
-            let items = self.levels.get(at).map_or(0, |node| node.items);
-            if is_top {
-                let level = u8::try_from(at).unwrap_or(LEVEL_MAX);
-                let node = self.levels.pop().unwrap_or_else(|| OpenNode::new(level));
-                let root = self.emit_node(node, emit)?;
-                return Ok(TreeRoot {
-                    id: root.id,
-                    level,
-                    length: root.length,
-                    entries: root.entries,
-                    bytes: root.bytes,
-                });
+            let open = self.level(level);
+            if let (Some(child), false) = (&open.only_child, open.closed_any) {
+                return Ok(root(child, level.saturating_sub(1)));
             }
-            if items > 0 {
-                self.end_node(at, emit)?;
+            if open.count > 0 || !open.closed_any {
+                self.close(level, emit)?;
             }
-            at += 1;
+            level = level.saturating_add(1);
         }
+    }
+
+    fn push_item<E: From<Error>>(
+        &mut self,
+        level: u8,
+        item: Item<'_>,
+        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let keys = self.keys.clone();
+        let open = self.level(level);
+        // The weight of an item is its length behind its neighbour, also where a node begins with it: so it does not depend on borders.
+        let mut shortened = Vec::with_capacity(item.body.len() + 16);
+        node::put_key(&mut shortened, open.last_key.as_bytes(), item.key.as_bytes());
+        let weight = shortened.len() + item.body.len();
+        if open.count == 0 {
+            node::put_key(&mut open.items, &[], item.key.as_bytes());
+        } else {
+            open.items.extend(&shortened);
+        }
+        open.items.extend(&item.body);
+        open.count += 1;
+        open.entries = open.entries.saturating_add(item.entries);
+        open.bytes = open.bytes.saturating_add(item.bytes);
+        open.only_child = item.child.filter(|_| open.count == 1);
+        open.last_key = item.key;
+        item.version.clone_into(&mut open.last_version);
+        // An inner node of one child would not bring the root nearer.
+        let may_end = level == 0 || open.count >= 2;
+        let ends = is_boundary(&keys, level, open, weight) || open.items.len() >= NODE_BYTES_SPLIT;
+        if may_end && ends { self.close(level, emit) } else { Ok(()) }
+    }
+
+    /// Emits the open node of a level and hands it to the level above.
+    fn close<E: From<Error>>(
+        &mut self,
+        level: u8,
+        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let open = self.level(level);
+        let mut bytes = Vec::with_capacity(node::HEAD_BYTES + open.items.len());
+        node::put_head(&mut bytes, if level == 0 { node::LEAF } else { node::INNER }, level, open.count);
+        bytes.extend(&open.items);
+        let (last_key, last_version) = (open.last_key.clone(), open.last_version.clone());
+        let (entries, content_bytes) = (open.entries, open.bytes);
+        // The last key stays: it is what the next item is shortened behind when its weight is taken.
+        open.items.clear();
+        (open.count, open.entries, open.bytes, open.closed_any, open.only_child) = (0, 0, 0, true, None);
+
+        let above = level.checked_add(1).filter(|above| *above <= LEVEL_MAX);
+        let above = above.ok_or_else(|| Error::Malformed { what: "a tree", problem: "it grew too high".to_owned() })?;
+        let id = self.keys.blob_id(BlobKind::Node, &bytes);
+        let length = length_u32("a tree node", bytes.len())?;
+        emit(id, bytes)?;
+        let child = Child { last_key: last_key.clone(), id, length, entries, bytes: content_bytes };
+        let mut body = Vec::new();
+        node::put_child(&mut body, &child);
+        let item =
+            Item { key: last_key, version: &last_version, body, entries, bytes: content_bytes, child: Some(child) };
+        self.push_item(above, item, emit)
+    }
+
+    fn level(&mut self, level: u8) -> &mut OpenNode {
+        let index = usize::from(level);
+        if self.levels.len() <= index {
+            self.levels.resize_with(index + 1, OpenNode::default);
+        }
+        #[expect(clippy::indexing_slicing, reason = "the line above made it long enough")]
+        &mut self.levels[index]
     }
 }
 
-fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+/// Whether a node ends behind its last item: with a probability of the item's weight over the size aimed for, decided by the key, so
+/// that nodes have that size on average whatever the length of their items.
+fn is_boundary(keys: &Keys, level: u8, open: &OpenNode, weight: usize) -> bool {
+    let threshold = (u64::MAX / NODE_BYTES_AVG as u64).saturating_mul(weight as u64);
+    keys.boundary(level, open.last_key.as_bytes(), open.last_version.as_bytes()) < threshold
+}
+
+fn root(child: &Child, level: u8) -> TreeRoot {
+    let Child { id, length, entries, bytes, .. } = *child;
+    TreeRoot { id, level, length, entries, bytes }
+}
+
+/// Bytes of a record's content; that of lists is only known from the entry.
+fn content_bytes(record: &Record) -> u64 {
+    match &record.content {
+        Content::None => 0,
+        Content::Inline(bytes) => bytes.len() as u64,
+        Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
+        Content::Lists { .. } => record.entry.size.unwrap_or(0),
+    }
 }

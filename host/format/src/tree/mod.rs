@@ -1,38 +1,19 @@
-//! The tree of a snapshot: an ordered map from keys to records, as nodes whose boundaries depend on their keys alone.
+//! The tree of a snapshot: an ordered map from keys to records, stored as nodes whose borders follow from the keys alone.
 //!
-//! A prolly tree (probabilistic B-tree, as in Noms): equal runs of records give equal nodes in every snapshot, so trees
-//! share what they share and differ in a node per level for each change. Owned here: nodes, boundaries, lists of chunks.
-//! Refused here: reading and storing nodes (the engine).
+//! A prolly tree (as in Noms and Dolt: "Prolly Trees", docs.dolthub.com/architecture/storage-engine/prolly-tree): equal runs of
+//! records give equal nodes whatever came before them, so snapshots share nodes, and a comparison passes over equal subtrees.
+//!
+//! Owned here: the codec of records (`record`), of nodes (`node`), the builder (`builder`), and lists of the chunks of long contents
+//! (`list`). Refused here: fetching nodes, which is the engine's.
 
 mod builder;
 mod list;
 mod node;
 mod record;
-
-pub use builder::TreeBuilder;
-pub use list::{ListBuilder, decode_list, encode_list};
-pub use node::{Child, Node};
-
-use credenza_model::ChunkId;
-use serde::{Deserialize, Serialize};
-
-/// Where a tree begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TreeRoot {
-    /// The root node.
-    pub id: ChunkId,
-    /// Its level; leaves are on level 0.
-    pub level: u8,
-    /// Bytes of the encoded root node.
-    pub length: u32,
-    /// Records in the tree.
-    pub entries: u64,
-    /// Bytes of content of all records.
-    pub bytes: u64,
-}
-
-/// Highest level of a root: 64 KiB nodes of some 400 children each reach 10¹⁸ records on level 6.
-const LEVEL_MAX: u8 = 16;
-
 #[cfg(test)]
 mod tests;
+
+pub use builder::{TreeBuilder, TreeRoot};
+pub use list::{LIST_REFS_SPLIT, ListBuilder, decode_list, encode_list};
+pub use node::{Child, LEVEL_MAX, Node};
+pub use record::RECORD_BYTES_MAX;

@@ -1,251 +1,322 @@
-//! One record in a leaf: a prefix-compressed key and tagged fields.
+//! A record as bytes: fields with tags in ascending order.
 //!
-//! Fields: tag u8, varint length, payload, in ascending order of tags. A reader refuses tags it does not know, unless bit
-//! 7 marks them as safe to skip. Attributes and checksums repeat their tag.
+//! Each field: tag u8 · length varint · payload. A tag that is not known is refused, unless its highest bit says that it may be
+//! passed over: so later programs can add what earlier ones may miss, and only that.
 
-use credenza_model::limits::{INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
+use credenza_model::limits::{BLOB_BYTES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
 use credenza_model::{
-    AttributeValue, Checksum, Content, Entry, EntryKind, EntryStatus, Key, Record, Timestamp, Version,
+    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, Record, Timestamp,
+    Version,
 };
 
-use super::list::{decode_refs, encode_refs};
 use crate::wire::{Fields, put_sized, put_varint};
 use crate::{Error, Result};
 
-const KIND: u8 = 1;
-const SIZE: u8 = 2;
-const MODIFIED: u8 = 3;
-const FINGERPRINT: u8 = 4;
-const LOCATOR: u8 = 5;
-const VERSION: u8 = 6;
-const LINK_TARGET: u8 = 7;
-const CHECKSUM: u8 = 8;
-const ATTRIBUTE: u8 = 9;
-const CONTENT_INLINE: u8 = 10;
-const CONTENT_CHUNKS: u8 = 11;
-const CONTENT_LISTS: u8 = 12;
-const STATUS: u8 = 13;
-const SKIPPABLE: u8 = 0x80;
+/// Largest encoded record without its key: all extended attributes of a file take less.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Appends a record after one with the key `previous`.
-pub(crate) fn encode(out: &mut Vec<u8>, previous: &[u8], record: &Record) -> Result<()> {
-    let entry = &record.entry;
-    let key = entry.key.as_bytes();
-    let refuse = |problem: &str| Error::Record { key: entry.key.clone(), problem: problem.to_owned() };
-    if key.len() > KEY_BYTES_MAX {
-        return Err(refuse("its key is longer than any may be"));
-    }
-    let shared = previous.iter().zip(key).take_while(|(a, b)| a == b).count();
-    put_varint(out, shared as u64);
-    put_sized(out, key.get(shared..).unwrap_or_default());
-    let mut fields = Vec::with_capacity(128);
-    encode_entry(&mut fields, entry);
+const WHAT: &str = "a record";
+const SKIPPABLE: u8 = 0x80;
+/// Bytes of a chunk reference.
+pub(super) const REF_BYTES: usize = 36;
+
+mod tag {
+    pub(super) const KIND: u8 = 1;
+    pub(super) const SIZE: u8 = 2;
+    pub(super) const MODIFIED: u8 = 3;
+    pub(super) const FINGERPRINT: u8 = 4;
+    pub(super) const LOCATOR: u8 = 5;
+    pub(super) const VERSION: u8 = 6;
+    pub(super) const LINK_TARGET: u8 = 7;
+    pub(super) const CHECKSUMS: u8 = 8;
+    pub(super) const ATTRIBUTES: u8 = 9;
+    pub(super) const INLINE: u8 = 10;
+    pub(super) const CHUNKS: u8 = 11;
+    pub(super) const LISTS: u8 = 12;
+    pub(super) const STATUS: u8 = 13;
+}
+
+/// All of a record but its key.
+pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
+    check(record)?;
+    let mut out = Vec::with_capacity(128);
+    put_entry(&mut out, &record.entry);
     match &record.content {
         Content::None => {}
-        Content::Inline(bytes) if bytes.len() <= INLINE_BYTES_MAX => put_field(&mut fields, CONTENT_INLINE, bytes),
-        Content::Inline(_) => return Err(refuse("its inline content is too long")),
-        Content::Chunks(refs) if refs.len() <= LIST_REFS_MAX => {
-            put_field(&mut fields, CONTENT_CHUNKS, &encode_refs(refs))
-        }
-        Content::Lists { height, lists } if lists.len() <= LIST_REFS_MAX && *height > 0 => {
-            let mut payload = vec![*height];
-            payload.extend(encode_refs(lists));
-            put_field(&mut fields, CONTENT_LISTS, &payload);
-        }
-        Content::Chunks(_) | Content::Lists { .. } => return Err(refuse("its list of chunks is too long")),
+        Content::Inline(bytes) => put_field(&mut out, tag::INLINE, |field| field.extend(bytes)),
+        Content::Chunks(refs) => put_field(&mut out, tag::CHUNKS, |field| put_refs(field, refs)),
+        Content::Lists { height, lists } => put_field(&mut out, tag::LISTS, |field| {
+            field.push(*height);
+            put_refs(field, lists);
+        }),
     }
-    encode_status(&mut fields, &record.status);
-    put_sized(out, &fields);
-    Ok(())
+    let (status, reason) = match &record.status {
+        EntryStatus::Stable => (0, ""),
+        EntryStatus::Changed => (1, ""),
+        EntryStatus::Vanished => (2, ""),
+        EntryStatus::Unreadable(reason) => (3, reason.as_str()),
+    };
+    if status != 0 {
+        put_field(&mut out, tag::STATUS, |field| {
+            field.push(status);
+            field.extend(reason.as_bytes());
+        });
+    }
+    if out.len() > RECORD_BYTES_MAX {
+        let problem = format!("it takes {} bytes and may take {RECORD_BYTES_MAX}", out.len());
+        return Err(Error::Record { key: record.entry.key.clone(), problem });
+    }
+    Ok(out)
 }
 
-fn put_field(out: &mut Vec<u8>, tag: u8, payload: &[u8]) {
-    out.push(tag);
-    put_sized(out, payload);
-}
-
-fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
-    put_field(out, KIND, &[entry.kind as u8]);
+fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
+    put_field(out, tag::KIND, |field| field.push(kind_number(entry.kind)));
     if let Some(size) = entry.size {
-        put_field(out, SIZE, &size.to_le_bytes());
+        put_field(out, tag::SIZE, |field| put_varint(field, size));
     }
     if let Some(modified) = entry.modified {
-        put_field(out, MODIFIED, &encode_time(modified));
+        put_field(out, tag::MODIFIED, |field| put_time(field, modified));
     }
     if let Some(fingerprint) = &entry.fingerprint {
-        put_field(out, FINGERPRINT, fingerprint.as_bytes());
+        put_field(out, tag::FINGERPRINT, |field| field.extend(fingerprint.as_bytes()));
     }
     if let Some(locator) = &entry.locator {
-        put_field(out, LOCATOR, locator);
+        put_field(out, tag::LOCATOR, |field| field.extend(locator));
     }
     if let Some(version) = &entry.version {
-        let mut payload = vec![u8::from(version.latest) | u8::from(version.deleted) << 1];
-        payload.extend_from_slice(version.id.as_bytes());
-        put_field(out, VERSION, &payload);
+        put_field(out, tag::VERSION, |field| {
+            field.push(u8::from(version.latest) | u8::from(version.deleted) << 1);
+            field.extend(version.id.as_bytes());
+        });
     }
     if let Some(target) = &entry.link_target {
-        put_field(out, LINK_TARGET, target);
+        put_field(out, tag::LINK_TARGET, |field| field.extend(target));
     }
-    for checksum in &entry.checksums {
-        let mut payload = Vec::new();
-        put_sized(&mut payload, checksum.algorithm.as_bytes());
-        payload.extend_from_slice(&checksum.value);
-        put_field(out, CHECKSUM, &payload);
+    if !entry.checksums.is_empty() {
+        put_field(out, tag::CHECKSUMS, |field| {
+            for checksum in &entry.checksums {
+                put_sized(field, checksum.algorithm.as_bytes());
+                put_sized(field, &checksum.value);
+            }
+        });
     }
-    for (name, value) in &entry.attributes {
-        let mut payload = Vec::new();
-        put_sized(&mut payload, name.as_bytes());
-        encode_value(&mut payload, value);
-        put_field(out, ATTRIBUTE, &payload);
-    }
-}
-
-fn encode_value(out: &mut Vec<u8>, value: &AttributeValue) {
-    match value {
-        AttributeValue::Text(text) => {
-            out.push(0);
-            out.extend_from_slice(text.as_bytes());
-        }
-        AttributeValue::Integer(number) => {
-            out.push(1);
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        AttributeValue::Time(time) => {
-            out.push(2);
-            out.extend_from_slice(&encode_time(*time));
-        }
-        AttributeValue::Blob(bytes) => {
-            out.push(3);
-            out.extend_from_slice(bytes);
-        }
+    if !entry.attributes.is_empty() {
+        put_field(out, tag::ATTRIBUTES, |field| {
+            for (name, value) in &entry.attributes {
+                put_sized(field, name.as_bytes());
+                put_value(field, value);
+            }
+        });
     }
 }
 
-fn encode_time(time: Timestamp) -> Vec<u8> {
-    [&time.seconds.to_le_bytes()[..], &time.nanoseconds.to_le_bytes()[..]].concat()
-}
-
-fn encode_status(out: &mut Vec<u8>, status: &EntryStatus) {
-    match status {
-        EntryStatus::Stable => {}
-        EntryStatus::Changed => put_field(out, STATUS, &[1]),
-        EntryStatus::Vanished => put_field(out, STATUS, &[2]),
-        EntryStatus::Unreadable(reason) => put_field(out, STATUS, &[&[3], reason.as_bytes()].concat()),
-    }
-}
-
-/// Reads a record after one with the key `previous`.
-pub(crate) fn decode(fields: &mut Fields<'_>, previous: &[u8]) -> Result<Record> {
-    let shared = usize::try_from(fields.varint()?).unwrap_or(usize::MAX);
-    let suffix = fields.sized()?;
-    let prefix = previous.get(..shared).ok_or_else(|| fields.malformed("a key shares more than there is"))?;
-    if shared + suffix.len() > KEY_BYTES_MAX {
-        return Err(fields.malformed("a key is longer than any may be"));
-    }
-    let key = Key::new([prefix, suffix].concat());
+/// The record of a key from its encoded fields.
+pub(super) fn decode(key: Key, bytes: &[u8]) -> Result<Record> {
+    let mut fields = Fields::new(WHAT, bytes);
     let mut record =
         Record { entry: Entry::new(key, EntryKind::Other), content: Content::None, status: EntryStatus::Stable };
-    let mut tagged = Fields::new("a record", fields.sized()?);
-    let mut last_tag = 0;
-    while !tagged.is_empty() {
-        let tag = tagged.u8()?;
-        let payload = tagged.sized()?;
-        let repeats = tag == last_tag && matches!(tag, CHECKSUM | ATTRIBUTE);
-        if tag < last_tag || (tag == last_tag && !repeats) {
-            return Err(tagged.malformed("its fields are not in order"));
+    let mut previous = 0;
+    while !fields.is_empty() {
+        let tag = fields.u8()?;
+        if tag <= previous || (previous == 0 && tag != tag::KIND) {
+            return Err(fields.malformed("its fields are not in order, or the kind is missing"));
         }
-        last_tag = tag;
-        decode_field(&mut record, tag, payload)?;
+        previous = tag;
+        decode_field(&mut record, tag, Fields::new(WHAT, fields.sized()?))?;
     }
-    if last_tag == 0 {
-        return Err(tagged.malformed("it says nothing"));
+    if previous == 0 {
+        return Err(fields.malformed("the kind is missing"));
     }
+    check(&record)?;
     Ok(record)
 }
 
-fn decode_field(record: &mut Record, tag: u8, payload: &[u8]) -> Result<()> {
-    let mut fields = Fields::new("a field of a record", payload);
+fn decode_field(record: &mut Record, tag: u8, mut field: Fields<'_>) -> Result<()> {
     let entry = &mut record.entry;
     match tag {
-        KIND => entry.kind = decode_kind(&mut fields)?,
-        SIZE => entry.size = Some(fields.u64()?),
-        MODIFIED => entry.modified = Some(decode_time(&mut fields)?),
-        FINGERPRINT => entry.fingerprint = Some(rest_text(&mut fields)?),
-        LOCATOR => entry.locator = Some(fields.rest().to_vec()),
-        VERSION => {
-            let flags = fields.u8()?;
-            if flags > 3 {
-                return Err(fields.malformed("unknown flags of a version"));
+        tag::KIND => entry.kind = decode_kind(field.u8()?)?,
+        tag::SIZE => entry.size = Some(field.varint()?),
+        tag::MODIFIED => entry.modified = Some(decode_time(&mut field)?),
+        tag::FINGERPRINT => entry.fingerprint = Some(rest_text(&mut field)?),
+        tag::LOCATOR => entry.locator = Some(field.rest().to_vec()),
+        tag::VERSION => entry.version = Some(decode_version(&mut field)?),
+        tag::LINK_TARGET => entry.link_target = Some(field.rest().to_vec()),
+        tag::CHECKSUMS => {
+            while !field.is_empty() {
+                entry.checksums.push(Checksum { algorithm: field.text()?, value: field.sized()?.to_vec() });
             }
-            entry.version =
-                Some(Version { latest: flags & 1 != 0, deleted: flags & 2 != 0, id: rest_text(&mut fields)? });
         }
-        LINK_TARGET => entry.link_target = Some(fields.rest().to_vec()),
-        CHECKSUM => entry.checksums.push(Checksum { algorithm: fields.text()?, value: fields.rest().to_vec() }),
-        ATTRIBUTE => {
-            let name = fields.text()?;
-            let value = decode_value(&mut fields)?;
-            entry.attributes.push((name, value));
-        }
-        CONTENT_INLINE if payload.len() <= INLINE_BYTES_MAX => {
-            set_content(record, Content::Inline(fields.rest().to_vec()))?
-        }
-        CONTENT_CHUNKS => set_content(record, Content::Chunks(decode_refs(fields.rest())?))?,
-        CONTENT_LISTS => {
-            let height = fields.u8()?;
-            if height == 0 || height > super::LEVEL_MAX {
-                return Err(fields.malformed("a tree of lists has an impossible height"));
+        tag::ATTRIBUTES => {
+            while !field.is_empty() {
+                entry.attributes.push((field.text()?, decode_value(&mut field)?));
             }
-            set_content(record, Content::Lists { height, lists: decode_refs(fields.rest())? })?;
         }
-        STATUS => record.status = decode_status(&mut fields)?,
-        other if other & SKIPPABLE != 0 => drop(fields.rest()),
-        other => return Err(Error::Unknown { what: "field of a record", found: u32::from(other) }),
+        tag::INLINE => record.content = Content::Inline(field.rest().to_vec()),
+        tag::CHUNKS => set_content(record, Content::Chunks(decode_refs(&mut field)?))?,
+        tag::LISTS => {
+            let height = field.u8()?;
+            set_content(record, Content::Lists { height, lists: decode_refs(&mut field)? })?;
+        }
+        tag::STATUS => record.status = decode_status(&mut field)?,
+        unknown if unknown & SKIPPABLE != 0 => {
+            field.rest();
+        }
+        unknown => return Err(Error::Unknown { what: "record field", found: u32::from(unknown) }),
     }
-    fields.end()
+    field.end()
 }
 
 fn set_content(record: &mut Record, content: Content) -> Result<()> {
     if record.content != Content::None {
-        return Err(Error::Malformed { what: "a record", problem: "it has two contents".to_owned() });
+        return Err(Error::Malformed { what: WHAT, problem: "it has two contents".to_owned() });
     }
     record.content = content;
     Ok(())
 }
 
-fn decode_kind(fields: &mut Fields<'_>) -> Result<EntryKind> {
-    let kinds = [EntryKind::File, EntryKind::Directory, EntryKind::Symlink, EntryKind::Other];
-    let number = fields.u8()?;
-    kinds
-        .into_iter()
-        .find(|kind| *kind as u8 == number)
-        .ok_or(Error::Unknown { what: "kind of entry", found: u32::from(number) })
+/// The rules of the model, for records to be written and records that were read alike.
+fn check(record: &Record) -> Result<()> {
+    let Entry { key, checksums, attributes, modified, .. } = &record.entry;
+    let refs = match &record.content {
+        Content::Chunks(refs) | Content::Lists { lists: refs, .. } => Some(refs),
+        Content::None | Content::Inline(_) => None,
+    };
+    let problem = if key.as_bytes().len() > KEY_BYTES_MAX {
+        format!("its key takes {} bytes and may take {KEY_BYTES_MAX}", key.as_bytes().len())
+    } else if matches!(&record.content, Content::Inline(bytes) if bytes.len() > INLINE_BYTES_MAX) {
+        format!("its content is inline and longer than {INLINE_BYTES_MAX} bytes")
+    } else if refs.is_some_and(|refs| refs.is_empty() || refs.len() > LIST_REFS_MAX) {
+        format!("it refers to no chunk or to more than {LIST_REFS_MAX}")
+    } else if refs.is_some_and(|refs| refs.iter().any(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX)) {
+        "it refers to a chunk of an impossible length".to_owned()
+    } else if matches!(&record.content, Content::Lists { height: 0, .. }) {
+        "its lists have no height".to_owned()
+    } else if !attributes.is_sorted_by(|(a, _), (b, _)| a < b) {
+        "its attributes are not sorted by name, or a name is there twice".to_owned()
+    } else if checksums.iter().any(|checksum| checksum.algorithm.is_empty()) {
+        "a checksum has no algorithm".to_owned()
+    } else if modified.is_some_and(|time| time.nanoseconds > 999_999_999) || attributes.iter().any(has_bad_time) {
+        "a time has a second or more of nanoseconds".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Record { key: key.clone(), problem })
 }
 
-fn decode_time(fields: &mut Fields<'_>) -> Result<Timestamp> {
-    let time = Timestamp { seconds: i64::from_le_bytes(fields.array()?), nanoseconds: fields.u32()? };
-    if time.nanoseconds < 1_000_000_000 { Ok(time) } else { Err(fields.malformed("a second has too many nanoseconds")) }
+fn has_bad_time((_, value): &(String, AttributeValue)) -> bool {
+    matches!(value, AttributeValue::Time(time) if time.nanoseconds > 999_999_999)
 }
 
-fn rest_text(fields: &mut Fields<'_>) -> Result<String> {
-    String::from_utf8(fields.rest().to_vec()).map_err(|_| fields.malformed("a text is not UTF-8"))
+fn put_field(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut payload = Vec::new();
+    write(&mut payload);
+    out.push(tag);
+    put_sized(out, &payload);
 }
 
-fn decode_value(fields: &mut Fields<'_>) -> Result<AttributeValue> {
-    match fields.u8()? {
-        0 => rest_text(fields).map(AttributeValue::Text),
-        1 => Ok(AttributeValue::Integer(i64::from_le_bytes(fields.array()?))),
-        2 => decode_time(fields).map(AttributeValue::Time),
-        3 => Ok(AttributeValue::Blob(fields.rest().to_vec())),
-        other => Err(Error::Unknown { what: "type of an attribute", found: u32::from(other) }),
+pub(super) fn put_refs(out: &mut Vec<u8>, refs: &[ChunkRef]) {
+    for chunk in refs {
+        out.extend(chunk.id.as_bytes());
+        out.extend(chunk.length.to_le_bytes());
     }
 }
 
-fn decode_status(fields: &mut Fields<'_>) -> Result<EntryStatus> {
-    match fields.u8()? {
+pub(super) fn decode_refs(field: &mut Fields<'_>) -> Result<Vec<ChunkRef>> {
+    let mut refs = Vec::with_capacity(field.remaining() / REF_BYTES);
+    while !field.is_empty() {
+        refs.push(ChunkRef { id: ChunkId::new(field.array()?), length: field.u32()? });
+    }
+    Ok(refs)
+}
+
+fn kind_number(kind: EntryKind) -> u8 {
+    match kind {
+        EntryKind::File => 0,
+        EntryKind::Directory => 1,
+        EntryKind::Symlink => 2,
+        EntryKind::Other => 3,
+    }
+}
+
+fn decode_kind(number: u8) -> Result<EntryKind> {
+    match number {
+        0 => Ok(EntryKind::File),
+        1 => Ok(EntryKind::Directory),
+        2 => Ok(EntryKind::Symlink),
+        3 => Ok(EntryKind::Other),
+        other => Err(Error::Unknown { what: "entry kind", found: u32::from(other) }),
+    }
+}
+
+fn decode_status(field: &mut Fields<'_>) -> Result<EntryStatus> {
+    match field.u8()? {
         1 => Ok(EntryStatus::Changed),
         2 => Ok(EntryStatus::Vanished),
-        3 => rest_text(fields).map(EntryStatus::Unreadable),
-        other => Err(Error::Unknown { what: "status of an entry", found: u32::from(other) }),
+        3 => Ok(EntryStatus::Unreadable(rest_text(field)?)),
+        other => Err(Error::Unknown { what: "entry status", found: u32::from(other) }),
     }
+}
+
+fn decode_version(field: &mut Fields<'_>) -> Result<Version> {
+    let flags = field.u8()?;
+    if flags > 3 {
+        return Err(Error::Unknown { what: "version flags", found: u32::from(flags) });
+    }
+    Ok(Version { latest: flags & 1 != 0, deleted: flags & 2 != 0, id: rest_text(field)? })
+}
+
+fn put_value(out: &mut Vec<u8>, value: &AttributeValue) {
+    match value {
+        AttributeValue::Text(text) => {
+            out.push(0);
+            put_sized(out, text.as_bytes());
+        }
+        AttributeValue::Integer(number) => {
+            out.push(1);
+            put_varint(out, zigzag(*number));
+        }
+        AttributeValue::Time(time) => {
+            out.push(2);
+            put_time(out, *time);
+        }
+        AttributeValue::Blob(bytes) => {
+            out.push(3);
+            put_sized(out, bytes);
+        }
+    }
+}
+
+fn decode_value(field: &mut Fields<'_>) -> Result<AttributeValue> {
+    match field.u8()? {
+        0 => field.text().map(AttributeValue::Text),
+        1 => field.varint().map(unzigzag).map(AttributeValue::Integer),
+        2 => decode_time(field).map(AttributeValue::Time),
+        3 => field.sized().map(|bytes| AttributeValue::Blob(bytes.to_vec())),
+        other => Err(Error::Unknown { what: "attribute type", found: u32::from(other) }),
+    }
+}
+
+fn put_time(out: &mut Vec<u8>, time: Timestamp) {
+    put_varint(out, zigzag(time.seconds));
+    put_varint(out, u64::from(time.nanoseconds));
+}
+
+fn decode_time(field: &mut Fields<'_>) -> Result<Timestamp> {
+    let seconds = unzigzag(field.varint()?);
+    let nanoseconds = u32::try_from(field.varint()?).map_err(|_| field.malformed("nanoseconds are out of range"))?;
+    Ok(Timestamp { seconds, nanoseconds })
+}
+
+/// Signed integers as unsigned ones in which small amounts stay small: 0, -1, 1, -2 …
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+fn rest_text(field: &mut Fields<'_>) -> Result<String> {
+    let bytes = field.rest();
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| field.malformed("a text is not UTF-8"))
 }

@@ -1,0 +1,160 @@
+//! The clear header of an object: 128 bytes that say which key opens it, and belong to what is authenticated.
+
+use credenza_model::{ObjectId, RepositoryId};
+use zeroize::Zeroizing;
+
+use crate::wire::Fields;
+use crate::{Error, Keys, ObjectKind, Result, Suite, keys};
+
+/// Length of the header.
+pub const HEADER_BYTES: usize = 128;
+/// The part of the header that the object's key follows from: all before the commitment.
+const IDENTITY_BYTES: usize = 88;
+const MAGIC: &[u8; 8] = b"CREDENZA";
+const VERSION: u16 = 1;
+const SEGMENT_BYTES_LOG2: u8 = 16;
+const _: () = assert!(1 << SEGMENT_BYTES_LOG2 == credenza_model::limits::SEGMENT_BYTES);
+
+/// How the key of an object is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keying {
+    /// From the epoch's key and the salt.
+    Derived = 0,
+    /// By X25519 from the repository's public key; the salt is the ephemeral public key. For writers that may add and not read.
+    Recipient = 1,
+}
+
+/// The decoded header of an object. Nothing of it is proven before an [`Opener`](crate::Opener) has accepted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; HEADER_BYTES],
+    suite: Suite,
+    kind: ObjectKind,
+    keying: Keying,
+    repository: RepositoryId,
+    object: ObjectId,
+    epoch: u32,
+    commitment: [u8; 32],
+}
+
+impl Header {
+    /// Decodes the first 128 bytes of an object; more are ignored.
+    ///
+    /// # Errors
+    /// [`Error::NotAnObject`] when they are no header, [`Error::Unknown`] for a version, suite, kind or keying of later programs,
+    /// [`Error::Malformed`] when reserved bytes are set.
+    pub fn decode(object: &[u8]) -> Result<Self> {
+        let (bytes, _) = object.split_first_chunk::<HEADER_BYTES>().ok_or(Error::NotAnObject)?;
+        let mut fields = Fields::new("the header of an object", bytes);
+        if fields.array()? != *MAGIC {
+            return Err(Error::NotAnObject);
+        }
+        let version = fields.u16()?;
+        if version != VERSION {
+            return Err(Error::Unknown { what: "object version", found: u32::from(version) });
+        }
+        let suite = Suite::decode(fields.u8()?)?;
+        let kind = ObjectKind::decode(fields.u8()?)?;
+        let segment = fields.u8()?;
+        if segment != SEGMENT_BYTES_LOG2 {
+            return Err(Error::Unknown { what: "segment size, as a power of two,", found: u32::from(segment) });
+        }
+        let keying = match fields.u8()? {
+            0 => Keying::Derived,
+            1 => Keying::Recipient,
+            other => return Err(Error::Unknown { what: "keying", found: u32::from(other) }),
+        };
+        fields.zeros(2)?;
+        let repository = RepositoryId::new(fields.array()?);
+        let object = ObjectId::new(fields.array()?);
+        let epoch = fields.u32()?;
+        fields.zeros(4)?;
+        fields.take(32)?;
+        let commitment = fields.array()?;
+        fields.zeros(8)?;
+        Ok(Self { bytes: *bytes, suite, kind, keying, repository, object, epoch, commitment })
+    }
+
+    /// A header for a new object under the current epoch, and the key that follows from it.
+    pub(super) fn create(
+        keys: &Keys,
+        kind: ObjectKind,
+        object: ObjectId,
+        salt: [u8; 32],
+    ) -> Result<(Self, Zeroizing<[u8; 32]>)> {
+        let epoch = keys.current_epoch();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend([keys.suite() as u8, kind as u8, SEGMENT_BYTES_LOG2, Keying::Derived as u8, 0, 0]);
+        bytes.extend(keys.repository().as_bytes());
+        bytes.extend(object.as_bytes());
+        bytes.extend(epoch.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(salt);
+        let key = keys.object_key(kind, epoch, &bytes).ok_or(Error::MissingEpoch { object, epoch })?;
+        bytes.extend(keys::commitment(&key).as_bytes());
+        bytes.extend([0; 8]);
+        Ok((Self::decode(&bytes)?, key))
+    }
+
+    /// The key that the header leads to, when its commitment agrees.
+    pub(super) fn object_key(&self, keys: &Keys) -> Result<Zeroizing<[u8; 32]>> {
+        let (object, epoch) = (self.object, self.epoch);
+        let identity = self.bytes.get(..IDENTITY_BYTES).unwrap_or_default();
+        let key = keys.object_key(self.kind, epoch, identity).ok_or(Error::MissingEpoch { object, epoch })?;
+        // `blake3::Hash` compares in constant time.
+        if keys::commitment(&key) == blake3::Hash::from_bytes(self.commitment) {
+            Ok(key)
+        } else {
+            Err(Error::ForeignKey { object })
+        }
+    }
+
+    /// What binds every segment to this header.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.bytes).as_bytes()
+    }
+
+    /// The header as it is stored.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; HEADER_BYTES] {
+        &self.bytes
+    }
+
+    /// What the object says that it is.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        self.kind
+    }
+
+    /// The suite of its segments.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// How its key is found.
+    #[must_use]
+    pub fn keying(&self) -> Keying {
+        self.keying
+    }
+
+    /// The repository that it says it belongs to.
+    #[must_use]
+    pub fn repository(&self) -> RepositoryId {
+        self.repository
+    }
+
+    /// The id that it says it has.
+    #[must_use]
+    pub fn object(&self) -> ObjectId {
+        self.object
+    }
+
+    /// The epoch that it was sealed under.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+}

@@ -1,0 +1,224 @@
+//! The look-up from a blob's id to its places.
+//!
+//! Memory: 52 bytes a blob and some 250 a pack; while runs are merged, those exist twice. Each run is at least twice as long as the next, so a look-up
+//! searches log₂ of the blobs at most, and adding moves each blob as often at most.
+
+use std::collections::HashMap;
+
+use credenza_model::{ChunkId, ObjectId, StoreKey};
+
+use super::segment::{pack_position, unpack_position};
+use crate::container::HEADER_BYTES;
+use crate::{BlobKind, Encoding, Error, IndexSegment, PackBlob, PackKind, PackRecord, Result};
+
+/// A pack of a [`BlobIndex`], counted in the order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackOrdinal(pub u32);
+
+impl IndexedPack {
+    /// Its name in the store.
+    #[must_use]
+    pub fn store_key(&self) -> StoreKey {
+        self.kind.object_kind().store_key(self.id)
+    }
+}
+
+/// A pack without its blobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexedPack {
+    /// Its id.
+    pub id: ObjectId,
+    /// What it holds.
+    pub kind: PackKind,
+    /// Its header.
+    pub header: [u8; HEADER_BYTES],
+    /// Bytes of the sealed object.
+    pub size: u64,
+    /// SHA-256 of the sealed object.
+    pub sha256: [u8; 32],
+    /// Blobs that it holds.
+    pub blob_count: u32,
+}
+
+/// One place of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobPlace {
+    /// Its pack.
+    pub pack: PackOrdinal,
+    /// Its position in the pack, counted from 0.
+    pub position: u32,
+    /// What it is.
+    pub kind: BlobKind,
+    /// How it is stored.
+    pub encoding: Encoding,
+    /// Offset of its stored bytes in the plaintext of the pack.
+    pub offset: u32,
+    /// Bytes stored.
+    pub stored: u32,
+    /// Bytes of its plaintext.
+    pub plain: u32,
+}
+
+impl BlobPlace {
+    /// The blob as its pack describes it.
+    #[must_use]
+    pub fn blob(&self, id: ChunkId) -> PackBlob {
+        let Self { kind, encoding, offset, stored, plain, .. } = *self;
+        PackBlob { id, kind, encoding, offset, stored, plain }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    id: ChunkId,
+    pack: u32,
+    position: u32,
+    offset: u32,
+    stored: u32,
+    plain: u32,
+}
+
+const _: () = assert!(size_of::<Entry>() == 52);
+
+/// All blobs that are known, from any number of segments and from packs that were just sealed.
+#[derive(Default)]
+pub struct BlobIndex {
+    packs: Vec<IndexedPack>,
+    ordinals: HashMap<ObjectId, PackOrdinal>,
+    /// Sorted by id, each at least twice as long as the next.
+    runs: Vec<Vec<Entry>>,
+}
+
+impl BlobIndex {
+    /// An empty index.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds all packs of a segment; those known already are passed over.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond 2³² packs.
+    pub fn add(&mut self, segment: &IndexSegment) -> Result<()> {
+        let mut run = Vec::with_capacity(segment.packs.iter().map(|pack| pack.blobs.len()).sum());
+        for pack in &segment.packs {
+            self.take_pack(pack, &mut run)?;
+        }
+        self.add_run(run);
+        Ok(())
+    }
+
+    /// Adds one pack, unless it is known already.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond 2³² packs.
+    pub fn add_pack(&mut self, pack: &PackRecord) -> Result<()> {
+        let mut run = Vec::with_capacity(pack.blobs.len());
+        self.take_pack(pack, &mut run)?;
+        self.add_run(run);
+        Ok(())
+    }
+
+    /// A place of a blob, if there is one.
+    #[must_use]
+    pub fn get(&self, id: &ChunkId) -> Option<BlobPlace> {
+        self.places(id).next()
+    }
+
+    /// Every place of a blob: writers that did not know of each other may have stored it twice.
+    pub fn places<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = BlobPlace> + 'a {
+        self.runs.iter().flat_map(move |run| {
+            let start = run.partition_point(|entry| entry.id < *id);
+            run.iter().skip(start).take_while(move |entry| entry.id == *id).filter_map(Entry::place)
+        })
+    }
+
+    /// Every place of every blob, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (ChunkId, BlobPlace)> + '_ {
+        self.runs.iter().flatten().filter_map(|entry| Some((entry.id, entry.place()?)))
+    }
+
+    /// Places of blobs, a blob in two packs counted twice.
+    #[must_use]
+    pub fn blob_count(&self) -> usize {
+        self.runs.iter().map(Vec::len).sum()
+    }
+
+    /// A pack.
+    #[must_use]
+    pub fn pack(&self, ordinal: PackOrdinal) -> Option<&IndexedPack> {
+        self.packs.get(ordinal.0 as usize)
+    }
+
+    /// The packs, in the order of their ordinals.
+    #[must_use]
+    pub fn packs(&self) -> &[IndexedPack] {
+        &self.packs
+    }
+
+    /// The ordinal of a pack, if it is known.
+    #[must_use]
+    pub fn ordinal(&self, id: &ObjectId) -> Option<PackOrdinal> {
+        self.ordinals.get(id).copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn take_pack(&mut self, pack: &PackRecord, run: &mut Vec<Entry>) -> Result<()> {
+        if self.ordinals.contains_key(&pack.id) {
+            return Ok(());
+        }
+        let many =
+            |bytes: usize| Error::TooLarge { what: "the index", bytes: bytes as u64, bytes_max: u64::from(u32::MAX) };
+        let ordinal = u32::try_from(self.packs.len()).map_err(|_| many(self.packs.len()))?;
+        let blob_count = u32::try_from(pack.blobs.len()).map_err(|_| many(pack.blobs.len()))?;
+        let PackRecord { id, kind, header, size, sha256, .. } = *pack;
+        self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count });
+        self.ordinals.insert(id, PackOrdinal(ordinal));
+        run.extend((0..).zip(&pack.blobs).map(|(position, blob)| Entry {
+            id: blob.id,
+            pack: ordinal,
+            position: pack_position(position, blob.kind, blob.encoding),
+            offset: blob.offset,
+            stored: blob.stored,
+            plain: blob.plain,
+        }));
+        Ok(())
+    }
+
+    fn add_run(&mut self, mut run: Vec<Entry>) {
+        if run.is_empty() {
+            return;
+        }
+        run.sort_unstable_by_key(|entry| (entry.id, entry.pack));
+        while let Some(shorter) = self.runs.pop_if(|last| last.len() < run.len() * 2) {
+            run = merge(&shorter, &run);
+        }
+        self.runs.push(run);
+    }
+}
+
+impl Entry {
+    fn place(&self) -> Option<BlobPlace> {
+        // What is packed here was packed from these very types.
+        let (position, kind, encoding) = unpack_position(self.position).ok()?;
+        let Self { offset, stored, plain, .. } = *self;
+        Some(BlobPlace { pack: PackOrdinal(self.pack), position, kind, encoding, offset, stored, plain })
+    }
+}
+
+fn merge(older: &[Entry], newer: &[Entry]) -> Vec<Entry> {
+    let mut out = Vec::with_capacity(older.len() + newer.len());
+    let (mut older, mut newer) = (older.iter().peekable(), newer.iter().peekable());
+    while let (Some(a), Some(b)) = (older.peek(), newer.peek()) {
+        let next = if a.id <= b.id { older.next() } else { newer.next() };
+        out.extend(next);
+    }
+    out.extend(older);
+    out.extend(newer);
+    out
+}

@@ -1,0 +1,9 @@
+//! Where blobs are: index segments as they are stored (`segment`) and the look-up that they are loaded into (`lookup`).
+
+mod lookup;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal};
+pub use segment::IndexSegment;

@@ -1,0 +1,105 @@
+//! Segments read back, hostile ones refused, and the look-up against a plain map.
+
+use std::collections::HashMap;
+
+use credenza_model::{ChunkId, ObjectId};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{BlobKind, Encoding, PackBlob, PackKind, PackRecord};
+
+/// A pack whose blobs have the given one-byte ids.
+fn pack(number: u8, ids: &[u8]) -> PackRecord {
+    let kind = if number.is_multiple_of(2) { PackKind::Data } else { PackKind::Meta };
+    let blob_kind = if number.is_multiple_of(2) { BlobKind::Data } else { BlobKind::List };
+    let blobs = (0..).zip(ids).map(|(position, id)| PackBlob {
+        id: ChunkId::new([*id; 32]),
+        kind: blob_kind,
+        encoding: Encoding::Zstd,
+        offset: position * 7,
+        stored: 7,
+        plain: 9 + position,
+    });
+    PackRecord {
+        id: ObjectId::new([number; 16]),
+        kind,
+        header: [3; 128],
+        size: 1000,
+        sha256: [4; 32],
+        blobs: blobs.collect(),
+    }
+}
+
+fn packs() -> impl Strategy<Value = Vec<PackRecord>> {
+    proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 0..12)
+        .prop_map(|ids| (0..).zip(ids).map(|(number, ids)| pack(number, &ids)).collect())
+}
+
+proptest! {
+    #[test]
+    fn a_segment_reads_back_what_was_encoded(packs in packs(), supersedes in proptest::collection::vec(any::<[u8; 16]>(), 0..4)) {
+        let segment = IndexSegment { packs, supersedes: supersedes.into_iter().map(ObjectId::new).collect() };
+        prop_assert_eq!(IndexSegment::decode(&segment.encode().unwrap()).unwrap(), segment);
+    }
+
+    #[test]
+    fn the_lookup_knows_every_place_of_every_blob(packs in packs(), split: prop::sample::Index) {
+        let mut index = BlobIndex::new();
+        let (first, second) = packs.split_at(split.index(packs.len() + 1));
+        index.add(&IndexSegment { packs: first.to_vec(), supersedes: Vec::new() }).unwrap();
+        for pack in second.iter().chain(&packs) {
+            index.add_pack(pack).unwrap();
+        }
+        let mut expected: HashMap<ChunkId, Vec<(ObjectId, u32, u32)>> = HashMap::new();
+        for pack in &packs {
+            for (position, blob) in (0..).zip(&pack.blobs) {
+                expected.entry(blob.id).or_default().push((pack.id, position, blob.plain));
+            }
+        }
+        prop_assert_eq!(index.blob_count(), expected.values().map(Vec::len).sum::<usize>());
+        prop_assert_eq!(index.packs().len(), packs.len());
+        for byte in 0..=255 {
+            let id = ChunkId::new([byte; 32]);
+            let mut places: Vec<_> = index.places(&id).map(|place| (index.pack(place.pack).unwrap().id, place.position, place.plain)).collect();
+            places.sort_unstable();
+            let mut wanted = expected.get(&id).cloned().unwrap_or_default();
+            wanted.sort_unstable();
+            prop_assert_eq!(index.get(&id).is_some(), !wanted.is_empty());
+            prop_assert_eq!(places, wanted);
+        }
+    }
+
+    #[test]
+    fn an_injured_segment_never_panics(packs in packs(), place: prop::sample::Index, change in 1..=255_u8) {
+        let mut body = IndexSegment { packs, supersedes: Vec::new() }.encode().unwrap();
+        let place = place.index(body.len());
+        body[place] ^= change;
+        let _ = IndexSegment::decode(&body);
+        prop_assert!(IndexSegment::decode(&body[..place]).is_err());
+    }
+}
+
+#[test]
+fn many_small_packs_make_few_runs() {
+    let mut index = BlobIndex::new();
+    for number in 0..=255 {
+        index.add_pack(&pack(number, &[number; 5])).unwrap();
+    }
+    assert!(index.run_count() <= 12, "{} runs", index.run_count());
+}
+
+#[test]
+fn a_blob_without_its_pack_and_blobs_out_of_order_are_refused() {
+    let segment = IndexSegment { packs: vec![pack(0, &[1, 2])], supersedes: Vec::new() };
+    let body = segment.encode().unwrap();
+    let blobs = body.len() - 2 * 52;
+    let mut foreign = body.clone();
+    foreign[blobs + 32] = 1;
+    assert!(IndexSegment::decode(&foreign).is_err());
+    let mut unsorted = body.clone();
+    unsorted[blobs] = 3;
+    assert!(IndexSegment::decode(&unsorted).is_err());
+    let mut twice = body;
+    twice[blobs + 36] = 1;
+    assert!(IndexSegment::decode(&twice).is_err());
+}

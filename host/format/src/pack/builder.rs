@@ -1,0 +1,157 @@
+//! Building a pack: frames go in one by one and are sealed as they come.
+
+use credenza_model::ChunkId;
+use credenza_model::ObjectId;
+use credenza_model::limits::{BLOB_BYTES_MAX, PACK_BYTES_MAX};
+
+use super::footer::{TRAILER_BYTES, put_footer_entry, trailer};
+use super::{BlobKind, FOOTER_ENTRY_BYTES, PACK_BLOBS_MAX, PackBlob, PackKind, PackRecord};
+use crate::container::{HEADER_BYTES, SealedObject, Sealer};
+use crate::wire::length_u32;
+use crate::{Encoding, Error, Keys, Result, Suite, keys};
+
+/// A blob on its way into a pack.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// Its id.
+    pub id: ChunkId,
+    /// What it is.
+    pub kind: BlobKind,
+    /// How `stored` relates to the plaintext.
+    pub encoding: Encoding,
+    /// Bytes of its plaintext.
+    pub plain_length: u32,
+    /// The bytes to store.
+    pub stored: &'a [u8],
+}
+
+/// A pack ready for the store, and what the index is to know of it.
+#[derive(Debug, Clone)]
+pub struct SealedPack {
+    /// The object.
+    pub object: SealedObject,
+    /// What it holds.
+    pub pack: PackRecord,
+}
+
+/// A pack that is being filled.
+///
+/// Memory: the sealed bytes so far and 52 bytes a blob.
+pub struct PackBuilder {
+    kind: PackKind,
+    suite: Suite,
+    sealer: Sealer,
+    blobs: Vec<PackBlob>,
+}
+
+impl PackBuilder {
+    /// An empty pack with a random id.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn new(keys: &Keys, kind: PackKind) -> Result<Self> {
+        let id = ObjectId::new(keys::random()?);
+        Ok(Self::from_sealer(keys, kind, Sealer::new(keys, kind.object_kind(), id, usize::MAX)?))
+    }
+
+    pub(crate) fn from_sealer(keys: &Keys, kind: PackKind, sealer: Sealer) -> Self {
+        Self { kind, suite: keys.suite(), sealer, blobs: Vec::new() }
+    }
+
+    /// The id of the pack.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        self.sealer.header().object()
+    }
+
+    /// Appends a blob and returns its position, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error::PackFull`] when it has no place, [`Error::TooLarge`] beyond [`BLOB_BYTES_MAX`], [`Error::Malformed`] when it belongs
+    /// in the other kind of pack or its lengths contradict its encoding. The pack is unchanged then.
+    pub fn push(&mut self, frame: Frame<'_>) -> Result<u32> {
+        let position = length_u32("the table of a pack", self.blobs.len())?;
+        let blob = PackBlob {
+            id: frame.id,
+            kind: frame.kind,
+            encoding: frame.encoding,
+            offset: u32::try_from(self.sealer.plain_bytes()).map_err(|_| Error::PackFull)?,
+            stored: length_u32("a blob", frame.stored.len())?,
+            plain: frame.plain_length,
+        };
+        check_blob(self.kind, &blob)?;
+        if position >= PACK_BLOBS_MAX || self.sealed_bytes_with(u64::from(blob.stored)) > PACK_BYTES_MAX {
+            return Err(Error::PackFull);
+        }
+        self.sealer.write(frame.stored)?;
+        self.blobs.push(blob);
+        Ok(position)
+    }
+
+    /// Stored bytes of all blobs so far.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.sealer.plain_bytes()
+    }
+
+    /// Blobs so far.
+    #[must_use]
+    pub fn blob_count(&self) -> usize {
+        self.blobs.len()
+    }
+
+    /// Closes the pack.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] only if a limit of the cipher is met, which the limits of packs rule out.
+    pub fn finish(mut self) -> Result<SealedPack> {
+        let bodies = self.sealer.plain_bytes();
+        let end_bytes = self.end_bytes(self.blobs.len());
+        let padding = self.suite.padded(bodies + end_bytes) - bodies - end_bytes;
+        let mut end = vec![0; usize::try_from(padding).unwrap_or(0)];
+        self.blobs.iter().for_each(|blob| put_footer_entry(&mut end, blob));
+        end.extend(trailer(
+            length_u32("a pack", usize::try_from(bodies).unwrap_or(usize::MAX))?,
+            self.blobs.len() as u32,
+        ));
+        self.sealer.write(&end)?;
+        let header = *self.sealer.header().bytes();
+        let object = self.sealer.finish()?;
+        let pack = PackRecord {
+            id: object.id(),
+            kind: self.kind,
+            header,
+            size: object.length(),
+            sha256: *object.sha256(),
+            blobs: self.blobs,
+        };
+        Ok(SealedPack { object, pack })
+    }
+
+    /// Footer and trailer for this many blobs.
+    fn end_bytes(&self, blobs: usize) -> u64 {
+        (blobs * FOOTER_ENTRY_BYTES + TRAILER_BYTES) as u64
+    }
+
+    /// An upper bound of the object's size with one more blob: a tag for each 64 KiB is less than a thousandth.
+    fn sealed_bytes_with(&self, stored: u64) -> u64 {
+        let plain = self.suite.padded(self.sealer.plain_bytes() + stored + self.end_bytes(self.blobs.len() + 1));
+        plain + plain / 1024 + 1024 + HEADER_BYTES as u64
+    }
+}
+
+/// The rules that a blob obeys wherever it is described.
+pub(super) fn check_blob(pack: PackKind, blob: &PackBlob) -> Result<()> {
+    if blob.stored > BLOB_BYTES_MAX || blob.plain > BLOB_BYTES_MAX {
+        let bytes = u64::from(blob.stored.max(blob.plain));
+        return Err(Error::TooLarge { what: "a blob", bytes, bytes_max: u64::from(BLOB_BYTES_MAX) });
+    }
+    let problem = if blob.kind.pack_kind() != pack {
+        "it holds a blob that belongs in the other kind of pack"
+    } else if blob.encoding == Encoding::Raw && blob.stored != blob.plain {
+        "a blob is stored raw in another length than its own"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Malformed { what: "a pack", problem: format!("{problem} ({})", blob.id) })
+}

@@ -1,0 +1,137 @@
+//! Packs: many blobs in one object, with a table of them at its end.
+//!
+//! Plaintext: blob bodies back to back · zero padding · footer, 48 bytes a blob · trailer, 16 bytes. A single read of the end tells all
+//! that a pack holds, so an index can be rebuilt from packs alone.
+//!
+//! Owned here: what blobs are, building a pack (`builder`), reading its end (`footer`), opening one blob.
+
+mod builder;
+mod footer;
+#[cfg(test)]
+mod tests;
+
+use credenza_model::{ChunkId, ObjectId};
+
+pub use builder::{Frame, PackBuilder, SealedPack};
+pub(crate) use footer::{FOOTER_ENTRY_BYTES, check_layout};
+pub use footer::{PackTail, read_footer};
+
+use crate::container::HEADER_BYTES;
+use crate::{Encoding, Error, Inflater, Keys, ObjectKind, Result};
+
+/// Most blobs of one pack: the index counts positions in 24 bits, and a table of this many takes 48 MiB.
+pub const PACK_BLOBS_MAX: u32 = 1 << 20;
+
+/// What a blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlobKind {
+    /// A chunk of content.
+    Data = 0,
+    /// A node of a snapshot's tree.
+    Node = 1,
+    /// A list of the chunks of a long content.
+    List = 2,
+}
+
+impl BlobKind {
+    /// Where blobs of this kind belong.
+    #[must_use]
+    pub const fn pack_kind(self) -> PackKind {
+        match self {
+            Self::Data => PackKind::Data,
+            Self::Node | Self::List => PackKind::Meta,
+        }
+    }
+
+    pub(crate) fn decode(number: u8) -> Result<Self> {
+        match number {
+            0 => Ok(Self::Data),
+            1 => Ok(Self::Node),
+            2 => Ok(Self::List),
+            other => Err(Error::Unknown { what: "blob kind", found: u32::from(other) }),
+        }
+    }
+}
+
+/// What a pack holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PackKind {
+    /// Chunks of content.
+    Data,
+    /// Tree nodes and chunk lists.
+    Meta,
+}
+
+impl PackKind {
+    /// The kind in the header of such a pack.
+    #[must_use]
+    pub const fn object_kind(self) -> ObjectKind {
+        match self {
+            Self::Data => ObjectKind::DataPack,
+            Self::Meta => ObjectKind::MetaPack,
+        }
+    }
+
+    /// The kind of pack that an object is; `None` when it is no pack.
+    #[must_use]
+    pub const fn of(kind: ObjectKind) -> Option<Self> {
+        match kind {
+            ObjectKind::DataPack => Some(Self::Data),
+            ObjectKind::MetaPack => Some(Self::Meta),
+            _ => None,
+        }
+    }
+}
+
+/// Where a blob lies in its pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PackBlob {
+    /// Its id.
+    pub id: ChunkId,
+    /// What it is.
+    pub kind: BlobKind,
+    /// How it is stored.
+    pub encoding: Encoding,
+    /// Offset of its stored bytes in the plaintext of the pack.
+    pub offset: u32,
+    /// Bytes stored.
+    pub stored: u32,
+    /// Bytes of its plaintext.
+    pub plain: u32,
+}
+
+/// All that an index keeps of a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackRecord {
+    /// Its id.
+    pub id: ObjectId,
+    /// What it holds.
+    pub kind: PackKind,
+    /// Its header, so that a blob costs one ranged read and not two.
+    pub header: [u8; HEADER_BYTES],
+    /// Bytes of the sealed object.
+    pub size: u64,
+    /// SHA-256 of the sealed object.
+    pub sha256: [u8; 32],
+    /// Its blobs, in the order of their offsets.
+    pub blobs: Vec<PackBlob>,
+}
+
+/// Inflates the stored bytes of a blob into `out` and verifies that they are the blob that its id names.
+///
+/// # Errors
+/// [`Error::Blob`], which names the pack and the blob, around the cause.
+pub fn open_blob(
+    keys: &Keys,
+    pack: ObjectId,
+    blob: &PackBlob,
+    stored: &[u8],
+    inflater: &mut Inflater,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let opened = inflater.inflate(blob.encoding, stored, blob.plain, out).and_then(|()| {
+        let id = keys.blob_id(blob.kind, out);
+        if id == blob.id { Ok(()) } else { Err(Error::WrongBlob { blob: blob.id }) }
+    });
+    opened.map_err(|cause| Error::Blob { pack, blob: blob.id, cause: Box::new(cause) })
+}

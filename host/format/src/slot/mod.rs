@@ -1,0 +1,369 @@
+//! Key slots: each wraps the keyring for one passphrase, key file, recipient or recovery code, so that these are added, changed and
+//! revoked by one small object.
+//!
+//! A text document (`lines`) whose seal is a commitment to the wrapping key and the wrapped keyring. Owned here: the slot and its
+//! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`).
+
+mod kdf;
+mod recovery;
+#[cfg(test)]
+mod tests;
+mod wrap;
+
+use credenza_model::{ObjectId, RepositoryId, Timestamp};
+use serde::{Deserialize, Serialize};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+pub use kdf::KdfParams;
+pub use recovery::{InvalidRecoveryCode, RecoveryCode};
+
+use crate::keys::random;
+use crate::lines::{self, LinesError};
+use crate::{Error, Hex, Keyring};
+
+const TITLE: &str = "credenza key";
+const VERSION: u32 = 1;
+const SEAL: &str = "wrapped";
+/// Fewest bytes of a key file: one of 32 random bytes cannot be guessed.
+pub const KEY_FILE_BYTES_MIN: usize = 32;
+/// Longest label.
+const LABEL_BYTES_MAX: usize = 1024;
+
+/// Why a key slot cannot be opened or made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// The passphrase, key file or code is not this slot's.
+    #[error("key slot `{label}` ({slot}) does not open with this secret")]
+    WrongSecret {
+        /// The slot.
+        slot: ObjectId,
+        /// Its label.
+        label: String,
+    },
+    /// The slot opens with another sort of secret.
+    #[error("key slot {slot} opens with a {kind}")]
+    WrongKind {
+        /// The slot.
+        slot: ObjectId,
+        /// What it opens with.
+        kind: &'static str,
+    },
+    /// The slot was made for another repository.
+    #[error("key slot {slot} belongs to repository {found}, not to {expected}")]
+    WrongRepository {
+        /// The slot.
+        slot: ObjectId,
+        /// The repository that is open.
+        expected: RepositoryId,
+        /// The repository that the slot names.
+        found: RepositoryId,
+    },
+    /// The secret fits and the rest was damaged or changed.
+    #[error("key slot {slot} is damaged: restore it from another copy of the repository, or use another slot")]
+    Damaged {
+        /// The slot.
+        slot: ObjectId,
+    },
+    /// Not a key slot, or a damaged one.
+    #[error("this is not a key slot: {problem}")]
+    Malformed {
+        /// Which rule is broken.
+        problem: String,
+    },
+    /// A later program made the slot.
+    #[error("the key slot has format version {found} and this credenza reads version {VERSION}: use a newer one")]
+    Version {
+        /// What the slot says.
+        found: String,
+    },
+    /// The cost of the passphrase is below the floor or beyond the ceiling.
+    #[error("a passphrase cost of {memory_kib} KiB, {passes} passes and {lanes} lanes is not accepted: {problem}")]
+    Cost {
+        /// Memory in KiB.
+        memory_kib: u32,
+        /// Passes over it.
+        passes: u32,
+        /// Lanes.
+        lanes: u32,
+        /// Which bound is broken.
+        problem: String,
+    },
+    /// The secret is too weak to be used without a costly derivation.
+    #[error(
+        "a key file needs at least {KEY_FILE_BYTES_MIN} random bytes and this one has {bytes}: make one with `head -c 64 /dev/urandom`"
+    )]
+    WeakKeyFile {
+        /// What it has.
+        bytes: usize,
+    },
+    /// The label is too long.
+    #[error("a label may have {LABEL_BYTES_MAX} bytes and this one has {bytes}")]
+    LabelTooLong {
+        /// What it has.
+        bytes: usize,
+    },
+    /// Wrapping failed for a reason of the machine.
+    #[error("cannot wrap the keyring: {0}")]
+    Wrap(#[from] Error),
+}
+
+/// What opens a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Lock {
+    Passphrase { argon2id: KdfParams, salt: Hex<[u8; 32]> },
+    KeyFile { salt: Hex<[u8; 32]> },
+    Recipient { recipient: Hex<[u8; 32]>, ephemeral: Hex<[u8; 32]> },
+    Recovery { salt: Hex<[u8; 32]> },
+}
+
+impl Lock {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Passphrase { .. } => "passphrase",
+            Self::KeyFile { .. } => "key file",
+            Self::Recipient { .. } => "recipient's secret key",
+            Self::Recovery { .. } => "recovery code",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Description {
+    id: ObjectId,
+    repository: RepositoryId,
+    label: String,
+    created: Timestamp,
+    lock: Lock,
+}
+
+/// A keyring wrapped for one secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySlot {
+    description: Description,
+    /// The exact bytes that the seal covers.
+    sealed: String,
+    commitment: [u8; 32],
+    wrapped: Vec<u8>,
+}
+
+impl KeySlot {
+    /// Wraps a keyring for a passphrase: its exact bytes, not normalised, so that what was typed is what counts.
+    ///
+    /// # Errors
+    /// [`SlotError::Cost`] for a cost outside its bounds, [`SlotError::Wrap`] when the system fails.
+    pub fn seal_passphrase(
+        keyring: &Keyring,
+        repository: RepositoryId,
+        passphrase: &[u8],
+        cost: KdfParams,
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Self, SlotError> {
+        let salt = Hex(random()?);
+        let key = wrap::from_passphrase(repository, passphrase, cost, &salt.0)?;
+        Self::seal(keyring, repository, Lock::Passphrase { argon2id: cost, salt }, &key, label, created)
+    }
+
+    /// Unwraps the keyring with a passphrase.
+    ///
+    /// # Errors
+    /// [`SlotError::WrongSecret`] when it is another one, and the other reasons of [`SlotError`].
+    pub fn open_passphrase(&self, repository: RepositoryId, passphrase: &[u8]) -> Result<Keyring, SlotError> {
+        let Lock::Passphrase { argon2id, salt } = &self.description.lock else { return Err(self.wrong_kind()) };
+        self.check_repository(repository)?;
+        self.open(&*wrap::from_passphrase(repository, passphrase, *argon2id, &salt.0)?)
+    }
+
+    /// Wraps a keyring for the content of a key file, at least [`KEY_FILE_BYTES_MIN`] random bytes.
+    ///
+    /// # Errors
+    /// [`SlotError::WeakKeyFile`] for a short one, [`SlotError::Wrap`] when the system fails.
+    pub fn seal_key_file(
+        keyring: &Keyring,
+        repository: RepositoryId,
+        key_file: &[u8],
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Self, SlotError> {
+        if key_file.len() < KEY_FILE_BYTES_MIN {
+            return Err(SlotError::WeakKeyFile { bytes: key_file.len() });
+        }
+        let salt = Hex(random()?);
+        let key = wrap::from_key_file(repository, key_file, &salt.0);
+        Self::seal(keyring, repository, Lock::KeyFile { salt }, &key, label, created)
+    }
+
+    /// Unwraps the keyring with the content of a key file.
+    ///
+    /// # Errors
+    /// As [`open_passphrase`](Self::open_passphrase).
+    pub fn open_key_file(&self, repository: RepositoryId, key_file: &[u8]) -> Result<Keyring, SlotError> {
+        let Lock::KeyFile { salt } = &self.description.lock else { return Err(self.wrong_kind()) };
+        self.check_repository(repository)?;
+        self.open(&wrap::from_key_file(repository, key_file, &salt.0))
+    }
+
+    /// Wraps a keyring for whoever holds the secret key of an X25519 public key (RFC 7748).
+    ///
+    /// # Errors
+    /// [`SlotError::Malformed`] for a public key that gives every secret the same result, [`SlotError::Wrap`] when the system fails.
+    pub fn seal_recipient(
+        keyring: &Keyring,
+        repository: RepositoryId,
+        recipient: [u8; 32],
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Self, SlotError> {
+        let ephemeral = StaticSecret::from(random::<32>()?);
+        let lock =
+            Lock::Recipient { recipient: Hex(recipient), ephemeral: Hex(PublicKey::from(&ephemeral).to_bytes()) };
+        let key = wrap::from_exchange(repository, &ephemeral, &recipient, &lock_keys(&lock))?;
+        Self::seal(keyring, repository, lock, &key, label, created)
+    }
+
+    /// Unwraps the keyring with the recipient's X25519 secret key.
+    ///
+    /// # Errors
+    /// As [`open_passphrase`](Self::open_passphrase).
+    pub fn open_recipient(&self, repository: RepositoryId, secret: &[u8; 32]) -> Result<Keyring, SlotError> {
+        let Lock::Recipient { ephemeral, .. } = &self.description.lock else { return Err(self.wrong_kind()) };
+        self.check_repository(repository)?;
+        let secret = StaticSecret::from(*secret);
+        self.open(&*wrap::from_exchange(repository, &secret, &ephemeral.0, &lock_keys(&self.description.lock))?)
+    }
+
+    /// Wraps a keyring for a recovery code.
+    ///
+    /// # Errors
+    /// [`SlotError::Wrap`] when the system fails.
+    pub fn seal_recovery(
+        keyring: &Keyring,
+        repository: RepositoryId,
+        code: &RecoveryCode,
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Self, SlotError> {
+        let salt = Hex(random()?);
+        let key = wrap::from_recovery(repository, code.as_bytes(), &salt.0);
+        Self::seal(keyring, repository, Lock::Recovery { salt }, &key, label, created)
+    }
+
+    /// Unwraps the keyring with a recovery code.
+    ///
+    /// # Errors
+    /// As [`open_passphrase`](Self::open_passphrase).
+    pub fn open_recovery(&self, repository: RepositoryId, code: &RecoveryCode) -> Result<Keyring, SlotError> {
+        let Lock::Recovery { salt } = &self.description.lock else { return Err(self.wrong_kind()) };
+        self.check_repository(repository)?;
+        self.open(&wrap::from_recovery(repository, code.as_bytes(), &salt.0))
+    }
+
+    /// The slot as it is stored.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let seal = [self.commitment.as_slice(), &self.wrapped].concat();
+        format!("{}{SEAL} {}\n", self.sealed, Hex(seal)).into_bytes()
+    }
+
+    /// Reads a slot; nothing is proven before it is opened.
+    ///
+    /// # Errors
+    /// [`SlotError::Malformed`], [`SlotError::Version`], or [`SlotError::Cost`] for a cost that could exhaust the machine.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SlotError> {
+        let lines = lines::split(bytes, TITLE, VERSION, SEAL).map_err(|error| match error {
+            LinesError::Version(found) => SlotError::Version { found },
+            LinesError::Shape(problem) => malformed(problem),
+        })?;
+        let description: Description = lines::parse(&lines).map_err(malformed)?;
+        if let Lock::Passphrase { argon2id, .. } = &description.lock {
+            argon2id.check()?;
+        }
+        let seal: Hex<Vec<u8>> =
+            serde_json::from_value(lines.seal.into()).map_err(|_| malformed("its seal is not hexadecimal"))?;
+        let (commitment, wrapped) = seal.0.split_first_chunk().ok_or_else(|| malformed("its seal is too short"))?;
+        let sealed = String::from_utf8_lossy(lines.sealed).into_owned();
+        Ok(Self { sealed, commitment: *commitment, wrapped: wrapped.to_vec(), description })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        self.description.id
+    }
+
+    /// The repository that it says it belongs to.
+    #[must_use]
+    pub fn repository(&self) -> RepositoryId {
+        self.description.repository
+    }
+
+    /// What a person called it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.description.label
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.description.created
+    }
+
+    /// What opens it, in words: `passphrase`, `key file`, `recipient's secret key`, `recovery code`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.description.lock.kind()
+    }
+
+    fn seal(
+        keyring: &Keyring,
+        repository: RepositoryId,
+        lock: Lock,
+        key: &[u8; 32],
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Self, SlotError> {
+        if label.len() > LABEL_BYTES_MAX {
+            return Err(SlotError::LabelTooLong { bytes: label.len() });
+        }
+        let id = ObjectId::new(random()?);
+        let description = Description { id, repository, label: label.to_owned(), created, lock };
+        let sealed = lines::unsealed(TITLE, VERSION, &description).map_err(|error| malformed(error.to_string()))?;
+        let wrapped = wrap::wrap(key, sealed.as_bytes(), &keyring.encode()?)?;
+        Ok(Self { description, sealed, commitment: wrap::commitment(key), wrapped })
+    }
+
+    fn open(&self, key: &[u8; 32]) -> Result<Keyring, SlotError> {
+        let slot = self.id();
+        // `blake3::Hash` compares in constant time.
+        if blake3::Hash::from_bytes(wrap::commitment(key)) != blake3::Hash::from_bytes(self.commitment) {
+            return Err(SlotError::WrongSecret { slot, label: self.label().to_owned() });
+        }
+        let keyring: Zeroizing<Vec<u8>> =
+            wrap::unwrap(key, self.sealed.as_bytes(), &self.wrapped).ok_or(SlotError::Damaged { slot })?;
+        Ok(Keyring::decode(&keyring)?)
+    }
+
+    fn wrong_kind(&self) -> SlotError {
+        SlotError::WrongKind { slot: self.id(), kind: self.kind() }
+    }
+
+    fn check_repository(&self, expected: RepositoryId) -> Result<(), SlotError> {
+        let found = self.repository();
+        if found == expected { Ok(()) } else { Err(SlotError::WrongRepository { slot: self.id(), expected, found }) }
+    }
+}
+
+/// Both public keys of an exchange, which its result is bound to.
+fn lock_keys(lock: &Lock) -> Vec<u8> {
+    match lock {
+        Lock::Recipient { recipient, ephemeral } => [recipient.0, ephemeral.0].concat(),
+        _ => Vec::new(),
+    }
+}
+
+fn malformed(problem: impl Into<String>) -> SlotError {
+    SlotError::Malformed { problem: problem.into() }
+}

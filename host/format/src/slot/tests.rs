@@ -1,0 +1,105 @@
+//! Slots sealed and opened, and what a wrong secret, a changed slot and a hostile slot lead to.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const REPOSITORY: RepositoryId = RepositoryId::new([1; 16]);
+const CREATED: Timestamp = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
+
+fn key_file_slot(keyring: &Keyring) -> KeySlot {
+    KeySlot::seal_key_file(keyring, REPOSITORY, &[7; 32], "office", CREATED).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_is_found_wherever_it_is(place: prop::sample::Index, change in 1..=255_u8) {
+        let mut bytes = key_file_slot(&Keyring::generate().unwrap()).encode();
+        let place = place.index(bytes.len());
+        bytes[place] ^= change;
+        // The digits of the seal mean the same in upper case; every other change shows.
+        let digit_case = change == 0x20 && bytes[place].is_ascii_uppercase();
+        let opened = KeySlot::decode(&bytes).and_then(|slot| slot.open_key_file(REPOSITORY, &[7; 32]));
+        prop_assert!(opened.is_err() || digit_case, "byte {place}");
+    }
+}
+
+#[test]
+fn a_passphrase_opens_its_slot_and_no_other_does() {
+    let keyring = Keyring::generate().unwrap();
+    let slot = KeySlot::seal_passphrase(&keyring, REPOSITORY, b"correct horse", KdfParams::default(), "mine", CREATED)
+        .unwrap();
+    let slot = KeySlot::decode(&slot.encode()).unwrap();
+    assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", "passphrase", CREATED));
+    assert_eq!(slot.open_passphrase(REPOSITORY, b"correct horse").unwrap(), keyring);
+    let wrong = slot.open_passphrase(REPOSITORY, b"correct horsf");
+    assert_eq!(wrong, Err(SlotError::WrongSecret { slot: slot.id(), label: "mine".to_owned() }));
+    assert!(matches!(slot.open_key_file(REPOSITORY, &[0; 32]), Err(SlotError::WrongKind { .. })));
+}
+
+#[test]
+fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
+    let keyring = Keyring::generate().unwrap();
+    let slot = key_file_slot(&keyring);
+    assert_eq!(KeySlot::decode(&slot.encode()).unwrap(), slot);
+    assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), keyring);
+    assert!(matches!(slot.open_key_file(REPOSITORY, &[8; 32]), Err(SlotError::WrongSecret { .. })));
+    let short = KeySlot::seal_key_file(&keyring, REPOSITORY, &[7; 31], "", CREATED);
+    assert_eq!(short, Err(SlotError::WeakKeyFile { bytes: 31 }));
+}
+
+#[test]
+fn a_recipient_opens_what_was_sealed_to_its_public_key() {
+    let keyring = Keyring::generate().unwrap();
+    let secret = [9; 32];
+    let public = PublicKey::from(&StaticSecret::from(secret)).to_bytes();
+    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, public, "escrow", CREATED).unwrap();
+    assert_eq!(slot.open_recipient(REPOSITORY, &secret).unwrap(), keyring);
+    assert!(matches!(slot.open_recipient(REPOSITORY, &[8; 32]), Err(SlotError::WrongSecret { .. })));
+    assert!(
+        KeySlot::seal_recipient(&keyring, REPOSITORY, [0; 32], "", CREATED).is_err(),
+        "a key that protects nothing"
+    );
+}
+
+#[test]
+fn a_recovery_code_opens_its_slot() {
+    let keyring = Keyring::generate().unwrap();
+    let code = RecoveryCode::generate().unwrap();
+    let slot = KeySlot::seal_recovery(&keyring, REPOSITORY, &code, "paper", CREATED).unwrap();
+    assert_eq!(slot.open_recovery(REPOSITORY, &code.to_string().parse().unwrap()).unwrap(), keyring);
+    let other = RecoveryCode::generate().unwrap();
+    assert!(matches!(slot.open_recovery(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
+}
+
+#[test]
+fn a_slot_of_another_repository_is_refused() {
+    let slot = key_file_slot(&Keyring::generate().unwrap());
+    let other = RepositoryId::new([2; 16]);
+    assert!(matches!(slot.open_key_file(other, &[7; 32]), Err(SlotError::WrongRepository { .. })));
+}
+
+#[test]
+fn a_changed_label_is_damage_and_not_a_wrong_secret() {
+    let slot = key_file_slot(&Keyring::generate().unwrap());
+    let text = String::from_utf8(slot.encode()).unwrap().replace("office", "orifice");
+    let changed = KeySlot::decode(text.as_bytes()).unwrap();
+    assert_eq!(changed.open_key_file(REPOSITORY, &[7; 32]), Err(SlotError::Damaged { slot: slot.id() }));
+}
+
+#[test]
+fn a_cost_that_protects_too_little_or_eats_the_machine_is_refused_before_it_is_paid() {
+    let keyring = Keyring::generate().unwrap();
+    let seal = |cost| KeySlot::seal_passphrase(&keyring, REPOSITORY, b"x", cost, "", CREATED);
+    let slot = seal(KdfParams::default()).unwrap();
+    for (memory_kib, passes, lanes) in
+        [(65_535, 3, 4), (65_536, 2, 4), (65_536, 3, 0), (1 << 21, 3, 4), (65_536, 17, 4), (65_536, 3, 17)]
+    {
+        assert!(matches!(seal(KdfParams { memory_kib, passes, lanes }), Err(SlotError::Cost { .. })));
+        let hostile = String::from_utf8(slot.encode()).unwrap().replace(
+            r#"{"memory_kib":65536,"passes":3,"lanes":4}"#,
+            &format!(r#"{{"memory_kib":{memory_kib},"passes":{passes},"lanes":{lanes}}}"#),
+        );
+        assert!(matches!(KeySlot::decode(hostile.as_bytes()), Err(SlotError::Cost { .. })), "{hostile}");
+    }
+}

@@ -1,0 +1,85 @@
+//! Wrapping keys, one per slot and never used twice, and what they wrap.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use credenza_model::RepositoryId;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use super::{KdfParams, SlotError, malformed};
+use crate::Error;
+use crate::keys::derive;
+
+const PASSPHRASE_CONTEXT: &str = "credenza v1 2026-11-24 slot key: passphrase";
+const KEY_FILE_CONTEXT: &str = "credenza v1 2026-11-24 slot key: key file";
+const RECIPIENT_CONTEXT: &str = "credenza v1 2026-11-24 slot key: recipient";
+const RECOVERY_CONTEXT: &str = "credenza v1 2026-11-24 slot key: recovery code";
+const COMMITMENT_CONTEXT: &str = "credenza v1 2026-11-24 slot key commitment";
+
+type WrappingKey = Zeroizing<[u8; 32]>;
+
+pub(super) fn from_passphrase(
+    repository: RepositoryId,
+    passphrase: &[u8],
+    cost: KdfParams,
+    salt: &[u8; 32],
+) -> Result<WrappingKey, SlotError> {
+    cost.check()?;
+    let KdfParams { memory_kib, passes, lanes } = cost;
+    let failed = |error: argon2::Error| SlotError::Cost { memory_kib, passes, lanes, problem: error.to_string() };
+    let params = Params::new(memory_kib, passes, lanes, Some(32)).map_err(failed)?;
+    let mut stretched = Zeroizing::new([0; 32]);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password_into(passphrase, salt, stretched.as_mut_slice()).map_err(failed)?;
+    Ok(derive(PASSPHRASE_CONTEXT, &[repository.as_bytes(), stretched.as_slice()]))
+}
+
+pub(super) fn from_key_file(repository: RepositoryId, key_file: &[u8], salt: &[u8; 32]) -> WrappingKey {
+    derive(KEY_FILE_CONTEXT, &[repository.as_bytes(), salt, key_file])
+}
+
+pub(super) fn from_recovery(repository: RepositoryId, code: &[u8], salt: &[u8; 32]) -> WrappingKey {
+    derive(RECOVERY_CONTEXT, &[repository.as_bytes(), salt, code])
+}
+
+/// The key that both sides of an exchange come to; `public_keys` are the recipient's and the ephemeral one.
+pub(super) fn from_exchange(
+    repository: RepositoryId,
+    own: &StaticSecret,
+    other: &[u8; 32],
+    public_keys: &[u8],
+) -> Result<WrappingKey, SlotError> {
+    let shared = own.diffie_hellman(&PublicKey::from(*other));
+    if !shared.was_contributory() {
+        return Err(malformed("its public key is one of the few that protect nothing"));
+    }
+    Ok(derive(RECIPIENT_CONTEXT, &[repository.as_bytes(), shared.as_bytes(), public_keys]))
+}
+
+/// What proves that a key is a slot's before anything is decrypted with it.
+pub(super) fn commitment(key: &[u8; 32]) -> [u8; 32] {
+    *derive(COMMITMENT_CONTEXT, &[key])
+}
+
+/// Encrypts the encoded keyring, bound to the slot's first two lines.
+pub(super) fn wrap(key: &[u8; 32], sealed_lines: &[u8], keyring: &[u8]) -> Result<Vec<u8>, SlotError> {
+    let failed = |_| SlotError::Wrap(Error::Unsupported { what: "ChaCha20-Poly1305" });
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).map_err(failed)?);
+    let mut wrapped = keyring.to_vec();
+    key.seal_in_place_append_tag(only_nonce(), Aad::from(sealed_lines), &mut wrapped).map_err(failed)?;
+    Ok(wrapped)
+}
+
+/// Decrypts an encoded keyring; `None` when it or the lines that it is bound to were changed.
+pub(super) fn unwrap(key: &[u8; 32], sealed_lines: &[u8], wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
+    let mut keyring = Zeroizing::new(wrapped.to_vec());
+    let length = key.open_in_place(only_nonce(), Aad::from(sealed_lines), &mut keyring).ok()?.len();
+    keyring.truncate(length);
+    Some(keyring)
+}
+
+/// Every slot has a salt or an exchange of its own, so its key wraps one keyring only and one nonce is enough.
+fn only_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; NONCE_LEN])
+}

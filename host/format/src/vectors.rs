@@ -1,0 +1,175 @@
+//! Frozen test vectors: what this build derives, cuts and seals must be what every earlier one did.
+//!
+//! `tests/vectors/v1.json` is never rewritten. With `CREDENZA_VECTORS=print` the test shows what this build gives, for a format to
+//! come.
+
+use credenza_model::{
+    ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ObjectId, Record, RepositoryId, Timestamp,
+};
+use serde_json::{Value, json};
+
+use crate::container::Sealer;
+use crate::document::write_document;
+use crate::{
+    BlobKind, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, KeySlot, Keyring, Keys, ListBuilder, ObjectKind,
+    PackBuilder, PackKind, SealedObject, Suite, TreeBuilder, open_document,
+};
+
+const FROZEN: &str = include_str!("../tests/vectors/v1.json");
+const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
+const ID: ObjectId = ObjectId::new([0x22; 16]);
+const SALT: [u8; 32] = [0x33; 32];
+const BODY: &[u8] =
+    b"A document body that zstd makes shorter: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// Secrets that count upwards, two epochs.
+fn keyring(suite: Suite) -> Keyring {
+    let mut encoded = vec![1, suite as u8, 2, 0, 0, 0];
+    encoded.extend(0..64);
+    encoded.extend([0, 0, 0, 0]);
+    encoded.extend(64..96);
+    encoded.extend([1, 0, 0, 0]);
+    encoded.extend(96..128);
+    Keyring::decode(&encoded).unwrap()
+}
+
+/// The stream that cut points are frozen on: the output of BLAKE3 for no input.
+fn stream(length: usize) -> Vec<u8> {
+    let mut out = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut out);
+    out
+}
+
+fn bytes_of(object: &SealedObject) -> Vec<u8> {
+    object.pieces().concat()
+}
+
+fn derived(keys: &Keys) -> Value {
+    let gear: Vec<u8> = keys.gear().values().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let kinds = ObjectKind::ALL.map(|kind| Hex(*keys.object_key(kind, 1, b"identity").unwrap()).to_string());
+    json!({
+        "data_id_of_abc": keys.blob_id(BlobKind::Data, b"abc"),
+        "node_id_of_abc": keys.blob_id(BlobKind::Node, b"abc"),
+        "gear_blake3": Hex(*blake3::hash(&gear).as_bytes()),
+        "gear_first": keys.gear().values()[0].to_string(),
+        "boundary_level_1_key_abc_version_v": keys.boundary(1, b"abc", b"v").to_string(),
+        "config_mac_of_abc": Hex(*keys.config_mac(b"abc").as_bytes()),
+        "object_keys_epoch_1_identity": kinds,
+    })
+}
+
+fn cuts(keys: &Keys, params: ChunkerParams, length: usize) -> Vec<usize> {
+    let (cutter, data) = (Cutter::new(&keys.gear(), params), stream(length));
+    let (mut rest, mut lengths) = (data.as_slice(), Vec::new());
+    while let Some(length) = cutter.cut(rest, true) {
+        lengths.push(length);
+        rest = &rest[length..];
+    }
+    lengths
+}
+
+/// A document too short to be compressed, so that it does not depend on the version of zstd.
+fn raw_document(keys: &Keys) -> String {
+    let sealer = Sealer::with_salt(keys, ObjectKind::Intent, ID, 100, SALT).unwrap();
+    Hex(bytes_of(&write_document(keys, sealer, b"short").unwrap())).to_string()
+}
+
+fn pack(keys: &Keys) -> Value {
+    let sealer = Sealer::with_salt(keys, ObjectKind::DataPack, ID, 100, SALT).unwrap();
+    let mut builder = PackBuilder::from_sealer(keys, PackKind::Data, sealer);
+    for plain in [&b"first blob"[..], b"second blob", &stream(70_000)] {
+        let id = keys.blob_id(BlobKind::Data, plain);
+        let frame = Frame {
+            id,
+            kind: BlobKind::Data,
+            encoding: Encoding::Raw,
+            plain_length: plain.len() as u32,
+            stored: plain,
+        };
+        builder.push(frame).unwrap();
+    }
+    let sealed = builder.finish().unwrap();
+    json!({
+        "size": sealed.pack.size,
+        "sha256": Hex(sealed.pack.sha256),
+        "header": Hex(sealed.pack.header.to_vec()),
+        "last_blob_id": sealed.pack.blobs[2].id,
+    })
+}
+
+fn tree(keys: &Keys) -> Value {
+    let mut builder = TreeBuilder::new(keys);
+    let mut emit = |_, _| -> Result<(), Error> { Ok(()) };
+    for number in 0..20_000_u32 {
+        let mut entry = Entry::new(Key::from(format!("entry-{number:06}").as_str()), EntryKind::File);
+        entry.size = Some(8);
+        entry.modified = Some(Timestamp { seconds: i64::from(number) - 10_000, nanoseconds: number });
+        let content = Content::Inline(u64::from(number).to_le_bytes().to_vec());
+        builder.push(&Record { entry, content, status: EntryStatus::Stable }, &mut emit).unwrap();
+    }
+    serde_json::to_value(builder.finish(&mut emit).unwrap()).unwrap()
+}
+
+fn list(keys: &Keys) -> Value {
+    let (mut builder, mut lists) = (ListBuilder::new(keys), Vec::new());
+    let mut emit = |id: credenza_model::ChunkId, _| -> Result<(), Error> {
+        lists.push(id.to_string());
+        Ok(())
+    };
+    for number in 0..5000_u32 {
+        let id = keys.blob_id(BlobKind::Data, &number.to_le_bytes());
+        builder.push(ChunkRef { id, length: number + 1 }, &mut emit).unwrap();
+    }
+    builder.finish(&mut emit).unwrap();
+    json!(lists)
+}
+
+fn current() -> Value {
+    let keys = keyring(Suite::Aes256Gcm).keys(REPOSITORY);
+    let of = |suite| keyring(suite).keys(REPOSITORY);
+    json!({
+        "derived": derived(&keys),
+        "cuts_default": cuts(&keys, ChunkerParams::default(), 1_000_000),
+        "cuts_64_256_1024": cuts(&keys, ChunkerParams::new(64, 256, 1024).unwrap(), 5000),
+        "raw_document_plain": raw_document(&of(Suite::Plain)),
+        "raw_document_aes_256_gcm": raw_document(&keys),
+        "raw_document_chacha20_poly1305": raw_document(&of(Suite::ChaCha20Poly1305)),
+        "pack": pack(&keys),
+        "tree_root": tree(&keys),
+        "lists": list(&keys),
+    })
+}
+
+#[test]
+fn what_is_derived_cut_and_sealed_never_changes() {
+    let current = current();
+    if std::env::var_os("CREDENZA_VECTORS").is_some() {
+        panic!("{}", serde_json::to_string_pretty(&current).unwrap());
+    }
+    let frozen: Value = serde_json::from_str(FROZEN).unwrap();
+    for (name, value) in current.as_object().unwrap() {
+        assert_eq!(value, &frozen[name], "{name}");
+    }
+}
+
+#[test]
+fn documents_and_slots_of_earlier_builds_open() {
+    let frozen: Value = serde_json::from_str(FROZEN).unwrap();
+    let documents = [
+        ("document_plain", Suite::Plain),
+        ("document_aes_256_gcm", Suite::Aes256Gcm),
+        ("document_chacha20_poly1305", Suite::ChaCha20Poly1305),
+    ];
+    for (name, suite) in documents {
+        let object: Hex<Vec<u8>> = serde_json::from_value(frozen[name].clone()).unwrap();
+        let keys = keyring(suite).keys(REPOSITORY);
+        assert_eq!(open_document(&keys, ObjectKind::Intent, ID, object.0).unwrap(), BODY, "{name}");
+    }
+    let slot = |name: &str| KeySlot::decode(frozen[name].as_str().unwrap().as_bytes()).unwrap();
+    let expected = keyring(Suite::Aes256Gcm);
+    assert_eq!(slot("slot_passphrase").open_passphrase(REPOSITORY, b"correct horse battery staple").unwrap(), expected);
+    assert_eq!(slot("slot_key_file").open_key_file(REPOSITORY, &[0x44; 32]).unwrap(), expected);
+    assert_eq!(slot("slot_recipient").open_recipient(REPOSITORY, &[0x55; 32]).unwrap(), expected);
+    let code = frozen["recovery_code"].as_str().unwrap().parse().unwrap();
+    assert_eq!(slot("slot_recovery").open_recovery(REPOSITORY, &code).unwrap(), expected);
+}
