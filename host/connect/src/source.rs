@@ -24,6 +24,7 @@ pub struct SourceInfo {
     /// Facts found out at run time:
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
+    /// `local` (reads may block a worker thread for a moment and cost no round trip),
     /// `ranged-read`, `fingerprints`, `versions`.
     pub traits: Vec<String>,
 }
