@@ -10,6 +10,7 @@ mod destination;
 mod error;
 pub mod file;
 pub mod memory;
+mod random;
 mod source;
 mod store;
 pub mod wrap;
