@@ -6,6 +6,7 @@
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
 mod body;
+pub mod conformance;
 mod destination;
 mod error;
 pub mod file;
