@@ -1,5 +1,7 @@
 //! The conformance suite over the built-in connectors, bare and behind the wrappers that stand before them in use.
 
+#![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
