@@ -6,10 +6,12 @@
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
 mod body;
+pub mod conformance;
 mod destination;
 mod error;
 pub mod file;
 pub mod memory;
+mod random;
 mod source;
 mod store;
 pub mod wrap;

@@ -16,6 +16,14 @@ pub struct StoreInfo {
     pub object_bytes_max: Option<u64>,
 }
 
+impl StoreInfo {
+    /// Whether a trait is claimed.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.traits.iter().any(|t| t == name)
+    }
+}
+
 /// An object as a listing or a stat describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {

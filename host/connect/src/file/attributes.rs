@@ -24,6 +24,8 @@ use super::accounts::Accounts;
 const SPARSE_BYTES_MIN: u64 = 4096;
 /// A list of names or a value is first read into this much, which nearly always is enough.
 const XATTR_BYTES_USUAL: usize = 1024;
+/// Where the kernel shows a process its open files (proc(5)).
+pub(super) const DESCRIPTORS: &str = "/proc/self/fd";
 /// Longest list of names and longest value that Linux hands out (xattr(7)).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
 
@@ -115,7 +117,7 @@ fn special_kind(file_type: FileType) -> Option<&'static str> {
 ///
 /// The kernel resolves it from the open folder, so a path that is being moved or replaced cannot lead elsewhere (proc(5)).
 pub(super) fn path_through(folder: &impl AsFd, name: &[u8]) -> Vec<u8> {
-    let mut path = format!("/proc/self/fd/{}/", folder.as_fd().as_raw_fd()).into_bytes();
+    let mut path = format!("{DESCRIPTORS}/{}/", folder.as_fd().as_raw_fd()).into_bytes();
     path.extend_from_slice(name);
     path
 }

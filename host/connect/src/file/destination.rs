@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -48,6 +49,9 @@ pub(super) struct Tree {
     folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
     /// Per group of hard links the key that carries the content.
     links: Mutex<HashMap<String, Key>>,
+    /// Tells the unfinished files of this run from those of any other.
+    run: String,
+    unfinished: AtomicU64,
 }
 
 /// An open folder and where it is below the root, with `/` at its end.
@@ -85,6 +89,8 @@ impl FileDestination {
             root: OnceLock::new(),
             folders: Mutex::default(),
             links: Mutex::default(),
+            run: random_name().map_err(|e| from_io("cannot restore to", given.display(), &e))?,
+            unfinished: AtomicU64::new(0),
         };
         Ok(Self { tree: Arc::new(tree) })
     }
@@ -254,6 +260,12 @@ impl Tree {
         }
     }
 
+    /// A new name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
+    pub(super) fn unfinished_name(&self) -> Vec<u8> {
+        let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
+        format!("%~part-{}-{number:x}~", self.run).into_bytes()
+    }
+
     /// Takes back the promise that this entry carries the content of its hard links.
     pub(super) fn forget_link(&self, entry: &Entry) {
         if let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") {
@@ -289,7 +301,7 @@ impl Tree {
     /// Makes a link, a pipe, a socket or a device; a device that may not be made is left out, and `set_metadata` says so.
     fn make_special(&self, entry: &Entry, place: &Place, overwrite: bool) -> Result<()> {
         let failed = |e| from_errno("cannot create", &entry.key, e);
-        let unfinished = unfinished_name().map_err(failed)?;
+        let unfinished = self.unfinished_name();
         let folder = place.folder.descriptor.as_fd();
         match make(entry, folder, &unfinished) {
             Err(Errno::PERM) if entry.kind == EntryKind::Other => return Ok(()),
@@ -328,7 +340,7 @@ impl Tree {
     /// Makes `key` a further name of the file of `first`; what is in the way was allowed to be overwritten by `create`.
     fn link(&self, first: &Key, key: &Key) -> Result<Vec<String>, Errno> {
         let (from, to) = (self.place(first, false)?.ok_or(Errno::NOENT)?, self.place(key, true)?.ok_or(Errno::NOENT)?);
-        let unfinished = unfinished_name()?;
+        let unfinished = self.unfinished_name();
         let folder = &to.folder.descriptor;
         linkat(&from.folder.descriptor, &from.name, folder, &unfinished, AtFlags::empty())?;
         let renamed = renameat(folder, &unfinished, folder, &to.name);
@@ -342,7 +354,7 @@ impl Tree {
         self.make_root()?;
         let failed = |e| from_errno("cannot write in", self.path.display(), e);
         let root = self.root().map_err(failed)?;
-        let name = unfinished_name().map_err(failed)?;
+        let name = self.unfinished_name();
         mkdirat(&root.descriptor, &name, Mode::RWXU).map_err(failed)?;
         unlinkat(&root.descriptor, &name, AtFlags::REMOVEDIR).map_err(failed)
     }
@@ -414,12 +426,6 @@ fn place_in(parent: &Arc<Folder>, mut names: Vec<Vec<u8>>, make: bool) -> Result
         Err(error) => return Err(error),
     };
     Ok(Some(Place { folder, name, existing }))
-}
-
-/// A name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
-pub(super) fn unfinished_name() -> Result<Vec<u8>, Errno> {
-    let random = random_name().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-    Ok(format!("%~part-{random}~").into_bytes())
 }
 
 fn rename(from: BorrowedFd<'_>, name: &[u8], place: &Place, overwrite: bool) -> Result<(), Errno> {

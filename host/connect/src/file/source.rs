@@ -95,6 +95,9 @@ fn open_root(path: &Path) -> Result<Root> {
         }
         error
     };
+    if !Path::new(super::attributes::DESCRIPTORS).exists() {
+        tracing::warn!("{} is missing, so extended attributes are not backed up", super::attributes::DESCRIPTORS);
+    }
     let status = std::fs::symlink_metadata(path).map_err(|e| missing(&e))?;
     let is_folder = status.is_dir() || (status.is_symlink() && path.is_dir());
     let (folder, only) = match (is_folder, path.parent(), path.file_name()) {

@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_model::Entry;
-use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 
-use super::attributes::{fingerprint, status_of};
 use super::cause::{from_errno, from_io};
-use super::destination::{Place, Tree, unfinished_name};
+use super::destination::{Place, Tree};
 use crate::{Error, ErrorClass, Payload, Result, Writer};
 
 /// Parts up to this size are written on the calling thread: copying them to the page cache takes less than a hand-over costs.
@@ -39,9 +37,8 @@ impl FileWriter {
     pub(super) fn begin(tree: &Arc<Tree>, entry: &Entry, place: Place, overwrite: bool) -> Result<Self> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let opened = unfinished_name()
-            .and_then(|name| openat(&place.folder.descriptor, &name, flags, mode).map(|file| (name, file)));
-        let (unfinished, file) = opened.map_err(|e| {
+        let unfinished = tree.unfinished_name();
+        let file = openat(&place.folder.descriptor, &unfinished, flags, mode).map_err(|e| {
             tree.forget_link(entry);
             from_errno("cannot create", &entry.key, e)
         })?;
@@ -81,6 +78,7 @@ impl Writer for FileWriter {
         Ok(())
     }
 
+    /// Names no fingerprint: `set_metadata` is still to change the file.
     async fn finish(mut self: Box<Self>) -> Result<Option<String>> {
         if self.is_sparse {
             self.file.set_len(self.written).map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
@@ -88,7 +86,7 @@ impl Writer for FileWriter {
         let unfinished = (&*self.place.folder, self.unfinished.as_slice());
         self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
         self.published = true;
-        Ok(status_of(self.file.as_fd(), b"").ok().map(|status| fingerprint(&status)))
+        Ok(None)
     }
 
     async fn abort(self: Box<Self>) {}

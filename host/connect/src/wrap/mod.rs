@@ -1,12 +1,18 @@
 //! What stands before a connector, whichever it is: each wrapper is a [`Store`](crate::Store), a
 //! [`Source`](crate::Source) and a [`Destination`](crate::Destination) if what it wraps is one.
 //!
-//! [`Retry`] tries again, `Limit` bounds the requests in flight; for tests, `Fault` injects seeded faults and
-//! `Record` counts calls. The usual order is `Retry(Limit(connector))`, so that waiting for the next try holds no slot.
+//! [`Retry`] tries again, [`Limit`] bounds the requests in flight; for tests, [`Fault`] injects seeded faults and
+//! [`Record`] counts calls. The usual order is `Retry(Limit(connector))`, so that waiting for the next try holds no slot.
 //! Assembled by `cli`; `Fault` and `Record` by tests.
 
+mod fault;
+mod limit;
+mod record;
 mod retry;
 
+pub use fault::{Fault, FaultKind};
+pub use limit::{Limit, LimitPolicy};
+pub use record::{Call, Record};
 pub use retry::{Retry, RetryPolicy};
 
 /// Names of the calls as faults and records give them.
