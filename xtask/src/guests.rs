@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
@@ -28,6 +29,7 @@ const GUESTS: [Guest; 3] = [
 /// Compiles what changed, and encodes each component that is older than its module or its manifest.
 pub(crate) fn build(house: &Path) -> Result<()> {
     compile(house)?;
+    probe(house)?;
     GUESTS.iter().try_for_each(|guest| assemble(house, guest).with_context(|| format!("building {}", guest.package)))
 }
 
@@ -39,6 +41,14 @@ fn compile(house: &Path) -> Result<()> {
     }
     let status = command.status().context("starting cargo")?;
     ensure!(status.success(), "the guests do not compile");
+    Ok(())
+}
+
+/// The guest of the sandbox's own tests, which proves the bindings without the SDK.
+fn probe(house: &Path) -> Result<()> {
+    let script = house.join("host/sandbox/tests/probe/build.sh");
+    let status = Command::new(&script).status().with_context(|| format!("starting {}", script.display()))?;
+    ensure!(status.success(), "the probe does not compile");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use credenza_e2e::{Precious, Report, Setup, workspace};
 ///
 /// 21 says that the connector broke its contract, 3 that some entries could not be read, 0 that the host put up
 /// with it and kept everything.
-const BEHAVIOURS: [(&str, &[i32], &[&str]); 9] = [
+const BEHAVIOURS: [(&str, &[i32], &[&str]); 12] = [
     ("panics", &[21], &["panic"]),
     ("loops", &[21], &["cpu", "answer"]),
     ("eats-memory", &[21], &["mib", "memory"]),
@@ -16,7 +16,10 @@ const BEHAVIOURS: [(&str, &[i32], &[&str]); 9] = [
     ("huge-list", &[21], &["mib", "large", "bytes"]),
     ("endless-listing", &[21], &["listing", "key", "end"]),
     ("lying-size", &[3, 21], &["size", "bytes"]),
-    ("escapes", &[1, 3, 21], &["refused", "allow", "grant"]),
+    ("disordered-keys", &[0, 21], &[""]),
+    ("escapes-verb", &[0, 1, 3, 21], &[""]),
+    ("escapes-endpoint", &[0, 1, 3, 21], &[""]),
+    ("escapes-path", &[0, 1, 3, 21], &[""]),
 ];
 
 #[test]
@@ -33,8 +36,8 @@ fn run(behaviour: &str, codes: &[i32], message: &[&str]) -> Result<()> {
     ensure!(guest.is_file(), "{} is missing: run `cargo xtask guests`", guest.display());
     let precious = Precious::new(Setup::with_local_repository()?)?;
     let connector = format!("connector={}", guest.display());
-    let behaviour = format!("behaviour={behaviour}");
-    precious.setup.credenza.ok(["source", "add", "bad", "hostile://anything", &connector, &behaviour])?;
+    let location = format!("hostile://localhost:1/{behaviour}");
+    precious.setup.credenza.ok(["source", "add", "bad", &location, &connector])?;
     let outcome = precious.setup.credenza.run(["backup", "@bad"])?;
     ensure!(outcome.code.is_some_and(|code| codes.contains(&code)), "expected {codes:?}\n{}", outcome.whole());
     ensure!(outcome.stderr.len() < 1024 * 1024, "the user was flooded: {} bytes", outcome.stderr.len());

@@ -105,12 +105,14 @@ impl Backup {
         let opener = Opener::new(&connectors);
         let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
         let mut exit = Exit::Done;
+        // What opening the repository cost belongs to the first of the snapshots.
+        let mut requests_told = 0;
         for (_, place) in places {
             let source = opener.source(&place).await?;
             let options = self.options(&place, &excludes, source.provenance.clone());
-            let requests_before = open.store.requests();
             let report = backup::run(&open.repository, source.connector.clone(), &options, session.reporter).await?;
-            let requests = Requests { source: source.requests(), store: open.store.requests() - requests_before };
+            let requests = Requests { source: source.requests(), store: open.store.requests() - requests_told };
+            requests_told = open.store.requests();
             if report.errors > 0 {
                 exit = Exit::Incomplete;
             }

@@ -88,7 +88,8 @@ impl Create {
     /// Minimum and maximum lie a factor of four from the average, as in the default.
     fn chunker(&self) -> Result<ChunkerParams, Failure> {
         let avg = self.chunk_size.saturating_mul(1024);
-        ChunkerParams::new(avg / 4, avg, avg.saturating_mul(4)).map_err(|cause| Failure::usage(format!("--chunk-size {}: {cause}", self.chunk_size)))
+        ChunkerParams::new(avg / 4, avg, avg.saturating_mul(4))
+            .map_err(|cause| Failure::usage(format!("--chunk-size {}: {cause}", self.chunk_size)))
     }
 
     async fn passphrase(&self, session: &Session<'_>, place: &Place) -> Result<Passphrase, Failure> {

@@ -118,7 +118,9 @@ impl Source for FileSource {
         Ok(SourceInfo {
             identity: self.identity.clone(),
             namespace: "tree".to_owned(),
-            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"].map(str::to_owned).to_vec(),
+            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
+                .map(str::to_owned)
+                .to_vec(),
         })
     }
 

@@ -81,10 +81,9 @@ impl Repository {
             store_traits: traits.clone(),
             required_features: Vec::new(),
         };
-        let encoded = config.encode(&keys).map_err(|cause| Error::Encode {
-            doing: "encoding the config".to_owned(),
-            cause: cause.to_string(),
-        })?;
+        let encoded = config
+            .encode(&keys)
+            .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         put_new(&*store, &config_key, encoded, &info.identity).await?;
         Ok(Created { repository, traits })
     }
