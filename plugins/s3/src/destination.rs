@@ -14,6 +14,10 @@ use crate::{attributes, encode};
 /// Most parts of an upload (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const PARTS_MAX: u32 = 10_000;
 
+/// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
+const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
+const COMPLETED: [&str; 2] = ["CompleteMultipartUploadResult", "CompleteMultipartUpload"];
+
 impl<W: Wire> Bucket<W> {
     /// What the destination says of itself.
     pub(crate) fn destination_info(&self) -> DestinationInfo {
@@ -42,7 +46,7 @@ impl<W: Wire> Bucket<W> {
     /// Begins an object. A folder is complete at once: a bucket has none.
     ///
     /// # Errors
-    /// `unsupported` for what a bucket cannot hold.
+    /// `precondition` when it exists and may not be overwritten, and `unsupported` for what a bucket cannot hold.
     pub(crate) fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Upload<W>>> {
         let action = format!("writing {}", shown(&entry.key));
         let unsupported = |reason: &str, why: String| {
@@ -64,6 +68,12 @@ impl<W: Wire> Bucket<W> {
                 "s3.too-many-parts",
                 format!("more than {PARTS_MAX} parts of part_size={}; raise part_size", self.place.part_bytes),
             );
+        }
+        // Some servers ignore `If-None-Match` and would overwrite without a word; the header then only closes the gap between
+        // this look and the write on those that heed it.
+        if !overwrite && self.look(&entry.key)?.is_some() {
+            let message = format!("{action} failed: the object exists, and may not be overwritten");
+            return Err(Error::new(ErrorClass::Precondition, "s3.exists", message));
         }
         let headers = self.headers_of(entry);
         Ok(Some(Upload {
@@ -189,8 +199,7 @@ impl<W: Wire> Upload<W> {
     fn begin(&self) -> Result<String> {
         let asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
         let answer = self.bucket.ask(asked, None, &self.action)?;
-        let document =
-            self.bucket.document(&answer, &["InitiateMultipartUploadResult"], DOCUMENT_BYTES_MAX, &self.action)?;
+        let document = self.bucket.document(&answer, &BEGUN, DOCUMENT_BYTES_MAX, &self.action)?;
         let id = document.text_of("UploadId").map(str::trim).filter(|id| !id.is_empty());
         id.map(str::to_owned).ok_or_else(|| {
             Error::new(
@@ -214,8 +223,7 @@ impl<W: Wire> Upload<W> {
         let body = self.bucket.wire.body_of(document.into_bytes());
         let answer = self.bucket.ask(asked.with_header("content-type", "application/xml"), Some(body), &self.action)?;
         // The status is sent before the work is done, so that only the document tells whether it succeeded.
-        let document =
-            self.bucket.document(&answer, &["CompleteMultipartUploadResult"], DOCUMENT_BYTES_MAX, &self.action)?;
+        let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
         self.parts = None;
         Ok(document.text_of("ETag").and_then(normalise_etag))
     }

@@ -188,6 +188,7 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
         416 => (Corrupt, "s3.past-the-end", "the object is shorter than the range that was asked for".to_owned()),
         507 => (Exhausted, "s3.full", format!("{place} is full, or its quota is spent")),
         408 | 425 | 429 => (Transient, "s3.slow-down", format!("{place} asks for fewer requests")),
+        400..=499 => (Unsupported, "s3.not-taken", format!("{place} does not take it (status {status})")),
         500..=599 => (Transient, "s3.unavailable", format!("{place} cannot serve it just now (status {status})")),
         _ => (Internal, "s3.unexpected", format!("{place} answered status {status}")),
     };
@@ -256,6 +257,7 @@ mod tests {
             (301, ErrorClass::Configuration),
             (403, ErrorClass::Denied),
             (404, ErrorClass::NotFound),
+            (400, ErrorClass::Unsupported),
             (405, ErrorClass::Unsupported),
             (412, ErrorClass::Precondition),
             (500, ErrorClass::Transient),

@@ -319,19 +319,26 @@ fn a_server_without_batches_gets_single_deletes() {
 }
 
 #[test]
-fn a_small_object_is_restored_in_one_request_with_its_attributes() {
+fn a_small_object_is_restored_in_one_write_with_its_attributes() {
     let mut entry = file("a b");
     entry.attributes.push(("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())));
-    let bucket = bucket(&[], vec![reply(200, &[("etag", "\"n\"")], "")]);
+    let bucket = bucket(&[], vec![reply(404, &[], ""), reply(200, &[("etag", "\"n\"")], "")]);
     let mut upload = bucket.create(&entry, false).unwrap().unwrap();
     upload.write(b"abc".to_vec()).unwrap();
     assert_eq!(upload.finish().unwrap().as_deref(), Some("n"));
     let requests = asked(&bucket);
-    assert_eq!((requests[0].line().as_str(), requests[0].body.as_str()), ("PUT /a%20b", "abc"));
+    assert_eq!((requests[1].line().as_str(), requests[1].body.as_str()), ("PUT /a%20b", "abc"));
     assert_eq!(
-        (requests[0].header("if-none-match"), requests[0].header("content-type")),
+        (requests[1].header("if-none-match"), requests[1].header("content-type")),
         (Some("*"), Some("text/plain"))
     );
+}
+
+#[test]
+fn an_object_that_exists_is_not_overwritten_even_where_conditions_are_ignored() {
+    let bucket = bucket(&[], vec![reply(200, &[("content-length", "3")], "")]);
+    assert_eq!(bucket.create(&file("k"), false).err().unwrap().class, ErrorClass::Precondition);
+    assert_eq!(asked(&bucket)[0].line(), "HEAD /k");
 }
 
 fn begun() -> Reply {
@@ -360,6 +367,13 @@ fn a_large_object_is_restored_in_parts() {
         ]
     );
     assert!(requests[3].body.contains("<Part><PartNumber>2</PartNumber><ETag>&quot;2&quot;</ETag></Part>"));
+}
+
+#[test]
+fn a_server_that_names_its_documents_otherwise_is_understood() {
+    let answer = "<InitiateMultipartUpload><UploadId>u</UploadId></InitiateMultipartUpload>";
+    let destination = bucket(&[], vec![reply(404, &[], ""), reply(200, &[], answer), reply(204, &[], "")]);
+    assert!(destination.check_destination().iter().all(|check| check.outcome.is_ok()));
 }
 
 #[test]

@@ -25,9 +25,9 @@ pub(crate) struct Opened<B> {
     pub(crate) body: B,
 }
 
-/// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and none
-/// says which it is before it has listed. The host keeps merging while keys increase.
 impl<W: Wire> Bucket<W> {
+    /// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and
+    /// none says which it is before it has listed. The host keeps merging while keys increase.
     pub(crate) fn source_info(&self) -> SourceInfo {
         let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
         traits.extend(self.place.versions.then(|| "versions".to_owned()));
@@ -215,25 +215,10 @@ impl<W: Wire> Scan<W> {
         }
         if !page.folders.is_empty() {
             let folders = page.folders.iter().filter(|folder| wanted(folder)).filter_map(|f| bucket.place.entry_key(f));
-            findings.extend(folders.map(|key| bare_entry(key.to_vec(), EntryKind::Directory)));
+            findings.extend(folders.map(|key| Entry::new(key.to_vec(), EntryKind::Directory)));
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }
         found.extend(findings.into_iter().map(Found::Entry));
-    }
-}
-
-fn bare_entry(key: Vec<u8>, kind: EntryKind) -> Entry {
-    Entry {
-        key,
-        kind,
-        size: None,
-        modified: None,
-        fingerprint: None,
-        locator: None,
-        version: None,
-        link_target: None,
-        checksums: Vec::new(),
-        attributes: Vec::new(),
     }
 }
 
@@ -249,7 +234,7 @@ fn entry_of(key: Vec<u8>, listed: Listed) -> Entry {
         locator: id.map(String::into_bytes),
         version: listed.version.map(|v| Version { id: v.id, latest: v.latest, deleted: v.deleted }),
         attributes: attributes.into_iter().flatten().collect(),
-        ..bare_entry(key, EntryKind::File)
+        ..Entry::new(key, EntryKind::File)
     }
 }
 
@@ -268,7 +253,7 @@ fn etag_of(fingerprint: &str) -> Option<&str> {
 
 /// The entry that a HEAD of a key describes.
 pub(crate) fn entry_of_head<B>(key: &[u8], answer: &Answer<B>) -> Entry {
-    let mut entry = bare_entry(key.to_vec(), EntryKind::File);
+    let mut entry = Entry::new(key.to_vec(), EntryKind::File);
     describe_read(&mut entry, answer, answer.headers.number("content-length"), true);
     entry
 }

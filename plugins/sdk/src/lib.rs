@@ -16,6 +16,7 @@ mod body;
 mod config;
 mod connector;
 mod destination;
+mod entry;
 mod error;
 pub mod http;
 pub mod log;

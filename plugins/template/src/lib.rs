@@ -97,22 +97,7 @@ struct Names(Vec<String>);
 impl Scanner for Names {
     fn next(&mut self, max: u32) -> Result<Vec<Found>> {
         let count = self.0.len().min(usize::try_from(max).unwrap_or(usize::MAX));
-        Ok(self.0.drain(..count).map(|name| Found::Entry(entry(name))).collect())
-    }
-}
-
-fn entry(name: String) -> Entry {
-    Entry {
-        key: name.into_bytes(),
-        kind: EntryKind::File,
-        size: None,
-        modified: None,
-        fingerprint: None,
-        locator: None,
-        version: None,
-        link_target: None,
-        checksums: Vec::new(),
-        attributes: Vec::new(),
+        Ok(self.0.drain(..count).map(|name| Found::Entry(Entry::new(name, EntryKind::File))).collect())
     }
 }
 

@@ -80,15 +80,8 @@ fn twice() -> Attributes {
 
 fn entry(key: impl Into<String>) -> Entry {
     Entry {
-        key: key.into().into_bytes(),
-        kind: EntryKind::File,
         size: Some(CONTENT.len() as u64),
-        modified: None,
         fingerprint: Some("1".to_owned()),
-        locator: None,
-        version: None,
-        link_target: None,
-        checksums: Vec::new(),
-        attributes: Vec::new(),
+        ..Entry::new(key.into(), EntryKind::File)
     }
 }
