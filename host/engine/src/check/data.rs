@@ -18,7 +18,7 @@ use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a pack read in one request.
-pub(super) const PIECE_BYTES: u64 = 256 * SEGMENT_SEALED_BYTES;
+pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 const PACKS_IN_FLIGHT: usize = 2;
 

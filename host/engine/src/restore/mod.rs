@@ -26,7 +26,7 @@ use plan::Planner;
 /// Records sorted by place at a time. Within them a pack is read once; 32,768 records of a kilobyte are 32 MB.
 const SHELF_RECORDS: usize = 32_768;
 /// Plaintext fetched for one window.
-const WINDOW_BYTES: u64 = 24 * 1024 * 1024;
+const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]

@@ -83,7 +83,14 @@ impl Source for SandboxedSource {
             })
         });
         let scanner = begun.await?;
-        Ok(Box::new(SandboxedScanner { lease: Some(lease), scanner, ordered, last: None, prefix: options.prefix }))
+        Ok(Box::new(SandboxedScanner {
+            lease: Some(lease),
+            scanner,
+            ordered,
+            last: None,
+            ended: false,
+            prefix: options.prefix,
+        }))
     }
 
     async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened> {
@@ -190,13 +197,17 @@ struct SandboxedScanner {
     /// The source claims that keys strictly increase.
     ordered: bool,
     last: Option<Entry>,
+    /// The guest said that there is nothing more.
+    ended: bool,
 }
 
 #[async_trait]
 impl Scanner for SandboxedScanner {
     async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
-        // Taken out, so that a call that fails or is dropped half-way ends the walk and the instance with it.
-        let Some(mut lease) = self.lease.take() else { return Ok(Vec::new()) };
+        // Taken out, so that a call that traps or is dropped half-way ends the walk and the instance with it.
+        let Some(mut lease) = self.lease.take() else {
+            return if self.ended { Ok(Vec::new()) } else { Err(broken_off()) };
+        };
         let (scanner, page) = (self.scanner, u32::try_from(max).unwrap_or(u32::MAX));
         let call = lease.run_once("scanner.next", |guest, _| {
             Box::pin(async move {
@@ -204,8 +215,18 @@ impl Scanner for SandboxedScanner {
                 exports.scanner().call_next(&mut guest.store, scanner, page).await
             })
         });
-        let found = call.await?;
+        let found = match call.await {
+            Ok(found) => found,
+            Err(error) => {
+                // A failure that the guest reported leaves it whole: the same call may be tried again.
+                if error.class != ErrorClass::Internal {
+                    self.lease = Some(lease);
+                }
+                return Err(error);
+            }
+        };
         if found.is_empty() {
+            self.ended = true;
             lease.release(scanner).await;
             return Ok(Vec::new());
         }
@@ -222,6 +243,11 @@ impl Scanner for SandboxedScanner {
         self.lease = Some(lease);
         Ok(found)
     }
+}
+
+/// A walk that failed never passes for one that ended: a shorter listing would look like deleted objects.
+fn broken_off() -> Error {
+    Error::new(ErrorClass::Internal, "guest.listing", "the listing was broken off by an earlier failure")
 }
 
 fn convert_found(state: &mut State, found: source::Found) -> wasmtime::Result<Found> {
