@@ -11,7 +11,6 @@ pub(crate) fn run_all() -> Result<()> {
     run("format", step::cargo(&["fmt", "--all", "--check"]))?;
     install_tools()?;
     run("guests", step::task("guests")?)?;
-
     run("build", step::cargo(&["build", "--workspace"]))?;
     run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
     test_guests()

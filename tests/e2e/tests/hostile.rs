@@ -16,10 +16,10 @@ const BEHAVIOURS: [(&str, &[i32], &[&str]); 12] = [
     ("huge-list", &[21], &["mib", "large", "bytes"]),
     ("endless-listing", &[21], &["listing", "key", "end"]),
     ("lying-size", &[3, 21], &["size", "bytes"]),
-    ("disordered-keys", &[0, 21], &[""]),
-    ("escapes-verb", &[0, 1, 3, 21], &[""]),
-    ("escapes-endpoint", &[0, 1, 3, 21], &[""]),
-    ("escapes-path", &[0, 1, 3, 21], &[""]),
+    ("disordered-keys", &[21], &["order", "key"]),
+    ("escapes-verb", &[1, 3, 21], &["refused", "allow", "grant"]),
+    ("escapes-endpoint", &[1, 3, 21], &["refused", "allow", "grant"]),
+    ("escapes-path", &[1, 3, 21], &["refused", "allow", "grant"]),
 ];
 
 #[test]
