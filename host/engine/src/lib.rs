@@ -5,7 +5,7 @@
 //! WebAssembly (`sandbox`), printing and asking (`cli`). Called by `cli`.
 //!
 //! ```text
-//! backup   scan > join > load > mill (cut, hash, compress) > stow (seal, pack, upload) > tree > commit
+//! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
 //! ```
 
@@ -20,6 +20,7 @@ pub mod read;
 mod repository;
 pub mod restore;
 mod walk;
+mod write;
 
 pub use cached::{CachedStore, ObjectCache};
 pub use error::{Damage, DamageKind, Error, Result};

@@ -12,10 +12,10 @@ use credenza_connect::{Found, ScanOptions, Scanner, Source, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
 use super::exclude::Excludes;
-use super::stow::Stow;
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::walk::Records;
+use crate::write::Stow;
 use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.

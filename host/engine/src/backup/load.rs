@@ -12,7 +12,7 @@ use credenza_connect::{ErrorClass, Opened, Source};
 use credenza_model::{Entry, EntryStatus, Record, SkippedEntry};
 
 use super::join::Planned;
-use super::stow::locked;
+use crate::write::locked;
 use crate::{Error, Result};
 
 /// Objects opened ahead. A request to an object store takes some 10–50 ms: 32 in flight fetch about a thousand small objects a second.

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::load::{Attempt, Loaded, Loader, SMALL_BYTES_MAX, without_content};
-use super::stow::{Stow, locked};
+use crate::write::{Stow, locked};
 use crate::{Error, Result};
 
 /// Plaintext that one thread works on at a time.

@@ -3,19 +3,17 @@
 //! ```text
 //! scan > join > load > mill > tree      entries, in key order from end to end
 //!                        \     \
-//!                         stow (seal, pack, upload) > commit
+//!                         write (stow: seal, pack, upload; commit)
 //! ```
 //!
-//! Owned here: the line and the order of the commit. Refused here: what a stage does. Called by `cli`.
+//! Owned here: the line. Refused here: what a stage does. Called by `cli`.
 
-mod commit;
 mod exclude;
 mod join;
 mod load;
 mod mill;
-mod stow;
+mod session;
 mod tree;
-mod usage;
 
 use std::sync::Arc;
 
@@ -24,16 +22,15 @@ use credenza_format::{Cutter, Provenance};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
 
-pub(crate) use stow::{locked, put};
-
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
+use crate::write::Stow;
 use crate::{Error, Event, Listener, Phase, Result};
 use exclude::Excludes;
 use join::{Join, Parent, Planned, SortedScan, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
-use stow::Stow;
+use session::Session;
 use tree::Tree;
 
 /// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
@@ -92,7 +89,7 @@ pub async fn run(
     listener.on(Event::Phase(Phase::Opening));
     let info = source.info().await.map_err(Error::connector("opening the source"))?;
     let excludes = Arc::new(Excludes::new(&options.excludes)?);
-    let session = commit::Session::begin(repository, &info, options).await?;
+    let session = Session::begin(repository, &info, options).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -115,14 +112,14 @@ pub async fn run(
     session.commit(repository, &line.stow, tree, options, listener).await
 }
 
-fn parents(session: &commit::Session, parent: Option<&SnapshotHandle>) -> Vec<Parent> {
+fn parents(session: &Session, parent: Option<&SnapshotHandle>) -> Vec<Parent> {
     let records =
         |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
     parent.map(|handle| Parent::new(records(handle), Arc::clone(session.loader()))).into_iter().collect()
 }
 
 async fn dry_run(
-    session: &commit::Session,
+    session: &Session,
     source: &dyn Source,
     info: &SourceInfo,
     excludes: Arc<Excludes>,
@@ -158,7 +155,7 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn new(
         repository: &Repository,
-        session: &commit::Session,
+        session: &Session,
         source: Arc<dyn Source>,
         info: &SourceInfo,
         options: &BackupOptions,
@@ -211,7 +208,7 @@ impl<'a> Line<'a> {
     async fn again_sorted(
         mut self,
         repository: &Repository,
-        session: &commit::Session,
+        session: &Session,
         source: &dyn Source,
         info: &SourceInfo,
         excludes: Arc<Excludes>,

@@ -8,7 +8,7 @@ use credenza_format::{BlobKind, Compressor, PROBLEMS_MAX, Problem, TreeBuilder, 
 use credenza_model::{EntryKind, EntryStatus, Record};
 
 use super::mill::Milled;
-use super::stow::Stow;
+use crate::write::Stow;
 use crate::{Error, Event, Listener, Result};
 
 pub(crate) struct Tree<'a> {

@@ -1,7 +1,7 @@
 //! A repository that is open: its store, its config and its keys.
 //!
 //! Owned here: creating, opening, and the small objects (config, key slots, index segments, snapshots, condemned
-//! records). Refused here: packs (`blobs`, `backup::stow`). Called by every command of the engine.
+//! records). Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
 
 mod create;
 mod open;

@@ -13,8 +13,8 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::plan::{Item, Window};
 use super::{RestoreReport, never_read};
-use crate::backup::locked;
 use crate::blobs::Fetched;
+use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Entries being written at once.

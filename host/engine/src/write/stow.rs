@@ -1,7 +1,7 @@
 //! Where fresh chunks go: each is kept once, in the pack that is filling, and full packs go to the store.
 //!
 //! Owned here: deduplication, the packs being filled, their upload, the index of what was written and the usage of the
-//! run. Refused here: what a chunk means. Called by `mill` (data), `tree` (nodes) and `commit`.
+//! run. Refused here: what a chunk means. Called by `backup::mill` (data), `backup::tree` (nodes) and `commit`.
 //!
 //! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way
 //! together; 33 bytes per fresh chunk; a bit per chunk of every pack in use.

@@ -1,30 +1,21 @@
-//! Begin and commit: the protocol that makes a snapshot safe beside other writers and collectors.
+//! What a run knows of the repository while it reads, and the snapshot that it makes of what it read.
 //!
-//! ```text
-//! begin   LIST condemned; load the index without condemned packs; find the parent
-//! …       packs and index segments are uploaded
-//! commit  PUT usage; PUT intent; LIST condemned again; PUT snapshot (the commit); DELETE intent
-//! ```
-//!
-//! Owned here: that order. Refused here: what is in a pack. Called by `backup::run`.
+//! Owned here: the parent, the writer's previous snapshot, and every field of the new one. Refused here: the order of a
+//! commit (`write`). Called by `backup::run`.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
-use credenza_format::{
-    BlobIndex, Hex, Intent, ObjectKind, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
-    seal_document,
-};
-use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use credenza_format::{BlobIndex, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest};
+use credenza_model::{SnapshotId, Timestamp};
 
-use super::stow::Stow;
 use super::tree::Grown;
 use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle, random_id};
-use crate::{Error, Event, Listener, Result};
+use crate::write::{self, Draft, Stow};
+use crate::{Event, Listener, Result};
 
 /// What a run knows of the repository while it reads.
 pub(crate) struct Session {
@@ -80,47 +71,11 @@ impl Session {
         options: &BackupOptions,
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
-        stow.flush().await?;
-        let usage = stow.usage();
         let id = SnapshotId::new(random_id()?);
-        let keys = repository.keys();
-        let usage_id = ObjectId::new(*id.as_bytes());
-        stow.put(seal_document(keys, ObjectKind::Usage, usage_id, &usage.encode()?)?).await?;
-        let intent_id = ObjectId::new(random_id()?);
-        let intent = Intent {
-            packs: usage.packs.iter().map(|used| used.pack).collect(),
-            created: self.started,
-            writer: self.writer,
-        };
-        let intent = seal_document(keys, ObjectKind::Intent, intent_id, &intent.encode()?)?;
-        let intent_key = intent.key().clone();
-        super::put(&**repository.store(), intent).await?;
-        let committed = self.settle(repository, stow, &usage, grown, options, id).await;
-        // The intent has done its work either way; one that stays behind expires by itself.
-        let _ = repository.store().delete(std::slice::from_ref(&intent_key)).await;
-        let report = committed?;
+        let draft = Draft { id, writer: self.writer, started: self.started };
+        let make = |usage: &Usage, bytes_added| self.snapshot(usage, &grown, options, id, bytes_added);
+        write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
-        Ok(report)
-    }
-
-    async fn settle(
-        self,
-        repository: &Repository,
-        stow: &Arc<Stow>,
-        usage: &Usage,
-        grown: Grown,
-        options: &BackupOptions,
-        id: SnapshotId,
-    ) -> Result<BackupReport> {
-        let condemned: HashSet<ObjectId> = repository.condemned().await?;
-        let lost = usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count();
-        if lost > 0 {
-            return Err(Error::Conflict { packs: lost });
-        }
-        let added = stow.bytes_added();
-        let snapshot = self.snapshot(usage, &grown, options, id, added)?;
-        let object = ObjectId::new(*id.as_bytes());
-        stow.put(seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?).await?;
         let counts = grown.counts;
         Ok(BackupReport {
             snapshot: Some(id),
