@@ -70,6 +70,12 @@ impl ObjectKind {
         (kind.store_key(id) == *key).then_some((kind, id))
     }
 
+    /// Whether writers that may add and not read seal it to the repository's public key, and cannot open it again.
+    #[must_use]
+    pub const fn is_hidden_from_writers(self) -> bool {
+        matches!(self, Self::DataPack | Self::MetaPack | Self::Usage | Self::Snapshot)
+    }
+
     pub(crate) fn decode(number: u8) -> Result<Self> {
         let known = Self::ALL.into_iter().find(|kind| *kind as u8 == number);
         known.ok_or(Error::Unknown { what: "object kind", found: u32::from(number) })
