@@ -48,6 +48,20 @@ impl ObjectKind {
         }
     }
 
+    /// The word for a person.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DataPack => "data pack",
+            Self::MetaPack => "metadata pack",
+            Self::Index => "index segment",
+            Self::Usage => "usage list",
+            Self::Intent => "intent",
+            Self::Snapshot => "snapshot",
+            Self::Condemned => "record of condemned packs",
+        }
+    }
+
     /// Where an object of this kind is kept.
     #[must_use]
     pub fn store_key(self, id: ObjectId) -> StoreKey {
@@ -84,15 +98,7 @@ impl ObjectKind {
 
 impl fmt::Display for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DataPack => "data pack",
-            Self::MetaPack => "metadata pack",
-            Self::Index => "index segment",
-            Self::Usage => "usage list",
-            Self::Intent => "intent",
-            Self::Snapshot => "snapshot",
-            Self::Condemned => "record of condemned packs",
-        })
+        f.write_str(self.name())
     }
 }
 

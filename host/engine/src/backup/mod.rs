@@ -215,9 +215,13 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
-        let partial = repository.loader(Arc::new(repository.load_index().await?));
         let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
-        let mut all = vec![Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial)];
+        let mut all = Vec::new();
+        // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
+        if repository.can_read() {
+            let partial = repository.loader(Arc::new(repository.load_index().await?));
+            all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
+        }
         all.extend(parents(session, session.parent()));
         let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow)));
         let mut line = Self { tree: fresh, ..self };

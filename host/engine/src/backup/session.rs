@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
-use credenza_format::{BlobIndex, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest};
+use credenza_format::{
+    BlobIndex, Hex, ObjectKind, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+};
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
 use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
-use crate::repository::{Repository, SnapshotHandle, random_id};
+use crate::repository::{Repository, SnapshotHandle, list, random_id};
 use crate::write::{self, Draft, Stow};
 use crate::{Event, Listener, Result};
 
@@ -21,19 +23,25 @@ use crate::{Event, Listener, Result};
 pub(crate) struct Session {
     index: Arc<BlobIndex>,
     loader: Arc<BlobLoader>,
-    parent: Option<SnapshotHandle>,
-    previous: Option<SnapshotHandle>,
+    standing: Standing,
     writer: Hex<[u8; 16]>,
     source: SnapshotSource,
     started: Timestamp,
 }
 
-impl Session {
-    pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
-        let started = Timestamp::from_system(SystemTime::now());
-        let index = Arc::new(repository.load_index().await?);
+/// Where a run stands among the snapshots of the repository.
+struct Standing {
+    parent: Option<SnapshotHandle>,
+    previous: Option<SnapshotHandle>,
+    sequence: u64,
+}
+
+impl Standing {
+    async fn find(repository: &Repository, writer: Hex<[u8; 16]>, identity: &str) -> Result<Self> {
+        if !repository.can_read() {
+            return Self::unread(repository).await;
+        }
         let snapshots = repository.snapshots().await?.whole;
-        let writer = repository.writer(&options.host, &options.user);
         let newest = |matches: &dyn Fn(&SnapshotHandle) -> bool| {
             snapshots
                 .iter()
@@ -41,14 +49,31 @@ impl Session {
                 .max_by_key(|handle| (handle.stored, handle.snapshot.sequence))
                 .cloned()
         };
-        let parent = newest(&|handle| handle.snapshot.source.identity == info.identity);
+        let parent = newest(&|handle| handle.snapshot.source.identity == identity);
         let previous = newest(&|handle| handle.snapshot.writer == writer);
+        let sequence = previous.as_ref().map_or(1, |handle| handle.snapshot.sequence + 1);
+        Ok(Self { parent, previous, sequence })
+    }
+
+    /// Who may add and not read sees that there are snapshots and not whose: the run follows on all of them.
+    async fn unread(repository: &Repository) -> Result<Self> {
+        let listed = list(&**repository.store(), &format!("{}/", ObjectKind::Snapshot.folder())).await?;
+        Ok(Self { parent: None, previous: None, sequence: listed.len() as u64 + 1 })
+    }
+}
+
+impl Session {
+    pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
+        let started = Timestamp::from_system(SystemTime::now());
+        let index = Arc::new(repository.load_index().await?);
+        let writer = repository.writer(&options.host, &options.user);
+        let standing = Standing::find(repository, writer, &info.identity).await?;
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, parent, previous, writer, source, started })
+        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, writer, source, started })
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -60,7 +85,7 @@ impl Session {
     }
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
-        self.parent.as_ref()
+        self.standing.parent.as_ref()
     }
 
     pub(crate) async fn commit(
@@ -97,7 +122,7 @@ impl Session {
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
-        let previous = self.previous.as_ref();
+        let Standing { parent, previous, sequence } = self.standing;
         Ok(Snapshot {
             id,
             source: self.source,
@@ -108,10 +133,10 @@ impl Session {
             excluded: options.excludes.clone(),
             started: self.started,
             finished: Timestamp::from_system(SystemTime::now()),
-            store_time: previous.and_then(|handle| handle.stored),
-            parent: self.parent.as_ref().map(|handle| handle.snapshot.id),
+            store_time: previous.as_ref().and_then(|handle| handle.stored),
+            parent: parent.map(|handle| handle.snapshot.id),
             writer: self.writer,
-            sequence: previous.map_or(1, |handle| handle.snapshot.sequence + 1),
+            sequence,
             previous: previous.map(|handle| handle.body_digest),
             tree: grown.root,
             usage: body_digest(&usage.encode()?),

@@ -5,6 +5,9 @@
 
 mod create;
 mod open;
+mod rotate;
+mod secret;
+mod slots;
 mod snapshots;
 
 use std::collections::HashSet;
@@ -12,13 +15,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot};
+use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, KeySlot, Keys, ObjectKind, TreeRoot};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
-use zeroize::Zeroizing;
 
 pub use create::{CreateOptions, Created};
+pub use rotate::Rotation;
+pub use secret::{Lock, Secret};
+pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
 use crate::blobs::BlobLoader;
@@ -30,17 +35,6 @@ const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Keys asked of a listing at once.
 const LIST_PAGE: usize = 1000;
 
-/// What opens the keys of a repository.
-#[derive(Clone)]
-pub enum Secret {
-    /// Nothing: the repository is created in plain text, or is opened as one.
-    None,
-    /// A passphrase, exact bytes.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The content of a key file.
-    KeyFile(Zeroizing<Vec<u8>>),
-}
-
 /// A repository, opened.
 pub struct Repository {
     store: Arc<dyn Store>,
@@ -48,6 +42,8 @@ pub struct Repository {
     bare: Arc<dyn Store>,
     config: Config,
     keys: Keys,
+    /// The key slot that was opened; none in plain text.
+    slot: Option<KeySlot>,
 }
 
 impl Repository {
@@ -67,6 +63,11 @@ impl Repository {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether snapshots can be read: the keys of a writer add them only.
+    pub(crate) fn can_read(&self) -> bool {
+        self.keys.can_open(ObjectKind::Snapshot)
     }
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
@@ -151,6 +152,9 @@ impl Repository {
 
     /// Lists one kind of small object and opens each.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
+        if !self.keys.can_open(kind) {
+            return Err(Error::NoAccess { what: kind.name() });
+        }
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
         let opened = futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, object)));
         let found: Vec<Option<Document>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
