@@ -1,10 +1,10 @@
 //! The snapshots of a repository, and how a person names one.
 
-use credenza_format::{Hex, ObjectKind, Snapshot};
-use credenza_model::Timestamp;
+use credenza_format::{Digest, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
+use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::Repository;
-use crate::{Damage, DamageKind, Error, Result};
+use crate::{Damage, Error, Result};
 
 /// A snapshot that was opened and authenticated.
 #[derive(Debug, Clone)]
@@ -13,8 +13,8 @@ pub struct SnapshotHandle {
     pub snapshot: Snapshot,
     /// When the store says it was committed, by the store's clock.
     pub stored: Option<Timestamp>,
-    /// BLAKE3 of its body, which the writer's next snapshot names.
-    pub body_digest: Hex<[u8; 32]>,
+    /// SHA-256 of its whole object, which the writer's next snapshot names.
+    pub digest: Digest,
 }
 
 /// All snapshots of a repository.
@@ -41,26 +41,13 @@ impl Repository {
 
     pub(crate) async fn snapshots_in(&self, store: &std::sync::Arc<dyn credenza_connect::Store>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
-        for document in self.documents(store, ObjectKind::Snapshot).await? {
-            let decoded = document.body.and_then(|body| {
-                let snapshot = Snapshot::decode(&body)
-                    .map(|signed| signed.snapshot)
-                    .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
-                if snapshot.id.as_bytes() != document.id.as_bytes() {
-                    return Err(Damage::new(
-                        &document.key,
-                        DamageKind::Invalid,
-                        format!("it says that it is snapshot {}", snapshot.id),
-                    ));
+        let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
+        for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
+            let stored = document.object.modified;
+            match document.body {
+                Ok(OpenedSnapshot { snapshot, digest }) => {
+                    snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
-                Ok(SnapshotHandle {
-                    body_digest: credenza_format::body_digest(&body),
-                    snapshot,
-                    stored: document.object.modified,
-                })
-            });
-            match decoded {
-                Ok(handle) => snapshots.whole.push(handle),
                 Err(damage) => snapshots.damaged.push(damage),
             }
         }
