@@ -92,8 +92,7 @@ pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut
             repository.settings.extend(behind);
         }
         Some((true, false, other)) => {
-            let (own, foreign): (Settings, Settings) =
-                before.into_iter().partition(|(name, _)| opens_repository(name));
+            let (own, foreign): (Settings, Settings) = before.into_iter().partition(|(name, _)| opens_repository(name));
             repository.settings.extend(own);
             other.settings.extend(foreign);
             other.settings.extend(behind);

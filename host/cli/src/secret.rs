@@ -95,7 +95,9 @@ fn read_identity(path: &Path) -> Result<Identity, Failure> {
         Failure::new(what).because(why).hint("make one: credenza key generate FILE")
     };
     match (keys.next(), keys.next()) {
-        (Some(key), None) => key.parse().map_err(|error: credenza_format::InvalidRecipientKey| invalid(error.to_string())),
+        (Some(key), None) => {
+            key.parse().map_err(|error: credenza_format::InvalidRecipientKey| invalid(error.to_string()))
+        }
         _ => Err(invalid("it must have exactly one line that is no comment".to_owned())),
     }
 }
@@ -113,7 +115,9 @@ pub(crate) fn write_identity(path: &Path, identity: &Identity) -> Result<(), Fai
 
 fn recovery_code(text: &str) -> Result<RecoveryCode, Failure> {
     let code = text.parse::<RecoveryCode>();
-    code.map_err(|error| Failure::new(error.to_string()).exit(Exit::WrongPassphrase).hint("type it as it is written down"))
+    code.map_err(|error| {
+        Failure::new(error.to_string()).exit(Exit::WrongPassphrase).hint("type it as it is written down")
+    })
 }
 
 fn read_file(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -151,7 +155,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity");
         let secret = Identity::generate().unwrap().to_text();
-        for wrong in [String::new(), "hunter2".to_owned(), format!("{}\n{}", *secret, *secret), format!("{}0", *secret)] {
+        for wrong in [String::new(), "hunter2".to_owned(), format!("{}\n{}", *secret, *secret), format!("{}0", *secret)]
+        {
             std::fs::write(&path, &wrong).unwrap();
             let refused = format!("{:?}", read_identity(&path).unwrap_err());
             assert!(!refused.contains("hunter2") && !refused.contains(secret.as_str()), "{refused}");

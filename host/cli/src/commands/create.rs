@@ -80,7 +80,12 @@ impl Create {
         };
         let connectors = session.connectors();
         let store = Opener::new(&connectors).store(&place, StoreUse::Create).await?;
-        let options = CreateOptions { secret: secret.clone(), label: LABEL.to_owned(), chunker: self.chunker()?, compression: self.compression };
+        let options = CreateOptions {
+            secret: secret.clone(),
+            label: LABEL.to_owned(),
+            chunker: self.chunker()?,
+            compression: self.compression,
+        };
         let created = Repository::create(store.connector.clone(), &options).await?;
         session.reporter.result(&CreatedLine {
             repository: created.repository,

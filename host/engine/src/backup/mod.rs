@@ -232,7 +232,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Groups what flows by into batches worth a thread's while, without waiting for more than has arrived in order.
+/// Groups what flows by into batches worth a thread's while, without waiting for more than has arrived in order. What is too large to
+/// be read whole makes a batch of its own.
 fn batches(
     loaded: impl futures_util::Stream<Item = Result<Loaded>>,
 ) -> impl futures_util::Stream<Item = Result<Vec<Loaded>>> {
@@ -252,12 +253,16 @@ fn batches(
                     None => break,
                 },
             };
-            if next.weight() > load::SMALL_BYTES_MAX && !batch.is_empty() {
+            let is_large = next.weight() > load::SMALL_BYTES_MAX;
+            if is_large && !batch.is_empty() {
                 state.held = Some(next);
                 break;
             }
             weight = weight.saturating_add(next.weight());
             batch.push(next);
+            if is_large {
+                break;
+            }
         }
         Ok((!batch.is_empty()).then_some((batch, state)))
     })

@@ -6,25 +6,24 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use credenza_connect::SourceInfo;
+use credenza_connect::{ErrorClass, SourceInfo};
 use credenza_format::{
-    BlobIndex, Hex, ObjectKind, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+    BlobIndex, ChainLink, Digest, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
 use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
-use crate::repository::{Repository, SnapshotHandle, list, random_id};
+use crate::repository::{Repository, SnapshotHandle, random_id};
 use crate::write::{self, Draft, Stow};
-use crate::{Event, Listener, Result};
+use crate::{Error, Event, Listener, Result};
 
 /// What a run knows of the repository while it reads.
 pub(crate) struct Session {
     index: Arc<BlobIndex>,
     loader: Arc<BlobLoader>,
     standing: Standing,
-    writer: Hex<[u8; 16]>,
     source: SnapshotSource,
     started: Timestamp,
 }
@@ -32,14 +31,14 @@ pub(crate) struct Session {
 /// Where a run stands among the snapshots of the repository.
 struct Standing {
     parent: Option<SnapshotHandle>,
-    previous: Option<SnapshotHandle>,
-    sequence: u64,
+    link: ChainLink,
+    store_time: Option<Timestamp>,
 }
 
 impl Standing {
     async fn find(repository: &Repository, writer: Hex<[u8; 16]>, identity: &str) -> Result<Self> {
         if !repository.can_read() {
-            return Self::unread(repository).await;
+            return Self::unread(repository, writer).await;
         }
         let snapshots = repository.snapshots().await?.whole;
         let newest = |matches: &dyn Fn(&SnapshotHandle) -> bool| {
@@ -49,17 +48,34 @@ impl Standing {
                 .max_by_key(|handle| (handle.stored, handle.snapshot.sequence))
                 .cloned()
         };
-        let parent = newest(&|handle| handle.snapshot.source.identity == identity);
         let previous = newest(&|handle| handle.snapshot.writer == writer);
-        let sequence = previous.as_ref().map_or(1, |handle| handle.snapshot.sequence + 1);
-        Ok(Self { parent, previous, sequence })
+        Ok(Self {
+            parent: newest(&|handle| handle.snapshot.source.identity == identity),
+            link: after(writer, previous.as_ref().map(|handle| (handle.snapshot.sequence, handle.digest))),
+            store_time: previous.and_then(|handle| handle.stored),
+        })
     }
 
-    /// Who may add and not read sees that there are snapshots and not whose: the run follows on all of them.
-    async fn unread(repository: &Repository) -> Result<Self> {
-        let listed = list(&**repository.store(), &format!("{}/", ObjectKind::Snapshot.folder())).await?;
-        Ok(Self { parent: None, previous: None, sequence: listed.len() as u64 + 1 })
+    /// Who may add and not read knows no parent, and follows the writer's chain by what snapshots state in the clear. Where even that
+    /// is denied, the run begins a chain of its own: a link that points nowhere would look like a missing snapshot.
+    async fn unread(repository: &Repository, writer: Hex<[u8; 16]>) -> Result<Self> {
+        let link = match repository.stated_links().await {
+            Ok(links) => {
+                let own = links.into_iter().filter(|(link, _)| link.writer == writer);
+                let previous = own.max_by_key(|(link, _)| link.sequence);
+                after(writer, previous.map(|(link, digest)| (link.sequence, digest)))
+            }
+            Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Denied => after(Hex(random_id()?), None),
+            Err(cause) => return Err(cause),
+        };
+        Ok(Self { parent: None, link, store_time: None })
     }
+}
+
+/// The link behind the writer's previous one.
+fn after(writer: Hex<[u8; 16]>, previous: Option<(u64, Digest)>) -> ChainLink {
+    let sequence = previous.map_or(1, |(sequence, _)| sequence.saturating_add(1));
+    ChainLink { writer, sequence, previous: previous.map(|(_, digest)| digest) }
 }
 
 impl Session {
@@ -73,7 +89,7 @@ impl Session {
             namespace: info.namespace.clone(),
             location: options.location.clone(),
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, writer, source, started })
+        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -97,7 +113,7 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let draft = Draft { id, writer: self.writer, started: self.started };
+        let draft = Draft { id, writer: self.standing.link.writer, started: self.started };
         let make = |usage: &Usage, bytes_added| self.snapshot(usage, &grown, options, id, bytes_added);
         write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
@@ -122,7 +138,7 @@ impl Session {
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
-        let Standing { parent, previous, sequence } = self.standing;
+        let Standing { parent, link, store_time } = self.standing;
         Ok(Snapshot {
             id,
             source: self.source,
@@ -133,11 +149,13 @@ impl Session {
             excluded: options.excludes.clone(),
             started: self.started,
             finished: Timestamp::from_system(SystemTime::now()),
-            store_time: previous.as_ref().and_then(|handle| handle.stored),
+            store_time,
             parent: parent.map(|handle| handle.snapshot.id),
-            writer: self.writer,
-            sequence,
-            previous: previous.map(|handle| handle.body_digest),
+            writer: link.writer,
+            sequence: link.sequence,
+            previous: link.previous,
+            signer: None,
+            origin: None,
             tree: grown.root,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

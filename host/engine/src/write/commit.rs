@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{Hex, Intent, ObjectKind, Snapshot, Usage, seal_document};
+use credenza_format::{Hex, Intent, ObjectKind, Snapshot, Usage, seal_document, seal_snapshot};
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::{Stow, put};
@@ -63,5 +63,5 @@ async fn settle(
     let object = ObjectId::new(*id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let snapshot = make(usage, stow.bytes_added())?;
-    stow.put(seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?).await
+    stow.put(seal_snapshot(repository.keys(), snapshot, None)?).await
 }

@@ -1,13 +1,17 @@
 //! Writers, who may add and not read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_connect::ErrorClass;
+use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, Record, call};
+use credenza_connect::{
+    Body, ByteRange, Check, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+};
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::{Error, Repository, Silent, SnapshotName};
 use credenza_format::{Access, config_key};
+use credenza_model::StoreKey;
 
 use crate::{back_up, create, expect_restored, expect_whole, key_file, names, open, source};
 
@@ -59,21 +63,82 @@ async fn a_writer_reads_no_snapshot_its_own_included() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_fetches_nothing_that_it_cannot_open_and_needs_no_right_to_delete() {
+async fn a_writer_needs_no_right_to_delete_or_to_get_what_it_cannot_open() {
     let store = with_writer().await;
     back_up(&open(&store, &key_file(1)).await.unwrap(), &source(1)).await;
-    let denied = Fault::new(Arc::new(store.clone()), 1).one_in(call::DELETE, 1, FaultKind::Fail(ErrorClass::Denied));
-    let record = Record::new(Arc::new(denied));
-    let writer = Repository::open(Arc::new(record.clone()), &key_file(2), None).await.unwrap();
-    let snapshot = back_up(&writer, &source(2)).await.snapshot.unwrap().to_string();
-    let fetched: Vec<_> =
-        record.calls().into_iter().filter(|call| call.name == call::GET).map(|call| call.key).collect();
-    assert!(!fetched.is_empty());
-    for folder in ["snapshot/", "usage/", "data/", "meta/"] {
-        assert!(fetched.iter().all(|key| !key.starts_with(folder)), "{fetched:?}");
+    let write_only = Arc::new(WriteOnly(store.clone()));
+    let mut snapshots = Vec::new();
+    for seed in [2, 3] {
+        let writer = Repository::open(write_only.clone(), &key_file(2), None).await.unwrap();
+        snapshots.push((seed, back_up(&writer, &source(seed)).await.snapshot.unwrap().to_string()));
     }
-    assert_eq!(names(&store, "intent/").len(), 1, "it stays and expires");
-    expect_restored(&open(&store, &key_file(1)).await.unwrap(), &snapshot, 2).await;
+    assert_eq!(names(&store, "intent/").len(), 2, "they stay and expire");
+    let reader = open(&store, &key_file(1)).await.unwrap();
+    for (seed, snapshot) in snapshots {
+        expect_restored(&reader, &snapshot, seed).await;
+        let found = reader.find(&SnapshotName(snapshot)).await.unwrap().snapshot;
+        assert_eq!((found.sequence, found.previous), (1, None), "a chain of its own");
+    }
+    let whole = reader.snapshots().await.unwrap().whole;
+    let writers: HashSet<_> = whole.iter().map(|handle| handle.snapshot.writer.0).collect();
+    assert_eq!(writers.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_may_look_at_snapshots_goes_on_with_its_chain() {
+    let store = with_writer().await;
+    for secret in [key_file(2), key_file(1), key_file(2)] {
+        back_up(&open(&store, &secret).await.unwrap(), &source(1)).await;
+    }
+    let mut whole = open(&store, &key_file(1)).await.unwrap().snapshots().await.unwrap().whole;
+    whole.sort_by_key(|handle| handle.snapshot.sequence);
+    assert_eq!(whole.iter().map(|handle| handle.snapshot.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    for pair in whole.windows(2) {
+        assert_eq!(pair[1].snapshot.previous, Some(pair[0].digest));
+    }
+}
+
+/// A store whose credentials delete nothing and get only what a writer must read.
+struct WriteOnly(MemoryStore);
+
+fn denied() -> credenza_connect::Error {
+    credenza_connect::Error::new(ErrorClass::Denied, "test.denied", "these credentials may not do that")
+}
+
+#[async_trait]
+impl Store for WriteOnly {
+    async fn info(&self) -> Result<StoreInfo> {
+        self.0.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.0.check().await
+    }
+
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
+        assert!(options.if_absent, "`{key}` could replace another object");
+        self.0.put(key, data, options).await
+    }
+
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
+        let allowed = ["config", "key/", "index/", "condemned/"];
+        match allowed.iter().any(|prefix| key.as_str().starts_with(prefix)) {
+            true => self.0.get(key, range, version).await,
+            false => Err(denied()),
+        }
+    }
+
+    async fn stat(&self, _: &StoreKey) -> Result<StoredObject> {
+        Err(denied())
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
+        self.0.list(prefix, start_after, max).await
+    }
+
+    async fn delete(&self, _: &[StoreKey]) -> Result<Vec<Result<()>>> {
+        Err(denied())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +160,9 @@ async fn a_writer_refuses_a_config_that_is_not_the_repositorys() {
     let config = String::from_utf8(store.bytes(&config_key()).unwrap().to_vec()).unwrap();
     let forged = config.replace(r#""compression_level":1"#, r#""compression_level":9"#);
     assert_ne!(forged, config);
-    store.tamper(&config_key(), Some(forged.into()));
+    let lines: String = forged.split_inclusive('\n').take(3).collect();
+    let checksum = blake3::hash(lines.as_bytes());
+    store.tamper(&config_key(), Some(format!("{lines}blake3 {checksum}\n").into()));
     assert!(matches!(open(&store, &key_file(2)).await, Err(Error::Damage(_))));
 }
 

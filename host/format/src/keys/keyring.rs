@@ -60,8 +60,8 @@ pub(super) enum Secrets {
     Writer {
         /// The key of writer ids.
         writer: [u8; 32],
-        /// The public key that the config is signed with.
-        config: [u8; 32],
+        /// The public key that verifies the repository's signatures.
+        signer: [u8; 32],
         epochs: Vec<WriterEpoch>,
     },
 }
@@ -119,7 +119,7 @@ impl Keyring {
         });
         let secrets = Secrets::Writer {
             writer: *writer_key(repository, secret),
-            config: sign::public_key(repository, secret),
+            signer: sign::public_key(repository, secret),
             epochs: epochs.collect(),
         };
         Self { suite: self.suite, content: self.content, secrets }
@@ -174,10 +174,10 @@ impl Keyring {
                     out.extend(epoch.secret);
                 }
             }
-            Secrets::Writer { writer, config, epochs } => {
+            Secrets::Writer { writer, signer, epochs } => {
                 out.extend([WRITER_VERSION, self.suite as u8]);
                 out.extend(length_u32(WHAT, epochs.len())?.to_le_bytes());
-                out.extend([&self.content, writer, config].into_iter().flatten());
+                out.extend([&self.content, writer, signer].into_iter().flatten());
                 for epoch in epochs {
                     out.extend(epoch.number.to_le_bytes());
                     out.extend([epoch.recipient, epoch.index, epoch.intent, epoch.condemned].concat());
@@ -219,7 +219,7 @@ impl Keyring {
     }
 
     fn decode_writer(suite: Suite, count: u32, fields: &mut Fields<'_>) -> Result<Self> {
-        let (content, writer, config) = (fields.array()?, fields.array()?, fields.array()?);
+        let (content, writer, signer) = (fields.array()?, fields.array()?, fields.array()?);
         let read = |fields: &mut Fields<'_>| {
             Ok(WriterEpoch {
                 number: fields.u32()?,
@@ -230,7 +230,7 @@ impl Keyring {
             })
         };
         let epochs = decode_epochs(count, fields, read, |epoch| epoch.number)?;
-        Ok(Self { suite, content, secrets: Secrets::Writer { writer, config, epochs } })
+        Ok(Self { suite, content, secrets: Secrets::Writer { writer, signer, epochs } })
     }
 }
 

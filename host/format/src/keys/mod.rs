@@ -45,11 +45,11 @@ impl Keyring {
     #[must_use]
     pub fn keys(&self, repository: RepositoryId) -> Keys {
         let from_content = |context| derive(context, &[&self.content]);
-        let (writer, config) = match &self.secrets {
+        let (writer, signer) = match &self.secrets {
             Secrets::Full { secret, .. } => {
                 (*keyring::writer_key(repository, secret), sign::public_key(repository, secret))
             }
-            Secrets::Writer { writer, config, .. } => (*writer, *config),
+            Secrets::Writer { writer, signer, .. } => (*writer, *signer),
         };
         Keys(Arc::new(Derived {
             repository,
@@ -58,7 +58,7 @@ impl Keyring {
             gear: *from_content(GEAR_CONTEXT),
             boundary: *from_content(BOUNDARY_CONTEXT),
             writer,
-            config,
+            signer,
             keyring: self.clone(),
         }))
     }
@@ -78,8 +78,8 @@ struct Derived {
     gear: [u8; 32],
     boundary: [u8; 32],
     writer: [u8; 32],
-    /// Public: verifies the config.
-    config: [u8; 32],
+    /// Public: verifies the repository's signatures.
+    signer: [u8; 32],
 }
 
 impl Keys {
@@ -148,17 +148,17 @@ impl Keys {
         u64::from_le_bytes(out)
     }
 
-    /// The signature of the config.
-    pub(crate) fn sign_config(&self, config: &[u8]) -> Result<[u8; 64]> {
+    /// The repository's signature of the first two lines of a text document.
+    pub(crate) fn sign_text(&self, text: &[u8]) -> Result<[u8; 64]> {
         match &self.0.keyring.secrets {
-            Secrets::Full { secret, .. } => Ok(sign::sign(self.0.repository, secret, config)),
-            Secrets::Writer { .. } => Err(Error::WriterKeyring { doing: "change the config" }),
+            Secrets::Full { secret, .. } => Ok(sign::sign(self.0.repository, secret, text)),
+            Secrets::Writer { .. } => Err(Error::WriterKeyring { doing: "sign for the repository" }),
         }
     }
 
-    /// Whether the repository's own key signed the config.
-    pub(crate) fn verify_config(&self, config: &[u8], signature: &[u8; 64]) -> bool {
-        sign::verify(&self.0.config, config, signature)
+    /// Whether the repository's own key signed the first two lines of a text document.
+    pub(crate) fn verify_text(&self, text: &[u8], signature: &[u8; 64]) -> bool {
+        sign::verify(&self.0.signer, text, signature)
     }
 
     /// How new objects of a kind get their key.
@@ -273,7 +273,7 @@ mod tests {
         let (a, b) = (first.keys(REPOSITORY), second.keys(REPOSITORY));
         assert_eq!(a.blob_id(BlobKind::Data, b"x"), b.blob_id(BlobKind::Data, b"x"));
         assert_eq!(a.gear().values(), b.gear().values());
-        assert_ne!(a.sign_config(b"x").unwrap(), b.sign_config(b"x").unwrap());
+        assert_ne!(a.sign_text(b"x").unwrap(), b.sign_text(b"x").unwrap());
         assert_ne!(a.object_key(ObjectKind::Index, 0, b"x"), b.object_key(ObjectKind::Index, 0, b"x"));
     }
 
@@ -305,13 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_verifies_the_config_and_cannot_sign_another() {
+    fn a_writer_verifies_what_the_repository_signed_and_signs_nothing() {
         let keyring = Keyring::generate().unwrap();
         let (reader, writer) = (keyring.keys(REPOSITORY), keyring.for_writer(REPOSITORY).keys(REPOSITORY));
-        let signature = reader.sign_config(b"config").unwrap();
-        assert!(reader.verify_config(b"config", &signature) && writer.verify_config(b"config", &signature));
-        assert!(!writer.verify_config(b"forged", &signature));
-        assert!(matches!(writer.sign_config(b"forged"), Err(Error::WriterKeyring { .. })));
+        let signature = reader.sign_text(b"config").unwrap();
+        assert!(reader.verify_text(b"config", &signature) && writer.verify_text(b"config", &signature));
+        assert!(!writer.verify_text(b"forged", &signature));
+        assert!(matches!(writer.sign_text(b"forged"), Err(Error::WriterKeyring { .. })));
     }
 
     #[test]
