@@ -31,7 +31,9 @@ pub(crate) fn measure() -> Result<bool> {
     let server = Server::start(OBJECTS, OBJECT_BYTES)?;
     let folder = tempfile::tempdir()?;
     let run = |way: &str| backup(way, folder.path(), &server);
-    write("Overhead of the sandbox: backup of 256 objects of 8 MiB through the S3 component, and through the same library natively")?;
+    write(
+        "Overhead of the sandbox: backup of 256 objects of 8 MiB through the S3 component, and through the same library natively",
+    )?;
     // Fills the cache of compiled code and the caches of the machine.
     run("sandbox")?;
     run("native")?;

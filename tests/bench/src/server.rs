@@ -19,7 +19,8 @@ impl Server {
         let program = workspace().join("target/debug/credenza-s3-server");
         let mut command = Command::new(&program);
         command.args(["--seed-objects", &objects.to_string(), "--seed-bytes", &object_bytes.to_string()]);
-        let mut process = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut process =
+            command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
         let out = process.stdout.take().context("the server has no output")?;
         let mut server = Self { process, lines: Vec::new() };
         for line in BufReader::new(out).lines().take(4) {
