@@ -155,6 +155,23 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// The arguments of all commands below one that have an id of `taken`.
+    fn reused(command: &clap::Command, taken: &[&clap::Id]) -> Vec<String> {
+        let own = command.get_subcommands().flat_map(|below| {
+            let again = below.get_arguments().filter(|argument| taken.contains(&argument.get_id()));
+            again.map(|argument| format!("{} {}", below.get_name(), argument.get_id())).collect::<Vec<_>>()
+        });
+        own.chain(command.get_subcommands().flat_map(|below| reused(below, taken))).collect()
+    }
+
+    /// clap hands the value of a global option down by its id, and ends the program where an argument of a command has that id too.
+    #[test]
+    fn no_argument_of_a_command_has_the_id_of_a_global_option() {
+        let command = Arguments::command();
+        let global = command.get_arguments().filter(|option| option.is_global_set());
+        assert_eq!(reused(&command, &global.map(clap::Arg::get_id).collect::<Vec<_>>()), [""; 0]);
+    }
+
     #[test]
     fn global_options_are_understood_before_and_behind_the_command() {
         for line in ["credenza --json at x ls", "credenza at x --json ls", "credenza at x ls --json"] {

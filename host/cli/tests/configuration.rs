@@ -124,6 +124,20 @@ fn a_scheme_without_a_connector_says_where_to_put_one() {
 }
 
 #[test]
+fn a_connector_is_described_by_its_name_and_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/connectors/s3.wasm");
+    for word in ["s3".to_owned(), component.display().to_string()] {
+        let text = stdout(&mut credenza(folder.path(), &format!("connector inspect {word}")));
+        assert!(text.starts_with("s3 ") && text.contains("may reach"), "{text}");
+        let line = stdout(&mut credenza(folder.path(), &format!("--json connector inspect {word}")));
+        assert!(line.starts_with(r#"{"type":"connector","name":"s3","#), "{line}");
+    }
+    let missing = stderr(&mut credenza(folder.path(), "connector inspect gopher"), 1);
+    assert!(missing.contains("there is no connector `gopher`"), "{missing}");
+}
+
+#[test]
 fn a_failure_is_an_object_with_json() {
     let folder = tempfile::tempdir().unwrap();
     let refused = stderr(&mut credenza(folder.path(), "--json repository show x"), 2);

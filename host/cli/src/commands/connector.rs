@@ -21,7 +21,7 @@ pub(crate) enum ConnectorCommand {
     Inspect {
         /// Its name, or the path of a component.
         #[arg(value_name = "NAME|PATH")]
-        connector: String,
+        choice: String,
     },
 }
 
@@ -173,8 +173,8 @@ impl ConnectorCommand {
                     session.reporter.result(&ConnectorLine::new(&component))?;
                 }
             }
-            Self::Inspect { connector } => {
-                let component = session.connectors().named(&connector)?;
+            Self::Inspect { choice } => {
+                let component = session.connectors().named(&choice)?;
                 session.reporter.result(&ConnectorDetails::new(&component))?;
             }
         }
