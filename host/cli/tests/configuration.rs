@@ -93,6 +93,21 @@ fn a_secret_can_be_set_without_standing_on_the_command_line() {
 }
 
 #[test]
+fn comments_order_and_mode_of_the_file_survive_its_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    credenza(folder.path(), "source add docs /docs").assert().success();
+    let file = folder.path().join("config/config.toml");
+    let before =
+        "# Ours.\n[source.docs]\n# On the big disk.\nlocation = '/docs' # for now\n# Slow.\nregion = 'x'\n\n# Next.\n";
+    std::fs::write(&file, before).unwrap();
+    credenza(folder.path(), "source set docs location /new").assert().success();
+    credenza(folder.path(), "source unset docs region").assert().success();
+    let after = before.replace("'/docs'", "\"/new\"").replace("region = 'x'\n", "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), after);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn the_default_repository_is_the_one_that_commands_use() {
     let folder = tempfile::tempdir().unwrap();
     let nothing = stderr(&mut credenza(folder.path(), "ls"), 2);
