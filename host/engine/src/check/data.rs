@@ -12,8 +12,8 @@ use credenza_format::{
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::Findings;
 use super::structure::Users;
+use crate::findings::Findings;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
