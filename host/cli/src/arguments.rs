@@ -166,6 +166,23 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// clap takes two arguments of one name for the same one, and reads one as the type of the other.
+    #[test]
+    fn no_argument_of_a_command_is_named_like_a_global_option() {
+        fn collect(command: &clap::Command, taken: &[&clap::Id], twice: &mut Vec<String>) {
+            for below in command.get_subcommands() {
+                let names = below.get_arguments().map(clap::Arg::get_id).filter(|name| taken.contains(name));
+                twice.extend(names.map(|name| format!("{} {name}", below.get_name())));
+                collect(below, taken, twice);
+            }
+        }
+        let command = Arguments::command();
+        let globals: Vec<_> = command.get_arguments().filter(|a| a.is_global_set()).map(clap::Arg::get_id).collect();
+        let mut twice = Vec::new();
+        collect(&command, &globals, &mut twice);
+        assert_eq!(twice, Vec::<String>::new());
+    }
+
     #[test]
     fn global_options_are_understood_before_and_behind_the_command() {
         for line in ["credenza --json at x ls", "credenza at x --json ls", "credenza at x ls --json"] {

@@ -76,9 +76,9 @@ fn decode_body(plaintext: &[u8]) -> Result<Vec<u8>> {
     let stored = fields.take(stored_length as usize)?;
     fields.zeros(fields.remaining())?;
     let bytes_max = u32::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u32::MAX);
-    let mut body = Vec::new();
-    Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut body)?;
-    Ok(body)
+    let mut inflated = Vec::new();
+    let body = Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut inflated)?;
+    Ok(body.to_vec())
 }
 
 #[cfg(test)]

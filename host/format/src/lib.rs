@@ -14,9 +14,10 @@
 //! | snapshot to document | [`seal_snapshot`] | [`open_snapshot`] |
 //! | any object without a key | | [`Inspector`] |
 //! | keyring to slot | [`KeySlot`] | the same |
+//! | what was removed to record | [`Removal::encode`] | [`Removal::decode`], [`UnverifiedRemoval::verify`] |
 //! | settings to config | [`Config::encode`] | [`Config::decode`], [`UnverifiedConfig::verify`] |
 //!
-//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the two text documents.
+//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents.
 
 mod compress;
 mod condemned;
@@ -34,6 +35,7 @@ mod lines;
 mod names;
 mod pack;
 mod passphrase;
+mod removal;
 mod signing;
 mod slot;
 mod snapshot;
@@ -58,12 +60,13 @@ pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
-pub use names::{ObjectKind, config_key, slot_key};
+pub use names::{ObjectKind, config_key, removal_key, slot_key};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,
 };
 pub use passphrase::passphrase_weakness;
+pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};
 pub use slot::{
     Identity, InvalidRecipientKey, InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, Recipient,

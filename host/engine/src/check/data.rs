@@ -12,8 +12,8 @@ use credenza_format::{
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::Findings;
 use super::structure::Users;
+use crate::findings::Findings;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -21,6 +21,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 const PACKS_IN_FLIGHT: usize = 2;
+/// Plaintext gathered before its blobs are verified.
+const VERIFY_BYTES: usize = 1024 * 1024;
 
 /// Reads the packs and returns how many bytes they were.
 pub(super) async fn verify(
@@ -142,6 +144,9 @@ impl Verifier {
                 self.opener.open_segment(self.next_segment, last, segment).map_err(|cause| cause.to_string())?;
             self.plain.extend_from_slice(plain);
             self.next_segment += 1;
+            if self.plain.len() >= VERIFY_BYTES {
+                self.blobs()?;
+            }
         }
         self.blobs()
     }
@@ -159,9 +164,7 @@ impl Verifier {
         }
         self.plain.drain(..done);
         self.plain_offset += done as u64;
-        if self.next_blob < self.pack.blobs.len()
-            && self.plain.len() > 2 * BLOB_BYTES_MAX as usize + usize::try_from(PIECE_BYTES).unwrap_or(0)
-        {
+        if self.next_blob < self.pack.blobs.len() && self.plain.len() > BLOB_BYTES_MAX as usize + VERIFY_BYTES {
             return Err("the index names chunks at places that do not follow each other".to_owned());
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, and the small objects (config, key slots, index segments, snapshots, condemned
-//! records). Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
+//! Owned here: creating, opening, the small objects (config, key slots, index segments, snapshots, condemned records,
+//! records of removal), and a writer's place in its chain. Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
 
+mod chain;
 mod create;
 mod open;
+mod removal;
 mod rotate;
 mod secret;
 mod slots;
@@ -22,6 +24,7 @@ use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
 
+pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
 pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
@@ -35,7 +38,7 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Small objects read at once.
 const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Keys asked of a listing at once.
-const LIST_PAGE: usize = 1000;
+pub(crate) const LIST_PAGE: usize = 1000;
 
 /// A repository, opened.
 pub struct Repository {
@@ -168,6 +171,17 @@ impl Repository {
             return Err(Error::NoAccess { what: kind.name() });
         }
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
+        self.open_listed(store, kind, open, listed).await
+    }
+
+    /// Opens small objects that were listed.
+    async fn open_listed<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
+        listed: Vec<StoredObject>,
+    ) -> Result<Vec<Document<T>>> {
         let opened =
             futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
         let found: Vec<Option<Document<T>>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;

@@ -1,11 +1,17 @@
 //! The snapshots of a repository, and how a person names one.
 
+use std::sync::Arc;
+
+use credenza_connect::{Store, StoredObject};
 use credenza_format::{ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch, list};
 use crate::{Damage, Error, Result};
+
+/// Where snapshots are.
+pub(super) const SNAPSHOTS: &str = "snapshot/";
 
 /// A snapshot that was opened and authenticated.
 #[derive(Debug, Clone)]
@@ -16,6 +22,14 @@ pub struct SnapshotHandle {
     pub stored: Option<Timestamp>,
     /// SHA-256 of its whole object, which the writer's next snapshot names.
     pub digest: Digest,
+}
+
+impl SnapshotHandle {
+    /// Where it is kept.
+    #[must_use]
+    pub fn store_key(&self) -> StoreKey {
+        ObjectKind::Snapshot.store_key(ObjectId::new(*self.snapshot.id.as_bytes()))
+    }
 }
 
 /// All snapshots of a repository.
@@ -40,10 +54,16 @@ impl Repository {
         self.snapshots_in(self.store()).await
     }
 
-    pub(crate) async fn snapshots_in(&self, store: &std::sync::Arc<dyn credenza_connect::Store>) -> Result<Snapshots> {
+    pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
+        let listed = list(&**store, SNAPSHOTS).await?;
+        self.snapshots_among(store, listed).await
+    }
+
+    /// Opens the snapshots among listed objects.
+    pub(super) async fn snapshots_among(&self, store: &Arc<dyn Store>, listed: Vec<StoredObject>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
         let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
-        for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
+        for document in self.open_listed(store, ObjectKind::Snapshot, &open, listed).await? {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
@@ -56,10 +76,9 @@ impl Repository {
         Ok(snapshots)
     }
 
-    /// What snapshots state in the clear of their place in their writers' chains, with the digest of each; no key is needed. Damaged ones
-    /// are left out.
-    pub(crate) async fn stated_links(&self) -> Result<Vec<(ChainLink, Digest)>> {
-        let listed = list(&**self.store(), &format!("{}/", ObjectKind::Snapshot.folder())).await?;
+    /// What snapshots that were listed state in the clear of their place in their writers' chains, with the digest of each; no key is
+    /// needed. Damaged ones are left out.
+    pub(super) async fn stated_links(&self, listed: Vec<StoredObject>) -> Result<Vec<(ChainLink, Digest)>> {
         let read = futures_util::stream::iter(listed.into_iter().map(|object| self.stated_link(object.key)));
         let links: Vec<Option<(ChainLink, Digest)>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
         Ok(links.into_iter().flatten().collect())
