@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore};
+use crate::commands::{backup, browse, cat, check, completions, connector, create, info, key, ls, place, restore};
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -38,7 +38,7 @@ REPOSITORY is a folder, a location such as s3://host[:port]/bucket[/prefix], or 
 has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, else the configured default.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
-11 refused by a concurrent change, 12 wrong passphrase, 20 damage found, 21 a connector broke its contract,
+11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found, 21 a connector broke its contract,
 130 interrupted.";
 
 /// Options that every command understands, before or behind it.
@@ -71,6 +71,14 @@ pub(crate) struct Globals {
     /// Run this shell command and take what it prints as the passphrase.
     #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "passphrase_file")]
     pub(crate) passphrase_cmd: Option<OsString>,
+
+    /// Open the repository with this key file.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"])]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Open the repository with the recipient's secret key in this file.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"])]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// What to do.
@@ -104,6 +112,9 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Passphrases and other keys of the repository.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

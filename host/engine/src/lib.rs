@@ -27,5 +27,8 @@ mod write;
 pub use cached::{CachedStore, ObjectCache};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
-pub use repository::{CreateOptions, Created, Repository, Secret, SnapshotHandle, SnapshotName, Snapshots};
+pub use repository::{
+    CreateOptions, Created, ListedSlot, Lock, Repository, Rotation, Secret, SnapshotHandle, SnapshotName, Snapshots,
+    key_slots,
+};
 pub use walk::Records;

@@ -64,6 +64,20 @@ pub enum Error {
         /// The epoch that its header names.
         epoch: u32,
     },
+    /// The keyring is a writer's, and the object is for readers.
+    #[error("{kind} {object} cannot be opened with keys that may add and not read")]
+    NoAccess {
+        /// What it is.
+        kind: ObjectKind,
+        /// The object.
+        object: ObjectId,
+    },
+    /// The keyring is a writer's, and only a full one can do that.
+    #[error("keys that may add and not read cannot {doing}")]
+    WriterKeyring {
+        /// What was asked of it.
+        doing: &'static str,
+    },
     /// The key does not fit: the header was changed, or somebody without the key made the object.
     #[error("object {object} was not sealed with the key of this repository, or its header is damaged")]
     ForeignKey {

@@ -59,7 +59,7 @@ pub use error::{Error, Result};
 pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal};
 pub use intent::Intent;
-pub use keys::{GearTable, Keyring, Keys};
+pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, removal_key, slot_key};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
@@ -68,7 +68,10 @@ pub use pack::{
 pub use passphrase::passphrase_weakness;
 pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};
-pub use slot::{InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, RecoveryCode, SlotError};
+pub use slot::{
+    Identity, InvalidRecipientKey, InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, Recipient,
+    RecoveryCode, SlotError, SlotKind,
+};
 pub use snapshot::{
     OpenedSnapshot, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource, Statistics,
     open_snapshot, seal_snapshot,

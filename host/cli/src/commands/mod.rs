@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod info;
+pub(crate) mod key;
 pub(crate) mod ls;
 pub(crate) mod place;
 pub(crate) mod restore;
@@ -86,6 +87,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Key(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

@@ -7,6 +7,9 @@ mod chain;
 mod create;
 mod open;
 mod removal;
+mod rotate;
+mod secret;
+mod slots;
 mod snapshots;
 
 use std::collections::HashSet;
@@ -14,14 +17,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot, open_document};
+use credenza_format::{
+    BlobIndex, Condemned, Config, Hex, IndexSegment, KeySlot, Keys, ObjectKind, TreeRoot, open_document,
+};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
-use zeroize::Zeroizing;
 
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
+pub use rotate::Rotation;
+pub use secret::{Lock, Secret};
+pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
 use crate::blobs::BlobLoader;
@@ -33,17 +40,6 @@ const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Keys asked of a listing at once.
 pub(crate) const LIST_PAGE: usize = 1000;
 
-/// What opens the keys of a repository.
-#[derive(Clone)]
-pub enum Secret {
-    /// Nothing: the repository is created in plain text, or is opened as one.
-    None,
-    /// A passphrase, exact bytes.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The content of a key file.
-    KeyFile(Zeroizing<Vec<u8>>),
-}
-
 /// A repository, opened.
 pub struct Repository {
     store: Arc<dyn Store>,
@@ -51,6 +47,8 @@ pub struct Repository {
     bare: Arc<dyn Store>,
     config: Config,
     keys: Keys,
+    /// The key slot that was opened; none in plain text.
+    slot: Option<KeySlot>,
 }
 
 impl Repository {
@@ -70,6 +68,11 @@ impl Repository {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether snapshots can be read: the keys of a writer add them only.
+    pub(crate) fn can_read(&self) -> bool {
+        self.keys.can_open(ObjectKind::Snapshot)
     }
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
@@ -164,18 +167,10 @@ impl Repository {
         kind: ObjectKind,
         open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
     ) -> Result<Vec<Document<T>>> {
+        if !self.keys.can_open(kind) {
+            return Err(Error::NoAccess { what: kind.name() });
+        }
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        self.open_listed(store, kind, open, listed).await
-    }
-
-    /// Opens small objects that were listed.
-    async fn open_listed<T>(
-        &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
-        listed: Vec<StoredObject>,
-    ) -> Result<Vec<Document<T>>> {
         let opened =
             futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
         let found: Vec<Option<Document<T>>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Store, StoredObject};
-use credenza_format::{Digest, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
+use credenza_connect::Store;
+use credenza_format::{ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
 
-use super::{Repository, list};
+use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch};
 use crate::{Damage, Error, Result};
 
 /// Where snapshots are.
@@ -54,15 +55,9 @@ impl Repository {
     }
 
     pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
-        let listed = list(&**store, SNAPSHOTS).await?;
-        self.snapshots_among(store, listed).await
-    }
-
-    /// Opens the snapshots among listed objects.
-    pub(super) async fn snapshots_among(&self, store: &Arc<dyn Store>, listed: Vec<StoredObject>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
         let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
-        for document in self.open_listed(store, ObjectKind::Snapshot, &open, listed).await? {
+        for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
@@ -73,6 +68,23 @@ impl Repository {
         }
         snapshots.whole.sort_by_key(|handle| (handle.stored, handle.snapshot.sequence, handle.snapshot.id));
         Ok(snapshots)
+    }
+
+    /// What snapshots state in the clear of their place in their writers' chains, with the digest of each; no key is needed. Damaged ones
+    /// are left out.
+    pub(crate) async fn stated_links(&self, snapshots: Vec<StoreKey>) -> Result<Vec<(ChainLink, Digest)>> {
+        let read = futures_util::stream::iter(snapshots.into_iter().map(|key| self.stated_link(key)));
+        let links: Vec<Option<(ChainLink, Digest)>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+        Ok(links.into_iter().flatten().collect())
+    }
+
+    async fn stated_link(&self, key: StoreKey) -> Result<Option<(ChainLink, Digest)>> {
+        let Some(Ok(bytes)) = fetch(&**self.store(), &key).await? else { return Ok(None) };
+        let mut inspector = Inspector::new(bytes.len() as u64);
+        inspector.update(&bytes);
+        let inspected = inspector.finish().ok();
+        let named = inspected.filter(|found| found.header.kind().store_key(found.header.object()) == key);
+        Ok(named.and_then(|found| found.statement.map(|statement| (statement.link, found.sha256))))
     }
 
     /// The one snapshot that a name means.

@@ -16,6 +16,12 @@ fn keys(suite: Suite) -> Keys {
     keyring.keys(RepositoryId::new([1; 16]))
 }
 
+fn reader_and_writer() -> (Keys, Keys) {
+    let repository = RepositoryId::new([1; 16]);
+    let keyring = Keyring::generate().unwrap();
+    (keyring.keys(repository), keyring.for_writer(repository).keys(repository))
+}
+
 fn seal(keys: &Keys, kind: ObjectKind, id: ObjectId, plain: &[u8]) -> Vec<u8> {
     let mut sealer = Sealer::new(keys, kind, id, 0).unwrap();
     plain.chunks(50_001).for_each(|part| sealer.write(part).unwrap());
@@ -166,11 +172,40 @@ fn an_epoch_that_the_keyring_lacks_is_named() {
 }
 
 #[test]
-fn an_object_sealed_to_a_public_key_is_refused_with_its_reason() {
-    let keys = keys(Suite::Aes256Gcm);
-    let mut object = seal(&keys, KIND, ID, b"text");
-    object[13] = Keying::Recipient as u8;
-    assert!(matches!(open(&keys, &object), Err(Error::Unsupported { .. })));
+fn what_a_writer_sealed_readers_open_and_no_writer_does() {
+    let (reader, writer) = reader_and_writer();
+    let object = seal(&writer, KIND, ID, b"text");
+    assert_eq!(Header::decode(&object).unwrap().keying(), Keying::Recipient);
+    assert_eq!(open(&reader, &object).unwrap(), b"text");
+    let refused = Err(Error::NoAccess { kind: KIND, object: ID });
+    assert_eq!(open(&writer, &object), refused);
+    assert_eq!(open(&writer, &seal(&reader, KIND, ID, b"text")), refused);
+}
+
+#[test]
+fn what_writers_must_read_is_sealed_alike_by_both() {
+    let (reader, writer) = reader_and_writer();
+    for (from, to) in [(&reader, &writer), (&writer, &reader)] {
+        let object = seal(from, ObjectKind::Index, ID, b"text");
+        let header = Header::decode(&object).unwrap();
+        assert_eq!(header.keying(), Keying::Derived);
+        assert!(Opener::new(to, &header, (ObjectKind::Index, ID)).is_ok());
+    }
+}
+
+#[test]
+fn a_changed_keying_is_found() {
+    let (reader, writer) = reader_and_writer();
+    for (keys, kind, keying) in [
+        (&reader, KIND, Keying::Recipient),
+        (&writer, KIND, Keying::Derived),
+        (&reader, ObjectKind::Index, Keying::Recipient),
+    ] {
+        let mut object = seal(keys, kind, ID, b"text");
+        object[13] = keying as u8;
+        let header = Header::decode(&object).unwrap();
+        assert_eq!(Opener::new(&reader, &header, (kind, ID)).err(), Some(Error::ForeignKey { object: ID }));
+    }
 }
 
 #[test]

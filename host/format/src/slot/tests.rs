@@ -38,7 +38,7 @@ fn a_passphrase_opens_its_slot_and_no_other_does() {
     let slot = KeySlot::seal_passphrase(&keyring, REPOSITORY, b"correct horse", KdfParams::default(), "mine", CREATED)
         .unwrap();
     let slot = KeySlot::decode(&slot.encode()).unwrap();
-    assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", "passphrase", CREATED));
+    assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", SlotKind::Passphrase, CREATED));
     assert_eq!(slot.open_passphrase(REPOSITORY, b"correct horse").unwrap(), keyring);
     let wrong = slot.open_passphrase(REPOSITORY, b"correct horsf");
     assert_eq!(wrong, Err(SlotError::WrongSecret { slot: slot.id(), label: "mine".to_owned() }));
@@ -59,13 +59,14 @@ fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
 #[test]
 fn a_recipient_opens_what_was_sealed_to_its_public_key() {
     let keyring = Keyring::generate().unwrap();
-    let secret = [9; 32];
-    let public = PublicKey::from(&StaticSecret::from(secret)).to_bytes();
-    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, public, "escrow", CREATED).unwrap();
-    assert_eq!(slot.open_recipient(REPOSITORY, &secret).unwrap(), keyring);
-    assert!(matches!(slot.open_recipient(REPOSITORY, &[8; 32]), Err(SlotError::WrongSecret { .. })));
+    let identity = Identity::generate().unwrap();
+    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, identity.recipient(), "escrow", CREATED).unwrap();
+    assert_eq!(slot.recipient(), Some(identity.recipient()));
+    assert_eq!(slot.open_recipient(REPOSITORY, &identity).unwrap(), keyring);
+    let other = Identity::generate().unwrap();
+    assert!(matches!(slot.open_recipient(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
     assert!(
-        KeySlot::seal_recipient(&keyring, REPOSITORY, [0; 32], "", CREATED).is_err(),
+        KeySlot::seal_recipient(&keyring, REPOSITORY, Recipient([0; 32]), "", CREATED).is_err(),
         "a key that protects nothing"
     );
 }
@@ -78,6 +79,16 @@ fn a_recovery_code_opens_its_slot() {
     assert_eq!(slot.open_recovery(REPOSITORY, &code.to_string().parse().unwrap()).unwrap(), keyring);
     let other = RecoveryCode::generate().unwrap();
     assert!(matches!(slot.open_recovery(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
+}
+
+#[test]
+fn a_slot_says_what_it_gives_access_to_before_it_is_opened() {
+    let keyring = Keyring::generate().unwrap();
+    assert_eq!(key_file_slot(&keyring).access(), Access::Full);
+    let writer = keyring.for_writer(REPOSITORY);
+    let slot = KeySlot::decode(&key_file_slot(&writer).encode()).unwrap();
+    assert_eq!(slot.access(), Access::Writer);
+    assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), writer);
 }
 
 #[test]
