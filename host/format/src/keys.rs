@@ -192,6 +192,21 @@ impl Keys {
         self.0.keyring.current_epoch()
     }
 
+    /// Whether equal content has equal ids under both: repositories created like one another, or two without encryption.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        // Derived ids would show as much to whoever holds both keyrings; no outsider measures this comparison.
+        self.0.keyring.content == other.0.keyring.content
+    }
+
+    /// [`Keyring::generate_like`] of the keyring behind these keys.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn generate_like(&self) -> Result<Keyring> {
+        self.0.keyring.generate_like()
+    }
+
     /// The id of a blob: keyed BLAKE3 of its plaintext, under one key for content and another for metadata.
     #[must_use]
     pub fn blob_id(&self, kind: BlobKind, plaintext: &[u8]) -> ChunkId {
@@ -345,6 +360,7 @@ mod tests {
         let (a, b) = (first.keys(REPOSITORY), second.keys(REPOSITORY));
         assert_eq!(a.blob_id(BlobKind::Data, b"x"), b.blob_id(BlobKind::Data, b"x"));
         assert_eq!(a.gear().values(), b.gear().values());
+        assert!(a.is_like(&b) && !a.is_like(&Keyring::generate().unwrap().keys(REPOSITORY)));
         assert_ne!(a.config_mac(b"x"), b.config_mac(b"x"));
         assert_ne!(a.object_key(ObjectKind::Index, 0, b"x"), b.object_key(ObjectKind::Index, 0, b"x"));
     }

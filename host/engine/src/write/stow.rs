@@ -109,6 +109,15 @@ impl Stow {
         Ok(ChunkRef { id, length })
     }
 
+    /// Keeps a chunk that is compressed already and was verified to have its id; `true` when the repository lacked it. Blocks as [`Stow::keep`] does.
+    pub(crate) fn keep_stored(self: &Arc<Self>, frame: Frame<'_>) -> Result<bool> {
+        let lacked = !self.use_known(&frame.id) && locked(&self.fresh).insert(frame.id);
+        if lacked {
+            self.push(frame)?;
+        }
+        Ok(lacked)
+    }
+
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not.
     pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
         self.index.get(id).is_some_and(|place| {
