@@ -13,9 +13,8 @@ use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, Skippe
 
 use super::exclude::Excludes;
 use crate::blobs::BlobLoader;
-use crate::contents::ContentChunks;
 use crate::walk::Records;
-use crate::write::Stow;
+use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.
@@ -212,22 +211,6 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
     attributes.sort_by(|a, b| a.0.cmp(&b.0));
     let checksums = if scanned.checksums.is_empty() { known.checksums } else { scanned.checksums };
     Entry { attributes, checksums, ..scanned }
-}
-
-/// Marks every chunk of a content as used; `false` when one of them is no longer in the repository, so that the entry must be read again.
-async fn claim(stow: &Stow, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
-    match content {
-        Content::None | Content::Inline(_) => Ok(true),
-        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| stow.holds(&chunk.id))),
-        Content::Lists { .. } => {
-            let mut chunks = ContentChunks::new(Arc::clone(loader), content);
-            match chunks.claim_all(|id| stow.holds(id)).await {
-                Ok(whole) => Ok(whole),
-                Err(Error::Damage(_)) => Ok(false),
-                Err(cause) => Err(cause),
-            }
-        }
-    }
 }
 
 /// A listing that was collected and sorted, for sources whose order cannot be relied on.

@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
-use credenza_format::{Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span};
+use credenza_format::{
+    Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span,
+};
 use credenza_model::ChunkId;
 
 use super::{Fetched, Run};
@@ -57,6 +59,24 @@ fn owned(bytes: Bytes) -> BytesMut {
 
 /// Opens the segments of a run and verifies its chunks. Blocks for as long as that takes.
 pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: SealedRun) -> Fetched {
+    let mut fetched = Fetched::with_capacity(run.blobs.len());
+    open_each(keys, pack, run, sealed, |id, opened| {
+        fetched.insert(id, opened.map(|(_, plain)| Bytes::from(plain)));
+    });
+    fetched
+}
+
+/// A chunk that was verified: as it is stored, and its plaintext.
+pub(crate) type Opened<'a> = (Frame<'a>, Vec<u8>);
+
+/// Shows each chunk of a run, verified, or its damage, in the order of the pack. Blocks for as long as that takes.
+pub(crate) fn open_each(
+    keys: &Keys,
+    pack: &IndexedPack,
+    run: &Run,
+    sealed: SealedRun,
+    mut show: impl FnMut(ChunkId, Result<Opened<'_>, Damage>),
+) {
     let key = pack.store_key();
     let opened =
         Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)));
@@ -64,23 +84,29 @@ pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: Seale
         Ok(opener) => opener,
         Err(cause) => {
             let damage = Damage::new(&key, DamageKind::Corrupt, format!("its header cannot be opened: {cause}"));
-            return run.blobs.iter().map(|(id, _)| (*id, Err(Damage { chunk: Some(*id), ..damage.clone() }))).collect();
+            run.damaged(&damage).for_each(|(id, damage)| show(id, Err(damage)));
+            return;
         }
     };
     let plain = open_segments(&opener, sealed);
     let mut inflater = Inflater::new();
-    let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
-        let stored = plain
+    for (id, place) in &run.blobs {
+        let blob = place.blob(*id);
+        let opened = plain
             .slice(u64::from(blob.offset), u64::from(blob.stored))
-            .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail))?;
-        let mut plain = Vec::new();
-        let opened = inflater.as_mut().map_err(|cause| cause.clone());
-        opened
-            .and_then(|inflater| open_blob(keys, pack.id, blob, stored, inflater, &mut plain))
-            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))?;
-        Ok(Bytes::from(plain))
-    };
-    run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
+            .and_then(|stored| {
+                let mut content = Vec::new();
+                let inflater = inflater.as_mut().map_err(|cause| cause.to_string())?;
+                open_blob(keys, pack.id, &blob, stored, inflater, &mut content).map_err(|cause| cause.to_string())?;
+                Ok((frame(&blob, stored), content))
+            })
+            .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail));
+        show(*id, opened);
+    }
+}
+
+fn frame<'a>(blob: &PackBlob, stored: &'a [u8]) -> Frame<'a> {
+    Frame { id: blob.id, kind: blob.kind, encoding: blob.encoding, plain_length: blob.plain, stored }
 }
 
 /// Plaintext of consecutive segments, some of which may have failed.
