@@ -13,7 +13,7 @@ use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, Skippe
 
 use super::exclude::Excludes;
 use crate::blobs::BlobLoader;
-use crate::walk::Records;
+use crate::walk::{KeyedRecords, Records};
 use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
@@ -41,45 +41,13 @@ pub(crate) enum Step {
 
 /// An older snapshot, or a part of one, that unchanged entries are taken from.
 pub(crate) struct Parent {
-    records: Records,
+    records: KeyedRecords,
     loader: Arc<BlobLoader>,
-    /// Records of one key: several when the source keeps versions.
-    group: Vec<Record>,
-    following: Option<Record>,
 }
 
 impl Parent {
     pub(crate) fn new(records: Records, loader: Arc<BlobLoader>) -> Self {
-        Self { records, loader, group: Vec::new(), following: None }
-    }
-
-    /// The records of exactly that key; keys must be asked for in ascending order.
-    async fn seek(&mut self, key: &Key) -> Result<&[Record]> {
-        while self.group.first().is_none_or(|record| record.entry.key < *key) {
-            let Some(first) = self.advance().await? else {
-                self.group.clear();
-                break;
-            };
-            if first.entry.key < *key {
-                continue;
-            }
-            self.group = vec![first];
-            while let Some(next) = self.advance().await? {
-                if self.group.first().is_none_or(|first| first.entry.key != next.entry.key) {
-                    self.following = Some(next);
-                    break;
-                }
-                self.group.push(next);
-            }
-        }
-        Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
-    }
-
-    async fn advance(&mut self) -> Result<Option<Record>> {
-        match self.following.take() {
-            Some(record) => Ok(Some(record)),
-            None => self.records.next().await,
-        }
+        Self { records: KeyedRecords::new(records), loader }
     }
 }
 
@@ -165,7 +133,8 @@ impl Join {
 
     async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
         let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
-        let Some(record) = parent.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
+        let Some(record) =
+            parent.records.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
         else {
             return Ok(None);
         };

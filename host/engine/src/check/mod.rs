@@ -98,17 +98,17 @@ fn add(index: &mut BlobIndex, segment: IndexSegment, key: &credenza_model::Store
 }
 
 /// Findings so far, one per object and kind.
-struct Findings<'a> {
+pub(crate) struct Findings<'a> {
     listener: &'a dyn Listener,
     by_object: BTreeMap<(String, &'static str), Finding>,
 }
 
 impl<'a> Findings<'a> {
-    fn new(listener: &'a dyn Listener) -> Self {
+    pub(crate) fn new(listener: &'a dyn Listener) -> Self {
         Self { listener, by_object: BTreeMap::new() }
     }
 
-    fn add(&mut self, damage: Damage, affected: impl IntoIterator<Item = SnapshotId>) {
+    pub(crate) fn add(&mut self, damage: Damage, affected: impl IntoIterator<Item = SnapshotId>) {
         let slot = self.by_object.entry((damage.object.clone(), damage.kind.name()));
         let finding = slot.or_insert_with(|| {
             self.listener.on(Event::Damage(damage.clone()));
@@ -117,7 +117,7 @@ impl<'a> Findings<'a> {
         finding.affects.extend(affected);
     }
 
-    fn into_list(self) -> Vec<Finding> {
+    pub(crate) fn into_list(self) -> Vec<Finding> {
         self.by_object.into_values().collect()
     }
 

@@ -1,0 +1,44 @@
+//! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
+
+use std::time::SystemTime;
+
+use credenza_connect::ErrorClass;
+use credenza_format::{ObjectKind, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use std::sync::Arc;
+
+use crate::repository::Repository;
+use crate::write::{self, Draft, Stow};
+use crate::{Error, Result};
+
+/// Commits a carried snapshot. Tree, usage and packs are the target's; id, source, times, tags, figures and the place in its writer's chain are the original's.
+pub(super) async fn commit(target: &Repository, stow: &Arc<Stow>, original: &Snapshot, tree: TreeRoot) -> Result<()> {
+    let draft = Draft { id: original.id, writer: original.writer, started: Timestamp::from_system(SystemTime::now()) };
+    let make = |usage: &Usage, _| {
+        Ok(Snapshot {
+            tree,
+            usage: body_digest(&usage.encode()?),
+            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
+            ..original.clone()
+        })
+    };
+    write::commit(target, stow, draft, make).await
+}
+
+/// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.
+pub(super) async fn remove_leftover(target: &Repository, id: SnapshotId) -> Result<()> {
+    let object = ObjectId::new(*id.as_bytes());
+    if target.body(ObjectKind::Snapshot, object).await?.is_some() {
+        // Another run has committed it meanwhile, and relies on the list.
+        return Err(Error::Conflict { packs: 0 });
+    }
+    let key = ObjectKind::Usage.store_key(object);
+    let doing = || Error::connector(format!("removing `{key}`, which an interrupted sync left"));
+    for removed in target.store().delete(std::slice::from_ref(&key)).await.map_err(doing())? {
+        match removed {
+            Err(cause) if cause.class != ErrorClass::NotFound => return Err(doing()(cause)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
