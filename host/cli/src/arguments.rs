@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore};
+use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore, sync};
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Carry snapshots to, from or with another repository.
+    Sync(sync::Sync),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

@@ -31,9 +31,23 @@ pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Option<
     if let Some(command) = &globals.passphrase_cmd {
         return from_command(command).map(Some);
     }
-    if let Some(text) = environment::variable(environment::PASSPHRASE) {
-        return Ok(Some(Zeroizing::new(text.into_vec())));
+    match from_environment() {
+        Some(passphrase) => Ok(Some(passphrase)),
+        None => from_settings(settings),
     }
+}
+
+/// The passphrase of a further repository that a command names: its own settings go before the environment, which is meant for the
+/// repository of `at` and may fit both.
+pub(crate) fn provided_for_other(settings: &Settings) -> Result<Option<Passphrase>, Failure> {
+    Ok(from_settings(settings)?.or_else(from_environment))
+}
+
+fn from_environment() -> Option<Passphrase> {
+    environment::variable(environment::PASSPHRASE).map(|text| Zeroizing::new(text.into_vec()))
+}
+
+fn from_settings(settings: &Settings) -> Result<Option<Passphrase>, Failure> {
     if let Some(path) = settings.get("passphrase_file") {
         return from_file(Path::new(path)).map(Some);
     }

@@ -14,6 +14,7 @@ pub(crate) mod ls;
 pub(crate) mod place;
 pub(crate) mod restore;
 mod session;
+pub(crate) mod sync;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,6 +87,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Sync(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

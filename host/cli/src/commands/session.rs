@@ -13,7 +13,7 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::location::Location;
 use crate::open::{Opened, Opener, StoreUse};
-use crate::passphrase;
+use crate::passphrase::{self, Passphrase};
 use crate::place::{self, Place};
 use crate::report::Reporter;
 
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
         let repository = place::repository_word(self.at.as_deref(), &configuration)?;
         let mut repository = Place::resolve(Kind::Repository, &repository, Settings::new(), &configuration)?;
         let mut other = Place::resolve(kind, word, Settings::new(), &configuration)?;
-        place::deal_settings(self.settings.clone(), behind, &mut repository, Some(&mut other));
+        place::deal_settings(self.settings.clone(), behind, &mut repository, Some((kind, &mut other)));
         Ok((repository, other))
     }
 
@@ -98,22 +98,21 @@ impl<'a> Session<'a> {
         place: Place,
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
-        let store = opener.store(&place, purpose).await?;
-        let cache = cache_for(&place);
-        let open = |secret: Secret| {
-            let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
-            async move { Repository::open(connector, &secret, cache.as_ref()).await }
-        };
         let provided = passphrase::provided(&self.globals, &place.settings)?;
-        let secret = provided.map_or(Secret::None, Secret::Passphrase);
-        let repository = match open(secret).await {
-            Err(EngineError::SecretMissing) if passphrase::can_ask() => {
-                open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
-            }
-            other => other,
-        };
-        let repository = repository.map_err(|error| explain(error, &place))?;
-        Ok(OpenRepository { repository, place, store })
+        open_with(opener, place, purpose, provided, false).await
+    }
+
+    /// Opens a further repository that the command names, with a passphrase of its own; one in plain text only with leave, for the
+    /// passphrase of the environment may be meant for the first repository alone.
+    pub(crate) async fn open_other(
+        &self,
+        opener: &Opener<'_>,
+        place: Place,
+        purpose: StoreUse,
+        allow_plaintext: bool,
+    ) -> Result<OpenRepository, Failure> {
+        let provided = passphrase::provided_for_other(&place.settings)?;
+        open_with(opener, place, purpose, provided, allow_plaintext).await
     }
 
     /// Opens the repository of the command for reading.
@@ -121,6 +120,31 @@ impl<'a> Session<'a> {
         let connectors = self.connectors();
         self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Read).await
     }
+}
+
+async fn open_with(
+    opener: &Opener<'_>,
+    place: Place,
+    purpose: StoreUse,
+    provided: Option<Passphrase>,
+    allow_plaintext: bool,
+) -> Result<OpenRepository, Failure> {
+    let store = opener.store(&place, purpose).await?;
+    let cache = cache_for(&place);
+    let open = |secret: Secret| {
+        let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
+        async move { Repository::open(connector, &secret, cache.as_ref()).await }
+    };
+    let secret = provided.map_or(Secret::None, Secret::Passphrase);
+    let repository = match open(secret).await {
+        Err(EngineError::SecretMissing) if passphrase::can_ask() => {
+            open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
+        }
+        Err(EngineError::NotEncrypted) if allow_plaintext => open(Secret::None).await,
+        other => other,
+    };
+    let repository = repository.map_err(|error| explain(error, &place))?;
+    Ok(OpenRepository { repository, place, store })
 }
 
 /// Remote repositories have a cache of small objects; a folder is as near as its cache would be.
