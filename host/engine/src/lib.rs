@@ -17,6 +17,7 @@ pub mod check;
 mod contents;
 mod error;
 mod event;
+pub mod look;
 pub mod read;
 mod repository;
 pub mod restore;

@@ -147,7 +147,7 @@ impl KeyedRecords {
 }
 
 /// Whether a child that follows one ending at `previous_last` and itself ends at `last` can hold keys with the prefix.
-fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -> bool {
+pub(crate) fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -> bool {
     let begins_too_late =
         previous_last.is_some_and(|key| key.as_bytes() > prefix && !key.as_bytes().starts_with(prefix));
     last.as_bytes() >= prefix && !begins_too_late
