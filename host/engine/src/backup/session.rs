@@ -84,8 +84,8 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let (chain, signing_key, started) = (self.standing.chain.clone(), options.signing_key.clone(), self.started);
-        let draft = Draft { id, chain, signing_key, started };
+        let mut chain = self.standing.chain.clone();
+        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), started: self.started };
         let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
         write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));

@@ -53,7 +53,7 @@ impl Chain {
     }
 
     /// The place that the next snapshot takes, behind what was committed since, too. Costs one listing and what is new in it.
-    pub(crate) async fn next(mut self, repository: &Repository) -> Result<ChainLink> {
+    pub(crate) async fn next(&mut self, repository: &Repository) -> Result<ChainLink> {
         if !self.blind {
             self.catch_up(repository).await?;
         }

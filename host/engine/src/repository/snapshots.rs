@@ -92,7 +92,17 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSnapshot`] when none or several match; damage when the one meant may be among the damaged.
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
-        let Snapshots { whole, damaged } = self.snapshots().await?;
+        self.snapshots().await?.find(name)
+    }
+}
+
+impl Snapshots {
+    /// The one snapshot that a name means.
+    ///
+    /// # Errors
+    /// As [`Repository::find`].
+    pub fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
+        let Self { whole, damaged } = self;
         let text = name.0.as_str();
         if let Some(damage) = damaged.iter().find(|damage| {
             text == "latest" || damage.object.strip_prefix("snapshot/").is_some_and(|id| id.starts_with(text))
@@ -100,13 +110,13 @@ impl Repository {
         {
             return Err(damage.clone().into());
         }
-        let mut matches: Vec<SnapshotHandle> = if text == "latest" {
-            whole.last().cloned().into_iter().collect()
+        let mut matches: Vec<&SnapshotHandle> = if text == "latest" {
+            whole.last().into_iter().collect()
         } else {
-            whole.into_iter().filter(|handle| handle.snapshot.id.to_string().starts_with(text)).collect()
+            whole.iter().filter(|handle| handle.snapshot.id.to_string().starts_with(text)).collect()
         };
         match (matches.pop(), matches.len()) {
-            (Some(handle), 0) => Ok(handle),
+            (Some(handle), 0) => Ok(handle.clone()),
             (None, _) if text == "latest" => {
                 Err(Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() })
             }
