@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, key, ls, place, restore};
+use crate::commands::{
+    backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, place, restore,
+    sync,
+};
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -106,6 +109,12 @@ pub(crate) enum Command {
     Cat(cat::Cat),
     /// Describe the repository, a snapshot or an entry in it.
     Info(info::Info),
+    /// Show what differs between two snapshots.
+    Diff(diff::Diff),
+    /// Find the snapshots that hold a key.
+    Locate(locate::Locate),
+    /// Digest what a snapshot holds.
+    Digest(digest::Digest),
     /// List a folder or bucket as it is now, without a snapshot.
     Browse(browse::Browse),
     /// Restore a snapshot or a part of it.
@@ -115,6 +124,8 @@ pub(crate) enum Command {
     /// Passphrases and other keys of the repository.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Carry snapshots to, from or with another repository.
+    Sync(sync::Sync),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

@@ -155,6 +155,10 @@ impl From<EngineError> for Failure {
             }
             EngineError::Pattern { .. } => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
+            EngineError::PlaintextTarget { .. } => Self::new(what)
+                .exit(Exit::Usage)
+                .hint("if whoever can read that repository may read these snapshots, add --allow-plaintext"),
+            EngineError::NotAlike => Self::new(what).exit(Exit::Usage),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),

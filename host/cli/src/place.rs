@@ -84,24 +84,27 @@ pub(crate) fn repository_word(at: Option<&OsStr>, configuration: &Configuration)
 }
 
 /// Gives each `-o` to the location it was written beside: before the command to the repository, behind it to the location
-/// that the command names. A folder takes no settings, so those written beside one go to the other location, if that takes any.
-pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut Place, other: Option<&mut Place>) {
-    match other.map(|other| (repository.is_folder(), other.is_folder(), other)) {
-        None | Some((false, true, _)) => {
-            repository.settings.extend(before);
-            repository.settings.extend(behind);
-        }
-        Some((true, false, other)) => {
-            let (own, foreign): (Settings, Settings) = before.into_iter().partition(|(name, _)| opens_repository(name));
-            repository.settings.extend(own);
-            other.settings.extend(foreign);
-            other.settings.extend(behind);
-        }
-        Some((_, _, other)) => {
-            repository.settings.extend(before);
-            other.settings.extend(behind);
-        }
-    }
+/// that the command names. A folder takes no settings but those of a secret, which only a repository has, so those that one
+/// cannot take go to the other location, if that takes any.
+pub(crate) fn deal_settings(
+    before: Settings,
+    behind: Settings,
+    repository: &mut Place,
+    other: Option<(Kind, &mut Place)>,
+) {
+    let Some((kind, other)) = other else {
+        repository.settings.extend(before);
+        repository.settings.extend(behind);
+        return;
+    };
+    let (own, foreign): (Settings, Settings) = before
+        .into_iter()
+        .partition(|(name, _)| !repository.is_folder() || other.is_folder() || opens_repository(name));
+    let (others, rest): (Settings, Settings) = behind.into_iter().partition(|(name, _)| {
+        !other.is_folder() || repository.is_folder() || kind == Kind::Repository && opens_repository(name)
+    });
+    repository.settings.extend(own.into_iter().chain(rest));
+    other.settings.extend(foreign.into_iter().chain(others));
 }
 
 /// Understands `key=value` words.
@@ -140,10 +143,36 @@ mod tests {
             ("s3://r/b", None, "a=1 b=2", ""),
         ];
         let given = [("region=1", "region=2"), ("a=1 passphrase=x", "b=2"), ("a=1", "b=2"), ("a=1", "b=2")];
+        deal_all(Kind::Source, cases, given);
+    }
+
+    #[test]
+    fn each_of_two_repositories_has_the_passphrase_written_beside_it() {
+        let cases = [
+            ("s3://r/b", Some("/s"), "a=1 b=2 passphrase=x", "passphrase=y"),
+            ("/r", Some("s3://s/b"), "passphrase=x", "a=1 b=2 passphrase=y"),
+            ("/r", Some("/s"), "passphrase=x", "passphrase=y"),
+            ("s3://r/b", Some("s3://s/b"), "a=1 passphrase=x", "b=2 passphrase=y"),
+        ];
+        let given = [
+            ("a=1 passphrase=x", "b=2 passphrase=y"),
+            ("a=1 passphrase=x", "b=2 passphrase=y"),
+            ("passphrase=x", "passphrase=y"),
+            ("a=1 passphrase=x", "b=2 passphrase=y"),
+        ];
+        deal_all(Kind::Repository, cases, given);
+    }
+
+    fn deal_all(kind: Kind, cases: [(&str, Option<&str>, &str, &str); 4], given: [(&str, &str); 4]) {
         for ((repository, other, first, second), (before, behind)) in cases.into_iter().zip(given) {
             let mut repository = place(repository);
             let mut other = other.map(place);
-            deal_settings(settings(before), settings(behind), &mut repository, other.as_mut());
+            deal_settings(
+                settings(before),
+                settings(behind),
+                &mut repository,
+                other.as_mut().map(|other| (kind, other)),
+            );
             assert_eq!(repository.settings, settings(first));
             assert_eq!(other.map_or_else(Settings::new, |other| other.settings), settings(second));
         }

@@ -34,6 +34,15 @@ pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Secret,
     Ok(in_settings(settings)?.unwrap_or(Secret::None))
 }
 
+/// The secret of a further repository that a command names: its own settings go before the environment, which is meant for the
+/// repository of `at` and may fit both.
+pub(crate) fn provided_for_other(settings: &Settings) -> Result<Secret, Failure> {
+    match in_settings(settings)? {
+        Some(secret) => Ok(secret),
+        None => Ok(in_environment()?.unwrap_or(Secret::None)),
+    }
+}
+
 fn on_command_line(globals: &Globals) -> Result<Option<Secret>, Failure> {
     if let Some(path) = &globals.passphrase_file {
         return Ok(Some(Secret::Passphrase(passphrase::from_file(path)?)));

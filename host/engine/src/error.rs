@@ -143,6 +143,15 @@ pub enum Error {
         /// How many packs.
         packs: usize,
     },
+    /// Snapshots of an encrypted repository would be readable by anyone in the other.
+    #[error("the snapshots are encrypted where they are, and {place} is a repository in plain text")]
+    PlaintextTarget {
+        /// The store of the repository in plain text.
+        place: String,
+    },
+    /// Two repositories cannot have the same ids for the same content.
+    #[error("a repository in plain text and an encrypted one cannot be alike")]
+    NotAlike,
     /// A source broke its contract.
     #[error("the source broke its contract: {what}")]
     Contract {

@@ -14,6 +14,8 @@ pub enum Phase {
     Reading,
     /// Writing the last packs, the index and the snapshot.
     Committing,
+    /// Carrying snapshots from one repository to another.
+    Copying,
     /// Writing to the destination.
     Restoring,
     /// Verifying structure.

@@ -7,6 +7,7 @@
 //! ```text
 //! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
+//! sync     usage list, or records > fetch ranges > open and verify > write
 //! ```
 
 pub mod audit;
@@ -18,10 +19,15 @@ mod contents;
 mod error;
 mod event;
 mod findings;
+pub mod look;
 pub mod read;
 mod repository;
 pub mod restore;
+pub mod sync;
+#[cfg(test)]
+mod testing;
 mod walk;
+mod window;
 mod write;
 
 pub use cached::{CachedStore, ObjectCache};

@@ -103,8 +103,51 @@ impl Records {
     }
 }
 
+/// Records looked up by keys that ascend.
+pub(crate) struct KeyedRecords {
+    records: Records,
+    /// Records of one key: several when the source keeps versions.
+    group: Vec<Record>,
+    following: Option<Record>,
+}
+
+impl KeyedRecords {
+    pub(crate) fn new(records: Records) -> Self {
+        Self { records, group: Vec::new(), following: None }
+    }
+
+    /// The records of exactly that key; keys must be asked for in ascending order.
+    pub(crate) async fn seek(&mut self, key: &Key) -> Result<&[Record]> {
+        while self.group.first().is_none_or(|record| record.entry.key < *key) {
+            let Some(first) = self.advance().await? else {
+                self.group.clear();
+                break;
+            };
+            if first.entry.key < *key {
+                continue;
+            }
+            self.group = vec![first];
+            while let Some(next) = self.advance().await? {
+                if self.group.first().is_none_or(|first| first.entry.key != next.entry.key) {
+                    self.following = Some(next);
+                    break;
+                }
+                self.group.push(next);
+            }
+        }
+        Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
+    }
+
+    async fn advance(&mut self) -> Result<Option<Record>> {
+        match self.following.take() {
+            Some(record) => Ok(Some(record)),
+            None => self.records.next().await,
+        }
+    }
+}
+
 /// Whether a child that follows one ending at `previous_last` and itself ends at `last` can hold keys with the prefix.
-fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -> bool {
+pub(crate) fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -> bool {
     let begins_too_late =
         previous_last.is_some_and(|key| key.as_bytes() > prefix && !key.as_bytes().starts_with(prefix));
     last.as_bytes() >= prefix && !begins_too_late

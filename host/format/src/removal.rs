@@ -1,7 +1,7 @@
 //! Records of removal: which snapshots were removed on purpose, so that the gaps they leave in their writers' chains are accounted for.
 //!
-//! A text document (`lines`) that anyone can read: its seal is the repository's own signature for those with the keys, and the
-//! Ed25519 signature of whoever removed, for those without.
+//! A text document (`lines`) that anyone can read: its seal is the repository's own signature, for those with the keys, and that
+//! of whoever removed, for those without.
 
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -45,12 +45,12 @@ pub struct Removal {
     pub snapshots: Vec<RemovedSnapshot>,
 }
 
-/// A record whose signature, if it has one, was verified, and the repository's was not.
+/// A record whose signer, if it has one, was verified, and the repository's signature was not.
 #[derive(Debug, Clone)]
 pub struct UnverifiedRemoval {
     removal: Removal,
     sealed: Vec<u8>,
-    of_repository: [u8; 64],
+    signature: [u8; 64],
 }
 
 impl Removal {
@@ -58,13 +58,13 @@ impl Removal {
     ///
     /// # Errors
     /// [`Error::Malformed`] when it cannot be written as JSON, [`Error::TooLarge`] when it lists more snapshots than a text document
-    /// can hold: some 30,000; [`Error::WriterKeyring`] with keys that may add and not read.
+    /// can hold: some 30,000, [`Error::NoAccess`] with keys that may only add.
     pub fn encode(self, keys: &Keys, signing_key: Option<&SigningKey>) -> Result<Vec<u8>> {
         let signed = Self { signer: signing_key.map(SigningKey::public), ..self };
         let text = lines::unsealed(TITLE, VERSION, &signed).map_err(|error| malformed(error.to_string()))?;
-        let of_repository = keys.sign_text(text.as_bytes())?;
+        let own = keys.sign_text(text.as_bytes())?;
         let signature = signing_key.map_or([0; 64], |key| key.sign(&message(text.as_bytes())));
-        let document = lines::sealed(text, SEAL, Hex([of_repository, signature].concat()));
+        let document = lines::sealed(text, SEAL, Hex([own, signature].concat()));
         let (bytes, bytes_max) = (document.len() as u64, lines::TEXT_BYTES_MAX as u64);
         if bytes > bytes_max { Err(Error::TooLarge { what: WHAT, bytes, bytes_max }) } else { Ok(document) }
     }
@@ -81,14 +81,14 @@ impl Removal {
         let removal: Self = lines::parse(&lines).map_err(malformed)?;
         let seal: Hex<[u8; 128]> = serde_json::from_value(lines.seal.into())
             .map_err(|_| malformed("its seal is not 256 hexadecimal digits"))?;
-        let (of_repository, signature) = seal.0.split_at(64);
-        let (of_repository, signature) = (array(of_repository), array(signature));
+        let (own, signature) = seal.0.split_at(64);
+        let (own, signature) = (array(own), array(signature));
         match removal.signer {
             None if signature != [0; 64] => return Err(malformed("it has a signature and no signer")),
             None => {}
             Some(signer) => signer.verify(&message(lines.sealed), &signature)?,
         }
-        Ok(UnverifiedRemoval { sealed: lines.sealed.to_vec(), of_repository, removal })
+        Ok(UnverifiedRemoval { sealed: lines.sealed.to_vec(), signature: own, removal })
     }
 }
 
@@ -104,8 +104,7 @@ impl UnverifiedRemoval {
     /// # Errors
     /// [`Error::ForeignKey`] when it does not.
     pub fn verify(self, keys: &Keys) -> Result<Removal> {
-        let authentic = keys.verify_text(&self.sealed, &self.of_repository);
-        if authentic && keys.repository() == self.removal.repository {
+        if keys.verify_text(&self.sealed, &self.signature) && keys.repository() == self.removal.repository {
             Ok(self.removal)
         } else {
             Err(Error::ForeignKey { object: self.removal.id })

@@ -71,6 +71,7 @@ async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupRep
     let secret = Secret::KeyFile(vec![7; credenza_format::KEY_FILE_BYTES_MIN].into());
     let options = CreateOptions {
         secret: secret.clone(),
+        like: None,
         label: "first".to_owned(),
         chunker: ChunkerParams::default(),
         compression: 1,

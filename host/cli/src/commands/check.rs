@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::Repository;
-use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::check::{self, CheckOptions, Finding};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -76,15 +76,7 @@ impl Check {
 /// Verifies a repository and prints what is found.
 pub(super) async fn verify(repository: &Repository, read_data: bool, session: &Session<'_>) -> Result<Exit, Failure> {
     let report = check::run(repository, &CheckOptions { read_data }, session.reporter).await?;
-    for finding in &report.findings {
-        let damage = &finding.damage;
-        session.reporter.result(&DamageLine {
-            object: &damage.object,
-            kind: damage.kind.name(),
-            affects: &finding.affects,
-            detail: &damage.detail,
-        })?;
-    }
+    report_findings(&report.findings, session)?;
     let damages = report.findings.len() as u64;
     session.reporter.result(&Summary {
         snapshots: report.snapshots,
@@ -95,4 +87,12 @@ pub(super) async fn verify(repository: &Repository, read_data: bool, session: &S
         read_data,
     })?;
     Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// Prints each finding.
+pub(super) fn report_findings(findings: &[Finding], session: &Session<'_>) -> std::io::Result<()> {
+    findings.iter().try_for_each(|Finding { damage, affects }| {
+        let (object, kind, detail) = (&damage.object, damage.kind.name(), &damage.detail);
+        session.reporter.result(&DamageLine { object, kind, affects, detail })
+    })
 }

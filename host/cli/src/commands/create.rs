@@ -9,6 +9,7 @@ use credenza_model::RepositoryId;
 use serde::Serialize;
 
 use super::{Session, key};
+use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::passphrase;
@@ -39,16 +40,20 @@ pub(crate) struct Create {
     /// Also make a recovery code and print it, once.
     #[arg(long, conflicts_with = "plaintext")]
     recovery_code: bool,
+    /// Share the ids of chunks with this repository, so that `sync` between the two costs least; its chunk size is taken too. A
+    /// folder, a location such as s3://host/bucket, or @name of a repository.
+    #[arg(long, value_name = "OTHER")]
+    like: Option<std::ffi::OsString>,
 
     /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
-    #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=2048))]
+    #[arg(long, value_name = "KIB", default_value_t = 64, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]
     chunk_size: u32,
 
     /// zstd level of backups.
     #[arg(long, value_name = "LEVEL", default_value_t = COMPRESSION, value_parser = clap::value_parser!(i32).range(1..=19))]
     compression: i32,
 
-    /// A setting of the repository, as key=value; may be given several times.
+    /// A setting of the repository, or with --like of the other, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<std::ffi::OsString>,
 }
@@ -72,18 +77,23 @@ impl Display for CreatedLine {
 
 impl Create {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let mut place = session.repository_place()?;
-        place.settings.extend(crate::place::parse_settings(&self.settings)?);
+        let connectors = session.connectors();
+        let opener = Opener::new(&connectors);
+        let (place, other) = self.places(session)?;
+        let like = match other {
+            Some(other) => Some(session.open_other(&opener, other, StoreUse::Read, self.plaintext).await?.repository),
+            None => None,
+        };
         let secret = match self.plaintext {
             true => Secret::None,
             false => self.secret(session, &place).await?,
         };
-        let connectors = session.connectors();
-        let store = Opener::new(&connectors).store(&place, StoreUse::Create).await?;
+        let store = opener.store(&place, StoreUse::Create).await?;
         let options = CreateOptions {
             secret: secret.clone(),
+            like: like.as_ref().map(Repository::content_keys),
             label: LABEL.to_owned(),
-            chunker: self.chunker()?,
+            chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
             compression: self.compression,
         };
         let created = Repository::create(store.connector.clone(), &options).await?;
@@ -103,6 +113,17 @@ impl Create {
             ));
         }
         Ok(Exit::Done)
+    }
+
+    /// The new repository, and the one that it is to be like.
+    fn places(&self, session: &Session<'_>) -> Result<(Place, Option<Place>), Failure> {
+        let behind = crate::place::parse_settings(&self.settings)?;
+        if let Some(other) = &self.like {
+            return session.places(Kind::Repository, other, behind).map(|(place, other)| (place, Some(other)));
+        }
+        let mut place = session.repository_place()?;
+        place.settings.extend(behind);
+        Ok((place, None))
     }
 
     /// Minimum and maximum lie a factor of four from the average, as in the default.

@@ -9,12 +9,16 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
+pub(crate) mod diff;
+pub(crate) mod digest;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod place;
 pub(crate) mod restore;
 mod session;
+pub(crate) mod sync;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,10 +88,14 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Ls(command) => command.run(&session).await,
         Command::Cat(command) => command.run(&session).await,
         Command::Info(command) => command.run(&session).await,
+        Command::Diff(command) => command.run(&session).await,
+        Command::Locate(command) => command.run(&session).await,
+        Command::Digest(command) => command.run(&session).await,
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
         Command::Key(command) => command.run(&session).await,
+        Command::Sync(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         let repository = place::repository_word(self.at.as_deref(), &configuration)?;
         let mut repository = Place::resolve(Kind::Repository, &repository, Settings::new(), &configuration)?;
         let mut other = Place::resolve(kind, word, Settings::new(), &configuration)?;
-        place::deal_settings(self.settings.clone(), behind, &mut repository, Some(&mut other));
+        place::deal_settings(self.settings.clone(), behind, &mut repository, Some((kind, &mut other)));
         Ok((repository, other))
     }
 
@@ -101,20 +101,21 @@ impl<'a> Session<'a> {
         place: Place,
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
-        let store = opener.store(&place, purpose).await?;
-        let cache = cache_for(&place);
-        let open = |secret: Secret| {
-            let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
-            async move { Repository::open(connector, &secret, cache.as_ref()).await }
-        };
-        let mut secret = secret::provided(&self.globals, &place.settings)?;
-        let mut repository = open(secret.clone()).await;
-        if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
-            secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
-            repository = open(secret.clone()).await;
-        }
-        let repository = repository.map_err(|error| explain(error, &place))?;
-        Ok(OpenRepository { repository, place, store, secret })
+        let provided = secret::provided(&self.globals, &place.settings)?;
+        open_with(opener, place, purpose, provided, false).await
+    }
+
+    /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
+    /// secret of the environment may be meant for the first repository alone.
+    pub(crate) async fn open_other(
+        &self,
+        opener: &Opener<'_>,
+        place: Place,
+        purpose: StoreUse,
+        allow_plaintext: bool,
+    ) -> Result<OpenRepository, Failure> {
+        let provided = secret::provided_for_other(&place.settings)?;
+        open_with(opener, place, purpose, provided, allow_plaintext).await
     }
 
     /// Opens the repository of the command for writing.
@@ -128,6 +129,32 @@ impl<'a> Session<'a> {
         let connectors = self.connectors();
         self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Read).await
     }
+}
+
+async fn open_with(
+    opener: &Opener<'_>,
+    place: Place,
+    purpose: StoreUse,
+    mut secret: Secret,
+    allow_plaintext: bool,
+) -> Result<OpenRepository, Failure> {
+    let store = opener.store(&place, purpose).await?;
+    let cache = cache_for(&place);
+    let open = |secret: Secret| {
+        let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
+        async move { Repository::open(connector, &secret, cache.as_ref()).await }
+    };
+    let mut repository = open(secret.clone()).await;
+    if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
+        secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
+        repository = open(secret.clone()).await;
+    }
+    if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
+        secret = Secret::None;
+        repository = open(Secret::None).await;
+    }
+    let repository = repository.map_err(|error| explain(error, &place))?;
+    Ok(OpenRepository { repository, place, store, secret })
 }
 
 /// Remote repositories have a cache of small objects; a folder is as near as its cache would be.

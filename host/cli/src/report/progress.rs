@@ -69,6 +69,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Opening => "opening",
         Phase::Reading => "reading",
         Phase::Committing => "committing",
+        Phase::Copying => "copying",
         Phase::Restoring => "restoring",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",

@@ -13,9 +13,8 @@ use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, Skippe
 
 use super::exclude::Excludes;
 use crate::blobs::BlobLoader;
-use crate::contents::ContentChunks;
-use crate::walk::Records;
-use crate::write::Stow;
+use crate::walk::{KeyedRecords, Records};
+use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.
@@ -42,45 +41,13 @@ pub(crate) enum Step {
 
 /// An older snapshot, or a part of one, that unchanged entries are taken from.
 pub(crate) struct Parent {
-    records: Records,
+    records: KeyedRecords,
     loader: Arc<BlobLoader>,
-    /// Records of one key: several when the source keeps versions.
-    group: Vec<Record>,
-    following: Option<Record>,
 }
 
 impl Parent {
     pub(crate) fn new(records: Records, loader: Arc<BlobLoader>) -> Self {
-        Self { records, loader, group: Vec::new(), following: None }
-    }
-
-    /// The records of exactly that key; keys must be asked for in ascending order.
-    async fn seek(&mut self, key: &Key) -> Result<&[Record]> {
-        while self.group.first().is_none_or(|record| record.entry.key < *key) {
-            let Some(first) = self.advance().await? else {
-                self.group.clear();
-                break;
-            };
-            if first.entry.key < *key {
-                continue;
-            }
-            self.group = vec![first];
-            while let Some(next) = self.advance().await? {
-                if self.group.first().is_none_or(|first| first.entry.key != next.entry.key) {
-                    self.following = Some(next);
-                    break;
-                }
-                self.group.push(next);
-            }
-        }
-        Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
-    }
-
-    async fn advance(&mut self) -> Result<Option<Record>> {
-        match self.following.take() {
-            Some(record) => Ok(Some(record)),
-            None => self.records.next().await,
-        }
+        Self { records: KeyedRecords::new(records), loader }
     }
 }
 
@@ -166,7 +133,8 @@ impl Join {
 
     async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
         let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
-        let Some(record) = parent.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
+        let Some(record) =
+            parent.records.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
         else {
             return Ok(None);
         };
@@ -212,22 +180,6 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
     attributes.sort_by(|a, b| a.0.cmp(&b.0));
     let checksums = if scanned.checksums.is_empty() { known.checksums } else { scanned.checksums };
     Entry { attributes, checksums, ..scanned }
-}
-
-/// Marks every chunk of a content as used; `false` when one of them is no longer in the repository, so that the entry must be read again.
-async fn claim(stow: &Stow, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
-    match content {
-        Content::None | Content::Inline(_) => Ok(true),
-        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| stow.holds(&chunk.id))),
-        Content::Lists { .. } => {
-            let mut chunks = ContentChunks::new(Arc::clone(loader), content);
-            match chunks.claim_all(|id| stow.holds(id)).await {
-                Ok(whole) => Ok(whole),
-                Err(Error::Damage(_)) => Ok(false),
-                Err(cause) => Err(cause),
-            }
-        }
-    }
 }
 
 /// A listing that was collected and sorted, for sources whose order cannot be relied on.

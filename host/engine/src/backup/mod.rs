@@ -208,7 +208,7 @@ impl<'a> Line<'a> {
 
     /// Begins anew with a sorted listing; what was read so far is taken over from the part of the tree that exists.
     async fn again_sorted(
-        mut self,
+        self,
         repository: &Repository,
         session: &Session,
         source: &dyn Source,

@@ -21,35 +21,46 @@ use crate::{Event, Listener, Result};
 pub(crate) struct Session {
     index: Arc<BlobIndex>,
     loader: Arc<BlobLoader>,
+    standing: Standing,
+    source: SnapshotSource,
+    started: Timestamp,
+}
+
+/// Where a run stands among the snapshots of the repository.
+struct Standing {
     parent: Option<SnapshotHandle>,
     chain: Chain,
     /// When the store says that its newest snapshot was committed.
     store_time: Option<Timestamp>,
-    source: SnapshotSource,
-    started: Timestamp,
+}
+
+impl Standing {
+    /// Who may add and not read knows no parent.
+    async fn find(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
+        let writer = repository.writer(&options.host, &options.user);
+        if !repository.can_read() {
+            return Ok(Self { parent: None, chain: Chain::stated(repository, writer).await?, store_time: None });
+        }
+        let snapshots = repository.snapshots().await?.whole;
+        Ok(Self {
+            parent: snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity).cloned(),
+            chain: Chain::new(writer, &snapshots),
+            store_time: snapshots.last().and_then(|handle| handle.stored),
+        })
+    }
 }
 
 impl Session {
     pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
         let index = Arc::new(repository.load_index().await?);
-        // Who may add and not read knows of no parent.
-        let snapshots = if repository.can_read() { repository.snapshots().await?.whole } else { Vec::new() };
-        let parent = snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity).cloned();
+        let standing = Standing::find(repository, info, options).await?;
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
         };
-        Ok(Self {
-            loader: repository.loader(Arc::clone(&index)),
-            index,
-            parent,
-            chain: Chain::new(repository.writer(&options.host, &options.user), &snapshots),
-            store_time: snapshots.last().and_then(|handle| handle.stored),
-            source,
-            started,
-        })
+        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -61,7 +72,7 @@ impl Session {
     }
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
-        self.parent.as_ref()
+        self.standing.parent.as_ref()
     }
 
     pub(crate) async fn commit(
@@ -73,8 +84,8 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let (chain, signing_key, started) = (self.chain.clone(), options.signing_key.clone(), self.started);
-        let draft = Draft { id, chain, signing_key, started };
+        let mut chain = self.standing.chain.clone();
+        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), started: self.started };
         let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
         write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
@@ -99,6 +110,7 @@ impl Session {
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
+        let Standing { parent, store_time, .. } = self.standing;
         Ok(Snapshot {
             id,
             source: self.source,
@@ -109,8 +121,8 @@ impl Session {
             excluded: options.excludes.clone(),
             started: self.started,
             finished: Timestamp::from_system(SystemTime::now()),
-            store_time: self.store_time,
-            parent: self.parent.as_ref().map(|handle| handle.snapshot.id),
+            store_time,
+            parent: parent.map(|handle| handle.snapshot.id),
             writer: link.writer,
             sequence: link.sequence,
             previous: link.previous,

@@ -4,24 +4,17 @@
 
 use std::sync::Arc;
 
-use credenza_format::{BlobKind, Compressor, PROBLEMS_MAX, Problem, TreeBuilder, TreeRoot};
+use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
 use super::mill::Milled;
-use crate::write::Stow;
-use crate::{Error, Event, Listener, Result};
+use crate::write::{Stow, TreeWriter};
+use crate::{Event, Listener, Result};
 
 pub(crate) struct Tree<'a> {
-    stow: Arc<Stow>,
-    level: i32,
+    writer: TreeWriter,
     listener: &'a dyn Listener,
-    growing: Option<Growing>,
     counts: Counts,
-}
-
-struct Growing {
-    builder: TreeBuilder,
-    compressor: Compressor,
 }
 
 /// What was counted while the tree grew.
@@ -44,7 +37,7 @@ pub(crate) struct Grown {
 
 impl<'a> Tree<'a> {
     pub(crate) fn new(stow: Arc<Stow>, level: i32, listener: &'a dyn Listener) -> Self {
-        Self { stow, level, listener, growing: None, counts: Counts::default() }
+        Self { writer: TreeWriter::new(stow, level), listener, counts: Counts::default() }
     }
 
     /// Takes the next records in order.
@@ -63,13 +56,7 @@ impl<'a> Tree<'a> {
             }
         }
         self.listener.on(Event::Progress { entries: progress.0, bytes: progress.1 });
-        self.with_growing(move |stow, growing| {
-            let Growing { builder, compressor } = growing;
-            records.iter().try_for_each(|record| {
-                builder.push(record, &mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::Node, &bytes).map(drop))
-            })
-        })
-        .await
+        self.writer.push(records).await
     }
 
     fn count(&mut self, record: &Record, bytes_read: u64) {
@@ -101,45 +88,14 @@ impl<'a> Tree<'a> {
 
     /// Closes the tree.
     pub(crate) async fn finish(mut self) -> Result<Grown> {
-        let root = self.close().await?;
+        let root = self.writer.close().await?;
         Ok(Grown { root, counts: self.counts })
     }
 
     /// Closes what has grown, and begins an empty tree that keeps the count of what was read.
-    pub(crate) async fn restart(&mut self) -> Result<(TreeRoot, Self)> {
-        let root = self.close().await?;
+    pub(crate) async fn restart(mut self) -> Result<(TreeRoot, Self)> {
+        let root = self.writer.close().await?;
         let counts = Counts { bytes_read: self.counts.bytes_read, read: self.counts.read, ..Counts::default() };
-        Ok((
-            root,
-            Self { stow: Arc::clone(&self.stow), level: self.level, listener: self.listener, growing: None, counts },
-        ))
-    }
-
-    async fn close(&mut self) -> Result<TreeRoot> {
-        self.with_growing(|stow, growing| {
-            let builder = std::mem::replace(&mut growing.builder, TreeBuilder::new(stow.keys()));
-            let compressor = &mut growing.compressor;
-            builder.finish(&mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::Node, &bytes).map(drop))
-        })
-        .await
-    }
-
-    /// Runs work on the tree on a thread that may block, because full nodes are packed at once.
-    async fn with_growing<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&Arc<Stow>, &mut Growing) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let mut growing = match self.growing.take() {
-            Some(growing) => growing,
-            None => Growing {
-                builder: TreeBuilder::new(self.stow.keys()),
-                compressor: Compressor::new(self.level).map_err(Error::encode("starting a compressor"))?,
-            },
-        };
-        let stow = Arc::clone(&self.stow);
-        let joined = tokio::task::spawn_blocking(move || work(&stow, &mut growing).map(|done| (done, growing)));
-        let (done, growing) = joined.await.map_err(Error::worker("tree"))??;
-        self.growing = Some(growing);
-        Ok(done)
+        Ok((root, Self { counts, ..self }))
     }
 }

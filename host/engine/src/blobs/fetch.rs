@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
 use credenza_format::{
-    Encoding, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, open_blob, sealed_span,
+    Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, open_blob,
+    sealed_span,
 };
 use credenza_model::ChunkId;
 use credenza_model::limits::SEGMENT_BYTES;
@@ -60,6 +61,36 @@ fn owned(bytes: Bytes) -> BytesMut {
 
 /// Opens the segments of a run and verifies its chunks. Blocks for as long as that takes.
 pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: SealedRun) -> Fetched {
+    let mut fetched = Fetched::with_capacity(run.blobs.len());
+    open_each(keys, pack, run, sealed, |id, opened| {
+        fetched.insert(id, opened.map(|opened| opened.plain));
+    });
+    fetched
+}
+
+/// A chunk that was verified: as it is stored, and its plaintext.
+pub(crate) struct Opened {
+    blob: PackBlob,
+    stored: Bytes,
+    pub(crate) plain: Bytes,
+}
+
+impl Opened {
+    /// As it is stored.
+    pub(crate) fn frame(&self) -> Frame<'_> {
+        let PackBlob { id, kind, encoding, plain, .. } = self.blob;
+        Frame { id, kind, encoding, plain_length: plain, stored: &self.stored }
+    }
+}
+
+/// Shows each chunk of a run, verified, or its damage, in the order of the pack. Blocks for as long as that takes.
+pub(crate) fn open_each(
+    keys: &Keys,
+    pack: &IndexedPack,
+    run: &Run,
+    sealed: SealedRun,
+    mut show: impl FnMut(ChunkId, Result<Opened, Damage>),
+) {
     let key = pack.store_key();
     let opened =
         Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)));
@@ -67,18 +98,21 @@ pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: Seale
         Ok(opener) => opener,
         Err(cause) => {
             let damage = Damage::new(&key, DamageKind::Corrupt, format!("its header cannot be opened: {cause}"));
-            return run.blobs.iter().map(|(id, _)| (*id, Err(Damage { chunk: Some(*id), ..damage.clone() }))).collect();
+            run.damaged(&damage).for_each(|(id, damage)| show(id, Err(damage)));
+            return;
         }
     };
     let plain = open_segments(&opener, sealed);
     let mut inflater = Inflater::new();
-    let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
-        let corrupt = |detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail);
-        let stored = plain.slice(u64::from(blob.offset), u64::from(blob.stored)).map_err(corrupt)?;
-        let inflater = inflater.as_mut().map_err(|cause| corrupt(cause.to_string()))?;
-        verify_blob(keys, pack, blob, stored, inflater).map_err(|cause| corrupt(cause.to_string()))
-    };
-    run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
+    for (id, place) in &run.blobs {
+        let blob = place.blob(*id);
+        let opened = plain.slice(u64::from(blob.offset), u64::from(blob.stored)).and_then(|stored| {
+            let inflater = inflater.as_mut().map_err(|cause| cause.to_string())?;
+            let plain = verify_blob(keys, pack, &blob, stored.clone(), inflater).map_err(|cause| cause.to_string())?;
+            Ok(Opened { blob, stored, plain })
+        });
+        show(*id, opened.map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail)));
+    }
 }
 
 /// The plaintext of a blob, whose stored bytes are shared when they are the plaintext already.

@@ -4,6 +4,7 @@ use credenza_format::{BlobPlace, PackOrdinal};
 use credenza_model::ChunkId;
 
 use super::{GAP_BYTES_MAX, RUN_BYTES_MAX};
+use crate::Damage;
 
 /// A range of one pack's plaintext that holds wanted chunks, in order of offset.
 #[derive(Debug, Clone)]
@@ -12,6 +13,13 @@ pub(crate) struct Run {
     pub(crate) offset: u64,
     pub(crate) length: u64,
     pub(crate) blobs: Vec<(ChunkId, BlobPlace)>,
+}
+
+impl Run {
+    /// Every chunk of the run with the damage that befell all of it.
+    pub(crate) fn damaged(&self, damage: &Damage) -> impl Iterator<Item = (ChunkId, Damage)> {
+        self.blobs.iter().map(|(id, _)| (*id, Damage { chunk: Some(*id), ..damage.clone() }))
+    }
 }
 
 /// Sorts by place and joins neighbours whose gap is worth reading over, into runs of at most [`RUN_BYTES_MAX`].

@@ -19,8 +19,8 @@ use credenza_model::ChunkId;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-pub(crate) use fetch::{open_run, read_range};
-pub(crate) use locate::Run;
+pub(crate) use fetch::{Opened, open_each, open_run, read_range};
+pub(crate) use locate::{Run, coalesce};
 
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -83,7 +83,7 @@ impl BlobLoader {
                 }
             }
         }
-        (locate::coalesce(places), fetched)
+        (coalesce(places), fetched)
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
@@ -101,9 +101,7 @@ impl BlobLoader {
         };
         let pack = pack.clone();
         match read_range(store, &pack, run.offset, run.length).await? {
-            Err(damage) => {
-                Ok(run.blobs.iter().map(|(id, _)| (*id, Err(Damage { chunk: Some(*id), ..damage.clone() }))).collect())
-            }
+            Err(damage) => Ok(run.damaged(&damage).map(|(id, damage)| (id, Err(damage))).collect()),
             Ok(sealed) => {
                 let keys = self.keys.clone();
                 tokio::task::spawn_blocking(move || open_run(&keys, &pack, &run, sealed))
@@ -112,7 +110,43 @@ impl BlobLoader {
             }
         }
     }
+
+    /// Reads one run and gives each chunk, verified and as it is stored, to `keep`, on a thread that may block. What is damaged comes back.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all, and whatever `keep` fails with.
+    pub(crate) async fn pass(&self, run: Run, keep: Keep) -> Result<Vec<Damage>> {
+        let damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
+        if damages.is_empty() || Arc::ptr_eq(&self.store, &self.bare) {
+            return Ok(damages);
+        }
+        self.pass_from(&*self.bare, run, keep).await
+    }
+
+    async fn pass_from(&self, store: &dyn Store, run: Run, keep: Keep) -> Result<Vec<Damage>> {
+        let Some(pack) = self.index.pack(run.pack).cloned() else {
+            return Ok(run.blobs.iter().map(|(id, _)| unknown(*id)).collect());
+        };
+        let sealed = match read_range(store, &pack, run.offset, run.length).await? {
+            Ok(sealed) => sealed,
+            Err(damage) => return Ok(vec![damage]),
+        };
+        let keys = self.keys.clone();
+        let passed = tokio::task::spawn_blocking(move || {
+            let (mut damages, mut kept) = (Vec::new(), Ok(()));
+            open_each(&keys, &pack, &run, sealed, |_, opened| match opened {
+                Err(damage) => damages.push(damage),
+                Ok(opened) if kept.is_ok() => kept = keep(opened),
+                Ok(_) => {}
+            });
+            kept.map(|()| damages)
+        });
+        passed.await.map_err(Error::worker("open"))?
+    }
 }
+
+/// Takes chunks of a [`pass`](BlobLoader::pass); it may see one twice.
+pub(crate) type Keep = Arc<dyn Fn(Opened) -> Result<()> + Send + Sync>;
 
 fn unknown(id: ChunkId) -> Damage {
     Damage::of_chunk("index", DamageKind::Missing, id, format!("no index segment says where chunk {id} is"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, config_key, slot_key};
+use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, Keys, config_key, slot_key};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::{Repository, Secret, fetch, random_id};
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 pub struct CreateOptions {
     /// What will open it; [`Secret::None`] makes it plain text.
     pub secret: Secret,
+    /// The repository whose ids it is to share, by [`Repository::content_keys`].
+    pub like: Option<Keys>,
     /// The name of the first key slot.
     pub label: String,
     /// How contents are cut.
@@ -45,7 +47,7 @@ impl Repository {
         let repository = RepositoryId::new(random_id()?);
         let created = Timestamp::from_system(SystemTime::now());
         let lock = options.secret.lock();
-        let keyring = if lock.is_some() { Keyring::generate()? } else { Keyring::public() };
+        let keyring = keyring(options)?;
         let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
         if let Some(lock) = lock {
@@ -68,6 +70,17 @@ impl Repository {
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         put_new(&*store, &config_key, encoded, &info.identity).await?;
         Ok(Created { repository, traits })
+    }
+}
+
+fn keyring(options: &CreateOptions) -> Result<Keyring> {
+    let plain = matches!(options.secret, Secret::None);
+    match &options.like {
+        // Ids of a repository in plain text are no secret, so an encrypted one that shared them would tell what is in it.
+        Some(other) if other.suite().encrypts() == plain => Err(Error::NotAlike),
+        _ if plain => Ok(Keyring::public()),
+        Some(other) => Ok(other.generate_like()?),
+        None => Ok(Keyring::generate()?),
     }
 }
 

@@ -66,6 +66,12 @@ impl Repository {
         &self.bare
     }
 
+    /// The keys, for a repository that is to be created like this one.
+    #[must_use]
+    pub fn content_keys(&self) -> Keys {
+        self.keys.clone()
+    }
+
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -155,6 +161,21 @@ impl Repository {
         Ok(packs)
     }
 
+    /// Adds what index segments say that are not in `read`, and puts their names there.
+    pub(crate) async fn extend_index(&self, index: &mut BlobIndex, read: &mut HashSet<StoreKey>) -> Result<()> {
+        let mut listed = list(&*self.store, &format!("{}/", ObjectKind::Index.folder())).await?;
+        listed.retain(|object| !read.contains(&object.key));
+        let open = |id, bytes| open_document(&self.keys, ObjectKind::Index, id, bytes);
+        for document in self.open_all(&self.store, ObjectKind::Index, &open, listed).await? {
+            let invalid = |cause: credenza_format::Error| {
+                Error::from(Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
+            };
+            index.add(&IndexSegment::decode(&document.body?).map_err(invalid)?).map_err(invalid)?;
+            read.insert(document.key);
+        }
+        Ok(())
+    }
+
     /// Lists one kind of small object and opens each.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
         self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
@@ -171,11 +192,15 @@ impl Repository {
             return Err(Error::NoAccess { what: kind.name() });
         }
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        self.open_listed(store, kind, open, listed).await
+        self.open_all(store, kind, open, listed).await
     }
 
-    /// Opens small objects that were listed.
-    async fn open_listed<T>(
+    /// The body of one small object, or its damage; `None` when there is none.
+    pub(crate) async fn body(&self, kind: ObjectKind, id: ObjectId) -> Result<Option<Result<Vec<u8>, Damage>>> {
+        self.body_in(&self.store, kind, id, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
+    }
+
+    async fn open_all<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
@@ -206,17 +231,29 @@ impl Repository {
                 body: Err(damage),
             }));
         };
+        let body = self.body_in(store, kind, id, open).await?;
+        Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
+    }
+
+    async fn body_in<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        id: ObjectId,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
+    ) -> Result<Option<Result<T, Damage>>> {
+        let key = kind.store_key(id);
         let open = |bytes: Bytes| {
-            open(id, bytes.into()).map_err(|cause| Damage::new(&object.key, kind_of_damage(&cause), cause.to_string()))
+            open(id, bytes.into()).map_err(|cause| Damage::new(&key, kind_of_damage(&cause), cause.to_string()))
         };
-        let Some(bytes) = fetch(&**store, &object.key).await? else { return Ok(None) };
-        let mut body = bytes.and_then(open);
+        let Some(bytes) = fetch(&**store, &key).await? else { return Ok(None) };
+        let body = bytes.and_then(open);
         // What fails may be a rotten copy in the cache: only the store itself is believed when it comes to damage.
         if body.is_err() && !Arc::ptr_eq(store, &self.bare) {
-            let Some(bytes) = fetch(&*self.bare, &object.key).await? else { return Ok(None) };
-            body = bytes.and_then(open);
+            let bytes = fetch(&*self.bare, &key).await?;
+            return Ok(bytes.map(|bytes| bytes.and_then(open)));
         }
-        Ok(Some(Document { id, key: object.key.clone(), object, body }))
+        Ok(Some(body))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Store, StoredObject};
+use credenza_connect::Store;
 use credenza_format::{ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch, list};
+use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch};
 use crate::{Damage, Error, Result};
 
 /// Where snapshots are.
@@ -55,15 +55,9 @@ impl Repository {
     }
 
     pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
-        let listed = list(&**store, SNAPSHOTS).await?;
-        self.snapshots_among(store, listed).await
-    }
-
-    /// Opens the snapshots among listed objects.
-    pub(super) async fn snapshots_among(&self, store: &Arc<dyn Store>, listed: Vec<StoredObject>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
         let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
-        for document in self.open_listed(store, ObjectKind::Snapshot, &open, listed).await? {
+        for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
@@ -76,10 +70,10 @@ impl Repository {
         Ok(snapshots)
     }
 
-    /// What snapshots that were listed state in the clear of their place in their writers' chains, with the digest of each; no key is
-    /// needed. Damaged ones are left out.
-    pub(super) async fn stated_links(&self, listed: Vec<StoredObject>) -> Result<Vec<(ChainLink, Digest)>> {
-        let read = futures_util::stream::iter(listed.into_iter().map(|object| self.stated_link(object.key)));
+    /// What snapshots state in the clear of their place in their writers' chains, with the digest of each; no key is needed. Damaged ones
+    /// are left out.
+    pub(crate) async fn stated_links(&self, snapshots: Vec<StoreKey>) -> Result<Vec<(ChainLink, Digest)>> {
+        let read = futures_util::stream::iter(snapshots.into_iter().map(|key| self.stated_link(key)));
         let links: Vec<Option<(ChainLink, Digest)>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
         Ok(links.into_iter().flatten().collect())
     }
@@ -98,7 +92,17 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSnapshot`] when none or several match; damage when the one meant may be among the damaged.
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
-        let Snapshots { whole, damaged } = self.snapshots().await?;
+        self.snapshots().await?.find(name)
+    }
+}
+
+impl Snapshots {
+    /// The one snapshot that a name means.
+    ///
+    /// # Errors
+    /// As [`Repository::find`].
+    pub fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
+        let Self { whole, damaged } = self;
         let text = name.0.as_str();
         if let Some(damage) = damaged.iter().find(|damage| {
             text == "latest" || damage.object.strip_prefix("snapshot/").is_some_and(|id| id.starts_with(text))
@@ -106,13 +110,13 @@ impl Repository {
         {
             return Err(damage.clone().into());
         }
-        let mut matches: Vec<SnapshotHandle> = if text == "latest" {
-            whole.last().cloned().into_iter().collect()
+        let mut matches: Vec<&SnapshotHandle> = if text == "latest" {
+            whole.last().into_iter().collect()
         } else {
-            whole.into_iter().filter(|handle| handle.snapshot.id.to_string().starts_with(text)).collect()
+            whole.iter().filter(|handle| handle.snapshot.id.to_string().starts_with(text)).collect()
         };
         match (matches.pop(), matches.len()) {
-            (Some(handle), 0) => Ok(handle),
+            (Some(handle), 0) => Ok(handle.clone()),
             (None, _) if text == "latest" => {
                 Err(Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() })
             }

@@ -18,9 +18,9 @@ use crate::repository::{Chain, Repository, random_id};
 use crate::{Error, Result};
 
 /// What of a snapshot is known before it is committed.
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
     pub(crate) id: SnapshotId,
-    pub(crate) chain: Chain,
+    pub(crate) chain: &'a mut Chain,
     pub(crate) signing_key: Option<SigningKey>,
     pub(crate) started: Timestamp,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Draft {
 pub(crate) async fn commit(
     repository: &Repository,
     stow: &Arc<Stow>,
-    draft: Draft,
+    draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<()> {
     stow.flush().await?;
@@ -54,7 +54,7 @@ async fn settle(
     repository: &Repository,
     stow: &Arc<Stow>,
     usage: &Usage,
-    draft: Draft,
+    draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<()> {
     let condemned: HashSet<ObjectId> = repository.condemned().await?;

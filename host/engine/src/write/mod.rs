@@ -3,9 +3,13 @@
 //! Owned here: deduplication, packing and upload (`stow`), which packs a snapshot relies on (`usage`), and the protocol that
 //! makes it safe beside other writers and collectors (`commit`). Refused here: what a snapshot says.
 
+mod claim;
 mod commit;
 mod stow;
+mod tree;
 mod usage;
 
+pub(crate) use claim::claim;
 pub(crate) use commit::{Draft, commit};
 pub(crate) use stow::{Stow, locked, put};
+pub(crate) use tree::TreeWriter;

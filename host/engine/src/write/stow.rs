@@ -109,6 +109,14 @@ impl Stow {
         Ok(ChunkRef { id, length })
     }
 
+    /// Keeps a chunk that is compressed already and was verified to have its id. Blocks as [`Stow::keep`] does.
+    pub(crate) fn keep_stored(self: &Arc<Self>, frame: Frame<'_>) -> Result<()> {
+        if self.use_known(&frame.id) || !locked(&self.fresh).insert(frame.id) {
+            return Ok(());
+        }
+        self.push(frame)
+    }
+
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not.
     pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
         self.index.get(id).is_some_and(|place| {
@@ -217,6 +225,11 @@ impl Stow {
     /// Bytes sent to the store so far.
     pub(crate) fn bytes_added(&self) -> u64 {
         locked(&self.written).bytes
+    }
+
+    /// Chunks in the packs written so far.
+    pub(crate) fn chunks_added(&self) -> u64 {
+        locked(&self.written).packs.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
     /// What the snapshot uses: of older packs the chunks marked, of packs of this run every chunk.

@@ -21,8 +21,13 @@ fn key_file(byte: u8) -> Secret {
 }
 
 async fn create(store: &MemoryStore, secret: Secret) {
-    let options =
-        CreateOptions { secret, label: "first".to_owned(), chunker: ChunkerParams::default(), compression: 1 };
+    let options = CreateOptions {
+        secret,
+        like: None,
+        label: "first".to_owned(),
+        chunker: ChunkerParams::default(),
+        compression: 1,
+    };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }
 

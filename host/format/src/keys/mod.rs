@@ -181,6 +181,21 @@ impl Keys {
         Ok(derive(OBJECT_CONTEXT, &[kind_key.as_slice(), identity]))
     }
 
+    /// Whether equal content has equal ids under both: repositories created like one another, or two without encryption.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        // Derived ids would show as much to whoever holds both keyrings; no outsider measures this comparison.
+        self.0.keyring.content == other.0.keyring.content
+    }
+
+    /// [`Keyring::generate_like`] of the keyring behind these keys.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn generate_like(&self) -> Result<Keyring> {
+        self.0.keyring.generate_like()
+    }
+
     /// The key of a new object that is sealed to the repository: `ephemeral` is used for it alone and forgotten, its public key is
     /// the salt in `identity`.
     pub(crate) fn sealing_key(&self, ephemeral: &[u8; 32], identity: &[u8]) -> Result<ObjectKey, NoKey> {
@@ -273,6 +288,7 @@ mod tests {
         let (a, b) = (first.keys(REPOSITORY), second.keys(REPOSITORY));
         assert_eq!(a.blob_id(BlobKind::Data, b"x"), b.blob_id(BlobKind::Data, b"x"));
         assert_eq!(a.gear().values(), b.gear().values());
+        assert!(a.is_like(&b) && !a.is_like(&Keyring::generate().unwrap().keys(REPOSITORY)));
         assert_ne!(a.sign_text(b"x").unwrap(), b.sign_text(b"x").unwrap());
         assert_ne!(a.object_key(ObjectKind::Index, 0, b"x"), b.object_key(ObjectKind::Index, 0, b"x"));
     }

@@ -67,6 +67,15 @@ impl Node {
         fields.end()?;
         Ok(node)
     }
+
+    /// Decodes a node that may stand at any level.
+    ///
+    /// # Errors
+    /// As [`Node::decode`].
+    pub fn decode_any(bytes: &[u8]) -> Result<Self> {
+        let (_, level, _) = decode_head(&mut Fields::new(WHAT, bytes))?;
+        Self::decode(bytes, level)
+    }
 }
 
 pub(super) fn put_head(out: &mut Vec<u8>, form: u8, level: u8, count: u32) {

@@ -1,0 +1,188 @@
+//! `sync`: snapshots carried between two repositories.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+
+use clap::{Args, ValueEnum};
+use credenza_engine::SnapshotName;
+use credenza_engine::sync::{self, SyncOptions, SyncReport};
+use credenza_model::SnapshotId;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use super::check::report_findings;
+use super::session::OpenRepository;
+use crate::configuration::Kind;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::open::{Opener, StoreUse};
+use crate::place::{Place, parse_settings};
+use crate::report::printable;
+use crate::snapshot_path::SnapshotPath;
+
+/// Carry snapshots between the repository and another, which must exist.
+///
+/// What the other side has already is not sent again, and an interrupted sync goes on where it ended. It costs least between repositories of which one was made with `create --like` the other.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// Whether snapshots go to the other repository, come from it, or both.
+    direction: Direction,
+
+    /// A folder, a location such as s3://host/bucket, or @name of a repository.
+    #[arg(value_name = "OTHER")]
+    other: OsString,
+
+    /// `latest` or the beginnings of snapshots' ids; all without any.
+    #[arg(value_name = "SNAPSHOT")]
+    snapshots: Vec<OsString>,
+
+    /// Accept that the other repository is not encrypted, or that encrypted snapshots become readable in one that is not.
+    #[arg(long)]
+    allow_plaintext: bool,
+
+    /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
+    /// of its own, that of CREDENZA_PASSPHRASE is tried.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Direction {
+    /// Snapshots of the repository go to the other.
+    To,
+    /// Snapshots of the other come to the repository.
+    From,
+    /// Both, so that each has all.
+    With,
+}
+
+/// A snapshot that arrived.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "copied")]
+struct CopiedLine {
+    snapshot: SnapshotId,
+}
+
+impl Display for CopiedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copied snapshot {}", self.snapshot)
+    }
+}
+
+/// What went one way.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    from: String,
+    to: String,
+    copied: u64,
+    skipped: u64,
+    failed: u64,
+    chunks: u64,
+    bytes: u64,
+    requests: Requests,
+}
+
+/// Requests that really went out, retries included.
+#[derive(Serialize)]
+struct Requests {
+    from: u64,
+    to: u64,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (printable(&self.from), printable(&self.to));
+        write!(f, "{from} to {to}: {} snapshots copied, {} there already", self.copied, self.skipped)?;
+        write!(f, ", {} chunks, {} added", self.chunks, HumanBytes(self.bytes))?;
+        if self.requests.from + self.requests.to > 0 {
+            write!(f, ", {} + {} requests", self.requests.from, self.requests.to)?;
+        }
+        if self.failed > 0 {
+            write!(f, "\n{} snapshots were not copied: something that they need is damaged", self.failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sync {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let options = self.options()?;
+        let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
+        let connectors = session.connectors();
+        let opener = Opener::new(&connectors);
+        let written = |direction| if self.direction == direction { StoreUse::Read } else { StoreUse::Write };
+        let own = session.open_repository(&opener, own, written(Direction::To)).await?;
+        let place = other.clone();
+        let other = session.open_other(&opener, other, written(Direction::From), self.allow_plaintext).await;
+        let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place))?)];
+        let mut exit = Exit::Done;
+        if self.direction != Direction::From {
+            exit = exit.max(carry(&mut sides, &options, session).await?);
+        }
+        if self.direction != Direction::To {
+            sides.reverse();
+            exit = exit.max(carry(&mut sides, &options, session).await?);
+        }
+        Ok(exit)
+    }
+
+    fn options(&self) -> Result<SyncOptions, Failure> {
+        let name = |word: &OsString| match SnapshotPath::parse(word)? {
+            SnapshotPath { snapshot, key: None } => Ok(snapshot),
+            SnapshotPath { .. } => {
+                Err(Failure::usage("only whole snapshots can be carried").hint("leave out the colon"))
+            }
+        };
+        let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
+        let (host, user) = (environment::host_name(), environment::user_name());
+        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user })
+    }
+}
+
+/// One of the two repositories.
+struct Side {
+    open: OpenRepository,
+    requests_told: u64,
+}
+
+impl Side {
+    fn new(open: OpenRepository) -> Self {
+        Self { open, requests_told: 0 }
+    }
+
+    /// Requests since this was last asked.
+    fn requests(&mut self) -> u64 {
+        let all = self.open.store.requests();
+        all - std::mem::replace(&mut self.requests_told, all)
+    }
+}
+
+/// Carries from the first side to the second.
+async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
+    let [from, to] = sides;
+    let report = sync::run(&from.open.repository, &to.open.repository, options, session.reporter).await?;
+    let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
+    copied.iter().try_for_each(|snapshot| session.reporter.result(&CopiedLine { snapshot: *snapshot }))?;
+    report_findings(&findings, session)?;
+    session.reporter.result(&Summary {
+        from: from.open.place.text(),
+        to: to.open.place.text(),
+        copied: copied.len() as u64,
+        skipped,
+        failed,
+        chunks,
+        bytes,
+        requests: Requests { from: from.requests(), to: to.requests() },
+    })?;
+    Ok(if failed == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// Sync makes no repository: whether it is to be like this one is worth a decision.
+fn to_be_made(failure: Failure, place: &Place) -> Failure {
+    match failure.exit {
+        Exit::NoRepository => failure.hint(format!("make one: credenza at {} create --like REPOSITORY", place.text())),
+        _ => failure,
+    }
+}

@@ -1,0 +1,269 @@
+//! Looking into trees that are built for the purpose: what is found, and how little is read for it.
+
+use std::sync::Arc;
+
+use credenza_connect::Store;
+use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::{Record as Recorder, call};
+use credenza_model::{AttributeValue, Content, Entry, EntryKind, EntryStatus, Key, Record, Version};
+
+use super::*;
+use crate::testing::{handle, noise, repository, secret, snapshot};
+use crate::write::{Stow, TreeWriter};
+use crate::{Error, Repository, Secret, SnapshotHandle};
+
+type CountedStore = Recorder<MemoryStore>;
+
+async fn recorded() -> (CountedStore, Repository) {
+    let store = Recorder::new(Arc::new(MemoryStore::new()));
+    let repository = repository(Arc::new(store.clone()), secret(), None).await;
+    (store, repository)
+}
+
+fn record(key: String, bytes: &[u8]) -> Record {
+    let mut entry = Entry::new(Key::from(key.as_str()), EntryKind::File);
+    entry.size = Some(bytes.len() as u64);
+    Record { entry, content: Content::Inline(bytes.to_vec()), status: EntryStatus::Stable }
+}
+
+/// A record in one of a thousand folders.
+fn numbered(number: u32) -> Record {
+    record(format!("folder-{:04}/file-{:04}", number / 1000, number % 1000), &number.to_le_bytes())
+}
+
+/// A snapshot of these records, without a source.
+async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
+    let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
+    let index = Arc::new(repository.load_index().await.unwrap());
+    let stow = Stow::new(Arc::clone(repository.store()), repository.keys().clone(), index);
+    let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        writer.push(records.by_ref().take(10_000).collect()).await.unwrap();
+    }
+    handle.snapshot.tree = writer.close().await.unwrap();
+    stow.flush().await.unwrap();
+    handle
+}
+
+async fn changes(diff: Result<Diff, Error>) -> Vec<(ChangeKind, String)> {
+    let mut diff = diff.unwrap();
+    let mut all = Vec::new();
+    while let Some(change) = diff.next().await.unwrap() {
+        let entry = change.after.or(change.before).unwrap();
+        all.push((change.kind, entry.key.to_string()));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_of_a_million_keys_is_listed_in_a_handful_of_requests() {
+    let (store, repository) = recorded().await;
+    let snapshot = synthetic(&repository, (0..1_000_000).map(numbered)).await;
+    assert_eq!(snapshot.snapshot.tree.entries, 1_000_000);
+    for (prefix, expected) in [("folder-0500/", 1000), ("folder-0999/file-0999", 1), ("nowhere/", 0)] {
+        store.clear();
+        let mut records = repository.records(&snapshot, prefix.as_bytes()).await.unwrap();
+        let opening = store.count(call::GET);
+        let mut found = 0;
+        while records.next().await.unwrap().is_some() {
+            found += 1;
+        }
+        assert_eq!(found, expected, "{prefix}");
+        let gets = store.count(call::GET) - opening;
+        assert!(opening <= 4 && gets <= 4, "{opening} GETs to open, {gets} to list {prefix}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_costs_what_changed_and_not_what_is_there() {
+    let (store, repository) = recorded().await;
+    let before = synthetic(&repository, (0..200_000).map(numbered)).await;
+    let changed = (0..200_000).filter(|number| *number != 150_000).flat_map(|number| {
+        let mut one = numbered(number);
+        if number == 77_777 {
+            one.content = Content::Inline(b"else".to_vec());
+        }
+        let added = (number == 5).then(|| record("folder-0000/file-0005a".to_owned(), b"new"));
+        std::iter::once(one).chain(added)
+    });
+    let after = synthetic(&repository, changed).await;
+    store.clear();
+    let expected = vec![
+        (ChangeKind::Added, "folder-0000/file-0005a".to_owned()),
+        (ChangeKind::Content, "folder-0077/file-0777".to_owned()),
+        (ChangeKind::Removed, "folder-0150/file-0000".to_owned()),
+    ];
+    assert_eq!(changes(repository.diff((&before, b""), (&after, b"")).await).await, expected);
+    let read: u64 = store.calls().iter().filter(|call| call.key.starts_with("meta/")).map(|call| call.bytes).sum();
+    assert!(read < 1_500_000, "{read} bytes read");
+    assert_eq!(
+        changes(repository.diff((&before, b"folder-0077"), (&after, b"folder-0077")).await).await,
+        expected[1..2]
+    );
+    assert!(changes(repository.diff((&after, b""), (&after, b"")).await).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_without_a_common_node_are_compared_too() {
+    let (_, repository) = recorded().await;
+    let even = synthetic(&repository, (0..20_000).filter(|number| number % 2 == 0).map(numbered)).await;
+    let third = synthetic(&repository, (0..20_000).filter(|number| number % 3 == 0).map(numbered)).await;
+    let found = changes(repository.diff((&even, b""), (&third, b"")).await).await;
+    let expected: Vec<(ChangeKind, String)> = (0..20_000)
+        .filter_map(|number| match (number % 2 == 0, number % 3 == 0) {
+            (true, false) => Some((ChangeKind::Removed, numbered(number).entry.key.to_string())),
+            (false, true) => Some((ChangeKind::Added, numbered(number).entry.key.to_string())),
+            _ => None,
+        })
+        .collect();
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_places_of_one_snapshot_are_compared_below_their_names() {
+    let (_, repository) = recorded().await;
+    let records = ["a/only", "a/same", "a/x", "b/new", "b/same", "b/x"];
+    let bytes = |key: &str| if key == "b/x" { b"2" } else { b"1" };
+    let one = synthetic(&repository, records.into_iter().map(|key| record(key.to_owned(), bytes(key)))).await;
+    for (a, b) in [("a", "b"), ("a/", "b/"), ("a/", "b")] {
+        let found = changes(repository.diff((&one, a.as_bytes()), (&one, b.as_bytes())).await).await;
+        let expected = [(ChangeKind::Added, "b/new"), (ChangeKind::Removed, "a/only"), (ChangeKind::Content, "b/x")];
+        assert_eq!(found, expected.map(|(kind, key)| (kind, key.to_owned())), "{a} {b}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_content_is_told_from_one_of_metadata_and_from_none() {
+    let (_, repository) = recorded().await;
+    let with = |change: &dyn Fn(&mut Record)| {
+        let mut one = record("key".to_owned(), b"x");
+        change(&mut one);
+        one
+    };
+    let old = synthetic(&repository, std::iter::once(with(&|_| {}))).await;
+    let cases: [(&dyn Fn(&mut Record), Option<ChangeKind>); 5] = [
+        (&|record| record.entry.fingerprint = Some("inode".to_owned()), None),
+        (&|record| record.content = Content::Inline(b"y".to_vec()), Some(ChangeKind::Content)),
+        (&|record| record.entry.kind = EntryKind::Symlink, Some(ChangeKind::Content)),
+        (
+            &|record| record.entry.attributes = vec![("a".into(), AttributeValue::Integer(1))],
+            Some(ChangeKind::Metadata),
+        ),
+        (&|record| record.status = EntryStatus::Changed, Some(ChangeKind::Metadata)),
+    ];
+    for (number, (change, expected)) in cases.into_iter().enumerate() {
+        let new = synthetic(&repository, std::iter::once(with(change))).await;
+        let found = changes(repository.diff((&old, b""), (&new, b"")).await).await;
+        assert_eq!(found.first().map(|(kind, _)| *kind), expected, "case {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_compared_with_their_like() {
+    let (_, repository) = recorded().await;
+    let versions = |range: std::ops::Range<u32>| {
+        range.rev().map(|number| {
+            let mut one = record("key".to_owned(), &number.to_le_bytes());
+            one.entry.version = Some(Version { id: format!("{number:064}"), latest: false, deleted: false });
+            one
+        })
+    };
+    let old = synthetic(&repository, versions(0..3000)).await;
+    let new = synthetic(&repository, versions(1..3002).chain([record("later".to_owned(), b"")])).await;
+    let found = changes(repository.diff((&old, b""), (&new, b"")).await).await;
+    let kinds = |kind| found.iter().filter(|(found, _)| *found == kind).count();
+    assert_eq!((kinds(ChangeKind::Added), kinds(ChangeKind::Removed), found.len()), (3, 1, 4));
+}
+
+async fn located(locator: &mut Locator, snapshot: &SnapshotHandle) -> Vec<String> {
+    locator.begin(snapshot);
+    let mut all = Vec::new();
+    while let Some(record) = locator.next().await.unwrap() {
+        all.push(record.entry.key.to_string());
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_searched_in_one_snapshot_is_not_searched_in_the_next() {
+    let (store, repository) = recorded().await;
+    let first = synthetic(&repository, (0..100_000).map(numbered)).await;
+    let added = || record("folder-0050/needle.txt".to_owned(), b"");
+    let second =
+        synthetic(&repository, (0..51_000).map(numbered).chain([added()]).chain((51_000..100_000).map(numbered))).await;
+    let mut locator = repository.locate("needle*").await.unwrap();
+    assert!(located(&mut locator, &first).await.is_empty());
+    for reads_max in [1_000_000, 300_000] {
+        store.clear();
+        assert_eq!(located(&mut locator, &second).await, ["folder-0050/needle.txt"]);
+        let read: u64 = store.calls().iter().map(|call| call.bytes).sum();
+        assert!(read < reads_max, "{read} bytes read");
+    }
+    assert!(located(&mut locator, &first).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_means_a_key_or_what_gitignore_says() {
+    let (_, repository) = recorded().await;
+    let keys = ["#odd", "/absolute", "a/b.txt", "a/c/b.txt", "b.txt", "x/a/b.txt"];
+    let snapshot = synthetic(&repository, keys.into_iter().map(|key| record(key.to_owned(), b""))).await;
+    let cases: [(&str, &[&str]); 9] = [
+        ("b.txt", &["a/b.txt", "a/c/b.txt", "b.txt", "x/a/b.txt"]),
+        ("a/b.txt", &["a/b.txt"]),
+        ("a/**/b.txt", &["a/b.txt", "a/c/b.txt"]),
+        ("/b.txt", &["b.txt"]),
+        ("a/*.txt", &["a/b.txt"]),
+        ("/absolute", &["/absolute"]),
+        ("#odd", &["#odd"]),
+        ("**/c/*", &["a/c/b.txt"]),
+        ("nothing", &[]),
+    ];
+    for (pattern, expected) in cases {
+        let mut locator = repository.locate(pattern).await.unwrap();
+        assert_eq!(located(&mut locator, &snapshot).await, expected, "{pattern}");
+    }
+    assert!(matches!(repository.locate("[z-a]").await, Err(Error::Pattern { .. })));
+}
+
+async fn digested(
+    repository: &Repository,
+    source: &MemorySource,
+    algorithm: DigestAlgorithm,
+) -> (Vec<EntryDigest>, SnapshotDigest) {
+    let snapshot = handle(repository, snapshot(repository, source).await).await;
+    let mut digests = repository.digest(&snapshot, b"", algorithm).await.unwrap();
+    let mut entries = Vec::new();
+    while let Some(entry) = digests.next().await.unwrap() {
+        entries.push(entry);
+    }
+    (entries, digests.total())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_have_the_same_digest_in_every_repository() {
+    let source = MemorySource::new();
+    source.put("empty", Vec::new());
+    source.put("large", noise(3, 9_000_000));
+    source.put("small", b"abc".to_vec());
+    source.insert(Entry::new(Key::from("folder/"), EntryKind::Directory), Vec::new());
+    let (_, first) = recorded().await;
+    let plain = repository(Arc::new(MemoryStore::new()) as Arc<dyn Store>, Secret::None, None).await;
+    for algorithm in [DigestAlgorithm::Blake3, DigestAlgorithm::Sha256] {
+        let (entries, total) = digested(&first, &source, algorithm).await;
+        assert_eq!((&entries, total), (&digested(&plain, &source, algorithm).await.0, total));
+        assert_eq!((total.entries, total.bytes, total.unread), (4, 9_000_003, 0));
+        let hash = |bytes: &[u8]| match algorithm {
+            DigestAlgorithm::Blake3 => blake3::hash(bytes).as_bytes().to_vec(),
+            DigestAlgorithm::Sha256 => ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().to_vec(),
+        };
+        for (entry, bytes) in entries.iter().zip([Some(vec![]), None, Some(noise(3, 9_000_000)), Some(b"abc".to_vec())])
+        {
+            assert_eq!(entry.digest.map(|digest| digest.to_vec()), bytes.map(|bytes| hash(&bytes)), "{}", entry.key);
+        }
+    }
+    let before = digested(&first, &source, DigestAlgorithm::Blake3).await.1;
+    assert_eq!(before.digest, digested(&plain, &source, DigestAlgorithm::Blake3).await.1.digest);
+    source.put("small", b"abd".to_vec());
+    assert_ne!(before.digest, digested(&first, &source, DigestAlgorithm::Blake3).await.1.digest);
+}

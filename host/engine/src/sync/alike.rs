@@ -1,0 +1,160 @@
+//! Between repositories alike: the same ids, so what the target has is not read, and the rest goes over as it is stored.
+//!
+//! Owned here: which chunks go over, and the proof that they are all that the snapshot needs. The origin's usage list
+//! names them, so the work follows what is new and not the size of the tree; each node and list that goes over is held
+//! against it. Called by `sync::run`.
+//!
+//! Bound: some 90 bytes per chunk that the target lacks, a bit per chunk of each pack in use, and
+//! [`BYTES_IN_FLIGHT`] of ranges, sealed and opened.
+
+use std::sync::Arc;
+
+use credenza_format::{
+    Bitmap, BlobIndex, BlobKind, BlobPlace, Node, ObjectKind, TreeRoot, Usage, body_digest, decode_list,
+};
+use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, StoreKey};
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+
+use super::Stopped;
+use crate::blobs::{BlobLoader, Keep, Opened, Run, coalesce};
+use crate::repository::{Repository, SnapshotHandle};
+use crate::write::Stow;
+use crate::{Damage, DamageKind, Error, Event, Listener, Result};
+
+/// Ranges read at once: an object store answers each in some 30 ms, and most are short where snapshots differ little.
+const RANGES_IN_FLIGHT: usize = 16;
+/// Plaintext of the ranges that are read at once.
+const BYTES_IN_FLIGHT: usize = 24 * 1024 * 1024;
+
+/// Copies all that a snapshot needs and the target lacks. Its tree is then the same in both.
+pub(super) async fn copy(
+    origin: &Repository,
+    loader: &Arc<BlobLoader>,
+    stow: &Arc<Stow>,
+    handle: &SnapshotHandle,
+    listener: &dyn Listener,
+) -> Result<TreeRoot, Stopped> {
+    let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
+    let lacking = lacking(&used, loader.index(), stow).await?;
+    let runs = coalesce(lacking);
+    listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
+    copy_runs(loader, runs, keeper(&used, stow), listener).await?;
+    let root = handle.snapshot.tree;
+    if stow.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
+}
+
+/// The chunks in use that the target does not have, with their places at the origin; marks those that it has.
+async fn lacking(used: &Arc<Used>, index: &Arc<BlobIndex>, stow: &Arc<Stow>) -> Result<Vec<(ChunkId, BlobPlace)>> {
+    let (used, index, stow) = (Arc::clone(used), Arc::clone(index), Arc::clone(stow));
+    let looked = tokio::task::spawn_blocking(move || {
+        let lacks = |(id, place): &(ChunkId, BlobPlace)| used.covers_place(place) && !stow.use_known(id);
+        index.iter().filter(lacks).collect()
+    });
+    looked.await.map_err(Error::worker("look-up"))
+}
+
+/// Puts a verified chunk into the target, if all that it refers to goes there too.
+fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Keep {
+    let (used, stow) = (Arc::clone(used), Arc::clone(stow));
+    Arc::new(move |opened: Opened| {
+        let frame = opened.frame();
+        let references = references(frame.kind, &opened.plain)
+            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
+        match references.into_iter().find(|id| !used.covers(id)) {
+            Some(id) => Err(used.left_out(id)),
+            None => stow.keep_stored(frame),
+        }
+    })
+}
+
+async fn copy_runs(
+    loader: &Arc<BlobLoader>,
+    runs: Vec<Run>,
+    keep: Keep,
+    listener: &dyn Listener,
+) -> Result<(), Stopped> {
+    let leave = Semaphore::new(BYTES_IN_FLIGHT);
+    let passed = futures_util::stream::iter(runs).map(|run| async {
+        let bytes = run.length;
+        let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(BYTES_IN_FLIGHT as u32);
+        let _leave = leave.acquire_many(share).await.map_err(|_| Error::Cancelled)?;
+        loader.pass(run, Arc::clone(&keep)).await.map(|damages| (bytes, damages))
+    });
+    let mut passed = passed.buffer_unordered(RANGES_IN_FLIGHT);
+    let mut damages = Vec::new();
+    while let Some(done) = passed.next().await {
+        let (bytes, found) = done?;
+        damages.extend(found);
+        listener.on(Event::Progress { entries: 0, bytes });
+    }
+    if damages.is_empty() { Ok(()) } else { Err(Stopped::Damaged(damages)) }
+}
+
+/// Ids that a chunk refers to.
+fn references(kind: BlobKind, plain: &[u8]) -> credenza_format::Result<Vec<ChunkId>> {
+    let ids = |refs: &[ChunkRef]| refs.iter().map(|chunk| chunk.id).collect::<Vec<_>>();
+    Ok(match kind {
+        BlobKind::Data => Vec::new(),
+        BlobKind::List => ids(&decode_list(plain)?),
+        BlobKind::Node => match Node::decode_any(plain)? {
+            Node::Inner(children) => children.into_iter().map(|child| child.id).collect(),
+            Node::Leaf(records) => records
+                .iter()
+                .flat_map(|record| match &record.content {
+                    Content::None | Content::Inline(_) => Vec::new(),
+                    Content::Chunks(refs) | Content::Lists { lists: refs, .. } => ids(refs),
+                })
+                .collect(),
+        },
+    })
+}
+
+/// What a snapshot of the origin uses.
+struct Used {
+    index: Arc<BlobIndex>,
+    /// By the ordinals of its packs.
+    by_pack: Vec<Option<Bitmap>>,
+    /// The usage list, for messages.
+    key: StoreKey,
+}
+
+impl Used {
+    async fn read(origin: &Repository, index: &Arc<BlobIndex>, handle: &SnapshotHandle) -> Result<Self> {
+        let id = ObjectId::new(*handle.snapshot.id.as_bytes());
+        let key = ObjectKind::Usage.store_key(id);
+        let missing = || Damage::new(&key, DamageKind::Missing, "the usage list of a snapshot is not in the store");
+        let body = origin.body(ObjectKind::Usage, id).await?.ok_or_else(missing)??;
+        let invalid = |detail: String| Damage::new(&key, DamageKind::Invalid, detail);
+        if body_digest(&body) != handle.snapshot.usage {
+            return Err(invalid("it is not the list that its snapshot names".to_owned()).into());
+        }
+        let usage = Usage::decode(&body).map_err(|cause| invalid(cause.to_string()))?;
+        let mut by_pack = vec![None; index.packs().len()];
+        for pack in usage.packs {
+            let slot = index.ordinal(&pack.pack).and_then(|ordinal| by_pack.get_mut(ordinal.0 as usize));
+            let unknown = || Damage {
+                object: format!("index of pack {}", pack.pack),
+                kind: DamageKind::Missing,
+                chunk: None,
+                detail: format!("no index segment describes pack {}, which snapshots rely on", pack.pack),
+            };
+            *slot.ok_or_else(unknown)? = Some(pack.used);
+        }
+        Ok(Self { index: Arc::clone(index), by_pack, key })
+    }
+
+    fn covers_place(&self, place: &BlobPlace) -> bool {
+        let bitmap = self.by_pack.get(place.pack.0 as usize).and_then(Option::as_ref);
+        bitmap.is_some_and(|bitmap| bitmap.get(place.position))
+    }
+
+    fn covers(&self, id: &ChunkId) -> bool {
+        self.index.places(id).any(|place| self.covers_place(&place))
+    }
+
+    fn left_out(&self, id: ChunkId) -> Error {
+        let detail = format!("it leaves out chunk {id}, which the tree of its snapshot needs");
+        Damage::of_chunk(&self.key, DamageKind::Invalid, id, detail).into()
+    }
+}

@@ -1,0 +1,57 @@
+//! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
+
+use std::time::SystemTime;
+
+use credenza_connect::ErrorClass;
+use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use std::sync::Arc;
+
+use crate::repository::{Chain, Repository};
+use crate::write::{self, Draft, Stow};
+use crate::{Error, Result};
+
+/// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, where whoever syncs is the writer; id, source, times, tags
+/// and figures are the original's.
+pub(super) async fn commit(
+    target: &Repository,
+    stow: &Arc<Stow>,
+    chain: &mut Chain,
+    original: &Snapshot,
+    tree: TreeRoot,
+) -> Result<()> {
+    let started = Timestamp::from_system(SystemTime::now());
+    let draft = Draft { id: original.id, chain, signing_key: None, started };
+    let make = |usage: &Usage, _, link: ChainLink| {
+        Ok(Snapshot {
+            tree,
+            usage: body_digest(&usage.encode()?),
+            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
+            writer: link.writer,
+            sequence: link.sequence,
+            previous: link.previous,
+            signer: None,
+            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
+            ..original.clone()
+        })
+    };
+    write::commit(target, stow, draft, make).await
+}
+
+/// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.
+pub(super) async fn remove_leftover(target: &Repository, id: SnapshotId) -> Result<()> {
+    let object = ObjectId::new(*id.as_bytes());
+    if target.stated_links(vec![ObjectKind::Snapshot.store_key(object)]).await?.len() == 1 {
+        // Another run has committed it meanwhile, and relies on the list.
+        return Err(Error::Conflict { packs: 0 });
+    }
+    let key = ObjectKind::Usage.store_key(object);
+    let doing = || Error::connector(format!("removing `{key}`, which an interrupted sync left"));
+    for removed in target.store().delete(std::slice::from_ref(&key)).await.map_err(doing())? {
+        match removed {
+            Err(cause) if cause.class != ErrorClass::NotFound => return Err(doing()(cause)),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Sync: snapshots carried from one repository, the origin, to another, the target.
+//!
+//! ```text
+//! alike      usage list of the snapshot > chunks that the target lacks > ranges in pack order > verify > keep as stored
+//! otherwise  records > join with an ancestor that both have > fetch > re-key > tree
+//! both       packs > index > intent, recheck > usage > snapshot, as in every run that writes (`write`)
+//! ```
+//!
+//! Owned here: which snapshots are carried, in which order, and what becomes of one that is damaged. Refused here: the
+//! protocol of committing (`write`). Called by `cli`.
+//!
+//! A run that ends early, however it ends, has carried whole snapshots only; the next finds their ids, and what was
+//! uploaded and indexed of others by their chunks. Two runs that carry the same snapshot to the same target at the same
+//! moment store its chunks twice, and only one of them commits it.
+//!
+//! Bound: the indexes of both sides, what `alike` and `rekey` state, and the root of each snapshot of the target.
+
+mod alike;
+mod ancestor;
+mod commit;
+mod index;
+mod rekey;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use credenza_format::{ObjectKind, TreeRoot};
+use credenza_model::{ObjectId, SnapshotId};
+
+use crate::blobs::BlobLoader;
+use crate::findings::{Finding, Findings};
+use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
+use crate::write::Stow;
+use crate::{Damage, Error, Event, Listener, Phase, Result};
+use ancestor::Ancestor;
+use index::TargetIndex;
+
+/// Which snapshots to carry, and what is allowed.
+#[derive(Debug, Clone, Default)]
+pub struct SyncOptions {
+    /// Those meant; none for all.
+    pub snapshots: Vec<SnapshotName>,
+    /// Carry snapshots of an encrypted repository to one in plain text.
+    pub allow_plaintext: bool,
+    /// Name of this machine.
+    pub host: String,
+    /// Name of the user.
+    pub user: String,
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, Default)]
+pub struct SyncReport {
+    /// Snapshots that the target has now and had not, in the order of their commits.
+    pub copied: Vec<SnapshotId>,
+    /// Snapshots that it had already.
+    pub skipped: u64,
+    /// Snapshots that were not carried, because something that they need is damaged.
+    pub failed: u64,
+    /// That damage.
+    pub findings: Vec<Finding>,
+    /// Chunks added to the target: of contents, lists of them, and tree nodes.
+    pub chunks: u64,
+    /// Bytes added to the target.
+    pub bytes: u64,
+}
+
+/// Carries snapshots from `origin` to `target`, oldest first. Those that the target has are skipped; those that are damaged are reported and left out.
+///
+/// # Errors
+/// [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
+/// written at all. What was committed before stays.
+pub async fn run(
+    origin: &Repository,
+    target: &Repository,
+    options: &SyncOptions,
+    listener: &dyn Listener,
+) -> Result<SyncReport> {
+    listener.on(Event::Phase(Phase::Opening));
+    if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
+        let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
+        return Err(Error::PlaintextTarget { place: info.identity });
+    }
+    let there = origin.snapshots().await?;
+    let meant = choose(&there, &options.snapshots)?;
+    let mut findings = Findings::new(listener);
+    let mut report = SyncReport::default();
+    if options.snapshots.is_empty() {
+        report.failed = there.damaged.len() as u64;
+        there.damaged.iter().for_each(|damage| findings.add(damage.clone(), owner(damage)));
+    }
+    let mut carrier = Carrier::open(origin, target, there, options, listener).await?;
+    listener.on(Event::Phase(Phase::Copying));
+    for handle in meant {
+        let id = handle.snapshot.id;
+        if carrier.at_target.contains_key(&id) {
+            report.skipped += 1;
+            continue;
+        }
+        let damages = carrier.carry(&handle, &mut report).await?;
+        if damages.is_empty() {
+            report.copied.push(id);
+            listener.on(Event::Committed(id));
+        } else {
+            report.failed += 1;
+            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
+        }
+    }
+    report.findings = findings.into_list();
+    Ok(report)
+}
+
+/// The snapshots meant, oldest first.
+fn choose(there: &Snapshots, names: &[SnapshotName]) -> Result<Vec<SnapshotHandle>> {
+    if names.is_empty() {
+        return Ok(there.whole.clone());
+    }
+    let named: HashSet<SnapshotId> =
+        names.iter().map(|name| Ok(there.find(name)?.snapshot.id)).collect::<Result<_>>()?;
+    Ok(there.whole.iter().filter(|handle| named.contains(&handle.snapshot.id)).cloned().collect())
+}
+
+/// The snapshot that a damaged object is.
+fn owner(damage: &Damage) -> Option<SnapshotId> {
+    damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok())
+}
+
+/// Both sides, while snapshots go from one to the other.
+struct Carrier<'a> {
+    origin: &'a Repository,
+    target: &'a Repository,
+    loader: Arc<BlobLoader>,
+    index: TargetIndex<'a>,
+    /// Snapshots of the origin, oldest first.
+    there: Vec<SnapshotHandle>,
+    /// Trees of the target's snapshots.
+    at_target: HashMap<SnapshotId, TreeRoot>,
+    /// The chain of whoever syncs, at the target.
+    chain: Chain,
+    /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
+    leftovers: HashSet<ObjectId>,
+    listener: &'a dyn Listener,
+}
+
+impl<'a> Carrier<'a> {
+    async fn open(
+        origin: &'a Repository,
+        target: &'a Repository,
+        there: Snapshots,
+        options: &SyncOptions,
+        listener: &'a dyn Listener,
+    ) -> Result<Self> {
+        let here = target.snapshots().await?;
+        let chain = Chain::new(target.writer(&options.host, &options.user), &here.whole);
+        let mut at_target = HashMap::new();
+        for handle in here.whole {
+            at_target.insert(handle.snapshot.id, handle.snapshot.tree);
+        }
+        Ok(Self {
+            origin,
+            target,
+            loader: origin.loader(Arc::new(origin.load_index().await?)),
+            index: TargetIndex::load(target).await?,
+            there: there.whole,
+            chain,
+            leftovers: leftovers(target, &at_target).await?,
+            at_target,
+            listener,
+        })
+    }
+
+    /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
+    async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
+        let stow = self.index.stow();
+        let carried = match self.tree(handle, &stow).await {
+            Ok(tree) => self.commit(handle, &stow, tree).await,
+            Err(stopped) => {
+                // Also when the origin is out of reach: what has arrived need not be carried again. If even that fails, it is.
+                let _ = stow.flush().await;
+                Err(stopped)
+            }
+        };
+        let damages = match carried {
+            Ok(()) => Vec::new(),
+            Err(Stopped::Damaged(damages)) => damages,
+            Err(Stopped::Run(cause)) => return Err(cause),
+        };
+        report.chunks += stow.chunks_added();
+        report.bytes += stow.bytes_added();
+        drop(stow);
+        self.index.grow().await?;
+        Ok(damages)
+    }
+
+    async fn tree(&self, handle: &SnapshotHandle, stow: &Arc<Stow>) -> Result<TreeRoot, Stopped> {
+        if self.origin.keys().is_like(self.target.keys()) {
+            return alike::copy(self.origin, &self.loader, stow, handle, self.listener).await;
+        }
+        let ancestor = self.ancestor(handle);
+        let level = self.target.config().compression_level;
+        rekey::rebuild(self.origin, &self.loader, stow, level, (handle, ancestor), self.listener).await
+    }
+
+    /// A snapshot that both sides have: the parent, else the latest of the same source before this one.
+    fn ancestor(&self, handle: &SnapshotHandle) -> Option<Ancestor> {
+        let id = handle.snapshot.id;
+        let earlier = self.there.iter().take_while(|other| other.snapshot.id != id).filter(|other| {
+            other.snapshot.source.identity == handle.snapshot.source.identity
+                && self.at_target.contains_key(&other.snapshot.id)
+        });
+        let shared: Vec<&SnapshotHandle> = earlier.collect();
+        let parent = shared.iter().find(|other| Some(other.snapshot.id) == handle.snapshot.parent);
+        let chosen = parent.or(shared.last())?;
+        let twin = self.at_target.get(&chosen.snapshot.id)?;
+        let loader = self.target.loader(self.index.current());
+        let records = self.origin.walk(&self.loader, &chosen.snapshot.tree, &[]);
+        Some(Ancestor::new(records, self.target.walk(&loader, twin, &[]), loader))
+    }
+
+    async fn commit(&mut self, handle: &SnapshotHandle, stow: &Arc<Stow>, tree: TreeRoot) -> Result<(), Stopped> {
+        let id = handle.snapshot.id;
+        if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
+            commit::remove_leftover(self.target, id).await?;
+        }
+        commit::commit(self.target, stow, &mut self.chain, &handle.snapshot, tree).await?;
+        self.at_target.insert(id, tree);
+        Ok(())
+    }
+}
+
+/// Why a snapshot was not carried.
+enum Stopped {
+    /// What it needs is damaged; others may be whole.
+    Damaged(Vec<Damage>),
+    /// Nothing can be carried any more.
+    Run(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(cause: Error) -> Self {
+        match cause {
+            Error::Damage(damage) => Self::Damaged(vec![damage]),
+            cause => Self::Run(cause),
+        }
+    }
+}
+
+async fn leftovers(target: &Repository, at_target: &HashMap<SnapshotId, TreeRoot>) -> Result<HashSet<ObjectId>> {
+    let listed = list(&**target.store(), &format!("{}/", ObjectKind::Usage.folder())).await?;
+    let ids = listed.iter().filter_map(|object| ObjectKind::parse(&object.key)).map(|(_, id)| id);
+    Ok(ids.filter(|id| !at_target.contains_key(&SnapshotId::new(*id.as_bytes()))).collect())
+}

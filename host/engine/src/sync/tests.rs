@@ -1,0 +1,307 @@
+//! Sync between repositories in memory, with keys of every relation, faults, damage and counted requests.
+
+use std::sync::Arc;
+
+use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::{Fault, FaultKind, Record, call};
+use credenza_connect::{ErrorClass, Store};
+use credenza_format::{ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
+use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
+
+use super::*;
+use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
+use crate::{DamageKind, Repository, Secret, Silent};
+
+/// A source with one of everything that a content can be.
+fn source() -> MemorySource {
+    let source = MemorySource::new();
+    source.put("empty", Vec::new());
+    source.put("inline", b"tiny".to_vec());
+    source.put("lists", noise(1, 6_000_000));
+    for number in 0..60_u64 {
+        source.put(format!("small/{number:03}").as_str(), noise(100 + number, 3000 + number as usize * 97));
+    }
+    source.insert(Entry::new(Key::from("folder/"), EntryKind::Directory), Vec::new());
+    source
+}
+
+/// Three snapshots, each with a few changes.
+async fn three_snapshots(repository: &Repository) -> Vec<SnapshotId> {
+    snapshots_of(repository, source()).await
+}
+
+async fn snapshots_of(repository: &Repository, source: MemorySource) -> Vec<SnapshotId> {
+    let mut ids = vec![snapshot(repository, &source).await];
+    source.put("small/007", noise(7, 20_000));
+    source.put("new", noise(8, 50_000));
+    ids.push(snapshot(repository, &source).await);
+    source.remove(&Key::from("lists"));
+    source.put("small/059x", noise(9, 5000));
+    ids.push(snapshot(repository, &source).await);
+    ids
+}
+
+async fn sync(origin: &Repository, target: &Repository) -> Result<SyncReport> {
+    run(origin, target, &SyncOptions::default(), &Silent).await
+}
+
+async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotId]) {
+    for id in ids {
+        let (there, here) = (handle(origin, *id).await.snapshot, handle(target, *id).await.snapshot);
+        assert_eq!(here.tags, there.tags);
+        assert_eq!((here.started, here.finished, here.statistics), (there.started, there.finished, there.statistics));
+        assert_eq!((here.source, here.host, here.parent), (there.source, there.host, there.parent));
+        assert!(contents(origin, *id).await == contents(target, *id).await, "{id} differs");
+    }
+    expect_whole(target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_arrive_whole_whatever_the_keys_and_only_once() {
+    for (plain_origin, plain_target, alike) in
+        [(false, false, true), (false, false, false), (true, true, false), (true, false, false), (false, true, false)]
+    {
+        let secret_of = |plain: bool| if plain { Secret::None } else { secret() };
+        let origin = repository(Arc::new(MemoryStore::new()), secret_of(plain_origin), None).await;
+        let like = alike.then_some(&origin);
+        let target = repository(Arc::new(MemoryStore::new()), secret_of(plain_target), like).await;
+        let ids = three_snapshots(&origin).await;
+        let options = SyncOptions { allow_plaintext: true, ..SyncOptions::default() };
+        let report = run(&origin, &target, &options, &Silent).await.unwrap();
+        assert_eq!((&report.copied, report.skipped, report.failed), (&ids, 0, 0));
+        assert!(report.chunks > 1200 && report.bytes > 6_000_000, "{report:?}");
+        expect_equal(&origin, &target, &ids).await;
+        let again = run(&origin, &target, &options, &Silent).await.unwrap();
+        assert_eq!((again.copied.len(), again.skipped, again.bytes), (0, 3, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_in_plain_text_gets_no_snapshot_of_an_encrypted_one_without_leave() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(Arc::new(MemoryStore::new()), Secret::None, None).await;
+    snapshot(&origin, &source()).await;
+    assert!(matches!(sync(&origin, &target).await, Err(Error::PlaintextTarget { .. })));
+    assert!(target.snapshots().await.unwrap().whole.is_empty());
+    sync(&target, &origin).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_snapshots_named_are_carried() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let ids = three_snapshots(&origin).await;
+    let named = SyncOptions { snapshots: vec![SnapshotName(ids[1].to_string())], ..SyncOptions::default() };
+    assert_eq!(run(&origin, &target, &named, &Silent).await.unwrap().copied, [ids[1]]);
+    expect_equal(&origin, &target, &ids[1..2]).await;
+    let unknown = SyncOptions { snapshots: vec![SnapshotName("no".to_owned())], ..SyncOptions::default() };
+    assert!(matches!(run(&origin, &target, &unknown, &Silent).await, Err(Error::NoSnapshot { .. })));
+}
+
+/// Bytes that were read of packs of that folder.
+fn bytes_of(store: &Record<MemoryStore>, folder: &str) -> u64 {
+    store
+        .calls()
+        .iter()
+        .filter(|call| call.name == call::GET && call.key.starts_with(folder))
+        .map(|call| call.bytes)
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_later_snapshot_only_the_changes_are_read() {
+    for alike in [true, false] {
+        let store = Record::new(Arc::new(MemoryStore::new()));
+        let origin = repository(Arc::new(store.clone()), secret(), None).await;
+        let target = repository(Arc::new(MemoryStore::new()), secret(), alike.then_some(&origin)).await;
+        let source = source();
+        snapshot(&origin, &source).await;
+        sync(&origin, &target).await.unwrap();
+        source.put("new", noise(8, 50_000));
+        let second = snapshot(&origin, &source).await;
+        store.clear();
+        let report = sync(&origin, &target).await.unwrap();
+        let read = bytes_of(&store, "data/");
+        assert!((50_000..400_000).contains(&read), "alike: {alike}, {read} bytes");
+        assert!(report.bytes < 400_000, "{report:?}");
+        expect_equal(&origin, &target, &[second]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_snapshots_of_many_small_objects_cost_few_requests() {
+    let store = Record::new(Arc::new(MemoryStore::new()));
+    let origin = repository(Arc::new(store.clone()), secret(), None).await;
+    let source = MemorySource::new();
+    for number in 0..20_000_u64 {
+        source.put(format!("many/{number:06}").as_str(), noise(number, 300));
+    }
+    let mut ids = vec![snapshot(&origin, &source).await];
+    for change in 0..2_u64 {
+        source.put(format!("many/{:06}", change * 9999).as_str(), noise(change, 400));
+        ids.push(snapshot(&origin, &source).await);
+    }
+    for alike in [true, false] {
+        let target = repository(Arc::new(MemoryStore::new()), secret(), alike.then_some(&origin)).await;
+        store.clear();
+        assert_eq!(sync(&origin, &target).await.unwrap().copied, ids);
+        let gets = store.count(call::GET);
+        assert!(gets <= if alike { 40 } else { 150 }, "alike: {alike}, {gets} GETs");
+        assert_eq!(store.count(call::PUT) + store.count(call::DELETE), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_dies_at_any_put_is_taken_up_again() {
+    let there = Arc::new(MemoryStore::new());
+    let origin = repository(there.clone(), secret(), None).await;
+    let small = MemorySource::new();
+    (0..8_u64).for_each(|number| small.put(format!("{number}").as_str(), noise(number, 9000)));
+    let ids = snapshots_of(&origin, small).await;
+    for alike in [true, false] {
+        for fault in [FaultKind::Fail(ErrorClass::Denied), FaultKind::LoseAnswer] {
+            let mut died = 0;
+            for number in 1.. {
+                let here = Arc::new(MemoryStore::new());
+                repository(here.clone(), secret(), alike.then_some(&origin)).await;
+                // Nothing is tidied up by a process that is gone.
+                let dying = Fault::new(here.clone(), 1).at(call::PUT, number, fault).one_in(
+                    call::DELETE,
+                    1,
+                    FaultKind::Fail(ErrorClass::Denied),
+                );
+                let ended = sync(&origin, &open(Arc::new(dying), secret()).await).await;
+                let target = open(here.clone(), secret()).await;
+                let whole = target.snapshots().await.unwrap().whole.len();
+                assert!(whole == 3 || ended.is_err(), "an incomplete sync must not say that it is done");
+                expect_whole_but_for_leftovers(&target).await;
+                let resumed = sync(&origin, &target).await.unwrap();
+                assert_eq!(resumed.skipped as usize, whole);
+                expect_equal(&origin, &target, &ids).await;
+                if ended.is_ok() {
+                    break;
+                }
+                died = number;
+            }
+            assert!(died >= 12, "{died} puts");
+        }
+    }
+}
+
+/// What a dead run leaves harms nothing that was committed.
+async fn expect_whole_but_for_leftovers(target: &Repository) {
+    let options = crate::check::CheckOptions { read_data: true };
+    let report = crate::check::run(target, &options, &Silent).await.unwrap();
+    assert!(report.findings.iter().all(|finding| finding.affects.is_empty()), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_indexed_before_a_death_is_not_uploaded_again() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    three_snapshots(&origin).await;
+    let here = Arc::new(MemoryStore::new());
+    repository(here.clone(), secret(), None).await;
+    // Data pack, metadata pack, index segment; the intent fails.
+    let dying = Fault::new(here.clone(), 1).at(call::PUT, 4, FaultKind::Fail(ErrorClass::Denied));
+    sync(&origin, &open(Arc::new(dying), secret()).await).await.unwrap_err();
+    let resumed = sync(&origin, &open(here, secret()).await).await.unwrap();
+    assert_eq!(resumed.copied.len(), 3);
+    assert!(resumed.bytes < 1_000_000, "{} bytes were uploaded again", resumed.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_snapshot_is_named_and_left_out_and_the_others_arrive() {
+    for alike in [true, false] {
+        let store = Arc::new(MemoryStore::new());
+        let origin = repository(store.clone(), secret(), None).await;
+        let ids = three_snapshots(&origin).await;
+        let other = MemorySource::new();
+        other.put("alone", noise(77, 40_000));
+        let before = store.keys();
+        let lone = snapshot(&origin, &other).await;
+        let fresh = |key: &&credenza_model::StoreKey| key.as_str().starts_with("data/") && !before.contains(key);
+        let pack = store.keys().iter().find(fresh).cloned().unwrap();
+        let mut bytes = store.bytes(&pack).unwrap().to_vec();
+        bytes[20_000] ^= 1;
+        store.tamper(&pack, Some(bytes.into()));
+
+        let target = repository(Arc::new(MemoryStore::new()), secret(), alike.then_some(&origin)).await;
+        let report = sync(&origin, &target).await.unwrap();
+        assert_eq!((&report.copied, report.failed), (&ids, 1), "alike: {alike}");
+        assert!(!report.findings.is_empty());
+        for finding in &report.findings {
+            assert_eq!((finding.damage.object.as_str(), finding.damage.kind), (pack.as_str(), DamageKind::Corrupt));
+            assert!(finding.affects.contains(&lone));
+        }
+        expect_equal(&origin, &target, &ids).await;
+        store.tamper(&pack, None);
+        let report = sync(&origin, &target).await.unwrap();
+        assert_eq!((report.skipped, report.failed), (3, 1));
+        assert_eq!(report.findings[0].damage.kind, DamageKind::Missing);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot() {
+    let store = Arc::new(MemoryStore::new());
+    let origin = repository(store.clone(), secret(), None).await;
+    let id = snapshot(&origin, &source()).await;
+    let object = ObjectId::new(*id.as_bytes());
+    let body = origin.body(ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
+    let whole = Usage::decode(&body).unwrap();
+    for left_out in 0..whole.packs.len() {
+        let mut usage = whole.clone();
+        usage.packs.remove(left_out);
+        let mut lying = handle(&origin, id).await.snapshot;
+        lying.usage = body_digest(&usage.encode().unwrap());
+        let usage = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
+        for sealed in [usage, seal_snapshot(origin.keys(), lying, None).unwrap()] {
+            store.tamper(sealed.key(), None);
+            crate::write::put(&*store, sealed).await.unwrap();
+        }
+        let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+        let report = sync(&origin, &target).await.unwrap();
+        assert_eq!((report.copied.len(), report.failed), (0, 1));
+        assert_eq!(report.findings[0].damage.object, ObjectKind::Usage.store_key(object).to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_of_a_key_arrives() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    let mut ids = Vec::new();
+    for number in 0..3_u64 {
+        let mut entry = Entry::new(Key::from("key"), EntryKind::File);
+        entry.version = Some(Version { id: format!("v{number}"), latest: true, deleted: false });
+        source.insert_version(entry, noise(number, 9000));
+        source.put("other", noise(50 + number, 9000));
+        ids.push(snapshot(&origin, &source).await);
+        sync(&origin, &target).await.unwrap();
+    }
+    for id in ids {
+        let count = |records: Vec<credenza_model::Record>| records.len();
+        let (there, here) = (handle(&origin, id).await, handle(&target, id).await);
+        let there = origin.records(&there, b"").await.unwrap().next_batch().await.unwrap();
+        let here = target.records(&here, b"").await.unwrap().next_batch().await.unwrap();
+        let entries = |records: &[credenza_model::Record]| records.iter().map(|r| r.entry.clone()).collect::<Vec<_>>();
+        assert_eq!(entries(&there), entries(&here));
+        assert!(count(here) >= 2);
+    }
+    expect_whole(&target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
+    let plain = repository(Arc::new(MemoryStore::new()), Secret::None, None).await;
+    let options = crate::CreateOptions {
+        secret: secret(),
+        like: Some(plain.content_keys()),
+        label: "test".to_owned(),
+        chunker: plain.config().chunker.params,
+        compression: 1,
+    };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));
+}

@@ -1,0 +1,91 @@
+//! What tests of the engine begin with: repositories in memory, sources, and reading back what is in a snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use credenza_connect::Store;
+use credenza_connect::memory::MemorySource;
+use credenza_format::ChunkerParams;
+use credenza_model::{Entry, Key, SnapshotId};
+use zeroize::Zeroizing;
+
+use crate::backup::{self, BackupOptions};
+use crate::check::{self, CheckOptions};
+use crate::contents::ContentChunks;
+use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
+
+/// A key file: it costs no time, unlike a passphrase.
+pub(crate) fn secret() -> Secret {
+    Secret::KeyFile(Zeroizing::new(vec![7; 32]))
+}
+
+/// Creates a repository of small chunks and opens it.
+pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Option<&Repository>) -> Repository {
+    let options = CreateOptions {
+        secret: secret.clone(),
+        like: like.map(Repository::content_keys),
+        label: "test".to_owned(),
+        chunker: ChunkerParams::new(1024, 4096, 16_384).unwrap(),
+        compression: 1,
+    };
+    Repository::create(Arc::clone(&store), &options).await.unwrap();
+    open(store, secret).await
+}
+
+pub(crate) async fn open(store: Arc<dyn Store>, secret: Secret) -> Repository {
+    Repository::open(store, &secret, None).await.unwrap()
+}
+
+/// Bytes that do not shrink, the same for the same seed.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(length).collect()
+}
+
+pub(crate) async fn snapshot(repository: &Repository, source: &MemorySource) -> SnapshotId {
+    let options = BackupOptions { tags: vec!["kept".to_owned()], host: "host".to_owned(), ..BackupOptions::default() };
+    let report = backup::run(repository, Arc::new(source.clone()), &options, &Silent).await.unwrap();
+    report.snapshot.unwrap()
+}
+
+pub(crate) async fn handle(repository: &Repository, id: SnapshotId) -> SnapshotHandle {
+    let snapshots = repository.snapshots().await.unwrap();
+    snapshots.whole.into_iter().find(|handle| handle.snapshot.id == id).unwrap()
+}
+
+/// Entries of a snapshot with their bytes.
+pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMap<Key, (Entry, Vec<u8>)> {
+    let handle = handle(repository, id).await;
+    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let mut records = repository.walk(&loader, &handle.snapshot.tree, &[]);
+    let mut all = BTreeMap::new();
+    while let Some(record) = records.next().await.unwrap() {
+        let mut bytes = match &record.content {
+            credenza_model::Content::Inline(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        };
+        let mut chunks = ContentChunks::new(Arc::clone(&loader), &record.content);
+        loop {
+            let refs = chunks.next(1 << 22).await.unwrap();
+            if refs.is_empty() {
+                break;
+            }
+            let fetched = loader.load(refs.iter().map(|chunk| chunk.id)).await.unwrap();
+            refs.iter().for_each(|chunk| bytes.extend(fetched[&chunk.id].as_ref().unwrap()));
+        }
+        all.insert(record.entry.key.clone(), (record.entry, bytes));
+    }
+    all
+}
+
+/// Demands that every byte of a repository is right.
+pub(crate) async fn expect_whole(repository: &Repository) {
+    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
