@@ -37,7 +37,7 @@ impl Repository {
     /// [`Error::SlotsNotRenewable`] when there are others and they are to stay, [`Error::ConcurrentChange`] when the config changed
     /// meanwhile; nothing that opened the repository before is gone then.
     pub async fn rotate_keys(self, secret: &Secret, remove_others: bool) -> Result<Rotation> {
-        self.require_full_access("a new key epoch")?;
+        self.require_full_access("new key epoch")?;
         let old = key_slots(&*self.bare).await?;
         let (renewable, others): (Vec<&ListedSlot>, Vec<&ListedSlot>) =
             old.iter().partition(|listed| self.is_own(listed) || is_recipients(listed));

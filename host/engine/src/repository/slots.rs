@@ -57,7 +57,7 @@ impl Repository {
     /// # Errors
     /// [`Error::NoAccess`] with a writer's keys, [`Error::NoKeys`] in plain text, [`Error::Slot`] for a lock that cannot be used.
     pub async fn add_slot(&self, lock: &Lock, access: Access, label: &str) -> Result<KeySlot> {
-        self.require_full_access("a key slot")?;
+        self.require_full_access("key slot")?;
         let keyring = match access {
             Access::Full => self.keys.keyring().clone(),
             Access::Writer => self.keys.keyring().for_writer(self.keys.repository()),
@@ -72,7 +72,7 @@ impl Repository {
     /// # Errors
     /// [`Error::NoSlot`] when none or several match, [`Error::LastSlot`] when nothing else would give full access.
     pub async fn remove_slot(&self, id: &str) -> Result<StoreKey> {
-        self.require_full_access("a key slot")?;
+        self.require_full_access("key slot")?;
         let slots = key_slots(&*self.bare).await?;
         let found = find_slot(&slots, id)?;
         let others = slots.iter().filter(|slot| slot.key != found.key && slot.gives_full_access()).count();
