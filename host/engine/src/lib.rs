@@ -10,6 +10,7 @@
 //! sync     usage list, or records > fetch ranges > open and verify > write
 //! ```
 
+pub mod audit;
 pub mod backup;
 mod blobs;
 mod cached;
@@ -17,6 +18,7 @@ pub mod check;
 mod contents;
 mod error;
 mod event;
+mod findings;
 pub mod look;
 pub mod read;
 mod repository;
@@ -31,5 +33,8 @@ mod write;
 pub use cached::{CachedStore, ObjectCache};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
-pub use repository::{CreateOptions, Created, Repository, Secret, SnapshotHandle, SnapshotName, Snapshots};
+pub use repository::{
+    CreateOptions, Created, ListedSlot, Lock, Repository, Rotation, Secret, SnapshotHandle, SnapshotName, Snapshots,
+    key_slots,
+};
 pub use walk::Records;

@@ -12,6 +12,7 @@ pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod digest;
 pub(crate) mod info;
+pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod place;
@@ -94,6 +95,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
         Command::Sync(command) => command.run(&session).await,
+        Command::Key(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

@@ -13,9 +13,10 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::location::Location;
 use crate::open::{Opened, Opener, StoreUse};
-use crate::passphrase::{self, Passphrase};
+use crate::passphrase;
 use crate::place::{self, Place};
 use crate::report::Reporter;
+use crate::secret;
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub(crate) struct OpenRepository {
     pub(crate) repository: Repository,
     pub(crate) place: Place,
     pub(crate) store: Opened<dyn credenza_connect::Store>,
+    /// What opened it.
+    pub(crate) secret: Secret,
 }
 
 impl<'a> Session<'a> {
@@ -98,12 +101,12 @@ impl<'a> Session<'a> {
         place: Place,
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
-        let provided = passphrase::provided(&self.globals, &place.settings)?;
+        let provided = secret::provided(&self.globals, &place.settings)?;
         open_with(opener, place, purpose, provided, false).await
     }
 
-    /// Opens a further repository that the command names, with a passphrase of its own; one in plain text only with leave, for the
-    /// passphrase of the environment may be meant for the first repository alone.
+    /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the secret of
+    /// the environment may be meant for the first repository alone.
     pub(crate) async fn open_other(
         &self,
         opener: &Opener<'_>,
@@ -111,8 +114,14 @@ impl<'a> Session<'a> {
         purpose: StoreUse,
         allow_plaintext: bool,
     ) -> Result<OpenRepository, Failure> {
-        let provided = passphrase::provided_for_other(&place.settings)?;
+        let provided = secret::provided_for_other(&place.settings)?;
         open_with(opener, place, purpose, provided, allow_plaintext).await
+    }
+
+    /// Opens the repository of the command for writing.
+    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
+        let connectors = self.connectors();
+        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Write).await
     }
 
     /// Opens the repository of the command for reading.
@@ -126,7 +135,7 @@ async fn open_with(
     opener: &Opener<'_>,
     place: Place,
     purpose: StoreUse,
-    provided: Option<Passphrase>,
+    mut secret: Secret,
     allow_plaintext: bool,
 ) -> Result<OpenRepository, Failure> {
     let store = opener.store(&place, purpose).await?;
@@ -135,16 +144,17 @@ async fn open_with(
         let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
         async move { Repository::open(connector, &secret, cache.as_ref()).await }
     };
-    let secret = provided.map_or(Secret::None, Secret::Passphrase);
-    let repository = match open(secret).await {
-        Err(EngineError::SecretMissing) if passphrase::can_ask() => {
-            open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
-        }
-        Err(EngineError::NotEncrypted) if allow_plaintext => open(Secret::None).await,
-        other => other,
-    };
+    let mut repository = open(secret.clone()).await;
+    if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
+        secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
+        repository = open(secret.clone()).await;
+    }
+    if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
+        secret = Secret::None;
+        repository = open(secret.clone()).await;
+    }
     let repository = repository.map_err(|error| explain(error, &place))?;
-    Ok(OpenRepository { repository, place, store })
+    Ok(OpenRepository { repository, place, store, secret })
 }
 
 /// Remote repositories have a cache of small objects; a folder is as near as its cache would be.
@@ -155,7 +165,7 @@ fn cache_for(place: &Place) -> Option<ObjectCache> {
 }
 
 /// The place as the user wrote it says more than the store's own name; a missing folder is a missing repository.
-fn explain(error: EngineError, place: &Place) -> Failure {
+pub(super) fn explain(error: EngineError, place: &Place) -> Failure {
     let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == "file.no-root");
     let failure = Failure::from(error);
     if no_folder || failure.exit == Exit::NoRepository {

@@ -14,6 +14,7 @@ use super::Session;
 use super::check::report_findings;
 use super::session::OpenRepository;
 use crate::configuration::Kind;
+use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::place::{Place, parse_settings};
@@ -135,7 +136,13 @@ impl Sync {
             }
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
-        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext })
+        Ok(SyncOptions {
+            snapshots,
+            allow_plaintext: self.allow_plaintext,
+            host: environment::host_name(),
+            user: environment::user_name(),
+            signing_key: None,
+        })
     }
 }
 

@@ -73,5 +73,6 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Restoring => "restoring",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
+        Phase::Auditing => "auditing",
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{ChunkerConfig, ChunkerParams, Config, KdfParams, KeySlot, Keyring, Keys, config_key, slot_key};
+use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, Keys, config_key, slot_key};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::{Repository, Secret, fetch, random_id};
@@ -46,27 +46,12 @@ impl Repository {
         }
         let repository = RepositoryId::new(random_id()?);
         let created = Timestamp::from_system(SystemTime::now());
-        let keyring = keyring(options)?;
+        let lock = options.secret.lock();
+        let keyring = keyring(options, lock.is_some())?;
         let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
-        let slot = match &options.secret {
-            Secret::None => None,
-            Secret::Passphrase(passphrase) => Some(KeySlot::seal_passphrase(
-                &keyring,
-                repository,
-                passphrase,
-                KdfParams::default(),
-                &options.label,
-                created,
-            )),
-            Secret::KeyFile(secret) => {
-                Some(KeySlot::seal_key_file(&keyring, repository, secret, &options.label, created))
-            }
-        };
-        if let Some(slot) = slot
-            .transpose()
-            .map_err(|cause| Error::Encode { doing: "sealing the key".to_owned(), cause: cause.to_string() })?
-        {
+        if let Some(lock) = lock {
+            let slot = lock.seal(&keyring, repository, &options.label, created)?;
             put_new(&*store, &slot_key(slot.id()), slot.encode(), &info.identity).await?;
         }
         let config = Config {
@@ -88,14 +73,13 @@ impl Repository {
     }
 }
 
-fn keyring(options: &CreateOptions) -> Result<Keyring> {
-    let plain = matches!(options.secret, Secret::None);
+fn keyring(options: &CreateOptions, encrypted: bool) -> Result<Keyring> {
     match &options.like {
         // Ids of a repository in plain text are no secret, so an encrypted one that shared them would tell what is in it.
-        Some(other) if other.suite().encrypts() == plain => Err(Error::NotAlike),
-        _ if plain => Ok(Keyring::public()),
-        Some(other) => Ok(other.generate_like()?),
-        None => Ok(Keyring::generate()?),
+        Some(other) if other.suite().encrypts() != encrypted => Err(Error::NotAlike),
+        Some(other) if encrypted => Ok(other.keyring().generate_like()?),
+        None if encrypted => Ok(Keyring::generate()?),
+        _ => Ok(Keyring::public()),
     }
 }
 

@@ -1,10 +1,15 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, and the small objects (config, key slots, index segments, snapshots, condemned
-//! records). Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
+//! Owned here: creating, opening, the small objects (config, key slots, index segments, snapshots, condemned records,
+//! records of removal), and a writer's place in its chain. Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
 
+mod chain;
 mod create;
 mod open;
+mod removal;
+mod rotate;
+mod secret;
+mod slots;
 mod snapshots;
 
 use std::collections::HashSet;
@@ -12,13 +17,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot};
+use credenza_format::{
+    BlobIndex, Condemned, Config, Hex, IndexSegment, KeySlot, Keys, ObjectKind, TreeRoot, open_document,
+};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
-use zeroize::Zeroizing;
 
+pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
+pub use rotate::Rotation;
+pub use secret::{Lock, Secret};
+pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
 use crate::blobs::BlobLoader;
@@ -28,18 +38,7 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Small objects read at once.
 const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Keys asked of a listing at once.
-const LIST_PAGE: usize = 1000;
-
-/// What opens the keys of a repository.
-#[derive(Clone)]
-pub enum Secret {
-    /// Nothing: the repository is created in plain text, or is opened as one.
-    None,
-    /// A passphrase, exact bytes.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The content of a key file.
-    KeyFile(Zeroizing<Vec<u8>>),
-}
+pub(crate) const LIST_PAGE: usize = 1000;
 
 /// A repository, opened.
 pub struct Repository {
@@ -48,6 +47,8 @@ pub struct Repository {
     bare: Arc<dyn Store>,
     config: Config,
     keys: Keys,
+    /// The key slot that was opened; none in plain text.
+    slot: Option<KeySlot>,
 }
 
 impl Repository {
@@ -73,6 +74,11 @@ impl Repository {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether snapshots can be read: the keys of a writer add them only.
+    pub(crate) fn can_read(&self) -> bool {
+        self.keys.can_open(ObjectKind::Snapshot)
     }
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
@@ -159,7 +165,8 @@ impl Repository {
     pub(crate) async fn extend_index(&self, index: &mut BlobIndex, read: &mut HashSet<StoreKey>) -> Result<()> {
         let mut listed = list(&*self.store, &format!("{}/", ObjectKind::Index.folder())).await?;
         listed.retain(|object| !read.contains(&object.key));
-        for document in self.open_all(&self.store, ObjectKind::Index, listed).await? {
+        let open = |id, bytes| open_document(&self.keys, ObjectKind::Index, id, bytes);
+        for document in self.open_listed(&self.store, ObjectKind::Index, &open, listed).await? {
             let invalid = |cause: credenza_format::Error| {
                 Error::from(Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
             };
@@ -171,33 +178,45 @@ impl Repository {
 
     /// Lists one kind of small object and opens each.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
-        let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        self.open_all(store, kind, listed).await
+        self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
     }
 
-    /// The body of one small object, or its damage; `None` when there is none.
-    pub(crate) async fn body(&self, kind: ObjectKind, id: ObjectId) -> Result<Option<Result<Vec<u8>, Damage>>> {
-        self.body_in(&self.store, kind, id).await
-    }
-
-    async fn open_all(
+    /// Lists one kind of small object and opens each by `open`.
+    pub(crate) async fn documents_opened<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
+    ) -> Result<Vec<Document<T>>> {
+        if !self.keys.can_open(kind) {
+            return Err(Error::NoAccess { what: kind.name() });
+        }
+        let listed = list(&**store, &format!("{}/", kind.folder())).await?;
+        self.open_listed(store, kind, open, listed).await
+    }
+
+    /// Opens small objects that were listed.
+    async fn open_listed<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
         listed: Vec<StoredObject>,
-    ) -> Result<Vec<Document>> {
-        let opened = futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, object)));
-        let found: Vec<Option<Document>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+    ) -> Result<Vec<Document<T>>> {
+        let opened =
+            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
+        let found: Vec<Option<Document<T>>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// One small object, opened; `None` when it was deleted since it was listed.
-    async fn document(
+    async fn document<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
         object: StoredObject,
-    ) -> Result<Option<Document>> {
+    ) -> Result<Option<Document<T>>> {
         let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
             let damage =
                 Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
@@ -208,26 +227,30 @@ impl Repository {
                 body: Err(damage),
             }));
         };
-        let body = self.body_in(store, kind, id).await?;
+        let body = self.body_in(store, &object.key, &|bytes| open(id, bytes)).await?;
         Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
     }
 
-    async fn body_in(
+    /// The body of one small object, or its damage; `None` when there is none.
+    pub(crate) async fn body(&self, kind: ObjectKind, id: ObjectId) -> Result<Option<Result<Vec<u8>, Damage>>> {
+        let open = |bytes| open_document(&self.keys, kind, id, bytes);
+        self.body_in(&self.store, &kind.store_key(id), &open).await
+    }
+
+    async fn body_in<T>(
         &self,
         store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        id: ObjectId,
-    ) -> Result<Option<Result<Vec<u8>, Damage>>> {
-        let key = kind.store_key(id);
+        key: &StoreKey,
+        open: &dyn Fn(Vec<u8>) -> Result<T, credenza_format::Error>,
+    ) -> Result<Option<Result<T, Damage>>> {
         let open = |bytes: Bytes| {
-            credenza_format::open_document(&self.keys, kind, id, bytes.into())
-                .map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))
+            open(bytes.into()).map_err(|cause| Damage::new(key, kind_of_damage(&cause), cause.to_string()))
         };
-        let Some(bytes) = fetch(&**store, &key).await? else { return Ok(None) };
+        let Some(bytes) = fetch(&**store, key).await? else { return Ok(None) };
         let body = bytes.and_then(open);
         // What fails may be a rotten copy in the cache: only the store itself is believed when it comes to damage.
         if body.is_err() && !Arc::ptr_eq(store, &self.bare) {
-            let bytes = fetch(&*self.bare, &key).await?;
+            let bytes = fetch(&*self.bare, key).await?;
             return Ok(bytes.map(|bytes| bytes.and_then(open)));
         }
         Ok(Some(body))
@@ -235,11 +258,19 @@ impl Repository {
 }
 
 /// A small object of the repository: what a listing says of it, and what is in it.
-pub(crate) struct Document {
+pub(crate) struct Document<T = Vec<u8>> {
     pub(crate) id: ObjectId,
     pub(crate) key: StoreKey,
     pub(crate) object: StoredObject,
-    pub(crate) body: Result<Vec<u8>, Damage>,
+    pub(crate) body: Result<T, Damage>,
+}
+
+/// What breaks the rules under a seal that holds was written so; all else was done to the object since.
+fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
+    match cause {
+        credenza_format::Error::Malformed { .. } => DamageKind::Invalid,
+        _ => DamageKind::Corrupt,
+    }
 }
 
 /// A small object whole; `None` when there is none, damage when it is larger than any may be.

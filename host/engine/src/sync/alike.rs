@@ -57,8 +57,9 @@ async fn lacking(used: &Arc<Used>, index: &Arc<BlobIndex>, stow: &Arc<Stow>) -> 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
 fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Keep {
     let (used, stow) = (Arc::clone(used), Arc::clone(stow));
-    Arc::new(move |(frame, plain): Opened<'_>| {
-        let references = references(frame.kind, &plain)
+    Arc::new(move |opened: Opened| {
+        let frame = opened.frame();
+        let references = references(frame.kind, &opened.plain)
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
         match references.into_iter().find(|id| !used.covers(id)) {
             Some(id) => Err(used.left_out(id)),

@@ -1,21 +1,33 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ObjectKind, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest};
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
-use std::sync::Arc;
 
-use crate::repository::Repository;
+use crate::repository::{Chain, Repository};
 use crate::write::{self, Draft, Stow};
 use crate::{Error, Result};
 
-/// Commits a carried snapshot. Tree, usage and packs are the target's; id, source, times, tags, figures and the place in its writer's chain are the original's.
-pub(super) async fn commit(target: &Repository, stow: &Arc<Stow>, original: &Snapshot, tree: TreeRoot) -> Result<()> {
-    let draft = Draft { id: original.id, writer: original.writer, started: Timestamp::from_system(SystemTime::now()) };
-    let make = |usage: &Usage, _| {
+/// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, whose next link goes to whoever carries it;
+/// id, source, times, tags, figures and who made it are the original's.
+pub(super) async fn commit(
+    target: &Repository,
+    stow: &Arc<Stow>,
+    original: &Snapshot,
+    tree: TreeRoot,
+    (chain, signing_key): (Chain, Option<SigningKey>),
+) -> Result<()> {
+    let started = Timestamp::from_system(SystemTime::now());
+    let draft = Draft { id: original.id, chain, signing_key, started };
+    let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
+            writer: link.writer,
+            sequence: link.sequence,
+            previous: link.previous,
+            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
             tree,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

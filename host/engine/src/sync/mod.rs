@@ -26,12 +26,12 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, TreeRoot};
+use credenza_format::{ObjectKind, SigningKey, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
-use crate::check::{Finding, Findings};
-use crate::repository::{Repository, SnapshotHandle, SnapshotName, Snapshots, list};
+use crate::findings::{Finding, Findings};
+use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::write::Stow;
 use crate::{Damage, Error, Event, Listener, Phase, Result};
 use ancestor::Ancestor;
@@ -44,6 +44,12 @@ pub struct SyncOptions {
     pub snapshots: Vec<SnapshotName>,
     /// Carry snapshots of an encrypted repository to one in plain text.
     pub allow_plaintext: bool,
+    /// Name of this machine, for the chain of whoever commits to the target.
+    pub host: String,
+    /// Name of the user.
+    pub user: String,
+    /// Signs what is committed.
+    pub signing_key: Option<SigningKey>,
 }
 
 /// What a sync did.
@@ -87,7 +93,7 @@ pub async fn run(
         report.failed = there.damaged.len() as u64;
         there.damaged.iter().for_each(|damage| findings.add(damage.clone(), owner(damage)));
     }
-    let mut carrier = Carrier::open(origin, target, there, listener).await?;
+    let mut carrier = Carrier::open(origin, target, there, options, listener).await?;
     listener.on(Event::Phase(Phase::Copying));
     for handle in meant {
         let id = handle.snapshot.id;
@@ -135,6 +141,9 @@ struct Carrier<'a> {
     at_target: HashMap<SnapshotId, TreeRoot>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
+    /// The chain of whoever commits to the target.
+    chain: Chain,
+    options: &'a SyncOptions,
     listener: &'a dyn Listener,
 }
 
@@ -143,13 +152,11 @@ impl<'a> Carrier<'a> {
         origin: &'a Repository,
         target: &'a Repository,
         there: Snapshots,
+        options: &'a SyncOptions,
         listener: &'a dyn Listener,
     ) -> Result<Self> {
-        let here = target.snapshots().await?;
-        let mut at_target = HashMap::new();
-        for handle in here.whole {
-            at_target.insert(handle.snapshot.id, handle.snapshot.tree);
-        }
+        let here = target.snapshots().await?.whole;
+        let at_target = here.iter().map(|handle| (handle.snapshot.id, handle.snapshot.tree)).collect();
         Ok(Self {
             origin,
             target,
@@ -158,6 +165,8 @@ impl<'a> Carrier<'a> {
             there: there.whole,
             leftovers: leftovers(target, &at_target).await?,
             at_target,
+            chain: Chain::new(target.writer(&options.host, &options.user), &here),
+            options,
             listener,
         })
     }
@@ -215,7 +224,9 @@ impl<'a> Carrier<'a> {
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
-        commit::commit(self.target, stow, &handle.snapshot, tree).await?;
+        self.chain.catch_up(self.target).await?;
+        let place = (self.chain.clone(), self.options.signing_key.clone());
+        commit::commit(self.target, stow, &handle.snapshot, tree, place).await?;
         self.at_target.insert(id, tree);
         Ok(())
     }

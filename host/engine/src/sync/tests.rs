@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{ObjectKind, Usage, body_digest, seal_document};
+use credenza_format::{ObjectKind, Origin, Usage, body_digest, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
@@ -50,6 +50,8 @@ async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotI
         let (there, here) = (handle(origin, *id).await.snapshot, handle(target, *id).await.snapshot);
         assert_eq!(here.tags, there.tags);
         assert_eq!((here.started, here.finished, here.statistics), (there.started, there.finished, there.statistics));
+        let made = Origin { writer: there.writer, sequence: there.sequence };
+        assert_eq!(here.origin, there.origin.or(Some(made)));
         assert_eq!((here.source, here.host, here.parent), (there.source, there.host, there.parent));
         assert!(contents(origin, *id).await == contents(target, *id).await, "{id} differs");
     }
@@ -254,11 +256,10 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
         usage.packs.remove(left_out);
         let mut lying = handle(&origin, id).await.snapshot;
         lying.usage = body_digest(&usage.encode().unwrap());
-        for (kind, body) in
-            [(ObjectKind::Usage, usage.encode().unwrap()), (ObjectKind::Snapshot, lying.encode(None).unwrap())]
-        {
-            store.tamper(&kind.store_key(object), None);
-            crate::write::put(&*store, seal_document(origin.keys(), kind, object, &body).unwrap()).await.unwrap();
+        let list = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
+        for sealed in [list, seal_snapshot(origin.keys(), lying, None).unwrap()] {
+            store.tamper(sealed.key(), None);
+            crate::write::put(&*store, sealed).await.unwrap();
         }
         let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
         let report = sync(&origin, &target).await.unwrap();
