@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore};
+use crate::commands::{
+    audit, backup, browse, cat, check, completions, connector, create, info, key, ls, place, restore,
+};
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -71,6 +73,10 @@ pub(crate) struct Globals {
     /// Run this shell command and take what it prints as the passphrase.
     #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "passphrase_file")]
     pub(crate) passphrase_cmd: Option<OsString>,
+
+    /// Sign what is committed to the repository with the key in this file (see `key signer`).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
 }
 
 /// What to do.
@@ -104,6 +110,11 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Verify what can be verified without any key.
+    Audit(audit::Audit),
+    /// The keys of repositories and of their writers.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

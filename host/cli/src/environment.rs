@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) const REPOSITORY: &str = "CREDENZA_REPOSITORY";
 /// The passphrase of the repository.
 pub(crate) const PASSPHRASE: &str = "CREDENZA_PASSPHRASE";
+/// The file of the key that snapshots are signed with.
+pub(crate) const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::configuration::{Configuration, Kind, PlaceName, Settings};
+use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repositories};
 use crate::environment;
 use crate::failure::Failure;
 use crate::location::Location;
@@ -93,7 +93,7 @@ pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut
         }
         Some((true, false, other)) => {
             let (own, foreign): (Settings, Settings) =
-                before.into_iter().partition(|(name, _)| name.starts_with("passphrase"));
+                before.into_iter().partition(|(name, _)| is_for_repositories(name));
             repository.settings.extend(own);
             other.settings.extend(foreign);
             other.settings.extend(behind);

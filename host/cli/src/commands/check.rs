@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::Repository;
-use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::check::{self, CheckOptions, Finding};
+use credenza_engine::{Damage, Repository};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -25,12 +25,19 @@ pub(crate) struct Check {
 /// One finding.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "damage")]
-struct DamageLine<'a> {
+pub(super) struct DamageLine<'a> {
     object: &'a str,
     kind: &'static str,
     /// Snapshots that rely on it.
     affects: &'a BTreeSet<SnapshotId>,
     detail: &'a str,
+}
+
+impl<'a> DamageLine<'a> {
+    pub(super) fn new(finding: &'a Finding) -> Self {
+        let Damage { object, kind, detail, .. } = &finding.damage;
+        Self { object, kind: kind.name(), affects: &finding.affects, detail }
+    }
 }
 
 impl Display for DamageLine<'_> {
@@ -77,13 +84,7 @@ impl Check {
 pub(super) async fn verify(repository: &Repository, read_data: bool, session: &Session<'_>) -> Result<Exit, Failure> {
     let report = check::run(repository, &CheckOptions { read_data }, session.reporter).await?;
     for finding in &report.findings {
-        let damage = &finding.damage;
-        session.reporter.result(&DamageLine {
-            object: &damage.object,
-            kind: damage.kind.name(),
-            affects: &finding.affects,
-            detail: &damage.detail,
-        })?;
+        session.reporter.result(&DamageLine::new(finding))?;
     }
     let damages = report.findings.len() as u64;
     session.reporter.result(&Summary {

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the way from a command line to an exit code. Refused here: everything that is not about one command.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
@@ -10,10 +11,12 @@ pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod info;
+pub(crate) mod key;
 pub(crate) mod ls;
 pub(crate) mod place;
 pub(crate) mod restore;
 mod session;
+mod signer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,6 +89,8 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Audit(command) => command.run(&session).await,
+        Command::Key(command) => command.run(&session),
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

@@ -19,7 +19,7 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 8] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 10] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("use_tls", "true or false: whether to use https"),
@@ -28,6 +28,8 @@ pub(crate) const HOST_SETTINGS: [HostSetting; 8] = [
     of_repository("passphrase", "the passphrase itself"),
     of_repository("passphrase_file", "a file that holds the passphrase"),
     of_repository("passphrase_cmd", "a shell command that prints the passphrase"),
+    of_repository("signing_key", "a file that holds the key to sign snapshots with, as `key signer` makes it"),
+    of_repository("trusted_signers", "public keys that `audit` accepts signatures of, with commas between them"),
 ];
 
 const fn common(name: &'static str, help: &'static str) -> HostSetting {
@@ -43,6 +45,11 @@ impl HostSetting {
     pub(crate) fn fits(&self, kind: Kind) -> bool {
         !self.repository_only || kind == Kind::Repository
     }
+}
+
+/// Whether a setting is the host's own business with a repository, which no connector needs to know.
+pub(crate) fn is_for_repositories(setting: &str) -> bool {
+    HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
 }
 
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
@@ -93,7 +100,9 @@ mod tests {
         for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password"] {
             assert!(is_secret(secret), "{secret}");
         }
-        for open in ["location", "passphrase_cmd", "passphrase_file", "region", "use_tls"] {
+        for open in
+            ["location", "passphrase_cmd", "passphrase_file", "signing_key", "trusted_signers", "region", "use_tls"]
+        {
             assert!(!is_secret(open), "{open}");
         }
     }
