@@ -12,7 +12,7 @@ use credenza_connect::{Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
 
-use crate::configuration::opens_repository;
+use crate::configuration::is_for_repositories;
 use crate::connectors::{Component, Connectors};
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -138,7 +138,7 @@ impl<'a> Opener<'a> {
         let connector =
             self.sandbox()?.load(&bytes).map_err(|error| cannot(error.to_string()).exit(Exit::ContractBroken))?;
         let mut settings = place.settings.clone();
-        settings.retain(|name, _| !opens_repository(name));
+        settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
         let configured = connector.configure(&settings, &|name| std::env::var(name).ok(), roles, purpose).await;
         let configured = configured.map_err(refused)?;
@@ -164,9 +164,9 @@ fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
     Opened { connector, traffic: None, provenance }
 }
 
-/// A folder has no settings but those that open a repository; others are a mistake that must not pass in silence.
+/// A folder has no settings but those of a repository; others are a mistake that must not pass in silence.
 fn folder<'p>(place: &Place, path: &'p Path) -> Result<&'p Path, Failure> {
-    match place.settings.keys().find(|name| !opens_repository(name)) {
+    match place.settings.keys().find(|name| !is_for_repositories(name)) {
         None => Ok(path),
         Some(name) => {
             Err(Failure::usage(format!("the folder {} has no setting `{}`", place.text(), name.escape_debug())))

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the way from a command line to an exit code. Refused here: everything that is not about one command.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
@@ -94,6 +95,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Audit(command) => command.run(&session).await,
         Command::Key(command) => command.run(&session).await,
         Command::Sync(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
