@@ -149,6 +149,20 @@ pub enum DamageKind {
     Corrupt,
     /// It is whole, but says something impossible.
     Invalid,
+    /// It belongs to another repository, or to none.
+    Foreign,
+    /// What its writer committed before it is neither there as it was nor on record as removed.
+    MissingLink,
+    /// Its writer committed another snapshot in the same place of the chain.
+    Fork,
+    /// It was the newest of its writer, and the chain has lost it.
+    Rollback,
+    /// It is on record as removed and is there.
+    Replayed,
+    /// It bears no signature where one is demanded.
+    Unsigned,
+    /// Somebody signed it who is not trusted.
+    Intruder,
 }
 
 impl DamageKind {
@@ -160,6 +174,13 @@ impl DamageKind {
             Self::Size => "size",
             Self::Corrupt => "corrupt",
             Self::Invalid => "invalid",
+            Self::Foreign => "foreign",
+            Self::MissingLink => "missing-link",
+            Self::Fork => "fork",
+            Self::Rollback => "rollback",
+            Self::Replayed => "replayed",
+            Self::Unsigned => "unsigned",
+            Self::Intruder => "intruder",
         }
     }
 }

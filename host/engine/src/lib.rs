@@ -9,6 +9,7 @@
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
 //! ```
 
+pub mod audit;
 pub mod backup;
 mod blobs;
 mod cached;
@@ -16,6 +17,7 @@ pub mod check;
 mod contents;
 mod error;
 mod event;
+mod findings;
 pub mod read;
 mod repository;
 pub mod restore;

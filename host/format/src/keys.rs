@@ -241,6 +241,11 @@ impl Keys {
         blake3::keyed_hash(&self.0.config, bytes)
     }
 
+    /// The authentication code of a record of removal. Its title tells what it covers from a config.
+    pub(crate) fn removal_mac(&self, bytes: &[u8]) -> blake3::Hash {
+        blake3::keyed_hash(&self.0.config, bytes)
+    }
+
     /// The key of one object; `None` when the keyring lacks the epoch. `identity` is the part of the header that makes the object
     /// unique: all of it before the commitment.
     pub(crate) fn object_key(&self, kind: ObjectKind, epoch: u32, identity: &[u8]) -> Option<Zeroizing<[u8; 32]>> {

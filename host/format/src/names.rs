@@ -1,7 +1,7 @@
 //! Names of objects in a store.
 //!
 //! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
-//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>` and `config`, which are text
+//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
 //! documents. Ids are 32 hexadecimal digits, `xx` their first two.
 
 use std::fmt;
@@ -100,6 +100,12 @@ pub fn config_key() -> StoreKey {
 #[must_use]
 pub fn slot_key(id: ObjectId) -> StoreKey {
     formed(format!("key/{id}"))
+}
+
+/// Where a record of removal is kept.
+#[must_use]
+pub fn removal_key(id: ObjectId) -> StoreKey {
+    formed(format!("removed/{id}"))
 }
 
 #[expect(clippy::expect_used, reason = "fixed words and hexadecimal digits keep to the alphabet of store keys")]

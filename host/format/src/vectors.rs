@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::container::Sealer;
 use crate::document::write_document;
+use crate::snapshot::write_snapshot;
 use crate::{
-    BlobKind, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, KeySlot, Keyring, Keys, ListBuilder, ObjectKind,
-    PackBuilder, PackKind, SealedObject, Suite, TreeBuilder, open_document,
+    BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, KeySlot, Keyring, Keys, ListBuilder,
+    ObjectKind, PackBuilder, PackKind, SealedObject, SigningKey, Suite, TreeBuilder, open_document,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -70,8 +71,16 @@ fn cuts(keys: &Keys, params: ChunkerParams, length: usize) -> Vec<usize> {
 
 /// A document too short to be compressed, so that it does not depend on the version of zstd.
 fn raw_document(keys: &Keys) -> String {
-    let sealer = Sealer::with_salt(keys, ObjectKind::Intent, ID, 100, SALT).unwrap();
-    Hex(bytes_of(&write_document(keys, sealer, b"short").unwrap())).to_string()
+    let mut sealer = Sealer::with_salt(keys, ObjectKind::Intent, ID, 100, SALT).unwrap();
+    write_document(keys, &mut sealer, b"short").unwrap();
+    Hex(bytes_of(&sealer.finish().unwrap())).to_string()
+}
+
+/// The object of a snapshot with an absurd body, for its statement.
+fn stated(keys: &Keys, signing_key: Option<&SigningKey>) -> String {
+    let sealer = Sealer::with_salt(keys, ObjectKind::Snapshot, ID, 100, SALT).unwrap();
+    let link = ChainLink { writer: Hex([0x66; 16]), sequence: 7, previous: Some(Hex([0x77; 32])) };
+    Hex(bytes_of(&write_snapshot(keys, sealer, b"short", link, signing_key).unwrap())).to_string()
 }
 
 fn pack(keys: &Keys) -> Value {
@@ -134,6 +143,8 @@ fn current() -> Value {
         "raw_document_plain": raw_document(&of(Suite::Plain)),
         "raw_document_aes_256_gcm": raw_document(&keys),
         "raw_document_chacha20_poly1305": raw_document(&of(Suite::ChaCha20Poly1305)),
+        "stated_unsigned": stated(&keys, None),
+        "stated_signed": stated(&keys, Some(&SigningKey::from_seed(&[0x88; 32]))),
         "pack": pack(&keys),
         "tree_root": tree(&keys),
         "lists": list(&keys),

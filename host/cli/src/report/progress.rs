@@ -72,5 +72,6 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Restoring => "restoring",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
+        Phase::Auditing => "auditing",
     }
 }

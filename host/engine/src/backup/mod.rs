@@ -18,7 +18,7 @@ mod tree;
 use std::sync::Arc;
 
 use credenza_connect::{ScanOptions, Source, SourceInfo};
-use credenza_format::{Cutter, Provenance};
+use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -55,6 +55,8 @@ pub struct BackupOptions {
     pub provenance: Provenance,
     /// zstd level; `None` takes the repository's.
     pub compression: Option<i32>,
+    /// What the writer signs the snapshot with; `None` leaves it unsigned.
+    pub signing_key: Option<SigningKey>,
 }
 
 /// What a backup did.

@@ -2,8 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
-use credenza_format::{Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span};
+use credenza_format::{
+    Encoding, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, open_blob, sealed_span,
+};
 use credenza_model::ChunkId;
+use credenza_model::limits::SEGMENT_BYTES;
 
 use super::{Fetched, Run};
 use crate::{Damage, DamageKind, Error, Result};
@@ -70,57 +73,71 @@ pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: Seale
     let plain = open_segments(&opener, sealed);
     let mut inflater = Inflater::new();
     let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
-        let stored = plain
-            .slice(u64::from(blob.offset), u64::from(blob.stored))
-            .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail))?;
-        let mut plain = Vec::new();
-        let opened = inflater.as_mut().map_err(|cause| cause.clone());
-        opened
-            .and_then(|inflater| open_blob(keys, pack.id, blob, stored, inflater, &mut plain))
-            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))?;
-        Ok(Bytes::from(plain))
+        let corrupt = |detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail);
+        let stored = plain.slice(u64::from(blob.offset), u64::from(blob.stored)).map_err(corrupt)?;
+        let inflater = inflater.as_mut().map_err(|cause| corrupt(cause.to_string()))?;
+        verify_blob(keys, pack, blob, stored, inflater).map_err(|cause| corrupt(cause.to_string()))
     };
     run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
 }
 
+/// The plaintext of a blob, whose stored bytes are shared when they are the plaintext already.
+fn verify_blob(
+    keys: &Keys,
+    pack: &IndexedPack,
+    blob: &PackBlob,
+    stored: Bytes,
+    inflater: &mut Inflater,
+) -> credenza_format::Result<Bytes> {
+    let mut inflated = Vec::new();
+    open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
+    Ok(if blob.encoding == Encoding::Raw { stored } else { Bytes::from(inflated) })
+}
+
 /// Plaintext of consecutive segments, some of which may have failed.
-pub(crate) struct OpenedRun {
-    plain: Vec<u8>,
+struct OpenedRun {
+    plain: Bytes,
     first_offset: u64,
     /// Plaintext ranges that failed authentication, with the reason.
     failed: Vec<(std::ops::Range<u64>, String)>,
 }
 
 impl OpenedRun {
-    pub(crate) fn slice(&self, offset: u64, length: u64) -> Result<&[u8], String> {
+    /// A part of the plaintext, not copied.
+    fn slice(&self, offset: u64, length: u64) -> Result<Bytes, String> {
         if let Some((range, reason)) =
             self.failed.iter().find(|(range, _)| range.start < offset + length && offset < range.end)
         {
             return Err(format!("bytes {} to {} of its content fail authentication: {reason}", range.start, range.end));
         }
-        let start = offset.checked_sub(self.first_offset).and_then(|start| usize::try_from(start).ok());
-        let slice = start.and_then(|start| self.plain.get(start..start.checked_add(usize::try_from(length).ok()?)?));
-        slice.ok_or_else(|| "its recorded place lies outside of what was read".to_owned())
+        let within = || {
+            let start = usize::try_from(offset.checked_sub(self.first_offset)?).ok()?;
+            let end = start.checked_add(usize::try_from(length).ok()?)?;
+            (end <= self.plain.len()).then(|| self.plain.slice(start..end))
+        };
+        within().ok_or_else(|| "its recorded place lies outside of what was read".to_owned())
     }
 }
 
-/// Opens each segment; one that fails does not spoil its neighbours.
-pub(crate) fn open_segments(opener: &Opener, mut sealed: SealedRun) -> OpenedRun {
-    let segment_plain = credenza_model::limits::SEGMENT_BYTES as u64;
+/// Opens each segment where it lies and moves plaintext together over the tags; a segment that fails does not spoil its neighbours.
+fn open_segments(opener: &Opener, sealed: SealedRun) -> OpenedRun {
+    let SealedRun { span, mut bytes } = sealed;
     let segment_sealed = usize::try_from(credenza_format::SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX);
-    let first_offset = sealed.span.plain_offset();
-    let last = sealed.span.first_segment + sealed.span.segments - 1;
-    let mut opened = OpenedRun { plain: Vec::with_capacity(sealed.bytes.len()), first_offset, failed: Vec::new() };
-    for (index, segment) in (sealed.span.first_segment..).zip(sealed.bytes.chunks_mut(segment_sealed)) {
-        let plain_length = segment.len().saturating_sub(credenza_format::TAG_BYTES);
-        match opener.open_segment(index, sealed.span.reaches_end && index == last, segment) {
-            Ok(plain) => opened.plain.extend_from_slice(plain),
-            Err(cause) => {
-                let start = u64::from(index) * segment_plain;
-                opened.failed.push((start..start + plain_length as u64, cause.to_string()));
-                opened.plain.resize(opened.plain.len() + plain_length, 0);
-            }
+    let last = span.first_segment + span.segments - 1;
+    let mut failed = Vec::new();
+    for (index, segment) in (span.first_segment..).zip(bytes.chunks_mut(segment_sealed)) {
+        let start = u64::from(index) * SEGMENT_BYTES as u64;
+        let plain_length = segment.len().saturating_sub(TAG_BYTES) as u64;
+        if let Err(cause) = opener.open_segment(index, span.reaches_end && index == last, segment) {
+            failed.push((start..start + plain_length, cause.to_string()));
         }
     }
-    opened
+    let mut plain_length = 0;
+    for start in (0..bytes.len()).step_by(segment_sealed) {
+        let end = (start + segment_sealed).min(bytes.len()).saturating_sub(TAG_BYTES).max(start);
+        bytes.copy_within(start..end, plain_length);
+        plain_length += end - start;
+    }
+    bytes.truncate(plain_length);
+    OpenedRun { plain: bytes.freeze(), first_offset: span.plain_offset(), failed }
 }

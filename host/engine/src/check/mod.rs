@@ -12,12 +12,14 @@
 mod data;
 mod structure;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credenza_format::{BlobIndex, IndexSegment, ObjectKind};
 use credenza_model::SnapshotId;
 
+pub use crate::findings::Finding;
+
+use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
 
@@ -26,15 +28,6 @@ use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
 pub struct CheckOptions {
     /// Read and verify every byte of every pack, not only the structure.
     pub read_data: bool,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// What.
-    pub damage: Damage,
-    /// The snapshots that rely on it.
-    pub affects: BTreeSet<SnapshotId>,
 }
 
 /// What a check found.
@@ -94,39 +87,6 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
 fn add(index: &mut BlobIndex, segment: IndexSegment, key: &credenza_model::StoreKey, findings: &mut Findings<'_>) {
     if let Err(cause) = index.add(&segment) {
         findings.add(Damage::new(key, DamageKind::Invalid, cause.to_string()), None);
-    }
-}
-
-/// Findings so far, one per object and kind.
-struct Findings<'a> {
-    listener: &'a dyn Listener,
-    by_object: BTreeMap<(String, &'static str), Finding>,
-}
-
-impl<'a> Findings<'a> {
-    fn new(listener: &'a dyn Listener) -> Self {
-        Self { listener, by_object: BTreeMap::new() }
-    }
-
-    fn add(&mut self, damage: Damage, affected: impl IntoIterator<Item = SnapshotId>) {
-        let slot = self.by_object.entry((damage.object.clone(), damage.kind.name()));
-        let finding = slot.or_insert_with(|| {
-            self.listener.on(Event::Damage(damage.clone()));
-            Finding { damage, affects: BTreeSet::new() }
-        });
-        finding.affects.extend(affected);
-    }
-
-    fn into_list(self) -> Vec<Finding> {
-        self.by_object.into_values().collect()
-    }
-
-    fn progress(&self, entries: u64, bytes: u64) {
-        self.listener.on(Event::Progress { entries, bytes });
-    }
-
-    fn expect(&self, entries: u64, bytes: u64) {
-        self.listener.on(Event::Expected { entries, bytes });
     }
 }
 

@@ -1,10 +1,12 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, and the small objects (config, key slots, index segments, snapshots, condemned
-//! records). Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
+//! Owned here: creating, opening, the small objects (config, key slots, index segments, snapshots, condemned records,
+//! records of removal), and a writer's place in its chain. Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
 
+mod chain;
 mod create;
 mod open;
+mod removal;
 mod snapshots;
 
 use std::collections::HashSet;
@@ -12,12 +14,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot};
+use credenza_format::{BlobIndex, Condemned, Config, Hex, IndexSegment, Keys, ObjectKind, TreeRoot, open_document};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
 use zeroize::Zeroizing;
 
+pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
@@ -28,7 +31,7 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Small objects read at once.
 const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Keys asked of a listing at once.
-const LIST_PAGE: usize = 1000;
+pub(crate) const LIST_PAGE: usize = 1000;
 
 /// What opens the keys of a repository.
 #[derive(Clone)]
@@ -151,19 +154,42 @@ impl Repository {
 
     /// Lists one kind of small object and opens each.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
+        self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
+    }
+
+    /// Lists one kind of small object and opens each by `open`.
+    pub(crate) async fn documents_opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
+    ) -> Result<Vec<Document<T>>> {
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        let opened = futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, object)));
-        let found: Vec<Option<Document>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+        self.open_listed(store, kind, open, listed).await
+    }
+
+    /// Opens small objects that were listed.
+    async fn open_listed<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
+        listed: Vec<StoredObject>,
+    ) -> Result<Vec<Document<T>>> {
+        let opened =
+            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
+        let found: Vec<Option<Document<T>>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// One small object, opened; `None` when it was deleted since it was listed.
-    async fn document(
+    async fn document<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
         object: StoredObject,
-    ) -> Result<Option<Document>> {
+    ) -> Result<Option<Document<T>>> {
         let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
             let damage =
                 Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
@@ -175,8 +201,7 @@ impl Repository {
             }));
         };
         let open = |bytes: Bytes| {
-            credenza_format::open_document(&self.keys, kind, id, bytes.into())
-                .map_err(|cause| Damage::new(&object.key, DamageKind::Corrupt, cause.to_string()))
+            open(id, bytes.into()).map_err(|cause| Damage::new(&object.key, kind_of_damage(&cause), cause.to_string()))
         };
         let Some(bytes) = fetch(&**store, &object.key).await? else { return Ok(None) };
         let mut body = bytes.and_then(open);
@@ -190,11 +215,19 @@ impl Repository {
 }
 
 /// A small object of the repository: what a listing says of it, and what is in it.
-pub(crate) struct Document {
+pub(crate) struct Document<T = Vec<u8>> {
     pub(crate) id: ObjectId,
     pub(crate) key: StoreKey,
     pub(crate) object: StoredObject,
-    pub(crate) body: Result<Vec<u8>, Damage>,
+    pub(crate) body: Result<T, Damage>,
+}
+
+/// What breaks the rules under a seal that holds was written so; all else was done to the object since.
+fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
+    match cause {
+        credenza_format::Error::Malformed { .. } => DamageKind::Invalid,
+        _ => DamageKind::Corrupt,
+    }
 }
 
 /// A small object whole; `None` when there is none, damage when it is larger than any may be.

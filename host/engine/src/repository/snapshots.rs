@@ -1,10 +1,16 @@
 //! The snapshots of a repository, and how a person names one.
 
-use credenza_format::{Hex, ObjectKind, Snapshot};
-use credenza_model::Timestamp;
+use std::sync::Arc;
 
-use super::Repository;
-use crate::{Damage, DamageKind, Error, Result};
+use credenza_connect::{Store, StoredObject};
+use credenza_format::{Digest, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
+
+use super::{Repository, list};
+use crate::{Damage, Error, Result};
+
+/// Where snapshots are.
+pub(super) const SNAPSHOTS: &str = "snapshot/";
 
 /// A snapshot that was opened and authenticated.
 #[derive(Debug, Clone)]
@@ -13,8 +19,16 @@ pub struct SnapshotHandle {
     pub snapshot: Snapshot,
     /// When the store says it was committed, by the store's clock.
     pub stored: Option<Timestamp>,
-    /// BLAKE3 of its body, which the writer's next snapshot names.
-    pub body_digest: Hex<[u8; 32]>,
+    /// SHA-256 of its whole object, which the writer's next snapshot names.
+    pub digest: Digest,
+}
+
+impl SnapshotHandle {
+    /// Where it is kept.
+    #[must_use]
+    pub fn store_key(&self) -> StoreKey {
+        ObjectKind::Snapshot.store_key(ObjectId::new(*self.snapshot.id.as_bytes()))
+    }
 }
 
 /// All snapshots of a repository.
@@ -39,28 +53,21 @@ impl Repository {
         self.snapshots_in(self.store()).await
     }
 
-    pub(crate) async fn snapshots_in(&self, store: &std::sync::Arc<dyn credenza_connect::Store>) -> Result<Snapshots> {
+    pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
+        let listed = list(&**store, SNAPSHOTS).await?;
+        self.snapshots_among(store, listed).await
+    }
+
+    /// Opens the snapshots among listed objects.
+    pub(super) async fn snapshots_among(&self, store: &Arc<dyn Store>, listed: Vec<StoredObject>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
-        for document in self.documents(store, ObjectKind::Snapshot).await? {
-            let decoded = document.body.and_then(|body| {
-                let snapshot = Snapshot::decode(&body)
-                    .map(|signed| signed.snapshot)
-                    .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
-                if snapshot.id.as_bytes() != document.id.as_bytes() {
-                    return Err(Damage::new(
-                        &document.key,
-                        DamageKind::Invalid,
-                        format!("it says that it is snapshot {}", snapshot.id),
-                    ));
+        let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
+        for document in self.open_listed(store, ObjectKind::Snapshot, &open, listed).await? {
+            let stored = document.object.modified;
+            match document.body {
+                Ok(OpenedSnapshot { snapshot, digest }) => {
+                    snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
-                Ok(SnapshotHandle {
-                    body_digest: credenza_format::body_digest(&body),
-                    snapshot,
-                    stored: document.object.modified,
-                })
-            });
-            match decoded {
-                Ok(handle) => snapshots.whole.push(handle),
                 Err(damage) => snapshots.damaged.push(damage),
             }
         }

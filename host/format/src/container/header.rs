@@ -3,6 +3,7 @@
 use credenza_model::{ObjectId, RepositoryId};
 use zeroize::Zeroizing;
 
+use super::STATEMENT_BYTES;
 use crate::wire::Fields;
 use crate::{Error, Keys, ObjectKind, Result, Suite, keys};
 
@@ -22,6 +23,11 @@ pub enum Keying {
     Derived = 0,
     /// By X25519 from the repository's public key; the salt is the ephemeral public key. For writers that may add and not read.
     Recipient = 1,
+}
+
+/// Only snapshots state something in the clear.
+fn statement_bytes(kind: ObjectKind) -> u32 {
+    if kind == ObjectKind::Snapshot { STATEMENT_BYTES as u32 } else { 0 }
 }
 
 /// The decoded header of an object. Nothing of it is proven before an [`Opener`](crate::Opener) has accepted it.
@@ -68,7 +74,10 @@ impl Header {
         let repository = RepositoryId::new(fields.array()?);
         let object = ObjectId::new(fields.array()?);
         let epoch = fields.u32()?;
-        fields.zeros(4)?;
+        let statement = fields.u32()?;
+        if statement != statement_bytes(kind) {
+            return Err(fields.malformed("its statement has another length than objects of its kind have"));
+        }
         fields.take(32)?;
         let commitment = fields.array()?;
         fields.zeros(8)?;
@@ -90,7 +99,7 @@ impl Header {
         bytes.extend(keys.repository().as_bytes());
         bytes.extend(object.as_bytes());
         bytes.extend(epoch.to_le_bytes());
-        bytes.extend([0; 4]);
+        bytes.extend(statement_bytes(kind).to_le_bytes());
         bytes.extend(salt);
         let key = keys.object_key(kind, epoch, &bytes).ok_or(Error::MissingEpoch { object, epoch })?;
         bytes.extend(keys::commitment(&key).as_bytes());
@@ -126,6 +135,12 @@ impl Header {
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         self.kind
+    }
+
+    /// Length of the clear statement between its last segment and its checksum: 0 where it has none.
+    #[must_use]
+    pub fn statement_bytes(&self) -> u32 {
+        statement_bytes(self.kind)
     }
 
     /// The suite of its segments.

@@ -264,10 +264,10 @@ impl KeySlot {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let seal = [self.commitment.as_slice(), &self.wrapped].concat();
-        format!("{}{SEAL} {}\n", self.sealed, Hex(seal)).into_bytes()
+        lines::sealed(self.sealed.clone(), SEAL, Hex(seal))
     }
 
-    /// Reads a slot; nothing is proven before it is opened.
+    /// Reads a slot; nothing but its checksum is proven before it is opened.
     ///
     /// # Errors
     /// [`SlotError::Malformed`], [`SlotError::Version`], or [`SlotError::Cost`] for a cost that could exhaust the machine.

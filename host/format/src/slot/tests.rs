@@ -17,9 +17,17 @@ proptest! {
         let mut bytes = key_file_slot(&Keyring::generate().unwrap()).encode();
         let place = place.index(bytes.len());
         bytes[place] ^= change;
+        prop_assert!(KeySlot::decode(&bytes).is_err(), "byte {place}, without a key");
+    }
+
+    #[test]
+    fn a_change_under_a_mended_checksum_is_found_with_the_secret(place: prop::sample::Index, change in 1..=255_u8) {
+        let mut bytes = key_file_slot(&Keyring::generate().unwrap()).encode();
+        let place = place.index(bytes.len() - lines::CHECKSUM_LINE_BYTES);
+        bytes[place] ^= change;
         // The digits of the seal mean the same in upper case; every other change shows.
         let digit_case = change == 0x20 && bytes[place].is_ascii_uppercase();
-        let opened = KeySlot::decode(&bytes).and_then(|slot| slot.open_key_file(REPOSITORY, &[7; 32]));
+        let opened = KeySlot::decode(&lines::mended(bytes)).and_then(|slot| slot.open_key_file(REPOSITORY, &[7; 32]));
         prop_assert!(opened.is_err() || digit_case, "byte {place}");
     }
 }
@@ -83,7 +91,7 @@ fn a_slot_of_another_repository_is_refused() {
 fn a_changed_label_is_damage_and_not_a_wrong_secret() {
     let slot = key_file_slot(&Keyring::generate().unwrap());
     let text = String::from_utf8(slot.encode()).unwrap().replace("office", "orifice");
-    let changed = KeySlot::decode(text.as_bytes()).unwrap();
+    let changed = KeySlot::decode(&lines::mended(text.into_bytes())).unwrap();
     assert_eq!(changed.open_key_file(REPOSITORY, &[7; 32]), Err(SlotError::Damaged { slot: slot.id() }));
 }
 
@@ -100,6 +108,9 @@ fn a_cost_that_protects_too_little_or_eats_the_machine_is_refused_before_it_is_p
             r#"{"memory_kib":65536,"passes":3,"lanes":4}"#,
             &format!(r#"{{"memory_kib":{memory_kib},"passes":{passes},"lanes":{lanes}}}"#),
         );
-        assert!(matches!(KeySlot::decode(hostile.as_bytes()), Err(SlotError::Cost { .. })), "{hostile}");
+        assert!(
+            matches!(KeySlot::decode(&lines::mended(hostile.clone().into_bytes())), Err(SlotError::Cost { .. })),
+            "{hostile}"
+        );
     }
 }
