@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
-use credenza_connect::wrap::{Retry, RetryPolicy};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
@@ -69,7 +69,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
                 let source = configured.source().map_err(refused)?;
-                Ok(Opened { connector: retried(source), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(source), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Opener<'a> {
                     if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
                 let (configured, provenance) = self.component(place, roles, "repository").await?;
                 let store = configured.store().map_err(refused)?;
-                Ok(Opened { connector: retried(store), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(store), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -106,7 +106,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
-                Ok(Opened { connector: retried(destination), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(destination), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -153,9 +153,10 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Remote places fail now and then; folders do not.
-fn retried<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<T>> {
-    Arc::new(Retry::new(connector, RetryPolicy::default()))
+/// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
+fn guarded<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<Limit<T>>> {
+    let limited = Limit::new(connector, LimitPolicy::default());
+    Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()))
 }
 
 fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
