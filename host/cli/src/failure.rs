@@ -129,6 +129,10 @@ impl From<EngineError> for Failure {
             }
             EngineError::Pattern { .. } => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
+            EngineError::Overdue { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
+            }
+            EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),

@@ -93,6 +93,20 @@ pub enum Error {
         /// How many packs.
         packs: usize,
     },
+    /// The run took longer than collectors leave its data alone.
+    #[error(
+        "the run has taken longer than {days} days, by the clock of this machine: a maintenance may have removed what it uploaded; nothing was committed"
+    )]
+    Overdue {
+        /// How many days a run may take.
+        days: u64,
+    },
+    /// Others changed the repository faster than it could be read.
+    #[error("{what} changed each time that it was read: too much else is at work in this repository")]
+    Restless {
+        /// What was being read.
+        what: String,
+    },
     /// A source broke its contract.
     #[error("the source broke its contract: {what}")]
     Contract {

@@ -16,6 +16,8 @@ pub enum Phase {
     Committing,
     /// Writing to the destination.
     Restoring,
+    /// Reclaiming space.
+    Collecting,
     /// Verifying structure.
     CheckingStructure,
     /// Verifying every byte.

@@ -7,22 +7,28 @@
 //! ```text
 //! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
+//! collect  mark > repack > condemn > look again > delete > merge the index > expire
 //! ```
 
 pub mod backup;
 mod blobs;
 mod cached;
 pub mod check;
+mod clock;
+pub mod collect;
 mod contents;
 mod error;
 mod event;
 pub mod read;
+pub mod remove;
 mod repository;
 pub mod restore;
+pub mod retention;
 mod walk;
 mod write;
 
 pub use cached::{CachedStore, ObjectCache};
+pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
 pub use repository::{CreateOptions, Created, Repository, Secret, SnapshotHandle, SnapshotName, Snapshots};

@@ -32,6 +32,7 @@ mod lines;
 mod names;
 mod pack;
 mod passphrase;
+mod policy;
 mod slot;
 mod snapshot;
 mod suite;
@@ -51,7 +52,7 @@ pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use hex_text::{Digest, Hex};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, slot_key};
@@ -60,6 +61,7 @@ pub use pack::{
     read_footer,
 };
 pub use passphrase::passphrase_weakness;
+pub use policy::{Grouping, Policy};
 pub use slot::{InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, RecoveryCode, SlotError};
 pub use snapshot::{
     PROBLEMS_MAX, PacksRelied, Problem, Provenance, SignedSnapshot, Snapshot, SnapshotSource, Statistics,

@@ -70,6 +70,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Reading => "reading",
         Phase::Committing => "committing",
         Phase::Restoring => "restoring",
+        Phase::Collecting => "reclaiming space",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
     }

@@ -14,7 +14,7 @@ use super::tree::Grown;
 use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle, random_id};
-use crate::write::{self, Draft, Stow};
+use crate::write::{self, Stow};
 use crate::{Event, Listener, Result};
 
 /// What a run knows of the repository while it reads.
@@ -51,6 +51,10 @@ impl Session {
         Ok(Self { loader: repository.loader(Arc::clone(&index)), index, parent, previous, writer, source, started })
     }
 
+    pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
+        self.writer
+    }
+
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
         &self.index
     }
@@ -72,9 +76,8 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let draft = Draft { id, writer: self.writer, started: self.started };
         let make = |usage: &Usage, bytes_added| self.snapshot(usage, &grown, options, id, bytes_added);
-        write::commit(repository, stow, draft, make).await?;
+        write::commit(repository, stow, id, make).await?;
         listener.on(Event::Committed(id));
         let counts = grown.counts;
         Ok(BackupReport {

@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
-use credenza_format::{Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span};
+use credenza_format::{
+    Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span,
+};
 use credenza_model::ChunkId;
 
 use super::{Fetched, Run};
@@ -57,30 +59,63 @@ fn owned(bytes: Bytes) -> BytesMut {
 
 /// Opens the segments of a run and verifies its chunks. Blocks for as long as that takes.
 pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: SealedRun) -> Fetched {
-    let key = pack.store_key();
-    let opened =
-        Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)));
-    let opener = match opened {
+    let opener = match opener(keys, pack) {
         Ok(opener) => opener,
-        Err(cause) => {
-            let damage = Damage::new(&key, DamageKind::Corrupt, format!("its header cannot be opened: {cause}"));
+        Err(damage) => {
             return run.blobs.iter().map(|(id, _)| (*id, Err(Damage { chunk: Some(*id), ..damage.clone() }))).collect();
         }
     };
     let plain = open_segments(&opener, sealed);
     let mut inflater = Inflater::new();
     let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
-        let stored = plain
-            .slice(u64::from(blob.offset), u64::from(blob.stored))
-            .map_err(|detail| Damage::of_chunk(&key, DamageKind::Corrupt, *id, detail))?;
-        let mut plain = Vec::new();
-        let opened = inflater.as_mut().map_err(|cause| cause.clone());
-        opened
-            .and_then(|inflater| open_blob(keys, pack.id, blob, stored, inflater, &mut plain))
-            .map_err(|cause| Damage::of_chunk(&key, DamageKind::Corrupt, *id, cause.to_string()))?;
-        Ok(Bytes::from(plain))
+        let mut opened = Vec::new();
+        verified(keys, pack, blob, &plain, &mut inflater, &mut opened)
+            .map_err(|detail| Damage::of_chunk(pack.store_key(), DamageKind::Corrupt, *id, detail))?;
+        Ok(Bytes::from(opened))
     };
     run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
+}
+
+/// Opens the segments of a run and gives its blobs as they are stored, each verified. Blocks for as long as that takes.
+pub(crate) fn copy_run(
+    keys: &Keys,
+    pack: &IndexedPack,
+    run: &Run,
+    sealed: SealedRun,
+    mut take: impl FnMut(Frame<'_>) -> Result<()>,
+) -> Result<()> {
+    let plain = open_segments(&opener(keys, pack)?, sealed);
+    let (mut inflater, mut opened) = (Inflater::new(), Vec::new());
+    for (id, place) in &run.blobs {
+        let stored = verified(keys, pack, &place.blob(*id), &plain, &mut inflater, &mut opened)
+            .map_err(|detail| Damage::of_chunk(pack.store_key(), DamageKind::Corrupt, *id, detail))?;
+        let (kind, encoding, plain_length) = (place.kind, place.encoding, place.plain);
+        take(Frame { id: *id, kind, encoding, plain_length, stored })?;
+    }
+    Ok(())
+}
+
+fn opener(keys: &Keys, pack: &IndexedPack) -> Result<Opener, Damage> {
+    let opened =
+        Header::decode(&pack.header).and_then(|header| Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)));
+    opened.map_err(|cause| {
+        Damage::new(&pack.store_key(), DamageKind::Corrupt, format!("its header cannot be opened: {cause}"))
+    })
+}
+
+/// The stored bytes of a blob, whose plaintext in `opened` is the one that its id names.
+fn verified<'a>(
+    keys: &Keys,
+    pack: &IndexedPack,
+    blob: &PackBlob,
+    plain: &'a OpenedRun,
+    inflater: &mut credenza_format::Result<Inflater>,
+    opened: &mut Vec<u8>,
+) -> Result<&'a [u8], String> {
+    let stored = plain.slice(u64::from(blob.offset), u64::from(blob.stored))?;
+    let inflater = inflater.as_mut().map_err(|cause| cause.to_string())?;
+    open_blob(keys, pack.id, blob, stored, inflater, opened).map_err(|cause| cause.to_string())?;
+    Ok(stored)
 }
 
 /// Plaintext of consecutive segments, some of which may have failed.

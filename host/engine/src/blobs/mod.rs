@@ -18,8 +18,8 @@ use credenza_format::{BlobIndex, Keys};
 use credenza_model::ChunkId;
 use futures_util::StreamExt;
 
-pub(crate) use fetch::{open_run, read_range};
-pub(crate) use locate::Run;
+pub(crate) use fetch::{copy_run, open_run, read_range};
+pub(crate) use locate::{Run, coalesce};
 
 use crate::{Damage, DamageKind, Error, Result};
 

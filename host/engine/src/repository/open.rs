@@ -7,6 +7,7 @@ use credenza_format::{Config, ConfigError, KeySlot, Keyring, SlotError, Unverifi
 
 use super::{Repository, Secret, fetch, list};
 use crate::cached::{CachedStore, ObjectCache};
+use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
 
 impl Repository {
@@ -35,7 +36,7 @@ impl Repository {
         let keys = keyring.keys(unverified.repository());
         let config =
             unverified.verify(&keys).map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))?;
-        Ok(Self { store, bare, config, keys })
+        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock) })
     }
 }
 

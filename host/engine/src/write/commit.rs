@@ -1,8 +1,9 @@
 //! Commit: the order of requests that makes a snapshot safe beside other writers and collectors.
 //!
 //! ```text
-//! before  LIST condemned; load the index without condemned packs; packs and index segments are uploaded
-//! commit  PUT intent; LIST condemned again; PUT usage; PUT snapshot (the commit); DELETE intent
+//! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
+//! commit  PUT intent; PUT the last index segment; LIST condemned again, relocate and begin anew if it names a pack relied on;
+//!         PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
 //! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`.
@@ -10,58 +11,91 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{Hex, Intent, ObjectKind, Snapshot, Usage, seal_document};
-use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use credenza_format::{ObjectKind, Snapshot, Usage, seal_document};
+use credenza_model::{ObjectId, SnapshotId};
 
-use super::{Stow, put};
-use crate::repository::{Repository, random_id};
+use super::Stow;
+use super::relocate::relocate;
+use crate::repository::Repository;
 use crate::{Error, Result};
 
-/// What of a snapshot is known before it is committed.
-pub(crate) struct Draft {
-    pub(crate) id: SnapshotId,
-    pub(crate) writer: Hex<[u8; 16]>,
-    pub(crate) started: Timestamp,
-}
+/// How often a run gives way to collectors before it gives up. One that works without a pause condemns what is copied only if it runs wild.
+const ROUNDS_MAX: usize = 4;
 
 /// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on and the bytes added so far.
+///
+/// # Errors
+/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
     stow: &Arc<Stow>,
-    draft: Draft,
-    make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
-) -> Result<()> {
-    stow.flush().await?;
-    let usage = stow.usage();
-    let intent = Intent {
-        packs: usage.packs.iter().map(|used| used.pack).collect(),
-        created: draft.started,
-        writer: draft.writer,
-    };
-    let keys = repository.keys();
-    let intent = seal_document(keys, ObjectKind::Intent, ObjectId::new(random_id()?), &intent.encode()?)?;
-    let intent_key = intent.key().clone();
-    put(&**repository.store(), intent).await?;
-    let committed = settle(repository, stow, &usage, draft.id, make).await;
-    // The intent has done its work either way; one that stays behind expires by itself.
-    let _ = repository.store().delete(std::slice::from_ref(&intent_key)).await;
-    committed
-}
-
-async fn settle(
-    repository: &Repository,
-    stow: &Arc<Stow>,
-    usage: &Usage,
     id: SnapshotId,
     make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
 ) -> Result<()> {
-    let condemned: HashSet<ObjectId> = repository.condemned().await?;
-    let lost = usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count();
-    if lost > 0 {
-        return Err(Error::Conflict { packs: lost });
-    }
+    stow.flush_packs().await?;
+    let prepared = prepare(repository, stow, id, make).await;
+    let (usage, snapshot) = match prepared {
+        Ok(prepared) => prepared,
+        Err(cause) => {
+            stow.withdraw_intents().await;
+            return Err(cause);
+        }
+    };
+    // When this fails, the snapshot may still arrive: the intents stay until they expire.
+    stow.put(snapshot).await?;
+    confirm(repository, stow, id, &usage).await?;
+    stow.withdraw_intents().await;
+    Ok(())
+}
+
+/// Everything before the snapshot itself.
+async fn prepare(
+    repository: &Repository,
+    stow: &Arc<Stow>,
+    id: SnapshotId,
+    make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
+) -> Result<(Usage, credenza_format::SealedObject)> {
+    let usage = settle(repository, stow).await?;
     let object = ObjectId::new(*id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
-    let snapshot = make(usage, stow.bytes_added())?;
-    stow.put(seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?).await
+    let snapshot = make(&usage, stow.bytes_added())?;
+    let snapshot = seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?;
+    stow.lease().check()?;
+    Ok((usage, snapshot))
+}
+
+/// Announces what the snapshot relies on until no record condemns any of it.
+async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
+    let mut usage = stow.usage();
+    for _ in 0..ROUNDS_MAX {
+        stow.announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
+        stow.flush_index(Vec::new()).await?;
+        let condemned = repository.condemned().await?;
+        if taken(&usage, &condemned) == 0 {
+            return Ok(usage);
+        }
+        usage = relocate(repository, stow, &usage, &condemned).await?;
+    }
+    Err(Error::Conflict { packs: taken(&usage, &repository.condemned().await?) })
+}
+
+/// A run that stood still while the snapshot was on its way may have outlived its intents: it looks whether everything is
+/// still there, and takes the snapshot back if it is not.
+async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId, usage: &Usage) -> Result<()> {
+    if !stow.lease().is_over() {
+        return Ok(());
+    }
+    let object = ObjectId::new(*id.as_bytes());
+    let lost = taken(usage, &repository.condemned().await?);
+    if lost == 0 && repository.holds(&ObjectKind::Usage.store_key(object)).await? {
+        return Ok(());
+    }
+    for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
+        repository.delete_own(kind.store_key(object)).await?;
+    }
+    Err(Error::Conflict { packs: lost })
+}
+
+fn taken(usage: &Usage, condemned: &HashSet<ObjectId>) -> usize {
+    usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count()
 }

@@ -115,6 +115,8 @@ pub struct PackRecord {
     pub sha256: [u8; 32],
     /// Its blobs, in the order of their offsets.
     pub blobs: Vec<PackBlob>,
+    /// Repacking has copied what was needed of it elsewhere: look for its blobs in other packs first.
+    pub moved: bool,
 }
 
 /// Inflates the stored bytes of a blob into `out` and verifies that they are the blob that its id names.
