@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls, place, restore};
+use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls};
+use crate::commands::{maintain, place, policy, prune, restore, rm};
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -104,6 +105,15 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Remove snapshots.
+    Rm(rm::Rm),
+    /// Remove the snapshots that a policy does not keep.
+    Prune(prune::Prune),
+    /// Which snapshots `prune` keeps.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Reclaim the space that no snapshot needs.
+    Maintain(maintain::Maintain),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

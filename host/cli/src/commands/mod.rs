@@ -11,9 +11,14 @@ pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod info;
 pub(crate) mod ls;
+pub(crate) mod maintain;
 pub(crate) mod place;
+pub(crate) mod policy;
+pub(crate) mod prune;
 pub(crate) mod restore;
+pub(crate) mod rm;
 mod session;
+mod sizes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,6 +91,10 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Rm(command) => command.run(&session).await,
+        Command::Prune(command) => command.run(&session).await,
+        Command::Policy(command) => command.run(&session).await,
+        Command::Maintain(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

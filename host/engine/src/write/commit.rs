@@ -86,14 +86,19 @@ async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId, usag
         return Ok(());
     }
     let object = ObjectId::new(*id.as_bytes());
-    let lost = taken(usage, &repository.condemned().await?);
-    if lost == 0 && repository.holds(&ObjectKind::Usage.store_key(object)).await? {
-        return Ok(());
+    let verdict = verify(repository, object, usage).await;
+    if verdict.is_err() {
+        for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
+            repository.delete_own(kind.store_key(object)).await?;
+        }
     }
-    for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
-        repository.delete_own(kind.store_key(object)).await?;
-    }
-    Err(Error::Conflict { packs: lost })
+    verdict
+}
+
+async fn verify(repository: &Repository, id: ObjectId, usage: &Usage) -> Result<()> {
+    let packs = taken(usage, &repository.condemned().await?);
+    let is_whole = packs == 0 && repository.holds(&ObjectKind::Usage.store_key(id)).await?;
+    if is_whole { Ok(()) } else { Err(Error::Conflict { packs }) }
 }
 
 fn taken(usage: &Usage, condemned: &HashSet<ObjectId>) -> usize {
