@@ -265,15 +265,15 @@ impl Store for Client {
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
         let late = || Some(Late::Put(key.clone(), data.clone(), options.clone()));
-        self.request(|| self.world.store.put(key, data.clone(), options), late)
+        self.request(|| self.world.store.put(key, data.clone(), options), late).await
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        self.request(|| self.world.store.get(key, range, version), || None)
+        self.request(|| self.world.store.get(key, range, version), || None).await
     }
 
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        self.request(|| self.world.store.stat(key), || None)
+        self.request(|| self.world.store.stat(key), || None).await
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
@@ -288,7 +288,7 @@ impl Store for Client {
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         let late = || Some(Late::Delete(keys.to_vec()));
-        self.request(|| self.world.store.delete(keys), late)
+        self.request(|| self.world.store.delete(keys), late).await
     }
 }
 
