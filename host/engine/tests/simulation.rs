@@ -79,11 +79,13 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
 
 /// What is wrong with the repository, if anything.
 async fn verdict(repository: &Repository, ledger: &Ledger) -> Result<(), String> {
+    let mut wrong = Vec::new();
     for (snapshot, files) in &ledger.snapshots {
-        restores(repository, *snapshot, files).await.map_err(|cause| format!("snapshot {snapshot}: {cause}"))?;
+        let restored = restores(repository, *snapshot, files).await;
+        wrong.extend(restored.err().map(|cause| format!("snapshot {snapshot}: {cause}")));
     }
-    let damages = damages(repository).await;
-    if damages.is_empty() { Ok(()) } else { Err(damages.join("\n")) }
+    wrong.extend(damages(repository).await);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 async fn run(seed: u64) -> Result<Ledger, String> {

@@ -316,3 +316,27 @@ async fn a_writer_that_slept_over_its_commit_takes_the_snapshot_back_if_its_pack
         assert_eq!(damages(&reader).await, [""; 0]);
     }
 }
+
+#[tokio::test]
+async fn a_chunk_that_is_gone_from_one_condemned_pack_is_read_from_the_other() {
+    for older_goes in [true, false] {
+        let (store, repository) = repository().await;
+        let all = files(0..5);
+        // Two writers that do not know of each other put the same chunks into two packs.
+        let first = backup(&repository, "a", &all).await.unwrap();
+        let hidden: Vec<_> = [keys(&store, "index/"), keys(&store, "snapshot/")].concat();
+        let hidden: Vec<_> = hidden.into_iter().map(|key| (store.bytes(&key).unwrap(), key)).collect();
+        hidden.iter().for_each(|(_, key)| store.tamper(key, None));
+        let second = backup(&repository, "b", &all).await.unwrap();
+        for (bytes, key) in hidden {
+            store.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
+        }
+        let record = Condemned { packs: packs(&store), created: at(BEGIN) };
+        put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
+        let (gone, kept) = if older_goes { (first, second) } else { (second, first) };
+        rm(&repository, gone).await;
+        assert_eq!(collect(&repository).await.unwrap().deleted, 2);
+        restores(&repository, kept, &all).await.unwrap();
+        assert_eq!(damages(&repository).await, [""; 0]);
+    }
+}

@@ -87,13 +87,20 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Whether every request is printed (`CREDENZA_TRACE`).
+    traced: bool,
 }
 
 impl World {
     pub(crate) fn new(store: MemoryStore, seed: u64, machines: usize) -> Arc<Self> {
         let machines = (0..machines).map(|_| Machine::default()).collect();
         let inner = Inner { dice: Dice::new(seed), now: BEGIN, machines, late: Vec::new(), in_flight: 0 };
-        Arc::new(Self { store, inner: Mutex::new(inner), changed: Notify::new() })
+        Arc::new(Self {
+            store,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            traced: std::env::var_os("CREDENZA_TRACE").is_some(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -226,14 +233,24 @@ impl Client {
         }
     }
 
+    /// Writes down what is asked, for whoever follows a seed.
+    fn trace(&self, name: &str, key: &str, verdict: Verdict) {
+        if self.world.traced {
+            println!("{} machine {} {name} {key} {verdict:?}", self.world.now() - BEGIN, self.machine);
+        }
+    }
+
     /// One request with all that can befall it, tried again while it seems to fail for a while.
     async fn request<T, F: Future<Output = Result<T>>>(
         &self,
+        name: &str,
+        key: &str,
         act: impl Fn() -> F,
         late: impl Fn() -> Option<Late>,
     ) -> Result<T> {
         for _ in 0..TRIES {
             let (verdict, _passage) = self.gate().await?;
+            self.trace(name, key, verdict);
             match verdict {
                 Verdict::Serve => return act().await,
                 Verdict::Lose => {}
@@ -265,21 +282,21 @@ impl Store for Client {
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
         let late = || Some(Late::Put(key.clone(), data.clone(), options.clone()));
-        self.request(|| self.world.store.put(key, data.clone(), options), late).await
+        self.request("put", key.as_str(), || self.world.store.put(key, data.clone(), options), late).await
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        self.request(|| self.world.store.get(key, range, version), || None).await
+        self.request("get", key.as_str(), || self.world.store.get(key, range, version), || None).await
     }
 
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        self.request(|| self.world.store.stat(key), || None).await
+        self.request("stat", key.as_str(), || self.world.store.stat(key), || None).await
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
         let act = || self.world.store.list(prefix, start_after, max);
-        let early = self.request(act, || None).await?;
-        let late = self.request(act, || None).await?;
+        let early = self.request("list", prefix, act, || None).await?;
+        let late = self.request("list", prefix, act, || None).await?;
         let digit = char::from_digit(u32::try_from(self.world.lock().dice.below(16)).unwrap(), 16).unwrap();
         let border = format!("{prefix}{digit}");
         let before = early.into_iter().filter(|object| object.key.as_str() < border.as_str());
@@ -288,7 +305,8 @@ impl Store for Client {
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         let late = || Some(Late::Delete(keys.to_vec()));
-        self.request(|| self.world.store.delete(keys), late).await
+        let names = keys.iter().map(StoreKey::as_str).collect::<Vec<_>>().join(" ");
+        self.request("delete", &names, || self.world.store.delete(keys), late).await
     }
 }
 
