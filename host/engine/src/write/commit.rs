@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, Snapshot, Usage, seal_document};
+use credenza_format::{ObjectKind, SealedObject, Snapshot, Usage, seal_document};
 use credenza_model::{ObjectId, SnapshotId};
 
 use super::Stow;
@@ -33,9 +33,8 @@ pub(crate) async fn commit(
     make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
 ) -> Result<()> {
     stow.flush_packs().await?;
-    let prepared = prepare(repository, stow, id, make).await;
-    let (usage, snapshot) = match prepared {
-        Ok(prepared) => prepared,
+    let snapshot = match prepare(repository, stow, id, make).await {
+        Ok(snapshot) => snapshot,
         Err(cause) => {
             stow.withdraw_intents().await;
             return Err(cause);
@@ -43,7 +42,7 @@ pub(crate) async fn commit(
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
     stow.put(snapshot).await?;
-    confirm(repository, stow, id, &usage).await?;
+    confirm(repository, stow, id).await?;
     stow.withdraw_intents().await;
     Ok(())
 }
@@ -54,14 +53,14 @@ async fn prepare(
     stow: &Arc<Stow>,
     id: SnapshotId,
     make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
-) -> Result<(Usage, credenza_format::SealedObject)> {
+) -> Result<SealedObject> {
     let usage = settle(repository, stow).await?;
     let object = ObjectId::new(*id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let snapshot = make(&usage, stow.bytes_added())?;
     let snapshot = seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?;
     stow.lease().check()?;
-    Ok((usage, snapshot))
+    Ok(snapshot)
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it.
@@ -79,26 +78,15 @@ async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
     Err(Error::Conflict { packs: taken(&usage, &repository.condemned().await?) })
 }
 
-/// A run that stood still while the snapshot was on its way may have outlived its intents: it looks whether everything is
-/// still there, and takes the snapshot back if it is not.
-async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId, usage: &Usage) -> Result<()> {
-    if !stow.lease().is_over() {
-        return Ok(());
-    }
+/// A run that stood still while the snapshot was on its way has outlived its intents: a collector that saw neither them nor
+/// the snapshot may be deleting what it needs, its usage list among it, at this moment. It takes the snapshot back.
+async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId) -> Result<()> {
+    let Err(overdue) = stow.lease().check() else { return Ok(()) };
     let object = ObjectId::new(*id.as_bytes());
-    let verdict = verify(repository, object, usage).await;
-    if verdict.is_err() {
-        for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
-            repository.delete_own(kind.store_key(object)).await?;
-        }
+    for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
+        repository.delete_own(kind.store_key(object)).await?;
     }
-    verdict
-}
-
-async fn verify(repository: &Repository, id: ObjectId, usage: &Usage) -> Result<()> {
-    let packs = taken(usage, &repository.condemned().await?);
-    let is_whole = packs == 0 && repository.holds(&ObjectKind::Usage.store_key(id)).await?;
-    if is_whole { Ok(()) } else { Err(Error::Conflict { packs }) }
+    Err(overdue)
 }
 
 fn taken(usage: &Usage, condemned: &HashSet<ObjectId>) -> usize {

@@ -11,7 +11,7 @@ pub(crate) struct Rules {
     pub(crate) intents_before_snapshots: bool,
     /// A collector reads the records of others after it has put its own.
     pub(crate) condemned_last: bool,
-    /// A writer refuses to commit when it is late, and looks again when it became so while it committed.
+    /// A writer refuses to commit when it is late, and takes back what it committed while it became so.
     pub(crate) lease: bool,
     /// The index says where chunks went before the old pack is condemned, and need follows them there.
     pub(crate) moves_are_followed: bool,
@@ -184,7 +184,7 @@ fn write(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static st
             me.step = Confirm;
         }
         Confirm => {
-            let lost = me.late && rules.lease && store.condemned & bit(me.relies) != 0;
+            let lost = me.late && rules.lease;
             if lost {
                 store.snapshots[1 + number] = NO_PACK;
             }
