@@ -3,6 +3,7 @@
 //! Owned here: the list of tasks, one module each. Refused here: anything that the product does at run time.
 //! Called by developers and by CI.
 
+mod bench;
 mod bindings;
 mod component;
 mod demo;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
+  bench [start|overhead|folder]...
+                      what a start, the sandbox and daily work cost
   demo                the main job, end to end, against an S3 server in memory
   test                install what the tests need and run all of them
   guests              build the connectors into target/connectors and the test guests into target/guests
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["bench", measurements @ ..] => bench::run_all(measurements),
         ["demo"] => demo::run_all(),
         ["test"] => test::run_all(),
         ["guests"] => guests::build(&house()?),

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the order, and the installation of what the tests need. Continuous integration runs exactly this.
 
+use crate::bench;
 use crate::step::{self, run, succeeds};
 use anyhow::Result;
 use std::process::Command;
@@ -11,7 +12,8 @@ pub(crate) fn run_all() -> Result<()> {
     run("format", step::cargo(&["fmt", "--all", "--check"]))?;
     install_tools()?;
     run("guests", step::task("guests")?)?;
-    run("build", step::cargo(&["build", "--workspace"]))?;
+    // With the measurements: they are not run here, but they must build.
+    run("build", step::cargo(&bench::BUILD))?;
     run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
     test_guests()
 }

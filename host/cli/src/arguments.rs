@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
-use crate::commands::{backup, browse, cat, check, completions, connector, create, info, ls};
+use crate::commands::{backup, browse, cat, check, completions, connector, create, info, key, ls};
 use crate::commands::{maintain, place, policy, prune, restore, rm};
 
 /// A backup engine whose connectors are sandboxed components.
@@ -39,7 +39,7 @@ REPOSITORY is a folder, a location such as s3://host[:port]/bucket[/prefix], or 
 has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, else the configured default.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
-11 refused by a concurrent change, 12 wrong passphrase, 20 damage found, 21 a connector broke its contract,
+11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found, 21 a connector broke its contract,
 130 interrupted.";
 
 /// Options that every command understands, before or behind it.
@@ -72,6 +72,14 @@ pub(crate) struct Globals {
     /// Run this shell command and take what it prints as the passphrase.
     #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "passphrase_file")]
     pub(crate) passphrase_cmd: Option<OsString>,
+
+    /// Open the repository with this key file.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"])]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Open the repository with the recipient's secret key in this file.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"])]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// What to do.
@@ -114,6 +122,9 @@ pub(crate) enum Command {
     Policy(policy::PolicyCommand),
     /// Reclaim the space that no snapshot needs.
     Maintain(maintain::Maintain),
+    /// Passphrases and other keys of the repository.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),
@@ -163,6 +174,23 @@ mod tests {
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// clap takes two arguments of one name for the same one, and reads one as the type of the other.
+    #[test]
+    fn no_argument_of_a_command_is_named_like_a_global_option() {
+        fn collect(command: &clap::Command, taken: &[&clap::Id], twice: &mut Vec<String>) {
+            for below in command.get_subcommands() {
+                let names = below.get_arguments().map(clap::Arg::get_id).filter(|name| taken.contains(name));
+                twice.extend(names.map(|name| format!("{} {name}", below.get_name())));
+                collect(below, taken, twice);
+            }
+        }
+        let command = Arguments::command();
+        let globals: Vec<_> = command.get_arguments().filter(|a| a.is_global_set()).map(clap::Arg::get_id).collect();
+        let mut twice = Vec::new();
+        collect(&command, &globals, &mut twice);
+        assert_eq!(twice, Vec::<String>::new());
     }
 
     #[test]

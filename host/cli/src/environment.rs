@@ -1,6 +1,6 @@
 //! What the surroundings say: environment variables and the folders that follow from them.
 //!
-//! Owned here: the names of the variables. Only this file and `passphrase` read the environment.
+//! Owned here: the names of the variables. Only this file reads the environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,6 +10,14 @@ use std::path::PathBuf;
 pub(crate) const REPOSITORY: &str = "CREDENZA_REPOSITORY";
 /// The passphrase of the repository.
 pub(crate) const PASSPHRASE: &str = "CREDENZA_PASSPHRASE";
+/// A passphrase for a new key slot.
+pub(crate) const NEW_PASSPHRASE: &str = "CREDENZA_NEW_PASSPHRASE";
+/// The key file of the repository.
+pub(crate) const KEY_FILE: &str = "CREDENZA_KEY_FILE";
+/// The file with a recipient's secret key.
+pub(crate) const IDENTITY: &str = "CREDENZA_IDENTITY";
+/// A recovery code of the repository.
+pub(crate) const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 

@@ -4,6 +4,7 @@
 
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
+use credenza_format::{Error as FormatError, InvalidRecipientKey};
 
 use crate::configuration::ConfigurationError;
 use crate::location::LocationError;
@@ -112,10 +113,35 @@ impl From<EngineError> for Failure {
             EngineError::RepositoryExists { .. } => {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
             }
-            EngineError::WrongSecret { .. } => Self::new(what).exit(Exit::WrongPassphrase),
-            EngineError::SecretMissing => Self::new(what)
+            EngineError::WrongSecret { .. } => {
+                Self::new(what).exit(Exit::WrongPassphrase).hint("see what opens it: credenza at REPOSITORY key list")
+            }
+            EngineError::SecretMissing => Self::new(what).exit(Exit::WrongPassphrase).hint(
+                "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
+            ),
+            EngineError::StaleSlot { .. } => Self::new(what)
                 .exit(Exit::WrongPassphrase)
-                .hint("set CREDENZA_PASSPHRASE, use --passphrase-file or --passphrase-cmd, or run this on a terminal"),
+                .hint("open it with another key and add this one again: credenza at REPOSITORY key add"),
+            EngineError::NoAccess { .. } => Self::new(what)
+                .exit(Exit::WrongPassphrase)
+                .hint("use a key with full access: credenza at REPOSITORY key list"),
+            EngineError::Format(FormatError::NoAccess { .. } | FormatError::WriterKeyring { .. }) => {
+                Self::new(what).exit(Exit::WrongPassphrase)
+            }
+            EngineError::NoSlot { .. } => Self::new(what).hint("list them: credenza at REPOSITORY key list"),
+            EngineError::LastSlot { .. } => {
+                Self::new(what).hint("add another first: credenza at REPOSITORY key add")
+            }
+            EngineError::NotByPassphrase => {
+                Self::new(what).hint("open it with the passphrase to change, or use `key add` and `key remove`")
+            }
+            EngineError::SlotsNotRenewable { .. } => Self::new(what).hint(
+                "remove them with the rotation by --remove-others, and add them again afterwards with their secrets",
+            ),
+            EngineError::ConcurrentChange { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("see what is there now, and run the command again")
+            }
+            EngineError::NoKeys | EngineError::Slot(_) => Self::new(what),
             EngineError::NotEncrypted => Self::new(what)
                 .exit(Exit::WrongPassphrase)
                 .hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
@@ -177,6 +203,12 @@ impl From<InvalidSnapshotName> for Failure {
     }
 }
 
+impl From<InvalidRecipientKey> for Failure {
+    fn from(error: InvalidRecipientKey) -> Self {
+        Self::usage(error.to_string()).hint("make a key pair: credenza key generate FILE")
+    }
+}
+
 /// Standard output that cannot be written: silent when the reader has simply gone, as in `credenza ls | head`.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
@@ -198,7 +230,9 @@ mod tests {
         let cases = [
             (EngineError::NoRepository { place: place() }, 10),
             (EngineError::Conflict { packs: 1 }, 11),
-            (EngineError::WrongSecret { slots: 1 }, 12),
+            (EngineError::WrongSecret { secret: credenza_format::SlotKind::Passphrase, slots: 1 }, 12),
+            (EngineError::NoAccess { what: "snapshot" }, 12),
+            (EngineError::ConcurrentChange { what: "the config" }, 11),
             (EngineError::SecretMissing, 12),
             (EngineError::Contract { what: place() }, 21),
             (connector(ErrorClass::Internal), 21),

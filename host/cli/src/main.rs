@@ -15,6 +15,7 @@ mod place;
 #[cfg(test)]
 mod reference;
 mod report;
+mod secret;
 mod snapshot_path;
 
 use std::process::ExitCode;

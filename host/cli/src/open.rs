@@ -12,6 +12,7 @@ use credenza_connect::{Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
 
+use crate::configuration::opens_repository;
 use crate::connectors::{Component, Connectors};
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -137,7 +138,7 @@ impl<'a> Opener<'a> {
         let connector =
             self.sandbox()?.load(&bytes).map_err(|error| cannot(error.to_string()).exit(Exit::ContractBroken))?;
         let mut settings = place.settings.clone();
-        settings.retain(|name, _| !name.starts_with("passphrase"));
+        settings.retain(|name, _| !opens_repository(name));
         settings.insert("location".to_owned(), text.clone());
         let configured = connector.configure(&settings, &|name| std::env::var(name).ok(), roles, purpose).await;
         let configured = configured.map_err(refused)?;
@@ -163,9 +164,9 @@ fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
     Opened { connector, traffic: None, provenance }
 }
 
-/// A folder has no settings but those of a passphrase; others are a mistake that must not pass in silence.
+/// A folder has no settings but those that open a repository; others are a mistake that must not pass in silence.
 fn folder<'p>(place: &Place, path: &'p Path) -> Result<&'p Path, Failure> {
-    match place.settings.keys().find(|name| !name.starts_with("passphrase")) {
+    match place.settings.keys().find(|name| !opens_repository(name)) {
         None => Ok(path),
         Some(name) => {
             Err(Failure::usage(format!("the folder {} has no setting `{}`", place.text(), name.escape_debug())))

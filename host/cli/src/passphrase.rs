@@ -1,19 +1,18 @@
-//! Where the passphrase of a repository comes from: the command line's file or command, the environment, the
-//! settings of the repository, else a prompt on a terminal.
+//! Passphrases, from a file, a command, the environment or a prompt on a terminal.
 //!
-//! Owned here: reading it, exact bytes but for one line end. Refused here: what it opens (`credenza-engine`), how
-//! strong it must be (`credenza-format`).
+//! Owned here: reading them, exact bytes but for one line end, and refusing new ones that are weak. Refused here: which of these
+//! sources counts (`secret`), what a passphrase opens (`credenza-engine`), what weakness is (`credenza-format`).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use clap::Args;
+use credenza_format::passphrase_weakness;
 use zeroize::Zeroizing;
 
-use crate::arguments::Globals;
-use crate::configuration::Settings;
 use crate::environment;
 use crate::failure::{Exit, Failure};
 
@@ -23,24 +22,57 @@ const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
 /// A passphrase, wiped when dropped.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
-/// The passphrase that the user has provided somewhere; `None` when only a person can be asked.
-pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Option<Passphrase>, Failure> {
-    if let Some(path) = &globals.passphrase_file {
-        return from_file(path).map(Some);
+/// Where a new passphrase comes from, beside [`environment::NEW_PASSPHRASE`] and a prompt.
+#[derive(Debug, Default, Args)]
+pub(crate) struct NewPassphrase {
+    /// Read the new passphrase from this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+
+    /// Run this shell command and take what it prints as the new passphrase.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "new_passphrase_file")]
+    pub(crate) new_passphrase_cmd: Option<OsString>,
+
+    /// Accept a new passphrase that is easy to guess.
+    #[arg(long)]
+    pub(crate) weak_passphrase: bool,
+}
+
+impl NewPassphrase {
+    /// The new passphrase for a repository.
+    pub(crate) async fn get(&self, place: &str) -> Result<Passphrase, Failure> {
+        let passphrase = if let Some(path) = &self.new_passphrase_file {
+            from_file(path)?
+        } else if let Some(command) = &self.new_passphrase_cmd {
+            from_command(command)?
+        } else if let Some(passphrase) = from_variable(environment::NEW_PASSPHRASE) {
+            passphrase
+        } else if can_ask() {
+            ask_new(place).await?
+        } else {
+            return Err(Failure::new("no new passphrase is given").exit(Exit::WrongPassphrase).hint(
+                "set CREDENZA_NEW_PASSPHRASE, use --new-passphrase-file or --new-passphrase-cmd, or run this on a terminal",
+            ));
+        };
+        require_strength(&passphrase, self.weak_passphrase)?;
+        Ok(passphrase)
     }
-    if let Some(command) = &globals.passphrase_cmd {
-        return from_command(command).map(Some);
+}
+
+/// Refuses a new passphrase that is easy to guess, unless the user insists.
+pub(crate) fn require_strength(passphrase: &[u8], weak_is_accepted: bool) -> Result<(), Failure> {
+    let weakness = std::str::from_utf8(passphrase).ok().and_then(passphrase_weakness);
+    match weakness.filter(|_| !weak_is_accepted) {
+        None => Ok(()),
+        Some(why) => Err(Failure::new("the passphrase is too weak")
+            .because(why)
+            .hint("choose a longer one, for example six random words, or insist with --weak-passphrase")),
     }
-    if let Some(text) = environment::variable(environment::PASSPHRASE) {
-        return Ok(Some(Zeroizing::new(text.into_vec())));
-    }
-    if let Some(path) = settings.get("passphrase_file") {
-        return from_file(Path::new(path)).map(Some);
-    }
-    if let Some(command) = settings.get("passphrase_cmd") {
-        return from_command(OsStr::new(command)).map(Some);
-    }
-    Ok(settings.get("passphrase").map(|text| Zeroizing::new(text.clone().into_bytes())))
+}
+
+/// A passphrase in a variable of the environment, unless it is unset or empty.
+pub(crate) fn from_variable(name: &str) -> Option<Passphrase> {
+    environment::variable(name).map(|text| Zeroizing::new(text.into_vec()))
 }
 
 /// Whether a person can be asked.
@@ -84,7 +116,8 @@ async fn prompt(question: String) -> Result<Passphrase, Failure> {
     Ok(Zeroizing::new(text.into_bytes()))
 }
 
-fn from_file(path: &Path) -> Result<Passphrase, Failure> {
+/// A passphrase in a file.
+pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("the passphrase file {} cannot be read", path.display())).because(error.to_string())
     };
@@ -92,7 +125,8 @@ fn from_file(path: &Path) -> Result<Passphrase, Failure> {
     read_bounded(file, &format!("the passphrase file {}", path.display()))
 }
 
-fn from_command(command: &OsStr) -> Result<Passphrase, Failure> {
+/// What a shell command prints.
+pub(crate) fn from_command(command: &OsStr) -> Result<Passphrase, Failure> {
     let failed = |why: String| Failure::new("the command for the passphrase failed").because(why);
     let mut shell = Command::new("/bin/sh");
     let spawned = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::configuration::{Configuration, Kind, PlaceName, Settings};
+use crate::configuration::{Configuration, Kind, PlaceName, Settings, opens_repository};
 use crate::environment;
 use crate::failure::Failure;
 use crate::location::Location;
@@ -61,7 +61,7 @@ impl Place {
         self.location.text()
     }
 
-    /// Whether the location takes settings: a folder has none but those of a passphrase.
+    /// Whether the location takes settings: a folder has none but those that open a repository.
     fn is_folder(&self) -> bool {
         matches!(self.location, Location::Folder(_))
     }
@@ -92,8 +92,7 @@ pub(crate) fn deal_settings(before: Settings, behind: Settings, repository: &mut
             repository.settings.extend(behind);
         }
         Some((true, false, other)) => {
-            let (own, foreign): (Settings, Settings) =
-                before.into_iter().partition(|(name, _)| name.starts_with("passphrase"));
+            let (own, foreign): (Settings, Settings) = before.into_iter().partition(|(name, _)| opens_repository(name));
             repository.settings.extend(own);
             other.settings.extend(foreign);
             other.settings.extend(behind);

@@ -93,6 +93,21 @@ fn a_secret_can_be_set_without_standing_on_the_command_line() {
 }
 
 #[test]
+fn comments_order_and_mode_of_the_file_survive_its_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    credenza(folder.path(), "source add docs /docs").assert().success();
+    let file = folder.path().join("config/config.toml");
+    let before =
+        "# Ours.\n[source.docs]\n# On the big disk.\nlocation = '/docs' # for now\n# Slow.\nregion = 'x'\n\n# Next.\n";
+    std::fs::write(&file, before).unwrap();
+    credenza(folder.path(), "source set docs location /new").assert().success();
+    credenza(folder.path(), "source unset docs region").assert().success();
+    let after = before.replace("'/docs'", "\"/new\"").replace("region = 'x'\n", "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), after);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn the_default_repository_is_the_one_that_commands_use() {
     let folder = tempfile::tempdir().unwrap();
     let nothing = stderr(&mut credenza(folder.path(), "ls"), 2);
@@ -121,6 +136,20 @@ fn a_scheme_without_a_connector_says_where_to_put_one() {
     let folder = tempfile::tempdir().unwrap();
     let refused = stderr(&mut credenza(folder.path(), "at gopher://host/x ls"), 1);
     assert!(refused.contains("config/connectors") && refused.contains("--connector"), "{refused}");
+}
+
+#[test]
+fn a_connector_is_described_by_its_name_and_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/connectors/s3.wasm");
+    for word in ["s3".to_owned(), component.display().to_string()] {
+        let text = stdout(&mut credenza(folder.path(), &format!("connector inspect {word}")));
+        assert!(text.starts_with("s3 ") && text.contains("may reach"), "{text}");
+        let line = stdout(&mut credenza(folder.path(), &format!("--json connector inspect {word}")));
+        assert!(line.starts_with(r#"{"type":"connector","name":"s3","#), "{line}");
+    }
+    let missing = stderr(&mut credenza(folder.path(), "connector inspect gopher"), 1);
+    assert!(missing.contains("there is no connector `gopher`"), "{missing}");
 }
 
 #[test]

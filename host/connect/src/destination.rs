@@ -12,7 +12,8 @@ pub struct DestinationInfo {
     pub identity: String,
     /// `flat` (bucket) or `tree` (file system).
     pub namespace: String,
-    /// `atomic-finish`, `symlinks`, `raw-names`, `attributes:posix`, `attributes:http`, `attributes:s3`.
+    /// `atomic-finish`, `symlinks`, `raw-names`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `local` (writes may block a worker thread for a moment and cost no round trip).
     pub traits: Vec<String>,
     /// The engine cuts writes to this size (the part size of a multipart upload). `None`: any size.
     pub part_bytes: Option<u64>,

@@ -1,7 +1,8 @@
 //! What can go wrong in a run, with the names, ids and sizes that a person needs.
 
 use credenza_connect::Error as ConnectError;
-use credenza_model::{ChunkId, StoreKey};
+use credenza_format::{SlotError, SlotKind};
+use credenza_model::{ChunkId, ObjectId, StoreKey};
 
 /// The result of the engine's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,17 +31,66 @@ pub enum Error {
         place: String,
     },
     /// The secret given opens no key of the repository.
-    #[error("the passphrase opens none of the {slots} keys of the repository")]
+    #[error("the {secret} opens no key of the repository ({slots} of its keys open with one)")]
     WrongSecret {
+        /// What was given.
+        secret: SlotKind,
         /// How many key slots were tried.
         slots: usize,
     },
+    /// The secret is right and its slot was left behind by a rotation.
+    #[error("key slot `{label}` ({slot}) was written before the keys were rotated and does not know the new ones")]
+    StaleSlot {
+        /// The slot.
+        slot: ObjectId,
+        /// Its label.
+        label: String,
+    },
+    /// The keys are a writer's and that needs a reader's.
+    #[error("these keys may add and not read: a {what} is beyond them")]
+    NoAccess {
+        /// What was to be opened or made, in the singular, without an article.
+        what: &'static str,
+    },
+    /// The repository is in plain text.
+    #[error("the repository is in plain text and has no keys")]
+    NoKeys,
+    /// No key slot, or more than one, has the id.
+    #[error("{reason}")]
+    NoSlot {
+        /// The sentence for a person.
+        reason: String,
+    },
+    /// Without this key slot nobody could read the repository.
+    #[error("key slot {slot} is the last that gives full access: without it nobody can read the repository")]
+    LastSlot {
+        /// The slot, described.
+        slot: String,
+    },
+    /// A passphrase is to be changed, and something else opened the repository.
+    #[error("the repository was not opened with a passphrase, so there is none to change")]
+    NotByPassphrase,
+    /// A rotation would leave key slots behind that open nothing.
+    #[error("these key slots cannot be renewed without their secrets: {slots}")]
+    SlotsNotRenewable {
+        /// The slots, described.
+        slots: String,
+    },
+    /// Somebody else changed the same thing meanwhile.
+    #[error("{what} was changed by somebody else at the same time")]
+    ConcurrentChange {
+        /// What.
+        what: &'static str,
+    },
+    /// A key slot cannot be made.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
     /// The repository is encrypted and no secret was given.
-    #[error("the repository is encrypted and no passphrase was given")]
+    #[error("the repository is encrypted and no passphrase or other secret was given")]
     SecretMissing,
     /// A secret was given and the repository is in plain text.
     #[error(
-        "a passphrase was given, and the repository is in plain text: either none is needed, or somebody who can write to the store put another config in place of the real one"
+        "a secret was given, and the repository is in plain text: either none is needed, or somebody who can write to the store put another config in place of the real one"
     )]
     NotEncrypted,
     /// An object of the repository is not what it must be.
@@ -163,6 +213,20 @@ pub enum DamageKind {
     Corrupt,
     /// It is whole, but says something impossible.
     Invalid,
+    /// It belongs to another repository, or to none.
+    Foreign,
+    /// What its writer committed before it is neither there as it was nor on record as removed.
+    MissingLink,
+    /// Its writer committed another snapshot in the same place of the chain.
+    Fork,
+    /// It was the newest of its writer, and the chain has lost it.
+    Rollback,
+    /// It is on record as removed and is there.
+    Replayed,
+    /// It bears no signature where one is demanded.
+    Unsigned,
+    /// Somebody signed it who is not trusted.
+    Intruder,
 }
 
 impl DamageKind {
@@ -174,6 +238,13 @@ impl DamageKind {
             Self::Size => "size",
             Self::Corrupt => "corrupt",
             Self::Invalid => "invalid",
+            Self::Foreign => "foreign",
+            Self::MissingLink => "missing-link",
+            Self::Fork => "fork",
+            Self::Rollback => "rollback",
+            Self::Replayed => "replayed",
+            Self::Unsigned => "unsigned",
+            Self::Intruder => "intruder",
         }
     }
 }

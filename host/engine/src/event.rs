@@ -22,6 +22,8 @@ pub enum Phase {
     CheckingStructure,
     /// Verifying every byte.
     CheckingData,
+    /// Verifying what needs no key.
+    Auditing,
 }
 
 /// Something that happened.

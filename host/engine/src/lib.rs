@@ -10,6 +10,7 @@
 //! collect  mark > repack > condemn > look again > delete > merge the index > expire
 //! ```
 
+pub mod audit;
 pub mod backup;
 mod blobs;
 mod cached;
@@ -19,6 +20,7 @@ pub mod collect;
 mod contents;
 mod error;
 mod event;
+mod findings;
 pub mod read;
 pub mod remove;
 mod repository;
@@ -31,5 +33,8 @@ pub use cached::{CachedStore, ObjectCache};
 pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
-pub use repository::{CreateOptions, Created, Repository, Secret, SnapshotHandle, SnapshotName, Snapshots};
+pub use repository::{
+    CreateOptions, Created, ListedSlot, Lock, Repository, Rotation, Secret, SnapshotHandle, SnapshotName, Snapshots,
+    key_slots,
+};
 pub use walk::Records;

@@ -11,7 +11,7 @@ use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result};
 
 /// Plaintext loaded at once while a content is read in order.
-const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+const WINDOW_BYTES: u64 = crate::blobs::RUN_BYTES_MAX;
 
 /// The content of one entry, in order, verified.
 pub struct ContentReader {

@@ -26,7 +26,7 @@ pub struct Records {
 impl Records {
     /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
     pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
-        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(root.clone()) }
+        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(*root) }
     }
 
     /// The next record, or `None` at the end.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use common::{Files, backup, create, damages, files, key_file, open, restores};
 use credenza_connect::memory::MemoryStore;
 use credenza_engine::collect::{self, CollectOptions};
-use credenza_engine::{Error, Repository, Silent, remove};
+use credenza_engine::{Error, Repository, Silent, SnapshotName, remove};
 use credenza_model::SnapshotId;
 use futures_util::future::{Either, join_all, select};
 use world::{Calendar, Client, Dice, World};
@@ -59,7 +59,9 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
                 let chosen = usize::try_from(dice.below(snapshots.len().max(1) as u64)).unwrap();
                 (chosen < snapshots.len()).then(|| snapshots.swap_remove(chosen).0)
             };
-            remove::run(&repository, doomed.as_slice()).await.map(drop)
+            let Some(doomed) = doomed else { return Ok(()) };
+            let handle = repository.find(&SnapshotName(doomed.to_string())).await?;
+            remove::run(&repository, &[handle], None).await.map(drop)
         }
         (0 | 1, _) => {
             let files = files((0..FILES).filter(|_| dice.one_in(2)));

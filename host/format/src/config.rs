@@ -1,6 +1,6 @@
 //! The config of a repository: what must be known before and after it is unlocked.
 //!
-//! A text document (`lines`) whose seal is a keyed BLAKE3. Owned here: its codec and its refusal of repositories that need a newer
+//! A text document (`lines`) whose seal is a signature of the repository's own key. Owned here: its codec and its refusal of repositories that need a newer
 //! program. Anybody who can write to the store can replace it by that of a repository without encryption: whoever was given a
 //! passphrase must refuse to go on without it.
 
@@ -10,11 +10,11 @@ use credenza_model::{RepositoryId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::lines::{self, LinesError};
-use crate::{CHUNKER_ALGORITHM, ChunkerParams, Digest, Keys, Policy, Suite};
+use crate::{CHUNKER_ALGORITHM, ChunkerParams, Hex, Keys, Policy, Suite};
 
 const TITLE: &str = "credenza repository";
 const VERSION: u32 = 1;
-const SEAL: &str = "mac";
+const SEAL: &str = "signature";
 /// Features that a repository may require and this program has.
 const FEATURES: [&str; 0] = [];
 
@@ -47,11 +47,14 @@ pub enum ConfigError {
         /// The algorithm's id.
         algorithm: String,
     },
-    /// The authentication code does not fit.
+    /// The signature does not fit.
     #[error(
         "the config of the repository was changed by somebody without its key, or is damaged: restore the object `config` from another copy"
     )]
     Forged,
+    /// The keys are a writer's.
+    #[error("keys that may add and not read cannot change the config of the repository")]
+    NoAccess,
 }
 
 /// How content is cut.
@@ -106,24 +109,24 @@ pub struct Config {
 pub struct UnverifiedConfig {
     config: Config,
     sealed: Vec<u8>,
-    mac: Digest,
+    signature: Hex<[u8; 64]>,
 }
 
 impl Config {
     /// The config as it is stored.
     ///
     /// # Errors
-    /// [`ConfigError::Malformed`] when it cannot be written as JSON.
+    /// [`ConfigError::Malformed`] when it cannot be written as JSON, [`ConfigError::NoAccess`] with keys that may add and not read.
     pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>, ConfigError> {
         let text = lines::unsealed(TITLE, VERSION, self).map_err(|error| malformed(error.to_string()))?;
-        let mac = keys.config_mac(text.as_bytes());
-        Ok(format!("{text}{SEAL} {mac}\n").into_bytes())
+        let signature = keys.sign_text(text.as_bytes()).map_err(|_| ConfigError::NoAccess)?;
+        Ok(lines::sealed(text, SEAL, Hex(signature)))
     }
 
     /// Reads a config without trusting it.
     ///
     /// # Errors
-    /// [`ConfigError`] for everything but the authentication code, which [`UnverifiedConfig::verify`] checks.
+    /// [`ConfigError`] for everything but the signature, which [`UnverifiedConfig::verify`] checks.
     pub fn decode(bytes: &[u8]) -> Result<UnverifiedConfig, ConfigError> {
         let lines = lines::split(bytes, TITLE, VERSION, SEAL).map_err(|error| match error {
             LinesError::Version(found) => ConfigError::Version { found },
@@ -139,9 +142,9 @@ impl Config {
         if config.encrypted != config.suite.encrypts() {
             return Err(malformed("whether it is encrypted contradicts its suite"));
         }
-        let mac = serde_json::from_value(lines.seal.into())
-            .map_err(|_| malformed("its seal is not 64 hexadecimal digits"))?;
-        Ok(UnverifiedConfig { sealed: lines.sealed.to_vec(), mac, config })
+        let signature = serde_json::from_value(lines.seal.into())
+            .map_err(|_| malformed("its seal is not 128 hexadecimal digits"))?;
+        Ok(UnverifiedConfig { sealed: lines.sealed.to_vec(), signature, config })
     }
 }
 
@@ -158,13 +161,12 @@ impl UnverifiedConfig {
         self.config.encrypted
     }
 
-    /// The config, once its authentication code fits.
+    /// The config, once its signature fits.
     ///
     /// # Errors
     /// [`ConfigError::Forged`] when it does not.
     pub fn verify(self, keys: &Keys) -> Result<Config, ConfigError> {
-        // `blake3::Hash` compares in constant time.
-        let authentic = keys.config_mac(&self.sealed) == blake3::Hash::from_bytes(self.mac.0);
+        let authentic = keys.verify_text(&self.sealed, &self.signature.0);
         if authentic && keys.repository() == self.config.repository {
             Ok(self.config)
         } else {
@@ -211,9 +213,18 @@ mod tests {
             let mut bytes = config(keys.repository()).encode(&keys).unwrap();
             let place = place.index(bytes.len());
             bytes[place] ^= change;
+            prop_assert!(Config::decode(&bytes).is_err(), "byte {place}, without a key");
+        }
+
+        #[test]
+        fn a_change_under_a_mended_checksum_is_found_with_the_key(place: prop::sample::Index, change in 1..=255_u8) {
+            let keys = keys();
+            let mut bytes = config(keys.repository()).encode(&keys).unwrap();
+            let place = place.index(bytes.len() - lines::CHECKSUM_LINE_BYTES);
+            bytes[place] ^= change;
             // The digits of the code mean the same in upper case; every other change shows.
             let digit_case = change == 0x20 && bytes[place].is_ascii_uppercase();
-            let opened = Config::decode(&bytes).and_then(|config| config.verify(&keys));
+            let opened = Config::decode(&lines::mended(bytes)).and_then(|config| config.verify(&keys));
             prop_assert!(opened.is_err() || digit_case, "byte {place}");
         }
     }
@@ -236,6 +247,16 @@ mod tests {
         let read = Config::decode(&config.encode(&keys).unwrap()).unwrap().verify(&keys).unwrap();
         assert_eq!(read, config);
         assert_eq!(Config::decode(&read.encode(&keys).unwrap()).unwrap().verify(&keys), Ok(config));
+    }
+
+    #[test]
+    fn a_writer_verifies_it_and_cannot_change_it() {
+        let keyring = Keyring::generate().unwrap();
+        let keys = keyring.keys(RepositoryId::new([1; 16]));
+        let writer = keyring.for_writer(keys.repository()).keys(keys.repository());
+        let bytes = config(keys.repository()).encode(&keys).unwrap();
+        assert_eq!(Config::decode(&bytes).unwrap().verify(&writer), Ok(config(keys.repository())));
+        assert_eq!(config(keys.repository()).encode(&writer), Err(ConfigError::NoAccess));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use credenza_model::ObjectId;
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 
-use crate::container::{HEADER_BYTES, Header, Opener, SealedObject, Sealer, plain_length, sealed_span};
+use crate::container::{HEADER_BYTES, Header, Opener, SealedObject, Sealer, check_sum, plain_length, sealed_span};
 use crate::wire::{Fields, length_u32};
 use crate::{Compressor, Encoding, Error, Inflater, Keys, ObjectKind, Result};
 
@@ -14,17 +14,21 @@ use crate::{Compressor, Encoding, Error, Inflater, Keys, ObjectKind, Result};
 const LEVEL: i32 = 3;
 const PREFIX_BYTES: u64 = 9;
 
-/// Seals a document.
+/// Seals a document that states nothing in the clear: any but a snapshot, which [`seal_snapshot`](crate::seal_snapshot) seals.
 ///
 /// # Errors
-/// [`Error::TooLarge`] beyond [`DOCUMENT_BYTES_MAX`]; [`Error::Random`] and [`Error::Compress`] when the system fails.
+/// [`Error::Malformed`] for a snapshot; [`Error::TooLarge`] beyond [`DOCUMENT_BYTES_MAX`]; [`Error::Random`] and [`Error::Compress`] when the system fails.
 pub fn seal_document(keys: &Keys, kind: ObjectKind, id: ObjectId, body: &[u8]) -> Result<SealedObject> {
-    let sealer = Sealer::new(keys, kind, id, body.len())?;
-    write_document(keys, sealer, body)
+    if kind == ObjectKind::Snapshot {
+        return Err(Error::Malformed { what: "a snapshot", problem: "it lacks its statement".to_owned() });
+    }
+    let mut sealer = Sealer::new(keys, kind, id, body.len())?;
+    write_document(keys, &mut sealer, body)?;
+    sealer.finish()
 }
 
-/// Fills and closes the sealer of a document.
-pub(crate) fn write_document(keys: &Keys, mut sealer: Sealer, body: &[u8]) -> Result<SealedObject> {
+/// Fills the sealer of a document.
+pub(crate) fn write_document(keys: &Keys, sealer: &mut Sealer, body: &[u8]) -> Result<()> {
     let mut compressor = Compressor::new(LEVEL)?;
     let (encoding, stored) = compressor.compress(body)?;
     let length = PREFIX_BYTES + stored.len() as u64;
@@ -41,22 +45,25 @@ pub(crate) fn write_document(keys: &Keys, mut sealer: Sealer, body: &[u8]) -> Re
     sealer.write(&length_u32("a document", body.len())?.to_le_bytes())?;
     sealer.write(&length_u32("a document", stored.len())?.to_le_bytes())?;
     sealer.write(stored)?;
-    sealer.write(&vec![0; usize::try_from(padded - length).unwrap_or(0)])?;
-    sealer.finish()
+    sealer.write(&vec![0; usize::try_from(padded - length).unwrap_or(0)])
 }
 
 /// Opens a whole document and returns its body.
 ///
 /// # Errors
 /// [`Error::TooLarge`] beyond [`DOCUMENT_BYTES_MAX`], the errors of [`Header::decode`] and [`Opener`] when it is not the document
-/// asked for or was damaged, [`Error::Malformed`] and [`Error::Inflate`] when its content breaks the rules.
+/// asked for or was damaged, [`Error::Checksum`] when its checksum does not fit, [`Error::Malformed`] and [`Error::Inflate`] when its content breaks the rules.
 pub fn open_document(keys: &Keys, kind: ObjectKind, expected: ObjectId, mut object: Vec<u8>) -> Result<Vec<u8>> {
     let object_size = object.len() as u64;
     if object_size > DOCUMENT_BYTES_MAX {
         return Err(Error::TooLarge { what: "a document", bytes: object_size, bytes_max: DOCUMENT_BYTES_MAX });
     }
-    let opener = Opener::new(keys, &Header::decode(&object)?, (kind, expected))?;
-    let span = sealed_span(0, plain_length(object_size)?, object_size)?;
+    check_sum(&object)?;
+    let header = Header::decode(&object)?;
+    let opener = Opener::new(keys, &header, (kind, expected))?;
+    let unstated_size = object_size.saturating_sub(u64::from(header.statement_bytes()));
+    let span = sealed_span(0, plain_length(unstated_size)?, unstated_size)?;
+    object.truncate(usize::try_from(span.object_range.end).unwrap_or(usize::MAX));
     object.drain(..HEADER_BYTES);
     opener.open_span(&span, &mut object)?;
     decode_body(&object)
@@ -69,9 +76,9 @@ fn decode_body(plaintext: &[u8]) -> Result<Vec<u8>> {
     let stored = fields.take(stored_length as usize)?;
     fields.zeros(fields.remaining())?;
     let bytes_max = u32::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u32::MAX);
-    let mut body = Vec::new();
-    Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut body)?;
-    Ok(body)
+    let mut inflated = Vec::new();
+    let body = Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut inflated)?;
+    Ok(body.to_vec())
 }
 
 #[cfg(test)]

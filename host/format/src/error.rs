@@ -64,6 +64,20 @@ pub enum Error {
         /// The epoch that its header names.
         epoch: u32,
     },
+    /// The keyring is a writer's, and the object is for readers.
+    #[error("{kind} {object} cannot be opened with keys that may add and not read")]
+    NoAccess {
+        /// What it is.
+        kind: ObjectKind,
+        /// The object.
+        object: ObjectId,
+    },
+    /// The keyring is a writer's, and only a full one can do that.
+    #[error("keys that may add and not read cannot {doing}")]
+    WriterKeyring {
+        /// What was asked of it.
+        doing: &'static str,
+    },
     /// The key does not fit: the header was changed, or somebody without the key made the object.
     #[error("object {object} was not sealed with the key of this repository, or its header is damaged")]
     ForeignKey {
@@ -78,6 +92,9 @@ pub enum Error {
         /// Counted from 0.
         segment: u32,
     },
+    /// The checksum that an object ends in is not that of its bytes.
+    #[error("the checksum at its end does not fit its bytes: it was damaged or changed in the store")]
+    Checksum,
     /// No object has this size, or the range lies outside of it.
     #[error("an object of {object_bytes} bytes has no {wanted}: it is truncated or extended")]
     Geometry {
@@ -157,7 +174,7 @@ pub enum Error {
         problem: String,
     },
     /// A signature that does not fit what it signs.
-    #[error("the signature of the snapshot does not fit its content: it is damaged or forged")]
+    #[error("the signature does not fit what it signs: one of them is damaged or forged")]
     BadSignature,
     /// The system gave no random bytes.
     #[error("the system gave no random bytes, without which nothing can be sealed: {problem}")]

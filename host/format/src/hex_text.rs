@@ -12,6 +12,12 @@ pub struct Hex<T>(pub T);
 /// A 256-bit digest.
 pub type Digest = Hex<[u8; 32]>;
 
+impl<T> From<T> for Hex<T> {
+    fn from(bytes: T) -> Self {
+        Self(bytes)
+    }
+}
+
 impl<T: AsRef<[u8]>> fmt::Display for Hex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0))

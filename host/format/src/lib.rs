@@ -10,11 +10,14 @@
 //! | chunk to frame | [`Compressor`] | [`Inflater`] |
 //! | frames to pack | [`PackBuilder`] | [`Opener`], [`read_footer`], [`open_blob`] |
 //! | records to tree | [`TreeBuilder`], [`ListBuilder`] | [`Node`], [`decode_list`] |
-//! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`], [`Snapshot`] | [`open_document`] |
+//! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`] | [`open_document`] |
+//! | snapshot to document | [`seal_snapshot`] | [`open_snapshot`] |
+//! | any object without a key | | [`Inspector`] |
 //! | keyring to slot | [`KeySlot`] | the same |
+//! | what was removed to record | [`Removal::encode`] | [`Removal::decode`], [`UnverifiedRemoval::verify`] |
 //! | settings to config | [`Config::encode`] | [`Config::decode`], [`UnverifiedConfig::verify`] |
 //!
-//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the two text documents.
+//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents.
 
 mod compress;
 mod condemned;
@@ -33,6 +36,8 @@ mod names;
 mod pack;
 mod passphrase;
 mod policy;
+mod removal;
+mod signing;
 mod slot;
 mod snapshot;
 mod suite;
@@ -46,7 +51,8 @@ pub use compress::{Compressor, Encoding, Inflater};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
 pub use container::{
-    HEADER_BYTES, Header, Keying, Opener, SEGMENT_SEALED_BYTES, SealedObject, SegmentSpan, plain_length, sealed_span,
+    CHECKSUM_BYTES, ChainLink, HEADER_BYTES, Header, Inspected, Inspector, Keying, Opener, SEGMENT_SEALED_BYTES,
+    STATEMENT_BYTES, SealedObject, SegmentSpan, Statement, plain_length, sealed_span,
 };
 pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
@@ -54,17 +60,23 @@ pub use error::{Error, Result};
 pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal, Standing};
 pub use intent::Intent;
-pub use keys::{GearTable, Keyring, Keys};
-pub use names::{ObjectKind, config_key, slot_key};
+pub use keys::{Access, GearTable, Keyring, Keys};
+pub use names::{ObjectKind, config_key, removal_key, slot_key};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,
 };
 pub use passphrase::passphrase_weakness;
 pub use policy::{Grouping, Policy};
-pub use slot::{InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, RecoveryCode, SlotError};
+pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
+pub use signing::{InvalidSigningKey, PublicKey, SigningKey};
+pub use slot::{
+    Identity, InvalidRecipientKey, InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, Recipient,
+    RecoveryCode, SlotError, SlotKind,
+};
 pub use snapshot::{
-    PROBLEMS_MAX, PacksRelied, Problem, Provenance, SignedSnapshot, Snapshot, SnapshotSource, Statistics,
+    OpenedSnapshot, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource, Statistics,
+    open_snapshot, seal_snapshot,
 };
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{

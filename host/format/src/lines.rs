@@ -1,7 +1,7 @@
-//! Text documents that are read before anything is unlocked: the config and key slots.
+//! Text documents that are read before anything is unlocked: the config, key slots and records of removal.
 //!
-//! Three lines: a title with the format version, one line of JSON, and a seal over the exact bytes of the first two. So a person can
-//! read them with any tool, and what is authenticated needs no canonical form.
+//! Four lines: a title with the format version, one line of JSON, a seal over the exact bytes of the first two, and a checksum of the
+//! first three. So a person can read them with any tool, what is authenticated needs no canonical form, and damage shows without a key.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,8 +45,12 @@ pub(crate) fn split<'a>(bytes: &'a [u8], title: &str, version: u32, seal_word: &
     let json = json.filter(|line| line.ends_with('\n')).ok_or(LinesError::Shape("its second line is cut off"))?;
     let seal = seal.and_then(|line| line.strip_suffix('\n')).and_then(|line| line.strip_prefix(seal_word));
     let seal = seal.and_then(|rest| rest.strip_prefix(' ')).ok_or(LinesError::Shape("its third line is no seal"))?;
+    let checksum = lines.next().unwrap_or_default();
     if lines.next().is_some() {
-        return Err(LinesError::Shape("something follows its third line"));
+        return Err(LinesError::Shape("something follows its fourth line"));
+    }
+    if text.strip_suffix(checksum).map(checksum_line).as_deref() != Some(checksum) {
+        return Err(LinesError::Shape("the checksum in its fourth line does not fit the lines before"));
     }
     let sealed_bytes = first.map_or(0, str::len) + json.len();
     let sealed = bytes.get(..sealed_bytes).unwrap_or_default();
@@ -58,7 +62,31 @@ pub(crate) fn unsealed<T: Serialize>(title: &str, version: u32, json: &T) -> Res
     Ok(format!("{title} {version}\n{}\n", serde_json::to_string(json)?))
 }
 
+/// A whole document: its first two lines, and the seal over them.
+pub(crate) fn sealed(mut lines: String, seal_word: &str, seal: impl std::fmt::Display) -> Vec<u8> {
+    lines.push_str(&format!("{seal_word} {seal}\n"));
+    lines.push_str(&checksum_line(&lines));
+    lines.into_bytes()
+}
+
+fn checksum_line(lines: &str) -> String {
+    format!("blake3 {}\n", blake3::hash(lines.as_bytes()).to_hex())
+}
+
 /// The JSON line as a value.
 pub(crate) fn parse<T: DeserializeOwned>(lines: &Lines<'_>) -> Result<T, String> {
     serde_json::from_str(lines.json).map_err(|error| error.to_string())
+}
+
+/// Length of the last line: its word, a space, 64 digits and its end.
+#[cfg(test)]
+pub(crate) const CHECKSUM_LINE_BYTES: usize = 72;
+
+/// What somebody without a key can do after a change: make the checksum fit again.
+#[cfg(test)]
+pub(crate) fn mended(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes.clone()) else { return bytes };
+    let lines: String = text.split_inclusive('\n').take(3).collect();
+    let checksum = checksum_line(&lines);
+    (lines + &checksum).into_bytes()
 }

@@ -1,7 +1,7 @@
 //! Names of objects in a store.
 //!
 //! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
-//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>` and `config`, which are text
+//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
 //! documents. Ids are 32 hexadecimal digits, `xx` their first two.
 
 use std::fmt;
@@ -48,6 +48,20 @@ impl ObjectKind {
         }
     }
 
+    /// The word for a person.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DataPack => "data pack",
+            Self::MetaPack => "metadata pack",
+            Self::Index => "index segment",
+            Self::Usage => "usage list",
+            Self::Intent => "intent",
+            Self::Snapshot => "snapshot",
+            Self::Condemned => "record of condemned packs",
+        }
+    }
+
     /// Where an object of this kind is kept.
     #[must_use]
     pub fn store_key(self, id: ObjectId) -> StoreKey {
@@ -70,6 +84,12 @@ impl ObjectKind {
         (kind.store_key(id) == *key).then_some((kind, id))
     }
 
+    /// Whether writers that may add and not read seal it to the repository's public key, and cannot open it again.
+    #[must_use]
+    pub const fn is_hidden_from_writers(self) -> bool {
+        matches!(self, Self::DataPack | Self::MetaPack | Self::Usage | Self::Snapshot)
+    }
+
     pub(crate) fn decode(number: u8) -> Result<Self> {
         let known = Self::ALL.into_iter().find(|kind| *kind as u8 == number);
         known.ok_or(Error::Unknown { what: "object kind", found: u32::from(number) })
@@ -78,15 +98,7 @@ impl ObjectKind {
 
 impl fmt::Display for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DataPack => "data pack",
-            Self::MetaPack => "metadata pack",
-            Self::Index => "index segment",
-            Self::Usage => "usage list",
-            Self::Intent => "intent",
-            Self::Snapshot => "snapshot",
-            Self::Condemned => "record of condemned packs",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -100,6 +112,12 @@ pub fn config_key() -> StoreKey {
 #[must_use]
 pub fn slot_key(id: ObjectId) -> StoreKey {
     formed(format!("key/{id}"))
+}
+
+/// Where a record of removal is kept.
+#[must_use]
+pub fn removal_key(id: ObjectId) -> StoreKey {
+    formed(format!("removed/{id}"))
 }
 
 #[expect(clippy::expect_used, reason = "fixed words and hexadecimal digits keep to the alphabet of store keys")]

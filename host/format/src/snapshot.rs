@@ -1,20 +1,18 @@
 //! A snapshot: one source at one time, as its document keeps it.
 //!
-//! Body: JSON length u32 · JSON · algorithm u8 (0 none, 1 Ed25519), and with Ed25519 the public key of 32 and the signature of 64 bytes.
-//! The document is authenticated by the repository's key; the signature says beyond that which writer made it, also after `sync`.
+//! Body: JSON. It repeats what the object states in the clear (`container::statement`): the place in the chain of whoever committed it
+//! into this repository, and whose signature that bears.
 
-use credenza_model::{Key, SkippedEntry, SnapshotId, Timestamp};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use credenza_model::{Key, ObjectId, SkippedEntry, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Fields, length_u32};
-use crate::{Digest, Error, Hex, Result, TreeRoot, json};
+use crate::container::{ChainLink, Inspected, SealedObject, Sealer, inspect};
+use crate::document::write_document;
+use crate::{Digest, Error, Hex, Keys, ObjectKind, PublicKey, Result, SigningKey, TreeRoot, json, open_document};
 
 const WHAT: &str = "a snapshot";
 /// Most problems that are listed; more are counted.
 pub const PROBLEMS_MAX: usize = 1000;
-/// What a signature covers before the JSON, so that it means nothing elsewhere.
-const SIGNATURE_CONTEXT: &[u8] = b"credenza v1 2026-11-24 snapshot signature\0";
 
 /// What was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,6 +64,15 @@ pub struct Statistics {
     pub bytes_added: u64,
     /// Entries that could not be kept whole.
     pub errors: u64,
+}
+
+/// Where a synced snapshot was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who made it.
+    pub writer: Hex<[u8; 16]>,
+    /// Its number among those that the writer committed there.
+    pub sequence: u64,
 }
 
 /// An entry that could not be kept, and why.
@@ -142,13 +149,19 @@ pub struct Snapshot {
     /// The snapshot that unchanged entries were taken over from.
     #[serde(default)]
     pub parent: Option<SnapshotId>,
-    /// Who made it: random, one for a repository and a machine.
+    /// Who committed it into this repository: one id for a user on a machine.
     pub writer: Hex<[u8; 16]>,
-    /// Counts the writer's snapshots from 0.
+    /// Counts the snapshots that the writer committed into this repository, from 1.
     pub sequence: u64,
-    /// SHA-256 of the object of the writer's previous snapshot, so that a missing one shows.
+    /// SHA-256 of the whole object of the writer's snapshot before, so that a missing one shows.
     #[serde(default)]
     pub previous: Option<Digest>,
+    /// Whose signature the statement of its object bears; sealing sets it, opening verifies it.
+    #[serde(default)]
+    pub signer: Option<PublicKey>,
+    /// Where it was made, if `sync` brought it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Its entries.
     pub tree: TreeRoot,
     /// BLAKE3 of the body of its usage list, as [`body_digest`](crate::body_digest) gives it.
@@ -170,79 +183,97 @@ pub struct Snapshot {
 
 /// A snapshot as it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedSnapshot {
-    /// The snapshot.
+pub struct OpenedSnapshot {
+    /// The snapshot, whose signer, if there is one, was verified.
     pub snapshot: Snapshot,
-    /// The public key whose signature was verified, if there is one.
-    pub signer: Option<Hex<[u8; 32]>>,
+    /// SHA-256 of its whole object, which the writer's next snapshot names as its previous one.
+    pub digest: Digest,
+}
+
+/// Seals a snapshot with the statement of its place in its writer's chain, signed if there is a key.
+///
+/// # Errors
+/// [`Error::Malformed`] when it lists more than [`PROBLEMS_MAX`] problems or cannot be written as JSON; otherwise as
+/// [`seal_document`](crate::seal_document).
+pub fn seal_snapshot(keys: &Keys, snapshot: Snapshot, signing_key: Option<&SigningKey>) -> Result<SealedObject> {
+    let snapshot = Snapshot { signer: signing_key.map(SigningKey::public), ..snapshot };
+    let body = snapshot.encode()?;
+    let sealer = Sealer::new(keys, ObjectKind::Snapshot, object_id(snapshot.id), body.len())?;
+    write_snapshot(keys, sealer, &body, snapshot.link(), signing_key)
+}
+
+/// Fills and closes the sealer of a snapshot.
+pub(crate) fn write_snapshot(
+    keys: &Keys,
+    mut sealer: Sealer,
+    body: &[u8],
+    link: ChainLink,
+    signing_key: Option<&SigningKey>,
+) -> Result<SealedObject> {
+    write_document(keys, &mut sealer, body)?;
+    sealer.finish_stated(link, signing_key)
+}
+
+/// Opens a snapshot. Whether its signer is one to be trusted is for the caller to say.
+///
+/// # Errors
+/// [`Error::BadSignature`] when the signature does not fit, [`Error::Malformed`] when it says one thing in the clear and another
+/// under its seal, or breaks the rules; otherwise as [`open_document`].
+pub fn open_snapshot(keys: &Keys, id: SnapshotId, object: Vec<u8>) -> Result<OpenedSnapshot> {
+    let Inspected { statement, sha256, .. } = inspect(&object)?;
+    let body = open_document(keys, ObjectKind::Snapshot, object_id(id), object)?;
+    let snapshot = Snapshot::decode(&body)?;
+    if snapshot.id != id {
+        return Err(malformed(format!("it says that it is snapshot {}", snapshot.id)));
+    }
+    if statement.map(|stated| (stated.link, stated.signer)) != Some((snapshot.link(), snapshot.signer)) {
+        return Err(malformed("what it states in the clear is not what it says under its seal"));
+    }
+    Ok(OpenedSnapshot { snapshot, digest: sha256 })
 }
 
 impl Snapshot {
-    /// The body of the snapshot's document, signed if there is a key.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] when it lists more than [`PROBLEMS_MAX`] problems or cannot be written as JSON.
-    pub fn encode(&self, signing_key: Option<&SigningKey>) -> Result<Vec<u8>> {
-        self.check()?;
-        let json = json::encode(WHAT, self)?;
-        let mut out = Vec::with_capacity(json.len() + 101);
-        out.extend(length_u32(WHAT, json.len())?.to_le_bytes());
-        out.extend(&json);
-        match signing_key {
-            None => out.push(0),
-            Some(key) => {
-                out.push(1);
-                out.extend(key.verifying_key().as_bytes());
-                out.extend(key.sign(&signed_message(&json)).to_bytes());
-            }
-        }
-        Ok(out)
+    /// Its place in the chain of the writer who committed it here.
+    #[must_use]
+    pub fn link(&self) -> ChainLink {
+        ChainLink { writer: self.writer, sequence: self.sequence, previous: self.previous }
     }
 
-    /// Decodes the body of a snapshot's document and verifies its signature, if there is one. Whether the signer is one to be trusted
-    /// is for the caller to say.
-    ///
-    /// # Errors
-    /// [`Error::BadSignature`] when it does not fit, [`Error::Malformed`] when the body breaks the rules, [`Error::Unknown`] for what
-    /// later programs write.
-    pub fn decode(body: &[u8]) -> Result<SignedSnapshot> {
-        let mut fields = Fields::new(WHAT, body);
-        let json_length = fields.u32()?;
-        let json = fields.take(json_length as usize)?;
-        let signer = match fields.u8()? {
-            0 => None,
-            1 => Some(verify(json, fields.array()?, fields.array()?)?),
-            other => return Err(Error::Unknown { what: "signature algorithm", found: u32::from(other) }),
-        };
-        fields.end()?;
-        let snapshot: Self = json::decode(WHAT, json)?;
+    /// The body of the snapshot's document.
+    fn encode(&self) -> Result<Vec<u8>> {
+        self.check()?;
+        json::encode(WHAT, self)
+    }
+
+    fn decode(body: &[u8]) -> Result<Self> {
+        let snapshot: Self = json::decode(WHAT, body)?;
         snapshot.check()?;
-        Ok(SignedSnapshot { snapshot, signer })
+        Ok(snapshot)
     }
 
     fn check(&self) -> Result<()> {
         if self.problems.len() <= PROBLEMS_MAX {
             return Ok(());
         }
-        Err(Error::Malformed { what: WHAT, problem: format!("it lists more than {PROBLEMS_MAX} problems") })
+        Err(malformed(format!("it lists more than {PROBLEMS_MAX} problems")))
     }
 }
 
-fn verify(json: &[u8], public_key: [u8; 32], signature: [u8; 64]) -> Result<Hex<[u8; 32]>> {
-    let key = VerifyingKey::from_bytes(&public_key).map_err(|_| Error::BadSignature)?;
-    let verified = key.verify_strict(&signed_message(json), &Signature::from_bytes(&signature));
-    verified.map(|()| Hex(public_key)).map_err(|_| Error::BadSignature)
+fn malformed(problem: impl Into<String>) -> Error {
+    Error::Malformed { what: WHAT, problem: problem.into() }
 }
 
-fn signed_message(json: &[u8]) -> Vec<u8> {
-    [SIGNATURE_CONTEXT, json].concat()
+fn object_id(id: SnapshotId) -> ObjectId {
+    ObjectId::new(*id.as_bytes())
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use credenza_model::ChunkId;
+    use credenza_model::{ChunkId, RepositoryId};
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::{CHECKSUM_BYTES, Inspector, Keyring, seal_document};
 
     pub(crate) fn sample() -> Snapshot {
         let time = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
@@ -269,6 +300,8 @@ pub(crate) mod tests {
             writer: Hex([4; 16]),
             sequence: 5,
             previous: Some(Hex([6; 32])),
+            signer: None,
+            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12 }),
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },
@@ -282,41 +315,105 @@ pub(crate) mod tests {
         }
     }
 
-    #[test]
-    fn a_snapshot_reads_back_what_was_encoded_with_and_without_a_signature() {
-        let snapshot = sample();
-        assert_eq!(
-            Snapshot::decode(&snapshot.encode(None).unwrap()),
-            Ok(SignedSnapshot { snapshot: snapshot.clone(), signer: None })
-        );
-        let key = SigningKey::from_bytes(&[5; 32]);
-        let signer = Some(Hex(key.verifying_key().to_bytes()));
-        assert_eq!(Snapshot::decode(&snapshot.encode(Some(&key)).unwrap()), Ok(SignedSnapshot { snapshot, signer }));
+    fn keys() -> Keys {
+        Keyring::generate().unwrap().keys(RepositoryId::new([1; 16]))
+    }
+
+    fn seal(keys: &Keys, signing_key: Option<&SigningKey>) -> Vec<u8> {
+        seal_snapshot(keys, sample(), signing_key).unwrap().pieces().concat()
+    }
+
+    /// What somebody without any key can do after a change: make the checksum fit again.
+    fn repaired(mut object: Vec<u8>) -> Vec<u8> {
+        let before = object.len() - CHECKSUM_BYTES;
+        let checksum = blake3::hash(&object[..before]);
+        object[before..].copy_from_slice(checksum.as_bytes());
+        object
     }
 
     #[test]
-    fn a_changed_byte_of_a_signed_snapshot_is_found() {
-        let body = sample().encode(Some(&SigningKey::from_bytes(&[5; 32]))).unwrap();
-        for place in 0..body.len() {
-            let mut changed = body.clone();
-            changed[place] ^= 1;
-            assert!(Snapshot::decode(&changed).is_err(), "byte {place}");
-            assert!(Snapshot::decode(&body[..place]).is_err());
+    fn a_snapshot_reads_back_what_was_sealed_with_and_without_a_signature() {
+        let (keys, key) = (keys(), SigningKey::from_seed(&[5; 32]));
+        for signing_key in [None, Some(&key)] {
+            let sealed = seal_snapshot(&keys, sample(), signing_key).unwrap();
+            let object = sealed.pieces().concat();
+            assert_eq!((sealed.length(), Hex(*sealed.sha256())), (object.len() as u64, sha256(&object)));
+            let snapshot = Snapshot { signer: signing_key.map(SigningKey::public), ..sample() };
+            let inspected = inspect(&object).unwrap();
+            let stated = inspected.statement.unwrap();
+            assert_eq!((stated.link, stated.signer), (snapshot.link(), snapshot.signer), "readable without a key");
+            let opened = open_snapshot(&keys, snapshot.id, object.clone()).unwrap();
+            assert_eq!(opened, OpenedSnapshot { snapshot, digest: sha256(&object) });
+        }
+    }
+
+    fn sha256(bytes: &[u8]) -> Digest {
+        Hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().try_into().unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_changed_byte_is_found_without_a_key_and_with_one_whoever_mends_the_checksum(
+            signed: bool, place: prop::sample::Index, change in 1..=255_u8,
+        ) {
+            let (keys, key) = (keys(), SigningKey::from_seed(&[5; 32]));
+            let mut object = seal(&keys, signed.then_some(&key));
+            let place = place.index(object.len() - CHECKSUM_BYTES);
+            object[place] ^= change;
+            prop_assert!(inspect(&object).is_err());
+            let mended = repaired(object);
+            prop_assert!(open_snapshot(&keys, sample().id, mended.clone()).is_err(), "byte {place}");
+            prop_assert!(!signed || inspect(&mended).is_err(), "a signature needs no key to be verified");
+        }
+
+        #[test]
+        fn pieces_of_any_size_come_to_the_same_verdict(piece in 1..400_usize) {
+            let object = seal(&keys(), None);
+            let mut inspector = Inspector::new(object.len() as u64);
+            object.chunks(piece).for_each(|piece| inspector.update(piece));
+            prop_assert_eq!(inspector.finish(), inspect(&object));
         }
     }
 
     #[test]
+    fn a_signature_that_was_taken_off_is_missed_with_the_key() {
+        let keys = keys();
+        let mut object = seal(&keys, Some(&SigningKey::from_seed(&[5; 32])));
+        let end = object.len() - CHECKSUM_BYTES;
+        object[end - 96..end].fill(0);
+        let stripped = repaired(object);
+        assert!(inspect(&stripped).is_ok_and(|inspected| inspected.statement.unwrap().signer.is_none()));
+        assert!(matches!(open_snapshot(&keys, sample().id, stripped), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_snapshot_cut_off_or_extended_is_found() {
+        let object = seal(&keys(), None);
+        for length in 0..object.len() {
+            assert!(inspect(&object[..length]).is_err(), "{length} bytes");
+        }
+        assert!(inspect(&repaired([object, vec![0]].concat())).is_err_and(|error| error != Error::BadSignature));
+    }
+
+    #[test]
+    fn a_snapshot_is_never_sealed_without_its_statement() {
+        let sealed = seal_document(&keys(), ObjectKind::Snapshot, ObjectId::new([1; 16]), b"{}");
+        assert!(matches!(sealed, Err(Error::Malformed { .. })));
+    }
+
+    #[test]
     fn fields_of_later_programs_are_passed_over() {
-        let body = sample().encode(None).unwrap();
-        let json = std::str::from_utf8(&body[4..body.len() - 1]).unwrap().replacen('{', r#"{"novelty":true,"#, 1);
-        let grown = [&(json.len() as u32).to_le_bytes(), json.as_bytes(), &[0]].concat();
-        assert_eq!(Snapshot::decode(&grown).unwrap().snapshot, sample());
+        let body = String::from_utf8(sample().encode().unwrap()).unwrap();
+        let grown = body.replacen('{', r#"{"novelty":true,"#, 1);
+        assert_eq!(Snapshot::decode(grown.as_bytes()).unwrap(), sample());
     }
 
     #[test]
     fn more_problems_than_are_listed_must_be_counted() {
         let problem = Problem { key: Key::from("a"), reason: String::new() };
         let snapshot = Snapshot { problems: vec![problem; PROBLEMS_MAX + 1], ..sample() };
-        assert!(snapshot.encode(None).is_err());
+        assert!(snapshot.encode().is_err());
     }
 }

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::container::Sealer;
 use crate::document::write_document;
+use crate::snapshot::write_snapshot;
 use crate::{
-    BlobKind, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, KeySlot, Keyring, Keys, ListBuilder, ObjectKind,
-    PackBuilder, PackKind, SealedObject, Suite, TreeBuilder, open_document,
+    BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, Identity, KeySlot, Keyring, Keys,
+    ListBuilder, ObjectKind, PackBuilder, PackKind, SealedObject, SigningKey, Suite, TreeBuilder, open_document,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -53,7 +54,7 @@ fn derived(keys: &Keys) -> Value {
         "gear_blake3": Hex(*blake3::hash(&gear).as_bytes()),
         "gear_first": keys.gear().values()[0].to_string(),
         "boundary_level_1_key_abc_version_v": keys.boundary(1, b"abc", b"v").to_string(),
-        "config_mac_of_abc": Hex(*keys.config_mac(b"abc").as_bytes()),
+        "text_signature_of_abc": Hex(keys.sign_text(b"abc").unwrap()),
         "object_keys_epoch_1_identity": kinds,
     })
 }
@@ -70,8 +71,16 @@ fn cuts(keys: &Keys, params: ChunkerParams, length: usize) -> Vec<usize> {
 
 /// A document too short to be compressed, so that it does not depend on the version of zstd.
 fn raw_document(keys: &Keys) -> String {
-    let sealer = Sealer::with_salt(keys, ObjectKind::Intent, ID, 100, SALT).unwrap();
-    Hex(bytes_of(&write_document(keys, sealer, b"short").unwrap())).to_string()
+    let mut sealer = Sealer::with_salt(keys, ObjectKind::Intent, ID, 100, SALT).unwrap();
+    write_document(keys, &mut sealer, b"short").unwrap();
+    Hex(bytes_of(&sealer.finish().unwrap())).to_string()
+}
+
+/// The object of a snapshot with an absurd body, for its statement.
+fn stated(keys: &Keys, signing_key: Option<&SigningKey>) -> String {
+    let sealer = Sealer::with_salt(keys, ObjectKind::Snapshot, ID, 100, SALT).unwrap();
+    let link = ChainLink { writer: Hex([0x66; 16]), sequence: 7, previous: Some(Hex([0x77; 32])) };
+    Hex(bytes_of(&write_snapshot(keys, sealer, b"short", link, signing_key).unwrap())).to_string()
 }
 
 fn pack(keys: &Keys) -> Value {
@@ -124,6 +133,18 @@ fn list(keys: &Keys) -> Value {
     json!(lists)
 }
 
+/// What a writer is given, and a document that it seals to the repository.
+fn writer() -> Value {
+    let keyring = keyring(Suite::Aes256Gcm).for_writer(REPOSITORY);
+    let keys = keyring.keys(REPOSITORY);
+    let mut sealer = Sealer::with_salt(&keys, ObjectKind::Usage, ID, 100, SALT).unwrap();
+    write_document(&keys, &mut sealer, b"short").unwrap();
+    json!({
+        "keyring": Hex(keyring.encode().unwrap().to_vec()),
+        "raw_document": Hex(bytes_of(&sealer.finish().unwrap())),
+    })
+}
+
 fn current() -> Value {
     let keys = keyring(Suite::Aes256Gcm).keys(REPOSITORY);
     let of = |suite| keyring(suite).keys(REPOSITORY);
@@ -134,9 +155,12 @@ fn current() -> Value {
         "raw_document_plain": raw_document(&of(Suite::Plain)),
         "raw_document_aes_256_gcm": raw_document(&keys),
         "raw_document_chacha20_poly1305": raw_document(&of(Suite::ChaCha20Poly1305)),
+        "stated_unsigned": stated(&keys, None),
+        "stated_signed": stated(&keys, Some(&SigningKey::from_seed(&[0x88; 32]))),
         "pack": pack(&keys),
         "tree_root": tree(&keys),
         "lists": list(&keys),
+        "writer": writer(),
     })
 }
 
@@ -165,11 +189,18 @@ fn documents_and_slots_of_earlier_builds_open() {
         let keys = keyring(suite).keys(REPOSITORY);
         assert_eq!(open_document(&keys, ObjectKind::Intent, ID, object.0).unwrap(), BODY, "{name}");
     }
+    let object: Hex<Vec<u8>> = serde_json::from_value(frozen["writer"]["raw_document"].clone()).unwrap();
+    let keys = keyring(Suite::Aes256Gcm).keys(REPOSITORY);
+    assert_eq!(open_document(&keys, ObjectKind::Usage, ID, object.0).unwrap(), b"short");
     let slot = |name: &str| KeySlot::decode(frozen[name].as_str().unwrap().as_bytes()).unwrap();
     let expected = keyring(Suite::Aes256Gcm);
     assert_eq!(slot("slot_passphrase").open_passphrase(REPOSITORY, b"correct horse battery staple").unwrap(), expected);
     assert_eq!(slot("slot_key_file").open_key_file(REPOSITORY, &[0x44; 32]).unwrap(), expected);
-    assert_eq!(slot("slot_recipient").open_recipient(REPOSITORY, &[0x55; 32]).unwrap(), expected);
+    let identity: Identity = frozen["identity"].as_str().unwrap().parse().unwrap();
+    assert_eq!(identity.recipient().to_string(), frozen["recipient"].as_str().unwrap());
+    assert_eq!(slot("slot_recipient").open_recipient(REPOSITORY, &identity).unwrap(), expected);
+    let writer = slot("slot_writer").open_recipient(REPOSITORY, &identity).unwrap();
+    assert_eq!(writer, expected.for_writer(REPOSITORY));
     let code = frozen["recovery_code"].as_str().unwrap().parse().unwrap();
     assert_eq!(slot("slot_recovery").open_recovery(REPOSITORY, &code).unwrap(), expected);
 }

@@ -16,7 +16,7 @@ mod runtime;
 mod settings;
 
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
-pub use egress::Traffic;
+pub use egress::{Egress, EgressError, GuestRequest, Response, Traffic};
 pub use manifest::{
     API_VERSION, Auth, Derive, Digests, Endpoint, EndpointVariant, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError,
     Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,

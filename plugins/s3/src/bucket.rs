@@ -1,7 +1,7 @@
 //! A bucket that answers: requests whose failures are errors, documents whose root is what was asked for, pages.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Error, ErrorClass, Result};
+use credenza_sdk::{Config, Error, ErrorClass, Result};
 
 use crate::fault::{self, Failure};
 use crate::listing::{Cursor, PAGE_BYTES_MAX, Page, PageError, Question};
@@ -11,12 +11,17 @@ use crate::xml::Element;
 
 /// The place and the way to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket<W> {
+pub struct Bucket<W> {
     pub(crate) place: Place,
     pub(crate) wire: W,
 }
 
 impl<W: Wire> Bucket<W> {
+    /// The bucket that the settings name; no request is sent.
+    pub fn new(config: &Config, wire: W) -> Self {
+        Self { place: Place::of(config), wire }
+    }
+
     /// Sends a request; `action` names it for a person, as in `reading "a/b"`.
     ///
     /// # Errors

@@ -4,10 +4,11 @@
 //! credentials, retries, host names (the host's), and bytes of objects, which pass as handles and never enter the sandbox.
 //! Called by the host through the contract in `wit/`.
 //!
-//! [`S3`] is a thin component; everything below it is generic over a wire and is tested natively with recorded answers.
+//! [`S3`] is a thin component; everything below it is generic over a wire: it is tested natively with recorded answers, and
+//! `tests/bench` runs it natively over the host's own connections.
 
 mod attributes;
-mod bucket;
+pub mod bucket;
 mod check;
 mod delete;
 mod destination;
@@ -18,10 +19,10 @@ mod place;
 mod range;
 #[cfg(test)]
 mod recorded;
-mod source;
+pub mod source;
 mod store;
 mod time;
-mod wire;
+pub mod wire;
 mod xml;
 
 use credenza_sdk::{
@@ -31,7 +32,6 @@ use credenza_sdk::{
 
 use crate::bucket::Bucket;
 use crate::destination::Upload;
-use crate::place::Place;
 use crate::source::Scan;
 use crate::wire::Host;
 
@@ -43,7 +43,7 @@ credenza_sdk::export!(S3: source, store, destination);
 
 impl S3 {
     fn session(config: &Config) -> Self {
-        Self(Bucket { place: Place::of(config), wire: Host })
+        Self(Bucket::new(config, Host))
     }
 }
 

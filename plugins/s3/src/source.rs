@@ -20,22 +20,24 @@ use crate::wire::{Answer, Wire, request};
 const EMPTY_PAGES_MAX: u32 = 1000;
 
 /// An object opened for reading.
-pub(crate) struct Opened<B> {
-    pub(crate) entry: Entry,
-    pub(crate) body: B,
+pub struct Opened<B> {
+    /// The entry as scanned, completed with what only a read tells.
+    pub entry: Entry,
+    /// Its bytes.
+    pub body: B,
 }
 
 impl<W: Wire> Bucket<W> {
     /// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and
     /// none says which it is before it has listed. The host keeps merging while keys increase.
-    pub(crate) fn source_info(&self) -> SourceInfo {
+    pub fn source_info(&self) -> SourceInfo {
         let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
         traits.extend(self.place.versions.then(|| "versions".to_owned()));
         SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
     }
 
     /// A walk over what the options name. No request is sent yet.
-    pub(crate) fn scan(&self, options: &ScanOptions) -> Scan<W> {
+    pub fn scan(&self, options: &ScanOptions) -> Scan<W> {
         let question = Question {
             prefix: self.place.full_key(&options.prefix),
             start_after: options.start_after.as_ref().map(|key| self.place.full_key(key)),
@@ -50,7 +52,7 @@ impl<W: Wire> Bucket<W> {
     ///
     /// # Errors
     /// The cause, by class.
-    pub(crate) fn read(
+    pub fn read(
         &self,
         mut entry: Entry,
         part: Option<ByteRange>,
@@ -99,7 +101,7 @@ impl<W: Wire> Bucket<W> {
     ///
     /// # Errors
     /// None for the whole call; each entry has its own.
-    pub(crate) fn describe(&self, entries: &[Entry]) -> Vec<Result<Attributes>> {
+    pub fn describe(&self, entries: &[Entry]) -> Vec<Result<Attributes>> {
         entries.iter().map(|entry| if has_tags(entry) { self.tags(entry) } else { Ok(Vec::new()) }).collect()
     }
 
@@ -159,7 +161,7 @@ fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>, wh
 }
 
 /// A walk over a bucket. Holds one page of a listing, at most 1,000 objects.
-pub(crate) struct Scan<W> {
+pub struct Scan<W> {
     bucket: Bucket<W>,
     question: Question,
     cursor: Option<Cursor>,
@@ -172,7 +174,7 @@ impl<W: Wire> Scan<W> {
     ///
     /// # Errors
     /// When a page cannot be had; the walk is then worthless.
-    pub(crate) fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+    pub fn next(&mut self, max: u32) -> Result<Vec<Found>> {
         let mut pages = 0;
         while self.found.is_empty() && !self.ended {
             if pages == EMPTY_PAGES_MAX {

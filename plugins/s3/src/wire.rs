@@ -7,7 +7,7 @@ use credenza_sdk::{Body, Result, http};
 const ENDPOINT: &str = "bucket";
 
 /// Sends requests and looks into bodies.
-pub(crate) trait Wire: Clone + 'static {
+pub trait Wire: Clone + 'static {
     /// Bytes that the host holds.
     type Body: 'static;
 
@@ -25,10 +25,13 @@ pub(crate) trait Wire: Clone + 'static {
 }
 
 /// The head of an answer and its body.
-pub(crate) struct Answer<B> {
-    pub(crate) status: u16,
-    pub(crate) headers: Headers,
-    pub(crate) body: B,
+pub struct Answer<B> {
+    /// Status of HTTP.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Headers,
+    /// The body, of which nothing was read yet.
+    pub body: B,
 }
 
 impl<B> Answer<B> {
@@ -40,7 +43,7 @@ impl<B> Answer<B> {
 
 /// The headers of an answer, names in lower case.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Headers(pub(crate) Vec<(String, String)>);
+pub struct Headers(pub Vec<(String, String)>);
 
 impl Headers {
     /// The first value of that name, without space around it; an empty value counts as none.

@@ -134,6 +134,7 @@ impl Backup {
             user: environment::user_name(),
             provenance,
             compression: None,
+            signing_key: None,
         }
     }
 

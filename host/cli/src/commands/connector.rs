@@ -21,7 +21,7 @@ pub(crate) enum ConnectorCommand {
     Inspect {
         /// Its name, or the path of a component.
         #[arg(value_name = "NAME|PATH")]
-        connector: String,
+        name_or_path: String,
     },
 }
 
@@ -173,8 +173,8 @@ impl ConnectorCommand {
                     session.reporter.result(&ConnectorLine::new(&component))?;
                 }
             }
-            Self::Inspect { connector } => {
-                let component = session.connectors().named(&connector)?;
+            Self::Inspect { name_or_path } => {
+                let component = session.connectors().named(&name_or_path)?;
                 session.reporter.result(&ConnectorDetails::new(&component))?;
             }
         }

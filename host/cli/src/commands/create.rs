@@ -4,21 +4,24 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::{CreateOptions, Repository, Secret};
-use credenza_format::{ChunkerParams, passphrase_weakness};
+use credenza_format::ChunkerParams;
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, key};
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
-use crate::passphrase::{self, Passphrase};
+use crate::passphrase;
 use crate::place::Place;
 use crate::report::printable;
+use crate::secret;
 
 /// zstd level 1: higher ones cost twice the time and more for a few per cent.
 const COMPRESSION: i32 = 1;
 /// The name of the first key slot.
 const LABEL: &str = "first";
+/// The name of the slot of a recovery code made with it.
+const RECOVERY_LABEL: &str = "recovery";
 
 /// Make a new repository.
 ///
@@ -32,6 +35,10 @@ pub(crate) struct Create {
     /// Accept a passphrase that is easy to guess.
     #[arg(long, conflicts_with = "plaintext")]
     weak_passphrase: bool,
+
+    /// Also make a recovery code and print it, once.
+    #[arg(long, conflicts_with = "plaintext")]
+    recovery_code: bool,
 
     /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
     #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=2048))]
@@ -69,19 +76,32 @@ impl Create {
         place.settings.extend(crate::place::parse_settings(&self.settings)?);
         let secret = match self.plaintext {
             true => Secret::None,
-            false => Secret::Passphrase(self.passphrase(session, &place).await?),
+            false => self.secret(session, &place).await?,
         };
         let connectors = session.connectors();
         let store = Opener::new(&connectors).store(&place, StoreUse::Create).await?;
-        let options =
-            CreateOptions { secret, label: LABEL.to_owned(), chunker: self.chunker()?, compression: self.compression };
-        let created = Repository::create(store.connector, &options).await?;
+        let options = CreateOptions {
+            secret: secret.clone(),
+            label: LABEL.to_owned(),
+            chunker: self.chunker()?,
+            compression: self.compression,
+        };
+        let created = Repository::create(store.connector.clone(), &options).await?;
         session.reporter.result(&CreatedLine {
             repository: created.repository,
             location: place.text(),
             encrypted: !self.plaintext,
             traits: created.traits,
         })?;
+        if self.recovery_code {
+            let repository = Repository::open(store.connector, &secret, None).await?;
+            key::add_recovery_code(&repository, RECOVERY_LABEL, session).await?;
+        } else if !self.plaintext {
+            session.reporter.note(format!(
+                "note: a recovery code on paper opens it when the passphrase is lost: credenza at {} key add --recovery-code",
+                place.text()
+            ));
+        }
         Ok(Exit::Done)
     }
 
@@ -92,19 +112,16 @@ impl Create {
             .map_err(|cause| Failure::usage(format!("--chunk-size {}: {cause}", self.chunk_size)))
     }
 
-    async fn passphrase(&self, session: &Session<'_>, place: &Place) -> Result<Passphrase, Failure> {
-        let passphrase = match passphrase::provided(&session.globals, &place.settings)? {
-            Some(passphrase) => passphrase,
-            None if passphrase::can_ask() => passphrase::ask_new(&place.text()).await?,
-            None => return Err(no_passphrase()),
+    async fn secret(&self, session: &Session<'_>, place: &Place) -> Result<Secret, Failure> {
+        let secret = match secret::provided(&session.globals, &place.settings)? {
+            Secret::None if passphrase::can_ask() => Secret::Passphrase(passphrase::ask_new(&place.text()).await?),
+            Secret::None => return Err(no_passphrase()),
+            provided => provided,
         };
-        let weakness = std::str::from_utf8(&passphrase).ok().and_then(passphrase_weakness);
-        match weakness.filter(|_| !self.weak_passphrase) {
-            None => Ok(passphrase),
-            Some(why) => Err(Failure::new("the passphrase is too weak")
-                .because(why)
-                .hint("choose a longer one, for example six random words, or insist with --weak-passphrase")),
+        if let Secret::Passphrase(passphrase) = &secret {
+            passphrase::require_strength(passphrase, self.weak_passphrase)?;
         }
+        Ok(secret)
     }
 }
 

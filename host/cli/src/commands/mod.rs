@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod info;
+pub(crate) mod key;
 pub(crate) mod ls;
 pub(crate) mod maintain;
 pub(crate) mod place;
@@ -95,6 +96,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Prune(command) => command.run(&session).await,
         Command::Policy(command) => command.run(&session).await,
         Command::Maintain(command) => command.run(&session).await,
+        Command::Key(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),
         Command::Completions(command) => command.run(&session),
     }

@@ -182,7 +182,7 @@ fn store_settings(
         let present = configuration.settings(kind, name)?;
         let value = match setting.as_str() {
             "location" => storable_location(&value, &connectors, &present)?,
-            "passphrase_file" | "ca_file" => absolute(&value)?,
+            "passphrase_file" | "key_file" | "identity" | "ca_file" => absolute(&value)?,
             "connector" if value.contains('/') || value.ends_with(".wasm") => absolute(&value)?,
             _ => value,
         };

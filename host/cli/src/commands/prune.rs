@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_engine::SnapshotHandle;
 use credenza_engine::retention::{self, Decision, Filter};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
@@ -95,11 +96,8 @@ impl Prune {
         for group in &plan.groups {
             group.decisions.iter().try_for_each(|decision| session.reporter.result(&line(&group.name, decision)))?;
         }
-        let doomed: Vec<SnapshotId> = plan
-            .decisions()
-            .filter(|decision| !decision.is_kept())
-            .map(|decision| decision.snapshot.snapshot.id)
-            .collect();
+        let doomed = plan.decisions().filter(|decision| !decision.is_kept());
+        let doomed: Vec<SnapshotHandle> = doomed.map(|decision| decision.snapshot.clone()).collect();
         let kept = plan.decisions().count() - doomed.len();
         if !self.force {
             plan.check().map_err(|excess| {

@@ -1,11 +1,11 @@
 //! `rm`: snapshots that are named are removed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::{Repository, remove};
+use credenza_engine::{Repository, SnapshotHandle, remove};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
@@ -51,26 +51,26 @@ impl Rm {
             false => session.open_for_writing().await?,
         };
         // All names are understood before the first snapshot goes.
-        let mut snapshots = BTreeSet::new();
+        let mut snapshots = BTreeMap::new();
         for path in &paths {
-            snapshots.insert(open.repository.find(&path.snapshot).await?.snapshot.id);
+            let handle = open.repository.find(&path.snapshot).await?;
+            snapshots.insert(handle.snapshot.id, handle);
         }
-        let snapshots: Vec<SnapshotId> = snapshots.into_iter().collect();
         if self.dry_run {
-            snapshots.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true }))?;
+            snapshots.keys().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true }))?;
             return Ok(Exit::Done);
         }
-        remove_all(&open.repository, &snapshots, session).await
+        remove_all(&open.repository, &snapshots.into_values().collect::<Vec<_>>(), session).await
     }
 }
 
 /// Removes snapshots and prints each.
 pub(super) async fn remove_all(
     repository: &Repository,
-    snapshots: &[SnapshotId],
+    snapshots: &[SnapshotHandle],
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let report = remove::run(repository, snapshots).await?;
+    let report = remove::run(repository, snapshots, None).await?;
     report.removed.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: false }))?;
     match report.refused.first() {
         None => Ok(Exit::Done),

@@ -16,6 +16,7 @@ use crate::open::{Opened, Opener, StoreUse};
 use crate::passphrase;
 use crate::place::{self, Place};
 use crate::report::Reporter;
+use crate::secret;
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub(crate) struct OpenRepository {
     pub(crate) repository: Repository,
     pub(crate) place: Place,
     pub(crate) store: Opened<dyn credenza_connect::Store>,
+    /// What opened it.
+    pub(crate) secret: Secret,
 }
 
 impl<'a> Session<'a> {
@@ -104,16 +107,20 @@ impl<'a> Session<'a> {
             let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
             async move { Repository::open(connector, &secret, cache.as_ref()).await }
         };
-        let provided = passphrase::provided(&self.globals, &place.settings)?;
-        let secret = provided.map_or(Secret::None, Secret::Passphrase);
-        let repository = match open(secret).await {
-            Err(EngineError::SecretMissing) if passphrase::can_ask() => {
-                open(Secret::Passphrase(passphrase::ask(&place.text()).await?)).await
-            }
-            other => other,
-        };
+        let mut secret = secret::provided(&self.globals, &place.settings)?;
+        let mut repository = open(secret.clone()).await;
+        if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
+            secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
+            repository = open(secret.clone()).await;
+        }
         let repository = repository.map_err(|error| explain(error, &place))?;
-        Ok(OpenRepository { repository, place, store })
+        Ok(OpenRepository { repository, place, store, secret })
+    }
+
+    /// Opens the repository of the command for writing.
+    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
+        let connectors = self.connectors();
+        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Write).await
     }
 
     /// Opens the repository of the command for reading.
@@ -140,7 +147,7 @@ fn cache_for(place: &Place) -> Option<ObjectCache> {
 }
 
 /// The place as the user wrote it says more than the store's own name; a missing folder is a missing repository.
-fn explain(error: EngineError, place: &Place) -> Failure {
+pub(super) fn explain(error: EngineError, place: &Place) -> Failure {
     let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == "file.no-root");
     let failure = Failure::from(error);
     if no_folder || failure.exit == Exit::NoRepository {

@@ -12,6 +12,7 @@
 //! passphrase = "…"
 //! ```
 
+mod edit;
 mod file;
 mod name;
 mod settings;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 pub(crate) use name::PlaceName;
-pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_secret, suggestion};
+pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_secret, opens_repository, suggestion};
 
 const DEFAULT_REPOSITORY: &str = "default_repository";
 
@@ -157,18 +158,16 @@ impl Configuration {
         setting: &str,
         value: &str,
     ) -> Result<(), ConfigurationError> {
-        self.place_mut(kind, name)?.insert(setting, toml_edit::value(value));
+        edit::put(self.place_mut(kind, name)?, setting, value);
         Ok(())
     }
 
     /// Removes one setting of a place.
     pub(crate) fn unset(&mut self, kind: Kind, name: &PlaceName, setting: &str) -> Result<(), ConfigurationError> {
-        let removed = self.place_mut(kind, name)?.remove(setting);
-        removed.map(drop).ok_or_else(|| ConfigurationError::NotSet {
-            kind,
-            name: name.to_string(),
-            setting: setting.to_owned(),
-        })
+        if edit::take_out(self.item_mut(kind, name)?, setting) {
+            return Ok(());
+        }
+        Err(ConfigurationError::NotSet { kind, name: name.to_string(), setting: setting.to_owned() })
     }
 
     /// Removes a place with its settings; nothing else is touched, neither data nor other places.
@@ -197,7 +196,7 @@ impl Configuration {
     /// Makes a repository the default.
     pub(crate) fn set_default_repository(&mut self, name: &PlaceName) -> Result<(), ConfigurationError> {
         self.place_mut(Kind::Repository, name)?;
-        self.document.insert(DEFAULT_REPOSITORY, toml_edit::value(name.as_str()));
+        edit::put(self.document.as_table_mut(), DEFAULT_REPOSITORY, name.as_str());
         Ok(())
     }
 
@@ -212,11 +211,14 @@ impl Configuration {
     }
 
     fn place_mut(&mut self, kind: Kind, name: &PlaceName) -> Result<&mut dyn TableLike, ConfigurationError> {
-        let unknown = self.unknown(kind, name);
         let shape = self.shape(format!("{kind}.{name}"), "a table");
+        self.item_mut(kind, name)?.as_table_like_mut().ok_or(shape)
+    }
+
+    fn item_mut(&mut self, kind: Kind, name: &PlaceName) -> Result<&mut Item, ConfigurationError> {
+        let unknown = self.unknown(kind, name);
         let places = self.document.get_mut(kind.name()).and_then(Item::as_table_like_mut);
-        let item = places.and_then(|places| places.get_mut(name.as_str())).ok_or(unknown)?;
-        item.as_table_like_mut().ok_or(shape)
+        places.and_then(|places| places.get_mut(name.as_str())).ok_or(unknown)
     }
 
     fn unknown(&self, kind: Kind, name: &PlaceName) -> ConfigurationError {

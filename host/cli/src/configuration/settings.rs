@@ -19,7 +19,7 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 8] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 11] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("use_tls", "true or false: whether to use https"),
@@ -28,6 +28,9 @@ pub(crate) const HOST_SETTINGS: [HostSetting; 8] = [
     of_repository("passphrase", "the passphrase itself"),
     of_repository("passphrase_file", "a file that holds the passphrase"),
     of_repository("passphrase_cmd", "a shell command that prints the passphrase"),
+    of_repository("key_file", "a key file that opens it"),
+    of_repository("identity", "a file with a recipient's secret key that opens it"),
+    of_repository("recovery_code", "a recovery code that opens it"),
 ];
 
 const fn common(name: &'static str, help: &'static str) -> HostSetting {
@@ -48,10 +51,15 @@ impl HostSetting {
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
 pub(crate) fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
-        return known.name == "passphrase";
+        return matches!(known.name, "passphrase" | "recovery_code");
     }
     let name = setting.to_ascii_lowercase();
     ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
+}
+
+/// Whether a setting says how a repository is opened, which is no connector's business.
+pub(crate) fn opens_repository(setting: &str) -> bool {
+    HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
 }
 
 /// The name that a misspelt one probably meant.
@@ -90,10 +98,10 @@ mod tests {
 
     #[test]
     fn secrets_are_recognised_by_name() {
-        for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password"] {
+        for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password", "recovery_code"] {
             assert!(is_secret(secret), "{secret}");
         }
-        for open in ["location", "passphrase_cmd", "passphrase_file", "region", "use_tls"] {
+        for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "region", "use_tls"] {
             assert!(!is_secret(open), "{open}");
         }
     }

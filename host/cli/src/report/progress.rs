@@ -73,5 +73,6 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Collecting => "reclaiming space",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
+        Phase::Auditing => "auditing",
     }
 }

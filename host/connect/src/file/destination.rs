@@ -102,7 +102,7 @@ impl Destination for FileDestination {
         Ok(DestinationInfo {
             identity: format!("file://{}", self.tree.path.display()),
             namespace: "tree".to_owned(),
-            traits: ["atomic-finish", "symlinks", "attributes:posix"].map(str::to_owned).to_vec(),
+            traits: ["atomic-finish", "symlinks", "attributes:posix", "local"].map(str::to_owned).to_vec(),
             part_bytes: None,
             parts_max: None,
         })

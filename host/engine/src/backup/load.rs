@@ -59,7 +59,7 @@ pub(crate) struct Loader {
 
 /// An entry opened, or why there is nothing to open.
 pub(crate) enum Attempt {
-    Opened(Opened, EntryStatus),
+    Opened(Box<Opened>, EntryStatus),
     /// It is recorded without content.
     Lost(EntryStatus),
 }
@@ -117,7 +117,7 @@ impl Loader {
         match answer {
             Ok(opened) => {
                 *locked(&self.failures_in_a_row) = 0;
-                Ok(Attempt::Opened(opened, status))
+                Ok(Attempt::Opened(Box::new(opened), status))
             }
             Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
         }

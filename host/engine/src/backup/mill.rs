@@ -114,7 +114,7 @@ impl Mill {
             Attempt::Opened(opened, status) => (opened, status),
             Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
         };
-        let Opened { entry, body } = opened;
+        let Opened { entry, body } = *opened;
         let kept = match body.reader {
             BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader),
             BodyReader::Stream(_) => handle

@@ -18,7 +18,7 @@ mod tree;
 use std::sync::Arc;
 
 use credenza_connect::{ScanOptions, Source, SourceInfo};
-use credenza_format::{Cutter, Provenance};
+use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -55,6 +55,8 @@ pub struct BackupOptions {
     pub provenance: Provenance,
     /// zstd level; `None` takes the repository's.
     pub compression: Option<i32>,
+    /// What the writer signs the snapshot with; `None` leaves it unsigned.
+    pub signing_key: Option<SigningKey>,
 }
 
 /// What a backup did.
@@ -215,9 +217,13 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
-        let partial = repository.loader(Arc::new(repository.load_index().await?));
         let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
-        let mut all = vec![Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial)];
+        let mut all = Vec::new();
+        // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
+        if repository.can_read() {
+            let partial = repository.loader(Arc::new(repository.load_index().await?));
+            all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
+        }
         all.extend(parents(session, session.parent()));
         let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow)));
         let mut line = Self { tree: fresh, ..self };
@@ -228,7 +234,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Groups what flows by into batches worth a thread's while, without waiting for more than has arrived in order.
+/// Groups what flows by into batches worth a thread's while, without waiting for more than has arrived in order. What is too large to
+/// be read whole makes a batch of its own.
 fn batches(
     loaded: impl futures_util::Stream<Item = Result<Loaded>>,
 ) -> impl futures_util::Stream<Item = Result<Vec<Loaded>>> {
@@ -248,12 +255,16 @@ fn batches(
                     None => break,
                 },
             };
-            if next.weight() > load::SMALL_BYTES_MAX && !batch.is_empty() {
+            let is_large = next.weight() > load::SMALL_BYTES_MAX;
+            if is_large && !batch.is_empty() {
                 state.held = Some(next);
                 break;
             }
             weight = weight.saturating_add(next.weight());
             batch.push(next);
+            if is_large {
+                break;
+            }
         }
         Ok((!batch.is_empty()).then_some((batch, state)))
     })

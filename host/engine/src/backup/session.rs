@@ -1,58 +1,72 @@
 //! What a run knows of the repository while it reads, and the snapshot that it makes of what it read.
 //!
-//! Owned here: the parent, the writer's previous snapshot, and every field of the new one. Refused here: the order of a
+//! Owned here: the parent, and every field of the new one. Refused here: the order of a
 //! commit (`write`). Called by `backup::run`.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
-use credenza_format::{BlobIndex, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest};
+use credenza_format::{
+    BlobIndex, ChainLink, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+};
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
 use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
-use crate::repository::{Repository, SnapshotHandle, random_id};
-use crate::write::{self, Stow};
+use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
+use crate::write::{self, Draft, Stow};
 use crate::{Event, Listener, Result};
 
 /// What a run knows of the repository while it reads.
 pub(crate) struct Session {
     index: Arc<BlobIndex>,
     loader: Arc<BlobLoader>,
-    parent: Option<SnapshotHandle>,
-    previous: Option<SnapshotHandle>,
-    writer: Hex<[u8; 16]>,
+    standing: Standing,
     source: SnapshotSource,
     started: Timestamp,
+}
+
+/// Where a run stands among the snapshots of the repository.
+struct Standing {
+    parent: Option<SnapshotHandle>,
+    chain: Chain,
+    /// When the store says that its newest snapshot was committed.
+    store_time: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Who may add and not read knows no parent.
+    async fn find(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
+        let writer = repository.writer(&options.host, &options.user);
+        if !repository.can_read() {
+            return Ok(Self { parent: None, chain: Chain::stated(repository, writer).await?, store_time: None });
+        }
+        let snapshots = repository.snapshots().await?.whole;
+        Ok(Self {
+            parent: snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity).cloned(),
+            chain: Chain::new(writer, &snapshots),
+            store_time: snapshots.last().and_then(|handle| handle.stored),
+        })
+    }
 }
 
 impl Session {
     pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
         let index = Arc::new(repository.load_index().await?);
-        let snapshots = repository.snapshots().await?.whole;
-        let writer = repository.writer(&options.host, &options.user);
-        let newest = |matches: &dyn Fn(&SnapshotHandle) -> bool| {
-            snapshots
-                .iter()
-                .filter(|handle| matches(handle))
-                .max_by_key(|handle| (handle.stored, handle.snapshot.sequence))
-                .cloned()
-        };
-        let parent = newest(&|handle| handle.snapshot.source.identity == info.identity);
-        let previous = newest(&|handle| handle.snapshot.writer == writer);
+        let standing = Standing::find(repository, info, options).await?;
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, parent, previous, writer, source, started })
+        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
-        self.writer
+        self.standing.chain.writer()
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -64,7 +78,7 @@ impl Session {
     }
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
-        self.parent.as_ref()
+        self.standing.parent.as_ref()
     }
 
     pub(crate) async fn commit(
@@ -76,8 +90,10 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let make = |usage: &Usage, bytes_added| self.snapshot(usage, &grown, options, id, bytes_added);
-        write::commit(repository, stow, id, make).await?;
+        let (chain, signing_key) = (self.standing.chain.clone(), options.signing_key.clone());
+        let draft = Draft { id, chain, signing_key };
+        let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
+        write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
         let counts = grown.counts;
         Ok(BackupReport {
@@ -96,11 +112,11 @@ impl Session {
         usage: &Usage,
         grown: &Grown,
         options: &BackupOptions,
-        id: SnapshotId,
+        (id, link): (SnapshotId, ChainLink),
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
-        let previous = self.previous.as_ref();
+        let Standing { parent, store_time, .. } = self.standing;
         Ok(Snapshot {
             id,
             source: self.source,
@@ -111,11 +127,13 @@ impl Session {
             excluded: options.excludes.clone(),
             started: self.started,
             finished: Timestamp::from_system(SystemTime::now()),
-            store_time: previous.and_then(|handle| handle.stored),
-            parent: self.parent.as_ref().map(|handle| handle.snapshot.id),
-            writer: self.writer,
-            sequence: previous.map_or(1, |handle| handle.snapshot.sequence + 1),
-            previous: previous.map(|handle| handle.body_digest),
+            store_time,
+            parent: parent.map(|handle| handle.snapshot.id),
+            writer: link.writer,
+            sequence: link.sequence,
+            previous: link.previous,
+            signer: None,
+            origin: None,
             tree: grown.root,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

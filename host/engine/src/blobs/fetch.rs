@@ -3,9 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass, Store};
 use credenza_format::{
-    Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, open_blob, sealed_span,
+    Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, open_blob,
+    sealed_span,
 };
 use credenza_model::ChunkId;
+use credenza_model::limits::SEGMENT_BYTES;
 
 use super::{Fetched, Run};
 use crate::{Damage, DamageKind, Error, Result};
@@ -68,10 +70,11 @@ pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: Seale
     let plain = open_segments(&opener, sealed);
     let mut inflater = Inflater::new();
     let mut verify = |id: &ChunkId, blob: &PackBlob| -> Result<Bytes, Damage> {
-        let mut opened = Vec::new();
-        verified(keys, pack, blob, &plain, &mut inflater, &mut opened)
+        let mut inflated = Vec::new();
+        let stored = verified(keys, pack, blob, &plain, &mut inflater, &mut inflated)
             .map_err(|detail| Damage::of_chunk(pack.store_key(), DamageKind::Corrupt, *id, detail))?;
-        Ok(Bytes::from(opened))
+        // Stored bytes that are the plaintext already are shared.
+        Ok(if blob.encoding == Encoding::Raw { stored } else { Bytes::from(inflated) })
     };
     run.blobs.iter().map(|(id, place)| (*id, verify(id, &place.blob(*id)))).collect()
 }
@@ -85,12 +88,12 @@ pub(crate) fn copy_run(
     mut take: impl FnMut(Frame<'_>) -> Result<()>,
 ) -> Result<()> {
     let plain = open_segments(&opener(keys, pack)?, sealed);
-    let (mut inflater, mut opened) = (Inflater::new(), Vec::new());
+    let (mut inflater, mut inflated) = (Inflater::new(), Vec::new());
     for (id, place) in &run.blobs {
-        let stored = verified(keys, pack, &place.blob(*id), &plain, &mut inflater, &mut opened)
+        let stored = verified(keys, pack, &place.blob(*id), &plain, &mut inflater, &mut inflated)
             .map_err(|detail| Damage::of_chunk(pack.store_key(), DamageKind::Corrupt, *id, detail))?;
         let (kind, encoding, plain_length) = (place.kind, place.encoding, place.plain);
-        take(Frame { id: *id, kind, encoding, plain_length, stored })?;
+        take(Frame { id: *id, kind, encoding, plain_length, stored: &stored })?;
     }
     Ok(())
 }
@@ -103,59 +106,65 @@ fn opener(keys: &Keys, pack: &IndexedPack) -> Result<Opener, Damage> {
     })
 }
 
-/// The stored bytes of a blob, whose plaintext in `opened` is the one that its id names.
-fn verified<'a>(
+/// The stored bytes of a blob, not copied, once what they inflate to is what its id names; that is in `inflated` afterwards.
+fn verified(
     keys: &Keys,
     pack: &IndexedPack,
     blob: &PackBlob,
-    plain: &'a OpenedRun,
+    plain: &OpenedRun,
     inflater: &mut credenza_format::Result<Inflater>,
-    opened: &mut Vec<u8>,
-) -> Result<&'a [u8], String> {
+    inflated: &mut Vec<u8>,
+) -> Result<Bytes, String> {
     let stored = plain.slice(u64::from(blob.offset), u64::from(blob.stored))?;
     let inflater = inflater.as_mut().map_err(|cause| cause.to_string())?;
-    open_blob(keys, pack.id, blob, stored, inflater, opened).map_err(|cause| cause.to_string())?;
+    open_blob(keys, pack.id, blob, &stored, inflater, inflated).map_err(|cause| cause.to_string())?;
     Ok(stored)
 }
 
 /// Plaintext of consecutive segments, some of which may have failed.
-pub(crate) struct OpenedRun {
-    plain: Vec<u8>,
+struct OpenedRun {
+    plain: Bytes,
     first_offset: u64,
     /// Plaintext ranges that failed authentication, with the reason.
     failed: Vec<(std::ops::Range<u64>, String)>,
 }
 
 impl OpenedRun {
-    pub(crate) fn slice(&self, offset: u64, length: u64) -> Result<&[u8], String> {
+    /// A part of the plaintext, not copied.
+    fn slice(&self, offset: u64, length: u64) -> Result<Bytes, String> {
         if let Some((range, reason)) =
             self.failed.iter().find(|(range, _)| range.start < offset + length && offset < range.end)
         {
             return Err(format!("bytes {} to {} of its content fail authentication: {reason}", range.start, range.end));
         }
-        let start = offset.checked_sub(self.first_offset).and_then(|start| usize::try_from(start).ok());
-        let slice = start.and_then(|start| self.plain.get(start..start.checked_add(usize::try_from(length).ok()?)?));
-        slice.ok_or_else(|| "its recorded place lies outside of what was read".to_owned())
+        let within = || {
+            let start = usize::try_from(offset.checked_sub(self.first_offset)?).ok()?;
+            let end = start.checked_add(usize::try_from(length).ok()?)?;
+            (end <= self.plain.len()).then(|| self.plain.slice(start..end))
+        };
+        within().ok_or_else(|| "its recorded place lies outside of what was read".to_owned())
     }
 }
 
-/// Opens each segment; one that fails does not spoil its neighbours.
-pub(crate) fn open_segments(opener: &Opener, mut sealed: SealedRun) -> OpenedRun {
-    let segment_plain = credenza_model::limits::SEGMENT_BYTES as u64;
+/// Opens each segment where it lies and moves plaintext together over the tags; a segment that fails does not spoil its neighbours.
+fn open_segments(opener: &Opener, sealed: SealedRun) -> OpenedRun {
+    let SealedRun { span, mut bytes } = sealed;
     let segment_sealed = usize::try_from(credenza_format::SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX);
-    let first_offset = sealed.span.plain_offset();
-    let last = sealed.span.first_segment + sealed.span.segments - 1;
-    let mut opened = OpenedRun { plain: Vec::with_capacity(sealed.bytes.len()), first_offset, failed: Vec::new() };
-    for (index, segment) in (sealed.span.first_segment..).zip(sealed.bytes.chunks_mut(segment_sealed)) {
-        let plain_length = segment.len().saturating_sub(credenza_format::TAG_BYTES);
-        match opener.open_segment(index, sealed.span.reaches_end && index == last, segment) {
-            Ok(plain) => opened.plain.extend_from_slice(plain),
-            Err(cause) => {
-                let start = u64::from(index) * segment_plain;
-                opened.failed.push((start..start + plain_length as u64, cause.to_string()));
-                opened.plain.resize(opened.plain.len() + plain_length, 0);
-            }
+    let last = span.first_segment + span.segments - 1;
+    let mut failed = Vec::new();
+    for (index, segment) in (span.first_segment..).zip(bytes.chunks_mut(segment_sealed)) {
+        let start = u64::from(index) * SEGMENT_BYTES as u64;
+        let plain_length = segment.len().saturating_sub(TAG_BYTES) as u64;
+        if let Err(cause) = opener.open_segment(index, span.reaches_end && index == last, segment) {
+            failed.push((start..start + plain_length, cause.to_string()));
         }
     }
-    opened
+    let mut plain_length = 0;
+    for start in (0..bytes.len()).step_by(segment_sealed) {
+        let end = (start + segment_sealed).min(bytes.len()).saturating_sub(TAG_BYTES).max(start);
+        bytes.copy_within(start..end, plain_length);
+        plain_length += end - start;
+    }
+    bytes.truncate(plain_length);
+    OpenedRun { plain: bytes.freeze(), first_offset: span.plain_offset(), failed }
 }

@@ -3,8 +3,8 @@
 //! Owned here: which ranges of which packs are read for a set of chunks, how many at once, and the verification of
 //! every byte that comes back. Refused here: what the bytes mean. Called by `walk`, `contents`, `read`, `restore`, `check`.
 //!
-//! Bound: one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`), and at most
-//! [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] sealed bytes.
+//! Bound: one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
+//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
 
 mod fetch;
 mod locate;
@@ -17,6 +17,7 @@ use credenza_connect::Store;
 use credenza_format::{BlobIndex, BlobPlace, Keys, PackOrdinal, Standing};
 use credenza_model::ChunkId;
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 
 pub(crate) use fetch::{copy_run, open_run, read_range};
 pub(crate) use locate::{Run, coalesce};
@@ -27,8 +28,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const RUN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes between two wanted chunks that are cheaper to read than a further request: at 100 MB/s, 256 KiB cost 2.5 ms, less than any round trip to an object store.
 pub(crate) const GAP_BYTES_MAX: u64 = 256 * 1024;
-/// Ranges read at once.
-pub(crate) const FETCHES_IN_FLIGHT: usize = 2;
+/// Ranges read and opened at once, over all calls of one loader.
+pub(crate) const FETCHES_IN_FLIGHT: usize = 3;
 
 /// A chunk's plaintext, or why there is none.
 pub(crate) type Fetched = HashMap<ChunkId, Result<Bytes, Damage>>;
@@ -40,11 +41,12 @@ pub(crate) struct BlobLoader {
     bare: Arc<dyn Store>,
     keys: Keys,
     index: Arc<BlobIndex>,
+    permits: Semaphore,
 }
 
 impl BlobLoader {
     pub(crate) fn new(store: Arc<dyn Store>, bare: Arc<dyn Store>, keys: Keys, index: Arc<BlobIndex>) -> Self {
-        Self { store, bare, keys, index }
+        Self { store, bare, keys, index, permits: Semaphore::new(FETCHES_IN_FLIGHT) }
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -100,6 +102,7 @@ impl BlobLoader {
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Cancelled)?;
         let fetched = self.fetch_from(&*self.store, run.clone()).await?;
         if fetched.values().all(Result::is_ok) || Arc::ptr_eq(&self.store, &self.bare) {
             return Ok(fetched);

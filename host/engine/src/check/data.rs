@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, ErrorClass};
 use credenza_format::{
-    BlobIndex, HEADER_BYTES, Header, Inflater, Keys, Opener, PackBlob, PackOrdinal, PackRecord, PackTail,
-    SEGMENT_SEALED_BYTES, open_blob, read_footer,
+    BlobIndex, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob, PackOrdinal,
+    PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::Findings;
 use super::structure::Users;
+use crate::findings::Findings;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -21,6 +21,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 const PACKS_IN_FLIGHT: usize = 2;
+/// Plaintext gathered before its blobs are verified.
+const VERIFY_BYTES: usize = 1024 * 1024;
 
 /// Reads the packs and returns how many bytes they were.
 pub(super) async fn verify(
@@ -88,10 +90,13 @@ struct Verifier {
     opener: Opener,
     inflater: Inflater,
     inflated: Vec<u8>,
-    digest: ring::digest::Context,
+    /// Header, checksum and digest.
+    inspector: Inspector,
     header_seen: bool,
     next_segment: u32,
     segments: u64,
+    /// Bytes of segments that are still to come.
+    sealed_bytes: u64,
     /// Plaintext from `plain_offset` on that is not yet verified.
     plain: Vec<u8>,
     plain_offset: u64,
@@ -103,17 +108,18 @@ impl Verifier {
         let header = Header::decode(&pack.header).map_err(|cause| cause.to_string())?;
         let opener =
             Opener::new(keys, &header, (pack.kind.object_kind(), pack.id)).map_err(|cause| cause.to_string())?;
-        let segments = pack.size.saturating_sub(HEADER_BYTES as u64).div_ceil(SEGMENT_SEALED_BYTES);
+        let sealed_bytes = pack.size.saturating_sub((HEADER_BYTES + CHECKSUM_BYTES) as u64);
         Ok(Self {
             keys: keys.clone(),
             pack: pack.clone(),
             opener,
             inflater: Inflater::new().map_err(|cause| cause.to_string())?,
             inflated: Vec::new(),
-            digest: ring::digest::Context::new(&ring::digest::SHA256),
+            inspector: Inspector::new(pack.size),
             header_seen: false,
             next_segment: 0,
-            segments,
+            segments: sealed_bytes.div_ceil(SEGMENT_SEALED_BYTES),
+            sealed_bytes,
             plain: Vec::new(),
             plain_offset: 0,
             next_blob: 0,
@@ -121,7 +127,7 @@ impl Verifier {
     }
 
     fn take(&mut self, piece: Bytes) -> Result<(), String> {
-        self.digest.update(&piece);
+        self.inspector.update(&piece);
         let mut sealed = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
         if !self.header_seen {
             self.header_seen = true;
@@ -130,12 +136,17 @@ impl Verifier {
                 return Err("its header is not the one that was written".to_owned());
             }
         }
+        sealed.truncate(usize::try_from(self.sealed_bytes).unwrap_or(usize::MAX));
+        self.sealed_bytes -= sealed.len() as u64;
         for segment in sealed.chunks_mut(usize::try_from(SEGMENT_SEALED_BYTES).unwrap_or(usize::MAX)) {
             let last = u64::from(self.next_segment) + 1 == self.segments;
             let plain =
                 self.opener.open_segment(self.next_segment, last, segment).map_err(|cause| cause.to_string())?;
             self.plain.extend_from_slice(plain);
             self.next_segment += 1;
+            if self.plain.len() >= VERIFY_BYTES {
+                self.blobs()?;
+            }
         }
         self.blobs()
     }
@@ -153,9 +164,7 @@ impl Verifier {
         }
         self.plain.drain(..done);
         self.plain_offset += done as u64;
-        if self.next_blob < self.pack.blobs.len()
-            && self.plain.len() > 2 * BLOB_BYTES_MAX as usize + usize::try_from(PIECE_BYTES).unwrap_or(0)
-        {
+        if self.next_blob < self.pack.blobs.len() && self.plain.len() > BLOB_BYTES_MAX as usize + VERIFY_BYTES {
             return Err("the index names chunks at places that do not follow each other".to_owned());
         }
         Ok(())
@@ -169,7 +178,8 @@ impl Verifier {
             PackTail::Complete(_) => return Err("its own table names other chunks than the index".to_owned()),
             PackTail::Needs(_) => return Err(format!("its table does not fit into its {plain_length} bytes")),
         }
-        if self.digest.finish().as_ref() != self.pack.sha256 {
+        let inspected = self.inspector.finish().map_err(|cause| cause.to_string())?;
+        if inspected.sha256.0 != self.pack.sha256 {
             return Err("its SHA-256 is not the one recorded".to_owned());
         }
         Ok(())

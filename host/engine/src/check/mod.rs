@@ -12,29 +12,22 @@
 mod data;
 mod structure;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use credenza_format::ObjectKind;
 use credenza_model::SnapshotId;
 
+pub use crate::findings::Finding;
+
+use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Damage, Event, Listener, Phase, Result};
+use crate::{Event, Listener, Phase, Result};
 
 /// How much to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckOptions {
     /// Read and verify every byte of every pack, not only the structure.
     pub read_data: bool,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// What.
-    pub damage: Damage,
-    /// The snapshots that rely on it.
-    pub affects: BTreeSet<SnapshotId>,
 }
 
 /// What a check found.
@@ -85,39 +78,6 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     }
     report.findings = findings.into_list();
     Ok(report)
-}
-
-/// Findings so far, one per object and kind.
-struct Findings<'a> {
-    listener: &'a dyn Listener,
-    by_object: BTreeMap<(String, &'static str), Finding>,
-}
-
-impl<'a> Findings<'a> {
-    fn new(listener: &'a dyn Listener) -> Self {
-        Self { listener, by_object: BTreeMap::new() }
-    }
-
-    fn add(&mut self, damage: Damage, affected: impl IntoIterator<Item = SnapshotId>) {
-        let slot = self.by_object.entry((damage.object.clone(), damage.kind.name()));
-        let finding = slot.or_insert_with(|| {
-            self.listener.on(Event::Damage(damage.clone()));
-            Finding { damage, affects: BTreeSet::new() }
-        });
-        finding.affects.extend(affected);
-    }
-
-    fn into_list(self) -> Vec<Finding> {
-        self.by_object.into_values().collect()
-    }
-
-    fn progress(&self, entries: u64, bytes: u64) {
-        self.listener.on(Event::Progress { entries, bytes });
-    }
-
-    fn expect(&self, entries: u64, bytes: u64) {
-        self.listener.on(Event::Expected { entries, bytes });
-    }
 }
 
 fn ids(snapshots: &[SnapshotHandle]) -> impl Iterator<Item = SnapshotId> + '_ {

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Standing, Usage, body_digest, slot_key,
+    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
+    removal_key, slot_key,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
-use super::{Findings, ids, kind_of};
+use super::{ids, kind_of};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
+use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle, fetch, list};
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -72,7 +74,7 @@ pub(super) async fn usages(
     Ok(users)
 }
 
-/// Opens intents, records of condemned packs and key slots.
+/// Opens intents, records of condemned packs and of removal, and key slots.
 pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
     let store = repository.bare_store();
     for kind in [ObjectKind::Intent, ObjectKind::Condemned] {
@@ -89,6 +91,11 @@ pub(super) async fn small_objects(repository: &Repository, findings: &mut Findin
             decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
         }
     }
+    for object in list(&**store, "removed/").await? {
+        let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
+        let decoded = bytes.and_then(|bytes| removal(repository, &object.key, &bytes));
+        decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
+    }
     for object in list(&**store, "key/").await? {
         let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
         let decoded = bytes.and_then(|bytes| key_slot(&object.key, &bytes));
@@ -97,12 +104,22 @@ pub(super) async fn small_objects(repository: &Repository, findings: &mut Findin
     Ok(())
 }
 
+fn removal(repository: &Repository, key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
+    let verified = Removal::decode(bytes).and_then(|unverified| unverified.verify(repository.keys()));
+    let removal = verified.map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
+    named(key, &removal_key(removal.id))
+}
+
 fn key_slot(key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
     let slot = KeySlot::decode(bytes).map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
-    if slot_key(slot.id()) == *key {
+    named(key, &slot_key(slot.id()))
+}
+
+fn named(key: &StoreKey, own_name: &StoreKey) -> Result<(), Damage> {
+    if own_name == key {
         Ok(())
     } else {
-        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{}`", slot_key(slot.id()))))
+        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{own_name}`")))
     }
 }
 

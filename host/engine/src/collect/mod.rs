@@ -79,6 +79,7 @@ pub struct CollectReport {
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read: then nothing is deleted.
 pub async fn run(repository: &Repository, options: &CollectOptions, listener: &dyn Listener) -> Result<CollectReport> {
+    repository.require_reading("reclaiming space")?;
     listener.on(Event::Phase(Phase::Collecting));
     let now = if options.dry_run { newest(repository).await? } else { store_time(repository).await? };
     let mut view = View::read(repository, now).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{ChunkerConfig, ChunkerParams, Config, KdfParams, KeySlot, Keyring, config_key, slot_key};
+use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, config_key, slot_key};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::{Repository, Secret, fetch, random_id};
@@ -44,30 +44,12 @@ impl Repository {
         }
         let repository = RepositoryId::new(random_id()?);
         let created = Timestamp::from_system(SystemTime::now());
-        let keyring = match &options.secret {
-            Secret::None => Keyring::public(),
-            Secret::Passphrase(_) | Secret::KeyFile(_) => Keyring::generate()?,
-        };
+        let lock = options.secret.lock();
+        let keyring = if lock.is_some() { Keyring::generate()? } else { Keyring::public() };
         let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
-        let slot = match &options.secret {
-            Secret::None => None,
-            Secret::Passphrase(passphrase) => Some(KeySlot::seal_passphrase(
-                &keyring,
-                repository,
-                passphrase,
-                KdfParams::default(),
-                &options.label,
-                created,
-            )),
-            Secret::KeyFile(secret) => {
-                Some(KeySlot::seal_key_file(&keyring, repository, secret, &options.label, created))
-            }
-        };
-        if let Some(slot) = slot
-            .transpose()
-            .map_err(|cause| Error::Encode { doing: "sealing the key".to_owned(), cause: cause.to_string() })?
-        {
+        if let Some(lock) = lock {
+            let slot = lock.seal(&keyring, repository, &options.label, created)?;
             put_new(&*store, &slot_key(slot.id()), slot.encode(), &info.identity).await?;
         }
         let config = Config {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::ObjectKind;
+use credenza_format::{ObjectKind, open_document};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
@@ -16,29 +16,47 @@ use super::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Small objects read at once.
-const DOCUMENTS_IN_FLIGHT: usize = 16;
+pub(crate) const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Those that are merged, which may be larger, read at once.
 const MERGED_IN_FLIGHT: usize = 4;
 /// Listings after which a kind that is merged counts as never at rest.
 const LISTINGS_MAX: usize = 16;
 /// Keys asked of a listing at once.
-const LIST_PAGE: usize = 1000;
+pub(crate) const LIST_PAGE: usize = 1000;
 
 /// A small object of the repository: what a listing says of it, and what is in it.
-pub(crate) struct Document {
+pub(crate) struct Document<T = Vec<u8>> {
     pub(crate) id: ObjectId,
     pub(crate) key: StoreKey,
     pub(crate) object: StoredObject,
-    pub(crate) body: Result<Vec<u8>, Damage>,
+    pub(crate) body: Result<T, Damage>,
 }
+
+/// Opens what is under an id.
+type Open<'a, T> = dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error> + 'a;
 
 impl Repository {
     /// Lists one kind of small object and opens each; what was deleted since the listing is left out.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
+        self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
+    }
+
+    /// Lists one kind of small object and opens each by `open`.
+    pub(crate) async fn documents_opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+    ) -> Result<Vec<Document<T>>> {
+        self.require_access(kind)?;
         let mut found = Vec::new();
         let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        self.open_each(store, kind, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
+        self.open_each(store, kind, open, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
         Ok(found)
+    }
+
+    fn require_access(&self, kind: ObjectKind) -> Result<()> {
+        if self.keys.can_open(kind) { Ok(()) } else { Err(Error::NoAccess { what: kind.name() }) }
     }
 
     /// Opens each object of a kind whose objects collectors merge: the merged one is put, then those that are in it are deleted.
@@ -55,6 +73,8 @@ impl Repository {
         kind: ObjectKind,
         mut take: impl FnMut(Document),
     ) -> Result<()> {
+        self.require_access(kind)?;
+        let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
         let mut seen = HashSet::new();
         for round in 0..LISTINGS_MAX {
             let mut listed = list(&**store, &format!("{}/", kind.folder())).await?;
@@ -62,20 +82,22 @@ impl Repository {
             if listed.is_empty() && round > 0 {
                 return Ok(());
             }
-            self.open_each(store, kind, listed, MERGED_IN_FLIGHT, &mut take).await?;
+            self.open_each(store, kind, &open, listed, MERGED_IN_FLIGHT, &mut take).await?;
         }
         Err(Error::Restless { what: format!("`{}/`", kind.folder()) })
     }
 
-    async fn open_each(
+    async fn open_each<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        open: &Open<'_, T>,
         listed: Vec<StoredObject>,
         in_flight: usize,
-        mut take: impl FnMut(Document),
+        mut take: impl FnMut(Document<T>),
     ) -> Result<()> {
-        let opened = futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, object)));
+        let opened =
+            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
         let mut opened = opened.buffered(in_flight);
         while let Some(document) = opened.try_next().await? {
             document.into_iter().for_each(&mut take);
@@ -84,12 +106,13 @@ impl Repository {
     }
 
     /// One small object, opened; `None` when it was deleted since it was listed.
-    async fn document(
+    async fn document<T>(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        open: &Open<'_, T>,
         object: StoredObject,
-    ) -> Result<Option<Document>> {
+    ) -> Result<Option<Document<T>>> {
         let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
             let damage =
                 Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
@@ -100,7 +123,7 @@ impl Repository {
                 body: Err(damage),
             }));
         };
-        let body = self.body(store, kind, id).await?;
+        let body = self.opened(store, kind, open, id).await?;
         Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
     }
 
@@ -111,10 +134,20 @@ impl Repository {
         kind: ObjectKind,
         id: ObjectId,
     ) -> Result<Option<Result<Vec<u8>, Damage>>> {
+        self.require_access(kind)?;
+        self.opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes), id).await
+    }
+
+    async fn opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+        id: ObjectId,
+    ) -> Result<Option<Result<T, Damage>>> {
         let key = kind.store_key(id);
         let open = |bytes: Bytes| {
-            credenza_format::open_document(&self.keys, kind, id, bytes.into())
-                .map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))
+            open(id, bytes.into()).map_err(|cause| Damage::new(&key, kind_of_damage(&cause), cause.to_string()))
         };
         let Some(bytes) = fetch(&**store, &key).await? else { return Ok(None) };
         let mut body = bytes.and_then(open);
@@ -140,6 +173,14 @@ impl Repository {
         let failed = |cause| Error::connector(format!("deleting `{key}` of the repository"))(cause);
         let results = self.store.delete(std::slice::from_ref(&key)).await.map_err(failed)?;
         results.into_iter().try_for_each(|result| result.map_err(failed))
+    }
+}
+
+/// What breaks the rules under a seal that holds was written so; all else was done to the object since.
+fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
+    match cause {
+        credenza_format::Error::Malformed { .. } => DamageKind::Invalid,
+        _ => DamageKind::Corrupt,
     }
 }
 

@@ -1,42 +1,39 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, the config and the retention policy in it, and the small objects: `documents` reads any
-//! kind, `index` and `snapshots` know what is in them. Refused here: packs (`blobs`, `write::stow`). Called by every
-//! command of the engine.
+//! Owned here: creating, opening, the config and the retention policy in it, key slots, the small objects (`documents` reads any
+//! kind, `index` and `snapshots` know what is in them), records of removal, and a writer's place in its chain. Refused here:
+//! packs (`blobs`, `write::stow`). Called by every command of the engine.
 
+mod chain;
 mod create;
 mod documents;
 mod index;
 mod open;
 mod policy;
+mod removal;
+mod rotate;
+mod secret;
+mod slots;
 mod snapshots;
 
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Config, Hex, Keys, TreeRoot};
-use zeroize::Zeroizing;
+use credenza_format::{BlobIndex, Config, Hex, KeySlot, Keys, ObjectKind, TreeRoot};
 
+pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
-pub(crate) use documents::{Document, fetch, list};
+pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, LIST_PAGE, fetch, list};
 pub(crate) use index::SegmentInfo;
+pub use rotate::Rotation;
+pub use secret::{Lock, Secret};
+pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
 use crate::blobs::BlobLoader;
 use crate::clock::Clock;
 use crate::walk::Records;
 use crate::{Error, Result};
-
-/// What opens the keys of a repository.
-#[derive(Clone)]
-pub enum Secret {
-    /// Nothing: the repository is created in plain text, or is opened as one.
-    None,
-    /// A passphrase, exact bytes.
-    Passphrase(Zeroizing<Vec<u8>>),
-    /// The content of a key file.
-    KeyFile(Zeroizing<Vec<u8>>),
-}
 
 /// A repository, opened.
 pub struct Repository {
@@ -46,6 +43,8 @@ pub struct Repository {
     config: Config,
     keys: Keys,
     clock: Arc<dyn Clock>,
+    /// The key slot that was opened; none in plain text.
+    slot: Option<KeySlot>,
 }
 
 impl Repository {
@@ -75,6 +74,16 @@ impl Repository {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Whether snapshots can be read: the keys of a writer add them only.
+    pub(crate) fn can_read(&self) -> bool {
+        self.keys.can_open(ObjectKind::Snapshot)
+    }
+
+    /// Refuses what the keys of a writer cannot do, named as in "removing snapshots".
+    pub(crate) fn require_reading(&self, what: &'static str) -> Result<()> {
+        if self.can_read() { Ok(()) } else { Err(Error::NoAccess { what }) }
     }
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {

@@ -1,93 +1,125 @@
 //! Open: read the config, unlock a key slot, verify the config with the keys.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{Config, ConfigError, KeySlot, Keyring, SlotError, UnverifiedConfig, config_key};
+use credenza_format::{Access, Config, ConfigError, KeySlot, Keyring, Keys, SlotError, UnverifiedConfig, config_key};
 
-use super::{Repository, Secret, fetch, list};
+use super::{ListedSlot, Repository, Secret, fetch, key_slots};
 use crate::cached::{CachedStore, ObjectCache};
 use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
+
+/// What a key slot, or the lack of one, led to.
+struct Unlocked {
+    keys: Keys,
+    config: Config,
+    slot: Option<KeySlot>,
+}
 
 impl Repository {
     /// Opens a repository. With a cache, immutable small objects are kept there and verified each time they are used.
     ///
     /// # Errors
-    /// [`Error::NoRepository`], [`Error::WrongSecret`], [`Error::SecretMissing`], damage of the config, or the connector's error.
+    /// [`Error::NoRepository`], [`Error::WrongSecret`], [`Error::SecretMissing`], [`Error::StaleSlot`], damage of the config, or the
+    /// connector's error.
     pub async fn open(store: Arc<dyn Store>, secret: &Secret, cache: Option<&ObjectCache>) -> Result<Self> {
-        let info = store.info().await.map_err(Error::connector("opening the store"))?;
-        let key = config_key();
-        let Some(bytes) = fetch(&*store, &key).await? else {
-            return Err(Error::NoRepository { place: info.identity });
-        };
-        let unverified = Config::decode(&bytes?).map_err(|cause| match cause {
-            ConfigError::Malformed { .. } | ConfigError::Forged => {
-                Damage::new(&key, DamageKind::Corrupt, cause.to_string()).into()
-            }
-            cause => Error::Unsupported { reason: cause.to_string() },
-        })?;
+        let unverified = read_config(&*store).await?;
         let bare = Arc::clone(&store);
         let store: Arc<dyn Store> = match cache {
             Some(cache) => Arc::new(CachedStore::new(store, cache.for_repository(unverified.repository()))),
             None => store,
         };
-        let keyring = unlock(&*store, &unverified, secret).await?;
-        let keys = keyring.keys(unverified.repository());
-        let config =
-            unverified.verify(&keys).map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))?;
-        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock) })
+        let Unlocked { keys, config, slot } = unlock(&*bare, unverified, secret).await?;
+        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot })
     }
 }
 
-async fn unlock(store: &dyn Store, config: &UnverifiedConfig, secret: &Secret) -> Result<Keyring> {
-    if !config.is_encrypted() {
+/// The config as it is in the store now.
+pub(super) async fn read_config(store: &dyn Store) -> Result<UnverifiedConfig> {
+    let info = store.info().await.map_err(Error::connector("opening the store"))?;
+    let key = config_key();
+    let Some(bytes) = fetch(store, &key).await? else {
+        return Err(Error::NoRepository { place: info.identity });
+    };
+    Config::decode(&bytes?).map_err(|cause| match cause {
+        ConfigError::Malformed { .. } => damaged_config(&cause),
+        cause => Error::Unsupported { reason: cause.to_string() },
+    })
+}
+
+async fn unlock(store: &dyn Store, config: UnverifiedConfig, secret: &Secret) -> Result<Unlocked> {
+    match (config.is_encrypted(), secret.kind()) {
+        (false, None) => {
+            let keys = Keyring::public().keys(config.repository());
+            Ok(Unlocked { config: verify(config, &keys)?, keys, slot: None })
+        }
         // Whoever can write to the store could put the config of a plain repository in the place of an encrypted one's.
-        return if matches!(secret, Secret::None) { Ok(Keyring::public()) } else { Err(Error::NotEncrypted) };
-    }
-    if matches!(secret, Secret::None) {
-        return Err(Error::SecretMissing);
-    }
-    let mut slots = 0;
-    let mut damage = None;
-    for object in list(store, "key/").await? {
-        let Some(bytes) = fetch(store, &object.key).await? else { continue };
-        let slot = bytes.and_then(|bytes| {
-            KeySlot::decode(&bytes).map_err(|cause| Damage::new(&object.key, DamageKind::Corrupt, cause.to_string()))
-        });
-        let slot = match slot {
-            Ok(slot) => slot,
-            Err(found) => {
-                damage = Some(found);
-                continue;
+        (false, Some(_)) => Err(Error::NotEncrypted),
+        (true, None) => Err(Error::SecretMissing),
+        (true, Some(kind)) => {
+            let (mut slots, mut damage) = (Vec::new(), None);
+            for ListedSlot { slot, .. } in key_slots(store).await? {
+                match slot {
+                    Ok(slot) => slots.push(slot),
+                    Err(found) => damage = Some(found),
+                }
             }
-        };
-        slots += 1;
-        match try_slot(slot, config, secret).await? {
-            Ok(keyring) => return Ok(keyring),
-            Err(SlotError::WrongSecret { .. } | SlotError::WrongKind { .. }) => {}
-            Err(cause) => damage = Some(Damage::new(&object.key, DamageKind::Corrupt, cause.to_string())),
+            if slots.is_empty() {
+                return Err(damage.unwrap_or_else(no_slots).into());
+            }
+            slots.retain(|slot| slot.kind() == kind);
+            unlock_one_of(slots, config, secret, kind).await
         }
     }
-    match damage {
-        Some(damage) if slots == 0 => Err(damage.into()),
-        _ if slots == 0 => Err(Damage::new(
-            &config_key(),
-            DamageKind::Missing,
-            "the repository has no key slot left; without one nothing in it can be read",
-        )
-        .into()),
-        _ => Err(Error::WrongSecret { slots }),
-    }
 }
 
-/// Derives on a thread that may block: a passphrase costs some 0.1 s of CPU and 64 MiB on purpose.
+/// Tries slots that give full access first, and newer ones first: after an interrupted rotation a secret has two slots, of which the
+/// newer knows more.
+async fn unlock_one_of(
+    mut slots: Vec<KeySlot>,
+    config: UnverifiedConfig,
+    secret: &Secret,
+    kind: credenza_format::SlotKind,
+) -> Result<Unlocked> {
+    slots.sort_by_key(|slot| (slot.access() == Access::Writer, Reverse(slot.created())));
+    let tried = slots.len();
+    let mut reason = None;
+    for slot in slots {
+        let slot_key = credenza_format::slot_key(slot.id());
+        match try_slot(slot.clone(), &config, secret).await? {
+            Ok(keyring) => {
+                let keys = keyring.keys(config.repository());
+                let config = verify(config.clone(), &keys)?;
+                if keys.current_epoch() >= config.epoch {
+                    return Ok(Unlocked { keys, config, slot: Some(slot) });
+                }
+                reason = Some(Error::StaleSlot { slot: slot.id(), label: slot.label().to_owned() });
+            }
+            Err(SlotError::WrongSecret { .. } | SlotError::WrongKind { .. }) => {}
+            Err(cause) => reason = Some(Damage::new(&slot_key, DamageKind::Corrupt, cause.to_string()).into()),
+        }
+    }
+    Err(reason.unwrap_or(Error::WrongSecret { secret: kind, slots: tried }))
+}
+
+/// Derives on a thread that may block.
 async fn try_slot(slot: KeySlot, config: &UnverifiedConfig, secret: &Secret) -> Result<Result<Keyring, SlotError>> {
     let (repository, secret) = (config.repository(), secret.clone());
-    let attempt = tokio::task::spawn_blocking(move || match &secret {
-        Secret::None => Err(SlotError::WrongKind { slot: slot.id(), kind: slot.kind() }),
-        Secret::Passphrase(passphrase) => slot.open_passphrase(repository, passphrase),
-        Secret::KeyFile(secret) => slot.open_key_file(repository, secret),
-    });
+    let attempt = tokio::task::spawn_blocking(move || secret.open(&slot, repository));
     attempt.await.map_err(Error::worker("unlock"))
+}
+
+pub(super) fn verify(config: UnverifiedConfig, keys: &Keys) -> Result<Config> {
+    config.verify(keys).map_err(|cause| damaged_config(&cause))
+}
+
+fn damaged_config(cause: &ConfigError) -> Error {
+    Damage::new(&config_key(), DamageKind::Corrupt, cause.to_string()).into()
+}
+
+fn no_slots() -> Damage {
+    let detail = "the repository has no key slot left; without one nothing in it can be read";
+    Damage::new(&config_key(), DamageKind::Missing, detail)
 }

@@ -1,10 +1,17 @@
 //! The snapshots of a repository, and how a person names one.
 
-use credenza_format::{Hex, ObjectKind, Snapshot};
-use credenza_model::Timestamp;
+use std::sync::Arc;
 
-use super::Repository;
-use crate::{Damage, DamageKind, Error, Result};
+use credenza_connect::Store;
+use credenza_format::{ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch};
+use crate::{Damage, Error, Result};
+
+/// Where snapshots are.
+pub(super) const SNAPSHOTS: &str = "snapshot/";
 
 /// A snapshot that was opened and authenticated.
 #[derive(Debug, Clone)]
@@ -13,8 +20,16 @@ pub struct SnapshotHandle {
     pub snapshot: Snapshot,
     /// When the store says it was committed, by the store's clock.
     pub stored: Option<Timestamp>,
-    /// BLAKE3 of its body, which the writer's next snapshot names.
-    pub body_digest: Hex<[u8; 32]>,
+    /// SHA-256 of its whole object, which the writer's next snapshot names.
+    pub digest: Digest,
+}
+
+impl SnapshotHandle {
+    /// Where it is kept.
+    #[must_use]
+    pub fn store_key(&self) -> StoreKey {
+        ObjectKind::Snapshot.store_key(ObjectId::new(*self.snapshot.id.as_bytes()))
+    }
 }
 
 /// All snapshots of a repository.
@@ -39,33 +54,37 @@ impl Repository {
         self.snapshots_in(self.store()).await
     }
 
-    pub(crate) async fn snapshots_in(&self, store: &std::sync::Arc<dyn credenza_connect::Store>) -> Result<Snapshots> {
+    pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
-        for document in self.documents(store, ObjectKind::Snapshot).await? {
-            let decoded = document.body.and_then(|body| {
-                let snapshot = Snapshot::decode(&body)
-                    .map(|signed| signed.snapshot)
-                    .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
-                if snapshot.id.as_bytes() != document.id.as_bytes() {
-                    return Err(Damage::new(
-                        &document.key,
-                        DamageKind::Invalid,
-                        format!("it says that it is snapshot {}", snapshot.id),
-                    ));
+        let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
+        for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
+            let stored = document.object.modified;
+            match document.body {
+                Ok(OpenedSnapshot { snapshot, digest }) => {
+                    snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
-                Ok(SnapshotHandle {
-                    body_digest: credenza_format::body_digest(&body),
-                    snapshot,
-                    stored: document.object.modified,
-                })
-            });
-            match decoded {
-                Ok(handle) => snapshots.whole.push(handle),
                 Err(damage) => snapshots.damaged.push(damage),
             }
         }
         snapshots.whole.sort_by_key(|handle| (handle.stored, handle.snapshot.sequence, handle.snapshot.id));
         Ok(snapshots)
+    }
+
+    /// What snapshots state in the clear of their place in their writers' chains, with the digest of each; no key is needed. Damaged ones
+    /// are left out.
+    pub(crate) async fn stated_links(&self, snapshots: Vec<StoreKey>) -> Result<Vec<(ChainLink, Digest)>> {
+        let read = futures_util::stream::iter(snapshots.into_iter().map(|key| self.stated_link(key)));
+        let links: Vec<Option<(ChainLink, Digest)>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+        Ok(links.into_iter().flatten().collect())
+    }
+
+    async fn stated_link(&self, key: StoreKey) -> Result<Option<(ChainLink, Digest)>> {
+        let Some(Ok(bytes)) = fetch(&**self.store(), &key).await? else { return Ok(None) };
+        let mut inspector = Inspector::new(bytes.len() as u64);
+        inspector.update(&bytes);
+        let inspected = inspector.finish().ok();
+        let named = inspected.filter(|found| found.header.kind().store_key(found.header.object()) == key);
+        Ok(named.and_then(|found| found.statement.map(|statement| (statement.link, found.sha256))))
     }
 
     /// The one snapshot that a name means.

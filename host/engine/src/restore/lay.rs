@@ -1,50 +1,38 @@
-//! Lay: verified bytes become entries of the destination.
+//! Lay: verified bytes become entries of the destination, and what becomes of each is counted.
 //!
-//! Owned here: writing, finishing or aborting each entry, and the count of what could not be restored. Called by `plan`.
+//! Owned here: how many entries are written at once, their metadata, the report. Refused here: how one entry is written
+//! (`scribe`), in which order (`plan`). Called by `plan` and `restore::run`.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use credenza_connect::{Destination, DestinationInfo, ErrorClass, Payload, Writer};
-use credenza_model::{ChunkRef, Content, Entry, EntryKind, Record};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use credenza_connect::{Destination, DestinationInfo};
+use credenza_model::{Entry, EntryKind, Record};
+use futures_util::{StreamExt, TryStreamExt};
 
+use super::RestoreReport;
 use super::plan::{Item, Window};
-use super::{RestoreReport, never_read};
+use super::scribe::{ChunkWindows, Failure, Scribe, refused};
 use crate::blobs::Fetched;
 use crate::write::locked;
-use crate::{Damage, DamageKind, Error, Event, Listener, Result};
+use crate::{Error, Event, Listener, Result};
 
-/// Entries being written at once.
-const WRITES_IN_FLIGHT: usize = 32;
+/// Entries being written at once where each waits for a network.
+const REMOTE_WRITES_IN_FLIGHT: usize = 32;
+/// Entries that a thread writes one after the other where none waits: a local file takes some 50 µs, a hand-over to another thread 5.
+const LOCAL_GROUP_ENTRIES: usize = 64;
 /// Entries whose metadata is set in one call.
 const METADATA_BATCH: usize = 512;
 
 pub(crate) struct Layer<'a> {
-    destination: Arc<dyn Destination>,
-    info: DestinationInfo,
-    overwrite: bool,
+    scribe: Scribe,
     listener: &'a dyn Listener,
     report: Mutex<RestoreReport>,
+    cores: usize,
 }
 
-/// Why an entry was not restored.
-enum Failure {
-    Damage(Damage),
-    Refused(String),
-    Run(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(cause: Error) -> Self {
-        match cause {
-            Error::Damage(damage) => Self::Damage(damage),
-            cause => Self::Run(cause),
-        }
-    }
-}
+/// Entries of a group, and what became of each.
+type Written = Vec<(Entry, Result<u64, Failure>)>;
 
 impl<'a> Layer<'a> {
     pub(crate) fn new(
@@ -53,7 +41,9 @@ impl<'a> Layer<'a> {
         overwrite: bool,
         listener: &'a dyn Listener,
     ) -> Self {
-        Self { destination, info, overwrite, listener, report: Mutex::default() }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let scribe = Scribe { destination, info: Arc::new(info), overwrite };
+        Self { scribe, listener, report: Mutex::default(), cores }
     }
 
     pub(crate) fn into_report(self) -> RestoreReport {
@@ -65,160 +55,73 @@ impl<'a> Layer<'a> {
         let mut folders = Vec::new();
         let mut others = Vec::new();
         for record in records {
-            match self.make(&record.entry).await {
-                Ok(()) => self.done(&record.entry, 0),
-                Err(failure) => {
-                    self.fail(&record.entry, failure)?;
-                    continue;
-                }
-            }
-            if record.entry.kind == EntryKind::Directory {
-                folders.push(record.entry)
-            } else {
-                others.push(record.entry)
-            }
+            let made = self.scribe.make(&record.entry).await.map(|()| 0);
+            let Some(entry) = self.account(record.entry, made)? else { continue };
+            if entry.kind == EntryKind::Directory { folders.push(entry) } else { others.push(entry) }
         }
         self.complete(others).await?;
         Ok(folders)
     }
 
-    async fn make(&self, entry: &Entry) -> Result<(), Failure> {
-        match self.destination.create(entry, self.overwrite).await {
-            Ok(None) => Ok(()),
-            Ok(Some(writer)) => writer.finish().await.map(drop).map_err(|cause| refused(entry, cause)),
-            Err(cause) => Err(refused(entry, cause)),
-        }
-    }
-
-    /// Writes the entries of a window, many at once, then sets their metadata.
+    /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when
+    /// the file itself is whole.
     pub(crate) async fn lay(&self, window: Window) -> Result<()> {
         let Window { items, fetched } = window;
-        let fetched = &fetched;
-        let laid: Vec<Option<Entry>> = futures_util::stream::iter(items)
-            .map(|item| self.lay_item(item, fetched))
-            .buffered(WRITES_IN_FLIGHT)
-            .try_collect()
-            .await?;
-        self.complete(laid.into_iter().flatten().collect()).await
-    }
-
-    async fn lay_item(&self, item: Item, fetched: &Fetched) -> Result<Option<Entry>> {
-        let Item { record, refs } = item;
-        let outcome = match never_read(&record) {
-            Some(reason) => Err(Failure::Damage(Damage {
-                object: record.entry.key.to_string(),
-                kind: DamageKind::Missing,
-                chunk: None,
-                detail: reason,
-            })),
-            None => self.write_whole(&record, &refs, fetched).await,
+        let fetched = Arc::new(fetched);
+        let (group, in_flight) = match self.scribe.info.has("local") {
+            true => (LOCAL_GROUP_ENTRIES, self.cores),
+            false => (1, REMOTE_WRITES_IN_FLIGHT),
         };
-        match outcome {
-            Ok(bytes) => {
-                self.done(&record.entry, bytes);
-                Ok(Some(record.entry))
+        let groups = grouped(items, group).map(|items| write_group(self.scribe.clone(), items, Arc::clone(&fetched)));
+        let mut written = futures_util::stream::iter(groups).buffered(in_flight);
+        let mut laid = Vec::new();
+        while let Some(group) = written.try_next().await? {
+            for (entry, outcome) in group {
+                laid.extend(self.account(entry, outcome)?);
             }
-            Err(failure) => self.fail(&record.entry, failure).map(|()| None),
         }
-    }
-
-    /// All chunks are verified before the entry is even created: a damaged one leaves no trace in the destination.
-    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<u64, Failure> {
-        let pieces = match &record.content {
-            Content::Inline(bytes) => vec![Bytes::copy_from_slice(bytes)],
-            _ => collect(refs, fetched)?,
-        };
-        let payload = Payload::new(pieces);
-        let length = payload.length();
-        let Some(writer) = self
-            .destination
-            .create(&record.entry, self.overwrite)
-            .await
-            .map_err(|cause| refused(&record.entry, cause))?
-        else {
-            return Ok(length);
-        };
-        let mut parts = Parts::new(writer, self.info.part_bytes);
-        let written = match parts.write(payload).await {
-            Ok(()) => parts.finish().await,
-            Err(cause) => {
-                parts.abort().await;
-                Err(cause)
-            }
-        };
-        written.map(|()| length).map_err(|cause| refused(&record.entry, cause))
+        let batches = grouped(laid, METADATA_BATCH).map(|batch| self.set_metadata(batch));
+        futures_util::stream::iter(batches).buffered(self.cores).try_collect().await
     }
 
     /// Writes one large content as its chunks come.
-    pub(crate) async fn lay_stream(
-        &self,
-        record: &Record,
-        chunks: Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRef>, Fetched)>> + Send + '_>>,
-    ) -> Result<()> {
-        match self.write_stream(record, chunks).await {
-            Ok(bytes) => {
-                self.done(&record.entry, bytes);
-                self.complete(vec![record.entry.clone()]).await
-            }
-            Err(failure) => self.fail(&record.entry, failure),
-        }
-    }
-
-    async fn write_stream(
-        &self,
-        record: &Record,
-        mut chunks: Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRef>, Fetched)>> + Send + '_>>,
-    ) -> Result<u64, Failure> {
-        let Some(writer) = self
-            .destination
-            .create(&record.entry, self.overwrite)
-            .await
-            .map_err(|cause| refused(&record.entry, cause))?
-        else {
-            return Ok(0);
-        };
-        let mut parts = Parts::new(writer, self.info.part_bytes);
-        let mut total = 0;
-        let outcome = loop {
-            let (refs, fetched) = match chunks.next().await {
-                None => break Ok(()),
-                Some(Ok(window)) => window,
-                Some(Err(cause)) => break Err(Failure::from(cause)),
-            };
-            let payload = match collect(&refs, &fetched) {
-                Ok(pieces) => Payload::new(pieces),
-                Err(failure) => break Err(failure),
-            };
-            total += payload.length();
-            if let Err(cause) = parts.write(payload).await {
-                break Err(refused(&record.entry, cause));
-            }
-        };
-        match outcome {
-            Ok(()) => parts.finish().await.map(|()| total).map_err(|cause| refused(&record.entry, cause)),
-            Err(failure) => {
-                parts.abort().await;
-                Err(failure)
-            }
+    pub(crate) async fn lay_stream(&self, record: &Record, chunks: ChunkWindows<'_>) -> Result<()> {
+        let outcome = self.scribe.write_stream(record, chunks).await;
+        match self.account(record.entry.clone(), outcome)? {
+            Some(entry) => self.complete(vec![entry]).await,
+            None => Ok(()),
         }
     }
 
     /// Sets metadata of entries nothing more is written to, in the order given.
     pub(crate) async fn complete(&self, entries: Vec<Entry>) -> Result<()> {
-        for batch in entries.chunks(METADATA_BATCH) {
-            let results = self
-                .destination
-                .set_metadata(batch)
-                .await
-                .map_err(Error::connector("setting metadata at the destination"))?;
-            for (entry, result) in batch.iter().zip(results) {
-                match result {
-                    Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),
-                    Err(cause) => self.fail(entry, refused(entry, cause))?,
-                }
+        for batch in grouped(entries, METADATA_BATCH) {
+            self.set_metadata(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_metadata(&self, batch: Vec<Entry>) -> Result<()> {
+        let set = self.scribe.destination.set_metadata(&batch).await;
+        let results = set.map_err(Error::connector("setting metadata at the destination"))?;
+        for (entry, result) in batch.iter().zip(results) {
+            match result {
+                Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),
+                Err(cause) => self.fail(entry, refused(entry, cause))?,
             }
         }
         Ok(())
+    }
+
+    /// Counts and reports what became of an entry; the entry, if it was written.
+    fn account(&self, entry: Entry, outcome: Result<u64, Failure>) -> Result<Option<Entry>> {
+        match outcome {
+            Ok(bytes) => {
+                self.done(&entry, bytes);
+                Ok(Some(entry))
+            }
+            Err(failure) => self.fail(&entry, failure).map(|()| None),
+        }
     }
 
     fn done(&self, entry: &Entry, bytes: u64) {
@@ -247,64 +150,28 @@ impl<'a> Layer<'a> {
     }
 }
 
+/// Writes a group of entries on a thread of the pool, one after the other.
+async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Written> {
+    let work = async move {
+        let mut written = Vec::with_capacity(items.len());
+        for item in items {
+            let outcome = scribe.write_item(&item, &fetched).await;
+            written.push((item.record.entry, outcome));
+        }
+        written
+    };
+    tokio::spawn(work).await.map_err(Error::worker("lay"))
+}
+
+/// What comes, in groups of at most `size`.
+fn grouped<T>(all: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut rest = all.into_iter();
+    std::iter::from_fn(move || {
+        let group: Vec<T> = rest.by_ref().take(size).collect();
+        (!group.is_empty()).then_some(group)
+    })
+}
+
 fn count(unrestored: &mut BTreeMap<String, u64>, names: Vec<String>) {
     names.into_iter().for_each(|name| *unrestored.entry(name).or_default() += 1);
-}
-
-fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, Failure> {
-    let missing = |id| Damage::of_chunk("index", DamageKind::Missing, id, "the chunk was not found");
-    refs.iter()
-        .map(|chunk| fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing(chunk.id))).map_err(Failure::Damage))
-        .collect()
-}
-
-fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure {
-    match cause.class {
-        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal | ErrorClass::Transient => {
-            Failure::Run(Error::Connector { doing: format!("writing `{}` to the destination", entry.key), cause })
-        }
-        ErrorClass::Precondition => Failure::Refused("it exists already; --overwrite replaces it".to_owned()),
-        _ => Failure::Refused(cause.message),
-    }
-}
-
-/// Cuts what is written into parts of the size that the destination names.
-struct Parts {
-    writer: Box<dyn Writer>,
-    part_bytes: Option<u64>,
-    held: Vec<Bytes>,
-    held_bytes: u64,
-}
-
-impl Parts {
-    fn new(writer: Box<dyn Writer>, part_bytes: Option<u64>) -> Self {
-        Self { writer, part_bytes, held: Vec::new(), held_bytes: 0 }
-    }
-
-    async fn write(&mut self, data: Payload) -> credenza_connect::Result<()> {
-        let Some(part_bytes) = self.part_bytes else { return self.writer.write(data).await };
-        self.held_bytes += data.length();
-        self.held.extend(data.pieces().iter().cloned());
-        while self.held_bytes >= part_bytes {
-            let held = Payload::new(std::mem::take(&mut self.held));
-            self.writer.write(held.slice(0, part_bytes)).await?;
-            self.held_bytes -= part_bytes;
-            self.held = held.slice(part_bytes, u64::MAX).pieces().to_vec();
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> credenza_connect::Result<()> {
-        if self.held_bytes > 0
-            && let Err(cause) = self.writer.write(Payload::new(std::mem::take(&mut self.held))).await
-        {
-            self.writer.abort().await;
-            return Err(cause);
-        }
-        self.writer.finish().await.map(drop)
-    }
-
-    async fn abort(self) {
-        self.writer.abort().await;
-    }
 }

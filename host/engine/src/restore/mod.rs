@@ -7,11 +7,12 @@
 //! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
 //! here: what a destination can hold (`connect`). Called by `cli`.
 //!
-//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`] of plaintext being laid and as much being fetched, and the folders
+//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`] of plaintext being laid and twice as much being fetched, and the folders
 //! that are not yet complete.
 
 mod lay;
 mod plan;
+mod scribe;
 
 use std::sync::Arc;
 
@@ -23,10 +24,10 @@ use crate::{Error, Event, Listener, Phase, Result};
 use lay::Layer;
 use plan::Planner;
 
-/// Records sorted by place at a time. Within them a pack is read once; 32,768 records of a kilobyte are 32 MB.
-const SHELF_RECORDS: usize = 32_768;
-/// Plaintext fetched for one window.
-const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+/// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
+const SHELF_RECORDS: usize = 16_384;
+/// Plaintext fetched for one window: what one request for a range of a pack yields.
+const WINDOW_BYTES: u64 = crate::blobs::RUN_BYTES_MAX;
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +105,7 @@ async fn gather(records: &mut crate::walk::Records, options: &RestoreOptions, fo
             break;
         }
         let wanted = batch.into_iter().filter(|record| record.entry.key.is_under(&options.prefix));
-        shelf.extend(wanted.filter(|record| latest(record)));
+        shelf.extend(wanted.filter(latest));
     }
     *found |= !shelf.is_empty() || options.prefix.is_empty();
     Ok(shelf)

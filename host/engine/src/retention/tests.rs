@@ -26,6 +26,8 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         writer: Hex([0; 16]),
         sequence: u64::from(number),
         previous: None,
+        signer: None,
+        origin: None,
         tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
         usage: Hex([0; 32]),
         packs: PacksRelied::default(),
@@ -34,7 +36,7 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         problems_unlisted: 0,
         excluded: Vec::new(),
     };
-    SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), body_digest: Hex([0; 32]) }
+    SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), digest: Hex([0; 32]) }
 }
 
 fn daily(days: i64) -> Vec<SnapshotHandle> {

@@ -11,29 +11,38 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, SealedObject, Snapshot, Usage, seal_document};
+use credenza_format::{ChainLink, ObjectKind, SealedObject, SigningKey, Snapshot, Usage, seal_document, seal_snapshot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use super::Stow;
 use super::relocate::relocate;
-use crate::repository::Repository;
+use crate::repository::{Chain, Repository};
 use crate::{Error, Result};
 
 /// How often a run gives way to collectors before it gives up. One that works without a pause condemns what is copied only if it runs wild.
 const ROUNDS_MAX: usize = 4;
 
-/// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on and the bytes added so far.
+/// What of a snapshot is known before it is committed.
+pub(crate) struct Draft {
+    pub(crate) id: SnapshotId,
+    pub(crate) chain: Chain,
+    pub(crate) signing_key: Option<SigningKey>,
+}
+
+/// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on, the bytes added so far and its place in
+/// the writer's chain.
 ///
 /// # Errors
 /// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
     stow: &Arc<Stow>,
-    id: SnapshotId,
-    make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
+    draft: Draft,
+    make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<()> {
+    let id = draft.id;
     stow.flush_packs().await?;
-    let snapshot = match prepare(repository, stow, id, make).await {
+    let snapshot = match prepare(repository, stow, draft, make).await {
         Ok(snapshot) => snapshot,
         Err(cause) => {
             stow.withdraw_intents().await;
@@ -51,14 +60,15 @@ pub(crate) async fn commit(
 async fn prepare(
     repository: &Repository,
     stow: &Arc<Stow>,
-    id: SnapshotId,
-    make: impl FnOnce(&Usage, u64) -> Result<Snapshot>,
+    draft: Draft,
+    make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<SealedObject> {
     let usage = settle(repository, stow).await?;
-    let object = ObjectId::new(*id.as_bytes());
+    let object = ObjectId::new(*draft.id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
-    let snapshot = make(&usage, stow.bytes_added())?;
-    let snapshot = seal_document(repository.keys(), ObjectKind::Snapshot, object, &snapshot.encode(None)?)?;
+    let link = draft.chain.next(repository).await?;
+    let snapshot = make(&usage, stow.bytes_added(), link)?;
+    let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
     stow.lease().check()?;
     Ok(snapshot)
 }

@@ -10,6 +10,6 @@ mod relocate;
 mod stow;
 mod usage;
 
-pub(crate) use commit::commit;
+pub(crate) use commit::{Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use stow::{Stow, locked, put};

@@ -12,7 +12,7 @@ use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, remove};
+use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
 use credenza_format::ChunkerParams;
 use credenza_model::{SnapshotId, StoreKey, Timestamp};
 
@@ -80,7 +80,8 @@ pub(crate) async fn collect(repository: &Repository) -> Result<CollectReport, Er
 }
 
 pub(crate) async fn rm(repository: &Repository, snapshot: SnapshotId) {
-    assert_eq!(remove::run(repository, &[snapshot]).await.unwrap().removed, [snapshot]);
+    let handle = repository.find(&SnapshotName(snapshot.to_string())).await.unwrap();
+    assert_eq!(remove::run(repository, &[handle], None).await.unwrap().removed, [snapshot]);
 }
 
 /// Why a snapshot does not restore to exactly these files, if so.

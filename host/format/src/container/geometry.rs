@@ -1,10 +1,12 @@
 //! Which bytes of a sealed object hold which bytes of its plaintext: pure arithmetic on sizes.
+//!
+//! Sizes here are those of objects without a statement; whoever reads one that has a statement takes its length off.
 
 use std::ops::Range;
 
 use credenza_model::limits::SEGMENT_BYTES;
 
-use super::HEADER_BYTES;
+use super::{CHECKSUM_BYTES, HEADER_BYTES};
 use crate::suite::TAG_BYTES;
 use crate::{Error, Result};
 
@@ -14,6 +16,7 @@ const TAG: u64 = TAG_BYTES as u64;
 pub const SEGMENT_SEALED_BYTES: u64 = PLAIN + TAG;
 const SEALED: u64 = SEGMENT_SEALED_BYTES;
 const HEADER: u64 = HEADER_BYTES as u64;
+const CHECKSUM: u64 = CHECKSUM_BYTES as u64;
 
 /// Whole segments that cover a stretch of plaintext.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub fn sealed_span(plain_offset: u64, plain_length: u64, object_size: u64) -> Re
     let wanted = || format!("{plain_length} bytes of content at {plain_offset}");
     let end = end.ok_or_else(|| Error::Geometry { object_bytes: object_size, wanted: wanted() })?;
     let (first, after) = (plain_offset / PLAIN, end.div_ceil(PLAIN));
-    let object_range = HEADER + first * SEALED..(HEADER + after * SEALED).min(object_size);
+    let object_range = HEADER + first * SEALED..(HEADER + after * SEALED).min(object_size - CHECKSUM);
     let number =
         |value: u64| u32::try_from(value).map_err(|_| Error::Geometry { object_bytes: object_size, wanted: wanted() });
     Ok(SegmentSpan {
@@ -68,7 +71,7 @@ pub fn sealed_span(plain_offset: u64, plain_length: u64, object_size: u64) -> Re
 /// Number of segments and plaintext bytes of an object.
 fn segments(object_size: u64) -> Result<(u64, u64)> {
     let impossible = || Error::Geometry { object_bytes: object_size, wanted: "whole segments".to_owned() };
-    let sealed = object_size.checked_sub(HEADER).ok_or_else(impossible)?;
+    let sealed = object_size.checked_sub(HEADER + CHECKSUM).ok_or_else(impossible)?;
     let count = sealed.div_ceil(SEALED);
     let last = sealed.saturating_sub(count.saturating_sub(1) * SEALED);
     if last <= TAG || count > u64::from(u32::MAX) {

@@ -3,8 +3,10 @@
 use credenza_model::{ObjectId, RepositoryId};
 use zeroize::Zeroizing;
 
+use super::STATEMENT_BYTES;
+use crate::keys::{self, NoKey};
 use crate::wire::Fields;
-use crate::{Error, Keys, ObjectKind, Result, Suite, keys};
+use crate::{Error, Keys, ObjectKind, Result, Suite};
 
 /// Length of the header.
 pub const HEADER_BYTES: usize = 128;
@@ -24,6 +26,11 @@ pub enum Keying {
     Recipient = 1,
 }
 
+/// Only snapshots state something in the clear.
+fn statement_bytes(kind: ObjectKind) -> u32 {
+    if kind == ObjectKind::Snapshot { STATEMENT_BYTES as u32 } else { 0 }
+}
+
 /// The decoded header of an object. Nothing of it is proven before an [`Opener`](crate::Opener) has accepted it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -34,6 +41,7 @@ pub struct Header {
     repository: RepositoryId,
     object: ObjectId,
     epoch: u32,
+    salt: [u8; 32],
     commitment: [u8; 32],
 }
 
@@ -68,31 +76,44 @@ impl Header {
         let repository = RepositoryId::new(fields.array()?);
         let object = ObjectId::new(fields.array()?);
         let epoch = fields.u32()?;
-        fields.zeros(4)?;
-        fields.take(32)?;
+        let statement = fields.u32()?;
+        if statement != statement_bytes(kind) {
+            return Err(fields.malformed("its statement has another length than objects of its kind have"));
+        }
+        let salt = fields.array()?;
         let commitment = fields.array()?;
         fields.zeros(8)?;
-        Ok(Self { bytes: *bytes, suite, kind, keying, repository, object, epoch, commitment })
+        Ok(Self { bytes: *bytes, suite, kind, keying, repository, object, epoch, salt, commitment })
     }
 
-    /// A header for a new object under the current epoch, and the key that follows from it.
+    /// A header for a new object under the current epoch, and the key that follows from it. `random` is the salt, or the secret of
+    /// which the salt is the public key.
     pub(super) fn create(
         keys: &Keys,
         kind: ObjectKind,
         object: ObjectId,
-        salt: [u8; 32],
+        random: [u8; 32],
     ) -> Result<(Self, Zeroizing<[u8; 32]>)> {
-        let epoch = keys.current_epoch();
+        let (epoch, keying) = (keys.current_epoch(), keys.keying(kind));
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
-        bytes.extend([keys.suite() as u8, kind as u8, SEGMENT_BYTES_LOG2, Keying::Derived as u8, 0, 0]);
+        bytes.extend([keys.suite() as u8, kind as u8, SEGMENT_BYTES_LOG2, keying as u8, 0, 0]);
         bytes.extend(keys.repository().as_bytes());
         bytes.extend(object.as_bytes());
         bytes.extend(epoch.to_le_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend(salt);
-        let key = keys.object_key(kind, epoch, &bytes).ok_or(Error::MissingEpoch { object, epoch })?;
+        bytes.extend(statement_bytes(kind).to_le_bytes());
+        let key = match keying {
+            Keying::Derived => {
+                bytes.extend(random);
+                keys.object_key(kind, epoch, &bytes)
+            }
+            Keying::Recipient => {
+                bytes.extend(keys::exchange_public_key(&random));
+                keys.sealing_key(&random, &bytes)
+            }
+        };
+        let key = key.map_err(|why| no_key(why, kind, object, epoch))?;
         bytes.extend(keys::commitment(&key).as_bytes());
         bytes.extend([0; 8]);
         Ok((Self::decode(&bytes)?, key))
@@ -100,9 +121,14 @@ impl Header {
 
     /// The key that the header leads to, when its commitment agrees.
     pub(super) fn object_key(&self, keys: &Keys) -> Result<Zeroizing<[u8; 32]>> {
-        let (object, epoch) = (self.object, self.epoch);
+        let (kind, object, epoch) = (self.kind, self.object, self.epoch);
         let identity = self.bytes.get(..IDENTITY_BYTES).unwrap_or_default();
-        let key = keys.object_key(self.kind, epoch, identity).ok_or(Error::MissingEpoch { object, epoch })?;
+        let key = match self.keying {
+            Keying::Derived => keys.object_key(kind, epoch, identity),
+            Keying::Recipient if kind.is_hidden_from_writers() => keys.opening_key(epoch, &self.salt, identity),
+            Keying::Recipient => return Err(Error::ForeignKey { object }),
+        };
+        let key = key.map_err(|why| no_key(why, kind, object, epoch))?;
         // `blake3::Hash` compares in constant time.
         if keys::commitment(&key) == blake3::Hash::from_bytes(self.commitment) {
             Ok(key)
@@ -126,6 +152,12 @@ impl Header {
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         self.kind
+    }
+
+    /// Length of the clear statement between its last segment and its checksum: 0 where it has none.
+    #[must_use]
+    pub fn statement_bytes(&self) -> u32 {
+        statement_bytes(self.kind)
     }
 
     /// The suite of its segments.
@@ -156,5 +188,13 @@ impl Header {
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch
+    }
+}
+
+fn no_key(why: NoKey, kind: ObjectKind, object: ObjectId, epoch: u32) -> Error {
+    match why {
+        NoKey::Epoch => Error::MissingEpoch { object, epoch },
+        NoKey::Access => Error::NoAccess { kind, object },
+        NoKey::Exchange => Error::ForeignKey { object },
     }
 }

@@ -3,7 +3,7 @@
 use credenza_model::ObjectId;
 use credenza_model::limits::SEGMENT_BYTES;
 
-use super::{Header, Keying, SegmentSpan};
+use super::{Header, SegmentSpan};
 use crate::suite::{SegmentCipher, TAG_BYTES};
 use crate::{Error, Keys, ObjectKind, Result};
 
@@ -18,8 +18,8 @@ impl Opener {
     ///
     /// # Errors
     /// [`Error::WrongRepository`], [`Error::WrongKind`] or [`Error::WrongObject`] when it is another object,
-    /// [`Error::MissingEpoch`] when the key is not there, [`Error::ForeignKey`] when it does not fit, [`Error::Unsupported`] for
-    /// an object that was sealed to a public key.
+    /// [`Error::MissingEpoch`] when the key is not there, [`Error::NoAccess`] when it is for readers and the keys are a writer's,
+    /// [`Error::ForeignKey`] when it does not fit.
     pub fn new(keys: &Keys, header: &Header, expected: (ObjectKind, ObjectId)) -> Result<Self> {
         let (kind, object) = expected;
         if header.repository() != keys.repository() {
@@ -30,9 +30,6 @@ impl Opener {
         }
         if header.object() != object {
             return Err(Error::WrongObject { expected: object, found: header.object() });
-        }
-        if header.keying() != Keying::Derived {
-            return Err(Error::Unsupported { what: "an object sealed to a public key" });
         }
         let key = header.object_key(keys)?;
         Ok(Self { object, cipher: SegmentCipher::new(header.suite(), &key, header.hash())? })

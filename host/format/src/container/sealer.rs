@@ -5,13 +5,15 @@ use credenza_model::limits::SEGMENT_BYTES;
 use credenza_model::{ObjectId, StoreKey};
 use ring::digest;
 
-use super::{HEADER_BYTES, Header};
+use super::{CHECKSUM_BYTES, ChainLink, HEADER_BYTES, Header, STATEMENT_BYTES, Statement};
 use crate::suite::{SegmentCipher, TAG_BYTES};
-use crate::{Keys, ObjectKind, Result, keys};
+use crate::{Keys, ObjectKind, Result, SigningKey, keys};
 
 const SEALED_SEGMENT_BYTES: usize = SEGMENT_BYTES + TAG_BYTES;
 /// Segments of one piece: pieces of half a MiB are neither many nor a burden on the allocator.
 const PIECE_SEGMENTS: usize = 8;
+/// Room for what follows the last segment.
+const END_BYTES: usize = STATEMENT_BYTES + CHECKSUM_BYTES;
 
 /// An object ready for the store. Only sealing makes one.
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ pub(crate) struct Sealer {
     plain_bytes: u64,
     length: u64,
     sha256: digest::Context,
+    checksum: blake3::Hasher,
 }
 
 impl Sealer {
@@ -95,12 +98,10 @@ impl Sealer {
         let (header, key) = Header::create(keys, kind, id, salt)?;
         let cipher = SegmentCipher::new(keys.suite(), &key, header.hash())?;
         let hint = plain_bytes_hint.saturating_add(TAG_BYTES * PIECE_SEGMENTS);
-        let piece_bytes = HEADER_BYTES + hint.min(PIECE_SEGMENTS * SEALED_SEGMENT_BYTES);
+        let piece_bytes = HEADER_BYTES + hint.min(PIECE_SEGMENTS * SEALED_SEGMENT_BYTES) + END_BYTES;
         let mut piece = Vec::with_capacity(piece_bytes);
         piece.extend(header.bytes());
-        let mut sha256 = digest::Context::new(&digest::SHA256);
-        sha256.update(header.bytes());
-        Ok(Self {
+        let mut sealer = Self {
             header,
             cipher,
             pieces: Vec::new(),
@@ -109,9 +110,12 @@ impl Sealer {
             open_at: HEADER_BYTES,
             next_segment: 0,
             plain_bytes: 0,
-            length: HEADER_BYTES as u64,
-            sha256,
-        })
+            length: 0,
+            sha256: digest::Context::new(&digest::SHA256),
+            checksum: blake3::Hasher::new(),
+        };
+        sealer.count(HEADER_BYTES);
+        Ok(sealer)
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -142,20 +146,55 @@ impl Sealer {
     /// Seals what is open as the last segment. At least one byte must have been written.
     pub(crate) fn finish(mut self) -> Result<SealedObject> {
         self.seal_segment(true)?;
+        Ok(self.close())
+    }
+
+    /// Seals what is open as the last segment and states the place in the writer's chain behind it.
+    pub(crate) fn finish_stated(mut self, link: ChainLink, signing_key: Option<&SigningKey>) -> Result<SealedObject> {
+        self.seal_segment(true)?;
+        let statement = Statement::new(link, signing_key, self.header.bytes(), &self.segments_sha256());
+        self.append(&statement.encode());
+        Ok(self.close())
+    }
+
+    fn segments_sha256(&self) -> [u8; 32] {
+        let mut segments = digest::Context::new(&digest::SHA256);
+        let mut skip = HEADER_BYTES;
+        for piece in self.pieces.iter().map(|piece| &**piece).chain([self.piece.as_slice()]) {
+            segments.update(piece.get(skip..).unwrap_or_default());
+            skip = 0;
+        }
+        sha256_of(segments)
+    }
+
+    fn close(mut self) -> SealedObject {
+        let checksum = self.checksum.finalize();
+        self.append(checksum.as_bytes());
         self.pieces.push(Bytes::from(self.piece));
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.sha256.finish().as_ref());
         let (kind, id) = (self.header.kind(), self.header.object());
-        Ok(SealedObject { key: kind.store_key(id), id, pieces: self.pieces, length: self.length, sha256 })
+        let sha256 = sha256_of(self.sha256);
+        SealedObject { key: kind.store_key(id), id, pieces: self.pieces, length: self.length, sha256 }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.piece.extend(bytes);
+        self.count(bytes.len());
+    }
+
+    /// Takes the last bytes of the piece into the object's length and digests.
+    fn count(&mut self, bytes: usize) {
+        let counted = self.piece.split_at(self.piece.len().saturating_sub(bytes)).1;
+        self.sha256.update(counted);
+        self.checksum.update(counted);
+        self.length += counted.len() as u64;
     }
 
     fn seal_segment(&mut self, last: bool) -> Result<()> {
         let (_, segment) = self.piece.split_at_mut(self.open_at);
         let tag = self.cipher.seal(self.next_segment, last, segment)?;
-        self.sha256.update(segment);
-        self.sha256.update(&tag);
-        self.length += (segment.len() + TAG_BYTES) as u64;
+        let sealed_bytes = segment.len() + TAG_BYTES;
         self.piece.extend(tag);
+        self.count(sealed_bytes);
         self.open_at = self.piece.len();
         self.next_segment += 1;
         Ok(())
@@ -168,4 +207,10 @@ impl Sealer {
             self.open_at = 0;
         }
     }
+}
+
+fn sha256_of(context: digest::Context) -> [u8; 32] {
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(context.finish().as_ref());
+    sha256
 }

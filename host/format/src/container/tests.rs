@@ -16,6 +16,12 @@ fn keys(suite: Suite) -> Keys {
     keyring.keys(RepositoryId::new([1; 16]))
 }
 
+fn reader_and_writer() -> (Keys, Keys) {
+    let repository = RepositoryId::new([1; 16]);
+    let keyring = Keyring::generate().unwrap();
+    (keyring.keys(repository), keyring.for_writer(repository).keys(repository))
+}
+
 fn seal(keys: &Keys, kind: ObjectKind, id: ObjectId, plain: &[u8]) -> Vec<u8> {
     let mut sealer = Sealer::new(keys, kind, id, 0).unwrap();
     plain.chunks(50_001).for_each(|part| sealer.write(part).unwrap());
@@ -30,7 +36,7 @@ fn open(keys: &Keys, object: &[u8]) -> Result<Vec<u8>> {
     let opener = Opener::new(keys, &Header::decode(object)?, (KIND, ID))?;
     let size = object.len() as u64;
     let span = sealed_span(0, plain_length(size)?, size)?;
-    let mut sealed = object[HEADER_BYTES..].to_vec();
+    let mut sealed = object[span.object_range.start as usize..span.object_range.end as usize].to_vec();
     opener.open_span(&span, &mut sealed)?;
     Ok(sealed)
 }
@@ -76,7 +82,9 @@ proptest! {
         let mut object = seal(&keys, KIND, ID, &text(length));
         let place = place.index(object.len());
         object[place] ^= change;
-        prop_assert!(open(&keys, &object).is_err(), "byte {place}");
+        prop_assert!(inspect(&object).is_err(), "byte {place}, without a key");
+        let sealed = place < object.len() - CHECKSUM_BYTES;
+        prop_assert_eq!(open(&keys, &object).is_err(), sealed, "byte {}", place);
     }
 
     #[test]
@@ -91,7 +99,9 @@ proptest! {
     fn truncation_is_found(suite in suites(), length in lengths(), place: prop::sample::Index) {
         let keys = keys(suite);
         let object = seal(&keys, KIND, ID, &text(length));
-        prop_assert!(open(&keys, &object[..place.index(object.len())]).is_err());
+        let truncated = &object[..place.index(object.len())];
+        prop_assert!(inspect(truncated).is_err());
+        prop_assert!(open(&keys, truncated).is_err());
     }
 
     #[test]
@@ -99,6 +109,7 @@ proptest! {
         let keys = keys(suite);
         let mut object = seal(&keys, KIND, ID, &text(length));
         object.resize(object.len() + extra, 0);
+        prop_assert!(inspect(&object).is_err());
         prop_assert!(open(&keys, &object).is_err());
     }
 }
@@ -108,7 +119,8 @@ fn truncation_at_a_segment_boundary_is_found() {
     let keys = keys(Suite::Aes256Gcm);
     let object = seal(&keys, KIND, ID, &text(SEGMENT_BYTES * 3));
     let cut = HEADER_BYTES + (SEGMENT_BYTES + 16) * 2;
-    assert!(matches!(open(&keys, &object[..cut]), Err(Error::Unauthentic { segment: 1, .. })));
+    let shortened = [&object[..cut], &[0; CHECKSUM_BYTES]].concat();
+    assert!(matches!(open(&keys, &shortened), Err(Error::Unauthentic { segment: 1, .. })));
 }
 
 #[test]
@@ -160,24 +172,53 @@ fn an_epoch_that_the_keyring_lacks_is_named() {
 }
 
 #[test]
-fn an_object_sealed_to_a_public_key_is_refused_with_its_reason() {
-    let keys = keys(Suite::Aes256Gcm);
-    let mut object = seal(&keys, KIND, ID, b"text");
-    object[13] = Keying::Recipient as u8;
-    assert!(matches!(open(&keys, &object), Err(Error::Unsupported { .. })));
+fn what_a_writer_sealed_readers_open_and_no_writer_does() {
+    let (reader, writer) = reader_and_writer();
+    let object = seal(&writer, KIND, ID, b"text");
+    assert_eq!(Header::decode(&object).unwrap().keying(), Keying::Recipient);
+    assert_eq!(open(&reader, &object).unwrap(), b"text");
+    let refused = Err(Error::NoAccess { kind: KIND, object: ID });
+    assert_eq!(open(&writer, &object), refused);
+    assert_eq!(open(&writer, &seal(&reader, KIND, ID, b"text")), refused);
+}
+
+#[test]
+fn what_writers_must_read_is_sealed_alike_by_both() {
+    let (reader, writer) = reader_and_writer();
+    for (from, to) in [(&reader, &writer), (&writer, &reader)] {
+        let object = seal(from, ObjectKind::Index, ID, b"text");
+        let header = Header::decode(&object).unwrap();
+        assert_eq!(header.keying(), Keying::Derived);
+        assert!(Opener::new(to, &header, (ObjectKind::Index, ID)).is_ok());
+    }
+}
+
+#[test]
+fn a_changed_keying_is_found() {
+    let (reader, writer) = reader_and_writer();
+    for (keys, kind, keying) in [
+        (&reader, KIND, Keying::Recipient),
+        (&writer, KIND, Keying::Derived),
+        (&reader, ObjectKind::Index, Keying::Recipient),
+    ] {
+        let mut object = seal(keys, kind, ID, b"text");
+        object[13] = keying as u8;
+        let header = Header::decode(&object).unwrap();
+        assert_eq!(Opener::new(&reader, &header, (kind, ID)).err(), Some(Error::ForeignKey { object: ID }));
+    }
 }
 
 #[test]
 fn every_size_is_either_an_objects_or_refused() {
     let sealed = (SEGMENT_BYTES + 16) as u64;
-    for impossible in [0, 127, 128, 144, 128 + sealed + 1, 128 + sealed + 16] {
+    for impossible in [0, 127, 128, 159, 160, 176, 160 + sealed + 1, 160 + sealed + 16] {
         assert!(plain_length(impossible).is_err(), "{impossible}");
     }
-    assert_eq!(plain_length(145), Ok(1));
-    assert_eq!(plain_length(128 + sealed), Ok(SEGMENT_BYTES as u64));
-    assert_eq!(plain_length(128 + sealed + 17), Ok(SEGMENT_BYTES as u64 + 1));
+    assert_eq!(plain_length(177), Ok(1));
+    assert_eq!(plain_length(160 + sealed), Ok(SEGMENT_BYTES as u64));
+    assert_eq!(plain_length(160 + sealed + 17), Ok(SEGMENT_BYTES as u64 + 1));
     assert!(plain_length(u64::MAX).is_err());
     assert!(
-        sealed_span(0, 0, 145).is_err() && sealed_span(0, 2, 145).is_err() && sealed_span(u64::MAX, 1, 145).is_err()
+        sealed_span(0, 0, 177).is_err() && sealed_span(0, 2, 177).is_err() && sealed_span(u64::MAX, 1, 177).is_err()
     );
 }

@@ -6,7 +6,7 @@ use credenza_model::limits::{BLOB_BYTES_MAX, PACK_BYTES_MAX};
 
 use super::footer::{TRAILER_BYTES, put_footer_entry, trailer};
 use super::{BlobKind, FOOTER_ENTRY_BYTES, PACK_BLOBS_MAX, PackBlob, PackKind, PackRecord};
-use crate::container::{HEADER_BYTES, SealedObject, Sealer};
+use crate::container::{CHECKSUM_BYTES, HEADER_BYTES, SealedObject, Sealer};
 use crate::wire::length_u32;
 use crate::{Encoding, Error, Keys, Result, Suite, keys};
 
@@ -137,7 +137,7 @@ impl PackBuilder {
     /// An upper bound of the object's size with one more blob: a tag for each 64 KiB is less than a thousandth.
     fn sealed_bytes_with(&self, stored: u64) -> u64 {
         let plain = self.suite.padded(self.sealer.plain_bytes() + stored + self.end_bytes(self.blobs.len() + 1));
-        plain + plain / 1024 + 1024 + HEADER_BYTES as u64
+        plain + plain / 1024 + 1024 + (HEADER_BYTES + CHECKSUM_BYTES) as u64
     }
 }
 

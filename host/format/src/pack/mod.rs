@@ -119,21 +119,21 @@ pub struct PackRecord {
     pub moved: bool,
 }
 
-/// Inflates the stored bytes of a blob into `out` and verifies that they are the blob that its id names.
+/// The plaintext of a blob, verified to be the one that its id names: `stored` itself when it is raw, else what `out` is replaced by.
 ///
 /// # Errors
 /// [`Error::Blob`], which names the pack and the blob, around the cause.
-pub fn open_blob(
+pub fn open_blob<'a>(
     keys: &Keys,
     pack: ObjectId,
     blob: &PackBlob,
-    stored: &[u8],
+    stored: &'a [u8],
     inflater: &mut Inflater,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let opened = inflater.inflate(blob.encoding, stored, blob.plain, out).and_then(|()| {
-        let id = keys.blob_id(blob.kind, out);
-        if id == blob.id { Ok(()) } else { Err(Error::WrongBlob { blob: blob.id }) }
+    out: &'a mut Vec<u8>,
+) -> Result<&'a [u8]> {
+    let opened = inflater.inflate(blob.encoding, stored, blob.plain, out).and_then(|plain| {
+        let id = keys.blob_id(blob.kind, plain);
+        if id == blob.id { Ok(plain) } else { Err(Error::WrongBlob { blob: blob.id }) }
     });
     opened.map_err(|cause| Error::Blob { pack, blob: blob.id, cause: Box::new(cause) })
 }

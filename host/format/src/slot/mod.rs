@@ -2,8 +2,10 @@
 //! revoked by one small object.
 //!
 //! A text document (`lines`) whose seal is a commitment to the wrapping key and the wrapped keyring. Owned here: the slot and its
-//! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`).
+//! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`), keys of recipients (`identity`).
 
+mod error;
+mod identity;
 mod kdf;
 mod recovery;
 #[cfg(test)]
@@ -15,12 +17,14 @@ use serde::{Deserialize, Serialize};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+pub use error::SlotError;
+pub use identity::{Identity, InvalidRecipientKey, Recipient};
 pub use kdf::KdfParams;
 pub use recovery::{InvalidRecoveryCode, RecoveryCode};
 
 use crate::keys::random;
 use crate::lines::{self, LinesError};
-use crate::{Error, Hex, Keyring};
+use crate::{Access, Hex, Keyring};
 
 const TITLE: &str = "credenza key";
 const VERSION: u32 = 1;
@@ -30,82 +34,29 @@ pub const KEY_FILE_BYTES_MIN: usize = 32;
 /// Longest label.
 const LABEL_BYTES_MAX: usize = 1024;
 
-/// Why a key slot cannot be opened or made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
-    /// The passphrase, key file or code is not this slot's.
-    #[error("key slot `{label}` ({slot}) does not open with this secret")]
-    WrongSecret {
-        /// The slot.
-        slot: ObjectId,
-        /// Its label.
-        label: String,
-    },
-    /// The slot opens with another sort of secret.
-    #[error("key slot {slot} opens with a {kind}")]
-    WrongKind {
-        /// The slot.
-        slot: ObjectId,
-        /// What it opens with.
-        kind: &'static str,
-    },
-    /// The slot was made for another repository.
-    #[error("key slot {slot} belongs to repository {found}, not to {expected}")]
-    WrongRepository {
-        /// The slot.
-        slot: ObjectId,
-        /// The repository that is open.
-        expected: RepositoryId,
-        /// The repository that the slot names.
-        found: RepositoryId,
-    },
-    /// The secret fits and the rest was damaged or changed.
-    #[error("key slot {slot} is damaged: restore it from another copy of the repository, or use another slot")]
-    Damaged {
-        /// The slot.
-        slot: ObjectId,
-    },
-    /// Not a key slot, or a damaged one.
-    #[error("this is not a key slot: {problem}")]
-    Malformed {
-        /// Which rule is broken.
-        problem: String,
-    },
-    /// A later program made the slot.
-    #[error("the key slot has format version {found} and this credenza reads version {VERSION}: use a newer one")]
-    Version {
-        /// What the slot says.
-        found: String,
-    },
-    /// The cost of the passphrase is below the floor or beyond the ceiling.
-    #[error("a passphrase cost of {memory_kib} KiB, {passes} passes and {lanes} lanes is not accepted: {problem}")]
-    Cost {
-        /// Memory in KiB.
-        memory_kib: u32,
-        /// Passes over it.
-        passes: u32,
-        /// Lanes.
-        lanes: u32,
-        /// Which bound is broken.
-        problem: String,
-    },
-    /// The secret is too weak to be used without a costly derivation.
-    #[error(
-        "a key file needs at least {KEY_FILE_BYTES_MIN} random bytes and this one has {bytes}: make one with `head -c 64 /dev/urandom`"
-    )]
-    WeakKeyFile {
-        /// What it has.
-        bytes: usize,
-    },
-    /// The label is too long.
-    #[error("a label may have {LABEL_BYTES_MAX} bytes and this one has {bytes}")]
-    LabelTooLong {
-        /// What it has.
-        bytes: usize,
-    },
-    /// Wrapping failed for a reason of the machine.
-    #[error("cannot wrap the keyring: {0}")]
-    Wrap(#[from] Error),
+/// What sort of secret opens a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlotKind {
+    /// A passphrase.
+    Passphrase,
+    /// The content of a file.
+    KeyFile,
+    /// A recipient's secret key.
+    Recipient,
+    /// A recovery code.
+    Recovery,
+}
+
+impl std::fmt::Display for SlotKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Passphrase => "passphrase",
+            Self::KeyFile => "key file",
+            Self::Recipient => "recipient's secret key",
+            Self::Recovery => "recovery code",
+        })
+    }
 }
 
 /// What opens a slot.
@@ -119,12 +70,12 @@ enum Lock {
 }
 
 impl Lock {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> SlotKind {
         match self {
-            Self::Passphrase { .. } => "passphrase",
-            Self::KeyFile { .. } => "key file",
-            Self::Recipient { .. } => "recipient's secret key",
-            Self::Recovery { .. } => "recovery code",
+            Self::Passphrase { .. } => SlotKind::Passphrase,
+            Self::KeyFile { .. } => SlotKind::KeyFile,
+            Self::Recipient { .. } => SlotKind::Recipient,
+            Self::Recovery { .. } => SlotKind::Recovery,
         }
     }
 }
@@ -135,6 +86,8 @@ struct Description {
     repository: RepositoryId,
     label: String,
     created: Timestamp,
+    #[serde(default)]
+    access: Access,
     lock: Lock,
 }
 
@@ -205,21 +158,21 @@ impl KeySlot {
         self.open(&wrap::from_key_file(repository, key_file, &salt.0))
     }
 
-    /// Wraps a keyring for whoever holds the secret key of an X25519 public key (RFC 7748).
+    /// Wraps a keyring for whoever holds the secret key of an X25519 public key.
     ///
     /// # Errors
     /// [`SlotError::Malformed`] for a public key that gives every secret the same result, [`SlotError::Wrap`] when the system fails.
     pub fn seal_recipient(
         keyring: &Keyring,
         repository: RepositoryId,
-        recipient: [u8; 32],
+        recipient: Recipient,
         label: &str,
         created: Timestamp,
     ) -> Result<Self, SlotError> {
         let ephemeral = StaticSecret::from(random::<32>()?);
         let lock =
-            Lock::Recipient { recipient: Hex(recipient), ephemeral: Hex(PublicKey::from(&ephemeral).to_bytes()) };
-        let key = wrap::from_exchange(repository, &ephemeral, &recipient, &lock_keys(&lock))?;
+            Lock::Recipient { recipient: Hex(recipient.0), ephemeral: Hex(PublicKey::from(&ephemeral).to_bytes()) };
+        let key = wrap::from_exchange(repository, &ephemeral, &recipient.0, &lock_keys(&lock))?;
         Self::seal(keyring, repository, lock, &key, label, created)
     }
 
@@ -227,10 +180,10 @@ impl KeySlot {
     ///
     /// # Errors
     /// As [`open_passphrase`](Self::open_passphrase).
-    pub fn open_recipient(&self, repository: RepositoryId, secret: &[u8; 32]) -> Result<Keyring, SlotError> {
+    pub fn open_recipient(&self, repository: RepositoryId, identity: &Identity) -> Result<Keyring, SlotError> {
         let Lock::Recipient { ephemeral, .. } = &self.description.lock else { return Err(self.wrong_kind()) };
         self.check_repository(repository)?;
-        let secret = StaticSecret::from(*secret);
+        let secret = StaticSecret::from(*identity.as_bytes());
         self.open(&*wrap::from_exchange(repository, &secret, &ephemeral.0, &lock_keys(&self.description.lock))?)
     }
 
@@ -264,10 +217,10 @@ impl KeySlot {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let seal = [self.commitment.as_slice(), &self.wrapped].concat();
-        format!("{}{SEAL} {}\n", self.sealed, Hex(seal)).into_bytes()
+        lines::sealed(self.sealed.clone(), SEAL, Hex(seal))
     }
 
-    /// Reads a slot; nothing is proven before it is opened.
+    /// Reads a slot; nothing but its checksum is proven before it is opened.
     ///
     /// # Errors
     /// [`SlotError::Malformed`], [`SlotError::Version`], or [`SlotError::Cost`] for a cost that could exhaust the machine.
@@ -311,10 +264,25 @@ impl KeySlot {
         self.description.created
     }
 
-    /// What opens it, in words: `passphrase`, `key file`, `recipient's secret key`, `recovery code`.
+    /// What opens it.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> SlotKind {
         self.description.lock.kind()
+    }
+
+    /// What it gives access to, as it says.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.description.access
+    }
+
+    /// Whom it was sealed to, if it was.
+    #[must_use]
+    pub fn recipient(&self) -> Option<Recipient> {
+        match &self.description.lock {
+            Lock::Recipient { recipient, .. } => Some(Recipient(recipient.0)),
+            _ => None,
+        }
     }
 
     fn seal(
@@ -329,7 +297,8 @@ impl KeySlot {
             return Err(SlotError::LabelTooLong { bytes: label.len() });
         }
         let id = ObjectId::new(random()?);
-        let description = Description { id, repository, label: label.to_owned(), created, lock };
+        let access = keyring.access();
+        let description = Description { id, repository, label: label.to_owned(), created, access, lock };
         let sealed = lines::unsealed(TITLE, VERSION, &description).map_err(|error| malformed(error.to_string()))?;
         let wrapped = wrap::wrap(key, sealed.as_bytes(), &keyring.encode()?)?;
         Ok(Self { description, sealed, commitment: wrap::commitment(key), wrapped })
@@ -343,7 +312,8 @@ impl KeySlot {
         }
         let keyring: Zeroizing<Vec<u8>> =
             wrap::unwrap(key, self.sealed.as_bytes(), &self.wrapped).ok_or(SlotError::Damaged { slot })?;
-        Ok(Keyring::decode(&keyring)?)
+        let keyring = Keyring::decode(&keyring)?;
+        if keyring.access() == self.access() { Ok(keyring) } else { Err(SlotError::Damaged { slot }) }
     }
 
     fn wrong_kind(&self) -> SlotError {

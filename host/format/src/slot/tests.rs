@@ -17,9 +17,17 @@ proptest! {
         let mut bytes = key_file_slot(&Keyring::generate().unwrap()).encode();
         let place = place.index(bytes.len());
         bytes[place] ^= change;
+        prop_assert!(KeySlot::decode(&bytes).is_err(), "byte {place}, without a key");
+    }
+
+    #[test]
+    fn a_change_under_a_mended_checksum_is_found_with_the_secret(place: prop::sample::Index, change in 1..=255_u8) {
+        let mut bytes = key_file_slot(&Keyring::generate().unwrap()).encode();
+        let place = place.index(bytes.len() - lines::CHECKSUM_LINE_BYTES);
+        bytes[place] ^= change;
         // The digits of the seal mean the same in upper case; every other change shows.
         let digit_case = change == 0x20 && bytes[place].is_ascii_uppercase();
-        let opened = KeySlot::decode(&bytes).and_then(|slot| slot.open_key_file(REPOSITORY, &[7; 32]));
+        let opened = KeySlot::decode(&lines::mended(bytes)).and_then(|slot| slot.open_key_file(REPOSITORY, &[7; 32]));
         prop_assert!(opened.is_err() || digit_case, "byte {place}");
     }
 }
@@ -30,7 +38,7 @@ fn a_passphrase_opens_its_slot_and_no_other_does() {
     let slot = KeySlot::seal_passphrase(&keyring, REPOSITORY, b"correct horse", KdfParams::default(), "mine", CREATED)
         .unwrap();
     let slot = KeySlot::decode(&slot.encode()).unwrap();
-    assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", "passphrase", CREATED));
+    assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", SlotKind::Passphrase, CREATED));
     assert_eq!(slot.open_passphrase(REPOSITORY, b"correct horse").unwrap(), keyring);
     let wrong = slot.open_passphrase(REPOSITORY, b"correct horsf");
     assert_eq!(wrong, Err(SlotError::WrongSecret { slot: slot.id(), label: "mine".to_owned() }));
@@ -51,13 +59,14 @@ fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
 #[test]
 fn a_recipient_opens_what_was_sealed_to_its_public_key() {
     let keyring = Keyring::generate().unwrap();
-    let secret = [9; 32];
-    let public = PublicKey::from(&StaticSecret::from(secret)).to_bytes();
-    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, public, "escrow", CREATED).unwrap();
-    assert_eq!(slot.open_recipient(REPOSITORY, &secret).unwrap(), keyring);
-    assert!(matches!(slot.open_recipient(REPOSITORY, &[8; 32]), Err(SlotError::WrongSecret { .. })));
+    let identity = Identity::generate().unwrap();
+    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, identity.recipient(), "escrow", CREATED).unwrap();
+    assert_eq!(slot.recipient(), Some(identity.recipient()));
+    assert_eq!(slot.open_recipient(REPOSITORY, &identity).unwrap(), keyring);
+    let other = Identity::generate().unwrap();
+    assert!(matches!(slot.open_recipient(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
     assert!(
-        KeySlot::seal_recipient(&keyring, REPOSITORY, [0; 32], "", CREATED).is_err(),
+        KeySlot::seal_recipient(&keyring, REPOSITORY, Recipient([0; 32]), "", CREATED).is_err(),
         "a key that protects nothing"
     );
 }
@@ -73,6 +82,16 @@ fn a_recovery_code_opens_its_slot() {
 }
 
 #[test]
+fn a_slot_says_what_it_gives_access_to_before_it_is_opened() {
+    let keyring = Keyring::generate().unwrap();
+    assert_eq!(key_file_slot(&keyring).access(), Access::Full);
+    let writer = keyring.for_writer(REPOSITORY);
+    let slot = KeySlot::decode(&key_file_slot(&writer).encode()).unwrap();
+    assert_eq!(slot.access(), Access::Writer);
+    assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), writer);
+}
+
+#[test]
 fn a_slot_of_another_repository_is_refused() {
     let slot = key_file_slot(&Keyring::generate().unwrap());
     let other = RepositoryId::new([2; 16]);
@@ -83,7 +102,7 @@ fn a_slot_of_another_repository_is_refused() {
 fn a_changed_label_is_damage_and_not_a_wrong_secret() {
     let slot = key_file_slot(&Keyring::generate().unwrap());
     let text = String::from_utf8(slot.encode()).unwrap().replace("office", "orifice");
-    let changed = KeySlot::decode(text.as_bytes()).unwrap();
+    let changed = KeySlot::decode(&lines::mended(text.into_bytes())).unwrap();
     assert_eq!(changed.open_key_file(REPOSITORY, &[7; 32]), Err(SlotError::Damaged { slot: slot.id() }));
 }
 
@@ -100,6 +119,9 @@ fn a_cost_that_protects_too_little_or_eats_the_machine_is_refused_before_it_is_p
             r#"{"memory_kib":65536,"passes":3,"lanes":4}"#,
             &format!(r#"{{"memory_kib":{memory_kib},"passes":{passes},"lanes":{lanes}}}"#),
         );
-        assert!(matches!(KeySlot::decode(hostile.as_bytes()), Err(SlotError::Cost { .. })), "{hostile}");
+        assert!(
+            matches!(KeySlot::decode(&lines::mended(hostile.clone().into_bytes())), Err(SlotError::Cost { .. })),
+            "{hostile}"
+        );
     }
 }

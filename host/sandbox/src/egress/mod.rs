@@ -2,7 +2,7 @@
 //!
 //! Owned here: where a label leads, what a role may ask there, authentication, connections, time-outs and the count of what
 //! went out. Refused here: retries (`connect` retries whole calls), redirects, and addresses that a guest made up. Called
-//! by the host functions in `guest`.
+//! by the host functions in `guest`, and by `tests/bench`, which sends the same requests without a sandbox.
 
 mod body;
 mod client;
@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::Payload;
+use bytes::Bytes;
+use credenza_connect::{Body, Payload};
 
 pub(crate) use body::RemoteBody;
 pub use traffic::Traffic;
@@ -29,16 +30,31 @@ use route::Route;
 
 /// Why a request yielded no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EgressError {
+pub enum EgressError {
     /// The policy said no; nothing was signed or sent.
     #[error("{message}")]
-    Refused { reason: &'static str, message: String },
+    Refused {
+        /// Short machine-readable cause.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
     /// No answer came.
     #[error("{message}")]
-    Unreachable { reason: &'static str, message: String },
+    Unreachable {
+        /// Short machine-readable cause.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
     /// The answer broke off.
     #[error("{message}")]
-    Interrupted { reason: &'static str, message: String },
+    Interrupted {
+        /// Short machine-readable cause.
+        reason: &'static str,
+        /// For a person.
+        message: String,
+    },
 }
 
 impl EgressError {
@@ -49,40 +65,51 @@ impl EgressError {
 
 /// A request as a guest wrote it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct GuestRequest {
+pub struct GuestRequest {
     /// Method in capitals.
-    pub(crate) method: String,
+    pub method: String,
     /// Label of an endpoint.
-    pub(crate) label: String,
+    pub label: String,
     /// Path and query relative to the endpoint, percent-encoded: empty, or beginning with `/` or `?`.
-    pub(crate) target: String,
+    pub target: String,
     /// Headers.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
 }
 
 /// An answer.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 #[derive(Debug)]
 pub struct Response {
-    pub(crate) status: u16,
+    /// Status of HTTP.
+    pub status: u16,
     /// Lower-case names in the order of arrival.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     pub(crate) body: RemoteBody,
     /// Set when the answer is a refusal and its clock is far from ours.
     pub(crate) clock_skew: Option<String>,
 }
 
-/// The endpoints of one configured connector in one role.
+impl Response {
+    /// The bytes as they arrive.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        self.body.into_body(Bytes::new())
+    }
+}
+
+/// The endpoints of one configured connector in some roles.
 #[derive(Debug)]
-pub(crate) struct Egress {
+pub struct Egress {
     routes: BTreeMap<String, Route>,
     client: Client,
     traffic: Arc<Traffic>,
 }
 
 impl Egress {
-    /// Resolves the endpoints of a manifest for some roles.
-    pub(crate) fn new(
+    /// Resolves the endpoints of a manifest for some roles. A connection may stand still for `idle_timeout`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the settings yield no address, half a credential or no certificates.
+    pub fn new(
         manifest: &Manifest,
         settings: &Settings,
         roles: &[Role],
@@ -98,12 +125,16 @@ impl Egress {
     }
 
     /// What went out so far.
-    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 
-    /// Checks, signs and sends a request.
-    pub(crate) async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
+    /// Checks, signs and sends a request; any status is an answer.
+    ///
+    /// # Errors
+    /// [`EgressError`] says why there is no answer.
+    pub async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
         let (route, head) = self.admit(request).inspect_err(|_| self.traffic.count_refused())?;
         let payload = payload.unwrap_or_default();
         let head = route.signer.sign(head, &payload)?;

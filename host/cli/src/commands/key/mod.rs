@@ -1,0 +1,171 @@
+//! `key`: what opens a repository.
+//!
+//! Owned here: the commands and their lines. Refused here: which slot may go, and how keys are rotated (`credenza-engine`).
+
+mod add;
+mod generate;
+
+use std::fmt::{self, Display};
+
+use clap::Subcommand;
+use credenza_engine::{Rotation, key_slots};
+use credenza_format::{Access, KeySlot, SlotKind};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
+use serde::Serialize;
+
+pub(crate) use add::add_recovery_code;
+
+use super::Session;
+use super::session::explain;
+use crate::failure::{Exit, Failure};
+use crate::open::{Opener, StoreUse};
+use crate::passphrase::NewPassphrase;
+use crate::report::printable;
+
+/// Passphrases and other keys of the repository.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// List what opens the repository; no secret is needed.
+    List,
+    /// Add a passphrase, key file, recipient or recovery code, for everything or for adding snapshots only.
+    Add(add::Add),
+    /// Remove a key. Who copied the repository's secrets with it before keeps them until `key rotate`.
+    Remove {
+        /// The id, or its beginning.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Change the passphrase that opens the repository.
+    Passwd(NewPassphrase),
+    /// Seal everything that is written from now on with new secrets, which removed keys do not know.
+    Rotate {
+        /// Remove passphrases, key files and recovery codes but the one in use: they cannot be renewed without their secrets.
+        #[arg(long)]
+        remove_others: bool,
+    },
+    /// Make a key pair for a recipient: the secret key goes to a new file, the public key is printed.
+    Generate(generate::Generate),
+}
+
+impl KeyCommand {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::List => list(session).await,
+            Self::Add(add) => add.run(session).await,
+            Self::Remove { id } => remove(&id, session).await,
+            Self::Passwd(new) => add::passwd(&new, session).await,
+            Self::Rotate { remove_others } => rotate(remove_others, session).await,
+            Self::Generate(generate) => generate.run(session),
+        }
+    }
+}
+
+/// A key slot, as it says of itself.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "key")]
+struct KeyLine {
+    id: ObjectId,
+    kind: SlotKind,
+    access: Access,
+    label: String,
+    created: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+}
+
+impl From<&KeySlot> for KeyLine {
+    fn from(slot: &KeySlot) -> Self {
+        Self {
+            id: slot.id(),
+            kind: slot.kind(),
+            access: slot.access(),
+            label: slot.label().to_owned(),
+            created: slot.created(),
+            recipient: slot.recipient().map(|recipient| recipient.to_string()),
+        }
+    }
+}
+
+impl Display for KeyLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = match self.access {
+            Access::Full => "full access",
+            Access::Writer => "writer",
+        };
+        let created = Timestamp { nanoseconds: 0, ..self.created };
+        let kind = self.kind.to_string();
+        write!(f, "{}  {created}  {access:<11}  {kind:<22}  {}", self.id, printable(&self.label))?;
+        self.recipient.iter().try_for_each(|recipient| write!(f, "  {recipient}"))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "key_removed")]
+struct RemovedLine<'a> {
+    id: &'a str,
+}
+
+impl Display for RemovedLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "removed key {}", self.id)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "rotated")]
+struct RotatedLine<'a> {
+    epoch: u32,
+    renewed: Vec<ObjectId>,
+    removed: Vec<&'a str>,
+}
+
+impl Display for RotatedLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} begins: {} keys renewed, {} removed", self.epoch, self.renewed.len(), self.removed.len())
+    }
+}
+
+async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+    let place = session.repository_place()?;
+    let connectors = session.connectors();
+    let store = Opener::new(&connectors).store(&place, StoreUse::Read).await?;
+    let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, &place))?;
+    if slots.is_empty() {
+        session.reporter.note("no keys: the repository is in plain text, or there is none");
+    }
+    let mut damage = None;
+    for listed in slots {
+        match listed.slot {
+            Ok(slot) => session.reporter.result(&KeyLine::from(&slot))?,
+            Err(found) => damage = Some(found),
+        }
+    }
+    match damage {
+        None => Ok(Exit::Done),
+        Some(damage) => Err(credenza_engine::Error::from(damage).into()),
+    }
+}
+
+async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
+    let open = session.open_for_writing().await?;
+    let removed = open.repository.remove_slot(id).await?;
+    session.reporter.result(&RemovedLine { id: id_of(&removed) })?;
+    session.reporter.note(format!(
+        "note: who had this key may have copied the repository's secrets with it; shut them out of what is to come: credenza at {} key rotate",
+        open.place.text()
+    ));
+    Ok(Exit::Done)
+}
+
+async fn rotate(remove_others: bool, session: &Session<'_>) -> Result<Exit, Failure> {
+    let open = session.open_for_writing().await?;
+    let Rotation { epoch, renewed, removed } = open.repository.rotate_keys(&open.secret, remove_others).await?;
+    let renewed = renewed.iter().map(KeySlot::id).collect();
+    session.reporter.result(&RotatedLine { epoch, renewed, removed: removed.iter().map(id_of).collect() })?;
+    session.reporter.note("note: what was written before stays sealed with the old secrets until it is repacked");
+    Ok(Exit::Done)
+}
+
+fn id_of(key: &StoreKey) -> &str {
+    key.as_str().strip_prefix("key/").unwrap_or_else(|| key.as_str())
+}

@@ -1,0 +1,193 @@
+//! Audit: what can be said of a repository by someone who has the store and no key.
+//!
+//! Owned here: the order of the examination and what the whole must have. Refused here: single objects (`object`), the chains of
+//! snapshots (`chain`), whatever takes a key (`check`). Called by `cli`.
+//!
+//! ```text
+//! config and a few headers (which repository?) > every listed object > records of removal > chains
+//! ```
+//!
+//! Bound: a page of the listing, [`OBJECTS_IN_FLIGHT`] pieces of 4 MiB or documents, and some 200 bytes a snapshot.
+
+mod chain;
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use credenza_connect::{Store, StoredObject};
+use credenza_format::{Config, Header, KeySlot, ObjectKind, PublicKey, config_key};
+use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
+use futures_util::StreamExt;
+
+pub use chain::Head;
+use chain::{Chains, Trust};
+use object::{Examiner, Fact};
+
+use crate::findings::{Finding, Findings};
+use crate::repository::{LIST_PAGE, fetch};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
+
+/// Objects examined at once.
+const OBJECTS_IN_FLIGHT: usize = 4;
+/// Objects of a folder that say which repository this is.
+const WITNESSES: usize = 2;
+/// Where records of removal are.
+const REMOVED: &str = "removed/";
+
+/// How an audit is done.
+#[derive(Debug, Clone, Default)]
+pub struct AuditOptions {
+    /// Read headers and snapshots only, not every byte.
+    pub quick: bool,
+    /// Who may sign snapshots and records of removal; with none named, everybody, and nobody must.
+    pub trusted: Vec<PublicKey>,
+    /// Heads that earlier audits found.
+    pub remembered: Vec<Head>,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone)]
+pub struct AuditReport {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Everything that is wrong, one finding per object and kind.
+    pub findings: Vec<Finding>,
+    /// The newest snapshot of each writer, to be remembered.
+    pub heads: Vec<Head>,
+    /// Objects examined.
+    pub objects: u64,
+    /// Their bytes, by the listing.
+    pub bytes: u64,
+    /// Snapshots among them.
+    pub snapshots: u64,
+}
+
+/// Audits the repository in a store.
+///
+/// # Errors
+/// [`Error::NoRepository`] when there is none, or when the store cannot be read; damage is what the report is for.
+pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
+    listener.on(Event::Phase(Phase::Auditing));
+    let mut findings = Findings::new(listener);
+    let repository = identify(&*store, &mut findings).await?;
+    let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, findings);
+    survey.folder("", |key| !key.as_str().starts_with(REMOVED)).await?;
+    // Last: what is removed during the audit is on record before it is gone.
+    survey.folder(REMOVED, |_| true).await?;
+    Ok(survey.conclude(options))
+}
+
+/// The repository that most of a few objects say they belong to, so that an exchanged config is named and not all else.
+async fn identify(store: &dyn Store, findings: &mut Findings<'_>) -> Result<RepositoryId> {
+    let config = fetch(store, &config_key()).await?;
+    let claimed = config.as_ref().and_then(|bytes| Config::decode(bytes.as_ref().ok()?).ok());
+    let mut votes: Vec<RepositoryId> = claimed.map(|config| config.repository()).into_iter().collect();
+    for folder in ["key/", "snapshot/", "index/"] {
+        for object in list_page(store, folder, None, WITNESSES).await? {
+            let Some(Ok(bytes)) = fetch(store, &object.key).await? else { continue };
+            let slot = KeySlot::decode(&bytes).ok().map(|slot| slot.repository());
+            votes.extend(slot.or_else(|| Header::decode(&bytes).ok().map(|header| header.repository())));
+        }
+    }
+    if config.is_none() && !votes.is_empty() {
+        findings.add(Damage::new(&config_key(), DamageKind::Missing, "the repository has lost its config"), None);
+    }
+    // Of ids with as many votes the first counts, which is the config's.
+    let most = votes.iter().rev().max_by_key(|id| votes.iter().filter(|other| other == id).count());
+    match most {
+        Some(repository) => Ok(*repository),
+        None => {
+            let place = store.info().await.map_err(Error::connector("opening the store"))?.identity;
+            Err(Error::NoRepository { place })
+        }
+    }
+}
+
+async fn list_page(store: &dyn Store, prefix: &str, after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
+    let page = store.list(prefix, after, max).await;
+    page.map_err(Error::connector(format!("listing `{prefix}` of the repository")))
+}
+
+/// What was seen so far.
+struct Survey<'a> {
+    examiner: Examiner,
+    findings: Findings<'a>,
+    chains: Chains,
+    snapshots: BTreeSet<ObjectId>,
+    usages: BTreeSet<ObjectId>,
+    objects: u64,
+    bytes: u64,
+}
+
+impl<'a> Survey<'a> {
+    fn new(examiner: Examiner, findings: Findings<'a>) -> Self {
+        let (snapshots, usages) = (BTreeSet::new(), BTreeSet::new());
+        Self { examiner, findings, chains: Chains::default(), snapshots, usages, objects: 0, bytes: 0 }
+    }
+
+    /// Examines the objects below a prefix, page by page.
+    async fn folder(&mut self, prefix: &str, included: impl Fn(&StoreKey) -> bool) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = list_page(&*self.examiner.store, prefix, after.as_ref(), LIST_PAGE).await?;
+            let complete = page.len() < LIST_PAGE;
+            after = page.last().map(|object| object.key.clone());
+            self.page(page.into_iter().filter(|object| included(&object.key)).collect()).await?;
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn page(&mut self, page: Vec<StoredObject>) -> Result<()> {
+        let examiner = &self.examiner;
+        let examinations = page.iter().map(|object| async move { (object, examiner.examine(object).await) });
+        let mut examined = futures_util::stream::iter(examinations).buffer_unordered(OBJECTS_IN_FLIGHT);
+        while let Some((object, outcome)) = examined.next().await {
+            self.objects += 1;
+            self.bytes += object.size;
+            let named = ObjectKind::parse(&object.key);
+            match named {
+                Some((ObjectKind::Snapshot, id)) => drop(self.snapshots.insert(id)),
+                Some((ObjectKind::Usage, id)) => drop(self.usages.insert(id)),
+                _ => {}
+            }
+            match outcome? {
+                Ok(Fact::Nothing) => {}
+                Ok(Fact::Snapshot(stated)) => self.chains.add(stated),
+                Ok(Fact::Removal(removal)) => self.chains.add_removal(removal),
+                Err(damage) => self.findings.add(damage, named.and_then(affected)),
+            }
+            self.findings.progress(1, object.size);
+        }
+        Ok(())
+    }
+
+    fn conclude(mut self, options: &AuditOptions) -> AuditReport {
+        let trust = Trust(&options.trusted);
+        for (damage, snapshot) in self.chains.judge(&trust, &options.remembered) {
+            self.findings.add(damage, snapshot);
+        }
+        for id in self.snapshots.difference(&self.usages) {
+            let key = ObjectKind::Usage.store_key(*id);
+            let detail = "the usage list of a snapshot is not in the store";
+            self.findings.add(Damage::new(&key, DamageKind::Missing, detail), affected((ObjectKind::Usage, *id)));
+        }
+        AuditReport {
+            repository: self.examiner.repository,
+            findings: self.findings.into_list(),
+            heads: self.chains.heads(&trust),
+            objects: self.objects,
+            bytes: self.bytes,
+            snapshots: self.snapshots.len() as u64,
+        }
+    }
+}
+
+/// The snapshot that an object belongs to alone.
+fn affected((kind, id): (ObjectKind, ObjectId)) -> Option<SnapshotId> {
+    matches!(kind, ObjectKind::Snapshot | ObjectKind::Usage).then(|| SnapshotId::new(*id.as_bytes()))
+}

@@ -1,0 +1,51 @@
+//! What a check or an audit finds: one finding per object and kind, told to the listener when it is new.
+//!
+//! Bound: what is damaged, not what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use credenza_model::SnapshotId;
+
+use crate::{Damage, Event, Listener};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What.
+    pub damage: Damage,
+    /// The snapshots that rely on it.
+    pub affects: BTreeSet<SnapshotId>,
+}
+
+/// Findings so far, one per object and kind.
+pub(crate) struct Findings<'a> {
+    listener: &'a dyn Listener,
+    by_object: BTreeMap<(String, &'static str), Finding>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(listener: &'a dyn Listener) -> Self {
+        Self { listener, by_object: BTreeMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, damage: Damage, affected: impl IntoIterator<Item = SnapshotId>) {
+        let slot = self.by_object.entry((damage.object.clone(), damage.kind.name()));
+        let finding = slot.or_insert_with(|| {
+            self.listener.on(Event::Damage(damage.clone()));
+            Finding { damage, affects: BTreeSet::new() }
+        });
+        finding.affects.extend(affected);
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Finding> {
+        self.by_object.into_values().collect()
+    }
+
+    pub(crate) fn progress(&self, entries: u64, bytes: u64) {
+        self.listener.on(Event::Progress { entries, bytes });
+    }
+
+    pub(crate) fn expect(&self, entries: u64, bytes: u64) {
+        self.listener.on(Event::Expected { entries, bytes });
+    }
+}

@@ -1,0 +1,76 @@
+//! The chain of the snapshots that one writer commits: each names the one before, so that a missing one shows without a key.
+//!
+//! Owned here: the place of the next one. It is taken as late as possible, at the commit: of two runs of one writer that end while both
+//! read, the second must follow the first. Called by `backup`, `sync` and `write::commit`.
+
+use std::collections::HashSet;
+
+use credenza_connect::ErrorClass;
+use credenza_format::{ChainLink, Digest, Hex, Snapshot};
+use credenza_model::StoreKey;
+
+use super::snapshots::SNAPSHOTS;
+use super::{Repository, SnapshotHandle, list, random_id};
+use crate::{Error, Result};
+
+/// What a writer knows of its chain. Memory: a name per snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    writer: Hex<[u8; 16]>,
+    seen: HashSet<StoreKey>,
+    /// Sequence and digest of the newest.
+    head: Option<(u64, Digest)>,
+    /// Snapshots may not even be listed.
+    blind: bool,
+}
+
+impl Chain {
+    /// The chain of a writer, as far as these snapshots show it.
+    pub(crate) fn new(writer: Hex<[u8; 16]>, snapshots: &[SnapshotHandle]) -> Self {
+        let seen = snapshots.iter().map(SnapshotHandle::store_key).collect();
+        let mut chain = Self { writer, seen, head: None, blind: false };
+        chain.follow(snapshots.iter().map(|handle| {
+            let Snapshot { writer, sequence, previous, .. } = handle.snapshot;
+            (ChainLink { writer, sequence, previous }, handle.digest)
+        }));
+        chain
+    }
+
+    /// The chain of a writer who may add and not read, by what snapshots state in the clear. Where even that is denied, the run begins a
+    /// chain of its own: a link that points nowhere would look like a missing snapshot.
+    pub(crate) async fn stated(repository: &Repository, writer: Hex<[u8; 16]>) -> Result<Self> {
+        let mut chain = Self::new(writer, &[]);
+        match chain.catch_up(repository).await {
+            Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Denied => {
+                Ok(Self { writer: Hex(random_id()?), blind: true, ..Self::new(writer, &[]) })
+            }
+            other => other.map(|()| chain),
+        }
+    }
+
+    pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
+        self.writer
+    }
+
+    /// The place that the next snapshot takes, behind what was committed since, too. Costs one listing and what is new in it.
+    pub(crate) async fn next(mut self, repository: &Repository) -> Result<ChainLink> {
+        if !self.blind {
+            self.catch_up(repository).await?;
+        }
+        let sequence = self.head.map_or(1, |(sequence, _)| sequence.saturating_add(1));
+        Ok(ChainLink { writer: self.writer, sequence, previous: self.head.map(|(_, digest)| digest) })
+    }
+
+    async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
+        let listed = list(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
+        let fresh: Vec<StoreKey> = listed.filter(|key| !self.seen.contains(key)).collect();
+        self.follow(repository.stated_links(fresh.clone()).await?);
+        self.seen.extend(fresh);
+        Ok(())
+    }
+
+    fn follow(&mut self, links: impl IntoIterator<Item = (ChainLink, Digest)>) {
+        let own = links.into_iter().filter(|(link, _)| link.writer == self.writer);
+        self.head = self.head.max(own.map(|(link, digest)| (link.sequence, digest)).max());
+    }
+}

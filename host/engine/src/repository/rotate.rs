@@ -1,0 +1,116 @@
+//! Rotate: a new epoch of keys, which no slot that stays behind knows.
+//!
+//! ```text
+//! PUT new slots, that of the caller first; PUT config; DELETE old slots
+//! ```
+//!
+//! Cut off anywhere, the secret of the caller opens the repository and reads all of it: the newer of its two slots is tried first and
+//! knows all epochs, and the older one fits as long as the config names its epoch. Another run finishes the work.
+//!
+//! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs anew, which is repacking. Called by `cli`.
+
+use credenza_connect::{ErrorClass, Payload, PutOptions};
+use credenza_format::{Access, Config, KeySlot, Keyring, config_key, slot_key};
+use credenza_model::StoreKey;
+
+use super::open::{read_config, verify};
+use super::slots::{after, delete_slots, put_slot};
+use super::{ListedSlot, Repository, Secret, fetch, key_slots};
+use crate::{Error, Result};
+
+/// What a rotation did.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The epoch that everything is sealed under from now on.
+    pub epoch: u32,
+    /// The slots that took the place of others.
+    pub renewed: Vec<KeySlot>,
+    /// Names of the slots that could not be renewed and are gone.
+    pub removed: Vec<StoreKey>,
+}
+
+impl Repository {
+    /// Opens a new epoch of keys. The slot that `secret` opened and those of recipients are renewed; others cannot be, for lack of
+    /// their secrets, and go with `remove_others`. The repository must be opened again afterwards.
+    ///
+    /// # Errors
+    /// [`Error::SlotsNotRenewable`] when there are others and they are to stay, [`Error::ConcurrentChange`] when the config changed
+    /// meanwhile; nothing that opened the repository before is gone then.
+    pub async fn rotate_keys(self, secret: &Secret, remove_others: bool) -> Result<Rotation> {
+        self.require_full_access("a new key epoch")?;
+        let old = key_slots(&*self.bare).await?;
+        let (renewable, others): (Vec<&ListedSlot>, Vec<&ListedSlot>) =
+            old.iter().partition(|listed| self.is_own(listed) || is_recipients(listed));
+        if !others.is_empty() && !remove_others {
+            let slots = others.iter().map(|slot| slot.describe()).collect::<Vec<_>>().join(", ");
+            return Err(Error::SlotsNotRenewable { slots });
+        }
+        let mut keyring = self.keys.keyring().clone();
+        keyring.rotate()?;
+        let renewed = self.renew(&renewable, &keyring, secret).await?;
+        for slot in &renewed {
+            put_slot(&*self.bare, slot).await?;
+        }
+        let config = Config { epoch: keyring.current_epoch(), ..self.config.clone() };
+        self.replace_config(&config, &keyring).await?;
+        let gone: Vec<StoreKey> = old.iter().map(|listed| listed.key.clone()).collect();
+        delete_slots(&*self.bare, &gone).await?;
+        Ok(Rotation { epoch: config.epoch, renewed, removed: others.iter().map(|slot| slot.key.clone()).collect() })
+    }
+
+    fn is_own(&self, listed: &ListedSlot) -> bool {
+        self.slot.as_ref().is_some_and(|own| listed.key == slot_key(own.id()))
+    }
+
+    /// A new slot for each old one, the caller's first; two of one recipient, left by an interrupted run, become one.
+    async fn renew(&self, old: &[&ListedSlot], keyring: &Keyring, secret: &Secret) -> Result<Vec<KeySlot>> {
+        let mut slots: Vec<&KeySlot> = old.iter().filter_map(|listed| listed.slot.as_ref().ok()).collect();
+        slots.sort_by_key(|slot| self.slot.as_ref().map(KeySlot::id) != Some(slot.id()));
+        let writer = keyring.for_writer(self.keys.repository());
+        let mut renewed: Vec<KeySlot> = Vec::new();
+        for slot in slots {
+            let known = |other: &KeySlot| other.recipient().is_some() && is_alike(other, slot);
+            if renewed.iter().any(known) {
+                continue;
+            }
+            let lock =
+                slot.recipient().map(super::Lock::Recipient).or_else(|| secret.lock()).ok_or(Error::SecretMissing)?;
+            let keyring = if slot.access() == Access::Full { keyring } else { &writer };
+            renewed.push(self.seal_slot(keyring.clone(), &lock, slot.label(), after(slot)).await?);
+        }
+        Ok(renewed)
+    }
+
+    /// Writes the config anew, unless somebody else has since it was read. A store without compare-and-swap leaves a moment in which
+    /// that is not noticed; whoever loses finds it by their slots.
+    pub(super) async fn replace_config(&self, config: &Config, keyring: &Keyring) -> Result<()> {
+        let key = config_key();
+        let info = self.bare.info().await.map_err(Error::connector("opening the store"))?;
+        let stat = self.bare.stat(&key).await.map_err(Error::connector(format!("looking at `{key}`")))?;
+        if verify(read_config(&*self.bare).await?, &self.keys)? != self.config {
+            return Err(Error::ConcurrentChange { what: "the config" });
+        }
+        let bytes = config
+            .encode(&keyring.keys(self.keys.repository()))
+            .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
+        let if_match = stat.tag.filter(|_| info.has("if-match"));
+        let options = PutOptions { if_match, hint: "config".to_owned(), ..PutOptions::default() };
+        match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {
+            Ok(_) => Ok(()),
+            // An earlier try of ours may have arrived after all.
+            Err(cause) if cause.class == ErrorClass::Precondition => match fetch(&*self.bare, &key).await? {
+                Some(Ok(found)) if found == bytes => Ok(()),
+                _ => Err(Error::ConcurrentChange { what: "the config" }),
+            },
+            Err(cause) => Err(Error::connector(format!("writing `{key}`"))(cause)),
+        }
+    }
+}
+
+fn is_recipients(listed: &ListedSlot) -> bool {
+    listed.slot.as_ref().is_ok_and(|slot| slot.recipient().is_some())
+}
+
+fn is_alike(one: &KeySlot, other: &KeySlot) -> bool {
+    (one.recipient(), one.access()) == (other.recipient(), other.access())
+}

@@ -1,0 +1,92 @@
+//! What opens the keys of a repository, and what a new key slot is made for.
+//!
+//! Owned here: which codec of a slot belongs to which secret. Refused here: where a secret comes from (`cli`), which slots are tried
+//! (`open`).
+
+use credenza_format::{Identity, KdfParams, KeySlot, Keyring, Recipient, RecoveryCode, SlotError, SlotKind};
+use credenza_model::{RepositoryId, Timestamp};
+use zeroize::Zeroizing;
+
+/// What opens the keys of a repository.
+#[derive(Clone)]
+pub enum Secret {
+    /// Nothing: the repository is created in plain text, or is opened as one.
+    None,
+    /// A passphrase, exact bytes.
+    Passphrase(Zeroizing<Vec<u8>>),
+    /// The content of a key file.
+    KeyFile(Zeroizing<Vec<u8>>),
+    /// A recipient's secret key.
+    Identity(Identity),
+    /// A recovery code.
+    Recovery(RecoveryCode),
+}
+
+/// What a new key slot will open with.
+#[derive(Clone)]
+pub enum Lock {
+    /// A passphrase, exact bytes.
+    Passphrase(Zeroizing<Vec<u8>>),
+    /// The content of a key file.
+    KeyFile(Zeroizing<Vec<u8>>),
+    /// The secret half of a recipient's key, which need not be at hand.
+    Recipient(Recipient),
+    /// A recovery code.
+    Recovery(RecoveryCode),
+}
+
+impl Secret {
+    /// The lock that this secret opens; none for no secret.
+    #[must_use]
+    pub fn lock(&self) -> Option<Lock> {
+        match self {
+            Self::None => None,
+            Self::Passphrase(passphrase) => Some(Lock::Passphrase(passphrase.clone())),
+            Self::KeyFile(content) => Some(Lock::KeyFile(content.clone())),
+            Self::Identity(identity) => Some(Lock::Recipient(identity.recipient())),
+            Self::Recovery(code) => Some(Lock::Recovery(code.clone())),
+        }
+    }
+
+    /// Which slots it may open; none for no secret.
+    pub(super) fn kind(&self) -> Option<SlotKind> {
+        match self {
+            Self::None => None,
+            Self::Passphrase(_) => Some(SlotKind::Passphrase),
+            Self::KeyFile(_) => Some(SlotKind::KeyFile),
+            Self::Identity(_) => Some(SlotKind::Recipient),
+            Self::Recovery(_) => Some(SlotKind::Recovery),
+        }
+    }
+
+    /// Tries a slot. A passphrase costs some 0.1 s of CPU and 64 MiB on purpose: call it from a thread that may block.
+    pub(super) fn open(&self, slot: &KeySlot, repository: RepositoryId) -> Result<Keyring, SlotError> {
+        match self {
+            Self::None => Err(SlotError::WrongKind { slot: slot.id(), kind: slot.kind() }),
+            Self::Passphrase(passphrase) => slot.open_passphrase(repository, passphrase),
+            Self::KeyFile(content) => slot.open_key_file(repository, content),
+            Self::Identity(identity) => slot.open_recipient(repository, identity),
+            Self::Recovery(code) => slot.open_recovery(repository, code),
+        }
+    }
+}
+
+impl Lock {
+    /// Wraps a keyring. As costly for a passphrase as opening.
+    pub(super) fn seal(
+        &self,
+        keyring: &Keyring,
+        repository: RepositoryId,
+        label: &str,
+        created: Timestamp,
+    ) -> Result<KeySlot, SlotError> {
+        match self {
+            Self::Passphrase(passphrase) => {
+                KeySlot::seal_passphrase(keyring, repository, passphrase, KdfParams::default(), label, created)
+            }
+            Self::KeyFile(content) => KeySlot::seal_key_file(keyring, repository, content, label, created),
+            Self::Recipient(recipient) => KeySlot::seal_recipient(keyring, repository, *recipient, label, created),
+            Self::Recovery(code) => KeySlot::seal_recovery(keyring, repository, code, label, created),
+        }
+    }
+}

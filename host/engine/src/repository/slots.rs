@@ -1,0 +1,185 @@
+//! The key slots of a repository: listed without any secret; added, removed and changed by whoever has opened it.
+//!
+//! Owned here: which slot may go, and the order in which a changed one replaces the other. Refused here: a new epoch (`rotate`), what
+//! is in a slot (`credenza-format`). Called by `cli` and `open`.
+//!
+//! Bound: all slots at once, a few KiB each.
+
+use std::time::SystemTime;
+
+use credenza_connect::{Payload, PutOptions, Store};
+use credenza_format::{Access, KeySlot, Keyring, SlotKind, slot_key};
+use credenza_model::{StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::{DOCUMENTS_IN_FLIGHT, Lock, Repository, fetch, list};
+use crate::{Damage, DamageKind, Error, Result};
+
+/// What stands under one name of a key slot.
+#[derive(Debug, Clone)]
+pub struct ListedSlot {
+    /// Its name in the store.
+    pub key: StoreKey,
+    /// The slot, of which nothing is proven before it is opened, or what is wrong with it.
+    pub slot: Result<KeySlot, Damage>,
+}
+
+impl ListedSlot {
+    /// The id in its name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.key.as_str().strip_prefix("key/").unwrap_or_default()
+    }
+
+    pub(super) fn gives_full_access(&self) -> bool {
+        self.slot.as_ref().is_ok_and(|slot| slot.access() == Access::Full)
+    }
+
+    /// For a message: the beginning of the id, and the label where it can be read.
+    pub(super) fn describe(&self) -> String {
+        let id = self.id().get(..8).unwrap_or_default();
+        match &self.slot {
+            Ok(slot) => format!("{id} (`{}`, {})", slot.label().escape_debug(), slot.kind()),
+            Err(_) => format!("{id} (damaged)"),
+        }
+    }
+}
+
+impl Repository {
+    /// The key slot that opened this repository; none in plain text.
+    #[must_use]
+    pub fn slot(&self) -> Option<&KeySlot> {
+        self.slot.as_ref()
+    }
+
+    /// Adds a key slot for another secret, or for a writer that may add and not read.
+    ///
+    /// # Errors
+    /// [`Error::NoAccess`] with a writer's keys, [`Error::NoKeys`] in plain text, [`Error::Slot`] for a lock that cannot be used.
+    pub async fn add_slot(&self, lock: &Lock, access: Access, label: &str) -> Result<KeySlot> {
+        self.require_full_access("a key slot")?;
+        let keyring = match access {
+            Access::Full => self.keys.keyring().clone(),
+            Access::Writer => self.keys.keyring().for_writer(self.keys.repository()),
+        };
+        let slot = self.seal_slot(keyring, lock, label, now()).await?;
+        put_slot(&*self.bare, &slot).await?;
+        Ok(slot)
+    }
+
+    /// Removes the one key slot whose id begins with `id`. Who copied the keyring before keeps it until the keys are rotated.
+    ///
+    /// # Errors
+    /// [`Error::NoSlot`] when none or several match, [`Error::LastSlot`] when nothing else would give full access.
+    pub async fn remove_slot(&self, id: &str) -> Result<StoreKey> {
+        self.require_full_access("a key slot")?;
+        let slots = key_slots(&*self.bare).await?;
+        let found = find_slot(&slots, id)?;
+        let others = slots.iter().filter(|slot| slot.key != found.key && slot.gives_full_access()).count();
+        if others == 0 {
+            return Err(Error::LastSlot { slot: found.describe() });
+        }
+        delete_slots(&*self.bare, std::slice::from_ref(&found.key)).await?;
+        Ok(found.key.clone())
+    }
+
+    /// Puts a new passphrase in the place of the one that opened the repository: one small put and one delete. Cut off between the
+    /// two, both open.
+    ///
+    /// # Errors
+    /// [`Error::NotByPassphrase`] when something else opened it.
+    pub async fn change_passphrase(&self, passphrase: &Lock) -> Result<KeySlot> {
+        let old =
+            self.slot.as_ref().filter(|slot| slot.kind() == SlotKind::Passphrase).ok_or(Error::NotByPassphrase)?;
+        let slot = self.seal_slot(self.keys.keyring().clone(), passphrase, old.label(), after(old)).await?;
+        put_slot(&*self.bare, &slot).await?;
+        delete_slots(&*self.bare, &[slot_key(old.id())]).await?;
+        Ok(slot)
+    }
+
+    /// Wraps a keyring on a thread that may block.
+    pub(super) async fn seal_slot(
+        &self,
+        keyring: Keyring,
+        lock: &Lock,
+        label: &str,
+        created: Timestamp,
+    ) -> Result<KeySlot> {
+        let (repository, lock, label) = (self.keys.repository(), lock.clone(), label.to_owned());
+        let sealed = tokio::task::spawn_blocking(move || lock.seal(&keyring, repository, &label, created)).await;
+        Ok(sealed.map_err(Error::worker("seal"))??)
+    }
+
+    pub(super) fn require_full_access(&self, what: &'static str) -> Result<()> {
+        match self.slot.is_some() {
+            false => Err(Error::NoKeys),
+            true if self.keys.keyring().access() == Access::Writer => Err(Error::NoAccess { what }),
+            true => Ok(()),
+        }
+    }
+}
+
+/// All key slots of a repository, by name; no secret is needed.
+///
+/// # Errors
+/// When the store cannot be read; a damaged slot is listed as such.
+pub async fn key_slots(store: &dyn Store) -> Result<Vec<ListedSlot>> {
+    let listed = list(store, "key/").await?;
+    let read = futures_util::stream::iter(listed.into_iter().map(|object| read_slot(store, object.key)));
+    let slots: Vec<Option<ListedSlot>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+    Ok(slots.into_iter().flatten().collect())
+}
+
+/// One slot; `None` when it was removed since it was listed.
+async fn read_slot(store: &dyn Store, key: StoreKey) -> Result<Option<ListedSlot>> {
+    let Some(bytes) = fetch(store, &key).await? else { return Ok(None) };
+    let slot = bytes.and_then(|bytes| {
+        KeySlot::decode(&bytes).map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))
+    });
+    let slot = slot.and_then(|slot| match slot_key(slot.id()) == key {
+        true => Ok(slot),
+        false => Err(Damage::new(&key, DamageKind::Invalid, format!("it says that it is key slot {}", slot.id()))),
+    });
+    Ok(Some(ListedSlot { key, slot }))
+}
+
+fn find_slot<'a>(slots: &'a [ListedSlot], id: &str) -> Result<&'a ListedSlot> {
+    let mut matches = slots.iter().filter(|slot| slot.id().starts_with(id));
+    let name = id.escape_debug();
+    match (matches.next().filter(|_| !id.is_empty()), matches.count()) {
+        (Some(slot), 0) => Ok(slot),
+        (None, _) => Err(Error::NoSlot { reason: format!("no key slot's id begins with `{name}`") }),
+        (Some(_), others) => Err(Error::NoSlot {
+            reason: format!("`{name}` begins the ids of {} key slots; name more digits", others + 1),
+        }),
+    }
+}
+
+pub(super) async fn put_slot(store: &dyn Store, slot: &KeySlot) -> Result<()> {
+    let (key, bytes) = (slot_key(slot.id()), slot.encode());
+    let options = PutOptions { hint: "key".to_owned(), ..PutOptions::default() };
+    // The id was drawn at random and the bytes are the same at every try, so no condition is needed.
+    store.put(&key, Payload::from(bytes), &options).await.map_err(Error::connector(format!("writing `{key}`")))?;
+    Ok(())
+}
+
+/// A slot that stays although it was to go is a failure: its secret would still open the repository.
+pub(super) async fn delete_slots(store: &dyn Store, keys: &[StoreKey]) -> Result<()> {
+    for key in keys {
+        let doing = || Error::connector(format!("removing `{key}`, which therefore still opens the repository,"));
+        for result in store.delete(std::slice::from_ref(key)).await.map_err(doing())? {
+            result.map_err(doing())?;
+        }
+    }
+    Ok(())
+}
+
+/// Now, but after a slot that is replaced: the newer of two is tried first, whatever the clocks say.
+pub(super) fn after(old: &KeySlot) -> Timestamp {
+    let next = Timestamp { seconds: old.created().seconds.saturating_add(1), ..old.created() };
+    now().max(next)
+}
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}

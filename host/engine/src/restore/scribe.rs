@@ -1,0 +1,188 @@
+//! Scribe: writes one entry to the destination, whole or not at all.
+//!
+//! Owned here: creating, writing in parts, finishing and aborting, and what a failure of it means. Refused here: which entries,
+//! in which order (`plan`), counting and reporting (`lay`). Called by `lay`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use credenza_connect::{Destination, DestinationInfo, ErrorClass, Payload, Writer};
+use credenza_model::{ChunkRef, Content, Entry, Record};
+use futures_util::{Stream, StreamExt};
+
+use super::never_read;
+use super::plan::Item;
+use crate::blobs::Fetched;
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Chunks of one long content with the references to them, window by window.
+pub(super) type ChunkWindows<'a> = Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRef>, Fetched)>> + Send + 'a>>;
+
+/// Why an entry was not restored.
+pub(super) enum Failure {
+    Damage(Damage),
+    Refused(String),
+    Run(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(cause: Error) -> Self {
+        match cause {
+            Error::Damage(damage) => Self::Damage(damage),
+            cause => Self::Run(cause),
+        }
+    }
+}
+
+/// Writes entries to one destination; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Scribe {
+    pub(super) destination: Arc<dyn Destination>,
+    pub(super) info: Arc<DestinationInfo>,
+    pub(super) overwrite: bool,
+}
+
+impl Scribe {
+    /// Makes an entry without content.
+    pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
+        match self.destination.create(entry, self.overwrite).await {
+            Ok(None) => Ok(()),
+            Ok(Some(writer)) => writer.finish().await.map(drop).map_err(|cause| refused(entry, cause)),
+            Err(cause) => Err(refused(entry, cause)),
+        }
+    }
+
+    /// Writes an entry whose chunks were all fetched; the number of bytes written.
+    pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<u64, Failure> {
+        let record = &item.record;
+        match never_read(record) {
+            Some(detail) => {
+                let object = record.entry.key.to_string();
+                Err(Failure::Damage(Damage { object, kind: DamageKind::Missing, chunk: None, detail }))
+            }
+            None => self.write_whole(record, &item.refs, fetched).await,
+        }
+    }
+
+    /// All chunks are verified before the entry is even created: a damaged one leaves no trace in the destination.
+    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<u64, Failure> {
+        let pieces = match &record.content {
+            Content::Inline(bytes) => vec![Bytes::copy_from_slice(bytes)],
+            _ => collect(refs, fetched)?,
+        };
+        let payload = Payload::new(pieces);
+        let length = payload.length();
+        let Some(writer) = self
+            .destination
+            .create(&record.entry, self.overwrite)
+            .await
+            .map_err(|cause| refused(&record.entry, cause))?
+        else {
+            return Ok(length);
+        };
+        let mut parts = Parts::new(writer, self.info.part_bytes);
+        let written = match parts.write(payload).await {
+            Ok(()) => parts.finish().await,
+            Err(cause) => {
+                parts.abort().await;
+                Err(cause)
+            }
+        };
+        written.map(|()| length).map_err(|cause| refused(&record.entry, cause))
+    }
+
+    /// Writes one long content as its chunks come; the number of bytes written.
+    pub(super) async fn write_stream(&self, record: &Record, mut chunks: ChunkWindows<'_>) -> Result<u64, Failure> {
+        let Some(writer) = self
+            .destination
+            .create(&record.entry, self.overwrite)
+            .await
+            .map_err(|cause| refused(&record.entry, cause))?
+        else {
+            return Ok(0);
+        };
+        let mut parts = Parts::new(writer, self.info.part_bytes);
+        let mut total = 0;
+        let outcome = loop {
+            let (refs, fetched) = match chunks.next().await {
+                None => break Ok(()),
+                Some(Ok(window)) => window,
+                Some(Err(cause)) => break Err(Failure::from(cause)),
+            };
+            let payload = match collect(&refs, &fetched) {
+                Ok(pieces) => Payload::new(pieces),
+                Err(failure) => break Err(failure),
+            };
+            total += payload.length();
+            if let Err(cause) = parts.write(payload).await {
+                break Err(refused(&record.entry, cause));
+            }
+        };
+        match outcome {
+            Ok(()) => parts.finish().await.map(|()| total).map_err(|cause| refused(&record.entry, cause)),
+            Err(failure) => {
+                parts.abort().await;
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, Failure> {
+    let missing = |id| Damage::of_chunk("index", DamageKind::Missing, id, "the chunk was not found");
+    refs.iter()
+        .map(|chunk| fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing(chunk.id))).map_err(Failure::Damage))
+        .collect()
+}
+
+pub(super) fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure {
+    match cause.class {
+        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal | ErrorClass::Transient => {
+            Failure::Run(Error::Connector { doing: format!("writing `{}` to the destination", entry.key), cause })
+        }
+        ErrorClass::Precondition => Failure::Refused("it exists already; --overwrite replaces it".to_owned()),
+        _ => Failure::Refused(cause.message),
+    }
+}
+
+/// Cuts what is written into parts of the size that the destination names.
+struct Parts {
+    writer: Box<dyn Writer>,
+    part_bytes: Option<u64>,
+    held: Vec<Bytes>,
+    held_bytes: u64,
+}
+
+impl Parts {
+    fn new(writer: Box<dyn Writer>, part_bytes: Option<u64>) -> Self {
+        Self { writer, part_bytes, held: Vec::new(), held_bytes: 0 }
+    }
+
+    async fn write(&mut self, data: Payload) -> credenza_connect::Result<()> {
+        let Some(part_bytes) = self.part_bytes else { return self.writer.write(data).await };
+        self.held_bytes += data.length();
+        self.held.extend(data.pieces().iter().cloned());
+        while self.held_bytes >= part_bytes {
+            let held = Payload::new(std::mem::take(&mut self.held));
+            self.writer.write(held.slice(0, part_bytes)).await?;
+            self.held_bytes -= part_bytes;
+            self.held = held.slice(part_bytes, u64::MAX).pieces().to_vec();
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> credenza_connect::Result<()> {
+        if self.held_bytes > 0
+            && let Err(cause) = self.writer.write(Payload::new(std::mem::take(&mut self.held))).await
+        {
+            self.writer.abort().await;
+            return Err(cause);
+        }
+        self.writer.finish().await.map(drop)
+    }
+
+    async fn abort(self) {
+        self.writer.abort().await;
+    }
+}

@@ -1,0 +1,40 @@
+//! Figures that are ratios and counts: what the sandbox costs, what a start costs, what daily work costs.
+//!
+//! `cargo xtask bench [overhead|start|folder]...` builds what this needs and runs it; without a word it measures all.
+//! `CREDENZA_BINARY` names another binary for `start` and `folder`.
+//!
+//! Owned here: running programs in turn and what the kernel says they cost. Refused here: knowledge of how credenza works inside,
+//! which only the program `credenza-bench-backup` beside this one has, and figures in seconds as a test: machines differ.
+
+mod cpu;
+mod folder;
+mod overhead;
+mod report;
+mod server;
+mod start;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+/// A measurement prints its figures and says whether their limits hold.
+type Measurement = fn() -> Result<bool>;
+
+const MEASUREMENTS: [(&str, Measurement); 3] =
+    [("start", start::measure), ("overhead", overhead::measure), ("folder", folder::measure)];
+
+fn main() -> Result<ExitCode> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(word) = words.iter().find(|word| !MEASUREMENTS.iter().any(|(name, _)| name == word)) {
+        bail!("{word} is not measured; usage: credenza-bench [overhead|start|folder]...");
+    }
+    let profile = if cfg!(debug_assertions) { "dev (its CPU times are higher than a release's)" } else { "release" };
+    report::write(&format!("profile {profile}, {}", credenza_e2e::binary().display()))?;
+    let mut all_hold = true;
+    for (name, measure) in MEASUREMENTS {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            all_hold &= measure()?;
+        }
+    }
+    Ok(if all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
