@@ -145,7 +145,7 @@ pub enum Error {
     },
     /// The run took longer than collectors leave its data alone.
     #[error(
-        "the run has taken longer than {days} days, by the clock of this machine: a maintenance may have removed what it uploaded; nothing was committed"
+        "the run has taken longer than {days} days, by the clock of this machine: what others do no longer waits for it; nothing was committed or deleted"
     )]
     Overdue {
         /// How many days a run may take.

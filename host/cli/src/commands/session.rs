@@ -117,12 +117,6 @@ impl<'a> Session<'a> {
         Ok(OpenRepository { repository, place, store, secret })
     }
 
-    /// Opens the repository of the command for writing.
-    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
-        let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Write).await
-    }
-
     /// Opens the repository of the command for reading.
     pub(crate) async fn open_for_reading(&self) -> Result<OpenRepository, Failure> {
         self.open_for(StoreUse::Read).await

@@ -109,8 +109,7 @@ async fn merge_group(
     Ok(())
 }
 
-/// Merges records of condemned packs when there are many. Only such as have outlived every run that may be reading them:
-/// missing a record is worse than reading a few more.
+/// Merges records of condemned packs when there are many, and only such as have outlived every run (`Repository::condemned`).
 pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mut CollectReport) -> Result<()> {
     let (mut ids, mut packs) = (Vec::new(), HashSet::new());
     for document in repository.documents(repository.store(), ObjectKind::Condemned).await? {

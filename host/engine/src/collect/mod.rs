@@ -22,9 +22,12 @@ mod mark;
 mod merge;
 mod repack;
 
+use std::sync::Arc;
+
 use credenza_connect::{Payload, PutOptions};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
+use crate::clock::Lease;
 use crate::repository::{Repository, list, random_id};
 use crate::{Error, Event, Listener, Phase, Result};
 use mark::View;
@@ -81,6 +84,7 @@ pub struct CollectReport {
 pub async fn run(repository: &Repository, options: &CollectOptions, listener: &dyn Listener) -> Result<CollectReport> {
     repository.require_reading("reclaiming space")?;
     listener.on(Event::Phase(Phase::Collecting));
+    let lease = Lease::begin(Arc::clone(repository.clock()));
     let now = if options.dry_run { newest(repository).await? } else { store_time(repository).await? };
     let mut view = View::read(repository, now).await?;
     let mut report = CollectReport {
@@ -96,6 +100,8 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await?;
     condemn::record(repository, &mut view, &mut report).await?;
     view.look_again(repository).await?;
+    // What was seen at first counts only as long as a run may take.
+    lease.check()?;
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
     merge::records(repository, now, &mut report).await?;

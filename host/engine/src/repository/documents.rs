@@ -59,7 +59,7 @@ impl Repository {
         if self.keys.can_open(kind) { Ok(()) } else { Err(Error::NoAccess { what: kind.name() }) }
     }
 
-    /// Opens each object of a kind whose objects collectors merge: the merged one is put, then those that are in it are deleted.
+    /// Opens each object of a kind whose objects collectors merge at any time: the merged one is put, then those that are in it are deleted.
     ///
     /// A listing is no picture of one moment: it may have passed the place of the merged object before that was put, and
     /// come to the others after they were deleted. So it is listed until a listing, begun after all was read, brings
