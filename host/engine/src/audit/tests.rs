@@ -32,6 +32,7 @@ impl Bench {
         let secret = Secret::KeyFile(Zeroizing::new(vec![7; 64]));
         let options = CreateOptions {
             secret: secret.clone(),
+            like: None,
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,

@@ -91,13 +91,14 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let options = CreateOptions {
             secret: Secret::None,
+            like: None,
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,
         };
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();
-        let begun = Chain::new(repository.writer("", ""), &[]);
+        let mut begun = Chain::new(repository.writer("", ""), &[]);
         let source = Arc::new(MemorySource::new());
         backup::run(&repository, source, &BackupOptions::default(), &Silent).await.unwrap();
         let other = repository.snapshots().await.unwrap().whole.pop().unwrap();
