@@ -10,8 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, place,
-    restore, sync,
+    audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
+    place, policy, prune, restore, rm, sync,
 };
 
 /// A backup engine whose connectors are sandboxed components.
@@ -124,6 +124,15 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Remove snapshots.
+    Rm(rm::Rm),
+    /// Remove the snapshots that a policy does not keep.
+    Prune(prune::Prune),
+    /// Which snapshots `prune` keeps.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Reclaim the space that no snapshot needs.
+    Maintain(maintain::Maintain),
     /// Verify what can be verified without any key.
     Audit(audit::Audit),
     /// The keys of repositories and of their writers.

@@ -40,7 +40,7 @@ impl<T: ?Sized> Opened<T> {
 pub(crate) enum StoreUse {
     /// A new repository: a folder may be made.
     Create,
-    /// Adding to a repository, which includes removing objects that the run itself has put.
+    /// Changing a repository: adding to it, which includes removing objects that the run itself has put, and reclaiming space.
     Write,
     /// Reading from it.
     Read,

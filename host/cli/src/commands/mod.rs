@@ -16,9 +16,14 @@ pub(crate) mod info;
 pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
+pub(crate) mod maintain;
 pub(crate) mod place;
+pub(crate) mod policy;
+pub(crate) mod prune;
 pub(crate) mod restore;
+pub(crate) mod rm;
 mod session;
+mod sizes;
 pub(crate) mod sync;
 
 use std::ffi::OsString;
@@ -96,6 +101,10 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
         Command::Audit(command) => command.run(&session).await,
+        Command::Rm(command) => command.run(&session).await,
+        Command::Prune(command) => command.run(&session).await,
+        Command::Policy(command) => command.run(&session).await,
+        Command::Maintain(command) => command.run(&session).await,
         Command::Key(command) => command.run(&session).await,
         Command::Sync(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),

@@ -8,6 +8,7 @@ use credenza_format::{Access, Config, ConfigError, KeySlot, Keyring, Keys, SlotE
 
 use super::{ListedSlot, Repository, Secret, fetch, key_slots};
 use crate::cached::{CachedStore, ObjectCache};
+use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// What a key slot, or the lack of one, led to.
@@ -31,7 +32,7 @@ impl Repository {
             None => store,
         };
         let Unlocked { keys, config, slot } = unlock(&*bare, unverified, secret).await?;
-        Ok(Self { store, bare, config, keys, slot })
+        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot })
     }
 }
 

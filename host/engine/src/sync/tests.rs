@@ -247,7 +247,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
     let origin = repository(store.clone(), secret(), None).await;
     let id = snapshot(&origin, &source()).await;
     let object = ObjectId::new(*id.as_bytes());
-    let body = origin.body(ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
+    let body = origin.body(origin.store(), ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
     let whole = Usage::decode(&body).unwrap();
     for left_out in 0..whole.packs.len() {
         let mut usage = whole.clone();
