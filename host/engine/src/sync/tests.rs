@@ -201,8 +201,8 @@ async fn what_was_indexed_before_a_death_is_not_uploaded_again() {
     three_snapshots(&origin).await;
     let here = Arc::new(MemoryStore::new());
     repository(here.clone(), secret(), None).await;
-    // Data pack, metadata pack, index segment; the intent fails.
-    let dying = Fault::new(here.clone(), 1).at(call::PUT, 4, FaultKind::Fail(ErrorClass::Denied));
+    // Data pack, metadata pack, intent, index segment; the usage list fails.
+    let dying = Fault::new(here.clone(), 1).at(call::PUT, 5, FaultKind::Fail(ErrorClass::Denied));
     sync(&origin, &open(Arc::new(dying), secret()).await).await.unwrap_err();
     let resumed = sync(&origin, &open(here, secret()).await).await.unwrap();
     assert_eq!(resumed.copied.len(), 3);
