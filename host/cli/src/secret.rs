@@ -35,7 +35,7 @@ pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Secret,
 }
 
 /// The secret of a further repository that a command names: its own settings go before the environment, which is meant for the
-/// repository of `at` and may open both.
+/// repository of `at` and may fit both.
 pub(crate) fn provided_for_other(settings: &Settings) -> Result<Secret, Failure> {
     match in_settings(settings)? {
         Some(secret) => Ok(secret),

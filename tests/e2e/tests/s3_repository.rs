@@ -129,3 +129,18 @@ fn wrong_use_has_its_own_exit_code() {
     });
     report.finish();
 }
+
+#[test]
+#[ignore = "sync is not part of this version yet"]
+fn a_repository_is_synced_to_a_bucket() -> Result<()> {
+    let (server, endpoint) = memory_server()?;
+    server.buckets.create("bucket");
+    let precious = Precious::new(Setup::with_local_repository()?)?;
+    precious.setup.add("repository", "s3", &endpoint, "bucket")?;
+    precious.setup.credenza.ok(["at", "@s3", "create"])?;
+    let here = precious.setup.path("repository");
+    precious.setup.credenza.ok(["at", &here.to_string_lossy(), "sync", "to", "@s3"])?;
+    let target = precious.setup.path("target");
+    precious.setup.credenza.ok(["at", "@s3", "restore", precious.snapshot(), "--to", &target.to_string_lossy()])?;
+    tree::compare(precious.source(), &target)
+}

@@ -37,13 +37,13 @@ pub(crate) struct Create {
     #[arg(long, conflicts_with = "plaintext")]
     weak_passphrase: bool,
 
+    /// Also make a recovery code and print it, once.
+    #[arg(long, conflicts_with = "plaintext")]
+    recovery_code: bool,
     /// Share the ids of chunks with this repository, so that `sync` between the two costs least; its chunk size is taken too. A
     /// folder, a location such as s3://host/bucket, or @name of a repository.
     #[arg(long, value_name = "OTHER")]
     like: Option<std::ffi::OsString>,
-    /// Also make a recovery code and print it, once.
-    #[arg(long, conflicts_with = "plaintext")]
-    recovery_code: bool,
 
     /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
     #[arg(long, value_name = "KIB", default_value_t = 64, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]

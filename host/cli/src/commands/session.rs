@@ -105,8 +105,8 @@ impl<'a> Session<'a> {
         open_with(opener, place, purpose, provided, false).await
     }
 
-    /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the secret of
-    /// the environment may be meant for the first repository alone.
+    /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
+    /// secret of the environment may be meant for the first repository alone.
     pub(crate) async fn open_other(
         &self,
         opener: &Opener<'_>,
@@ -118,16 +118,19 @@ impl<'a> Session<'a> {
         open_with(opener, place, purpose, provided, allow_plaintext).await
     }
 
-    /// Opens the repository of the command for writing.
-    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
-        let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Write).await
-    }
-
     /// Opens the repository of the command for reading.
     pub(crate) async fn open_for_reading(&self) -> Result<OpenRepository, Failure> {
+        self.open_for(StoreUse::Read).await
+    }
+
+    /// Opens the repository of the command for changing what it holds.
+    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
+        self.open_for(StoreUse::Write).await
+    }
+
+    async fn open_for(&self, purpose: StoreUse) -> Result<OpenRepository, Failure> {
         let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Read).await
+        self.open_repository(&Opener::new(&connectors), self.repository_place()?, purpose).await
     }
 }
 
@@ -151,7 +154,7 @@ async fn open_with(
     }
     if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
         secret = Secret::None;
-        repository = open(secret.clone()).await;
+        repository = open(Secret::None).await;
     }
     let repository = repository.map_err(|error| explain(error, &place))?;
     Ok(OpenRepository { repository, place, store, secret })

@@ -136,13 +136,8 @@ impl Sync {
             }
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
-        Ok(SyncOptions {
-            snapshots,
-            allow_plaintext: self.allow_plaintext,
-            host: environment::host_name(),
-            user: environment::user_name(),
-            signing_key: None,
-        })
+        let (host, user) = (environment::host_name(), environment::user_name());
+        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user })
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn open_run(keys: &Keys, pack: &IndexedPack, run: &Run, sealed: Seale
     fetched
 }
 
-/// A chunk that was verified.
+/// A chunk that was verified: as it is stored, and its plaintext.
 pub(crate) struct Opened {
     blob: PackBlob,
     stored: Bytes,
@@ -76,10 +76,10 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The chunk as it is stored.
+    /// As it is stored.
     pub(crate) fn frame(&self) -> Frame<'_> {
-        let PackBlob { id, kind, encoding, plain: plain_length, .. } = self.blob;
-        Frame { id, kind, encoding, plain_length, stored: &self.stored }
+        let PackBlob { id, kind, encoding, plain, .. } = self.blob;
+        Frame { id, kind, encoding, plain_length: plain, stored: &self.stored }
     }
 }
 
@@ -106,8 +106,7 @@ pub(crate) fn open_each(
     let mut inflater = Inflater::new();
     for (id, place) in &run.blobs {
         let blob = place.blob(*id);
-        let stored = plain.slice(u64::from(blob.offset), u64::from(blob.stored));
-        let opened = stored.and_then(|stored| {
+        let opened = plain.slice(u64::from(blob.offset), u64::from(blob.stored)).and_then(|stored| {
             let inflater = inflater.as_mut().map_err(|cause| cause.to_string())?;
             let plain = verify_blob(keys, pack, &blob, stored.clone(), inflater).map_err(|cause| cause.to_string())?;
             Ok(Opened { blob, stored, plain })
@@ -127,6 +126,23 @@ fn verify_blob(
     let mut inflated = Vec::new();
     open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
     Ok(if blob.encoding == Encoding::Raw { stored } else { Bytes::from(inflated) })
+}
+
+/// Opens a run and gives its blobs as they are stored, each verified. Blocks for as long as that takes.
+pub(crate) fn copy_run(
+    keys: &Keys,
+    pack: &IndexedPack,
+    run: &Run,
+    sealed: SealedRun,
+    mut take: impl FnMut(Frame<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut copied = Ok(());
+    open_each(keys, pack, run, sealed, |_, opened| {
+        if copied.is_ok() {
+            copied = opened.map_err(Error::from).and_then(|opened| take(opened.frame()));
+        }
+    });
+    copied
 }
 
 /// Plaintext of consecutive segments, some of which may have failed.

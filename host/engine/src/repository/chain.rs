@@ -53,7 +53,7 @@ impl Chain {
     }
 
     /// The place that the next snapshot takes, behind what was committed since, too. Costs one listing and what is new in it.
-    pub(crate) async fn next(mut self, repository: &Repository) -> Result<ChainLink> {
+    pub(crate) async fn next(&mut self, repository: &Repository) -> Result<ChainLink> {
         if !self.blind {
             self.catch_up(repository).await?;
         }
@@ -61,8 +61,7 @@ impl Chain {
         Ok(ChainLink { writer: self.writer, sequence, previous: self.head.map(|(_, digest)| digest) })
     }
 
-    /// Takes in what was committed since.
-    pub(crate) async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
+    async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
         let listed = list(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
         let fresh: Vec<StoreKey> = listed.filter(|key| !self.seen.contains(key)).collect();
         self.follow(repository.stated_links(fresh.clone()).await?);
@@ -73,5 +72,38 @@ impl Chain {
     fn follow(&mut self, links: impl IntoIterator<Item = (ChainLink, Digest)>) {
         let own = links.into_iter().filter(|(link, _)| link.writer == self.writer);
         self.head = self.head.max(own.map(|(link, digest)| (link.sequence, digest)).max());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use credenza_connect::memory::{MemorySource, MemoryStore};
+    use credenza_format::ChunkerParams;
+
+    use super::*;
+    use crate::backup::{self, BackupOptions};
+    use crate::{CreateOptions, Secret, Silent};
+
+    #[tokio::test]
+    async fn a_run_that_commits_after_another_of_its_writer_follows_it() {
+        let store = Arc::new(MemoryStore::new());
+        let options = CreateOptions {
+            secret: Secret::None,
+            like: None,
+            label: String::new(),
+            chunker: ChunkerParams::default(),
+            compression: 1,
+        };
+        Repository::create(store.clone(), &options).await.unwrap();
+        let repository = Repository::open(store, &Secret::None, None).await.unwrap();
+        let mut begun = Chain::new(repository.writer("", ""), &[]);
+        let source = Arc::new(MemorySource::new());
+        backup::run(&repository, source, &BackupOptions::default(), &Silent).await.unwrap();
+        let other = repository.snapshots().await.unwrap().whole.pop().unwrap();
+        assert_eq!((other.snapshot.sequence, other.snapshot.previous), (1, None));
+        let link = begun.next(&repository).await.unwrap();
+        assert_eq!((link.sequence, link.previous), (2, Some(other.digest)));
     }
 }

@@ -47,7 +47,7 @@ impl Repository {
         let repository = RepositoryId::new(random_id()?);
         let created = Timestamp::from_system(SystemTime::now());
         let lock = options.secret.lock();
-        let keyring = keyring(options, lock.is_some())?;
+        let keyring = keyring(options)?;
         let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
         if let Some(lock) = lock {
@@ -64,6 +64,8 @@ impl Repository {
             created,
             store_traits: traits.clone(),
             required_features: Vec::new(),
+            policy: None,
+            unknown: std::collections::BTreeMap::new(),
         };
         let encoded = config
             .encode(&keys)
@@ -73,13 +75,14 @@ impl Repository {
     }
 }
 
-fn keyring(options: &CreateOptions, encrypted: bool) -> Result<Keyring> {
+fn keyring(options: &CreateOptions) -> Result<Keyring> {
+    let plain = matches!(options.secret, Secret::None);
     match &options.like {
         // Ids of a repository in plain text are no secret, so an encrypted one that shared them would tell what is in it.
-        Some(other) if other.suite().encrypts() != encrypted => Err(Error::NotAlike),
-        Some(other) if encrypted => Ok(other.keyring().generate_like()?),
-        None if encrypted => Ok(Keyring::generate()?),
-        _ => Ok(Keyring::public()),
+        Some(other) if other.suite().encrypts() == plain => Err(Error::NotAlike),
+        _ if plain => Ok(Keyring::public()),
+        Some(other) => Ok(other.generate_like()?),
+        None => Ok(Keyring::generate()?),
     }
 }
 

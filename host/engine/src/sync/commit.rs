@@ -1,36 +1,34 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest};
-use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_model::{ObjectId, SnapshotId};
+use std::sync::Arc;
 
 use crate::repository::{Chain, Repository};
 use crate::write::{self, Draft, Stow};
 use crate::{Error, Result};
 
-/// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, whose next link goes to whoever carries it;
-/// id, source, times, tags, figures and who made it are the original's.
+/// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, where whoever syncs is the writer; id, source, times, tags
+/// and figures are the original's.
 pub(super) async fn commit(
     target: &Repository,
     stow: &Arc<Stow>,
+    chain: &mut Chain,
     original: &Snapshot,
     tree: TreeRoot,
-    (chain, signing_key): (Chain, Option<SigningKey>),
 ) -> Result<()> {
-    let started = Timestamp::from_system(SystemTime::now());
-    let draft = Draft { id: original.id, chain, signing_key, started };
+    let draft = Draft { id: original.id, chain, signing_key: None };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
-            writer: link.writer,
-            sequence: link.sequence,
-            previous: link.previous,
-            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
             tree,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
+            writer: link.writer,
+            sequence: link.sequence,
+            previous: link.previous,
+            signer: None,
+            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
             ..original.clone()
         })
     };
@@ -40,7 +38,7 @@ pub(super) async fn commit(
 /// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.
 pub(super) async fn remove_leftover(target: &Repository, id: SnapshotId) -> Result<()> {
     let object = ObjectId::new(*id.as_bytes());
-    if target.body(ObjectKind::Snapshot, object).await?.is_some() {
+    if target.stated_links(vec![ObjectKind::Snapshot.store_key(object)]).await?.len() == 1 {
         // Another run has committed it meanwhile, and relies on the list.
         return Err(Error::Conflict { packs: 0 });
     }

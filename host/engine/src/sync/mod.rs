@@ -26,7 +26,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, SigningKey, TreeRoot};
+use credenza_format::{ObjectKind, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
@@ -44,12 +44,10 @@ pub struct SyncOptions {
     pub snapshots: Vec<SnapshotName>,
     /// Carry snapshots of an encrypted repository to one in plain text.
     pub allow_plaintext: bool,
-    /// Name of this machine, for the chain of whoever commits to the target.
+    /// Name of this machine.
     pub host: String,
     /// Name of the user.
     pub user: String,
-    /// Signs what is committed.
-    pub signing_key: Option<SigningKey>,
 }
 
 /// What a sync did.
@@ -139,11 +137,10 @@ struct Carrier<'a> {
     there: Vec<SnapshotHandle>,
     /// Trees of the target's snapshots.
     at_target: HashMap<SnapshotId, TreeRoot>,
+    /// The chain of whoever syncs, at the target.
+    chain: Chain,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
-    /// The chain of whoever commits to the target.
-    chain: Chain,
-    options: &'a SyncOptions,
     listener: &'a dyn Listener,
 }
 
@@ -152,28 +149,31 @@ impl<'a> Carrier<'a> {
         origin: &'a Repository,
         target: &'a Repository,
         there: Snapshots,
-        options: &'a SyncOptions,
+        options: &SyncOptions,
         listener: &'a dyn Listener,
     ) -> Result<Self> {
-        let here = target.snapshots().await?.whole;
-        let at_target = here.iter().map(|handle| (handle.snapshot.id, handle.snapshot.tree)).collect();
+        let here = target.snapshots().await?;
+        let chain = Chain::new(target.writer(&options.host, &options.user), &here.whole);
+        let mut at_target = HashMap::new();
+        for handle in here.whole {
+            at_target.insert(handle.snapshot.id, handle.snapshot.tree);
+        }
         Ok(Self {
             origin,
             target,
             loader: origin.loader(Arc::new(origin.load_index().await?)),
             index: TargetIndex::load(target).await?,
             there: there.whole,
+            chain,
             leftovers: leftovers(target, &at_target).await?,
             at_target,
-            chain: Chain::new(target.writer(&options.host, &options.user), &here),
-            options,
             listener,
         })
     }
 
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
-        let stow = self.index.stow();
+        let stow = self.index.stow(self.chain.writer());
         let carried = match self.tree(handle, &stow).await {
             Ok(tree) => self.commit(handle, &stow, tree).await,
             Err(stopped) => {
@@ -190,7 +190,7 @@ impl<'a> Carrier<'a> {
         report.chunks += stow.chunks_added();
         report.bytes += stow.bytes_added();
         drop(stow);
-        self.index.grow().await?;
+        self.index.renew().await?;
         Ok(damages)
     }
 
@@ -224,9 +224,7 @@ impl<'a> Carrier<'a> {
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
-        self.chain.catch_up(self.target).await?;
-        let place = (self.chain.clone(), self.options.signing_key.clone());
-        commit::commit(self.target, stow, &handle.snapshot, tree, place).await?;
+        commit::commit(self.target, stow, &mut self.chain, &handle.snapshot, tree).await?;
         self.at_target.insert(id, tree);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{ObjectKind, Origin, Usage, body_digest, seal_document, seal_snapshot};
+use credenza_format::{ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
@@ -50,8 +50,6 @@ async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotI
         let (there, here) = (handle(origin, *id).await.snapshot, handle(target, *id).await.snapshot);
         assert_eq!(here.tags, there.tags);
         assert_eq!((here.started, here.finished, here.statistics), (there.started, there.finished, there.statistics));
-        let made = Origin { writer: there.writer, sequence: there.sequence };
-        assert_eq!(here.origin, there.origin.or(Some(made)));
         assert_eq!((here.source, here.host, here.parent), (there.source, there.host, there.parent));
         assert!(contents(origin, *id).await == contents(target, *id).await, "{id} differs");
     }
@@ -203,8 +201,8 @@ async fn what_was_indexed_before_a_death_is_not_uploaded_again() {
     three_snapshots(&origin).await;
     let here = Arc::new(MemoryStore::new());
     repository(here.clone(), secret(), None).await;
-    // Data pack, metadata pack, index segment; the intent fails.
-    let dying = Fault::new(here.clone(), 1).at(call::PUT, 4, FaultKind::Fail(ErrorClass::Denied));
+    // Data pack, metadata pack, intent, index segment; the usage list fails.
+    let dying = Fault::new(here.clone(), 1).at(call::PUT, 5, FaultKind::Fail(ErrorClass::Denied));
     sync(&origin, &open(Arc::new(dying), secret()).await).await.unwrap_err();
     let resumed = sync(&origin, &open(here, secret()).await).await.unwrap();
     assert_eq!(resumed.copied.len(), 3);
@@ -249,15 +247,15 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
     let origin = repository(store.clone(), secret(), None).await;
     let id = snapshot(&origin, &source()).await;
     let object = ObjectId::new(*id.as_bytes());
-    let body = origin.body(ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
+    let body = origin.body(origin.store(), ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
     let whole = Usage::decode(&body).unwrap();
     for left_out in 0..whole.packs.len() {
         let mut usage = whole.clone();
         usage.packs.remove(left_out);
         let mut lying = handle(&origin, id).await.snapshot;
         lying.usage = body_digest(&usage.encode().unwrap());
-        let list = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
-        for sealed in [list, seal_snapshot(origin.keys(), lying, None).unwrap()] {
+        let usage = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
+        for sealed in [usage, seal_snapshot(origin.keys(), lying, None).unwrap()] {
             store.tamper(sealed.key(), None);
             crate::write::put(&*store, sealed).await.unwrap();
         }

@@ -107,13 +107,6 @@ impl Keys {
         &self.0.keyring
     }
 
-    /// Whether equal content has equal ids under both: repositories created like one another, or two without encryption.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        // Derived ids would show as much to whoever holds both keyrings; no outsider measures this comparison.
-        self.0.keyring.content == other.0.keyring.content
-    }
-
     /// Whether objects of this kind can be opened: writers add packs, usage lists and snapshots that they cannot open again.
     #[must_use]
     pub fn can_open(&self, kind: ObjectKind) -> bool {
@@ -186,6 +179,21 @@ impl Keys {
             }
         };
         Ok(derive(OBJECT_CONTEXT, &[kind_key.as_slice(), identity]))
+    }
+
+    /// Whether equal content has equal ids under both: repositories created like one another, or two without encryption.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        // Derived ids would show as much to whoever holds both keyrings; no outsider measures this comparison.
+        self.0.keyring.content == other.0.keyring.content
+    }
+
+    /// [`Keyring::generate_like`] of the keyring behind these keys.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn generate_like(&self) -> Result<Keyring> {
+        self.0.keyring.generate_like()
     }
 
     /// The key of a new object that is sealed to the repository: `ephemeral` is used for it alone and forgotten, its public key is
