@@ -10,8 +10,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, place, restore,
-    sync,
+    audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
+    place, policy, prune, restore, rm, sync,
 };
 
 /// A backup engine whose connectors are sandboxed components.
@@ -82,6 +82,9 @@ pub(crate) struct Globals {
     /// Open the repository with the recipient's secret key in this file.
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"])]
     pub(crate) identity: Option<PathBuf>,
+    /// Sign what is committed to the repository with the key in this file (see `key signer`).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
 }
 
 /// What to do.
@@ -121,7 +124,18 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
-    /// Passphrases and other keys of the repository.
+    /// Remove snapshots.
+    Rm(rm::Rm),
+    /// Remove the snapshots that a policy does not keep.
+    Prune(prune::Prune),
+    /// Which snapshots `prune` keeps.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Reclaim the space that no snapshot needs.
+    Maintain(maintain::Maintain),
+    /// Verify what can be verified without any key.
+    Audit(audit::Audit),
+    /// The keys of repositories and of their writers.
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Carry snapshots to, from or with another repository.

@@ -18,6 +18,8 @@ pub(crate) const KEY_FILE: &str = "CREDENZA_KEY_FILE";
 pub(crate) const IDENTITY: &str = "CREDENZA_IDENTITY";
 /// A recovery code of the repository.
 pub(crate) const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
+/// The file of the key that snapshots are signed with.
+pub(crate) const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 

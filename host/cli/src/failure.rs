@@ -159,6 +159,10 @@ impl From<EngineError> for Failure {
                 .exit(Exit::Usage)
                 .hint("if whoever can read that repository may read these snapshots, add --allow-plaintext"),
             EngineError::NotAlike => Self::new(what).exit(Exit::Usage),
+            EngineError::Overdue { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
+            }
+            EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),

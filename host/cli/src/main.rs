@@ -16,6 +16,7 @@ mod place;
 mod reference;
 mod report;
 mod secret;
+mod signing;
 mod snapshot_path;
 
 use std::process::ExitCode;

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
-use credenza_connect::wrap::{Retry, RetryPolicy};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
 
-use crate::configuration::opens_repository;
+use crate::configuration::is_for_repositories;
 use crate::connectors::{Component, Connectors};
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -40,7 +40,7 @@ impl<T: ?Sized> Opened<T> {
 pub(crate) enum StoreUse {
     /// A new repository: a folder may be made.
     Create,
-    /// Adding to a repository, which includes removing objects that the run itself has put.
+    /// Changing a repository: adding to it, which includes removing objects that the run itself has put, and reclaiming space.
     Write,
     /// Reading from it.
     Read,
@@ -69,7 +69,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
                 let source = configured.source().map_err(refused)?;
-                Ok(Opened { connector: retried(source), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(source), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Opener<'a> {
                     if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
                 let (configured, provenance) = self.component(place, roles, "repository").await?;
                 let store = configured.store().map_err(refused)?;
-                Ok(Opened { connector: retried(store), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(store), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -106,7 +106,7 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
-                Ok(Opened { connector: retried(destination), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened { connector: guarded(destination), traffic: Some(configured.traffic()), provenance })
             }
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Opener<'a> {
         let connector =
             self.sandbox()?.load(&bytes).map_err(|error| cannot(error.to_string()).exit(Exit::ContractBroken))?;
         let mut settings = place.settings.clone();
-        settings.retain(|name, _| !opens_repository(name));
+        settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
         let configured = connector.configure(&settings, &|name| std::env::var(name).ok(), roles, purpose).await;
         let configured = configured.map_err(refused)?;
@@ -153,9 +153,10 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Remote places fail now and then; folders do not.
-fn retried<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<T>> {
-    Arc::new(Retry::new(connector, RetryPolicy::default()))
+/// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
+fn guarded<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<Limit<T>>> {
+    let limited = Limit::new(connector, LimitPolicy::default());
+    Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()))
 }
 
 fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
@@ -164,9 +165,9 @@ fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
     Opened { connector, traffic: None, provenance }
 }
 
-/// A folder has no settings but those that open a repository; others are a mistake that must not pass in silence.
+/// A folder has no settings but those of a repository; others are a mistake that must not pass in silence.
 fn folder<'p>(place: &Place, path: &'p Path) -> Result<&'p Path, Failure> {
-    match place.settings.keys().find(|name| !opens_repository(name)) {
+    match place.settings.keys().find(|name| !is_for_repositories(name)) {
         None => Ok(path),
         Some(name) => {
             Err(Failure::usage(format!("the folder {} has no setting `{}`", place.text(), name.escape_debug())))

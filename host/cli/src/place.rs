@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::configuration::{Configuration, Kind, PlaceName, Settings, opens_repository};
+use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repositories};
 use crate::environment;
 use crate::failure::Failure;
 use crate::location::Location;
@@ -84,7 +84,7 @@ pub(crate) fn repository_word(at: Option<&OsStr>, configuration: &Configuration)
 }
 
 /// Gives each `-o` to the location it was written beside: before the command to the repository, behind it to the location
-/// that the command names. A folder takes no settings but those of a secret, which only a repository has, so those that one
+/// that the command names. A folder takes no settings but those that only a repository has, so those that one
 /// cannot take go to the other location, if that takes any.
 pub(crate) fn deal_settings(
     before: Settings,
@@ -99,9 +99,9 @@ pub(crate) fn deal_settings(
     };
     let (own, foreign): (Settings, Settings) = before
         .into_iter()
-        .partition(|(name, _)| !repository.is_folder() || other.is_folder() || opens_repository(name));
+        .partition(|(name, _)| !repository.is_folder() || other.is_folder() || is_for_repositories(name));
     let (others, rest): (Settings, Settings) = behind.into_iter().partition(|(name, _)| {
-        !other.is_folder() || repository.is_folder() || kind == Kind::Repository && opens_repository(name)
+        !other.is_folder() || repository.is_folder() || kind == Kind::Repository && is_for_repositories(name)
     });
     repository.settings.extend(own.into_iter().chain(rest));
     other.settings.extend(foreign.into_iter().chain(others));

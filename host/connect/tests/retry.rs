@@ -113,6 +113,19 @@ async fn a_lost_answer_to_a_create_only_put_is_no_failure_but_a_foreign_object_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_a_swap_is_no_failure() {
+    let name = key("config");
+    let inner = MemoryStore::new();
+    let tag = inner.put(&name, Payload::from(vec![1; 4]), &PutOptions::default()).await.unwrap().tag;
+    let fault = Fault::new(Arc::new(inner), 1).at(call::PUT, 1, FaultKind::LoseAnswer);
+    let store = Retry::new(Arc::new(fault), RetryPolicy::default());
+    let swap = PutOptions { if_match: tag, ..PutOptions::default() };
+    assert!(store.put(&name, Payload::from(vec![2; 4]), &swap).await.unwrap().tag.is_some());
+    let late = store.put(&name, Payload::from(vec![3; 4]), &swap).await.unwrap_err();
+    assert_eq!(late.class, ErrorClass::Precondition);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_object_that_changed_while_its_body_was_broken_off_is_no_torn_copy() {
     let source = MemorySource::new();
     source.put("a", content());

@@ -13,10 +13,13 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
-use credenza_model::{RepositoryId, StoreKey};
+use credenza_model::{ObjectId, RepositoryId, StoreKey};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
 const CACHED_PREFIXES: [&str; 3] = ["index/", "snapshot/", "meta/"];
+
+/// The file with the name of the key slot that opened a repository.
+const SLOT_NAME: &str = "slot";
 
 /// A folder for copies of objects of several repositories.
 #[derive(Debug, Clone)]
@@ -47,6 +50,20 @@ pub(crate) struct Shelf {
 impl Shelf {
     fn path(&self, key: &StoreKey) -> Option<PathBuf> {
         CACHED_PREFIXES.iter().any(|prefix| key.as_str().starts_with(prefix)).then(|| self.folder.join(key.as_str()))
+    }
+
+    /// The key slot that opened the repository the last time: its name, never its content.
+    pub(crate) async fn remembered_slot(&self) -> Option<ObjectId> {
+        let path = self.folder.join(SLOT_NAME);
+        let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path).ok()).await.ok()??;
+        text.parse().ok()
+    }
+
+    /// Keeps the name of the slot that opened the repository.
+    pub(crate) async fn remember_slot(&self, slot: ObjectId) {
+        let path = self.folder.join(SLOT_NAME);
+        // A lost name costs one request later.
+        let _ = tokio::task::spawn_blocking(move || write_whole(&path, slot.to_string().as_bytes())).await;
     }
 
     async fn read(&self, key: &StoreKey) -> Option<Bytes> {

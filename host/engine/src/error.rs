@@ -152,6 +152,20 @@ pub enum Error {
     /// Two repositories cannot have the same ids for the same content.
     #[error("a repository in plain text and an encrypted one cannot be alike")]
     NotAlike,
+    /// The run took longer than collectors leave its data alone.
+    #[error(
+        "the run has taken longer than {days} days, by the clock of this machine: what others do no longer waits for it; nothing was committed or deleted"
+    )]
+    Overdue {
+        /// How many days a run may take.
+        days: u64,
+    },
+    /// Others changed the repository faster than it could be read.
+    #[error("{what} changed each time that it was read: too much else is at work in this repository")]
+    Restless {
+        /// What was being read.
+        what: String,
+    },
     /// A source broke its contract.
     #[error("the source broke its contract: {what}")]
     Contract {

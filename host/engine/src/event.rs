@@ -18,6 +18,8 @@ pub enum Phase {
     Copying,
     /// Writing to the destination.
     Restoring,
+    /// Reclaiming space.
+    Collecting,
     /// Verifying structure.
     CheckingStructure,
     /// Verifying every byte.

@@ -8,6 +8,7 @@
 //! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
 //! sync     usage list, or records > fetch ranges > open and verify > write
+//! collect  mark > repack > condemn > look again > delete > merge the index > expire
 //! ```
 
 pub mod audit;
@@ -15,14 +16,18 @@ pub mod backup;
 mod blobs;
 mod cached;
 pub mod check;
+mod clock;
+pub mod collect;
 mod contents;
 mod error;
 mod event;
 mod findings;
 pub mod look;
 pub mod read;
+pub mod remove;
 mod repository;
 pub mod restore;
+pub mod retention;
 pub mod sync;
 #[cfg(test)]
 mod testing;
@@ -31,6 +36,7 @@ mod window;
 mod write;
 
 pub use cached::{CachedStore, ObjectCache};
+pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
 pub use repository::{

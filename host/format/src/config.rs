@@ -4,11 +4,13 @@
 //! program. Anybody who can write to the store can replace it by that of a repository without encryption: whoever was given a
 //! passphrase must refuse to go on without it.
 
+use std::collections::BTreeMap;
+
 use credenza_model::{RepositoryId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::lines::{self, LinesError};
-use crate::{CHUNKER_ALGORITHM, ChunkerParams, Hex, Keys, Suite};
+use crate::{CHUNKER_ALGORITHM, ChunkerParams, Hex, Keys, Policy, Suite};
 
 const TITLE: &str = "credenza repository";
 const VERSION: u32 = 1;
@@ -94,6 +96,12 @@ pub struct Config {
     /// What a program must know to open the repository.
     #[serde(default)]
     pub required_features: Vec<String>,
+    /// Which snapshots are to be kept, for a prune that is told nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Fields of later programs, kept when the config is written anew.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// A config of which nothing is proven yet.
@@ -189,6 +197,8 @@ mod tests {
             created: Timestamp { seconds: 1_800_000_000, nanoseconds: 0 },
             store_traits: vec!["if-absent".to_owned()],
             required_features: Vec::new(),
+            policy: None,
+            unknown: BTreeMap::new(),
         }
     }
 
@@ -226,6 +236,17 @@ mod tests {
         assert_eq!(unverified.repository(), keys.repository());
         assert!(unverified.is_encrypted());
         assert_eq!(unverified.verify(&keys), Ok(config(keys.repository())));
+    }
+
+    #[test]
+    fn a_policy_and_fields_of_later_programs_survive_being_written_anew() {
+        let keys = keys();
+        let policy = Some(Policy { daily: 7, within_seconds: Some(3600), ..Policy::default() });
+        let unknown = BTreeMap::from([("novelty".to_owned(), serde_json::json!([1]))]);
+        let config = Config { policy, unknown, ..config(keys.repository()) };
+        let read = Config::decode(&config.encode(&keys).unwrap()).unwrap().verify(&keys).unwrap();
+        assert_eq!(read, config);
+        assert_eq!(Config::decode(&read.encode(&keys).unwrap()).unwrap().verify(&keys), Ok(config));
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod lines;
 mod names;
 mod pack;
 mod passphrase;
+mod policy;
 mod removal;
 mod signing;
 mod slot;
@@ -57,7 +58,7 @@ pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use hex_text::{Digest, Hex};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, removal_key, slot_key};
@@ -66,6 +67,7 @@ pub use pack::{
     read_footer,
 };
 pub use passphrase::passphrase_weakness;
+pub use policy::{Grouping, Policy};
 pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};
 pub use slot::{

@@ -40,6 +40,12 @@ impl Timestamp {
         }
     }
 
+    /// Year, month and day in UTC, by the Gregorian calendar.
+    #[must_use]
+    pub fn date(&self) -> (i64, i64, i64) {
+        civil_from_days(self.seconds.div_euclid(86_400))
+    }
+
     /// Milliseconds since 1970, saturating.
     #[must_use]
     pub fn unix_millis(&self) -> i64 {

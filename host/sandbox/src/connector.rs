@@ -10,7 +10,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
-use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, State};
+use crate::guest::{Instance, InstanceLimits, LogBudget, Pool, PoolSpec, RoleExports, State};
 use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
 use crate::runtime::{MEMORY_BYTES_MAX, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Value};
@@ -210,6 +210,7 @@ impl Connector {
             config: Arc::new(wit_config(&settings, purpose)),
             egress: Arc::new(egress),
             masker: Arc::new(settings.masker()),
+            log: Arc::new(LogBudget::new(Arc::clone(&self.name))),
             settings,
             roles: roles.to_vec(),
             connector: Arc::clone(&self.name),
@@ -255,6 +256,7 @@ pub struct Configured {
     config: Arc<wit::Config>,
     egress: Arc<Egress>,
     masker: Arc<crate::settings::Masker>,
+    log: Arc<LogBudget>,
     pre: InstancePre<State>,
     runtime: Arc<Runtime>,
     options: SandboxOptions,
@@ -310,6 +312,7 @@ impl Configured {
             egress: Arc::clone(&self.egress),
             masker: Arc::clone(&self.masker),
             limits: self.limits(),
+            log: Arc::clone(&self.log),
             ticker: self.runtime.ticker.clone(),
             instances_max: self.options.instances_max,
         };
@@ -327,8 +330,13 @@ impl Configured {
 
     /// Asks the connector for rules between settings that its manifest cannot say.
     async fn validate(&self) -> Result<(), ConfigureError> {
-        let state =
-            State::new(Arc::clone(&self.connector), Arc::clone(&self.egress), Arc::clone(&self.masker), self.limits());
+        let state = State::new(
+            Arc::clone(&self.connector),
+            Arc::clone(&self.egress),
+            Arc::clone(&self.masker),
+            self.limits(),
+            Arc::clone(&self.log),
+        );
         let _running = self.runtime.ticker.run();
         let problems: Vec<lifecycle::Problem> = Instance::validate(&self.pre, Arc::clone(&self.config), state).await?;
         if problems.is_empty() {

@@ -69,26 +69,13 @@ fn a_failing_source_is_named_and_loses_nothing() {
     report.finish();
 }
 
-#[test]
-fn passing_trouble_is_ridden_out() {
-    let slow = || Fault::SlowDown { retry_after_s: None };
-    let rules: Vec<(&str, Rule)> = vec![
-        ("a storm of 503", Rule::new(slow()).share(300, 1)),
-        ("503 with Retry-After", Rule::new(Fault::SlowDown { retry_after_s: Some(1) }).next(3)),
-        ("500 now and then", Rule::new(Fault::InternalError).every(5)),
-        ("resets", Rule::new(Fault::Reset).every(7)),
-        ("truncated bodies", Rule::new(Fault::Truncated { keep_bytes: 100 }).every(5).on(&[Operation::GetObject])),
-        ("lost answers to PUT", Rule::new(Fault::LostAnswer).every(3).on(&[Operation::PutObject])),
-        ("a body that stalls", Rule::new(Fault::Stalled { keep_bytes: 100 }).next(1).on(&[Operation::GetObject])),
-        ("an unordered listing", Rule::new(Fault::ListingUnordered).in_bucket("source")),
-        ("keys repeated across pages", Rule::new(Fault::ListingRepeats).in_bucket("source")),
-        ("ignored conditions", Rule::new(Fault::ConditionsIgnored)),
-    ];
+/// Backs up and restores a bucket of so many objects under each fault: nothing may be missing, and nothing may be reported.
+fn ride_out(objects: u64, rules: Vec<(&str, Rule)>) {
     let mut report = Report::default();
     for (name, rule) in rules {
         report.scenario(name, || {
             let (server, _, precious) = start()?;
-            bucket::fill_many(&server.buckets, "source", 1100);
+            bucket::fill_many(&server.buckets, "source", objects);
             server.faults().add(rule);
             precious.setup.backup("@live")?;
             let target = precious.setup.restore("latest", "target")?;
@@ -103,6 +90,69 @@ fn passing_trouble_is_ridden_out() {
         });
     }
     report.finish();
+}
+
+#[test]
+fn servers_that_refuse_for_a_while_are_ridden_out() {
+    let slow = |retry_after_s| Rule::new(Fault::SlowDown { retry_after_s });
+    ride_out(
+        150,
+        vec![
+            ("a storm of 503", slow(None).share(300, 1)),
+            ("503 with Retry-After", slow(Some(1)).next(3)),
+            ("500 now and then", Rule::new(Fault::InternalError).every(5)),
+        ],
+    );
+}
+
+#[test]
+fn answers_that_break_off_are_ridden_out() {
+    let gets = |fault| Rule::new(fault).on(&[Operation::GetObject]);
+    ride_out(
+        150,
+        vec![
+            ("resets", Rule::new(Fault::Reset).every(7)),
+            ("truncated bodies", gets(Fault::Truncated { keep_bytes: 100 }).every(5)),
+            ("lost answers to PUT", Rule::new(Fault::LostAnswer).every(3).on(&[Operation::PutObject])),
+        ],
+    );
+}
+
+#[test]
+fn a_body_that_stalls_is_ridden_out() {
+    let stall = Rule::new(Fault::Stalled { keep_bytes: 100 }).next(1).on(&[Operation::GetObject]);
+    ride_out(60, vec![("a body that stalls", stall)]);
+}
+
+#[test]
+fn servers_that_list_or_write_in_their_own_way_are_put_up_with() {
+    // More than one page.
+    ride_out(
+        1100,
+        vec![
+            ("an unordered listing", Rule::new(Fault::ListingUnordered).in_bucket("source")),
+            ("keys repeated across pages", Rule::new(Fault::ListingRepeats).in_bucket("source")),
+        ],
+    );
+    ride_out(60, vec![("ignored conditions", Rule::new(Fault::ConditionsIgnored))]);
+}
+
+#[test]
+fn a_storm_of_503_lowers_the_requests_in_flight_and_they_recover() -> Result<()> {
+    let (server, _, precious) = start()?;
+    bucket::fill_many(&server.buckets, "source", 600);
+    let on_get = |fault| Rule::new(fault).in_bucket("source").on(&[Operation::GetObject]);
+    // Late answers show how many are waited for; the first rule that strikes decides.
+    let late = || on_get(Fault::Late { ms: 50 });
+    server.faults().add(late().next(200));
+    server.faults().add(on_get(Fault::SlowDown { retry_after_s: None }).next(40));
+    server.faults().add(late());
+    precious.setup.backup("@live")?;
+    let crowds = server.log().crowds("source", Operation::GetObject);
+    let most = |from: usize, to: usize| crowds.get(from..to).and_then(|part| part.iter().max().copied()).unwrap_or(0);
+    let (before, after, end) = (most(100, 200), most(240, 260), most(540, 640));
+    ensure!(before >= 10 && after <= 8 && end >= 10, "before {before}, after {after}, in the end {end}: {crowds:?}");
+    precious.expect_intact()
 }
 
 #[test]

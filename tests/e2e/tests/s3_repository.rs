@@ -1,6 +1,6 @@
 //! A repository in a bucket of the in-memory server: configuration word for word, round trips, damage.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, memory_server, tree};
 use std::os::unix::fs::PermissionsExt;
 
@@ -128,19 +128,4 @@ fn wrong_use_has_its_own_exit_code() {
         precious.expect_intact()
     });
     report.finish();
-}
-
-#[test]
-#[ignore = "sync is not part of this version yet"]
-fn a_repository_is_synced_to_a_bucket() -> Result<()> {
-    let (server, endpoint) = memory_server()?;
-    server.buckets.create("bucket");
-    let precious = Precious::new(Setup::with_local_repository()?)?;
-    precious.setup.add("repository", "s3", &endpoint, "bucket")?;
-    precious.setup.credenza.ok(["at", "@s3", "create"])?;
-    let here = precious.setup.path("repository");
-    precious.setup.credenza.ok(["at", &here.to_string_lossy(), "sync", "to", "@s3"])?;
-    let target = precious.setup.path("target");
-    precious.setup.credenza.ok(["at", "@s3", "restore", precious.snapshot(), "--to", &target.to_string_lossy()])?;
-    tree::compare(precious.source(), &target)
 }

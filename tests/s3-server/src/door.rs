@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Ends a connection without an answer: what `hyper` does with a service that fails.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Door {
         let subject = self.subject(&request);
         let line = format!("{} {}", request.method(), request.uri());
         self.log.add(&subject.bucket, subject.operation, |count| count.requests = count.requests.saturating_add(1));
+        let _in_flight = self.log.arrive(&subject.bucket, subject.operation);
         let fault = self.faults.strike(subject.operation, &subject.bucket, &subject.key);
         let answer = self.answer_with(request, &subject, fault.as_ref()).await;
         let end = answer.as_ref().map_or("hung up".to_owned(), |answer| answer.status().as_u16().to_string());
@@ -69,6 +71,9 @@ impl Door {
         if let Some(canned) = fault.and_then(canned) {
             self.drain(request, subject).await?;
             return Ok(canned.map(|text| self.meter(s3s::Body::from(Bytes::from(text)), subject, Cut::None)));
+        }
+        if let Some(Fault::Late { ms }) = fault {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
         }
         let (parts, body) = request.into_parts();
         let counted = self.count_in(body, subject);

@@ -31,6 +31,11 @@ pub enum Fault {
         /// Bytes that still arrive.
         keep_bytes: u64,
     },
+    /// The answer is right and begins after so many milliseconds.
+    Late {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// One byte of the body differs from what is stored.
     Flipped,
     /// 403 `RequestTimeTooSkewed`.

@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How many request lines are kept for a failure message; older ones are forgotten.
 const LINES_MAX: usize = 500;
 
+/// For how many requests of a bucket it is kept how many were in flight; later ones are not looked at.
+const CROWDS_MAX: usize = 100_000;
+
 /// Requests and the bytes of their bodies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -24,6 +27,23 @@ pub struct Count {
 struct Inner {
     counts: BTreeMap<(String, Operation), Count>,
     lines: VecDeque<String>,
+    in_flight: BTreeMap<(String, Operation), usize>,
+    crowds: BTreeMap<(String, Operation), Vec<usize>>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    log: Log,
+    what: (String, Operation),
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut inner = self.log.lock();
+        let left = inner.in_flight.entry(self.what.clone()).or_default();
+        *left = left.saturating_sub(1);
+    }
 }
 
 /// The log of a server; clones share it.
@@ -68,9 +88,29 @@ impl Log {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// Forgets everything.
+    /// For each request of `operation` on `bucket`, in the order of arrival: how many were in flight with it, itself included.
+    pub fn crowds(&self, bucket: &str, operation: Operation) -> Vec<usize> {
+        self.lock().crowds.get(&(bucket.to_owned(), operation)).cloned().unwrap_or_default()
+    }
+
+    /// Forgets everything but what is in flight.
     pub fn clear(&self) {
-        *self.lock() = Inner::default();
+        let mut inner = self.lock();
+        *inner = Inner { in_flight: std::mem::take(&mut inner.in_flight), ..Inner::default() };
+    }
+
+    /// Notes the arrival of a request, which is in flight until the result is dropped.
+    pub(crate) fn arrive(&self, bucket: &str, operation: Operation) -> InFlight {
+        let what = (bucket.to_owned(), operation);
+        let mut inner = self.lock();
+        let now = inner.in_flight.entry(what.clone()).or_default();
+        *now = now.saturating_add(1);
+        let now = *now;
+        let crowds = inner.crowds.entry(what.clone()).or_default();
+        if crowds.len() < CROWDS_MAX {
+            crowds.push(now);
+        }
+        InFlight { log: self.clone(), what }
     }
 
     pub(crate) fn add(&self, bucket: &str, operation: Operation, change: impl FnOnce(&mut Count)) {

@@ -17,6 +17,7 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::place::{Place, parse_settings};
+use crate::signing;
 
 /// Patterns are read whole; thousands of lines fit.
 const EXCLUDE_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -101,6 +102,7 @@ impl Backup {
         let places = words.iter().map(|word| session.places(Kind::Source, word, settings.clone()));
         let places = places.collect::<Result<Vec<(Place, Place)>, _>>()?;
         let Some((repository, _)) = places.first().cloned() else { return Ok(Exit::Done) };
+        let signing_key = signing::provided(&session.globals, &repository.settings)?;
         let connectors = session.connectors();
         let opener = Opener::new(&connectors);
         let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
@@ -109,7 +111,10 @@ impl Backup {
         let mut requests_told = 0;
         for (_, place) in places {
             let source = opener.source(&place).await?;
-            let options = self.options(&place, &excludes, source.provenance.clone());
+            let options = BackupOptions {
+                signing_key: signing_key.clone(),
+                ..self.options(&place, &excludes, source.provenance.clone())
+            };
             let report = backup::run(&open.repository, source.connector.clone(), &options, session.reporter).await?;
             let requests = Requests { source: source.requests(), store: open.store.requests() - requests_told };
             requests_told = open.store.requests();

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::Repository;
 use credenza_engine::check::{self, CheckOptions, Finding};
+use credenza_engine::{Damage, Repository};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -25,12 +25,19 @@ pub(crate) struct Check {
 /// One finding.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "damage")]
-struct DamageLine<'a> {
+pub(super) struct DamageLine<'a> {
     object: &'a str,
     kind: &'static str,
     /// Snapshots that rely on it.
     affects: &'a BTreeSet<SnapshotId>,
     detail: &'a str,
+}
+
+impl<'a> DamageLine<'a> {
+    pub(super) fn new(finding: &'a Finding) -> Self {
+        let Damage { object, kind, detail, .. } = &finding.damage;
+        Self { object, kind: kind.name(), affects: &finding.affects, detail }
+    }
 }
 
 impl Display for DamageLine<'_> {
@@ -90,9 +97,6 @@ pub(super) async fn verify(repository: &Repository, read_data: bool, session: &S
 }
 
 /// Prints each finding.
-pub(super) fn report_findings(findings: &[Finding], session: &Session<'_>) -> std::io::Result<()> {
-    findings.iter().try_for_each(|Finding { damage, affects }| {
-        let (object, kind, detail) = (&damage.object, damage.kind.name(), &damage.detail);
-        session.reporter.result(&DamageLine { object, kind, affects, detail })
-    })
+pub(super) fn report_findings(findings: &[Finding], session: &Session<'_>) -> Result<(), Failure> {
+    findings.iter().try_for_each(|finding| Ok(session.reporter.result(&DamageLine::new(finding))?))
 }

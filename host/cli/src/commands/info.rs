@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::SnapshotHandle;
+use credenza_format::{Digest, Hex, PublicKey};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -59,6 +60,12 @@ struct SnapshotDetails<'a> {
     parent: Option<SnapshotId>,
     host: &'a str,
     user: &'a str,
+    writer: Hex<[u8; 16]>,
+    sequence: u64,
+    /// SHA-256 of its whole object, as an audit tells it.
+    digest: Digest,
+    /// Whose signature was verified; none for an unsigned one. One whose signature does not fit is damaged.
+    signer: Option<PublicKey>,
     tags: &'a [String],
     excludes: &'a [String],
     connector: ConnectorOut<'a>,
@@ -91,6 +98,10 @@ impl<'a> SnapshotDetails<'a> {
             parent: snapshot.parent,
             host: &snapshot.host,
             user: &snapshot.user,
+            writer: snapshot.writer,
+            sequence: snapshot.sequence,
+            digest: handle.digest,
+            signer: snapshot.signer,
             tags: &snapshot.tags,
             excludes: &snapshot.excluded,
             connector: ConnectorOut { name: &snapshot.connector.name, version: &snapshot.connector.version },
@@ -112,6 +123,11 @@ impl Display for SnapshotDetails<'_> {
         writeln!(f, "started    {} by {} on {}", self.started, printable(self.user), printable(self.host))?;
         writeln!(f, "finished   {}", self.finished)?;
         writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
+        writeln!(f, "chain      number {} of writer {}", self.sequence, self.writer)?;
+        match self.signer {
+            Some(signer) => writeln!(f, "signed     by {signer}, verified")?,
+            None => writeln!(f, "signed     no")?,
+        }
         if let Some(parent) = self.parent {
             writeln!(f, "parent     {parent}")?;
         }

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::SnapshotHandle;
+use credenza_format::PublicKey;
 use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub(super) struct SnapshotLine<'a> {
     tags: &'a [String],
     host: &'a str,
     user: &'a str,
+    /// Whose signature was verified; none for an unsigned one. One whose signature does not fit is damaged.
+    signer: Option<PublicKey>,
 }
 
 impl<'a> SnapshotLine<'a> {
@@ -55,6 +58,7 @@ impl<'a> SnapshotLine<'a> {
             tags: &snapshot.tags,
             host: &snapshot.host,
             user: &snapshot.user,
+            signer: snapshot.signer,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the way from a command line to an exit code. Refused here: everything that is not about one command.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
@@ -15,9 +16,14 @@ pub(crate) mod info;
 pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
+pub(crate) mod maintain;
 pub(crate) mod place;
+pub(crate) mod policy;
+pub(crate) mod prune;
 pub(crate) mod restore;
+pub(crate) mod rm;
 mod session;
+mod sizes;
 pub(crate) mod sync;
 
 use std::ffi::OsString;
@@ -94,6 +100,11 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Browse(command) => command.run(&session).await,
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
+        Command::Audit(command) => command.run(&session).await,
+        Command::Rm(command) => command.run(&session).await,
+        Command::Prune(command) => command.run(&session).await,
+        Command::Policy(command) => command.run(&session).await,
+        Command::Maintain(command) => command.run(&session).await,
         Command::Key(command) => command.run(&session).await,
         Command::Sync(command) => command.run(&session).await,
         Command::Connector(command) => command.run(&session),

@@ -118,16 +118,19 @@ impl<'a> Session<'a> {
         open_with(opener, place, purpose, provided, allow_plaintext).await
     }
 
-    /// Opens the repository of the command for writing.
-    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
-        let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Write).await
-    }
-
     /// Opens the repository of the command for reading.
     pub(crate) async fn open_for_reading(&self) -> Result<OpenRepository, Failure> {
+        self.open_for(StoreUse::Read).await
+    }
+
+    /// Opens the repository of the command for changing what it holds.
+    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
+        self.open_for(StoreUse::Write).await
+    }
+
+    async fn open_for(&self, purpose: StoreUse) -> Result<OpenRepository, Failure> {
         let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, StoreUse::Read).await
+        self.open_repository(&Opener::new(&connectors), self.repository_place()?, purpose).await
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 11] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 13] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("use_tls", "true or false: whether to use https"),
@@ -31,6 +31,8 @@ pub(crate) const HOST_SETTINGS: [HostSetting; 11] = [
     of_repository("key_file", "a key file that opens it"),
     of_repository("identity", "a file with a recipient's secret key that opens it"),
     of_repository("recovery_code", "a recovery code that opens it"),
+    of_repository("signing_key", "a file that holds the key to sign snapshots with, as `key signer` makes it"),
+    of_repository("trusted_signers", "public keys that `audit` accepts signatures of, with commas between them"),
 ];
 
 const fn common(name: &'static str, help: &'static str) -> HostSetting {
@@ -48,6 +50,11 @@ impl HostSetting {
     }
 }
 
+/// Whether a setting is the host's own business with a repository, which no connector needs to know.
+pub(crate) fn is_for_repositories(setting: &str) -> bool {
+    HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
+}
+
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
 pub(crate) fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
@@ -55,11 +62,6 @@ pub(crate) fn is_secret(setting: &str) -> bool {
     }
     let name = setting.to_ascii_lowercase();
     ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
-}
-
-/// Whether a setting says how a repository is opened, which is no connector's business.
-pub(crate) fn opens_repository(setting: &str) -> bool {
-    HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
 }
 
 /// The name that a misspelt one probably meant.
@@ -101,7 +103,7 @@ mod tests {
         for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password", "recovery_code"] {
             assert!(is_secret(secret), "{secret}");
         }
-        for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "region", "use_tls"] {
+        for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "signing_key", "region"] {
             assert!(!is_secret(open), "{open}");
         }
     }

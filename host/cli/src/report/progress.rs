@@ -71,6 +71,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Committing => "committing",
         Phase::Copying => "copying",
         Phase::Restoring => "restoring",
+        Phase::Collecting => "reclaiming space",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
         Phase::Auditing => "auditing",

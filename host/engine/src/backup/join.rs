@@ -19,6 +19,12 @@ use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.
 const PAGE_ENTRIES: usize = 1000;
+/// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
+const PAGES_REPEATED_MAX: usize = 8;
+/// Entries collected before the first look at how many of them are repeated.
+const SETTLE_ENTRIES: usize = 100_000;
+/// How often a listing may tell an entry, on average.
+const REPEATS_MAX: usize = 4;
 
 /// What is to be done with an entry.
 #[derive(Debug)]
@@ -59,6 +65,7 @@ pub(crate) struct Join {
     stow: Option<Arc<Stow>>,
     complete_scan: bool,
     previous: Option<Previous>,
+    pages_repeated: usize,
 }
 
 struct Previous {
@@ -75,7 +82,8 @@ impl Join {
         excludes: Arc<Excludes>,
         stow: Option<Arc<Stow>>,
     ) -> Self {
-        Self { scanner, parents, excludes, stow, complete_scan: info.has("complete-scan"), previous: None }
+        let complete_scan = info.has("complete-scan");
+        Self { scanner, parents, excludes, stow, complete_scan, previous: None, pages_repeated: 0 }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Step> {
@@ -84,18 +92,33 @@ impl Join {
             return Ok(Step::End);
         }
         let mut batch = Vec::with_capacity(page.len());
+        let mut repeated = 0;
+        let told = page.len();
         for found in page {
             match found {
                 Found::Skipped(skipped) => batch.push(Planned::Skipped(skipped)),
-                Found::Entry(entry) if self.excludes.covers(&entry) => {}
                 Found::Entry(entry) => match self.order(&entry) {
+                    Order::Ascending if self.excludes.covers(&entry) => {}
                     Order::Ascending => batch.push(self.plan(entry).await?),
-                    Order::Repeated => {}
+                    Order::Repeated => repeated += 1,
                     Order::Broken => return Ok(Step::OutOfOrder),
                 },
             }
         }
+        self.notice_standstill(repeated == told)?;
         Ok(Step::Batch(batch))
+    }
+
+    /// A listing that does not get ahead never ends.
+    fn notice_standstill(&mut self, repeated: bool) -> Result<()> {
+        self.pages_repeated = if repeated { self.pages_repeated + 1 } else { 0 };
+        match &self.previous {
+            Some(previous) if self.pages_repeated > PAGES_REPEATED_MAX => {
+                let key = &previous.key;
+                Err(Error::Contract { what: format!("its listing tells `{key}` again and again and does not end") })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn order(&mut self, entry: &Entry) -> Order {
@@ -189,20 +212,36 @@ pub(crate) struct SortedScan {
 
 impl SortedScan {
     pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
-        let listing = Error::connector;
-        let mut scanner = source.scan(options).await.map_err(listing("listing the source"))?;
-        let mut found = Vec::new();
+        Self::gather(source.scan(options).await.map_err(Error::connector("listing the source"))?).await
+    }
+
+    async fn gather(mut scanner: Box<dyn Scanner>) -> Result<Self> {
+        let (mut found, mut told, mut settle_at) = (Vec::new(), 0_usize, SETTLE_ENTRIES);
         loop {
-            let page = scanner.next(PAGE_ENTRIES).await.map_err(listing("listing the source"))?;
+            let page = scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
             if page.is_empty() {
                 break;
             }
+            told = told.saturating_add(page.len());
             found.extend(page);
+            if found.len() >= settle_at {
+                settle(&mut found);
+                if told / REPEATS_MAX > found.len() {
+                    let what = format!("its listing tells the same {} entries again and again", found.len());
+                    return Err(Error::Contract { what });
+                }
+                settle_at = found.len().saturating_mul(2).max(SETTLE_ENTRIES);
+            }
         }
-        // Stable, so that versions of one key keep their order.
-        found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+        settle(&mut found);
         Ok(Self { found: found.into_iter() })
     }
+}
+
+/// Sorts what was found and keeps one of equal entries. Stable, so that versions of one key keep their order.
+fn settle(found: &mut Vec<Found>) {
+    found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+    found.dedup();
 }
 
 fn key_of(found: &Found) -> &Key {
@@ -216,5 +255,56 @@ fn key_of(found: &Found) -> &Key {
 impl Scanner for SortedScan {
     async fn next(&mut self, max: usize) -> credenza_connect::Result<Vec<Found>> {
         Ok(self.found.by_ref().take(max).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells the same page for ever.
+    struct Endless(Vec<Found>);
+
+    #[async_trait::async_trait]
+    impl Scanner for Endless {
+        async fn next(&mut self, _: usize) -> credenza_connect::Result<Vec<Found>> {
+            Ok(self.0.clone())
+        }
+    }
+
+    fn page(keys: impl IntoIterator<Item = String>) -> Box<Endless> {
+        let entry = |key: String| Found::Entry(Entry::new(Key::new(key.into_bytes()), EntryKind::File));
+        Box::new(Endless(keys.into_iter().map(entry).collect()))
+    }
+
+    async fn end_of(keys: &[&str], excludes: &[String]) -> Result<Step> {
+        let excludes = Arc::new(Excludes::new(excludes)?);
+        let scanner = page(keys.iter().map(ToString::to_string));
+        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), excludes, None);
+        loop {
+            match join.next().await? {
+                Step::Batch(_) => {}
+                end => return Ok(end),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_never_gets_ahead_is_broken_off() {
+        for excludes in [vec![], vec!["a".to_owned()]] {
+            let stuck = end_of(&["a"], &excludes).await;
+            assert!(matches!(stuck, Err(Error::Contract { what }) if what.contains("`a` again and again")));
+        }
+        assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::OutOfOrder)));
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_begins_again_and_again_is_not_sorted_for_ever() {
+        let keys = |count: usize| (0..count).rev().map(|number| format!("{number:06}"));
+        for count in [1, 900] {
+            let sorted = SortedScan::gather(page(keys(count))).await;
+            let Err(Error::Contract { what }) = sorted else { panic!("{count} keys were sorted") };
+            assert!(what.contains(&format!("same {count} entries")), "{what}");
+        }
     }
 }

@@ -165,7 +165,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
-        let stow = Stow::new(Arc::clone(repository.store()), repository.keys().clone(), Arc::clone(session.index()));
+        let stow = Stow::new(repository, Arc::clone(session.index()), session.writer());
         let loader = Arc::new(Loader::new(source, local));
         let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
-use credenza_format::{BlobIndex, ChainLink, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest};
+use credenza_format::{
+    BlobIndex, ChainLink, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+};
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
@@ -63,6 +65,10 @@ impl Session {
         Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
     }
 
+    pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
+        self.standing.chain.writer()
+    }
+
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
         &self.index
     }
@@ -85,7 +91,7 @@ impl Session {
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
         let mut chain = self.standing.chain.clone();
-        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), started: self.started };
+        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
         write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));

@@ -128,6 +128,23 @@ fn verify_blob(
     Ok(if blob.encoding == Encoding::Raw { stored } else { Bytes::from(inflated) })
 }
 
+/// Opens a run and gives its blobs as they are stored, each verified. Blocks for as long as that takes.
+pub(crate) fn copy_run(
+    keys: &Keys,
+    pack: &IndexedPack,
+    run: &Run,
+    sealed: SealedRun,
+    mut take: impl FnMut(Frame<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut copied = Ok(());
+    open_each(keys, pack, run, sealed, |_, opened| {
+        if copied.is_ok() {
+            copied = opened.map_err(Error::from).and_then(|opened| take(opened.frame()));
+        }
+    });
+    copied
+}
+
 /// Plaintext of consecutive segments, some of which may have failed.
 struct OpenedRun {
     plain: Bytes,

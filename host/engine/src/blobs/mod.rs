@@ -9,17 +9,17 @@
 mod fetch;
 mod locate;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Keys};
+use credenza_format::{BlobIndex, BlobPlace, Keys, PackOrdinal, Standing};
 use credenza_model::ChunkId;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-pub(crate) use fetch::{Opened, open_each, open_run, read_range};
+pub(crate) use fetch::{Opened, copy_run, open_each, open_run, read_range};
 pub(crate) use locate::{Run, coalesce};
 
 use crate::{Damage, DamageKind, Error, Result};
@@ -53,18 +53,33 @@ impl BlobLoader {
         &self.index
     }
 
-    /// Loads chunks; repeated ids are read once. A chunk that is damaged or missing is reported in its place and does not stop the others.
+    /// Loads chunks; repeated ids are read once. A chunk that cannot be had from one pack is looked for in the others that hold
+    /// it: a collector may have deleted the one and spared the other. One that is nowhere is reported in its place and does
+    /// not stop the others.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub(crate) async fn load(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
-        let (runs, mut fetched) = self.locate(ids);
-        let mut answers =
-            futures_util::stream::iter(runs.into_iter().map(|run| self.fetch(run))).buffer_unordered(FETCHES_IN_FLIGHT);
-        while let Some(answer) = answers.next().await {
-            fetched.extend(answer?);
+        let (mut places, mut fetched) = self.locate(ids);
+        let mut tried = HashSet::new();
+        while !places.is_empty() {
+            let runs = coalesce(places.clone()).into_iter().map(|run| self.fetch(run));
+            let mut answers = futures_util::stream::iter(runs).buffer_unordered(FETCHES_IN_FLIGHT);
+            while let Some(answer) = answers.next().await {
+                fetched.extend(answer?);
+            }
+            places.retain(|(id, _)| fetched.get(id).is_some_and(Result::is_err));
+            tried.extend(places.iter().map(|(id, place)| (*id, place.pack)));
+            places = places.into_iter().filter_map(|(id, _)| Some((id, self.another(&id, &tried)?))).collect();
         }
         Ok(fetched)
+    }
+
+    /// A place of a chunk in a pack where it was not yet looked for.
+    fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Option<BlobPlace> {
+        self.index
+            .places(id)
+            .find(|place| self.index.standing(place.pack) < Standing::Gone && !tried.contains(&(*id, place.pack)))
     }
 
     /// Loads one chunk that must be whole.
@@ -72,7 +87,7 @@ impl BlobLoader {
         self.load([id]).await?.remove(&id).unwrap_or_else(|| Err(unknown(id))).map_err(Error::from)
     }
 
-    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> (Vec<Run>, Fetched) {
+    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> (Vec<(ChunkId, BlobPlace)>, Fetched) {
         let mut fetched = Fetched::new();
         let mut places = Vec::new();
         for id in ids {
@@ -83,7 +98,7 @@ impl BlobLoader {
                 }
             }
         }
-        (coalesce(places), fetched)
+        (places, fetched)
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {

@@ -206,6 +206,7 @@ fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
             size: pack.size,
             sha256: pack.sha256,
             blobs,
+            moved: false,
         })
     };
     packs.iter().filter_map(record).collect()

@@ -14,14 +14,14 @@ mod structure;
 
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, IndexSegment, ObjectKind};
+use credenza_format::ObjectKind;
 use credenza_model::SnapshotId;
 
 pub use crate::findings::Finding;
 
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
+use crate::{Event, Listener, Phase, Result};
 
 /// How much to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,14 +53,9 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
     let store = repository.bare_store();
-    let mut index = BlobIndex::new();
-    for (key, segment) in repository.segments(store).await? {
-        match segment {
-            Ok(segment) => add(&mut index, segment, &key, &mut findings),
-            Err(damage) => findings.add(damage, None),
-        }
-    }
-    let index = Arc::new(index);
+    let read = repository.read_index(store).await?;
+    read.damaged.into_iter().for_each(|damage| findings.add(damage, None));
+    let mut index = read.index;
     let snapshots = repository.snapshots_in(store).await?;
     snapshots.damaged.into_iter().for_each(|damage| {
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
@@ -68,7 +63,8 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     });
     let users = structure::usages(repository, &snapshots.whole, &mut findings).await?;
     structure::small_objects(repository, &mut findings).await?;
-    let packs = structure::packs(repository, &index, &users, &mut findings).await?;
+    let packs = structure::packs(repository, &mut index, &users, &mut findings).await?;
+    let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots.whole, &mut findings).await?;
     let mut report = CheckReport {
         snapshots: snapshots.whole.len() as u64,
@@ -82,12 +78,6 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     }
     report.findings = findings.into_list();
     Ok(report)
-}
-
-fn add(index: &mut BlobIndex, segment: IndexSegment, key: &credenza_model::StoreKey, findings: &mut Findings<'_>) {
-    if let Err(cause) = index.add(&segment) {
-        findings.add(Damage::new(key, DamageKind::Invalid, cause.to_string()), None);
-    }
 }
 
 fn ids(snapshots: &[SnapshotHandle]) -> impl Iterator<Item = SnapshotId> + '_ {

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Usage, body_digest, removal_key,
-    slot_key,
+    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
+    removal_key, slot_key,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
@@ -130,9 +130,10 @@ pub(super) struct Packs {
     pub(super) unreferenced: u64,
 }
 
+/// A pack that collectors have deleted as they may is no damage; afterwards the index names no place in it.
 pub(super) async fn packs(
     repository: &Repository,
-    index: &BlobIndex,
+    index: &mut BlobIndex,
     users: &Users,
     findings: &mut Findings<'_>,
 ) -> Result<Packs> {
@@ -145,7 +146,12 @@ pub(super) async fn packs(
             }
         }
     }
-    let mut present = Vec::new();
+    // A record that cannot be read is found by `small_objects`.
+    let condemned = match repository.condemned().await {
+        Err(Error::Damage(_)) => HashSet::new(),
+        other => other?,
+    };
+    let (mut present, mut deleted) = (Vec::new(), Vec::new());
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         let key = pack.store_key();
         let affected = users.get(&pack.id).cloned().unwrap_or_default();
@@ -155,9 +161,11 @@ pub(super) async fn packs(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
             ),
+            None if condemned.contains(&pack.id) && (pack.moved || affected.is_empty()) => deleted.push(pack.id),
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
+    deleted.iter().for_each(|pack| index.demote(pack, Standing::Gone));
     let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
     for (pack, snapshots) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
         let detail = format!("no index segment describes pack {pack}, which snapshots rely on");

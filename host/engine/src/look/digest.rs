@@ -171,7 +171,9 @@ impl Digests {
                 return Ok(());
             }
             let fetched = self.loader.load(refs.iter().map(|chunk| chunk.id)).await?;
-            refs.iter().try_for_each(|chunk| Ok::<_, Error>(hasher.update(&plain(&fetched, chunk.id)?)))?;
+            for chunk in refs {
+                hasher.update(&plain(&fetched, chunk.id)?);
+            }
         }
     }
 
@@ -229,14 +231,14 @@ fn plain(fetched: &Fetched, id: credenza_model::ChunkId) -> Result<Bytes> {
 
 enum Hasher {
     Blake3(Box<blake3::Hasher>),
-    Sha256(ring::digest::Context),
+    Sha256(Box<ring::digest::Context>),
 }
 
 impl Hasher {
     fn new(algorithm: DigestAlgorithm) -> Self {
         match algorithm {
             DigestAlgorithm::Blake3 => Self::Blake3(Box::default()),
-            DigestAlgorithm::Sha256 => Self::Sha256(ring::digest::Context::new(&ring::digest::SHA256)),
+            DigestAlgorithm::Sha256 => Self::Sha256(Box::new(ring::digest::Context::new(&ring::digest::SHA256))),
         }
     }
 

@@ -35,7 +35,7 @@ fn numbered(number: u32) -> Record {
 async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
     let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
     let index = Arc::new(repository.load_index().await.unwrap());
-    let stow = Stow::new(Arc::clone(repository.store()), repository.keys().clone(), index);
+    let stow = Stow::new(repository, index, repository.writer("", ""));
     let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
     let mut records = records.peekable();
     while records.peek().is_some() {

@@ -74,3 +74,36 @@ impl Chain {
         self.head = self.head.max(own.map(|(link, digest)| (link.sequence, digest)).max());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use credenza_connect::memory::{MemorySource, MemoryStore};
+    use credenza_format::ChunkerParams;
+
+    use super::*;
+    use crate::backup::{self, BackupOptions};
+    use crate::{CreateOptions, Secret, Silent};
+
+    #[tokio::test]
+    async fn a_run_that_commits_after_another_of_its_writer_follows_it() {
+        let store = Arc::new(MemoryStore::new());
+        let options = CreateOptions {
+            secret: Secret::None,
+            like: None,
+            label: String::new(),
+            chunker: ChunkerParams::default(),
+            compression: 1,
+        };
+        Repository::create(store.clone(), &options).await.unwrap();
+        let repository = Repository::open(store, &Secret::None, None).await.unwrap();
+        let mut begun = Chain::new(repository.writer("", ""), &[]);
+        let source = Arc::new(MemorySource::new());
+        backup::run(&repository, source, &BackupOptions::default(), &Silent).await.unwrap();
+        let other = repository.snapshots().await.unwrap().whole.pop().unwrap();
+        assert_eq!((other.snapshot.sequence, other.snapshot.previous), (1, None));
+        let link = begun.next(&repository).await.unwrap();
+        assert_eq!((link.sequence, link.previous), (2, Some(other.digest)));
+    }
+}

@@ -64,6 +64,8 @@ impl Repository {
             created,
             store_traits: traits.clone(),
             required_features: Vec::new(),
+            policy: None,
+            unknown: std::collections::BTreeMap::new(),
         };
         let encoded = config
             .encode(&keys)

@@ -1,44 +1,39 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, the small objects (config, key slots, index segments, snapshots, condemned records,
-//! records of removal), and a writer's place in its chain. Refused here: packs (`blobs`, `write::stow`). Called by every command of the engine.
+//! Owned here: creating, opening, the config and the retention policy in it, key slots, the small objects (`documents` reads any
+//! kind, `index` and `snapshots` know what is in them), records of removal, and a writer's place in its chain. Refused here:
+//! packs (`blobs`, `write::stow`). Called by every command of the engine.
 
 mod chain;
 mod create;
+mod documents;
+mod index;
 mod open;
+mod policy;
 mod removal;
 mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use credenza_connect::{ErrorClass, Store, StoredObject};
-use credenza_format::{
-    BlobIndex, Condemned, Config, Hex, IndexSegment, KeySlot, Keys, ObjectKind, TreeRoot, open_document,
-};
-use credenza_model::limits::DOCUMENT_BYTES_MAX;
-use credenza_model::{ObjectId, StoreKey};
-use futures_util::{StreamExt, TryStreamExt};
+use credenza_connect::Store;
+use credenza_format::{BlobIndex, Config, Hex, KeySlot, Keys, ObjectKind, TreeRoot};
 
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
+pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, LIST_PAGE, fetch, list};
+pub(crate) use index::SegmentInfo;
 pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
 pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
 
 use crate::blobs::BlobLoader;
+use crate::clock::Clock;
 use crate::walk::Records;
-use crate::{Damage, DamageKind, Error, Result};
-
-/// Small objects read at once.
-const DOCUMENTS_IN_FLIGHT: usize = 16;
-/// Keys asked of a listing at once.
-pub(crate) const LIST_PAGE: usize = 1000;
+use crate::{Error, Result};
 
 /// A repository, opened.
 pub struct Repository {
@@ -47,6 +42,7 @@ pub struct Repository {
     bare: Arc<dyn Store>,
     config: Config,
     keys: Keys,
+    clock: Arc<dyn Clock>,
     /// The key slot that was opened; none in plain text.
     slot: Option<KeySlot>,
 }
@@ -56,6 +52,16 @@ impl Repository {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The same repository with another clock for the leases of its runs.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -79,6 +85,11 @@ impl Repository {
     /// Whether snapshots can be read: the keys of a writer add them only.
     pub(crate) fn can_read(&self) -> bool {
         self.keys.can_open(ObjectKind::Snapshot)
+    }
+
+    /// Refuses what the keys of a writer cannot do, named as in "removing snapshots".
+    pub(crate) fn require_reading(&self, what: &'static str) -> Result<()> {
+        if self.can_read() { Ok(()) } else { Err(Error::NoAccess { what }) }
     }
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
@@ -106,200 +117,6 @@ impl Repository {
     /// Who writes: stable for a user on a machine, and telling nothing of them to anyone without the keys.
     pub(crate) fn writer(&self, host: &str, user: &str) -> Hex<[u8; 16]> {
         self.keys.writer_id(host, user)
-    }
-
-    /// Every index segment, with packs left out that a collector has condemned.
-    pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
-        let condemned = self.condemned().await?;
-        let segments = self.segments(&self.store).await?;
-        let mut index = BlobIndex::new();
-        for (key, segment) in segments {
-            let segment = segment?;
-            let packs = segment.packs.into_iter().filter(|pack| !condemned.contains(&pack.id)).collect();
-            index
-                .add(&IndexSegment { packs, ..segment })
-                .map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))?;
-        }
-        Ok(index)
-    }
-
-    /// Index segments that no other segment supersedes, each or its damage.
-    pub(crate) async fn segments(
-        &self,
-        store: &Arc<dyn Store>,
-    ) -> Result<Vec<(StoreKey, Result<IndexSegment, Damage>)>> {
-        let objects = self.documents(store, ObjectKind::Index).await?;
-        let mut segments: Vec<(ObjectId, StoreKey, Result<IndexSegment, Damage>)> = objects
-            .into_iter()
-            .map(|document| {
-                let segment = document.body.and_then(|body| {
-                    IndexSegment::decode(&body)
-                        .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
-                });
-                (document.id, document.key, segment)
-            })
-            .collect();
-        let superseded: HashSet<ObjectId> = segments
-            .iter()
-            .filter_map(|(_, _, segment)| segment.as_ref().ok())
-            .flat_map(|segment| segment.supersedes.iter().copied())
-            .collect();
-        segments.retain(|(id, _, _)| !superseded.contains(id));
-        Ok(segments.into_iter().map(|(_, key, segment)| (key, segment)).collect())
-    }
-
-    /// Packs named in a condemned record.
-    pub(crate) async fn condemned(&self) -> Result<HashSet<ObjectId>> {
-        let mut packs = HashSet::new();
-        for document in self.documents(&self.store, ObjectKind::Condemned).await? {
-            let key = document.key;
-            let record = document.body.and_then(|body| {
-                Condemned::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
-            })?;
-            packs.extend(record.packs);
-        }
-        Ok(packs)
-    }
-
-    /// Adds what index segments say that are not in `read`, and puts their names there.
-    pub(crate) async fn extend_index(&self, index: &mut BlobIndex, read: &mut HashSet<StoreKey>) -> Result<()> {
-        let mut listed = list(&*self.store, &format!("{}/", ObjectKind::Index.folder())).await?;
-        listed.retain(|object| !read.contains(&object.key));
-        let open = |id, bytes| open_document(&self.keys, ObjectKind::Index, id, bytes);
-        for document in self.open_all(&self.store, ObjectKind::Index, &open, listed).await? {
-            let invalid = |cause: credenza_format::Error| {
-                Error::from(Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
-            };
-            index.add(&IndexSegment::decode(&document.body?).map_err(invalid)?).map_err(invalid)?;
-            read.insert(document.key);
-        }
-        Ok(())
-    }
-
-    /// Lists one kind of small object and opens each.
-    pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
-        self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
-    }
-
-    /// Lists one kind of small object and opens each by `open`.
-    pub(crate) async fn documents_opened<T>(
-        &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
-    ) -> Result<Vec<Document<T>>> {
-        if !self.keys.can_open(kind) {
-            return Err(Error::NoAccess { what: kind.name() });
-        }
-        let listed = list(&**store, &format!("{}/", kind.folder())).await?;
-        self.open_all(store, kind, open, listed).await
-    }
-
-    /// The body of one small object, or its damage; `None` when there is none.
-    pub(crate) async fn body(&self, kind: ObjectKind, id: ObjectId) -> Result<Option<Result<Vec<u8>, Damage>>> {
-        self.body_in(&self.store, kind, id, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
-    }
-
-    async fn open_all<T>(
-        &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
-        listed: Vec<StoredObject>,
-    ) -> Result<Vec<Document<T>>> {
-        let opened =
-            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
-        let found: Vec<Option<Document<T>>> = opened.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// One small object, opened; `None` when it was deleted since it was listed.
-    async fn document<T>(
-        &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
-        object: StoredObject,
-    ) -> Result<Option<Document<T>>> {
-        let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
-            let damage =
-                Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
-            return Ok(Some(Document {
-                id: ObjectId::new([0; 16]),
-                key: object.key.clone(),
-                object,
-                body: Err(damage),
-            }));
-        };
-        let body = self.body_in(store, kind, id, open).await?;
-        Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
-    }
-
-    async fn body_in<T>(
-        &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        id: ObjectId,
-        open: &dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error>,
-    ) -> Result<Option<Result<T, Damage>>> {
-        let key = kind.store_key(id);
-        let open = |bytes: Bytes| {
-            open(id, bytes.into()).map_err(|cause| Damage::new(&key, kind_of_damage(&cause), cause.to_string()))
-        };
-        let Some(bytes) = fetch(&**store, &key).await? else { return Ok(None) };
-        let body = bytes.and_then(open);
-        // What fails may be a rotten copy in the cache: only the store itself is believed when it comes to damage.
-        if body.is_err() && !Arc::ptr_eq(store, &self.bare) {
-            let bytes = fetch(&*self.bare, &key).await?;
-            return Ok(bytes.map(|bytes| bytes.and_then(open)));
-        }
-        Ok(Some(body))
-    }
-}
-
-/// A small object of the repository: what a listing says of it, and what is in it.
-pub(crate) struct Document<T = Vec<u8>> {
-    pub(crate) id: ObjectId,
-    pub(crate) key: StoreKey,
-    pub(crate) object: StoredObject,
-    pub(crate) body: Result<T, Damage>,
-}
-
-/// What breaks the rules under a seal that holds was written so; all else was done to the object since.
-fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
-    match cause {
-        credenza_format::Error::Malformed { .. } => DamageKind::Invalid,
-        _ => DamageKind::Corrupt,
-    }
-}
-
-/// A small object whole; `None` when there is none, damage when it is larger than any may be.
-pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Result<Bytes, Damage>>> {
-    let answer = async { store.get(key, None, None).await?.read_all(DOCUMENT_BYTES_MAX).await }.await;
-    match answer {
-        Ok(bytes) => Ok(Some(Ok(bytes))),
-        Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
-        Err(cause) if cause.class == ErrorClass::Corrupt => {
-            Ok(Some(Err(Damage::new(key, DamageKind::Size, cause.message))))
-        }
-        Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
-    }
-}
-
-/// Every object whose name begins with `prefix`. Bound: some 150 bytes an object.
-pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
-    let mut all: Vec<StoredObject> = Vec::new();
-    loop {
-        let after = all.last().map(|object| object.key.clone());
-        let page = store
-            .list(prefix, after.as_ref(), LIST_PAGE)
-            .await
-            .map_err(Error::connector(format!("listing `{prefix}` of the repository")))?;
-        let complete = page.len() < LIST_PAGE;
-        all.extend(page);
-        if complete {
-            return Ok(all);
-        }
     }
 }
 

@@ -7,7 +7,8 @@ use credenza_connect::Store;
 use credenza_format::{Access, Config, ConfigError, KeySlot, Keyring, Keys, SlotError, UnverifiedConfig, config_key};
 
 use super::{ListedSlot, Repository, Secret, fetch, key_slots};
-use crate::cached::{CachedStore, ObjectCache};
+use crate::cached::{CachedStore, ObjectCache, Shelf};
+use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// What a key slot, or the lack of one, led to.
@@ -26,12 +27,13 @@ impl Repository {
     pub async fn open(store: Arc<dyn Store>, secret: &Secret, cache: Option<&ObjectCache>) -> Result<Self> {
         let unverified = read_config(&*store).await?;
         let bare = Arc::clone(&store);
-        let store: Arc<dyn Store> = match cache {
-            Some(cache) => Arc::new(CachedStore::new(store, cache.for_repository(unverified.repository()))),
+        let shelf = cache.map(|cache| cache.for_repository(unverified.repository()));
+        let Unlocked { keys, config, slot } = unlock(&*bare, unverified, secret, shelf.as_ref()).await?;
+        let store: Arc<dyn Store> = match shelf {
+            Some(shelf) => Arc::new(CachedStore::new(store, shelf)),
             None => store,
         };
-        let Unlocked { keys, config, slot } = unlock(&*bare, unverified, secret).await?;
-        Ok(Self { store, bare, config, keys, slot })
+        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot })
     }
 }
 
@@ -48,7 +50,12 @@ pub(super) async fn read_config(store: &dyn Store) -> Result<UnverifiedConfig> {
     })
 }
 
-async fn unlock(store: &dyn Store, config: UnverifiedConfig, secret: &Secret) -> Result<Unlocked> {
+async fn unlock(
+    store: &dyn Store,
+    config: UnverifiedConfig,
+    secret: &Secret,
+    shelf: Option<&Shelf>,
+) -> Result<Unlocked> {
     match (config.is_encrypted(), secret.kind()) {
         (false, None) => {
             let keys = Keyring::public().keys(config.repository());
@@ -58,6 +65,9 @@ async fn unlock(store: &dyn Store, config: UnverifiedConfig, secret: &Secret) ->
         (false, Some(_)) => Err(Error::NotEncrypted),
         (true, None) => Err(Error::SecretMissing),
         (true, Some(kind)) => {
+            if let Some(unlocked) = unlock_remembered(store, &config, secret, shelf).await? {
+                return Ok(unlocked);
+            }
             let (mut slots, mut damage) = (Vec::new(), None);
             for ListedSlot { slot, .. } in key_slots(store).await? {
                 match slot {
@@ -69,9 +79,31 @@ async fn unlock(store: &dyn Store, config: UnverifiedConfig, secret: &Secret) ->
                 return Err(damage.unwrap_or_else(no_slots).into());
             }
             slots.retain(|slot| slot.kind() == kind);
-            unlock_one_of(slots, config, secret, kind).await
+            let unlocked = unlock_one_of(slots, config, secret, kind).await?;
+            if let (Some(shelf), Some(slot)) = (shelf, &unlocked.slot) {
+                shelf.remember_slot(slot.id()).await;
+            }
+            Ok(unlocked)
         }
     }
+}
+
+/// Tries the slot that opened the repository the last time, which spares a listing; its content is asked of the store, which has none
+/// of a slot that was removed. Whatever is wrong with it, the listing decides.
+async fn unlock_remembered(
+    store: &dyn Store,
+    config: &UnverifiedConfig,
+    secret: &Secret,
+    shelf: Option<&Shelf>,
+) -> Result<Option<Unlocked>> {
+    let Some(shelf) = shelf else { return Ok(None) };
+    let Some(id) = shelf.remembered_slot().await else { return Ok(None) };
+    let Some(Ok(bytes)) = fetch(store, &credenza_format::slot_key(id)).await? else { return Ok(None) };
+    let slot = KeySlot::decode(&bytes).ok().filter(|slot| slot.id() == id && slot.access() == Access::Full);
+    let fitting = slot.filter(|slot| secret.kind() == Some(slot.kind()));
+    let Some(slot) = fitting else { return Ok(None) };
+    let kind = slot.kind();
+    Ok(unlock_one_of(vec![slot], config.clone(), secret, kind).await.ok())
 }
 
 /// Tries slots that give full access first, and newer ones first: after an interrupted rotation a secret has two slots, of which the

@@ -83,7 +83,7 @@ impl Repository {
 
     /// Writes the config anew, unless somebody else has since it was read. A store without compare-and-swap leaves a moment in which
     /// that is not noticed; whoever loses finds it by their slots.
-    async fn replace_config(&self, config: &Config, keyring: &Keyring) -> Result<()> {
+    pub(super) async fn replace_config(&self, config: &Config, keyring: &Keyring) -> Result<()> {
         let key = config_key();
         let info = self.bare.info().await.map_err(Error::connector("opening the store"))?;
         let stat = self.bare.stat(&key).await.map_err(Error::connector(format!("looking at `{key}`")))?;

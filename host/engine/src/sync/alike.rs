@@ -124,7 +124,7 @@ impl Used {
         let id = ObjectId::new(*handle.snapshot.id.as_bytes());
         let key = ObjectKind::Usage.store_key(id);
         let missing = || Damage::new(&key, DamageKind::Missing, "the usage list of a snapshot is not in the store");
-        let body = origin.body(ObjectKind::Usage, id).await?.ok_or_else(missing)??;
+        let body = origin.body(origin.store(), ObjectKind::Usage, id).await?.ok_or_else(missing)??;
         let invalid = |detail: String| Damage::new(&key, DamageKind::Invalid, detail);
         if body_digest(&body) != handle.snapshot.usage {
             return Err(invalid("it is not the list that its snapshot names".to_owned()).into());

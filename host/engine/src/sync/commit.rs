@@ -1,10 +1,8 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
-use std::time::SystemTime;
-
 use credenza_connect::ErrorClass;
 use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
-use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
 use crate::repository::{Chain, Repository};
@@ -20,8 +18,7 @@ pub(super) async fn commit(
     original: &Snapshot,
     tree: TreeRoot,
 ) -> Result<()> {
-    let started = Timestamp::from_system(SystemTime::now());
-    let draft = Draft { id: original.id, chain, signing_key: None, started };
+    let draft = Draft { id: original.id, chain, signing_key: None };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,

@@ -173,7 +173,7 @@ impl<'a> Carrier<'a> {
 
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
-        let stow = self.index.stow();
+        let stow = self.index.stow(self.chain.writer());
         let carried = match self.tree(handle, &stow).await {
             Ok(tree) => self.commit(handle, &stow, tree).await,
             Err(stopped) => {
@@ -190,7 +190,7 @@ impl<'a> Carrier<'a> {
         report.chunks += stow.chunks_added();
         report.bytes += stow.bytes_added();
         drop(stow);
-        self.index.grow().await?;
+        self.index.renew().await?;
         Ok(damages)
     }
 

@@ -201,8 +201,8 @@ async fn what_was_indexed_before_a_death_is_not_uploaded_again() {
     three_snapshots(&origin).await;
     let here = Arc::new(MemoryStore::new());
     repository(here.clone(), secret(), None).await;
-    // Data pack, metadata pack, index segment; the intent fails.
-    let dying = Fault::new(here.clone(), 1).at(call::PUT, 4, FaultKind::Fail(ErrorClass::Denied));
+    // Data pack, metadata pack, intent, index segment; the usage list fails.
+    let dying = Fault::new(here.clone(), 1).at(call::PUT, 5, FaultKind::Fail(ErrorClass::Denied));
     sync(&origin, &open(Arc::new(dying), secret()).await).await.unwrap_err();
     let resumed = sync(&origin, &open(here, secret()).await).await.unwrap();
     assert_eq!(resumed.copied.len(), 3);
@@ -247,7 +247,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
     let origin = repository(store.clone(), secret(), None).await;
     let id = snapshot(&origin, &source()).await;
     let object = ObjectId::new(*id.as_bytes());
-    let body = origin.body(ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
+    let body = origin.body(origin.store(), ObjectKind::Usage, object).await.unwrap().unwrap().unwrap();
     let whole = Usage::decode(&body).unwrap();
     for left_out in 0..whole.packs.len() {
         let mut usage = whole.clone();

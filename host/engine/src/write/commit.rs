@@ -1,8 +1,9 @@
 //! Commit: the order of requests that makes a snapshot safe beside other writers and collectors.
 //!
 //! ```text
-//! before  LIST condemned; load the index without condemned packs; packs and index segments are uploaded
-//! commit  PUT intent; LIST condemned again; PUT usage; PUT snapshot (the commit); DELETE intent
+//! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
+//! commit  PUT intent; PUT the last index segment; LIST condemned again, relocate and begin anew if it names a pack relied on;
+//!         PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
 //! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`.
@@ -10,61 +11,94 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{ChainLink, Intent, ObjectKind, SigningKey, Snapshot, Usage, seal_document, seal_snapshot};
-use credenza_model::{ObjectId, SnapshotId, Timestamp};
+use credenza_format::{ChainLink, ObjectKind, SealedObject, SigningKey, Snapshot, Usage, seal_document, seal_snapshot};
+use credenza_model::{ObjectId, SnapshotId};
 
-use super::{Stow, put};
-use crate::repository::{Chain, Repository, random_id};
+use super::Stow;
+use super::relocate::relocate;
+use crate::repository::{Chain, Repository};
 use crate::{Error, Result};
+
+/// How often a run gives way to collectors before it gives up. One that works without a pause condemns what is copied only if it runs wild.
+const ROUNDS_MAX: usize = 4;
 
 /// What of a snapshot is known before it is committed.
 pub(crate) struct Draft<'a> {
     pub(crate) id: SnapshotId,
     pub(crate) chain: &'a mut Chain,
     pub(crate) signing_key: Option<SigningKey>,
-    pub(crate) started: Timestamp,
 }
 
 /// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on, the bytes added so far and its place in
 /// the writer's chain.
+///
+/// # Errors
+/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
     stow: &Arc<Stow>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<()> {
-    stow.flush().await?;
-    let usage = stow.usage();
-    let intent = Intent {
-        packs: usage.packs.iter().map(|used| used.pack).collect(),
-        created: draft.started,
-        writer: draft.chain.writer(),
+    let id = draft.id;
+    stow.flush_packs().await?;
+    let snapshot = match prepare(repository, stow, draft, make).await {
+        Ok(snapshot) => snapshot,
+        Err(cause) => {
+            stow.withdraw_intents().await;
+            return Err(cause);
+        }
     };
-    let keys = repository.keys();
-    let intent = seal_document(keys, ObjectKind::Intent, ObjectId::new(random_id()?), &intent.encode()?)?;
-    let intent_key = intent.key().clone();
-    put(&**repository.store(), intent).await?;
-    let committed = settle(repository, stow, &usage, draft, make).await;
-    // The intent has done its work either way; one that stays behind expires by itself.
-    let _ = repository.store().delete(std::slice::from_ref(&intent_key)).await;
-    committed
+    // When this fails, the snapshot may still arrive: the intents stay until they expire.
+    stow.put(snapshot).await?;
+    confirm(repository, stow, id).await?;
+    stow.withdraw_intents().await;
+    Ok(())
 }
 
-async fn settle(
+/// Everything before the snapshot itself.
+async fn prepare(
     repository: &Repository,
     stow: &Arc<Stow>,
-    usage: &Usage,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<()> {
-    let condemned: HashSet<ObjectId> = repository.condemned().await?;
-    let lost = usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count();
-    if lost > 0 {
-        return Err(Error::Conflict { packs: lost });
-    }
+) -> Result<SealedObject> {
+    let usage = settle(repository, stow).await?;
     let object = ObjectId::new(*draft.id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;
-    let snapshot = make(usage, stow.bytes_added(), link)?;
-    stow.put(seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?).await
+    let snapshot = make(&usage, stow.bytes_added(), link)?;
+    let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
+    stow.lease().check()?;
+    Ok(snapshot)
+}
+
+/// Announces what the snapshot relies on until no record condemns any of it.
+async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
+    let mut usage = stow.usage();
+    for _ in 0..ROUNDS_MAX {
+        stow.announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
+        stow.flush_index(Vec::new()).await?;
+        let condemned = repository.condemned().await?;
+        if taken(&usage, &condemned) == 0 {
+            return Ok(usage);
+        }
+        usage = relocate(repository, stow, &usage, &condemned).await?;
+    }
+    Err(Error::Conflict { packs: taken(&usage, &repository.condemned().await?) })
+}
+
+/// A run that stood still while the snapshot was on its way has outlived its intents: a collector that saw neither them nor
+/// the snapshot may be deleting what it needs, its usage list among it, at this moment. It takes the snapshot back.
+async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId) -> Result<()> {
+    let Err(overdue) = stow.lease().check() else { return Ok(()) };
+    let object = ObjectId::new(*id.as_bytes());
+    for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
+        repository.delete_own(kind.store_key(object)).await?;
+    }
+    Err(overdue)
+}
+
+fn taken(usage: &Usage, condemned: &HashSet<ObjectId>) -> usize {
+    usage.packs.iter().filter(|used| condemned.contains(&used.pack)).count()
 }

@@ -1,7 +1,9 @@
 //! Where fresh chunks go: each is kept once, in the pack that is filling, and full packs go to the store.
 //!
 //! Owned here: deduplication, the packs being filled, their upload, the index of what was written and the usage of the
-//! run. Refused here: what a chunk means. Called by `backup::mill` (data), `backup::tree` (nodes) and `commit`.
+//! run, and the intents that announce packs before an index segment does, so that no collector takes packs that the index
+//! describes and no snapshot uses yet for rubbish. Refused here: what a chunk means. Called by `backup::mill` (data),
+//! `backup::tree` (nodes), `commit` and `collect::repack`.
 //!
 //! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way
 //! together; 33 bytes per fresh chunk; a bit per chunk of every pack in use.
@@ -11,17 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
-    BlobIndex, BlobKind, Compressor, Frame, IndexSegment, Keys, ObjectKind, PackBuilder, PackKind, PackRecord,
-    SealedObject, Usage, seal_document,
+    Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, IndexSegment, Intent, Keys, ObjectKind, PackBuilder, PackKind,
+    PackRecord, SealedObject, Standing, Usage, seal_document,
 };
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
-use credenza_model::{ChunkId, ChunkRef, ObjectId};
+use credenza_model::{ChunkId, ChunkRef, ObjectId, StoreKey};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::usage::UsageMap;
-use crate::repository::random_id;
+use crate::clock::Lease;
+use crate::repository::{Repository, random_id};
 use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;
@@ -33,11 +36,15 @@ pub(crate) struct Stow {
     store: Arc<dyn Store>,
     keys: Keys,
     index: Arc<BlobIndex>,
+    writer: Hex<[u8; 16]>,
+    lease: Lease,
     fresh: Mutex<HashSet<ChunkId>>,
     usage: Mutex<UsageMap>,
     data: Lane,
     meta: Lane,
     written: Mutex<Written>,
+    /// Intents in the store.
+    intents: Mutex<Vec<StoreKey>>,
     uploads: Mutex<JoinSet<Result<()>>>,
     handle: Handle,
 }
@@ -71,16 +78,20 @@ impl Lane {
 }
 
 impl Stow {
-    pub(crate) fn new(store: Arc<dyn Store>, keys: Keys, index: Arc<BlobIndex>) -> Arc<Self> {
+    /// A stow that deduplicates against `index`, which was loaded after the records of condemned packs. The run's lease begins.
+    pub(crate) fn new(repository: &Repository, index: Arc<BlobIndex>, writer: Hex<[u8; 16]>) -> Arc<Self> {
         Arc::new(Self {
-            store,
-            keys,
-            usage: Mutex::new(UsageMap::new(&index)),
+            store: Arc::clone(repository.store()),
+            keys: repository.keys().clone(),
             index,
+            writer,
+            lease: Lease::begin(Arc::clone(repository.clock())),
+            usage: Mutex::default(),
             fresh: Mutex::default(),
             data: Lane::new(PackKind::Data, DATA_PACK_BYTES, DATA_PACKS_IN_MEMORY),
             meta: Lane::new(PackKind::Meta, META_PACK_BYTES, META_PACKS_IN_MEMORY),
             written: Mutex::default(),
+            intents: Mutex::default(),
             uploads: Mutex::default(),
             handle: Handle::current(),
         })
@@ -117,10 +128,16 @@ impl Stow {
         self.push(frame)
     }
 
-    /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not.
+    /// The time that the run has.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.
     pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
-        self.index.get(id).is_some_and(|place| {
-            locked(&self.usage).mark(place.pack, place.position);
+        let reliable = self.index.get(id).filter(|place| self.index.standing(place.pack) < Standing::Condemned);
+        reliable.is_some_and(|place| {
+            locked(&self.usage).mark(&self.index, &place);
             true
         })
     }
@@ -130,7 +147,8 @@ impl Stow {
         self.use_known(id) || locked(&self.fresh).contains(id)
     }
 
-    fn push(self: &Arc<Self>, frame: Frame<'_>) -> Result<()> {
+    /// Packs a blob, known or not. Blocks as [`keep`](Self::keep) does.
+    pub(crate) fn push(self: &Arc<Self>, frame: Frame<'_>) -> Result<()> {
         let lane = if frame.kind == BlobKind::Data { &self.data } else { &self.meta };
         let mut slot = locked(&lane.filling);
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
@@ -179,7 +197,10 @@ impl Stow {
             (written.unindexed.len() >= PACKS_PER_SEGMENT).then(|| std::mem::take(&mut written.unindexed))
         };
         match batch {
-            Some(packs) => self.put_segment(packs).await,
+            Some(packs) => {
+                self.announce(packs.iter().map(|pack| pack.id).collect()).await?;
+                self.put_segment(&IndexSegment { packs, supersedes: Vec::new() }).await
+            }
             None => Ok(()),
         }
     }
@@ -195,6 +216,17 @@ impl Stow {
 
     /// Seals and uploads what is filling, and waits for every upload. Afterwards all that was kept can be read back.
     pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
+        self.flush_packs().await?;
+        let fresh: Vec<ObjectId> = locked(&self.written).unindexed.iter().map(|pack| pack.id).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.announce(fresh).await?;
+        self.flush_index(Vec::new()).await.map(drop)
+    }
+
+    /// Seals and uploads what is filling, and waits for every upload.
+    pub(crate) async fn flush_packs(self: &Arc<Self>) -> Result<()> {
         for lane in [&self.data, &self.meta] {
             let filling = locked(&lane.filling).take();
             if let Some(full) = filling {
@@ -206,14 +238,45 @@ impl Stow {
         while let Some(done) = uploads.join_next().await {
             done.map_err(Error::worker("upload"))??;
         }
-        let packs = std::mem::take(&mut locked(&self.written).unindexed);
-        if packs.is_empty() { Ok(()) } else { self.put_segment(packs).await }
+        Ok(())
     }
 
-    async fn put_segment(&self, packs: Vec<PackRecord>) -> Result<()> {
-        let body = IndexSegment { packs, supersedes: Vec::new() }.encode()?;
-        let sealed = seal_document(&self.keys, ObjectKind::Index, ObjectId::new(random_id()?), &body)?;
-        self.put(sealed).await
+    /// Describes the packs that no segment describes yet and, with the same object, those that were `moved` into them. An intent must name them before.
+    pub(crate) async fn flush_index(&self, moved: Vec<PackRecord>) -> Result<IndexSegment> {
+        let mut packs = std::mem::take(&mut locked(&self.written).unindexed);
+        packs.extend(moved);
+        let segment = IndexSegment { packs, supersedes: Vec::new() };
+        if !segment.packs.is_empty() {
+            self.put_segment(&segment).await?;
+        }
+        Ok(segment)
+    }
+
+    async fn put_segment(&self, segment: &IndexSegment) -> Result<()> {
+        let id = ObjectId::new(random_id()?);
+        self.put(seal_document(&self.keys, ObjectKind::Index, id, &segment.encode()?)?).await
+    }
+
+    /// Puts an intent: collectors leave these packs alone until it is withdrawn or expires.
+    pub(crate) async fn announce(&self, packs: Vec<ObjectId>) -> Result<()> {
+        let intent = Intent { packs, created: self.lease.wall(), writer: self.writer };
+        let id = ObjectId::new(random_id()?);
+        // Noted before it is sent: a put whose answer is lost may have arrived.
+        locked(&self.intents).push(ObjectKind::Intent.store_key(id));
+        put(&*self.store, seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?).await
+    }
+
+    /// Takes all intents back. One that stays behind expires by itself.
+    pub(crate) async fn withdraw_intents(&self) {
+        let intents = std::mem::take(&mut *locked(&self.intents));
+        if !intents.is_empty() {
+            let _ = self.store.delete(&intents).await;
+        }
+    }
+
+    /// Every pack of this run, and how many blobs it has.
+    pub(crate) fn packs(&self) -> Vec<(ObjectId, u32)> {
+        locked(&self.written).packs.clone()
     }
 
     /// Puts one sealed object of the run and counts its bytes.
@@ -234,7 +297,9 @@ impl Stow {
 
     /// What the snapshot uses: of older packs the chunks marked, of packs of this run every chunk.
     pub(crate) fn usage(&self) -> Usage {
-        locked(&self.usage).to_usage(&self.index, &locked(&self.written).packs)
+        let mut usage = locked(&self.usage);
+        self.packs().into_iter().for_each(|(pack, blobs)| usage.unite(pack, &Bitmap::full(blobs)));
+        usage.to_usage()
     }
 }
 

@@ -1,36 +1,33 @@
 //! Which chunks of which packs a snapshot relies on, gathered while it is made.
 //!
-//! Bound: one bit per chunk of each pack in use, plus a pointer per pack of the repository.
+//! Bound: one bit per chunk of each pack in use, and some 100 bytes per pack.
 
-use credenza_format::{Bitmap, BlobIndex, PackOrdinal, PackUsage, Usage};
+use std::collections::HashMap;
+
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackUsage, Usage};
 use credenza_model::ObjectId;
 
+#[derive(Default)]
 pub(crate) struct UsageMap {
-    by_pack: Vec<Option<Bitmap>>,
-    blob_counts: Vec<u32>,
+    by_pack: HashMap<ObjectId, Bitmap>,
 }
 
 impl UsageMap {
-    pub(crate) fn new(index: &BlobIndex) -> Self {
-        let blob_counts: Vec<u32> = index.packs().iter().map(|pack| pack.blob_count).collect();
-        Self { by_pack: vec![None; blob_counts.len()], blob_counts }
-    }
-
-    pub(crate) fn mark(&mut self, pack: PackOrdinal, position: u32) {
-        let ordinal = pack.0 as usize;
-        if let (Some(slot), Some(count)) = (self.by_pack.get_mut(ordinal), self.blob_counts.get(ordinal)) {
-            slot.get_or_insert_with(|| Bitmap::new(*count)).set(position);
+    /// Marks one chunk.
+    pub(crate) fn mark(&mut self, index: &BlobIndex, place: &BlobPlace) {
+        if let Some(pack) = index.pack(place.pack) {
+            self.by_pack.entry(pack.id).or_insert_with(|| Bitmap::new(pack.blob_count)).set(place.position);
         }
     }
 
-    pub(crate) fn to_usage(&self, index: &BlobIndex, written: &[(ObjectId, u32)]) -> Usage {
-        let older = self
-            .by_pack
-            .iter()
-            .zip(index.packs())
-            .filter_map(|(bitmap, pack)| bitmap.clone().map(|bitmap| PackUsage { pack: pack.id, used: bitmap }));
-        let own = written.iter().map(|(id, count)| PackUsage { pack: *id, used: Bitmap::full(*count) });
-        let mut packs: Vec<PackUsage> = older.chain(own).collect();
+    /// Marks chunks of a pack.
+    pub(crate) fn unite(&mut self, pack: ObjectId, used: &Bitmap) {
+        self.by_pack.entry(pack).or_insert_with(|| Bitmap::new(used.length())).unite(used);
+    }
+
+    pub(crate) fn to_usage(&self) -> Usage {
+        let mut packs: Vec<PackUsage> =
+            self.by_pack.iter().map(|(pack, used)| PackUsage { pack: *pack, used: used.clone() }).collect();
         packs.sort_unstable_by_key(|usage| usage.pack);
         Usage { packs }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_engine::{Error, Lock, Repository, Secret, key_slots};
+use credenza_engine::{Error, Lock, ObjectCache, Repository, Secret, key_slots};
 use credenza_format::{Access, Identity, RecoveryCode, SlotKind};
 
 use crate::{create, key_file, names, open};
@@ -106,6 +106,25 @@ async fn a_removed_slot_opens_nothing_and_the_last_full_one_stays() {
     assert!(matches!(open(&store, &key_file(2)).await, Err(Error::WrongSecret { .. })));
     assert!(matches!(repository.remove_slot(&first).await, Err(Error::LastSlot { .. })), "a writer's is no substitute");
     open(&store, &key_file(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_slot_spares_the_listing_until_it_is_removed() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    create(&store, key_file(1)).await;
+    let cache = ObjectCache::new(folder.path(), 1 << 20);
+    let record = Arc::new(Record::new(Arc::new(store.clone())));
+    let open_cached = async |byte| Repository::open(record.clone(), &key_file(byte), Some(&cache)).await;
+    let repository = open_cached(1).await.unwrap();
+    let added = repository.add_slot(&key_file(2).lock().unwrap(), Access::Full, "").await.unwrap();
+    open_cached(2).await.unwrap();
+    let listings = || record.count(call::LIST);
+    let before = listings();
+    open_cached(2).await.unwrap();
+    assert_eq!(listings(), before);
+    open_cached(1).await.unwrap();
+    repository.remove_slot(&added.id().to_string()).await.unwrap();
+    assert!(matches!(open_cached(2).await, Err(Error::WrongSecret { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,24 @@ pub struct IndexedPack {
     pub sha256: [u8; 32],
     /// Blobs that it holds.
     pub blob_count: u32,
+    /// How far it is to be relied on.
+    pub standing: Standing,
+    /// A segment says that it was moved.
+    pub moved: bool,
+}
+
+/// How far a pack is to be relied on, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Standing {
+    /// Without reserve.
+    #[default]
+    Live,
+    /// What was needed of it is in other packs, too.
+    Moved,
+    /// A record condemns it: it may be read while it is there, and nobody may rely on it anew.
+    Condemned,
+    /// It is not there.
+    Gone,
 }
 
 /// One place of a blob.
@@ -96,7 +114,7 @@ impl BlobIndex {
         Self::default()
     }
 
-    /// Adds all packs of a segment; those known already are passed over.
+    /// Adds all packs of a segment; of those known already it only takes that they were moved.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² packs.
@@ -120,10 +138,28 @@ impl BlobIndex {
         Ok(())
     }
 
-    /// A place of a blob, if there is one.
+    /// The place of a blob in the pack of the best standing, the one with the lowest id among equals; none in a pack that is gone.
     #[must_use]
     pub fn get(&self, id: &ChunkId) -> Option<BlobPlace> {
-        self.places(id).next()
+        let ranked = |place: &BlobPlace| self.pack(place.pack).map(|pack| (pack.standing, pack.id));
+        let places = self.places(id).filter(|place| self.standing(place.pack) < Standing::Gone);
+        places.min_by_key(ranked)
+    }
+
+    /// How far a pack is to be relied on; one that is not known is not there.
+    #[must_use]
+    pub fn standing(&self, ordinal: PackOrdinal) -> Standing {
+        self.pack(ordinal).map_or(Standing::Gone, |pack| pack.standing)
+    }
+
+    /// Lowers the standing of a pack; it never rises again.
+    pub fn demote(&mut self, id: &ObjectId, standing: Standing) {
+        if let Some(ordinal) = self.ordinal(id)
+            && let Some(pack) = self.packs.get_mut(ordinal.0 as usize)
+        {
+            pack.standing = pack.standing.max(standing);
+            pack.moved |= standing == Standing::Moved;
+        }
     }
 
     /// Every place of a blob: writers that did not know of each other may have stored it twice.
@@ -169,7 +205,9 @@ impl BlobIndex {
     }
 
     fn take_pack(&mut self, pack: &PackRecord, run: &mut Vec<Entry>) -> Result<()> {
+        let standing = if pack.moved { Standing::Moved } else { Standing::Live };
         if self.ordinals.contains_key(&pack.id) {
+            self.demote(&pack.id, standing);
             return Ok(());
         }
         let many =
@@ -177,7 +215,7 @@ impl BlobIndex {
         let ordinal = u32::try_from(self.packs.len()).map_err(|_| many(self.packs.len()))?;
         let blob_count = u32::try_from(pack.blobs.len()).map_err(|_| many(pack.blobs.len()))?;
         let PackRecord { id, kind, header, size, sha256, .. } = *pack;
-        self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count });
+        self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count, standing, moved: pack.moved });
         self.ordinals.insert(id, PackOrdinal(ordinal));
         run.extend((0..).zip(&pack.blobs).map(|(position, blob)| Entry {
             id: blob.id,

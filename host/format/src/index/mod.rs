@@ -5,5 +5,5 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal};
+pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
 pub use segment::IndexSegment;

@@ -13,7 +13,9 @@ use crate::{BlobKind, Encoding, Error, ObjectKind, PackBlob, PackKind, PackRecor
 
 const VERSION: u16 = 1;
 const WHAT: &str = "an index segment";
-const PACK_BYTES: usize = 16 + 1 + 3 + HEADER_BYTES + 8 + 32 + 4;
+const PACK_BYTES: usize = 16 + 1 + 1 + 2 + HEADER_BYTES + 8 + 32 + 4;
+/// The flag of a pack that was moved.
+const MOVED: u8 = 1;
 const BLOB_BYTES: usize = 52;
 
 /// What some packs hold.
@@ -103,13 +105,17 @@ impl PackTable {
         let id = ObjectId::new(fields.array()?);
         let kind = PackKind::of(ObjectKind::decode(fields.u8()?)?);
         let kind = kind.ok_or_else(|| fields.malformed("it lists an object that is no pack"))?;
-        fields.zeros(3)?;
+        let flags = fields.u8()?;
+        if flags & !MOVED != 0 {
+            return Err(Error::Unknown { what: "flags of a pack", found: u32::from(flags) });
+        }
+        fields.zeros(2)?;
         let (header, size, sha256, blob_count) = (fields.array()?, fields.u64()?, fields.array()?, fields.u32()?);
         if size > PACK_BYTES_MAX || blob_count > PACK_BLOBS_MAX {
             return Err(fields.malformed(format!("pack {id} exceeds the limits of the format")));
         }
         Ok(Self {
-            record: PackRecord { id, kind, header, size, sha256, blobs: Vec::new() },
+            record: PackRecord { id, kind, header, size, sha256, blobs: Vec::new(), moved: flags == MOVED },
             blob_count,
             blobs: Vec::new(),
         })
@@ -130,7 +136,7 @@ impl PackTable {
 
 fn put_pack(out: &mut Vec<u8>, pack: &PackRecord) -> Result<()> {
     out.extend(pack.id.as_bytes());
-    out.extend([pack.kind.object_kind() as u8, 0, 0, 0]);
+    out.extend([pack.kind.object_kind() as u8, if pack.moved { MOVED } else { 0 }, 0, 0]);
     out.extend(pack.header);
     out.extend(pack.size.to_le_bytes());
     out.extend(pack.sha256);

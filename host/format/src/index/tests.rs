@@ -27,6 +27,7 @@ fn pack(number: u8, ids: &[u8]) -> PackRecord {
         size: 1000,
         sha256: [4; 32],
         blobs: blobs.collect(),
+        moved: number.is_multiple_of(3),
     }
 }
 
@@ -102,4 +103,23 @@ fn a_blob_without_its_pack_and_blobs_out_of_order_are_refused() {
     let mut twice = body;
     twice[blobs + 36] = 1;
     assert!(IndexSegment::decode(&twice).is_err());
+}
+
+#[test]
+fn a_blob_is_looked_up_in_the_pack_of_the_best_standing() {
+    let mut index = BlobIndex::new();
+    let plain = |number| PackRecord { moved: false, ..pack(number, &[7]) };
+    let found = |index: &BlobIndex| index.get(&ChunkId::new([7; 32])).map(|place| index.pack(place.pack).unwrap().id);
+    let id = |number| Some(ObjectId::new([number; 16]));
+    index.add(&IndexSegment { packs: vec![plain(2), plain(4), plain(8)], supersedes: Vec::new() }).unwrap();
+    assert_eq!(found(&index), id(2));
+    index.add_pack(&PackRecord { moved: true, ..plain(2) }).unwrap();
+    assert_eq!(found(&index), id(4), "it was said to be moved by a later segment");
+    index.demote(&id(4).unwrap(), Standing::Condemned);
+    index.demote(&id(8).unwrap(), Standing::Gone);
+    assert_eq!(found(&index), id(2));
+    index.demote(&id(2).unwrap(), Standing::Gone);
+    assert_eq!(found(&index), id(4), "what is condemned can be read");
+    index.demote(&id(4).unwrap(), Standing::Gone);
+    assert_eq!(found(&index), None);
 }

@@ -124,6 +124,7 @@ impl PackBuilder {
             size: object.length(),
             sha256: *object.sha256(),
             blobs: self.blobs,
+            moved: false,
         };
         Ok(SealedPack { object, pack })
     }

@@ -115,6 +115,8 @@ pub struct PackRecord {
     pub sha256: [u8; 32],
     /// Its blobs, in the order of their offsets.
     pub blobs: Vec<PackBlob>,
+    /// Repacking has copied what was needed of it elsewhere: look for its blobs in other packs first.
+    pub moved: bool,
 }
 
 /// The plaintext of a blob, verified to be the one that its id names: `stored` itself when it is raw, else what `out` is replaced by.

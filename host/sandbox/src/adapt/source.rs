@@ -22,6 +22,11 @@ pub(crate) struct SandboxedSource {
     pool: Arc<Pool<SourceRole>>,
 }
 
+/// Entries that a walk may tell before a byte was received, and for each byte received: what a connector knows of a remote it
+/// has received, and the densest compression of the dullest listing stays far below. A guest that makes its entries up ends there.
+const ENTRIES_FREE: u64 = 10_000;
+const ENTRIES_PER_BYTE_MAX: u64 = 16;
+
 /// What a read hands on: a body of the host, or a guest that makes bytes.
 enum Content {
     Ready(BodyHandle),
@@ -88,6 +93,7 @@ impl Source for SandboxedSource {
             scanner,
             ordered,
             last: None,
+            told: 0,
             ended: false,
             prefix: options.prefix,
         }))
@@ -197,6 +203,8 @@ struct SandboxedScanner {
     /// The source claims that keys strictly increase.
     ordered: bool,
     last: Option<Entry>,
+    /// Entries so far.
+    told: u64,
     /// The guest said that there is nothing more.
     ended: bool,
 }
@@ -237,7 +245,7 @@ impl Scanner for SandboxedScanner {
         let found = lease.take("scanner.next", found, &|state: &mut State, found: Vec<source::Found>| {
             found.into_iter().map(|one| convert_found(state, one)).collect::<wasmtime::Result<Vec<Found>>>()
         })?;
-        if let Some(text) = self.objection(&found) {
+        if let Some(text) = self.objection(&found).or_else(|| self.invention(&found, lease.bytes_received())) {
             return Err(lease.contract_error("scanner.next", "guest.listing", text));
         }
         self.lease = Some(lease);
@@ -260,6 +268,15 @@ fn convert_found(state: &mut State, found: source::Found) -> wasmtime::Result<Fo
 }
 
 impl SandboxedScanner {
+    /// Whether so many entries cannot come from what was received.
+    fn invention(&mut self, page: &[Found], received: u64) -> Option<String> {
+        self.told = self.told.saturating_add(page.len() as u64);
+        let possible = received.saturating_mul(ENTRIES_PER_BYTE_MAX).saturating_add(ENTRIES_FREE);
+        (self.told > possible).then(|| {
+            format!("listed {} entries after receiving {received} bytes: it makes up a listing without end", self.told)
+        })
+    }
+
     /// What a page lies about, if it does: keys outside the prefix, or out of the claimed order.
     fn objection(&mut self, page: &[Found]) -> Option<String> {
         for found in page {

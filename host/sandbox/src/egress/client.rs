@@ -19,6 +19,9 @@ use crate::settings::{HostSettings, SettingsError};
 
 /// A server that does not take the connection within this time is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A body that has begun comes in pieces; one that stands still this long is asked for again, from where it stopped.
+/// An answer that has not begun may be work in progress, and is waited for as long as the options say.
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Servers close idle connections after 5 to 60 seconds; a request on one that is just being closed is wasted.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept per host: as many as one connector has calls in flight.
@@ -99,7 +102,7 @@ impl Client {
         let refused = head.status == http::StatusCode::FORBIDDEN;
         let clock_skew = date.filter(|_| refused).and_then(|date| clock::skew(date, SystemTime::now()));
         let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let body = RemoteBody::new(incoming, self.idle_timeout, Arc::clone(&self.traffic), peer);
+        let body = RemoteBody::new(incoming, self.idle_timeout.min(STALL_TIMEOUT), Arc::clone(&self.traffic), peer);
         Response { status: head.status.as_u16(), headers, body, clock_skew }
     }
 }

@@ -7,11 +7,13 @@ pub(crate) mod bindings;
 mod fault;
 mod host;
 mod instance;
+mod log_budget;
 mod pool;
 mod role;
 mod state;
 
 pub(crate) use instance::Instance;
+pub(crate) use log_budget::LogBudget;
 pub(crate) use pool::{Lease, Pool, PoolSpec, repeatable};
 pub(crate) use role::{DestinationRole, RoleExports, SourceRole, StoreRole};
 pub(crate) use state::{BodyHandle, InstanceLimits, State};

@@ -12,6 +12,7 @@ use super::bindings::settings::Config;
 use super::bindings::types;
 use super::fault::Fault;
 use super::instance::{Instance, Outcome};
+use super::log_budget::LogBudget;
 use super::role::RoleExports;
 use super::state::{InstanceLimits, State};
 use crate::egress::Egress;
@@ -26,6 +27,7 @@ pub(crate) struct PoolSpec {
     pub(crate) egress: Arc<Egress>,
     pub(crate) masker: Arc<Masker>,
     pub(crate) limits: InstanceLimits,
+    pub(crate) log: Arc<LogBudget>,
     pub(crate) ticker: Ticker,
     pub(crate) instances_max: usize,
 }
@@ -81,8 +83,13 @@ impl<R: RoleExports> Pool<R> {
 
     async fn start(&self) -> std::result::Result<Instance<R>, Fault> {
         let spec = &self.spec;
-        let state =
-            State::new(Arc::clone(&spec.connector), Arc::clone(&spec.egress), Arc::clone(&spec.masker), spec.limits);
+        let state = State::new(
+            Arc::clone(&spec.connector),
+            Arc::clone(&spec.egress),
+            Arc::clone(&spec.masker),
+            spec.limits,
+            Arc::clone(&spec.log),
+        );
         let _running = spec.ticker.run();
         Instance::start(&spec.pre, &self.indices, Arc::clone(&spec.config), state).await
     }
@@ -169,6 +176,11 @@ impl<R: RoleExports> Lease<R> {
     /// A fault of this instance as an error.
     pub(crate) fn contract_error(&self, name: &str, reason: &'static str, text: String) -> Error {
         self.pool.error(Fault::Contract { reason, text }, name)
+    }
+
+    /// Bytes that the connector has received so far, in all its calls.
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.pool.spec.egress.traffic().bytes_received()
     }
 
     /// Counts bytes that the guest made itself.

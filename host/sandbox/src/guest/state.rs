@@ -8,13 +8,12 @@ use credenza_connect::{Body, Payload};
 use wasmtime::component::ResourceTable;
 
 use super::fault::Fault;
+use super::log_budget::LogBudget;
 use crate::egress::{Egress, RemoteBody};
 use crate::settings::Masker;
 
 /// Most handles (bodies, responses) that an instance holds at a time; wasmtime's own default is 1,000,000.
 const HANDLES_MAX: usize = 4096;
-/// Most bytes of log lines that one instance may write.
-const LOG_BYTES_MAX: usize = 256 * 1024;
 /// Longest log line or message.
 pub(crate) const LINE_BYTES_MAX: usize = 4096;
 
@@ -73,12 +72,17 @@ pub(crate) struct State {
     pub(crate) ticks: u64,
     /// The guest waited for the host since the last tick, which then is not its own time.
     pub(crate) waited: bool,
-    log_bytes: usize,
-    lines_suppressed: u64,
+    log: Arc<LogBudget>,
 }
 
 impl State {
-    pub(crate) fn new(connector: Arc<str>, egress: Arc<Egress>, masker: Arc<Masker>, limits: InstanceLimits) -> Self {
+    pub(crate) fn new(
+        connector: Arc<str>,
+        egress: Arc<Egress>,
+        masker: Arc<Masker>,
+        limits: InstanceLimits,
+        log: Arc<LogBudget>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Self {
@@ -93,8 +97,7 @@ impl State {
             last_error_line: None,
             ticks: 0,
             waited: false,
-            log_bytes: 0,
-            lines_suppressed: 0,
+            log,
         }
     }
 
@@ -119,26 +122,13 @@ impl State {
     /// A line for the log, or `None` when the budget is spent.
     pub(crate) fn admit_line(&mut self, line: String) -> Option<String> {
         let line = self.masker.clean(line, LINE_BYTES_MAX);
-        if self.log_bytes.saturating_add(line.len()) > LOG_BYTES_MAX {
-            self.lines_suppressed = self.lines_suppressed.saturating_add(1);
-            return None;
-        }
-        self.log_bytes += line.len();
-        Some(line)
+        self.log.admits(line.len()).then_some(line)
     }
 
     /// Milliseconds since 1970 by the host's clock.
     pub(crate) fn now_ms(&self) -> u64 {
         let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        if self.lines_suppressed > 0 {
-            tracing::warn!(connector = %self.connector, "… {} lines suppressed", self.lines_suppressed);
-        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! `key`: what opens a repository.
+//! `key`: what opens a repository, and what its writers sign with.
 //!
 //! Owned here: the commands and their lines. Refused here: which slot may go, and how keys are rotated (`credenza-engine`).
 
 mod add;
 mod generate;
+mod signer;
 
 use std::fmt::{self, Display};
 
@@ -45,6 +46,8 @@ pub(crate) enum KeyCommand {
     },
     /// Make a key pair for a recipient: the secret key goes to a new file, the public key is printed.
     Generate(generate::Generate),
+    /// Make a key to sign snapshots with, and print its public key.
+    Signer(signer::Signer),
 }
 
 impl KeyCommand {
@@ -56,6 +59,7 @@ impl KeyCommand {
             Self::Passwd(new) => add::passwd(&new, session).await,
             Self::Rotate { remove_others } => rotate(remove_others, session).await,
             Self::Generate(generate) => generate.run(session),
+            Self::Signer(signer) => signer.run(session),
         }
     }
 }

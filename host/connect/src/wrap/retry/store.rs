@@ -23,16 +23,17 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
         self.inner.check().await
     }
 
-    /// A create-only put that finds the key taken after an answer was lost compares what is there: its own bytes mean that the lost try had succeeded.
+    /// A put whose condition no longer holds after an answer was lost compares what is there: its own bytes mean that the lost try had succeeded.
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
         let mut tries = Tries::new(self.policy);
         let mut answer_was_lost = false;
+        let is_conditional = options.if_absent || options.if_match.is_some();
         loop {
             let error = match self.inner.put(key, data.clone(), options).await {
                 Ok(stored) => return Ok(stored),
                 Err(error) => error,
             };
-            if answer_was_lost && options.if_absent && error.class == ErrorClass::Precondition {
+            if answer_was_lost && is_conditional && error.class == ErrorClass::Precondition {
                 return match retried(self.policy, || self.holds(key, &data)).await? {
                     Some(stored) => Ok(stored),
                     None => Err(error),

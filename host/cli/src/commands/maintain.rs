@@ -1,0 +1,108 @@
+//! `maintain`: space that no snapshot needs goes back to the store.
+
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::collect::{self, CollectOptions, CollectReport};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use super::sizes::parse_size;
+use crate::failure::{Exit, Failure};
+
+/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository.
+#[derive(Debug, Args)]
+pub(crate) struct Maintain {
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Copy at most this much out of packs of which little is needed, for example 10GiB; 0 for nothing.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    repack_max: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    dry_run: bool,
+    snapshots: u64,
+    packs: u64,
+    kept: u64,
+    repacked: u64,
+    bytes_repacked: u64,
+    condemned: u64,
+    spared: u64,
+    deleted: u64,
+    bytes_freed: u64,
+    /// Objects that the store refused to delete.
+    refused: u64,
+    segments_merged: u64,
+    records_merged: u64,
+    intents_expired: u64,
+    usages_expired: u64,
+}
+
+impl Summary {
+    fn new(dry_run: bool, report: &CollectReport) -> Self {
+        let CollectReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
+        let CollectReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
+        let CollectReport { intents_expired, usages_expired, .. } = *report;
+        Self {
+            dry_run,
+            snapshots,
+            packs,
+            kept,
+            repacked,
+            bytes_repacked,
+            condemned,
+            spared,
+            deleted,
+            bytes_freed,
+            refused,
+            segments_merged,
+            records_merged,
+            intents_expired,
+            usages_expired,
+        }
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let would = if self.dry_run { "would be " } else { "" };
+        writeln!(f, "seen       {} snapshots, {} packs", self.snapshots, self.packs)?;
+        writeln!(f, "repacked   {} packs {would}copied in part, {}", self.repacked, HumanBytes(self.bytes_repacked))?;
+        writeln!(f, "condemned  {} packs {would}condemned, {} spared", self.condemned, self.spared)?;
+        write!(
+            f,
+            "freed      {}: {} packs {would}deleted, {} kept",
+            HumanBytes(self.bytes_freed),
+            self.deleted,
+            self.kept
+        )?;
+        if !self.dry_run {
+            let (segments, records) = (self.segments_merged, self.records_merged);
+            write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
+            write!(f, "\nexpired    {} intents, {} usage lists", self.intents_expired, self.usages_expired)?;
+        }
+        if self.refused > 0 {
+            write!(f, "\nrefused    {} objects, which the store keeps", self.refused)?;
+        }
+        Ok(())
+    }
+}
+
+impl Maintain {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let open = match self.dry_run {
+            true => session.open_for_reading().await?,
+            false => session.open_for_writing().await?,
+        };
+        let options = CollectOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
+        let report = collect::run(&open.repository, &options, session.reporter).await?;
+        session.reporter.result(&Summary::new(self.dry_run, &report))?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,82 @@
+//! `rm`: snapshots that are named are removed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::{Repository, SnapshotHandle, remove};
+use credenza_model::SnapshotId;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+use crate::snapshot_path::SnapshotPath;
+
+/// Remove snapshots. The space that they alone use comes back with `maintain`.
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Snapshots: ids, their first digits, or `latest`.
+    #[arg(required = true, value_name = "SNAPSHOT")]
+    snapshots: Vec<OsString>,
+
+    /// Only say what would be removed.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One snapshot that is gone, or would be.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "removed")]
+struct RemovedLine {
+    id: SnapshotId,
+    dry_run: bool,
+}
+
+impl Display for RemovedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} snapshot {}", if self.dry_run { "would remove" } else { "removed" }, self.id)
+    }
+}
+
+impl Rm {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let paths = self.snapshots.iter().map(|word| SnapshotPath::parse(word)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(path) = paths.iter().find(|path| path.key.is_some()) {
+            let snapshot = &path.snapshot.0;
+            return Err(Failure::usage("`rm` removes whole snapshots").hint(format!("write {snapshot} without a key")));
+        }
+        let open = match self.dry_run {
+            true => session.open_for_reading().await?,
+            false => session.open_for_writing().await?,
+        };
+        // All names are understood before the first snapshot goes.
+        let mut snapshots = BTreeMap::new();
+        for path in &paths {
+            let handle = open.repository.find(&path.snapshot).await?;
+            snapshots.insert(handle.snapshot.id, handle);
+        }
+        if self.dry_run {
+            snapshots.keys().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true }))?;
+            return Ok(Exit::Done);
+        }
+        remove_all(&open.repository, &snapshots.into_values().collect::<Vec<_>>(), session).await
+    }
+}
+
+/// Removes snapshots and prints each.
+pub(super) async fn remove_all(
+    repository: &Repository,
+    snapshots: &[SnapshotHandle],
+    session: &Session<'_>,
+) -> Result<Exit, Failure> {
+    let report = remove::run(repository, snapshots, None).await?;
+    report.removed.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: false }))?;
+    match report.refused.first() {
+        None => Ok(Exit::Done),
+        Some((id, reason)) => {
+            let what = format!("the store refused to delete {} snapshots, {id} the first", report.refused.len());
+            Err(Failure::new(what).because(reason.clone()))
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Sizes and spans of time as a person writes them: `10GiB`, `30d`.
+
+/// Bytes, with an optional unit: K, M, G, T of 1000 (`GB` too) or of 1024 (`GiB`).
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1_000),
+        "m" | "mb" => Some(1_000_000),
+        "g" | "gb" => Some(1_000_000_000),
+        "t" | "tb" => Some(1_000_000_000_000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1_u64 << 40),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| number.checked_mul(factor));
+    bytes.ok_or_else(|| "write a number and a unit such as MB or GiB".to_owned())
+}
+
+/// Seconds of a span: a number and h, d, w, m (30 days) or y (365 days).
+pub(super) fn parse_span(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text)?;
+    let factor = match unit {
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        "w" => Some(7 * 86_400),
+        "m" => Some(30 * 86_400),
+        "y" => Some(365 * 86_400),
+        _ => None,
+    };
+    let seconds = factor.and_then(|factor| number.checked_mul(factor));
+    seconds.ok_or_else(|| "write a number and h, d, w, m or y, for example 30d".to_owned())
+}
+
+fn split(text: &str) -> Result<(u64, &str), String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    Ok((number.parse().map_err(|_| "it begins with no number, or a very large one".to_owned())?, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_spans_read_as_people_write_them() {
+        assert_eq!(parse_size("10GiB"), Ok(10 << 30));
+        assert_eq!(parse_size("5mb"), Ok(5_000_000));
+        assert_eq!(parse_size("0"), Ok(0));
+        assert_eq!(parse_span("30d"), Ok(30 * 86_400));
+        for nonsense in ["", "GiB", "10 GiB", "1.5GB", "99999999999999999999", "9999999999TiB"] {
+            assert!(parse_size(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(parse_span("30").is_err() && parse_span("d").is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! Condemn: a record of what nobody needs, and the deletion of what nobody needs still, once the record is there.
+
+use credenza_format::{Condemned, ObjectKind, seal_document};
+use credenza_model::{ObjectId, StoreKey};
+
+use super::mark::{Needs, View};
+use super::{CollectReport, delete};
+use crate::clock::is_expired;
+use crate::repository::{Repository, random_id};
+use crate::write::put;
+use crate::{Damage, Result};
+
+/// What would be condemned and deleted if nobody else were at work.
+pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Damage> {
+    let needs = view.needs()?;
+    let condemned = candidates(view, &needs);
+    report.condemned = condemned.len() as u64;
+    let unneeded = view.packs.iter().filter(|(pack, _)| {
+        (condemned.contains(pack) || view.condemned.contains(pack)) && !view.must_stay(pack, &needs)
+    });
+    for (_, object) in unneeded {
+        report.deleted += 1;
+        report.bytes_freed += object.size;
+    }
+    report.kept = report.packs - report.deleted;
+    Ok(())
+}
+
+/// Puts the record of what nobody needs.
+pub(super) async fn record(repository: &Repository, view: &mut View, report: &mut CollectReport) -> Result<()> {
+    let packs = candidates(view, &view.needs()?);
+    if packs.is_empty() {
+        return Ok(());
+    }
+    report.condemned = packs.len() as u64;
+    view.condemned.extend(packs.iter().copied());
+    put_record(repository, packs).await
+}
+
+pub(super) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) -> Result<()> {
+    let record = Condemned { packs, created: repository.clock().now().wall };
+    let id = ObjectId::new(random_id()?);
+    put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Condemned, id, &record.encode()?)?).await
+}
+
+/// Packs that no record names and nobody needs. One that no index segment describes may belong to a writer that is still
+/// at work: it must have outlived the time that a run may take.
+fn candidates(view: &View, needs: &Needs) -> Vec<ObjectId> {
+    let unneeded = view.packs.iter().filter(|(pack, object)| {
+        let ownerless = view.index.ordinal(pack).is_some() || is_expired(object.modified, view.now);
+        ownerless && !view.condemned.contains(pack) && !view.must_stay(pack, needs)
+    });
+    let mut packs: Vec<ObjectId> = unneeded.map(|(pack, _)| *pack).collect();
+    packs.sort_unstable();
+    packs
+}
+
+/// Deletes condemned packs that are still not needed now that everybody can know of the record.
+pub(super) async fn delete_unneeded(
+    repository: &Repository,
+    view: &mut View,
+    report: &mut CollectReport,
+) -> Result<()> {
+    let needs = view.needs()?;
+    let condemned = view.packs.iter().filter(|(pack, _)| view.condemned.contains(pack));
+    let (spared, doomed): (Vec<_>, Vec<_>) = condemned.partition(|(pack, _)| view.must_stay(pack, &needs));
+    report.spared = spared.len() as u64;
+    let doomed: Vec<(ObjectId, StoreKey, u64)> =
+        doomed.into_iter().map(|(pack, object)| (*pack, object.key.clone(), object.size)).collect();
+    let keys: Vec<StoreKey> = doomed.iter().map(|(_, key, _)| key.clone()).collect();
+    let results = delete(repository, &keys).await?;
+    report.deleted = report.count(&results);
+    for ((pack, _, size), result) in doomed.into_iter().zip(results) {
+        if result.is_ok() {
+            report.bytes_freed += size;
+            view.packs.remove(&pack);
+        }
+    }
+    report.kept = report.packs - report.deleted;
+    Ok(())
+}

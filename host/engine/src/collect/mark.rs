@@ -1,0 +1,291 @@
+//! Mark: which blobs and packs the snapshots and the running writers need.
+//!
+//! Usage lists are united one by one; no tree is walked and no content is opened. What a list says of a pack that was moved
+//! is carried over to the pack that holds the chunk now.
+
+use std::collections::{HashMap, HashSet};
+
+use credenza_connect::StoredObject;
+use credenza_format::{
+    Bitmap, BlobIndex, BlobPlace, IndexSegment, Intent, ObjectKind, PackKind, PackOrdinal, Standing, Usage, body_digest,
+};
+use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::clock::is_expired;
+use crate::repository::{Repository, SegmentInfo, SnapshotHandle, list};
+use crate::{Damage, DamageKind, Result};
+
+/// Usage lists read at once.
+const USAGES_IN_FLIGHT: usize = 8;
+/// How often the repository is looked at before what does not fit together counts as damage: others may be at work.
+const LOOKS_MAX: usize = 3;
+
+/// What a collector has seen.
+pub(super) struct View {
+    pub(super) index: BlobIndex,
+    pub(super) segments: Vec<SegmentInfo>,
+    pub(super) condemned: HashSet<ObjectId>,
+    /// Packs in the store.
+    pub(super) packs: HashMap<ObjectId, StoredObject>,
+    /// Packs that this run has written since.
+    own: HashSet<ObjectId>,
+    /// Snapshots that are marked.
+    pub(super) snapshots: HashSet<ObjectId>,
+    /// What their usage lists say, pack by pack.
+    used: HashMap<ObjectId, Bitmap>,
+    /// Packs that live intents name.
+    pub(super) pinned: HashSet<ObjectId>,
+    /// Intents that have outlived their lease.
+    pub(super) expired: Vec<StoreKey>,
+    /// The store's time when the run began.
+    pub(super) now: Timestamp,
+}
+
+/// Blobs that are needed, each where it is to be kept.
+pub(super) struct Needs {
+    by_pack: Vec<Option<Bitmap>>,
+}
+
+impl View {
+    /// Looks at everything, in the order that the protocol demands.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damage`] when something cannot be read, or a needed pack is neither described nor there.
+    pub(super) async fn read(repository: &Repository, now: Timestamp) -> Result<Self> {
+        let mut looks = 1;
+        loop {
+            let view = Self::look(repository, now).await?;
+            match view.check() {
+                Ok(()) => return Ok(view),
+                Err(_) if looks < LOOKS_MAX => looks += 1,
+                Err(damage) => return Err(damage.into()),
+            }
+        }
+    }
+
+    async fn look(repository: &Repository, now: Timestamp) -> Result<Self> {
+        let condemned = repository.condemned().await?;
+        let read = repository.read_index(repository.store()).await?;
+        if let Some(damage) = read.damaged.into_iter().next() {
+            return Err(damage.into());
+        }
+        let mut view = Self {
+            index: read.index,
+            segments: read.segments,
+            condemned,
+            packs: HashMap::new(),
+            own: HashSet::new(),
+            snapshots: HashSet::new(),
+            used: HashMap::new(),
+            pinned: HashSet::new(),
+            expired: Vec::new(),
+            now,
+        };
+        view.mark_intents(repository).await?;
+        view.mark_snapshots(repository).await?;
+        view.list_packs(repository).await?;
+        view.demote();
+        Ok(view)
+    }
+
+    /// Looks at what may have changed since the record was put.
+    pub(super) async fn look_again(&mut self, repository: &Repository) -> Result<()> {
+        self.mark_intents(repository).await?;
+        self.mark_snapshots(repository).await?;
+        self.condemned.extend(repository.condemned().await?);
+        self.demote();
+        Ok(())
+    }
+
+    async fn mark_intents(&mut self, repository: &Repository) -> Result<()> {
+        self.expired.clear();
+        for document in repository.documents(repository.store(), ObjectKind::Intent).await? {
+            let key = document.key;
+            if is_expired(document.object.modified, self.now) {
+                self.expired.push(key);
+                continue;
+            }
+            let intent = document.body.and_then(|body| {
+                Intent::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
+            })?;
+            self.pinned.extend(intent.packs);
+        }
+        Ok(())
+    }
+
+    /// Marks the snapshots that are not marked yet; one that was marked and is gone stays so.
+    async fn mark_snapshots(&mut self, repository: &Repository) -> Result<()> {
+        let snapshots = repository.snapshots().await?;
+        if let Some(damage) = snapshots.damaged.into_iter().next() {
+            return Err(damage.into());
+        }
+        let fresh = snapshots.whole.into_iter().filter(|handle| !self.snapshots.contains(&object_id(handle)));
+        let fresh: Vec<SnapshotHandle> = fresh.collect();
+        let mut usages =
+            futures_util::stream::iter(fresh.iter().map(|handle| usage(repository, handle))).buffered(USAGES_IN_FLIGHT);
+        while let Some((id, usage)) = usages.try_next().await? {
+            self.snapshots.insert(id);
+            for one in usage.into_iter().flat_map(|usage| usage.packs) {
+                self.unite(id, one.pack, one.used)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unite(&mut self, snapshot: ObjectId, pack: ObjectId, used: Bitmap) -> Result<(), Damage> {
+        let known = self.used.entry(pack).or_insert_with(|| Bitmap::new(used.length()));
+        if known.length() != used.length() {
+            let detail = format!("it counts {} chunks in pack {pack}, others count {}", used.length(), known.length());
+            return Err(Damage::new(&ObjectKind::Usage.store_key(snapshot), DamageKind::Invalid, detail));
+        }
+        known.unite(&used);
+        Ok(())
+    }
+
+    async fn list_packs(&mut self, repository: &Repository) -> Result<()> {
+        for kind in [PackKind::Data, PackKind::Meta] {
+            for object in list(&**repository.bare_store(), &format!("{}/", kind.object_kind().folder())).await? {
+                if let Some((_, id)) = ObjectKind::parse(&object.key) {
+                    self.packs.insert(id, object);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in the index which packs are condemned and which are not there.
+    fn demote(&mut self) {
+        self.condemned.iter().for_each(|pack| self.index.demote(pack, Standing::Condemned));
+        let described = self.index.packs().iter().map(|pack| pack.id);
+        let is_gone = |id: &ObjectId| !self.packs.contains_key(id) && !self.own.contains(id);
+        let gone: Vec<ObjectId> = described.filter(is_gone).collect();
+        gone.iter().for_each(|pack| self.index.demote(pack, Standing::Gone));
+    }
+
+    /// Whether everything fits together.
+    fn check(&self) -> Result<(), Damage> {
+        for (pack, used) in &self.used {
+            let detail = match self.index.ordinal(pack).and_then(|ordinal| self.index.pack(ordinal)) {
+                Some(described) if described.blob_count == used.length() => continue,
+                Some(_) => "the index counts other chunks in it than snapshots do",
+                None => "snapshots rely on it and no index segment describes it",
+            };
+            return Err(Damage {
+                object: format!("pack {pack}"),
+                kind: DamageKind::Missing,
+                chunk: None,
+                detail: detail.to_owned(),
+            });
+        }
+        self.needs().map(drop)
+    }
+
+    /// Which blobs must be kept where.
+    ///
+    /// A chunk used in a moved pack is needed in one pack that nobody condemned. Where every place of it is condemned, all
+    /// of them are needed: two collectors that condemned one each spare at least one, because each looks for the other's
+    /// record after it has put its own.
+    ///
+    /// # Errors
+    /// Damage when a needed chunk is nowhere.
+    pub(super) fn needs(&self) -> Result<Needs, Damage> {
+        let mut needs = Needs { by_pack: vec![None; self.index.packs().len()] };
+        for (id, place) in self.index.iter() {
+            let Some(pack) = self.index.pack(place.pack) else { continue };
+            if !self.used.get(&pack.id).is_some_and(|used| used.get(place.position)) {
+                continue;
+            }
+            if pack.moved {
+                self.need_anywhere(&id, &mut needs)?;
+            } else if pack.standing == Standing::Gone {
+                return Err(Damage::new(
+                    &pack.store_key(),
+                    DamageKind::Missing,
+                    "snapshots rely on it and it is not in the store",
+                ));
+            } else {
+                needs.add(&self.index, &place);
+            }
+        }
+        Ok(needs)
+    }
+
+    fn need_anywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<(), Damage> {
+        match self.index.get(id) {
+            None => Err(Damage::of_chunk(
+                "index",
+                DamageKind::Missing,
+                *id,
+                format!("no pack in the store holds chunk {id}, which snapshots use"),
+            )),
+            Some(best) if self.index.standing(best.pack) == Standing::Live => {
+                needs.add(&self.index, &best);
+                Ok(())
+            }
+            Some(_) => {
+                let there = self.index.places(id).filter(|place| self.index.standing(place.pack) < Standing::Gone);
+                there.for_each(|place| needs.add(&self.index, &place));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes packs that this run has written, which no listing shows yet, and the packs that it moved.
+    pub(super) fn adopt(&mut self, segment: &IndexSegment) -> Result<()> {
+        self.index.add(segment)?;
+        self.own.extend(segment.packs.iter().filter(|pack| !pack.moved).map(|pack| pack.id));
+        Ok(())
+    }
+
+    /// Whether a pack in the store must stay.
+    pub(super) fn must_stay(&self, pack: &ObjectId, needs: &Needs) -> bool {
+        self.pinned.contains(pack)
+            || match self.index.ordinal(pack) {
+                Some(ordinal) => needs.of(ordinal).is_some(),
+                None => self.used.contains_key(pack),
+            }
+    }
+
+    /// Whether a usage list or an intent names a pack, so that its description is needed.
+    pub(super) fn is_named(&self, pack: &ObjectId) -> bool {
+        self.used.contains_key(pack) || self.pinned.contains(pack)
+    }
+}
+
+impl Needs {
+    /// The needed blobs of a pack; `None` when there is none.
+    pub(super) fn of(&self, pack: PackOrdinal) -> Option<&Bitmap> {
+        self.by_pack.get(pack.0 as usize)?.as_ref()
+    }
+
+    pub(super) fn add(&mut self, index: &BlobIndex, place: &BlobPlace) {
+        if let (Some(slot), Some(pack)) = (self.by_pack.get_mut(place.pack.0 as usize), index.pack(place.pack)) {
+            slot.get_or_insert_with(|| Bitmap::new(pack.blob_count)).set(place.position);
+        }
+    }
+}
+
+fn object_id(handle: &SnapshotHandle) -> ObjectId {
+    ObjectId::new(*handle.snapshot.id.as_bytes())
+}
+
+/// The usage list of a snapshot; `None` when the snapshot was removed meanwhile.
+async fn usage(repository: &Repository, handle: &SnapshotHandle) -> Result<(ObjectId, Option<Usage>)> {
+    let id = object_id(handle);
+    let key = ObjectKind::Usage.store_key(id);
+    let Some(body) = repository.body(repository.store(), ObjectKind::Usage, id).await? else {
+        if repository.holds(&ObjectKind::Snapshot.store_key(id)).await? {
+            return Err(
+                Damage::new(&key, DamageKind::Missing, "the usage list of a snapshot is not in the store").into()
+            );
+        }
+        return Ok((id, None));
+    };
+    let body = body?;
+    if body_digest(&body) != handle.snapshot.usage {
+        return Err(Damage::new(&key, DamageKind::Invalid, "it is not the list that its snapshot names").into());
+    }
+    let usage = Usage::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))?;
+    Ok((id, Some(usage)))
+}

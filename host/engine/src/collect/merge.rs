@@ -1,0 +1,167 @@
+//! Merge: many small index segments become few large ones, many records of condemned packs one.
+//!
+//! What replaces is put before what it replaces is deleted, so that a reader finds one or the other
+//! (`Repository::merged_documents`). A merge is also where the descriptions of packs go that were deleted and that no
+//! usage list names. Bound: the segments of one group, [`GROUP_BLOBS_MAX`] blobs.
+
+use std::collections::{HashMap, HashSet};
+
+use credenza_format::{Condemned, IndexSegment, ObjectKind, PackRecord, seal_document};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
+
+use super::condemn::put_record;
+use super::mark::View;
+use super::{CollectReport, delete};
+use crate::clock::is_expired;
+use crate::repository::{Repository, SegmentInfo, random_id};
+use crate::write::put;
+use crate::{Damage, DamageKind, Result};
+
+/// Blobs of a segment beyond which it is not merged with others: some 7 MB.
+const GROUP_BLOBS_MAX: u64 = 1 << 17;
+/// Records of condemned packs that are left alone.
+const RECORDS_MAX: usize = 16;
+
+/// Merges index segments, and deletes those that others replaced before.
+pub(super) async fn segments(repository: &Repository, view: &View, report: &mut CollectReport) -> Result<()> {
+    let superseded: HashSet<ObjectId> =
+        view.segments.iter().flat_map(|segment| segment.supersedes.iter().copied()).collect();
+    let (replaced, current): (Vec<&SegmentInfo>, Vec<&SegmentInfo>) =
+        view.segments.iter().partition(|segment| superseded.contains(&segment.id));
+    let listed: HashSet<ObjectId> = replaced.iter().map(|segment| segment.id).collect();
+    let is_ghost =
+        |pack: &ObjectId| view.condemned.contains(pack) && !view.packs.contains_key(pack) && !view.is_named(pack);
+    let weigh = |segment: &&SegmentInfo| Weight {
+        id: segment.id,
+        blobs: segment.packs.iter().map(|(_, blobs)| u64::from(*blobs)).sum(),
+        ghosts: segment.packs.iter().filter(|(pack, _)| is_ghost(pack)).map(|(_, blobs)| u64::from(*blobs)).sum(),
+    };
+    for group in groups(current.iter().map(weigh).collect()) {
+        merge_group(repository, &group, &is_ghost, &listed, report).await?;
+    }
+    remove(repository, ObjectKind::Index, &listed.into_iter().collect::<Vec<_>>(), report).await?;
+    Ok(())
+}
+
+/// How large a segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Weight {
+    id: ObjectId,
+    blobs: u64,
+    /// Blobs whose descriptions nobody needs.
+    ghosts: u64,
+}
+
+/// Which segments to merge with each other: the smallest first, as long as the next is at most twice as large as all before
+/// it, so that a blob is written anew only when its segment grows by half. One that is half ghosts is written anew in any case.
+fn groups(mut segments: Vec<Weight>) -> Vec<Vec<ObjectId>> {
+    segments.sort_by_key(|segment| (segment.live(), segment.id));
+    let mut groups: Vec<Vec<Weight>> = Vec::new();
+    for segment in segments {
+        match groups.last_mut() {
+            Some(group) if joins(group, &segment) => group.push(segment),
+            _ => groups.push(vec![segment]),
+        }
+    }
+    groups.retain(|group| group.len() > 1 || group.iter().any(|segment| segment.ghosts * 2 > segment.blobs));
+    groups.into_iter().map(|group| group.into_iter().map(|segment| segment.id).collect()).collect()
+}
+
+fn joins(group: &[Weight], next: &Weight) -> bool {
+    let sum: u64 = group.iter().map(Weight::live).sum();
+    (sum == 0 || next.live() <= sum * 2) && sum + next.live() <= GROUP_BLOBS_MAX
+}
+
+impl Weight {
+    fn live(&self) -> u64 {
+        self.blobs - self.ghosts
+    }
+}
+
+/// Writes one group anew; returns how many segments went into it, none when another collector was faster.
+async fn merge_group(
+    repository: &Repository,
+    group: &[ObjectId],
+    is_ghost: &impl Fn(&ObjectId) -> bool,
+    replaced: &HashSet<ObjectId>,
+    report: &mut CollectReport,
+) -> Result<()> {
+    let mut packs: HashMap<ObjectId, PackRecord> = HashMap::new();
+    let mut supersedes: HashSet<ObjectId> = group.iter().copied().collect();
+    for id in group {
+        let Some(segment) = repository.segment(*id).await? else { return Ok(()) };
+        // What the merged segment replaces and is still there is replaced by the new one.
+        supersedes.extend(segment.supersedes.into_iter().filter(|id| replaced.contains(id)));
+        for pack in segment.packs.into_iter().filter(|pack| !is_ghost(&pack.id)) {
+            let moved = pack.moved;
+            packs.entry(pack.id).or_insert(pack).moved |= moved;
+        }
+    }
+    let mut packs: Vec<PackRecord> = packs.into_values().collect();
+    packs.sort_unstable_by_key(|pack| pack.id);
+    if !packs.is_empty() {
+        let body = IndexSegment { packs, supersedes: supersedes.into_iter().collect() }.encode()?;
+        let id = ObjectId::new(random_id()?);
+        put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Index, id, &body)?).await?;
+    }
+    remove(repository, ObjectKind::Index, group, report).await?;
+    report.segments_merged += group.len() as u64;
+    Ok(())
+}
+
+/// Merges records of condemned packs when there are many, and only such as have outlived every run (`Repository::condemned`).
+pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mut CollectReport) -> Result<()> {
+    let (mut ids, mut packs) = (Vec::new(), HashSet::new());
+    for document in repository.documents(repository.store(), ObjectKind::Condemned).await? {
+        if !is_expired(document.object.modified, now) {
+            continue;
+        }
+        let record = Condemned::decode(&document.body?)
+            .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
+        ids.push(document.id);
+        packs.extend(record.packs);
+    }
+    if ids.len() <= RECORDS_MAX {
+        return Ok(());
+    }
+    let mut packs: Vec<ObjectId> = packs.into_iter().collect();
+    packs.sort_unstable();
+    put_record(repository, packs).await?;
+    remove(repository, ObjectKind::Condemned, &ids, report).await?;
+    report.records_merged = ids.len() as u64;
+    Ok(())
+}
+
+async fn remove(repository: &Repository, kind: ObjectKind, ids: &[ObjectId], report: &mut CollectReport) -> Result<()> {
+    let keys: Vec<StoreKey> = ids.iter().map(|id| kind.store_key(*id)).collect();
+    let results = delete(repository, &keys).await?;
+    report.count(&results);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(blobs: &[u64]) -> Vec<usize> {
+        let weigh = |(number, blobs): (u8, &u64)| Weight { id: ObjectId::new([number; 16]), blobs: *blobs, ghosts: 0 };
+        groups((0..).zip(blobs).map(weigh).collect()).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn segments_of_like_size_are_merged_and_a_large_one_is_left_alone() {
+        assert_eq!(sizes(&[10, 10, 10]), [3]);
+        assert_eq!(sizes(&[10, 100, 1000]), [0_usize; 0], "each is much larger than the ones before");
+        assert_eq!(sizes(&[10, 10, 1000]), [2]);
+        assert_eq!(sizes(&[10, 10, 40]), [3]);
+        assert_eq!(sizes(&[0, 10, 10]), [3], "one without anything joins the next");
+        assert_eq!(sizes(&[GROUP_BLOBS_MAX, GROUP_BLOBS_MAX]), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_segment_of_ghosts_is_written_anew_alone() {
+        let segment = |ghosts| vec![Weight { id: ObjectId::new([1; 16]), blobs: 10, ghosts }];
+        assert_eq!(groups(segment(5)).len(), 0);
+        assert_eq!(groups(segment(6)).len(), 1);
+    }
+}

@@ -1,0 +1,163 @@
+//! Collect: space that no snapshot needs goes back to the store, beside any number of writers and other collectors.
+//!
+//! ```text
+//! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`
+//! 2 copy what is needed out of sparse packs                         `repack`
+//! 3 PUT the record of what nobody needs                             `condemn`
+//! 4 LIST intents, then snapshots, then condemned again; spare what is needed after all
+//! 5 DELETE the rest
+//!   merge index segments; delete what expired                       `merge`, `expire`
+//! ```
+//!
+//! Owned here: that order. The index is read before the intents: a writer announces packs before the index describes them,
+//! so that what is described and neither announced nor used is nobody's. Refused here: which snapshots go (`retention`,
+//! `remove`). Called by `cli`.
+//!
+//! Bound: the index (52 bytes a blob; twice that while it is read), two bits per blob, some 500 bytes per pack and per
+//! snapshot; while repacking, what `write` holds and the descriptions of one batch of packs.
+
+mod condemn;
+mod expire;
+mod mark;
+mod merge;
+mod repack;
+
+use std::sync::Arc;
+
+use credenza_connect::{Payload, PutOptions};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
+
+use crate::clock::Lease;
+use crate::repository::{Repository, list, random_id};
+use crate::{Error, Event, Listener, Phase, Result};
+use mark::View;
+
+/// Objects deleted in one call.
+const DELETES_AT_ONCE: usize = 1000;
+
+/// How to collect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CollectOptions {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Most bytes to copy out of sparse packs; `None` for as many as there are.
+    pub repack_bytes_max: Option<u64>,
+}
+
+/// What a collection did, or would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CollectReport {
+    /// Snapshots seen.
+    pub snapshots: u64,
+    /// Packs seen.
+    pub packs: u64,
+    /// Packs that are kept.
+    pub kept: u64,
+    /// Sparse packs whose needed chunks were copied elsewhere.
+    pub repacked: u64,
+    /// Bytes copied for that, as they are stored.
+    pub bytes_repacked: u64,
+    /// Packs condemned now.
+    pub condemned: u64,
+    /// Condemned packs that are needed after all.
+    pub spared: u64,
+    /// Packs deleted.
+    pub deleted: u64,
+    /// Bytes of the packs deleted.
+    pub bytes_freed: u64,
+    /// Objects of any kind that the store refused to delete.
+    pub refused: u64,
+    /// Index segments that were merged into others.
+    pub segments_merged: u64,
+    /// Records of condemned packs that were merged into one.
+    pub records_merged: u64,
+    /// Intents of writers that died.
+    pub intents_expired: u64,
+    /// Usage lists without a snapshot.
+    pub usages_expired: u64,
+}
+
+/// Collects.
+///
+/// # Errors
+/// [`Error::Damage`] when anything that says what is needed cannot be read: then nothing is deleted.
+pub async fn run(repository: &Repository, options: &CollectOptions, listener: &dyn Listener) -> Result<CollectReport> {
+    repository.require_reading("reclaiming space")?;
+    listener.on(Event::Phase(Phase::Collecting));
+    let lease = Lease::begin(Arc::clone(repository.clock()));
+    let now = if options.dry_run { newest(repository).await? } else { store_time(repository).await? };
+    let mut view = View::read(repository, now).await?;
+    let mut report = CollectReport {
+        snapshots: view.snapshots.len() as u64,
+        packs: view.packs.len() as u64,
+        ..CollectReport::default()
+    };
+    if options.dry_run {
+        repack::foresee(&view, options.repack_bytes_max, &mut report)?;
+        condemn::foresee(&view, &mut report)?;
+        return Ok(report);
+    }
+    repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await?;
+    condemn::record(repository, &mut view, &mut report).await?;
+    view.look_again(repository).await?;
+    // What was seen at first counts only as long as a run may take.
+    lease.check()?;
+    condemn::delete_unneeded(repository, &mut view, &mut report).await?;
+    merge::segments(repository, &view, &mut report).await?;
+    merge::records(repository, now, &mut report).await?;
+    expire::run(repository, &view, &mut report).await?;
+    Ok(report)
+}
+
+/// The store's time: when it says that an object was written which was put just now. The machine's clock is never asked.
+async fn store_time(repository: &Repository) -> Result<Timestamp> {
+    let store = repository.bare_store();
+    let key = StoreKey::new(format!("{}{}", expire::PROBES, ObjectId::new(random_id()?)))
+        .map_err(|cause| Error::Encode { doing: "naming a probe".into(), cause: cause.to_string() })?;
+    let doing = || Error::connector("asking the store for its time");
+    let options = PutOptions { hint: "config".to_owned(), ..PutOptions::default() };
+    store.put(&key, Payload::from(b"credenza".to_vec()), &options).await.map_err(doing())?;
+    let probe = store.stat(&key).await.map_err(doing());
+    // One that stays behind expires.
+    let _ = store.delete(std::slice::from_ref(&key)).await;
+    // A store without a clock: nothing ever expires.
+    Ok(probe?.modified.unwrap_or(Timestamp { seconds: i64::MIN, nanoseconds: 0 }))
+}
+
+/// A time that the store has reached for certain, without writing to it.
+async fn newest(repository: &Repository) -> Result<Timestamp> {
+    let mut newest = None;
+    for prefix in ["snapshot/", "intent/", "index/"] {
+        let listed = list(&**repository.store(), prefix).await?;
+        newest = newest.max(listed.iter().filter_map(|object| object.modified).max());
+    }
+    Ok(newest.unwrap_or(Timestamp { seconds: i64::MIN, nanoseconds: 0 }))
+}
+
+/// Deletes objects; one result for each: what the store refuses to delete is not the end of the run.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub(crate) async fn delete(repository: &Repository, keys: &[StoreKey]) -> Result<Vec<Result<(), String>>> {
+    use credenza_connect::ErrorClass::{Denied, Precondition, Unsupported};
+    let mut results = Vec::with_capacity(keys.len());
+    for batch in keys.chunks(DELETES_AT_ONCE) {
+        match repository.store().delete(batch).await {
+            Ok(answers) => results.extend(answers.into_iter().map(|answer| answer.map_err(|cause| cause.message))),
+            Err(cause) if matches!(cause.class, Denied | Precondition | Unsupported) => {
+                results.extend(batch.iter().map(|_| Err(cause.message.clone())));
+            }
+            Err(cause) => return Err(Error::connector("deleting from the repository")(cause)),
+        }
+    }
+    Ok(results)
+}
+
+impl CollectReport {
+    /// Counts the refusals among results and returns how many succeeded.
+    fn count(&mut self, results: &[Result<(), String>]) -> u64 {
+        let refused = results.iter().filter(|result| result.is_err()).count() as u64;
+        self.refused += refused;
+        results.len() as u64 - refused
+    }
+}

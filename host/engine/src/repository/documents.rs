@@ -1,0 +1,215 @@
+//! Reading small objects: list a kind, open each.
+//!
+//! Bound: [`DOCUMENTS_IN_FLIGHT`] objects beside what the caller keeps; a listing takes some 150 bytes an object.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use credenza_connect::{ErrorClass, Store, StoredObject};
+use credenza_format::{ObjectKind, open_document};
+use credenza_model::limits::DOCUMENT_BYTES_MAX;
+use credenza_model::{ObjectId, StoreKey};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Repository;
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Small objects read at once.
+pub(crate) const DOCUMENTS_IN_FLIGHT: usize = 16;
+/// Those that are merged, which may be larger, read at once.
+const MERGED_IN_FLIGHT: usize = 4;
+/// Listings after which a kind that is merged counts as never at rest.
+const LISTINGS_MAX: usize = 16;
+/// Keys asked of a listing at once.
+pub(crate) const LIST_PAGE: usize = 1000;
+
+/// A small object of the repository: what a listing says of it, and what is in it.
+pub(crate) struct Document<T = Vec<u8>> {
+    pub(crate) id: ObjectId,
+    pub(crate) key: StoreKey,
+    pub(crate) object: StoredObject,
+    pub(crate) body: Result<T, Damage>,
+}
+
+/// Opens what is under an id.
+type Open<'a, T> = dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error> + 'a;
+
+impl Repository {
+    /// Lists one kind of small object and opens each; what was deleted since the listing is left out.
+    pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
+        self.documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes)).await
+    }
+
+    /// Lists one kind of small object and opens each by `open`.
+    pub(crate) async fn documents_opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+    ) -> Result<Vec<Document<T>>> {
+        self.require_access(kind)?;
+        let mut found = Vec::new();
+        let listed = list(&**store, &format!("{}/", kind.folder())).await?;
+        self.open_each(store, kind, open, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
+        Ok(found)
+    }
+
+    fn require_access(&self, kind: ObjectKind) -> Result<()> {
+        if self.keys.can_open(kind) { Ok(()) } else { Err(Error::NoAccess { what: kind.name() }) }
+    }
+
+    /// Opens each object of a kind whose objects collectors merge at any time: the merged one is put, then those that are in it are deleted.
+    ///
+    /// A listing is no picture of one moment: it may have passed the place of the merged object before that was put, and
+    /// come to the others after they were deleted. So it is listed until a listing, begun after all was read, brings
+    /// nothing new.
+    ///
+    /// # Errors
+    /// [`Error::Restless`] when it never does.
+    pub(crate) async fn merged_documents(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        mut take: impl FnMut(Document),
+    ) -> Result<()> {
+        self.require_access(kind)?;
+        let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
+        let mut seen = HashSet::new();
+        for round in 0..LISTINGS_MAX {
+            let mut listed = list(&**store, &format!("{}/", kind.folder())).await?;
+            listed.retain(|object| seen.insert(object.key.clone()));
+            if listed.is_empty() && round > 0 {
+                return Ok(());
+            }
+            self.open_each(store, kind, &open, listed, MERGED_IN_FLIGHT, &mut take).await?;
+        }
+        Err(Error::Restless { what: format!("`{}/`", kind.folder()) })
+    }
+
+    async fn open_each<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+        listed: Vec<StoredObject>,
+        in_flight: usize,
+        mut take: impl FnMut(Document<T>),
+    ) -> Result<()> {
+        let opened =
+            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
+        let mut opened = opened.buffered(in_flight);
+        while let Some(document) = opened.try_next().await? {
+            document.into_iter().for_each(&mut take);
+        }
+        Ok(())
+    }
+
+    /// One small object, opened; `None` when it was deleted since it was listed.
+    async fn document<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+        object: StoredObject,
+    ) -> Result<Option<Document<T>>> {
+        let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
+            let damage =
+                Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
+            return Ok(Some(Document {
+                id: ObjectId::new([0; 16]),
+                key: object.key.clone(),
+                object,
+                body: Err(damage),
+            }));
+        };
+        let body = self.opened(store, kind, open, id).await?;
+        Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
+    }
+
+    /// What is in one small object, or its damage; `None` when it is not there.
+    pub(crate) async fn body(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        id: ObjectId,
+    ) -> Result<Option<Result<Vec<u8>, Damage>>> {
+        self.require_access(kind)?;
+        self.opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes), id).await
+    }
+
+    async fn opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+        id: ObjectId,
+    ) -> Result<Option<Result<T, Damage>>> {
+        let key = kind.store_key(id);
+        let open = |bytes: Bytes| {
+            open(id, bytes.into()).map_err(|cause| Damage::new(&key, kind_of_damage(&cause), cause.to_string()))
+        };
+        let Some(bytes) = fetch(&**store, &key).await? else { return Ok(None) };
+        let mut body = bytes.and_then(open);
+        // What fails may be a rotten copy in the cache: only the store itself is believed when it comes to damage.
+        if body.is_err() && !Arc::ptr_eq(store, &self.bare) {
+            let Some(bytes) = fetch(&*self.bare, &key).await? else { return Ok(None) };
+            body = bytes.and_then(open);
+        }
+        Ok(Some(body))
+    }
+
+    /// Whether the store has an object.
+    pub(crate) async fn holds(&self, key: &StoreKey) -> Result<bool> {
+        match self.bare.stat(key).await {
+            Ok(_) => Ok(true),
+            Err(cause) if cause.class == ErrorClass::NotFound => Ok(false),
+            Err(cause) => Err(Error::connector(format!("looking for `{key}` in the repository"))(cause)),
+        }
+    }
+
+    /// Deletes one object that must not stay.
+    pub(crate) async fn delete_own(&self, key: StoreKey) -> Result<()> {
+        let failed = |cause| Error::connector(format!("deleting `{key}` of the repository"))(cause);
+        let results = self.store.delete(std::slice::from_ref(&key)).await.map_err(failed)?;
+        results.into_iter().try_for_each(|result| result.map_err(failed))
+    }
+}
+
+/// What breaks the rules under a seal that holds was written so; all else was done to the object since.
+fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
+    match cause {
+        credenza_format::Error::Malformed { .. } => DamageKind::Invalid,
+        _ => DamageKind::Corrupt,
+    }
+}
+
+/// A small object whole; `None` when there is none, damage when it is larger than any may be.
+pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Result<Bytes, Damage>>> {
+    let answer = async { store.get(key, None, None).await?.read_all(DOCUMENT_BYTES_MAX).await }.await;
+    match answer {
+        Ok(bytes) => Ok(Some(Ok(bytes))),
+        Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
+        Err(cause) if cause.class == ErrorClass::Corrupt => {
+            Ok(Some(Err(Damage::new(key, DamageKind::Size, cause.message))))
+        }
+        Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
+    }
+}
+
+/// Every object whose name begins with `prefix`. Bound: some 150 bytes an object.
+pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
+    let mut all: Vec<StoredObject> = Vec::new();
+    loop {
+        let after = all.last().map(|object| object.key.clone());
+        let page = store
+            .list(prefix, after.as_ref(), LIST_PAGE)
+            .await
+            .map_err(Error::connector(format!("listing `{prefix}` of the repository")))?;
+        let complete = page.len() < LIST_PAGE;
+        all.extend(page);
+        if complete {
+            return Ok(all);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Retention: which snapshots a policy keeps, and why. Pure: snapshots in, a plan out.
+//!
+//! Owned here: grouping, the rules, the reasons, and what makes a plan too large to be carried out unasked. Refused here:
+//! reading and removing. Time is the store's, never a client's. Called by `cli`.
+
+mod buckets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use credenza_format::{Grouping, Policy};
+
+use crate::repository::SnapshotHandle;
+use buckets::Bucket;
+
+/// A plan may remove so many snapshots, whatever their share.
+const REMOVALS_UNASKED: usize = 10;
+
+/// Why a snapshot is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Among the newest of its group.
+    Last,
+    /// The newest of an hour, a day and so on that counts.
+    Newest(Bucket),
+    /// Not older than the policy says.
+    Within,
+    /// It has a tag that the policy names.
+    Tag,
+    /// The store does not say when it was written, so that no rule can judge it.
+    Timeless,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Last => f.write_str("last"),
+            Self::Newest(bucket) => f.write_str(bucket.name()),
+            Self::Within => f.write_str("within"),
+            Self::Tag => f.write_str("tag"),
+            Self::Timeless => f.write_str("unknown time"),
+        }
+    }
+}
+
+/// What is to become of one snapshot.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Which.
+    pub snapshot: SnapshotHandle,
+    /// Why it is kept; without a reason it is removed.
+    pub reasons: Vec<Reason>,
+}
+
+impl Decision {
+    /// Whether it is kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}
+
+/// Snapshots that belong together, newest first.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// What they have in common, for a person.
+    pub name: String,
+    /// One for each snapshot.
+    pub decisions: Vec<Decision>,
+}
+
+/// What a policy makes of a list of snapshots.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The groups, by name.
+    pub groups: Vec<Group>,
+}
+
+/// Only snapshots that match are judged; an empty list matches all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// With one of these tags.
+    pub tags: Vec<String>,
+    /// Of one of these sources: the identity, or the location as it was given.
+    pub sources: Vec<String>,
+    /// Of one of these machines.
+    pub hosts: Vec<String>,
+}
+
+impl Filter {
+    fn matches(&self, handle: &SnapshotHandle) -> bool {
+        let any = |wanted: &[String], found: &[&String]| {
+            wanted.is_empty() || wanted.iter().any(|wanted| found.contains(&wanted))
+        };
+        let snapshot = &handle.snapshot;
+        any(&self.tags, &snapshot.tags.iter().collect::<Vec<_>>())
+            && any(&self.sources, &[&snapshot.source.identity, &snapshot.source.location])
+            && any(&self.hosts, &[&snapshot.host])
+    }
+}
+
+/// Judges snapshots by a policy.
+#[must_use]
+pub fn plan(snapshots: Vec<SnapshotHandle>, policy: &Policy, filter: &Filter) -> Plan {
+    let mut groups: BTreeMap<String, Vec<SnapshotHandle>> = BTreeMap::new();
+    for handle in snapshots.into_iter().filter(|handle| filter.matches(handle)) {
+        groups.entry(group_name(&handle, &policy.group_by)).or_default().push(handle);
+    }
+    let judge = |(name, mut handles): (String, Vec<SnapshotHandle>)| {
+        handles.sort_by_key(|handle| std::cmp::Reverse((handle.stored, handle.snapshot.sequence, handle.snapshot.id)));
+        Group { name, decisions: judge(handles, policy) }
+    };
+    Plan { groups: groups.into_iter().map(judge).collect() }
+}
+
+fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {
+    let snapshot = &handle.snapshot;
+    let part = |grouping: &Grouping| match grouping {
+        Grouping::Source => snapshot.source.identity.clone(),
+        Grouping::Host => snapshot.host.clone(),
+        Grouping::Tags => {
+            snapshot.tags.iter().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(",")
+        }
+    };
+    group_by.iter().map(part).collect::<Vec<_>>().join(" · ")
+}
+
+/// Judges one group, newest first.
+fn judge(handles: Vec<SnapshotHandle>, policy: &Policy) -> Vec<Decision> {
+    let newest = handles.iter().find_map(|handle| handle.stored);
+    let mut counts = buckets::Counts::new(policy);
+    let mut last = policy.last;
+    let mut decisions = Vec::with_capacity(handles.len());
+    for snapshot in handles {
+        let mut reasons = Vec::new();
+        if last > 0 {
+            last -= 1;
+            reasons.push(Reason::Last);
+        }
+        match (snapshot.stored, newest) {
+            (Some(stored), Some(newest)) => {
+                reasons.extend(counts.take(stored).into_iter().map(Reason::Newest));
+                let age = u64::try_from(newest.seconds.saturating_sub(stored.seconds)).unwrap_or(0);
+                reasons.extend(policy.within_seconds.filter(|within| age <= *within).map(|_| Reason::Within));
+            }
+            _ => reasons.push(Reason::Timeless),
+        }
+        reasons.extend(policy.tags.iter().any(|tag| snapshot.snapshot.tags.contains(tag)).then_some(Reason::Tag));
+        decisions.push(Decision { snapshot, reasons });
+    }
+    decisions
+}
+
+/// Why a plan is not carried out unasked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// A group would lose every snapshot.
+    #[error("every snapshot of `{group}` would be removed")]
+    WholeGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Much would be lost at once.
+    #[error("{removed} of {snapshots} snapshots would be removed, more than half of them")]
+    Many {
+        /// How many would go.
+        removed: usize,
+        /// How many were judged.
+        snapshots: usize,
+    },
+}
+
+impl Plan {
+    /// Every decision, group by group.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.groups.iter().flat_map(|group| &group.decisions)
+    }
+
+    /// Whether the plan is larger than what somebody usually means.
+    ///
+    /// # Errors
+    /// The first reason to ask.
+    pub fn check(&self) -> Result<(), Excess> {
+        if let Some(group) = self.groups.iter().find(|group| !group.decisions.iter().any(Decision::is_kept)) {
+            return Err(Excess::WholeGroup { group: group.name.clone() });
+        }
+        let snapshots = self.decisions().count();
+        let removed = self.decisions().filter(|decision| !decision.is_kept()).count();
+        if removed > REMOVALS_UNASKED && removed * 2 > snapshots {
+            return Err(Excess::Many { removed, snapshots });
+        }
+        Ok(())
+    }
+}

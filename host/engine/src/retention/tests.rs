@@ -1,0 +1,138 @@
+//! Rules one by one, and all of them against a plain count.
+
+use credenza_format::{Hex, PacksRelied, Provenance, Snapshot, SnapshotSource, Statistics, TreeRoot};
+use credenza_model::{ChunkId, SnapshotId, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+
+const DAY: i64 = 86_400;
+/// 2026-01-31T12:00:00Z, a Saturday.
+const NOON: i64 = 1_769_860_800;
+
+fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
+    let (started, finished) = (Timestamp::default(), Timestamp::default());
+    let snapshot = Snapshot {
+        id: SnapshotId::new([number; 16]),
+        source: SnapshotSource { identity: "folder".into(), ..SnapshotSource::default() },
+        connector: Provenance::default(),
+        host: host.into(),
+        user: "u".into(),
+        tags: Vec::new(),
+        started,
+        finished,
+        store_time: None,
+        parent: None,
+        writer: Hex([0; 16]),
+        sequence: u64::from(number),
+        previous: None,
+        signer: None,
+        origin: None,
+        tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
+        usage: Hex([0; 32]),
+        packs: PacksRelied::default(),
+        statistics: Statistics::default(),
+        problems: Vec::new(),
+        problems_unlisted: 0,
+        excluded: Vec::new(),
+    };
+    SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), digest: Hex([0; 32]) }
+}
+
+fn daily(days: i64) -> Vec<SnapshotHandle> {
+    (0..days).map(|day| snapshot(u8::try_from(day).unwrap(), "h", NOON - day * DAY)).collect()
+}
+
+/// The numbers of what is kept, with its reasons.
+fn kept(snapshots: Vec<SnapshotHandle>, policy: &Policy) -> Vec<(u64, String)> {
+    let plan = plan(snapshots, policy, &Filter::default());
+    let kept = plan.decisions().filter(|decision| decision.is_kept());
+    kept.map(|decision| {
+        let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
+        (decision.snapshot.snapshot.sequence, reasons.join(","))
+    })
+    .collect()
+}
+
+fn expected(list: &[(u64, &str)]) -> Vec<(u64, String)> {
+    list.iter().map(|(number, reasons)| (*number, (*reasons).to_owned())).collect()
+}
+
+#[test]
+fn each_rule_keeps_what_it_says_and_says_why() {
+    let rule = |change: fn(&mut Policy)| {
+        let mut policy = Policy::default();
+        change(&mut policy);
+        kept(daily(40), &policy)
+    };
+    assert_eq!(rule(|policy| policy.last = 2), expected(&[(0, "last"), (1, "last")]));
+    assert_eq!(rule(|policy| policy.daily = 2), expected(&[(0, "daily"), (1, "daily")]));
+    assert_eq!(
+        rule(|policy| policy.weekly = 2),
+        expected(&[(0, "weekly"), (6, "weekly")]),
+        "Saturday, then Sunday before"
+    );
+    assert_eq!(rule(|policy| policy.monthly = 3), expected(&[(0, "monthly"), (31, "monthly")]));
+    assert_eq!(rule(|policy| policy.yearly = 3), expected(&[(0, "yearly"), (31, "yearly")]));
+    assert_eq!(rule(|policy| policy.within_seconds = Some(86_400)), expected(&[(0, "within"), (1, "within")]));
+    assert_eq!(rule(|policy| (policy.last, policy.daily) = (1, 1)), expected(&[(0, "last,daily")]));
+}
+
+#[test]
+fn of_an_hour_the_newest_is_kept() {
+    let snapshots = (0..5).map(|number| snapshot(number, "h", NOON + 1800 * i64::from(number))).collect();
+    assert_eq!(kept(snapshots, &Policy { hourly: 2, ..Policy::default() }), expected(&[(4, "hourly"), (3, "hourly")]));
+}
+
+#[test]
+fn machines_are_judged_apart_and_a_filter_leaves_the_others_alone() {
+    let all =
+        || (0..6).map(|number| snapshot(number, if number % 2 == 0 { "a" } else { "b" }, NOON + i64::from(number)));
+    let policy = Policy { last: 1, ..Policy::default() };
+    assert_eq!(kept(all().collect(), &policy), expected(&[(4, "last"), (5, "last")]));
+    let together = Policy { group_by: vec![Grouping::Source], ..policy.clone() };
+    assert_eq!(kept(all().collect(), &together), expected(&[(5, "last")]));
+    let filter = Filter { hosts: vec!["a".into()], ..Filter::default() };
+    assert!(plan(all().collect(), &policy, &filter).decisions().all(|decision| decision.snapshot.snapshot.host == "a"));
+}
+
+#[test]
+fn what_has_the_tag_or_no_time_is_kept() {
+    let mut snapshots = daily(3);
+    snapshots[2].snapshot.tags = vec!["audit".into()];
+    snapshots[1].stored = None;
+    let policy = Policy { last: 1, tags: vec!["audit".into()], ..Policy::default() };
+    assert_eq!(kept(snapshots, &policy), expected(&[(0, "last"), (2, "tag"), (1, "unknown time")]));
+}
+
+#[test]
+fn plans_larger_than_anybody_means_are_refused() {
+    let check = |snapshots, policy: &Policy| plan(snapshots, policy, &Filter::default()).check();
+    let policy = Policy { last: 1, ..Policy::default() };
+    assert_eq!(check(daily(11), &policy), Ok(()), "ten are few");
+    assert_eq!(check(daily(12), &policy), Err(Excess::Many { removed: 11, snapshots: 12 }));
+    assert_eq!(check(daily(24), &Policy { last: 12, ..policy }), Ok(()), "half is not more than half");
+    let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
+    assert!(matches!(check(daily(1), &nothing), Err(Excess::WholeGroup { .. })));
+}
+
+proptest! {
+    #[test]
+    fn the_newest_is_always_kept_by_a_count_and_never_more_than_the_counts(
+        times in proptest::collection::vec(-400 * DAY..400 * DAY, 1..60),
+        counts in proptest::array::uniform6(0_u32..5),
+    ) {
+        let [last, hourly, daily, weekly, monthly, yearly] = counts;
+        let policy = Policy { last, hourly, daily, weekly, monthly, yearly, ..Policy::default() };
+        let snapshots: Vec<_> = (0..).zip(&times).map(|(number, time)| snapshot(number, "h", NOON + time)).collect();
+        let newest = times.iter().max().unwrap();
+        let plan = plan(snapshots, &policy, &Filter::default());
+        let kept: Vec<_> = plan.decisions().filter(|decision| decision.is_kept()).collect();
+        let wanted = counts.iter().sum::<u32>() as usize;
+        prop_assert!(kept.len() <= wanted);
+        prop_assert!(kept.len() >= (last as usize).min(times.len()));
+        if wanted > 0 {
+            prop_assert_eq!(kept[0].snapshot.stored.unwrap().seconds, NOON + newest);
+        }
+    }
+}

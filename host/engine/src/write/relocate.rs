@@ -1,0 +1,63 @@
+//! Relocation: a collector condemned packs that this run relies on, so their chunks are taken from elsewhere.
+//!
+//! A repack has published another place before it condemned; what has no other place is copied while it is there.
+//! Called by `commit`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, Standing, Usage};
+use credenza_model::{ChunkId, ObjectId};
+
+use super::usage::UsageMap;
+use super::{Stow, copy};
+use crate::repository::Repository;
+use crate::{Error, Result};
+
+/// The same chunks without the condemned packs. What was copied is flushed, and not yet in the index.
+///
+/// # Errors
+/// [`Error::Conflict`] when a chunk can no longer be had.
+pub(super) async fn relocate(
+    repository: &Repository,
+    stow: &Arc<Stow>,
+    usage: &Usage,
+    condemned: &HashSet<ObjectId>,
+) -> Result<Usage> {
+    let index = repository.load_index().await?;
+    let mut kept = UsageMap::default();
+    let mut lost = HashMap::new();
+    for used in &usage.packs {
+        if condemned.contains(&used.pack) {
+            let ordinal = index.ordinal(&used.pack).ok_or(Error::Conflict { packs: 1 })?;
+            lost.insert(ordinal, &used.used);
+        } else {
+            kept.unite(used.pack, &used.used);
+        }
+    }
+    let homeless = rehouse(&index, &lost, &mut kept);
+    let before: HashSet<ObjectId> = stow.packs().into_iter().map(|(pack, _)| pack).collect();
+    copy(repository, stow, &index, homeless).await.map_err(|cause| match cause {
+        Error::Damage(_) => Error::Conflict { packs: lost.len() },
+        other => other,
+    })?;
+    stow.flush_packs().await?;
+    for (pack, blobs) in stow.packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
+        kept.unite(pack, &Bitmap::full(blobs));
+    }
+    Ok(kept.to_usage())
+}
+
+/// Marks the other places of lost chunks; what has none comes back with the place where it still may be.
+fn rehouse(index: &BlobIndex, lost: &HashMap<PackOrdinal, &Bitmap>, kept: &mut UsageMap) -> Vec<(ChunkId, BlobPlace)> {
+    let mut homeless = Vec::new();
+    for (id, place) in index.iter() {
+        if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {
+            match index.get(&id).filter(|other| index.standing(other.pack) < Standing::Condemned) {
+                Some(other) => kept.mark(index, &other),
+                None => homeless.push((id, place)),
+            }
+        }
+    }
+    homeless
+}

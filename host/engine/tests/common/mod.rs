@@ -1,0 +1,113 @@
+//! A repository in memory, sources to back up, and the judgement whether a snapshot is whole.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use credenza_connect::Store;
+use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+use credenza_engine::backup::{self, BackupOptions};
+use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::collect::{self, CollectOptions, CollectReport};
+use credenza_engine::restore::{self, RestoreOptions};
+use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
+use credenza_format::ChunkerParams;
+use credenza_model::{SnapshotId, StoreKey, Timestamp};
+
+/// What a source holds.
+pub(crate) type Files = BTreeMap<String, Bytes>;
+
+pub(crate) const DAY: i64 = 86_400;
+/// When the store's clock begins.
+pub(crate) const BEGIN: i64 = 1_800_000_000;
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanoseconds: 0 }
+}
+
+/// A key file opens in no time, and everything is encrypted as usual.
+pub(crate) fn key_file() -> Secret {
+    Secret::KeyFile(vec![7; 32].into())
+}
+
+/// Makes a repository in an empty store and opens it.
+pub(crate) async fn create(store: &MemoryStore, secret: Secret) -> Repository {
+    store.set_clock(at(BEGIN));
+    let chunker = ChunkerParams::default();
+    let options = CreateOptions { secret: secret.clone(), like: None, label: "test".into(), chunker, compression: 1 };
+    Repository::create(Arc::new(store.clone()), &options).await.unwrap();
+    open(Arc::new(store.clone()), &secret).await
+}
+
+pub(crate) async fn open(store: Arc<dyn Store>, secret: &Secret) -> Repository {
+    Repository::open(store, secret, None).await.unwrap()
+}
+
+/// A file that no other file shares a byte with.
+pub(crate) fn file(seed: u64) -> Bytes {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..2000).map(next).collect()
+}
+
+/// Files named by their numbers.
+pub(crate) fn files(numbers: impl IntoIterator<Item = u64>) -> Files {
+    numbers.into_iter().map(|number| (format!("file-{number:04}"), file(number))).collect()
+}
+
+pub(crate) fn source(files: &Files) -> MemorySource {
+    let source = MemorySource::new();
+    files.iter().for_each(|(name, bytes)| source.put(name.as_str(), bytes.clone()));
+    source
+}
+
+/// Backs up files in a repository.
+pub(crate) async fn backup(repository: &Repository, host: &str, files: &Files) -> Result<SnapshotId, Error> {
+    let options = BackupOptions { host: host.into(), user: "u".into(), ..BackupOptions::default() };
+    let report = backup::run(repository, Arc::new(source(files)), &options, &Silent).await?;
+    Ok(report.snapshot.unwrap())
+}
+
+pub(crate) async fn collect(repository: &Repository) -> Result<CollectReport, Error> {
+    collect::run(repository, &CollectOptions::default(), &Silent).await
+}
+
+pub(crate) async fn rm(repository: &Repository, snapshot: SnapshotId) {
+    let handle = repository.find(&SnapshotName(snapshot.to_string())).await.unwrap();
+    assert_eq!(remove::run(repository, &[handle], None).await.unwrap().removed, [snapshot]);
+}
+
+/// Why a snapshot does not restore to exactly these files, if so.
+pub(crate) async fn restores(repository: &Repository, snapshot: SnapshotId, files: &Files) -> Result<(), String> {
+    let handles = repository.snapshots().await.map_err(|cause| cause.to_string())?.whole;
+    let handle = handles.iter().find(|handle| handle.snapshot.id == snapshot).ok_or("it is not listed")?;
+    let destination = MemoryDestination::new();
+    let options = RestoreOptions::default();
+    let report = restore::run(repository, handle, Arc::new(destination.clone()), &options, &Silent)
+        .await
+        .map_err(|cause| cause.to_string())?;
+    let restored: Files =
+        destination.restored().into_iter().map(|(key, restored)| (key.to_string(), restored.bytes)).collect();
+    match restored == *files && report.damaged + report.failed == 0 {
+        true => Ok(()),
+        false => Err(format!("{} of {} files came back, {} damaged", restored.len(), files.len(), report.damaged)),
+    }
+}
+
+/// Everything that `check` finds wrong, every byte read.
+pub(crate) async fn damages(repository: &Repository) -> Vec<String> {
+    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    report.findings.into_iter().map(|finding| finding.damage.to_string()).collect()
+}
+
+/// Names of a store's objects that begin with a prefix.
+pub(crate) fn keys(store: &MemoryStore, prefix: &str) -> Vec<StoreKey> {
+    store.keys().into_iter().filter(|key| key.as_str().starts_with(prefix)).collect()
+}

@@ -1,0 +1,339 @@
+//! Space: what maintenance reclaims, what it leaves, and what it refuses to touch.
+
+mod common;
+#[path = "common/hooked.rs"]
+mod hooked;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use credenza_connect::memory::MemoryStore;
+use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_engine::collect::{self, CollectOptions, CollectReport};
+use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Secret, Silent};
+use credenza_format::{Condemned, Hex, Intent, Keyring, ObjectKind, seal_document};
+use credenza_model::ObjectId;
+use hooked::Hooked;
+
+/// In plain text, so that a test can put documents as another program would.
+async fn repository() -> (MemoryStore, Repository) {
+    let store = MemoryStore::new();
+    let repository = create(&store, Secret::None).await;
+    (store, repository)
+}
+
+#[tokio::test]
+async fn the_space_of_a_removed_snapshot_comes_back_and_that_of_others_stays() {
+    let (store, repository) = repository().await;
+    let (kept, gone) = (files(0..5), files(5..10));
+    let first = backup(&repository, "a", &kept).await.unwrap();
+    let second = backup(&repository, "a", &gone).await.unwrap();
+    let before = keys(&store, "data/").len();
+    rm(&repository, second).await;
+    let report = collect(&repository).await.unwrap();
+    assert_eq!((report.snapshots, report.condemned, report.deleted, report.spared), (1, 2, 2, 0));
+    assert!(report.bytes_freed > 10_000);
+    assert_eq!(keys(&store, "data/").len(), before - 1);
+    assert_eq!(keys(&store, "probe/"), []);
+    restores(&repository, first, &kept).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+    let again = collect(&repository).await.unwrap();
+    assert_eq!((again.condemned, again.deleted, again.segments_merged), (0, 0, 0), "nothing is left to do");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let (store, repository) = repository().await;
+    backup(&repository, "a", &files(0..10)).await.unwrap();
+    let gone = backup(&repository, "a", &files(20..30)).await.unwrap();
+    rm(&repository, gone).await;
+    let before = store.keys();
+    let options = CollectOptions { dry_run: true, ..CollectOptions::default() };
+    let foreseen = collect::run(&repository, &options, &Silent).await.unwrap();
+    assert_eq!(store.keys(), before);
+    let done = collect(&repository).await.unwrap();
+    assert_eq!(
+        (foreseen.condemned, foreseen.deleted, foreseen.bytes_freed),
+        (done.condemned, done.deleted, done.bytes_freed)
+    );
+}
+
+#[tokio::test]
+async fn a_sparse_pack_is_repacked_and_every_snapshot_still_restores() {
+    let (store, repository) = repository().await;
+    let (all, few) = (files(0..20), files(0..4));
+    let whole = backup(&repository, "a", &all).await.unwrap();
+    let part = backup(&repository, "b", &few).await.unwrap();
+    rm(&repository, whole).await;
+    let report = collect(&repository).await.unwrap();
+    assert_eq!(report.repacked, 1);
+    assert!((8_000..10_000).contains(&report.bytes_repacked), "{} bytes", report.bytes_repacked);
+    assert!(report.bytes_freed > 30_000);
+    restores(&repository, part, &few).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+    assert_eq!(collect(&repository).await.unwrap().repacked, 0, "what was moved is not moved again");
+    // The copies are what later runs deduplicate against, and are reclaimed with the last snapshot that needs them.
+    let packs = keys(&store, "data/");
+    let again = backup(&repository, "c", &few).await.unwrap();
+    assert_eq!(keys(&store, "data/"), packs);
+    rm(&repository, part).await;
+    collect(&repository).await.unwrap();
+    restores(&repository, again, &few).await.unwrap();
+    rm(&repository, again).await;
+    collect(&repository).await.unwrap();
+    assert_eq!(keys(&store, "data/"), []);
+    assert_eq!(damages(&repository).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_budget_bounds_what_is_repacked() {
+    let (_, repository) = repository().await;
+    let whole = backup(&repository, "a", &files(0..20)).await.unwrap();
+    backup(&repository, "b", &files(0..4)).await.unwrap();
+    rm(&repository, whole).await;
+    let options = CollectOptions { repack_bytes_max: Some(1000), ..CollectOptions::default() };
+    let report = collect::run(&repository, &options, &Silent).await.unwrap();
+    assert_eq!((report.repacked, report.bytes_repacked), (0, 0));
+}
+
+/// Puts a document that another program could have put.
+async fn put(store: &MemoryStore, repository: &Repository, kind: ObjectKind, body: &[u8]) {
+    let keys = Keyring::public().keys(repository.config().repository);
+    let id = ObjectId::new([9; 16]);
+    let sealed = seal_document(&keys, kind, id, body).unwrap();
+    store.put(&kind.store_key(id), Payload::new(sealed.into_pieces()), &PutOptions::default()).await.unwrap();
+}
+
+/// Another collector, run to its end while the caller waits.
+fn collect_beside(store: &MemoryStore) -> CollectReport {
+    let store = store.clone();
+    let other = std::thread::spawn(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let repository = open(Arc::new(store), &Secret::None).await;
+            collect(&repository).await.unwrap()
+        })
+    });
+    other.join().unwrap()
+}
+
+/// The ids of all packs.
+fn packs(store: &MemoryStore) -> Vec<ObjectId> {
+    let is_pack = |kind| matches!(kind, ObjectKind::DataPack | ObjectKind::MetaPack);
+    store.keys().iter().filter_map(ObjectKind::parse).filter(|(kind, _)| is_pack(*kind)).map(|(_, id)| id).collect()
+}
+
+#[tokio::test]
+async fn condemned_packs_are_read_by_restore_and_check_and_not_relied_on_by_backup() {
+    let (store, repository) = repository().await;
+    let all = files(0..5);
+    let first = backup(&repository, "a", &all).await.unwrap();
+    let record = Condemned { packs: packs(&store), created: at(BEGIN) };
+    put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
+    restores(&repository, first, &all).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+    let before = keys(&store, "data/").len();
+    let second = backup(&repository, "b", &all).await.unwrap();
+    assert_eq!(keys(&store, "data/").len(), before + 1, "the chunks were read and kept anew");
+    let report = collect(&repository).await.unwrap();
+    assert_eq!((report.spared, report.deleted), (2, 0), "the first snapshot needs them still");
+    rm(&repository, first).await;
+    assert_eq!(collect(&repository).await.unwrap().deleted, 2);
+    restores(&repository, second, &all).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn packs_of_a_live_intent_stay_and_go_when_it_has_expired() {
+    let (store, repository) = repository().await;
+    let gone = backup(&repository, "a", &files(0..5)).await.unwrap();
+    rm(&repository, gone).await;
+    let intent = Intent { packs: packs(&store), created: at(0), writer: Hex([1; 16]) };
+    put(&store, &repository, ObjectKind::Intent, &intent.encode().unwrap()).await;
+    let report = collect(&repository).await.unwrap();
+    assert_eq!((report.condemned, report.deleted, report.intents_expired), (0, 0, 0));
+    store.set_clock(at(BEGIN + 6 * DAY));
+    assert_eq!(collect(&repository).await.unwrap().deleted, 0);
+    store.set_clock(at(BEGIN + 8 * DAY));
+    let report = collect(&repository).await.unwrap();
+    assert_eq!((report.deleted, report.intents_expired), (2, 1));
+    assert_eq!(keys(&store, "intent/"), []);
+}
+
+#[tokio::test]
+async fn packs_that_nothing_describes_are_left_alone_as_long_as_a_writer_may_own_them() {
+    let (store, repository) = repository().await;
+    let kept = files(0..3);
+    let snapshot = backup(&repository, "a", &kept).await.unwrap();
+    store
+        .put(
+            &ObjectKind::DataPack.store_key(ObjectId::new([5; 16])),
+            Payload::from(vec![1, 2, 3]),
+            &PutOptions::default(),
+        )
+        .await
+        .unwrap();
+    store
+        .put(&ObjectKind::Usage.store_key(ObjectId::new([5; 16])), Payload::from(vec![1, 2, 3]), &PutOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(collect(&repository).await.unwrap().condemned, 0);
+    store.set_clock(at(BEGIN + 8 * DAY));
+    let report = collect(&repository).await.unwrap();
+    assert_eq!((report.condemned, report.deleted, report.usages_expired), (1, 1, 1));
+    restores(&repository, snapshot, &kept).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_when_what_says_what_is_needed_cannot_be_read() {
+    for prefix in ["usage/", "snapshot/", "index/", "condemned/", "intent/", "data/"] {
+        let (store, repository) = repository().await;
+        backup(&repository, "a", &files(0..20)).await.unwrap();
+        let gone = backup(&repository, "b", &files(30..40)).await.unwrap();
+        let intent = Intent { packs: Vec::new(), created: at(0), writer: Hex([1; 16]) };
+        put(&store, &repository, ObjectKind::Intent, &intent.encode().unwrap()).await;
+        let record = Condemned { packs: Vec::new(), created: at(0) };
+        put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
+        rm(&repository, gone).await;
+        let victims = keys(&store, prefix);
+        for victim in &victims {
+            let spoiled = (prefix != "data/").then(|| bytes::Bytes::from_static(b"rot"));
+            store.tamper(victim, spoiled);
+        }
+        let before = keys(&store, "");
+        let refused = collect(&repository).await.unwrap_err();
+        let Error::Damage(damage) = refused else { panic!("{prefix}: {refused}") };
+        assert!(damage.object.starts_with(prefix) || prefix == "data/", "{prefix}: {damage}");
+        assert_eq!(keys(&store, ""), before, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_usage_list_stops_everything_too() {
+    let (store, repository) = repository().await;
+    backup(&repository, "a", &files(0..3)).await.unwrap();
+    store.tamper(&keys(&store, "usage/")[0], None);
+    let before = store.keys();
+    assert!(matches!(collect(&repository).await, Err(Error::Damage(damage)) if damage.kind == DamageKind::Missing));
+    assert_eq!(store.keys(), before);
+}
+
+#[tokio::test]
+async fn many_index_segments_become_few_and_nothing_is_lost() {
+    let (store, repository) = repository().await;
+    let mut snapshots = Vec::new();
+    for number in 0..8 {
+        let files = files(number * 10..number * 10 + 5);
+        snapshots.push((backup(&repository, "a", &files).await.unwrap(), files));
+    }
+    let (gone, _) = snapshots.remove(3);
+    rm(&repository, gone).await;
+    assert_eq!(keys(&store, "index/").len(), 8);
+    let report = collect(&repository).await.unwrap();
+    assert_eq!(report.segments_merged, 8);
+    assert_eq!(keys(&store, "index/").len(), 1);
+    for (snapshot, files) in &snapshots {
+        restores(&repository, *snapshot, files).await.unwrap();
+    }
+    assert_eq!(damages(&repository).await, [""; 0]);
+    assert_eq!(collect(&repository).await.unwrap().segments_merged, 0);
+}
+
+#[tokio::test]
+async fn many_old_records_of_condemned_packs_become_one() {
+    let (store, repository) = repository().await;
+    for number in 0..17 {
+        let gone = backup(&repository, "a", &files(number..number + 1)).await.unwrap();
+        rm(&repository, gone).await;
+        collect(&repository).await.unwrap();
+    }
+    assert_eq!(keys(&store, "condemned/").len(), 17, "a writer may be reading them");
+    store.set_clock(at(BEGIN + 8 * DAY));
+    assert_eq!(collect(&repository).await.unwrap().records_merged, 17);
+    assert_eq!(keys(&store, "condemned/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_finds_the_merged_segment_when_the_ones_it_listed_are_gone() {
+    let (store, repository) = repository().await;
+    let all = files(0..5);
+    let snapshot = backup(&repository, "a", &all).await.unwrap();
+    backup(&repository, "b", &files(10..15)).await.unwrap();
+    let pending = AtomicBool::new(true);
+    let merging = Hooked::new(&store, move |name, key, store| {
+        if name == call::GET && key.starts_with("index/") && pending.swap(false, Ordering::SeqCst) {
+            assert!(collect_beside(store).segments_merged > 1);
+        }
+    });
+    let reader = open(Arc::new(merging), &Secret::None).await;
+    restores(&reader, snapshot, &all).await.unwrap();
+    assert_eq!(keys(&store, "index/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_to_delete_is_reported_and_not_fatal() {
+    let (store, repository) = repository().await;
+    let gone = backup(&repository, "a", &files(0..5)).await.unwrap();
+    rm(&repository, gone).await;
+    let refusing = Fault::new(Arc::new(store.clone()), 1).one_in(call::DELETE, 1, FaultKind::Fail(ErrorClass::Denied));
+    let refused = open(Arc::new(refusing), &Secret::None).await;
+    let report = collect(&refused).await.unwrap();
+    assert_eq!((report.condemned, report.deleted, report.refused), (2, 0, 2));
+    assert_eq!(collect(&repository).await.unwrap().deleted, 2, "whoever may delete finishes it");
+}
+
+/// A clock that a test moves.
+struct Hands(Mutex<i64>);
+
+impl Clock for Hands {
+    fn now(&self) -> Moment {
+        Moment { monotonic: std::time::Duration::ZERO, wall: at(*self.0.lock().unwrap()) }
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_slept_over_its_commit_takes_the_snapshot_back() {
+    for collects in [true, false] {
+        let (store, _) = repository().await;
+        let clock = Arc::new(Hands(Mutex::new(BEGIN)));
+        let hands = Arc::clone(&clock);
+        let sleeping = Hooked::new(&store, move |name, key, store| {
+            if name == call::PUT && key.starts_with("snapshot/") {
+                *hands.0.lock().unwrap() += 30 * DAY;
+                store.set_clock(at(BEGIN + 30 * DAY));
+                assert!(!collects || collect_beside(store).deleted == 2);
+            }
+        });
+        let writer = open(Arc::new(sleeping), &Secret::None).await.with_clock(clock);
+        let committed = backup(&writer, "a", &files(0..5)).await;
+        let snapshots = keys(&store, "snapshot/").len();
+        assert!(matches!(committed, Err(Error::Overdue { .. })) && snapshots == 0);
+        let reader = open(Arc::new(store), &Secret::None).await;
+        assert_eq!(damages(&reader).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_gone_from_one_condemned_pack_is_read_from_the_other() {
+    for older_goes in [true, false] {
+        let (store, repository) = repository().await;
+        let all = files(0..5);
+        // Two writers that do not know of each other put the same chunks into two packs.
+        let first = backup(&repository, "a", &all).await.unwrap();
+        let hidden: Vec<_> = [keys(&store, "index/"), keys(&store, "snapshot/")].concat();
+        let hidden: Vec<_> = hidden.into_iter().map(|key| (store.bytes(&key).unwrap(), key)).collect();
+        hidden.iter().for_each(|(_, key)| store.tamper(key, None));
+        let second = backup(&repository, "b", &all).await.unwrap();
+        for (bytes, key) in hidden {
+            store.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
+        }
+        let record = Condemned { packs: packs(&store), created: at(BEGIN) };
+        put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
+        let (gone, kept) = if older_goes { (first, second) } else { (second, first) };
+        rm(&repository, gone).await;
+        assert_eq!(collect(&repository).await.unwrap().deleted, 2);
+        restores(&repository, kept, &all).await.unwrap();
+        assert_eq!(damages(&repository).await, [""; 0]);
+    }
+}
