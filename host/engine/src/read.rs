@@ -8,10 +8,8 @@ use credenza_model::{Content, Key, Record};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::repository::{Repository, SnapshotHandle};
+use crate::window::WINDOW_BYTES;
 use crate::{Error, Result};
-
-/// Plaintext loaded at once while a content is read in order.
-const WINDOW_BYTES: u64 = crate::blobs::RUN_BYTES_MAX;
 
 /// The content of one entry, in order, verified.
 pub struct ContentReader {

@@ -1,14 +1,14 @@
 //! Records on their way through a stage that needs their contents: many small ones at once, or one large.
 //!
-//! Called by `sync` and `look`. Bound: [`WINDOW_BYTES`] of plaintext and [`WINDOW_RECORDS`] records a window.
+//! Called by `sync`, `look`, `restore` and `read`. Bound: [`WINDOW_BYTES`] of plaintext and [`WINDOW_RECORDS`] records a window.
 
 use credenza_model::{ChunkId, Content, Record};
 
 use crate::Result;
-use crate::blobs::{BlobLoader, Fetched};
+use crate::blobs::{BlobLoader, Fetched, RUN_BYTES_MAX};
 
 /// Plaintext of one window: a range of a pack, as it is read in one request.
-pub(crate) const WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) const WINDOW_BYTES: u64 = RUN_BYTES_MAX;
 const WINDOW_RECORDS: usize = 1024;
 
 /// Records in order whose contents fit into memory together, or one that does not fit.

@@ -7,7 +7,7 @@
 //! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
 //! here: what a destination can hold (`connect`). Called by `cli`.
 //!
-//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`] of plaintext being laid and twice as much being fetched, and the folders
+//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
 //! that are not yet complete.
 
 mod lay;
@@ -26,8 +26,6 @@ use plan::Planner;
 
 /// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
 const SHELF_RECORDS: usize = 16_384;
-/// Plaintext fetched for one window: what one request for a range of a pack yields.
-const WINDOW_BYTES: u64 = crate::blobs::RUN_BYTES_MAX;
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]

@@ -9,9 +9,10 @@ use credenza_model::{ChunkId, ChunkRef, Content, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::lay::Layer;
-use super::{WINDOW_BYTES, never_read};
+use super::never_read;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::contents::ContentChunks;
+use crate::window::{WINDOW_BYTES, weight};
 use crate::{Error, Result};
 
 /// Entries in one window, so that many tiny files do not make it long.
@@ -86,14 +87,7 @@ fn first_chunk(content: &Content) -> Option<ChunkId> {
 }
 
 fn fits_window(record: &Record) -> bool {
-    !matches!(record.content, Content::Lists { .. }) && weight(&record.content) <= WINDOW_BYTES
-}
-
-fn weight(content: &Content) -> u64 {
-    match content {
-        Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
-        Content::None | Content::Inline(_) | Content::Lists { .. } => 0,
-    }
+    weight(&record.content) <= WINDOW_BYTES
 }
 
 async fn fetch(loader: &BlobLoader, items: Vec<Item>) -> Result<Window> {

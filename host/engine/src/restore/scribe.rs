@@ -46,11 +46,17 @@ pub(super) struct Scribe {
 impl Scribe {
     /// Makes an entry without content.
     pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
-        match self.destination.create(entry, self.overwrite).await {
-            Ok(None) => Ok(()),
-            Ok(Some(writer)) => writer.finish().await.map(drop).map_err(|cause| refused(entry, cause)),
-            Err(cause) => Err(refused(entry, cause)),
+        match self.create(entry).await? {
+            Some(parts) => parts.finish().await.map_err(|cause| refused(entry, cause)),
+            None => Ok(()),
         }
+    }
+
+    /// Begins an entry; `None` when it is complete without content.
+    async fn create(&self, entry: &Entry) -> Result<Option<Parts>, Failure> {
+        let created = self.destination.create(entry, self.overwrite).await;
+        let writer = created.map_err(|cause| refused(entry, cause))?;
+        Ok(writer.map(|writer| Parts::new(writer, self.info.part_bytes)))
     }
 
     /// Writes an entry whose chunks were all fetched; the number of bytes written.
@@ -73,15 +79,7 @@ impl Scribe {
         };
         let payload = Payload::new(pieces);
         let length = payload.length();
-        let Some(writer) = self
-            .destination
-            .create(&record.entry, self.overwrite)
-            .await
-            .map_err(|cause| refused(&record.entry, cause))?
-        else {
-            return Ok(length);
-        };
-        let mut parts = Parts::new(writer, self.info.part_bytes);
+        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(length) };
         let written = match parts.write(payload).await {
             Ok(()) => parts.finish().await,
             Err(cause) => {
@@ -94,15 +92,7 @@ impl Scribe {
 
     /// Writes one long content as its chunks come; the number of bytes written.
     pub(super) async fn write_stream(&self, record: &Record, mut chunks: ChunkWindows<'_>) -> Result<u64, Failure> {
-        let Some(writer) = self
-            .destination
-            .create(&record.entry, self.overwrite)
-            .await
-            .map_err(|cause| refused(&record.entry, cause))?
-        else {
-            return Ok(0);
-        };
-        let mut parts = Parts::new(writer, self.info.part_bytes);
+        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(0) };
         let mut total = 0;
         let outcome = loop {
             let (refs, fetched) = match chunks.next().await {
