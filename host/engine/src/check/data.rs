@@ -9,6 +9,7 @@ use credenza_format::{
     BlobIndex, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob, PackOrdinal,
     PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
+use credenza_model::ObjectId;
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -24,29 +25,38 @@ const PACKS_IN_FLIGHT: usize = 2;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
-/// Reads the packs and returns how many bytes they were.
+/// What was read.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) bytes: u64,
+    /// Packs of which every byte is right.
+    pub(super) whole: Vec<ObjectId>,
+}
+
+/// Reads packs.
 pub(super) async fn verify(
     repository: &Repository,
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
     findings: &mut Findings<'_>,
-) -> Result<u64> {
+) -> Result<Reading> {
     let records = described(index, packs);
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
         .map(|pack| async move { verify_pack(repository, &pack).await.map(|damage| (pack, damage)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
-    let mut bytes = 0;
+    let mut reading = Reading::default();
     while let Some((pack, damage)) = checked.try_next().await? {
-        bytes += pack.size;
+        reading.bytes += pack.size;
         findings.progress(1, pack.size);
-        if let Some(damage) = damage {
-            findings.add(damage, users.get(&pack.id).cloned().unwrap_or_default());
+        match damage {
+            Some(damage) => findings.add(damage, users.get(&pack.id).cloned().unwrap_or_default()),
+            None => reading.whole.push(pack.id),
         }
     }
-    Ok(bytes)
+    Ok(reading)
 }
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.

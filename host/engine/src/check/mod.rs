@@ -4,30 +4,48 @@
 //! never the cache. Called by `cli`.
 //!
 //! ```text
-//! documents (config, keys, index, usage, intents, snapshots) > packs by listing > trees > with --read-data every pack
+//! documents (config, keys, index, usage, intents, snapshots) > packs by listing > trees > with --read-data the packs of a sample
 //! ```
 //!
 //! Bound: the index, one id per tree node and per pack, and a window of nodes or [`data::PIECE_BYTES`] of a pack.
 
 mod data;
+mod journal;
+mod sample;
 mod structure;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use credenza_format::ObjectKind;
-use credenza_model::SnapshotId;
+use credenza_format::{BlobIndex, ObjectKind, PackOrdinal};
+use credenza_model::{ObjectId, SnapshotId};
 
+pub use self::sample::Sample;
 pub use crate::findings::Finding;
 
+use self::journal::Readings;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Event, Listener, Phase, Result};
 
 /// How much to verify.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CheckOptions {
-    /// Read and verify every byte of every pack, not only the structure.
-    pub read_data: bool,
+    /// Which packs to read and verify byte by byte; `None` for the structure alone.
+    pub read_data: Option<Sample>,
+    /// The folder that remembers when packs were read, for [`Sample::OlderThan`]; without it nothing is remembered.
+    pub journal: Option<PathBuf>,
+}
+
+impl CheckOptions {
+    /// The structure, and the packs of a sample.
+    #[must_use]
+    pub fn reading(sample: Sample) -> Self {
+        Self { read_data: Some(sample), journal: None }
+    }
 }
 
 /// What a check found.
@@ -37,11 +55,15 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// Snapshots checked.
     pub snapshots: u64,
-    /// Packs checked.
+    /// Packs that are there.
     pub packs: u64,
+    /// Bytes of them.
+    pub bytes: u64,
     /// Packs that no index names: left by interrupted runs, harmless.
     pub unreferenced_packs: u64,
-    /// Bytes of packs that were read and verified.
+    /// Packs that were read and verified.
+    pub packs_read: u64,
+    /// Bytes of them.
     pub bytes_read: u64,
 }
 
@@ -69,15 +91,24 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     let mut report = CheckReport {
         snapshots: snapshots.whole.len() as u64,
         packs: packs.present.len() as u64,
+        bytes: packs.present.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size).sum(),
         unreferenced_packs: packs.unreferenced,
         ..CheckReport::default()
     };
-    if options.read_data {
+    if let Some(sample) = options.read_data {
         listener.on(Event::Phase(Phase::CheckingData));
-        report.bytes_read = data::verify(repository, &index, &packs.present, &users, &mut findings).await?;
+        let readings = Readings::open(repository, options.journal.as_deref()).await?;
+        let chosen = sample.choose(&index, &packs.present, &readings)?;
+        let reading = data::verify(repository, &index, &chosen, &users, &mut findings).await?;
+        (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
+        readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
     }
     report.findings = findings.into_list();
     Ok(report)
+}
+
+fn ids_of(index: &BlobIndex, packs: &[PackOrdinal]) -> HashSet<ObjectId> {
+    packs.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.id).collect()
 }
 
 fn ids(snapshots: &[SnapshotHandle]) -> impl Iterator<Item = SnapshotId> + '_ {
