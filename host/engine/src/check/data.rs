@@ -13,13 +13,13 @@ use credenza_model::ObjectId;
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::structure::Users;
+use super::Users;
 use crate::findings::Findings;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a pack read in one request.
-pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
+pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 const PACKS_IN_FLIGHT: usize = 2;
 /// Plaintext gathered before its blobs are verified.
@@ -27,14 +27,16 @@ const VERIFY_BYTES: usize = 1024 * 1024;
 
 /// What was read.
 #[derive(Default)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     pub(super) bytes: u64,
     /// Packs of which every byte is right.
     pub(super) whole: Vec<ObjectId>,
+    /// A pack was gone when it was to be read. Whether that is damage takes another look.
+    pub(super) vanished: bool,
 }
 
-/// Reads packs.
-pub(super) async fn verify(
+/// Reads packs. The damage of one that was moved and is needed no more is none.
+pub(crate) async fn verify(
     repository: &Repository,
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
@@ -52,7 +54,9 @@ pub(super) async fn verify(
         reading.bytes += pack.size;
         findings.progress(1, pack.size);
         match damage {
-            Some(damage) => findings.add(damage, users.get(&pack.id).cloned().unwrap_or_default()),
+            Some(damage) if damage.kind == DamageKind::Missing => reading.vanished = true,
+            Some(_) if users.has_replaced(index, &pack) => {}
+            Some(damage) => findings.add(damage, users.affected(&pack.id)),
             None => reading.whole.push(pack.id),
         }
     }
@@ -197,7 +201,7 @@ impl Verifier {
 }
 
 /// The packs named, each with its blobs in the order of their positions. One pass over the index.
-fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
+pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
     let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
     for (id, place) in index.iter() {
         if let Some(found) = blobs.get_mut(&place.pack) {

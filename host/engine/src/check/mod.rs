@@ -15,6 +15,7 @@ mod sample;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -27,9 +28,15 @@ pub use self::sample::Sample;
 pub use crate::findings::Finding;
 
 use self::journal::Readings;
+pub(crate) use self::data::{PIECE_BYTES, described, verify};
+pub(crate) use self::structure::{Packs, trees, undescribed};
+pub(crate) use self::users::Users;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Event, Listener, Phase, Result};
+use crate::{Error, Event, Listener, Phase, Result, Silent};
+
+/// How often the repository is looked at before it counts as never at rest.
+const LOOKS_MAX: usize = 8;
 
 /// How much to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,25 +81,14 @@ pub struct CheckReport {
 pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
-    let store = repository.bare_store();
-    let read = repository.read_index(store).await?;
-    read.damaged.into_iter().for_each(|damage| findings.add(damage, None));
-    let mut index = read.index;
-    let snapshots = repository.snapshots_in(store).await?;
-    snapshots.damaged.into_iter().for_each(|damage| {
-        let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
-        findings.add(damage, owner);
-    });
-    let users = structure::usages(repository, &snapshots.whole, &mut findings).await?;
-    structure::small_objects(repository, &mut findings).await?;
-    let packs = structure::packs(repository, &mut index, &users, &mut findings).await?;
+    let Look { index, snapshots, users, packs } = look(repository, &mut findings).await?;
     let index = Arc::new(index);
-    structure::trees(repository, &index, &snapshots.whole, &mut findings).await?;
+    structure::trees(repository, &index, &snapshots, &mut findings).await?;
     let mut report = CheckReport {
-        snapshots: snapshots.whole.len() as u64,
+        snapshots: snapshots.len() as u64,
         packs: packs.present.len() as u64,
         bytes: packs.present.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size).sum(),
-        unreferenced_packs: packs.unreferenced,
+        unreferenced_packs: packs.undescribed.len() as u64,
         ..CheckReport::default()
     };
     if let Some(sample) = options.read_data {
@@ -102,9 +98,53 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         let reading = data::verify(repository, &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
         readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
+        if reading.vanished {
+            look(repository, &mut findings).await?;
+        }
     }
     report.findings = findings.into_list();
     Ok(report)
+}
+
+/// What there is, without what is in packs.
+pub(crate) struct Look {
+    pub(crate) index: BlobIndex,
+    /// Those that are whole, oldest first.
+    pub(crate) snapshots: Vec<SnapshotHandle>,
+    pub(crate) users: Users,
+    pub(crate) packs: Packs,
+}
+
+/// Looks until nothing is wrong, or the same twice: what does not fit together may be somebody at work between two listings.
+pub(crate) async fn look(repository: &Repository, findings: &mut Findings<'_>) -> Result<Look> {
+    let mut before = None;
+    for _ in 0..LOOKS_MAX {
+        let mut found = Findings::new(&Silent);
+        let look = look_once(repository, &mut found).await?;
+        let found = found.into_list();
+        if found.is_empty() || before.as_ref() == Some(&found) {
+            found.into_iter().for_each(|finding| findings.add(finding.damage, finding.affects));
+            return Ok(look);
+        }
+        before = Some(found);
+    }
+    Err(Error::Restless { what: "what is wrong with the repository".to_owned() })
+}
+
+async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Result<Look> {
+    let store = repository.bare_store();
+    let read = repository.read_index(store).await?;
+    read.damaged.into_iter().for_each(|damage| findings.add(damage, None));
+    let mut index = read.index;
+    let snapshots = repository.snapshots_in(store).await?;
+    snapshots.damaged.into_iter().for_each(|damage| {
+        let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
+        findings.add(damage, owner);
+    });
+    let users = structure::usages(repository, &snapshots.whole, findings).await?;
+    structure::small_objects(repository, findings).await?;
+    let packs = structure::packs(repository, &mut index, &users, findings).await?;
+    Ok(Look { index, snapshots: snapshots.whole, users, packs })
 }
 
 fn ids_of(index: &BlobIndex, packs: &[PackOrdinal]) -> HashSet<ObjectId> {

@@ -18,7 +18,7 @@ pub(super) const SNAPSHOTS: &str = "snapshot/";
 pub struct SnapshotHandle {
     /// What it says.
     pub snapshot: Snapshot,
-    /// When the store says it was committed, by the store's clock.
+    /// When the store says it was committed, by the store's clock. One that replaces another counts as committed when that was.
     pub stored: Option<Timestamp>,
     /// SHA-256 of its whole object, which the writer's next snapshot names.
     pub digest: Digest,
@@ -61,6 +61,7 @@ impl Repository {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
+                    let stored = counted_from(&snapshot, stored);
                     snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
                 Err(damage) => snapshots.damaged.push(damage),
@@ -94,6 +95,13 @@ impl Repository {
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
         self.snapshots().await?.find(name)
     }
+}
+
+/// When a snapshot counts as committed. The claim of one that replaces another is believed as far as it makes it older: no writer can
+/// pass for the newest by it.
+fn counted_from(snapshot: &Snapshot, modified: Option<Timestamp>) -> Option<Timestamp> {
+    let claimed = snapshot.store_time.filter(|_| snapshot.replaces.is_some());
+    modified.map(|modified| claimed.map_or(modified, |claimed| claimed.min(modified)))
 }
 
 impl Snapshots {
