@@ -369,8 +369,7 @@ async fn a_restore_finds_what_a_repack_moves_between_its_plan_and_its_fetch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_beside_a_repack_reports_nothing() {
-    for (name, prefix) in
-        [(call::LIST, "snapshot/"), (call::LIST, "data/"), (call::GET, "meta/"), (call::GET, "data/")]
+    for (name, prefix) in [(call::LIST, "snapshot/"), (call::LIST, "data/"), (call::GET, "meta/"), (call::GET, "data/")]
     {
         let (store, ..) = sparse().await;
         let reader = open(Arc::new(repacking(&store, name, prefix)), &Secret::None).await;

@@ -74,7 +74,8 @@ impl BlobLoader {
     /// When the store cannot be read at all.
     pub(crate) async fn load(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
         let mut fetched = self.load_known(ids).await?;
-        let is_gone = |fetched: &Result<Bytes, Damage>| matches!(fetched, Err(damage) if damage.kind == DamageKind::Missing);
+        let is_gone =
+            |fetched: &Result<Bytes, Damage>| matches!(fetched, Err(damage) if damage.kind == DamageKind::Missing);
         let gone: Vec<ChunkId> = fetched.iter().filter(|(_, fetched)| is_gone(fetched)).map(|(id, _)| *id).collect();
         if let Some(successor) = self.successor(&gone).await? {
             fetched.extend(Box::pin(successor.load(gone)).await?);
@@ -94,11 +95,15 @@ impl BlobLoader {
         let unjudged: HashSet<ObjectId> = packs.difference(&age.judged).copied().collect();
         if !unjudged.is_empty() {
             let condemned = self.repository.condemned().await?;
-            if !condemned.is_disjoint(&unjudged) {
-                let index = Arc::new(self.repository.load_index().await?);
-                age.successor = Some(self.repository.loader_from(&self.store, index));
-            }
+            let may_have_moved = !condemned.is_disjoint(&unjudged);
             age.judged.extend(unjudged);
+            if may_have_moved {
+                let index = Arc::new(self.repository.load_index().await?);
+                let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
+                // What it does not find either is lost: packs never come back.
+                successor.age.lock().await.judged.clone_from(&age.judged);
+                age.successor = Some(Arc::new(successor));
+            }
         }
         Ok(age.successor.clone())
     }

@@ -27,8 +27,8 @@ use credenza_model::{ObjectId, SnapshotId};
 pub use self::sample::Sample;
 pub use crate::findings::Finding;
 
-use self::journal::Readings;
 pub(crate) use self::data::{PIECE_BYTES, described, verify};
+use self::journal::Readings;
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::findings::Findings;

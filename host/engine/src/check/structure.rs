@@ -1,6 +1,6 @@
 //! Structure: documents open, packs are there in the size recorded, trees lead to chunks that the index knows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_connect::StoredObject;
@@ -135,7 +135,7 @@ pub(super) async fn packs(
     findings: &mut Findings<'_>,
 ) -> Result<Packs> {
     let store = repository.bare_store();
-    let mut listed: HashMap<StoreKey, StoredObject> = HashMap::new();
+    let mut listed: BTreeMap<StoreKey, StoredObject> = BTreeMap::new();
     for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
         for object in list(&**store, &format!("{}/", kind.folder())).await? {
             if kind_of(&object.key) == Some(kind) {
@@ -154,7 +154,8 @@ pub(super) async fn packs(
         let affected = users.affected(&pack.id);
         match listed.remove(&key).map(|object| object.size) {
             Some(size) if size == pack.size => present.push(ordinal),
-            Some(_) if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
+            Some(_)
+                if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
             Some(size) => findings.add(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,

@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, StoredObject};
-use credenza_format::{HEADER_BYTES, Header, Inspector, ObjectKind, Opener, PackKind, PackRecord, PackTail, read_footer};
+use credenza_format::{
+    HEADER_BYTES, Header, Inspector, ObjectKind, Opener, PackKind, PackRecord, PackTail, read_footer,
+};
 use credenza_model::StoreKey;
 
 use crate::check::PIECE_BYTES;
@@ -16,7 +18,8 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
     let Some((kind, id)) = ObjectKind::parse(&object.key) else { return Ok(None) };
     let Some(pack_kind) = PackKind::of(kind) else { return Ok(None) };
     let Some(head) = read(repository, &object.key, 0, HEADER_BYTES as u64).await? else { return Ok(None) };
-    let opened = Header::decode(&head).and_then(|header| Ok((Opener::new(repository.keys(), &header, (kind, id))?, header)));
+    let opened =
+        Header::decode(&head).and_then(|header| Ok((Opener::new(repository.keys(), &header, (kind, id))?, header)));
     let (Ok((opener, header)), Ok(mut span)) = (opened, PackTail::needed(object.size)) else { return Ok(None) };
     loop {
         let range = span.object_range.clone();
@@ -30,7 +33,15 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
         match read_footer(pack_kind, object.size, &plain) {
             Ok(PackTail::Complete(blobs)) => {
                 let (header, size) = (*header.bytes(), object.size);
-                return Ok(Some(PackRecord { id, kind: pack_kind, header, size, sha256: [0; 32], blobs, moved: false }));
+                return Ok(Some(PackRecord {
+                    id,
+                    kind: pack_kind,
+                    header,
+                    size,
+                    sha256: [0; 32],
+                    blobs,
+                    moved: false,
+                }));
             }
             Ok(PackTail::Needs(more)) if more.segments > span.segments => span = more,
             _ => return Ok(None),

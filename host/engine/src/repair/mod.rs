@@ -126,14 +126,16 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
     let writer = repository.writer(&options.host, &options.user);
     let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
     let salvaged = salvage::run(repository, &survey, options.apply.then_some(&stow)).await?;
+    report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
-    report.mends.extend(survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }));
+    report.mends.extend(
+        survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
+    );
     if options.apply && !report.mends.is_empty() {
         let published = publish::run(repository, &survey, &salvaged, &stow).await;
         stow.withdraw_intents().await;
         published?;
     }
-    report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
     if options.replace_snapshots {
         report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
     }

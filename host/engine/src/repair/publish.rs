@@ -40,12 +40,7 @@ fn fresh<'a>(survey: &'a Survey, salvaged: &'a Salvaged) -> impl Iterator<Item =
 }
 
 /// Writes what mends, in the order of `repair`.
-pub(super) async fn run(
-    repository: &Repository,
-    survey: &Survey,
-    salvaged: &Salvaged,
-    stow: &Arc<Stow>,
-) -> Result<()> {
+pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Salvaged, stow: &Arc<Stow>) -> Result<()> {
     stow.flush_packs().await?;
     stow.lease().check()?;
     let replaced: Vec<PackRecord> = fresh(survey, salvaged).cloned().collect();

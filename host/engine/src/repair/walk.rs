@@ -32,7 +32,8 @@ pub(super) struct Gap {
 
 impl Gap {
     pub(super) fn problem(&self) -> Problem {
-        let reason = format!("lost, with all {} entries before it that have no name any more: {}", self.entries, self.damage);
+        let reason =
+            format!("lost, with all {} entries before it that have no name any more: {}", self.entries, self.damage);
         Problem { key: self.last_key.clone(), reason }
     }
 }
@@ -59,7 +60,8 @@ impl Walk {
     pub(super) async fn next(&mut self) -> Result<Option<Step>> {
         let Some(Pending { level, id, last_key, entries }) = self.pending.pop() else { return Ok(None) };
         let opened = self.loader.load_one(id).await.and_then(|bytes| {
-            let invalid = |cause: credenza_format::Error| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string());
+            let invalid =
+                |cause: credenza_format::Error| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string());
             Ok(Node::decode(&bytes, level).map_err(invalid)?)
         });
         Ok(Some(match opened {
