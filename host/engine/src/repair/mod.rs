@@ -4,9 +4,9 @@
 //! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
 //!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
-//! 3 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved  `publish`
-//! 4 PUT the record that condemns the damaged packs; DELETE index segments and records that cannot be read
-//! 5 PUT usage lists; DELETE intent
+//! 3 PUT usage lists                                                                 `publish`
+//! 4 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved
+//! 5 PUT the record that condemns the damaged packs; DELETE index segments and records that cannot be read; DELETE intent
 //! 6 with leave: PUT a snapshot without the lost entries beside each that has some  `replace`
 //! ```
 //!

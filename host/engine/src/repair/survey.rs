@@ -14,7 +14,7 @@ use crate::blobs::BlobLoader;
 use crate::check::{self, Look, Users};
 use crate::findings::{Finding, Findings};
 use crate::repository::{Repository, SnapshotHandle, fetch};
-use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
 /// What there is and what is wrong with it.
 pub(super) struct Survey {
@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub(super) found: Vec<PackRecord>,
     /// Packs that intents name.
     pub(super) pinned: HashSet<ObjectId>,
+    /// Packs that records condemn.
+    pub(super) condemned: HashSet<ObjectId>,
     /// What damaged usage lists must have said.
     pub(super) rebuilt: Vec<Rebuilt>,
     /// Index segments and records of condemned packs that cannot be read.
@@ -39,6 +41,10 @@ impl Survey {
         let mut findings = Findings::new(listener);
         let Look { mut index, snapshots, mut users, packs } = check::look(repository, &mut findings).await?;
         let pinned = pinned(repository).await?;
+        let condemned = match repository.condemned().await {
+            Err(Error::Damage(_)) => HashSet::new(),
+            other => other?,
+        };
         let missing = findings.iter().filter(|finding| finding.damage.kind == DamageKind::Missing);
         let missing: Vec<ObjectId> = missing.filter_map(pack).collect();
         missing.iter().for_each(|pack| index.demote(pack, Standing::Gone));
@@ -66,7 +72,7 @@ impl Survey {
         let ruined = ruined(repository, &findings).await?;
         let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
         let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
-        Ok(Self { index, snapshots, users, found, pinned, rebuilt, ruined, findings: findings.into_list() })
+        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings: findings.into_list() })
     }
 
     pub(super) fn loader(&self, repository: &Repository) -> Arc<BlobLoader> {
