@@ -107,7 +107,7 @@ impl Prune {
             })?;
         }
         if self.apply {
-            remove_all(&open.repository, &doomed, session).await?;
+            remove_all(&open, &doomed, session).await?;
         }
         session.reporter.result(&Summary { kept, removed: doomed.len(), applied: self.apply })?;
         Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest};
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{Error, Result};
 pub(super) async fn commit(
     target: &Repository,
     stow: &Arc<Stow>,
-    chain: &mut Chain,
+    (chain, signing_key): (&mut Chain, Option<SigningKey>),
     original: &Snapshot,
     tree: TreeRoot,
 ) -> Result<()> {
-    let draft = Draft { id: original.id, chain, signing_key: None };
+    let draft = Draft { id: original.id, chain, signing_key };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,
