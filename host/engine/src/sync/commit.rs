@@ -5,7 +5,7 @@ use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Sn
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
-use crate::repository::{Chain, Repository};
+use crate::repository::{Chain, Repository, SnapshotHandle};
 use crate::write::{self, Draft, Stow};
 use crate::{Error, Result};
 
@@ -15,9 +15,10 @@ pub(super) async fn commit(
     target: &Repository,
     stow: &Arc<Stow>,
     (chain, signing_key): (&mut Chain, Option<SigningKey>),
-    original: &Snapshot,
+    handle: &SnapshotHandle,
     tree: TreeRoot,
 ) -> Result<()> {
+    let original = &handle.snapshot;
     let draft = Draft { id: original.id, chain, signing_key };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
@@ -28,7 +29,11 @@ pub(super) async fn commit(
             sequence: link.sequence,
             previous: link.previous,
             signer: None,
-            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
+            origin: original.origin.or(Some(Origin {
+                writer: original.writer,
+                sequence: original.sequence,
+                stored: handle.stored,
+            })),
             ..original.clone()
         })
     };

@@ -229,7 +229,7 @@ impl<'a> Carrier<'a> {
             commit::remove_leftover(self.target, id).await?;
         }
         let writer = (&mut self.chain, self.signing_key.clone());
-        commit::commit(self.target, stow, writer, &handle.snapshot, tree).await?;
+        commit::commit(self.target, stow, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
         Ok(())
     }

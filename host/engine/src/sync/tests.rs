@@ -48,7 +48,9 @@ async fn sync(origin: &Repository, target: &Repository) -> Result<SyncReport> {
 
 async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotId]) {
     for id in ids {
-        let (there, here) = (handle(origin, *id).await.snapshot, handle(target, *id).await.snapshot);
+        let (there, here) = (handle(origin, *id).await, handle(target, *id).await);
+        assert_eq!(here.time(), there.time(), "a copy is as old as the original");
+        let (there, here) = (there.snapshot, here.snapshot);
         assert_eq!(here.tags, there.tags);
         assert_eq!((here.started, here.finished, here.statistics), (there.started, there.finished, there.statistics));
         assert_eq!((here.source, here.host, here.parent), (there.source, there.host, there.parent));
