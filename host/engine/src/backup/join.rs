@@ -26,6 +26,8 @@ const PAGES_REPEATED_MAX: usize = 8;
 pub(crate) enum Planned {
     /// Nothing to read: unchanged, or without content.
     Keep(Box<Record>),
+    /// The content is unchanged; what is said of it is read anew.
+    Refresh { scanned: Entry, record: Box<Record> },
     /// New or changed.
     Read(Entry),
     /// It could not be described.
@@ -59,6 +61,8 @@ pub(crate) struct Join {
     /// Absent in a dry run, where nothing is kept.
     stow: Option<Arc<Stow>>,
     complete_scan: bool,
+    /// What is said of unchanged entries is read anew.
+    refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
 }
@@ -78,7 +82,13 @@ impl Join {
         stow: Option<Arc<Stow>>,
     ) -> Self {
         let complete_scan = info.has("complete-scan");
-        Self { scanner, parents, excludes, stow, complete_scan, previous: None, pages_repeated: 0 }
+        let (refreshes, previous, pages_repeated) = (false, None, 0);
+        Self { scanner, parents, excludes, stow, complete_scan, refreshes, previous, pages_repeated }
+    }
+
+    /// With what is said of unchanged entries read anew, unless the listing tells it all.
+    pub(crate) fn refreshing(self, refreshes: bool) -> Self {
+        Self { refreshes: refreshes && !self.complete_scan, ..self }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Step> {
@@ -143,7 +153,12 @@ impl Join {
         }
         for index in 0..self.parents.len() {
             if let Some(record) = self.unchanged(index, &entry).await? {
-                return Ok(Planned::Keep(Box::new(self.renew(record, entry))));
+                let scanned = self.refreshes.then(|| entry.clone());
+                let record = Box::new(self.renew(record, entry));
+                return Ok(match scanned {
+                    Some(scanned) => Planned::Refresh { scanned, record },
+                    None => Planned::Keep(record),
+                });
             }
         }
         Ok(Planned::Read(entry))

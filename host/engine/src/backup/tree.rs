@@ -7,6 +7,7 @@ use std::sync::Arc;
 use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
+use super::load::Undescribed;
 use super::mill::Milled;
 use crate::write::{Stow, TreeWriter};
 use crate::{Event, Listener, Result};
@@ -76,6 +77,14 @@ impl<'a> Tree<'a> {
             EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
             EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
         }
+    }
+
+    /// Counts entries whose content is kept and some of whose metadata is not.
+    pub(crate) fn note(&mut self, Undescribed { listed, unlisted }: Undescribed) {
+        for Problem { key, reason } in listed {
+            self.fail(&key, &reason);
+        }
+        self.counts.errors += unlisted;
     }
 
     fn fail(&mut self, key: &credenza_model::Key, reason: &str) {
