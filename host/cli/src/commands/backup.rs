@@ -169,7 +169,7 @@ impl Backup {
     }
 
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
-        check::verify(repository, false, session).await
+        check::verify(repository, None, session).await
     }
 }
 

@@ -166,9 +166,13 @@ impl Join {
 
     async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
         let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
-        let Some(record) =
-            parent.records.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
-        else {
+        let records = match parent.records.seek(&entry.key).await {
+            Ok(records) => records,
+            // What a damaged parent does not tell is read again, which mends what it lost.
+            Err(Error::Damage(_)) => return Ok(None),
+            Err(cause) => return Err(cause),
+        };
+        let Some(record) = records.iter().find(|record| same_content(record, entry)).cloned() else {
             return Ok(None);
         };
         let whole = match &self.stow {

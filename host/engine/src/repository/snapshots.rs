@@ -25,10 +25,13 @@ pub struct SnapshotHandle {
 }
 
 impl SnapshotHandle {
-    /// When it was made, by the clock of the store where it was: what `sync` carried keeps its age.
+    /// When it was made, by the clock of the store where it was: what `sync` carried, and what `repair` left of another, keep
+    /// their age. A claim is believed as far as it makes a snapshot older: no writer can make one outlive others.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
-        self.snapshot.origin.and_then(|origin| origin.stored).or(self.stored)
+        let replaced = self.snapshot.store_time.filter(|_| self.snapshot.replaces.is_some());
+        let claimed = self.snapshot.origin.and_then(|origin| origin.stored).or(replaced);
+        self.stored.map(|stored| claimed.map_or(stored, |claimed| claimed.min(stored)))
     }
 
     /// Where it is kept.
