@@ -138,7 +138,8 @@ fn endpoints(manifest: &Manifest) -> BTreeMap<&str, EndpointOut<'_>> {
     let out = manifest.endpoints.iter().map(|(label, endpoint)| {
         let verbs = endpoint.allow.iter();
         let allow = verbs.map(|(role, verbs)| (role.name(), verbs.iter().map(ToString::to_string).collect())).collect();
-        let variants = endpoint.variants.iter().map(|other| AddressOut { url: &other.url, path: &other.path }).collect();
+        let variants =
+            endpoint.variants.iter().map(|other| AddressOut { url: &other.url, path: &other.path }).collect();
         (label.as_str(), EndpointOut { url: &endpoint.url, path: &endpoint.path, variants, allow })
     });
     out.collect()
