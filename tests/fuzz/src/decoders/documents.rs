@@ -2,7 +2,7 @@
 
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, PackBuilder, PackKind,
+    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, PACK_BLOBS_MAX, PackBuilder, PackKind,
     PackUsage, Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
@@ -10,7 +10,7 @@ use credenza_model::{ObjectId, RepositoryId, Timestamp};
 use super::{comes_back, comes_back_exactly, frozen_bytes};
 
 pub(crate) fn index_seeds() -> Vec<Vec<u8>> {
-    let packs = [(PackKind::Data, BlobKind::Data), (PackKind::Metadata, BlobKind::Node)].map(|(kind, blob_kind)| {
+    let packs = [(PackKind::Data, BlobKind::Data), (PackKind::Meta, BlobKind::Node)].map(|(kind, blob_kind)| {
         let mut builder = PackBuilder::new(&keys(), kind).expect("a pack begins");
         for stored in [&b"one"[..], b"two"] {
             let (id, plain_length) = (keys().blob_id(blob_kind, stored), stored.len() as u32);
@@ -41,8 +41,9 @@ pub(crate) fn usage_seeds() -> Vec<Vec<u8>> {
     let mut some = Bitmap::new(20);
     some.set(3);
     let of = |id, used| PackUsage { pack: ObjectId::new([id; 16]), used };
-    let usage = Usage { packs: vec![of(1, Bitmap::full(9)), of(2, some), of(3, Bitmap::new(0))] };
-    vec![usage.encode().expect("a list is encoded")]
+    let small = Usage { packs: vec![of(1, Bitmap::full(9)), of(2, some), of(3, Bitmap::new(0))] };
+    let large = Usage { packs: vec![of(1, Bitmap::full(PACK_BLOBS_MAX))] };
+    [small, large].map(|usage| usage.encode().expect("a list is encoded")).to_vec()
 }
 
 /// A usage list, and the questions that are asked of it.

@@ -24,7 +24,8 @@ pub(crate) struct Decoder {
 /// Bytes that it may take for each byte of the input: records in memory are larger than in their shortest form, and JSON is a tree.
 const BYTES_PER_BYTE: usize = 256;
 /// For messages and small buffers.
-const BYTES_FREE: usize = 1 << 20;
+const BYTES_FREE: usize = 1 << 16;
+/// For the limits below.
 const MIB: usize = 1 << 20;
 
 impl Decoder {

@@ -49,12 +49,12 @@ pub(crate) fn run(input: &[u8]) {
 }
 
 pub(crate) fn footer_seeds() -> Vec<Vec<u8>> {
-    vec![plaintext(PackKind::Metadata, BlobKind::Node), plaintext(PackKind::Metadata, BlobKind::List)]
+    vec![plaintext(PackKind::Meta, BlobKind::Node), plaintext(PackKind::Meta, BlobKind::List)]
 }
 
 /// The table alone, of a metadata pack: it comes back as it was.
 pub(crate) fn run_footer(input: &[u8]) {
-    if let Some(PackTail::Complete(blobs)) = tail(PackKind::Metadata, input) {
+    if let Some(PackTail::Complete(blobs)) = tail(PackKind::Meta, input) {
         let footer = encode_footer(&blobs);
         assert_eq!(&input[input.len() - footer.len()..], footer);
     }

@@ -24,7 +24,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 /// A listing and a read that are answered so.
 pub(crate) fn run(input: &[u8]) {
     let Some((&status, rest)) = input.split_first() else { return };
-    let wire = CannedWire { status: [200, 206, 503, 400, 304, 404, 301, 500][usize::from(status % 8)], answer: rest.into() };
+    let wire =
+        CannedWire { status: [200, 206, 503, 400, 304, 404, 301, 500][usize::from(status % 8)], answer: rest.into() };
     for versions in [false, true] {
         let bucket = Bucket::new(&config(versions), wire.clone());
         let mut scan = bucket.scan(&ScanOptions { prefix: Vec::new(), start_after: None, one_level: versions });

@@ -2,7 +2,8 @@
 
 use credenza_format::fuzzing::{ID, keys, mend_text};
 use credenza_format::{
-    ChunkerConfig, Config, Identity, KeySlot, Policy, PublicKey, Recipient, RecoveryCode, Removal, RemovedSnapshot, SigningKey,
+    ChunkerConfig, Config, Identity, KeySlot, Policy, PublicKey, Recipient, RecoveryCode, Removal, RemovedSnapshot,
+    SigningKey,
 };
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 
