@@ -21,7 +21,14 @@ pub(crate) fn run_all() -> Result<()> {
     // With the measurements: they are not run here, but they must build.
     run("build", step::cargo(&bench::BUILD))?;
     run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
-    test_guests()
+    test_guests()?;
+    run_fuzzer()
+}
+
+/// The fuzzer is a workspace of its own, because it needs flags of its own.
+fn run_fuzzer() -> Result<()> {
+    run("format of the fuzzer", step::cargo(&["fmt", "--check", "--manifest-path", "tests/fuzz/Cargo.toml"]))?;
+    run("fuzz", step::task("fuzz")?)
 }
 
 /// Lints of a workspace, in the profile and with the features that are built anyway.

@@ -26,6 +26,8 @@ mod container;
 mod cut;
 mod document;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hex_text;
 mod index;
 mod intent;

@@ -246,12 +246,13 @@ impl Snapshot {
     }
 
     /// The body of the snapshot's document.
-    fn encode(&self) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         self.check()?;
         json::encode(WHAT, self)
     }
 
-    fn decode(body: &[u8]) -> Result<Self> {
+    /// The snapshot in the body of a document.
+    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
         let snapshot: Self = json::decode(WHAT, body)?;
         snapshot.check()?;
         Ok(snapshot)
