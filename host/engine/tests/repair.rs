@@ -229,7 +229,7 @@ async fn a_replacement_holds_what_is_left_and_frees_the_repository_of_its_damage
                 let handle = repository.find(&SnapshotName(new.to_string())).await.unwrap();
                 assert_eq!(handle.snapshot.replaces, Some(*old));
                 assert_eq!(handle.snapshot.statistics.errors, loss.entries);
-                assert_eq!(handle.stored, repository.find(&SnapshotName(old.to_string())).await.unwrap().stored);
+                assert_eq!(handle.time(), repository.find(&SnapshotName(old.to_string())).await.unwrap().time());
                 rm(&repository, *old).await;
             }
             assert_eq!(damages(&repository).await, [""; 0], "{prefix} {how:?}");

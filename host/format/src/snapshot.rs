@@ -73,6 +73,9 @@ pub struct Origin {
     pub writer: Hex<[u8; 16]>,
     /// Its number among those that the writer committed there.
     pub sequence: u64,
+    /// When it was committed there, by that store's clock, so that its age survives `sync`.
+    #[serde(default)]
+    pub stored: Option<Timestamp>,
 }
 
 /// An entry that could not be kept, and why.
@@ -243,12 +246,13 @@ impl Snapshot {
     }
 
     /// The body of the snapshot's document.
-    fn encode(&self) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         self.check()?;
         json::encode(WHAT, self)
     }
 
-    fn decode(body: &[u8]) -> Result<Self> {
+    /// The snapshot in the body of a document.
+    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
         let snapshot: Self = json::decode(WHAT, body)?;
         snapshot.check()?;
         Ok(snapshot)
@@ -304,7 +308,7 @@ pub(crate) mod tests {
             sequence: 5,
             previous: Some(Hex([6; 32])),
             signer: None,
-            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12 }),
+            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12, stored: Some(time) }),
             replaces: None,
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),

@@ -118,7 +118,7 @@ impl Remainder {
         (statistics.bytes_read, statistics.bytes_added) = (0, bytes_added);
         Ok(Snapshot {
             id,
-            store_time: handle.stored,
+            store_time: handle.time(),
             replaces: Some(original.id),
             writer: link.writer,
             sequence: link.sequence,

@@ -18,13 +18,22 @@ pub(super) const SNAPSHOTS: &str = "snapshot/";
 pub struct SnapshotHandle {
     /// What it says.
     pub snapshot: Snapshot,
-    /// When the store says it was committed, by the store's clock. One that replaces another counts as committed when that was.
+    /// When it was committed into this repository, by the store's clock.
     pub stored: Option<Timestamp>,
     /// SHA-256 of its whole object, which the writer's next snapshot names.
     pub digest: Digest,
 }
 
 impl SnapshotHandle {
+    /// When it was made, by the clock of the store where it was: what `sync` carried, and what `repair` left of another, keep
+    /// their age. A claim is believed as far as it makes a snapshot older: no writer can make one outlive others.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        let replaced = self.snapshot.store_time.filter(|_| self.snapshot.replaces.is_some());
+        let claimed = self.snapshot.origin.and_then(|origin| origin.stored).or(replaced);
+        self.stored.map(|stored| claimed.map_or(stored, |claimed| claimed.min(stored)))
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn store_key(&self) -> StoreKey {
@@ -35,7 +44,7 @@ impl SnapshotHandle {
 /// All snapshots of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots {
-    /// Those that are whole, oldest first by the store's time.
+    /// Those that are whole, oldest first by the time of the store where they were made.
     pub whole: Vec<SnapshotHandle>,
     /// What is wrong with the others.
     pub damaged: Vec<Damage>,
@@ -61,13 +70,12 @@ impl Repository {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
-                    let stored = counted_from(&snapshot, stored);
                     snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
                 Err(damage) => snapshots.damaged.push(damage),
             }
         }
-        snapshots.whole.sort_by_key(|handle| (handle.stored, handle.snapshot.sequence, handle.snapshot.id));
+        snapshots.whole.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
         Ok(snapshots)
     }
 
@@ -95,13 +103,6 @@ impl Repository {
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
         self.snapshots().await?.find(name)
     }
-}
-
-/// When a snapshot counts as committed. The claim of one that replaces another is believed as far as it makes it older: no writer can
-/// pass for the newest by it.
-fn counted_from(snapshot: &Snapshot, modified: Option<Timestamp>) -> Option<Timestamp> {
-    let claimed = snapshot.store_time.filter(|_| snapshot.replaces.is_some());
-    modified.map(|modified| claimed.map_or(modified, |claimed| claimed.min(modified)))
 }
 
 impl Snapshots {
