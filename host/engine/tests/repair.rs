@@ -519,3 +519,19 @@ async fn a_repair_that_dies_anywhere_has_made_nothing_worse_and_the_next_complet
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_nobody_can_read_goes_only_with_leave_and_lets_the_others_be_collected() {
+    let (store, kept) = three_snapshots().await;
+    let repository = open(Arc::new(store.clone()), &key_file()).await;
+    let ruined = ObjectKind::Snapshot.store_key(ObjectId::new(*kept[1].0.as_bytes()));
+    harm(&store, &ruined, Harm::Flip);
+    assert_eq!(run(&repository, APPLY()).await.mends, []);
+    assert!(collect(&repository).await.is_err() && store.bytes(&ruined).is_some());
+    let report = run(&repository, RepairOptions { drop_snapshots: true, ..APPLY() }).await;
+    assert_eq!((&report.mends[..], report.lost.len()), (&[Mend::Dropped { object: ruined.clone() }][..], 0));
+    assert!(store.bytes(&ruined).is_none());
+    assert_eq!(damages(&repository).await, [""; 0]);
+    collect(&repository).await.unwrap();
+    assert_eq!(whole(&repository, &kept).await.len(), 2);
+}
