@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`
-//! 2 copy what is needed out of sparse packs                         `repack`
+//! 2 copy what is needed out of sparse, old and small packs          `repack`
 //! 3 PUT the record of what nobody needs                             `condemn`
 //! 4 LIST intents, then snapshots, then condemned again; spare what is needed after all
 //! 5 DELETE the rest
@@ -41,7 +41,7 @@ const DELETES_AT_ONCE: usize = 1000;
 pub struct CollectOptions {
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Most bytes to copy out of sparse packs; `None` for as many as there are.
+    /// Most bytes to copy while repacking; `None` for as many as there are.
     pub repack_bytes_max: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ pub struct CollectReport {
     pub packs: u64,
     /// Packs that are kept.
     pub kept: u64,
-    /// Sparse packs whose needed chunks were copied elsewhere.
+    /// Packs whose needed chunks were copied elsewhere.
     pub repacked: u64,
     /// Bytes copied for that, as they are stored.
     pub bytes_repacked: u64,
@@ -94,7 +94,7 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
         ..CollectReport::default()
     };
     if options.dry_run {
-        repack::foresee(&view, options.repack_bytes_max, &mut report)?;
+        repack::foresee(repository, &view, options.repack_bytes_max, &mut report)?;
         condemn::foresee(&view, &mut report)?;
         return Ok(report);
     }

@@ -45,6 +45,23 @@ async fn after_a_rotation_the_caller_and_recipients_read_old_and_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn maintenance_brings_old_packs_under_the_new_keys() {
+    let (store, reader, _) = with_recipients().await;
+    let old = open(&store, &reader).await.unwrap().find(&SnapshotName("latest".to_owned())).await.unwrap();
+    open(&store, &key_file(1)).await.unwrap().rotate_keys(&key_file(1), false).await.unwrap();
+    let repository = open(&store, &key_file(1)).await.unwrap();
+    let report = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    assert!(report.repacked > 0 && report.deleted == report.repacked, "{report:?}");
+    for pack in names(&store, "data/").into_iter().chain(names(&store, "meta/")) {
+        assert_eq!(Header::decode(&store.bytes(&pack).unwrap()).unwrap().epoch(), 1, "{pack}");
+    }
+    expect_restored(&repository, &old.snapshot.id.to_string(), 1).await;
+    expect_whole(&repository).await;
+    let again = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    assert_eq!(again.repacked, 0, "what is under the new keys stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_copied_an_old_slot_reads_nothing_that_came_after() {
     let (store, reader, _) = with_recipients().await;
     let before = copy(&store).await;
