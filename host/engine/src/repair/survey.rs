@@ -9,8 +9,8 @@ use credenza_format::{
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
-use super::{RepairOptions, adopt};
 use super::usage::{self, Rebuilt};
+use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
 use crate::check::{self, Look, Users};
 use crate::findings::{Finding, Findings};
