@@ -1,5 +1,12 @@
 //! Repair: what is mended from what is left, what is named as lost, and that nothing else changes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what fails here is a failed test"
+)]
+
 mod common;
 #[path = "common/hooked.rs"]
 mod hooked;

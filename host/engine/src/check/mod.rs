@@ -1,5 +1,8 @@
 //! Check: is everything that the snapshots promise there, and is every byte of it right.
 //!
+//! What does not fit together may be a writer or a collector at work between two listings: it is damage when a second look finds the
+//! same. A pack that was moved and of which nothing is in need is none, whatever happened to it.
+//!
 //! Owned here: the order of verification and what each finding affects. Refused here: mending. Reads the store itself,
 //! never the cache. Called by `cli`.
 //!
