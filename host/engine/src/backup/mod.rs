@@ -13,7 +13,6 @@ mod join;
 mod load;
 mod mill;
 mod session;
-mod sorted;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,6 +24,7 @@ use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::listing::SortedScan;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Stow;
@@ -34,7 +34,6 @@ use join::{Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
 use session::Session;
-use sorted::SortedScan;
 use tree::Tree;
 
 /// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
