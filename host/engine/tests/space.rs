@@ -442,3 +442,21 @@ async fn a_pack_that_is_lost_costs_no_second_look_at_the_index() {
     };
     assert_eq!(index_reads(&recorded.calls()), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_lost_chunks_to_a_collector_before_its_commit_reads_them_again() {
+    let (store, repository) = repository().await;
+    let gone = backup(&repository, "a", &files(0..5)).await.unwrap();
+    rm(&repository, gone).await;
+    let pending = AtomicBool::new(true);
+    let collecting = Hooked::new(&store, move |name, key, store| {
+        if name == call::PUT && key.starts_with("intent/") && pending.swap(false, Ordering::SeqCst) {
+            assert!(collect_beside(store).deleted > 0);
+        }
+    });
+    let writer = open(Arc::new(collecting), &Secret::None).await;
+    let all = files(0..8);
+    let snapshot = backup(&writer, "b", &all).await.unwrap();
+    restores(&repository, snapshot, &all).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+}

@@ -83,11 +83,24 @@ pub struct BackupReport {
     pub bytes_added: u64,
 }
 
-/// Backs up a source.
+/// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
+/// only what is gone.
 ///
 /// # Errors
 /// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error.
 pub async fn run(
+    repository: &Repository,
+    source: Arc<dyn Source>,
+    options: &BackupOptions,
+    listener: &dyn Listener,
+) -> Result<BackupReport> {
+    match attempt(repository, Arc::clone(&source), options, listener).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, listener).await,
+        done => done,
+    }
+}
+
+async fn attempt(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
