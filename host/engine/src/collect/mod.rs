@@ -30,6 +30,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 use crate::clock::Lease;
 use crate::repository::{Repository, list, random_id};
 use crate::{Error, Event, Listener, Phase, Result};
+pub(crate) use condemn::put_record;
 use mark::View;
 
 /// Objects deleted in one call.
