@@ -25,7 +25,7 @@ const MEMORY_BYTES_MAX: u64 = 200 * 1000 * 1000;
 const CHUNKS: usize = 1_000_000;
 /// Chunks are small, so that many of them are little: 256 bytes on average.
 const CHUNK_BYTES: (u32, u32, u32) = (64, 256, 1024);
-const FILES: u64 = 4500;
+const FILES: u64 = 4900;
 const FILE_BYTES: usize = 64 * 1024;
 
 #[test]

@@ -55,8 +55,9 @@ impl Standing {
 impl Session {
     pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
-        let index = Arc::new(repository.load_index().await?);
+        // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
         let standing = Standing::find(repository, info, options).await?;
+        let index = Arc::new(repository.load_index().await?);
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
