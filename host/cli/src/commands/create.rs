@@ -95,6 +95,7 @@ impl Create {
             label: LABEL.to_owned(),
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
             compression: self.compression,
+            retain_days: self.retain,
         };
         let created = Repository::create(store.connector.clone(), &options).await?;
         session.reporter.result(&CreatedLine {

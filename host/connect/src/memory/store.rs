@@ -74,6 +74,21 @@ impl MemoryStore {
         objects.retain(|key, object| versions.contains_key(&(key.clone(), object.tag.clone())));
     }
 
+    /// Puts in place of whatever is there or is not the newest version of each object that is left: what its owner does afterwards.
+    pub fn reveal(&self) {
+        let mut content = lock(&self.content);
+        let Content { objects, versions, .. } = &mut *content;
+        // Tags count the puts in hexadecimal, so the longer one is the newer.
+        let newer = |one: &Object, other: &Object| (one.tag.len(), &one.tag) > (other.tag.len(), &other.tag);
+        objects.clear();
+        for ((key, _), version) in versions.iter() {
+            let found = objects.entry(key.clone()).or_insert_with(|| version.object.clone());
+            if newer(&version.object, found) {
+                *found = version.object.clone();
+            }
+        }
+    }
+
     /// Stops the store's clock at `time`; what is put from now on was written then.
     pub fn set_clock(&self, time: Timestamp) {
         lock(&self.content).clock = Some(time);

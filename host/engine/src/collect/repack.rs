@@ -61,7 +61,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Sparse packs of the store, the emptiest first. What intents name is left alone: it could not be deleted.
+/// Sparse packs of the store, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted.
 fn sparse(view: &View, needs: &Needs) -> Vec<Sparse> {
     let mut bytes: HashMap<PackOrdinal, Sparse> = HashMap::new();
     for (_, place) in view.index.iter() {
@@ -76,7 +76,8 @@ fn sparse(view: &View, needs: &Needs) -> Vec<Sparse> {
     let movable = |pack: PackOrdinal| {
         view.index
             .pack(pack)
-            .is_some_and(|pack| !pack.moved && pack.standing < Standing::Gone && !view.pinned.contains(&pack.id))
+            .filter(|pack| !pack.moved && pack.standing < Standing::Gone)
+            .is_some_and(|pack| !view.pinned.contains(&pack.id) && !view.is_locked(&pack.id))
     };
     let is_sparse = |sparse: &Sparse| sparse.live_bytes * 100 < sparse.bytes * LIVE_PERCENT_MIN;
     let mut found: Vec<Sparse> =
@@ -124,7 +125,7 @@ async fn move_batch(
     report: &mut CollectReport,
 ) -> Result<()> {
     let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-    let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
+    let stow = Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
     let mut described = places_of(&view.index, batch);
     let mut moved = Vec::new();
     for sparse in batch {
@@ -201,6 +202,7 @@ fn record(index: &BlobIndex, pack: PackOrdinal, mut places: Vec<(ChunkId, BlobPl
         sha256: pack.sha256,
         blobs,
         moved: true,
+        version: pack.version.as_deref().map(str::to_owned),
     })
 }
 

@@ -1,12 +1,14 @@
 //! Writing to a repository: what backup, sync and repacking share.
 //!
 //! Owned here: deduplication, packing and upload (`stow`), which packs a snapshot relies on (`usage`), the protocol that
-//! makes it safe beside other writers and collectors (`commit`, `relocate`), and copying between packs (`copy`). Refused
+//! makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between packs (`copy`). Refused
 //! here: what a snapshot says.
 
 mod claim;
 mod commit;
 mod copy;
+mod hold;
+mod locks;
 mod relocate;
 mod stow;
 mod tree;

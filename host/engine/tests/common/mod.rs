@@ -34,9 +34,21 @@ pub(crate) fn key_file() -> Secret {
 
 /// Makes a repository in an empty store and opens it.
 pub(crate) async fn create(store: &MemoryStore, secret: Secret) -> Repository {
+    create_locking(store, secret, None).await
+}
+
+/// The same, with locks that last for so many days.
+pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_days: Option<u32>) -> Repository {
     store.set_clock(at(BEGIN));
     let chunker = ChunkerParams::default();
-    let options = CreateOptions { secret: secret.clone(), like: None, label: "test".into(), chunker, compression: 1 };
+    let options = CreateOptions {
+        secret: secret.clone(),
+        like: None,
+        label: "test".into(),
+        chunker,
+        compression: 1,
+        retain_days,
+    };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
     open(Arc::new(store.clone()), &secret).await
 }
