@@ -7,6 +7,7 @@ mod bench;
 mod bindings;
 mod component;
 mod demo;
+mod fuzz;
 mod guests;
 mod step;
 mod test;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   bench [start|overhead|folder]...
                       what a start, the sandbox and daily work cost
   demo                the main job, end to end, against an S3 server in memory
+  fuzz [TIMES]        try every decoder with bytes that a fuzzer makes up
   test                install what the tests need and run all of them
   guests              build the connectors into target/connectors and the test guests into target/guests
   bindings [--check]  write the SDK's generated bindings from wit/, or only compare them";
@@ -41,6 +43,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["bench", measurements @ ..] => bench::run_all(measurements),
         ["demo"] => demo::run_all(),
         ["test"] => test::run_all(),
+        ["fuzz"] => fuzz::run_all(1),
+        ["fuzz", times] => fuzz::run_all(times.parse().with_context(|| format!("`{times}` is no number"))?),
         ["guests"] => guests::build(&house()?),
         ["bindings"] => bindings::settle(&house()?, &[]),
         ["bindings", "--check"] => bindings::settle(&house()?, &["--check"]),

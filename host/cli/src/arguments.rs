@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
-    place, policy, prune, restore, rm, sync,
+    place, policy, prune, repair, restore, rm, sync,
 };
 
 /// A backup engine whose connectors are sandboxed components.
@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Verify the repository.
     Check(check::Check),
+    /// Mend what is damaged and say what is lost.
+    Repair(repair::Repair),
     /// Remove snapshots.
     Rm(rm::Rm),
     /// Remove the snapshots that a policy does not keep.

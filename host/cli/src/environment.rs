@@ -20,12 +20,24 @@ pub(crate) const IDENTITY: &str = "CREDENZA_IDENTITY";
 pub(crate) const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
 /// The file of the key that snapshots are signed with.
 pub(crate) const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
+/// What the names above begin with, and those of all variables of ours.
+const OWN: &str = "CREDENZA_";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 
 /// A variable, unless it is unset or empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A variable that the manifest of a connector names as the home of one of its secrets. Ours are for nobody else: a manifest says where
+/// its secrets are sent, and might ask for the passphrase.
+pub(crate) fn connector_secret(name: &str) -> Option<String> {
+    if is_own(name) { None } else { env::var(name).ok() }
+}
+
+fn is_own(name: &str) -> bool {
+    name.starts_with(OWN)
 }
 
 /// The folder of the configuration: `CREDENZA_CONFIG`, else `credenza` in `XDG_CONFIG_HOME` or `~/.config`. `None` without a home.
@@ -62,4 +74,18 @@ fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
     let base = variable(xdg).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = base.or_else(|| Some(env::home_dir()?.join(below_home)))?;
     Some(base.join("credenza"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_gets_variables_but_none_of_ours() {
+        assert!(connector_secret("PATH").is_some());
+        for own in [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY] {
+            assert!(is_own(own), "{own}");
+        }
+        assert!(!is_own("AWS_ACCESS_KEY_ID"));
+    }
 }

@@ -140,7 +140,7 @@ impl<'a> Opener<'a> {
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
-        let configured = connector.configure(&settings, &|name| std::env::var(name).ok(), roles, purpose).await;
+        let configured = connector.configure(&settings, &environment::connector_secret, roles, purpose).await;
         let configured = configured.map_err(refused)?;
         let manifest = connector.manifest();
         let provenance = Provenance {

@@ -175,10 +175,32 @@ async fn what_a_file_system_cannot_keep_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let destination = FileDestination::new(folder.path()).unwrap();
     let mut entry = Entry::new(Key::from("a//b"), EntryKind::File);
-    entry.attributes = vec![("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned()))];
+    let name = format!("user.{}", "longer-than-the-name-of-an-extended-attribute".repeat(6));
+    entry.attributes = vec![(name.clone(), AttributeValue::Text("text/plain".to_owned()))];
     destination.create(&entry, false).await.unwrap().unwrap().finish().await.unwrap();
     let missed = destination.set_metadata(&[entry]).await.unwrap().pop().unwrap().unwrap();
-    assert_eq!(missed, ["http.content-type", "name (restored as `a/%~/b`)"]);
+    assert_eq!(missed, [name.as_str(), "name (restored as `a/%~/b`)"]);
+}
+
+#[tokio::test]
+async fn what_only_an_object_has_survives_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let destination = FileDestination::new(folder.path()).unwrap();
+    let mut entry = Entry::new(Key::from("page"), EntryKind::File);
+    let text = |name: &str, value: &str| (name.to_owned(), AttributeValue::Text(value.to_owned()));
+    entry.attributes = vec![text("http.content-type", "text/plain"), text("s3.tag.team", "blue"), text("user.a", "b")];
+    destination.create(&entry, false).await.unwrap().unwrap().finish().await.unwrap();
+    let missed = destination.set_metadata(std::slice::from_ref(&entry)).await.unwrap().pop().unwrap().unwrap();
+    if !set_extended(folder.path()) {
+        return assert_eq!(missed.len(), 3);
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+    let found = entries(folder.path()).await;
+    let page = found.iter().find(|entry| entry.key == Key::from("page")).unwrap();
+    for (name, value) in &entry.attributes {
+        assert_eq!(page.attribute(name), Some(value), "{name}");
+    }
+    assert!(page.attributes.is_sorted_by(|(a, _), (b, _)| a < b));
 }
 
 #[tokio::test]

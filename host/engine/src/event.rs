@@ -20,6 +20,8 @@ pub enum Phase {
     Restoring,
     /// Reclaiming space.
     Collecting,
+    /// Mending what is damaged.
+    Repairing,
     /// Verifying structure.
     CheckingStructure,
     /// Verifying every byte.

@@ -9,7 +9,7 @@ use credenza_model::SnapshotId;
 use crate::{Damage, Event, Listener};
 
 /// One thing that is wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What.
     pub damage: Damage,
@@ -35,6 +35,10 @@ impl<'a> Findings<'a> {
             Finding { damage, affects: BTreeSet::new() }
         });
         finding.affects.extend(affected);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.by_object.values()
     }
 
     pub(crate) fn into_list(self) -> Vec<Finding> {

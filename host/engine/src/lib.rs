@@ -8,6 +8,7 @@
 //! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
 //! sync     usage list, or records > fetch ranges > open and verify > write
+//! repair   look > copy what can be read of damaged packs > index > condemn > usage lists
 //! collect  mark > repack > condemn > look again > delete > merge the index > expire
 //! ```
 
@@ -25,6 +26,7 @@ mod findings;
 pub mod look;
 pub mod read;
 pub mod remove;
+pub mod repair;
 mod repository;
 pub mod restore;
 pub mod retention;

@@ -10,7 +10,7 @@ use credenza_model::{Entry, Key, SnapshotId};
 use zeroize::Zeroizing;
 
 use crate::backup::{self, BackupOptions};
-use crate::check::{self, CheckOptions};
+use crate::check::{self, CheckOptions, Sample};
 use crate::contents::ContentChunks;
 use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
 
@@ -87,6 +87,6 @@ pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMa
 
 /// Demands that every byte of a repository is right.
 pub(crate) async fn expect_whole(repository: &Repository) {
-    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }

@@ -1,5 +1,7 @@
 //! Space: what maintenance reclaims, what it leaves, and what it refuses to touch.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
 mod common;
 #[path = "common/hooked.rs"]
 mod hooked;
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use credenza_connect::memory::MemoryStore;
-use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
 use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Secret, Silent};
@@ -336,4 +338,89 @@ async fn a_chunk_that_is_gone_from_one_condemned_pack_is_read_from_the_other() {
         restores(&repository, kept, &all).await.unwrap();
         assert_eq!(damages(&repository).await, [""; 0]);
     }
+}
+
+/// A snapshot of four files in a pack that holds twenty, which the next collection moves.
+async fn sparse() -> (MemoryStore, Repository, credenza_model::SnapshotId) {
+    let (store, repository) = repository().await;
+    let whole = backup(&repository, "a", &files(0..20)).await.unwrap();
+    let part = backup(&repository, "b", &files(0..4)).await.unwrap();
+    rm(&repository, whole).await;
+    (store, repository, part)
+}
+
+/// A store in which a collector moves and deletes packs just before the first call of that kind.
+fn repacking(store: &MemoryStore, call: &'static str, prefix: &'static str) -> Hooked {
+    let pending = AtomicBool::new(true);
+    Hooked::new(store, move |name, key, store| {
+        if name == call && key.starts_with(prefix) && pending.swap(false, Ordering::SeqCst) {
+            let report = collect_beside(store);
+            assert!(report.repacked > 0 && report.deleted > 0, "{report:?}");
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_finds_what_a_repack_moves_between_its_plan_and_its_fetch() {
+    for prefix in ["data/", "meta/"] {
+        let (store, _, part) = sparse().await;
+        let reader = open(Arc::new(repacking(&store, call::GET, prefix)), &Secret::None).await;
+        restores(&reader, part, &files(0..4)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_beside_a_repack_reports_nothing() {
+    for (name, prefix) in [(call::LIST, "snapshot/"), (call::LIST, "data/"), (call::GET, "meta/"), (call::GET, "data/")]
+    {
+        let (store, ..) = sparse().await;
+        let reader = open(Arc::new(repacking(&store, name, prefix)), &Secret::None).await;
+        assert_eq!(damages(&reader).await, [""; 0], "{name} {prefix}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_beside_a_commit_reports_nothing() {
+    let (store, repository) = repository().await;
+    backup(&repository, "a", &files(0..3)).await.unwrap();
+    let pending = AtomicBool::new(true);
+    let committing = Hooked::new(&store, move |name, key, store| {
+        if name == call::LIST && key == "snapshot/" && pending.swap(false, Ordering::SeqCst) {
+            let store = store.clone();
+            let other = std::thread::spawn(move || {
+                tokio::runtime::Runtime::new().unwrap().block_on(async {
+                    let repository = open(Arc::new(store), &Secret::None).await;
+                    backup(&repository, "b", &files(10..13)).await.unwrap();
+                });
+            });
+            other.join().unwrap();
+        }
+    });
+    let reader = open(Arc::new(committing), &Secret::None).await;
+    assert_eq!(damages(&reader).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_takes_over_a_parent_whose_tree_a_repack_moves_meanwhile() {
+    let (store, repository, part) = sparse().await;
+    let reads = Record::new(Arc::new(repacking(&store, call::GET, "meta/")));
+    let writer = open(Arc::new(reads), &Secret::None).await;
+    let again = backup(&writer, "b", &files(0..4)).await.unwrap();
+    restores(&repository, part, &files(0..4)).await.unwrap();
+    restores(&repository, again, &files(0..4)).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_pack_that_is_lost_costs_no_second_look_at_the_index() {
+    let (store, repository) = repository().await;
+    let snapshot = backup(&repository, "a", &files(0..20)).await.unwrap();
+    store.tamper(&keys(&store, "data/")[0], None);
+    let recorded = Record::new(Arc::new(store.clone()));
+    let reader = open(Arc::new(recorded.clone()), &Secret::None).await;
+    restores(&reader, snapshot, &files(0..20)).await.unwrap_err();
+    let index_reads = |calls: &[credenza_connect::wrap::Call]| {
+        calls.iter().filter(|call| call.name == call::GET && call.key.starts_with("index/")).count()
+    };
+    assert_eq!(index_reads(&recorded.calls()), 1);
 }

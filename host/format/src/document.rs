@@ -69,7 +69,8 @@ pub fn open_document(keys: &Keys, kind: ObjectKind, expected: ObjectId, mut obje
     decode_body(&object)
 }
 
-fn decode_body(plaintext: &[u8]) -> Result<Vec<u8>> {
+/// The body in an opened document.
+pub(crate) fn decode_body(plaintext: &[u8]) -> Result<Vec<u8>> {
     let mut fields = Fields::new("a document", plaintext);
     let encoding = Encoding::decode(fields.u8()?)?;
     let (plain_length, stored_length) = (fields.u32()?, fields.u32()?);

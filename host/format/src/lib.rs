@@ -26,6 +26,8 @@ mod container;
 mod cut;
 mod document;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hex_text;
 mod index;
 mod intent;
@@ -81,6 +83,6 @@ pub use snapshot::{
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{
     Child, LEVEL_MAX, LIST_REFS_SPLIT, ListBuilder, Node, RECORD_BYTES_MAX, TreeBuilder, TreeRoot, decode_list,
-    encode_list,
+    decode_record, encode_list, encode_record,
 };
 pub use usage::{Bitmap, PackUsage, Usage, body_digest};

@@ -73,6 +73,9 @@ pub struct Origin {
     pub writer: Hex<[u8; 16]>,
     /// Its number among those that the writer committed there.
     pub sequence: u64,
+    /// When it was committed there, by that store's clock, so that its age survives `sync`.
+    #[serde(default)]
+    pub stored: Option<Timestamp>,
 }
 
 /// An entry that could not be kept, and why.
@@ -143,7 +146,7 @@ pub struct Snapshot {
     pub started: Timestamp,
     /// End of the run, by the machine's clock.
     pub finished: Timestamp,
-    /// The last time that the store stated during the run.
+    /// The last time that the store stated during the run; where it replaces another snapshot, when that was committed.
     #[serde(default)]
     pub store_time: Option<Timestamp>,
     /// The snapshot that unchanged entries were taken over from.
@@ -162,6 +165,9 @@ pub struct Snapshot {
     /// Where it was made, if `sync` brought it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The snapshot that it holds what is left of, if `repair` made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<SnapshotId>,
     /// Its entries.
     pub tree: TreeRoot,
     /// BLAKE3 of the body of its usage list, as [`body_digest`](crate::body_digest) gives it.
@@ -240,12 +246,13 @@ impl Snapshot {
     }
 
     /// The body of the snapshot's document.
-    fn encode(&self) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         self.check()?;
         json::encode(WHAT, self)
     }
 
-    fn decode(body: &[u8]) -> Result<Self> {
+    /// The snapshot in the body of a document.
+    pub(crate) fn decode(body: &[u8]) -> Result<Self> {
         let snapshot: Self = json::decode(WHAT, body)?;
         snapshot.check()?;
         Ok(snapshot)
@@ -301,7 +308,8 @@ pub(crate) mod tests {
             sequence: 5,
             previous: Some(Hex([6; 32])),
             signer: None,
-            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12 }),
+            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12, stored: Some(time) }),
+            replaces: None,
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },

@@ -12,28 +12,33 @@ use crate::{Digest, Error, Hex, Result};
 const VERSION: u16 = 1;
 const WHAT: &str = "a usage list";
 
-/// One bit for each blob of a pack.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One bit for each blob of a pack. While all are set it takes no memory for them: a list claims that in 21 bytes a pack.
+#[derive(Debug, Clone)]
 pub struct Bitmap {
     length: u32,
-    bits: Vec<u8>,
+    /// None while all are set.
+    bits: Option<Vec<u8>>,
 }
+
+impl PartialEq for Bitmap {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && (self.bits == other.bits || (self.is_full() && other.is_full()))
+    }
+}
+
+impl Eq for Bitmap {}
 
 impl Bitmap {
     /// A bitmap with nothing set.
     #[must_use]
     pub fn new(length: u32) -> Self {
-        Self { length, bits: vec![0; length.div_ceil(8) as usize] }
+        Self { length, bits: Some(vec![0; length.div_ceil(8) as usize]) }
     }
 
     /// A bitmap with everything set.
     #[must_use]
     pub fn full(length: u32) -> Self {
-        let mut bitmap = Self { length, bits: vec![0xff; length.div_ceil(8) as usize] };
-        if let Some(last) = bitmap.bits.last_mut() {
-            *last &= last_byte_mask(length);
-        }
-        bitmap
+        Self { length, bits: None }
     }
 
     /// How many bits there are.
@@ -44,25 +49,27 @@ impl Bitmap {
 
     /// Sets a bit; says whether there is such a bit.
     pub fn set(&mut self, index: u32) -> bool {
-        match self.bits.get_mut(index as usize / 8).filter(|_| index < self.length) {
-            Some(byte) => {
-                *byte |= 1 << (index % 8);
-                true
-            }
-            None => false,
+        let byte = self.bits.as_mut().and_then(|bits| bits.get_mut(index as usize / 8));
+        if let Some(byte) = byte.filter(|_| index < self.length) {
+            *byte |= 1 << (index % 8);
         }
+        index < self.length
     }
 
     /// Whether a bit is set; bits beyond the end are not.
     #[must_use]
     pub fn get(&self, index: u32) -> bool {
-        self.bits.get(index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+        match &self.bits {
+            None => index < self.length,
+            Some(bits) => bits.get(index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1),
+        }
     }
 
     /// How many are set.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.bits.iter().map(|byte| byte.count_ones()).sum()
+        let set = |bits: &Vec<u8>| bits.iter().map(|byte| byte.count_ones()).sum();
+        self.bits.as_ref().map_or(self.length, set)
     }
 
     /// Whether all are set.
@@ -73,9 +80,18 @@ impl Bitmap {
 
     /// Sets every bit that is set in `other`; bits that do not exist here are left out.
     pub fn unite(&mut self, other: &Self) {
-        self.bits.iter_mut().zip(&other.bits).for_each(|(to, from)| *to |= from);
-        if let Some(last) = self.bits.last_mut() {
-            *last &= last_byte_mask(self.length);
+        let Some(bits) = &mut self.bits else { return };
+        match &other.bits {
+            None if other.length >= self.length => self.bits = None,
+            None => (0..other.length).for_each(|index| {
+                self.set(index);
+            }),
+            Some(others) => {
+                bits.iter_mut().zip(others).for_each(|(to, from)| *to |= from);
+                if let Some(last) = bits.last_mut() {
+                    *last &= last_byte_mask(self.length);
+                }
+            }
         }
     }
 }
@@ -119,15 +135,14 @@ impl Usage {
             check_pack(previous.replace(*pack), *pack, used.length)?;
             out.extend(pack.as_bytes());
             out.extend(used.length.to_le_bytes());
-            out.push(u8::from(!used.is_full()));
-            if !used.is_full() {
-                out.extend(&used.bits);
-            }
+            let some = used.bits.as_ref().filter(|_| !used.is_full());
+            out.push(u8::from(some.is_some()));
+            out.extend(some.into_iter().flatten());
         }
         Ok(out)
     }
 
-    /// Decodes the body of a list. Memory: a bit a blob, and 64 bytes a pack.
+    /// Decodes the body of a list. Memory: twice the body, and 64 bytes a pack.
     ///
     /// # Errors
     /// [`Error::Malformed`] when any field breaks the rules; [`Error::Unknown`] for a version of later programs.
@@ -145,12 +160,9 @@ impl Usage {
             check_pack(previous.replace(pack), pack, length)?;
             let used = match fields.u8()? {
                 0 => Bitmap::full(length),
-                1 => Bitmap { length, bits: fields.take(length.div_ceil(8) as usize)?.to_vec() },
+                1 => decode_bits(length, &mut fields)?,
                 other => return Err(Error::Unknown { what: "form of a bitmap", found: u32::from(other) }),
             };
-            if used.bits.last().is_some_and(|last| last & !last_byte_mask(length) != 0) {
-                return Err(fields.malformed("a bitmap marks blobs that do not exist"));
-            }
             packs.push(PackUsage { pack, used });
         }
         fields.end()?;
@@ -172,6 +184,14 @@ impl Usage {
 #[must_use]
 pub fn body_digest(body: &[u8]) -> Digest {
     Hex(*blake3::hash(body).as_bytes())
+}
+
+fn decode_bits(length: u32, fields: &mut Fields<'_>) -> Result<Bitmap> {
+    let bits = fields.take(length.div_ceil(8) as usize)?;
+    if bits.last().is_some_and(|last| last & !last_byte_mask(length) != 0) {
+        return Err(fields.malformed("a bitmap marks blobs that do not exist"));
+    }
+    Ok(Bitmap { length, bits: Some(bits.to_vec()) })
 }
 
 fn check_pack(previous: Option<ObjectId>, pack: ObjectId, blobs: u32) -> Result<()> {
@@ -232,6 +252,26 @@ mod tests {
                 prop_assert_eq!(left.get(index), index < length && (a.contains(&index) || b.contains(&index)));
             }
         }
+    }
+
+    #[test]
+    fn packs_used_as_a_whole_take_no_memory_for_their_blobs() {
+        let packs = (0..100_000_u128)
+            .map(|number| PackUsage { pack: ObjectId::new(number.to_be_bytes()), used: Bitmap::full(PACK_BLOBS_MAX) });
+        let usage = Usage { packs: packs.collect() };
+        assert_eq!(Usage::decode(&usage.encode().unwrap()).unwrap(), usage, "13 GB if each had its bits");
+    }
+
+    #[test]
+    fn whole_and_partial_bitmaps_unite() {
+        let mut some = Bitmap::new(10);
+        some.unite(&Bitmap::full(3));
+        assert_eq!((0..10).filter(|index| some.get(*index)).count(), 3);
+        some.unite(&Bitmap::full(11));
+        assert_eq!(some, Bitmap::full(10));
+        assert!(some.is_full() && !some.get(10) && some.set(9) && !some.set(10));
+        (0..8).for_each(|_| some.unite(&Bitmap::new(10)));
+        assert!(some.is_full(), "what is set stays set");
     }
 
     #[test]

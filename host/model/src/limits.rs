@@ -30,6 +30,10 @@ pub const SEGMENT_BYTES: usize = 64 * 1024;
 pub const NODE_BYTES_AVG: usize = 64 * 1024;
 /// Encoded size at which a tree node is closed whatever its keys say.
 pub const NODE_BYTES_SPLIT: usize = 512 * 1024;
+/// Bytes of a node's keys, each taken whole, at which it is closed: keys that share their fronts take little in it, and all of it when read.
+pub const NODE_KEYS_BYTES_SPLIT: usize = 8 * 1024 * 1024;
+/// Most bytes of a node's keys that a reader accepts.
+pub const NODE_KEYS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const _: () = assert!(
     CHUNK_BYTES_MIN < CHUNK_BYTES_AVG && CHUNK_BYTES_AVG < CHUNK_BYTES_MAX && CHUNK_BYTES_MAX <= BLOB_BYTES_MAX
@@ -38,4 +42,5 @@ const _: () =
     assert!(DATA_PACK_BYTES + BLOB_BYTES_MAX as u64 * 2 < PACK_BYTES_MAX && META_PACK_BYTES < DATA_PACK_BYTES);
 const _: () =
     assert!(NODE_BYTES_AVG < NODE_BYTES_SPLIT && NODE_BYTES_SPLIT + KEY_BYTES_MAX * 2 < BLOB_BYTES_MAX as usize);
+const _: () = assert!(NODE_KEYS_BYTES_SPLIT + KEY_BYTES_MAX * 2 < NODE_KEYS_BYTES_MAX);
 const _: () = assert!(LIST_REFS_MAX * 36 < NODE_BYTES_SPLIT);

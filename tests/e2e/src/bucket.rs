@@ -110,10 +110,10 @@ pub fn compare(buckets: &Buckets, left: &str, right: &str) -> Result<()> {
     Ok(())
 }
 
-/// What an object shows of its attributes: the type that S3 gives to one without, and no tags, which a backup does not read yet.
+/// What an object shows of its attributes: with the type that S3 gives to one without.
 fn as_served(attributes: &Attributes) -> Attributes {
     let content_type = attributes.content_type.clone().or_else(|| Some("binary/octet-stream".to_owned()));
-    Attributes { content_type, tags: Attributes::default().tags, ..attributes.clone() }
+    Attributes { content_type, ..attributes.clone() }
 }
 
 /// Fills a bucket of a real server under `prefix` with every tame key.

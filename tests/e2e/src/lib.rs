@@ -12,6 +12,7 @@ mod report;
 pub mod s3;
 pub mod servers;
 mod setup;
+pub mod store;
 pub mod tree;
 
 pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_model::SnapshotId;
@@ -43,6 +43,10 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
 
+    /// Whose metadata to read: of what is new or changed, or of everything, because tags and the like change without a trace.
+    #[arg(long, value_enum, default_value_t = Metadata::Changed)]
+    metadata: Metadata,
+
     /// Only say what would be read.
     #[arg(long)]
     dry_run: bool,
@@ -54,6 +58,15 @@ pub(crate) struct Backup {
     /// A setting of the sources, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
+}
+
+/// Whose metadata a backup reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Metadata {
+    /// Of new and changed entries.
+    Changed,
+    /// Of all entries: one more request each where the listing does not tell it.
+    Full,
 }
 
 /// What a backup did.
@@ -141,6 +154,7 @@ impl Backup {
             location: place.text(),
             tags: self.tag.clone(),
             excludes: excludes.to_vec(),
+            metadata_of_all: self.metadata == Metadata::Full,
             dry_run: self.dry_run,
             host: environment::host_name(),
             user: environment::user_name(),
@@ -162,7 +176,7 @@ impl Backup {
     }
 
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
-        check::verify(repository, false, session).await
+        check::verify(repository, None, session).await
     }
 }
 

@@ -4,22 +4,28 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::check::{self, CheckOptions, Finding};
+use credenza_engine::check::{self, CheckOptions, Finding, Sample};
 use credenza_engine::{Damage, Repository};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::sizes::parse_sample;
+use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
 /// Verify the repository: that everything the snapshots need is there and, with --read-data, every byte of it.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Read and verify all data, not only the structure.
-    #[arg(long)]
-    read_data: bool,
+    /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what this machine has not found whole for
+    /// a time (older-than:30d). What was read is remembered in the cache; where that is lost, everything counts as not read.
+    #[arg(
+        long, value_name = "SAMPLE", num_args = 0..=1, require_equals = true, default_missing_value = "all",
+        value_parser = parse_sample
+    )]
+    read_data: Option<Sample>,
 }
 
 /// One finding.
@@ -52,8 +58,11 @@ impl Display for DamageLine<'_> {
 struct Summary {
     snapshots: u64,
     packs: u64,
+    /// Bytes of the packs.
+    bytes: u64,
     /// Left by interrupted runs; harmless.
     unreferenced_packs: u64,
+    packs_read: u64,
     bytes_read: u64,
     damages: u64,
     read_data: bool,
@@ -61,9 +70,11 @@ struct Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (read, all) = (HumanBytes(self.bytes_read), HumanBytes(self.bytes));
         let depth = match self.read_data {
-            true => format!("every byte, {}", HumanBytes(self.bytes_read)),
             false => "structure only".to_owned(),
+            true if self.packs_read == self.packs => format!("every byte, {read}"),
+            true => format!("every byte of {} packs, {read} of {all}", self.packs_read),
         };
         write!(f, "checked {} snapshots, {} packs ({depth}): ", self.snapshots, self.packs)?;
         match self.damages {
@@ -81,17 +92,24 @@ impl Check {
 }
 
 /// Verifies a repository and prints what is found.
-pub(super) async fn verify(repository: &Repository, read_data: bool, session: &Session<'_>) -> Result<Exit, Failure> {
-    let report = check::run(repository, &CheckOptions { read_data }, session.reporter).await?;
+pub(super) async fn verify(
+    repository: &Repository,
+    read_data: Option<Sample>,
+    session: &Session<'_>,
+) -> Result<Exit, Failure> {
+    let journal = environment::cache_folder().map(|folder| folder.join("checked"));
+    let report = check::run(repository, &CheckOptions { read_data, journal }, session.reporter).await?;
     report_findings(&report.findings, session)?;
     let damages = report.findings.len() as u64;
     session.reporter.result(&Summary {
         snapshots: report.snapshots,
         packs: report.packs,
+        bytes: report.bytes,
         unreferenced_packs: report.unreferenced_packs,
+        packs_read: report.packs_read,
         bytes_read: report.bytes_read,
         damages,
-        read_data,
+        read_data: read_data.is_some(),
     })?;
     Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
 }

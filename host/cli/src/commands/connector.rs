@@ -95,7 +95,15 @@ struct SecretOut<'a> {
 struct EndpointOut<'a> {
     url: &'a str,
     path: &'a str,
+    /// Other addresses, which some settings lead to.
+    variants: Vec<AddressOut<'a>>,
     allow: BTreeMap<&'static str, Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct AddressOut<'a> {
+    url: &'a str,
+    path: &'a str,
 }
 
 impl<'a> ConnectorDetails<'a> {
@@ -130,7 +138,9 @@ fn endpoints(manifest: &Manifest) -> BTreeMap<&str, EndpointOut<'_>> {
     let out = manifest.endpoints.iter().map(|(label, endpoint)| {
         let verbs = endpoint.allow.iter();
         let allow = verbs.map(|(role, verbs)| (role.name(), verbs.iter().map(ToString::to_string).collect())).collect();
-        (label.as_str(), EndpointOut { url: &endpoint.url, path: &endpoint.path, allow })
+        let variants =
+            endpoint.variants.iter().map(|other| AddressOut { url: &other.url, path: &other.path }).collect();
+        (label.as_str(), EndpointOut { url: &endpoint.url, path: &endpoint.path, variants, allow })
     });
     out.collect()
 }
@@ -157,6 +167,9 @@ impl Display for ConnectorDetails<'_> {
         f.write_str("\n\nmay reach")?;
         for (label, endpoint) in &self.endpoints {
             write!(f, "\n  {:<22} {}{}", printable(label), printable(endpoint.url), printable(endpoint.path))?;
+            for AddressOut { url, path } in &endpoint.variants {
+                write!(f, "\n    or {}{}", printable(url), printable(path))?;
+            }
             for (role, verbs) in &endpoint.allow {
                 write!(f, "\n    as {role}: {}", printable(&verbs.join(", ")))?;
             }

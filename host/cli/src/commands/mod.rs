@@ -21,6 +21,7 @@ pub(crate) mod maintain;
 pub(crate) mod place;
 pub(crate) mod policy;
 pub(crate) mod prune;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rm;
 mod session;
@@ -102,6 +103,7 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, F
         Command::Restore(command) => command.run(&session).await,
         Command::Check(command) => command.run(&session).await,
         Command::Audit(command) => command.run(&session).await,
+        Command::Repair(command) => command.run(&session).await,
         Command::Rm(command) => command.run(&session).await,
         Command::Prune(command) => command.run(&session).await,
         Command::Policy(command) => command.run(&session).await,

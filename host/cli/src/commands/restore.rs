@@ -33,6 +33,10 @@ pub(crate) struct Restore {
     #[arg(long)]
     overwrite: bool,
 
+    /// Exit 0 although attributes were lost that the destination cannot hold; they are listed all the same.
+    #[arg(long)]
+    accept_loss: bool,
+
     /// A setting of the destination, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
@@ -97,7 +101,8 @@ impl Restore {
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
                 .await?;
-        let exit = exit_of(report.damaged, report.failed);
+        let lost = !report.unrestored.is_empty() && !self.accept_loss;
+        let exit = exit_of(report.damaged, report.failed, lost);
         session.reporter.result(&Summary {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
@@ -112,11 +117,11 @@ impl Restore {
     }
 }
 
-/// Lost content outweighs a refusal.
-const fn exit_of(damaged: u64, failed: u64) -> Exit {
-    match (damaged, failed) {
-        (0, 0) => Exit::Done,
-        (0, _) => Exit::Incomplete,
+/// Lost content outweighs a refusal and lost attributes.
+const fn exit_of(damaged: u64, failed: u64, lost: bool) -> Exit {
+    match (damaged, failed, lost) {
+        (0, 0, false) => Exit::Done,
+        (0, ..) => Exit::Incomplete,
         _ => Exit::DamageFound,
     }
 }

@@ -1,4 +1,8 @@
-//! Sizes and spans of time as a person writes them: `10GiB`, `30d`.
+//! Sizes, spans of time and samples of data as a person writes them: `10GiB`, `30d`, `5%`.
+
+use std::time::Duration;
+
+use credenza_engine::check::Sample;
 
 /// Bytes, with an optional unit: K, M, G, T of 1000 (`GB` too) or of 1024 (`GiB`).
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
@@ -41,6 +45,25 @@ pub(super) fn parse_days(text: &str) -> Result<u32, String> {
     days.filter(|_| seconds.is_multiple_of(86_400)).ok_or_else(|| "write whole days, 1d to 100y".to_owned())
 }
 
+/// A part of the data: `all`, a share such as `5%`, an amount such as `10GiB`, or `older-than:30d`.
+pub(super) fn parse_sample(text: &str) -> Result<Sample, String> {
+    if text == "all" {
+        return Ok(Sample::All);
+    }
+    if let Some(span) = text.strip_prefix("older-than:") {
+        return parse_span(span).map(|seconds| Sample::OlderThan(Duration::from_secs(seconds)));
+    }
+    match text.strip_suffix('%') {
+        Some(percent) => {
+            let percent = percent.parse().ok().filter(|percent| (1..=100).contains(percent));
+            percent.map(Sample::Percent).ok_or_else(|| "write a share from 1% to 100%".to_owned())
+        }
+        None => parse_size(text)
+            .map(Sample::Bytes)
+            .map_err(|_| "write a share (5%), an amount (10GiB) or an age (older-than:30d)".to_owned()),
+    }
+}
+
 fn split(text: &str) -> Result<(u64, &str), String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -63,5 +86,16 @@ mod tests {
         assert_eq!((parse_days("30d"), parse_days("2w"), parse_days("48h")), (Ok(30), Ok(14), Ok(2)));
         assert!(["0d", "36h", "101y"].iter().all(|text| parse_days(text).is_err()));
         assert!(parse_span("30").is_err() && parse_span("d").is_err());
+    }
+
+    #[test]
+    fn samples_read_as_people_write_them() {
+        assert_eq!(parse_sample("all"), Ok(Sample::All));
+        assert_eq!(parse_sample("5%"), Ok(Sample::Percent(5)));
+        assert_eq!(parse_sample("10GiB"), Ok(Sample::Bytes(10 << 30)));
+        assert_eq!(parse_sample("older-than:30d"), Ok(Sample::OlderThan(Duration::from_secs(30 * 86_400))));
+        for nonsense in ["", "0%", "101%", "5 %", "older-than:", "older-than:30", "some"] {
+            assert!(parse_sample(nonsense).is_err(), "{nonsense}");
+        }
     }
 }

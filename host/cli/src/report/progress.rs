@@ -72,6 +72,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Copying => "copying",
         Phase::Restoring => "restoring",
         Phase::Collecting => "reclaiming space",
+        Phase::Repairing => "repairing",
         Phase::CheckingStructure => "checking structure",
         Phase::CheckingData => "checking data",
         Phase::Auditing => "auditing",

@@ -19,6 +19,7 @@ use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, lgetxattr
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
+use super::foreign;
 
 /// Smallest file that is called sparse; smaller ones may live in their inode, where no block is counted.
 const SPARSE_BYTES_MIN: u64 = 4096;
@@ -134,7 +135,8 @@ pub(super) fn extended(path: &[u8]) -> Result<Vec<Attribute>, Errno> {
             tracing::warn!(file = %path.escape_ascii(), attribute = %name.escape_ascii(), "an extended attribute cannot be read");
             continue;
         };
-        found.push((format!("xattr.{text}"), AttributeValue::Blob(value)));
+        let own = |value| (format!("xattr.{text}"), AttributeValue::Blob(value));
+        found.push(foreign::kept_in(text, &value).unwrap_or_else(|| own(value)));
     }
     found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(found)

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::accounts::Accounts;
 use super::attributes::{describe, path_through, status_of};
+use super::foreign;
 
 /// Attributes that other steps of a restore have used, or that only inform.
 const USED_ELSEWHERE: [&str; 6] =
@@ -74,12 +75,14 @@ impl Target {
 
     fn set_extended(&self, entry: &Entry, missed: &mut Vec<String>) {
         for (name, value) in &entry.attributes {
+            let keep = |name: &str, value: &[u8]| setxattr(&self.path, name, value, XattrFlags::empty()).is_ok();
             let set = match (name.strip_prefix("xattr."), value) {
-                (Some(name), AttributeValue::Blob(value)) => {
-                    setxattr(&self.path, name, value, XattrFlags::empty()).is_ok()
-                }
-                (None, _) => name.starts_with("posix.") && is_known(name),
+                (Some(name), AttributeValue::Blob(value)) => keep(name, value),
                 (Some(_), _) => false,
+                (None, value) => match foreign::kept_as(name, value) {
+                    Some((name, value)) => keep(&name, &value),
+                    None => is_known(name),
+                },
             };
             if !set {
                 missed.push(name.clone());

@@ -11,6 +11,7 @@ mod cause;
 mod destination;
 pub mod escape;
 mod folder;
+mod foreign;
 mod metadata;
 mod reader;
 mod source;

@@ -196,7 +196,10 @@ impl Walk {
         let device = (status.stx_dev_major, status.stx_dev_minor);
         if self.plain_device != Some(device) {
             match self.folder().and_then(|folder| extended(&path_through(&folder, name))) {
-                Ok(more) => entry.attributes.extend(more),
+                Ok(more) => {
+                    entry.attributes.extend(more);
+                    entry.attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                }
                 Err(Errno::OPNOTSUPP) => self.plain_device = Some(device),
                 Err(Errno::NOENT) => {}
                 Err(error) => {

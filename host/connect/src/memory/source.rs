@@ -25,6 +25,8 @@ struct Content {
     /// Per key its versions, newest first; just one without history.
     objects: BTreeMap<Key, Vec<(Entry, Bytes)>>,
     skipped: BTreeMap<Key, String>,
+    /// What only `describe` tells.
+    costly: BTreeMap<Key, Vec<Attribute>>,
     writes: u64,
     has_versions: bool,
 }
@@ -62,6 +64,11 @@ impl MemorySource {
         content.has_versions = true;
         content.complete(&mut entry, &bytes);
         content.objects.entry(entry.key.clone()).or_default().insert(0, (entry, bytes));
+    }
+
+    /// Gives a key attributes that only [`describe`](Source::describe) tells; the listing is not complete from now on.
+    pub fn set_costly(&self, key: impl Into<Key>, attributes: Vec<Attribute>) {
+        lock(&self.content).costly.insert(key.into(), attributes);
     }
 
     /// Reports `key` as skipped for that reason.
@@ -130,8 +137,10 @@ fn folder_below(key: &[u8], prefix_bytes: usize) -> Option<Vec<u8>> {
 #[async_trait]
 impl Source for MemorySource {
     async fn info(&self) -> Result<SourceInfo> {
-        let has_versions = lock(&self.content).has_versions;
-        let mut traits = vec!["complete-scan", "fingerprints", "ranged-read"];
+        let content = lock(&self.content);
+        let (has_versions, is_complete) = (content.has_versions, content.costly.is_empty());
+        let mut traits = vec!["fingerprints", "ranged-read"];
+        traits.extend(is_complete.then_some("complete-scan"));
         traits.extend((!self.unordered).then_some("ordered-scan"));
         traits.extend(has_versions.then_some("versions"));
         Ok(SourceInfo {
@@ -174,7 +183,9 @@ impl Source for MemorySource {
     }
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+        let content = lock(&self.content);
+        let costly = |entry: &Entry| content.costly.get(&entry.key).cloned().unwrap_or_default();
+        Ok(entries.iter().map(|entry| Ok(costly(entry))).collect())
     }
 }
 

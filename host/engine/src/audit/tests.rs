@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::backup::{self, BackupOptions};
-use crate::check::{self, CheckOptions};
+use crate::check::{self, CheckOptions, Sample};
 use crate::repository::random_id;
 use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
 
@@ -388,7 +388,7 @@ async fn check_names_a_wrong_checksum_and_a_false_statement() {
         let mut flipped = bytes.to_vec();
         *flipped.last_mut().unwrap() ^= 1;
         bench.store.tamper(&name, Some(Bytes::from(flipped)));
-        let report = check::run(&bench.repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+        let report = check::run(&bench.repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
         assert!(named(&report.findings).iter().any(|(object, _)| *object == *name.as_str()), "{name}");
         bench.store.tamper(&name, Some(bytes));
     }

@@ -3,12 +3,11 @@
 //! Owned here: which entries are unchanged and keep the content they have, which must be read, and what is excluded.
 //! Refused here: reading contents (`load`). Called by the line in `backup`.
 //!
-//! Bound: one page of the listing and one window of the parent's leaves; when a listing turns out not to be sorted,
-//! the listing itself (some 300 bytes an entry), because nothing less can be sorted.
+//! Bound: one page of the listing and one window of the parent's leaves.
 
 use std::sync::Arc;
 
-use credenza_connect::{Found, ScanOptions, Scanner, Source, SourceInfo};
+use credenza_connect::{Found, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
 use super::exclude::Excludes;
@@ -18,19 +17,17 @@ use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.
-const PAGE_ENTRIES: usize = 1000;
+pub(super) const PAGE_ENTRIES: usize = 1000;
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
 const PAGES_REPEATED_MAX: usize = 8;
-/// Entries collected before the first look at how many of them are repeated.
-const SETTLE_ENTRIES: usize = 100_000;
-/// How often a listing may tell an entry, on average.
-const REPEATS_MAX: usize = 4;
 
 /// What is to be done with an entry.
 #[derive(Debug)]
 pub(crate) enum Planned {
     /// Nothing to read: unchanged, or without content.
     Keep(Box<Record>),
+    /// The content is unchanged; what is said of it is read anew.
+    Refresh { scanned: Entry, record: Box<Record> },
     /// New or changed.
     Read(Entry),
     /// It could not be described.
@@ -64,6 +61,8 @@ pub(crate) struct Join {
     /// Absent in a dry run, where nothing is kept.
     stow: Option<Arc<Stow>>,
     complete_scan: bool,
+    /// What is said of unchanged entries is read anew.
+    refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
 }
@@ -83,7 +82,13 @@ impl Join {
         stow: Option<Arc<Stow>>,
     ) -> Self {
         let complete_scan = info.has("complete-scan");
-        Self { scanner, parents, excludes, stow, complete_scan, previous: None, pages_repeated: 0 }
+        let (refreshes, previous, pages_repeated) = (false, None, 0);
+        Self { scanner, parents, excludes, stow, complete_scan, refreshes, previous, pages_repeated }
+    }
+
+    /// With what is said of unchanged entries read anew, unless the listing tells it all.
+    pub(crate) fn refreshing(self, refreshes: bool) -> Self {
+        Self { refreshes: refreshes && !self.complete_scan, ..self }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Step> {
@@ -148,7 +153,12 @@ impl Join {
         }
         for index in 0..self.parents.len() {
             if let Some(record) = self.unchanged(index, &entry).await? {
-                return Ok(Planned::Keep(Box::new(self.renew(record, entry))));
+                let scanned = self.refreshes.then(|| entry.clone());
+                let record = Box::new(self.renew(record, entry));
+                return Ok(match scanned {
+                    Some(scanned) => Planned::Refresh { scanned, record },
+                    None => Planned::Keep(record),
+                });
             }
         }
         Ok(Planned::Read(entry))
@@ -156,9 +166,13 @@ impl Join {
 
     async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
         let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
-        let Some(record) =
-            parent.records.seek(&entry.key).await?.iter().find(|record| same_content(record, entry)).cloned()
-        else {
+        let records = match parent.records.seek(&entry.key).await {
+            Ok(records) => records,
+            // What a damaged parent does not tell is read again, which mends what it lost.
+            Err(Error::Damage(_)) => return Ok(None),
+            Err(cause) => return Err(cause),
+        };
+        let Some(record) = records.iter().find(|record| same_content(record, entry)).cloned() else {
             return Ok(None);
         };
         let whole = match &self.stow {
@@ -205,59 +219,6 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
     Entry { attributes, checksums, ..scanned }
 }
 
-/// A listing that was collected and sorted, for sources whose order cannot be relied on.
-pub(crate) struct SortedScan {
-    found: std::vec::IntoIter<Found>,
-}
-
-impl SortedScan {
-    pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
-        Self::gather(source.scan(options).await.map_err(Error::connector("listing the source"))?).await
-    }
-
-    async fn gather(mut scanner: Box<dyn Scanner>) -> Result<Self> {
-        let (mut found, mut told, mut settle_at) = (Vec::new(), 0_usize, SETTLE_ENTRIES);
-        loop {
-            let page = scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
-            if page.is_empty() {
-                break;
-            }
-            told = told.saturating_add(page.len());
-            found.extend(page);
-            if found.len() >= settle_at {
-                settle(&mut found);
-                if told / REPEATS_MAX > found.len() {
-                    let what = format!("its listing tells the same {} entries again and again", found.len());
-                    return Err(Error::Contract { what });
-                }
-                settle_at = found.len().saturating_mul(2).max(SETTLE_ENTRIES);
-            }
-        }
-        settle(&mut found);
-        Ok(Self { found: found.into_iter() })
-    }
-}
-
-/// Sorts what was found and keeps one of equal entries. Stable, so that versions of one key keep their order.
-fn settle(found: &mut Vec<Found>) {
-    found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
-    found.dedup();
-}
-
-fn key_of(found: &Found) -> &Key {
-    match found {
-        Found::Entry(entry) => &entry.key,
-        Found::Skipped(skipped) => &skipped.key,
-    }
-}
-
-#[async_trait::async_trait]
-impl Scanner for SortedScan {
-    async fn next(&mut self, max: usize) -> credenza_connect::Result<Vec<Found>> {
-        Ok(self.found.by_ref().take(max).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,15 +257,5 @@ mod tests {
             assert!(matches!(stuck, Err(Error::Contract { what }) if what.contains("`a` again and again")));
         }
         assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::OutOfOrder)));
-    }
-
-    #[tokio::test]
-    async fn a_listing_that_begins_again_and_again_is_not_sorted_for_ever() {
-        let keys = |count: usize| (0..count).rev().map(|number| format!("{number:06}"));
-        for count in [1, 900] {
-            let sorted = SortedScan::gather(page(keys(count))).await;
-            let Err(Error::Contract { what }) = sorted else { panic!("{count} keys were sorted") };
-            assert!(what.contains(&format!("same {count} entries")), "{what}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Load: open the objects that must be read, many at a time when they come over a network.
 //!
-//! Owned here: what a failed or changed object means for the run. Refused here: cutting (`mill`). Called by the line.
+//! Owned here: what a failed or changed object means for the run, and metadata that costs a request of its own. Refused here: cutting (`mill`). Called by the line.
 //!
 //! Bound: [`REQUESTS_IN_FLIGHT`] objects of at most [`SMALL_BYTES_MAX`] each.
 
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use credenza_connect::{ErrorClass, Opened, Source};
-use credenza_model::{Entry, EntryStatus, Record, SkippedEntry};
+use credenza_connect::{ByteRange, Error as ConnectError, ErrorClass, Opened, Source, SourceInfo};
+use credenza_format::{PROBLEMS_MAX, Problem};
+use credenza_model::{Attribute, Entry, EntryStatus, Record, SkippedEntry};
 
 use super::join::Planned;
 use crate::write::locked;
@@ -54,7 +55,18 @@ impl Loaded {
 pub(crate) struct Loader {
     source: Arc<dyn Source>,
     local: bool,
+    /// The listing tells all attributes, so that none is left to be asked for.
+    complete_scan: bool,
     failures_in_a_row: Mutex<usize>,
+    undescribed: Mutex<Undescribed>,
+}
+
+/// Entries whose content is kept and some of whose metadata could not be read.
+#[derive(Default)]
+pub(crate) struct Undescribed {
+    /// At most [`PROBLEMS_MAX`] of them.
+    pub(crate) listed: Vec<Problem>,
+    pub(crate) unlisted: u64,
 }
 
 /// An entry opened, or why there is nothing to open.
@@ -65,14 +77,26 @@ pub(crate) enum Attempt {
 }
 
 impl Loader {
-    pub(crate) fn new(source: Arc<dyn Source>, local: bool) -> Self {
-        Self { source, local, failures_in_a_row: Mutex::new(0) }
+    pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo) -> Self {
+        Self {
+            source,
+            local: info.has("local"),
+            complete_scan: info.has("complete-scan"),
+            failures_in_a_row: Mutex::new(0),
+            undescribed: Mutex::default(),
+        }
+    }
+
+    /// What is known by now of metadata that could not be read; it is told once.
+    pub(crate) fn take_undescribed(&self) -> Undescribed {
+        std::mem::take(&mut locked(&self.undescribed))
     }
 
     pub(crate) async fn load(&self, planned: Planned) -> Result<Loaded> {
         match planned {
             Planned::Keep(record) => Ok(Loaded::Kept(record)),
             Planned::Skipped(skipped) => Ok(Loaded::Skipped(skipped)),
+            Planned::Refresh { scanned, record } => self.refresh(scanned, *record).await,
             Planned::Read(entry) if self.local || entry.size.is_none_or(|size| size > SMALL_BYTES_MAX) => {
                 Ok(Loaded::Deferred(entry))
             }
@@ -115,20 +139,68 @@ impl Loader {
             answer => (answer, if conditional { EntryStatus::Stable } else { EntryStatus::Changed }),
         };
         match answer {
-            Ok(opened) => {
+            Ok(mut opened) => {
                 *locked(&self.failures_in_a_row) = 0;
+                self.describe(&mut opened.entry).await?;
                 Ok(Attempt::Opened(Box::new(opened), status))
             }
             Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
         }
     }
 
+    /// Reads what is said of an unchanged entry once more, without its content.
+    async fn refresh(&self, scanned: Entry, record: Record) -> Result<Loaded> {
+        let first_byte = ByteRange { offset: 0, length: Some(1) };
+        let part = scanned.size.is_none_or(|size| size > 0).then_some(first_byte);
+        match self.source.read(&scanned, part, scanned.fingerprint.as_deref()).await {
+            Ok(Opened { mut entry, .. }) => {
+                self.describe(&mut entry).await?;
+                // Those of the whole content: a read of a part tells none.
+                entry.checksums = record.entry.checksums;
+                Ok(Loaded::Kept(Box::new(Record { entry, ..record })))
+            }
+            Err(cause) if matches!(cause.class, ErrorClass::Precondition | ErrorClass::NotFound) => {
+                Ok(Loaded::Deferred(scanned))
+            }
+            Err(cause) => {
+                self.note_undescribed(&record.entry, cause)?;
+                Ok(Loaded::Kept(Box::new(record)))
+            }
+        }
+    }
+
+    /// Completes an entry with what neither the listing nor the read tells.
+    async fn describe(&self, entry: &mut Entry) -> Result<()> {
+        if self.complete_scan {
+            return Ok(());
+        }
+        let answers = self.source.describe(std::slice::from_ref(entry)).await;
+        match answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new()))) {
+            Ok(told) => complete(&mut entry.attributes, told),
+            Err(cause) => self.note_undescribed(entry, cause)?,
+        }
+        Ok(())
+    }
+
+    fn note_undescribed(&self, entry: &Entry, cause: ConnectError) -> Result<()> {
+        if matches!(cause.class, ErrorClass::Configuration | ErrorClass::Internal) {
+            return Err(Error::connector(format!("reading the metadata of `{}`", entry.key))(cause));
+        }
+        let mut undescribed = locked(&self.undescribed);
+        if undescribed.listed.len() < PROBLEMS_MAX {
+            undescribed.listed.push(Problem { key: entry.key.clone(), reason: cause.message });
+        } else {
+            undescribed.unlisted += 1;
+        }
+        Ok(())
+    }
+
     /// What an error while reading means for its entry, unless it ends the run.
-    pub(crate) fn lost(&self, entry: Entry, cause: credenza_connect::Error) -> Result<(Entry, EntryStatus)> {
+    pub(crate) fn lost(&self, entry: Entry, cause: ConnectError) -> Result<(Entry, EntryStatus)> {
         self.verdict(&entry, cause).map(|status| (entry, status))
     }
 
-    fn verdict(&self, entry: &Entry, cause: credenza_connect::Error) -> Result<EntryStatus> {
+    fn verdict(&self, entry: &Entry, cause: ConnectError) -> Result<EntryStatus> {
         let fatal = |cause| Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
         match cause.class {
             ErrorClass::Configuration | ErrorClass::Internal => fatal(cause),
@@ -146,6 +218,16 @@ impl Loader {
             }
         }
     }
+}
+
+/// Adds attributes to sorted ones, in place of those of the same name.
+fn complete(attributes: &mut Vec<Attribute>, told: Vec<Attribute>) {
+    if told.is_empty() {
+        return;
+    }
+    attributes.retain(|(name, _)| !told.iter().any(|(new, _)| new == name));
+    attributes.extend(told);
+    attributes.sort_by(|a, b| a.0.cmp(&b.0));
 }
 
 pub(crate) fn without_content(entry: Entry, status: EntryStatus) -> Record {

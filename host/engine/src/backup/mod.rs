@@ -13,6 +13,9 @@ mod join;
 mod load;
 mod mill;
 mod session;
+mod sorted;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::sync::Arc;
@@ -27,10 +30,11 @@ use crate::walk::Records;
 use crate::write::Stow;
 use crate::{Error, Event, Listener, Phase, Result};
 use exclude::Excludes;
-use join::{Join, Parent, Planned, SortedScan, Step};
+use join::{Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
 use session::Session;
+use sorted::SortedScan;
 use tree::Tree;
 
 /// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
@@ -45,6 +49,8 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// Patterns in gitignore syntax.
     pub excludes: Vec<String>,
+    /// Read what is said of unchanged entries anew (tags, user metadata): some of it changes without a trace in the listing.
+    pub metadata_of_all: bool,
     /// Only say what would be read.
     pub dry_run: bool,
     /// Name of this machine.
@@ -107,9 +113,10 @@ pub async fn run(
     let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
     let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
-    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)));
+    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
+        .refreshing(options.metadata_of_all);
     if line.run(join).await? {
-        line = line.again_sorted(repository, &session, &*source, &info, excludes).await?;
+        line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
     }
     listener.on(Event::Phase(Phase::Committing));
     let tree = line.tree.finish().await?;
@@ -134,7 +141,7 @@ async fn dry_run(
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {
-                Planned::Keep(_) => report.unchanged += 1,
+                Planned::Keep(_) | Planned::Refresh { .. } => report.unchanged += 1,
                 Planned::Skipped(_) => report.errors += 1,
                 Planned::Read(entry) => {
                     report.read += 1;
@@ -168,7 +175,7 @@ impl<'a> Line<'a> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
         let stow = Stow::begin(repository, Arc::clone(session.index()), session.writer()).await?;
-        let loader = Arc::new(Loader::new(source, local));
+        let loader = Arc::new(Loader::new(source, info));
         let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
         let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
@@ -205,6 +212,7 @@ impl<'a> Line<'a> {
         while let Some(batch) = milled.next().await {
             self.tree.grow(batch?).await?;
         }
+        self.tree.note(self.loader.take_undescribed());
         Ok(out_of_order.get())
     }
 
@@ -216,6 +224,7 @@ impl<'a> Line<'a> {
         source: &dyn Source,
         info: &SourceInfo,
         excludes: Arc<Excludes>,
+        refreshes: bool,
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
@@ -227,7 +236,7 @@ impl<'a> Line<'a> {
             all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
         }
         all.extend(parents(session, session.parent()));
-        let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow)));
+        let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow))).refreshing(refreshes);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? {
             return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });

@@ -135,6 +135,7 @@ impl Session {
             previous: link.previous,
             signer: None,
             origin: None,
+            replaces: None,
             tree: grown.root,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

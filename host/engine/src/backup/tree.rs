@@ -7,6 +7,7 @@ use std::sync::Arc;
 use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
+use super::load::Undescribed;
 use super::mill::Milled;
 use crate::write::{Stow, TreeWriter};
 use crate::{Event, Listener, Result};
@@ -59,10 +60,10 @@ impl<'a> Tree<'a> {
         self.writer.push(records).await
     }
 
-    fn count(&mut self, record: &Record, bytes_read: u64) {
+    fn count(&mut self, record: &Record, bytes_read: Option<u64>) {
         self.counts.entries += 1;
-        self.counts.bytes_read += bytes_read;
-        self.counts.read += u64::from(bytes_read > 0);
+        self.counts.bytes_read += bytes_read.unwrap_or(0);
+        self.counts.read += u64::from(bytes_read.is_some());
         match record.entry.kind {
             EntryKind::File => {
                 self.counts.files += 1;
@@ -76,6 +77,14 @@ impl<'a> Tree<'a> {
             EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
             EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
         }
+    }
+
+    /// Counts entries whose content is kept and some of whose metadata is not.
+    pub(crate) fn note(&mut self, Undescribed { listed, unlisted }: Undescribed) {
+        for Problem { key, reason } in listed {
+            self.fail(&key, &reason);
+        }
+        self.counts.errors += unlisted;
     }
 
     fn fail(&mut self, key: &credenza_model::Key, reason: &str) {

@@ -3,7 +3,10 @@
 //! Owned here: which ranges of which packs are read for a set of chunks, how many at once, and the verification of
 //! every byte that comes back. Refused here: what the bytes mean. Called by `walk`, `contents`, `read`, `restore`, `check`.
 //!
-//! Bound: one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
+//! A repack may move chunks while a loader is at work: its index still leads to packs that a collector has deleted. What such
+//! a pack held is looked for by a successor with the index as it is then.
+//!
+//! Bound: the index, and once more for a successor; one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
 //! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
 
 mod fetch;
@@ -14,14 +17,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, BlobPlace, Keys, PackOrdinal, Standing};
-use credenza_model::ChunkId;
+use credenza_format::{BlobIndex, BlobPlace, PackOrdinal, Standing};
+use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use fetch::{Opened, copy_run, open_each, open_run, read_range};
 pub(crate) use locate::{Run, coalesce};
 
+use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Longest range of a pack read in one request: a full read costs four or five requests a data pack, and several fit into memory, sealed and opened.
@@ -36,17 +40,26 @@ pub(crate) type Fetched = HashMap<ChunkId, Result<Bytes, Damage>>;
 
 /// Reads chunks of a repository.
 pub(crate) struct BlobLoader {
+    /// Its store without a cache is asked again before anything counts as damaged.
+    repository: Repository,
     store: Arc<dyn Store>,
-    /// The store without a cache before it, asked again before anything counts as damaged.
-    bare: Arc<dyn Store>,
-    keys: Keys,
     index: Arc<BlobIndex>,
     permits: Semaphore,
+    age: Mutex<Age>,
+}
+
+/// How far the index of a loader has fallen behind.
+#[derive(Default)]
+struct Age {
+    /// Packs that were gone and for which the successor, if one was needed, knows all there is to know.
+    judged: HashSet<ObjectId>,
+    successor: Option<Arc<BlobLoader>>,
 }
 
 impl BlobLoader {
-    pub(crate) fn new(store: Arc<dyn Store>, bare: Arc<dyn Store>, keys: Keys, index: Arc<BlobIndex>) -> Self {
-        Self { store, bare, keys, index, permits: Semaphore::new(FETCHES_IN_FLIGHT) }
+    /// A loader that reads from one of the two stores of a repository.
+    pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {
+        Self { repository, store, index, permits: Semaphore::new(FETCHES_IN_FLIGHT), age: Mutex::default() }
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -60,6 +73,42 @@ impl BlobLoader {
     /// # Errors
     /// When the store cannot be read at all.
     pub(crate) async fn load(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
+        let mut fetched = self.load_known(ids).await?;
+        let is_gone =
+            |fetched: &Result<Bytes, Damage>| matches!(fetched, Err(damage) if damage.kind == DamageKind::Missing);
+        let gone: Vec<ChunkId> = fetched.iter().filter(|(_, fetched)| is_gone(fetched)).map(|(id, _)| *id).collect();
+        if let Some(successor) = self.successor(&gone).await? {
+            fetched.extend(Box::pin(successor.load(gone)).await?);
+        }
+        Ok(fetched)
+    }
+
+    /// Whoever may know where chunks went whose packs are gone: only collectors delete packs, and only such as a record condemns.
+    async fn successor(&self, gone: &[ChunkId]) -> Result<Option<Arc<Self>>> {
+        let places = gone.iter().flat_map(|id| self.index.places(id));
+        let packs: HashSet<ObjectId> =
+            places.filter_map(|place| self.index.pack(place.pack)).map(|pack| pack.id).collect();
+        if packs.is_empty() {
+            return Ok(None);
+        }
+        let mut age = self.age.lock().await;
+        let unjudged: HashSet<ObjectId> = packs.difference(&age.judged).copied().collect();
+        if !unjudged.is_empty() {
+            let condemned = self.repository.condemned().await?;
+            let may_have_moved = !condemned.is_disjoint(&unjudged);
+            age.judged.extend(unjudged);
+            if may_have_moved {
+                let index = Arc::new(self.repository.load_index().await?);
+                let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
+                // What it does not find either is lost: packs never come back.
+                successor.age.lock().await.judged.clone_from(&age.judged);
+                age.successor = Some(Arc::new(successor));
+            }
+        }
+        Ok(age.successor.clone())
+    }
+
+    async fn load_known(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
         let (mut places, mut fetched) = self.locate(ids);
         let mut tried = HashSet::new();
         while !places.is_empty() {
@@ -104,10 +153,10 @@ impl BlobLoader {
     async fn fetch(&self, run: Run) -> Result<Fetched> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Cancelled)?;
         let fetched = self.fetch_from(&*self.store, run.clone()).await?;
-        if fetched.values().all(Result::is_ok) || Arc::ptr_eq(&self.store, &self.bare) {
+        if fetched.values().all(Result::is_ok) || Arc::ptr_eq(&self.store, self.repository.bare_store()) {
             return Ok(fetched);
         }
-        self.fetch_from(&*self.bare, run).await
+        self.fetch_from(&**self.repository.bare_store(), run).await
     }
 
     async fn fetch_from(&self, store: &dyn Store, run: Run) -> Result<Fetched> {
@@ -118,7 +167,7 @@ impl BlobLoader {
         match read_range(store, &pack, run.offset, run.length).await? {
             Err(damage) => Ok(run.damaged(&damage).map(|(id, damage)| (id, Err(damage))).collect()),
             Ok(sealed) => {
-                let keys = self.keys.clone();
+                let keys = self.repository.keys().clone();
                 tokio::task::spawn_blocking(move || open_run(&keys, &pack, &run, sealed))
                     .await
                     .map_err(Error::worker("open"))
@@ -132,10 +181,10 @@ impl BlobLoader {
     /// When the store cannot be read at all, and whatever `keep` fails with.
     pub(crate) async fn pass(&self, run: Run, keep: Keep) -> Result<Vec<Damage>> {
         let damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
-        if damages.is_empty() || Arc::ptr_eq(&self.store, &self.bare) {
+        if damages.is_empty() || Arc::ptr_eq(&self.store, self.repository.bare_store()) {
             return Ok(damages);
         }
-        self.pass_from(&*self.bare, run, keep).await
+        self.pass_from(&**self.repository.bare_store(), run, keep).await
     }
 
     async fn pass_from(&self, store: &dyn Store, run: Run, keep: Keep) -> Result<Vec<Damage>> {
@@ -146,7 +195,7 @@ impl BlobLoader {
             Ok(sealed) => sealed,
             Err(damage) => return Ok(vec![damage]),
         };
-        let keys = self.keys.clone();
+        let keys = self.repository.keys().clone();
         let passed = tokio::task::spawn_blocking(move || {
             let (mut damages, mut kept) = (Vec::new(), Ok(()));
             open_each(&keys, &pack, &run, sealed, |_, opened| match opened {

@@ -9,44 +9,58 @@ use credenza_format::{
     BlobIndex, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob, PackOrdinal,
     PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
+use credenza_model::ObjectId;
 use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::structure::Users;
+use super::Users;
 use crate::findings::Findings;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a pack read in one request.
-pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
+pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 const PACKS_IN_FLIGHT: usize = 2;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
-/// Reads the packs and returns how many bytes they were.
-pub(super) async fn verify(
+/// What was read.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(super) bytes: u64,
+    /// Packs of which every byte is right.
+    pub(super) whole: Vec<ObjectId>,
+    /// A pack was gone when it was to be read. Whether that is damage takes another look.
+    pub(super) vanished: bool,
+}
+
+/// Reads packs. The damage of one that was moved and is needed no more is none.
+pub(crate) async fn verify(
     repository: &Repository,
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
     findings: &mut Findings<'_>,
-) -> Result<u64> {
+) -> Result<Reading> {
     let records = described(index, packs);
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
         .map(|pack| async move { verify_pack(repository, &pack).await.map(|damage| (pack, damage)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
-    let mut bytes = 0;
+    let mut reading = Reading::default();
     while let Some((pack, damage)) = checked.try_next().await? {
-        bytes += pack.size;
+        reading.bytes += pack.size;
         findings.progress(1, pack.size);
-        if let Some(damage) = damage {
-            findings.add(damage, users.get(&pack.id).cloned().unwrap_or_default());
+        match damage {
+            Some(damage) if damage.kind == DamageKind::Missing => reading.vanished = true,
+            Some(_) if users.has_replaced(index, &pack) => {}
+            Some(damage) => findings.add(damage, users.affected(&pack.id)),
+            None => reading.whole.push(pack.id),
         }
     }
-    Ok(bytes)
+    Ok(reading)
 }
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.
@@ -187,7 +201,7 @@ impl Verifier {
 }
 
 /// The packs named, each with its blobs in the order of their positions. One pass over the index.
-fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
+pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
     let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
     for (id, place) in index.iter() {
         if let Some(found) = blobs.get_mut(&place.pack) {

@@ -1,14 +1,17 @@
 //! Structure: documents open, packs are there in the size recorded, trees lead to chunks that the index knows.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use credenza_connect::StoredObject;
 use credenza_format::{
     BlobIndex, Condemned, IndexedPack, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage,
     body_digest, plain_length, removal_key, slot_key,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
+use super::data::described;
+use super::users::Users;
 use super::{ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
@@ -19,16 +22,13 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Nodes opened at once: some 4 MiB.
 const NODES_IN_WINDOW: usize = 64;
 
-/// Which snapshots use a pack, by their usage lists.
-pub(super) type Users = HashMap<ObjectId, BTreeSet<SnapshotId>>;
-
 /// Opens every usage list and compares it with what its snapshot says of it.
 pub(super) async fn usages(
     repository: &Repository,
     snapshots: &[SnapshotHandle],
     findings: &mut Findings<'_>,
 ) -> Result<Users> {
-    let mut users = Users::new();
+    let mut users = Users::default();
     let mut missing: HashMap<ObjectId, &SnapshotHandle> =
         snapshots.iter().map(|handle| (ObjectId::new(*handle.snapshot.id.as_bytes()), handle)).collect();
     for document in repository.documents(repository.bare_store(), ObjectKind::Usage).await? {
@@ -49,11 +49,7 @@ pub(super) async fn usages(
             Usage::decode(&body).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
         });
         match usage {
-            Ok(usage) if usage.packs_digest() == handle.snapshot.packs.digest => {
-                usage.packs.iter().for_each(|used| {
-                    users.entry(used.pack).or_default().insert(id);
-                });
-            }
+            Ok(usage) if usage.packs_digest() == handle.snapshot.packs.digest => users.add(id, usage),
             Ok(_) => findings.add(
                 Damage::new(&document.key, DamageKind::Invalid, "it names other packs than its snapshot relies on"),
                 [id],
@@ -124,10 +120,11 @@ fn named(key: &StoreKey, own_name: &StoreKey) -> Result<(), Damage> {
 }
 
 /// The packs that the index names, against the listing of the store.
-pub(super) struct Packs {
+pub(crate) struct Packs {
     /// Those that are there in the right size.
-    pub(super) present: Vec<PackOrdinal>,
-    pub(super) unreferenced: u64,
+    pub(crate) present: Vec<PackOrdinal>,
+    /// Those that are there and that the index does not name.
+    pub(crate) undescribed: Vec<StoredObject>,
 }
 
 /// A pack that collectors have deleted as they may is no damage; afterwards the index names no place in it.
@@ -138,11 +135,11 @@ pub(super) async fn packs(
     findings: &mut Findings<'_>,
 ) -> Result<Packs> {
     let store = repository.bare_store();
-    let mut listed: HashMap<StoreKey, u64> = HashMap::new();
+    let mut listed: BTreeMap<StoreKey, StoredObject> = BTreeMap::new();
     for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
         for object in list(&**store, &format!("{}/", kind.folder())).await? {
             if kind_of(&object.key) == Some(kind) {
-                listed.insert(object.key, object.size);
+                listed.insert(object.key.clone(), object);
             }
         }
     }
@@ -154,8 +151,8 @@ pub(super) async fn packs(
     let (mut present, mut deleted) = (Vec::new(), Vec::new());
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         let key = pack.store_key();
-        let affected = users.get(&pack.id).cloned().unwrap_or_default();
-        let size = listed.remove(&key);
+        let affected = users.affected(&pack.id);
+        let size = listed.remove(&key).map(|object| object.size);
         let is_right = size == Some(pack.size);
         let is_deleted = size.is_none() && condemned.contains(&pack.id) && (pack.moved || affected.is_empty());
         if !is_right && !is_deleted && is_readable(repository, pack).await? {
@@ -167,6 +164,8 @@ pub(super) async fn packs(
         }
         match size {
             Some(_) if is_right => present.push(ordinal),
+            Some(_)
+                if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
             Some(size) => findings.add(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
@@ -177,14 +176,19 @@ pub(super) async fn packs(
     }
     deleted.iter().for_each(|pack| index.demote(pack, Standing::Gone));
     let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
-    for (pack, snapshots) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
+    for (pack, used) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
         let detail = format!("no index segment describes pack {pack}, which snapshots rely on");
         findings.add(
-            Damage { object: format!("index of pack {pack}"), kind: DamageKind::Missing, chunk: None, detail },
-            snapshots.clone(),
+            Damage { object: undescribed(pack), kind: DamageKind::Missing, chunk: None, detail },
+            used.snapshots.clone(),
         );
     }
-    Ok(Packs { present, unreferenced: listed.len() as u64 })
+    Ok(Packs { present, undescribed: listed.into_values().collect() })
+}
+
+/// What is damaged where the index lacks a pack.
+pub(crate) fn undescribed(pack: &ObjectId) -> String {
+    format!("index of pack {pack}")
 }
 
 /// Whether a pack that a listing does not show as it was written can be read by its version.
@@ -198,7 +202,7 @@ async fn is_readable(repository: &Repository, pack: &IndexedPack) -> Result<bool
 }
 
 /// Walks the trees of all snapshots, each node once.
-pub(super) async fn trees(
+pub(crate) async fn trees(
     repository: &Repository,
     index: &Arc<BlobIndex>,
     snapshots: &[SnapshotHandle],

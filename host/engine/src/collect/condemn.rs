@@ -40,7 +40,8 @@ pub(super) async fn record(repository: &Repository, view: &mut View, report: &mu
     put_record(repository, packs).await
 }
 
-pub(super) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) -> Result<()> {
+/// Puts a record that condemns packs.
+pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) -> Result<()> {
     let record = Condemned { packs, created: repository.clock().now().wall };
     let id = ObjectId::new(random_id()?);
     put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Condemned, id, &record.encode()?)?, None)

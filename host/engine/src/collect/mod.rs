@@ -29,6 +29,7 @@ use credenza_model::{StoreKey, Timestamp};
 use crate::clock::Lease;
 use crate::repository::{Repository, list};
 use crate::{Error, Event, Listener, Phase, Result};
+pub(crate) use condemn::put_record;
 use mark::View;
 
 /// Objects deleted in one call.

@@ -33,7 +33,7 @@ pub(crate) struct Document<T = Vec<u8>> {
 }
 
 /// Opens what is under an id.
-type Open<'a, T> = dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error> + 'a;
+type Open<'a, T> = dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error> + Sync + 'a;
 
 impl Repository {
     /// Lists one kind of small object and opens each; what was deleted since the listing is left out.

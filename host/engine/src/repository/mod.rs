@@ -40,7 +40,8 @@ use crate::clock::Clock;
 use crate::walk::Records;
 use crate::{Error, Result};
 
-/// A repository, opened.
+/// A repository, opened; clones share its stores.
+#[derive(Clone)]
 pub struct Repository {
     store: Arc<dyn Store>,
     /// The store without a cache before it.
@@ -103,7 +104,7 @@ impl Repository {
 
     /// A loader that reads from one of the two stores.
     pub(crate) fn loader_from(&self, store: &Arc<dyn Store>, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
-        Arc::new(BlobLoader::new(Arc::clone(store), Arc::clone(&self.bare), self.keys.clone(), index))
+        Arc::new(BlobLoader::new(self.clone(), Arc::clone(store), index))
     }
 
     /// The records of a snapshot whose keys begin with `prefix`, in key order.

@@ -21,6 +21,10 @@ use crate::{Error, Event, Listener, Result};
 const REMOTE_WRITES_IN_FLIGHT: usize = 32;
 /// Entries that a thread writes one after the other where none waits: a local file takes some 50 µs, a hand-over to another thread 5.
 const LOCAL_GROUP_ENTRIES: usize = 64;
+/// Names of lost attributes that are told apart; a renamed key is one of its own.
+const UNRESTORED_NAMES_MAX: usize = 1000;
+/// What stands for all others.
+const UNLISTED: &str = "others";
 /// Entries whose metadata is set in one call.
 const METADATA_BATCH: usize = 512;
 
@@ -173,5 +177,9 @@ fn grouped<T>(all: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
 }
 
 fn count(unrestored: &mut BTreeMap<String, u64>, names: Vec<String>) {
-    names.into_iter().for_each(|name| *unrestored.entry(name).or_default() += 1);
+    for name in names {
+        let is_listed = unrestored.len() < UNRESTORED_NAMES_MAX || unrestored.contains_key(&name);
+        let name = if is_listed { name } else { UNLISTED.to_owned() };
+        *unrestored.entry(name).or_default() += 1;
+    }
 }

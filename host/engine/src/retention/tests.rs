@@ -28,6 +28,7 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         previous: None,
         signer: None,
         origin: None,
+        replaces: None,
         tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
         usage: Hex([0; 32]),
         packs: PacksRelied::default(),

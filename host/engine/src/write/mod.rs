@@ -19,3 +19,4 @@ pub(crate) use commit::{Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use stow::{Stow, locked, put};
 pub(crate) use tree::TreeWriter;
+pub(crate) use usage::UsageMap;

@@ -1,6 +1,7 @@
 //! A repository in memory, sources to back up, and the judgement whether a snapshot is whole.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use credenza_connect::Store;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_engine::backup::{self, BackupOptions};
-use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
@@ -115,7 +116,7 @@ pub(crate) async fn restores(repository: &Repository, snapshot: SnapshotId, file
 
 /// Everything that `check` finds wrong, every byte read.
 pub(crate) async fn damages(repository: &Repository) -> Vec<String> {
-    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
     report.findings.into_iter().map(|finding| finding.damage.to_string()).collect()
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_connect::{Payload, PutOptions, Source, Store};
 use credenza_engine::backup::{self, BackupOptions};
-use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName};
 use credenza_format::ChunkerParams;
@@ -79,7 +79,7 @@ async fn content(source: &MemorySource, key: &Key) -> bytes::Bytes {
 }
 
 async fn expect_whole(repository: &Repository) {
-    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
 

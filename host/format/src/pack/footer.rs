@@ -85,6 +85,15 @@ pub(crate) fn check_layout(kind: PackKind, bodies: Option<u32>, blobs: &[PackBlo
     Ok(())
 }
 
+/// The table of blobs, with its trailer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn encode(blobs: &[PackBlob]) -> Vec<u8> {
+    let mut out = Vec::new();
+    blobs.iter().for_each(|blob| put_footer_entry(&mut out, blob));
+    out.extend(trailer(blobs.iter().map(|blob| blob.stored).sum(), blobs.len() as u32));
+    out
+}
+
 pub(super) fn put_footer_entry(out: &mut Vec<u8>, blob: &PackBlob) {
     out.extend(blob.id.as_bytes());
     out.extend([blob.kind as u8, blob.encoding as u8, 0, 0]);

@@ -13,6 +13,8 @@ mod tests;
 use credenza_model::{ChunkId, ObjectId};
 
 pub use builder::{Frame, PackBuilder, SealedPack};
+#[cfg(feature = "fuzzing")]
+pub(crate) use footer::encode as encode_footer;
 pub(crate) use footer::{FOOTER_ENTRY_BYTES, check_layout};
 pub use footer::{PackTail, read_footer};
 

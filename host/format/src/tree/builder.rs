@@ -1,11 +1,11 @@
 //! Building a tree from records in order, in constant memory.
 
-use credenza_model::limits::{NODE_BYTES_AVG, NODE_BYTES_SPLIT};
+use credenza_model::limits::{NODE_BYTES_AVG, NODE_BYTES_SPLIT, NODE_KEYS_BYTES_SPLIT};
 use credenza_model::{ChunkId, Content, Key, Record};
 use serde::{Deserialize, Serialize};
 
 use super::node::{self, Child};
-use super::record;
+use super::record::encode_record;
 use crate::wire::{length_u32, put_sized};
 use crate::{BlobKind, Error, Keys, LEVEL_MAX, Result};
 
@@ -41,6 +41,8 @@ pub struct TreeBuilder {
 struct OpenNode {
     items: Vec<u8>,
     count: u32,
+    /// Bytes of the keys of all items, each counted whole.
+    key_bytes: usize,
     last_key: Key,
     last_version: String,
     entries: u64,
@@ -49,6 +51,13 @@ struct OpenNode {
     closed_any: bool,
     /// The only child so far, which is the root if no other follows.
     only_child: Option<Child>,
+}
+
+impl OpenNode {
+    /// Whether it must end whatever its keys say.
+    fn is_full(&self) -> bool {
+        self.items.len() >= NODE_BYTES_SPLIT || self.key_bytes >= NODE_KEYS_BYTES_SPLIT
+    }
 }
 
 /// What goes into a node: a record, or a child.
@@ -81,7 +90,7 @@ impl TreeBuilder {
         if let Some(previous) = &self.previous {
             node::check_order(previous, record)?;
         }
-        let encoded = record::encode(record)?;
+        let encoded = encode_record(record)?;
         let mut body = Vec::with_capacity(encoded.len() + 4);
         put_sized(&mut body, &encoded);
         let version = record.entry.version.as_ref().map_or("", |version| &version.id);
@@ -141,6 +150,7 @@ impl TreeBuilder {
         }
         open.items.extend(&item.body);
         open.count += 1;
+        open.key_bytes += item.key.as_bytes().len();
         open.entries = open.entries.saturating_add(item.entries);
         open.bytes = open.bytes.saturating_add(item.bytes);
         open.only_child = item.child.filter(|_| open.count == 1);
@@ -148,7 +158,7 @@ impl TreeBuilder {
         item.version.clone_into(&mut open.last_version);
         // An inner node of one child would not bring the root nearer.
         let may_end = level == 0 || open.count >= 2;
-        let ends = is_boundary(&keys, level, open, weight) || open.items.len() >= NODE_BYTES_SPLIT;
+        let ends = is_boundary(&keys, level, open, weight) || open.is_full();
         if may_end && ends { self.close(level, emit) } else { Ok(()) }
     }
 
@@ -166,6 +176,7 @@ impl TreeBuilder {
         let (entries, content_bytes) = (open.entries, open.bytes);
         // The last key stays: it is what the next item is shortened behind when its weight is taken.
         open.items.clear();
+        open.key_bytes = 0;
         (open.count, open.entries, open.bytes, open.closed_any, open.only_child) = (0, 0, 0, true, None);
 
         let above = level.checked_add(1).filter(|above| *above <= LEVEL_MAX);

@@ -15,5 +15,7 @@ mod tests;
 
 pub use builder::{TreeBuilder, TreeRoot};
 pub use list::{LIST_REFS_SPLIT, ListBuilder, decode_list, encode_list};
+#[cfg(feature = "fuzzing")]
+pub(crate) use node::encode as encode_node;
 pub use node::{Child, LEVEL_MAX, Node};
-pub use record::RECORD_BYTES_MAX;
+pub use record::{RECORD_BYTES_MAX, decode_record, encode_record};

@@ -4,10 +4,10 @@
 //! its key, which shares a front part with the key before it: shared varint · rest varint-sized · and then the fields of a record
 //! (varint-sized, see `record`), or of a child: id 32 · length u32 · entries u64 · bytes u64.
 
-use credenza_model::limits::{BLOB_BYTES_MAX, KEY_BYTES_MAX};
+use credenza_model::limits::{BLOB_BYTES_MAX, KEY_BYTES_MAX, NODE_KEYS_BYTES_MAX};
 use credenza_model::{ChunkId, Key, Record};
 
-use super::record::{self, RECORD_BYTES_MAX};
+use super::record::{RECORD_BYTES_MAX, decode_record};
 use crate::wire::{Fields, put_sized, put_varint};
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ pub enum Node {
 impl Node {
     /// Decodes a node that stands at `expected_level`, 0 for leaves.
     ///
-    /// Memory: a few times the node, whose size is bounded by [`BLOB_BYTES_MAX`].
+    /// Memory: a few times the node, whose size is bounded by [`BLOB_BYTES_MAX`], and its keys, [`NODE_KEYS_BYTES_MAX`].
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::Order`], [`Error::Record`] or [`Error::Unknown`] when any field breaks the rules.
@@ -92,6 +92,31 @@ pub(super) fn decode_head(fields: &mut Fields<'_>) -> Result<(u8, u8, u32)> {
     Ok((form, level, fields.u32()?))
 }
 
+/// A node with these items.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn encode(node: &Node, level: u8) -> Result<Vec<u8>> {
+    let (mut out, mut previous) = (Vec::new(), Key::default());
+    match node {
+        Node::Leaf(records) => {
+            put_head(&mut out, LEAF, level, records.len() as u32);
+            for record in records {
+                put_key(&mut out, previous.as_bytes(), record.entry.key.as_bytes());
+                put_sized(&mut out, &record::encode(record)?);
+                previous.clone_from(&record.entry.key);
+            }
+        }
+        Node::Inner(children) => {
+            put_head(&mut out, INNER, level, children.len() as u32);
+            for child in children {
+                put_key(&mut out, previous.as_bytes(), child.last_key.as_bytes());
+                put_child(&mut out, child);
+                previous.clone_from(&child.last_key);
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// Appends a key that shares its front with the key before it.
 pub(super) fn put_key(out: &mut Vec<u8>, previous: &[u8], key: &[u8]) {
     let shared = previous.iter().zip(key).take_while(|(a, b)| a == b).count();
@@ -118,14 +143,14 @@ pub(super) fn check_order(previous: &Record, record: &Record) -> Result<()> {
 }
 
 fn decode_leaf(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Record>> {
-    let mut records: Vec<Record> = Vec::new();
+    let (mut records, mut keys) = (Vec::<Record>::new(), KeyReader::default());
     for _ in 0..count {
-        let key = decode_key(fields, records.last().map(|last| &last.entry.key))?;
+        let key = keys.read(fields, records.last().map(|last| &last.entry.key))?;
         let body = fields.sized()?;
         if body.len() > RECORD_BYTES_MAX {
             return Err(fields.malformed("a record is too large"));
         }
-        let record = record::decode(key, body)?;
+        let record = decode_record(key, body)?;
         if let Some(previous) = records.last() {
             check_order(previous, &record)?;
         }
@@ -139,9 +164,10 @@ fn decode_inner(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Child>> {
         return Err(fields.malformed("it has no children"));
     }
     let mut children: Vec<Child> = Vec::with_capacity((count as usize).min(fields.remaining() / CHILD_BYTES));
+    let mut keys = KeyReader::default();
     for _ in 0..count {
         let previous = children.last().map(|last| &last.last_key);
-        let last_key = decode_key(fields, previous)?;
+        let last_key = keys.read(fields, previous)?;
         if let Some(previous) = previous.filter(|previous| **previous > last_key) {
             return Err(out_of_order(previous, &last_key));
         }
@@ -154,15 +180,28 @@ fn decode_inner(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Child>> {
     Ok(children)
 }
 
-fn decode_key(fields: &mut Fields<'_>, previous: Option<&Key>) -> Result<Key> {
-    let previous = previous.map_or(&[][..], Key::as_bytes);
-    let shared = usize::try_from(fields.varint()?).ok().and_then(|length| previous.get(..length));
-    let shared = shared.ok_or_else(|| fields.malformed("a key shares more than the key before it has"))?;
-    let rest = fields.sized()?;
-    if shared.len() + rest.len() > KEY_BYTES_MAX {
-        return Err(fields.malformed("a key is too long"));
+/// Reads the keys of a node, and counts what they take: a few bytes may stand for a long key, thousands of times.
+#[derive(Default)]
+struct KeyReader {
+    bytes: usize,
+}
+
+impl KeyReader {
+    fn read(&mut self, fields: &mut Fields<'_>, previous: Option<&Key>) -> Result<Key> {
+        let previous = previous.map_or(&[][..], Key::as_bytes);
+        let shared = usize::try_from(fields.varint()?).ok().and_then(|length| previous.get(..length));
+        let shared = shared.ok_or_else(|| fields.malformed("a key shares more than the key before it has"))?;
+        let rest = fields.sized()?;
+        let length = shared.len() + rest.len();
+        if length > KEY_BYTES_MAX {
+            return Err(fields.malformed("a key is too long"));
+        }
+        self.bytes += length;
+        if self.bytes > NODE_KEYS_BYTES_MAX {
+            return Err(fields.malformed("its keys are too long together"));
+        }
+        Ok(Key::new([shared, rest].concat()))
     }
-    Ok(Key::new([shared, rest].concat()))
 }
 
 fn out_of_order(previous: &Key, key: &Key) -> Error {

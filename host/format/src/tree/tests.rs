@@ -347,3 +347,43 @@ fn a_content_that_repeats_one_chunk_makes_short_work_of_its_lists() {
         assert!(blobs.len() <= 8, "{} lists", blobs.len());
     }
 }
+
+/// The key of an entry among many with a long name in common.
+fn deep(number: u32) -> Key {
+    Key::from(format!("{}{number:08}", "d/".repeat(30_000)).as_str())
+}
+
+#[test]
+fn a_node_of_keys_that_share_their_fronts_is_bounded_by_what_they_take_when_read() {
+    let children = |count: u32| {
+        let mut bytes = Vec::new();
+        node::put_head(&mut bytes, node::INNER, 1, count);
+        let mut previous = Key::default();
+        for number in 0..count {
+            let key = deep(number);
+            node::put_key(&mut bytes, previous.as_bytes(), key.as_bytes());
+            node::put_child(
+                &mut bytes,
+                &Child { last_key: key.clone(), id: ChunkId::new([1; 32]), length: 1, entries: 1, bytes: 1 },
+            );
+            previous = key;
+        }
+        bytes
+    };
+    assert!(Node::decode(&children(200), 1).is_ok());
+    assert!(matches!(Node::decode(&children(2000), 1), Err(Error::Malformed { .. })), "120 MB of keys in 190 KB");
+}
+
+#[test]
+fn a_tree_of_keys_that_share_their_fronts_is_cut_so_that_it_can_be_read() {
+    let keys = keys();
+    let records: Vec<Record> = (0..600)
+        .map(|number| Record {
+            entry: Entry::new(deep(number), EntryKind::Directory),
+            content: Content::None,
+            status: EntryStatus::Stable,
+        })
+        .collect();
+    let (root, blobs) = build(&keys, &records);
+    assert_eq!(read(&keys, &root, &blobs), records);
+}

@@ -46,11 +46,22 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     }
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        retried(self.policy, || self.inner.describe(entries)).await
+        let mut answers = retried(self.policy, || self.inner.describe(entries)).await?;
+        // Each entry has a failure of its own.
+        for (entry, answer) in entries.iter().zip(&mut answers) {
+            if answer.as_ref().is_err_and(Error::is_transient) {
+                *answer = retried(self.policy, || self.describe_one(entry)).await;
+            }
+        }
+        Ok(answers)
     }
 }
 
 impl<T: Source + ?Sized> Retry<T> {
+    async fn describe_one(&self, entry: &Entry) -> Result<Vec<Attribute>> {
+        self.inner.describe(std::slice::from_ref(entry)).await?.pop().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
     async fn reads_ranges(&self) -> bool {
         let info = self.source_info.get_or_try_init(|| self.inner.info()).await;
         info.is_ok_and(|info| info.has("ranged-read"))

@@ -1,0 +1,178 @@
+//! `repair`: what is damaged is mended from what is left, and what is lost is named.
+
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
+use credenza_model::SnapshotId;
+use serde::Serialize;
+
+use super::Session;
+use super::check::report_findings;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::report::{JsonKey, printable};
+use crate::signing;
+
+/// Mend what `check` finds: describe packs in the index again, copy what can be read of damaged packs, write usage lists anew.
+/// Only says what it would do unless --apply is given. Snapshots are never changed: back up again to bring back what the
+/// source still has, or see --replace-snapshots.
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// Look for damage in every byte, not only in the structure.
+    #[arg(long)]
+    read_data: bool,
+
+    /// Beside each snapshot that lost something, write one of what is left. The first stays until `rm` removes it.
+    #[arg(long)]
+    replace_snapshots: bool,
+
+    /// Do it.
+    #[arg(long)]
+    apply: bool,
+}
+
+/// One thing that is mended, or would be.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "repair")]
+struct MendLine<'a> {
+    action: &'static str,
+    object: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunks_copied: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunks_lost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement: Option<&'a SnapshotId>,
+    applied: bool,
+}
+
+impl<'a> MendLine<'a> {
+    fn new(mend: &'a Mend, applied: bool) -> Self {
+        let line = |action, object: String| Self {
+            action,
+            object,
+            chunks_copied: None,
+            chunks_lost: None,
+            replacement: None,
+            applied,
+        };
+        match mend {
+            Mend::Described { pack } => line("describe", pack.to_string()),
+            Mend::Replaced { pack, copied, lost } => {
+                Self { chunks_copied: Some(*copied), chunks_lost: Some(*lost), ..line("salvage", pack.to_string()) }
+            }
+            Mend::Dropped { object } => line("drop", object.to_string()),
+            Mend::Rewritten { usage } => line("rewrite", usage.to_string()),
+            Mend::Beside { snapshot, replacement } => {
+                Self { replacement: replacement.as_ref(), ..line("replace", format!("snapshot/{snapshot}")) }
+            }
+        }
+    }
+}
+
+impl Display for MendLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8}  {}", self.action, self.object)?;
+        if let (Some(copied), Some(lost)) = (self.chunks_copied, self.chunks_lost) {
+            write!(f, "  ({copied} chunks in need copied, {lost} lost)")?;
+        }
+        self.replacement.map_or(Ok(()), |replacement| write!(f, "  (by snapshot {replacement})"))
+    }
+}
+
+/// One entry that a snapshot has lost.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "lost")]
+struct LostLine<'a> {
+    snapshot: &'a SnapshotId,
+    #[serde(flatten)]
+    key: JsonKey<'a>,
+    reason: &'a str,
+}
+
+impl Display for LostLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lost in snapshot {}: {}: {}", self.snapshot, self.key.0, printable(self.reason))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct Summary {
+    applied: bool,
+    repairs: u64,
+    /// Snapshots that lost something.
+    snapshots_damaged: u64,
+    entries_lost: u64,
+    /// Findings that stay.
+    damages: u64,
+}
+
+impl Summary {
+    fn new(applied: bool, report: &RepairReport) -> Self {
+        Self {
+            applied,
+            repairs: report.mends.len() as u64,
+            snapshots_damaged: report.losses.len() as u64,
+            entries_lost: report.losses.iter().map(|loss| loss.entries).sum(),
+            damages: report.lost.len() as u64,
+        }
+    }
+
+    /// A plan that waits to be carried out is damage as much as what cannot be mended.
+    fn exit(&self) -> Exit {
+        let mended = self.applied || self.repairs == 0;
+        if mended && self.damages == 0 { Exit::Done } else { Exit::DamageFound }
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.repairs, self.applied) {
+            (0, _) => f.write_str("nothing to mend")?,
+            (count, true) => write!(f, "{count} repairs done")?,
+            (count, false) => write!(f, "{count} repairs would be done; do them with --apply")?,
+        }
+        match self.damages {
+            0 => f.write_str(", nothing is lost"),
+            count => {
+                let (entries, snapshots) = (self.entries_lost, self.snapshots_damaged);
+                write!(f, "; {count} damages cannot be mended: {entries} entries are lost in {snapshots} snapshots")
+            }
+        }
+    }
+}
+
+impl Repair {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let open = match self.apply {
+            true => session.open_for_writing().await?,
+            false => session.open_for_reading().await?,
+        };
+        let options = RepairOptions {
+            apply: self.apply,
+            read_data: self.read_data,
+            replace_snapshots: self.replace_snapshots,
+            host: environment::host_name(),
+            user: environment::user_name(),
+            signing_key: signing::provided(&session.globals, &open.place.settings)?,
+        };
+        let report = repair::run(&open.repository, &options, session.reporter).await?;
+        print(&report, self.apply, session)
+    }
+}
+
+fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Result<Exit, Failure> {
+    let reporter = session.reporter;
+    report.mends.iter().try_for_each(|mend| reporter.result(&MendLine::new(mend, applied)))?;
+    report_findings(&report.lost, session)?;
+    for SnapshotLoss { snapshot, problems, .. } in &report.losses {
+        problems.iter().try_for_each(|problem| {
+            reporter.result(&LostLine { snapshot, key: JsonKey(&problem.key), reason: &problem.reason })
+        })?;
+    }
+    let summary = Summary::new(applied, report);
+    reporter.result(&summary)?;
+    Ok(summary.exit())
+}

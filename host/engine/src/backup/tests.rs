@@ -1,0 +1,66 @@
+//! Whole runs over a source in memory: metadata that costs a request of its own.
+
+use credenza_connect::ErrorClass;
+use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_model::{Attribute, AttributeValue};
+
+use super::*;
+use crate::testing::{handle, repository, secret};
+use crate::{Repository, Silent};
+
+fn tag(value: &str) -> Attribute {
+    ("s3.tag.team".to_owned(), AttributeValue::Text(value.to_owned()))
+}
+
+/// A bucket with a tagged object and a plain one.
+fn tagged() -> MemorySource {
+    let source = MemorySource::new();
+    source.put("plain", b"p".to_vec());
+    source.put("tagged", vec![1; 1000]);
+    source.set_costly("tagged", vec![tag("blue")]);
+    source
+}
+
+async fn backed_up(repository: &Repository, source: Arc<dyn Source>, metadata_of_all: bool) -> BackupReport {
+    let options = BackupOptions { metadata_of_all, ..BackupOptions::default() };
+    run(repository, source, &options, &Silent).await.unwrap()
+}
+
+/// The attributes of the tagged object in the snapshot that a run made.
+async fn tags(repository: &Repository, report: &BackupReport) -> Vec<Attribute> {
+    let snapshot = handle(repository, report.snapshot.unwrap()).await.snapshot;
+    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let records = repository.walk(&loader, &snapshot.tree, b"tagged").next_batch().await.unwrap();
+    let record = records.iter().find(|record| record.entry.key.as_bytes() == b"tagged").unwrap();
+    assert_eq!(record.entry.size, Some(1000));
+    record.entry.attributes.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_kept_and_those_of_unchanged_objects_are_read_again_when_asked() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = tagged();
+    let first = backed_up(&repository, Arc::new(source.clone()), false).await;
+    assert_eq!(tags(&repository, &first).await, [tag("blue")]);
+    source.set_costly("tagged", vec![tag("red")]);
+    let listed = backed_up(&repository, Arc::new(source.clone()), false).await;
+    assert_eq!(tags(&repository, &listed).await, [tag("blue")], "the listing shows no change");
+    let full = backed_up(&repository, Arc::new(source.clone()), true).await;
+    assert_eq!(tags(&repository, &full).await, [tag("red")]);
+    assert_eq!((full.read, full.unchanged, full.bytes_read), (0, 2, 0), "contents are not read again");
+    source.set_costly("tagged", Vec::new());
+    let untagged = backed_up(&repository, Arc::new(source), true).await;
+    assert_eq!(tags(&repository, &untagged).await, [], "a tag that is gone does not stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_tags_may_not_be_read_keeps_its_content_and_is_named() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let denied = Fault::new(Arc::new(tagged()), 1).one_in(call::DESCRIBE, 1, FaultKind::Fail(ErrorClass::Denied));
+    let report = backed_up(&repository, Arc::new(denied), false).await;
+    assert_eq!((report.errors, report.read), (2, 2));
+    assert_eq!(tags(&repository, &report).await, []);
+    let problems = handle(&repository, report.snapshot.unwrap()).await.snapshot.problems;
+    assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["plain", "tagged"]);
+}

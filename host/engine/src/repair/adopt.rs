@@ -1,0 +1,76 @@
+//! Adopt: packs that no index segment describes, by the tables at their own ends.
+//!
+//! Bound: the table of one pack (48 bytes a blob), or [`PIECE_BYTES`] of it.
+
+use bytes::Bytes;
+use credenza_connect::{ByteRange, ErrorClass, StoredObject};
+use credenza_format::{
+    HEADER_BYTES, Header, Inspector, ObjectKind, Opener, PackKind, PackRecord, PackTail, read_footer,
+};
+use credenza_model::StoreKey;
+
+use crate::check::PIECE_BYTES;
+use crate::repository::Repository;
+use crate::{Error, Result};
+
+/// The description of a pack but for its digest, which takes reading all of it; `None` when its table cannot be opened.
+pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> Result<Option<PackRecord>> {
+    let Some((kind, id)) = ObjectKind::parse(&object.key) else { return Ok(None) };
+    let Some(pack_kind) = PackKind::of(kind) else { return Ok(None) };
+    let Some(head) = read(repository, &object.key, 0, HEADER_BYTES as u64).await? else { return Ok(None) };
+    let opened =
+        Header::decode(&head).and_then(|header| Ok((Opener::new(repository.keys(), &header, (kind, id))?, header)));
+    let (Ok((opener, header)), Ok(mut span)) = (opened, PackTail::needed(object.size)) else { return Ok(None) };
+    loop {
+        let range = span.object_range.clone();
+        let Some(sealed) = read(repository, &object.key, range.start, range.end - range.start).await? else {
+            return Ok(None);
+        };
+        let mut plain = Vec::from(sealed);
+        if opener.open_span(&span, &mut plain).is_err() {
+            return Ok(None);
+        }
+        match read_footer(pack_kind, object.size, &plain) {
+            Ok(PackTail::Complete(blobs)) => {
+                let (header, size) = (*header.bytes(), object.size);
+                return Ok(Some(PackRecord {
+                    id,
+                    kind: pack_kind,
+                    header,
+                    size,
+                    sha256: [0; 32],
+                    blobs,
+                    moved: false,
+                    // What stands there now was read, whichever version that is.
+                    version: None,
+                }));
+            }
+            Ok(PackTail::Needs(more)) if more.segments > span.segments => span = more,
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// The digest of a pack whose every byte is the one that was written; `None` when it is damaged.
+pub(super) async fn digest(repository: &Repository, pack: &PackRecord) -> Result<Option<[u8; 32]>> {
+    let key = pack.kind.object_kind().store_key(pack.id);
+    let (mut inspector, mut offset) = (Inspector::new(pack.size), 0);
+    while offset < pack.size {
+        let length = PIECE_BYTES.min(pack.size - offset);
+        let Some(piece) = read(repository, &key, offset, length).await? else { return Ok(None) };
+        inspector.update(&piece);
+        offset += length;
+    }
+    Ok(inspector.finish().ok().map(|inspected| inspected.sha256.0))
+}
+
+/// A range of an object; `None` when it is not all there.
+async fn read(repository: &Repository, key: &StoreKey, offset: u64, length: u64) -> Result<Option<Bytes>> {
+    let range = Some(ByteRange { offset, length: Some(length) });
+    let answer = async { repository.bare_store().get(key, range, None).await?.read_all(length).await }.await;
+    match answer {
+        Ok(bytes) => Ok(Some(bytes).filter(|bytes| bytes.len() as u64 == length)),
+        Err(cause) if matches!(cause.class, ErrorClass::NotFound | ErrorClass::Corrupt) => Ok(None),
+        Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
+    }
+}

@@ -1,0 +1,166 @@
+//! Repair: mends what `check` finds, from what is left, and says what is lost.
+//!
+//! ```text
+//! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
+//!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
+//! 2 copy what can be read of damaged packs into new ones                           `salvage`
+//! 3 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved  `publish`
+//! 4 PUT the record that condemns the damaged packs; DELETE index segments and records that cannot be read
+//! 5 PUT usage lists; DELETE intent
+//! 6 with leave: PUT a snapshot without the lost entries beside each that has some  `replace`
+//! ```
+//!
+//! Owned here: that order, which is a repack's: what is published is announced before and needed by snapshots after, and packs
+//! are condemned only when their chunks have other places. So it runs beside writers and collectors. A damaged pack is condemned,
+//! so that no later backup relies on it: one that finds a lost chunk in its source stores it anew, and every snapshot that lost it
+//! is whole again. Refused here: deleting packs (`collect`), removing snapshots (`remove`). Called by `cli`.
+//!
+//! Bound: as `check`; a table of each damaged or undescribed pack (52 bytes a blob), what `write` holds, a usage list for each
+//! damaged one, [`PROBLEMS_MAX`](credenza_format::PROBLEMS_MAX) lost entries a snapshot.
+
+mod adopt;
+mod publish;
+mod replace;
+mod salvage;
+mod survey;
+mod usage;
+mod walk;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use credenza_format::{BlobIndex, ObjectKind, Problem, SigningKey};
+use credenza_model::{SnapshotId, StoreKey};
+
+use crate::check::undescribed;
+use crate::findings::Finding;
+use crate::repository::Repository;
+use crate::write::Stow;
+use crate::{Event, Listener, Phase, Result};
+use survey::Survey;
+
+/// How to repair.
+#[derive(Debug, Clone, Default)]
+pub struct RepairOptions {
+    /// Write what mends; else only say it.
+    pub apply: bool,
+    /// Look for damage in every byte of every pack, not only in the structure.
+    pub read_data: bool,
+    /// Write a snapshot of what is left beside each one that lost something.
+    pub replace_snapshots: bool,
+    /// Name of this machine.
+    pub host: String,
+    /// Name of the user.
+    pub user: String,
+    /// Signs the snapshots that are written.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// Something that is mended, or would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mend {
+    /// A pack that no index segment described is described again.
+    Described {
+        /// The pack.
+        pack: StoreKey,
+    },
+    /// What could be read of a damaged pack is in new packs, and nobody relies on it any more.
+    Replaced {
+        /// The damaged pack.
+        pack: StoreKey,
+        /// Chunks in need that were copied.
+        copied: u64,
+        /// Chunks in need that are nowhere to be had.
+        lost: u64,
+    },
+    /// An index segment or a record of condemned packs that cannot be read is deleted, because another says what it said.
+    Dropped {
+        /// The object.
+        object: StoreKey,
+    },
+    /// The usage list of a snapshot is written anew, the same as it was.
+    Rewritten {
+        /// The list.
+        usage: StoreKey,
+    },
+    /// A snapshot of what is left stands beside one that lost something.
+    Beside {
+        /// The snapshot that lost something. It stays.
+        snapshot: SnapshotId,
+        /// The new one, if it was written.
+        replacement: Option<SnapshotId>,
+    },
+}
+
+/// What a snapshot has lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotLoss {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Entries that are lost or have lost their content.
+    pub entries: u64,
+    /// The first [`PROBLEMS_MAX`](credenza_format::PROBLEMS_MAX) of them. Entries that were lost with their names stand under the last of these names.
+    pub problems: Vec<Problem>,
+}
+
+/// What a repair did, or would do.
+#[derive(Debug, Clone, Default)]
+pub struct RepairReport {
+    /// What is mended.
+    pub mends: Vec<Mend>,
+    /// What snapshots have lost.
+    pub losses: Vec<SnapshotLoss>,
+    /// Damage that cannot be mended.
+    pub lost: Vec<Finding>,
+}
+
+/// Repairs a repository.
+///
+/// # Errors
+/// When the store cannot be read or written; with the keys of a writer.
+pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dyn Listener) -> Result<RepairReport> {
+    repository.require_reading("repairing")?;
+    let survey = Survey::read(repository, options.read_data, listener).await?;
+    let mut report = RepairReport::default();
+    listener.on(Event::Phase(Phase::Repairing));
+    let writer = repository.writer(&options.host, &options.user);
+    let stow = match options.apply {
+        true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
+        false => None,
+    };
+    let salvaged = salvage::run(repository, &survey, stow.as_ref()).await?;
+    report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
+    report.mends.extend(publish::foreseen(&survey, &salvaged));
+    report.mends.extend(
+        survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
+    );
+    if let Some(stow) = stow.filter(|_| !report.mends.is_empty()) {
+        let published = publish::run(repository, &survey, &salvaged, &stow).await;
+        stow.withdraw_intents().await;
+        published?;
+    }
+    if options.replace_snapshots {
+        report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
+    }
+    report.lost = lost(survey.findings, &report.mends);
+    Ok(report)
+}
+
+/// The findings that are still true when all is mended.
+fn lost(findings: Vec<Finding>, mends: &[Mend]) -> Vec<Finding> {
+    let mended: HashSet<String> = mends.iter().filter_map(Mend::object).collect();
+    findings.into_iter().filter(|finding| !mended.contains(&finding.damage.object)).collect()
+}
+
+impl Mend {
+    /// What is whole by it, as `check` names it.
+    fn object(&self) -> Option<String> {
+        match self {
+            Self::Described { pack } => ObjectKind::parse(pack).map(|(_, id)| undescribed(&id)),
+            Self::Replaced { pack, lost: 0, .. } => Some(pack.to_string()),
+            Self::Dropped { object } => Some(object.to_string()),
+            Self::Rewritten { usage } => Some(usage.to_string()),
+            Self::Replaced { .. } | Self::Beside { .. } => None,
+        }
+    }
+}

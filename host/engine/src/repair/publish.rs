@@ -1,0 +1,105 @@
+//! Publish: the index says where chunks are now, and nobody relies any more on what is damaged.
+//!
+//! Bound: the descriptions of one segment, [`SEGMENT_BLOBS`] blobs or one pack.
+
+use std::sync::Arc;
+
+use credenza_connect::{Error as ConnectError, ErrorClass};
+use credenza_format::{ObjectKind, PackRecord};
+use credenza_model::{ObjectId, StoreKey};
+
+use super::Mend;
+use super::salvage::{Salvaged, was_moved};
+use super::survey::Survey;
+use crate::collect::{delete, put_record};
+use crate::repository::Repository;
+use crate::write::Stow;
+use crate::{Error, Result};
+
+/// Blobs that one index segment describes: some 7 MB.
+const SEGMENT_BLOBS: usize = 1 << 17;
+
+/// What [`run`] does.
+pub(super) fn foreseen(survey: &Survey, salvaged: &Salvaged) -> Vec<Mend> {
+    let key = |pack: &PackRecord| pack.kind.object_kind().store_key(pack.id);
+    let found = survey.found.iter().map(|pack| Mend::Described { pack: key(pack) });
+    let replaced = fresh(survey, salvaged).map(|pack| {
+        let (copied, lost) = salvaged.counts.get(&pack.id).copied().unwrap_or_default();
+        Mend::Replaced { pack: key(pack), copied, lost }
+    });
+    let dropped = survey.ruined.iter().map(|(_, object)| Mend::Dropped { object: object.clone() });
+    found.chain(replaced).chain(dropped).collect()
+}
+
+/// Damaged packs that are not yet known as such, or of which more can be copied now.
+fn fresh<'a>(survey: &'a Survey, salvaged: &'a Salvaged) -> impl Iterator<Item = &'a PackRecord> {
+    salvaged.packs.iter().filter(|pack| {
+        let copies = salvaged.counts.get(&pack.id).is_some_and(|(copied, _)| *copied > 0);
+        copies || !was_moved(&survey.index, pack)
+    })
+}
+
+/// Writes what mends, in the order of `repair`.
+pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Salvaged, stow: &Arc<Stow>) -> Result<()> {
+    stow.flush_packs().await?;
+    stow.lease().check()?;
+    let replaced: Vec<PackRecord> = fresh(survey, salvaged).cloned().collect();
+    let found = survey.found.iter().filter(|pack| replaced.iter().all(|replaced| replaced.id != pack.id));
+    let written = stow.packs().into_iter().map(|(pack, _)| pack);
+    let announced: Vec<ObjectId> = written.chain(found.clone().map(|pack| pack.id)).collect();
+    if !announced.is_empty() {
+        stow.announce(announced).await?;
+    }
+    let moved = replaced.iter().map(|pack| PackRecord { moved: true, ..pack.clone() });
+    let described: Vec<PackRecord> = found.cloned().chain(moved).collect();
+    for batch in batches(described) {
+        stow.flush_index(batch).await?;
+    }
+    condemn(repository, survey, &replaced).await?;
+    drop_ruined(repository, survey).await?;
+    for rebuilt in survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact) {
+        rebuilt.put(repository).await?;
+    }
+    Ok(())
+}
+
+/// Condemns what is damaged. Where a record cannot be read, its collector may still be at work, so that nobody may rely on what it may
+/// have named: any pack that neither a snapshot nor an intent names. That costs space until the next collection, and no data.
+async fn condemn(repository: &Repository, survey: &Survey, replaced: &[PackRecord]) -> Result<()> {
+    let mut packs: Vec<ObjectId> = replaced.iter().map(|pack| pack.id).collect();
+    if survey.ruined.iter().any(|(kind, _)| *kind == ObjectKind::Condemned) {
+        let is_named = |pack: &ObjectId| survey.users.of(pack).is_some() || survey.pinned.contains(pack);
+        packs.extend(survey.index.packs().iter().map(|pack| pack.id).filter(|pack| !is_named(pack)));
+    }
+    packs.sort_unstable();
+    packs.dedup();
+    if packs.is_empty() { Ok(()) } else { put_record(repository, packs).await }
+}
+
+async fn drop_ruined(repository: &Repository, survey: &Survey) -> Result<()> {
+    let keys: Vec<StoreKey> = survey.ruined.iter().map(|(_, key)| key.clone()).collect();
+    let results = delete(repository, &keys).await?;
+    match results.into_iter().zip(&keys).find_map(|(result, key)| Some((result.err()?, key))) {
+        None => Ok(()),
+        Some((reason, key)) => {
+            let cause = ConnectError::new(ErrorClass::Denied, "repair.refused", reason);
+            Err(Error::connector(format!("deleting `{key}`, which cannot be read,"))(cause))
+        }
+    }
+}
+
+fn batches(packs: Vec<PackRecord>) -> Vec<Vec<PackRecord>> {
+    let mut batches: Vec<Vec<PackRecord>> = Vec::new();
+    let mut blobs = 0;
+    for pack in packs {
+        blobs += pack.blobs.len();
+        match batches.last_mut() {
+            Some(batch) if blobs <= SEGMENT_BLOBS => batch.push(pack),
+            _ => {
+                blobs = pack.blobs.len();
+                batches.push(vec![pack]);
+            }
+        }
+    }
+    batches
+}

@@ -1,0 +1,148 @@
+//! Survey: what `check` finds, and what helps to mend it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use credenza_format::{
+    BlobIndex, Error as FormatError, Intent, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
+};
+use credenza_model::{ObjectId, StoreKey};
+
+use super::adopt;
+use super::usage::{self, Rebuilt};
+use crate::blobs::BlobLoader;
+use crate::check::{self, Look, Users};
+use crate::findings::{Finding, Findings};
+use crate::repository::{Repository, SnapshotHandle, fetch};
+use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
+
+/// What there is and what is wrong with it.
+pub(super) struct Survey {
+    /// With the packs that no segment describes; those that are not there are gone.
+    pub(super) index: Arc<BlobIndex>,
+    pub(super) snapshots: Vec<SnapshotHandle>,
+    pub(super) users: Users,
+    /// Packs in need that no segment describes.
+    pub(super) found: Vec<PackRecord>,
+    /// Packs that intents name.
+    pub(super) pinned: HashSet<ObjectId>,
+    /// What damaged usage lists must have said.
+    pub(super) rebuilt: Vec<Rebuilt>,
+    /// Index segments and records of condemned packs that cannot be read.
+    pub(super) ruined: Vec<(ObjectKind, StoreKey)>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Survey {
+    pub(super) async fn read(repository: &Repository, read_data: bool, listener: &dyn Listener) -> Result<Self> {
+        listener.on(Event::Phase(Phase::CheckingStructure));
+        let mut findings = Findings::new(listener);
+        let Look { mut index, snapshots, mut users, packs } = check::look(repository, &mut findings).await?;
+        let pinned = pinned(repository).await?;
+        let missing = findings.iter().filter(|finding| finding.damage.kind == DamageKind::Missing);
+        let missing: Vec<ObjectId> = missing.filter_map(pack).collect();
+        missing.iter().for_each(|pack| index.demote(pack, Standing::Gone));
+        // A segment that cannot be read may have described what running writers rely on.
+        let segment_lost = findings.iter().any(|finding| is_of(finding, ObjectKind::Index));
+        let mut found = Vec::new();
+        for object in &packs.undescribed {
+            let Some(pack) = adopt::describe(repository, object).await? else { continue };
+            index.add_pack(&pack)?;
+            let in_need = users.of(&pack.id).is_some() || segment_lost && pinned.contains(&pack.id);
+            if !in_need {
+                // It may be a running writer's: it is relied on where nothing else holds a chunk.
+                index.demote(&pack.id, Standing::Condemned);
+            }
+            found.push((pack, in_need));
+        }
+        let index = Arc::new(index);
+        let loader = repository.loader_from(repository.bare_store(), Arc::clone(&index));
+        let rebuilt = usage::rebuild(&loader, &snapshots, &findings, &mut users).await?;
+        check::trees(repository, &index, &snapshots, &mut findings).await?;
+        if read_data {
+            listener.on(Event::Phase(Phase::CheckingData));
+            check::verify(repository, &index, &packs.present, &users, &mut findings).await?;
+        }
+        let ruined = ruined(repository, &findings).await?;
+        let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
+        let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
+        Ok(Self { index, snapshots, users, found, pinned, rebuilt, ruined, findings: findings.into_list() })
+    }
+
+    pub(super) fn loader(&self, repository: &Repository) -> Arc<BlobLoader> {
+        repository.loader_from(repository.bare_store(), Arc::clone(&self.index))
+    }
+
+    /// The packs that something is wrong with, as the index describes them.
+    pub(super) fn damaged_packs(&self) -> Vec<PackRecord> {
+        let ordinals: HashSet<PackOrdinal> =
+            self.findings.iter().filter_map(pack).filter_map(|pack| self.index.ordinal(&pack)).collect();
+        let mut packs = check::described(&self.index, &ordinals.into_iter().collect::<Vec<_>>());
+        packs.sort_unstable_by_key(|pack| pack.id);
+        packs
+    }
+}
+
+/// The object that a finding is about.
+fn object(finding: &Finding) -> Option<(ObjectKind, ObjectId, StoreKey)> {
+    let key = StoreKey::new(finding.damage.object.clone()).ok()?;
+    let (kind, id) = ObjectKind::parse(&key)?;
+    Some((kind, id, key))
+}
+
+fn is_of(finding: &Finding, kind: ObjectKind) -> bool {
+    object(finding).is_some_and(|(found, ..)| found == kind)
+}
+
+/// The pack that a finding is about.
+fn pack(finding: &Finding) -> Option<ObjectId> {
+    let (kind, id, _) = object(finding)?;
+    matches!(kind, ObjectKind::DataPack | ObjectKind::MetaPack).then_some(id)
+}
+
+/// Packs that running writers rely on, and dead ones did. A damaged intent is a finding of its own.
+async fn pinned(repository: &Repository) -> Result<HashSet<ObjectId>> {
+    let documents = repository.documents(repository.bare_store(), ObjectKind::Intent).await?;
+    let intents = documents.into_iter().filter_map(|document| Intent::decode(&document.body.ok()?).ok());
+    Ok(intents.flat_map(|intent| intent.packs).collect())
+}
+
+/// Completes descriptions; the damage of packs that are not whole is a finding more.
+async fn digested(
+    repository: &Repository,
+    mut packs: Vec<PackRecord>,
+    users: &Users,
+    findings: &mut Findings<'_>,
+) -> Result<Vec<PackRecord>> {
+    for pack in &mut packs {
+        match adopt::digest(repository, pack).await? {
+            Some(sha256) => pack.sha256 = sha256,
+            None => {
+                let key = pack.kind.object_kind().store_key(pack.id);
+                let detail = "its bytes are not those that were written";
+                findings.add(Damage::new(&key, DamageKind::Corrupt, detail), users.affected(&pack.id));
+            }
+        }
+    }
+    Ok(packs)
+}
+
+/// Objects that say where packs are or are not, and that nobody can read: not those that a later program may have written.
+async fn ruined(repository: &Repository, findings: &Findings<'_>) -> Result<Vec<(ObjectKind, StoreKey)>> {
+    let mut ruined = Vec::new();
+    for (kind, id, key) in findings.iter().filter_map(object) {
+        if !matches!(kind, ObjectKind::Index | ObjectKind::Condemned) {
+            continue;
+        }
+        let is_ruined = match fetch(&**repository.bare_store(), &key).await? {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(bytes)) => {
+                let opened = open_document(repository.keys(), kind, id, bytes.into());
+                !matches!(opened, Ok(_) | Err(FormatError::Unknown { .. }))
+            }
+        };
+        ruined.extend(is_ruined.then_some((kind, key)));
+    }
+    Ok(ruined)
+}
