@@ -54,11 +54,20 @@ impl Repository {
     /// # Errors
     /// When the store cannot be written, or has no clock.
     pub(crate) async fn lock_until(&self) -> Result<Option<Timestamp>> {
-        let Some(rule) = self.lock_rule() else { return Ok(None) };
-        let now = self.store_time().await?.ok_or_else(|| Error::NoLock {
+        match self.lock_rule() {
+            Some(rule) => Ok(Some(rule.granted(self.lock_time().await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The store's time, without which nothing can be locked.
+    ///
+    /// # Errors
+    /// [`Error::NoLock`] when the store has no clock.
+    pub(crate) async fn lock_time(&self) -> Result<Timestamp> {
+        self.store_time().await?.ok_or_else(|| Error::NoLock {
             reason: "it does not say when an object was written, and locks end by its clock".to_owned(),
-        })?;
-        Ok(Some(rule.granted(now)))
+        })
     }
 
     /// The store's time, as [`store_time`].

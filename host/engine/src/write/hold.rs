@@ -38,7 +38,7 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
     let Some(rule) = repository.lock_rule() else { return Ok(()) };
     let now = match stow.locks().announced_at() {
         Some(now) => now,
-        None => repository.store_time().await?.unwrap_or_default(),
+        None => repository.lock_time().await?,
     };
     let (needed, granted) = (rule.needed(now), rule.granted(now));
     stow.locks().raise(granted);

@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use credenza_connect::{ErrorClass, Payload, PutOptions, Store, Stored};
+use credenza_connect::{ErrorClass, Store};
 use credenza_format::{
     Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, IndexSegment, Intent, Keys, LockRecord, ObjectKind,
     PackBuilder, PackKind, PackRecord, SealedObject, Standing, Usage, seal_document,
@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::locks::RunLocks;
+use super::put::put;
 use super::usage::UsageMap;
 use crate::clock::Lease;
 use crate::repository::{Repository, VERSIONS, random_id};
@@ -304,15 +305,16 @@ impl Stow {
         Ok(())
     }
 
-    /// Takes all intents back, and says how many stay because they cannot be deleted: those expire by themselves.
+    /// Takes all intents back, and says how many the store refused to delete. Whatever stays behind expires by itself.
     pub(crate) async fn withdraw_intents(&self) -> u64 {
         let intents = std::mem::take(&mut *locked(&self.intents));
         if intents.is_empty() {
             return 0;
         }
         match self.store.delete(&intents).await {
-            Ok(results) => results.iter().filter(|result| result.is_err()).count() as u64,
-            Err(_) => intents.len() as u64,
+            Ok(results) => results.iter().filter(|result| result.as_ref().is_err_and(is_refusal)).count() as u64,
+            Err(cause) if is_refusal(&cause) => intents.len() as u64,
+            Err(_) => 0,
         }
     }
 
@@ -345,37 +347,11 @@ impl Stow {
     }
 }
 
-/// Sends one sealed object, locked until then if a time is given. A precondition that fails on our own random name means that an earlier try of ours arrived after all.
-pub(crate) async fn put(store: &dyn Store, object: SealedObject, retain_until: Option<Timestamp>) -> Result<Stored> {
-    let hint = object.key().as_str().split('/').next().unwrap_or_default().to_owned();
-    let options = PutOptions { if_absent: true, retain_until, hint, ..PutOptions::default() };
-    let (key, length, sha256) = (object.key().clone(), object.length(), *object.sha256());
-    let payload = Payload::new(object.into_pieces()).with_sha256(sha256);
-    match store.put(&key, payload, &options).await {
-        Ok(stored) => Ok(stored),
-        Err(cause) if cause.class == ErrorClass::Precondition => {
-            confirm_earlier_try(store, &key, length, &sha256).await.map(|()| Stored::default())
-        }
-        Err(cause) => Err(Error::connector(format!("writing `{key}` to the repository"))(cause)),
-    }
-}
-
-async fn confirm_earlier_try(
-    store: &dyn Store,
-    key: &credenza_model::StoreKey,
-    length: u64,
-    sha256: &[u8; 32],
-) -> Result<()> {
-    let doing = || Error::connector(format!("verifying `{key}`, which was sent twice"));
-    let found = store.get(key, None, None).await.map_err(doing())?.read_all(length).await.map_err(doing())?;
-    if Payload::from(found).sha256() == *sha256 {
-        return Ok(());
-    }
-    let detail = "another object than ours stands under a name that we drew at random; something else writes into this repository";
-    Err(crate::Damage::new(key, crate::DamageKind::Corrupt, detail).into())
-}
-
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_refusal(cause: &credenza_connect::Error) -> bool {
+    matches!(cause.class, ErrorClass::Denied | ErrorClass::Unsupported)
 }
