@@ -162,6 +162,9 @@ impl From<EngineError> for Failure {
             EngineError::Overdue { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
+            EngineError::NoLock { .. } => Self::new(what).hint(
+                "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
+            ),
             EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),

@@ -166,6 +166,12 @@ pub enum Error {
         /// What was being read.
         what: String,
     },
+    /// The store cannot lock objects as the repository is to.
+    #[error("the store cannot lock objects against deletion: {reason}")]
+    NoLock {
+        /// Why not.
+        reason: String,
+    },
     /// A source broke its contract.
     #[error("the source broke its contract: {what}")]
     Contract {
@@ -216,6 +222,8 @@ impl Error {
 pub enum DamageKind {
     /// It is not there.
     Missing,
+    /// It is there, and something was put over it since or hides it: reads go by its version and find it.
+    Hidden,
     /// It has another size than recorded.
     Size,
     /// Its bytes fail authentication, or are not what their id promises.
@@ -244,6 +252,7 @@ impl DamageKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Hidden => "hidden",
             Self::Size => "size",
             Self::Corrupt => "corrupt",
             Self::Invalid => "invalid",

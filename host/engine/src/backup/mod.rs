@@ -81,6 +81,8 @@ pub struct BackupReport {
     pub bytes_read: u64,
     /// Bytes added to the repository.
     pub bytes_added: u64,
+    /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
+    pub intents_left: u64,
 }
 
 /// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
@@ -120,7 +122,7 @@ async fn attempt(
     if options.dry_run {
         return dry_run(&session, &*source, &info, excludes).await;
     }
-    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener)?;
+    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
     let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
     let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
@@ -174,7 +176,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(
+    async fn new(
         repository: &Repository,
         session: &Session,
         source: Arc<dyn Source>,
@@ -184,7 +186,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
-        let stow = Stow::new(repository, Arc::clone(session.index()), session.writer());
+        let stow = Stow::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info));
         let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);

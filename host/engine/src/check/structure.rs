@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
-    removal_key, slot_key,
+    BlobIndex, Condemned, IndexedPack, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage,
+    body_digest, plain_length, removal_key, slot_key,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
 use super::data::described;
 use super::users::Users;
 use super::{ids, kind_of};
-use crate::blobs::BlobLoader;
+use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle, fetch, list};
@@ -152,15 +152,25 @@ pub(super) async fn packs(
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         let key = pack.store_key();
         let affected = users.affected(&pack.id);
-        match listed.remove(&key).map(|object| object.size) {
-            Some(size) if size == pack.size => present.push(ordinal),
+        let size = listed.remove(&key).map(|object| object.size);
+        let is_right = size == Some(pack.size);
+        let is_deleted = size.is_none() && condemned.contains(&pack.id) && (pack.moved || affected.is_empty());
+        if !is_right && !is_deleted && is_readable(repository, pack).await? {
+            present.push(ordinal);
+            let detail =
+                "something was put over the pack or hides it; the version that was written is there and is read";
+            findings.add(Damage::new(&key, DamageKind::Hidden, detail), None);
+            continue;
+        }
+        match size {
+            Some(_) if is_right => present.push(ordinal),
             Some(_)
                 if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
             Some(size) => findings.add(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
             ),
-            None if condemned.contains(&pack.id) && (pack.moved || affected.is_empty()) => deleted.push(pack.id),
+            None if is_deleted => deleted.push(pack.id),
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
@@ -179,6 +189,16 @@ pub(super) async fn packs(
 /// What is damaged where the index lacks a pack.
 pub(crate) fn undescribed(pack: &ObjectId) -> String {
     format!("index of pack {pack}")
+}
+
+/// Whether a pack that a listing does not show as it was written can be read by its version.
+async fn is_readable(repository: &Repository, pack: &IndexedPack) -> Result<bool> {
+    if pack.version.is_none() {
+        return Ok(false);
+    }
+    // Its last bytes: they are there only if all others are.
+    let plain = plain_length(pack.size).unwrap_or_default();
+    Ok(read_range(&**repository.bare_store(), pack, plain.saturating_sub(1), 1).await?.is_ok())
 }
 
 /// Walks the trees of all snapshots, each node once.

@@ -14,7 +14,7 @@ use credenza_format::{Access, Config, KeySlot, Keyring, config_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
-use super::slots::{after, delete_slots, put_slot};
+use super::slots::{after, delete_slots};
 use super::{ListedSlot, Repository, Secret, fetch, key_slots};
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ impl Repository {
         keyring.rotate()?;
         let renewed = self.renew(&renewable, &keyring, secret).await?;
         for slot in &renewed {
-            put_slot(&*self.bare, slot).await?;
+            self.put_slot(slot).await?;
         }
         let config = Config { epoch: keyring.current_epoch(), ..self.config.clone() };
         self.replace_config(&config, &keyring).await?;
@@ -94,7 +94,8 @@ impl Repository {
             .encode(&keyring.keys(self.keys.repository()))
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         let if_match = stat.tag.filter(|_| info.has("if-match"));
-        let options = PutOptions { if_match, hint: "config".to_owned(), ..PutOptions::default() };
+        let retain_until = self.lock_until().await?;
+        let options = PutOptions { if_match, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
         match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {
             Ok(_) => Ok(()),
             // An earlier try of ours may have arrived after all.
