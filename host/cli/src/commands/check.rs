@@ -54,6 +54,10 @@ struct Summary {
     packs: u64,
     /// Left by interrupted runs; harmless.
     unreferenced_packs: u64,
+    /// Left by interrupted runs, or by snapshots that were lost.
+    ownerless_usages: u64,
+    /// A rotation was interrupted, or an older config put back.
+    config_is_behind: bool,
     bytes_read: u64,
     damages: u64,
     read_data: bool,
@@ -67,9 +71,18 @@ impl Display for Summary {
         };
         write!(f, "checked {} snapshots, {} packs ({depth}): ", self.snapshots, self.packs)?;
         match self.damages {
-            0 => f.write_str("no damage found"),
-            count => write!(f, "{count} damages found"),
+            0 => f.write_str("no damage found")?,
+            count => write!(f, "{count} damages found")?,
         }
+        if self.ownerless_usages > 0 {
+            let (count, text) =
+                (self.ownerless_usages, "usage lists belong to no snapshot: their runs were interrupted");
+            write!(f, "\n{count} {text}, or these snapshots were lost (see `audit --head`)")?;
+        }
+        if self.config_is_behind {
+            f.write_str("\nthe config is older than the keys: a rotation was interrupted (rotate again), or somebody put it back")?;
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +102,8 @@ pub(super) async fn verify(repository: &Repository, read_data: bool, session: &S
         snapshots: report.snapshots,
         packs: report.packs,
         unreferenced_packs: report.unreferenced_packs,
+        ownerless_usages: report.ownerless_usages,
+        config_is_behind: report.config_is_behind,
         bytes_read: report.bytes_read,
         damages,
         read_data,

@@ -4,11 +4,12 @@
 //! never the cache. Called by `cli`.
 //!
 //! ```text
-//! documents (config, keys, index, usage, intents, snapshots) > packs by listing > trees > with --read-data every pack
+//! documents (config, keys, index, usage, intents, snapshots) > chains > packs by listing > trees > with --read-data every pack
 //! ```
 //!
 //! Bound: the index, one id per tree node and per pack, and a window of nodes or [`data::PIECE_BYTES`] of a pack.
 
+mod chains;
 mod data;
 mod structure;
 
@@ -41,6 +42,11 @@ pub struct CheckReport {
     pub packs: u64,
     /// Packs that no index names: left by interrupted runs, harmless.
     pub unreferenced_packs: u64,
+    /// Usage lists without a snapshot that no record says was removed: left by runs that ended before their commit; or the newest
+    /// snapshot of a writer was lost, which an audit tells that remembers an earlier one.
+    pub ownerless_usages: u64,
+    /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
+    pub config_is_behind: bool,
     /// Bytes of packs that were read and verified.
     pub bytes_read: u64,
 }
@@ -61,8 +67,10 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
         findings.add(damage, owner);
     });
-    let users = structure::usages(repository, &snapshots.whole, &mut findings).await?;
-    structure::small_objects(repository, &mut findings).await?;
+    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, &mut findings).await?;
+    let removals = structure::small_objects(repository, &mut findings).await?;
+    let ownerless_usages = chains::without_record(&ownerless, &removals);
+    chains::judge(&snapshots.whole, removals, &mut findings);
     let packs = structure::packs(repository, &mut index, &users, &mut findings).await?;
     let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots.whole, &mut findings).await?;
@@ -70,6 +78,8 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         snapshots: snapshots.whole.len() as u64,
         packs: packs.present.len() as u64,
         unreferenced_packs: packs.unreferenced,
+        ownerless_usages,
+        config_is_behind: repository.config().epoch < repository.keys().current_epoch(),
         ..CheckReport::default()
     };
     if options.read_data {

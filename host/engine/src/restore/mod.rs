@@ -64,7 +64,7 @@ pub async fn run(
 ) -> Result<RestoreReport> {
     listener.on(Event::Phase(Phase::Opening));
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    let index = Arc::new(repository.load_index().await?);
+    let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader(index);
     let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix);
     if options.prefix.is_empty() {
