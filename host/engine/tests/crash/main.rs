@@ -41,11 +41,20 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_prefix_of_every_command_leaves_a_sound_repository() {
+    cut_off_anywhere(command::all().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_prefix_of_a_change_of_passphrases_leaves_a_sound_repository() {
+    cut_off_anywhere(vec![command::passphrase().await]).await;
+}
+
+async fn cut_off_anywhere(commands: Vec<Command>) {
     let mut failures = Vec::new();
     println!(
-        "| command | cut off | requests lost | answers lost | states with leftovers | with findings |\n|---|---|---|---|---|---|"
+        "| command | cut off | requests lost | answers lost | with leftovers | with findings |\n|---|---|---|---|---|---|"
     );
-    for command in command::all().await {
+    for command in commands {
         let mut tally = Tally::default();
         for (number, state) in prefixes(&command).await.iter().enumerate() {
             tally.cut_off += 1;
@@ -126,7 +135,7 @@ async fn after_fault(command: &Command, name: &'static str, number: u64, kind: F
 async fn judge(command: &Command, state: &MemoryStore, tally: &mut Tally) -> Result<(), String> {
     let store = copy(state).await;
     match command.open(Arc::new(store.clone())).await {
-        Ok(repository) => sound(command, &repository, tally).await?,
+        Ok(repository) => drop(sound(command, &repository, tally).await?),
         // Before the config is there, there is no repository.
         Err(Error::NoRepository { .. }) => {}
         Err(cause) => return Err(format!("it is not opened: {cause}")),
