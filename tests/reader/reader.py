@@ -102,7 +102,8 @@ def decode_index(body):
     for _ in range(pack_count):
         identity, kind, flags, zero, header, size, digest, blobs = fields.unpack("16sBBH128sQ32sI")
         require(flags in (0, 1) and zero == 0, "unknown flags")
-        packs.append({"id": identity, "kind": kind, "header": header, "size": size, "sha256": digest, "table": [None] * blobs})
+        said = {"kind": kind, "header": header, "size": size, "sha256": digest}
+        packs.append({"id": identity, "table": [None] * blobs, **said})
     last = b""
     for _ in range(blob_count):
         identity, pack, low, high, flags, offset, stored, length = fields.unpack("32sIHBBIII")
@@ -348,7 +349,8 @@ class Repository:
                 document = self.text(f"removed/{path.name}", "removal", "sealed")
                 fields, (signature, signed) = document.fields, (document.seal[:64], document.seal[64:])
                 self.keys.verify_text(document, signature)
-                require((fields["id"], fields["repository"]) == (path.name, self.repository.hex()), "it is of elsewhere")
+                named = (fields["id"], fields["repository"]) == (path.name, self.repository.hex())
+                require(named, "it belongs elsewhere")
                 if fields["signer"] is not None:
                     message = (DATE + "removal").encode() + b"\0" + document.sealed
                     verify_signature(bytes.fromhex(fields["signer"]), signed, message, "the record of removal")
