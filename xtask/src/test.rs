@@ -7,9 +7,15 @@ use crate::step::{self, run, succeeds};
 use anyhow::Result;
 use std::process::Command;
 
+/// The workspace of what runs in the sandbox.
+const CONNECTORS: &str = "plugins/Cargo.toml";
+
 /// Runs all checks; the first that fails ends the task.
 pub(crate) fn run_all() -> Result<()> {
     run("format", step::cargo(&["fmt", "--all", "--check"]))?;
+    run("format of the connectors", step::cargo(&["fmt", "--all", "--check", "--manifest-path", CONNECTORS]))?;
+    lint(&[])?;
+    lint(&["--manifest-path", CONNECTORS])?;
     install_tools()?;
     run("guests", step::task("guests")?)?;
     // With the measurements: they are not run here, but they must build.
@@ -18,11 +24,15 @@ pub(crate) fn run_all() -> Result<()> {
     test_guests()
 }
 
+/// Lints of a workspace, in the profile and with the features that are built anyway.
+fn lint(place: &[&str]) -> Result<()> {
+    let what = ["clippy", "--workspace", "--all-targets"];
+    run("lints", step::cargo(&[&what[..], place, &["--", "-D", "warnings"]].concat()))
+}
+
 /// Connectors are a workspace of their own; their libraries are tested natively.
 fn test_guests() -> Result<()> {
-    const MANIFEST: &str = "plugins/Cargo.toml";
-    run("format of the connectors", step::cargo(&["fmt", "--all", "--check", "--manifest-path", MANIFEST]))?;
-    run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", MANIFEST]))
+    run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
 /// Installs the test runner, what the scripts call, the servers, and what the independent reader imports; what is there already is left alone.

@@ -114,7 +114,7 @@ impl From<EngineError> for Failure {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
             }
             EngineError::WrongSecret { .. } => {
-                Self::new(what).exit(Exit::WrongPassphrase).hint("see what opens it: credenza at REPOSITORY key list")
+                Self::new(what).exit(Exit::WrongPassphrase).hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
             }
             EngineError::SecretMissing => Self::new(what).exit(Exit::WrongPassphrase).hint(
                 "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",

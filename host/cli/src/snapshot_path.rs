@@ -44,16 +44,14 @@ mod tests {
 
     #[test]
     fn a_key_is_everything_behind_the_first_colon() {
-        let cases: [(&[u8], &str, Option<&[u8]>); 4] = [
-            (b"latest", "latest", None),
-            (b"0af3", "0af3", None),
-            (b"latest:", "latest", Some(b"")),
-            (b"00:a:b\xff", "00", Some(b"a:b\xff")),
-        ];
-        for (word, name, key) in cases {
+        let parsed = |word: &[u8]| {
             let path = SnapshotPath::parse(OsStr::from_bytes(word)).unwrap();
-            assert_eq!((path.snapshot.0.as_str(), path.key), (name, key.map(Key::new)));
-        }
+            (path.snapshot.0, path.key)
+        };
+        assert_eq!(parsed(b"latest"), ("latest".to_owned(), None));
+        assert_eq!(parsed(b"0af3"), ("0af3".to_owned(), None));
+        assert_eq!(parsed(b"latest:"), ("latest".to_owned(), Some(Key::new(b""))));
+        assert_eq!(parsed(b"00:a:b\xff"), ("00".to_owned(), Some(Key::new(b"a:b\xff"))));
     }
 
     #[test]

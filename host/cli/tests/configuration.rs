@@ -1,5 +1,7 @@
 //! The configuration commands, run as a user runs them.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

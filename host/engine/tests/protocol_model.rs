@@ -5,6 +5,8 @@
 //! by the same search, so that the search is known to see. States are kept as hashes of 64 bits: with 10⁷ of them the chance
 //! that any two collide is some 3 in 10⁶.
 
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "the sizes of a model are constants of its own")]
+
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/steps.rs"]

@@ -5,6 +5,13 @@
 //! A seed decides everything but the order in which threads of one machine send their requests, so a seed repeats a run
 //! nearly always. `CREDENZA_SEED=N` runs one seed, `CREDENZA_SEEDS=N` so many from a random one on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "what fails here is a failed test"
+)]
+
 mod common;
 #[path = "simulation/world.rs"]
 mod world;

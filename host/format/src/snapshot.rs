@@ -73,6 +73,9 @@ pub struct Origin {
     pub writer: Hex<[u8; 16]>,
     /// Its number among those that the writer committed there.
     pub sequence: u64,
+    /// When it was committed there, by that store's clock, so that its age survives `sync`.
+    #[serde(default)]
+    pub stored: Option<Timestamp>,
 }
 
 /// An entry that could not be kept, and why.
@@ -301,7 +304,7 @@ pub(crate) mod tests {
             sequence: 5,
             previous: Some(Hex([6; 32])),
             signer: None,
-            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12 }),
+            origin: Some(Origin { writer: Hex([11; 16]), sequence: 12, stored: Some(time) }),
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },

@@ -24,7 +24,9 @@ impl<W: Wire> Bucket<W> {
         DestinationInfo {
             identity: self.place.identity(),
             namespace: "flat".to_owned(),
-            traits: ["atomic-finish", "raw-names", "attributes:http", "attributes:s3"].map(str::to_owned).to_vec(),
+            traits: ["atomic-finish", "raw-names", "own-times", "attributes:http", "attributes:s3"]
+                .map(str::to_owned)
+                .to_vec(),
             part_bytes: Some(self.place.part_bytes),
             max_parts: Some(PARTS_MAX),
         }

@@ -33,7 +33,9 @@ fn folders_come_back() {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");
         tree::build_many(&source, 500)?;
+        fs::write(source.join("empty"), "")?;
         let first = setup.backup(&source.to_string_lossy())?;
+        ensure!((number(&first, &["read"])?, number(&first, &["unchanged"])?) == (501, 0), "{first}");
         let unchanged = setup.backup(&source.to_string_lossy())?;
         ensure!(number(&first, &["bytes_added"])? > 500 * 1024, "{first}");
         ensure!(number(&unchanged, &["bytes_added"])? <= 4096, "{unchanged}");

@@ -90,7 +90,7 @@ impl<'a> SnapshotDetails<'a> {
         let statistics = &snapshot.statistics;
         Self {
             id: snapshot.id,
-            time: handle.stored,
+            time: handle.time(),
             started: snapshot.started,
             finished: snapshot.finished,
             source: &snapshot.source.location,

@@ -50,7 +50,7 @@ impl<'a> SnapshotLine<'a> {
         let snapshot = &handle.snapshot;
         Self {
             id: snapshot.id,
-            time: handle.stored.unwrap_or(snapshot.finished),
+            time: handle.time().unwrap_or(snapshot.finished),
             source: &snapshot.source.location,
             entries: snapshot.statistics.entries,
             bytes: snapshot.statistics.bytes,

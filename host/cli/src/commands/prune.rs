@@ -107,7 +107,7 @@ impl Prune {
             })?;
         }
         if self.apply {
-            remove_all(&open.repository, &doomed, session).await?;
+            remove_all(&open, &doomed, session).await?;
         }
         session.reporter.result(&Summary { kept, removed: doomed.len(), applied: self.apply })?;
         Ok(Exit::Done)
@@ -117,7 +117,7 @@ impl Prune {
 fn line<'a>(group: &'a str, decision: &Decision) -> DecisionLine<'a> {
     DecisionLine {
         id: decision.snapshot.snapshot.id,
-        time: decision.snapshot.stored,
+        time: decision.snapshot.time(),
         group,
         action: if decision.is_kept() { "keep" } else { "remove" },
         reasons: decision.reasons.iter().map(ToString::to_string).collect(),

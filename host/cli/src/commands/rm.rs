@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::{Repository, SnapshotHandle, remove};
+use credenza_engine::{SnapshotHandle, remove};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
+use super::session::OpenRepository;
 use crate::failure::{Exit, Failure};
+use crate::signing;
 use crate::snapshot_path::SnapshotPath;
 
 /// Remove snapshots. The space that they alone use comes back with `maintain`.
@@ -60,17 +62,18 @@ impl Rm {
             snapshots.keys().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true }))?;
             return Ok(Exit::Done);
         }
-        remove_all(&open.repository, &snapshots.into_values().collect::<Vec<_>>(), session).await
+        remove_all(&open, &snapshots.into_values().collect::<Vec<_>>(), session).await
     }
 }
 
 /// Removes snapshots and prints each.
 pub(super) async fn remove_all(
-    repository: &Repository,
+    open: &OpenRepository,
     snapshots: &[SnapshotHandle],
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let report = remove::run(repository, snapshots, None).await?;
+    let signing_key = signing::provided(&session.globals, &open.place.settings)?;
+    let report = remove::run(&open.repository, snapshots, signing_key.as_ref()).await?;
     report.removed.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: false }))?;
     match report.refused.first() {
         None => Ok(Exit::Done),

@@ -19,6 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::place::{Place, parse_settings};
 use crate::report::printable;
+use crate::signing;
 use crate::snapshot_path::SnapshotPath;
 
 /// Carry snapshots between the repository and another, which must exist.
@@ -137,7 +138,7 @@ impl Sync {
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
         let (host, user) = (environment::host_name(), environment::user_name());
-        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user })
+        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, signing_key: None })
     }
 }
 
@@ -162,7 +163,9 @@ impl Side {
 /// Carries from the first side to the second.
 async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
     let [from, to] = sides;
-    let report = sync::run(&from.open.repository, &to.open.repository, options, session.reporter).await?;
+    let signing_key = signing::provided(&session.globals, &to.open.place.settings)?;
+    let options = SyncOptions { signing_key, ..options.clone() };
+    let report = sync::run(&from.open.repository, &to.open.repository, &options, session.reporter).await?;
     let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
     copied.iter().try_for_each(|snapshot| session.reporter.result(&CopiedLine { snapshot: *snapshot }))?;
     report_findings(&findings, session)?;

@@ -2,8 +2,9 @@
 
 use credenza_model::Key;
 
-/// Keys that every faithful connector of a flat namespace tells apart; those that are not UTF-8 only where it can hold them.
-pub(super) fn hard_keys(holds_any_bytes: bool) -> Vec<Key> {
+/// Keys that every faithful connector of a flat namespace tells apart, the longest of `bytes_max` bytes; those that are not
+/// UTF-8 only where it can hold them.
+pub(super) fn hard_keys(holds_any_bytes: bool, bytes_max: usize) -> Vec<Key> {
     let text: [&[u8]; 16] = [
         b"a",
         b"a/",
@@ -23,7 +24,7 @@ pub(super) fn hard_keys(holds_any_bytes: bool) -> Vec<Key> {
         b"%~looks-escaped",
     ];
     let mut keys: Vec<Key> = text.into_iter().map(Key::new).collect();
-    keys.push(Key::new(vec![b'k'; 1024]));
+    keys.push(Key::new(vec![b'k'; bytes_max]));
     if holds_any_bytes {
         keys.push(Key::new(&b"\xff\xfe"[..]));
     }

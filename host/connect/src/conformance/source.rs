@@ -31,6 +31,11 @@ pub trait SourceBed: Send + Sync {
     fn holds_any_bytes(&self) -> bool {
         true
     }
+
+    /// The longest key that can be held (S3: 1,024 bytes, less the prefix of the location).
+    fn key_bytes_max(&self) -> usize {
+        1024
+    }
 }
 
 /// Runs all cases of a source; the seed repeats the random contents.
@@ -325,7 +330,8 @@ async fn describe(bed: &Bed) -> Verdict {
 }
 
 async fn hard(bed: &Bed) -> Verdict {
-    let objects: Vec<(Key, Bytes)> = hard_keys(bed.holds_any_bytes()).iter().map(own_name).collect();
+    let objects: Vec<(Key, Bytes)> =
+        hard_keys(bed.holds_any_bytes(), bed.key_bytes_max()).iter().map(own_name).collect();
     let source = bed.filled(&objects).await.or_say("filling a source")?;
     let entries = scan_all(&*source).await?;
     for (key, bytes) in &objects {

@@ -3,12 +3,11 @@
 //! Owned here: which entries are unchanged and keep the content they have, which must be read, and what is excluded.
 //! Refused here: reading contents (`load`). Called by the line in `backup`.
 //!
-//! Bound: one page of the listing and one window of the parent's leaves; when a listing turns out not to be sorted,
-//! the listing itself (some 300 bytes an entry), because nothing less can be sorted.
+//! Bound: one page of the listing and one window of the parent's leaves.
 
 use std::sync::Arc;
 
-use credenza_connect::{Found, ScanOptions, Scanner, Source, SourceInfo};
+use credenza_connect::{Found, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
 use super::exclude::Excludes;
@@ -18,13 +17,9 @@ use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
 /// Entries asked of a scanner at once.
-const PAGE_ENTRIES: usize = 1000;
+pub(super) const PAGE_ENTRIES: usize = 1000;
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
 const PAGES_REPEATED_MAX: usize = 8;
-/// Entries collected before the first look at how many of them are repeated.
-const SETTLE_ENTRIES: usize = 100_000;
-/// How often a listing may tell an entry, on average.
-const REPEATS_MAX: usize = 4;
 
 /// What is to be done with an entry.
 #[derive(Debug)]
@@ -205,59 +200,6 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
     Entry { attributes, checksums, ..scanned }
 }
 
-/// A listing that was collected and sorted, for sources whose order cannot be relied on.
-pub(crate) struct SortedScan {
-    found: std::vec::IntoIter<Found>,
-}
-
-impl SortedScan {
-    pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
-        Self::gather(source.scan(options).await.map_err(Error::connector("listing the source"))?).await
-    }
-
-    async fn gather(mut scanner: Box<dyn Scanner>) -> Result<Self> {
-        let (mut found, mut told, mut settle_at) = (Vec::new(), 0_usize, SETTLE_ENTRIES);
-        loop {
-            let page = scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
-            if page.is_empty() {
-                break;
-            }
-            told = told.saturating_add(page.len());
-            found.extend(page);
-            if found.len() >= settle_at {
-                settle(&mut found);
-                if told / REPEATS_MAX > found.len() {
-                    let what = format!("its listing tells the same {} entries again and again", found.len());
-                    return Err(Error::Contract { what });
-                }
-                settle_at = found.len().saturating_mul(2).max(SETTLE_ENTRIES);
-            }
-        }
-        settle(&mut found);
-        Ok(Self { found: found.into_iter() })
-    }
-}
-
-/// Sorts what was found and keeps one of equal entries. Stable, so that versions of one key keep their order.
-fn settle(found: &mut Vec<Found>) {
-    found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
-    found.dedup();
-}
-
-fn key_of(found: &Found) -> &Key {
-    match found {
-        Found::Entry(entry) => &entry.key,
-        Found::Skipped(skipped) => &skipped.key,
-    }
-}
-
-#[async_trait::async_trait]
-impl Scanner for SortedScan {
-    async fn next(&mut self, max: usize) -> credenza_connect::Result<Vec<Found>> {
-        Ok(self.found.by_ref().take(max).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,15 +238,5 @@ mod tests {
             assert!(matches!(stuck, Err(Error::Contract { what }) if what.contains("`a` again and again")));
         }
         assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::OutOfOrder)));
-    }
-
-    #[tokio::test]
-    async fn a_listing_that_begins_again_and_again_is_not_sorted_for_ever() {
-        let keys = |count: usize| (0..count).rev().map(|number| format!("{number:06}"));
-        for count in [1, 900] {
-            let sorted = SortedScan::gather(page(keys(count))).await;
-            let Err(Error::Contract { what }) = sorted else { panic!("{count} keys were sorted") };
-            assert!(what.contains(&format!("same {count} entries")), "{what}");
-        }
     }
 }

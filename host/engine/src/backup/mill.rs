@@ -35,7 +35,11 @@ fn groups_in_flight(cores: usize) -> usize {
 
 /// What becomes of an entry.
 pub(crate) enum Milled {
-    Record { record: Box<Record>, bytes_read: u64 },
+    /// Nothing was read for a record taken over as it was.
+    Record {
+        record: Box<Record>,
+        bytes_read: Option<u64>,
+    },
     Skipped(SkippedEntry),
 }
 
@@ -90,7 +94,7 @@ impl Mill {
         let milled = batch
             .into_iter()
             .map(|loaded| match loaded {
-                Loaded::Kept(record) => Ok(Milled::Record { record, bytes_read: 0 }),
+                Loaded::Kept(record) => Ok(Milled::Record { record, bytes_read: None }),
                 Loaded::Skipped(skipped) => Ok(Milled::Skipped(skipped)),
                 Loaded::Whole { entry, status, bytes } => {
                     let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..]);
@@ -255,7 +259,7 @@ impl Mill {
 }
 
 fn record(record: Record, bytes_read: u64) -> Milled {
-    Milled::Record { record: Box::new(record), bytes_read }
+    Milled::Record { record: Box::new(record), bytes_read: Some(bytes_read) }
 }
 
 fn unreadable(cause: &std::io::Error) -> ConnectError {

@@ -13,6 +13,7 @@ mod join;
 mod load;
 mod mill;
 mod session;
+mod sorted;
 mod tree;
 
 use std::sync::Arc;
@@ -27,10 +28,11 @@ use crate::walk::Records;
 use crate::write::Stow;
 use crate::{Error, Event, Listener, Phase, Result};
 use exclude::Excludes;
-use join::{Join, Parent, Planned, SortedScan, Step};
+use join::{Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
 use session::Session;
+use sorted::SortedScan;
 use tree::Tree;
 
 /// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.

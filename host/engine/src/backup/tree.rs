@@ -59,10 +59,10 @@ impl<'a> Tree<'a> {
         self.writer.push(records).await
     }
 
-    fn count(&mut self, record: &Record, bytes_read: u64) {
+    fn count(&mut self, record: &Record, bytes_read: Option<u64>) {
         self.counts.entries += 1;
-        self.counts.bytes_read += bytes_read;
-        self.counts.read += u64::from(bytes_read > 0);
+        self.counts.bytes_read += bytes_read.unwrap_or(0);
+        self.counts.read += u64::from(bytes_read.is_some());
         match record.entry.kind {
             EntryKind::File => {
                 self.counts.files += 1;

@@ -142,7 +142,8 @@ async fn a_change_of_content_is_told_from_one_of_metadata_and_from_none() {
         one
     };
     let old = synthetic(&repository, std::iter::once(with(&|_| {}))).await;
-    let cases: [(&dyn Fn(&mut Record), Option<ChangeKind>); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut Record);
+    let cases: [(Change<'_>, Option<ChangeKind>); 5] = [
         (&|record| record.entry.fingerprint = Some("inode".to_owned()), None),
         (&|record| record.content = Content::Inline(b"y".to_vec()), Some(ChangeKind::Content)),
         (&|record| record.entry.kind = EntryKind::Symlink, Some(ChangeKind::Content)),

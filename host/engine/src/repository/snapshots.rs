@@ -18,13 +18,19 @@ pub(super) const SNAPSHOTS: &str = "snapshot/";
 pub struct SnapshotHandle {
     /// What it says.
     pub snapshot: Snapshot,
-    /// When the store says it was committed, by the store's clock.
+    /// When it was committed into this repository, by the store's clock.
     pub stored: Option<Timestamp>,
     /// SHA-256 of its whole object, which the writer's next snapshot names.
     pub digest: Digest,
 }
 
 impl SnapshotHandle {
+    /// When it was made, by the clock of the store where it was: what `sync` carried keeps its age.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.snapshot.origin.and_then(|origin| origin.stored).or(self.stored)
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn store_key(&self) -> StoreKey {
@@ -35,7 +41,7 @@ impl SnapshotHandle {
 /// All snapshots of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots {
-    /// Those that are whole, oldest first by the store's time.
+    /// Those that are whole, oldest first by the time of the store where they were made.
     pub whole: Vec<SnapshotHandle>,
     /// What is wrong with the others.
     pub damaged: Vec<Damage>,
@@ -66,7 +72,7 @@ impl Repository {
                 Err(damage) => snapshots.damaged.push(damage),
             }
         }
-        snapshots.whole.sort_by_key(|handle| (handle.stored, handle.snapshot.sequence, handle.snapshot.id));
+        snapshots.whole.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
         Ok(snapshots)
     }
 

@@ -109,7 +109,7 @@ pub fn plan(snapshots: Vec<SnapshotHandle>, policy: &Policy, filter: &Filter) ->
         groups.entry(group_name(&handle, &policy.group_by)).or_default().push(handle);
     }
     let judge = |(name, mut handles): (String, Vec<SnapshotHandle>)| {
-        handles.sort_by_key(|handle| std::cmp::Reverse((handle.stored, handle.snapshot.sequence, handle.snapshot.id)));
+        handles.sort_by_key(|handle| std::cmp::Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
         Group { name, decisions: judge(handles, policy) }
     };
     Plan { groups: groups.into_iter().map(judge).collect() }
@@ -129,7 +129,7 @@ fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {
 
 /// Judges one group, newest first.
 fn judge(handles: Vec<SnapshotHandle>, policy: &Policy) -> Vec<Decision> {
-    let newest = handles.iter().find_map(|handle| handle.stored);
+    let newest = handles.iter().find_map(SnapshotHandle::time);
     let mut counts = buckets::Counts::new(policy);
     let mut last = policy.last;
     let mut decisions = Vec::with_capacity(handles.len());
@@ -139,7 +139,7 @@ fn judge(handles: Vec<SnapshotHandle>, policy: &Policy) -> Vec<Decision> {
             last -= 1;
             reasons.push(Reason::Last);
         }
-        match (snapshot.stored, newest) {
+        match (snapshot.time(), newest) {
             (Some(stored), Some(newest)) => {
                 reasons.extend(counts.take(stored).into_iter().map(Reason::Newest));
                 let age = u64::try_from(newest.seconds.saturating_sub(stored.seconds)).unwrap_or(0);

@@ -1,11 +1,11 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest};
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
-use crate::repository::{Chain, Repository};
+use crate::repository::{Chain, Repository, SnapshotHandle};
 use crate::write::{self, Draft, Stow};
 use crate::{Error, Result};
 
@@ -14,11 +14,12 @@ use crate::{Error, Result};
 pub(super) async fn commit(
     target: &Repository,
     stow: &Arc<Stow>,
-    chain: &mut Chain,
-    original: &Snapshot,
+    (chain, signing_key): (&mut Chain, Option<SigningKey>),
+    handle: &SnapshotHandle,
     tree: TreeRoot,
 ) -> Result<()> {
-    let draft = Draft { id: original.id, chain, signing_key: None };
+    let original = &handle.snapshot;
+    let draft = Draft { id: original.id, chain, signing_key };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,
@@ -28,7 +29,11 @@ pub(super) async fn commit(
             sequence: link.sequence,
             previous: link.previous,
             signer: None,
-            origin: original.origin.or(Some(Origin { writer: original.writer, sequence: original.sequence })),
+            origin: original.origin.or(Some(Origin {
+                writer: original.writer,
+                sequence: original.sequence,
+                stored: handle.stored,
+            })),
             ..original.clone()
         })
     };

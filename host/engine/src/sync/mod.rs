@@ -26,7 +26,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, TreeRoot};
+use credenza_format::{ObjectKind, SigningKey, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
@@ -48,6 +48,8 @@ pub struct SyncOptions {
     pub host: String,
     /// Name of the user.
     pub user: String,
+    /// What whoever syncs signs with at the target; `None` leaves the snapshots there unsigned.
+    pub signing_key: Option<SigningKey>,
 }
 
 /// What a sync did.
@@ -139,6 +141,7 @@ struct Carrier<'a> {
     at_target: HashMap<SnapshotId, TreeRoot>,
     /// The chain of whoever syncs, at the target.
     chain: Chain,
+    signing_key: Option<SigningKey>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
     listener: &'a dyn Listener,
@@ -165,6 +168,7 @@ impl<'a> Carrier<'a> {
             index: TargetIndex::load(target).await?,
             there: there.whole,
             chain,
+            signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
             at_target,
             listener,
@@ -224,7 +228,8 @@ impl<'a> Carrier<'a> {
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
-        commit::commit(self.target, stow, &mut self.chain, &handle.snapshot, tree).await?;
+        let writer = (&mut self.chain, self.signing_key.clone());
+        commit::commit(self.target, stow, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
         Ok(())
     }

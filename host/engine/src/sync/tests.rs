@@ -9,6 +9,7 @@ use credenza_format::{ObjectKind, Usage, body_digest, seal_document, seal_snapsh
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
+use crate::audit::{self, AuditOptions};
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, Secret, Silent};
 
@@ -47,7 +48,9 @@ async fn sync(origin: &Repository, target: &Repository) -> Result<SyncReport> {
 
 async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotId]) {
     for id in ids {
-        let (there, here) = (handle(origin, *id).await.snapshot, handle(target, *id).await.snapshot);
+        let (there, here) = (handle(origin, *id).await, handle(target, *id).await);
+        assert_eq!(here.time(), there.time(), "a copy is as old as the original");
+        let (there, here) = (there.snapshot, here.snapshot);
         assert_eq!(here.tags, there.tags);
         assert_eq!((here.started, here.finished, here.statistics), (there.started, there.finished, there.statistics));
         assert_eq!((here.source, here.host, here.parent), (there.source, there.host, there.parent));
@@ -304,4 +307,18 @@ async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_syncs_signs_at_the_target() {
+    let (origin, target_store) = (repository(Arc::new(MemoryStore::new()), secret(), None).await, MemoryStore::new());
+    let target = repository(Arc::new(target_store.clone()), secret(), None).await;
+    three_snapshots(&origin).await;
+    let key = SigningKey::from_seed(&[1; 32]);
+    let options = SyncOptions { signing_key: Some(key.clone()), ..SyncOptions::default() };
+    run(&origin, &target, &options, &Silent).await.unwrap();
+    let trusting = AuditOptions { trusted: vec![key.public()], ..AuditOptions::default() };
+    let report = audit::run(Arc::new(target_store), &trusting, &Silent).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(report.heads.iter().map(|head| head.sequence).collect::<Vec<u64>>(), [3]);
 }

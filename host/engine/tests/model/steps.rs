@@ -313,8 +313,8 @@ fn gone(me: &Collector) -> Packs {
 /// `View::needs` of the engine; none when a needed chunk is nowhere.
 fn needed(me: &Collector, holding: &[Packs; 2], rules: &Rules) -> Option<Packs> {
     let mut needed = 0;
-    for chunk in 0..2 {
-        for pack in (0..PACKS).filter(|pack| me.used[chunk] & bit(*pack) != 0) {
+    for (used, homes) in me.used.iter().zip(holding) {
+        for pack in (0..PACKS).filter(|pack| used & bit(*pack) != 0) {
             if me.described & bit(pack) == 0 {
                 continue;
             }
@@ -325,7 +325,7 @@ fn needed(me: &Collector, holding: &[Packs; 2], rules: &Rules) -> Option<Packs> 
                 needed |= if me.moved & bit(pack) == 0 { bit(pack) } else { 0 };
                 continue;
             }
-            let places = me.described & holding[chunk] & !gone(me);
+            let places = me.described & homes & !gone(me);
             match lowest(places & !me.moved & !me.condemned) {
                 Some(best) => needed |= bit(best),
                 None if places == 0 => return None,

@@ -5,7 +5,7 @@ use credenza_model::{ChunkId, Content, Key, Record};
 use serde::{Deserialize, Serialize};
 
 use super::node::{self, Child};
-use super::record;
+use super::record::encode_record;
 use crate::wire::{length_u32, put_sized};
 use crate::{BlobKind, Error, Keys, LEVEL_MAX, Result};
 
@@ -81,7 +81,7 @@ impl TreeBuilder {
         if let Some(previous) = &self.previous {
             node::check_order(previous, record)?;
         }
-        let encoded = record::encode(record)?;
+        let encoded = encode_record(record)?;
         let mut body = Vec::with_capacity(encoded.len() + 4);
         put_sized(&mut body, &encoded);
         let version = record.entry.version.as_ref().map_or("", |version| &version.id);

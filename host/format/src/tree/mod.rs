@@ -16,4 +16,4 @@ mod tests;
 pub use builder::{TreeBuilder, TreeRoot};
 pub use list::{LIST_REFS_SPLIT, ListBuilder, decode_list, encode_list};
 pub use node::{Child, LEVEL_MAX, Node};
-pub use record::RECORD_BYTES_MAX;
+pub use record::{RECORD_BYTES_MAX, decode_record, encode_record};

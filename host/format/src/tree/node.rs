@@ -7,7 +7,7 @@
 use credenza_model::limits::{BLOB_BYTES_MAX, KEY_BYTES_MAX};
 use credenza_model::{ChunkId, Key, Record};
 
-use super::record::{self, RECORD_BYTES_MAX};
+use super::record::{RECORD_BYTES_MAX, decode_record};
 use crate::wire::{Fields, put_sized, put_varint};
 use crate::{Error, Result};
 
@@ -125,7 +125,7 @@ fn decode_leaf(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Record>> {
         if body.len() > RECORD_BYTES_MAX {
             return Err(fields.malformed("a record is too large"));
         }
-        let record = record::decode(key, body)?;
+        let record = decode_record(key, body)?;
         if let Some(previous) = records.last() {
             check_order(previous, &record)?;
         }

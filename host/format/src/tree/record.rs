@@ -37,7 +37,10 @@ mod tag {
 }
 
 /// All of a record but its key.
-pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// When the record breaks a rule of the model, or takes more than [`RECORD_BYTES_MAX`].
+pub fn encode_record(record: &Record) -> Result<Vec<u8>> {
     check(record)?;
     let mut out = Vec::with_capacity(128);
     put_entry(&mut out, &record.entry);
@@ -111,7 +114,10 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 /// The record of a key from its encoded fields.
-pub(super) fn decode(key: Key, bytes: &[u8]) -> Result<Record> {
+///
+/// # Errors
+/// When the fields are malformed, unknown, or break a rule of the model.
+pub fn decode_record(key: Key, bytes: &[u8]) -> Result<Record> {
     let mut fields = Fields::new(WHAT, bytes);
     let mut record =
         Record { entry: Entry::new(key, EntryKind::Other), content: Content::None, status: EntryStatus::Stable };
