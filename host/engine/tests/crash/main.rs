@@ -3,6 +3,7 @@
 //! nothing but what it must, and the same command run again brings it to its end.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
+#![allow(clippy::print_stdout, reason = "the table is for whoever runs it")]
 
 mod command;
 #[path = "../common/mod.rs"]
