@@ -56,6 +56,8 @@ struct Summary {
     unreferenced_packs: u64,
     /// Left by interrupted runs, or by snapshots that were lost.
     ownerless_usages: u64,
+    /// On record as removed, and there.
+    removed_snapshots: u64,
     /// A rotation was interrupted, or an older config put back.
     config_is_behind: bool,
     bytes_read: u64,
@@ -78,6 +80,10 @@ impl Display for Summary {
             let (count, text) =
                 (self.ownerless_usages, "usage lists belong to no snapshot: their runs were interrupted");
             write!(f, "\n{count} {text}, or these snapshots were lost (see `audit --head`)")?;
+        }
+        if self.removed_snapshots > 0 {
+            let text = "snapshots are on record as removed: their removal was interrupted (remove them again)";
+            write!(f, "\n{} {text}, or somebody put them back", self.removed_snapshots)?;
         }
         if self.config_is_behind {
             f.write_str("\nthe config is older than the keys: a rotation was interrupted (rotate again), or somebody put it back")?;
@@ -103,6 +109,7 @@ pub(super) async fn verify(repository: &Repository, read_data: bool, session: &S
         packs: report.packs,
         unreferenced_packs: report.unreferenced_packs,
         ownerless_usages: report.ownerless_usages,
+        removed_snapshots: report.removed_snapshots,
         config_is_behind: report.config_is_behind,
         bytes_read: report.bytes_read,
         damages,

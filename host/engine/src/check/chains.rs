@@ -13,14 +13,21 @@ use crate::audit::chain::{Chains, Stated, Trust};
 use crate::findings::Findings;
 use crate::repository::SnapshotHandle;
 
-/// Finds snapshots that miss the one before them, and those that are on record as removed. Two in one place of a chain are no damage:
-/// runs of one writer that end at the same time leave them.
-pub(super) fn judge(snapshots: &[SnapshotHandle], removals: Vec<Removal>, findings: &mut Findings<'_>) {
+/// Finds snapshots that miss the one before them; returns how many are on record as removed and there. That is no damage: an
+/// interrupted removal leaves it. Nor are two in one place of a chain: runs of one writer that end at the same time leave them.
+pub(super) fn judge(snapshots: &[SnapshotHandle], removals: &[Removal], findings: &mut Findings<'_>) -> u64 {
     let mut chains = Chains::default();
     snapshots.iter().for_each(|handle| chains.add(stated(handle)));
-    removals.into_iter().for_each(|removal| chains.add_removal(removal));
-    let found = chains.judge(&Trust(&[]), &[]).into_iter().map(|(damage, _)| damage);
-    found.filter(|damage| damage.kind != DamageKind::Fork).for_each(|damage| findings.add(damage, None));
+    removals.iter().for_each(|removal| chains.add_removal(removal.clone()));
+    let mut replayed = 0;
+    for (damage, _) in chains.judge(&Trust(&[]), &[]) {
+        match damage.kind {
+            DamageKind::Replayed => replayed += 1,
+            DamageKind::Fork => {}
+            _ => findings.add(damage, None),
+        }
+    }
+    replayed
 }
 
 fn stated(handle: &SnapshotHandle) -> Stated {

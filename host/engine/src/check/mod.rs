@@ -45,6 +45,8 @@ pub struct CheckReport {
     /// Usage lists without a snapshot that no record says was removed: left by runs that ended before their commit; or the newest
     /// snapshot of a writer was lost, which an audit tells that remembers an earlier one.
     pub ownerless_usages: u64,
+    /// Snapshots that are on record as removed and there: their removal was interrupted, or somebody put them back.
+    pub removed_snapshots: u64,
     /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
     pub config_is_behind: bool,
     /// Bytes of packs that were read and verified.
@@ -70,7 +72,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, &mut findings).await?;
     let removals = structure::small_objects(repository, &mut findings).await?;
     let ownerless_usages = chains::without_record(&ownerless, &removals);
-    chains::judge(&snapshots.whole, removals, &mut findings);
+    let removed_snapshots = chains::judge(&snapshots.whole, &removals, &mut findings);
     let packs = structure::packs(repository, &mut index, &users, &mut findings).await?;
     let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots.whole, &mut findings).await?;
@@ -79,6 +81,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         packs: packs.present.len() as u64,
         unreferenced_packs: packs.unreferenced,
         ownerless_usages,
+        removed_snapshots,
         config_is_behind: repository.config().epoch < repository.keys().current_epoch(),
         ..CheckReport::default()
     };

@@ -89,7 +89,7 @@ impl Case<'_> {
             if self.names(&report.findings)? {
                 return Ok(witness);
             }
-            if report.ownerless_usages > 0 || report.config_is_behind {
+            if report.ownerless_usages + report.removed_snapshots > 0 || report.config_is_behind {
                 last = Witness::Leftover;
             }
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use credenza_connect::memory::MemoryStore;
-use credenza_connect::{Payload, PutOptions, Store};
+use credenza_connect::wrap::FaultKind;
+use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
@@ -37,6 +38,8 @@ pub(crate) struct Command {
     pub(crate) may: Vec<(SnapshotId, Files)>,
     /// What a new snapshot holds.
     pub(crate) new: Option<Files>,
+    /// What befalls each writing request.
+    pub(crate) faults: &'static [FaultKind],
     /// What somebody else puts when the run announces what it relies on.
     pub(crate) meanwhile: Option<(StoreKey, Payload)>,
 }
@@ -44,7 +47,8 @@ pub(crate) struct Command {
 impl Command {
     fn new(name: &'static str, act: Act, store: MemoryStore) -> Self {
         let (must, may) = (Vec::new(), Vec::new());
-        Self { name, act, store, secrets: vec![key_file()], must, may, new: None, meanwhile: None }
+        let faults = &[FaultKind::Fail(ErrorClass::Transient), FaultKind::LoseAnswer];
+        Self { name, act, store, secrets: vec![key_file()], must, may, new: None, faults, meanwhile: None }
     }
 
     /// Opens the repository in that store by whatever opens it.
@@ -186,7 +190,7 @@ async fn rotation() -> Command {
     Command { must, ..Command::new("key rotate", Act::Rotate, store) }
 }
 
-/// Each try of a passphrase costs its tenth of a second.
+/// Each try of a passphrase costs its tenth of a second, and the two requests follow one another: one that is lost is a run cut off.
 pub(crate) async fn passphrase() -> Command {
     let [old, new] = ["five odd words of mine", "six quite other words of mine"]
         .map(|words| Secret::Passphrase(words.as_bytes().to_vec().into()));
@@ -194,7 +198,8 @@ pub(crate) async fn passphrase() -> Command {
     let repository = common::create(&store, old.clone()).await;
     let must = vec![(backup(&repository, "a", &files(0..6)).await.unwrap(), files(0..6))];
     let act = Act::ChangePassphrase(new.clone());
-    Command { must, secrets: vec![old, new], ..Command::new("key passwd", act, store) }
+    let faults = &[FaultKind::LoseAnswer];
+    Command { must, faults, secrets: vec![old, new], ..Command::new("key passwd", act, store) }
 }
 
 /// A store with the same objects that goes its own way from now on.
