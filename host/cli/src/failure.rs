@@ -237,7 +237,14 @@ mod tests {
         let cases = [
             (EngineError::NoRepository { place: place() }, 10),
             (EngineError::Conflict { packs: 1 }, 11),
-            (EngineError::WrongSecret { secret: credenza_format::SlotKind::Passphrase, slots: 1 }, 12),
+            (
+                EngineError::WrongSecret {
+                    secret: credenza_format::SlotKind::Passphrase,
+                    slots: 1,
+                    damaged: Vec::new(),
+                },
+                12,
+            ),
             (EngineError::NoAccess { what: "snapshot" }, 12),
             (EngineError::ConcurrentChange { what: "the config" }, 11),
             (EngineError::SecretMissing, 12),

@@ -31,12 +31,14 @@ pub enum Error {
         place: String,
     },
     /// The secret given opens no key of the repository.
-    #[error("the {secret} opens no key of the repository ({slots} of its keys open with one)")]
+    #[error("the {secret} opens no key of the repository ({slots} of its keys open with one{})", and_damaged(damaged))]
     WrongSecret {
         /// What was given.
         secret: SlotKind,
         /// How many key slots were tried.
         slots: usize,
+        /// Names of those that are damaged, so that nobody knows what would open them.
+        damaged: Vec<String>,
     },
     /// The secret is right and its slot was left behind by a rotation.
     #[error("key slot `{label}` ({slot}) was written before the keys were rotated and does not know the new ones")]
@@ -199,6 +201,14 @@ pub enum Error {
         /// The panic's text.
         reason: String,
     },
+}
+
+/// The rest of the sentence about key slots that cannot be tried.
+fn and_damaged(slots: &[String]) -> String {
+    match slots {
+        [] => String::new(),
+        slots => format!("; `{}` is damaged and may be the one", slots.join("`, `")),
+    }
 }
 
 impl Error {

@@ -112,7 +112,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be loaded.
     pub async fn records(&self, snapshot: &SnapshotHandle, prefix: &[u8]) -> Result<Records> {
-        let index = Arc::new(self.load_index().await?);
+        let index = Arc::new(self.readable_index().await?);
         Ok(self.walk(&self.loader(index), &snapshot.snapshot.tree, prefix))
     }
 
