@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{PutOptions, Store};
-use credenza_engine::check::{self, CheckOptions};
+use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::{Error, Repository, Silent};
 use futures_util::FutureExt;
 
@@ -161,7 +161,7 @@ async fn sound(command: &Command, repository: &Repository, tally: &mut Tally) ->
         let files = known.or(command.new.as_ref()).ok_or_else(|| format!("snapshot {id} is nobody's"))?;
         restores(repository, id, files).await.map_err(|cause| format!("snapshot {id}: {cause}"))?;
     }
-    let report = check::run(repository, &CheckOptions { read_data: true }, &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
     if let Some(finding) = report.findings.first() {
         return Err(finding.damage.to_string());
     }
