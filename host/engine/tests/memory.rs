@@ -25,7 +25,7 @@ const MEMORY_BYTES_MAX: u64 = 200 * 1000 * 1000;
 const CHUNKS: usize = 1_000_000;
 /// Chunks are small, so that many of them are little: 256 bytes on average.
 const CHUNK_BYTES: (u32, u32, u32) = (64, 256, 1024);
-const FILES: u64 = 4500;
+const FILES: u64 = 4900;
 const FILE_BYTES: usize = 64 * 1024;
 
 #[test]
@@ -56,7 +56,14 @@ async fn build(folder: &Path) {
     let store: Arc<dyn Store> = Arc::new(FileStore::create(folder).unwrap());
     let (min, avg, max) = CHUNK_BYTES;
     let chunker = ChunkerParams::new(min, avg, max).unwrap();
-    let options = CreateOptions { secret: Secret::None, like: None, label: "test".into(), chunker, compression: 1 };
+    let options = CreateOptions {
+        secret: Secret::None,
+        like: None,
+        label: "test".into(),
+        chunker,
+        compression: 1,
+        retain_days: None,
+    };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     let repository = open(store, &Secret::None).await;
     let all: Files = (0..FILES).map(|number| (format!("file-{number:05}"), noise(number))).collect();

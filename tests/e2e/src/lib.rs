@@ -8,6 +8,7 @@
 
 pub mod bucket;
 mod credenza;
+pub mod race;
 mod report;
 pub mod s3;
 pub mod servers;

@@ -32,9 +32,11 @@ impl Home {
     /// # Errors
     /// When it cannot be created.
     pub fn folder() -> Result<Self> {
-        let setup = Setup::with_local_repository()?;
-        let kind = Kind::Folder(setup.path("repository"));
-        Ok(Self { setup, kind })
+        let mut setup = user()?;
+        let root = setup.path("repository");
+        setup.credenza.set("CREDENZA_REPOSITORY", &root.to_string_lossy());
+        setup.credenza.ok(["create"])?;
+        Ok(Self { setup, kind: Kind::Folder(root) })
     }
 
     /// A fresh repository in a bucket of an in-memory server.
@@ -44,7 +46,11 @@ impl Home {
     pub fn bucket() -> Result<Self> {
         let (server, endpoint) = memory_server()?;
         server.buckets.create(BUCKET);
-        Ok(Self { setup: Setup::with_s3_repository(&endpoint, BUCKET)?, kind: Kind::Bucket(server) })
+        let mut setup = user()?;
+        setup.add("repository", "store", &endpoint, BUCKET)?;
+        setup.credenza.set("CREDENZA_REPOSITORY", "@store");
+        setup.credenza.ok(["create"])?;
+        Ok(Self { setup, kind: Kind::Bucket(server) })
     }
 
     /// All that is stored now.
@@ -100,6 +106,16 @@ impl Home {
             }
         }
     }
+}
+
+/// A user with a key file: unlike a passphrase it costs no time, of which scenarios of many commands would take much.
+fn user() -> Result<Setup> {
+    let mut setup = Setup::new()?;
+    let key = setup.path("key");
+    fs::write(&key, [7; 32])?;
+    setup.credenza.unset("CREDENZA_PASSPHRASE");
+    setup.credenza.set("CREDENZA_KEY_FILE", &key.to_string_lossy());
+    Ok(setup)
 }
 
 fn read_folder(root: &Path, folder: &Path, objects: &mut Objects) -> Result<()> {

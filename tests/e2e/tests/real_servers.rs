@@ -1,9 +1,9 @@
 //! The same round trips against real servers: a careful store, AWS-like semantics, a careless one, and TLS.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use credenza_e2e::bucket::{put_tame, read_all};
 use credenza_e2e::servers::{Kind, RealServer};
-use credenza_e2e::{Precious, Report, Setup, tree};
+use credenza_e2e::{Precious, Report, Setup, number, race, snapshot_of, tree};
 
 const BUCKET: &str = "credenza-tests";
 
@@ -37,6 +37,12 @@ fn run(kind: Kind) -> Result<()> {
         precious.setup.check()?.expect_code(0)?;
         precious.expect_intact()
     });
+    report.scenario("space is reclaimed and history is audited", || space(&server));
+    if !kind.ignores_conditions() {
+        report.scenario("of twelve clients one creates each object", || {
+            race::expect_one_winner_each(server.s3.endpoint(), BUCKET)
+        });
+    }
     report.scenario("a bucket goes into a repository and comes back elsewhere", || buckets(&server));
     report.scenario("a bucket of more than one page is read whole", || pages(&server));
     if kind == Kind::SeaweedFsTls {
@@ -44,6 +50,30 @@ fn run(kind: Kind) -> Result<()> {
     }
     report.finish();
     Ok(())
+}
+
+fn space(server: &RealServer) -> Result<()> {
+    let setup = Setup::with_s3_repository(server.s3.endpoint(), &format!("{BUCKET}/space"))?;
+    let source = setup.path("source");
+    std::fs::create_dir(&source)?;
+    let mut snapshots = Vec::new();
+    for seed in 0..3 {
+        std::fs::write(source.join("changes"), tree::noise(seed, 1_000_000))?;
+        std::fs::write(source.join("stays"), tree::noise(99, 200_000))?;
+        snapshots.push(snapshot_of(&setup.backup(&source.to_string_lossy())?)?);
+    }
+    let [first, second, third] = snapshots.as_slice() else { bail!("{snapshots:?}") };
+    let summary = |words: &[&str]| setup.credenza.ok([&["--json"], words].concat())?.summary();
+    ensure!(number(&summary(&["diff", first, second])?, &["content"])? == 1, "one file differs");
+    ensure!(number(&summary(&["locate", "stays"])?, &["matches"])? == 3, "it is in all");
+    setup.credenza.ok(["rm", first])?;
+    setup.credenza.ok(["prune", "--keep-last", "1", "--apply"])?;
+    let done = summary(&["maintain"])?;
+    ensure!(number(&done, &["bytes_freed"])? > 2_000_000, "{done}");
+    ensure!(number(&summary(&["audit"])?, &["snapshots"])? == 1, "the last is left");
+    setup.check()?.expect_code(0)?;
+    let target = setup.restore(third, "target")?;
+    tree::compare(&source, &target)
 }
 
 fn buckets(server: &RealServer) -> Result<()> {

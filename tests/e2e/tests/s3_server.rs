@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use credenza_e2e::bucket::{self, ODD_KEYS};
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Report, memory_server};
+use credenza_e2e::{Report, memory_server, race};
 use credenza_s3_server::{Attributes, Content, Fault, Operation, Rule, Server};
 use http::{Method, StatusCode};
 use std::io::{Read, Write};
@@ -24,6 +24,11 @@ fn status(s3: &S3, method: Method, key: &str, query: &[(&str, &str)], headers: &
 #[test]
 fn it_speaks_s3() {
     let mut report = Report::default();
+    report.scenario("of twelve clients one creates each object", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create(BUCKET);
+        race::expect_one_winner_each(&endpoint, BUCKET)
+    });
     report.scenario("every odd key arrives and is listed exactly", || {
         let (server, s3) = start()?;
         for key in ODD_KEYS {

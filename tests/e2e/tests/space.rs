@@ -192,7 +192,7 @@ fn snapshots_are_removed_and_their_space_comes_back() {
 
 fn auditing(home: &mut Home) -> Result<()> {
     History::make(&home.setup)?;
-    home.setup.credenza.unset("CREDENZA_PASSPHRASE");
+    home.setup.credenza.unset("CREDENZA_KEY_FILE");
     let healthy = json(&home.setup, &["audit"])?;
     ensure!(healthy.lines_of("head")?.len() == 1, "{}", healthy.whole());
     ensure!(number(&healthy.summary()?, &["snapshots"])? == 3, "{}", healthy.whole());

@@ -55,8 +55,9 @@ impl Standing {
 impl Session {
     pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
-        let index = Arc::new(repository.load_index().await?);
+        // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
         let standing = Standing::find(repository, info, options).await?;
+        let index = Arc::new(repository.load_index().await?);
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
@@ -93,7 +94,7 @@ impl Session {
         let mut chain = self.standing.chain.clone();
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
-        write::commit(repository, stow, draft, make).await?;
+        let intents_left = write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
         let counts = grown.counts;
         Ok(BackupReport {
@@ -104,6 +105,7 @@ impl Session {
             errors: counts.errors,
             bytes_read: counts.bytes_read,
             bytes_added: stow.bytes_added(),
+            intents_left,
         })
     }
 

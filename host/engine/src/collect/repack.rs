@@ -70,12 +70,13 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Packs of the store that are worth repacking, the emptiest first. What intents name is left alone: it could not be deleted.
+/// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted.
 fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candidate> {
     let movable = |candidate: &Candidate| {
         view.index
             .pack(candidate.pack)
-            .is_some_and(|pack| !pack.moved && pack.standing < Standing::Gone && !view.pinned.contains(&pack.id))
+            .filter(|pack| !pack.moved && pack.standing < Standing::Gone)
+            .is_some_and(|pack| !view.pinned.contains(&pack.id) && !view.is_locked(&pack.id))
     };
     let mut all = weigh(view, needs);
     all.retain(movable);
@@ -153,7 +154,7 @@ async fn move_batch(
     report: &mut CollectReport,
 ) -> Result<()> {
     let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-    let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
+    let stow = Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
     let mut described = places_of(&view.index, batch);
     let mut moved = Vec::new();
     for one in batch {
@@ -230,6 +231,7 @@ fn record(index: &BlobIndex, pack: PackOrdinal, mut places: Vec<(ChunkId, BlobPl
         sha256: pack.sha256,
         blobs,
         moved: true,
+        version: pack.version.as_deref().map(str::to_owned),
     })
 }
 

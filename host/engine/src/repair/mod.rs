@@ -127,14 +127,17 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
     let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
     let writer = repository.writer(&options.host, &options.user);
-    let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
-    let salvaged = salvage::run(repository, &survey, options.apply.then_some(&stow)).await?;
+    let stow = match options.apply {
+        true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
+        false => None,
+    };
+    let salvaged = salvage::run(repository, &survey, stow.as_ref()).await?;
     report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
-    if options.apply && !report.mends.is_empty() {
+    if let Some(stow) = stow.filter(|_| !report.mends.is_empty()) {
         let published = publish::run(repository, &survey, &salvaged, &stow).await;
         stow.withdraw_intents().await;
         published?;

@@ -44,7 +44,7 @@ impl Survey {
     ) -> Result<Self> {
         listener.on(Event::Phase(Phase::CheckingStructure));
         let mut findings = Findings::new(listener);
-        let Look { mut index, snapshots, mut users, packs } = check::look(repository, &mut findings).await?;
+        let Look { mut index, snapshots, mut users, packs, .. } = check::look(repository, &mut findings).await?;
         let pinned = pinned(repository).await?;
         let condemned = match repository.condemned().await {
             Err(Error::Damage(_)) => HashSet::new(),

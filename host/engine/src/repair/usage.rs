@@ -38,7 +38,8 @@ impl Rebuilt {
         let sealed = seal_document(repository.keys(), ObjectKind::Usage, id, &self.usage.encode()?)?;
         let (key, sha256) = (sealed.key().clone(), *sealed.sha256());
         let payload = Payload::new(sealed.into_pieces()).with_sha256(sha256);
-        let options = PutOptions { hint: ObjectKind::Usage.folder().to_owned(), ..PutOptions::default() };
+        let (retain_until, hint) = (repository.lock_until().await?, ObjectKind::Usage.folder().to_owned());
+        let options = PutOptions { retain_until, hint, ..PutOptions::default() };
         let put = repository.store().put(&key, payload, &options).await;
         put.map(drop).map_err(Error::connector(format!("writing `{key}` to the repository")))
     }

@@ -12,10 +12,9 @@ use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_connect::{Payload, PutOptions, Source, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
-use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName};
-use credenza_format::{ChunkerParams, Header};
+use credenza_format::ChunkerParams;
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 
 /// Key files cost nothing to try, so most tests use them.
@@ -30,6 +29,7 @@ async fn create(store: &MemoryStore, secret: Secret) {
         label: "first".to_owned(),
         chunker: ChunkerParams::default(),
         compression: 1,
+        retain_days: None,
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }

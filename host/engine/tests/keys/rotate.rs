@@ -5,8 +5,9 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_engine::{Error, Repository, Secret, SnapshotName};
-use credenza_format::{Access, Identity, config_key};
+use credenza_engine::collect::{self, CollectOptions};
+use credenza_engine::{Error, Repository, Secret, Silent, SnapshotName};
+use credenza_format::{Access, Header, Identity, config_key};
 
 use crate::{back_up, copy, create, expect_restored, expect_whole, key_file, names, open, source};
 

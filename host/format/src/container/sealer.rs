@@ -1,7 +1,7 @@
 //! Sealing: plaintext streams in, each full segment is encrypted where it lies, and the object comes out in pieces.
 
 use bytes::Bytes;
-use credenza_model::limits::SEGMENT_BYTES;
+use credenza_model::limits::{BLOB_BYTES_MAX, DATA_PACK_BYTES, SEGMENT_BYTES};
 use credenza_model::{ObjectId, StoreKey};
 use ring::digest;
 
@@ -10,10 +10,13 @@ use crate::suite::{SegmentCipher, TAG_BYTES};
 use crate::{Keys, ObjectKind, Result, SigningKey, keys};
 
 const SEALED_SEGMENT_BYTES: usize = SEGMENT_BYTES + TAG_BYTES;
-/// Segments of one piece: pieces of half a MiB are neither many nor a burden on the allocator.
-const PIECE_SEGMENTS: usize = 8;
+/// Segments of one piece: a pack is one piece. What is freed goes back to the system at once only if it was larger than 32 MiB (glibc,
+/// mallopt(3), M_MMAP_THRESHOLD); smaller pieces pile up in the heaps of its threads. What of a piece is not written takes no memory.
+const PIECE_SEGMENTS: usize = 640;
 /// Room for what follows the last segment.
 const END_BYTES: usize = STATEMENT_BYTES + CHECKSUM_BYTES;
+
+const _: () = assert!((PIECE_SEGMENTS * SEGMENT_BYTES) as u64 >= DATA_PACK_BYTES + BLOB_BYTES_MAX as u64);
 
 /// An object ready for the store. Only sealing makes one.
 #[derive(Debug, Clone)]

@@ -1,14 +1,19 @@
-//! A store that ignores conditions: names are random, so nothing rests on them but `create`.
+//! Writers at the same time: beside one another, and on a store that ignores conditions. Names are random, so nothing rests on
+//! conditions but `create`.
 
 mod common;
+#[path = "common/hooked.rs"]
+mod hooked;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::*;
 use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Retry, RetryPolicy, call};
+use hooked::Hooked;
 
 /// A connection that loses answers and sends puts twice, as each writer has its own.
 fn careless(store: &MemoryStore, seed: u64) -> Arc<dyn Store> {
@@ -37,5 +42,36 @@ async fn two_writers_at_once_lose_nothing_where_conditions_are_ignored() {
         collect(&repository).await.unwrap();
         restores(&repository, a, &mine).await.unwrap();
         restores(&repository, b, &yours).await.unwrap();
+    }
+}
+
+/// Backs up on a machine of its own, and waits for it.
+fn backup_beside(store: &MemoryStore, host: &str, files: &Files) {
+    let (store, host, files) = (store.clone(), host.to_owned(), files.clone());
+    let machine = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            backup(&open(Arc::new(store), &key_file()).await, &host, &files).await.unwrap();
+        });
+    });
+    machine.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_snapshot_of_the_same_source_committed_meanwhile_is_a_parent_like_any_other() {
+    for moment in ["index/", "snapshot/", "condemned/"] {
+        let store = MemoryStore::new();
+        let repository = create(&store, key_file()).await;
+        let (theirs, mine) = (files(0..12), files(0..14));
+        let (begun, before) = (AtomicBool::new(false), theirs.clone());
+        let hooked = Hooked::new(&store, move |name, prefix, store| {
+            if name == call::LIST && prefix == moment && !begun.swap(true, Ordering::Relaxed) {
+                backup_beside(store, "a", &before);
+            }
+        });
+        let writer = open(Arc::new(hooked), &key_file()).await;
+        let snapshot = backup(&writer, "b", &mine).await.unwrap_or_else(|cause| panic!("{moment}: {cause}"));
+        restores(&repository, snapshot, &mine).await.unwrap();
+        assert_eq!(damages(&repository).await, [""; 0], "{moment}");
     }
 }
