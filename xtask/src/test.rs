@@ -42,7 +42,7 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the server scripts call, and the servers; what is there already is left alone.
+/// Installs the test runner, what the scripts call, the servers, and what the independent reader imports; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest"]))?;
@@ -52,7 +52,8 @@ fn install_tools() -> Result<()> {
         run("update the package lists", step::command("apt-get", &["update"]))?;
         run("install what the servers need", step::command("apt-get", &packages))?;
     }
-    run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))
+    run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
+    run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))
 }
 
 fn has_server_tools() -> bool {

@@ -162,6 +162,9 @@ impl From<EngineError> for Failure {
             EngineError::Overdue { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
+            EngineError::NoLock { .. } => Self::new(what).hint(
+                "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
+            ),
             EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
@@ -234,7 +237,14 @@ mod tests {
         let cases = [
             (EngineError::NoRepository { place: place() }, 10),
             (EngineError::Conflict { packs: 1 }, 11),
-            (EngineError::WrongSecret { secret: credenza_format::SlotKind::Passphrase, slots: 1 }, 12),
+            (
+                EngineError::WrongSecret {
+                    secret: credenza_format::SlotKind::Passphrase,
+                    slots: 1,
+                    damaged: Vec::new(),
+                },
+                12,
+            ),
             (EngineError::NoAccess { what: "snapshot" }, 12),
             (EngineError::ConcurrentChange { what: "the config" }, 11),
             (EngineError::SecretMissing, 12),

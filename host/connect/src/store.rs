@@ -35,6 +35,10 @@ pub struct StoredObject {
     pub modified: Option<Timestamp>,
     /// Serves `if_match`.
     pub tag: Option<String>,
+    /// Told by a stat only: the version that a plain get reads now.
+    pub version: Option<String>,
+    /// Told by a stat only: until when that version is locked.
+    pub retain_until: Option<Timestamp>,
 }
 
 /// What a put left behind.
@@ -44,6 +48,8 @@ pub struct Stored {
     pub tag: Option<String>,
     /// Serves `get`: reads what was written, whatever was written over it later.
     pub version: Option<String>,
+    /// When it was written, by the store's clock.
+    pub modified: Option<Timestamp>,
 }
 
 /// Conditions and wishes of a put.
@@ -100,4 +106,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the whole call fails.
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>>;
+
+    /// Keeps an object that exists (the version named, else the one that a plain get reads) undeletable until then, at least: a lock that ends later stays as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorClass::NotFound) when there is no such object, [`Unsupported`](crate::ErrorClass::Unsupported) without the trait `retention`; else the cause, by class.
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()>;
 }

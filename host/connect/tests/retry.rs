@@ -8,7 +8,7 @@ use std::time::Duration;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Record, Retry, RetryPolicy, call};
 use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, ScanOptions, Source, Store};
-use credenza_model::{Key, StoreKey};
+use credenza_model::{Key, StoreKey, Timestamp};
 use tokio::time::Instant;
 
 const BYTES_MAX: u64 = 1 << 30;
@@ -172,6 +172,9 @@ async fn a_delete_tries_only_the_keys_that_failed() {
             let busy = || Err(Error::new(ErrorClass::Transient, "busy", "busy"));
             outcomes.extend(keys[1..].iter().map(|_| busy()));
             Ok(outcomes)
+        }
+        async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+            self.0.retain(key, version, until).await
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
-use credenza_model::{ObjectId, RepositoryId, StoreKey};
+use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
 const CACHED_PREFIXES: [&str; 3] = ["index/", "snapshot/", "meta/"];
@@ -179,6 +179,10 @@ impl Store for CachedStore {
             self.shelf.forget(key).await;
         }
         self.store.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.store.retain(key, version, until).await
     }
 }
 

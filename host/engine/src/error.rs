@@ -31,12 +31,14 @@ pub enum Error {
         place: String,
     },
     /// The secret given opens no key of the repository.
-    #[error("the {secret} opens no key of the repository ({slots} of its keys open with one)")]
+    #[error("the {secret} opens no key of the repository ({slots} of its keys open with one{})", and_damaged(damaged))]
     WrongSecret {
         /// What was given.
         secret: SlotKind,
         /// How many key slots were tried.
         slots: usize,
+        /// Names of those that are damaged, so that nobody knows what would open them.
+        damaged: Vec<String>,
     },
     /// The secret is right and its slot was left behind by a rotation.
     #[error("key slot `{label}` ({slot}) was written before the keys were rotated and does not know the new ones")]
@@ -166,6 +168,12 @@ pub enum Error {
         /// What was being read.
         what: String,
     },
+    /// The store cannot lock objects as the repository is to.
+    #[error("the store cannot lock objects against deletion: {reason}")]
+    NoLock {
+        /// Why not.
+        reason: String,
+    },
     /// A source broke its contract.
     #[error("the source broke its contract: {what}")]
     Contract {
@@ -195,6 +203,14 @@ pub enum Error {
     },
 }
 
+/// The rest of the sentence about key slots that cannot be tried.
+fn and_damaged(slots: &[String]) -> String {
+    match slots {
+        [] => String::new(),
+        slots => format!("; `{}` is damaged and may be the one", slots.join("`, `")),
+    }
+}
+
 impl Error {
     pub(crate) fn connector(doing: impl Into<String>) -> impl FnOnce(ConnectError) -> Self {
         let doing = doing.into();
@@ -216,6 +232,8 @@ impl Error {
 pub enum DamageKind {
     /// It is not there.
     Missing,
+    /// It is there, and something was put over it since or hides it: reads go by its version and find it.
+    Hidden,
     /// It has another size than recorded.
     Size,
     /// Its bytes fail authentication, or are not what their id promises.
@@ -244,6 +262,7 @@ impl DamageKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Hidden => "hidden",
             Self::Size => "size",
             Self::Corrupt => "corrupt",
             Self::Invalid => "invalid",

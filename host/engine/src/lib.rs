@@ -23,6 +23,7 @@ mod contents;
 mod error;
 mod event;
 mod findings;
+mod listing;
 pub mod look;
 pub mod read;
 pub mod remove;

@@ -64,7 +64,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be loaded.
     pub async fn content(&self, record: &Record) -> Result<ContentReader> {
-        let loader = self.loader(Arc::new(self.load_index().await?));
+        let loader = self.loader(Arc::new(self.readable_index().await?));
         let inline = match &record.content {
             Content::Inline(bytes) if !bytes.is_empty() => Some(Bytes::copy_from_slice(bytes)),
             _ => None,

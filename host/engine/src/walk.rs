@@ -21,12 +21,33 @@ pub struct Records {
     ready: VecDeque<Record>,
     prefix: Vec<u8>,
     root: Option<TreeRoot>,
+    /// What was passed over; nothing is unless the caller wants the rest.
+    lost: Option<Vec<LostNode>>,
+}
+
+/// A part of a tree that cannot be read.
+pub(crate) struct LostNode {
+    /// The last key in it.
+    pub(crate) last_key: Key,
+    /// Entries in it.
+    pub(crate) entries: u64,
+    pub(crate) damage: Damage,
 }
 
 impl Records {
     /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
     pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
-        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(*root) }
+        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(*root), lost: None }
+    }
+
+    /// The same, which passes over what is lost below the root and tells it by [`take_lost`](Self::take_lost).
+    pub(crate) fn salvaging(self) -> Self {
+        Self { lost: Some(Vec::new()), ..self }
+    }
+
+    /// What was passed over since the last call.
+    pub(crate) fn take_lost(&mut self) -> Vec<LostNode> {
+        self.lost.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The next record, or `None` at the end.
@@ -73,13 +94,19 @@ impl Records {
         let loaded = self.loader.load(children.iter().map(|child| child.id)).await?;
         for child in children {
             // Two children of one window may be one node; its bytes are shared, not moved.
-            let bytes = loaded.get(&child.id).cloned().unwrap_or_else(|| Err(lost(&child)))?;
-            self.visit(u8::try_from(depth).unwrap_or(u8::MAX), &child.id, &bytes)?;
+            let bytes = loaded.get(&child.id).cloned().unwrap_or_else(|| Err(lost(&child)));
+            let level = u8::try_from(depth).unwrap_or(u8::MAX);
+            let visited = bytes.and_then(|bytes| self.visit(level, &child.id, &bytes));
+            if let Err(damage) = visited {
+                let Child { last_key, entries, .. } = child;
+                let passed_over = self.lost.as_mut().ok_or_else(|| damage.clone())?;
+                passed_over.push(LostNode { last_key, entries, damage });
+            }
         }
         Ok(true)
     }
 
-    fn visit(&mut self, level: u8, id: &credenza_model::ChunkId, bytes: &[u8]) -> Result<()> {
+    fn visit(&mut self, level: u8, id: &credenza_model::ChunkId, bytes: &[u8]) -> Result<(), Damage> {
         let node = Node::decode(bytes, level)
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, *id, cause.to_string()))?;
         match node {

@@ -90,6 +90,24 @@ async fn a_sparse_pack_is_repacked_and_every_snapshot_still_restores() {
 }
 
 #[tokio::test]
+async fn many_small_packs_become_few_and_every_snapshot_still_restores() {
+    let (store, repository) = repository().await;
+    let mut snapshots = Vec::new();
+    for count in 1..=20 {
+        snapshots.push((backup(&repository, "a", &files(0..count)).await.unwrap(), files(0..count)));
+    }
+    assert_eq!(keys(&store, "data/").len(), 20);
+    let report = collect(&repository).await.unwrap();
+    assert_eq!(report.repacked, 40, "data and trees");
+    assert_eq!((keys(&store, "data/").len(), keys(&store, "meta/").len()), (1, 1));
+    for (snapshot, files) in &snapshots {
+        restores(&repository, *snapshot, files).await.unwrap();
+    }
+    assert_eq!(damages(&repository).await, [""; 0]);
+    assert_eq!(collect(&repository).await.unwrap().repacked, 0, "few small packs stay as they are");
+}
+
+#[tokio::test]
 async fn a_budget_bounds_what_is_repacked() {
     let (_, repository) = repository().await;
     let whole = backup(&repository, "a", &files(0..20)).await.unwrap();
@@ -423,4 +441,22 @@ async fn a_pack_that_is_lost_costs_no_second_look_at_the_index() {
         calls.iter().filter(|call| call.name == call::GET && call.key.starts_with("index/")).count()
     };
     assert_eq!(index_reads(&recorded.calls()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_lost_chunks_to_a_collector_before_its_commit_reads_them_again() {
+    let (store, repository) = repository().await;
+    let gone = backup(&repository, "a", &files(0..5)).await.unwrap();
+    rm(&repository, gone).await;
+    let pending = AtomicBool::new(true);
+    let collecting = Hooked::new(&store, move |name, key, store| {
+        if name == call::PUT && key.starts_with("intent/") && pending.swap(false, Ordering::SeqCst) {
+            assert!(collect_beside(store).deleted > 0);
+        }
+    });
+    let writer = open(Arc::new(collecting), &Secret::None).await;
+    let all = files(0..8);
+    let snapshot = backup(&writer, "b", &all).await.unwrap();
+    restores(&repository, snapshot, &all).await.unwrap();
+    assert_eq!(damages(&repository).await, [""; 0]);
 }

@@ -99,6 +99,9 @@ pub struct Config {
     /// Which snapshots are to be kept, for a prune that is told nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// For how many days the store is told to let nobody delete a snapshot and what it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<u32>,
     /// Fields of later programs, kept when the config is written anew.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
@@ -198,6 +201,7 @@ mod tests {
             store_traits: vec!["if-absent".to_owned()],
             required_features: Vec::new(),
             policy: None,
+            retain_days: None,
             unknown: BTreeMap::new(),
         }
     }
@@ -247,6 +251,16 @@ mod tests {
         let read = Config::decode(&config.encode(&keys).unwrap()).unwrap().verify(&keys).unwrap();
         assert_eq!(read, config);
         assert_eq!(Config::decode(&read.encode(&keys).unwrap()).unwrap().verify(&keys), Ok(config));
+    }
+
+    #[test]
+    fn the_time_of_locks_is_kept_and_takes_no_room_where_there_is_none() {
+        let keys = keys();
+        let locking = Config { retain_days: Some(30), ..config(keys.repository()) };
+        let read = Config::decode(&locking.encode(&keys).unwrap()).unwrap().verify(&keys);
+        assert_eq!(read, Ok(locking));
+        let plain = String::from_utf8(config(keys.repository()).encode(&keys).unwrap()).unwrap();
+        assert!(!plain.contains("retain"));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use hex_text::{Digest, Hex};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, PackOrdinal, Standing};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, removal_key, slot_key};

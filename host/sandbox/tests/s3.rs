@@ -59,7 +59,10 @@ impl Bed {
 
     async fn configured(&self, roles: &[Role]) -> Configured {
         self.made.fetch_add(1, Relaxed);
-        self.server.buckets.create(&self.bucket());
+        match roles.contains(&Role::Store) {
+            true => self.server.buckets.create_locking(&self.bucket()),
+            false => self.server.buckets.create(&self.bucket()),
+        }
         let prefix = self.prefix.trim_end_matches('/');
         let location = format!("s3://127.0.0.1:{}/{}/{prefix}", self.server.port, self.bucket());
         let settings = [

@@ -151,6 +151,9 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             format!("{place} does not have that storage class; check storage_class"),
         ),
         "NotImplemented" | "MethodNotAllowed" => (Unsupported, "s3.not-implemented", format!("{place} cannot do that")),
+        "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" => {
+            (Unsupported, "s3.no-lock", format!("{place} was not made with Object Lock"))
+        }
         "QuotaExceeded" | "XMinioStorageFull" | "InsufficientStorage" | "StorageFull" => {
             (Exhausted, "s3.full", format!("{place} is full, or its quota is spent"))
         }

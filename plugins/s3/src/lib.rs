@@ -19,6 +19,7 @@ mod place;
 mod range;
 #[cfg(test)]
 mod recorded;
+mod retain;
 pub mod source;
 mod store;
 mod time;
@@ -27,7 +28,8 @@ mod xml;
 
 use credenza_sdk::{
     Attributes, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Entry, Found, Object,
-    Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, Writer,
+    Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, Timestamp,
+    Writer,
 };
 
 use crate::bucket::Bucket;
@@ -117,6 +119,10 @@ impl Store for S3 {
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
         self.0.delete(keys)
+    }
+
+    fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.0.retain(key, version, until)
     }
 }
 

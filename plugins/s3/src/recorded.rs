@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use credenza_sdk::http::{Request, Target};
 use credenza_sdk::{
-    AttributeValue, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Version,
+    AttributeValue, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp, Version,
 };
 
 use crate::bucket::Bucket;
@@ -272,6 +272,72 @@ fn a_put_states_its_condition_and_only_data_has_a_storage_class() {
         (Some("STANDARD_IA"), None)
     );
     assert_eq!((requests[1].header("x-amz-storage-class"), requests[1].header("if-none-match")), (None, Some("*")));
+}
+
+const UNTIL: Timestamp = Timestamp { seconds: 1_735_689_600, nanoseconds: 0 };
+
+#[test]
+fn a_put_that_locks_names_the_mode_that_nobody_can_lift_and_wants_a_checksum() {
+    let dated = [("date", "Wed, 01 Jan 2025 00:00:00 GMT"), ("x-amz-version-id", "v")];
+    let bucket = bucket(&[], vec![reply(200, &dated, "")]);
+    let options = PutOptions { retain_until: Some(UNTIL), ..put_options(true, "data") };
+    assert_eq!(bucket.put("data/ab", b"x".to_vec(), &options).unwrap().modified, Some(UNTIL));
+    let requests = asked(&bucket);
+    for (name, value) in [
+        ("x-amz-object-lock-mode", "COMPLIANCE"),
+        ("x-amz-object-lock-retain-until-date", "2025-01-01T00:00:00Z"),
+        ("x-amz-sdk-checksum-algorithm", "SHA256"),
+        ("if-none-match", "*"),
+    ] {
+        assert_eq!(requests[0].header(name), Some(value));
+    }
+}
+
+#[test]
+fn a_lock_is_extended_for_the_version_that_was_written() {
+    let bucket = bucket(&[], vec![reply(200, &[], ""), error(404, "NoSuchVersion")]);
+    bucket.retain("data/ab", Some("v/1"), UNTIL).unwrap();
+    assert_eq!(bucket.retain("data/ab", None, UNTIL).unwrap_err().class, ErrorClass::NotFound);
+    let requests = asked(&bucket);
+    assert_eq!(requests[0].line(), "PUT /data/ab?retention&versionId=v%2F1");
+    assert_eq!(requests[1].line(), "PUT /data/ab?retention");
+    assert!(requests[0].header("content-md5").is_some());
+    assert!(
+        requests[0].body.contains("<Mode>COMPLIANCE</Mode><RetainUntilDate>2025-01-01T00:00:00Z</RetainUntilDate>")
+    );
+}
+
+#[test]
+fn a_lock_that_ends_later_already_is_a_success_and_a_refusal_is_not() {
+    let lock = |mode: &str, until: &str| {
+        let document = format!("<Retention><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>");
+        reply(200, &[], &document)
+    };
+    for (found, enough) in [
+        (lock("COMPLIANCE", "2025-01-02T00:00:00.000Z"), true),
+        (lock("COMPLIANCE", "2024-12-31T00:00:00Z"), false),
+        (lock("GOVERNANCE", "2025-01-02T00:00:00Z"), false),
+        (error(403, "AccessDenied"), false),
+    ] {
+        let bucket = bucket(&[], vec![error(403, "AccessDenied"), found]);
+        let outcome = bucket.retain("data/ab", None, UNTIL);
+        assert_eq!(outcome.is_ok(), enough);
+        assert!(outcome.err().is_none_or(|cause| cause.class == ErrorClass::Denied));
+        assert_eq!(asked(&bucket)[1].line(), "GET /data/ab?retention");
+    }
+}
+
+#[test]
+fn a_look_tells_the_version_and_its_lock() {
+    let head = |mode| {
+        let lock = [("x-amz-object-lock-mode", mode), ("x-amz-object-lock-retain-until-date", "2025-01-01T00:00:00Z")];
+        reply(200, &[&lock[..], &[("content-length", "3"), ("x-amz-version-id", "v")]].concat(), "")
+    };
+    let bucket = bucket(&[], vec![head("COMPLIANCE"), head("GOVERNANCE")]);
+    let found = bucket.stat("data/ab").unwrap();
+    assert_eq!((found.version.as_deref(), found.retain_until), (Some("v"), Some(UNTIL)));
+    assert_eq!(bucket.stat("data/ab").unwrap().retain_until, None, "this one can be lifted");
+    assert_eq!(asked(&bucket).len(), 2);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use credenza_sdk::{ByteRange, Error, ErrorClass, Object, PutOptions, Result, Sto
 use crate::bucket::{Bucket, shown};
 use crate::listing::{Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
 use crate::wire::{Headers, Wire, request};
-use crate::{encode, range, time};
+use crate::{encode, range, retain, time};
 
 /// Largest object of a single PUT (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
 const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -32,7 +32,13 @@ impl<W: Wire> Bucket<W> {
     pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
         let answer = self.ask(self.put_request(key, options), Some(data), &action)?;
-        Ok(Stored { tag: answer.headers.get("etag").and_then(normalise_etag), version: version(&answer.headers) })
+        let headers = &answer.headers;
+        Ok(Stored {
+            tag: headers.get("etag").and_then(normalise_etag),
+            version: version(headers),
+            // The answer itself is dated by the server's clock (RFC 9110 section 6.6.1).
+            modified: headers.get("date").and_then(time::parse_http),
+        })
     }
 
     fn put_request(&self, key: &str, options: &PutOptions) -> Request {
@@ -47,10 +53,7 @@ impl<W: Wire> Bucket<W> {
             asked = asked.with_header("x-amz-storage-class", self.place.storage_class.clone());
         }
         if let Some(until) = options.retain_until {
-            // The mode that nobody can lift: a stolen key must not be able to.
-            asked = asked
-                .with_header("x-amz-object-lock-mode", "COMPLIANCE")
-                .with_header("x-amz-object-lock-retain-until-date", time::format_iso(until));
+            asked = retain::lock(asked, until);
         }
         asked
     }
@@ -99,6 +102,8 @@ impl<W: Wire> Bucket<W> {
             size,
             modified: headers.get("last-modified").and_then(time::parse_http),
             tag: headers.get("etag").and_then(normalise_etag),
+            version: version(headers),
+            retain_until: retain::locked_until(headers),
         })
     }
 
@@ -140,7 +145,8 @@ impl<W: Wire> Bucket<W> {
             && question.start_after.as_ref().is_none_or(|after| listed.key > *after);
         let key = self.place.entry_key(&listed.key).filter(|_| wanted)?;
         let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
-        Some(Object { key, size: listed.size?, modified: listed.modified, tag: listed.etag })
+        let Listed { modified, etag: tag, .. } = listed;
+        Some(Object { key, size: listed.size?, modified, tag, version: None, retain_until: None })
     }
 
     fn unordered(&self) -> Error {

@@ -5996,6 +5996,10 @@ pub mod exports {
                     pub size: u64,
                     pub modified: ::core::option::Option<Timestamp>,
                     pub tag: ::core::option::Option<_rt::String>,
+                    /// Told by `stat` only: the version that a plain `get` reads now.
+                    pub version: ::core::option::Option<_rt::String>,
+                    /// Told by `stat` only: until when that version is locked.
+                    pub retain_until: ::core::option::Option<Timestamp>,
                 }
                 impl ::core::fmt::Debug for Object {
                     fn fmt(
@@ -6007,15 +6011,19 @@ pub mod exports {
                             .field("size", &self.size)
                             .field("modified", &self.modified)
                             .field("tag", &self.tag)
+                            .field("version", &self.version)
+                            .field("retain-until", &self.retain_until)
                             .finish()
                     }
                 }
                 /// What a put left behind: `tag` serves `if-match`, `version` serves `get`. An index that
-                /// remembers the version reads what it wrote, whatever was written over it later.
+                /// remembers the version reads what it wrote, whatever was written over it later. `modified` is
+                /// when that was, by the store's clock: whoever may not read learns its time from it.
                 #[derive(Clone, PartialEq)]
                 pub struct Stored {
                     pub tag: ::core::option::Option<_rt::String>,
                     pub version: ::core::option::Option<_rt::String>,
+                    pub modified: ::core::option::Option<Timestamp>,
                 }
                 impl ::core::fmt::Debug for Stored {
                     fn fmt(
@@ -6025,6 +6033,7 @@ pub mod exports {
                         f.debug_struct("Stored")
                             .field("tag", &self.tag)
                             .field("version", &self.version)
+                            .field("modified", &self.modified)
                             .finish()
                     }
                 }
@@ -6879,7 +6888,11 @@ pub mod exports {
                         match result3 {
                             Ok(e) => {
                                 *ptr4.add(0).cast::<u8>() = (0i32) as u8;
-                                let Stored { tag: tag5, version: version5 } = e;
+                                let Stored {
+                                    tag: tag5,
+                                    version: version5,
+                                    modified: modified5,
+                                } = e;
                                 match tag5 {
                                     Some(e) => {
                                         *ptr4.add(8).cast::<u8>() = (1i32) as u8;
@@ -6920,37 +6933,59 @@ pub mod exports {
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
+                                match modified5 {
+                                    Some(e) => {
+                                        *ptr4
+                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::credenza::connector::types::Timestamp {
+                                            seconds: seconds8,
+                                            nanoseconds: nanoseconds8,
+                                        } = e;
+                                        *ptr4
+                                            .add(16 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>() = _rt::as_i64(seconds8);
+                                        *ptr4
+                                            .add(24 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(nanoseconds8);
+                                    }
+                                    None => {
+                                        *ptr4
+                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
                             }
                             Err(e) => {
                                 *ptr4.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class8,
-                                    reason: reason8,
-                                    message: message8,
-                                    retry_after_ms: retry_after_ms8,
+                                    class: class9,
+                                    reason: reason9,
+                                    message: message9,
+                                    retry_after_ms: retry_after_ms9,
                                 } = e;
-                                *ptr4.add(8).cast::<u8>() = (class8.clone() as i32) as u8;
-                                let vec9 = (reason8.into_bytes()).into_boxed_slice();
-                                let ptr9 = vec9.as_ptr().cast::<u8>();
-                                let len9 = vec9.len();
-                                ::core::mem::forget(vec9);
-                                *ptr4
-                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len9;
-                                *ptr4
-                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr9.cast_mut();
-                                let vec10 = (message8.into_bytes()).into_boxed_slice();
+                                *ptr4.add(8).cast::<u8>() = (class9.clone() as i32) as u8;
+                                let vec10 = (reason9.into_bytes()).into_boxed_slice();
                                 let ptr10 = vec10.as_ptr().cast::<u8>();
                                 let len10 = vec10.len();
                                 ::core::mem::forget(vec10);
                                 *ptr4
-                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>() = len10;
                                 *ptr4
-                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>() = ptr10.cast_mut();
-                                match retry_after_ms8 {
+                                let vec11 = (message9.into_bytes()).into_boxed_slice();
+                                let ptr11 = vec11.as_ptr().cast::<u8>();
+                                let len11 = vec11.len();
+                                ::core::mem::forget(vec11);
+                                *ptr4
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len11;
+                                *ptr4
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr11.cast_mut();
+                                match retry_after_ms9 {
                                     Some(e) => {
                                         *ptr4
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -7210,6 +7245,8 @@ pub mod exports {
                                     size: size3,
                                     modified: modified3,
                                     tag: tag3,
+                                    version: version3,
+                                    retain_until: retain_until3,
                                 } = e;
                                 let vec4 = (key3.into_bytes()).into_boxed_slice();
                                 let ptr4 = vec4.as_ptr().cast::<u8>();
@@ -7266,37 +7303,81 @@ pub mod exports {
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
+                                match version3 {
+                                    Some(e) => {
+                                        *ptr2
+                                            .add(40 + 5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec7 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr7 = vec7.as_ptr().cast::<u8>();
+                                        let len7 = vec7.len();
+                                        ::core::mem::forget(vec7);
+                                        *ptr2
+                                            .add(40 + 7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len7;
+                                        *ptr2
+                                            .add(40 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr7.cast_mut();
+                                    }
+                                    None => {
+                                        *ptr2
+                                            .add(40 + 5 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                                match retain_until3 {
+                                    Some(e) => {
+                                        *ptr2
+                                            .add(40 + 8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::credenza::connector::types::Timestamp {
+                                            seconds: seconds8,
+                                            nanoseconds: nanoseconds8,
+                                        } = e;
+                                        *ptr2
+                                            .add(48 + 8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>() = _rt::as_i64(seconds8);
+                                        *ptr2
+                                            .add(56 + 8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i32>() = _rt::as_i32(nanoseconds8);
+                                    }
+                                    None => {
+                                        *ptr2
+                                            .add(40 + 8 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
                             }
                             Err(e) => {
                                 *ptr2.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class7,
-                                    reason: reason7,
-                                    message: message7,
-                                    retry_after_ms: retry_after_ms7,
+                                    class: class9,
+                                    reason: reason9,
+                                    message: message9,
+                                    retry_after_ms: retry_after_ms9,
                                 } = e;
-                                *ptr2.add(8).cast::<u8>() = (class7.clone() as i32) as u8;
-                                let vec8 = (reason7.into_bytes()).into_boxed_slice();
-                                let ptr8 = vec8.as_ptr().cast::<u8>();
-                                let len8 = vec8.len();
-                                ::core::mem::forget(vec8);
+                                *ptr2.add(8).cast::<u8>() = (class9.clone() as i32) as u8;
+                                let vec10 = (reason9.into_bytes()).into_boxed_slice();
+                                let ptr10 = vec10.as_ptr().cast::<u8>();
+                                let len10 = vec10.len();
+                                ::core::mem::forget(vec10);
                                 *ptr2
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len8;
+                                    .cast::<usize>() = len10;
                                 *ptr2
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr8.cast_mut();
-                                let vec9 = (message7.into_bytes()).into_boxed_slice();
-                                let ptr9 = vec9.as_ptr().cast::<u8>();
-                                let len9 = vec9.len();
-                                ::core::mem::forget(vec9);
+                                    .cast::<*mut u8>() = ptr10.cast_mut();
+                                let vec11 = (message9.into_bytes()).into_boxed_slice();
+                                let ptr11 = vec11.as_ptr().cast::<u8>();
+                                let len11 = vec11.len();
+                                ::core::mem::forget(vec11);
                                 *ptr2
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len9;
+                                    .cast::<usize>() = len11;
                                 *ptr2
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr9.cast_mut();
-                                match retry_after_ms7 {
+                                    .cast::<*mut u8>() = ptr11.cast_mut();
+                                match retry_after_ms9 {
                                     Some(e) => {
                                         *ptr2
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -7347,22 +7428,39 @@ pub mod exports {
                                         _rt::cabi_dealloc(l4, l5, 1);
                                     }
                                 }
+                                let l6 = i32::from(
+                                    *arg0
+                                        .add(40 + 5 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                match l6 {
+                                    0 => {}
+                                    _ => {
+                                        let l7 = *arg0
+                                            .add(40 + 6 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l8 = *arg0
+                                            .add(40 + 7 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l7, l8, 1);
+                                    }
+                                }
                             }
                             _ => {
-                                let l6 = *arg0
+                                let l9 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l7 = *arg0
+                                let l10 = *arg0
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l6, l7, 1);
-                                let l8 = *arg0
+                                _rt::cabi_dealloc(l9, l10, 1);
+                                let l11 = *arg0
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l9 = *arg0
+                                let l12 = *arg0
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l8, l9, 1);
+                                _rt::cabi_dealloc(l11, l12, 1);
                             }
                         }
                     }
@@ -7416,28 +7514,31 @@ pub mod exports {
                         match result2 {
                             Ok(e) => {
                                 *ptr3.add(0).cast::<u8>() = (0i32) as u8;
-                                let vec8 = e;
-                                let len8 = vec8.len();
-                                let layout8 = _rt::alloc::Layout::from_size_align(
-                                        vec8.len() * (40 + 4 * ::core::mem::size_of::<*const u8>()),
+                                let vec10 = e;
+                                let len10 = vec10.len();
+                                let layout10 = _rt::alloc::Layout::from_size_align(
+                                        vec10.len()
+                                            * (56 + 8 * ::core::mem::size_of::<*const u8>()),
                                         8,
                                     )
                                     .unwrap();
-                                let (result8, _cleanup8) = wit_bindgen::rt::Cleanup::new(
-                                    layout8,
+                                let (result10, _cleanup10) = wit_bindgen::rt::Cleanup::new(
+                                    layout10,
                                 );
-                                if let Some(cleanup) = _cleanup8 {
+                                if let Some(cleanup) = _cleanup10 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec8.into_iter().enumerate() {
-                                    let base = result8
-                                        .add(i * (40 + 4 * ::core::mem::size_of::<*const u8>()));
+                                for (i, e) in vec10.into_iter().enumerate() {
+                                    let base = result10
+                                        .add(i * (56 + 8 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let Object {
                                             key: key4,
                                             size: size4,
                                             modified: modified4,
                                             tag: tag4,
+                                            version: version4,
+                                            retain_until: retain_until4,
                                         } = e;
                                         let vec5 = (key4.into_bytes()).into_boxed_slice();
                                         let ptr5 = vec5.as_ptr().cast::<u8>();
@@ -7494,43 +7595,87 @@ pub mod exports {
                                                     .cast::<u8>() = (0i32) as u8;
                                             }
                                         };
+                                        match version4 {
+                                            Some(e) => {
+                                                *base
+                                                    .add(32 + 5 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec8 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                                let len8 = vec8.len();
+                                                ::core::mem::forget(vec8);
+                                                *base
+                                                    .add(32 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len8;
+                                                *base
+                                                    .add(32 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr8.cast_mut();
+                                            }
+                                            None => {
+                                                *base
+                                                    .add(32 + 5 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
+                                        match retain_until4 {
+                                            Some(e) => {
+                                                *base
+                                                    .add(32 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let super::super::super::super::credenza::connector::types::Timestamp {
+                                                    seconds: seconds9,
+                                                    nanoseconds: nanoseconds9,
+                                                } = e;
+                                                *base
+                                                    .add(40 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<i64>() = _rt::as_i64(seconds9);
+                                                *base
+                                                    .add(48 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<i32>() = _rt::as_i32(nanoseconds9);
+                                            }
+                                            None => {
+                                                *base
+                                                    .add(32 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
                                     }
                                 }
                                 *ptr3
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len8;
-                                *ptr3.add(8).cast::<*mut u8>() = result8;
+                                    .cast::<usize>() = len10;
+                                *ptr3.add(8).cast::<*mut u8>() = result10;
                             }
                             Err(e) => {
                                 *ptr3.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class9,
-                                    reason: reason9,
-                                    message: message9,
-                                    retry_after_ms: retry_after_ms9,
+                                    class: class11,
+                                    reason: reason11,
+                                    message: message11,
+                                    retry_after_ms: retry_after_ms11,
                                 } = e;
-                                *ptr3.add(8).cast::<u8>() = (class9.clone() as i32) as u8;
-                                let vec10 = (reason9.into_bytes()).into_boxed_slice();
-                                let ptr10 = vec10.as_ptr().cast::<u8>();
-                                let len10 = vec10.len();
-                                ::core::mem::forget(vec10);
+                                *ptr3.add(8).cast::<u8>() = (class11.clone() as i32) as u8;
+                                let vec12 = (reason11.into_bytes()).into_boxed_slice();
+                                let ptr12 = vec12.as_ptr().cast::<u8>();
+                                let len12 = vec12.len();
+                                ::core::mem::forget(vec12);
                                 *ptr3
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len10;
+                                    .cast::<usize>() = len12;
                                 *ptr3
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr10.cast_mut();
-                                let vec11 = (message9.into_bytes()).into_boxed_slice();
-                                let ptr11 = vec11.as_ptr().cast::<u8>();
-                                let len11 = vec11.len();
-                                ::core::mem::forget(vec11);
+                                    .cast::<*mut u8>() = ptr12.cast_mut();
+                                let vec13 = (message11.into_bytes()).into_boxed_slice();
+                                let ptr13 = vec13.as_ptr().cast::<u8>();
+                                let len13 = vec13.len();
+                                ::core::mem::forget(vec13);
                                 *ptr3
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len11;
+                                    .cast::<usize>() = len13;
                                 *ptr3
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr11.cast_mut();
-                                match retry_after_ms9 {
+                                    .cast::<*mut u8>() = ptr13.cast_mut();
+                                match retry_after_ms11 {
                                     Some(e) => {
                                         *ptr3
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -7563,11 +7708,11 @@ pub mod exports {
                                 let l2 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                let base8 = l1;
-                                let len8 = l2;
-                                for i in 0..len8 {
-                                    let base = base8
-                                        .add(i * (40 + 4 * ::core::mem::size_of::<*const u8>()));
+                                let base11 = l1;
+                                let len11 = l2;
+                                for i in 0..len11 {
+                                    let base = base11
+                                        .add(i * (56 + 8 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let l3 = *base.add(0).cast::<*mut u8>();
                                         let l4 = *base
@@ -7591,29 +7736,46 @@ pub mod exports {
                                                 _rt::cabi_dealloc(l6, l7, 1);
                                             }
                                         }
+                                        let l8 = i32::from(
+                                            *base
+                                                .add(32 + 5 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<u8>(),
+                                        );
+                                        match l8 {
+                                            0 => {}
+                                            _ => {
+                                                let l9 = *base
+                                                    .add(32 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l10 = *base
+                                                    .add(32 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l9, l10, 1);
+                                            }
+                                        }
                                     }
                                 }
                                 _rt::cabi_dealloc(
-                                    base8,
-                                    len8 * (40 + 4 * ::core::mem::size_of::<*const u8>()),
+                                    base11,
+                                    len11 * (56 + 8 * ::core::mem::size_of::<*const u8>()),
                                     8,
                                 );
                             }
                             _ => {
-                                let l9 = *arg0
+                                let l12 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l10 = *arg0
+                                let l13 = *arg0
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l9, l10, 1);
-                                let l11 = *arg0
+                                _rt::cabi_dealloc(l12, l13, 1);
+                                let l14 = *arg0
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l12 = *arg0
+                                let l15 = *arg0
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l11, l12, 1);
+                                _rt::cabi_dealloc(l14, l15, 1);
                             }
                         }
                     }
@@ -7855,6 +8017,137 @@ pub mod exports {
                         }
                     }
                 }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_method_session_retain_cabi<T_: GuestSession>(
+                    arg0: *mut u8,
+                    arg1: *mut u8,
+                    arg2: usize,
+                    arg3: i32,
+                    arg4: *mut u8,
+                    arg5: usize,
+                    arg6: i64,
+                    arg7: i32,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result2 = {
+                            let len0 = arg2;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg1.cast(),
+                                len0,
+                                len0,
+                            );
+                            T_::retain(
+                                SessionBorrow::lift(
+                                        core::ptr::with_exposed_provenance(arg0 as u32 as usize),
+                                    )
+                                    .get(),
+                                _rt::string_lift(bytes0),
+                                match arg3 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let len1 = arg5;
+                                            let bytes1 = _rt::Vec::from_raw_parts(
+                                                arg4.cast(),
+                                                len1,
+                                                len1,
+                                            );
+                                            _rt::string_lift(bytes1)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                super::super::super::super::credenza::connector::types::Timestamp {
+                                    seconds: arg6,
+                                    nanoseconds: arg7 as u32,
+                                },
+                            )
+                        };
+                        let ptr3 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result2 {
+                            Ok(_) => {
+                                *ptr3.add(0).cast::<u8>() = (0i32) as u8;
+                            }
+                            Err(e) => {
+                                *ptr3.add(0).cast::<u8>() = (1i32) as u8;
+                                let super::super::super::super::credenza::connector::types::Error {
+                                    class: class4,
+                                    reason: reason4,
+                                    message: message4,
+                                    retry_after_ms: retry_after_ms4,
+                                } = e;
+                                *ptr3.add(8).cast::<u8>() = (class4.clone() as i32) as u8;
+                                let vec5 = (reason4.into_bytes()).into_boxed_slice();
+                                let ptr5 = vec5.as_ptr().cast::<u8>();
+                                let len5 = vec5.len();
+                                ::core::mem::forget(vec5);
+                                *ptr3
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len5;
+                                *ptr3
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr5.cast_mut();
+                                let vec6 = (message4.into_bytes()).into_boxed_slice();
+                                let ptr6 = vec6.as_ptr().cast::<u8>();
+                                let len6 = vec6.len();
+                                ::core::mem::forget(vec6);
+                                *ptr3
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len6;
+                                *ptr3
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr6.cast_mut();
+                                match retry_after_ms4 {
+                                    Some(e) => {
+                                        *ptr3
+                                            .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        *ptr3
+                                            .add(24 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>() = _rt::as_i64(e);
+                                    }
+                                    None => {
+                                        *ptr3
+                                            .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                        };
+                        ptr3
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_method_session_retain<T_: GuestSession>(
+                    arg0: *mut u8,
+                ) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {}
+                            _ => {
+                                let l1 = *arg0
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l2 = *arg0
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l1, l2, 1);
+                                let l3 = *arg0
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l4 = *arg0
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l3, l4, 1);
+                            }
+                        }
+                    }
+                }
                 pub trait Guest {
                     type Session: GuestSession;
                     #[allow(async_fn_in_trait)]
@@ -7963,8 +8256,8 @@ pub mod exports {
                         &self,
                         key: _rt::String,
                     ) -> ::core::result::Result<Object, Error>;
-                    /// Keys under `prefix`, after `start-after`, at most `max`; empty list is the end.
-                    /// Stateless paging: a restarted instance continues.
+                    /// Keys under `prefix`, after `start-after`, at most `max`; fewer only at the end, so that
+                    /// listing a few objects costs one request. Stateless paging: a restarted instance continues.
                     #[allow(async_fn_in_trait)]
                     fn list(
                         &self,
@@ -7981,6 +8274,16 @@ pub mod exports {
                         _rt::Vec<::core::result::Result<(), Error>>,
                         Error,
                     >;
+                    /// Keep an object that exists (the version named, else the one that a plain `get` reads)
+                    /// undeletable until then, at least: a lock that ends later stays as it is. Without the
+                    /// "retention" trait it is `unsupported`.
+                    #[allow(async_fn_in_trait)]
+                    fn retain(
+                        &self,
+                        key: _rt::String,
+                        version: ::core::option::Option<_rt::String>,
+                        until: Timestamp,
+                    ) -> ::core::result::Result<(), Error>;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -8076,6 +8379,19 @@ pub mod exports {
                         unsafe extern "C" fn _post_return_method_session_delete(arg0 : *
                         mut u8,) { unsafe { $($path_to_types)*::
                         __post_return_method_session_delete::<<$ty as
+                        $($path_to_types)*:: Guest >::Session > (arg0) } } #[unsafe
+                        (export_name =
+                        "credenza:connector/store@0.1.0#[method]session.retain")] unsafe
+                        extern "C" fn export_method_session_retain(arg0 : * mut u8, arg1
+                        : * mut u8, arg2 : usize, arg3 : i32, arg4 : * mut u8, arg5 :
+                        usize, arg6 : i64, arg7 : i32,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_method_session_retain_cabi::<<$ty as
+                        $($path_to_types)*:: Guest >::Session > (arg0, arg1, arg2, arg3,
+                        arg4, arg5, arg6, arg7) } } #[unsafe (export_name =
+                        "cabi_post_credenza:connector/store@0.1.0#[method]session.retain")]
+                        unsafe extern "C" fn _post_return_method_session_retain(arg0 : *
+                        mut u8,) { unsafe { $($path_to_types)*::
+                        __post_return_method_session_retain::<<$ty as
                         $($path_to_types)*:: Guest >::Session > (arg0) } } const _ : () =
                         { #[doc(hidden)] #[unsafe (export_name =
                         "credenza:connector/store@0.1.0#[dtor]session")]
@@ -8090,11 +8406,11 @@ pub mod exports {
                 struct _RetArea(
                     [::core::mem::MaybeUninit<
                         u8,
-                    >; 48 + 4 * ::core::mem::size_of::<*const u8>()],
+                    >; 64 + 8 * ::core::mem::size_of::<*const u8>()],
                 );
                 static mut _RET_AREA: _RetArea = _RetArea(
-                    [::core::mem::MaybeUninit::uninit(); 48
-                        + 4 * ::core::mem::size_of::<*const u8>()],
+                    [::core::mem::MaybeUninit::uninit(); 64
+                        + 8 * ::core::mem::size_of::<*const u8>()],
                 );
             }
             /// Somewhere to restore to.
@@ -11499,9 +11815,9 @@ macro_rules! __export_full_connector_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:credenza:connector@0.1.0:full-connector:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4490] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4582] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x85\"\x01A\x02\x01A\x1c\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe1\"\x01A\x02\x01A\x1c\
 \x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04bod\
 y\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.from-b\
 ytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.len\
@@ -11569,44 +11885,46 @@ s\x01j\x01\x14\x01\x01\x01@\x04\x04self$\x05entry\x03\x05range,\x08if-match-\0.\
 h\x1d\x01p\x20\x01j\x016\x01\x01\x01@\x02\x04self5\x03maxy\07\x04\0\x14[method]s\
 canner.next\x018\x01i\x1c\x01j\x019\x01\x01\x01@\x01\x06config\x0b\0:\x04\0\x04o\
 pen\x01;\x04\0\x1fcredenza:connector/source@0.1.0\x05\x0e\x02\x03\0\x04\x09times\
-tamp\x01B8\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0a\
+tamp\x01B:\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0a\
 byte-range\x03\0\x02\x02\x03\x02\x01\x0f\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\
 \x01\x0d\x04\0\x05check\x03\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\
 \x03\x02\x01\x01\x04\0\x04body\x03\0\x0a\x01ps\x01kw\x01r\x03\x08identitys\x06tr\
 aits\x0c\x10max-object-bytes\x0d\x04\0\x0astore-info\x03\0\x0e\x01k\x05\x01ks\x01\
-r\x04\x03keys\x04sizew\x08modified\x10\x03tag\x11\x04\0\x06object\x03\0\x12\x01r\
-\x02\x03tag\x11\x07version\x11\x04\0\x06stored\x03\0\x14\x01r\x04\x09if-absent\x7f\
-\x08if-match\x11\x0cretain-until\x10\x04hints\x04\0\x0bput-options\x03\0\x16\x04\
-\0\x07session\x03\x01\x01h\x18\x01j\x01\x0f\x01\x01\x01@\x01\x04self\x19\0\x1a\x04\
-\0\x14[method]session.info\x01\x1b\x01p\x07\x01@\x01\x04self\x19\0\x1c\x04\0\x15\
-[method]session.check\x01\x1d\x01i\x0b\x01j\x01\x15\x01\x01\x01@\x04\x04self\x19\
-\x03keys\x04data\x1e\x07options\x17\0\x1f\x04\0\x13[method]session.put\x01\x20\x01\
-k\x03\x01j\x01\x1e\x01\x01\x01@\x04\x04self\x19\x03keys\x05range!\x07version\x11\
-\0\"\x04\0\x13[method]session.get\x01#\x01j\x01\x13\x01\x01\x01@\x02\x04self\x19\
-\x03keys\0$\x04\0\x14[method]session.stat\x01%\x01p\x13\x01j\x01&\x01\x01\x01@\x04\
-\x04self\x19\x06prefixs\x0bstart-after\x11\x03maxy\0'\x04\0\x14[method]session.l\
-ist\x01(\x01j\0\x01\x01\x01p)\x01j\x01*\x01\x01\x01@\x02\x04self\x19\x04keys\x0c\
-\0+\x04\0\x16[method]session.delete\x01,\x01i\x18\x01j\x01-\x01\x01\x01@\x01\x06\
-config\x09\0.\x04\0\x04open\x01/\x04\0\x1ecredenza:connector/store@0.1.0\x05\x10\
-\x01B7\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05e\
-ntry\x03\0\x02\x02\x03\x02\x01\x0d\x04\0\x05check\x03\0\x04\x02\x03\x02\x01\x08\x04\
-\0\x06config\x03\0\x06\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01ps\x01kw\x01\
-ky\x01r\x05\x08identitys\x09namespaces\x06traits\x0a\x0apart-bytes\x0b\x09max-pa\
-rts\x0c\x04\0\x10destination-info\x03\0\x0d\x04\0\x07session\x03\x01\x04\0\x06wr\
-iter\x03\x01\x01h\x0f\x01j\x01\x0e\x01\x01\x01@\x01\x04self\x11\0\x12\x04\0\x14[\
-method]session.info\x01\x13\x01p\x05\x01@\x01\x04self\x11\0\x14\x04\0\x15[method\
-]session.check\x01\x15\x01p}\x01k\x03\x01j\x01\x17\x01\x01\x01@\x02\x04self\x11\x03\
-key\x16\0\x18\x04\0\x14[method]session.stat\x01\x19\x01i\x10\x01k\x1a\x01j\x01\x1b\
-\x01\x01\x01@\x03\x04self\x11\x05entry\x03\x09overwrite\x7f\0\x1c\x04\0\x16[meth\
-od]session.create\x01\x1d\x01p\x03\x01j\x01\x0a\x01\x01\x01p\x1f\x01j\x01\x20\x01\
-\x01\x01@\x02\x04self\x11\x07entries\x1e\0!\x04\0\x1c[method]session.set-metadat\
-a\x01\"\x01h\x10\x01i\x09\x01j\0\x01\x01\x01@\x02\x04self#\x04part$\0%\x04\0\x14\
-[method]writer.write\x01&\x01ks\x01j\x01'\x01\x01\x01@\x01\x04self#\0(\x04\0\x15\
-[method]writer.finish\x01)\x01@\x01\x04self#\x01\0\x04\0\x14[method]writer.abort\
-\x01*\x01i\x0f\x01j\x01+\x01\x01\x01@\x01\x06config\x07\0,\x04\0\x04open\x01-\x04\
-\0$credenza:connector/destination@0.1.0\x05\x11\x04\0'credenza:connector/full-co\
-nnector@0.1.0\x04\0\x0b\x14\x01\0\x0efull-connector\x03\0\0\0G\x09producers\x01\x0c\
-processed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+r\x06\x03keys\x04sizew\x08modified\x10\x03tag\x11\x07version\x11\x0cretain-until\
+\x10\x04\0\x06object\x03\0\x12\x01r\x03\x03tag\x11\x07version\x11\x08modified\x10\
+\x04\0\x06stored\x03\0\x14\x01r\x04\x09if-absent\x7f\x08if-match\x11\x0cretain-u\
+ntil\x10\x04hints\x04\0\x0bput-options\x03\0\x16\x04\0\x07session\x03\x01\x01h\x18\
+\x01j\x01\x0f\x01\x01\x01@\x01\x04self\x19\0\x1a\x04\0\x14[method]session.info\x01\
+\x1b\x01p\x07\x01@\x01\x04self\x19\0\x1c\x04\0\x15[method]session.check\x01\x1d\x01\
+i\x0b\x01j\x01\x15\x01\x01\x01@\x04\x04self\x19\x03keys\x04data\x1e\x07options\x17\
+\0\x1f\x04\0\x13[method]session.put\x01\x20\x01k\x03\x01j\x01\x1e\x01\x01\x01@\x04\
+\x04self\x19\x03keys\x05range!\x07version\x11\0\"\x04\0\x13[method]session.get\x01\
+#\x01j\x01\x13\x01\x01\x01@\x02\x04self\x19\x03keys\0$\x04\0\x14[method]session.\
+stat\x01%\x01p\x13\x01j\x01&\x01\x01\x01@\x04\x04self\x19\x06prefixs\x0bstart-af\
+ter\x11\x03maxy\0'\x04\0\x14[method]session.list\x01(\x01j\0\x01\x01\x01p)\x01j\x01\
+*\x01\x01\x01@\x02\x04self\x19\x04keys\x0c\0+\x04\0\x16[method]session.delete\x01\
+,\x01@\x04\x04self\x19\x03keys\x07version\x11\x05until\x05\0)\x04\0\x16[method]s\
+ession.retain\x01-\x01i\x18\x01j\x01.\x01\x01\x01@\x01\x06config\x09\0/\x04\0\x04\
+open\x010\x04\0\x1ecredenza:connector/store@0.1.0\x05\x10\x01B7\x02\x03\x02\x01\x06\
+\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\
+\x01\x0d\x04\0\x05check\x03\0\x04\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x06\x02\
+\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01ps\x01kw\x01ky\x01r\x05\x08identitys\
+\x09namespaces\x06traits\x0a\x0apart-bytes\x0b\x09max-parts\x0c\x04\0\x10destina\
+tion-info\x03\0\x0d\x04\0\x07session\x03\x01\x04\0\x06writer\x03\x01\x01h\x0f\x01\
+j\x01\x0e\x01\x01\x01@\x01\x04self\x11\0\x12\x04\0\x14[method]session.info\x01\x13\
+\x01p\x05\x01@\x01\x04self\x11\0\x14\x04\0\x15[method]session.check\x01\x15\x01p\
+}\x01k\x03\x01j\x01\x17\x01\x01\x01@\x02\x04self\x11\x03key\x16\0\x18\x04\0\x14[\
+method]session.stat\x01\x19\x01i\x10\x01k\x1a\x01j\x01\x1b\x01\x01\x01@\x03\x04s\
+elf\x11\x05entry\x03\x09overwrite\x7f\0\x1c\x04\0\x16[method]session.create\x01\x1d\
+\x01p\x03\x01j\x01\x0a\x01\x01\x01p\x1f\x01j\x01\x20\x01\x01\x01@\x02\x04self\x11\
+\x07entries\x1e\0!\x04\0\x1c[method]session.set-metadata\x01\"\x01h\x10\x01i\x09\
+\x01j\0\x01\x01\x01@\x02\x04self#\x04part$\0%\x04\0\x14[method]writer.write\x01&\
+\x01ks\x01j\x01'\x01\x01\x01@\x01\x04self#\0(\x04\0\x15[method]writer.finish\x01\
+)\x01@\x01\x04self#\x01\0\x04\0\x14[method]writer.abort\x01*\x01i\x0f\x01j\x01+\x01\
+\x01\x01@\x01\x06config\x07\0,\x04\0\x04open\x01-\x04\0$credenza:connector/desti\
+nation@0.1.0\x05\x11\x04\0'credenza:connector/full-connector@0.1.0\x04\0\x0b\x14\
+\x01\0\x0efull-connector\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-\
+component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }

@@ -3,7 +3,10 @@
 use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::store as contract;
-use crate::{Body, ByteRange, Check, Config, Connector, Object, PutOptions, Result, StoreInfo, Stored};
+use crate::{
+    Body, ByteRange, Check, Config, Connector, Error, ErrorClass, Object, PutOptions, Result, StoreInfo, Stored,
+    Timestamp,
+};
 
 /// Somewhere to keep a repository. Keys hold only `[a-z0-9/._-]`, at most 200 bytes, no empty, `.` or `..` segment.
 pub trait Store: Connector + Sized {
@@ -51,6 +54,15 @@ pub trait Store: Connector + Sized {
     /// # Errors
     /// When the whole call fails.
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>>;
+
+    /// Keeps an object that exists (the version named, else the one that a plain get reads) undeletable until then, at least.
+    ///
+    /// # Errors
+    /// `not-found` when there is no such object; `unsupported`, the default, when the store cannot lock.
+    fn retain(&self, key: &str, _version: Option<&str>, _until: Timestamp) -> Result<()> {
+        let message = format!("this store cannot lock `{key}` against deletion");
+        Err(Error::new(ErrorClass::Unsupported, "sdk.retain", message))
+    }
 }
 
 /// Answers the store interface of the contract for a connector.
@@ -96,5 +108,9 @@ impl<S: Store> contract::GuestSession for StoreSession<S> {
 
     fn delete(&self, keys: Vec<String>) -> Result<Vec<Result<()>>> {
         self.0.delete(&keys)
+    }
+
+    fn retain(&self, key: String, version: Option<String>, until: Timestamp) -> Result<()> {
+        self.0.retain(&key, version.as_deref(), until)
     }
 }

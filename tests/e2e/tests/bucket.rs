@@ -18,6 +18,7 @@ fn with_source(fill: impl FnOnce(&Server)) -> Result<(Server, Setup)> {
     setup.add("source", "live", &endpoint, "source")?;
     server.buckets.create("copy");
     setup.add("destination", "copy", &endpoint, "copy")?;
+    setup.add("source", "restored", &endpoint, "copy")?;
     Ok((server, setup))
 }
 
@@ -30,6 +31,47 @@ fn buckets_come_back() {
         setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
         bucket::compare(&server.buckets, "source", "copy")?;
         assert_eq!(server.buckets.uploads("copy"), []);
+        Ok(())
+    });
+    report.scenario("tags that changed without a trace are kept when all metadata is read", || {
+        let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 30))?;
+        setup.backup("@live")?;
+        let key = "dir-000/object-000007";
+        let stored = server.buckets.get("source", key).context(key)?;
+        let tags = bucket::full_attributes().tags;
+        server.buckets.put_object("source", key, stored.body(), Attributes { tags, ..stored.attributes().clone() });
+        let summary = setup.credenza.ok(["--json", "backup", "--metadata", "full", "@live"])?.summary()?;
+        ensure!(number(&summary, &["errors"])? == 0, "{summary}");
+        setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+        bucket::compare(&server.buckets, "source", "copy")
+    });
+    report.scenario("what a bucket cannot hold of a folder is told, and incomplete unless accepted", || {
+        let (_, setup) = with_source(|server| server.buckets.create("source"))?;
+        let folder = setup.path("folder");
+        tree::build_many(&folder, 5)?;
+        setup.backup(&folder.to_string_lossy())?;
+        let refused = setup.credenza.run(["--json", "restore", "latest", "--to", "@copy"])?.expect_code(3)?;
+        let summary = refused.summary()?;
+        assert_eq!(summary["unrestored"]["posix.mode"], 8, "{summary}");
+        let accepted = ["restore", "latest", "--accept-loss", "--overwrite", "--to", "@copy"];
+        setup.credenza.ok(accepted)?;
+        Ok(())
+    });
+    report.scenario("a snapshot is compared with the bucket as it is now, and a bucket with another", || {
+        let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 30))?;
+        setup.backup("@live")?;
+        setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+        let changes = |before: &str, after: &str| -> Result<Vec<String>> {
+            let lines = setup.credenza.ok(["--json", "diff", before, after])?.lines_of("change")?;
+            Ok(lines.iter().map(|line| format!("{} {}", line["change"], line["key"]).replace('"', "")).collect())
+        };
+        assert_eq!(changes("latest", "@live")?, [""; 0]);
+        assert_eq!(changes("@live", "@restored")?, [""; 0]);
+        server.buckets.put_object("source", "dir-000/object-000007", "new", Attributes::default());
+        server.buckets.remove("source", "dir-000/object-000008");
+        let expected = ["content dir-000/object-000007", "removed dir-000/object-000008"];
+        assert_eq!(changes("latest", "@live")?, expected);
+        assert_eq!(changes("@restored", "@live")?, expected);
         Ok(())
     });
     report.scenario("a snapshot lists exactly the keys of the bucket", || {
@@ -66,7 +108,10 @@ fn buckets_come_back() {
         let around = setup.path("around");
         fs::create_dir_all(&around)?;
         let target = around.join("target");
-        setup.credenza.ok(["restore", "latest", "--to", &target.to_string_lossy()])?;
+        let words = ["--json", "restore", "latest", "--to", &target.to_string_lossy()];
+        let outcome = setup.credenza.run(words)?.expect_code(3)?;
+        let unrestored = outcome.summary()?["unrestored"].to_string();
+        ensure!(unrestored.contains("name (restored as"), "what was renamed is not told: {unrestored}");
         assert_eq!(fs::read_dir(&around)?.count(), 1, "something was written beside the target");
         let expected: BTreeSet<Vec<u8>> =
             ODD_KEYS.iter().filter_map(|key| Some(server.buckets.get("source", key)?.body().to_vec())).collect();
@@ -166,7 +211,7 @@ fn twenty_thousand_objects_cost_few_requests_and_little_memory() -> Result<()> {
     log.clear();
     report.scenario("a restore reads packs, not objects", || {
         let target = setup.path("target");
-        let restore = setup.credenza.ok(["restore", "latest", "--to", &target.to_string_lossy()])?;
+        let restore = setup.credenza.ok(["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()])?;
         restore.expect_memory_below(MEMORY_BYTES_MAX)?;
         ensure!(gets() <= 50, "{} GETs", gets());
         for key in &keys {

@@ -46,7 +46,7 @@ impl Store for Hostile {
         if self.behaviour != "forgets-puts" {
             objects.insert(key.to_owned(), bytes);
         }
-        Ok(Stored { tag: None, version: None })
+        Ok(Stored { tag: None, version: None, modified: None })
     }
 
     fn get(&self, key: &str, range: Option<ByteRange>, _version: Option<String>) -> Result<Body> {
@@ -93,7 +93,8 @@ fn part(bytes: &[u8], range: Option<ByteRange>) -> &[u8] {
 }
 
 fn object(key: &str, bytes: &[u8]) -> Object {
-    Object { key: key.to_owned(), size: bytes.len() as u64, modified: None, tag: None }
+    let (key, size) = (key.to_owned(), bytes.len() as u64);
+    Object { key, size, modified: None, tag: None, version: None, retain_until: None }
 }
 
 fn missing(key: &str) -> Error {

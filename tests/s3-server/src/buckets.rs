@@ -4,7 +4,7 @@
 //! removed or set back to an older state while ETag and time stay as they were. [`crate::storage`] answers
 //! requests from the same state.
 
-use crate::object::{Attributes, Version};
+use crate::object::{Attributes, Version, now};
 use crate::{Content, Lock};
 use bytes::Bytes;
 use s3s::crypto::{Checksum as _, Md5};
@@ -121,6 +121,20 @@ impl Buckets {
     /// Creates `bucket`, which keeps old versions from now on.
     pub fn create_versioned(&self, bucket: &str) {
         self.lock().entry(bucket.to_owned()).or_default().versioning = Versioning::Enabled;
+    }
+
+    /// Creates `bucket` with Object Lock, and so with versions.
+    pub fn create_locking(&self, bucket: &str) {
+        self.create_versioned(bucket);
+        self.lock().entry(bucket.to_owned()).or_default().lock_enabled = true;
+    }
+
+    /// Destroys every version of `bucket` that no lock protects: what somebody with every right can do.
+    pub fn destroy_unlocked(&self, bucket: &str) {
+        if let Some(bucket) = self.lock().get_mut(bucket) {
+            bucket.objects.values_mut().for_each(|versions| versions.retain(|version| version.lock.holds(now(), true)));
+            bucket.objects.retain(|_, versions| !versions.is_empty());
+        }
     }
 
     /// Stores an object, creating the bucket when it is not there.

@@ -4,6 +4,7 @@
 //! decided here: see [`crate::faults`].
 
 use crate::faults::Quirks;
+use crate::policy::{Asking, CurrentPolicy, actions};
 use crate::{Fault, Faults, Log, Operation};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -41,6 +42,7 @@ pub(crate) struct Door {
     pub(crate) service: s3s::service::S3Service,
     pub(crate) log: Log,
     pub(crate) faults: Faults,
+    pub(crate) policy: CurrentPolicy,
     /// Host name whose sub-domains are buckets.
     pub(crate) domain: String,
 }
@@ -51,7 +53,10 @@ impl Door {
         let line = format!("{} {}", request.method(), request.uri());
         self.log.add(&subject.bucket, subject.operation, |count| count.requests = count.requests.saturating_add(1));
         let _in_flight = self.log.arrive(&subject.bucket, subject.operation);
-        let fault = self.faults.strike(subject.operation, &subject.bucket, &subject.key);
+        let fault = match self.policy.allows(&self.asked(&request, &subject)) {
+            true => self.faults.strike(subject.operation, &subject.bucket, &subject.key),
+            false => Some(Fault::AccessDenied),
+        };
         let answer = self.answer_with(request, &subject, fault.as_ref()).await;
         let end = answer.as_ref().map_or("hung up".to_owned(), |answer| answer.status().as_u16().to_string());
         let because = fault.map(|fault| format!(" because of {fault:?}")).unwrap_or_default();
@@ -120,6 +125,21 @@ impl Door {
             frame.map_err(|_| HungUp)?;
         }
         Ok(())
+    }
+
+    /// The request as a policy sees it.
+    fn asked(&self, request: &Request<Incoming>, subject: &Subject) -> Asking {
+        let has = |name: &str| request.headers().contains_key(name);
+        Asking {
+            actions: actions(
+                subject.operation,
+                request.uri().query().unwrap_or_default(),
+                has("x-amz-object-lock-mode"),
+            ),
+            bucket: subject.bucket.clone(),
+            key: subject.key.clone(),
+            creates_only: has("if-none-match"),
+        }
     }
 
     fn subject(&self, request: &Request<Incoming>) -> Subject {

@@ -4,7 +4,9 @@
 //! ([`Log`]); switches that make the server misbehave ([`Faults`]); and access to what is stored without the
 //! wire ([`Buckets`]), so that a test can seed, compare and damage behind the server's back.
 //!
-//! Refused here: persistence, ACLs, policies, encryption, anything of AWS outside S3. Keys are UTF-8, as S3
+//! ([`Policy`] decides what the one access key may do.)
+//!
+//! Refused here: persistence, ACLs, encryption, anything of AWS outside S3. Keys are UTF-8, as S3
 //! demands, and kept exactly: nothing is normalised, `a/../b`, `c//d` and `/lead` are three plain keys.
 //!
 //! Called by the end to end tests, the demo and, as a process of its own, `credenza-s3-server`.
@@ -18,6 +20,7 @@ mod faults;
 mod log;
 mod object;
 mod operation;
+mod policy;
 mod server;
 mod storage;
 
@@ -27,4 +30,5 @@ pub use faults::{Fault, Faults, Rule};
 pub use log::{Count, Log};
 pub use object::{Attributes, Lock};
 pub use operation::Operation;
+pub use policy::{Policy, PolicyError};
 pub use server::{Options, Server};

@@ -2,8 +2,9 @@
 
 use crate::buckets::Buckets;
 use crate::door::{Door, bucket_of_host};
+use crate::policy::CurrentPolicy;
 use crate::storage::Storage;
-use crate::{Faults, Log};
+use crate::{Faults, Log, Policy};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -55,6 +56,7 @@ pub struct Server {
     pub buckets: Buckets,
     log: Log,
     faults: Faults,
+    policy: CurrentPolicy,
     runtime: Option<Runtime>,
 }
 
@@ -68,10 +70,17 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)))?;
         let port = listener.local_addr()?.port();
         let (buckets, log, faults) = (Buckets::default(), Log::default(), Faults::default());
+        let policy = CurrentPolicy::default();
         let mut builder = S3ServiceBuilder::new(Storage::new(buckets.clone()));
         builder.set_auth(SimpleAuth::from_single(options.access_key.as_str(), options.secret_key.as_str()));
         builder.set_host(Host { domain: options.domain.clone() });
-        let door = Door { service: builder.build(), log: log.clone(), faults: faults.clone(), domain: options.domain };
+        let door = Door {
+            service: builder.build(),
+            log: log.clone(),
+            faults: faults.clone(),
+            policy: policy.clone(),
+            domain: options.domain,
+        };
         runtime.spawn(accept(listener, Arc::new(door)));
         Ok(Self {
             endpoint: format!("http://127.0.0.1:{port}"),
@@ -81,6 +90,7 @@ impl Server {
             buckets,
             log,
             faults,
+            policy,
             runtime: Some(runtime),
         })
     }
@@ -88,6 +98,11 @@ impl Server {
     /// What was asked of the server so far.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Lets the access key do only what a policy grants; without one it may do everything.
+    pub fn set_policy(&self, policy: Option<Policy>) {
+        self.policy.set(policy);
     }
 
     /// The switches that make it misbehave.

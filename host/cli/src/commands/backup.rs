@@ -21,6 +21,8 @@ use crate::signing;
 
 /// Patterns are read whole; thousands of lines fit.
 const EXCLUDE_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Said once a snapshot, where the store does not let these credentials delete.
+const NOT_DELETED: &str = "note: these credentials may not delete, so the record of what this run relied on stays behind; `maintain`, with credentials that may, clears it away when it is a week old";
 
 /// Back up folders, buckets or configured sources, each into a snapshot of its own.
 #[derive(Debug, Args)]
@@ -79,6 +81,8 @@ struct Summary {
     errors: u64,
     bytes_read: u64,
     bytes_added: u64,
+    /// Records of what the run relied on that the store did not let it delete.
+    intents_left: u64,
     requests: Requests,
 }
 
@@ -134,6 +138,9 @@ impl Backup {
             if report.errors > 0 {
                 exit = Exit::Incomplete;
             }
+            if report.intents_left > 0 {
+                session.reporter.note(NOT_DELETED.to_owned());
+            }
             session.reporter.result(&summary(report, &place, requests))?;
         }
         if self.check {
@@ -183,6 +190,7 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         errors: report.errors,
         bytes_read: report.bytes_read,
         bytes_added: report.bytes_added,
+        intents_left: report.intents_left,
         requests,
     }
 }

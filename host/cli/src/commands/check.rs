@@ -63,6 +63,12 @@ struct Summary {
     /// Left by interrupted runs; harmless.
     unreferenced_packs: u64,
     packs_read: u64,
+    /// Left by interrupted runs, or by snapshots that were lost.
+    ownerless_usages: u64,
+    /// On record as removed, and there.
+    removed_snapshots: u64,
+    /// A rotation was interrupted, or an older config put back.
+    config_is_behind: bool,
     bytes_read: u64,
     damages: u64,
     read_data: bool,
@@ -78,9 +84,22 @@ impl Display for Summary {
         };
         write!(f, "checked {} snapshots, {} packs ({depth}): ", self.snapshots, self.packs)?;
         match self.damages {
-            0 => f.write_str("no damage found"),
-            count => write!(f, "{count} damages found"),
+            0 => f.write_str("no damage found")?,
+            count => write!(f, "{count} damages found")?,
         }
+        if self.ownerless_usages > 0 {
+            let (count, text) =
+                (self.ownerless_usages, "usage lists belong to no snapshot: their runs were interrupted");
+            write!(f, "\n{count} {text}, or these snapshots were lost (see `audit --head`)")?;
+        }
+        if self.removed_snapshots > 0 {
+            let text = "snapshots are on record as removed: their removal was interrupted (remove them again)";
+            write!(f, "\n{} {text}, or somebody put them back", self.removed_snapshots)?;
+        }
+        if self.config_is_behind {
+            f.write_str("\nthe config is older than the keys: a rotation was interrupted (rotate again), or somebody put it back")?;
+        }
+        Ok(())
     }
 }
 
@@ -107,6 +126,9 @@ pub(super) async fn verify(
         bytes: report.bytes,
         unreferenced_packs: report.unreferenced_packs,
         packs_read: report.packs_read,
+        ownerless_usages: report.ownerless_usages,
+        removed_snapshots: report.removed_snapshots,
+        config_is_behind: report.config_is_behind,
         bytes_read: report.bytes_read,
         damages,
         read_data: read_data.is_some(),

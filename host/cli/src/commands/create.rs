@@ -8,6 +8,8 @@ use credenza_format::ChunkerParams;
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
+use super::guarantees::{self, Guarantee};
+use super::sizes::parse_days;
 use super::{Session, key};
 use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
@@ -53,6 +55,11 @@ pub(crate) struct Create {
     #[arg(long, value_name = "LEVEL", default_value_t = COMPRESSION, value_parser = clap::value_parser!(i32).range(1..=19))]
     compression: i32,
 
+    /// Lock every snapshot and all that it needs for this time against everybody, yourself included: a number and d, w, m (30 days) or y. The
+    /// store must be able to; a bucket must have been made with Object Lock.
+    #[arg(long, value_name = "DURATION", value_parser = parse_days)]
+    retain: Option<u32>,
+
     /// A setting of the repository, or with --like of the other, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<std::ffi::OsString>,
@@ -66,12 +73,18 @@ struct CreatedLine {
     location: String,
     encrypted: bool,
     traits: Vec<String>,
+    /// What the store guarantees and what it does not.
+    guarantees: Vec<Guarantee>,
+    retain_days: Option<u32>,
 }
 
 impl Display for CreatedLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.encrypted { "encrypted" } else { "plain text" };
-        write!(f, "created repository {} in {} ({kind})", self.repository, printable(&self.location))
+        write!(f, "created repository {} in {} ({kind})", self.repository, printable(&self.location))?;
+        f.write_str("\nthe store was tried:")?;
+        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))
     }
 }
 
@@ -95,12 +108,15 @@ impl Create {
             label: LABEL.to_owned(),
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
             compression: self.compression,
+            retain_days: self.retain,
         };
         let created = Repository::create(store.connector.clone(), &options).await?;
         session.reporter.result(&CreatedLine {
             repository: created.repository,
             location: place.text(),
             encrypted: !self.plaintext,
+            guarantees: guarantees::of(&created.traits),
+            retain_days: self.retain,
             traits: created.traits,
         })?;
         if self.recovery_code {

@@ -1,30 +1,53 @@
-//! `diff`: what differs between two snapshots.
+//! `diff`: what differs between two snapshots, or between locations as they are now.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
+use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
-use credenza_engine::look::{Change, ChangeKind};
+use credenza_engine::look::{Change, ChangeKind, Difference, LiveDiff, Side};
 use credenza_model::{Entry, Key};
 use serde::Serialize;
 
 use super::Session;
+use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
+use crate::open::Opener;
+use crate::place::parse_settings;
 use crate::report::JsonKey;
 use crate::snapshot_path::SnapshotPath;
 
-/// Show what differs between two snapshots, or between what lies at or under a key in each.
+/// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
 ///
-/// `+` is new, `-` is gone, `*` has other content, `~` has other times or attributes only.
+/// `+` is new, `-` is gone, `*` has other content, `~` has other times or attributes only. A location is a path that begins with `/`
+/// or `.`, `scheme://…` or `@name`; it is listed, and no content is read.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The older side: `latest` or the beginning of a snapshot's id, and behind a colon a key.
-    #[arg(value_name = "SNAPSHOT[:KEY]")]
+    /// The older side: `latest` or the beginning of a snapshot's id, and behind a colon a key; or a location.
+    #[arg(value_name = "SNAPSHOT[:KEY]|LOCATION")]
     before: OsString,
 
     /// The newer side.
-    #[arg(value_name = "SNAPSHOT[:KEY]")]
+    #[arg(value_name = "SNAPSHOT[:KEY]|LOCATION")]
     after: OsString,
+
+    /// A setting of the locations, as key=value; may be given several times.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    settings: Vec<OsString>,
+}
+
+/// A side as it was written.
+enum Operand<'a> {
+    Snapshot(SnapshotPath),
+    Location(&'a OsStr),
+}
+
+impl<'a> Operand<'a> {
+    fn parse(word: &'a OsStr) -> Result<Self, Failure> {
+        let bytes = word.as_bytes();
+        let is_location = matches!(bytes.first(), Some(b'/' | b'.' | b'@')) || bytes.windows(3).any(|w| w == b"://");
+        Ok(if is_location { Self::Location(word) } else { Self::Snapshot(SnapshotPath::parse(word)?) })
+    }
 }
 
 /// One difference.
@@ -78,6 +101,17 @@ struct Summary {
     removed: u64,
     content: u64,
     metadata: u64,
+    /// Files that were compared by their sizes alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    by_size: u64,
+    /// What could not be listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    skipped: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Summary {
@@ -93,26 +127,78 @@ impl Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { added, removed, content, metadata } = self;
-        write!(f, "{added} added, {removed} removed, {content} with other content, {metadata} with other metadata")
+        let Self { added, removed, content, metadata, by_size, skipped } = self;
+        write!(f, "{added} added, {removed} removed, {content} with other content, {metadata} with other metadata")?;
+        if *by_size > 0 {
+            write!(f, "\n{by_size} files of equal size have nothing else that could be compared without reading them")?;
+        }
+        if *skipped > 0 {
+            write!(f, "\n{skipped} entries could not be listed")?;
+        }
+        Ok(())
     }
 }
 
 impl Diff {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let (before, after) = (SnapshotPath::parse(&self.before)?, SnapshotPath::parse(&self.after)?);
-        let open = session.open_for_reading().await?;
-        let snapshots = open.repository.snapshots().await?;
-        let (old, new) = (snapshots.find(&before.snapshot)?, snapshots.find(&after.snapshot)?);
-        let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;
+        match (Operand::parse(&self.before)?, Operand::parse(&self.after)?) {
+            (Operand::Snapshot(before), Operand::Snapshot(after)) => snapshots(session, &before, &after).await,
+            (before, after) => self.locations(session, [before, after]).await,
+        }
+    }
+
+    async fn locations(&self, session: &Session<'_>, operands: [Operand<'_>; 2]) -> Result<Exit, Failure> {
+        let [before, after] = operands;
+        let mut diff = LiveDiff::new(self.side(session, before).await?, self.side(session, after).await?);
         let mut summary = Summary::default();
-        while let Some(change) = diff.next().await? {
-            summary.count(change.kind);
-            if let Some(entry) = change.after.as_ref().or(change.before.as_ref()) {
-                session.reporter.result(&ChangeLine::new(&change, entry))?;
+        while let Some(difference) = diff.next().await? {
+            match difference {
+                Difference::Change(change) => show(session, &mut summary, &change)?,
+                Difference::Skipped(skipped) => {
+                    summary.skipped += 1;
+                    session.reporter.note(format!("{}: {}", skipped.key, skipped.reason));
+                }
             }
         }
+        summary.by_size = diff.compared_by_size();
         session.reporter.result(&summary)?;
-        Ok(Exit::Done)
+        Ok(if summary.skipped > 0 { Exit::Incomplete } else { Exit::Done })
+    }
+
+    async fn side(&self, session: &Session<'_>, operand: Operand<'_>) -> Result<Side, Failure> {
+        match operand {
+            Operand::Snapshot(path) => {
+                let open = session.open_for_reading().await?;
+                let snapshot = open.repository.find(&path.snapshot).await?;
+                Ok(open.repository.side(&snapshot, path.prefix()).await?)
+            }
+            Operand::Location(word) => {
+                let place = session.lone_place(Kind::Source, word, parse_settings(&self.settings)?)?;
+                let connectors = session.connectors();
+                let source = Opener::new(&connectors).source(&place).await?.connector;
+                Ok(Side::live(&*source).await?)
+            }
+        }
+    }
+}
+
+async fn snapshots(session: &Session<'_>, before: &SnapshotPath, after: &SnapshotPath) -> Result<Exit, Failure> {
+    let open = session.open_for_reading().await?;
+    let snapshots = open.repository.snapshots().await?;
+    let (old, new) = (snapshots.find(&before.snapshot)?, snapshots.find(&after.snapshot)?);
+    let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;
+    let mut summary = Summary::default();
+    while let Some(change) = diff.next().await? {
+        show(session, &mut summary, &change)?;
+    }
+    session.reporter.result(&summary)?;
+    Ok(Exit::Done)
+}
+
+fn show(session: &Session<'_>, summary: &mut Summary, change: &Change) -> Result<(), Failure> {
+    summary.count(change.kind);
+    match change.after.as_ref().or(change.before.as_ref()) {
+        Some(entry) => session.reporter.result(&ChangeLine::new(change, entry)),
+        None => Ok(()),
     }
 }

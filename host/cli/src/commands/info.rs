@@ -11,6 +11,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::guarantees::{self, Guarantee};
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryDetails, printable};
 use crate::snapshot_path::SnapshotPath;
@@ -33,6 +34,8 @@ struct RepositoryDetails {
     chunk_bytes: [u32; 3],
     compression: i32,
     store_traits: Vec<String>,
+    guarantees: Vec<Guarantee>,
+    retain_days: Option<u32>,
 }
 
 impl Display for RepositoryDetails {
@@ -44,7 +47,9 @@ impl Display for RepositoryDetails {
         writeln!(f, "created      {}", self.created)?;
         writeln!(f, "chunks       {avg} bytes on average, {min} to {max}")?;
         writeln!(f, "compression  zstd level {}", self.compression)?;
-        write!(f, "store        {}", printable(&self.store_traits.join(", ")))
+        f.write_str("store        as it was when the repository was made:")?;
+        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))
     }
 }
 
@@ -167,6 +172,8 @@ impl Info {
                 chunk_bytes: [chunker.min(), chunker.avg(), chunker.max()],
                 compression: config.compression_level,
                 store_traits: config.store_traits.clone(),
+                guarantees: guarantees::of(&config.store_traits),
+                retain_days: config.retain_days,
             })?;
             return Ok(Exit::Done);
         };

@@ -34,6 +34,8 @@ struct Summary {
     bytes_repacked: u64,
     condemned: u64,
     spared: u64,
+    /// Packs that nobody needs and that are locked still.
+    locked: u64,
     deleted: u64,
     bytes_freed: u64,
     /// Objects that the store refused to delete.
@@ -48,7 +50,7 @@ impl Summary {
     fn new(dry_run: bool, report: &CollectReport) -> Self {
         let CollectReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
         let CollectReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
-        let CollectReport { intents_expired, usages_expired, .. } = *report;
+        let CollectReport { intents_expired, usages_expired, locked, .. } = *report;
         Self {
             dry_run,
             snapshots,
@@ -58,6 +60,7 @@ impl Summary {
             bytes_repacked,
             condemned,
             spared,
+            locked,
             deleted,
             bytes_freed,
             refused,
@@ -86,6 +89,9 @@ impl Display for Summary {
             let (segments, records) = (self.segments_merged, self.records_merged);
             write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
             write!(f, "\nexpired    {} intents, {} usage lists", self.intents_expired, self.usages_expired)?;
+        }
+        if self.locked > 0 {
+            write!(f, "\nlocked     {} packs that no snapshot needs, until their locks end", self.locked)?;
         }
         if self.refused > 0 {
             write!(f, "\nrefused    {} objects, which the store keeps", self.refused)?;

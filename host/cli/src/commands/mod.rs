@@ -12,6 +12,7 @@ pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod digest;
+mod guarantees;
 pub(crate) mod info;
 pub(crate) mod key;
 pub(crate) mod locate;

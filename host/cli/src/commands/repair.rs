@@ -27,6 +27,10 @@ pub(crate) struct Repair {
     #[arg(long)]
     replace_snapshots: bool,
 
+    /// Delete snapshots that nobody can read any more, which keep `prune` and `maintain` from running.
+    #[arg(long)]
+    drop_snapshots: bool,
+
     /// Do it.
     #[arg(long)]
     apply: bool,
@@ -154,6 +158,7 @@ impl Repair {
             apply: self.apply,
             read_data: self.read_data,
             replace_snapshots: self.replace_snapshots,
+            drop_snapshots: self.drop_snapshots,
             host: environment::host_name(),
             user: environment::user_name(),
             signing_key: signing::provided(&session.globals, &open.place.settings)?,

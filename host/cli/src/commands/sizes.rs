@@ -38,6 +38,13 @@ pub(super) fn parse_span(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "write a number and h, d, w, m or y, for example 30d".to_owned())
 }
 
+/// Whole days of a span, 1 to 36,500.
+pub(super) fn parse_days(text: &str) -> Result<u32, String> {
+    let seconds = parse_span(text)?;
+    let days = u32::try_from(seconds / 86_400).ok().filter(|days| (1..=36_500).contains(days));
+    days.filter(|_| seconds.is_multiple_of(86_400)).ok_or_else(|| "write whole days, 1d to 100y".to_owned())
+}
+
 /// A part of the data: `all`, a share such as `5%`, an amount such as `10GiB`, or `older-than:30d`.
 pub(super) fn parse_sample(text: &str) -> Result<Sample, String> {
     if text == "all" {
@@ -76,6 +83,8 @@ mod tests {
         for nonsense in ["", "GiB", "10 GiB", "1.5GB", "99999999999999999999", "9999999999TiB"] {
             assert!(parse_size(nonsense).is_err(), "{nonsense}");
         }
+        assert_eq!((parse_days("30d"), parse_days("2w"), parse_days("48h")), (Ok(30), Ok(14), Ok(2)));
+        assert!(["0d", "36h", "101y"].iter().all(|text| parse_days(text).is_err()));
         assert!(parse_span("30").is_err() && parse_span("d").is_err());
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 
 use super::{Case, CaseResult, OrSay, Verdict, ensure, expect_class, model, run, unopened};
 use crate::random::Dice;
@@ -34,7 +34,7 @@ pub async fn store(bed: &(dyn StoreBed + 'static), seed: u64) -> Vec<CaseResult>
 
 type Bed = dyn StoreBed;
 
-const CASES: [Case<Bed>; 13] = [
+const CASES: [Case<Bed>; 15] = [
     Case {
         id: "store.put-get",
         why: "what is read is what was written, also when it is empty, large or in pieces",
@@ -106,6 +106,18 @@ const CASES: [Case<Bed>; 13] = [
         why: "a commit that a later listing misses loses data",
         needs: Some("list-after-write"),
         run: |bed, _| Box::pin(list_after_write(bed)),
+    },
+    Case {
+        id: "store.versions",
+        why: "what was written can be read by its version, whatever is put over it or hides it",
+        needs: Some("versions"),
+        run: |bed, _| Box::pin(versions(bed)),
+    },
+    Case {
+        id: "store.retain",
+        why: "a lock is there from the put on, and only ever moves to a later time",
+        needs: Some("retention"),
+        run: |bed, _| Box::pin(retain(bed)),
     },
     Case {
         id: "store.model",
@@ -324,4 +336,40 @@ async fn list_after_write(bed: &Bed) -> Verdict {
         }
     }
     Ok(())
+}
+
+async fn versions(bed: &Bed) -> Verdict {
+    let store = fresh(bed).await?;
+    let name = key("data/a")?;
+    let first = store.put(&name, Payload::from(b"first".to_vec()), &PutOptions::default()).await.or_say("put")?;
+    let version = first.version.ok_or("a store that claims versions returned none")?;
+    let found = store.stat(&name).await.or_say("stat")?;
+    ensure(found.version.as_ref() == Some(&version), || "put and stat name different versions".to_owned())?;
+    put(&*store, "data/a", b"second").await?;
+    store.delete(std::slice::from_ref(&name)).await.or_say("delete")?;
+    let range = Some(ByteRange { offset: 1, length: Some(3) });
+    let read = store.get(&name, range, Some(&version)).await.or_say("get of a hidden version")?;
+    let read = read.read_all(1 << 20).await.or_say("reading a hidden version")?;
+    ensure(read == b"irs"[..], || "a version holds other bytes than were put".to_owned())?;
+    expect_class(store.get(&name, None, None).await, ErrorClass::NotFound, "get of a deleted object")
+}
+
+/// A lock of the case lasts a minute by the store's clock: what it leaves behind can be removed soon.
+async fn retain(bed: &Bed) -> Verdict {
+    let store = fresh(bed).await?;
+    let name = key("data/a")?;
+    put(&*store, "data/now", b"x").await?;
+    let now = store.stat(&key("data/now")?).await.or_say("stat")?.modified.ok_or("a stat without a time")?;
+    let after = |seconds| Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 };
+    let locked = PutOptions { retain_until: Some(after(60)), ..IF_ABSENT };
+    let stored = store.put(&name, Payload::from(b"x".to_vec()), &locked).await.or_say("a put that locks")?;
+    for (until, expected) in [(None, 60), (Some(90), 90), (Some(30), 90)] {
+        if let Some(until) = until {
+            store.retain(&name, stored.version.as_deref(), after(until)).await.or_say("retain")?;
+        }
+        let found = store.stat(&name).await.or_say("stat")?.retain_until;
+        ensure(found == Some(after(expected)), || format!("a lock until {expected} s is told as {found:?}"))?;
+    }
+    let missing = store.retain(&key("data/missing")?, None, after(60)).await;
+    expect_class(missing, ErrorClass::NotFound, "retain of a missing object")
 }

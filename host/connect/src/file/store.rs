@@ -13,7 +13,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, OFlags, RenameFlags, Statx, renameat_with};
 use rustix::io::Errno;
@@ -142,6 +142,11 @@ impl Store for FileStore {
         })
         .await
     }
+
+    async fn retain(&self, key: &StoreKey, _version: Option<&str>, _until: Timestamp) -> Result<()> {
+        let message = format!("a local folder cannot lock `{key}` against deletion");
+        Err(Error::new(ErrorClass::Unsupported, "file.lock", message))
+    }
 }
 
 /// What one call of `list` asks for.
@@ -207,7 +212,9 @@ impl Inner {
             published
         });
         match written {
-            Ok(status) => Ok(Stored { tag: Some(tag(&status)), version: None }),
+            Ok(status) => {
+                Ok(Stored { tag: Some(tag(&status)), version: None, modified: Some(timestamp(&status.stx_mtime)) })
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !target.is_dir() => Err(Error::new(
                 ErrorClass::Precondition,
                 "file.exists",
@@ -392,7 +399,14 @@ pub(super) fn random_name() -> io::Result<String> {
 }
 
 fn stored_object(key: StoreKey, status: &Statx) -> StoredObject {
-    StoredObject { key, size: status.stx_size, modified: Some(timestamp(&status.stx_mtime)), tag: Some(tag(status)) }
+    StoredObject {
+        key,
+        size: status.stx_size,
+        modified: Some(timestamp(&status.stx_mtime)),
+        tag: Some(tag(status)),
+        version: None,
+        retain_until: None,
+    }
 }
 
 fn tag(status: &Statx) -> String {

@@ -19,16 +19,26 @@ use crate::{
 pub struct MemoryStore {
     content: Arc<Mutex<Content>>,
     ignores_conditions: bool,
+    keeps_versions: bool,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     objects: BTreeMap<StoreKey, Object>,
+    /// Where versions are kept, every one that was put and not destroyed, by its name and its tag, which is its version too.
+    versions: BTreeMap<(StoreKey, String), Version>,
     clock: Option<Timestamp>,
     puts: u64,
 }
 
+/// A version, and until when it is locked.
 #[derive(Debug)]
+struct Version {
+    object: Object,
+    retain_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
 struct Object {
     bytes: Bytes,
     modified: Timestamp,
@@ -46,6 +56,37 @@ impl MemoryStore {
     #[must_use]
     pub fn ignoring_conditions() -> Self {
         Self { ignores_conditions: true, ..Self::default() }
+    }
+
+    /// An empty store that keeps every version and can lock them, as a bucket with Object Lock does: a put adds a version, a delete only
+    /// hides the object.
+    #[must_use]
+    pub fn versioned() -> Self {
+        Self { keeps_versions: true, ..Self::default() }
+    }
+
+    /// Destroys every version whose lock has ended, or that never had one, whether hidden or not: what somebody with every right can do.
+    pub fn destroy_unlocked(&self) {
+        let mut content = lock(&self.content);
+        let now = content.now();
+        content.versions.retain(|_, version| version.retain_until.is_some_and(|until| until > now));
+        let Content { objects, versions, .. } = &mut *content;
+        objects.retain(|key, object| versions.contains_key(&(key.clone(), object.tag.clone())));
+    }
+
+    /// Puts in place of whatever is there or is not the newest version of each object that is left: what its owner does afterwards.
+    pub fn reveal(&self) {
+        let mut content = lock(&self.content);
+        let Content { objects, versions, .. } = &mut *content;
+        // Tags count the puts in hexadecimal, so the longer one is the newer.
+        let newer = |one: &Object, other: &Object| (one.tag.len(), &one.tag) > (other.tag.len(), &other.tag);
+        objects.clear();
+        for ((key, _), version) in versions.iter() {
+            let found = objects.entry(key.clone()).or_insert_with(|| version.object.clone());
+            if newer(&version.object, found) {
+                *found = version.object.clone();
+            }
+        }
     }
 
     /// Stops the store's clock at `time`; what is put from now on was written then.
@@ -80,10 +121,26 @@ impl MemoryStore {
 }
 
 impl Content {
+    fn now(&self) -> Timestamp {
+        self.clock.unwrap_or_else(|| Timestamp::from_system(SystemTime::now()))
+    }
+
     fn object(&self, key: &StoreKey) -> Result<&Object> {
         self.objects
             .get(key)
             .ok_or_else(|| Error::new(ErrorClass::NotFound, "memory.not-found", format!("there is no object `{key}`")))
+    }
+
+    /// One version of an object, the current one unless it is named.
+    fn version(&mut self, key: &StoreKey, version: Option<&str>) -> Result<&mut Version> {
+        let tag = match version {
+            Some(version) => version.to_owned(),
+            None => self.object(key)?.tag.clone(),
+        };
+        let missing = || format!("there is no version `{tag}` of the object `{key}`");
+        self.versions
+            .get_mut(&(key.clone(), tag.clone()))
+            .ok_or_else(|| Error::new(ErrorClass::NotFound, "memory.not-found", missing()))
     }
 
     fn verify(&self, key: &StoreKey, options: &PutOptions) -> Result<()> {
@@ -107,7 +164,19 @@ impl Object {
             size: self.bytes.len() as u64,
             modified: Some(self.modified),
             tag: Some(self.tag.clone()),
+            version: None,
+            retain_until: None,
         }
+    }
+}
+
+impl MemoryStore {
+    fn require_versions(&self, key: &StoreKey) -> Result<()> {
+        if self.keeps_versions {
+            return Ok(());
+        }
+        let message = format!("this store can neither lock `{key}` nor keep versions of it");
+        Err(Error::new(ErrorClass::Unsupported, "memory.versions", message))
     }
 }
 
@@ -133,7 +202,8 @@ pub(super) fn ranged(bytes: &Bytes, range: Option<ByteRange>, object: impl std::
 impl Store for MemoryStore {
     async fn info(&self) -> Result<StoreInfo> {
         let conditions: &[&str] = if self.ignores_conditions { &[] } else { &["if-absent", "if-match"] };
-        let traits = [conditions, &["ranged-get", "ordered-list", "list-after-write"]].concat();
+        let versions: &[&str] = if self.keeps_versions { &["versions", "retention"] } else { &[] };
+        let traits = [conditions, versions, &["ranged-get", "ordered-list", "list-after-write"]].concat();
         Ok(StoreInfo {
             identity: "memory:".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
@@ -146,24 +216,42 @@ impl Store for MemoryStore {
     }
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
+        if options.retain_until.is_some() {
+            self.require_versions(key)?;
+        }
         let mut content = lock(&self.content);
         if !self.ignores_conditions {
             content.verify(key, options)?;
         }
         content.puts = content.puts.saturating_add(1);
-        let tag = format!("{:x}", content.puts);
-        let modified = content.clock.unwrap_or_else(|| Timestamp::from_system(SystemTime::now()));
-        content.objects.insert(key.clone(), Object { bytes: data.to_bytes(), modified, tag: tag.clone() });
-        Ok(Stored { tag: Some(tag), version: None })
+        let (tag, modified) = (format!("{:x}", content.puts), content.now());
+        let object = Object { bytes: data.to_bytes(), modified, tag: tag.clone() };
+        content.objects.insert(key.clone(), object.clone());
+        if self.keeps_versions {
+            let version = Version { object, retain_until: options.retain_until };
+            content.versions.insert((key.clone(), tag.clone()), version);
+        }
+        let version = self.keeps_versions.then(|| tag.clone());
+        Ok(Stored { tag: Some(tag), version, modified: Some(modified) })
     }
 
-    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, _version: Option<&str>) -> Result<Body> {
-        let content = lock(&self.content);
-        Ok(Body::from_bytes(ranged(&content.object(key)?.bytes, range, key)?))
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
+        let mut content = lock(&self.content);
+        let bytes = match version {
+            Some(version) => content.version(key, Some(version))?.object.bytes.clone(),
+            None => content.object(key)?.bytes.clone(),
+        };
+        Ok(Body::from_bytes(ranged(&bytes, range, key)?))
     }
 
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        Ok(lock(&self.content).object(key)?.stored(key))
+        let mut content = lock(&self.content);
+        let stored = content.object(key)?.stored(key);
+        if !self.keeps_versions {
+            return Ok(stored);
+        }
+        let retain_until = content.version(key, None)?.retain_until;
+        Ok(StoredObject { version: stored.tag.clone(), retain_until, ..stored })
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
@@ -178,5 +266,13 @@ impl Store for MemoryStore {
         let mut content = lock(&self.content);
         keys.iter().for_each(|key| drop(content.objects.remove(key)));
         Ok(keys.iter().map(|_| Ok(())).collect())
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.require_versions(key)?;
+        let mut content = lock(&self.content);
+        let version = content.version(key, version)?;
+        version.retain_until = version.retain_until.max(Some(until));
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_model::{Attribute, Entry, Key, StoreKey};
+use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use futures_util::StreamExt;
 
 use super::call;
@@ -215,6 +215,10 @@ impl<T: Store + ?Sized> Store for Fault<T> {
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         Ok(self.plan.around(call::DELETE, || self.inner.delete(keys)).await?.0)
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.plan.around(call::RETAIN, || self.inner.retain(key, version, until)).await.map(|((), _)| ())
     }
 }
 

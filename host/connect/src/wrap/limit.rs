@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, Key, StoreKey};
+use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
@@ -177,6 +177,10 @@ impl<T: Store + ?Sized> Store for Limit<T> {
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         self.gate.run(self.inner.delete(keys)).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.gate.run(self.inner.retain(key, version, until)).await
     }
 }
 

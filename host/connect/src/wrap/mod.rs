@@ -35,6 +35,8 @@ pub mod call {
     pub const PUT: &str = "put";
     /// `read` of a source.
     pub const READ: &str = "read";
+    /// `retain` of a store.
+    pub const RETAIN: &str = "retain";
     /// `scan` of a source.
     pub const SCAN: &str = "scan";
     /// `set_metadata` of a destination.

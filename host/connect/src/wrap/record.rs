@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, Key, StoreKey};
+use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 
 use super::call;
 use crate::{
@@ -110,6 +110,11 @@ impl<T: Store + ?Sized> Store for Record<T> {
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         self.log.add(call::DELETE, keys.first().map(ToString::to_string).unwrap_or_default(), 0);
         self.inner.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.log.add(call::RETAIN, key, 0);
+        self.inner.retain(key, version, until).await
     }
 }
 

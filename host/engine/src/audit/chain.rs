@@ -27,11 +27,11 @@ pub struct Head {
 
 /// What the object of a snapshot states, its signature verified.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stated {
-    pub(super) snapshot: SnapshotId,
-    pub(super) link: ChainLink,
-    pub(super) signer: Option<PublicKey>,
-    pub(super) digest: Digest,
+pub(crate) struct Stated {
+    pub(crate) snapshot: SnapshotId,
+    pub(crate) link: ChainLink,
+    pub(crate) signer: Option<PublicKey>,
+    pub(crate) digest: Digest,
 }
 
 impl Stated {
@@ -46,7 +46,7 @@ impl Stated {
 }
 
 /// Whose word counts: everybody's, when nobody is named.
-pub(super) struct Trust<'a>(pub(super) &'a [PublicKey]);
+pub(crate) struct Trust<'a>(pub(crate) &'a [PublicKey]);
 
 impl Trust<'_> {
     /// What is wrong with something that this one signed.
@@ -67,26 +67,26 @@ impl Trust<'_> {
 }
 
 /// What was found, and the snapshot that it affects.
-pub(super) type Found = Vec<(Damage, Option<SnapshotId>)>;
+pub(crate) type Found = Vec<(Damage, Option<SnapshotId>)>;
 
 /// Everything that the objects of a repository state about chains.
 #[derive(Default)]
-pub(super) struct Chains {
+pub(crate) struct Chains {
     live: Vec<Stated>,
     removals: Vec<Removal>,
 }
 
 impl Chains {
-    pub(super) fn add(&mut self, stated: Stated) {
+    pub(crate) fn add(&mut self, stated: Stated) {
         self.live.push(stated);
     }
 
-    pub(super) fn add_removal(&mut self, removal: Removal) {
+    pub(crate) fn add_removal(&mut self, removal: Removal) {
         self.removals.push(removal);
     }
 
     /// The newest trusted snapshot of each writer.
-    pub(super) fn heads(&self, trust: &Trust<'_>) -> Vec<Head> {
+    pub(crate) fn heads(&self, trust: &Trust<'_>) -> Vec<Head> {
         let mut heads: BTreeMap<Writer, Head> = BTreeMap::new();
         for head in self.live.iter().filter(|stated| trust.accepts(stated.signer)).map(Stated::head) {
             let newest = heads.entry(head.writer).or_insert(head);
@@ -96,7 +96,7 @@ impl Chains {
     }
 
     /// Everything that is wrong with the chains, also against heads remembered from earlier audits.
-    pub(super) fn judge(&self, trust: &Trust<'_>, remembered: &[Head]) -> Found {
+    pub(crate) fn judge(&self, trust: &Trust<'_>, remembered: &[Head]) -> Found {
         let mut found = self.strangers(trust);
         let mut chains: BTreeMap<Writer, Chain<'_>> = BTreeMap::new();
         for stated in &self.live {
@@ -178,10 +178,12 @@ impl Chain<'_> {
         found
     }
 
-    /// Trusted snapshots that claim one place.
+    /// Trusted snapshots that claim one place. What was removed has left its place to the next.
     fn forks(&self, trust: &Trust<'_>) -> Found {
         let mut places: BTreeMap<u64, Vec<&Stated>> = BTreeMap::new();
-        for stated in self.live.iter().filter(|stated| trust.accepts(stated.signer)) {
+        let removed = self.removed_digests();
+        let live = self.live.iter().filter(|stated| !removed.contains(&stated.digest));
+        for stated in live.filter(|stated| trust.accepts(stated.signer)) {
             places.entry(stated.link.sequence).or_default().push(stated);
         }
         let forked = places.into_values().filter(|claimants| claimants.len() > 1).flatten();
@@ -192,8 +194,12 @@ impl Chain<'_> {
         forked.map(fork).collect()
     }
 
+    fn removed_digests(&self) -> BTreeSet<Digest> {
+        self.removed.iter().map(|removed| removed.digest).collect()
+    }
+
     fn replayed(&self) -> Found {
-        let removed: BTreeSet<Digest> = self.removed.iter().map(|removed| removed.digest).collect();
+        let removed = self.removed_digests();
         let replayed = self.live.iter().filter(|stated| removed.contains(&stated.digest));
         let detail =
             "it is on record as removed: either its removal was interrupted (remove it again), or somebody put it back";

@@ -9,7 +9,7 @@
 //!
 //! Bound: a page of the listing, [`OBJECTS_IN_FLIGHT`] pieces of 4 MiB or documents, and some 200 bytes a snapshot.
 
-mod chain;
+pub(crate) mod chain;
 mod object;
 #[cfg(test)]
 mod tests;

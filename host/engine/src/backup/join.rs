@@ -12,12 +12,11 @@ use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, Skippe
 
 use super::exclude::Excludes;
 use crate::blobs::BlobLoader;
+use crate::listing::PAGE_ENTRIES;
 use crate::walk::{KeyedRecords, Records};
 use crate::write::{Stow, claim};
 use crate::{Error, Result};
 
-/// Entries asked of a scanner at once.
-pub(super) const PAGE_ENTRIES: usize = 1000;
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
 const PAGES_REPEATED_MAX: usize = 8;
 

@@ -13,7 +13,6 @@ mod join;
 mod load;
 mod mill;
 mod session;
-mod sorted;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,6 +24,7 @@ use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::listing::SortedScan;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Stow;
@@ -34,7 +34,6 @@ use join::{Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
 use session::Session;
-use sorted::SortedScan;
 use tree::Tree;
 
 /// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
@@ -82,13 +81,28 @@ pub struct BackupReport {
     pub bytes_read: u64,
     /// Bytes added to the repository.
     pub bytes_added: u64,
+    /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
+    pub intents_left: u64,
 }
 
-/// Backs up a source.
+/// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
+/// only what is gone.
 ///
 /// # Errors
 /// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error.
 pub async fn run(
+    repository: &Repository,
+    source: Arc<dyn Source>,
+    options: &BackupOptions,
+    listener: &dyn Listener,
+) -> Result<BackupReport> {
+    match attempt(repository, Arc::clone(&source), options, listener).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, listener).await,
+        done => done,
+    }
+}
+
+async fn attempt(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
@@ -108,7 +122,7 @@ pub async fn run(
     if options.dry_run {
         return dry_run(&session, &*source, &info, excludes).await;
     }
-    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener)?;
+    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
     let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
     let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
@@ -162,7 +176,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(
+    async fn new(
         repository: &Repository,
         session: &Session,
         source: Arc<dyn Source>,
@@ -172,7 +186,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
-        let stow = Stow::new(repository, Arc::clone(session.index()), session.writer());
+        let stow = Stow::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info));
         let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);

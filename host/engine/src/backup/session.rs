@@ -94,7 +94,7 @@ impl Session {
         let mut chain = self.standing.chain.clone();
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
-        write::commit(repository, stow, draft, make).await?;
+        let intents_left = write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
         let counts = grown.counts;
         Ok(BackupReport {
@@ -105,6 +105,7 @@ impl Session {
             errors: counts.errors,
             bytes_read: counts.bytes_read,
             bytes_added: stow.bytes_added(),
+            intents_left,
         })
     }
 

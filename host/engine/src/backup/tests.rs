@@ -1,4 +1,4 @@
-//! Whole runs over a source in memory: metadata that costs a request of its own.
+//! Whole runs over a source in memory: contents of any size, and metadata that costs a request of its own.
 
 use credenza_connect::ErrorClass;
 use credenza_connect::memory::{MemorySource, MemoryStore};
@@ -6,7 +6,7 @@ use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_model::{Attribute, AttributeValue};
 
 use super::*;
-use crate::testing::{handle, repository, secret};
+use crate::testing::{contents, handle, noise, repository, secret};
 use crate::{Repository, Silent};
 
 fn tag(value: &str) -> Attribute {
@@ -63,4 +63,20 @@ async fn an_object_whose_tags_may_not_be_read_keeps_its_content_and_is_named() {
     assert_eq!(tags(&repository, &report).await, []);
     let problems = handle(&repository, report.snapshot.unwrap()).await.snapshot.problems;
     assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["plain", "tagged"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_objects_behind_large_ones_are_read_whole() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    let large = load::SMALL_BYTES_MAX as usize + 1;
+    for (number, length) in [large, 10, large, 20, 30, large, 40].into_iter().enumerate() {
+        source.put(format!("{number}").as_str(), noise(number as u64, length));
+    }
+    let report = backed_up(&repository, Arc::new(source), false).await;
+    assert_eq!((report.errors, report.read), (0, 7));
+    for (key, (_, bytes)) in contents(&repository, report.snapshot.unwrap()).await {
+        let number: u64 = key.to_string().parse().unwrap();
+        assert!(bytes == noise(number, bytes.len()) && bytes.len() >= 10, "{key}");
+    }
 }

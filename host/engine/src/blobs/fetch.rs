@@ -39,7 +39,7 @@ pub(crate) async fn read_range(
     let range =
         ByteRange { offset: span.object_range.start, length: Some(span.object_range.end - span.object_range.start) };
     let wanted = span.object_range.end - span.object_range.start;
-    let answer = async { store.get(&key, Some(range), None).await?.read_all(wanted).await }.await;
+    let answer = async { store.get(&key, Some(range), pack.version.as_deref()).await?.read_all(wanted).await }.await;
     match answer {
         Ok(bytes) if bytes.len() as u64 == wanted => Ok(Ok(SealedRun { span, bytes: owned(bytes) })),
         Ok(bytes) => Ok(Err(Damage::new(

@@ -70,12 +70,12 @@ async fn verify_pack(repository: &Repository, pack: &PackRecord) -> Result<Optio
         Ok(verifier) => verifier,
         Err(detail) => return Ok(Some(Damage::new(&key, DamageKind::Corrupt, detail))),
     };
-    let mut offset = 0;
+    let (mut offset, version) = (0, pack.version.as_deref());
     while offset < pack.size {
         let end = pack.size.min(if offset == 0 { HEADER_BYTES as u64 + PIECE_BYTES } else { offset + PIECE_BYTES });
         let range = ByteRange { offset, length: Some(end - offset) };
         let answer =
-            async { repository.bare_store().get(&key, Some(range), None).await?.read_all(end - offset).await }.await;
+            async { repository.bare_store().get(&key, Some(range), version).await?.read_all(end - offset).await }.await;
         let piece = match answer {
             Ok(piece) if piece.len() as u64 == end - offset => piece,
             Ok(_) => return Ok(Some(Damage::new(&key, DamageKind::Size, "the pack ends before its recorded end"))),
@@ -221,6 +221,7 @@ pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRec
             sha256: pack.sha256,
             blobs,
             moved: false,
+            version: pack.version.as_deref().map(str::to_owned),
         })
     };
     packs.iter().filter_map(record).collect()

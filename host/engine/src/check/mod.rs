@@ -4,11 +4,13 @@
 //! never the cache. Called by `cli`.
 //!
 //! ```text
-//! documents (config, keys, index, usage, intents, snapshots) > packs by listing > trees > with --read-data the packs of a sample
+//! documents (config, keys, index, usage, intents, snapshots) > chains > packs by listing > trees > with --read-data the packs of a
+//! sample
 //! ```
 //!
 //! Bound: the index, one id per tree node and per pack, and a window of nodes or [`data::PIECE_BYTES`] of a pack.
 
+mod chains;
 mod data;
 mod journal;
 mod sample;
@@ -68,6 +70,13 @@ pub struct CheckReport {
     pub bytes: u64,
     /// Packs that no index names: left by interrupted runs, harmless.
     pub unreferenced_packs: u64,
+    /// Usage lists without a snapshot that no record says was removed: left by runs that ended before their commit; or the newest
+    /// snapshot of a writer was lost, which an audit tells that remembers an earlier one.
+    pub ownerless_usages: u64,
+    /// Snapshots that are on record as removed and there: their removal was interrupted, or somebody put them back.
+    pub removed_snapshots: u64,
+    /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
+    pub config_is_behind: bool,
     /// Packs that were read and verified.
     pub packs_read: u64,
     /// Bytes of them.
@@ -81,7 +90,8 @@ pub struct CheckReport {
 pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
-    let Look { index, snapshots, users, packs } = look(repository, &mut findings).await?;
+    let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots } =
+        look(repository, &mut findings).await?;
     let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots, &mut findings).await?;
     let mut report = CheckReport {
@@ -89,6 +99,9 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         packs: packs.present.len() as u64,
         bytes: packs.present.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size).sum(),
         unreferenced_packs: packs.undescribed.len() as u64,
+        ownerless_usages,
+        removed_snapshots,
+        config_is_behind: repository.config().epoch < repository.keys().current_epoch(),
         ..CheckReport::default()
     };
     if let Some(sample) = options.read_data {
@@ -113,6 +126,10 @@ pub(crate) struct Look {
     pub(crate) snapshots: Vec<SnapshotHandle>,
     pub(crate) users: Users,
     pub(crate) packs: Packs,
+    /// As [`CheckReport::ownerless_usages`].
+    pub(crate) ownerless_usages: u64,
+    /// As [`CheckReport::removed_snapshots`].
+    pub(crate) removed_snapshots: u64,
 }
 
 /// Looks until nothing is wrong, or the same twice: what does not fit together may be somebody at work between two listings.
@@ -141,10 +158,12 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
         findings.add(damage, owner);
     });
-    let users = structure::usages(repository, &snapshots.whole, findings).await?;
-    structure::small_objects(repository, findings).await?;
+    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, findings).await?;
+    let removals = structure::small_objects(repository, findings).await?;
+    let ownerless_usages = chains::without_record(&ownerless, &removals);
+    let removed_snapshots = chains::judge(&snapshots.whole, &removals, findings);
     let packs = structure::packs(repository, &mut index, &users, findings).await?;
-    Ok(Look { index, snapshots: snapshots.whole, users, packs })
+    Ok(Look { index, snapshots: snapshots.whole, users, packs, ownerless_usages, removed_snapshots })
 }
 
 fn ids_of(index: &BlobIndex, packs: &[PackOrdinal]) -> HashSet<ObjectId> {

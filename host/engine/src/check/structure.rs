@@ -1,19 +1,19 @@
 //! Structure: documents open, packs are there in the size recorded, trees lead to chunks that the index knows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    BlobIndex, Condemned, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
-    removal_key, slot_key,
+    BlobIndex, Condemned, IndexedPack, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage,
+    body_digest, plain_length, removal_key, slot_key,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
 use super::data::described;
 use super::users::Users;
 use super::{ids, kind_of};
-use crate::blobs::BlobLoader;
+use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle, fetch, list};
@@ -22,18 +22,26 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Nodes opened at once: some 4 MiB.
 const NODES_IN_WINDOW: usize = 64;
 
+/// What the usage lists say.
+#[derive(Default)]
+pub(super) struct Usages {
+    pub(super) users: Users,
+    /// Lists without a snapshot.
+    pub(super) ownerless: BTreeSet<SnapshotId>,
+}
+
 /// Opens every usage list and compares it with what its snapshot says of it.
 pub(super) async fn usages(
     repository: &Repository,
     snapshots: &[SnapshotHandle],
     findings: &mut Findings<'_>,
-) -> Result<Users> {
-    let mut users = Users::default();
+) -> Result<Usages> {
+    let mut usages = Usages::default();
     let mut missing: HashMap<ObjectId, &SnapshotHandle> =
         snapshots.iter().map(|handle| (ObjectId::new(*handle.snapshot.id.as_bytes()), handle)).collect();
     for document in repository.documents(repository.bare_store(), ObjectKind::Usage).await? {
-        // A usage list without a snapshot is what a run leaves that ended before its commit.
         let Some(handle) = missing.remove(&document.id) else {
+            usages.ownerless.insert(SnapshotId::new(*document.id.as_bytes()));
             document.body.err().into_iter().for_each(|damage| findings.add(damage, None));
             continue;
         };
@@ -49,7 +57,7 @@ pub(super) async fn usages(
             Usage::decode(&body).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))
         });
         match usage {
-            Ok(usage) if usage.packs_digest() == handle.snapshot.packs.digest => users.add(id, usage),
+            Ok(usage) if usage.packs_digest() == handle.snapshot.packs.digest => usages.users.add(id, usage),
             Ok(_) => findings.add(
                 Damage::new(&document.key, DamageKind::Invalid, "it names other packs than its snapshot relies on"),
                 [id],
@@ -67,11 +75,11 @@ pub(super) async fn usages(
             [handle.snapshot.id],
         );
     }
-    Ok(users)
+    Ok(usages)
 }
 
-/// Opens intents, records of condemned packs and of removal, and key slots.
-pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
+/// Opens intents, records of condemned packs and of removal, and key slots; returns what is on record as removed.
+pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<Vec<Removal>> {
     let store = repository.bare_store();
     for kind in [ObjectKind::Intent, ObjectKind::Condemned] {
         for document in repository.documents(store, kind).await? {
@@ -87,23 +95,26 @@ pub(super) async fn small_objects(repository: &Repository, findings: &mut Findin
             decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
         }
     }
+    let mut removals = Vec::new();
     for object in list(&**store, "removed/").await? {
         let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
-        let decoded = bytes.and_then(|bytes| removal(repository, &object.key, &bytes));
-        decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
+        match bytes.and_then(|bytes| removal(repository, &object.key, &bytes)) {
+            Ok(removal) => removals.push(removal),
+            Err(damage) => findings.add(damage, None),
+        }
     }
     for object in list(&**store, "key/").await? {
         let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
         let decoded = bytes.and_then(|bytes| key_slot(&object.key, &bytes));
         decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
     }
-    Ok(())
+    Ok(removals)
 }
 
-fn removal(repository: &Repository, key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
+fn removal(repository: &Repository, key: &StoreKey, bytes: &[u8]) -> Result<Removal, Damage> {
     let verified = Removal::decode(bytes).and_then(|unverified| unverified.verify(repository.keys()));
     let removal = verified.map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
-    named(key, &removal_key(removal.id))
+    named(key, &removal_key(removal.id)).map(|()| removal)
 }
 
 fn key_slot(key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
@@ -144,23 +155,30 @@ pub(super) async fn packs(
         }
     }
     // A record that cannot be read is found by `small_objects`.
-    let condemned = match repository.condemned().await {
-        Err(Error::Damage(_)) => HashSet::new(),
-        other => other?,
-    };
+    let (condemned, _) = repository.condemned_records().await?;
     let (mut present, mut deleted) = (Vec::new(), Vec::new());
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         let key = pack.store_key();
         let affected = users.affected(&pack.id);
-        match listed.remove(&key).map(|object| object.size) {
-            Some(size) if size == pack.size => present.push(ordinal),
+        let size = listed.remove(&key).map(|object| object.size);
+        let is_right = size == Some(pack.size);
+        let is_deleted = size.is_none() && condemned.contains(&pack.id) && (pack.moved || affected.is_empty());
+        if !is_right && !is_deleted && is_readable(repository, pack).await? {
+            present.push(ordinal);
+            let detail =
+                "something was put over the pack or hides it; the version that was written is there and is read";
+            findings.add(Damage::new(&key, DamageKind::Hidden, detail), None);
+            continue;
+        }
+        match size {
+            Some(_) if is_right => present.push(ordinal),
             Some(_)
                 if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
             Some(size) => findings.add(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
             ),
-            None if condemned.contains(&pack.id) && (pack.moved || affected.is_empty()) => deleted.push(pack.id),
+            None if is_deleted => deleted.push(pack.id),
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
@@ -179,6 +197,16 @@ pub(super) async fn packs(
 /// What is damaged where the index lacks a pack.
 pub(crate) fn undescribed(pack: &ObjectId) -> String {
     format!("index of pack {pack}")
+}
+
+/// Whether a pack that a listing does not show as it was written can be read by its version.
+async fn is_readable(repository: &Repository, pack: &IndexedPack) -> Result<bool> {
+    if pack.version.is_none() {
+        return Ok(false);
+    }
+    // Its last bytes: they are there only if all others are.
+    let plain = plain_length(pack.size).unwrap_or_default();
+    Ok(read_range(&**repository.bare_store(), pack, plain.saturating_sub(1), 1).await?.is_ok())
 }
 
 /// Walks the trees of all snapshots, each node once.

@@ -15,6 +15,7 @@ pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Dam
     let needs = view.needs()?;
     let condemned = candidates(view, &needs);
     report.condemned = condemned.len() as u64;
+    report.locked = locked(view, &needs);
     let unneeded = view.packs.iter().filter(|(pack, _)| {
         (condemned.contains(pack) || view.condemned.contains(pack)) && !view.must_stay(pack, &needs)
     });
@@ -28,7 +29,9 @@ pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Dam
 
 /// Puts the record of what nobody needs.
 pub(super) async fn record(repository: &Repository, view: &mut View, report: &mut CollectReport) -> Result<()> {
-    let packs = candidates(view, &view.needs()?);
+    let needs = view.needs()?;
+    report.locked = locked(view, &needs);
+    let packs = candidates(view, &needs);
     if packs.is_empty() {
         return Ok(());
     }
@@ -41,7 +44,14 @@ pub(super) async fn record(repository: &Repository, view: &mut View, report: &mu
 pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) -> Result<()> {
     let record = Condemned { packs, created: repository.clock().now().wall };
     let id = ObjectId::new(random_id()?);
-    put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Condemned, id, &record.encode()?)?).await
+    put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Condemned, id, &record.encode()?)?, None)
+        .await
+        .map(drop)
+}
+
+/// How many packs stay for their locks alone.
+fn locked(view: &View, needs: &Needs) -> u64 {
+    view.packs.keys().filter(|pack| view.is_locked(pack) && !view.is_wanted(pack, needs)).count() as u64
 }
 
 /// Packs that no record names and nobody needs. One that no index segment describes may belong to a writer that is still

@@ -9,10 +9,7 @@ use super::mark::View;
 use super::{CollectReport, delete};
 use crate::Result;
 use crate::clock::is_expired;
-use crate::repository::{Repository, list};
-
-/// Where objects are put to ask the store for its time.
-pub(super) const PROBES: &str = "probe/";
+use crate::repository::{PROBES, Repository, list};
 
 /// Deletes intents, usage lists and probes that have outlived their lease.
 pub(super) async fn run(repository: &Repository, view: &View, report: &mut CollectReport) -> Result<()> {

@@ -238,8 +238,18 @@ impl View {
         Ok(())
     }
 
+    /// Whether nobody can destroy a pack yet: hiding it would free nothing.
+    pub(super) fn is_locked(&self, pack: &ObjectId) -> bool {
+        self.index.locked_until(pack).is_some_and(|until| until > self.now)
+    }
+
     /// Whether a pack in the store must stay.
     pub(super) fn must_stay(&self, pack: &ObjectId, needs: &Needs) -> bool {
+        self.is_locked(pack) || self.is_wanted(pack, needs)
+    }
+
+    /// Whether a snapshot or a run at work needs a pack.
+    pub(super) fn is_wanted(&self, pack: &ObjectId, needs: &Needs) -> bool {
         self.pinned.contains(pack)
             || match self.index.ordinal(pack) {
                 Some(ordinal) => needs.of(ordinal).is_some(),

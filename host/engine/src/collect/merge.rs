@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use credenza_format::{Condemned, IndexSegment, ObjectKind, PackRecord, seal_document};
+use credenza_format::{Condemned, IndexSegment, LockRecord, ObjectKind, PackRecord, seal_document};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::condemn::put_record;
@@ -37,7 +37,8 @@ pub(super) async fn segments(repository: &Repository, view: &View, report: &mut 
         ghosts: segment.packs.iter().filter(|(pack, _)| is_ghost(pack)).map(|(_, blobs)| u64::from(*blobs)).sum(),
     };
     for group in groups(current.iter().map(weigh).collect()) {
-        merge_group(repository, &group, &is_ghost, &listed, report).await?;
+        let merge = Merge { group: &group, replaced: &listed, now: view.now };
+        merge.run(repository, &is_ghost, report).await?;
     }
     remove(repository, ObjectKind::Index, &listed.into_iter().collect::<Vec<_>>(), report).await?;
     Ok(())
@@ -78,35 +79,73 @@ impl Weight {
     }
 }
 
-/// Writes one group anew; returns how many segments went into it, none when another collector was faster.
-async fn merge_group(
-    repository: &Repository,
-    group: &[ObjectId],
-    is_ghost: &impl Fn(&ObjectId) -> bool,
-    replaced: &HashSet<ObjectId>,
-    report: &mut CollectReport,
-) -> Result<()> {
-    let mut packs: HashMap<ObjectId, PackRecord> = HashMap::new();
-    let mut supersedes: HashSet<ObjectId> = group.iter().copied().collect();
-    for id in group {
-        let Some(segment) = repository.segment(*id).await? else { return Ok(()) };
-        // What the merged segment replaces and is still there is replaced by the new one.
-        supersedes.extend(segment.supersedes.into_iter().filter(|id| replaced.contains(id)));
+/// One group that is written anew.
+struct Merge<'a> {
+    group: &'a [ObjectId],
+    /// Segments that others replaced before.
+    replaced: &'a HashSet<ObjectId>,
+    now: Timestamp,
+}
+
+/// What the segments of a group say together.
+#[derive(Default)]
+struct Merged {
+    packs: HashMap<ObjectId, PackRecord>,
+    locks: HashMap<ObjectId, Timestamp>,
+}
+
+impl Merge<'_> {
+    /// Writes the group anew, unless another collector was faster.
+    async fn run(
+        &self,
+        repository: &Repository,
+        is_ghost: &impl Fn(&ObjectId) -> bool,
+        report: &mut CollectReport,
+    ) -> Result<()> {
+        let mut merged = Merged::default();
+        let mut supersedes: HashSet<ObjectId> = self.group.iter().copied().collect();
+        for id in self.group {
+            let Some(segment) = repository.segment(*id).await? else { return Ok(()) };
+            // What the merged segment replaces and is still there is replaced by the new one.
+            supersedes.extend(segment.supersedes.iter().filter(|id| self.replaced.contains(id)));
+            merged.take(segment, is_ghost);
+        }
+        merged.locks.retain(|object, until| *until > self.now && !supersedes.contains(object));
+        if !merged.packs.is_empty() || !merged.locks.is_empty() {
+            self.put(repository, merged, supersedes).await?;
+        }
+        remove(repository, ObjectKind::Index, self.group, report).await?;
+        report.segments_merged += self.group.len() as u64;
+        Ok(())
+    }
+
+    /// What is put now is locked for as long as any snapshot that is there must last.
+    async fn put(&self, repository: &Repository, merged: Merged, supersedes: HashSet<ObjectId>) -> Result<()> {
+        let id = ObjectId::new(random_id()?);
+        let until = repository.lock_rule().map(|rule| rule.granted(self.now));
+        let own = until.map(|until| (id, until));
+        let locks = merged.locks.into_iter().chain(own).map(|(object, until)| LockRecord { object, until });
+        let mut packs: Vec<PackRecord> = merged.packs.into_values().collect();
+        packs.sort_unstable_by_key(|pack| pack.id);
+        let segment = IndexSegment { packs, supersedes: supersedes.into_iter().collect(), locks: locks.collect() };
+        let sealed = seal_document(repository.keys(), ObjectKind::Index, id, &segment.encode()?)?;
+        put(&**repository.store(), sealed, until).await.map(drop)
+    }
+}
+
+impl Merged {
+    fn take(&mut self, segment: IndexSegment, is_ghost: &impl Fn(&ObjectId) -> bool) {
         for pack in segment.packs.into_iter().filter(|pack| !is_ghost(&pack.id)) {
-            let moved = pack.moved;
-            packs.entry(pack.id).or_insert(pack).moved |= moved;
+            let (moved, version) = (pack.moved, pack.version.clone());
+            let known = self.packs.entry(pack.id).or_insert(pack);
+            known.moved |= moved;
+            known.version = known.version.take().or(version);
+        }
+        for lock in segment.locks {
+            let until = self.locks.entry(lock.object).or_insert(lock.until);
+            *until = lock.until.max(*until);
         }
     }
-    let mut packs: Vec<PackRecord> = packs.into_values().collect();
-    packs.sort_unstable_by_key(|pack| pack.id);
-    if !packs.is_empty() {
-        let body = IndexSegment { packs, supersedes: supersedes.into_iter().collect() }.encode()?;
-        let id = ObjectId::new(random_id()?);
-        put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Index, id, &body)?).await?;
-    }
-    remove(repository, ObjectKind::Index, group, report).await?;
-    report.segments_merged += group.len() as u64;
-    Ok(())
 }
 
 /// Merges records of condemned packs when there are many, and only such as have outlived every run (`Repository::condemned`).

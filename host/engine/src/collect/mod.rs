@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`
-//! 2 copy what is needed out of sparse packs                         `repack`
+//! 2 copy what is needed out of sparse, old and small packs          `repack`
 //! 3 PUT the record of what nobody needs                             `condemn`
 //! 4 LIST intents, then snapshots, then condemned again; spare what is needed after all
 //! 5 DELETE the rest
@@ -24,11 +24,10 @@ mod repack;
 
 use std::sync::Arc;
 
-use credenza_connect::{Payload, PutOptions};
-use credenza_model::{ObjectId, StoreKey, Timestamp};
+use credenza_model::{StoreKey, Timestamp};
 
 use crate::clock::Lease;
-use crate::repository::{Repository, list, random_id};
+use crate::repository::{Repository, list};
 use crate::{Error, Event, Listener, Phase, Result};
 pub(crate) use condemn::put_record;
 use mark::View;
@@ -41,7 +40,7 @@ const DELETES_AT_ONCE: usize = 1000;
 pub struct CollectOptions {
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Most bytes to copy out of sparse packs; `None` for as many as there are.
+    /// Most bytes to copy while repacking; `None` for as many as there are.
     pub repack_bytes_max: Option<u64>,
 }
 
@@ -54,7 +53,7 @@ pub struct CollectReport {
     pub packs: u64,
     /// Packs that are kept.
     pub kept: u64,
-    /// Sparse packs whose needed chunks were copied elsewhere.
+    /// Packs whose needed chunks were copied elsewhere.
     pub repacked: u64,
     /// Bytes copied for that, as they are stored.
     pub bytes_repacked: u64,
@@ -62,6 +61,8 @@ pub struct CollectReport {
     pub condemned: u64,
     /// Condemned packs that are needed after all.
     pub spared: u64,
+    /// Packs that nobody needs and that are locked: they go when their locks have ended.
+    pub locked: u64,
     /// Packs deleted.
     pub deleted: u64,
     /// Bytes of the packs deleted.
@@ -86,7 +87,7 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     repository.require_reading("reclaiming space")?;
     listener.on(Event::Phase(Phase::Collecting));
     let lease = Lease::begin(Arc::clone(repository.clock()));
-    let now = if options.dry_run { newest(repository).await? } else { store_time(repository).await? };
+    let now = if options.dry_run { newest(repository).await? } else { repository.store_time().await?.unwrap_or(NEVER) };
     let mut view = View::read(repository, now).await?;
     let mut report = CollectReport {
         snapshots: view.snapshots.len() as u64,
@@ -94,7 +95,7 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
         ..CollectReport::default()
     };
     if options.dry_run {
-        repack::foresee(&view, options.repack_bytes_max, &mut report)?;
+        repack::foresee(repository, &view, options.repack_bytes_max, &mut report)?;
         condemn::foresee(&view, &mut report)?;
         return Ok(report);
     }
@@ -110,20 +111,8 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     Ok(report)
 }
 
-/// The store's time: when it says that an object was written which was put just now. The machine's clock is never asked.
-async fn store_time(repository: &Repository) -> Result<Timestamp> {
-    let store = repository.bare_store();
-    let key = StoreKey::new(format!("{}{}", expire::PROBES, ObjectId::new(random_id()?)))
-        .map_err(|cause| Error::Encode { doing: "naming a probe".into(), cause: cause.to_string() })?;
-    let doing = || Error::connector("asking the store for its time");
-    let options = PutOptions { hint: "config".to_owned(), ..PutOptions::default() };
-    store.put(&key, Payload::from(b"credenza".to_vec()), &options).await.map_err(doing())?;
-    let probe = store.stat(&key).await.map_err(doing());
-    // One that stays behind expires.
-    let _ = store.delete(std::slice::from_ref(&key)).await;
-    // A store without a clock: nothing ever expires.
-    Ok(probe?.modified.unwrap_or(Timestamp { seconds: i64::MIN, nanoseconds: 0 }))
-}
+/// A store without a clock: nothing ever expires.
+const NEVER: Timestamp = Timestamp { seconds: i64::MIN, nanoseconds: 0 };
 
 /// A time that the store has reached for certain, without writing to it.
 async fn newest(repository: &Repository) -> Result<Timestamp> {
@@ -132,7 +121,7 @@ async fn newest(repository: &Repository) -> Result<Timestamp> {
         let listed = list(&**repository.store(), prefix).await?;
         newest = newest.max(listed.iter().filter_map(|object| object.modified).max());
     }
-    Ok(newest.unwrap_or(Timestamp { seconds: i64::MIN, nanoseconds: 0 }))
+    Ok(newest.unwrap_or(NEVER))
 }
 
 /// Deletes objects; one result for each: what the store refuses to delete is not the end of the run.

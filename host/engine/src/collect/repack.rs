@@ -1,4 +1,5 @@
-//! Repack: the needed chunks of sparse packs go into new packs, so that the old ones can go.
+//! Repack: the needed chunks of some packs go into new packs, so that the old ones can go: of sparse ones, of those under keys of
+//! an older epoch, and of small ones where there are many.
 //!
 //! The new packs are announced, then one index segment describes them and says that the old ones were moved; only after
 //! that are those condemned. Usage lists still name the old packs: their descriptions stay, so that a bit still means a chunk.
@@ -8,7 +9,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, Hex, PackOrdinal, PackRecord, Standing};
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, Header, Hex, PackKind, PackOrdinal, PackRecord, Standing};
+use credenza_model::limits::DATA_PACK_BYTES;
 use credenza_model::{ChunkId, ObjectId};
 
 use super::CollectReport;
@@ -24,9 +26,14 @@ const BATCH_BLOBS: u64 = 1 << 17;
 /// Bytes copied for one index segment: fewer packs than make `write` put a segment of its own.
 const BATCH_BYTES: u64 = 1 << 30;
 
-/// A pack of which little is needed.
+/// Packs of one kind below [`SMALL_BYTES`] that are worth joining: each blob is copied for it some log₁₆ times in all.
+const SMALL_PACKS_MIN: usize = 16;
+/// A sixteenth of what a data pack aims at.
+const SMALL_BYTES: u64 = DATA_PACK_BYTES / 16;
+
+/// A pack that may be repacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sparse {
+struct Candidate {
     pack: PackOrdinal,
     blobs: u64,
     live_bytes: u64,
@@ -34,14 +41,19 @@ struct Sparse {
 }
 
 /// What would be repacked.
-pub(super) fn foresee(view: &View, bytes_max: Option<u64>, report: &mut CollectReport) -> Result<(), Damage> {
-    let chosen = within(sparse(view, &view.needs()?), bytes_max);
+pub(super) fn foresee(
+    repository: &Repository,
+    view: &View,
+    bytes_max: Option<u64>,
+    report: &mut CollectReport,
+) -> Result<(), Damage> {
+    let chosen = within(candidates(repository, view, &view.needs()?), bytes_max);
     report.repacked = chosen.len() as u64;
-    report.bytes_repacked = chosen.iter().map(|sparse| sparse.live_bytes).sum();
+    report.bytes_repacked = chosen.iter().map(|one| one.live_bytes).sum();
     Ok(())
 }
 
-/// Repacks sparse packs, the emptiest first, as far as the budget goes.
+/// Repacks, the emptiest packs first, as far as the budget goes.
 pub(super) async fn run(
     repository: &Repository,
     view: &mut View,
@@ -50,49 +62,67 @@ pub(super) async fn run(
     report: &mut CollectReport,
 ) -> Result<()> {
     let mut needs = view.needs()?;
-    let chosen = within(sparse(view, &needs), bytes_max);
-    listener.on(Event::Expected {
-        entries: chosen.len() as u64,
-        bytes: chosen.iter().map(|sparse| sparse.live_bytes).sum(),
-    });
+    let chosen = within(candidates(repository, view, &needs), bytes_max);
+    listener.on(Event::Expected { entries: chosen.len() as u64, bytes: chosen.iter().map(|one| one.live_bytes).sum() });
     for batch in batches(&chosen) {
         move_batch(repository, view, &mut needs, batch, listener, report).await?;
     }
     Ok(())
 }
 
-/// Sparse packs of the store, the emptiest first. What intents name is left alone: it could not be deleted.
-fn sparse(view: &View, needs: &Needs) -> Vec<Sparse> {
-    let mut bytes: HashMap<PackOrdinal, Sparse> = HashMap::new();
-    for (_, place) in view.index.iter() {
-        let Some(needed) = needs.of(place.pack) else { continue };
-        let empty = Sparse { pack: place.pack, blobs: 0, live_bytes: 0, bytes: 0 };
-        let sparse = bytes.entry(place.pack).or_insert(empty);
-        let live = needed.get(place.position);
-        sparse.blobs += 1;
-        sparse.bytes += u64::from(place.stored);
-        sparse.live_bytes += if live { u64::from(place.stored) } else { 0 };
-    }
-    let movable = |pack: PackOrdinal| {
+/// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted.
+fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candidate> {
+    let movable = |candidate: &Candidate| {
         view.index
-            .pack(pack)
-            .is_some_and(|pack| !pack.moved && pack.standing < Standing::Gone && !view.pinned.contains(&pack.id))
+            .pack(candidate.pack)
+            .filter(|pack| !pack.moved && pack.standing < Standing::Gone)
+            .is_some_and(|pack| !view.pinned.contains(&pack.id) && !view.is_locked(&pack.id))
     };
-    let is_sparse = |sparse: &Sparse| sparse.live_bytes * 100 < sparse.bytes * LIVE_PERCENT_MIN;
-    let mut found: Vec<Sparse> =
-        bytes.into_values().filter(|sparse| is_sparse(sparse) && movable(sparse.pack)).collect();
-    found.sort_by(|a, b| {
-        let share = |one: &Sparse, other: &Sparse| u128::from(one.live_bytes) * u128::from(other.bytes);
+    let mut all = weigh(view, needs);
+    all.retain(movable);
+    let kind = |candidate: &Candidate| view.index.pack(candidate.pack).map(|pack| pack.kind);
+    let is_small = |candidate: &Candidate| candidate.bytes < SMALL_BYTES;
+    let many_small: Vec<PackKind> = [PackKind::Data, PackKind::Meta]
+        .into_iter()
+        .filter(|wanted| {
+            all.iter().filter(|one| is_small(one) && kind(one) == Some(*wanted)).count() >= SMALL_PACKS_MIN
+        })
+        .collect();
+    let is_old = |candidate: &Candidate| {
+        let header = view.index.pack(candidate.pack).and_then(|pack| Header::decode(&pack.header).ok());
+        header.is_some_and(|header| header.epoch() < repository.keys().current_epoch())
+    };
+    all.retain(|one| {
+        let is_sparse = one.live_bytes * 100 < one.bytes * LIVE_PERCENT_MIN;
+        is_sparse || is_old(one) || (is_small(one) && kind(one).is_some_and(|kind| many_small.contains(&kind)))
+    });
+    all.sort_by(|a, b| {
+        let share = |one: &Candidate, other: &Candidate| u128::from(one.live_bytes) * u128::from(other.bytes);
         share(a, b).cmp(&share(b, a)).then(a.pack.cmp(&b.pack))
     });
-    found
+    all
+}
+
+/// What is needed of each pack that anything is needed of.
+fn weigh(view: &View, needs: &Needs) -> Vec<Candidate> {
+    let mut packs: HashMap<PackOrdinal, Candidate> = HashMap::new();
+    for (_, place) in view.index.iter() {
+        let Some(needed) = needs.of(place.pack) else { continue };
+        let empty = Candidate { pack: place.pack, blobs: 0, live_bytes: 0, bytes: 0 };
+        let pack = packs.entry(place.pack).or_insert(empty);
+        let live = needed.get(place.position);
+        pack.blobs += 1;
+        pack.bytes += u64::from(place.stored);
+        pack.live_bytes += if live { u64::from(place.stored) } else { 0 };
+    }
+    packs.into_values().collect()
 }
 
 /// As many as the budget has bytes for.
-fn within(chosen: Vec<Sparse>, bytes_max: Option<u64>) -> Vec<Sparse> {
+fn within(chosen: Vec<Candidate>, bytes_max: Option<u64>) -> Vec<Candidate> {
     let mut left = bytes_max.unwrap_or(u64::MAX);
-    let affordable = |sparse: &Sparse| {
-        let rest = left.checked_sub(sparse.live_bytes);
+    let affordable = |one: &Candidate| {
+        let rest = left.checked_sub(one.live_bytes);
         left = rest.unwrap_or(0);
         rest.is_some()
     };
@@ -100,7 +130,7 @@ fn within(chosen: Vec<Sparse>, bytes_max: Option<u64>) -> Vec<Sparse> {
 }
 
 /// Cuts into batches that one index segment can describe.
-fn batches(chosen: &[Sparse]) -> Vec<&[Sparse]> {
+fn batches(chosen: &[Candidate]) -> Vec<&[Candidate]> {
     let (mut blobs, mut bytes) = (0, 0);
     chosen
         .chunk_by(|before, next| {
@@ -119,18 +149,18 @@ async fn move_batch(
     repository: &Repository,
     view: &mut View,
     needs: &mut Needs,
-    batch: &[Sparse],
+    batch: &[Candidate],
     listener: &dyn Listener,
     report: &mut CollectReport,
 ) -> Result<()> {
     let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-    let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
+    let stow = Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
     let mut described = places_of(&view.index, batch);
     let mut moved = Vec::new();
-    for sparse in batch {
-        let places = described.remove(&sparse.pack).unwrap_or_default();
-        match copy_needed(repository, view, needs, &stow, sparse.pack, &places).await {
-            Ok(()) => moved.extend(record(&view.index, sparse.pack, places)),
+    for one in batch {
+        let places = described.remove(&one.pack).unwrap_or_default();
+        match copy_needed(repository, view, needs, &stow, one.pack, &places).await {
+            Ok(()) => moved.extend(record(&view.index, one.pack, places)),
             // A pack that is damaged stays as it is: `check` names it, and what of it can be read is not lost.
             Err(Error::Damage(damage)) => {
                 listener.on(Event::Damage(damage));
@@ -139,8 +169,8 @@ async fn move_batch(
             Err(cause) => return Err(cause),
         }
         report.repacked += 1;
-        report.bytes_repacked += sparse.live_bytes;
-        listener.on(Event::Progress { entries: 1, bytes: sparse.live_bytes });
+        report.bytes_repacked += one.live_bytes;
+        listener.on(Event::Progress { entries: 1, bytes: one.live_bytes });
     }
     stow.flush_packs().await?;
     stow.lease().check()?;
@@ -177,8 +207,8 @@ async fn copy_needed(
 }
 
 /// The places in the packs of a batch, one pass over the index.
-fn places_of(index: &BlobIndex, batch: &[Sparse]) -> HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>> {
-    let mut places: HashMap<PackOrdinal, Vec<_>> = batch.iter().map(|sparse| (sparse.pack, Vec::new())).collect();
+fn places_of(index: &BlobIndex, batch: &[Candidate]) -> HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>> {
+    let mut places: HashMap<PackOrdinal, Vec<_>> = batch.iter().map(|one| (one.pack, Vec::new())).collect();
     for (id, place) in index.iter() {
         if let Some(found) = places.get_mut(&place.pack) {
             found.push((id, place));
@@ -201,6 +231,7 @@ fn record(index: &BlobIndex, pack: PackOrdinal, mut places: Vec<(ChunkId, BlobPl
         sha256: pack.sha256,
         blobs,
         moved: true,
+        version: pack.version.as_deref().map(str::to_owned),
     })
 }
 
@@ -208,13 +239,13 @@ fn record(index: &BlobIndex, pack: PackOrdinal, mut places: Vec<(ChunkId, BlobPl
 mod tests {
     use super::*;
 
-    fn sparse(blobs: u64, live_bytes: u64) -> Sparse {
-        Sparse { pack: PackOrdinal(0), blobs, live_bytes, bytes: 100 }
+    fn candidate(blobs: u64, live_bytes: u64) -> Candidate {
+        Candidate { pack: PackOrdinal(0), blobs, live_bytes, bytes: 100 }
     }
 
     #[test]
     fn a_budget_takes_the_emptiest_first_and_stops() {
-        let chosen = vec![sparse(1, 10), sparse(1, 20), sparse(1, 5)];
+        let chosen = vec![candidate(1, 10), candidate(1, 20), candidate(1, 5)];
         assert_eq!(within(chosen.clone(), None).len(), 3);
         assert_eq!(within(chosen.clone(), Some(30)).len(), 2);
         assert_eq!(within(chosen, Some(9)).len(), 0);
@@ -222,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_batch_never_outgrows_its_segment() {
-        let chosen = [sparse(BATCH_BLOBS / 2, 1), sparse(BATCH_BLOBS / 2, 1), sparse(1, BATCH_BYTES), sparse(1, 1)];
+        let chosen =
+            [candidate(BATCH_BLOBS / 2, 1), candidate(BATCH_BLOBS / 2, 1), candidate(1, BATCH_BYTES), candidate(1, 1)];
         let sizes: Vec<usize> = batches(&chosen).iter().map(|batch| batch.len()).collect();
         assert_eq!(sizes, [2, 1, 1]);
     }

@@ -55,7 +55,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be loaded.
     pub async fn diff(&self, before: (&SnapshotHandle, &[u8]), after: (&SnapshotHandle, &[u8])) -> Result<Diff> {
-        let loader = self.loader(std::sync::Arc::new(self.load_index().await?));
+        let loader = self.loader(std::sync::Arc::new(self.readable_index().await?));
         let side = |(handle, prefix): (&SnapshotHandle, &[u8])| Side {
             cursor: Cursor::new(std::sync::Arc::clone(&loader), &handle.snapshot.tree, prefix.to_vec()),
             prefix: prefix.to_vec(),

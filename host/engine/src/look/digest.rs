@@ -81,7 +81,7 @@ impl Repository {
         prefix: &[u8],
         algorithm: DigestAlgorithm,
     ) -> Result<Digests> {
-        let loader = self.loader(Arc::new(self.load_index().await?));
+        let loader = self.loader(Arc::new(self.readable_index().await?));
         let source = Windows {
             records: self.walk(&loader, &snapshot.snapshot.tree, prefix),
             prefix: prefix.to_vec(),

@@ -33,7 +33,7 @@ impl Repository {
     /// [`Error::Pattern`], or when the index cannot be loaded.
     pub async fn locate(&self, pattern: &str) -> Result<Locator> {
         let pattern = Pattern::new(pattern)?;
-        let loader = self.loader(Arc::new(self.load_index().await?));
+        let loader = self.loader(Arc::new(self.readable_index().await?));
         Ok(Locator { loader, pattern, barren: HashSet::new(), cursor: None })
     }
 }

@@ -35,7 +35,7 @@ fn numbered(number: u32) -> Record {
 async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
     let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
     let index = Arc::new(repository.load_index().await.unwrap());
-    let stow = Stow::new(repository, index, repository.writer("", ""));
+    let stow = Stow::begin(repository, index, repository.writer("", "")).await.unwrap();
     let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
     let mut records = records.peekable();
     while records.peek().is_some() {

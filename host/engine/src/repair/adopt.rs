@@ -41,6 +41,8 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
                     sha256: [0; 32],
                     blobs,
                     moved: false,
+                    // What stands there now was read, whichever version that is.
+                    version: None,
                 }));
             }
             Ok(PackTail::Needs(more)) if more.segments > span.segments => span = more,

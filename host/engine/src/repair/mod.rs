@@ -4,9 +4,9 @@
 //! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
 //!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
-//! 3 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved  `publish`
-//! 4 PUT the record that condemns the damaged packs; DELETE index segments and records that cannot be read
-//! 5 PUT usage lists; DELETE intent
+//! 3 PUT usage lists                                                                 `publish`
+//! 4 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved
+//! 5 PUT the record that condemns the damaged packs; DELETE what cannot be read; DELETE intent
 //! 6 with leave: PUT a snapshot without the lost entries beside each that has some  `replace`
 //! ```
 //!
@@ -48,6 +48,8 @@ pub struct RepairOptions {
     pub read_data: bool,
     /// Write a snapshot of what is left beside each one that lost something.
     pub replace_snapshots: bool,
+    /// Delete snapshots that nobody can read any more: as long as they are there, nothing else is removed from the repository.
+    pub drop_snapshots: bool,
     /// Name of this machine.
     pub host: String,
     /// Name of the user.
@@ -73,7 +75,8 @@ pub enum Mend {
         /// Chunks in need that are nowhere to be had.
         lost: u64,
     },
-    /// An index segment or a record of condemned packs that cannot be read is deleted, because another says what it said.
+    /// What cannot be read is deleted: an index segment or a record of condemned packs, because another says what it said, or, with
+    /// leave, a snapshot.
     Dropped {
         /// The object.
         object: StoreKey,
@@ -120,18 +123,21 @@ pub struct RepairReport {
 /// When the store cannot be read or written; with the keys of a writer.
 pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dyn Listener) -> Result<RepairReport> {
     repository.require_reading("repairing")?;
-    let survey = Survey::read(repository, options.read_data, listener).await?;
+    let survey = Survey::read(repository, options, listener).await?;
     let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
     let writer = repository.writer(&options.host, &options.user);
-    let stow = Stow::new(repository, Arc::new(BlobIndex::new()), writer);
-    let salvaged = salvage::run(repository, &survey, options.apply.then_some(&stow)).await?;
+    let stow = match options.apply {
+        true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
+        false => None,
+    };
+    let salvaged = salvage::run(repository, &survey, stow.as_ref()).await?;
     report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
-    if options.apply && !report.mends.is_empty() {
+    if let Some(stow) = stow.filter(|_| !report.mends.is_empty()) {
         let published = publish::run(repository, &survey, &salvaged, &stow).await;
         stow.withdraw_intents().await;
         published?;

@@ -35,12 +35,17 @@ pub(super) fn foreseen(survey: &Survey, salvaged: &Salvaged) -> Vec<Mend> {
 fn fresh<'a>(survey: &'a Survey, salvaged: &'a Salvaged) -> impl Iterator<Item = &'a PackRecord> {
     salvaged.packs.iter().filter(|pack| {
         let copies = salvaged.counts.get(&pack.id).is_some_and(|(copied, _)| *copied > 0);
-        copies || !was_moved(&survey.index, pack)
+        let is_known = was_moved(&survey.index, pack) && survey.condemned.contains(&pack.id);
+        copies || !is_known
     })
 }
 
 /// Writes what mends, in the order of `repair`.
 pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Salvaged, stow: &Arc<Stow>) -> Result<()> {
+    // First: once packs are marked as moved, a list that names them is harder to tell.
+    for rebuilt in survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact) {
+        rebuilt.put(repository).await?;
+    }
     stow.flush_packs().await?;
     stow.lease().check()?;
     let replaced: Vec<PackRecord> = fresh(survey, salvaged).cloned().collect();
@@ -56,11 +61,7 @@ pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Sal
         stow.flush_index(batch).await?;
     }
     condemn(repository, survey, &replaced).await?;
-    drop_ruined(repository, survey).await?;
-    for rebuilt in survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact) {
-        rebuilt.put(repository).await?;
-    }
-    Ok(())
+    drop_ruined(repository, survey).await
 }
 
 /// Condemns what is damaged. Where a record cannot be read, its collector may still be at work, so that nobody may rely on what it may

@@ -50,7 +50,7 @@ pub(super) async fn run(
 async fn replace(repository: &Repository, handle: &SnapshotHandle, options: &RepairOptions) -> Result<SnapshotId> {
     let writer = repository.writer(&options.host, &options.user);
     let index = Arc::new(repository.load_index().await?);
-    let stow = Stow::new(repository, Arc::clone(&index), writer);
+    let stow = Stow::begin(repository, Arc::clone(&index), writer).await?;
     let loader = repository.loader_from(repository.bare_store(), index);
     let remainder = Remainder::gather(repository, &loader, &stow, handle).await?;
     let mut chain = Chain::new(writer, &repository.snapshots().await?.whole);

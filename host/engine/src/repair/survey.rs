@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use credenza_format::{
     BlobIndex, Error as FormatError, Intent, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
+    open_snapshot,
 };
-use credenza_model::{ObjectId, StoreKey};
+use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
-use super::adopt;
 use super::usage::{self, Rebuilt};
+use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
 use crate::check::{self, Look, Users};
 use crate::findings::{Finding, Findings};
 use crate::repository::{Repository, SnapshotHandle, fetch};
-use crate::{Damage, DamageKind, Event, Listener, Phase, Result};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
 /// What there is and what is wrong with it.
 pub(super) struct Survey {
@@ -26,19 +27,29 @@ pub(super) struct Survey {
     pub(super) found: Vec<PackRecord>,
     /// Packs that intents name.
     pub(super) pinned: HashSet<ObjectId>,
+    /// Packs that records condemn.
+    pub(super) condemned: HashSet<ObjectId>,
     /// What damaged usage lists must have said.
     pub(super) rebuilt: Vec<Rebuilt>,
-    /// Index segments and records of condemned packs that cannot be read.
+    /// What cannot be read and is to be dropped.
     pub(super) ruined: Vec<(ObjectKind, StoreKey)>,
     pub(super) findings: Vec<Finding>,
 }
 
 impl Survey {
-    pub(super) async fn read(repository: &Repository, read_data: bool, listener: &dyn Listener) -> Result<Self> {
+    pub(super) async fn read(
+        repository: &Repository,
+        options: &RepairOptions,
+        listener: &dyn Listener,
+    ) -> Result<Self> {
         listener.on(Event::Phase(Phase::CheckingStructure));
         let mut findings = Findings::new(listener);
-        let Look { mut index, snapshots, mut users, packs } = check::look(repository, &mut findings).await?;
+        let Look { mut index, snapshots, mut users, packs, .. } = check::look(repository, &mut findings).await?;
         let pinned = pinned(repository).await?;
+        let condemned = match repository.condemned().await {
+            Err(Error::Damage(_)) => HashSet::new(),
+            other => other?,
+        };
         let missing = findings.iter().filter(|finding| finding.damage.kind == DamageKind::Missing);
         let missing: Vec<ObjectId> = missing.filter_map(pack).collect();
         missing.iter().for_each(|pack| index.demote(pack, Standing::Gone));
@@ -59,14 +70,14 @@ impl Survey {
         let loader = repository.loader_from(repository.bare_store(), Arc::clone(&index));
         let rebuilt = usage::rebuild(&loader, &snapshots, &findings, &mut users).await?;
         check::trees(repository, &index, &snapshots, &mut findings).await?;
-        if read_data {
+        if options.read_data {
             listener.on(Event::Phase(Phase::CheckingData));
             check::verify(repository, &index, &packs.present, &users, &mut findings).await?;
         }
-        let ruined = ruined(repository, &findings).await?;
+        let ruined = ruined(repository, &findings, options.drop_snapshots).await?;
         let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
         let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
-        Ok(Self { index, snapshots, users, found, pinned, rebuilt, ruined, findings: findings.into_list() })
+        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings: findings.into_list() })
     }
 
     pub(super) fn loader(&self, repository: &Repository) -> Arc<BlobLoader> {
@@ -127,22 +138,35 @@ async fn digested(
     Ok(packs)
 }
 
-/// Objects that say where packs are or are not, and that nobody can read: not those that a later program may have written.
-async fn ruined(repository: &Repository, findings: &Findings<'_>) -> Result<Vec<(ObjectKind, StoreKey)>> {
+/// Objects that nobody can read, of kinds that are dropped then: not those that a later program may have written.
+async fn ruined(
+    repository: &Repository,
+    findings: &Findings<'_>,
+    snapshots: bool,
+) -> Result<Vec<(ObjectKind, StoreKey)>> {
     let mut ruined = Vec::new();
     for (kind, id, key) in findings.iter().filter_map(object) {
-        if !matches!(kind, ObjectKind::Index | ObjectKind::Condemned) {
-            continue;
-        }
-        let is_ruined = match fetch(&**repository.bare_store(), &key).await? {
-            None => false,
-            Some(Err(_)) => true,
-            Some(Ok(bytes)) => {
-                let opened = open_document(repository.keys(), kind, id, bytes.into());
-                !matches!(opened, Ok(_) | Err(FormatError::Unknown { .. }))
-            }
+        let is_droppable = match kind {
+            ObjectKind::Index | ObjectKind::Condemned => true,
+            ObjectKind::Snapshot => snapshots,
+            _ => false,
         };
-        ruined.extend(is_ruined.then_some((kind, key)));
+        if is_droppable && is_ruined(repository, (kind, id), &key).await? {
+            ruined.push((kind, key));
+        }
     }
     Ok(ruined)
+}
+
+async fn is_ruined(repository: &Repository, (kind, id): (ObjectKind, ObjectId), key: &StoreKey) -> Result<bool> {
+    let bytes = match fetch(&**repository.bare_store(), key).await? {
+        None => return Ok(false),
+        Some(Err(_)) => return Ok(true),
+        Some(Ok(bytes)) => bytes.into(),
+    };
+    let opened = match kind {
+        ObjectKind::Snapshot => open_snapshot(repository.keys(), SnapshotId::new(*id.as_bytes()), bytes).map(drop),
+        kind => open_document(repository.keys(), kind, id, bytes).map(drop),
+    };
+    Ok(!matches!(opened, Ok(()) | Err(FormatError::Unknown { .. })))
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use credenza_connect::{Payload, PutOptions};
-use credenza_format::{BlobIndex, ObjectKind, Usage, body_digest, seal_document};
+use credenza_format::{BlobIndex, BlobPlace, ObjectKind, Usage, body_digest, seal_document};
 use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey};
 
 use super::walk::{Step, Walk};
@@ -38,7 +38,8 @@ impl Rebuilt {
         let sealed = seal_document(repository.keys(), ObjectKind::Usage, id, &self.usage.encode()?)?;
         let (key, sha256) = (sealed.key().clone(), *sealed.sha256());
         let payload = Payload::new(sealed.into_pieces()).with_sha256(sha256);
-        let options = PutOptions { hint: ObjectKind::Usage.folder().to_owned(), ..PutOptions::default() };
+        let (retain_until, hint) = (repository.lock_until().await?, ObjectKind::Usage.folder().to_owned());
+        let options = PutOptions { retain_until, hint, ..PutOptions::default() };
         let put = repository.store().put(&key, payload, &options).await;
         put.map(drop).map_err(Error::connector(format!("writing `{key}` to the repository")))
     }
@@ -56,19 +57,46 @@ pub(super) async fn rebuild(
         let snapshot = handle.snapshot.id;
         let key = list_of(snapshot);
         if findings.iter().any(|finding| finding.damage.object == key.as_str()) {
-            let (usage, complete) = used(loader, handle).await?;
-            let exact = complete && body_digest(&usage.encode()?) == handle.snapshot.usage;
-            users.add(snapshot, usage.clone());
-            rebuilt.push(Rebuilt { snapshot, usage, exact });
+            rebuilt.push(tell(loader, handle).await?);
         }
     }
+    rebuilt.iter().for_each(|rebuilt: &Rebuilt| users.add(rebuilt.snapshot, rebuilt.usage.clone()));
     Ok(rebuilt)
 }
 
+/// Which place of a chunk a list names.
+type Choose = fn(&BlobIndex, &ChunkId) -> Option<BlobPlace>;
+
+/// The list of a snapshot that was committed before a repack names the packs that were moved since.
+async fn tell(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<Rebuilt> {
+    let snapshot = handle.snapshot.id;
+    let exact = |(usage, complete): &(Usage, bool)| -> Result<bool> {
+        Ok(*complete && body_digest(&usage.encode()?) == handle.snapshot.usage)
+    };
+    let now = used(loader, handle, BlobIndex::get).await?;
+    if exact(&now)? {
+        return Ok(Rebuilt { snapshot, usage: now.0, exact: true });
+    }
+    let before = used(loader, handle, before_moved).await?;
+    let exact = exact(&before)?;
+    Ok(Rebuilt { snapshot, usage: if exact { before.0 } else { now.0 }, exact })
+}
+
+/// The place of a chunk in a pack that was moved, if it is or was in one, else its best.
+fn before_moved(index: &BlobIndex, id: &ChunkId) -> Option<BlobPlace> {
+    let best = index.get(id)?;
+    let was_moved = |place: &BlobPlace| index.pack(place.pack).is_some_and(|pack| pack.moved);
+    Some(index.places(id).find(was_moved).unwrap_or(best))
+}
+
 /// What a snapshot uses, and whether that is all of it.
-async fn used(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<(Usage, bool)> {
+async fn used(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, choose: Choose) -> Result<(Usage, bool)> {
     let (marks, mut complete) = (RefCell::new(UsageMap::default()), true);
-    let mark = |id: &ChunkId| mark(&marks, loader.index(), id);
+    let mark = |id: &ChunkId| {
+        let place = choose(loader.index(), id);
+        place.iter().for_each(|place| marks.borrow_mut().mark(loader.index(), place));
+        place.is_some()
+    };
     let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
     while let Some(step) = walk.next().await? {
         match step {
@@ -87,12 +115,6 @@ async fn used(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<(Usag
         }
     }
     Ok((marks.into_inner().to_usage(), complete))
-}
-
-fn mark(marks: &RefCell<UsageMap>, index: &BlobIndex, id: &ChunkId) -> bool {
-    let place = index.get(id);
-    place.iter().for_each(|place| marks.borrow_mut().mark(index, place));
-    place.is_some()
 }
 
 fn list_of(snapshot: SnapshotId) -> StoreKey {

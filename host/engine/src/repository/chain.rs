@@ -95,6 +95,7 @@ mod tests {
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,
+            retain_days: None,
         };
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();

@@ -7,6 +7,8 @@ use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, Keys, config_key, slot_key};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
+use super::locks::{LockRule, store_time};
+use super::probe::{RETENTION, probe};
 use super::{Repository, Secret, fetch, random_id};
 use crate::{Error, Result};
 
@@ -22,6 +24,8 @@ pub struct CreateOptions {
     pub chunker: ChunkerParams,
     /// zstd level of backups that name none.
     pub compression: i32,
+    /// For how many days nobody is to be able to delete a snapshot and what it needs, by locks of the store.
+    pub retain_days: Option<u32>,
 }
 
 /// What `create` found out about the store.
@@ -37,7 +41,8 @@ impl Repository {
     /// Creates a repository in an empty store.
     ///
     /// # Errors
-    /// [`Error::RepositoryExists`] when there is one; the connector's error when the store cannot be written.
+    /// [`Error::RepositoryExists`] when there is one, [`Error::NoLock`] when the store cannot lock and is to; the connector's error when it cannot
+    /// be written.
     pub async fn create(store: Arc<dyn Store>, options: &CreateOptions) -> Result<Created> {
         let info = store.info().await.map_err(Error::connector("opening the store"))?;
         let config_key = config_key();
@@ -50,9 +55,10 @@ impl Repository {
         let keyring = keyring(options)?;
         let keys = keyring.keys(repository);
         let traits = probe(&*store).await?;
+        let retain_until = lock_until(&*store, options.retain_days, &traits).await?;
         if let Some(lock) = lock {
             let slot = lock.seal(&keyring, repository, &options.label, created)?;
-            put_new(&*store, &slot_key(slot.id()), slot.encode(), &info.identity).await?;
+            put_new(&*store, &slot_key(slot.id()), slot.encode(), retain_until, &info.identity).await?;
         }
         let config = Config {
             repository,
@@ -65,12 +71,13 @@ impl Repository {
             store_traits: traits.clone(),
             required_features: Vec::new(),
             policy: None,
+            retain_days: options.retain_days,
             unknown: std::collections::BTreeMap::new(),
         };
         let encoded = config
             .encode(&keys)
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
-        put_new(&*store, &config_key, encoded, &info.identity).await?;
+        put_new(&*store, &config_key, encoded, retain_until, &info.identity).await?;
         Ok(Created { repository, traits })
     }
 }
@@ -86,8 +93,25 @@ fn keyring(options: &CreateOptions) -> Result<Keyring> {
     }
 }
 
-async fn put_new(store: &dyn Store, key: &StoreKey, bytes: Vec<u8>, place: &str) -> Result<()> {
-    let options = PutOptions { if_absent: true, hint: "config".to_owned(), ..PutOptions::default() };
+/// Until when the first objects are locked, where the store was found to lock.
+async fn lock_until(store: &dyn Store, days: Option<u32>, traits: &[String]) -> Result<Option<Timestamp>> {
+    let Some(days) = days else { return Ok(None) };
+    let reason = |reason: &str| Error::NoLock { reason: reason.to_owned() };
+    if !traits.iter().any(|name| name == RETENTION) {
+        return Err(reason("it was tried, and no lock was there; a bucket must have been made with Object Lock"));
+    }
+    let now = store_time(store).await?.ok_or_else(|| reason("it does not tell its time"))?;
+    Ok(Some(LockRule::of_days(days).granted(now)))
+}
+
+async fn put_new(
+    store: &dyn Store,
+    key: &StoreKey,
+    bytes: Vec<u8>,
+    retain_until: Option<Timestamp>,
+    place: &str,
+) -> Result<()> {
+    let options = PutOptions { if_absent: true, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
     match store.put(key, Payload::from(bytes), &options).await {
         Ok(_) => Ok(()),
         Err(cause) if cause.class == ErrorClass::Precondition => {
@@ -95,28 +119,4 @@ async fn put_new(store: &dyn Store, key: &StoreKey, bytes: Vec<u8>, place: &str)
         }
         Err(cause) => Err(Error::connector(format!("writing `{key}`"))(cause)),
     }
-}
-
-/// Tries what the store can do instead of believing what it claims: two creates of one name, of which the second must be refused.
-async fn probe(store: &dyn Store) -> Result<Vec<String>> {
-    let key = probe_key()?;
-    let options = PutOptions { if_absent: true, hint: "config".to_owned(), ..PutOptions::default() };
-    let put = || store.put(&key, Payload::from(b"credenza".to_vec()), &options);
-    put().await.map_err(Error::connector("writing a first object to the store"))?;
-    let second = put().await;
-    let removed = store.delete(std::slice::from_ref(&key)).await;
-    let mut traits = Vec::new();
-    if second.is_err_and(|cause| cause.class == ErrorClass::Precondition) {
-        traits.push("if-absent".to_owned());
-    }
-    if removed.is_ok_and(|results| results.iter().all(Result::is_ok)) {
-        traits.push("delete".to_owned());
-    }
-    Ok(traits)
-}
-
-fn probe_key() -> Result<StoreKey> {
-    let id = credenza_model::ObjectId::new(random_id()?);
-    StoreKey::new(format!("probe/{id}"))
-        .map_err(|cause| Error::Encode { doing: "naming a first object".into(), cause: cause.to_string() })
 }

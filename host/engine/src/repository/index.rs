@@ -31,17 +31,27 @@ pub(crate) struct ReadIndex {
 }
 
 impl Repository {
-    /// The index. Packs that collectors have condemned are in it, because older snapshots may need them; their standing says so.
+    /// The index, whole. Packs that collectors have condemned are in it, because older snapshots may need them; their standing says so.
+    ///
+    /// # Errors
+    /// Damage when a segment or a record cannot be read: who writes must not take what it describes for absent.
     pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
+        whole(self.salvage_index().await?)
+    }
+
+    /// The index for those who only read, as far as it can be had: a chunk that is not in it is missed where it is needed, and what is
+    /// elsewhere is still read.
+    pub(crate) async fn readable_index(&self) -> Result<BlobIndex> {
+        Ok(self.salvage_index().await?.0)
+    }
+
+    async fn salvage_index(&self) -> Result<(BlobIndex, Vec<Damage>)> {
         // In this order: a repack publishes the new places of blobs before it condemns the old ones.
-        let condemned = self.condemned().await?;
-        let read = self.read_index(self.store()).await?;
-        if let Some(damage) = read.damaged.into_iter().next() {
-            return Err(damage.into());
-        }
-        let mut index = read.index;
+        let (condemned, mut damaged) = self.condemned_records().await?;
+        let ReadIndex { mut index, damaged: segments, .. } = self.read_index(self.store()).await?;
+        damaged.extend(segments);
         condemned.iter().for_each(|pack| index.demote(pack, Standing::Condemned));
-        Ok(index)
+        Ok((index, damaged))
     }
 
     /// Reads every index segment. Superseded ones say nothing that is wrong, so they are read like the others.
@@ -73,16 +83,27 @@ impl Repository {
     /// One listing may miss a record that is being merged, and whoever relies on the answer looks twice: at its beginning
     /// and before it commits or deletes. Only records that have outlived every run are merged, and what they were merged
     /// into is younger than that, so that no run can miss both.
+    ///
+    /// # Errors
+    /// Damage when a record cannot be read.
     pub(crate) async fn condemned(&self) -> Result<HashSet<ObjectId>> {
-        let mut packs = HashSet::new();
+        whole(self.condemned_records().await?)
+    }
+
+    /// The packs of the records that can be read, and what is wrong with the others.
+    pub(crate) async fn condemned_records(&self) -> Result<(HashSet<ObjectId>, Vec<Damage>)> {
+        let (mut packs, mut damaged) = (HashSet::new(), Vec::new());
         for document in self.documents(self.store(), ObjectKind::Condemned).await? {
             let key = document.key;
             let record = document.body.and_then(|body| {
                 Condemned::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
-            })?;
-            packs.extend(record.packs);
+            });
+            match record {
+                Ok(record) => packs.extend(record.packs),
+                Err(damage) => damaged.push(damage),
+            }
         }
-        Ok(packs)
+        Ok((packs, damaged))
     }
 }
 
@@ -99,6 +120,14 @@ impl ReadIndex {
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
         self.segments.push(SegmentInfo { id: document.id, packs, supersedes: segment.supersedes });
         Ok(())
+    }
+}
+
+/// What was read, unless a part of it is damaged.
+fn whole<T>((read, damaged): (T, Vec<Damage>)) -> Result<T> {
+    match damaged.into_iter().next() {
+        Some(damage) => Err(damage.into()),
+        None => Ok(read),
     }
 }
 

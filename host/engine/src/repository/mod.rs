@@ -1,15 +1,18 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating, opening, the config and the retention policy in it, key slots, the small objects (`documents` reads any
-//! kind, `index` and `snapshots` know what is in them), records of removal, and a writer's place in its chain. Refused here:
+//! Owned here: creating (`probe` tries the store), opening, the config and the retention policy in it, key slots, until when objects are
+//! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, and a
+//! writer's place in its chain. Refused here:
 //! packs (`blobs`, `write::stow`). Called by every command of the engine.
 
 mod chain;
 mod create;
 mod documents;
 mod index;
+mod locks;
 mod open;
 mod policy;
+mod probe;
 mod removal;
 mod rotate;
 mod secret;
@@ -25,6 +28,8 @@ pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
 pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, LIST_PAGE, fetch, list};
 pub(crate) use index::SegmentInfo;
+pub(crate) use locks::PROBES;
+pub(crate) use probe::VERSIONS;
 pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
 pub use slots::{ListedSlot, key_slots};
@@ -107,7 +112,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be loaded.
     pub async fn records(&self, snapshot: &SnapshotHandle, prefix: &[u8]) -> Result<Records> {
-        let index = Arc::new(self.load_index().await?);
+        let index = Arc::new(self.readable_index().await?);
         Ok(self.walk(&self.loader(index), &snapshot.snapshot.tree, prefix))
     }
 

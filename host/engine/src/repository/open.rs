@@ -68,18 +68,19 @@ async fn unlock(
             if let Some(unlocked) = unlock_remembered(store, &config, secret, shelf).await? {
                 return Ok(unlocked);
             }
-            let (mut slots, mut damage) = (Vec::new(), None);
+            let (mut slots, mut damaged) = (Vec::new(), Vec::new());
             for ListedSlot { slot, .. } in key_slots(store).await? {
                 match slot {
                     Ok(slot) => slots.push(slot),
-                    Err(found) => damage = Some(found),
+                    Err(damage) => damaged.push(damage),
                 }
             }
             if slots.is_empty() {
-                return Err(damage.unwrap_or_else(no_slots).into());
+                return Err(damaged.pop().unwrap_or_else(no_slots).into());
             }
             slots.retain(|slot| slot.kind() == kind);
-            let unlocked = unlock_one_of(slots, config, secret, kind).await?;
+            let unlocked = unlock_one_of(slots, config, secret, kind).await;
+            let unlocked = unlocked.map_err(|refusal| with_damaged(refusal, damaged))?;
             if let (Some(shelf), Some(slot)) = (shelf, &unlocked.slot) {
                 shelf.remember_slot(slot.id()).await;
             }
@@ -132,7 +133,17 @@ async fn unlock_one_of(
             Err(cause) => reason = Some(Damage::new(&slot_key, DamageKind::Corrupt, cause.to_string()).into()),
         }
     }
-    Err(reason.unwrap_or(Error::WrongSecret { secret: kind, slots: tried }))
+    Err(reason.unwrap_or(Error::WrongSecret { secret: kind, slots: tried, damaged: Vec::new() }))
+}
+
+/// A secret may be right, and its slot damaged.
+fn with_damaged(refusal: Error, damaged: Vec<Damage>) -> Error {
+    match refusal {
+        Error::WrongSecret { secret, slots, .. } => {
+            Error::WrongSecret { secret, slots, damaged: damaged.into_iter().map(|damage| damage.object).collect() }
+        }
+        other => other,
+    }
 }
 
 /// Derives on a thread that may block.

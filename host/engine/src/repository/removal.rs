@@ -18,6 +18,7 @@ impl Repository {
     /// # Errors
     /// When the store cannot be written; nothing may be deleted then.
     pub async fn record_removal(&self, snapshots: &[SnapshotHandle], signing_key: Option<&SigningKey>) -> Result<()> {
+        let retain_until = self.lock_until().await?;
         for snapshots in snapshots.chunks(SNAPSHOTS_IN_RECORD) {
             let id = ObjectId::new(random_id()?);
             let removal = Removal {
@@ -28,7 +29,7 @@ impl Repository {
                 snapshots: snapshots.iter().map(removed).collect(),
             };
             let key = removal_key(id);
-            let options = PutOptions { hint: "removed".to_owned(), ..PutOptions::default() };
+            let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
             let put = self.store().put(&key, Payload::from(removal.encode(self.keys(), signing_key)?), &options).await;
             put.map_err(Error::connector(format!("writing `{key}` to the repository")))?;
         }

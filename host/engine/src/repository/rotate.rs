@@ -14,7 +14,7 @@ use credenza_format::{Access, Config, KeySlot, Keyring, config_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
-use super::slots::{after, delete_slots, put_slot};
+use super::slots::{after, delete_slots};
 use super::{ListedSlot, Repository, Secret, fetch, key_slots};
 use crate::{Error, Result};
 
@@ -39,8 +39,11 @@ impl Repository {
     pub async fn rotate_keys(self, secret: &Secret, remove_others: bool) -> Result<Rotation> {
         self.require_full_access("new key epoch")?;
         let old = key_slots(&*self.bare).await?;
-        let (renewable, others): (Vec<&ListedSlot>, Vec<&ListedSlot>) =
-            old.iter().partition(|listed| self.is_own(listed) || is_recipients(listed));
+        let (mut renewable, mut others) = (Vec::new(), Vec::new());
+        for listed in &old {
+            let can_be_renewed = is_recipients(listed) || self.is_callers(listed, secret).await?;
+            if can_be_renewed { renewable.push(listed) } else { others.push(listed) }
+        }
         if !others.is_empty() && !remove_others {
             let slots = others.iter().map(|slot| slot.describe()).collect::<Vec<_>>().join(", ");
             return Err(Error::SlotsNotRenewable { slots });
@@ -49,7 +52,7 @@ impl Repository {
         keyring.rotate()?;
         let renewed = self.renew(&renewable, &keyring, secret).await?;
         for slot in &renewed {
-            put_slot(&*self.bare, slot).await?;
+            self.put_slot(slot).await?;
         }
         let config = Config { epoch: keyring.current_epoch(), ..self.config.clone() };
         self.replace_config(&config, &keyring).await?;
@@ -58,19 +61,26 @@ impl Repository {
         Ok(Rotation { epoch: config.epoch, renewed, removed: others.iter().map(|slot| slot.key.clone()).collect() })
     }
 
-    fn is_own(&self, listed: &ListedSlot) -> bool {
-        self.slot.as_ref().is_some_and(|own| listed.key == slot_key(own.id()))
+    /// Whether it is the slot that opened the repository, or one of the same secret, which an interrupted run left beside it.
+    async fn is_callers(&self, listed: &ListedSlot, secret: &Secret) -> Result<bool> {
+        if self.slot.as_ref().is_some_and(|own| listed.key == slot_key(own.id())) {
+            return Ok(true);
+        }
+        let alike = listed.slot.clone().ok().filter(|slot| secret.kind() == Some(slot.kind()));
+        let Some(slot) = alike.filter(|slot| slot.access() == Access::Full) else { return Ok(false) };
+        let (secret, repository) = (secret.clone(), self.keys.repository());
+        let opened = tokio::task::spawn_blocking(move || secret.open(&slot, repository).is_ok()).await;
+        opened.map_err(Error::worker("unlock"))
     }
 
-    /// A new slot for each old one, the caller's first; two of one recipient, left by an interrupted run, become one.
+    /// A new slot for each old one, the caller's first; two of the caller or of one recipient, left by an interrupted run, become one.
     async fn renew(&self, old: &[&ListedSlot], keyring: &Keyring, secret: &Secret) -> Result<Vec<KeySlot>> {
         let mut slots: Vec<&KeySlot> = old.iter().filter_map(|listed| listed.slot.as_ref().ok()).collect();
         slots.sort_by_key(|slot| self.slot.as_ref().map(KeySlot::id) != Some(slot.id()));
         let writer = keyring.for_writer(self.keys.repository());
         let mut renewed: Vec<KeySlot> = Vec::new();
         for slot in slots {
-            let known = |other: &KeySlot| other.recipient().is_some() && is_alike(other, slot);
-            if renewed.iter().any(known) {
+            if renewed.iter().any(|other| is_alike(other, slot)) {
                 continue;
             }
             let lock =
@@ -94,7 +104,8 @@ impl Repository {
             .encode(&keyring.keys(self.keys.repository()))
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         let if_match = stat.tag.filter(|_| info.has("if-match"));
-        let options = PutOptions { if_match, hint: "config".to_owned(), ..PutOptions::default() };
+        let retain_until = self.lock_until().await?;
+        let options = PutOptions { if_match, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
         match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {
             Ok(_) => Ok(()),
             // An earlier try of ours may have arrived after all.

@@ -63,7 +63,7 @@ impl Repository {
             Access::Writer => self.keys.keyring().for_writer(self.keys.repository()),
         };
         let slot = self.seal_slot(keyring, lock, label, now()).await?;
-        put_slot(&*self.bare, &slot).await?;
+        self.put_slot(&slot).await?;
         Ok(slot)
     }
 
@@ -92,7 +92,7 @@ impl Repository {
         let old =
             self.slot.as_ref().filter(|slot| slot.kind() == SlotKind::Passphrase).ok_or(Error::NotByPassphrase)?;
         let slot = self.seal_slot(self.keys.keyring().clone(), passphrase, old.label(), after(old)).await?;
-        put_slot(&*self.bare, &slot).await?;
+        self.put_slot(&slot).await?;
         delete_slots(&*self.bare, &[slot_key(old.id())]).await?;
         Ok(slot)
     }
@@ -108,6 +108,15 @@ impl Repository {
         let (repository, lock, label) = (self.keys.repository(), lock.clone(), label.to_owned());
         let sealed = tokio::task::spawn_blocking(move || lock.seal(&keyring, repository, &label, created)).await;
         Ok(sealed.map_err(Error::worker("seal"))??)
+    }
+
+    pub(super) async fn put_slot(&self, slot: &KeySlot) -> Result<()> {
+        let (key, bytes) = (slot_key(slot.id()), slot.encode());
+        let retain_until = self.lock_until().await?;
+        let options = PutOptions { retain_until, hint: "key".to_owned(), ..PutOptions::default() };
+        // The id was drawn at random and the bytes are the same at every try, so no condition is needed.
+        let put = self.bare.put(&key, Payload::from(bytes), &options).await;
+        put.map_err(Error::connector(format!("writing `{key}`"))).map(drop)
     }
 
     pub(super) fn require_full_access(&self, what: &'static str) -> Result<()> {
@@ -153,14 +162,6 @@ fn find_slot<'a>(slots: &'a [ListedSlot], id: &str) -> Result<&'a ListedSlot> {
             reason: format!("`{name}` begins the ids of {} key slots; name more digits", others + 1),
         }),
     }
-}
-
-pub(super) async fn put_slot(store: &dyn Store, slot: &KeySlot) -> Result<()> {
-    let (key, bytes) = (slot_key(slot.id()), slot.encode());
-    let options = PutOptions { hint: "key".to_owned(), ..PutOptions::default() };
-    // The id was drawn at random and the bytes are the same at every try, so no condition is needed.
-    store.put(&key, Payload::from(bytes), &options).await.map_err(Error::connector(format!("writing `{key}`")))?;
-    Ok(())
 }
 
 /// A slot that stays although it was to go is a failure: its secret would still open the repository.

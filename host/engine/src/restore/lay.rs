@@ -14,6 +14,7 @@ use super::RestoreReport;
 use super::plan::{Item, Window};
 use super::scribe::{ChunkWindows, Failure, Scribe, refused};
 use crate::blobs::Fetched;
+use crate::walk::LostNode;
 use crate::write::locked;
 use crate::{Error, Event, Listener, Result};
 
@@ -126,6 +127,15 @@ impl<'a> Layer<'a> {
             }
             Err(failure) => self.fail(&entry, failure).map(|()| None),
         }
+    }
+
+    /// Counts and reports entries that nobody can name any longer.
+    pub(crate) fn lose(&self, lost: LostNode) {
+        let LostNode { last_key, entries, damage } = lost;
+        locked(&self.report).damaged += entries;
+        let reason = format!("it and up to {entries} entries before it are lost: {damage}");
+        self.listener.on(Event::EntryFailed { key: last_key, reason });
+        self.listener.on(Event::Damage(damage));
     }
 
     fn done(&self, entry: &Entry, bytes: u64) {

@@ -43,7 +43,7 @@ pub struct RestoreReport {
     pub entries: u64,
     /// Bytes of content written.
     pub bytes: u64,
-    /// Entries that were not restored because their content is lost or was never read.
+    /// Entries that were not restored because their content is lost or was never read, or the part of the tree that they are in is lost.
     pub damaged: u64,
     /// Entries that the destination refused.
     pub failed: u64,
@@ -64,9 +64,9 @@ pub async fn run(
 ) -> Result<RestoreReport> {
     listener.on(Event::Phase(Phase::Opening));
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    let index = Arc::new(repository.load_index().await?);
+    let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader(index);
-    let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix);
+    let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix).salvaging();
     if options.prefix.is_empty() {
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
@@ -77,6 +77,10 @@ pub async fn run(
     let mut found = false;
     loop {
         let shelf = gather(&mut records, options, &mut found).await?;
+        for lost in records.take_lost() {
+            found = true;
+            layer.lose(lost);
+        }
         let Some(last) = shelf.last().map(|record| record.entry.key.clone()) else { break };
         let (held, contents): (Vec<Record>, Vec<Record>) =
             shelf.into_iter().partition(|record| record.entry.kind != EntryKind::File);

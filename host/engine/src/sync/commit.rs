@@ -37,7 +37,7 @@ pub(super) async fn commit(
             ..original.clone()
         })
     };
-    write::commit(target, stow, draft, make).await
+    write::commit(target, stow, draft, make).await.map(drop)
 }
 
 /// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.

@@ -24,8 +24,8 @@ impl<'a> TargetIndex<'a> {
     }
 
     /// Where the chunks of the next snapshot go.
-    pub(super) fn stow(&self, writer: Hex<[u8; 16]>) -> Arc<Stow> {
-        Stow::new(self.target, self.current(), writer)
+    pub(super) async fn stow(&self, writer: Hex<[u8; 16]>) -> Result<Arc<Stow>> {
+        Stow::begin(self.target, self.current(), writer).await
     }
 
     /// Takes in what was written since, by this run or another, and what was condemned.

@@ -177,7 +177,7 @@ impl<'a> Carrier<'a> {
 
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
-        let stow = self.index.stow(self.chain.writer());
+        let stow = self.index.stow(self.chain.writer()).await?;
         let carried = match self.tree(handle, &stow).await {
             Ok(tree) => self.commit(handle, &stow, tree).await,
             Err(stopped) => {

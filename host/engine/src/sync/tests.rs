@@ -260,7 +260,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
         let usage = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
         for sealed in [usage, seal_snapshot(origin.keys(), lying, None).unwrap()] {
             store.tamper(sealed.key(), None);
-            crate::write::put(&*store, sealed).await.unwrap();
+            crate::write::put(&*store, sealed, None).await.unwrap();
         }
         let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
         let report = sync(&origin, &target).await.unwrap();
@@ -304,6 +304,7 @@ async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
         label: "test".to_owned(),
         chunker: plain.config().chunker.params,
         compression: 1,
+        retain_days: None,
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));

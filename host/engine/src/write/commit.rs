@@ -3,7 +3,7 @@
 //! ```text
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
 //! commit  PUT intent; PUT the last index segment; LIST condemned again, relocate and begin anew if it names a pack relied on;
-//!         PUT usage; PUT snapshot (the commit); DELETE intents
+//!         extend the locks that end too early; PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
 //! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`.
@@ -15,6 +15,7 @@ use credenza_format::{ChainLink, ObjectKind, SealedObject, SigningKey, Snapshot,
 use credenza_model::{ObjectId, SnapshotId};
 
 use super::Stow;
+use super::hold::hold;
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
 use crate::{Error, Result};
@@ -30,7 +31,7 @@ pub(crate) struct Draft<'a> {
 }
 
 /// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on, the bytes added so far and its place in
-/// the writer's chain.
+/// the writer's chain. Says how many intents the store did not let it take back.
 ///
 /// # Errors
 /// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long; nothing is committed then.
@@ -39,7 +40,7 @@ pub(crate) async fn commit(
     stow: &Arc<Stow>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<()> {
+) -> Result<u64> {
     let id = draft.id;
     stow.flush_packs().await?;
     let snapshot = match prepare(repository, stow, draft, make).await {
@@ -52,8 +53,7 @@ pub(crate) async fn commit(
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
     stow.put(snapshot).await?;
     confirm(repository, stow, id).await?;
-    stow.withdraw_intents().await;
-    Ok(())
+    Ok(stow.withdraw_intents().await)
 }
 
 /// Everything before the snapshot itself.
@@ -64,6 +64,7 @@ async fn prepare(
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<SealedObject> {
     let usage = settle(repository, stow).await?;
+    hold(repository, stow, &usage).await?;
     let object = ObjectId::new(*draft.id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;

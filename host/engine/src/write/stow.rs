@@ -11,20 +11,22 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_connect::{ErrorClass, Store};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, IndexSegment, Intent, Keys, ObjectKind, PackBuilder, PackKind,
-    PackRecord, SealedObject, Standing, Usage, seal_document,
+    Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, IndexSegment, Intent, Keys, LockRecord, ObjectKind,
+    PackBuilder, PackKind, PackRecord, SealedObject, Standing, Usage, seal_document,
 };
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
-use credenza_model::{ChunkId, ChunkRef, ObjectId, StoreKey};
+use credenza_model::{ChunkId, ChunkRef, ObjectId, StoreKey, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::locks::RunLocks;
+use super::put::put;
 use super::usage::UsageMap;
 use crate::clock::Lease;
-use crate::repository::{Repository, random_id};
+use crate::repository::{Repository, VERSIONS, random_id};
 use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;
@@ -43,6 +45,9 @@ pub(crate) struct Stow {
     data: Lane,
     meta: Lane,
     written: Mutex<Written>,
+    /// Whether what is read later is to be read by its version.
+    keeps_versions: bool,
+    locks: RunLocks,
     /// Intents in the store.
     intents: Mutex<Vec<StoreKey>>,
     uploads: Mutex<JoinSet<Result<()>>>,
@@ -79,8 +84,16 @@ impl Lane {
 
 impl Stow {
     /// A stow that deduplicates against `index`, which was loaded after the records of condemned packs. The run's lease begins.
-    pub(crate) fn new(repository: &Repository, index: Arc<BlobIndex>, writer: Hex<[u8; 16]>) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// When the repository locks and the store does not tell its time.
+    pub(crate) async fn begin(
+        repository: &Repository,
+        index: Arc<BlobIndex>,
+        writer: Hex<[u8; 16]>,
+    ) -> Result<Arc<Self>> {
+        let until = repository.lock_until().await?;
+        Ok(Arc::new(Self {
             store: Arc::clone(repository.store()),
             keys: repository.keys().clone(),
             index,
@@ -91,10 +104,12 @@ impl Stow {
             data: Lane::new(PackKind::Data, DATA_PACK_BYTES, DATA_PACKS_IN_MEMORY),
             meta: Lane::new(PackKind::Meta, META_PACK_BYTES, META_PACKS_IN_MEMORY),
             written: Mutex::default(),
+            keeps_versions: repository.config().store_traits.iter().any(|name| name == VERSIONS),
+            locks: RunLocks::new(until),
             intents: Mutex::default(),
             uploads: Mutex::default(),
             handle: Handle::current(),
-        })
+        }))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -154,7 +169,7 @@ impl Stow {
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
         let filling = match &mut *slot {
             Some(filling) => filling,
-            empty => empty.insert(self.begin(lane)?),
+            empty => empty.insert(self.begin_pack(lane)?),
         };
         filling.pack.push(frame).map_err(Error::encode("packing a chunk"))?;
         if filling.pack.stored_bytes() >= lane.bytes_target
@@ -166,7 +181,7 @@ impl Stow {
         Ok(())
     }
 
-    fn begin(&self, lane: &Lane) -> Result<Filling> {
+    fn begin_pack(&self, lane: &Lane) -> Result<Filling> {
         self.reap_finished()?;
         let permit = self.handle.block_on(lane.permits.clone().acquire_owned()).map_err(|_| Error::Cancelled)?;
         let pack = PackBuilder::new(&self.keys, lane.kind).map_err(Error::encode("opening a pack"))?;
@@ -179,9 +194,12 @@ impl Stow {
         locked(&self.uploads).spawn_on(
             async move {
                 let length = sealed.object.length();
-                put(&*this.store, sealed.object).await?;
+                let (until, mut pack) = (this.locks.now(), sealed.pack);
+                let stored = put(&*this.store, sealed.object, until).await?;
                 drop(full.permit);
-                this.written(sealed.pack, length).await
+                this.locks.note(pack.id, until);
+                pack.version = stored.version.filter(|_| this.keeps_versions);
+                this.written(pack, length).await
             },
             &self.handle,
         );
@@ -199,7 +217,7 @@ impl Stow {
         match batch {
             Some(packs) => {
                 self.announce(packs.iter().map(|pack| pack.id).collect()).await?;
-                self.put_segment(&IndexSegment { packs, supersedes: Vec::new() }).await
+                self.put_segment(packs, Vec::new()).await.map(drop)
             }
             None => Ok(()),
         }
@@ -245,16 +263,34 @@ impl Stow {
     pub(crate) async fn flush_index(&self, moved: Vec<PackRecord>) -> Result<IndexSegment> {
         let mut packs = std::mem::take(&mut locked(&self.written).unindexed);
         packs.extend(moved);
-        let segment = IndexSegment { packs, supersedes: Vec::new() };
-        if !segment.packs.is_empty() {
-            self.put_segment(&segment).await?;
+        match packs.is_empty() {
+            true => Ok(IndexSegment::default()),
+            false => self.put_segment(packs, Vec::new()).await,
         }
+    }
+
+    /// Puts on record which locks were extended.
+    pub(super) async fn record_locks(&self, locks: Vec<LockRecord>) -> Result<()> {
+        self.put_segment(Vec::new(), locks).await.map(drop)
+    }
+
+    /// Puts an index segment, which also tells the locks that its packs and itself were put with.
+    async fn put_segment(&self, packs: Vec<PackRecord>, mut locks: Vec<LockRecord>) -> Result<IndexSegment> {
+        let id = ObjectId::new(random_id()?);
+        self.locks.note(id, self.locks.now());
+        locks.extend(self.locks.records(packs.iter().map(|pack| pack.id).chain([id])));
+        let segment = IndexSegment { packs, supersedes: Vec::new(), locks };
+        self.put(seal_document(&self.keys, ObjectKind::Index, id, &segment.encode()?)?).await?;
         Ok(segment)
     }
 
-    async fn put_segment(&self, segment: &IndexSegment) -> Result<()> {
-        let id = ObjectId::new(random_id()?);
-        self.put(seal_document(&self.keys, ObjectKind::Index, id, &segment.encode()?)?).await
+    /// Until when an object is locked, as far as this run knows.
+    pub(super) fn locked_until(&self, object: &ObjectId) -> Option<Timestamp> {
+        self.locks.until(object).max(self.index.locked_until(object))
+    }
+
+    pub(super) fn locks(&self) -> &RunLocks {
+        &self.locks
     }
 
     /// Puts an intent: collectors leave these packs alone until it is withdrawn or expires.
@@ -263,14 +299,22 @@ impl Stow {
         let id = ObjectId::new(random_id()?);
         // Noted before it is sent: a put whose answer is lost may have arrived.
         locked(&self.intents).push(ObjectKind::Intent.store_key(id));
-        put(&*self.store, seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?).await
+        // Never locked: collectors wait for as long as it is there.
+        let intent = seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?;
+        self.locks.note_announcement(put(&*self.store, intent, None).await?.modified);
+        Ok(())
     }
 
-    /// Takes all intents back. One that stays behind expires by itself.
-    pub(crate) async fn withdraw_intents(&self) {
+    /// Takes all intents back, and says how many the store refused to delete. Whatever stays behind expires by itself.
+    pub(crate) async fn withdraw_intents(&self) -> u64 {
         let intents = std::mem::take(&mut *locked(&self.intents));
-        if !intents.is_empty() {
-            let _ = self.store.delete(&intents).await;
+        if intents.is_empty() {
+            return 0;
+        }
+        match self.store.delete(&intents).await {
+            Ok(results) => results.iter().filter(|result| result.as_ref().is_err_and(is_refusal)).count() as u64,
+            Err(cause) if is_refusal(&cause) => intents.len() as u64,
+            Err(_) => 0,
         }
     }
 
@@ -282,7 +326,7 @@ impl Stow {
     /// Puts one sealed object of the run and counts its bytes.
     pub(crate) async fn put(&self, object: SealedObject) -> Result<()> {
         locked(&self.written).bytes += object.length();
-        put(&*self.store, object).await
+        put(&*self.store, object, self.locks.now()).await.map(drop)
     }
 
     /// Bytes sent to the store so far.
@@ -303,37 +347,11 @@ impl Stow {
     }
 }
 
-/// Sends one sealed object. A precondition that fails on our own random name means that an earlier try of ours arrived after all.
-pub(crate) async fn put(store: &dyn Store, object: SealedObject) -> Result<()> {
-    let hint = object.key().as_str().split('/').next().unwrap_or_default().to_owned();
-    let options = PutOptions { if_absent: true, hint, ..PutOptions::default() };
-    let (key, length, sha256) = (object.key().clone(), object.length(), *object.sha256());
-    let payload = Payload::new(object.into_pieces()).with_sha256(sha256);
-    match store.put(&key, payload, &options).await {
-        Ok(_) => Ok(()),
-        Err(cause) if cause.class == ErrorClass::Precondition => {
-            confirm_earlier_try(store, &key, length, &sha256).await
-        }
-        Err(cause) => Err(Error::connector(format!("writing `{key}` to the repository"))(cause)),
-    }
-}
-
-async fn confirm_earlier_try(
-    store: &dyn Store,
-    key: &credenza_model::StoreKey,
-    length: u64,
-    sha256: &[u8; 32],
-) -> Result<()> {
-    let doing = || Error::connector(format!("verifying `{key}`, which was sent twice"));
-    let found = store.get(key, None, None).await.map_err(doing())?.read_all(length).await.map_err(doing())?;
-    if Payload::from(found).sha256() == *sha256 {
-        return Ok(());
-    }
-    let detail = "another object than ours stands under a name that we drew at random; something else writes into this repository";
-    Err(crate::Damage::new(key, crate::DamageKind::Corrupt, detail).into())
-}
-
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_refusal(cause: &credenza_connect::Error) -> bool {
+    matches!(cause.class, ErrorClass::Denied | ErrorClass::Unsupported)
 }

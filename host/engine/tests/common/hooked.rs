@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::call;
 use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 
 type Hook = dyn Fn(&'static str, &str, &MemoryStore) + Send + Sync;
 
@@ -61,5 +61,10 @@ impl Store for Hooked {
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         self.before(call::DELETE, keys.first().map_or("", StoreKey::as_str));
         self.store.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.before(call::RETAIN, key.as_str());
+        self.store.retain(key, version, until).await
     }
 }

@@ -1,6 +1,7 @@
 //! A repository in memory, sources to back up, and the judgement whether a snapshot is whole.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,9 +35,21 @@ pub(crate) fn key_file() -> Secret {
 
 /// Makes a repository in an empty store and opens it.
 pub(crate) async fn create(store: &MemoryStore, secret: Secret) -> Repository {
+    create_locking(store, secret, None).await
+}
+
+/// The same, with locks that last for so many days.
+pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_days: Option<u32>) -> Repository {
     store.set_clock(at(BEGIN));
     let chunker = ChunkerParams::default();
-    let options = CreateOptions { secret: secret.clone(), like: None, label: "test".into(), chunker, compression: 1 };
+    let options = CreateOptions {
+        secret: secret.clone(),
+        like: None,
+        label: "test".into(),
+        chunker,
+        compression: 1,
+        retain_days,
+    };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
     open(Arc::new(store.clone()), &secret).await
 }

@@ -29,6 +29,7 @@ async fn create(store: &MemoryStore, secret: Secret) {
         label: "first".to_owned(),
         chunker: ChunkerParams::default(),
         compression: 1,
+        retain_days: None,
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }

@@ -48,7 +48,7 @@ async fn a_wrong_secret_says_what_it_was_and_how_many_keys_take_one() {
     for (secret, kind, count) in wrong {
         let refused = open(&store, &secret).await.err().unwrap();
         assert!(
-            matches!(refused, Error::WrongSecret { secret, slots } if (secret, slots) == (kind, count)),
+            matches!(refused, Error::WrongSecret { secret, slots, .. } if (secret, slots) == (kind, count)),
             "{refused}"
         );
     }

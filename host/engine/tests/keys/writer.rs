@@ -11,7 +11,7 @@ use credenza_connect::{
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::{Error, Repository, Silent, SnapshotName};
 use credenza_format::{Access, config_key};
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 
 use crate::{back_up, create, expect_restored, expect_whole, key_file, names, open, source};
 
@@ -138,6 +138,10 @@ impl Store for WriteOnly {
 
     async fn delete(&self, _: &[StoreKey]) -> Result<Vec<Result<()>>> {
         Err(denied())
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.0.retain(key, version, until).await
     }
 }
 

@@ -14,7 +14,7 @@ use credenza_connect::{
     Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_engine::{Clock, Moment};
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
 use crate::common::{BEGIN, DAY, at};
@@ -319,6 +319,11 @@ impl Store for Client {
         self.world.settle(keys).await;
         let names = keys.iter().map(StoreKey::as_str).collect::<Vec<_>>().join(" ");
         self.request("delete", &names, || self.world.store.delete(keys), late).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        let act = || self.world.store.retain(key, version, until);
+        self.request("retain", key.as_str(), act, || None).await
     }
 }
 

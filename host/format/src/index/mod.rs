@@ -2,8 +2,10 @@
 
 mod lookup;
 mod segment;
+mod tail;
 #[cfg(test)]
 mod tests;
 
 pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
 pub use segment::IndexSegment;
+pub use tail::LockRecord;

@@ -1,18 +1,21 @@
 //! One index segment: packs, and their blobs sorted by id.
 //!
-//! Body: version u16 = 1 · zero u16 · packs u32 · blobs u32 · superseded u32, then superseded segment ids of 16, packs of 192 bytes,
-//! blobs of 52 bytes. A segment is written once and never changed; a later one may say that it supersedes it.
+//! Body: version u16 = 1 · flags u16 (bit 0: a `tail` follows) · packs u32 · blobs u32 · superseded u32, then superseded segment ids of 16, packs of 192 bytes,
+//! blobs of 52 bytes, the tail. A segment is written once and never changed; a later one may say that it supersedes it.
 
 use credenza_model::limits::PACK_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};
 
+use super::tail::{self, LockRecord};
 use crate::container::HEADER_BYTES;
 use crate::pack::{PACK_BLOBS_MAX, check_layout};
 use crate::wire::{Fields, length_u32};
 use crate::{BlobKind, Encoding, Error, ObjectKind, PackBlob, PackKind, PackRecord, Result};
 
 const VERSION: u16 = 1;
-const WHAT: &str = "an index segment";
+pub(super) const WHAT: &str = "an index segment";
+/// The flag of a segment with a tail.
+const TAIL: u16 = 1;
 const PACK_BYTES: usize = 16 + 1 + 1 + 2 + HEADER_BYTES + 8 + 32 + 4;
 /// The flag of a pack that was moved.
 const MOVED: u8 = 1;
@@ -25,6 +28,8 @@ pub struct IndexSegment {
     pub packs: Vec<PackRecord>,
     /// Segments whose packs are all in this one, or gone.
     pub supersedes: Vec<ObjectId>,
+    /// Locks that the store has promised, each object once, in any order.
+    pub locks: Vec<LockRecord>,
 }
 
 impl IndexSegment {
@@ -36,7 +41,8 @@ impl IndexSegment {
         let blob_count = self.packs.iter().map(|pack| pack.blobs.len()).sum();
         let mut out = Vec::with_capacity(16 + self.packs.len() * PACK_BYTES + blob_count * BLOB_BYTES);
         out.extend(VERSION.to_le_bytes());
-        out.extend([0; 2]);
+        let has_tail = tail::is_needed(&self.packs, &self.locks);
+        out.extend(if has_tail { TAIL } else { 0 }.to_le_bytes());
         for count in [self.packs.len(), blob_count, self.supersedes.len()] {
             out.extend(length_u32(WHAT, count)?.to_le_bytes());
         }
@@ -51,6 +57,9 @@ impl IndexSegment {
         }
         blobs.sort_unstable_by_key(|(ordinal, position, blob)| (blob.id, *ordinal, *position));
         blobs.iter().for_each(|(ordinal, position, blob)| put_blob(&mut out, *ordinal, *position, blob));
+        if has_tail {
+            tail::encode(&mut out, &self.packs, &self.locks)?;
+        }
         Ok(out)
     }
 
@@ -66,11 +75,14 @@ impl IndexSegment {
         if version != VERSION {
             return Err(Error::Unknown { what: "index version", found: u32::from(version) });
         }
-        fields.zeros(2)?;
+        let flags = fields.u16()?;
+        if flags & !TAIL != 0 {
+            return Err(Error::Unknown { what: "flags of an index segment", found: u32::from(flags) });
+        }
         let (packs, blobs, superseded) = (fields.u32()?, fields.u32()?, fields.u32()?);
         let expected =
             u64::from(superseded) * 16 + u64::from(packs) * PACK_BYTES as u64 + u64::from(blobs) * BLOB_BYTES as u64;
-        if fields.remaining() as u64 != expected {
+        if (fields.remaining() as u64) < expected {
             return Err(fields.malformed(format!("its tables take {expected} bytes and {} follow", fields.remaining())));
         }
         let supersedes = (0..superseded).map(|_| fields.array().map(ObjectId::new)).collect::<Result<_>>()?;
@@ -88,8 +100,10 @@ impl IndexSegment {
                 .blobs
                 .push((position, blob));
         }
-        let packs = tables.into_iter().map(PackTable::into_record).collect::<Result<_>>()?;
-        Ok(Self { packs, supersedes })
+        let mut packs = tables.into_iter().map(PackTable::into_record).collect::<Result<Vec<_>>>()?;
+        let locks = if flags == TAIL { tail::decode(&mut fields, &mut packs)? } else { Vec::new() };
+        fields.end()?;
+        Ok(Self { packs, supersedes, locks })
     }
 }
 
@@ -115,7 +129,16 @@ impl PackTable {
             return Err(fields.malformed(format!("pack {id} exceeds the limits of the format")));
         }
         Ok(Self {
-            record: PackRecord { id, kind, header, size, sha256, blobs: Vec::new(), moved: flags == MOVED },
+            record: PackRecord {
+                id,
+                kind,
+                header,
+                size,
+                sha256,
+                blobs: Vec::new(),
+                moved: flags == MOVED,
+                version: None,
+            },
             blob_count,
             blobs: Vec::new(),
         })

@@ -125,6 +125,7 @@ impl PackBuilder {
             sha256: *object.sha256(),
             blobs: self.blobs,
             moved: false,
+            version: None,
         };
         Ok(SealedPack { object, pack })
     }

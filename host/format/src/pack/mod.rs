@@ -119,6 +119,8 @@ pub struct PackRecord {
     pub blobs: Vec<PackBlob>,
     /// Repacking has copied what was needed of it elsewhere: look for its blobs in other packs first.
     pub moved: bool,
+    /// The store's name for the version that was written, in a store that keeps versions: it is read by that.
+    pub version: Option<String>,
 }
 
 /// The plaintext of a blob, verified to be the one that its id names: `stored` itself when it is raw, else what `out` is replaced by.

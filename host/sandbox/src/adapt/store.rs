@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use credenza_connect::{
     Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 
 use super::convert;
 use crate::guest::bindings::{store, types};
@@ -71,7 +71,10 @@ impl Store for SandboxedStore {
                 exports.session().call_put(&mut guest.store, session, key.as_str(), body, &options).await
             })
         });
-        let take = |_: &mut State, stored: store::Stored| Ok(Stored { tag: stored.tag, version: stored.version });
+        let take = |_: &mut State, stored: store::Stored| {
+            let modified = stored.modified.map(convert::timestamp).transpose()?;
+            Ok(Stored { tag: stored.tag, version: stored.version, modified })
+        };
         self.pool.call("put", call, take).await
     }
 
@@ -152,6 +155,19 @@ impl Store for SandboxedStore {
         };
         self.pool.call("delete", call, take).await
     }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        let version = version.map(str::to_owned);
+        let call = repeatable(|guest: &mut Instance<StoreRole>, session| {
+            let (key, version) = (key.clone(), version.clone());
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                let until = convert::wit_timestamp(until);
+                exports.session().call_retain(&mut guest.store, session, key.as_str(), version.as_deref(), until).await
+            })
+        });
+        self.pool.call("retain", call, |_: &mut State, ()| Ok(())).await
+    }
 }
 
 fn object(found: store::Object) -> wasmtime::Result<StoredObject> {
@@ -160,6 +176,8 @@ fn object(found: store::Object) -> wasmtime::Result<StoredObject> {
         size: found.size,
         modified: found.modified.map(convert::timestamp).transpose()?,
         tag: found.tag,
+        version: found.version,
+        retain_until: found.retain_until.map(convert::timestamp).transpose()?,
     })
 }
 
@@ -186,8 +204,14 @@ mod tests {
     use super::*;
 
     fn page(keys: &[&str]) -> Vec<StoredObject> {
-        let object =
-            |key: &&str| StoredObject { key: StoreKey::new(*key).unwrap(), size: 0, modified: None, tag: None };
+        let object = |key: &&str| StoredObject {
+            key: StoreKey::new(*key).unwrap(),
+            size: 0,
+            modified: None,
+            tag: None,
+            version: None,
+            retain_until: None,
+        };
         keys.iter().map(object).collect()
     }
 

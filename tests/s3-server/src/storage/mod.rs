@@ -1,10 +1,11 @@
 //! Answers to S3 operations out of [`Buckets`]: the part of the server behind the wire protocol.
 //!
 //! This file only joins the operations to the `s3s` trait; what they do is in [`read`], [`write`], [`list`],
-//! [`multipart`] and [`bucket`]. A lock over all buckets makes each operation atomic, conditions included.
+//! [`lock`], [`multipart`] and [`bucket`]. A lock over all buckets makes each operation atomic, conditions included.
 
 mod bucket;
 mod list;
+mod lock;
 mod multipart;
 mod read;
 mod write;
@@ -69,6 +70,7 @@ join! {
     async fn get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
     async fn get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
     async fn get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput;
+    async fn get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput;
     async fn get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput;
     async fn head_bucket(HeadBucketInput) -> HeadBucketOutput;
     async fn head_object(HeadObjectInput) -> HeadObjectOutput;
@@ -80,6 +82,7 @@ join! {
     async fn list_parts(ListPartsInput) -> ListPartsOutput;
     async fn put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput;
     async fn put_object(PutObjectInput) -> PutObjectOutput;
+    async fn put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput;
     async fn put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput;
     async fn upload_part(UploadPartInput) -> UploadPartOutput;
 }

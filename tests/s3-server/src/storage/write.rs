@@ -28,6 +28,7 @@ impl Storage {
                 checksum_type: None,
             },
         };
+        let has_digest = claimed.md5.is_some() || claimed.checksum != Checksum::default();
         let (body, checksum) = receive(input.body.take(), claimed, trailers).await?;
         let content = body.into();
         let etag = etag_of(&content);
@@ -45,9 +46,7 @@ impl Storage {
             if !quirks.conditions_ignored {
                 hold_write_conditions(bucket, &input.key, input.if_match.as_ref(), input.if_none_match.as_ref())?;
             }
-            if version.lock != Lock::default() && !bucket.lock_enabled {
-                return Err(s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"));
-            }
+            hold_lock_demands(bucket, &version.lock, has_digest)?;
             Ok(bucket.push(&input.key, version))
         })?;
         Ok(PutObjectOutput {
@@ -192,6 +191,22 @@ fn verify(bytes: &[u8], claimed: &Claimed) -> S3Result<Checksum> {
     ];
     let agree = pairs.into_iter().all(|(claimed, computed)| claimed.is_none() || claimed == computed);
     agree.then_some(computed).ok_or_else(|| s3_error!(BadDigest, "The checksum you specified did not match."))
+}
+
+/// What S3 demands of a PUT that locks.
+fn hold_lock_demands(bucket: &Bucket, lock: &Lock, has_digest: bool) -> S3Result<()> {
+    let complaint = match lock {
+        lock if *lock == Lock::default() => return Ok(()),
+        _ if !bucket.lock_enabled => "Bucket is missing Object Lock Configuration",
+        _ if !has_digest => {
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+        }
+        lock if lock.until.as_ref().is_some_and(|until| *until <= now()) => {
+            "The retain until date must be in the future!"
+        }
+        _ => return Ok(()),
+    };
+    Err(s3_error!(InvalidRequest, "{complaint}"))
 }
 
 /// Holds `If-Match` and `If-None-Match` of a write against the current object.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credenza_model::StoreKey;
+use credenza_model::{StoreKey, Timestamp};
 use futures_util::StreamExt;
 
 use super::resume::resumed;
@@ -67,6 +67,10 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
         let outcomes = retried(self.policy, || self.inner.delete(keys)).await?;
         delete_again(&*self.inner, self.policy, keys, outcomes).await
     }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        retried(self.policy, || self.inner.retain(key, version, until)).await
+    }
 }
 
 /// What remains of a range, or of a whole object, after so many of its bytes.
@@ -126,6 +130,6 @@ impl<T: Store + ?Sized> Retry<T> {
                 format!("reading `{key}` again broke off after {compared} bytes"),
             ));
         }
-        Ok(Some(Stored { tag: object.tag, version: None }))
+        Ok(Some(Stored { tag: object.tag, version: object.version, modified: object.modified }))
     }
 }

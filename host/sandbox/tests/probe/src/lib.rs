@@ -231,7 +231,7 @@ impl store::GuestSession for Session {
     fn put(&self, key: String, data: Body, options: store::PutOptions) -> Result<store::Stored, Error> {
         let headers: &[(&str, &str)] = if options.if_absent { &[("if-none-match", "*")] } else { &[] };
         let response = send("PUT", format!("/{key}"), headers, Some(data))?;
-        Ok(store::Stored { tag: response.header("etag"), version: None })
+        Ok(store::Stored { tag: response.header("etag"), version: None, modified: None })
     }
 
     fn get(&self, key: String, _: Option<ByteRange>, _: Option<String>) -> Result<Body, Error> {
@@ -241,17 +241,25 @@ impl store::GuestSession for Session {
     fn stat(&self, key: String) -> Result<store::Object, Error> {
         let response = send("HEAD", format!("/{key}"), &[], None)?;
         let size = response.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-        Ok(store::Object { key, size, modified: None, tag: None })
+        Ok(object(key, size))
     }
 
     fn list(&self, prefix: String, _: Option<String>, _: u32) -> Result<Vec<store::Object>, Error> {
         let keys = lines(send("GET", format!("?list={prefix}"), &[], None)?)?;
-        Ok(keys.into_iter().map(|key| store::Object { key, size: 0, modified: None, tag: None }).collect())
+        Ok(keys.into_iter().map(|key| object(key, 0)).collect())
     }
 
     fn delete(&self, keys: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
         Ok(keys.into_iter().map(|key| send("DELETE", format!("/{key}"), &[], None).map(drop)).collect())
     }
+
+    fn retain(&self, key: String, _: Option<String>, _: Timestamp) -> Result<(), Error> {
+        send("PUT", format!("/{key}?retention"), &[], None).map(drop)
+    }
+}
+
+fn object(key: String, size: u64) -> store::Object {
+    store::Object { key, size, modified: None, tag: None, version: None, retain_until: None }
 }
 
 impl destination::Guest for Probe {

@@ -1,7 +1,7 @@
 //! A listing sorted by key, for sources whose order cannot be relied on: an external merge sort.
 //!
 //! Owned here: sorted runs in temporary files without a name, their merge, one of equal entries, and the end of a listing that
-//! tells the same entries for ever. Refused here: what becomes of an entry (`join`). Called by the line in `backup`.
+//! tells the same entries for ever. Refused here: what becomes of an entry. Called by `backup` and `look::live`.
 //!
 //! Bound: [`RUN_ENTRIES`] entries in memory (some 300 bytes each) and [`RUNS_MAX`] open files with a buffer each; on disk, the
 //! listing once, or twice while runs are joined.
@@ -17,9 +17,10 @@ use credenza_connect::{Error as ConnectError, ErrorClass, Found, ScanOptions, Sc
 use credenza_format::{decode_record, encode_record};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
-use super::join::PAGE_ENTRIES;
 use crate::{Error, Result};
 
+/// Entries asked of a scanner at once.
+pub(crate) const PAGE_ENTRIES: usize = 1000;
 /// Entries that are sorted in memory.
 const RUN_ENTRIES: usize = 100_000;
 /// Runs that are merged at once; more are joined into one first.

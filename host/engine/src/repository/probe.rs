@@ -1,0 +1,80 @@
+//! What a store can do, tried instead of believed: servers differ, and some ignore what they do not know.
+//!
+//! Called by `create`, which keeps the answer in the config. Leaves an object behind that is locked for [`LOCK_SECONDS`], where the store can lock,
+//! and both objects where it does not let them be deleted; collectors clear them away.
+
+use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, Stored};
+use credenza_model::{StoreKey, Timestamp};
+
+use super::locks::probe_key;
+use crate::{Error, Result};
+
+/// Two creates of one name, of which the second is refused.
+pub(crate) const IF_ABSENT: &str = "if-absent";
+/// What was written is read by its version, also in part, after something else was put over it.
+pub(crate) const VERSIONS: &str = "versions";
+/// A lock is there when it was asked for, and can be extended.
+pub(crate) const RETENTION: &str = "retention";
+/// Objects can be deleted, or hidden where versions are kept.
+pub(crate) const DELETE: &str = "delete";
+
+/// How long an object is locked to try it.
+const LOCK_SECONDS: i64 = 60;
+const FIRST: &[u8] = b"credenza";
+
+/// Tries everything; the abilities that hold.
+///
+/// # Errors
+/// When a first object cannot be written.
+pub(super) async fn probe(store: &dyn Store) -> Result<Vec<String>> {
+    let keys = [probe_key()?, probe_key()?];
+    let [plain, locked] = &keys;
+    let first = put(store, plain, FIRST, true, None).await;
+    let first = first.map_err(Error::connector("writing a first object to the store"))?;
+    let second = put(store, plain, FIRST, true, None).await;
+    let if_absent = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
+    let versions = keeps_versions(store, plain, &first).await;
+    let retention = locks(store, locked, first.modified).await;
+    let deletes = deletes(store, &keys).await;
+    let tried = [(IF_ABSENT, if_absent), (VERSIONS, versions), (RETENTION, retention), (DELETE, deletes)];
+    Ok(tried.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned()).collect())
+}
+
+async fn put(
+    store: &dyn Store,
+    key: &StoreKey,
+    bytes: &[u8],
+    if_absent: bool,
+    retain_until: Option<Timestamp>,
+) -> credenza_connect::Result<Stored> {
+    let options = PutOptions { if_absent, if_match: None, retain_until, hint: "config".to_owned() };
+    store.put(key, Payload::from(bytes.to_vec()), &options).await
+}
+
+async fn keeps_versions(store: &dyn Store, key: &StoreKey, first: &Stored) -> bool {
+    let Some(version) = &first.version else { return false };
+    if put(store, key, b"over it", false, None).await.is_err() {
+        return false;
+    }
+    // Packs are read in parts, and some servers ignore a range where a version is named.
+    let (from, to) = (2, 6);
+    let range = ByteRange { offset: from as u64, length: Some((to - from) as u64) };
+    let read = async { store.get(key, Some(range), Some(version)).await?.read_all(FIRST.len() as u64).await }.await;
+    read.is_ok_and(|bytes| FIRST.get(from..to) == Some(&*bytes))
+}
+
+async fn locks(store: &dyn Store, key: &StoreKey, now: Option<Timestamp>) -> bool {
+    let Some(now) = now else { return false };
+    let end = |seconds: i64| Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 };
+    let Ok(stored) = put(store, key, FIRST, true, Some(end(LOCK_SECONDS))).await else { return false };
+    if store.retain(key, stored.version.as_deref(), end(LOCK_SECONDS + 1)).await.is_err() {
+        return false;
+    }
+    store.stat(key).await.is_ok_and(|found| found.retain_until >= Some(end(LOCK_SECONDS + 1)))
+}
+
+/// Whether the first can be deleted; the second may be locked.
+async fn deletes(store: &dyn Store, keys: &[StoreKey]) -> bool {
+    let results = store.delete(keys).await;
+    results.is_ok_and(|results| results.first().is_some_and(Result::is_ok))
+}

@@ -1,0 +1,104 @@
+//! Hold: what a snapshot stands on is locked long enough before the snapshot is committed.
+//!
+//! Owned here: what that is, and which of it must be extended (`FORMAT.md`, "Locks"). Refused here: the rule (`repository::locks`). Called by
+//! `commit`, after the last look at the records of condemned packs: nobody deletes any of it then.
+//!
+//! Requests: two listings of small folders; once a quantum, one for each object in use, [`RETAINS_IN_FLIGHT`] at a time. Bound: the names of what is
+//! extended, and then the index once more.
+
+use std::sync::Arc;
+
+use credenza_connect::ErrorClass;
+use credenza_format::{BlobIndex, LockRecord, Usage, config_key};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Stow;
+use crate::repository::{Repository, list};
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Locks extended at once.
+const RETAINS_IN_FLIGHT: usize = 16;
+
+/// Something that a snapshot stands on.
+struct Held {
+    /// By what its lock is recorded.
+    id: ObjectId,
+    key: StoreKey,
+    version: Option<String>,
+    /// Others may remove it at any time: slots that are revoked, index segments that are merged.
+    may_go: bool,
+}
+
+/// Extends the locks that end too early, and puts on record that they were.
+///
+/// # Errors
+/// When a lock cannot be extended: the snapshot must not be committed.
+pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usage) -> Result<()> {
+    let Some(rule) = repository.lock_rule() else { return Ok(()) };
+    let now = match stow.locks().announced_at() {
+        Some(now) => now,
+        None => repository.lock_time().await?,
+    };
+    let (needed, granted) = (rule.needed(now), rule.granted(now));
+    stow.locks().raise(granted);
+    let standing = standing(repository).await?;
+    let lasts = |id: &ObjectId| stow.locked_until(id) >= Some(needed);
+    if usage.packs.iter().all(|used| lasts(&used.pack)) && standing.iter().all(|held| lasts(&held.id)) {
+        return Ok(());
+    }
+    // Others may have extended them since this run began, and the run's own packs are described by now.
+    let index = repository.load_index().await?;
+    let lasts = |id: &ObjectId| index.locked_until(id) >= Some(needed);
+    let packs = usage.packs.iter().map(|used| used.pack).filter(|pack| !lasts(pack));
+    let mut weak = packs.map(|pack| held_pack(&index, pack)).collect::<Result<Vec<_>>>()?;
+    weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
+    drop(index);
+    let extended = extend(repository, weak, granted).await?;
+    stow.record_locks(extended).await
+}
+
+/// Key slots, index segments and the config.
+async fn standing(repository: &Repository) -> Result<Vec<Held>> {
+    let config = repository.config().repository;
+    let mut standing =
+        vec![Held { id: ObjectId::new(*config.as_bytes()), key: config_key(), version: None, may_go: false }];
+    for folder in ["index/", "key/"] {
+        let listed = list(&**repository.bare_store(), folder).await?.into_iter();
+        standing.extend(listed.filter_map(|object| {
+            let id = object.key.as_str().strip_prefix(folder)?.parse().ok()?;
+            Some(Held { id, key: object.key, version: None, may_go: true })
+        }));
+    }
+    Ok(standing)
+}
+
+fn held_pack(index: &BlobIndex, id: ObjectId) -> Result<Held> {
+    let pack = index.ordinal(&id).and_then(|ordinal| index.pack(ordinal)).ok_or_else(|| Damage {
+        object: format!("index of pack {id}"),
+        kind: DamageKind::Missing,
+        chunk: None,
+        detail: format!("no index segment describes pack {id}, which this snapshot relies on"),
+    })?;
+    Ok(Held { id, key: pack.store_key(), version: pack.version.as_deref().map(str::to_owned), may_go: false })
+}
+
+async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> Result<Vec<LockRecord>> {
+    let extended = futures_util::stream::iter(weak.into_iter().map(|held| extend_one(repository, held, until)));
+    let extended: Vec<Option<LockRecord>> = extended.buffer_unordered(RETAINS_IN_FLIGHT).try_collect().await?;
+    Ok(extended.into_iter().flatten().collect())
+}
+
+/// `None` when it is gone, and may be.
+async fn extend_one(repository: &Repository, held: Held, until: Timestamp) -> Result<Option<LockRecord>> {
+    let Held { id, key, version, may_go } = held;
+    match repository.bare_store().retain(&key, version.as_deref(), until).await {
+        Ok(()) => Ok(Some(LockRecord { object: id, until })),
+        Err(cause) if cause.class == ErrorClass::NotFound && may_go => Ok(None),
+        Err(cause) if cause.class == ErrorClass::NotFound => {
+            Err(Damage::new(&key, DamageKind::Missing, "it is to be locked for a snapshot and is not in the store")
+                .into())
+        }
+        Err(cause) => Err(Error::connector(format!("extending the lock of `{key}`"))(cause)),
+    }
+}
