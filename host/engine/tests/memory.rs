@@ -2,6 +2,8 @@
 //!
 //! Steps run in processes of their own, this test binary called again, so that the peak of one is not that of another.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails here is a failed test")]
+
 mod common;
 
 use std::path::Path;

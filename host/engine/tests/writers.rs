@@ -1,6 +1,8 @@
 //! Writers at the same time: beside one another, and on a store that ignores conditions. Names are random, so nothing rests on
 //! conditions but `create`.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
+
 mod common;
 #[path = "common/hooked.rs"]
 mod hooked;

@@ -27,11 +27,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it takes a create for an overwrite.
-    pub fn ignores_conditions(self) -> bool {
-        self == Self::Rclone
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::SeaweedFs | Self::SeaweedFsTls => "seaweedfs",

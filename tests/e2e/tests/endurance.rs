@@ -2,6 +2,12 @@
 //!
 //! `CREDENZA_ENDURANCE_ROUNDS` makes it longer than the few rounds of every test run: some two seconds a round.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "two writers are two, and the figures are the result"
+)]
+
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::Endpoint;
 use credenza_e2e::{Outcome, Run, Setup, memory_server, snapshot_of, tree};

@@ -27,7 +27,7 @@ fn it_speaks_s3() {
     report.scenario("of twelve clients one creates each object", || {
         let (server, endpoint) = memory_server()?;
         server.buckets.create(BUCKET);
-        race::expect_one_winner_each(&endpoint, BUCKET)
+        race::expect_one_winner_each(&endpoint, BUCKET, 100)
     });
     report.scenario("every odd key arrives and is listed exactly", || {
         let (server, s3) = start()?;

@@ -1,5 +1,7 @@
 //! The commands over history and space with the real binary, each on a folder and on a bucket, each with `--json`.
 
+#![allow(clippy::indexing_slicing, reason = "three states are three")]
+
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::store::Home;
 use credenza_e2e::{Outcome, Report, Setup, number, snapshot_of, tree};

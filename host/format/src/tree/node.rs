@@ -101,7 +101,7 @@ pub(crate) fn encode(node: &Node, level: u8) -> Result<Vec<u8>> {
             put_head(&mut out, LEAF, level, records.len() as u32);
             for record in records {
                 put_key(&mut out, previous.as_bytes(), record.entry.key.as_bytes());
-                put_sized(&mut out, &record::encode(record)?);
+                put_sized(&mut out, &super::record::encode_record(record)?);
                 previous.clone_from(&record.entry.key);
             }
         }
