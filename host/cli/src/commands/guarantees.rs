@@ -24,7 +24,7 @@ const ABILITIES: [(&str, &str, &str); 4] = [
     (
         "versions",
         "what is overwritten or deleted stays as an older version, and packs are read by the version that was written",
-        "what is overwritten or deleted is gone; a bucket keeps it once versioning is switched on",
+        "what is overwritten or deleted can no longer be read: versioning is off, or parts of an older version cannot be read",
     ),
     (
         "retention",
