@@ -197,8 +197,8 @@ async fn snapshots(session: &Session<'_>, before: &SnapshotPath, after: &Snapsho
 
 fn show(session: &Session<'_>, summary: &mut Summary, change: &Change) -> Result<(), Failure> {
     summary.count(change.kind);
-    match change.after.as_ref().or(change.before.as_ref()) {
-        Some(entry) => session.reporter.result(&ChangeLine::new(change, entry)),
-        None => Ok(()),
+    if let Some(entry) = change.after.as_ref().or(change.before.as_ref()) {
+        session.reporter.result(&ChangeLine::new(change, entry))?;
     }
+    Ok(())
 }
