@@ -22,7 +22,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// An entry that differs.
-    Change(Change),
+    Change(Box<Change>),
     /// Something that a listing could not describe; all below it is unknown.
     Skipped(SkippedEntry),
 }
@@ -176,7 +176,7 @@ impl LiveDiff {
     }
 
     fn compare(&mut self, before: Option<Found>, after: Option<Found>) -> Option<Difference> {
-        let change = |kind, before, after| Some(Difference::Change(Change { kind, before, after }));
+        let change = |kind, before, after| Some(Difference::Change(Box::new(Change { kind, before, after })));
         match (before, after) {
             (Some(Found::Skipped(skipped)), _) | (_, Some(Found::Skipped(skipped))) => {
                 Some(Difference::Skipped(skipped))
@@ -252,7 +252,8 @@ mod tests {
         let mut all = Vec::new();
         while let Some(difference) = diff.next().await.unwrap() {
             all.push(match difference {
-                Difference::Change(Change { kind, before, after }) => {
+                Difference::Change(change) => {
+                    let Change { kind, before, after } = *change;
                     format!("{kind:?} {}", after.or(before).unwrap().key)
                 }
                 Difference::Skipped(skipped) => format!("skipped {}", skipped.key),
