@@ -30,8 +30,11 @@ fn packs(server: &Server) -> Vec<String> {
 
 fn holds(outcome: &Outcome, name: &str) -> Result<bool> {
     let created = outcome.lines_of("created")?.into_iter().next().context("nothing was created")?;
-    let guarantees = created["guarantees"].as_array().cloned().unwrap_or_default();
-    let found = guarantees.iter().find(|guarantee| guarantee["name"] == name).and_then(|one| one["holds"].as_bool());
+    let guarantees = created.get("guarantees").and_then(Value::as_array).cloned().unwrap_or_default();
+    let found = guarantees
+        .iter()
+        .find(|one| one.get("name").is_some_and(|found| found == name))
+        .and_then(|one| one.get("holds")?.as_bool());
     found.with_context(|| format!("no guarantee {name} in {created}"))
 }
 

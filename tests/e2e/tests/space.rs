@@ -14,7 +14,8 @@ type Scenario = fn(&mut Home) -> Result<()>;
 
 fn on_both(scenarios: &[(&str, Scenario)]) {
     let mut report = Report::default();
-    let homes: [(&str, fn() -> Result<Home>); 2] = [("a folder", Home::folder), ("a bucket", Home::bucket)];
+    type Build = fn() -> Result<Home>;
+    let homes: [(&str, Build); 2] = [("a folder", Home::folder), ("a bucket", Home::bucket)];
     for (place, home) in homes {
         for (name, run) in scenarios {
             report.scenario(&format!("{name}, in {place}"), || run(&mut home()?));
