@@ -46,7 +46,7 @@ fn buckets_come_back() {
         bucket::compare(&server.buckets, "source", "copy")
     });
     report.scenario("what a bucket cannot hold of a folder is told, and incomplete unless accepted", || {
-        let (_, setup) = with_source(|server| server.buckets.create("source"))?;
+        let (_server, setup) = with_source(|server| server.buckets.create("source"))?;
         let folder = setup.path("folder");
         tree::build_many(&folder, 5)?;
         setup.backup(&folder.to_string_lossy())?;
