@@ -174,9 +174,12 @@ fn it_speaks_s3() {
         let (server, s3) = start()?;
         let lock = [("x-amz-bucket-object-lock-enabled", "true")];
         s3.send(Method::PUT, "locked", b"", &[], &lock, "")?.success()?;
-        let headers =
-            [("x-amz-object-lock-mode", "COMPLIANCE"), ("x-amz-object-lock-retain-until-date", "2999-01-01T00:00:00Z")];
-        s3.put("locked", "k", "kept", &headers)?;
+        let until = ("x-amz-object-lock-retain-until-date", "2999-01-01T00:00:00Z");
+        let locked = [("x-amz-object-lock-mode", "COMPLIANCE"), until];
+        let unproven = s3.send(Method::PUT, "locked", b"k", &[], &locked, "kept")?;
+        assert_eq!(unproven.status, StatusCode::BAD_REQUEST, "S3 demands a digest of what is locked");
+        let md5 = ("content-md5", "TYtghPPRZ7dsrGaiKpG+Ag==");
+        s3.put("locked", "k", "kept", &[&locked[..], &[md5]].concat())?;
         let version = server.buckets.versions("locked", "k")[0].version_id().to_owned();
         let answer = s3.send(Method::DELETE, "locked", b"k", &[("versionId", &version)], &[], "")?;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);

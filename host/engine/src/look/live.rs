@@ -318,6 +318,6 @@ mod tests {
         part.put("c", b"b/c".to_vec());
         let recorded = repository.side(&handle, b"b").await.unwrap();
         let (found, _) = differences(recorded, Side::live(&part).await.unwrap()).await;
-        assert_eq!(found, ["Metadata c", "Removed d"]);
+        assert_eq!(found, ["Metadata c", "Removed b/d"]);
     }
 }
