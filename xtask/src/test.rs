@@ -9,11 +9,14 @@ use std::process::Command;
 
 /// The workspace of what runs in the sandbox.
 const CONNECTORS: &str = "plugins/Cargo.toml";
+/// The fuzzer, a workspace of its own because it needs flags of its own.
+const FUZZER: &str = "tests/fuzz/Cargo.toml";
 
 /// Runs all checks; the first that fails ends the task.
 pub(crate) fn run_all() -> Result<()> {
     run("format", step::cargo(&["fmt", "--all", "--check"]))?;
     run("format of the connectors", step::cargo(&["fmt", "--all", "--check", "--manifest-path", CONNECTORS]))?;
+    run("format of the fuzzer", step::cargo(&["fmt", "--check", "--manifest-path", FUZZER]))?;
     lint(&[])?;
     lint(&["--manifest-path", CONNECTORS])?;
     install_tools()?;
@@ -22,12 +25,6 @@ pub(crate) fn run_all() -> Result<()> {
     run("build", step::cargo(&bench::BUILD))?;
     run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
     test_guests()?;
-    run_fuzzer()
-}
-
-/// The fuzzer is a workspace of its own, because it needs flags of its own.
-fn run_fuzzer() -> Result<()> {
-    run("format of the fuzzer", step::cargo(&["fmt", "--check", "--manifest-path", "tests/fuzz/Cargo.toml"]))?;
     run("fuzz", step::task("fuzz")?)
 }
 

@@ -2,8 +2,8 @@
 
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, PACK_BLOBS_MAX, PackBuilder, PackKind,
-    PackUsage, Usage,
+    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, PACK_BLOBS_MAX,
+    PackBuilder, PackKind, PackUsage, Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
 
