@@ -20,7 +20,7 @@ pub(crate) fn index_seeds() -> Vec<Vec<u8>> {
         }
         builder.finish().expect("the pack is sealed").pack
     });
-    let whole = IndexSegment { packs: packs.to_vec(), supersedes: vec![ObjectId::new([9; 16])] };
+    let whole = IndexSegment { packs: packs.to_vec(), supersedes: vec![ObjectId::new([9; 16])], locks: Vec::new() };
     [IndexSegment::default(), whole].map(|segment| segment.encode().expect("a segment is encoded")).to_vec()
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
         store_traits: vec!["if-absent".to_owned()],
         required_features: Vec::new(),
         policy: Some(Policy { daily: 7, ..Policy::default() }),
+        retain_days: Some(30),
         unknown: [("later".to_owned(), serde_json::json!({ "a": [1, null, "b"] }))].into(),
     };
     vec![config.encode(&keys()).expect("a config is encoded")]
