@@ -2,8 +2,8 @@
 
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, PACK_BLOBS_MAX,
-    PackBuilder, PackKind, PackUsage, Usage,
+    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, LockRecord,
+    PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
 
@@ -20,7 +20,9 @@ pub(crate) fn index_seeds() -> Vec<Vec<u8>> {
         }
         builder.finish().expect("the pack is sealed").pack
     });
-    let whole = IndexSegment { packs: packs.to_vec(), supersedes: vec![ObjectId::new([9; 16])], locks: Vec::new() };
+    let until = Timestamp { seconds: 1_900_000_000, nanoseconds: 0 };
+    let locks = vec![LockRecord { object: ObjectId::new([8; 16]), until }];
+    let whole = IndexSegment { packs: packs.to_vec(), supersedes: vec![ObjectId::new([9; 16])], locks };
     [IndexSegment::default(), whole].map(|segment| segment.encode().expect("a segment is encoded")).to_vec()
 }
 
