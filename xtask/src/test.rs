@@ -44,17 +44,21 @@ fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest"]))?;
     }
-    if !has_server_tools() && step::is_root_on_debian() {
-        let packages = ["install", "--yes", "python3-venv", "curl", "openssl"];
+    if !has_tools() && step::is_root_on_debian() {
+        let packages = ["install", "--yes", "python3-venv", "curl", "openssl", "g++"];
         run("update the package lists", step::command("apt-get", &["update"]))?;
-        run("install what the servers need", step::command("apt-get", &packages))?;
+        run("install what the servers and the fuzzer need", step::command("apt-get", &packages))?;
     }
     run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
     run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))
 }
 
-fn has_server_tools() -> bool {
-    let probes: [(&str, &[&str]); 3] =
-        [("python3", &["-c", "import venv, ensurepip"]), ("curl", &["--version"]), ("openssl", &["version"])];
+fn has_tools() -> bool {
+    let probes: [(&str, &[&str]); 4] = [
+        ("python3", &["-c", "import venv, ensurepip"]),
+        ("curl", &["--version"]),
+        ("openssl", &["version"]),
+        ("g++", &["--version"]),
+    ];
     probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
 }
