@@ -1,7 +1,7 @@
 //! Something to back up.
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, SkippedEntry};
+use credenza_model::{Attribute, Entry, Key, SkippedEntry};
 
 use crate::{Body, Check, Error, Result};
 
@@ -55,6 +55,17 @@ pub enum Found {
     Entry(Entry),
     /// Something that could not be described, with everything below it.
     Skipped(SkippedEntry),
+}
+
+impl Found {
+    /// What was found, or skipped.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        match self {
+            Self::Entry(entry) => &entry.key,
+            Self::Skipped(skipped) => &skipped.key,
+        }
+    }
 }
 
 /// An object opened for reading.

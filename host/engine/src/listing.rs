@@ -104,15 +104,8 @@ impl Sorter {
 
 /// Sorts what was found and keeps one of equal entries. Stable, so that versions of one key keep their order.
 fn settle(found: &mut Vec<Found>) {
-    found.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+    found.sort_by(|a, b| a.key().cmp(b.key()));
     found.dedup();
-}
-
-fn key_of(found: &Found) -> &Key {
-    match found {
-        Found::Entry(entry) => &entry.key,
-        Found::Skipped(skipped) => &skipped.key,
-    }
 }
 
 /// Sorted entries in a file that is gone with its handle: length and bytes of the key, length and bytes of the record.
@@ -244,7 +237,7 @@ impl Iterator for Merge {
 
 impl Head {
     fn place(&self) -> (&Key, usize) {
-        (key_of(&self.found), self.run)
+        (self.found.key(), self.run)
     }
 }
 

@@ -36,16 +36,6 @@ async fn three_snapshots() -> (MemoryStore, Kept) {
     (store, kept)
 }
 
-async fn copy_of(store: &MemoryStore) -> MemoryStore {
-    let copy = MemoryStore::new();
-    copy.set_clock(at(BEGIN));
-    for key in store.keys() {
-        let bytes = store.bytes(&key).unwrap();
-        copy.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
-    }
-    copy
-}
-
 fn all_bytes(store: &MemoryStore) -> Vec<(StoreKey, Bytes)> {
     store.keys().into_iter().map(|key| (key.clone(), store.bytes(&key).unwrap())).collect()
 }

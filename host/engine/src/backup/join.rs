@@ -11,6 +11,7 @@ use credenza_connect::{Found, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
 use super::exclude::Excludes;
+use super::load::complete;
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
 use crate::walk::{KeyedRecords, Records};
@@ -211,9 +212,7 @@ fn same_content(record: &Record, entry: &Entry) -> bool {
 /// What a read once told, with what the listing tells today laid over it.
 fn overlay(known: Entry, scanned: Entry) -> Entry {
     let mut attributes = known.attributes;
-    attributes.retain(|(name, _)| !scanned.attributes.iter().any(|(new, _)| new == name));
-    attributes.extend(scanned.attributes);
-    attributes.sort_by(|a, b| a.0.cmp(&b.0));
+    complete(&mut attributes, scanned.attributes);
     let checksums = if scanned.checksums.is_empty() { known.checksums } else { scanned.checksums };
     Entry { attributes, checksums, ..scanned }
 }

@@ -221,7 +221,7 @@ impl Loader {
 }
 
 /// Adds attributes to sorted ones, in place of those of the same name.
-fn complete(attributes: &mut Vec<Attribute>, told: Vec<Attribute>) {
+pub(super) fn complete(attributes: &mut Vec<Attribute>, told: Vec<Attribute>) {
     if told.is_empty() {
         return;
     }

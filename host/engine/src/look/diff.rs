@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 
 use credenza_model::{ChunkId, Entry, Key, Record};
 
+use super::below;
 use super::cursor::{Cursor, Front, Subtree};
 use crate::Result;
 use crate::repository::{Repository, SnapshotHandle};
@@ -150,14 +151,9 @@ impl Side {
     /// The key in front, below the prefix.
     fn key(&self) -> Option<&[u8]> {
         match self.cursor.front() {
-            Front::Record(record) => Some(self.below(&record.entry.key)),
+            Front::Record(record) => Some(below(&record.entry.key, &self.prefix)),
             Front::Subtree(_) | Front::End => None,
         }
-    }
-
-    fn below<'a>(&self, key: &'a Key) -> &'a [u8] {
-        let rest = key.as_bytes().strip_prefix(self.prefix.as_slice()).unwrap_or_default();
-        if self.prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
     }
 
     /// Takes the records of the key in front: one, or its versions.

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credenza_connect::{Found, ScanOptions, Scanner, Source};
-use credenza_model::{Entry, EntryKind, Key, SkippedEntry};
+use credenza_model::{Entry, EntryKind, SkippedEntry};
 
-use super::{Change, ChangeKind};
+use super::{Change, ChangeKind, below};
 use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
@@ -86,7 +86,7 @@ impl Side {
 
     /// The key in front, below the prefix.
     fn key(&self) -> Option<&[u8]> {
-        self.front.front().map(|found| below(key_of(found), &self.prefix))
+        self.front.front().map(|found| below(found.key(), &self.prefix))
     }
 }
 
@@ -96,19 +96,7 @@ fn is_wanted(found: &Found, prefix: &[u8]) -> bool {
         Found::Entry(entry) => entry.version.as_ref().is_none_or(|version| version.latest && !version.deleted),
         Found::Skipped(_) => true,
     };
-    is_latest && key_of(found).is_under(prefix)
-}
-
-fn key_of(found: &Found) -> &Key {
-    match found {
-        Found::Entry(entry) => &entry.key,
-        Found::Skipped(skipped) => &skipped.key,
-    }
-}
-
-fn below<'a>(key: &'a Key, prefix: &[u8]) -> &'a [u8] {
-    let rest = key.as_bytes().strip_prefix(prefix).unwrap_or_default();
-    if prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
+    is_latest && found.key().is_under(prefix)
 }
 
 impl Repository {
@@ -243,6 +231,7 @@ fn is_md5(etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use credenza_connect::memory::{MemorySource, MemoryStore};
+    use credenza_model::Key;
 
     use super::*;
     use crate::testing::{handle, repository, secret, snapshot};

@@ -15,3 +15,11 @@ pub use diff::{Change, ChangeKind, Diff};
 pub use digest::{DigestAlgorithm, Digests, EntryDigest, SnapshotDigest};
 pub use live::{Difference, LiveDiff, Side};
 pub use locate::Locator;
+
+use credenza_model::Key;
+
+/// A key without the prefix that it lies under: what is compared of two places.
+fn below<'a>(key: &'a Key, prefix: &[u8]) -> &'a [u8] {
+    let rest = key.as_bytes().strip_prefix(prefix).unwrap_or_default();
+    if prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
+}

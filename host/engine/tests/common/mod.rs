@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_connect::Store;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
@@ -52,6 +52,17 @@ pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_d
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
     open(Arc::new(store.clone()), &secret).await
+}
+
+/// A store with the same objects that goes its own way from now on.
+pub(crate) async fn copy_of(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::new();
+    copy.set_clock(at(BEGIN));
+    for key in store.keys() {
+        let bytes = store.bytes(&key).unwrap();
+        copy.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
+    }
+    copy
 }
 
 pub(crate) async fn open(store: Arc<dyn Store>, secret: &Secret) -> Repository {

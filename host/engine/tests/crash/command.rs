@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::FaultKind;
-use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_connect::{ErrorClass, Payload, Store};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
@@ -177,7 +177,7 @@ async fn maintenance() -> Command {
     for gone in [3, 0] {
         rm(&repository, must.remove(gone).0).await;
     }
-    let trial = common::open(Arc::new(copy(&store).await), &key_file()).await;
+    let trial = common::open(Arc::new(common::copy_of(&store).await), &key_file()).await;
     let report = common::collect(&trial).await.unwrap();
     assert!(report.repacked > 0 && report.deleted > 0 && report.segments_merged > 0, "{report:?}");
     Command { must, ..Command::new("maintain", Act::Maintain, store) }
@@ -200,15 +200,4 @@ pub(crate) async fn passphrase() -> Command {
     let act = Act::ChangePassphrase(new.clone());
     let faults = &[FaultKind::LoseAnswer];
     Command { must, faults, secrets: vec![old, new], ..Command::new("key passwd", act, store) }
-}
-
-/// A store with the same objects that goes its own way from now on.
-pub(crate) async fn copy(store: &MemoryStore) -> MemoryStore {
-    let copy = MemoryStore::new();
-    copy.set_clock(at(BEGIN));
-    for key in store.keys() {
-        let bytes = store.bytes(&key).unwrap();
-        copy.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
-    }
-    copy
 }

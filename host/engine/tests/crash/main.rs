@@ -21,8 +21,8 @@ use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::{Error, Repository, Silent};
 use futures_util::FutureExt;
 
-use command::{Command, copy};
-use common::restores;
+use command::Command;
+use common::{copy_of, restores};
 use hooked::Hooked;
 
 /// The calls that change a store.
@@ -109,10 +109,10 @@ fn beside(
 
 /// The store as it was before each writing request of a run that succeeds, and at the end.
 async fn prefixes(command: &Command) -> Vec<MemoryStore> {
-    let store = copy(&command.store).await;
+    let store = copy_of(&command.store).await;
     let states = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&states);
-    let keep = move |store: &MemoryStore| seen.lock().unwrap().push(copy(store).now_or_never().unwrap());
+    let keep = move |store: &MemoryStore| seen.lock().unwrap().push(copy_of(store).now_or_never().unwrap());
     command.run(beside(command, &store, keep)).await.unwrap();
     let mut states = std::mem::take(&mut *states.lock().unwrap());
     states.push(store);
@@ -121,7 +121,7 @@ async fn prefixes(command: &Command) -> Vec<MemoryStore> {
 
 /// The writing requests of a run that succeeds: each by its name and its number among those of that name.
 async fn writes(command: &Command) -> Vec<(&'static str, u64)> {
-    let store = copy(&command.store).await;
+    let store = copy_of(&command.store).await;
     let record = Record::new(beside(command, &store, |_| {}));
     command.run(Arc::new(record.clone())).await.unwrap();
     WRITES.into_iter().flat_map(|name| (1..=record.count(name) as u64).map(move |number| (name, number))).collect()
@@ -129,7 +129,7 @@ async fn writes(command: &Command) -> Vec<(&'static str, u64)> {
 
 /// What a run leaves of which one request goes wrong; it may fail or get over it.
 async fn after_fault(command: &Command, name: &'static str, number: u64, kind: FaultKind) -> MemoryStore {
-    let store = copy(&command.store).await;
+    let store = copy_of(&command.store).await;
     let fault = Fault::new(beside(command, &store, |_| {}), 0).at(name, number, kind);
     let _ = command.run(Arc::new(fault)).await;
     store
@@ -137,7 +137,7 @@ async fn after_fault(command: &Command, name: &'static str, number: u64, kind: F
 
 /// Demands that a state is sound, and that the command comes to its end from there.
 async fn judge(command: &Command, state: &MemoryStore, tally: &mut Tally) -> Result<(), String> {
-    let store = copy(state).await;
+    let store = copy_of(state).await;
     match command.open(Arc::new(store.clone())).await {
         Ok(repository) => sound(command, &repository, tally).await?,
         // Before the config is there, there is no repository.
