@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: builds all that the measurements in `tests/bench` need, and runs them.
 
+use crate::guests;
 use crate::step::{self, run};
 use anyhow::Result;
 use std::process::Command;
@@ -9,7 +10,7 @@ pub(crate) const BUILD: [&str; 4] = ["build", "--workspace", "--features", "cred
 
 /// Builds connectors, host and measurements, then runs the named ones, or all.
 pub(crate) fn run_all(measurements: &[&str]) -> Result<()> {
-    run("guests", step::task("guests")?)?;
+    guests::build(&step::workspace())?;
     run("build", step::cargo(&BUILD))?;
     let mut bench = Command::new(step::workspace().join("target/debug/credenza-bench"));
     bench.args(measurements);

@@ -13,7 +13,6 @@ mod step;
 mod test;
 mod toolchain;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -45,17 +44,11 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::run_all(),
         ["fuzz"] => fuzz::run_all(1),
         ["fuzz", times] => fuzz::run_all(times.parse().with_context(|| format!("`{times}` is no number"))?),
-        ["guests"] => guests::build(&house()?),
-        ["bindings"] => bindings::settle(&house()?, &[]),
-        ["bindings", "--check"] => bindings::settle(&house()?, &["--check"]),
+        ["guests"] => guests::build(&step::workspace()),
+        ["bindings"] => bindings::settle(&step::workspace(), &[]),
+        ["bindings", "--check"] => bindings::settle(&step::workspace(), &["--check"]),
         _ => bail!("{USAGE}"),
     }
-}
-
-/// The root of the repository.
-fn house() -> Result<PathBuf> {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(xtask.parent().context("xtask lies in the root of the repository")?.to_path_buf())
 }
 
 /// A line for the developer, beside what the tools that run print.

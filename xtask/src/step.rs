@@ -24,16 +24,6 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Another task of this program, in a process of its own.
-///
-/// # Errors
-/// When this program does not know where it is.
-pub(crate) fn task(name: &str) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg(name);
-    Ok(command)
-}
-
 /// Runs a step and lets it write to the terminal.
 ///
 /// # Errors

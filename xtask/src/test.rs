@@ -2,8 +2,8 @@
 //!
 //! Owned here: the order, and the installation of what the tests need. Continuous integration runs exactly this.
 
-use crate::bench;
 use crate::step::{self, run, succeeds};
+use crate::{bench, fuzz, guests};
 use anyhow::Result;
 use std::process::Command;
 
@@ -20,12 +20,12 @@ pub(crate) fn run_all() -> Result<()> {
     lint(&[])?;
     lint(&["--manifest-path", CONNECTORS])?;
     install_tools()?;
-    run("guests", step::task("guests")?)?;
+    guests::build(&step::workspace())?;
     // With the measurements: they are not run here, but they must build.
     run("build", step::cargo(&bench::BUILD))?;
     run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
     test_guests()?;
-    run("fuzz", step::task("fuzz")?)
+    fuzz::run_all(1)
 }
 
 /// Lints of a workspace, in the profile and with the features that are built anyway.
