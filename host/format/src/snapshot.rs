@@ -23,6 +23,25 @@ pub struct SnapshotSource {
     pub namespace: String,
     /// The location as the user gave it, without secrets.
     pub location: String,
+    /// The time, by the source's clock, whose state the entries are; none where the source keeps no history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// What is configured for it as a whole, such as a bucket's policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<SourceDocument>,
+}
+
+/// Something about a source as a whole: its text, or why that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceDocument {
+    /// What it is, such as `s3.policy`.
+    pub name: String,
+    /// The text as the provider has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Why there is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Which connector read the source.
@@ -290,6 +309,8 @@ pub(crate) mod tests {
                 identity: "machine/home".into(),
                 namespace: "tree".into(),
                 location: "/home".into(),
+                as_of: Some(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 }),
+                documents: vec![SourceDocument { name: "s3.policy".into(), text: Some("{}".into()), error: None }],
             },
             connector: Provenance {
                 name: "file".into(),

@@ -12,7 +12,7 @@ const PROBE_KEY: &[u8] = b".credenza-check";
 impl<W: Wire> Bucket<W> {
     /// Lists a page and reads a byte of an object.
     pub(crate) fn check_source(&self) -> Vec<Check> {
-        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false };
+        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false, as_of: None };
         let listed = self.scan(&everything).next(1000);
         let readable = |found: &Found| match found {
             Found::Entry(entry) if entry.kind == EntryKind::File && entry.size.is_some_and(|s| s > 0) => {

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::source as contract;
-use crate::{Attributes, Body, ByteRange, Check, Config, Connector, Entry, Found, Result, ScanOptions, SourceInfo};
+use crate::{
+    Attributes, Body, ByteRange, Check, Config, Connector, Document, Entry, Found, Result, ScanOptions, SourceInfo,
+};
 
 /// Something to back up. One value is one session; the host opens several and calls each from one thread.
 pub trait Source: Connector + Sized {
@@ -41,6 +43,14 @@ pub trait Source: Connector + Sized {
     /// When the whole call fails.
     fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
         Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+
+    /// What is configured for the source as a whole. Nothing, unless the connector says otherwise.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    fn documents(&self) -> Result<Vec<Document>> {
+        Ok(Vec::new())
     }
 }
 
@@ -127,6 +137,10 @@ impl<S: Source> contract::GuestSession for SourceSession<S> {
 
     fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
         self.0.describe(entries)
+    }
+
+    fn documents(&self) -> Result<Vec<Document>> {
+        self.0.documents()
     }
 }
 

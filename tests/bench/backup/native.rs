@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_connect::{
-    ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
 use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::source::Scan;
@@ -32,8 +33,10 @@ impl NativeSource {
 #[async_trait]
 impl Source for NativeSource {
     async fn info(&self) -> Result<SourceInfo> {
-        let credenza_sdk::SourceInfo { identity, namespace, traits } = self.bucket.source_info();
-        Ok(SourceInfo { identity, namespace, traits })
+        let bucket = self.bucket.clone();
+        let info = blocking(move || bucket.source_info()).await?.map_err(convert::error)?;
+        let credenza_sdk::SourceInfo { identity, namespace, traits, now } = info;
+        Ok(SourceInfo { identity, namespace, traits, now: now.map(convert::time) })
     }
 
     /// A backup asks for no self-test.
@@ -46,6 +49,7 @@ impl Source for NativeSource {
             prefix: options.prefix.clone(),
             start_after: options.start_after.clone(),
             one_level: options.one_level,
+            as_of: options.as_of.map(convert::sdk_time),
         };
         Ok(Box::new(NativeScanner { scan: Some(self.bucket.scan(&options)) }))
     }
@@ -63,6 +67,16 @@ impl Source for NativeSource {
         let (bucket, asked) = (self.bucket.clone(), entries.iter().map(convert::sdk_entry).collect::<Vec<_>>());
         let answers = blocking(move || bucket.describe(&asked)).await?;
         Ok(answers.into_iter().map(|one| one.map(convert::attributes).map_err(convert::error)).collect())
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        let bucket = self.bucket.clone();
+        let documents = blocking(move || bucket.documents()).await?;
+        let convert = |document: credenza_sdk::Document| SourceDocument {
+            name: document.name,
+            content: document.content.map_err(convert::error),
+        };
+        Ok(documents.into_iter().map(convert).collect())
     }
 }
 

@@ -345,7 +345,7 @@ async fn check(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Fa
     let checks = match kind {
         Kind::Repository => opener.store(&place, StoreUse::Write).await?.connector.check().await,
         Kind::Source => opener.source(&place).await?.connector.check().await,
-        Kind::Destination => opener.destination(&place).await?.connector.check().await,
+        Kind::Destination => opener.destination(&place, false).await?.connector.check().await,
     };
     for check in &checks {
         session.reporter.result(&CheckLine::from(check))?;

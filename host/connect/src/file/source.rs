@@ -20,7 +20,8 @@ use super::cause::{from_errno, from_io};
 use super::reader::FileReader;
 use super::walk::{Root, Walk};
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
 
 /// A local folder or file to back up.
@@ -121,6 +122,7 @@ impl Source for FileSource {
             traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
                 .map(str::to_owned)
                 .to_vec(),
+            now: None,
         })
     }
 
@@ -179,6 +181,10 @@ impl Source for FileSource {
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        Ok(Vec::new())
     }
 }
 

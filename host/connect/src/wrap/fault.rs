@@ -15,7 +15,7 @@ use super::call;
 use crate::random::Dice;
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Found, Opened, Payload, PutOptions,
-    Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
+    Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
 /// What goes wrong.
@@ -246,6 +246,10 @@ impl<T: Source + ?Sized> Source for Fault<T> {
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         Ok(self.plan.around(call::DESCRIBE, || self.inner.describe(entries)).await?.0)
     }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        self.inner.documents().await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -300,12 +304,16 @@ impl Scanner for Faulty<dyn Scanner> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Writer for Faulty<dyn Writer> {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         let fault = self.next_fault(call::WRITE);
         self.plan.once(call::WRITE, fault, self.inner.write(part)).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         let fault = self.plan.next(call::FINISH);
         self.plan.once(call::FINISH, fault, self.inner.finish()).await
     }

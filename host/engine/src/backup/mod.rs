@@ -19,7 +19,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Source, SourceInfo};
+use credenza_connect::{Source, SourceInfo};
 use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
@@ -111,7 +111,7 @@ async fn attempt(
     listener.on(Event::Phase(Phase::Opening));
     let info = source.info().await.map_err(Error::connector("opening the source"))?;
     let excludes = Arc::new(Excludes::new(&options.excludes)?);
-    let session = Session::begin(repository, &info, options).await?;
+    let session = Session::begin(repository, &*source, &info, options).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -124,7 +124,7 @@ async fn attempt(
     }
     let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
-    let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
+    let scanner = source.scan(&session.scan_options()).await.map_err(Error::connector("listing the source"))?;
     let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     if line.run(join).await? {
@@ -147,7 +147,7 @@ async fn dry_run(
     info: &SourceInfo,
     excludes: Arc<Excludes>,
 ) -> Result<BackupReport> {
-    let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+    let scan = SortedScan::collect(source, &session.scan_options()).await?;
     let mut join = Join::new(Box::new(scan), info, parents(session, session.parent()), excludes, None);
     let mut report = BackupReport::default();
     while let Step::Batch(batch) = join.next().await? {
@@ -240,7 +240,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
-        let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+        let scan = SortedScan::collect(source, &session.scan_options()).await?;
         let mut all = Vec::new();
         // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
         if repository.can_read() {

@@ -10,9 +10,9 @@ use credenza_connect::{Destination, DestinationInfo};
 use credenza_model::{Entry, EntryKind, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::RestoreReport;
 use super::plan::{Item, Window};
-use super::scribe::{ChunkWindows, Failure, Scribe, refused};
+use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
+use super::{RestoreOptions, RestoreReport};
 use crate::blobs::Fetched;
 use crate::walk::LostNode;
 use crate::write::locked;
@@ -37,17 +37,18 @@ pub(crate) struct Layer<'a> {
 }
 
 /// Entries of a group, and what became of each.
-type Written = Vec<(Entry, Result<u64, Failure>)>;
+type Group = Vec<(Entry, Result<Written, Failure>)>;
 
 impl<'a> Layer<'a> {
     pub(crate) fn new(
         destination: Arc<dyn Destination>,
         info: DestinationInfo,
-        overwrite: bool,
+        options: &RestoreOptions,
         listener: &'a dyn Listener,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let scribe = Scribe { destination, info: Arc::new(info), overwrite };
+        let written = options.versions.then(Arc::default);
+        let scribe = Scribe { destination, info: Arc::new(info), overwrite: options.overwrite, written };
         Self { scribe, listener, report: Mutex::default(), cores }
     }
 
@@ -60,7 +61,7 @@ impl<'a> Layer<'a> {
         let mut folders = Vec::new();
         let mut others = Vec::new();
         for record in records {
-            let made = self.scribe.make(&record.entry).await.map(|()| 0);
+            let made = self.scribe.make(&record.entry).await.map(|()| Written::whole(0));
             let Some(entry) = self.account(record.entry, made)? else { continue };
             if entry.kind == EntryKind::Directory { folders.push(entry) } else { others.push(entry) }
         }
@@ -119,13 +120,21 @@ impl<'a> Layer<'a> {
     }
 
     /// Counts and reports what became of an entry; the entry, if it was written.
-    fn account(&self, entry: Entry, outcome: Result<u64, Failure>) -> Result<Option<Entry>> {
+    fn account(&self, entry: Entry, outcome: Result<Written, Failure>) -> Result<Option<Entry>> {
         match outcome {
-            Ok(bytes) => {
+            Ok(Written { bytes, lost }) => {
+                count(&mut locked(&self.report).unrestored, lost);
                 self.done(&entry, bytes);
                 Ok(Some(entry))
             }
             Err(failure) => self.fail(&entry, failure).map(|()| None),
+        }
+    }
+
+    /// Nothing more will come of the keys that were written.
+    pub(crate) fn forget_written(&self) {
+        if let Some(written) = &self.scribe.written {
+            locked(written).clear();
         }
     }
 
@@ -165,7 +174,7 @@ impl<'a> Layer<'a> {
 }
 
 /// Writes a group of entries on a thread of the pool, one after the other.
-async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Written> {
+async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Group> {
     let work = async move {
         let mut written = Vec::with_capacity(items.len());
         for item in items {

@@ -8,7 +8,7 @@ use credenza_model::{Attribute, Entry};
 use super::resume::resumed;
 use super::store::rest_of;
 use super::{Retry, RetryPolicy, Tries, retried};
-use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo};
+use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
@@ -54,6 +54,10 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
             }
         }
         Ok(answers)
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        retried(self.policy, || self.inner.documents()).await
     }
 }
 
