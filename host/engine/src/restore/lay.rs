@@ -83,7 +83,8 @@ impl<'a> Layer<'a> {
         let mut laid = Vec::new();
         while let Some(group) = written.try_next().await? {
             for (entry, outcome) in group {
-                laid.extend(self.account(entry, outcome)?);
+                // A delete marker has nothing that metadata could be set on.
+                laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
             }
         }
         let batches = grouped(laid, METADATA_BATCH).map(|batch| self.set_metadata(batch));
@@ -184,6 +185,10 @@ async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) ->
         written
     };
     tokio::spawn(work).await.map_err(Error::worker("lay"))
+}
+
+fn is_marker(entry: &Entry) -> bool {
+    entry.version.as_ref().is_some_and(|version| version.deleted)
 }
 
 /// What comes, in groups of at most `size`.

@@ -14,6 +14,8 @@ mod lay;
 mod plan;
 mod replay;
 mod scribe;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
