@@ -144,7 +144,7 @@ fn unordered(key: &[u8]) -> Error {
         "listing failed: versions come out of order ({} after a later key), so that what was there at a time cannot be told",
         shown(key)
     );
-    Error::new(ErrorClass::Corrupt, "s3.unordered-listing", message)
+    Error::new(ErrorClass::Unsupported, "s3.unordered-history", message)
 }
 
 #[cfg(test)]
@@ -206,6 +206,6 @@ mod tests {
     fn a_listing_out_of_order_cannot_be_cut() {
         let mut cut = Cut::new(at(5), false);
         cut.of(vec![version("b", 1, false)]).unwrap();
-        assert_eq!(cut.of(vec![version("a", 1, false)]).unwrap_err().class, ErrorClass::Corrupt);
+        assert_eq!(cut.of(vec![version("a", 1, false)]).unwrap_err().class, ErrorClass::Unsupported);
     }
 }

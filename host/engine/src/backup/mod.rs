@@ -19,7 +19,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{Source, SourceInfo};
+use credenza_connect::{ErrorClass, Source, SourceInfo};
 use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
@@ -96,8 +96,13 @@ pub async fn run(
     options: &BackupOptions,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
-    match attempt(repository, Arc::clone(&source), options, listener).await {
-        Err(Error::Conflict { .. }) => attempt(repository, source, options, listener).await,
+    let info = source.info().await.map_err(Error::connector("opening the source"))?;
+    match attempt(repository, Arc::clone(&source), &info, options, listener).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, &info, options, listener).await,
+        // A server that lists versions out of order cannot tell what was there at a time; what is there now it can.
+        Err(Error::Connector { cause, .. }) if info.now.is_some() && cause.class == ErrorClass::Unsupported => {
+            attempt(repository, source, &SourceInfo { now: None, ..info }, options, listener).await
+        }
         done => done,
     }
 }
@@ -105,13 +110,13 @@ pub async fn run(
 async fn attempt(
     repository: &Repository,
     source: Arc<dyn Source>,
+    info: &SourceInfo,
     options: &BackupOptions,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
     listener.on(Event::Phase(Phase::Opening));
-    let info = source.info().await.map_err(Error::connector("opening the source"))?;
     let excludes = Arc::new(Excludes::new(&options.excludes)?);
-    let session = Session::begin(repository, &*source, &info, options).await?;
+    let session = Session::begin(repository, &*source, info, options).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -120,15 +125,15 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return dry_run(&session, &*source, &info, excludes).await;
+        return dry_run(&session, &*source, info, excludes).await;
     }
-    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
+    let mut line = Line::new(repository, &session, Arc::clone(&source), info, options, listener).await?;
     let parents = parents(&session, session.parent());
     let scanner = source.scan(&session.scan_options()).await.map_err(Error::connector("listing the source"))?;
-    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
+    let join = Join::new(scanner, info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     if line.run(join).await? {
-        line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
+        line = line.again_sorted(repository, &session, &*source, info, excludes, options.metadata_of_all).await?;
     }
     listener.on(Event::Phase(Phase::Committing));
     let tree = line.tree.finish().await?;
