@@ -25,10 +25,8 @@ pub struct SourceInfo {
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
-    /// `ranged-read`, `fingerprints`, `versions`, `history` (a scan may be as of a time that has passed).
+    /// `ranged-read`, `fingerprints`, `versions`, `history` (its settings want it as it was at a time).
     pub traits: Vec<String>,
-    /// The source's own clock, with the trait `history`.
-    pub now: Option<Timestamp>,
 }
 
 /// Something about the source as a whole, such as a bucket's policy: kept for a person to read.
@@ -57,7 +55,7 @@ pub struct ScanOptions {
     pub start_after: Option<Vec<u8>>,
     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of kind `Directory` with a key that ends in `/`.
     pub one_level: bool,
-    /// What was there at that time, by the source's clock, instead of what is there now; only with the trait `history`.
+    /// What was there at that time, by the source's clock, instead of what is there now; only where [`now`](Source::now) told one.
     pub as_of: Option<Timestamp>,
 }
 
@@ -108,6 +106,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the source cannot be reached or is wrongly configured.
     async fn info(&self) -> Result<SourceInfo>;
+
+    /// The source's own clock, if a scan may be as of a time that has passed; `None` where it keeps no history.
+    ///
+    /// # Errors
+    /// When the source cannot be reached or is wrongly configured.
+    async fn now(&self) -> Result<Option<Timestamp>>;
 
     /// Reaches, authenticates, lists one, reads one.
     async fn check(&self) -> Vec<Check>;

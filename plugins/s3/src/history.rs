@@ -12,7 +12,7 @@ use crate::wire::{Wire, request};
 pub(crate) type Clock = Option<Timestamp>;
 
 impl<W: Wire> Bucket<W> {
-    /// Whether every version is kept and may be listed, and what the time is there. Suspended versioning keeps only some.
+    /// Whether every version is kept, and what the time is there. Suspended versioning keeps only some.
     ///
     /// # Errors
     /// When the bucket cannot be reached or the settings are wrong; a server that does not know of versions keeps none.
@@ -27,11 +27,7 @@ impl<W: Wire> Bucket<W> {
             Ok(document) => document.text_of("Status").map(str::trim) == Some("Enabled"),
             Err(error) => return none_if_unable(error),
         };
-        let Some(now) = now.filter(|_| status) else { return Ok(None) };
-        match self.page(&Question { versions: true, page_objects: 1, ..self.everything() }, None) {
-            Ok(_) => Ok(Some(now)),
-            Err(error) => none_if_unable(error),
-        }
+        Ok(now.filter(|_| status))
     }
 
     /// The version of a key that was there then.
@@ -62,7 +58,7 @@ impl<W: Wire> Bucket<W> {
     /// The error of a bucket that is to be read as it was, and keeps no versions.
     pub(crate) fn no_history(&self) -> Error {
         let message = format!(
-            "{} cannot be read as it was at a time: its versioning is not switched on, or its versions may not be listed; leave as_of out",
+            "{} cannot be read as it was at a time: its versioning is not switched on; leave as_of out",
             self.place.bucket_name()
         );
         Error::new(ErrorClass::Configuration, "s3.no-history", message)
@@ -73,10 +69,6 @@ impl<W: Wire> Bucket<W> {
         let message =
             format!("{action} failed: the bucket is read as it was (as_of), which nobody can change; leave as_of out");
         Error::new(ErrorClass::Denied, "s3.past", message)
-    }
-
-    fn everything(&self) -> Question {
-        Question { prefix: self.place.full_key(b""), ..Question::default() }
     }
 }
 

@@ -66,7 +66,11 @@ impl Source for S3 {
     }
 
     fn info(&self) -> Result<SourceInfo> {
-        self.0.source_info()
+        Ok(self.0.source_info())
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.0.now()
     }
 
     fn check(&self) -> Vec<Check> {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use credenza_sdk::http::Request;
 use credenza_sdk::{
     AttributeValue, Attributes, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo,
-    Version,
+    Timestamp, Version,
 };
 
 use crate::attributes;
@@ -31,19 +31,23 @@ pub struct Opened<B> {
 impl<W: Wire> Bucket<W> {
     /// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and
     /// none says which it is before it has listed. The host keeps merging while keys increase.
+    pub fn source_info(&self) -> SourceInfo {
+        let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
+        traits.extend(self.place.versions.then(|| "versions".to_owned()));
+        traits.extend(self.place.as_of.map(|_| "history".to_owned()));
+        SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
+    }
+
+    /// The bucket's own clock, if every version is kept; where the settings want it as it was at a time, that.
     ///
     /// # Errors
     /// When the bucket cannot be reached, or has no history and is to be read as it was at a time.
-    pub fn source_info(&self) -> Result<SourceInfo> {
-        let now = self.history()?;
-        if now.is_none() && self.place.as_of.is_some() {
-            return Err(self.no_history());
+    pub fn now(&self) -> Result<Option<Timestamp>> {
+        match (self.history()?, self.place.as_of) {
+            (None, Some(_)) => Err(self.no_history()),
+            (Some(_), Some(then)) => Ok(Some(then)),
+            (now, None) => Ok(now),
         }
-        let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
-        traits.extend(self.place.versions.then(|| "versions".to_owned()));
-        traits.extend(now.map(|_| "history".to_owned()));
-        let now = now.map(|now| self.place.as_of.unwrap_or(now));
-        Ok(SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits, now })
     }
 
     /// A walk over what the options name. No request is sent yet.
@@ -215,13 +219,25 @@ impl<W: Wire> Scan<W> {
     }
 
     fn turn_page(&mut self) -> Result<()> {
-        let page = self.bucket.page(&self.question, self.cursor.as_ref())?;
+        let page =
+            self.bucket.page(&self.question, self.cursor.as_ref()).map_err(|error| self.without_history(error))?;
         if page.next.is_some() && page.next == self.cursor {
             return Err(self.endless("a page names itself as the next"));
         }
         self.cursor = page.next.clone();
         self.ended = self.cursor.is_none();
         self.keep(page)
+    }
+
+    /// The listing of versions that the host wished for need not be had; what is there now may be.
+    fn without_history(&self, error: Error) -> Error {
+        let may_fall_back = self.cut.is_some() && self.bucket.place.as_of.is_none();
+        match error.class {
+            ErrorClass::Denied | ErrorClass::Corrupt if may_fall_back => {
+                Error { class: ErrorClass::Unsupported, ..error }
+            }
+            _ => error,
+        }
     }
 
     fn endless(&self, what: &str) -> Error {

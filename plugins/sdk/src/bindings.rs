@@ -1999,8 +1999,8 @@ pub mod exports {
                     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of
                     /// kind `directory`, with a key that ends in "/" (browsing).
                     pub one_level: bool,
-                    /// What was there at that time, by the source's clock, instead of what is there now. Only with the
-                    /// "history" trait.
+                    /// What was there at that time, by the source's clock, instead of what is there now. Only where
+                    /// `now` told one.
                     pub as_of: ::core::option::Option<Timestamp>,
                 }
                 impl ::core::fmt::Debug for ScanOptions {
@@ -2023,12 +2023,10 @@ pub mod exports {
                     /// "flat" (bucket) or "tree" (file system).
                     pub namespace: _rt::String,
                     /// Facts found out at run time: "ordered-scan" (keys strictly increase), "complete-scan" (a
-                    /// listed entry carries all its attributes), "ranged-read", "fingerprints", "versions", "history".
+                    /// listed entry carries all its attributes), "ranged-read", "fingerprints", "versions",
+                    /// "history" (settings want it as it was at a time).
                     /// Unknown names are ignored; the host checks the ones it relies on.
                     pub traits: _rt::Vec<_rt::String>,
-                    /// The source's own clock, now: stated with the "history" trait, so that a scan as of that time
-                    /// sees nothing of what is written while it runs.
-                    pub now: ::core::option::Option<Timestamp>,
                 }
                 impl ::core::fmt::Debug for SourceInfo {
                     fn fmt(
@@ -2039,7 +2037,6 @@ pub mod exports {
                             .field("identity", &self.identity)
                             .field("namespace", &self.namespace)
                             .field("traits", &self.traits)
-                            .field("now", &self.now)
                             .finish()
                     }
                 }
@@ -2736,7 +2733,6 @@ pub mod exports {
                                     identity: identity2,
                                     namespace: namespace2,
                                     traits: traits2,
-                                    now: now2,
                                 } = e;
                                 let vec3 = (identity2.into_bytes()).into_boxed_slice();
                                 let ptr3 = vec3.as_ptr().cast::<u8>();
@@ -2789,59 +2785,37 @@ pub mod exports {
                                 *ptr1
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>() = result6;
-                                match now2 {
-                                    Some(e) => {
-                                        *ptr1
-                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::credenza::connector::types::Timestamp {
-                                            seconds: seconds7,
-                                            nanoseconds: nanoseconds7,
-                                        } = e;
-                                        *ptr1
-                                            .add(16 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i64>() = _rt::as_i64(seconds7);
-                                        *ptr1
-                                            .add(24 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i32>() = _rt::as_i32(nanoseconds7);
-                                    }
-                                    None => {
-                                        *ptr1
-                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>() = (0i32) as u8;
-                                    }
-                                };
                             }
                             Err(e) => {
                                 *ptr1.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class8,
-                                    reason: reason8,
-                                    message: message8,
-                                    retry_after_ms: retry_after_ms8,
+                                    class: class7,
+                                    reason: reason7,
+                                    message: message7,
+                                    retry_after_ms: retry_after_ms7,
                                 } = e;
-                                *ptr1.add(8).cast::<u8>() = (class8.clone() as i32) as u8;
-                                let vec9 = (reason8.into_bytes()).into_boxed_slice();
+                                *ptr1.add(8).cast::<u8>() = (class7.clone() as i32) as u8;
+                                let vec8 = (reason7.into_bytes()).into_boxed_slice();
+                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                let len8 = vec8.len();
+                                ::core::mem::forget(vec8);
+                                *ptr1
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len8;
+                                *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr8.cast_mut();
+                                let vec9 = (message7.into_bytes()).into_boxed_slice();
                                 let ptr9 = vec9.as_ptr().cast::<u8>();
                                 let len9 = vec9.len();
                                 ::core::mem::forget(vec9);
                                 *ptr1
-                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>() = len9;
                                 *ptr1
-                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr9.cast_mut();
-                                let vec10 = (message8.into_bytes()).into_boxed_slice();
-                                let ptr10 = vec10.as_ptr().cast::<u8>();
-                                let len10 = vec10.len();
-                                ::core::mem::forget(vec10);
-                                *ptr1
-                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len10;
-                                *ptr1
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr10.cast_mut();
-                                match retry_after_ms8 {
+                                    .cast::<*mut u8>() = ptr9.cast_mut();
+                                match retry_after_ms7 {
                                     Some(e) => {
                                         *ptr1
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -2922,6 +2896,117 @@ pub mod exports {
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
                                 _rt::cabi_dealloc(l12, l13, 1);
+                            }
+                        }
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_method_session_now_cabi<T_: GuestSession>(
+                    arg0: *mut u8,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result0 = {
+                            T_::now(
+                                SessionBorrow::lift(
+                                        core::ptr::with_exposed_provenance(arg0 as u32 as usize),
+                                    )
+                                    .get(),
+                            )
+                        };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result0 {
+                            Ok(e) => {
+                                *ptr1.add(0).cast::<u8>() = (0i32) as u8;
+                                match e {
+                                    Some(e) => {
+                                        *ptr1.add(8).cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::credenza::connector::types::Timestamp {
+                                            seconds: seconds2,
+                                            nanoseconds: nanoseconds2,
+                                        } = e;
+                                        *ptr1.add(16).cast::<i64>() = _rt::as_i64(seconds2);
+                                        *ptr1.add(24).cast::<i32>() = _rt::as_i32(nanoseconds2);
+                                    }
+                                    None => {
+                                        *ptr1.add(8).cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                            Err(e) => {
+                                *ptr1.add(0).cast::<u8>() = (1i32) as u8;
+                                let super::super::super::super::credenza::connector::types::Error {
+                                    class: class3,
+                                    reason: reason3,
+                                    message: message3,
+                                    retry_after_ms: retry_after_ms3,
+                                } = e;
+                                *ptr1.add(8).cast::<u8>() = (class3.clone() as i32) as u8;
+                                let vec4 = (reason3.into_bytes()).into_boxed_slice();
+                                let ptr4 = vec4.as_ptr().cast::<u8>();
+                                let len4 = vec4.len();
+                                ::core::mem::forget(vec4);
+                                *ptr1
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len4;
+                                *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr4.cast_mut();
+                                let vec5 = (message3.into_bytes()).into_boxed_slice();
+                                let ptr5 = vec5.as_ptr().cast::<u8>();
+                                let len5 = vec5.len();
+                                ::core::mem::forget(vec5);
+                                *ptr1
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len5;
+                                *ptr1
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr5.cast_mut();
+                                match retry_after_ms3 {
+                                    Some(e) => {
+                                        *ptr1
+                                            .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        *ptr1
+                                            .add(24 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>() = _rt::as_i64(e);
+                                    }
+                                    None => {
+                                        *ptr1
+                                            .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
+                            }
+                        };
+                        ptr1
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_method_session_now<T_: GuestSession>(
+                    arg0: *mut u8,
+                ) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {}
+                            _ => {
+                                let l1 = *arg0
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l2 = *arg0
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l1, l2, 1);
+                                let l3 = *arg0
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l4 = *arg0
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l3, l4, 1);
                             }
                         }
                     }
@@ -6040,6 +6125,15 @@ pub mod exports {
                     }
                     #[allow(async_fn_in_trait)]
                     fn info(&self) -> ::core::result::Result<SourceInfo, Error>;
+                    /// The source's own clock, if a scan may be as of a time that has passed: one as of now sees nothing
+                    /// of what is written while it runs. None: it keeps no history.
+                    #[allow(async_fn_in_trait)]
+                    fn now(
+                        &self,
+                    ) -> ::core::result::Result<
+                        ::core::option::Option<Timestamp>,
+                        Error,
+                    >;
                     /// Reach, authenticate, list one, read one. Powers `credenza source check`.
                     #[allow(async_fn_in_trait)]
                     fn check(&self) -> _rt::Vec<Check>;
@@ -6192,6 +6286,16 @@ pub mod exports {
                         unsafe extern "C" fn _post_return_method_session_info(arg0 : *
                         mut u8,) { unsafe { $($path_to_types)*::
                         __post_return_method_session_info::<<$ty as $($path_to_types)*::
+                        Guest >::Session > (arg0) } } #[unsafe (export_name =
+                        "credenza:connector/source@0.1.0#[method]session.now")] unsafe
+                        extern "C" fn export_method_session_now(arg0 : * mut u8,) -> *
+                        mut u8 { unsafe { $($path_to_types)*::
+                        _export_method_session_now_cabi::<<$ty as $($path_to_types)*::
+                        Guest >::Session > (arg0) } } #[unsafe (export_name =
+                        "cabi_post_credenza:connector/source@0.1.0#[method]session.now")]
+                        unsafe extern "C" fn _post_return_method_session_now(arg0 : * mut
+                        u8,) { unsafe { $($path_to_types)*::
+                        __post_return_method_session_now::<<$ty as $($path_to_types)*::
                         Guest >::Session > (arg0) } } #[unsafe (export_name =
                         "credenza:connector/source@0.1.0#[method]session.check")] unsafe
                         extern "C" fn export_method_session_check(arg0 : * mut u8,) -> *
@@ -12160,9 +12264,9 @@ macro_rules! __export_full_connector_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:credenza:connector@0.1.0:full-connector:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4707] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4745] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xde#\x01A\x02\x01A\x1c\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x84$\x01A\x02\x01A\x1c\
 \x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04bod\
 y\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.from-b\
 ytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.len\
@@ -12209,7 +12313,7 @@ config\x03\0\0\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\x02\x01ks\x01r\x02\x07se
 tting\x04\x07messages\x04\0\x07problem\x03\0\x05\x01p\x06\x01@\x01\x06config\x01\
 \0\x07\x04\0\x08validate\x01\x08\x04\0\"credenza:connector/lifecycle@0.1.0\x05\x09\
 \x02\x03\0\x04\x05entry\x02\x03\0\x04\x0aattributes\x02\x03\0\x04\x0abyte-range\x02\
-\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BN\x02\x03\x02\x01\x06\x04\0\x05\
+\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BQ\x02\x03\x02\x01\x06\x04\0\x05\
 error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0b\x04\
 \0\x0aattributes\x03\0\x04\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x06\x02\
 \x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x08\x02\x03\x02\x01\x0e\x04\0\x05check\
@@ -12218,21 +12322,22 @@ error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0b\x
 \x01\x11\0\x04pull\x01\x12\0\x04\0\x07content\x03\0\x13\x01r\x02\x05entry\x03\x07\
 content\x14\x04\0\x06opened\x03\0\x15\x01p}\x01k\x17\x01k\x09\x01r\x04\x06prefix\
 \x17\x0bstart-after\x18\x09one-level\x7f\x05as-of\x19\x04\0\x0cscan-options\x03\0\
-\x1a\x01ps\x01r\x04\x08identitys\x09namespaces\x06traits\x1c\x03now\x19\x04\0\x0b\
-source-info\x03\0\x1d\x01j\x01s\x01\x01\x01r\x02\x04names\x07content\x1f\x04\0\x08\
-document\x03\0\x20\x04\0\x07session\x03\x01\x04\0\x07scanner\x03\x01\x01o\x02\x17\
-\x01\x01q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01h\x10\
-\x01j\x01\x17\x01\x01\x01@\x02\x04self'\x03maxy\0(\x04\0\x13[method]reader.read\x01\
-)\x01h\"\x01j\x01\x1e\x01\x01\x01@\x01\x04self*\0+\x04\0\x14[method]session.info\
-\x01,\x01p\x0b\x01@\x01\x04self*\0-\x04\0\x15[method]session.check\x01.\x01i#\x01\
-j\x01/\x01\x01\x01@\x02\x04self*\x07options\x1b\00\x04\0\x14[method]session.scan\
-\x011\x01k\x07\x01ks\x01j\x01\x16\x01\x01\x01@\x04\x04self*\x05entry\x03\x05rang\
-e2\x08if-match3\04\x04\0\x14[method]session.read\x015\x01p\x03\x01j\x01\x05\x01\x01\
-\x01p7\x01j\x018\x01\x01\x01@\x02\x04self*\x07entries6\09\x04\0\x18[method]sessi\
-on.describe\x01:\x01p!\x01j\x01;\x01\x01\x01@\x01\x04self*\0<\x04\0\x19[method]s\
-ession.documents\x01=\x01h#\x01p&\x01j\x01?\x01\x01\x01@\x02\x04self>\x03maxy\0\xc0\
-\0\x04\0\x14[method]scanner.next\x01A\x01i\"\x01j\x01\xc2\0\x01\x01\x01@\x01\x06\
-config\x0d\0\xc3\0\x04\0\x04open\x01D\x04\0\x1fcredenza:connector/source@0.1.0\x05\
+\x1a\x01ps\x01r\x03\x08identitys\x09namespaces\x06traits\x1c\x04\0\x0bsource-inf\
+o\x03\0\x1d\x01j\x01s\x01\x01\x01r\x02\x04names\x07content\x1f\x04\0\x08document\
+\x03\0\x20\x04\0\x07session\x03\x01\x04\0\x07scanner\x03\x01\x01o\x02\x17\x01\x01\
+q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01h\x10\x01j\x01\
+\x17\x01\x01\x01@\x02\x04self'\x03maxy\0(\x04\0\x13[method]reader.read\x01)\x01h\
+\"\x01j\x01\x1e\x01\x01\x01@\x01\x04self*\0+\x04\0\x14[method]session.info\x01,\x01\
+j\x01\x19\x01\x01\x01@\x01\x04self*\0-\x04\0\x13[method]session.now\x01.\x01p\x0b\
+\x01@\x01\x04self*\0/\x04\0\x15[method]session.check\x010\x01i#\x01j\x011\x01\x01\
+\x01@\x02\x04self*\x07options\x1b\02\x04\0\x14[method]session.scan\x013\x01k\x07\
+\x01ks\x01j\x01\x16\x01\x01\x01@\x04\x04self*\x05entry\x03\x05range4\x08if-match\
+5\06\x04\0\x14[method]session.read\x017\x01p\x03\x01j\x01\x05\x01\x01\x01p9\x01j\
+\x01:\x01\x01\x01@\x02\x04self*\x07entries8\0;\x04\0\x18[method]session.describe\
+\x01<\x01p!\x01j\x01=\x01\x01\x01@\x01\x04self*\0>\x04\0\x19[method]session.docu\
+ments\x01?\x01h#\x01p&\x01j\x01\xc1\0\x01\x01\x01@\x02\x04self\xc0\0\x03maxy\0\xc2\
+\0\x04\0\x14[method]scanner.next\x01C\x01i\"\x01j\x01\xc4\0\x01\x01\x01@\x01\x06\
+config\x0d\0\xc5\0\x04\0\x04open\x01F\x04\0\x1fcredenza:connector/source@0.1.0\x05\
 \x0f\x01B:\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0a\
 byte-range\x03\0\x02\x02\x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\
 \x01\x0e\x04\0\x05check\x03\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\

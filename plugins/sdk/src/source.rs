@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use crate::bindings::exports::credenza::connector::source as contract;
 use crate::{
     Attributes, Body, ByteRange, Check, Config, Connector, Document, Entry, Found, Result, ScanOptions, SourceInfo,
+    Timestamp,
 };
 
 /// Something to back up. One value is one session; the host opens several and calls each from one thread.
@@ -21,6 +22,14 @@ pub trait Source: Connector + Sized {
     /// # Errors
     /// When they cannot be found out.
     fn info(&self) -> Result<SourceInfo>;
+
+    /// The source's own clock, if a scan may be as of a time that has passed. None, unless the connector says otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 
     /// Reaches, authenticates, lists one, reads one: a line each.
     fn check(&self) -> Vec<Check>;
@@ -115,6 +124,10 @@ impl<S: Source> contract::Guest for ExportedSource<S> {
 impl<S: Source> contract::GuestSession for SourceSession<S> {
     fn info(&self) -> Result<SourceInfo> {
         self.0.info()
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.0.now()
     }
 
     fn check(&self) -> Vec<Check> {

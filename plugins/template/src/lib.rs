@@ -36,7 +36,7 @@ impl Source for Files {
 
     fn info(&self) -> Result<SourceInfo> {
         let traits = vec!["ordered-scan".to_owned()];
-        Ok(SourceInfo { identity: self.identity.clone(), namespace: "flat".to_owned(), traits, now: None })
+        Ok(SourceInfo { identity: self.identity.clone(), namespace: "flat".to_owned(), traits })
     }
 
     fn check(&self) -> Vec<Check> {

@@ -12,7 +12,7 @@ use credenza_connect::{
 };
 use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::source::Scan;
-use credenza_model::{Attribute, Entry};
+use credenza_model::{Attribute, Entry, Timestamp};
 use credenza_sandbox::Egress;
 
 use crate::convert;
@@ -33,10 +33,14 @@ impl NativeSource {
 #[async_trait]
 impl Source for NativeSource {
     async fn info(&self) -> Result<SourceInfo> {
+        let credenza_sdk::SourceInfo { identity, namespace, traits } = self.bucket.source_info();
+        Ok(SourceInfo { identity, namespace, traits })
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
         let bucket = self.bucket.clone();
-        let info = blocking(move || bucket.source_info()).await?.map_err(convert::error)?;
-        let credenza_sdk::SourceInfo { identity, namespace, traits, now } = info;
-        Ok(SourceInfo { identity, namespace, traits, now: now.map(convert::time) })
+        let now = blocking(move || bucket.now()).await?.map_err(convert::error)?;
+        Ok(now.map(convert::time))
     }
 
     /// A backup asks for no self-test.

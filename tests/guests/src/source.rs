@@ -16,7 +16,7 @@ impl Source for Hostile {
 
     fn info(&self) -> Result<SourceInfo> {
         let traits = vec!["ordered-scan".to_owned(), "ranged-read".to_owned(), "fingerprints".to_owned()];
-        Ok(SourceInfo { identity: "hostile://source".to_owned(), namespace: "flat".to_owned(), traits, now: None })
+        Ok(SourceInfo { identity: "hostile://source".to_owned(), namespace: "flat".to_owned(), traits })
     }
 
     fn check(&self) -> Vec<Check> {

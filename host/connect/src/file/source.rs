@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, EntryKind, Key};
+use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Statx, openat};
 use rustix::io::Errno;
@@ -122,8 +122,11 @@ impl Source for FileSource {
             traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
                 .map(str::to_owned)
                 .to_vec(),
-            now: None,
         })
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -159,13 +159,15 @@ impl Source for MemorySource {
         traits.extend(is_complete.then_some("complete-scan"));
         traits.extend((!self.unordered).then_some("ordered-scan"));
         traits.extend(has_versions.then_some("versions"));
-        traits.extend(content.now.map(|_| "history"));
         Ok(SourceInfo {
             identity: "memory:".to_owned(),
             namespace: "flat".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
-            now: content.now,
         })
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(lock(&self.content).now)
     }
 
     async fn check(&self) -> Vec<Check> {

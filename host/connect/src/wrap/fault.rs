@@ -229,6 +229,10 @@ impl<T: Source + ?Sized> Source for Fault<T> {
         self.inner.info().await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }

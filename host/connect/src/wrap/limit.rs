@@ -191,6 +191,10 @@ impl<T: Source + ?Sized> Source for Limit<T> {
         self.gate.run(self.inner.info()).await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.gate.run(self.inner.now()).await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }

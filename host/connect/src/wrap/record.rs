@@ -125,6 +125,10 @@ impl<T: Source + ?Sized> Source for Record<T> {
         self.inner.info().await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }

@@ -96,12 +96,11 @@ pub async fn run(
     options: &BackupOptions,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
-    let info = source.info().await.map_err(Error::connector("opening the source"))?;
-    match attempt(repository, Arc::clone(&source), &info, options, listener).await {
-        Err(Error::Conflict { .. }) => attempt(repository, source, &info, options, listener).await,
-        // A server that lists versions out of order cannot tell what was there at a time; what is there now it can.
-        Err(Error::Connector { cause, .. }) if info.now.is_some() && cause.class == ErrorClass::Unsupported => {
-            attempt(repository, source, &SourceInfo { now: None, ..info }, options, listener).await
+    match attempt(repository, Arc::clone(&source), options, true, listener).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, listener).await,
+        // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
+        Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Unsupported => {
+            attempt(repository, source, options, false, listener).await
         }
         done => done,
     }
@@ -110,13 +109,14 @@ pub async fn run(
 async fn attempt(
     repository: &Repository,
     source: Arc<dyn Source>,
-    info: &SourceInfo,
     options: &BackupOptions,
+    as_of_start: bool,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
     listener.on(Event::Phase(Phase::Opening));
+    let info = source.info().await.map_err(Error::connector("opening the source"))?;
     let excludes = Arc::new(Excludes::new(&options.excludes)?);
-    let session = Session::begin(repository, &*source, info, options).await?;
+    let session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -125,15 +125,15 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return dry_run(&session, &*source, info, excludes).await;
+        return dry_run(&session, &*source, &info, excludes).await;
     }
-    let mut line = Line::new(repository, &session, Arc::clone(&source), info, options, listener).await?;
+    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
     let scanner = source.scan(&session.scan_options()).await.map_err(Error::connector("listing the source"))?;
-    let join = Join::new(scanner, info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
+    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     if line.run(join).await? {
-        line = line.again_sorted(repository, &session, &*source, info, excludes, options.metadata_of_all).await?;
+        line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
     }
     listener.on(Event::Phase(Phase::Committing));
     let tree = line.tree.finish().await?;

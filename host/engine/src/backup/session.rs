@@ -61,6 +61,7 @@ impl Session {
         source: &dyn Source,
         info: &SourceInfo,
         options: &BackupOptions,
+        as_of_start: bool,
     ) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
@@ -70,7 +71,7 @@ impl Session {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
-            as_of: info.now.filter(|_| info.has("history")),
+            as_of: if as_of_start { now(source, info, standing.parent.as_ref(), options).await? } else { None },
             documents: documents(source, standing.parent.as_ref(), options).await?,
         };
         Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
@@ -168,6 +169,20 @@ impl Session {
             problems: counts.problems.clone(),
         })
     }
+}
+
+/// The source's clock, if it keeps history. That rarely begins: where the run before found none, it is only asked for with all metadata.
+async fn now(
+    source: &dyn Source,
+    info: &SourceInfo,
+    parent: Option<&SnapshotHandle>,
+    options: &BackupOptions,
+) -> Result<Option<Timestamp>> {
+    let had_none = parent.is_some_and(|parent| parent.snapshot.source.as_of.is_none());
+    if had_none && !options.metadata_of_all && !info.has("history") {
+        return Ok(None);
+    }
+    source.now().await.map_err(Error::connector("asking the source for its time"))
 }
 
 /// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from

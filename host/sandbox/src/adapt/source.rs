@@ -8,7 +8,7 @@ use credenza_connect::{
     Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
     SourceInfo,
 };
-use credenza_model::{Attribute, Entry, Key, SkippedEntry};
+use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 use wasmtime::component::ResourceAny;
 
 use super::convert;
@@ -52,8 +52,7 @@ impl SandboxedSource {
             },
             |state: &mut State, info| {
                 let identity = state.masker.mask(info.identity);
-                let now = info.now.map(convert::timestamp).transpose()?;
-                Ok(SourceInfo { identity, namespace: info.namespace, traits: info.traits, now })
+                Ok(SourceInfo { identity, namespace: info.namespace, traits: info.traits })
             },
         );
         call.await
@@ -64,6 +63,20 @@ impl SandboxedSource {
 impl Source for SandboxedSource {
     async fn info(&self) -> Result<SourceInfo> {
         self.info.get_or_try_init(|| self.ask_info()).await.cloned()
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        let call = self.pool.call(
+            "now",
+            |guest, session| {
+                Box::pin(async move {
+                    let exports = Arc::clone(&guest.exports);
+                    exports.session().call_now(&mut guest.store, session).await
+                })
+            },
+            |_: &mut State, now: Option<types::Timestamp>| now.map(convert::timestamp).transpose(),
+        );
+        call.await
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -30,16 +30,13 @@ fn versions(listed: &[(&str, &str, u8, bool)]) -> Reply {
 
 #[test]
 fn a_bucket_with_versions_has_a_history_and_states_its_clock() {
-    let bucket = bucket(&[], vec![reply(200, &[DATE], ENABLED), versions(&[])]);
-    let info = bucket.source_info().unwrap();
-    assert!(info.traits.iter().any(|name| name == "history"));
-    assert_eq!(info.now, Some(Timestamp { seconds: 1_704_067_205, nanoseconds: 0 }));
-    let lines: Vec<String> = asked(&bucket).iter().map(Asked::line).collect();
-    assert_eq!(lines, ["GET ?versioning", "GET ?versions&encoding-type=url&max-keys=1"]);
+    let bucket = bucket(&[], vec![reply(200, &[DATE], ENABLED)]);
+    assert_eq!(bucket.now().unwrap(), Some(Timestamp { seconds: 1_704_067_205, nanoseconds: 0 }));
+    assert_eq!(asked(&bucket)[0].line(), "GET ?versioning");
 }
 
 #[test]
-fn a_bucket_without_versions_or_whose_versions_may_not_be_listed_has_none() {
+fn a_bucket_without_versions_has_no_history() {
     let suspended = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
     for replies in [
         vec![reply(200, &[DATE], "<VersioningConfiguration/>")],
@@ -47,16 +44,15 @@ fn a_bucket_without_versions_or_whose_versions_may_not_be_listed_has_none() {
         vec![reply(200, &[DATE], "<ListBucketResult/>")],
         vec![error(501, "NotImplemented")],
         vec![error(403, "AccessDenied")],
-        vec![reply(200, &[DATE], ENABLED), error(403, "AccessDenied")],
     ] {
         let bucket = bucket(&[], replies);
-        assert_eq!(bucket.source_info().unwrap().now, None);
+        assert_eq!(bucket.now().unwrap(), None);
         asked(&bucket);
     }
     let missing = bucket(&[], vec![error(404, "NoSuchBucket")]);
-    assert_eq!(missing.source_info().unwrap_err().class, ErrorClass::Configuration);
+    assert_eq!(missing.now().unwrap_err().class, ErrorClass::Configuration);
     let past = bucket(&[("as_of", "2024-01-01T00:00:00Z")], vec![reply(200, &[], "<VersioningConfiguration/>")]);
-    assert_eq!(past.source_info().unwrap_err().reason, "s3.no-history");
+    assert_eq!(past.now().unwrap_err().reason, "s3.no-history");
 }
 
 #[test]
@@ -86,4 +82,14 @@ fn a_repository_as_of_a_time_is_read_as_it_was_and_cannot_be_changed() {
     assert_eq!(store.delete(&["k".to_owned()]).unwrap_err().reason, "s3.past");
     assert_eq!(store.retain("k", None, Timestamp { seconds: 1, nanoseconds: 0 }).unwrap_err().reason, "s3.past");
     assert_eq!(store.destination_info().unwrap_err().reason, "s3.past");
+}
+
+#[test]
+fn versions_that_may_not_be_listed_are_no_reason_to_fail_unless_they_were_asked_for() {
+    let then = Some(Timestamp { seconds: 1_704_067_205, nanoseconds: 0 });
+    let wished = bucket(&[], vec![error(403, "AccessDenied")]);
+    let refused = walk(&wished, &ScanOptions { as_of: then, ..everything() }, 10).unwrap_err();
+    assert_eq!(refused.class, ErrorClass::Unsupported);
+    let wanted = bucket(&[("as_of", "2024-01-01T00:00:05Z")], vec![error(403, "AccessDenied")]);
+    assert_eq!(walk(&wanted, &everything(), 10).unwrap_err().class, ErrorClass::Denied);
 }

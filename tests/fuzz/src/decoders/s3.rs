@@ -35,7 +35,7 @@ pub(crate) fn run(input: &[u8]) {
                 _ => break,
             }
         }
-        let _ = (bucket.source_info(), bucket.documents());
+        let _ = (bucket.now(), bucket.documents());
         let entry = Entry::new("a", EntryKind::File);
         let _ = bucket.describe(&[entry.clone()]);
         let _ = bucket.read(entry.clone(), None, None);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry};
+use credenza_model::{Attribute, Entry, Timestamp};
 
 use super::resume::resumed;
 use super::store::rest_of;
@@ -15,6 +15,10 @@ use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner
 impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     async fn info(&self) -> Result<SourceInfo> {
         retried(self.policy, || self.inner.info()).await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        retried(self.policy, || self.inner.now()).await
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -150,8 +150,11 @@ impl source::GuestSession for Session {
             identity: "probe".to_owned(),
             namespace: "flat".to_owned(),
             traits: vec!["ordered-scan".to_owned()],
-            now: None,
         })
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(None)
     }
 
     fn check(&self) -> Vec<Check> {
