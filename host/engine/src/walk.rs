@@ -1,6 +1,7 @@
 //! A snapshot's records in key order, read from its tree a window of leaves at a time.
 //!
-//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB) and one list of children per level.
+//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB), one list of children per level, and what a
+//! caller looks ahead at.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{Key, Record};
 
 use crate::blobs::BlobLoader;
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
 const LEAVES_IN_WINDOW: usize = 32;
 
@@ -19,6 +20,10 @@ pub struct Records {
     /// Children still to be visited, one queue per level, the leaves' level first.
     levels: Vec<VecDeque<Child>>,
     ready: VecDeque<Record>,
+    /// Records given so far.
+    given: u64,
+    /// What stopped looking ahead; whoever takes the records meets it after those that are ready.
+    stopped: Option<Error>,
     prefix: Vec<u8>,
     root: Option<TreeRoot>,
     /// What was passed over; nothing is unless the caller wants the rest.
@@ -37,7 +42,8 @@ pub(crate) struct LostNode {
 impl Records {
     /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
     pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
-        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(*root), lost: None }
+        let (levels, ready, root) = (Vec::new(), VecDeque::new(), Some(*root));
+        Self { loader, levels, ready, given: 0, stopped: None, prefix, root, lost: None }
     }
 
     /// The same, which passes over what is lost below the root and tells it by [`take_lost`](Self::take_lost).
@@ -57,6 +63,7 @@ impl Records {
     pub async fn next(&mut self) -> Result<Option<Record>> {
         loop {
             if let Some(record) = self.ready.pop_front() {
+                self.given += 1;
                 return Ok(Some(record));
             }
             if !self.advance().await? {
@@ -71,11 +78,29 @@ impl Records {
     /// As [`Records::next`].
     pub async fn next_batch(&mut self) -> Result<Vec<Record>> {
         while self.ready.is_empty() && self.advance().await? {}
+        self.given += self.ready.len() as u64;
         Ok(self.ready.drain(..).collect())
+    }
+
+    /// The record of that number, counted from the first, which stays to be given; `None` when it was given already, beyond the
+    /// end, and behind what cannot be read. All before it are held in memory.
+    pub(crate) async fn look_ahead(&mut self, number: u64) -> Option<&Record> {
+        let place = usize::try_from(number.checked_sub(self.given)?).ok()?;
+        while self.ready.len() <= place && self.stopped.is_none() {
+            match self.advance().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(cause) => self.stopped = Some(cause),
+            }
+        }
+        self.ready.get(place)
     }
 
     /// Loads what comes next; `false` at the end.
     async fn advance(&mut self) -> Result<bool> {
+        if let Some(cause) = self.stopped.take() {
+            return Err(cause);
+        }
         if let Some(root) = self.root.take() {
             let bytes = self.loader.load_one(root.id).await?;
             self.levels = (0..root.level).map(|_| VecDeque::new()).collect();
@@ -163,6 +188,11 @@ impl KeyedRecords {
             }
         }
         Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
+    }
+
+    /// As [`Records::look_ahead`].
+    pub(crate) async fn look_ahead(&mut self, number: u64) -> Option<&Record> {
+        self.records.look_ahead(number).await
     }
 
     async fn advance(&mut self) -> Result<Option<Record>> {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use credenza_connect::SourceInfo;
 use credenza_format::{
-    BlobIndex, ChainLink, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+    BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -26,6 +26,8 @@ pub(crate) struct Session {
     standing: Standing,
     source: SnapshotSource,
     started: Timestamp,
+    /// What the run found of the order of the listing.
+    listing: Option<OrderedListing>,
 }
 
 /// Where a run stands among the snapshots of the repository.
@@ -63,7 +65,8 @@ impl Session {
             namespace: info.namespace.clone(),
             location: options.location.clone(),
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
+        let loader = repository.loader(Arc::clone(&index));
+        Ok(Self { loader, index, standing, source, started, listing: None })
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
@@ -80,6 +83,11 @@ impl Session {
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
         self.standing.parent.as_ref()
+    }
+
+    /// Notes what is known of the order of the listing, for the snapshot.
+    pub(crate) fn note_order(&mut self, listing: Option<OrderedListing>) {
+        self.listing = listing;
     }
 
     pub(crate) async fn commit(
@@ -149,6 +157,7 @@ impl Session {
                 bytes_added,
                 errors: counts.errors,
             },
+            listing: self.listing,
             problems_unlisted: counts.errors - counts.problems.len() as u64,
             problems: counts.problems.clone(),
         })
