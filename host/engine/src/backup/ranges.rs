@@ -14,6 +14,9 @@
 //!
 //! Bound: of [`SHAPE`], `at_once` ranges with `pages` + 1 pages each, some 25 MB, and as many of the parent's records.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
