@@ -1,17 +1,16 @@
 //! Servers of every order and manner: ranges tell what one piece tells, or are given up.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, call};
-use credenza_connect::{Check, Opened, SourceInfo};
+use credenza_connect::wrap::{Fault, FaultKind, Record, call};
+use credenza_connect::{ByteRange, Check, Opened, SourceInfo, Store};
 use credenza_model::{Attribute, Entry, EntryKind, Version};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{handle, repository, secret, snapshot};
+use crate::testing::{handle, open, repository, secret, snapshot};
 use crate::walk::Records;
 
 /// Ranges of six entries, so that few keys make many of them.
@@ -62,7 +61,7 @@ impl Source for Server {
         Ok(Box::new(Served { found: self.found[place..].to_vec(), place: 0, overlaps, pages, crowd }))
     }
 
-    async fn read(&self, _: &Entry, _: Option<credenza_connect::ByteRange>, _: Option<&str>) -> Result<Opened> {
+    async fn read(&self, _: &Entry, _: Option<ByteRange>, _: Option<&str>) -> Result<Opened> {
         Err(broken_off())
     }
 
@@ -112,7 +111,7 @@ async fn parent_of(source: &MemorySource) -> Arc<Mutex<KeyedRecords>> {
     Arc::new(Mutex::new(KeyedRecords::new(Records::new(loader, &tree, Vec::new()))))
 }
 
-async fn drained(mut scanner: impl Scanner) -> Result<Vec<Found>> {
+async fn drained(mut scanner: Box<dyn Scanner>) -> Result<Vec<Found>> {
     let mut all = Vec::new();
     loop {
         match scanner.next(SMALL.page_entries).await? {
@@ -125,20 +124,13 @@ async fn drained(mut scanner: impl Scanner) -> Result<Vec<Found>> {
 /// The listing in ranges, or in one piece where the parent's keys fill no more than one.
 async fn listed(source: Arc<dyn Source>, parent: Arc<Mutex<KeyedRecords>>) -> Result<Vec<Found>> {
     match Ranges::begin(Arc::clone(&source), parent, SMALL).await {
-        Some(ranges) => drained(ranges).await,
+        Some(ranges) => drained(Box::new(ranges)).await,
         None => in_one_piece(&*source).await,
     }
 }
 
 async fn in_one_piece(source: &dyn Source) -> Result<Vec<Found>> {
-    let mut scanner = source.scan(&ScanOptions::default()).await?;
-    let mut all = Vec::new();
-    loop {
-        match scanner.next(SMALL.page_entries).await? {
-            page if page.is_empty() => return Ok(all),
-            page => all.extend(page),
-        }
-    }
+    drained(source.scan(&ScanOptions::default()).await?).await
 }
 
 fn numbered(numbers: impl IntoIterator<Item = usize>) -> MemorySource {
@@ -317,7 +309,8 @@ async fn a_server_that_does_not_keep_to_ranges_is_noticed_at_once() {
 #[tokio::test]
 async fn a_failure_that_stays_gives_ranges_up_and_one_that_passes_fails_the_run() {
     let source = numbered(0..60);
-    for (class, gives) in [(ErrorClass::Unsupported, true), (ErrorClass::Denied, true), (ErrorClass::Transient, false)] {
+    for (class, gives) in [(ErrorClass::Unsupported, true), (ErrorClass::Denied, true), (ErrorClass::Transient, false)]
+    {
         for place in [call::SCAN, call::NEXT] {
             let failing = Fault::new(Arc::new(source.clone()), 1).one_in(place, 3, FaultKind::Fail(class));
             let cause = listed(Arc::new(failing), parent_of(&source).await).await.unwrap_err();
@@ -328,16 +321,20 @@ async fn a_failure_that_stays_gives_ranges_up_and_one_that_passes_fails_the_run(
 
 #[tokio::test]
 async fn a_parent_that_cannot_be_read_on_ends_the_ranges_and_says_so_to_who_takes_its_records() {
-    let source = numbered(0..2000);
-    let keys: BTreeSet<Key> = entries_of(&source).await.iter().map(|found| found.key().clone()).collect();
+    let source = numbered(0..60);
     let store = Arc::new(MemoryStore::new());
-    let repository = repository(store.clone(), secret(), None).await;
-    let tree = handle(&repository, snapshot(&repository, &source).await).await.snapshot.tree;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
-    let failing = Fault::new(store, 1).one_in(call::GET, 1, FaultKind::Fail(ErrorClass::Denied));
-    drop(failing);
-    let records = Records::new(loader, &tree, Vec::new());
-    let parent = Arc::new(Mutex::new(KeyedRecords::new(records)));
-    let told = listed(Arc::new(source), parent).await.unwrap();
-    assert_eq!(told.iter().map(|found| found.key().clone()).collect::<BTreeSet<_>>(), keys);
+    let written = repository(store.clone(), secret(), None).await;
+    let tree = handle(&written, snapshot(&written, &source).await).await.snapshot.tree;
+    let records = async |store: Arc<dyn Store>| {
+        let repository = open(store, secret()).await;
+        Records::new(repository.loader(Arc::new(repository.load_index().await.unwrap())), &tree, Vec::new())
+    };
+    let counted = Arc::new(Record::<dyn Store>::new(store.clone()));
+    assert!(records(counted.clone()).await.look_ahead(59).await.is_some());
+    let last = counted.count(call::GET) as u64;
+    let failing = Fault::<dyn Store>::new(store, 1).at(call::GET, last, FaultKind::Fail(ErrorClass::Denied));
+    let parent = Arc::new(Mutex::new(KeyedRecords::new(records(Arc::new(failing)).await)));
+    assert_eq!(listed(Arc::new(source.clone()), Arc::clone(&parent)).await.unwrap(), entries_of(&source).await);
+    let mut parent = parent.lock().await;
+    assert!(matches!(parent.seek(&Key::from("00001")).await, Err(crate::Error::Connector { .. })));
 }
