@@ -137,14 +137,14 @@ impl Ranges {
 /// are. `None` where nothing is known to follow.
 async fn end_of_range(parent: &Mutex<KeyedRecords>, covered: u64) -> Option<(End, u64)> {
     let mut parent = parent.lock().await;
-    let mut end = End::at(parent.look_ahead(covered.checked_sub(1)?).await?);
+    let mut end = End::at(&parent.look_ahead(covered.checked_sub(1)?).await?);
     let mut covered = covered;
     loop {
         let following = parent.look_ahead(covered).await?;
         if following.entry.key != end.key {
             return Some((end, covered));
         }
-        end = End::at(following);
+        end = End::at(&following);
         covered = covered.saturating_add(1);
     }
 }
