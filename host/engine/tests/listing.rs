@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use credenza_connect::{
     Body, ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, Store,
 };
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
-use credenza_engine::{CreateOptions, Repository, Secret, Silent};
+use credenza_engine::{CreateOptions, ObjectCache, Repository, Secret, Silent};
 use credenza_format::ChunkerParams;
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
 
@@ -33,10 +34,14 @@ const COUNT: &str = "CREDENZA_TEST_OBJECTS";
 
 const OBJECTS: usize = 1_000_000;
 const PAGE: usize = 1000;
+/// What a page takes to come from a server that is near.
+const LATENCY: Duration = Duration::from_millis(2);
 /// Pages of a listing that are to be in flight at the same time.
 const IN_FLIGHT_MIN: usize = 4;
 /// Requests beside the pages of the listing, of source and store together.
 const REQUESTS_MAX: usize = 12;
+/// The cache has room for all that is kept there, as a user's has.
+const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// The most memory that a run may hold, in bytes.
 const MEMORY_BYTES_MAX: u64 = 200 * 1000 * 1000;
 
@@ -65,6 +70,17 @@ fn entry(number: usize) -> Found {
     })
 }
 
+impl Lister {
+    fn first_behind(&self, after: &[u8]) -> usize {
+        let (mut low, mut high) = (0, self.objects);
+        while low < high {
+            let middle = low.midpoint(high);
+            if key(middle).as_bytes() <= after { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
 #[async_trait]
 impl Source for Lister {
     async fn info(&self) -> Result<SourceInfo> {
@@ -77,9 +93,7 @@ impl Source for Lister {
     }
 
     async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
-        let numbers: Vec<usize> = (0..self.objects).collect();
-        let after = |after: &Vec<u8>| numbers.partition_point(|number| key(*number).as_bytes() <= after.as_slice());
-        let next = options.start_after.as_ref().map_or(0, after);
+        let next = options.start_after.as_ref().map_or(0, |after| self.first_behind(after));
         Ok(Box::new(Listing { lister: self.clone(), next }))
     }
 
@@ -108,7 +122,7 @@ impl Scanner for Listing {
         self.lister.pages.fetch_add(1, Ordering::Relaxed);
         let now = self.lister.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.lister.most_in_flight.fetch_max(now, Ordering::Relaxed);
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LATENCY).await;
         self.lister.in_flight.fetch_sub(1, Ordering::Relaxed);
         let numbers = std::mem::replace(&mut self.next, end)..end;
         Ok(numbers.map(entry).collect())
@@ -142,13 +156,14 @@ fn run_steps() {
 async fn back_up(folder: &Path, step: &str) {
     let objects = std::env::var(COUNT).map_or(OBJECTS, |count| count.parse().unwrap());
     let lister = Lister { objects, ..Lister::default() };
-    let is_first = step == "first";
+    let (is_first, place) = (step == "first", folder.join("repository"));
     if is_first {
-        create_plain(folder).await;
+        create_plain(&place).await;
     }
-    let store = Record::<dyn Store>::new(Arc::new(FileStore::open(folder).unwrap()));
-    let repository = open(Arc::new(store.clone()), &Secret::None).await;
-    let began = std::time::Instant::now();
+    let store = Record::<dyn Store>::new(Arc::new(FileStore::open(&place).unwrap()));
+    let cache = ObjectCache::new(folder.join("cache"), CACHE_BYTES_MAX);
+    let repository = Repository::open(Arc::new(store.clone()), &Secret::None, Some(&cache)).await.unwrap();
+    let began = Instant::now();
     let report = run(&repository, &lister).await;
     let (pages, reads) = (lister.pages.load(Ordering::Relaxed), lister.reads.load(Ordering::Relaxed));
     let (requests, peak) = (store.calls().len(), peak_bytes());
