@@ -35,7 +35,7 @@ const COUNT: &str = "CREDENZA_TEST_OBJECTS";
 const OBJECTS: usize = 1_000_000;
 const PAGE: usize = 1000;
 /// What a page takes to come from a server that is near.
-const LATENCY: Duration = Duration::from_millis(2);
+const LATENCY: Duration = Duration::from_millis(10);
 /// Pages of a listing that are to be in flight at the same time.
 const IN_FLIGHT_MIN: usize = 4;
 /// Requests beside the pages of the listing, of source and store together.

@@ -35,7 +35,7 @@ use exclude::Excludes;
 use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
-use scan::{Scan, known_order};
+use scan::{Scan, Trusted};
 use session::Session;
 use tree::Tree;
 
@@ -127,8 +127,8 @@ async fn attempt(
     }
     let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
-    let known = known_order(session.parent(), &info, &options.provenance);
-    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, known, parents.first()).await?;
+    let trusted = Trusted::find(session.parent(), &info, &options.provenance);
+    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, trusted.as_ref(), parents.first()).await?;
     let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     match line.run(join).await? {

@@ -12,7 +12,7 @@
 //! the end. Ranges that meet are pieces of the server's listing without a gap, whatever its order, as long as a listing that begins
 //! after a key begins at that key's place. Where any of that fails, the ranges are given up, and the source is listed in one piece.
 //!
-//! Bound: of [`SHAPE`], `at_once` ranges with `pages` + 1 pages each, some 25 MB, and as many of the parent's records.
+//! Bound: [`AT_ONCE`] ranges of at most [`PAGES`] and one page more each, some 30 MB, and the leaves of as many of the parent's records.
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +29,11 @@ use tokio::task::JoinHandle;
 use crate::listing::PAGE_ENTRIES;
 use crate::walk::KeyedRecords;
 
-/// Some six pages in flight hide the latency of a listing; eight pages make the one that a change costs a small part of a range.
-pub(super) const SHAPE: Shape = Shape { page_entries: PAGE_ENTRIES, pages: 8, at_once: 6 };
+/// Ranges listed at the same time: some pages in flight hide the latency of a listing.
+const AT_ONCE: usize = 6;
+/// Fewest and most pages in a range. The page more that a change costs is a small part of eight; where there are few pages, all ranges
+/// are to be listed at once.
+const PAGES: (usize, usize) = (2, 8);
 /// Reason of the error that gives the ranges up.
 const GIVEN_UP: &str = "listing.ranges";
 
@@ -46,6 +49,12 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// For a source of so many entries.
+    pub(super) fn of(entries: u64) -> Self {
+        let pages = usize::try_from(entries).unwrap_or(usize::MAX) / PAGE_ENTRIES;
+        Self { page_entries: PAGE_ENTRIES, pages: (pages / AT_ONCE).clamp(PAGES.0, PAGES.1), at_once: AT_ONCE }
+    }
+
     const fn entries(self) -> u64 {
         self.page_entries.saturating_mul(self.pages) as u64
     }

@@ -13,11 +13,11 @@ use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo};
 use credenza_format::{OrderedListing, Provenance};
 
 use super::join::Parent;
-use super::ranges::{Ranges, SHAPE};
+use super::ranges::{Ranges, Shape};
 use crate::repository::SnapshotHandle;
 use crate::{Error, Result};
 
-/// Bounds for how long a server could hide keys whose listings contradict each other in a way that ranges cannot see.
+/// Bounds for how many snapshots a server could hide keys whose listings contradict each other in a way that ranges cannot see.
 const RANGED_RUNS_MAX: u32 = 15;
 
 /// A listing that has begun.
@@ -28,32 +28,36 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Begins to list; `known` is what earlier runs found.
+    /// Begins to list; in ranges if there is a snapshot to trust, the parent with those records.
     pub(super) async fn begin(
         source: &Arc<dyn Source>,
         info: &SourceInfo,
-        known: Option<OrderedListing>,
+        trusted: Option<&Trusted>,
         parent: Option<&Parent>,
     ) -> Result<Self> {
-        if let (Some(known), Some(parent)) = (known, parent)
-            && let Some(ranges) = Ranges::begin(Arc::clone(source), parent.records(), SHAPE).await
+        if let (Some(trusted), Some(parent)) = (trusted, parent)
+            && let Some(ranges) = Ranges::begin(Arc::clone(source), parent.records(), Shape::of(trusted.entries)).await
         {
-            let if_ordered = Some(OrderedListing { ranged_runs: known.ranged_runs.saturating_add(1) });
-            return Ok(Self { scanner: Box::new(ranges), if_ordered });
+            let ranged_runs = trusted.listing.ranged_runs.saturating_add(1);
+            return Ok(Self { scanner: Box::new(ranges), if_ordered: Some(OrderedListing { ranged_runs }) });
         }
         let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
         Ok(Self { scanner, if_ordered: is_flat(info).then(OrderedListing::default) })
     }
 }
 
-/// What the parent knows of the order of the listing, if this run may rely on it.
-pub(super) fn known_order(
-    parent: Option<&SnapshotHandle>,
-    info: &SourceInfo,
-    connector: &Provenance,
-) -> Option<OrderedListing> {
-    let parent = &parent.filter(|parent| is_flat(info) && parent.snapshot.connector == *connector)?.snapshot;
-    parent.listing.filter(|listing| listing.ranged_runs < RANGED_RUNS_MAX)
+/// What a parent says of the listing that this run may rely on.
+pub(super) struct Trusted {
+    listing: OrderedListing,
+    entries: u64,
+}
+
+impl Trusted {
+    pub(super) fn find(parent: Option<&SnapshotHandle>, info: &SourceInfo, connector: &Provenance) -> Option<Self> {
+        let parent = &parent.filter(|parent| is_flat(info) && parent.snapshot.connector == *connector)?.snapshot;
+        let listing = parent.listing.filter(|listing| listing.ranged_runs < RANGED_RUNS_MAX)?;
+        Some(Self { listing, entries: parent.statistics.entries })
+    }
 }
 
 fn is_flat(info: &SourceInfo) -> bool {
