@@ -85,6 +85,14 @@ pub struct Statistics {
     pub errors: u64,
 }
 
+/// What is known of a listing whose keys ascend strictly by byte value, as a run found that saw it whole and in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrderedListing {
+    /// Runs since then that listed ranges of keys side by side, each held to the same order.
+    #[serde(default)]
+    pub ranged_runs: u32,
+}
+
 /// Where a synced snapshot was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -195,6 +203,9 @@ pub struct Snapshot {
     pub packs: PacksRelied,
     /// Figures of the run.
     pub statistics: Statistics,
+    /// That the source lists in order, if this run or one before it saw that; only of flat sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<OrderedListing>,
     /// What could not be kept: the first [`PROBLEMS_MAX`].
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -335,6 +346,7 @@ pub(crate) mod tests {
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },
             statistics: Statistics { entries: 2, errors: 2, ..Statistics::default() },
+            listing: Some(OrderedListing { ranged_runs: 3 }),
             problems: vec![
                 Problem { key: Key::from("a"), reason: "denied".into() },
                 Problem { key: Key::new([0xff, 0x00]), reason: "gone".into() },

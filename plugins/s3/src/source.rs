@@ -221,6 +221,7 @@ impl<W: Wire> Scan<W> {
     fn turn_page(&mut self) -> Result<()> {
         let page =
             self.bucket.page(&self.question, self.cursor.as_ref()).map_err(|error| self.without_history(error))?;
+        self.demand_place(&page)?;
         if page.next.is_some() && page.next == self.cursor {
             return Err(self.endless("a page names itself as the next"));
         }
@@ -238,6 +239,18 @@ impl<W: Wire> Scan<W> {
             }
             _ => error,
         }
+    }
+
+    /// A server that tells keys before the one after which it is to begin ignores it, or lists in another order: what it tells is
+    /// then no part of a listing from there. Folders may begin before it and lie behind.
+    fn demand_place(&self, page: &Page) -> Result<()> {
+        let Some(after) = self.question.start_after.as_ref().filter(|_| !self.question.one_level) else {
+            return Ok(());
+        };
+        let Some(early) = page.objects.iter().find(|listed| listed.key < *after) else { return Ok(()) };
+        let (bucket, early, after) = (self.bucket.place.bucket_name(), shown(&early.key), shown(after));
+        let message = format!("listing failed: {bucket} told {early} when it was to begin after {after}");
+        Err(Error::new(ErrorClass::Unsupported, "s3.start-after", message))
     }
 
     fn endless(&self, what: &str) -> Error {

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use credenza_connect::{ScanOptions, Source, SourceInfo};
 use credenza_format::{
-    BlobIndex, ChainLink, Hex, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics, Usage, body_digest,
+    BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics,
+    Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     standing: Standing,
     source: SnapshotSource,
     started: Timestamp,
+    /// What the run found of the order of the listing.
+    listing: Option<OrderedListing>,
 }
 
 /// Where a run stands among the snapshots of the repository.
@@ -74,7 +77,8 @@ impl Session {
             as_of: if as_of_start { now(source, info, standing.parent.as_ref(), options).await? } else { None },
             documents: documents(source, standing.parent.as_ref(), options).await?,
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
+        let loader = repository.loader(Arc::clone(&index));
+        Ok(Self { loader, index, standing, source, started, listing: None })
     }
 
     /// What the source is asked to list: all of it, as of one time where it can.
@@ -96,6 +100,11 @@ impl Session {
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
         self.standing.parent.as_ref()
+    }
+
+    /// Notes what is known of the order of the listing, for the snapshot.
+    pub(crate) fn note_order(&mut self, listing: Option<OrderedListing>) {
+        self.listing = listing;
     }
 
     pub(crate) async fn commit(
@@ -165,6 +174,7 @@ impl Session {
                 bytes_added,
                 errors: counts.errors,
             },
+            listing: self.listing,
             problems_unlisted: counts.errors - counts.problems.len() as u64,
             problems: counts.problems.clone(),
         })

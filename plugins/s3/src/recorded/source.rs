@@ -39,10 +39,15 @@ fn one_level_folds_what_lies_deeper() {
 }
 
 #[test]
-fn a_server_that_ignores_where_to_begin_is_filtered() {
-    let bucket = bucket(&[], vec![page(&["a", "b", "c"], None)]);
+fn a_server_that_ignores_where_to_begin_is_found_out() {
     let options = ScanOptions { start_after: Some(b"b".to_vec()), ..everything() };
-    assert_eq!(keys(&walk(&bucket, &options, 10).unwrap()), ["c"]);
+    let including = bucket(&[], vec![page(&["b", "c"], None)]);
+    assert_eq!(keys(&walk(&including, &options, 10).unwrap()), ["c"]);
+    for told in [["a", "b", "c"], ["c", "d", "a"]] {
+        let error = walk(&bucket(&[], vec![page(&told, None)]), &options, 10).unwrap_err();
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.start-after"), "{told:?}");
+        assert!(error.message.contains("told \"a\" when it was to begin after \"b\""), "{}", error.message);
+    }
 }
 
 #[test]
