@@ -85,7 +85,9 @@ impl CredentialSource for Chain {
         for (name, provider) in &self.sources {
             match provider.provide_credentials().await {
                 Ok(credentials) => return Ok(FoundCredentials { credentials, origin: name.clone() }),
-                Err(error @ CredentialsError::CredentialsNotLoaded(_)) => tried.push(format!("{name} ({})", why(&error))),
+                Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                    tried.push(format!("{name} ({})", why(&error)))
+                }
                 Err(error) => return Err(CredentialsNotFound(format!("{name} gave no credentials: {}", why(&error)))),
             }
         }

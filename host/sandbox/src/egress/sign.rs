@@ -255,7 +255,8 @@ mod tests {
     async fn a_checksum_is_added_where_a_guest_asks_for_it() {
         let sign = async |algorithm: &str| {
             let request = http::Request::put("https://h/b/k").header("x-amz-sdk-checksum-algorithm", algorithm);
-            let signed = example_signer().sign(request.body(()).unwrap(), &Payload::from(b"abc".to_vec())).await.unwrap();
+            let signed =
+                example_signer().sign(request.body(()).unwrap(), &Payload::from(b"abc".to_vec())).await.unwrap();
             signed.headers().get("x-amz-checksum-sha256").cloned()
         };
         // The SHA-256 of `abc` in FIPS 180-2, appendix B.1.

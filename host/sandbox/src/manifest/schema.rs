@@ -333,7 +333,8 @@ pub struct Limits {
 }
 
 /// Names that the host keeps for itself, valid for every connector.
-pub(crate) const HOST_SETTINGS: [&str; 6] = ["location", "connector", "preset", "use_tls", "tls_insecure_no_verify", "ca_file"];
+pub(crate) const HOST_SETTINGS: [&str; 6] =
+    ["location", "connector", "preset", "use_tls", "tls_insecure_no_verify", "ca_file"];
 
 impl Manifest {
     /// Reads and checks the manifest in the bytes of a component; nothing is compiled.

@@ -214,11 +214,7 @@ impl Settings {
     }
 
     /// Those that environment variables hold; a profile that the user names goes before them, as with the tools of AWS.
-    fn secrets_of_environment(
-        &self,
-        manifest: &Manifest,
-        surroundings: &Surroundings<'_>,
-    ) -> BTreeMap<String, Secret> {
+    fn secrets_of_environment(&self, manifest: &Manifest, surroundings: &Surroundings<'_>) -> BTreeMap<String, Secret> {
         let auths = || manifest.endpoints.values().map(|endpoint| &endpoint.auth);
         let named = |auth: &Auth| {
             auth.profile_setting().and_then(|name| self.texts.get(name)).is_some_and(|profile| !profile.is_empty())
