@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
-use credenza_connect::{Destination, Source, Store};
+use credenza_connect::{Check, Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{ConfigureError, Configured, Manifest, Role, Sandbox, SandboxOptions, Surroundings, Traffic};
 
@@ -123,7 +123,27 @@ impl<'a> Opener<'a> {
         Ok(self.sandbox.get_or_init(|| sandbox))
     }
 
+    /// Tries the way to a place, step by step; a folder needs none.
+    pub(crate) async fn trial(&self, place: &Place, role: Role) -> Result<Vec<Check>, Failure> {
+        match &place.location {
+            Location::Folder(_) => Ok(Vec::new()),
+            _ => Ok(self.configured(place, &[role], "check").await?.0.trial().await),
+        }
+    }
+
+    /// A component that is ready to go out, with credentials.
     async fn component(
+        &self,
+        place: &Place,
+        roles: &[Role],
+        purpose: &str,
+    ) -> Result<(Configured, Provenance), Failure> {
+        let (configured, provenance) = self.configured(place, roles, purpose).await?;
+        configured.authenticate().await.map_err(refused)?;
+        Ok((configured, provenance))
+    }
+
+    async fn configured(
         &self,
         place: &Place,
         roles: &[Role],
@@ -143,7 +163,6 @@ impl<'a> Opener<'a> {
         settings.insert("location".to_owned(), text.clone());
         let surroundings = surroundings(connector.manifest(), &settings).await;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await.map_err(refused)?;
-        configured.authenticate().await.map_err(refused)?;
         let manifest = connector.manifest();
         let provenance = Provenance {
             name: manifest.name.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Destination, Source, Store};
+use credenza_connect::{Check, Destination, Error, Source, Store};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
@@ -293,6 +293,16 @@ impl Configured {
     /// Where they were looked for and what to do.
     pub async fn authenticate(&self) -> Result<(), ConfigureError> {
         Ok(self.egress.authenticate().await?)
+    }
+
+    /// Tries the way to the endpoints without the connector: address, connection, TLS, clock, credentials. Ends with the first step that fails.
+    pub async fn trial(&self) -> Vec<Check> {
+        let masker = self.egress.masker();
+        let mask = |check: Check| match check.outcome {
+            Err(error) => Check { outcome: Err(Error { message: masker.mask(error.message), ..error }), ..check },
+            Ok(_) => check,
+        };
+        self.egress.trial().await.into_iter().map(mask).collect()
     }
 
     /// What really went out and came in, over all roles.

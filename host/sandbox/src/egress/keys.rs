@@ -20,7 +20,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// The keys of one endpoint.
 pub(crate) enum Keys {
     /// Written by the user, or found in environment variables; they never change.
-    Given(Identity),
+    Given { identity: Identity, origin: &'static str },
     /// Looked up by the machine.
     Found(Found),
 }
@@ -52,7 +52,7 @@ impl Keys {
     /// [`EgressError::Unreachable`] when there are none: where there once were, there may be some again.
     pub(crate) async fn identity(&self, now: SystemTime) -> Result<Identity, EgressError> {
         match self {
-            Self::Given(identity) => Ok(identity.clone()),
+            Self::Given { identity, .. } => Ok(identity.clone()),
             Self::Found(found) => match found.current(now).await {
                 Ok(kept) => Ok(kept.identity),
                 Err(error) => {
@@ -62,14 +62,14 @@ impl Keys {
         }
     }
 
-    /// Where the keys come from; `None` for given ones. They are looked up when that was not done yet.
+    /// Where the keys come from. They are looked up when that was not done yet.
     ///
     /// # Errors
     /// When there are none.
-    pub(crate) async fn find(&self, now: SystemTime) -> Result<Option<String>, CredentialsNotFound> {
+    pub(crate) async fn find(&self, now: SystemTime) -> Result<String, CredentialsNotFound> {
         match self {
-            Self::Given(_) => Ok(None),
-            Self::Found(found) => found.current(now).await.map(|kept| Some(kept.origin)),
+            Self::Given { origin, .. } => Ok((*origin).to_owned()),
+            Self::Found(found) => found.current(now).await.map(|kept| kept.origin),
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_was_found_is_hidden_from_then_on() {
         let (keys, masker) = keys(&[3600]);
-        assert_eq!(keys.find(at(0)).await.unwrap().as_deref(), Some("script"));
+        assert_eq!(keys.find(at(0)).await.unwrap(), "script");
         assert_eq!(masker.mask("it is secret-of-it".to_owned()), "it is ***");
     }
 }

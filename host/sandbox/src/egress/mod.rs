@@ -14,6 +14,7 @@ mod route;
 mod sign;
 mod tls;
 mod traffic;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,6 +107,8 @@ pub struct Egress {
     client: Client,
     traffic: Arc<Traffic>,
     masker: Arc<Masker>,
+    /// Any certificate is accepted.
+    insecure: bool,
 }
 
 impl Egress {
@@ -126,7 +129,7 @@ impl Egress {
             .collect::<Result<_, SettingsError>>()?;
         let traffic = Arc::new(Traffic::default());
         let client = Client::new(&settings.host, idle_timeout, Arc::clone(&traffic))?;
-        Ok(Self { routes, client, traffic, masker })
+        Ok(Self { routes, client, traffic, masker, insecure: settings.host.tls_insecure_no_verify })
     }
 
     /// What went out so far.

@@ -23,7 +23,7 @@ pub(crate) enum Signer {
     /// No credentials: anonymous requests.
     Anonymous,
     /// One header with a secret value.
-    Header { name: HeaderName, value: HeaderValue },
+    Header { name: HeaderName, value: HeaderValue, origin: &'static str },
     /// AWS Signature Version 4 in headers.
     Sigv4 { keys: Keys, region: String, service: String },
 }
@@ -56,19 +56,20 @@ impl Signer {
         match auth {
             Auth::None => Ok(Self::Anonymous),
             Auth::Basic { user, password } => pair(user, password)?.map_or(Ok(Self::Anonymous), |(user, password)| {
-                header(label, AUTHORIZATION, &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+                header(settings, label, AUTHORIZATION, &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
             }),
             Auth::Bearer { token } => secret(token)
-                .map_or(Ok(Self::Anonymous), |token| header(label, AUTHORIZATION, &format!("Bearer {token}"))),
+                .map_or(Ok(Self::Anonymous), |token| header(settings, label, AUTHORIZATION, &format!("Bearer {token}"))),
             Auth::Header { name, value } => secret(value).map_or(Ok(Self::Anonymous), |value| {
                 let name = name.parse().map_err(|_| unusable(label, name))?;
-                header(label, name, value)
+                header(settings, label, name, value)
             }),
             Auth::AwsSigv4 { service, region, key, secret: secret_key, token, .. } => {
                 let keys = match (pair(key, secret_key)?, settings.chain_for(auth)) {
                     (Some((key, secret_key)), _) => {
                         let token = token.as_deref().and_then(secret).map(str::to_owned);
-                        Keys::Given(Credentials::new(key, secret_key, token, None, "credenza").into())
+                        let identity = Credentials::new(key, secret_key, token, None, "credenza").into();
+                        Keys::Given { identity, origin: settings.origin_of_secrets() }
                     }
                     (None, Some(source)) => Keys::found_by(source, Arc::clone(masker)),
                     (None, None) => return Ok(Self::Anonymous),
@@ -87,11 +88,16 @@ impl Signer {
         self.sign_at(request, payload, SystemTime::now()).await
     }
 
-    /// Where the credentials come from that no setting gives; they are looked up when that was not done yet.
-    pub(crate) async fn origin(&self) -> Result<Option<String>, SettingsError> {
-        let Self::Sigv4 { keys, .. } = self else { return Ok(None) };
-        let found = keys.find(SystemTime::now()).await;
-        found.map_err(|error| SettingsError::Credentials { cause: error.to_string() })
+    /// Where the credentials come from; they are looked up when that was not done yet.
+    pub(crate) async fn origin(&self) -> Result<String, SettingsError> {
+        match self {
+            Self::Anonymous => Ok("nowhere: requests are anonymous".to_owned()),
+            Self::Header { origin, .. } => Ok((*origin).to_owned()),
+            Self::Sigv4 { keys, .. } => {
+                let found = keys.find(SystemTime::now()).await;
+                found.map_err(|error| SettingsError::Credentials { cause: error.to_string() })
+            }
+        }
     }
 
     async fn sign_at(
@@ -103,7 +109,7 @@ impl Signer {
         add_checksum(&mut request, payload)?;
         match self {
             Self::Anonymous => {}
-            Self::Header { name, value } => {
+            Self::Header { name, value, .. } => {
                 request.headers_mut().insert(name.clone(), value.clone());
             }
             Self::Sigv4 { keys, region, service } => {
@@ -156,10 +162,10 @@ fn sigv4_settings() -> SigningSettings {
     settings
 }
 
-fn header(label: &str, name: HeaderName, value: &str) -> Result<Signer, SettingsError> {
+fn header(settings: &Settings, label: &str, name: HeaderName, value: &str) -> Result<Signer, SettingsError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| unusable(label, name.as_str()))?;
     value.set_sensitive(true);
-    Ok(Signer::Header { name, value })
+    Ok(Signer::Header { name, value, origin: settings.origin_of_secrets() })
 }
 
 fn half(label: &str, given: &str, missing: &str) -> SettingsError {
@@ -206,7 +212,10 @@ mod tests {
     fn example_signer() -> Signer {
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
         Signer::Sigv4 {
-            keys: Keys::Given(Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test").into()),
+            keys: Keys::Given {
+                identity: Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test").into(),
+                origin: "test",
+            },
             region: "us-east-1".to_owned(),
             service: "s3".to_owned(),
         }

@@ -192,6 +192,11 @@ impl Settings {
         })
     }
 
+    /// Where the secrets are from, for a person.
+    pub(crate) const fn origin_of_secrets(&self) -> &'static str {
+        if self.secrets_written { "the settings" } else { "variables of the environment" }
+    }
+
     /// Where credentials of an endpoint are looked for when no secrets give them.
     pub(crate) fn chain_for(&self, auth: &Auth) -> Option<Arc<dyn CredentialSource>> {
         let wanted = auth.profile_setting().is_some() && !self.is_anonymous(auth);
