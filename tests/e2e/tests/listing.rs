@@ -51,9 +51,11 @@ fn a_bucket_is_listed_in_ranges_side_by_side() -> Result<()> {
     report.scenario("many new and changed objects are read while ranges are listed", || {
         for number in 0..1500 {
             let key = format!("dir-{:03}/new-{number:06}", number % 50);
-            server.buckets.put_object("source", &key, format!("{number}"), Attributes::default());
+            server.buckets.put_object("source", &key, format!("{number}").into_bytes(), Attributes::default());
         }
-        (0..300).for_each(|number| server.buckets.remove("source", &format!("dir-020/object-{:06}", 4000 + number)));
+        for number in 4000..4300 {
+            server.buckets.remove("source", &format!("dir-020/object-{number:06}"));
+        }
         let summary = backup(&setup)?;
         assert_eq!((number(&summary, &["errors"])?, number(&summary, &["read"])?), (0, 1500), "{summary}");
         expect_keys(&server, &setup)

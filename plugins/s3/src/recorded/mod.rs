@@ -1,5 +1,6 @@
 //! The connector against recorded answers: a wire that replies in order, and remembers what it was asked.
 
+mod check;
 mod destination;
 mod history;
 mod source;

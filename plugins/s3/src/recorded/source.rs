@@ -111,15 +111,6 @@ fn tags_are_fetched_only_where_there_are_some() {
 }
 
 #[test]
-fn a_self_test_names_each_right() {
-    let source = bucket(&[], vec![page(&["a"], None), error(403, "AccessDenied")]);
-    let lines: Vec<(String, bool)> = source.check_source().into_iter().map(|c| (c.name, c.outcome.is_ok())).collect();
-    assert_eq!(lines, [("list".to_owned(), true), ("read".to_owned(), false)]);
-    let destination = bucket(&[], vec![reply(404, &[], ""), begun(), reply(204, &[], "")]);
-    assert!(destination.check_destination().iter().all(|check| check.outcome.is_ok()));
-}
-
-#[test]
 fn what_is_configured_for_a_bucket_is_kept_and_what_it_does_not_know_is_not() {
     let policy = "{\"Statement\":[]}";
     let replies = vec![
