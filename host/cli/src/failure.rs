@@ -108,7 +108,9 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Connector { doing, cause } => Self::of_connector(doing, &cause),
             EngineError::NoRepository { .. } => {
-                Self::new(what).exit(Exit::NoRepository).hint("make one: credenza at REPOSITORY create")
+                Self::new(what).exit(Exit::NoRepository).hint(
+                    "make one: credenza at REPOSITORY create; or if one was deleted from a bucket that keeps versions, read it as it was: credenza -o as_of=TIME at REPOSITORY ls",
+                )
             }
             EngineError::RepositoryExists { .. } => {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")

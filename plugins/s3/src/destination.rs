@@ -108,7 +108,10 @@ impl<W: Wire> Bucket<W> {
 
     /// The names of the attributes that an object cannot have.
     pub(crate) fn lost(&self, entry: &Entry) -> Vec<String> {
-        attributes::restore(&entry.attributes, self.place.wishes).1
+        let mut lost = attributes::restore(&entry.attributes, self.place.wishes).1;
+        // It comes back with what lies in it; an empty one does not.
+        lost.extend((entry.kind == EntryKind::Directory).then(|| "kind.directory".to_owned()));
+        lost
     }
 }
 

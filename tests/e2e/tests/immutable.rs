@@ -1,8 +1,11 @@
 //! What credentials that were stolen, or are few, can and cannot do to a repository in a bucket: locks, versions, rights.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::{Endpoint, S3};
 use credenza_e2e::{Outcome, Precious, Report, Setup, memory_server, workspace};
+use credenza_model::Timestamp;
 use credenza_s3_server::{Attributes, Operation, Policy, Server};
 use serde_json::Value;
 
@@ -70,6 +73,14 @@ fn a_store_is_tried_and_described_when_a_repository_is_made() {
     report.finish();
 }
 
+/// A time with no write of this test in its second, nor in those beside it.
+fn second_between() -> Result<String> {
+    std::thread::sleep(Duration::from_millis(1100));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    std::thread::sleep(Duration::from_millis(1100));
+    Ok(Timestamp { seconds: i64::try_from(now)?, nanoseconds: 0 }.to_string())
+}
+
 #[test]
 fn what_is_written_stays_as_it_was_written() {
     let mut report = Report::default();
@@ -89,6 +100,31 @@ fn what_is_written_stays_as_it_was_written() {
         let check = precious.setup.check()?.expect_code(20)?;
         let hidden = check.lines_of("damage")?.iter().filter(|line| line["kind"] == "hidden").count();
         ensure!(hidden == packs.len() && check.lines_of("damage")?.len() == hidden, "{}", check.whole());
+        Ok(())
+    });
+    report.scenario("a repository that was ruined altogether is read as it was", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create_versioned(BUCKET);
+        let precious = Precious::new(Setup::with_s3_repository(&endpoint, BUCKET)?)?;
+        let before = second_between()?;
+        let s3 = S3::new(endpoint)?;
+        for (number, key) in server.buckets.keys(BUCKET).into_iter().enumerate() {
+            match number % 2 {
+                0 => server.buckets.put_object(BUCKET, &key, "ransom note", Attributes::default()),
+                _ => s3.delete(BUCKET, &key)?,
+            }
+        }
+        let credenza = &precious.setup.credenza;
+        credenza.forget_cache()?;
+        credenza.run(["ls"])?.expect_code(10)?.expect_message(&["as_of"])?;
+        server.set_policy(Some(policy("reader")?));
+        let past = format!("as_of={before}");
+        let target = precious.setup.path("as it was");
+        let to = target.to_string_lossy();
+        credenza.ok(["-o", &past, "restore", precious.snapshot(), "--accept-loss", "--to", &to])?;
+        credenza_e2e::tree::compare(precious.source(), &target)?;
+        credenza.ok(["-o", &past, "check", "--read-data"])?;
+        credenza.run(["-o", &past, "backup", &to])?.expect_code(1)?.expect_message(&["as it was", "as_of"])?;
         Ok(())
     });
     report.scenario("locked objects outlive whoever may destroy every version", || {
@@ -148,6 +184,22 @@ fn every_role_works_with_its_rights_and_no_others() {
         let refused = precious.setup.credenza.run(["backup", &precious.source().to_string_lossy()])?;
         refused.expect_code(1)?.expect_message(&["policy"])?;
         precious.expect_only_snapshot()
+    });
+    report.scenario("a bucket is backed up with all that is said of it by rights to read alone", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create_versioned(BUCKET);
+        credenza_e2e::bucket::fill_odd(&server.buckets, BUCKET);
+        let setup = Setup::with_local_repository()?;
+        setup.add("source", "live", &endpoint, BUCKET)?;
+        server.set_policy(Some(policy("source")?));
+        let summary = setup.backup("@live")?;
+        ensure!(summary["errors"] == 0, "{summary}");
+        let info = setup.credenza.ok(["--json", "info", "latest"])?.lines_of("snapshot")?;
+        let info = info.first().context("no snapshot is described")?;
+        ensure!(info["as_of"].is_string(), "{info}");
+        let names = |document: &Value| document["text"].is_string() && document["name"] == "s3.versioning";
+        ensure!(info["documents"].as_array().is_some_and(|all| all.iter().any(names)), "{info}");
+        Ok(())
     });
     report.scenario("a writer that may not even read adds with its own keys", || {
         let (server, endpoint) = memory_server()?;

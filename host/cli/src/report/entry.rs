@@ -78,7 +78,19 @@ impl Display for EntryLine<'_> {
         {
             write!(f, " -> {target}")?;
         }
+        if self.long
+            && let Some(version) = &self.version
+        {
+            write!(f, " ({version})")?;
+        }
         self.status.map_or(Ok(()), |status| write!(f, " ({status})"))
+    }
+}
+
+impl Display for VersionOut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.deleted { "delete marker" } else { "version" };
+        write!(f, "{kind} {}{}", printable(self.id), if self.latest { ", the latest" } else { "" })
     }
 }
 
@@ -166,6 +178,18 @@ impl Display for EntryDetails<'_> {
 mod tests {
     use super::*;
     use credenza_model::EntryKind;
+
+    #[test]
+    fn a_long_line_tells_which_version_it_is() {
+        let version = |latest, deleted| Some(credenza_model::Version { id: "v7".to_owned(), latest, deleted });
+        let mut entry = Entry::new(Key::from("a"), EntryKind::File);
+        entry.version = version(true, false);
+        let text = |entry: &Entry, long| EntryLine::new(entry, &EntryStatus::Stable, long).to_string();
+        assert!(text(&entry, true).ends_with(" a (version v7, the latest)"), "{}", text(&entry, true));
+        entry.version = version(false, true);
+        assert!(text(&entry, true).ends_with(" a (delete marker v7)"));
+        assert_eq!(text(&entry, false), "a");
+    }
 
     #[test]
     fn an_entry_is_one_object_with_its_type_first() {
