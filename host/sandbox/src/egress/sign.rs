@@ -56,10 +56,16 @@ impl Signer {
         match auth {
             Auth::None => Ok(Self::Anonymous),
             Auth::Basic { user, password } => pair(user, password)?.map_or(Ok(Self::Anonymous), |(user, password)| {
-                header(settings, label, AUTHORIZATION, &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+                header(
+                    settings,
+                    label,
+                    AUTHORIZATION,
+                    &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())),
+                )
             }),
-            Auth::Bearer { token } => secret(token)
-                .map_or(Ok(Self::Anonymous), |token| header(settings, label, AUTHORIZATION, &format!("Bearer {token}"))),
+            Auth::Bearer { token } => secret(token).map_or(Ok(Self::Anonymous), |token| {
+                header(settings, label, AUTHORIZATION, &format!("Bearer {token}"))
+            }),
             Auth::Header { name, value } => secret(value).map_or(Ok(Self::Anonymous), |value| {
                 let name = name.parse().map_err(|_| unusable(label, name))?;
                 header(settings, label, name, value)

@@ -88,9 +88,9 @@ fn clocks(answer: &Response) -> Option<Result<String>> {
 
 async fn credentials(route: &Route) -> Result<String> {
     let origin = route.signer.origin().await;
-    origin.map(|origin| format!("from {origin}")).map_err(|error| {
-        Error::new(ErrorClass::Configuration, "credentials", error.to_string())
-    })
+    origin
+        .map(|origin| format!("from {origin}"))
+        .map_err(|error| Error::new(ErrorClass::Configuration, "credentials", error.to_string()))
 }
 
 fn unreachable(step: &str, error: &EgressError) -> Error {
