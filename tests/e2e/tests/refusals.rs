@@ -11,7 +11,7 @@ fn start() -> Result<(Server, Setup)> {
     let (server, endpoint) = memory_server()?;
     bucket::fill_many(&server.buckets, "source", OBJECTS);
     for name in ["private/a", "private/b"] {
-        let attributes = Attributes { tags: vec![("owner".to_owned(), "me".to_owned())], ..Attributes::default() };
+        let attributes = Attributes { tags: [("owner".to_owned(), "me".to_owned())].into(), ..Attributes::default() };
         server.buckets.put_object("source", name, "for few eyes", attributes);
     }
     let setup = Setup::with_local_repository()?;
