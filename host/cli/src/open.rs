@@ -95,8 +95,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Somewhere to restore to.
-    pub(crate) async fn destination(&self, place: &Place) -> Result<Opened<dyn Destination>, Failure> {
+    /// Somewhere to restore to; `replay` grants the right to lay delete markers.
+    pub(crate) async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>, Failure> {
         match &place.location {
             Location::Folder(path) => {
                 let destination = FileDestination::new(folder(place, path)?);
@@ -105,7 +105,8 @@ impl<'a> Opener<'a> {
                 Ok(built_in(Arc::new(destination)))
             }
             _ => {
-                let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
+                let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
+                let (configured, provenance) = self.component(place, roles, "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
                 Ok(Opened { connector: guarded(destination), traffic: Some(configured.traffic()), provenance })
             }

@@ -189,7 +189,8 @@ impl Connector {
         self.digests
     }
 
-    /// Checks what a user wrote and prepares the connector for some roles; `Prune` beside `Store` grants the right to delete.
+    /// Checks what a user wrote and prepares the connector for some roles; `Prune` beside `Store` grants the right to
+    /// delete, `Replay` beside `Destination` that to lay delete markers.
     /// `purpose` is `backup`, `restore`, `repository` or `conformance`; `surroundings` are asked where the settings leave something out.
     ///
     /// # Errors
@@ -201,7 +202,7 @@ impl Connector {
         roles: &[Role],
         purpose: &str,
     ) -> Result<Configured, ConfigureError> {
-        for role in roles.iter().filter(|role| **role != Role::Prune) {
+        for role in roles.iter().filter(|role| !role.is_grant()) {
             self.require(*role)?;
         }
         let settings = Settings::resolve(&self.manifest, raw, surroundings)?;

@@ -3,9 +3,8 @@
 use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Found, Result, ScanOptions};
 
 use crate::bucket::Bucket;
-use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::source::entry_of_head;
-use crate::wire::{Answer, Headers, Wire, request};
+use crate::wire::{Answer, Headers, Wire};
 
 /// A name that no user's object has, for an upload that is begun and never finished.
 const PROBE_KEY: &[u8] = b".credenza-check";
@@ -26,7 +25,7 @@ const NO_PROOF: [ErrorClass; 3] = [ErrorClass::Transient, ErrorClass::Corrupt, E
 impl<W: Wire> Bucket<W> {
     /// Lists a page, reads a byte of an object, and asks what the bucket keeps.
     pub(crate) fn check_source(&self) -> Vec<Check> {
-        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false };
+        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false, as_of: None };
         let listed = self.scan(&everything).next(1000);
         let readable = |found: &Found| match found {
             Found::Entry(entry) if entry.kind == EntryKind::File && entry.size.is_some_and(|s| s > 0) => {
@@ -64,16 +63,12 @@ impl<W: Wire> Bucket<W> {
         }
     }
 
-    /// Whether the bucket keeps versions, as far as it may be asked.
     fn check_versions(&self) -> Result<String> {
-        let action = "looking at the versioning of the bucket";
-        let answer = self.ask(request("GET", "?versioning"), None, action);
-        let document = answer.and_then(|a| self.document(&a, &["VersioningConfiguration"], DOCUMENT_BYTES_MAX, action));
-        Ok(match document {
-            Ok(document) if document.text_of("Status") == Some("Enabled") => "are kept".to_owned(),
-            Ok(_) => "are not kept: an object that is replaced during a backup is taken as it is then".to_owned(),
-            Err(error) => format!("unknown: {}", error.message),
-        })
+        Ok(match self.history()? {
+            Some(_) => "are kept: a backup sees the bucket as it was at one time",
+            None => "are not kept, or not told: an object that is replaced during a backup is taken as it is then",
+        }
+        .to_owned())
     }
 
     /// Lists and looks. Whether it may write is found out by `create`, which leaves nothing that a check would have to delete.

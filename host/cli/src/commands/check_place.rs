@@ -50,7 +50,7 @@ async fn check_connector(
 ) -> Result<usize, Failure> {
     match kind {
         Kind::Source => told(&opener.source(place).await?.connector.check().await, session),
-        Kind::Destination => told(&opener.destination(place).await?.connector.check().await, session),
+        Kind::Destination => told(&opener.destination(place, false).await?.connector.check().await, session),
         Kind::Repository => {
             let store = opener.store(place, StoreUse::Write).await?.connector;
             let failed = told(&store.check().await, session)?;

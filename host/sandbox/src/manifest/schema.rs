@@ -57,7 +57,8 @@ pub enum ManifestError {
     },
 }
 
-/// What a connector can be used as. `Prune` is a grant, not an export: the right of a store to delete.
+/// What a connector can be used as. `Prune` and `Replay` are grants, not exports: the right of a store to delete, and that of a
+/// destination to lay delete markers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -69,9 +70,20 @@ pub enum Role {
     Prune,
     /// Restored to.
     Destination,
+    /// Lays the delete markers of a history that is restored.
+    Replay,
 }
 
+/// Roles that are granted beside others and not exported.
+const GRANTS: [Role; 2] = [Role::Prune, Role::Replay];
+
 impl Role {
+    /// Whether it is a right beside a role instead of a role.
+    #[must_use]
+    pub fn is_grant(self) -> bool {
+        GRANTS.contains(&self)
+    }
+
     /// The word in manifests and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,6 +92,7 @@ impl Role {
             Self::Store => "store",
             Self::Prune => "prune",
             Self::Destination => "destination",
+            Self::Replay => "replay",
         }
     }
 }
@@ -383,9 +396,9 @@ impl Manifest {
         }
         ensure(!self.roles.is_empty(), "roles", "must name at least one of source, store, destination")?;
         ensure(
-            !self.roles.contains(&Role::Prune),
+            !self.roles.iter().any(|role| role.is_grant()),
             "roles",
-            "may name source, store and destination; `prune` is a grant under `allow`",
+            "may name source, store and destination; `prune` and `replay` are grants under `allow`",
         )?;
         ensure(self.schemes.iter().all(|s| plain(s)), "schemes", "must hold lower-case words such as `s3`")
     }
