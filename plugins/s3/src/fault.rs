@@ -135,6 +135,12 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             "s3.archived",
             "the object is archived and must be restored from its storage class first".to_owned(),
         ),
+        // The code is that of many mistakes, and the text alone tells this one from the others.
+        "InvalidRequest" if said.is_some_and(|said| said.message.contains("Server Side Encryption")) => (
+            Denied,
+            "s3.customer-key",
+            "the object is encrypted with a key of its owner (SSE-C), which the bucket does not keep".to_owned(),
+        ),
         "PreconditionFailed" => {
             (Precondition, "s3.precondition", "the object is not in the state that was asked for".to_owned())
         }
@@ -284,6 +290,16 @@ mod tests {
             assert_eq!(error.reason, "s3.wrong-region");
             assert!(error.message.contains("region `eu-west-1`"), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn an_object_whose_key_only_its_owner_has_is_named() {
+        let text =
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided.";
+        let document = format!("<Error><Code>InvalidRequest</Code><Message>{text}</Message></Error>");
+        let error = judge(400, &[], &document);
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Denied, "s3.customer-key"));
+        assert_eq!(judge(400, &[], "<Error><Code>InvalidRequest</Code></Error>").class, ErrorClass::Unsupported);
     }
 
     #[test]

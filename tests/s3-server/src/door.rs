@@ -187,6 +187,18 @@ fn canned(fault: &Fault) -> Option<Response<String>> {
             StatusCode::MOVED_PERMANENTLY,
             error("PermanentRedirect", "The bucket you are attempting to access must be addressed elsewhere."),
         ),
+        Fault::NoSuchBucket => (StatusCode::NOT_FOUND, error("NoSuchBucket", "The specified bucket does not exist")),
+        Fault::CustomerKey => (
+            StatusCode::BAD_REQUEST,
+            error(
+                "InvalidRequest",
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
+            ),
+        ),
+        Fault::ListingForAnything => (
+            StatusCode::OK,
+            "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned(),
+        ),
         Fault::Html => (StatusCode::OK, "<!doctype html><html><body>Please sign in</body></html>".to_owned()),
         Fault::MalformedXml => (StatusCode::OK, "<?xml version=\"1.0\"?><ListBucketResult><Contents><Ke".to_owned()),
         Fault::ErrorInOk => (StatusCode::OK, error("InternalError", "We encountered an internal error.")),

@@ -47,6 +47,12 @@ pub enum Fault {
         /// The region that the bucket is said to be in.
         region: String,
     },
+    /// 404 `NoSuchBucket`, as of a bucket that was deleted meanwhile.
+    NoSuchBucket,
+    /// 400 for an object that is encrypted with a key which the request does not carry.
+    CustomerKey,
+    /// 200 with an empty listing, whatever was asked: servers that do not know a sub-resource.
+    ListingForAnything,
     /// 200 with a page of HTML.
     Html,
     /// 200 with XML that stops in the middle of an element.

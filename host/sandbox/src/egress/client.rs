@@ -127,12 +127,12 @@ fn failure(error: &PoolError, peer: &str) -> EgressError {
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // An `io::Error` shows the source of its content, not the content.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        cause = error.source();
+        // An `io::Error` shows the source of its content, not the content.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = inner.map_or_else(|| error.source(), |inner| Some(inner));
     }
     false
 }

@@ -443,6 +443,64 @@ destination = ["GET", "HEAD", "PUT", "POST ?uploads", "POST ?uploadId", "DELETE 
         assert!(!format!("{settings:?}").contains("env-"));
     }
 
+    const PRESETS: &str = r#"
+[presets.wasabi]
+host = "s3.{region}.wasabisys.com"
+region = "us-east-2"
+[presets.own]
+host = ""
+region = "garage"
+"#;
+
+    fn resolve_with_preset(pairs: &[(&str, &str)], aws_region: Option<&str>) -> Result<Settings, SettingsError> {
+        let manifest = S3.replace("default = \"us-east-1\"", "default = \"us-east-1\"\nambient = \"aws-region\"");
+        let manifest = Manifest::parse(&format!("{manifest}{PRESETS}")).unwrap();
+        let surroundings = Surroundings { aws_region: aws_region.map(str::to_owned), ..Surroundings::none() };
+        Settings::resolve(&manifest, &raw(pairs), &surroundings)
+    }
+
+    #[test]
+    fn a_preset_goes_before_defaults_and_behind_what_is_written() {
+        let host = |pairs: &[(&str, &str)]| text(&resolve_with_preset(pairs, None).unwrap(), "host");
+        assert_eq!(host(&[("bucket", "b"), ("preset", "wasabi")]), "s3.us-east-2.wasabisys.com");
+        let elsewhere = [("bucket", "b"), ("preset", "wasabi"), ("region", "eu-west-1")];
+        assert_eq!(host(&elsewhere), "s3.eu-west-1.wasabisys.com");
+        assert_eq!(host(&[("location", "s3://s3.example.com/b"), ("preset", "wasabi")]), "s3.example.com");
+    }
+
+    #[test]
+    fn what_a_preset_leaves_empty_must_be_given() {
+        let missing = resolve_with_preset(&[("bucket", "b"), ("preset", "own")], None);
+        assert!(matches!(missing, Err(SettingsError::Missing { name, .. }) if name == "host"));
+        assert!(resolve_with_preset(&[("location", "s3://h:1/b"), ("preset", "own")], None).is_ok());
+        let unknown = resolve_with_preset(&[("bucket", "b"), ("preset", "wasab")], None).unwrap_err().to_string();
+        assert!(unknown.contains("own, wasabi"), "{unknown}");
+    }
+
+    #[test]
+    fn the_region_of_the_surroundings_counts_where_nothing_else_names_one() {
+        let region = |pairs: &[(&str, &str)]| text(&resolve_with_preset(pairs, Some("eu-north-1")).unwrap(), "region");
+        assert_eq!(region(&[("bucket", "b")]), "eu-north-1");
+        assert_eq!(region(&[("location", "s3://s3.eu-west-1.amazonaws.com/b")]), "eu-west-1");
+        assert_eq!(region(&[("bucket", "b"), ("region", "eu-west-2")]), "eu-west-2");
+        assert_eq!(region(&[("location", "s3://h:1/b"), ("preset", "own")]), "garage");
+    }
+
+    #[test]
+    fn requests_without_credentials_do_not_go_with_keys() {
+        let anonymous = r#"token = "session_token", profile = "prefix", anonymous = "anonymous" }"#;
+        let manifest = S3.replace(r#"token = "session_token" }"#, anonymous);
+        let manifest = Manifest::parse(&format!("{manifest}[settings.anonymous]\ntype = \"boolean\"\n")).unwrap();
+        let variable = |_: &str| Some("of the environment".to_owned());
+        let surroundings = Surroundings { variable: &variable, ..Surroundings::none() };
+        let resolve = |pairs: &[(&str, &str)]| Settings::resolve(&manifest, &raw(pairs), &surroundings);
+        assert!(resolve(&[("bucket", "b"), ("anonymous", "true")]).unwrap().secrets.is_empty());
+        assert!(resolve(&[("bucket", "b"), ("prefix", "a-profile")]).unwrap().secrets.is_empty());
+        assert_eq!(resolve(&[("bucket", "b")]).unwrap().secrets.len(), 3);
+        let both = resolve(&[("bucket", "b"), ("anonymous", "true"), ("access_key", "K")]);
+        assert!(matches!(both, Err(SettingsError::NotAnonymous { secret, .. }) if secret == "access_key"));
+    }
+
     #[test]
     fn a_manifest_with_a_mistake_names_the_field() {
         for (from, to, field) in [
