@@ -97,8 +97,7 @@ async fn a_source_with_a_history_is_backed_up_as_it_was_when_the_run_began() {
     let report = backed_up(&repository, Arc::new(source), false).await;
     let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
     assert_eq!(snapshot.source.as_of, Some(at(10)));
-    let kept: Vec<String> =
-        contents(&repository, snapshot.id).await.into_iter().map(|(key, _)| key.to_string()).collect();
+    let kept: Vec<String> = contents(&repository, snapshot.id).await.into_keys().map(|key| key.to_string()).collect();
     assert_eq!(kept, ["before"]);
 }
 
