@@ -78,14 +78,15 @@ impl<W: Wire> Bucket<W> {
         if entry.version.as_ref().is_some_and(|version| version.deleted) {
             return self.ask(request("DELETE", target), None, &action).map(|_| None);
         }
+        let etag = entry.fingerprint.as_deref().and_then(comparable_etag);
         Ok(Some(Upload {
             bucket: self.clone(),
             target,
             action,
             headers: self.headers_of(entry),
             overwrite,
-            layout: layout::of(entry, self.place.part_bytes),
-            etag: entry.fingerprint.as_deref().and_then(comparable_etag).map(str::to_owned),
+            layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
+            etag: etag.map(str::to_owned),
             locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes)),
             held: None,
             parts: None,

@@ -35,7 +35,7 @@ impl<W: Wire> Bucket<W> {
     /// The documents; what is not configured, and what the server does not know of, has none.
     ///
     /// # Errors
-    /// When the bucket cannot be reached, or the settings are wrong.
+    /// When the settings are wrong; a document that cannot be read for another reason has its error.
     pub fn documents(&self) -> Result<Vec<Document>> {
         let mut documents = Vec::new();
         for (parameter, name, root) in PARAMETERS {
@@ -43,7 +43,7 @@ impl<W: Wire> Bucket<W> {
                 Ok(Some(text)) => Ok(text),
                 Ok(None) => continue,
                 Err(error) => match error.class {
-                    ErrorClass::Configuration | ErrorClass::Transient => return Err(error),
+                    ErrorClass::Configuration => return Err(error),
                     ErrorClass::NotFound | ErrorClass::Unsupported | ErrorClass::Internal => continue,
                     _ => Err(error),
                 },

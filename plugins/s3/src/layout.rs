@@ -48,16 +48,19 @@ pub(crate) struct Layout {
 }
 
 /// The layout of a copy of an entry: the original's where that is known or can be guessed, else parts of `usual` bytes, longer ones where
-/// there would be too many.
-pub(crate) fn of(entry: &Entry, usual: u64) -> Layout {
+/// there would be too many. `is_whole` says that the original was uploaded whole.
+pub(crate) fn of(entry: &Entry, is_whole: bool, usual: u64) -> Layout {
     let size = entry.size.unwrap_or(0);
     let smallest = size.div_ceil(PARTS_MAX).next_multiple_of(MEBIBYTE);
     let enough = usual.max(smallest);
     let original = integer(entry, PARTS_NAME).filter(|parts| (1..=PARTS_MAX).contains(parts));
-    let Some(parts) = original else { return Layout { part_bytes: enough, in_parts: false } };
+    let longest = LAYOUT_BYTES_MAX.max(usual);
+    let Some(parts) = original else {
+        let part_bytes = if is_whole && size <= longest { enough.max(size) } else { enough };
+        return Layout { part_bytes, in_parts: false };
+    };
     let told = integer(entry, PART_BYTES_NAME);
     let sizes = told.into_iter().chain(USUAL.map(|mebibytes| mebibytes * MEBIBYTE)).chain([size.max(1)]);
-    let longest = LAYOUT_BYTES_MAX.max(usual);
     match sizes.into_iter().find(|bytes| *bytes <= longest && fits(size, parts, *bytes)) {
         Some(part_bytes) => Layout { part_bytes, in_parts: true },
         None => Layout { part_bytes: enough, in_parts: false },
@@ -90,25 +93,29 @@ mod tests {
     #[test]
     fn a_copy_is_cut_like_the_original() {
         let told = entry(30_000_000, &[(PARTS_NAME, 5), (PART_BYTES_NAME, 7_000_000)]);
-        assert_eq!(of(&told, 8 * MEBIBYTE), Layout { part_bytes: 7_000_000, in_parts: true });
+        assert_eq!(of(&told, false, 8 * MEBIBYTE), Layout { part_bytes: 7_000_000, in_parts: true });
         let guessed = entry(30 * MEBIBYTE, &[(PARTS_NAME, 6)]);
-        assert_eq!(of(&guessed, 8 * MEBIBYTE), Layout { part_bytes: 5 * MEBIBYTE, in_parts: true });
+        assert_eq!(of(&guessed, false, 8 * MEBIBYTE), Layout { part_bytes: 5 * MEBIBYTE, in_parts: true });
         let single = entry(100, &[(PARTS_NAME, 1)]);
-        assert_eq!(of(&single, 8 * MEBIBYTE), Layout { part_bytes: 8 * MEBIBYTE, in_parts: true });
+        assert_eq!(of(&single, false, 8 * MEBIBYTE), Layout { part_bytes: 8 * MEBIBYTE, in_parts: true });
     }
 
     #[test]
-    fn what_was_uploaded_whole_is_cut_as_the_settings_say() {
-        assert_eq!(of(&entry(100, &[]), 8 * MEBIBYTE), Layout { part_bytes: 8 * MEBIBYTE, in_parts: false });
+    fn what_was_uploaded_whole_is_so_again_and_anything_else_is_cut_as_the_settings_say() {
+        let usual = Layout { part_bytes: 8 * MEBIBYTE, in_parts: false };
+        assert_eq!(of(&entry(100, &[]), true, 8 * MEBIBYTE), usual);
+        assert_eq!(of(&entry(20 * MEBIBYTE, &[]), false, 8 * MEBIBYTE), usual);
+        assert_eq!(of(&entry(20 * MEBIBYTE, &[]), true, 8 * MEBIBYTE).part_bytes, 20 * MEBIBYTE);
+        assert_eq!(of(&entry(65 * MEBIBYTE, &[]), true, 8 * MEBIBYTE), usual, "too long to be held in memory");
         let wrong = entry(100, &[(PARTS_NAME, 7), (PART_BYTES_NAME, 1000)]);
-        assert_eq!(of(&wrong, 8 * MEBIBYTE), Layout { part_bytes: 8 * MEBIBYTE, in_parts: false });
+        assert_eq!(of(&wrong, false, 8 * MEBIBYTE), usual);
     }
 
     #[test]
     fn the_largest_object_makes_no_more_parts_than_an_upload_may_have() {
-        let Layout { part_bytes, .. } = of(&entry(5 << 40, &[]), 8 * MEBIBYTE);
+        let Layout { part_bytes, .. } = of(&entry(5 << 40, &[]), true, 8 * MEBIBYTE);
         assert!((5_u64 << 40).div_ceil(part_bytes) <= PARTS_MAX);
         assert_eq!(part_bytes, 525 * MEBIBYTE);
-        assert_eq!(of(&entry(u64::MAX, &[]), 8 * MEBIBYTE).part_bytes % MEBIBYTE, 0);
+        assert_eq!(of(&entry(u64::MAX, &[]), true, 8 * MEBIBYTE).part_bytes % MEBIBYTE, 0);
     }
 }

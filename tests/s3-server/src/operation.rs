@@ -16,6 +16,8 @@ pub enum Operation {
     CreateMultipartUpload,
     DeleteObject,
     DeleteObjects,
+    /// Reads a sub-resource of a bucket: its policy, its versioning …
+    GetBucketConfiguration,
     GetObject,
     GetObjectRetention,
     GetObjectTagging,
@@ -45,6 +47,7 @@ impl Operation {
             ("GET", false) if has("versions") => Self::ListObjectVersions,
             ("GET", false) if query.split('&').any(|pair| pair == "list-type=2") => Self::ListObjectsV2,
             ("GET", false) if !has_sub_resource(query) => Self::ListObjects,
+            ("GET", false) => Self::GetBucketConfiguration,
             ("GET", true) if has("tagging") => Self::GetObjectTagging,
             ("GET", true) if has("retention") => Self::GetObjectRetention,
             ("GET", true) if has("uploadId") => Self::ListParts,
@@ -107,7 +110,8 @@ mod tests {
         let of = |method: Method, has_key, query| Operation::of(&method, has_key, query, false);
         assert_eq!(of(Method::GET, false, "list-type=2&prefix=a"), Operation::ListObjectsV2);
         assert_eq!(of(Method::GET, false, "prefix=a"), Operation::ListObjects);
-        assert_eq!(of(Method::GET, false, "location"), Operation::Other);
+        assert_eq!(of(Method::GET, false, "location"), Operation::GetBucketConfiguration);
+        assert_eq!(of(Method::PUT, false, "versioning"), Operation::Other);
         assert_eq!(of(Method::GET, true, "versionId=1"), Operation::GetObject);
         assert_eq!(of(Method::PUT, true, "x-id=PutObject"), Operation::PutObject);
         assert_eq!(of(Method::PUT, true, "partNumber=1&uploadId=u"), Operation::UploadPart);

@@ -143,6 +143,7 @@ pub(crate) fn actions(operation: Operation, query: &str, locks: bool) -> Vec<&'s
     match operation {
         Operation::GetObject | Operation::HeadObject if versioned => vec!["s3:GetObjectVersion"],
         Operation::GetObject | Operation::HeadObject => vec!["s3:GetObject"],
+        Operation::GetBucketConfiguration => vec![action_of_configuration(query)],
         Operation::GetObjectRetention => vec!["s3:GetObjectRetention"],
         Operation::GetObjectTagging => vec!["s3:GetObjectTagging"],
         Operation::ListObjects | Operation::ListObjectsV2 | Operation::HeadBucket => vec!["s3:ListBucket"],
@@ -157,6 +158,27 @@ pub(crate) fn actions(operation: Operation, query: &str, locks: bool) -> Vec<&'s
         Operation::DeleteObject | Operation::DeleteObjects => vec!["s3:DeleteObject"],
         Operation::AbortMultipartUpload => vec!["s3:AbortMultipartUpload"],
         _ => vec!["s3:Other"],
+    }
+}
+
+/// The right to read what the first word of a query names.
+fn action_of_configuration(query: &str) -> &'static str {
+    match query.split(['&', '=']).next().unwrap_or_default() {
+        "acl" => "s3:GetBucketAcl",
+        "cors" => "s3:GetBucketCORS",
+        "encryption" => "s3:GetEncryptionConfiguration",
+        "lifecycle" => "s3:GetLifecycleConfiguration",
+        "logging" => "s3:GetBucketLogging",
+        "notification" => "s3:GetBucketNotification",
+        "object-lock" => "s3:GetBucketObjectLockConfiguration",
+        "ownershipControls" => "s3:GetBucketOwnershipControls",
+        "policy" => "s3:GetBucketPolicy",
+        "publicAccessBlock" => "s3:GetBucketPublicAccessBlock",
+        "replication" => "s3:GetReplicationConfiguration",
+        "tagging" => "s3:GetBucketTagging",
+        "versioning" => "s3:GetBucketVersioning",
+        "website" => "s3:GetBucketWebsite",
+        _ => "s3:Other",
     }
 }
 

@@ -61,7 +61,17 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     }
 
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
-        retried(self.policy, || self.inner.documents()).await
+        let mut documents = retried(self.policy, || self.inner.documents()).await?;
+        // Each has a failure of its own: what was read stays, and only what failed in passing is looked for again.
+        let mut tries = Tries::new(self.policy);
+        while let Some(failure) = documents.iter().find_map(passing_failure) {
+            if tries.pause_after(failure).await.is_err() {
+                break;
+            }
+            let again = self.inner.documents().await?;
+            documents = documents.into_iter().filter_map(|document| renewed(document, &again)).collect();
+        }
+        Ok(documents)
     }
 }
 
@@ -73,6 +83,18 @@ impl<T: Source + ?Sized> Retry<T> {
     async fn reads_ranges(&self) -> bool {
         let info = self.source_info.get_or_try_init(|| self.inner.info()).await;
         info.is_ok_and(|info| info.has("ranged-read"))
+    }
+}
+
+fn passing_failure(document: &SourceDocument) -> Option<Error> {
+    document.content.as_ref().err().filter(|error| error.is_transient()).cloned()
+}
+
+/// The document, or what another try says of one that failed in passing: nothing if there is none.
+fn renewed(document: SourceDocument, again: &[SourceDocument]) -> Option<SourceDocument> {
+    match passing_failure(&document) {
+        Some(_) => again.iter().find(|other| other.name == document.name).cloned(),
+        None => Some(document),
     }
 }
 
