@@ -162,6 +162,8 @@ impl From<EngineError> for Failure {
             EngineError::Overdue { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
+            EngineError::NoHistory { .. } => Self::new(what)
+                .hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
             EngineError::NoLock { .. } => Self::new(what).hint(
                 "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
             ),

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod at;
+mod aws;
 mod commands;
 mod configuration;
 mod connectors;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
-use credenza_connect::{Destination, Source, Store};
+use credenza_connect::{Check, Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
-use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Traffic};
+use credenza_sandbox::{ConfigureError, Configured, Manifest, Role, Sandbox, SandboxOptions, Surroundings, Traffic};
 
-use crate::configuration::is_for_repositories;
+use crate::aws;
+use crate::configuration::{Settings, is_for_repositories};
 use crate::connectors::{Component, Connectors};
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -94,8 +95,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Somewhere to restore to.
-    pub(crate) async fn destination(&self, place: &Place) -> Result<Opened<dyn Destination>, Failure> {
+    /// Somewhere to restore to; `replay` grants the right to lay delete markers.
+    pub(crate) async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>, Failure> {
         match &place.location {
             Location::Folder(path) => {
                 let destination = FileDestination::new(folder(place, path)?);
@@ -104,7 +105,8 @@ impl<'a> Opener<'a> {
                 Ok(built_in(Arc::new(destination)))
             }
             _ => {
-                let (configured, provenance) = self.component(place, &[Role::Destination], "restore").await?;
+                let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
+                let (configured, provenance) = self.component(place, roles, "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
                 Ok(Opened { connector: guarded(destination), traffic: Some(configured.traffic()), provenance })
             }
@@ -122,7 +124,27 @@ impl<'a> Opener<'a> {
         Ok(self.sandbox.get_or_init(|| sandbox))
     }
 
+    /// Tries the way to a place, step by step; a folder needs none.
+    pub(crate) async fn trial(&self, place: &Place, role: Role) -> Result<Vec<Check>, Failure> {
+        match &place.location {
+            Location::Folder(_) => Ok(Vec::new()),
+            _ => Ok(self.configured(place, &[role], "check").await?.0.trial().await),
+        }
+    }
+
+    /// A component that is ready to go out, with credentials.
     async fn component(
+        &self,
+        place: &Place,
+        roles: &[Role],
+        purpose: &str,
+    ) -> Result<(Configured, Provenance), Failure> {
+        let (configured, provenance) = self.configured(place, roles, purpose).await?;
+        configured.authenticate().await.map_err(refused)?;
+        Ok((configured, provenance))
+    }
+
+    async fn configured(
         &self,
         place: &Place,
         roles: &[Role],
@@ -140,8 +162,8 @@ impl<'a> Opener<'a> {
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
-        let configured = connector.configure(&settings, &environment::connector_secret, roles, purpose).await;
-        let configured = configured.map_err(refused)?;
+        let surroundings = surroundings(connector.manifest(), &settings).await;
+        let configured = connector.configure(&settings, &surroundings, roles, purpose).await.map_err(refused)?;
         let manifest = connector.manifest();
         let provenance = Provenance {
             name: manifest.name.clone(),
@@ -151,6 +173,16 @@ impl<'a> Opener<'a> {
         };
         Ok((configured, provenance))
     }
+}
+
+/// What the machine offers where the settings say nothing.
+async fn surroundings(manifest: &Manifest, settings: &Settings) -> Surroundings<'static> {
+    let variable = &environment::connector_secret;
+    let Some(profile) = manifest.profile_setting() else { return Surroundings { variable, ..Surroundings::none() } };
+    let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
+    let aws_region = aws::region(profile).await;
+    let chain = aws::Chain::new(profile, aws_region.as_deref());
+    Surroundings { variable, aws_region, aws_credentials: Some(Arc::new(chain)) }
 }
 
 /// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.

@@ -12,13 +12,10 @@ pub struct DestinationInfo {
     pub identity: String,
     /// `flat` (bucket) or `tree` (file system).
     pub namespace: String,
-    /// `atomic-finish`, `symlinks`, `raw-names`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `atomic-finish`, `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `history` (versions of one key that are written one after the other are all kept),
     /// `local` (writes may block a worker thread for a moment and cost no round trip).
     pub traits: Vec<String>,
-    /// The engine cuts writes to this size (the part size of a multipart upload). `None`: any size.
-    pub part_bytes: Option<u64>,
-    /// Most parts of one object.
-    pub parts_max: Option<u32>,
 }
 
 impl DestinationInfo {
@@ -32,7 +29,7 @@ impl DestinationInfo {
 /// Somewhere to restore to.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Identity, traits and part sizes.
+    /// Identity and traits.
     ///
     /// # Errors
     /// When the destination cannot be reached or is wrongly configured.
@@ -47,7 +44,7 @@ pub trait Destination: Send + Sync {
     /// The cause, by class; nothing there is `Ok(None)`.
     async fn stat(&self, key: &Key) -> Result<Option<Entry>>;
 
-    /// Begins an entry. `None`: it is complete (folders, links, further names of a hard-linked file).
+    /// Begins an entry. `None`: it is complete (folders, links, further names of a hard-linked file, delete markers).
     ///
     /// With `overwrite` false an existing file is an error of class `Precondition`; with it true the file is replaced.
     ///
@@ -65,17 +62,20 @@ pub trait Destination: Send + Sync {
 /// One entry being written.
 #[async_trait]
 pub trait Writer: Send {
-    /// The next bytes in order; every part but the last has exactly `part_bytes` when the destination names such a size. A part that failed with class `Transient` may be given again: it counts only once it has succeeded.
+    /// The engine cuts what it writes to this size (the part size of a multipart upload). `None`: any size.
+    fn part_bytes(&self) -> Option<u64>;
+
+    /// The next bytes in order; every part but the last has exactly `part_bytes` when the writer names such a size. A part that failed with class `Transient` may be given again: it counts only once it has succeeded.
     ///
     /// # Errors
     /// The cause, by class.
     async fn write(&mut self, part: Payload) -> Result<()>;
 
-    /// Publishes the entry. Until then nothing is visible when `atomic-finish` is claimed. Returns the new fingerprint when the destination has one.
+    /// Publishes the entry. Until then nothing is visible when `atomic-finish` is claimed. Returns the names of the attributes that turned out to be lost only now.
     ///
     /// # Errors
     /// The cause, by class.
-    async fn finish(self: Box<Self>) -> Result<Option<String>>;
+    async fn finish(self: Box<Self>) -> Result<Vec<String>>;
 
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>);

@@ -19,7 +19,7 @@ pub mod wrap;
 pub use body::{Body, BodyReader, Payload};
 pub use destination::{Destination, DestinationInfo, Writer};
 pub use error::{Error, ErrorClass, Result};
-pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceInfo};
+pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{PutOptions, Store, StoreInfo, Stored, StoredObject};
 
 /// One line of a connector's self-test, shown to the user as it is.

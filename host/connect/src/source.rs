@@ -1,7 +1,7 @@
 //! Something to back up.
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, Key, SkippedEntry};
+use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 
 use crate::{Body, Check, Error, Result};
 
@@ -25,8 +25,17 @@ pub struct SourceInfo {
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
-    /// `ranged-read`, `fingerprints`, `versions`.
+    /// `ranged-read`, `fingerprints`, `versions`, `history` (its settings want it as it was at a time).
     pub traits: Vec<String>,
+}
+
+/// Something about the source as a whole, such as a bucket's policy: kept for a person to read.
+#[derive(Debug, Clone)]
+pub struct SourceDocument {
+    /// What it is, such as `s3.policy`.
+    pub name: String,
+    /// Text as the provider has it, or why it could not be read.
+    pub content: Result<String>,
 }
 
 impl SourceInfo {
@@ -46,6 +55,8 @@ pub struct ScanOptions {
     pub start_after: Option<Vec<u8>>,
     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of kind `Directory` with a key that ends in `/`.
     pub one_level: bool,
+    /// What was there at that time, by the source's clock, instead of what is there now; only where [`now`](Source::now) told one.
+    pub as_of: Option<Timestamp>,
 }
 
 /// What a scan found.
@@ -96,6 +107,12 @@ pub trait Source: Send + Sync {
     /// When the source cannot be reached or is wrongly configured.
     async fn info(&self) -> Result<SourceInfo>;
 
+    /// The source's own clock, if a scan may be as of a time that has passed; `None` where it keeps no history.
+    ///
+    /// # Errors
+    /// When the source cannot be reached or is wrongly configured.
+    async fn now(&self) -> Result<Option<Timestamp>>;
+
     /// Reaches, authenticates, lists one, reads one.
     async fn check(&self) -> Vec<Check>;
 
@@ -116,4 +133,10 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the whole call fails.
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>>;
+
+    /// What is configured for the source as a whole.
+    ///
+    /// # Errors
+    /// When the whole call fails; a document that may not be read has an error of its own.
+    async fn documents(&self) -> Result<Vec<SourceDocument>>;
 }

@@ -137,6 +137,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Versions can only be replayed where every version is kept.
+    #[error("{destination} does not keep versions, so that each would replace the one before")]
+    NoHistory {
+        /// Where they were to be written.
+        destination: String,
+    },
     /// A concurrent prune took data that this run relied on.
     #[error(
         "{packs} packs that this backup relied on were condemned by a prune that ran at the same time; nothing was committed and nothing is lost"

@@ -44,6 +44,6 @@ pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
 pub use repository::{
     CreateOptions, Created, ListedSlot, Lock, Repository, Rotation, Secret, SnapshotHandle, SnapshotName, Snapshots,
-    key_slots,
+    key_slots, probe,
 };
 pub use walk::Records;

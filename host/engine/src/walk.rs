@@ -1,28 +1,47 @@
 //! A snapshot's records in key order, read from its tree a window of leaves at a time.
 //!
-//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB) and one list of children per level.
+//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB), one list of children per level, and what a
+//! caller looks ahead at.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use credenza_format::{Child, Node, TreeRoot};
-use credenza_model::{Key, Record};
+use credenza_model::{ChunkId, Key, Record};
 
 use crate::blobs::BlobLoader;
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
 const LEAVES_IN_WINDOW: usize = 32;
 
 /// A stream of records in key order.
 pub struct Records {
     loader: Arc<BlobLoader>,
-    /// Children still to be visited, one queue per level, the leaves' level first.
+    /// Children still to be loaded, one queue per level, the leaves' level first.
     levels: Vec<VecDeque<Child>>,
+    /// Loaded, and not decoded yet: that makes them several times as large.
+    leaves: VecDeque<Leaf>,
     ready: VecDeque<Record>,
+    /// Records given so far.
+    given: u64,
+    /// What stopped looking ahead; whoever takes the records meets it behind those that are loaded.
+    stopped: Option<Error>,
     prefix: Vec<u8>,
     root: Option<TreeRoot>,
     /// What was passed over; nothing is unless the caller wants the rest.
     lost: Option<Vec<LostNode>>,
+}
+
+struct Leaf {
+    child: Child,
+    bytes: Result<Bytes, Damage>,
+}
+
+impl Leaf {
+    fn node(&self, level: u8) -> Result<Node, Damage> {
+        decoded(self.bytes.as_ref().map_err(Damage::clone)?, level, &self.child.id)
+    }
 }
 
 /// A part of a tree that cannot be read.
@@ -37,7 +56,8 @@ pub(crate) struct LostNode {
 impl Records {
     /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
     pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
-        Self { loader, levels: Vec::new(), ready: VecDeque::new(), prefix, root: Some(*root), lost: None }
+        let (levels, leaves, ready) = (Vec::new(), VecDeque::new(), VecDeque::new());
+        Self { loader, levels, leaves, ready, given: 0, stopped: None, prefix, root: Some(*root), lost: None }
     }
 
     /// The same, which passes over what is lost below the root and tells it by [`take_lost`](Self::take_lost).
@@ -57,6 +77,7 @@ impl Records {
     pub async fn next(&mut self) -> Result<Option<Record>> {
         loop {
             if let Some(record) = self.ready.pop_front() {
+                self.given += 1;
                 return Ok(Some(record));
             }
             if !self.advance().await? {
@@ -71,15 +92,64 @@ impl Records {
     /// As [`Records::next`].
     pub async fn next_batch(&mut self) -> Result<Vec<Record>> {
         while self.ready.is_empty() && self.advance().await? {}
+        self.given += self.ready.len() as u64;
         Ok(self.ready.drain(..).collect())
     }
 
-    /// Loads what comes next; `false` at the end.
+    /// The record of that number, counted from the first, which stays to be given; `None` when it was given already, beyond the
+    /// end, and behind what cannot be read. The leaves before it are held in memory. Of a walk without a prefix.
+    pub(crate) async fn look_ahead(&mut self, number: u64) -> Option<Record> {
+        let number = number.checked_sub(self.given)?;
+        loop {
+            if let Some(found) = self.loaded(number) {
+                return found;
+            }
+            match self.load().await {
+                _ if self.stopped.is_some() => return None,
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(cause) => self.stopped = Some(cause),
+            }
+        }
+    }
+
+    /// The record of that number, counted from the next, if so many are loaded; `Some(None)` where they cannot be read.
+    fn loaded(&self, number: u64) -> Option<Option<Record>> {
+        let mut place = number;
+        let ready = self.ready.len() as u64;
+        if place < ready {
+            return Some(self.ready.get(usize::try_from(place).ok()?).cloned());
+        }
+        place -= ready;
+        for leaf in &self.leaves {
+            if place < leaf.child.entries {
+                let Ok(Node::Leaf(records)) = leaf.node(0) else { return Some(None) };
+                return Some(records.into_iter().nth(usize::try_from(place).ok()?));
+            }
+            place -= leaf.child.entries;
+        }
+        None
+    }
+
+    /// Makes records ready; `false` at the end.
     async fn advance(&mut self) -> Result<bool> {
+        if let Some(leaf) = self.leaves.pop_front() {
+            let node = leaf.node(0);
+            self.visit_or_pass(leaf.child, 0, node)?;
+            return Ok(true);
+        }
+        match self.stopped.take() {
+            Some(cause) => Err(cause),
+            None => self.load().await,
+        }
+    }
+
+    /// Loads what comes next; `false` at the end.
+    async fn load(&mut self) -> Result<bool> {
         if let Some(root) = self.root.take() {
             let bytes = self.loader.load_one(root.id).await?;
             self.levels = (0..root.level).map(|_| VecDeque::new()).collect();
-            self.visit(root.level, &root.id, &bytes)?;
+            self.visit(root.level, decoded(&bytes, root.level, &root.id)?);
             return Ok(true);
         }
         let Some(depth) = self.levels.iter().position(|queue| !queue.is_empty()) else {
@@ -95,20 +165,32 @@ impl Records {
         for child in children {
             // Two children of one window may be one node; its bytes are shared, not moved.
             let bytes = loaded.get(&child.id).cloned().unwrap_or_else(|| Err(lost(&child)));
-            let level = u8::try_from(depth).unwrap_or(u8::MAX);
-            let visited = bytes.and_then(|bytes| self.visit(level, &child.id, &bytes));
-            if let Err(damage) = visited {
-                let Child { last_key, entries, .. } = child;
-                let passed_over = self.lost.as_mut().ok_or_else(|| damage.clone())?;
-                passed_over.push(LostNode { last_key, entries, damage });
+            let node = Leaf { child, bytes };
+            match u8::try_from(depth).unwrap_or(u8::MAX) {
+                0 => self.leaves.push_back(node),
+                level => {
+                    let inner = node.node(level);
+                    self.visit_or_pass(node.child, level, inner)?;
+                }
             }
         }
         Ok(true)
     }
 
-    fn visit(&mut self, level: u8, id: &credenza_model::ChunkId, bytes: &[u8]) -> Result<(), Damage> {
-        let node = Node::decode(bytes, level)
-            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, *id, cause.to_string()))?;
+    /// Takes a node in, or passes over it if it is damaged and the caller wants the rest.
+    fn visit_or_pass(&mut self, child: Child, level: u8, node: Result<Node, Damage>) -> Result<(), Damage> {
+        match node {
+            Ok(node) => self.visit(level, node),
+            Err(damage) => {
+                let Child { last_key, entries, .. } = child;
+                let passed_over = self.lost.as_mut().ok_or_else(|| damage.clone())?;
+                passed_over.push(LostNode { last_key, entries, damage });
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, level: u8, node: Node) {
         match node {
             Node::Leaf(records) => self
                 .ready
@@ -126,7 +208,6 @@ impl Records {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -165,6 +246,11 @@ impl KeyedRecords {
         Ok(if self.group.first().is_some_and(|record| record.entry.key == *key) { &self.group } else { &[] })
     }
 
+    /// As [`Records::look_ahead`].
+    pub(crate) async fn look_ahead(&mut self, number: u64) -> Option<Record> {
+        self.records.look_ahead(number).await
+    }
+
     async fn advance(&mut self) -> Result<Option<Record>> {
         match self.following.take() {
             Some(record) => Ok(Some(record)),
@@ -178,6 +264,10 @@ pub(crate) fn may_hold(prefix: &[u8], previous_last: Option<&Key>, last: &Key) -
     let begins_too_late =
         previous_last.is_some_and(|key| key.as_bytes() > prefix && !key.as_bytes().starts_with(prefix));
     last.as_bytes() >= prefix && !begins_too_late
+}
+
+fn decoded(bytes: &[u8], level: u8, id: &ChunkId) -> Result<Node, Damage> {
+    Node::decode(bytes, level).map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, *id, cause.to_string()))
 }
 
 fn lost(child: &Child) -> Damage {

@@ -77,8 +77,8 @@ pub use slot::{
     RecoveryCode, SlotError, SlotKind,
 };
 pub use snapshot::{
-    OpenedSnapshot, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource, Statistics,
-    open_snapshot, seal_snapshot,
+    OpenedSnapshot, OrderedListing, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource,
+    SourceDocument, Statistics, open_snapshot, seal_snapshot,
 };
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{

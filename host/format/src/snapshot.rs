@@ -23,6 +23,25 @@ pub struct SnapshotSource {
     pub namespace: String,
     /// The location as the user gave it, without secrets.
     pub location: String,
+    /// The time, by the source's clock, whose state the entries are; none where the source keeps no history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// What is configured for it as a whole, such as a bucket's policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<SourceDocument>,
+}
+
+/// Something about a source as a whole: its text, or why that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceDocument {
+    /// What it is, such as `s3.policy`.
+    pub name: String,
+    /// The text as the provider has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Why there is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Which connector read the source.
@@ -64,6 +83,14 @@ pub struct Statistics {
     pub bytes_added: u64,
     /// Entries that could not be kept whole.
     pub errors: u64,
+}
+
+/// What is known of a listing whose keys ascend strictly by byte value, as a run found that saw it whole and in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrderedListing {
+    /// Runs since then that listed ranges of keys side by side, each held to the same order.
+    #[serde(default)]
+    pub ranged_runs: u32,
 }
 
 /// Where a synced snapshot was made.
@@ -176,6 +203,9 @@ pub struct Snapshot {
     pub packs: PacksRelied,
     /// Figures of the run.
     pub statistics: Statistics,
+    /// That the source lists in order, if this run or one before it saw that; only of flat sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<OrderedListing>,
     /// What could not be kept: the first [`PROBLEMS_MAX`].
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -290,6 +320,8 @@ pub(crate) mod tests {
                 identity: "machine/home".into(),
                 namespace: "tree".into(),
                 location: "/home".into(),
+                as_of: Some(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 }),
+                documents: vec![SourceDocument { name: "s3.policy".into(), text: Some("{}".into()), error: None }],
             },
             connector: Provenance {
                 name: "file".into(),
@@ -314,6 +346,7 @@ pub(crate) mod tests {
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },
             statistics: Statistics { entries: 2, errors: 2, ..Statistics::default() },
+            listing: Some(OrderedListing { ranged_runs: 3 }),
             problems: vec![
                 Problem { key: Key::from("a"), reason: "denied".into() },
                 Problem { key: Key::new([0xff, 0x00]), reason: "gone".into() },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Destination, Source, Store};
+use credenza_connect::{Check, Destination, Error, Source, Store};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
@@ -13,7 +13,7 @@ use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::{Instance, InstanceLimits, LogBudget, Pool, PoolSpec, RoleExports, State};
 use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
 use crate::runtime::{MEMORY_BYTES_MAX, Runtime, RuntimeError};
-use crate::settings::{RawSettings, Settings, SettingsError, Value};
+use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};
 
 /// How the sandbox works, for all connectors of the process.
 #[derive(Debug, Clone)]
@@ -189,27 +189,28 @@ impl Connector {
         self.digests
     }
 
-    /// Checks what a user wrote and prepares the connector for some roles; `Prune` beside `Store` grants the right to delete.
-    /// `purpose` is `backup`, `restore`, `repository` or `conformance`; `environment` looks up variables that the manifest names for secrets.
+    /// Checks what a user wrote and prepares the connector for some roles; `Prune` beside `Store` grants the right to
+    /// delete, `Replay` beside `Destination` that to lay delete markers.
+    /// `purpose` is `backup`, `restore`, `repository` or `conformance`; `surroundings` are asked where the settings leave something out.
     ///
     /// # Errors
     /// [`ConfigureError`] names the setting or the role and what is allowed.
     pub async fn configure(
         &self,
         raw: &RawSettings,
-        environment: &(dyn Fn(&str) -> Option<String> + Sync),
+        surroundings: &Surroundings<'_>,
         roles: &[Role],
         purpose: &str,
     ) -> Result<Configured, ConfigureError> {
-        for role in roles.iter().filter(|role| **role != Role::Prune) {
+        for role in roles.iter().filter(|role| !role.is_grant()) {
             self.require(*role)?;
         }
-        let settings = Settings::resolve(&self.manifest, raw, &|name| environment(name))?;
+        let settings = Settings::resolve(&self.manifest, raw, surroundings)?;
         let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
         let configured = Configured {
             config: Arc::new(wit_config(&settings, purpose)),
+            masker: Arc::clone(egress.masker()),
             egress: Arc::new(egress),
-            masker: Arc::new(settings.masker()),
             log: Arc::new(LogBudget::new(Arc::clone(&self.name))),
             settings,
             roles: roles.to_vec(),
@@ -285,6 +286,24 @@ impl Configured {
     /// When it was not configured as a destination.
     pub fn destination(&self) -> Result<Arc<dyn Destination>, ConfigureError> {
         Ok(Arc::new(SandboxedDestination::new(self.pool(Role::Destination)?)))
+    }
+
+    /// Looks up the credentials that no setting gives, so that a run without any ends before it begins.
+    ///
+    /// # Errors
+    /// Where they were looked for and what to do.
+    pub async fn authenticate(&self) -> Result<(), ConfigureError> {
+        Ok(self.egress.authenticate().await?)
+    }
+
+    /// Tries the way to the endpoints without the connector: address, connection, TLS, clock, credentials. Ends with the first step that fails.
+    pub async fn trial(&self) -> Vec<Check> {
+        let masker = self.egress.masker();
+        let mask = |check: Check| match check.outcome {
+            Err(error) => Check { outcome: Err(Error { message: masker.mask(error.message), ..error }), ..check },
+            Ok(_) => check,
+        };
+        self.egress.trial().await.into_iter().map(mask).collect()
     }
 
     /// What really went out and came in, over all roles.

@@ -3,7 +3,7 @@
 //!
 //! Owned here: the manifest and its settings, the way out (`egress`: connections, policy, signatures), the runtime and its limits, and
 //! the translation between `wit/` and `connect`. Refused here: files and the environment (the caller hands over bytes and
-//! a look-up), retries and rate limits (`connect`), and every decision about backups. Called by `cli` only.
+//! what the machine offers), retries and rate limits (`connect`), and every decision about backups. Called by `cli` only.
 //!
 //! The way of a call: `connector` configures, `adapt` is what the engine holds, `guest` runs one instance, `egress` sends.
 
@@ -16,10 +16,13 @@ mod runtime;
 mod settings;
 
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
-pub use egress::{Egress, EgressError, GuestRequest, Response, Traffic};
+pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
 pub use manifest::{
-    API_VERSION, Auth, Derive, Digests, Endpoint, EndpointVariant, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError,
-    Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Limits, MANIFEST_BYTES_MAX, Manifest,
+    ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
 };
 pub use runtime::{CacheError, RuntimeError};
-pub use settings::{HostSettings, InvalidValue, RawSettings, Secret, Settings, SettingsError, Value};
+pub use settings::{
+    CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, RawSettings, Secret, Settings,
+    SettingsError, Surroundings, Value,
+};

@@ -16,7 +16,7 @@ use credenza_connect::conformance::{
 use credenza_connect::{Destination, Result, Source, Store};
 use credenza_model::Key;
 use credenza_s3_server::{Attributes, Options, Server};
-use credenza_sandbox::{Configured, Connector, Role, Sandbox, SandboxOptions};
+use credenza_sandbox::{Configured, Connector, Role, Sandbox, SandboxOptions, Surroundings};
 
 /// A new seed for every run; a failure prints it.
 fn seed() -> u64 {
@@ -73,7 +73,7 @@ impl Bed {
         ];
         let settings: BTreeMap<String, String> =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        connector().configure(&settings, &|_| None, roles, "conformance").await.unwrap()
+        connector().configure(&settings, &Surroundings::none(), roles, "conformance").await.unwrap()
     }
 }
 

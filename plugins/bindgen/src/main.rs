@@ -44,7 +44,7 @@ fn bindings(mut resolve: Resolve, package: PackageId) -> Result<String> {
         pub_export_macro: true,
         format: true,
         additional_derive_attributes: vec!["PartialEq".to_owned()],
-        additional_derive_ignore: ["content", "opened", "request"].map(str::to_owned).to_vec(),
+        additional_derive_ignore: ["begun", "content", "opened", "request"].map(str::to_owned).to_vec(),
         ..Default::default()
     };
     let mut files = Files::default();

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{AttributeValue, Attributes, Checksum};
 
+use crate::acl::is_canned;
 use crate::wire::Headers;
 use crate::{encode, time};
 
@@ -40,10 +41,14 @@ const USER_HEADER: &str = "x-amz-meta-";
 const USER_NAME: &str = "user.";
 const TAG_NAME: &str = "s3.tag.";
 /// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
-const FACTS: [&str; 8] = [
+pub(crate) const ACL_NAME: &str = "s3.acl";
+/// Object Lock is given back by requests of its own, after the object is whole.
+const LOCKS: [&str; 3] = ["s3.lock-mode", "s3.lock-until", "s3.legal-hold"];
+const FACTS: [&str; 9] = [
     "s3.checksum-algorithm",
     "s3.missing-meta",
     "s3.parts",
+    "s3.part-bytes",
     "s3.replication",
     "s3.sse",
     "s3.tag-count",
@@ -132,8 +137,15 @@ fn md5_of(etag: &str) -> Option<Vec<u8>> {
     (digits.len() == 32).then(|| digits.chunks(2).map(byte).collect()).flatten()
 }
 
+/// What of an object's protection is given back; each is a wish of the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes {
+    pub(crate) acl: bool,
+    pub(crate) locks: bool,
+}
+
 /// The headers with which an object is written so that it has these attributes, and the names of those that it will lack.
-pub(crate) fn restore(attributes: &Attributes) -> (Vec<(String, String)>, Vec<String>) {
+pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, String)>, Vec<String>) {
     let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in attributes {
         match (header_of(name, value), name.strip_prefix(TAG_NAME), value) {
@@ -141,7 +153,11 @@ pub(crate) fn restore(attributes: &Attributes) -> (Vec<(String, String)>, Vec<St
             (None, Some(tag), AttributeValue::Text(text)) => {
                 tags.push(format!("{}={}", encode::value(tag.as_bytes()), encode::value(text.as_bytes())));
             }
+            (None, None, AttributeValue::Text(acl)) if name == ACL_NAME && wishes.acl && is_canned(acl) => {
+                headers.push(("x-amz-acl".to_owned(), acl.clone()));
+            }
             _ if FACTS.contains(&name.as_str()) => {}
+            _ if wishes.locks && LOCKS.contains(&name.as_str()) => {}
             _ => lost.push(name.clone()),
         }
     }
@@ -198,7 +214,7 @@ mod tests {
         ];
         let mut attributes = Vec::new();
         complete(&mut attributes, &headers(&told), None);
-        let (mut restored, lost) = restore(&attributes);
+        let (mut restored, lost) = restore(&attributes, Wishes::default());
         let mut expected: Vec<_> = headers(&told).0;
         restored.sort();
         expected.sort();
@@ -225,7 +241,7 @@ mod tests {
             text("s3.version-id", "v"),
             text("s3.tag.a b", "c=d"),
         ];
-        let (headers, lost) = restore(&attributes);
+        let (headers, lost) = restore(&attributes, Wishes::default());
         assert_eq!(headers, [("x-amz-tagging".to_owned(), "a%20b=c%3Dd".to_owned())]);
         assert_eq!(lost, ["posix.mode", "user.not a token", "s3.lock-mode"]);
     }
@@ -254,7 +270,7 @@ mod tests {
             let mut attributes = Vec::new();
             complete(&mut attributes, &told, Some(&etag));
             let _ = checksums(&told, Some(&etag));
-            for (_, written) in restore(&attributes).0 {
+            for (_, written) in restore(&attributes, Wishes::default()).0 {
                 prop_assert!(is_printable(&written));
             }
         }

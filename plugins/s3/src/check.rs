@@ -9,10 +9,23 @@ use crate::wire::{Answer, Headers, Wire};
 /// A name that no user's object has, for an upload that is begun and never finished.
 const PROBE_KEY: &[u8] = b".credenza-check";
 
+/// What the first request proves, in the order in which servers look at it, and the reasons of failures that tell it from the others.
+const PROOFS: [(&str, &str, &[&str]); 3] = [
+    (
+        "signature",
+        "credentials and clock are accepted",
+        &["s3.signature", "s3.access-key", "s3.expired-token", "s3.invalid-token", "s3.unauthorised", "s3.clock-skew"],
+    ),
+    ("region", "the bucket answers in this region", &["s3.wrong-region"]),
+    ("bucket", "it is there", &["s3.no-such-bucket", "s3.invalid-bucket"]),
+];
+/// Reasons of failures that prove nothing but that something answered, or not even that.
+const NO_PROOF: [ErrorClass; 3] = [ErrorClass::Transient, ErrorClass::Corrupt, ErrorClass::Internal];
+
 impl<W: Wire> Bucket<W> {
-    /// Lists a page and reads a byte of an object.
+    /// Lists a page, reads a byte of an object, and asks what the bucket keeps.
     pub(crate) fn check_source(&self) -> Vec<Check> {
-        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false };
+        let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false, as_of: None };
         let listed = self.scan(&everything).next(1000);
         let readable = |found: &Found| match found {
             Found::Entry(entry) if entry.kind == EntryKind::File && entry.size.is_some_and(|s| s > 0) => {
@@ -20,15 +33,42 @@ impl<W: Wire> Bucket<W> {
             }
             _ => None,
         };
-        let read = listed.as_ref().ok().map(|found| self.check_read(found.iter().find_map(readable)));
-        let list = listed.map(|found| format!("{} objects in the first page", found.len()));
-        [Some(line("list", list)), read.map(|outcome| line("read", outcome))].into_iter().flatten().collect()
+        let entry = listed.as_ref().ok().map(|found| found.iter().find_map(readable));
+        let mut lines = proven("list", listed.map(|found| listing_text(&found)));
+        if let Some(entry) = entry {
+            let read = self.check_read(entry.clone());
+            let readable = entry.filter(|_| read.is_ok());
+            lines.push(line("read", read));
+            lines.extend(readable.map(|entry| line("conditions", self.check_condition(entry))));
+            lines.push(line("versions", self.check_versions()));
+        }
+        lines
     }
 
     fn check_read(&self, entry: Option<Entry>) -> Result<String> {
         let Some(entry) = entry else { return Ok("nothing there to read".to_owned()) };
         self.read(entry, Some(ByteRange { offset: 0, length: Some(1) }), None)?;
         Ok("an object can be read, also in parts".to_owned())
+    }
+
+    /// Reads under a condition that cannot hold.
+    fn check_condition(&self, entry: Entry) -> Result<String> {
+        let first = Some(ByteRange { offset: 0, length: Some(1) });
+        match self.read(entry, first, Some("no-object-has-this-tag")) {
+            Err(error) if error.class == ErrorClass::Precondition => {
+                Ok("an object that changed is not read for another".to_owned())
+            }
+            Ok(_) => Ok("ignored by the server: what it answers is compared instead".to_owned()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_versions(&self) -> Result<String> {
+        Ok(match self.history()? {
+            Some(_) => "are kept: a backup sees the bucket as it was at one time",
+            None => "are not kept, or not told: an object that is replaced during a backup is taken as it is then",
+        }
+        .to_owned())
     }
 
     /// Lists and looks. Whether it may write is found out by `create`, which leaves nothing that a check would have to delete.
@@ -41,13 +81,17 @@ impl<W: Wire> Bucket<W> {
             Err(error) if error.class == ErrorClass::NotFound => Ok("no repository yet".to_owned()),
             Err(error) => Err(error),
         };
-        vec![line("list", list), line("read", read)]
+        let mut lines = proven("list", list);
+        lines.push(line("read", read));
+        lines
     }
 
     /// Looks, and begins an upload that it aborts.
     pub(crate) fn check_destination(&self) -> Vec<Check> {
         let look = self.look(PROBE_KEY).map(|_| "objects can be looked at".to_owned());
-        vec![line("read", look), line("write", self.check_write())]
+        let mut lines = proven("write", self.check_write());
+        lines.push(line("read", look));
+        lines
     }
 
     fn check_write(&self) -> Result<String> {
@@ -58,6 +102,32 @@ impl<W: Wire> Bucket<W> {
         upload.rehearse()?;
         Ok("an upload was begun and aborted".to_owned())
     }
+}
+
+/// The line of a first request, after those of what it proves; what comes after a failure is left out.
+fn proven(name: &str, outcome: Result<String>) -> Vec<Check> {
+    let error = outcome.as_ref().err();
+    let failed = error.and_then(|error| PROOFS.iter().position(|(_, _, reasons)| reasons.contains(&&*error.reason)));
+    let held = match error {
+        Some(error) if failed.is_none() && NO_PROOF.contains(&error.class) => 0,
+        _ => failed.unwrap_or(PROOFS.len()),
+    };
+    let mut lines: Vec<Check> =
+        PROOFS.iter().take(held).map(|(name, means, _)| line(name, Ok((*means).to_owned()))).collect();
+    let name = failed.and_then(|step| PROOFS.get(step)).map_or(name, |(name, ..)| name);
+    lines.push(line(name, outcome));
+    lines
+}
+
+/// How much came, and in which order.
+fn listing_text(found: &[Found]) -> String {
+    let keys =
+        || found.iter().filter_map(|found| if let Found::Entry(entry) = found { Some(&entry.key) } else { None });
+    let order = match keys().is_sorted() {
+        true => "in the order of their keys",
+        false => "in no order, so that a backup sorts them first",
+    };
+    format!("{} objects in the first page, {order}", found.len())
 }
 
 fn line(name: &str, outcome: Result<String>) -> Check {

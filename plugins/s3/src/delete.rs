@@ -23,6 +23,9 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// When a batch fails as a whole.
     pub(crate) fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
+        if self.place.as_of.is_some() {
+            return Err(self.of_the_past("deleting"));
+        }
         let mut results = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH_KEYS_MAX) {
             results.extend(self.delete_batch(batch)?);

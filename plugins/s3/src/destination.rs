@@ -1,18 +1,20 @@
 //! A bucket to restore to: whole objects in one request, large ones in parts.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{AttributeValue, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
+use credenza_sdk::{AttributeValue, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Timestamp};
 
 use crate::bucket::{Bucket, shown};
 use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::layout::{self, Layout};
 use crate::listing::normalise_etag;
-use crate::source::entry_of_head;
-use crate::wire::{Answer, Wire, request};
+use crate::protect::Locks;
+use crate::source::{entry_of_head, etag_of};
+use crate::wire::{Headers, Wire, request};
 use crate::xml::escape;
-use crate::{attributes, encode};
+use crate::{attributes, encode, time};
 
-/// Most parts of an upload (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
-const PARTS_MAX: u32 = 10_000;
+/// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
+const OBJECT_BYTES_MAX: u64 = 50 << 40;
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
@@ -20,16 +22,17 @@ const COMPLETED: [&str; 2] = ["CompleteMultipartUploadResult", "CompleteMultipar
 
 impl<W: Wire> Bucket<W> {
     /// What the destination says of itself.
-    pub(crate) fn destination_info(&self) -> DestinationInfo {
-        DestinationInfo {
-            identity: self.place.identity(),
-            namespace: "flat".to_owned(),
-            traits: ["atomic-finish", "raw-names", "own-times", "attributes:http", "attributes:s3"]
-                .map(str::to_owned)
-                .to_vec(),
-            part_bytes: Some(self.place.part_bytes),
-            max_parts: Some(PARTS_MAX),
+    ///
+    /// # Errors
+    /// When the bucket cannot be reached, or is to be written as it was at a time.
+    pub(crate) fn destination_info(&self) -> Result<DestinationInfo> {
+        if self.place.as_of.is_some() {
+            return Err(self.of_the_past("restoring"));
         }
+        let mut traits =
+            ["atomic-finish", "raw-names", "own-times", "attributes:http", "attributes:s3"].map(str::to_owned).to_vec();
+        traits.extend(self.history()?.map(|_| "history".to_owned()));
+        Ok(DestinationInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits })
     }
 
     /// What is there now.
@@ -45,7 +48,7 @@ impl<W: Wire> Bucket<W> {
         }
     }
 
-    /// Begins an object. A folder is complete at once: a bucket has none.
+    /// Begins an object. A folder is complete at once: a bucket has none. So is a delete marker, when it is laid.
     ///
     /// # Errors
     /// `precondition` when it exists and may not be overwritten, and `unsupported` for what a bucket cannot hold.
@@ -56,20 +59,14 @@ impl<W: Wire> Bucket<W> {
         };
         match entry.kind {
             EntryKind::Directory => return Ok(None),
-            EntryKind::File if entry.version.as_ref().is_none_or(|version| !version.deleted) => {}
+            EntryKind::File => {}
             _ => {
-                return unsupported(
-                    "s3.no-object",
-                    "a bucket holds objects only, no links, devices or delete markers".to_owned(),
-                );
+                let why = "a bucket holds objects only, no links or devices".to_owned();
+                return unsupported("s3.no-object", why);
             }
         }
-        let bytes_max = self.place.part_bytes.saturating_mul(u64::from(PARTS_MAX));
-        if entry.size.is_some_and(|size| size > bytes_max) {
-            return unsupported(
-                "s3.too-many-parts",
-                format!("more than {PARTS_MAX} parts of part_size={}; raise part_size", self.place.part_bytes),
-            );
+        if entry.size.is_some_and(|size| size > OBJECT_BYTES_MAX) {
+            return unsupported("s3.too-large", format!("S3 takes at most {OBJECT_BYTES_MAX} bytes"));
         }
         // Some servers ignore `If-None-Match` and would overwrite without a word; the header then only closes the gap between
         // this look and the write on those that heed it.
@@ -77,20 +74,26 @@ impl<W: Wire> Bucket<W> {
             let message = format!("{action} failed: the object exists, and may not be overwritten");
             return Err(Error::new(ErrorClass::Precondition, "s3.exists", message));
         }
-        let headers = self.headers_of(entry);
+        let target = self.place.object(&entry.key);
+        if entry.version.as_ref().is_some_and(|version| version.deleted) {
+            return self.ask(request("DELETE", target), None, &action).map(|_| None);
+        }
         Ok(Some(Upload {
             bucket: self.clone(),
-            target: self.place.object(&entry.key),
+            target,
             action,
-            headers,
+            headers: self.headers_of(entry),
             overwrite,
+            layout: layout::of(entry, self.place.part_bytes),
+            etag: entry.fingerprint.as_deref().and_then(comparable_etag).map(str::to_owned),
+            locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes)),
             held: None,
             parts: None,
         }))
     }
 
     fn headers_of(&self, entry: &Entry) -> Vec<(String, String)> {
-        let (mut headers, _) = attributes::restore(&entry.attributes);
+        let (mut headers, _) = attributes::restore(&entry.attributes, self.place.wishes);
         let kept = entry.attributes.iter().find_map(|(name, value)| match value {
             AttributeValue::Text(class) if name == "s3.storage-class" => Some(class.as_str()),
             _ => None,
@@ -102,11 +105,19 @@ impl<W: Wire> Bucket<W> {
         }
         headers
     }
+
+    /// The names of the attributes that an object cannot have.
+    pub(crate) fn lost(&self, entry: &Entry) -> Vec<String> {
+        attributes::restore(&entry.attributes, self.place.wishes).1
+    }
 }
 
-/// The names of the attributes that an object cannot have.
-pub(crate) fn lost(entry: &Entry) -> Vec<String> {
-    attributes::restore(&entry.attributes).1
+/// The ETag of an entry of a bucket, if it is one that the same bytes get again: an MD5, or that of parts.
+fn comparable_etag(fingerprint: &str) -> Option<&str> {
+    let etag = etag_of(fingerprint)?;
+    let (digest, parts) = etag.split_once('-').unwrap_or((etag, "1"));
+    let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_digest && parts.bytes().all(|byte| byte.is_ascii_digit())).then_some(etag)
 }
 
 /// An object on its way. The last part is held back, so that an object of one part needs one request and no upload in parts.
@@ -116,6 +127,11 @@ pub(crate) struct Upload<W: Wire> {
     action: String,
     headers: Vec<(String, String)>,
     overwrite: bool,
+    layout: Layout,
+    /// That of the original.
+    etag: Option<String>,
+    /// What the object is locked with when it is whole.
+    locks: Option<Locks>,
     held: Option<W::Body>,
     parts: Option<Parts>,
 }
@@ -138,13 +154,29 @@ impl<W: Wire> Upload<W> {
         }
     }
 
-    /// Publishes the object; returns its ETag.
+    /// The length of all parts but the last.
+    pub(crate) const fn part_bytes(&self) -> u64 {
+        self.layout.part_bytes
+    }
+
+    /// Publishes the object; names what it has not got of the original: the ETag, a lock.
     ///
     /// # Errors
     /// `precondition` when it exists and may not be overwritten; else the cause.
-    pub(crate) fn finish(&mut self) -> Result<Option<String>> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
+        let made = self.publish()?;
+        let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
+        let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
+        if let Some(locks) = self.locks.take() {
+            lost.extend(self.bucket.lock_as(&locks, &self.target, &made, &self.action));
+        }
+        Ok(lost)
+    }
+
+    fn publish(&mut self) -> Result<Made> {
         let last = self.held.take();
-        if self.parts.is_none() {
+        let in_parts = self.parts.is_some() || (self.layout.in_parts && last.is_some());
+        if !in_parts {
             return self.put_whole(last);
         }
         if let Some(last) = last {
@@ -171,11 +203,11 @@ impl<W: Wire> Upload<W> {
         Ok(())
     }
 
-    fn put_whole(&self, body: Option<W::Body>) -> Result<Option<String>> {
+    fn put_whole(&self, body: Option<W::Body>) -> Result<Made> {
         let body = body.unwrap_or_else(|| self.bucket.wire.body_of(Vec::new()));
         let asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
         let answer = self.bucket.ask(asked, Some(body), &self.action)?;
-        Ok(etag(&answer))
+        Ok(Made::of(&answer.headers))
     }
 
     fn send_part(&mut self, part: W::Body) -> Result<()> {
@@ -212,8 +244,8 @@ impl<W: Wire> Upload<W> {
         })
     }
 
-    fn complete(&mut self) -> Result<Option<String>> {
-        let Some(parts) = &self.parts else { return Ok(None) };
+    fn complete(&mut self) -> Result<Made> {
+        let Some(parts) = &self.parts else { return Ok(Made::default()) };
         let part = |(etag, number): (&String, u32)| {
             format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
         };
@@ -227,7 +259,8 @@ impl<W: Wire> Upload<W> {
         // The status is sent before the work is done, so that only the document tells whether it succeeded.
         let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
         self.parts = None;
-        Ok(document.text_of("ETag").and_then(normalise_etag))
+        let etag = document.text_of("ETag").and_then(normalise_etag);
+        Ok(Made { etag, ..Made::of(&answer.headers) })
     }
 
     fn with_headers(&self, asked: Request) -> Request {
@@ -243,6 +276,21 @@ fn upload_query(id: &str) -> String {
     encode::query(&[("uploadId", Some(id.as_bytes()))])
 }
 
-fn etag<B>(answer: &Answer<B>) -> Option<String> {
-    answer.headers.get("etag").and_then(normalise_etag)
+/// What a server says of an object that it has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    etag: Option<String>,
+    pub(crate) version: Option<String>,
+    /// The server's clock.
+    pub(crate) time: Option<Timestamp>,
+}
+
+impl Made {
+    fn of(headers: &Headers) -> Self {
+        Self {
+            etag: headers.get("etag").and_then(normalise_etag),
+            version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
+            time: headers.get("date").and_then(time::parse_http),
+        }
+    }
 }

@@ -7,15 +7,20 @@
 //! [`S3`] is a thin component; everything below it is generic over a wire: it is tested natively with recorded answers, and
 //! `tests/bench` runs it natively over the host's own connections.
 
+mod acl;
 mod attributes;
 pub mod bucket;
 mod check;
 mod delete;
 mod destination;
+mod documents;
 mod encode;
 mod fault;
+mod history;
+mod layout;
 mod listing;
 mod place;
+mod protect;
 mod range;
 #[cfg(test)]
 mod recorded;
@@ -27,9 +32,9 @@ pub mod wire;
 mod xml;
 
 use credenza_sdk::{
-    Attributes, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Entry, Found, Object,
-    Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, Timestamp,
-    Writer,
+    Attributes, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Document, Entry,
+    Found, Object, Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo,
+    Stored, Timestamp, Writer,
 };
 
 use crate::bucket::Bucket;
@@ -64,6 +69,10 @@ impl Source for S3 {
         Ok(self.0.source_info())
     }
 
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.0.now()
+    }
+
     fn check(&self) -> Vec<Check> {
         self.0.check_source()
     }
@@ -79,6 +88,10 @@ impl Source for S3 {
 
     fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
         Ok(self.0.describe(&entries))
+    }
+
+    fn documents(&self) -> Result<Vec<Document>> {
+        self.0.documents()
     }
 }
 
@@ -132,7 +145,7 @@ impl Destination for S3 {
     }
 
     fn info(&self) -> Result<DestinationInfo> {
-        Ok(self.0.destination_info())
+        self.0.destination_info()
     }
 
     fn check(&self) -> Vec<Check> {
@@ -149,16 +162,20 @@ impl Destination for S3 {
     }
 
     fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
-        Ok(entries.iter().map(|entry| Ok(destination::lost(entry))).collect())
+        Ok(entries.iter().map(|entry| Ok(self.0.lost(entry))).collect())
     }
 }
 
 impl Writer for Upload<Host> {
+    fn part_bytes(&self) -> Option<u64> {
+        Some(Upload::part_bytes(self))
+    }
+
     fn write(&mut self, part: Body) -> Result<()> {
         Upload::write(self, part)
     }
 
-    fn finish(&mut self) -> Result<Option<String>> {
+    fn finish(&mut self) -> Result<Vec<String>> {
         Upload::finish(self)
     }
 

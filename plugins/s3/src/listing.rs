@@ -66,6 +66,8 @@ pub(crate) struct ListedVersion {
     pub(crate) id: String,
     pub(crate) latest: bool,
     pub(crate) deleted: bool,
+    /// It was chosen from the versions of its key as what was there at a time, and stands for the object.
+    pub(crate) chosen: bool,
 }
 
 /// Why a document is no page.
@@ -165,6 +167,7 @@ fn listed_version(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<L
         id: element.text_of("VersionId").unwrap_or("null").trim().to_owned(),
         latest: element.text_of("IsLatest").map(str::trim) == Some("true"),
         deleted: element.name == "DeleteMarker",
+        chosen: false,
     };
     Ok(Listed { version: Some(version), ..listed(element, name)? })
 }

@@ -1,8 +1,9 @@
 //! The settings of a location, and how keys of entries and keys of the bucket follow from each other.
 
-use credenza_sdk::{Config, Problem};
+use credenza_sdk::{Config, Problem, Timestamp};
 
-use crate::encode;
+use crate::attributes::Wishes;
+use crate::{encode, time};
 
 /// What the user configured.
 #[derive(Debug, Clone)]
@@ -15,6 +16,10 @@ pub(crate) struct Place {
     pub(crate) storage_class: String,
     /// Whether every version is listed.
     pub(crate) versions: bool,
+    /// The bucket is read as it was then.
+    pub(crate) as_of: Option<Timestamp>,
+    /// What protects objects: whether it is backed up and restored.
+    pub(crate) wishes: Wishes,
     /// Bytes of a part of a large upload.
     pub(crate) part_bytes: u64,
 }
@@ -36,6 +41,11 @@ impl Place {
             prefix,
             storage_class: text("storage_class"),
             versions: config.boolean("versions").unwrap_or(false),
+            as_of: time::parse_iso(&text("as_of")),
+            wishes: Wishes {
+                acl: config.boolean("acl").unwrap_or(false),
+                locks: config.boolean("locks").unwrap_or(false),
+            },
             part_bytes: config.integer("part_size").and_then(|n| n.try_into().ok()).unwrap_or(PART_BYTES_DEFAULT),
         }
     }
@@ -71,6 +81,7 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
     let bucket = config.text("bucket").unwrap_or_default();
     let prefix = config.text("prefix").unwrap_or_default();
     let class = config.text("storage_class").unwrap_or_default();
+    let as_of = config.text("as_of").unwrap_or_default();
     let rules = [
         (bucket.is_empty() || bucket.contains(['/', '?', '#']), "bucket", "name a bucket, without `/`, `?` or `#`"),
         (prefix.len() > 1000, "prefix", "a prefix leaves room for a key: at most 1,000 of the 1,024 bytes of S3"),
@@ -78,6 +89,11 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
             !class.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
             "storage_class",
             "a storage class is a word such as `STANDARD_IA`",
+        ),
+        (
+            !as_of.is_empty() && time::parse_iso(as_of).is_none(),
+            "as_of",
+            "a time is written like `2026-11-24T12:00:00Z`",
         ),
     ];
     let broken = rules.into_iter().filter(|(broken, ..)| *broken);
@@ -117,6 +133,6 @@ pub(crate) mod tests {
     #[test]
     fn what_cannot_be_a_bucket_is_named() {
         assert!(problems(&config(&[])).is_empty());
-        assert_eq!(problems(&config(&[("bucket", "a/b"), ("storage_class", "a b")])).len(), 2);
+        assert_eq!(problems(&config(&[("bucket", "a/b"), ("storage_class", "a b"), ("as_of", "noon")])).len(), 3);
     }
 }

@@ -37,6 +37,9 @@ impl<W: Wire> Bucket<W> {
     /// `not-found` when there is none; else the cause.
     pub(crate) fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
         let action = format!("locking {}", shown(key.as_bytes()));
+        if self.place.as_of.is_some() {
+            return Err(self.of_the_past(&action));
+        }
         let version = version.map(|id| ("versionId", Some(id.as_bytes())));
         let query = encode::query(&[Some(("retention", None)), version].into_iter().flatten().collect::<Vec<_>>());
         let target = self.place.object(key.as_bytes()) + &query;

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use credenza_sdk::http::Request;
 use credenza_sdk::{
     AttributeValue, Attributes, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo,
-    Version,
+    Timestamp, Version,
 };
 
 use crate::attributes;
 use crate::bucket::{Bucket, shown};
 use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
 use crate::range;
 use crate::wire::{Answer, Wire, request};
@@ -33,19 +34,35 @@ impl<W: Wire> Bucket<W> {
     pub fn source_info(&self) -> SourceInfo {
         let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
         traits.extend(self.place.versions.then(|| "versions".to_owned()));
+        traits.extend(self.place.as_of.map(|_| "history".to_owned()));
         SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
+    }
+
+    /// The bucket's own clock, if every version is kept; where the settings want it as it was at a time, that.
+    ///
+    /// # Errors
+    /// When the bucket cannot be reached, or has no history and is to be read as it was at a time.
+    pub fn now(&self) -> Result<Option<Timestamp>> {
+        match (self.history()?, self.place.as_of) {
+            (None, Some(_)) => Err(self.no_history()),
+            (Some(_), Some(then)) => Ok(Some(then)),
+            (now, None) => Ok(now),
+        }
     }
 
     /// A walk over what the options name. No request is sent yet.
     pub fn scan(&self, options: &ScanOptions) -> Scan<W> {
+        let as_of = self.place.as_of.or(options.as_of);
+        let all = self.place.versions && !options.one_level;
         let question = Question {
             prefix: self.place.full_key(&options.prefix),
             start_after: options.start_after.as_ref().map(|key| self.place.full_key(key)),
             one_level: options.one_level,
-            versions: self.place.versions && !options.one_level,
+            versions: all || as_of.is_some(),
             page_objects: PAGE_OBJECTS_MAX,
         };
-        Scan { bucket: self.clone(), question, cursor: None, found: VecDeque::new(), ended: false }
+        let cut = as_of.map(|then| Cut::new(then, all));
+        Scan { bucket: self.clone(), question, cut, cursor: None, found: VecDeque::new(), ended: false }
     }
 
     /// Opens an object, in one request.
@@ -97,12 +114,24 @@ impl<W: Wire> Bucket<W> {
         }
     }
 
-    /// Tags, of entries that a read said to have some.
+    /// What neither the listing nor the read tells: tags, of entries that are said to have some; how those in parts were cut; grants, if
+    /// they are wanted.
     ///
     /// # Errors
     /// None for the whole call; each entry has its own.
     pub fn describe(&self, entries: &[Entry]) -> Vec<Result<Attributes>> {
-        entries.iter().map(|entry| if has_tags(entry) { self.tags(entry) } else { Ok(Vec::new()) }).collect()
+        entries.iter().map(|entry| self.describe_one(entry)).collect()
+    }
+
+    fn describe_one(&self, entry: &Entry) -> Result<Attributes> {
+        let mut told = self.part_bytes(entry);
+        if has_tags(entry) {
+            told.extend(self.tags(entry)?);
+        }
+        if self.place.wishes.acl {
+            told.extend(self.acl(entry)?);
+        }
+        Ok(told)
     }
 
     fn tags(&self, entry: &Entry) -> Result<Attributes> {
@@ -164,6 +193,8 @@ fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>, wh
 pub struct Scan<W> {
     bucket: Bucket<W>,
     question: Question,
+    /// Leaves what was there at a time.
+    cut: Option<Cut>,
     cursor: Option<Cursor>,
     found: VecDeque<Found>,
     ended: bool,
@@ -188,14 +219,38 @@ impl<W: Wire> Scan<W> {
     }
 
     fn turn_page(&mut self) -> Result<()> {
-        let page = self.bucket.page(&self.question, self.cursor.as_ref())?;
+        let page =
+            self.bucket.page(&self.question, self.cursor.as_ref()).map_err(|error| self.without_history(error))?;
+        self.demand_place(&page)?;
         if page.next.is_some() && page.next == self.cursor {
             return Err(self.endless("a page names itself as the next"));
         }
         self.cursor = page.next.clone();
         self.ended = self.cursor.is_none();
-        self.keep(page);
-        Ok(())
+        self.keep(page)
+    }
+
+    /// The listing of versions that the host wished for need not be had; what is there now may be.
+    fn without_history(&self, error: Error) -> Error {
+        let may_fall_back = self.cut.is_some() && self.bucket.place.as_of.is_none();
+        match error.class {
+            ErrorClass::Denied | ErrorClass::Corrupt if may_fall_back => {
+                Error { class: ErrorClass::Unsupported, ..error }
+            }
+            _ => error,
+        }
+    }
+
+    /// A server that tells keys before the one after which it is to begin ignores it, or lists in another order: what it tells is
+    /// then no part of a listing from there. Folders may begin before it and lie behind.
+    fn demand_place(&self, page: &Page) -> Result<()> {
+        let Some(after) = self.question.start_after.as_ref().filter(|_| !self.question.one_level) else {
+            return Ok(());
+        };
+        let Some(early) = page.objects.iter().find(|listed| listed.key < *after) else { return Ok(()) };
+        let (bucket, early, after) = (self.bucket.place.bucket_name(), shown(&early.key), shown(after));
+        let message = format!("listing failed: {bucket} told {early} when it was to begin after {after}");
+        Err(Error::new(ErrorClass::Unsupported, "s3.start-after", message))
     }
 
     fn endless(&self, what: &str) -> Error {
@@ -204,13 +259,17 @@ impl<W: Wire> Scan<W> {
     }
 
     /// Turns a page into findings, without what a server lists although it was not asked for.
-    fn keep(&mut self, page: Page) {
-        let Self { bucket, question, found, .. } = self;
+    fn keep(&mut self, page: Page) -> Result<()> {
+        let Self { bucket, question, cut, found, .. } = self;
         let wanted = |key: &[u8]| {
             key.starts_with(&question.prefix) && question.start_after.as_deref().is_none_or(|after| key > after)
         };
         let mut findings: Vec<Entry> = Vec::with_capacity(page.objects.len());
-        for listed in page.objects.into_iter().filter(|listed| wanted(&listed.key)) {
+        let objects = match cut {
+            Some(cut) => cut.of(page.objects)?,
+            None => page.objects,
+        };
+        for listed in objects.into_iter().filter(|listed| wanted(&listed.key)) {
             // The object named like the prefix itself is the mark of a folder, and has no name below it.
             let key = bucket.place.entry_key(&listed.key).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
             findings.extend(key.map(|key| entry_of(key, listed)));
@@ -221,6 +280,7 @@ impl<W: Wire> Scan<W> {
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }
         found.extend(findings.into_iter().map(Found::Entry));
+        Ok(())
     }
 }
 
@@ -229,12 +289,13 @@ fn entry_of(key: Vec<u8>, listed: Listed) -> Entry {
     let attributes =
         [text("s3.checksum-algorithm", listed.checksum_algorithm), text("s3.storage-class", listed.storage_class)];
     let id = listed.version.as_ref().map(|version| version.id.clone());
+    let version = listed.version.filter(|version| !version.chosen);
     Entry {
         size: listed.size,
         modified: listed.modified,
         fingerprint: fingerprint(listed.etag, id.as_deref()),
         locator: id.map(String::into_bytes),
-        version: listed.version.map(|v| Version { id: v.id, latest: v.latest, deleted: v.deleted }),
+        version: version.map(|v| Version { id: v.id, latest: v.latest, deleted: v.deleted }),
         attributes: attributes.into_iter().flatten().collect(),
         ..Entry::new(key, EntryKind::File)
     }
@@ -249,7 +310,7 @@ fn fingerprint(etag: Option<String>, version: Option<&str>) -> Option<String> {
 }
 
 /// The ETag in a fingerprint.
-fn etag_of(fingerprint: &str) -> Option<&str> {
+pub(crate) fn etag_of(fingerprint: &str) -> Option<&str> {
     fingerprint.split(' ').next().filter(|etag| !etag.is_empty())
 }
 

@@ -4,6 +4,7 @@ use credenza_sdk::http::Request;
 use credenza_sdk::{ByteRange, Error, ErrorClass, Object, PutOptions, Result, StoreInfo, Stored};
 
 use crate::bucket::{Bucket, shown};
+use crate::history::Cut;
 use crate::listing::{Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
 use crate::wire::{Headers, Wire, request};
 use crate::{encode, range, retain, time};
@@ -31,6 +32,9 @@ impl<W: Wire> Bucket<W> {
     /// `precondition` when a condition does not hold; else the cause.
     pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
+        if self.place.as_of.is_some() {
+            return Err(self.of_the_past(&action));
+        }
         let answer = self.ask(self.put_request(key, options), Some(data), &action)?;
         let headers = &answer.headers;
         Ok(Stored {
@@ -64,11 +68,13 @@ impl<W: Wire> Bucket<W> {
     /// `not-found` when there is none; else the cause.
     pub(crate) fn get(&self, key: &str, part: Option<ByteRange>, version: Option<&str>) -> Result<W::Body> {
         let action = format!("reading {}", shown(key.as_bytes()));
-        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
-        let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
         if part.is_some_and(|part| part.length == Some(0)) {
             return Ok(self.wire.body_of(Vec::new()));
         }
+        let then = if version.is_none() { self.id_then(key)? } else { None };
+        let version = version.map(str::to_owned).or(then);
+        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
+        let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
         let part = part.and_then(|part| Some((part, range::header(&part)?)));
         if let Some((_, header)) = &part {
             asked = asked.with_header("range", header.clone());
@@ -81,13 +87,21 @@ impl<W: Wire> Bucket<W> {
         Ok(answer.body)
     }
 
+    /// The version of an object that was there at the time that the settings name; nothing when they name none.
+    fn id_then(&self, key: &str) -> Result<Option<String>> {
+        let Some(then) = self.place.as_of else { return Ok(None) };
+        Ok(self.version_then(key.as_bytes(), then)?.version.map(|version| version.id))
+    }
+
     /// Size and time of an object.
     ///
     /// # Errors
     /// `not-found` when there is none; else the cause.
     pub(crate) fn stat(&self, key: &str) -> Result<Object> {
         let action = format!("looking at {}", shown(key.as_bytes()));
-        let answer = self.ask(request("HEAD", self.place.object(key.as_bytes())), None, &action)?;
+        let then = self.id_then(key)?.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
+        let target = self.place.object(key.as_bytes()) + &then.unwrap_or_default();
+        let answer = self.ask(request("HEAD", target), None, &action)?;
         let headers = &answer.headers;
         let size = headers.number("content-length").or_else(|| self.wire.length(&answer.body));
         let size = size.ok_or_else(|| {
@@ -115,18 +129,20 @@ impl<W: Wire> Bucket<W> {
         let question = Question {
             prefix: self.place.full_key(prefix.as_bytes()),
             start_after: start_after.map(|key| self.place.full_key(key.as_bytes())),
+            versions: self.place.as_of.is_some(),
             page_objects: max.min(PAGE_OBJECTS_MAX),
             ..Question::default()
         };
-        let mut cursor = None;
+        let (mut cut, mut cursor) = (self.place.as_of.map(|then| Cut::new(then, false)), None);
         loop {
             let page = self.page(&question, cursor.as_ref())?;
             let ended = page.next.is_none();
-            if !ended && !page.objects.is_sorted_by(|a, b| a.key < b.key) {
-                return Err(self.unordered());
-            }
-            let mut objects: Vec<Object> =
-                page.objects.into_iter().filter_map(|o| self.object_of(o, &question)).collect();
+            let listed = match &mut cut {
+                Some(cut) => cut.of(page.objects)?,
+                None if !ended && !page.objects.is_sorted_by(|a, b| a.key < b.key) => return Err(self.unordered()),
+                None => page.objects,
+            };
+            let mut objects: Vec<Object> = listed.into_iter().filter_map(|o| self.object_of(o, &question)).collect();
             objects.sort_by(|a, b| a.key.cmp(&b.key));
             objects.dedup_by(|a, b| a.key == b.key);
             if !objects.is_empty() || ended {
@@ -145,8 +161,9 @@ impl<W: Wire> Bucket<W> {
             && question.start_after.as_ref().is_none_or(|after| listed.key > *after);
         let key = self.place.entry_key(&listed.key).filter(|_| wanted)?;
         let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
-        let Listed { modified, etag: tag, .. } = listed;
-        Some(Object { key, size: listed.size?, modified, tag, version: None, retain_until: None })
+        let Listed { modified, etag: tag, version, .. } = listed;
+        let version = version.map(|version| version.id);
+        Some(Object { key, size: listed.size?, modified, tag, version, retain_until: None })
     }
 
     fn unordered(&self) -> Error {

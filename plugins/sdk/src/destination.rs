@@ -14,7 +14,7 @@ pub trait Destination: Connector + Sized {
     /// `configuration` when the settings cannot work.
     fn open(config: &Config) -> Result<Self>;
 
-    /// Identity, traits and part sizes.
+    /// Identity and traits.
     ///
     /// # Errors
     /// When they cannot be found out.
@@ -44,17 +44,22 @@ pub trait Destination: Connector + Sized {
 
 /// One entry being written. A writer that is dropped without a call to `finish` was aborted by the host first.
 pub trait Writer: 'static {
-    /// The next part, each of exactly the announced size but the last.
+    /// The host cuts parts to this size. None: as it likes.
+    fn part_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The next part, each of exactly `part_bytes` but the last.
     ///
     /// # Errors
     /// The cause, by class.
     fn write(&mut self, part: Body) -> Result<()>;
 
-    /// Publishes the entry; returns its new fingerprint when there is one.
+    /// Publishes the entry; names the attributes that turned out to be lost only now.
     ///
     /// # Errors
     /// The cause, by class.
-    fn finish(&mut self) -> Result<Option<String>>;
+    fn finish(&mut self) -> Result<Vec<String>>;
 
     /// Leaves nothing behind.
     fn abort(&mut self);
@@ -93,9 +98,12 @@ impl<D: Destination> contract::GuestSession for DestinationSession<D> {
         self.0.stat(&key)
     }
 
-    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<contract::Writer>> {
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<contract::Begun>> {
         let writer = self.0.create(entry, overwrite)?;
-        Ok(writer.map(|writer| contract::Writer::new(BoxedWriter(RefCell::new(writer)))))
+        Ok(writer.map(|writer| contract::Begun {
+            part_bytes: writer.part_bytes(),
+            writer: contract::Writer::new(BoxedWriter(RefCell::new(writer))),
+        }))
     }
 
     fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
@@ -108,7 +116,7 @@ impl contract::GuestWriter for BoxedWriter {
         self.0.borrow_mut().write(part)
     }
 
-    fn finish(&self) -> Result<Option<String>> {
+    fn finish(&self) -> Result<Vec<String>> {
         self.0.borrow_mut().finish()
     }
 

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::source as contract;
-use crate::{Attributes, Body, ByteRange, Check, Config, Connector, Entry, Found, Result, ScanOptions, SourceInfo};
+use crate::{
+    Attributes, Body, ByteRange, Check, Config, Connector, Document, Entry, Found, Result, ScanOptions, SourceInfo,
+    Timestamp,
+};
 
 /// Something to back up. One value is one session; the host opens several and calls each from one thread.
 pub trait Source: Connector + Sized {
@@ -19,6 +22,14 @@ pub trait Source: Connector + Sized {
     /// # Errors
     /// When they cannot be found out.
     fn info(&self) -> Result<SourceInfo>;
+
+    /// The source's own clock, if a scan may be as of a time that has passed. None, unless the connector says otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 
     /// Reaches, authenticates, lists one, reads one: a line each.
     fn check(&self) -> Vec<Check>;
@@ -41,6 +52,14 @@ pub trait Source: Connector + Sized {
     /// When the whole call fails.
     fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
         Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+
+    /// What is configured for the source as a whole. Nothing, unless the connector says otherwise.
+    ///
+    /// # Errors
+    /// When the whole call fails.
+    fn documents(&self) -> Result<Vec<Document>> {
+        Ok(Vec::new())
     }
 }
 
@@ -107,6 +126,10 @@ impl<S: Source> contract::GuestSession for SourceSession<S> {
         self.0.info()
     }
 
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.0.now()
+    }
+
     fn check(&self) -> Vec<Check> {
         self.0.check()
     }
@@ -127,6 +150,10 @@ impl<S: Source> contract::GuestSession for SourceSession<S> {
 
     fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
         self.0.describe(entries)
+    }
+
+    fn documents(&self) -> Result<Vec<Document>> {
+        self.0.documents()
     }
 }
 

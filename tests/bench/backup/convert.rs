@@ -103,11 +103,11 @@ pub(crate) fn sdk_entry(entry: &model::Entry) -> sdk::Entry {
     }
 }
 
-const fn time(time: sdk::Timestamp) -> model::Timestamp {
+pub(crate) const fn time(time: sdk::Timestamp) -> model::Timestamp {
     model::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
 }
 
-const fn sdk_time(time: model::Timestamp) -> sdk::Timestamp {
+pub(crate) const fn sdk_time(time: model::Timestamp) -> sdk::Timestamp {
     sdk::Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
 }
 

@@ -20,7 +20,7 @@ use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, Repository, Secret, Silent};
 use credenza_format::ChunkerParams;
-use credenza_sandbox::{Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, Settings, Traffic};
+use credenza_sandbox::{Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, Settings, Surroundings, Traffic};
 
 use native::NativeSource;
 
@@ -53,13 +53,13 @@ async fn main() -> Result<()> {
 async fn sandboxed(component: &[u8], settings: &RawSettings, cache: PathBuf) -> Result<Opened> {
     let sandbox = Sandbox::new(SandboxOptions { cache_dir: Some(cache), ..SandboxOptions::default() })?;
     let connector = sandbox.load(component)?;
-    let configured = connector.configure(settings, &|_| None, &[Role::Source], "backup").await?;
+    let configured = connector.configure(settings, &Surroundings::none(), &[Role::Source], "backup").await?;
     Ok((configured.source()?, configured.traffic()))
 }
 
 fn native(component: &[u8], settings: &RawSettings) -> Result<Opened> {
     let manifest = Manifest::of_component(component)?;
-    let settings = Settings::resolve(&manifest, settings, &|_| None)?;
+    let settings = Settings::resolve(&manifest, settings, &Surroundings::none())?;
     let egress = Arc::new(Egress::new(&manifest, &settings, &[Role::Source], IDLE_TIMEOUT)?);
     let traffic = Arc::clone(egress.traffic());
     Ok((Arc::new(NativeSource::new(&convert::config(&settings), egress)), traffic))

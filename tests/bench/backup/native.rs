@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_connect::{
-    ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
 use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::source::Scan;
-use credenza_model::{Attribute, Entry};
+use credenza_model::{Attribute, Entry, Timestamp};
 use credenza_sandbox::Egress;
 
 use crate::convert;
@@ -36,6 +37,12 @@ impl Source for NativeSource {
         Ok(SourceInfo { identity, namespace, traits })
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        let bucket = self.bucket.clone();
+        let now = blocking(move || bucket.now()).await?.map_err(convert::error)?;
+        Ok(now.map(convert::time))
+    }
+
     /// A backup asks for no self-test.
     async fn check(&self) -> Vec<Check> {
         Vec::new()
@@ -46,6 +53,7 @@ impl Source for NativeSource {
             prefix: options.prefix.clone(),
             start_after: options.start_after.clone(),
             one_level: options.one_level,
+            as_of: options.as_of.map(convert::sdk_time),
         };
         Ok(Box::new(NativeScanner { scan: Some(self.bucket.scan(&options)) }))
     }
@@ -63,6 +71,16 @@ impl Source for NativeSource {
         let (bucket, asked) = (self.bucket.clone(), entries.iter().map(convert::sdk_entry).collect::<Vec<_>>());
         let answers = blocking(move || bucket.describe(&asked)).await?;
         Ok(answers.into_iter().map(|one| one.map(convert::attributes).map_err(convert::error)).collect())
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        let bucket = self.bucket.clone();
+        let documents = blocking(move || bucket.documents()).await?;
+        let convert = |document: credenza_sdk::Document| SourceDocument {
+            name: document.name,
+            content: document.content.map_err(convert::error),
+        };
+        Ok(documents.into_iter().map(convert).collect())
     }
 }
 

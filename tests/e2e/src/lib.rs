@@ -2,12 +2,13 @@
 //!
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
-//! code with the connector under test, and [`servers`] starts real servers by the scripts of `tests/servers`.
+//! code with the connector under test, [`metadata`] hands out credentials, and [`servers`] starts real servers by the scripts of `tests/servers`.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
 pub mod bucket;
 mod credenza;
+pub mod metadata;
 pub mod race;
 mod report;
 pub mod s3;

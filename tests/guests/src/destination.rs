@@ -14,8 +14,6 @@ impl Destination for Hostile {
             identity: "hostile://destination".to_owned(),
             namespace: "flat".to_owned(),
             traits: Vec::new(),
-            part_bytes: None,
-            max_parts: None,
         })
     }
 
@@ -47,8 +45,8 @@ impl Writer for Nowhere {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Option<String>> {
-        Ok(None)
+    fn finish(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
     }
 
     fn abort(&mut self) {}

@@ -52,6 +52,9 @@ impl Door {
         let subject = self.subject(&request);
         let line = format!("{} {}", request.method(), request.uri());
         self.log.add(&subject.bucket, subject.operation, |count| count.requests = count.requests.saturating_add(1));
+        if let Some(region) = signed_region(&request) {
+            self.log.signed_for(&subject.bucket, region);
+        }
         let _in_flight = self.log.arrive(&subject.bucket, subject.operation);
         let fault = match self.policy.allows(&self.asked(&request, &subject)) {
             true => self.faults.strike(subject.operation, &subject.bucket, &subject.key),
@@ -154,6 +157,12 @@ impl Door {
         let operation = Operation::of(request.method(), !key.is_empty(), query, copies);
         Subject { bucket, key: key.to_owned(), operation }
     }
+}
+
+/// The region in the scope `KEY/DATE/REGION/s3/aws4_request` of a signature in the header.
+fn signed_region<B>(request: &Request<B>) -> Option<&str> {
+    let header = request.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    header.split("Credential=").nth(1)?.split('/').nth(2)
 }
 
 /// The bucket that a `Host` header names under `domain`, port left out.

@@ -61,6 +61,8 @@ pub enum Fault {
     ListingUnordered,
     /// Each page begins with the last key of the page before.
     ListingRepeats,
+    /// A listing that is to begin after a key begins at the front.
+    StartAfterIgnored,
     /// Each page is the first page and says that there is more.
     ListingEndless,
 }
@@ -209,6 +211,7 @@ pub(crate) struct Quirks {
     pub(crate) range_ignored: bool,
     pub(crate) unordered: bool,
     pub(crate) repeats: bool,
+    pub(crate) start_after_ignored: bool,
     pub(crate) endless: bool,
 }
 
@@ -219,6 +222,7 @@ impl Quirks {
             range_ignored: fault == Some(&Fault::RangeIgnored),
             unordered: fault == Some(&Fault::ListingUnordered),
             repeats: fault == Some(&Fault::ListingRepeats),
+            start_after_ignored: fault == Some(&Fault::StartAfterIgnored),
             endless: fault == Some(&Fault::ListingEndless),
         }
     }

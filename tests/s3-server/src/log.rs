@@ -3,7 +3,7 @@
 //! Written by [`crate::door`], read by tests that hold the code under test to a number of requests.
 
 use crate::Operation;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many request lines are kept for a failure message; older ones are forgotten.
@@ -29,6 +29,7 @@ struct Inner {
     lines: VecDeque<String>,
     in_flight: BTreeMap<(String, Operation), usize>,
     crowds: BTreeMap<(String, Operation), Vec<usize>>,
+    regions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A request that is being answered.
@@ -93,6 +94,11 @@ impl Log {
         self.lock().crowds.get(&(bucket.to_owned(), operation)).cloned().unwrap_or_default()
     }
 
+    /// The regions that requests on `bucket` were signed for.
+    pub fn regions(&self, bucket: &str) -> BTreeSet<String> {
+        self.lock().regions.get(bucket).cloned().unwrap_or_default()
+    }
+
     /// Forgets everything but what is in flight.
     pub fn clear(&self) {
         let mut inner = self.lock();
@@ -115,6 +121,10 @@ impl Log {
 
     pub(crate) fn add(&self, bucket: &str, operation: Operation, change: impl FnOnce(&mut Count)) {
         change(self.lock().counts.entry((bucket.to_owned(), operation)).or_default());
+    }
+
+    pub(crate) fn signed_for(&self, bucket: &str, region: &str) {
+        self.lock().regions.entry(bucket.to_owned()).or_default().insert(region.to_owned());
     }
 
     pub(crate) fn line(&self, line: String) {

@@ -75,6 +75,7 @@ struct ConnectorDetails<'a> {
     settings: BTreeMap<&'a str, SettingOut<'a>>,
     secrets: BTreeMap<&'a str, SecretOut<'a>>,
     endpoints: BTreeMap<&'a str, EndpointOut<'a>>,
+    presets: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 #[derive(Serialize)]
@@ -122,6 +123,7 @@ impl<'a> ConnectorDetails<'a> {
                 .map(|(name, s)| (name.as_str(), SecretOut { help: &s.help, env: &s.env }))
                 .collect(),
             endpoints: endpoints(manifest),
+            presets: &manifest.presets,
         }
     }
 }
@@ -145,6 +147,15 @@ fn endpoints(manifest: &Manifest) -> BTreeMap<&str, EndpointOut<'_>> {
     out.collect()
 }
 
+/// `region=auto, host to be given`.
+fn preset_text(settings: &BTreeMap<String, String>) -> String {
+    let text = |(name, value): (&String, &String)| match value.is_empty() {
+        true => format!("{name} to be given"),
+        false => format!("{name}={value}"),
+    };
+    settings.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
 impl Display for ConnectorDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}\nsha256 {}", self.line, printable(self.line.summary), self.sha256)?;
@@ -163,6 +174,12 @@ impl Display for ConnectorDetails<'_> {
             if !secret.env.is_empty() {
                 write!(f, " (or {})", printable(&secret.env.join(", ")))?;
             }
+        }
+        if !self.presets.is_empty() {
+            f.write_str("\n\npresets, chosen by the setting `preset`")?;
+        }
+        for (name, settings) in self.presets {
+            write!(f, "\n  {:<22} {}", printable(name), printable(&preset_text(settings)))?;
         }
         f.write_str("\n\nmay reach")?;
         for (label, endpoint) in &self.endpoints {

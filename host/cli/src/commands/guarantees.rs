@@ -47,6 +47,18 @@ pub(crate) fn of(traits: &[String]) -> Vec<Guarantee> {
     ABILITIES.iter().map(guarantee).collect()
 }
 
+impl Guarantee {
+    /// As the config names it.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it holds, and what follows.
+    pub(crate) fn verdict(&self) -> String {
+        format!("{}: {}", if self.holds { "yes" } else { "no" }, self.means)
+    }
+}
+
 impl Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<9} {:<3}  {}", self.name, if self.holds { "yes" } else { "no" }, self.means)

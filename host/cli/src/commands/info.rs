@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::SnapshotHandle;
-use credenza_format::{Digest, Hex, PublicKey};
+use credenza_format::{Digest, Hex, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -81,6 +81,10 @@ struct SnapshotDetails<'a> {
     bytes_read: u64,
     bytes_added: u64,
     errors: u64,
+    /// The time, by the source's clock, whose state the entries are.
+    as_of: Option<Timestamp>,
+    /// What is configured for the source as a whole.
+    documents: &'a [SourceDocument],
 }
 
 #[derive(Serialize)]
@@ -117,6 +121,8 @@ impl<'a> SnapshotDetails<'a> {
             bytes_read: statistics.bytes_read,
             bytes_added: statistics.bytes_added,
             errors: statistics.errors,
+            as_of: snapshot.source.as_of,
+            documents: &snapshot.source.documents,
         }
     }
 }
@@ -127,6 +133,9 @@ impl Display for SnapshotDetails<'_> {
         writeln!(f, "source     {} ({})", printable(self.source), printable(self.identity))?;
         writeln!(f, "started    {} by {} on {}", self.started, printable(self.user), printable(self.host))?;
         writeln!(f, "finished   {}", self.finished)?;
+        if let Some(as_of) = self.as_of {
+            writeln!(f, "as of      {as_of}, by the clock of the source")?;
+        }
         writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
         writeln!(f, "chain      number {} of writer {}", self.sequence, self.writer)?;
         match self.signer {
@@ -153,7 +162,19 @@ impl Display for SnapshotDetails<'_> {
         if self.errors > 0 {
             write!(f, "\nerrors     {} entries could not be read", self.errors)?;
         }
-        Ok(())
+        self.documents.iter().try_for_each(|document| write_document(f, document))
+    }
+}
+
+/// A document below its name, or why it could not be read.
+fn write_document(f: &mut fmt::Formatter<'_>, document: &SourceDocument) -> fmt::Result {
+    let name = printable(&document.name);
+    match (&document.text, &document.error) {
+        (Some(text), _) => {
+            write!(f, "\n{name}")?;
+            text.lines().try_for_each(|line| write!(f, "\n  {}", printable(line)))
+        }
+        (None, why) => write!(f, "\n{name}: not kept: {}", printable(why.as_deref().unwrap_or("no reason"))),
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
+mod check_place;
 pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;

@@ -8,17 +8,16 @@ use clap::Subcommand;
 use credenza_sandbox::Manifest;
 use serde::Serialize;
 
-use super::Session;
+use super::{Session, check_place};
 use crate::configuration::{
     Configuration, HOST_SETTINGS, HostSetting, Kind, PlaceName, Settings, is_secret, suggestion,
 };
 use crate::connectors::Connectors;
 use crate::failure::{Exit, Failure};
 use crate::location::{Location, LocationError};
-use crate::open::{Opener, StoreUse};
 use crate::passphrase;
-use crate::place::{Place, parse_settings};
-use crate::report::{CheckLine, printable};
+use crate::place::parse_settings;
+use crate::report::printable;
 
 const HIDDEN: &str = "***";
 
@@ -121,7 +120,7 @@ impl PlaceCommand {
                 edit(session, |configuration| Ok(configuration.remove(kind, &name)?))
             }
             Self::List => list(kind, session),
-            Self::Check { name } => check(kind, &name, session).await,
+            Self::Check { name } => check_place::run(kind, &name, session).await,
         }
     }
 }
@@ -335,25 +334,4 @@ fn show(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> 
     let line = PlaceLine { kind, name: name.as_str(), location: None, default: None, settings: Some(settings) };
     session.reporter.result(&line)?;
     Ok(Exit::Done)
-}
-
-async fn check(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> {
-    let name = PlaceName::new(kind, name)?;
-    let place = Place::named(kind, &name, Settings::new(), &session.configuration()?)?;
-    let connectors = session.connectors();
-    let opener = Opener::new(&connectors);
-    let checks = match kind {
-        Kind::Repository => opener.store(&place, StoreUse::Write).await?.connector.check().await,
-        Kind::Source => opener.source(&place).await?.connector.check().await,
-        Kind::Destination => opener.destination(&place).await?.connector.check().await,
-    };
-    for check in &checks {
-        session.reporter.result(&CheckLine::from(check))?;
-    }
-    let failed = checks.iter().filter(|check| check.outcome.is_err()).count();
-    if failed == 0 {
-        Ok(Exit::Done)
-    } else {
-        Err(Failure::new(format!("{failed} of {} checks of {} failed", checks.len(), place.text())))
-    }
 }

@@ -33,6 +33,10 @@ pub(crate) struct Restore {
     #[arg(long)]
     overwrite: bool,
 
+    /// Restore every version and delete marker of each key, oldest first, to a destination that keeps versions.
+    #[arg(long)]
+    versions: bool,
+
     /// Exit 0 although attributes were lost that the destination cannot hold; they are listed all the same.
     #[arg(long)]
     accept_loss: bool,
@@ -52,6 +56,8 @@ struct Summary {
     bytes: u64,
     damaged: u64,
     failed: u64,
+    /// Older versions and delete markers that were not asked for.
+    versions_left: u64,
     /// Attributes that could not be restored, with the number of entries that lost each.
     unrestored: BTreeMap<String, u64>,
     requests: Requests,
@@ -81,6 +87,9 @@ impl Display for Summary {
         if self.failed > 0 {
             write!(f, "\n{} entries were refused by the destination", self.failed)?;
         }
+        if self.versions_left > 0 {
+            write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;
+        }
         let attributes = self.unrestored.iter();
         attributes
             .into_iter()
@@ -96,8 +105,9 @@ impl Restore {
         let opener = Opener::new(&connectors);
         let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
         let snapshot = open.repository.find(&path.snapshot).await?;
-        let destination = opener.destination(&place).await?;
-        let options = RestoreOptions { prefix: path.prefix().to_vec(), overwrite: self.overwrite };
+        let destination = opener.destination(&place, self.versions).await?;
+        let options =
+            RestoreOptions { prefix: path.prefix().to_vec(), overwrite: self.overwrite, versions: self.versions };
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
                 .await?;
@@ -110,6 +120,7 @@ impl Restore {
             bytes: report.bytes,
             damaged: report.damaged,
             failed: report.failed,
+            versions_left: report.versions_left,
             unrestored: report.unrestored,
             requests: Requests { store: open.store.requests(), destination: destination.requests() },
         })?;

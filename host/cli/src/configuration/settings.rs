@@ -19,9 +19,10 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 13] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 14] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
+    common("preset", "what is known of a provider, such as wasabi: credenza connector inspect NAME lists them"),
     common("use_tls", "true or false: whether to use https"),
     common("tls_insecure_no_verify", "true or false: accept any certificate, which protects against nobody"),
     common("ca_file", "a file of certificates (PEM) to trust instead of the system's"),

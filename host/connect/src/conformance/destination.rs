@@ -133,8 +133,8 @@ async fn begin(
 
 /// Writes in parts of the size that the destination wants.
 async fn write(destination: &dyn Destination, entry: &Entry, bytes: &[u8], overwrite: bool) -> Verdict {
-    let part_bytes = destination.info().await.or_say("info")?.part_bytes.unwrap_or(1 << 20);
     let mut writer = begin(destination, entry, overwrite).await?;
+    let part_bytes = writer.part_bytes().unwrap_or(1 << 20);
     for part in bytes.chunks(usize::try_from(part_bytes).unwrap_or(usize::MAX).max(1)) {
         writer.write(Payload::from(part.to_vec())).await.or_say("write")?;
     }
@@ -175,7 +175,7 @@ async fn no_overwrite(bed: &Bed) -> Verdict {
     let destination = fresh(bed).await?;
     write(&*destination, &file("a"), b"first", false).await?;
     let second = async {
-        let Some(mut writer) = destination.create(&file("a"), false).await? else { return Ok(None) };
+        let Some(mut writer) = destination.create(&file("a"), false).await? else { return Ok(Vec::new()) };
         writer.write(Payload::from(b"second".to_vec())).await?;
         writer.finish().await
     };

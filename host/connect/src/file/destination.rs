@@ -103,8 +103,6 @@ impl Destination for FileDestination {
             identity: format!("file://{}", self.tree.path.display()),
             namespace: "tree".to_owned(),
             traits: ["atomic-finish", "symlinks", "attributes:posix", "local"].map(str::to_owned).to_vec(),
-            part_bytes: None,
-            parts_max: None,
         })
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, EntryKind, Key};
+use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Statx, openat};
 use rustix::io::Errno;
@@ -20,7 +20,8 @@ use super::cause::{from_errno, from_io};
 use super::reader::FileReader;
 use super::walk::{Root, Walk};
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
 
 /// A local folder or file to back up.
@@ -124,6 +125,10 @@ impl Source for FileSource {
         })
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
     async fn check(&self) -> Vec<Check> {
         let reached = self.root().map(|_| self.path.display().to_string());
         let listed = match self.scan(&ScanOptions::default()).await {
@@ -179,6 +184,10 @@ impl Source for FileSource {
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        Ok(Vec::new())
     }
 }
 

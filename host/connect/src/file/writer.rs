@@ -58,6 +58,10 @@ impl FileWriter {
 
 #[async_trait]
 impl Writer for FileWriter {
+    fn part_bytes(&self) -> Option<u64> {
+        None
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         let length = part.length();
         let (file, offset, is_sparse) = (Arc::clone(&self.file), self.written, self.is_sparse);
@@ -78,15 +82,14 @@ impl Writer for FileWriter {
         Ok(())
     }
 
-    /// Names no fingerprint: `set_metadata` is still to change the file.
-    async fn finish(mut self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
         if self.is_sparse {
             self.file.set_len(self.written).map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
         }
         let unfinished = (&*self.place.folder, self.unfinished.as_slice());
         self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
         self.published = true;
-        Ok(None)
+        Ok(Vec::new())
     }
 
     async fn abort(self: Box<Self>) {}

@@ -1,4 +1,4 @@
-//! Somewhere to restore to, in memory: holds any key, publishes at `finish`.
+//! Somewhere to restore to, in memory: holds any key, publishes at `finish`, with or without history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,14 @@ pub struct Restored {
 /// Somewhere to restore to; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDestination {
-    content: Arc<Mutex<BTreeMap<Key, Restored>>>,
+    content: Arc<Mutex<Content>>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    objects: BTreeMap<Key, Restored>,
+    /// All that was ever published, oldest first; kept only with history.
+    published: Option<Vec<(Entry, Bytes)>>,
 }
 
 impl MemoryDestination {
@@ -34,10 +41,31 @@ impl MemoryDestination {
         Self::default()
     }
 
-    /// All that was published, in byte order.
+    /// An empty destination that keeps every version.
+    #[must_use]
+    pub fn with_history() -> Self {
+        let content = Content { published: Some(Vec::new()), ..Content::default() };
+        Self { content: Arc::new(Mutex::new(content)) }
+    }
+
+    /// All that is there, in byte order.
     #[must_use]
     pub fn restored(&self) -> BTreeMap<Key, Restored> {
-        lock(&self.content).clone()
+        lock(&self.content).objects.clone()
+    }
+
+    /// All that was ever published, oldest first; nothing without history.
+    #[must_use]
+    pub fn published(&self) -> Vec<(Entry, Bytes)> {
+        lock(&self.content).published.clone().unwrap_or_default()
+    }
+}
+
+impl Content {
+    fn publish(&mut self, entry: &Entry, bytes: &Bytes) {
+        if let Some(published) = &mut self.published {
+            published.push((entry.clone(), bytes.clone()));
+        }
     }
 }
 
@@ -48,12 +76,13 @@ fn exists(key: &Key) -> Error {
 #[async_trait]
 impl Destination for MemoryDestination {
     async fn info(&self) -> Result<DestinationInfo> {
+        let has_history = lock(&self.content).published.is_some();
+        let mut traits = vec!["atomic-finish", "symlinks", "raw-names"];
+        traits.extend(has_history.then_some("history"));
         Ok(DestinationInfo {
             identity: "memory:".to_owned(),
             namespace: "flat".to_owned(),
-            traits: ["atomic-finish", "symlinks", "raw-names"].map(str::to_owned).to_vec(),
-            part_bytes: None,
-            parts_max: None,
+            traits: traits.into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -62,18 +91,23 @@ impl Destination for MemoryDestination {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
-        Ok(lock(&self.content).get(key).map(|restored| restored.entry.clone()))
+        Ok(lock(&self.content).objects.get(key).map(|restored| restored.entry.clone()))
     }
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
         let mut content = lock(&self.content);
         let is_file = entry.kind == EntryKind::File;
-        if !overwrite && entry.kind != EntryKind::Directory && content.contains_key(&entry.key) {
+        if !overwrite && entry.kind != EntryKind::Directory && content.objects.contains_key(&entry.key) {
             return Err(exists(&entry.key));
+        }
+        if entry.version.as_ref().is_some_and(|version| version.deleted) {
+            content.objects.remove(&entry.key);
+            content.publish(entry, &Bytes::new());
+            return Ok(None);
         }
         if !is_file {
             let restored = Restored { entry: entry.clone(), bytes: Bytes::new(), has_metadata: false };
-            content.insert(entry.key.clone(), restored);
+            content.objects.insert(entry.key.clone(), restored);
             return Ok(None);
         }
         let content = Arc::clone(&self.content);
@@ -82,7 +116,7 @@ impl Destination for MemoryDestination {
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         let mut content = lock(&self.content);
-        let mut set = |entry: &Entry| match content.get_mut(&entry.key) {
+        let mut set = |entry: &Entry| match content.objects.get_mut(&entry.key) {
             Some(restored) => {
                 restored.entry = Entry { size: restored.entry.size, ..entry.clone() };
                 restored.has_metadata = true;
@@ -99,7 +133,7 @@ impl Destination for MemoryDestination {
 }
 
 struct MemoryWriter {
-    content: Arc<Mutex<BTreeMap<Key, Restored>>>,
+    content: Arc<Mutex<Content>>,
     entry: Entry,
     overwrite: bool,
     bytes: BytesMut,
@@ -107,21 +141,26 @@ struct MemoryWriter {
 
 #[async_trait]
 impl Writer for MemoryWriter {
+    fn part_bytes(&self) -> Option<u64> {
+        None
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         part.pieces().iter().for_each(|piece| self.bytes.extend_from_slice(piece));
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         let mut content = lock(&self.content);
-        if !self.overwrite && content.contains_key(&self.entry.key) {
+        if !self.overwrite && content.objects.contains_key(&self.entry.key) {
             return Err(exists(&self.entry.key));
         }
         let mut entry = self.entry;
         entry.size = Some(self.bytes.len() as u64);
-        let fingerprint = format!("{:x}", self.bytes.len());
-        content.insert(entry.key.clone(), Restored { entry, bytes: self.bytes.freeze(), has_metadata: false });
-        Ok(Some(fingerprint))
+        let bytes = self.bytes.freeze();
+        content.publish(&entry, &bytes);
+        content.objects.insert(entry.key.clone(), Restored { entry, bytes, has_metadata: false });
+        Ok(Vec::new())
     }
 
     async fn abort(self: Box<Self>) {}

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_model::{Attribute, Entry, EntryKind, Key, SkippedEntry};
+use credenza_model::{Attribute, Entry, EntryKind, Key, SkippedEntry, Timestamp};
 
 use super::lock;
 use super::store::ranged;
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
 
 /// Entries and their bytes; clones share them.
@@ -27,8 +28,11 @@ struct Content {
     skipped: BTreeMap<Key, String>,
     /// What only `describe` tells.
     costly: BTreeMap<Key, Vec<Attribute>>,
+    documents: Vec<SourceDocument>,
     writes: u64,
     has_versions: bool,
+    /// Its clock; with it, a scan may be as of a time.
+    now: Option<Timestamp>,
 }
 
 impl MemorySource {
@@ -69,6 +73,16 @@ impl MemorySource {
     /// Gives a key attributes that only [`describe`](Source::describe) tells; the listing is not complete from now on.
     pub fn set_costly(&self, key: impl Into<Key>, attributes: Vec<Attribute>) {
         lock(&self.content).costly.insert(key.into(), attributes);
+    }
+
+    /// Puts in a document about the source as a whole.
+    pub fn set_document(&self, document: SourceDocument) {
+        lock(&self.content).documents.push(document);
+    }
+
+    /// Sets the clock; from now on a scan may be as of a time, and passes over what was modified later.
+    pub fn set_now(&self, now: Timestamp) {
+        lock(&self.content).now = Some(now);
     }
 
     /// Reports `key` as skipped for that reason.
@@ -116,7 +130,9 @@ impl Content {
                 }
                 continue;
             }
-            found.extend(versions.iter().map(|(entry, _)| (key.clone(), Found::Entry(entry.clone()))));
+            let then =
+                versions.iter().filter(|(entry, _)| options.as_of.is_none_or(|then| entry.modified <= Some(then)));
+            found.extend(then.map(|(entry, _)| (key.clone(), Found::Entry(entry.clone()))));
         }
         let skipped = self.skipped.iter().filter(|(key, _)| wanted(key));
         found.extend(skipped.map(|(key, reason)| {
@@ -148,6 +164,10 @@ impl Source for MemorySource {
             namespace: "flat".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
         })
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(lock(&self.content).now)
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -186,6 +206,10 @@ impl Source for MemorySource {
         let content = lock(&self.content);
         let costly = |entry: &Entry| content.costly.get(&entry.key).cloned().unwrap_or_default();
         Ok(entries.iter().map(|entry| Ok(costly(entry))).collect())
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        Ok(lock(&self.content).documents.clone())
     }
 }
 

@@ -15,7 +15,7 @@ use super::call;
 use crate::random::Dice;
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Found, Opened, Payload, PutOptions,
-    Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
+    Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
 /// What goes wrong.
@@ -229,6 +229,10 @@ impl<T: Source + ?Sized> Source for Fault<T> {
         self.inner.info().await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }
@@ -245,6 +249,10 @@ impl<T: Source + ?Sized> Source for Fault<T> {
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         Ok(self.plan.around(call::DESCRIBE, || self.inner.describe(entries)).await?.0)
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        self.inner.documents().await
     }
 }
 
@@ -300,12 +308,16 @@ impl Scanner for Faulty<dyn Scanner> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Writer for Faulty<dyn Writer> {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         let fault = self.next_fault(call::WRITE);
         self.plan.once(call::WRITE, fault, self.inner.write(part)).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         let fault = self.plan.next(call::FINISH);
         self.plan.once(call::FINISH, fault, self.inner.finish()).await
     }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, Found, Opened, Payload, PutOptions, Result,
-    ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
+    ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
 /// How many requests may be in flight.
@@ -191,6 +191,10 @@ impl<T: Source + ?Sized> Source for Limit<T> {
         self.gate.run(self.inner.info()).await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.gate.run(self.inner.now()).await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }
@@ -206,6 +210,10 @@ impl<T: Source + ?Sized> Source for Limit<T> {
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         self.gate.run(self.inner.describe(entries)).await
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        self.gate.run(self.inner.documents()).await
     }
 }
 
@@ -251,11 +259,15 @@ impl Scanner for Limited<dyn Scanner> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Writer for Limited<dyn Writer> {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         self.gate.run(self.inner.write(part)).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         self.gate.run(self.inner.finish()).await
     }
 

@@ -10,7 +10,7 @@ use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use super::call;
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, Found, Opened, Payload, PutOptions, Result,
-    ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
+    ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
 /// A call that was made, whether it succeeded or not.
@@ -125,6 +125,10 @@ impl<T: Source + ?Sized> Source for Record<T> {
         self.inner.info().await
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
     async fn check(&self) -> Vec<Check> {
         self.inner.check().await
     }
@@ -144,6 +148,10 @@ impl<T: Source + ?Sized> Source for Record<T> {
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
         self.log.add(call::DESCRIBE, first_key(entries), 0);
         self.inner.describe(entries).await
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        self.inner.documents().await
     }
 }
 
@@ -199,12 +207,16 @@ impl Scanner for Recorded<dyn Scanner> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Writer for Recorded<dyn Writer> {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         self.log.add(call::WRITE, &self.key, part.length());
         self.inner.write(part).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         self.log.add(call::FINISH, &self.key, 0);
         self.inner.finish().await
     }

@@ -3,15 +3,17 @@
 //! Owned here: which entries are unchanged and keep the content they have, which must be read, and what is excluded.
 //! Refused here: reading contents (`load`). Called by the line in `backup`.
 //!
-//! Bound: one page of the listing and one window of the parent's leaves.
+//! Bound: one page of the listing and one window of the parent's leaves; more where `ranges` look ahead.
 
 use std::sync::Arc;
 
 use credenza_connect::{Found, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
+use tokio::sync::Mutex;
 
 use super::exclude::Excludes;
 use super::load::complete;
+use super::ranges;
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
 use crate::walk::{KeyedRecords, Records};
@@ -37,20 +39,34 @@ pub(crate) enum Planned {
 /// What the listing gave next.
 pub(crate) enum Step {
     Batch(Vec<Planned>),
-    /// A key came that does not follow the one before: the listing must be sorted first.
+    End(Ending),
+}
+
+/// How a listing came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Whole, its keys ascend strictly.
+    Ascending,
+    /// Whole, some entries were told twice.
+    Repeating,
+    /// A key came that does not follow the one before, or ranges do not fit together: the listing must be sorted first.
     OutOfOrder,
-    End,
 }
 
 /// An older snapshot, or a part of one, that unchanged entries are taken from.
 pub(crate) struct Parent {
-    records: KeyedRecords,
+    records: Arc<Mutex<KeyedRecords>>,
     loader: Arc<BlobLoader>,
 }
 
 impl Parent {
     pub(crate) fn new(records: Records, loader: Arc<BlobLoader>) -> Self {
-        Self { records: KeyedRecords::new(records), loader }
+        Self { records: Arc::new(Mutex::new(KeyedRecords::new(records))), loader }
+    }
+
+    /// Its records, for who looks at them before they are taken.
+    pub(crate) fn records(&self) -> Arc<Mutex<KeyedRecords>> {
+        Arc::clone(&self.records)
     }
 }
 
@@ -65,6 +81,7 @@ pub(crate) struct Join {
     refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
+    repeats: bool,
 }
 
 struct Previous {
@@ -82,8 +99,8 @@ impl Join {
         stow: Option<Arc<Stow>>,
     ) -> Self {
         let complete_scan = info.has("complete-scan");
-        let (refreshes, previous, pages_repeated) = (false, None, 0);
-        Self { scanner, parents, excludes, stow, complete_scan, refreshes, previous, pages_repeated }
+        let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
+        Self { scanner, parents, excludes, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read anew, unless the listing tells it all.
@@ -92,9 +109,12 @@ impl Join {
     }
 
     pub(crate) async fn next(&mut self) -> Result<Step> {
-        let page = self.scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
+        let page = match self.scanner.next(PAGE_ENTRIES).await {
+            Err(cause) if ranges::gives_up(&cause) => return Ok(Step::End(Ending::OutOfOrder)),
+            page => page.map_err(Error::connector("listing the source"))?,
+        };
         if page.is_empty() {
-            return Ok(Step::End);
+            return Ok(Step::End(if self.repeats { Ending::Repeating } else { Ending::Ascending }));
         }
         let mut batch = Vec::with_capacity(page.len());
         let mut repeated = 0;
@@ -106,10 +126,11 @@ impl Join {
                     Order::Ascending if self.excludes.covers(&entry) => {}
                     Order::Ascending => batch.push(self.plan(entry).await?),
                     Order::Repeated => repeated += 1,
-                    Order::Broken => return Ok(Step::OutOfOrder),
+                    Order::Broken => return Ok(Step::End(Ending::OutOfOrder)),
                 },
             }
         }
+        self.repeats |= repeated > 0;
         self.notice_standstill(repeated == told)?;
         Ok(Step::Batch(batch))
     }
@@ -166,7 +187,8 @@ impl Join {
 
     async fn unchanged(&mut self, parent: usize, entry: &Entry) -> Result<Option<Record>> {
         let Some(parent) = self.parents.get_mut(parent) else { return Ok(None) };
-        let records = match parent.records.seek(&entry.key).await {
+        let mut records = parent.records.lock().await;
+        let records = match records.seek(&entry.key).await {
             Ok(records) => records,
             // What a damaged parent does not tell is read again, which mends what it lost.
             Err(Error::Damage(_)) => return Ok(None),
@@ -254,6 +276,6 @@ mod tests {
             let stuck = end_of(&["a"], &excludes).await;
             assert!(matches!(stuck, Err(Error::Contract { what }) if what.contains("`a` again and again")));
         }
-        assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::OutOfOrder)));
+        assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::End(Ending::OutOfOrder))));
     }
 }

@@ -12,6 +12,8 @@ mod exclude;
 mod join;
 mod load;
 mod mill;
+mod ranges;
+mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Source, SourceInfo};
+use credenza_connect::{ErrorClass, Source, SourceInfo};
 use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
@@ -30,9 +32,10 @@ use crate::walk::Records;
 use crate::write::Stow;
 use crate::{Error, Event, Listener, Phase, Result};
 use exclude::Excludes;
-use join::{Join, Parent, Planned, Step};
+use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
+use scan::{Scan, Trusted};
 use session::Session;
 use tree::Tree;
 
@@ -96,8 +99,12 @@ pub async fn run(
     options: &BackupOptions,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
-    match attempt(repository, Arc::clone(&source), options, listener).await {
-        Err(Error::Conflict { .. }) => attempt(repository, source, options, listener).await,
+    match attempt(repository, Arc::clone(&source), options, true, listener).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, listener).await,
+        // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
+        Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Unsupported => {
+            attempt(repository, source, options, false, listener).await
+        }
         done => done,
     }
 }
@@ -106,12 +113,13 @@ async fn attempt(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
+    as_of_start: bool,
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
     listener.on(Event::Phase(Phase::Opening));
     let info = source.info().await.map_err(Error::connector("opening the source"))?;
     let excludes = Arc::new(Excludes::new(&options.excludes)?);
-    let session = Session::begin(repository, &info, options).await?;
+    let mut session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -124,11 +132,17 @@ async fn attempt(
     }
     let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let parents = parents(&session, session.parent());
-    let scanner = source.scan(&ScanOptions::default()).await.map_err(Error::connector("listing the source"))?;
+    let trusted = Trusted::find(session.parent(), &info, &options.provenance);
+    let whole = session.scan_options();
+    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, &whole, trusted.as_ref(), parents.first()).await?;
     let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
-    if line.run(join).await? {
-        line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
+    match line.run(join).await? {
+        Ending::Ascending => session.note_order(if_ordered),
+        Ending::Repeating => {}
+        Ending::OutOfOrder => {
+            line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
+        }
     }
     listener.on(Event::Phase(Phase::Committing));
     let tree = line.tree.finish().await?;
@@ -147,7 +161,7 @@ async fn dry_run(
     info: &SourceInfo,
     excludes: Arc<Excludes>,
 ) -> Result<BackupReport> {
-    let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+    let scan = SortedScan::collect(source, &session.scan_options()).await?;
     let mut join = Join::new(Box::new(scan), info, parents(session, session.parent()), excludes, None);
     let mut report = BackupReport::default();
     while let Step::Batch(batch) = join.next().await? {
@@ -196,17 +210,16 @@ impl<'a> Line<'a> {
         Ok(Self { loader, mill, tree: Tree::new(Arc::clone(&stow), level, listener), stow, mills_in_flight })
     }
 
-    /// Runs the stages until the listing ends; `true` when it was found to be out of order.
-    async fn run(&mut self, join: Join) -> Result<bool> {
-        let out_of_order = std::cell::Cell::new(false);
+    /// Runs the stages until the listing ends.
+    async fn run(&mut self, join: Join) -> Result<Ending> {
+        let ended = std::cell::Cell::new(Ending::Ascending);
         let planned = futures_util::stream::try_unfold(join, |mut join| {
-            let out_of_order = &out_of_order;
+            let ended = &ended;
             async move {
                 match join.next().await? {
                     Step::Batch(batch) => Ok(Some((batch, join))),
-                    Step::End => Ok(None),
-                    Step::OutOfOrder => {
-                        out_of_order.set(true);
+                    Step::End(ending) => {
+                        ended.set(ending);
                         Ok::<_, Error>(None)
                     }
                 }
@@ -225,7 +238,7 @@ impl<'a> Line<'a> {
             self.tree.grow(batch?).await?;
         }
         self.tree.note(self.loader.take_undescribed());
-        Ok(out_of_order.get())
+        Ok(ended.get())
     }
 
     /// Begins anew with a sorted listing; what was read so far is taken over from the part of the tree that exists.
@@ -240,7 +253,7 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
-        let scan = SortedScan::collect(source, &ScanOptions::default()).await?;
+        let scan = SortedScan::collect(source, &session.scan_options()).await?;
         let mut all = Vec::new();
         // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
         if repository.can_read() {
@@ -250,7 +263,7 @@ impl<'a> Line<'a> {
         all.extend(parents(session, session.parent()));
         let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow))).refreshing(refreshes);
         let mut line = Self { tree: fresh, ..self };
-        if line.run(join).await? {
+        if line.run(join).await? == Ending::OutOfOrder {
             return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });
         }
         Ok(line)

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use credenza_connect::SourceInfo;
+use credenza_connect::{ScanOptions, Source, SourceInfo};
 use credenza_format::{
-    BlobIndex, ChainLink, Hex, PacksRelied, Snapshot, SnapshotSource, Statistics, Usage, body_digest,
+    BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics,
+    Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -17,7 +18,10 @@ use super::{BackupOptions, BackupReport};
 use crate::blobs::BlobLoader;
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::write::{self, Draft, Stow};
-use crate::{Event, Listener, Result};
+use crate::{Error, Event, Listener, Result};
+
+/// Most bytes of documents about the source that a snapshot keeps: snapshots are read by every command.
+const DOCUMENTS_BYTES_MAX: usize = 256 * 1024;
 
 /// What a run knows of the repository while it reads.
 pub(crate) struct Session {
@@ -26,6 +30,8 @@ pub(crate) struct Session {
     standing: Standing,
     source: SnapshotSource,
     started: Timestamp,
+    /// What the run found of the order of the listing.
+    listing: Option<OrderedListing>,
 }
 
 /// Where a run stands among the snapshots of the repository.
@@ -53,7 +59,13 @@ impl Standing {
 }
 
 impl Session {
-    pub(crate) async fn begin(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
+    pub(crate) async fn begin(
+        repository: &Repository,
+        source: &dyn Source,
+        info: &SourceInfo,
+        options: &BackupOptions,
+        as_of_start: bool,
+    ) -> Result<Self> {
         let started = Timestamp::from_system(SystemTime::now());
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
         let standing = Standing::find(repository, info, options).await?;
@@ -62,8 +74,16 @@ impl Session {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
+            as_of: if as_of_start { now(source, info, standing.parent.as_ref(), options).await? } else { None },
+            documents: documents(source, standing.parent.as_ref(), options).await?,
         };
-        Ok(Self { loader: repository.loader(Arc::clone(&index)), index, standing, source, started })
+        let loader = repository.loader(Arc::clone(&index));
+        Ok(Self { loader, index, standing, source, started, listing: None })
+    }
+
+    /// What the source is asked to list: all of it, as of one time where it can.
+    pub(crate) fn scan_options(&self) -> ScanOptions {
+        ScanOptions { as_of: self.source.as_of, ..ScanOptions::default() }
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
@@ -80,6 +100,11 @@ impl Session {
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
         self.standing.parent.as_ref()
+    }
+
+    /// Notes what is known of the order of the listing, for the snapshot.
+    pub(crate) fn note_order(&mut self, listing: Option<OrderedListing>) {
+        self.listing = listing;
     }
 
     pub(crate) async fn commit(
@@ -149,8 +174,54 @@ impl Session {
                 bytes_added,
                 errors: counts.errors,
             },
+            listing: self.listing,
             problems_unlisted: counts.errors - counts.problems.len() as u64,
             problems: counts.problems.clone(),
         })
     }
+}
+
+/// The source's clock, if it keeps history. That rarely begins: where the run before found none, it is only asked for with all metadata.
+async fn now(
+    source: &dyn Source,
+    info: &SourceInfo,
+    parent: Option<&SnapshotHandle>,
+    options: &BackupOptions,
+) -> Result<Option<Timestamp>> {
+    let had_none = parent.is_some_and(|parent| parent.snapshot.source.as_of.is_none());
+    if had_none && !options.metadata_of_all && !info.has("history") {
+        return Ok(None);
+    }
+    source.now().await.map_err(Error::connector("asking the source for its time"))
+}
+
+/// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from
+/// its parent, unless all metadata is to be read anew.
+async fn documents(
+    source: &dyn Source,
+    parent: Option<&SnapshotHandle>,
+    options: &BackupOptions,
+) -> Result<Vec<SourceDocument>> {
+    if options.dry_run {
+        return Ok(Vec::new());
+    }
+    if let Some(parent) = parent.filter(|_| !options.metadata_of_all) {
+        return Ok(parent.snapshot.source.documents.clone());
+    }
+    let told = source.documents().await.map_err(Error::connector("reading what is configured for the source"))?;
+    let mut room = DOCUMENTS_BYTES_MAX;
+    let kept = told.into_iter().map(|document| {
+        let content = document.content.map_err(|cause| cause.message).and_then(|text| {
+            room = room
+                .checked_sub(text.len())
+                .ok_or_else(|| format!("a snapshot has room for {DOCUMENTS_BYTES_MAX} bytes of documents"))?;
+            Ok(text)
+        });
+        let (text, error) = match content {
+            Ok(text) => (Some(text), None),
+            Err(why) => (None, Some(why)),
+        };
+        SourceDocument { name: document.name, text, error }
+    });
+    Ok(kept.collect())
 }

@@ -1,9 +1,10 @@
 //! Whole runs over a source in memory: contents of any size, and metadata that costs a request of its own.
 
 use credenza_connect::ErrorClass;
+use credenza_connect::SourceDocument;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, call};
-use credenza_model::{Attribute, AttributeValue};
+use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Timestamp};
 
 use super::*;
 use crate::testing::{contents, handle, noise, repository, secret};
@@ -79,4 +80,48 @@ async fn small_objects_behind_large_ones_are_read_whole() {
         let number: u64 = key.to_string().parse().unwrap();
         assert!(bytes == noise(number, bytes.len()) && bytes.len() >= 10, "{key}");
     }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanoseconds: 0 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_a_history_is_backed_up_as_it_was_when_the_run_began() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    for (key, seconds) in [("before", 5), ("during", 11)] {
+        source.insert(Entry { modified: Some(at(seconds)), ..Entry::new(key.into(), EntryKind::File) }, b"x".to_vec());
+    }
+    source.set_now(at(10));
+    let report = backed_up(&repository, Arc::new(source), false).await;
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
+    assert_eq!(snapshot.source.as_of, Some(at(10)));
+    let kept: Vec<String> =
+        contents(&repository, snapshot.id).await.into_iter().map(|(key, _)| key.to_string()).collect();
+    assert_eq!(kept, ["before"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_for_a_source_is_read_by_its_first_run_and_with_all_metadata() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = tagged();
+    let document = |name: &str, content| SourceDocument { name: name.to_owned(), content };
+    source.set_document(document("s3.policy", Ok("{}".to_owned())));
+    let denied = credenza_connect::Error::new(ErrorClass::Denied, "s3.access-denied", "not for you");
+    source.set_document(document("s3.acl", Err(denied)));
+    let names = |documents: &[credenza_format::SourceDocument]| -> Vec<(String, bool)> {
+        documents.iter().map(|document| (document.name.clone(), document.text.is_some())).collect()
+    };
+    let first = backed_up(&repository, Arc::new(source.clone()), false).await;
+    let kept = handle(&repository, first.snapshot.unwrap()).await.snapshot.source.documents;
+    assert_eq!(names(&kept), [("s3.policy".to_owned(), true), ("s3.acl".to_owned(), false)]);
+    assert_eq!(kept[1].error.as_deref(), Some("not for you"));
+    source.set_document(document("s3.cors", Ok("<x/>".to_owned())));
+    let second = backed_up(&repository, Arc::new(source.clone()), false).await;
+    assert_eq!(handle(&repository, second.snapshot.unwrap()).await.snapshot.source.documents, kept);
+    source.set_document(document("s3.website", Ok("w".repeat(300_000))));
+    let full = backed_up(&repository, Arc::new(source), true).await;
+    let kept = handle(&repository, full.snapshot.unwrap()).await.snapshot.source.documents;
+    assert_eq!(names(&kept[2..]), [("s3.cors".to_owned(), true), ("s3.website".to_owned(), false)], "too long to keep");
 }

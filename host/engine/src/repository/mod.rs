@@ -30,6 +30,7 @@ pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, LIST_PAGE, fetch, list
 pub(crate) use index::SegmentInfo;
 pub(crate) use locks::PROBES;
 pub(crate) use probe::VERSIONS;
+pub use probe::probe;
 pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
 pub use slots::{ListedSlot, key_slots};

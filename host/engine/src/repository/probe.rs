@@ -1,7 +1,7 @@
 //! What a store can do, tried instead of believed: servers differ, and some ignore what they do not know.
 //!
-//! Called by `create`, which keeps the answer in the config. Leaves an object behind that is locked for [`LOCK_SECONDS`], where the store can lock,
-//! and both objects where it does not let them be deleted; collectors clear them away.
+//! Called by `create`, which keeps the answer in the config, and by checks of a place. Leaves an object behind that is locked for [`LOCK_SECONDS`], where the store can lock,
+//! and all objects where it does not let them be deleted; collectors clear them away.
 
 use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, Stored};
 use credenza_model::{StoreKey, Timestamp};
@@ -9,7 +9,7 @@ use credenza_model::{StoreKey, Timestamp};
 use super::locks::probe_key;
 use crate::{Error, Result};
 
-/// Two creates of one name, of which the second is refused.
+/// Of many creates of one name, one after the other and at the same moment, one succeeds.
 pub(crate) const IF_ABSENT: &str = "if-absent";
 /// What was written is read by its version, also in part, after something else was put over it.
 pub(crate) const VERSIONS: &str = "versions";
@@ -18,21 +18,24 @@ pub(crate) const RETENTION: &str = "retention";
 /// Objects can be deleted, or hidden where versions are kept.
 pub(crate) const DELETE: &str = "delete";
 
+/// Writers of one name in the race that shows whether conditions hold at the same moment.
+const RACERS: usize = 8;
 /// How long an object is locked to try it.
 const LOCK_SECONDS: i64 = 60;
 const FIRST: &[u8] = b"credenza";
 
-/// Tries everything; the abilities that hold.
+/// Tries everything that `create` relies on; the abilities that hold.
 ///
 /// # Errors
 /// When a first object cannot be written.
-pub(super) async fn probe(store: &dyn Store) -> Result<Vec<String>> {
-    let keys = [probe_key()?, probe_key()?];
-    let [plain, locked] = &keys;
+pub async fn probe(store: &dyn Store) -> Result<Vec<String>> {
+    let keys = [probe_key()?, probe_key()?, probe_key()?];
+    let [plain, locked, raced] = &keys;
     let first = put(store, plain, FIRST, true, None).await;
     let first = first.map_err(Error::connector("writing a first object to the store"))?;
     let second = put(store, plain, FIRST, true, None).await;
-    let if_absent = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
+    let refused = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
+    let if_absent = refused && has_one_winner(store, raced).await;
     let versions = keeps_versions(store, plain, &first).await;
     let retention = locks(store, locked, first.modified).await;
     let deletes = deletes(store, &keys).await;
@@ -49,6 +52,16 @@ async fn put(
 ) -> credenza_connect::Result<Stored> {
     let options = PutOptions { if_absent, if_match: None, retain_until, hint: "config".to_owned() };
     store.put(key, Payload::from(bytes.to_vec()), &options).await
+}
+
+/// A server may look first and write afterwards, which lets several win. An outcome that is unknown counts as a win.
+async fn has_one_winner(store: &dyn Store, key: &StoreKey) -> bool {
+    let race = (0..RACERS).map(|_| put(store, key, FIRST, true, None));
+    let ends = futures_util::future::join_all(race).await;
+    let lost = |end: &credenza_connect::Result<Stored>| {
+        end.as_ref().is_err_and(|cause| cause.class == ErrorClass::Precondition)
+    };
+    ends.iter().filter(|end| !lost(end)).count() == 1
 }
 
 async fn keeps_versions(store: &dyn Store, key: &StoreKey, first: &Stored) -> bool {
@@ -73,7 +86,7 @@ async fn locks(store: &dyn Store, key: &StoreKey, now: Option<Timestamp>) -> boo
     store.stat(key).await.is_ok_and(|found| found.retain_until >= Some(end(LOCK_SECONDS + 1)))
 }
 
-/// Whether the first can be deleted; the second may be locked.
+/// Whether the first can be deleted; another may be locked.
 async fn deletes(store: &dyn Store, keys: &[StoreKey]) -> bool {
     let results = store.delete(keys).await;
     results.is_ok_and(|results| results.first().is_some_and(Result::is_ok))

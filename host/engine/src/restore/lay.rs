@@ -10,9 +10,9 @@ use credenza_connect::{Destination, DestinationInfo};
 use credenza_model::{Entry, EntryKind, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::RestoreReport;
 use super::plan::{Item, Window};
-use super::scribe::{ChunkWindows, Failure, Scribe, refused};
+use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
+use super::{RestoreOptions, RestoreReport};
 use crate::blobs::Fetched;
 use crate::walk::LostNode;
 use crate::write::locked;
@@ -37,17 +37,18 @@ pub(crate) struct Layer<'a> {
 }
 
 /// Entries of a group, and what became of each.
-type Written = Vec<(Entry, Result<u64, Failure>)>;
+type Group = Vec<(Entry, Result<Written, Failure>)>;
 
 impl<'a> Layer<'a> {
     pub(crate) fn new(
         destination: Arc<dyn Destination>,
         info: DestinationInfo,
-        overwrite: bool,
+        options: &RestoreOptions,
         listener: &'a dyn Listener,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let scribe = Scribe { destination, info: Arc::new(info), overwrite };
+        let written = options.versions.then(Arc::default);
+        let scribe = Scribe { destination, info: Arc::new(info), overwrite: options.overwrite, written };
         Self { scribe, listener, report: Mutex::default(), cores }
     }
 
@@ -60,7 +61,7 @@ impl<'a> Layer<'a> {
         let mut folders = Vec::new();
         let mut others = Vec::new();
         for record in records {
-            let made = self.scribe.make(&record.entry).await.map(|()| 0);
+            let made = self.scribe.make(&record.entry).await.map(|()| Written::whole(0));
             let Some(entry) = self.account(record.entry, made)? else { continue };
             if entry.kind == EntryKind::Directory { folders.push(entry) } else { others.push(entry) }
         }
@@ -82,7 +83,8 @@ impl<'a> Layer<'a> {
         let mut laid = Vec::new();
         while let Some(group) = written.try_next().await? {
             for (entry, outcome) in group {
-                laid.extend(self.account(entry, outcome)?);
+                // A delete marker has nothing that metadata could be set on.
+                laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
             }
         }
         let batches = grouped(laid, METADATA_BATCH).map(|batch| self.set_metadata(batch));
@@ -119,13 +121,21 @@ impl<'a> Layer<'a> {
     }
 
     /// Counts and reports what became of an entry; the entry, if it was written.
-    fn account(&self, entry: Entry, outcome: Result<u64, Failure>) -> Result<Option<Entry>> {
+    fn account(&self, entry: Entry, outcome: Result<Written, Failure>) -> Result<Option<Entry>> {
         match outcome {
-            Ok(bytes) => {
+            Ok(Written { bytes, lost }) => {
+                count(&mut locked(&self.report).unrestored, lost);
                 self.done(&entry, bytes);
                 Ok(Some(entry))
             }
             Err(failure) => self.fail(&entry, failure).map(|()| None),
+        }
+    }
+
+    /// Nothing more will come of the keys that were written.
+    pub(crate) fn forget_written(&self) {
+        if let Some(written) = &self.scribe.written {
+            locked(written).clear();
         }
     }
 
@@ -165,7 +175,7 @@ impl<'a> Layer<'a> {
 }
 
 /// Writes a group of entries on a thread of the pool, one after the other.
-async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Written> {
+async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Group> {
     let work = async move {
         let mut written = Vec::with_capacity(items.len());
         for item in items {
@@ -175,6 +185,10 @@ async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) ->
         written
     };
     tokio::spawn(work).await.map_err(Error::worker("lay"))
+}
+
+fn is_marker(entry: &Entry) -> bool {
+    entry.version.as_ref().is_some_and(|version| version.deleted)
 }
 
 /// What comes, in groups of at most `size`.

@@ -7,12 +7,15 @@
 //! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
 //! here: what a destination can hold (`connect`). Called by `cli`.
 //!
-//! Bound: [`SHELF_RECORDS`] records, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
+//! Bound: [`SHELF_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
 //! that are not yet complete.
 
 mod lay;
 mod plan;
+mod replay;
 mod scribe;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -34,6 +37,8 @@ pub struct RestoreOptions {
     pub prefix: Vec<u8>,
     /// Replace what exists.
     pub overwrite: bool,
+    /// Write every version and delete marker of a key, oldest first, instead of what was there last.
+    pub versions: bool,
 }
 
 /// What a restore did.
@@ -47,6 +52,8 @@ pub struct RestoreReport {
     pub damaged: u64,
     /// Entries that the destination refused.
     pub failed: u64,
+    /// Older versions and delete markers that were left out, because only what was there last was asked for.
+    pub versions_left: u64,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: std::collections::BTreeMap<String, u64>,
 }
@@ -64,6 +71,9 @@ pub async fn run(
 ) -> Result<RestoreReport> {
     listener.on(Event::Phase(Phase::Opening));
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
+    if options.versions && !info.has("history") {
+        return Err(Error::NoHistory { destination: info.identity });
+    }
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader(index);
     let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix).salvaging();
@@ -72,45 +82,71 @@ pub async fn run(
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
     listener.on(Event::Phase(Phase::Restoring));
-    let layer = Layer::new(destination, info, options.overwrite, listener);
+    let layer = Layer::new(destination, info, options, listener);
     let mut folders = Folders::default();
-    let mut found = false;
+    let mut shelves = Shelves::new(options);
     loop {
-        let shelf = gather(&mut records, options, &mut found).await?;
+        let shelf = shelves.gather(&mut records).await?;
         for lost in records.take_lost() {
-            found = true;
+            shelves.found = true;
             layer.lose(lost);
         }
         let Some(last) = shelf.last().map(|record| record.entry.key.clone()) else { break };
         let (held, contents): (Vec<Record>, Vec<Record>) =
             shelf.into_iter().partition(|record| record.entry.kind != EntryKind::File);
         folders.open(layer.begin(held).await?);
-        Planner::new(Arc::clone(&loader), contents).lay_all(&layer).await?;
+        if options.versions {
+            replay::lay_all(&loader, contents, &layer).await?;
+        } else {
+            Planner::new(Arc::clone(&loader), contents).lay_all(&layer).await?;
+        }
         layer.complete(folders.closed_before(&last)).await?;
     }
-    if !found {
+    if !shelves.found {
         return Err(Error::NoEntry {
             snapshot: snapshot.snapshot.id.to_string(),
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
     layer.complete(folders.all()).await?;
-    Ok(layer.into_report())
+    Ok(RestoreReport { versions_left: shelves.versions_left, ..layer.into_report() })
 }
 
-/// The next records that are to be restored, in key order.
-async fn gather(records: &mut crate::walk::Records, options: &RestoreOptions, found: &mut bool) -> Result<Vec<Record>> {
-    let mut shelf = Vec::new();
-    while shelf.len() < SHELF_RECORDS {
-        let batch = records.next_batch().await?;
-        if batch.is_empty() {
-            break;
-        }
-        let wanted = batch.into_iter().filter(|record| record.entry.key.is_under(&options.prefix));
-        shelf.extend(wanted.filter(latest));
+/// What is to be restored, a shelf of records at a time.
+struct Shelves<'a> {
+    options: &'a RestoreOptions,
+    /// The first record of a key that did not fit the shelf before.
+    held: Option<Record>,
+    /// Something was there to restore.
+    found: bool,
+    versions_left: u64,
+}
+
+impl<'a> Shelves<'a> {
+    const fn new(options: &'a RestoreOptions) -> Self {
+        Self { options, held: None, found: options.prefix.is_empty(), versions_left: 0 }
     }
-    *found |= !shelf.is_empty() || options.prefix.is_empty();
-    Ok(shelf)
+
+    /// The next records in key order; those of one key are never parted.
+    async fn gather(&mut self, records: &mut crate::walk::Records) -> Result<Vec<Record>> {
+        let mut shelf: Vec<Record> = self.held.take().into_iter().collect();
+        while let Some(record) = records.next().await? {
+            if !record.entry.key.is_under(&self.options.prefix) {
+                continue;
+            }
+            self.found = true;
+            if !self.options.versions && !latest(&record) {
+                self.versions_left += 1;
+                continue;
+            }
+            if shelf.len() >= SHELF_RECORDS && shelf.last().is_some_and(|last| last.entry.key != record.entry.key) {
+                self.held = Some(record);
+                break;
+            }
+            shelf.push(record);
+        }
+        Ok(shelf)
+    }
 }
 
 /// Delete markers and superseded versions are history, not something that is there.

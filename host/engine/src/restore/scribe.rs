@@ -3,17 +3,19 @@
 //! Owned here: creating, writing in parts, finishing and aborting, and what a failure of it means. Refused here: which entries,
 //! in which order (`plan`), counting and reporting (`lay`). Called by `lay`.
 
+use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use credenza_connect::{Destination, DestinationInfo, ErrorClass, Payload, Writer};
-use credenza_model::{ChunkRef, Content, Entry, Record};
+use credenza_model::{ChunkRef, Content, Entry, Key, Record};
 use futures_util::{Stream, StreamExt};
 
 use super::never_read;
 use super::plan::Item;
 use crate::blobs::Fetched;
+use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Chunks of one long content with the references to them, window by window.
@@ -35,32 +37,57 @@ impl From<Error> for Failure {
     }
 }
 
+/// What was written of an entry.
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    /// Attributes that turned out to be lost while it was written.
+    pub(super) lost: Vec<String>,
+}
+
+impl Written {
+    pub(super) const fn whole(bytes: u64) -> Self {
+        Self { bytes, lost: Vec::new() }
+    }
+}
+
 /// Writes entries to one destination; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Scribe {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) info: Arc<DestinationInfo>,
     pub(super) overwrite: bool,
+    /// Keys that this run has written, where further versions of them follow: those stand upon their own.
+    pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
 }
 
 impl Scribe {
     /// Makes an entry without content.
     pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
         match self.create(entry).await? {
-            Some(parts) => parts.finish().await.map_err(|cause| refused(entry, cause)),
+            Some(parts) => parts.finish().await.map(drop).map_err(|cause| refused(entry, cause)),
             None => Ok(()),
+        }
+    }
+
+    fn may_replace(&self, key: &Key) -> bool {
+        self.overwrite || self.written.as_ref().is_some_and(|written| locked(written).contains(key))
+    }
+
+    fn note_written(&self, key: &Key) {
+        if let Some(written) = &self.written {
+            locked(written).insert(key.clone());
         }
     }
 
     /// Begins an entry; `None` when it is complete without content.
     async fn create(&self, entry: &Entry) -> Result<Option<Parts>, Failure> {
-        let created = self.destination.create(entry, self.overwrite).await;
+        let created = self.destination.create(entry, self.may_replace(&entry.key)).await;
         let writer = created.map_err(|cause| refused(entry, cause))?;
-        Ok(writer.map(|writer| Parts::new(writer, self.info.part_bytes)))
+        Ok(writer.map(Parts::new))
     }
 
-    /// Writes an entry whose chunks were all fetched; the number of bytes written.
-    pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<u64, Failure> {
+    /// Writes an entry whose chunks were all fetched.
+    pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<Written, Failure> {
         let record = &item.record;
         match never_read(record) {
             Some(detail) => {
@@ -72,14 +99,17 @@ impl Scribe {
     }
 
     /// All chunks are verified before the entry is even created: a damaged one leaves no trace in the destination.
-    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<u64, Failure> {
+    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<Written, Failure> {
         let pieces = match &record.content {
             Content::Inline(bytes) => vec![Bytes::copy_from_slice(bytes)],
             _ => collect(refs, fetched)?,
         };
         let payload = Payload::new(pieces);
-        let length = payload.length();
-        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(length) };
+        let bytes = payload.length();
+        let Some(mut parts) = self.create(&record.entry).await? else {
+            self.note_written(&record.entry.key);
+            return Ok(Written::whole(bytes));
+        };
         let written = match parts.write(payload).await {
             Ok(()) => parts.finish().await,
             Err(cause) => {
@@ -87,13 +117,15 @@ impl Scribe {
                 Err(cause)
             }
         };
-        written.map(|()| length).map_err(|cause| refused(&record.entry, cause))
+        let lost = written.map_err(|cause| refused(&record.entry, cause))?;
+        self.note_written(&record.entry.key);
+        Ok(Written { bytes, lost })
     }
 
-    /// Writes one long content as its chunks come; the number of bytes written.
-    pub(super) async fn write_stream(&self, record: &Record, mut chunks: ChunkWindows<'_>) -> Result<u64, Failure> {
-        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(0) };
-        let mut total = 0;
+    /// Writes one long content as its chunks come.
+    pub(super) async fn write_stream(&self, record: &Record, mut chunks: ChunkWindows<'_>) -> Result<Written, Failure> {
+        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(Written::whole(0)) };
+        let mut bytes = 0;
         let outcome = loop {
             let (refs, fetched) = match chunks.next().await {
                 None => break Ok(()),
@@ -104,13 +136,17 @@ impl Scribe {
                 Ok(pieces) => Payload::new(pieces),
                 Err(failure) => break Err(failure),
             };
-            total += payload.length();
+            bytes += payload.length();
             if let Err(cause) = parts.write(payload).await {
                 break Err(refused(&record.entry, cause));
             }
         };
         match outcome {
-            Ok(()) => parts.finish().await.map(|()| total).map_err(|cause| refused(&record.entry, cause)),
+            Ok(()) => {
+                let lost = parts.finish().await.map_err(|cause| refused(&record.entry, cause))?;
+                self.note_written(&record.entry.key);
+                Ok(Written { bytes, lost })
+            }
             Err(failure) => {
                 parts.abort().await;
                 Err(failure)
@@ -136,7 +172,7 @@ pub(super) fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure 
     }
 }
 
-/// Cuts what is written into parts of the size that the destination names.
+/// Cuts what is written into parts of the size that the writer names.
 struct Parts {
     writer: Box<dyn Writer>,
     part_bytes: Option<u64>,
@@ -145,8 +181,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(writer: Box<dyn Writer>, part_bytes: Option<u64>) -> Self {
-        Self { writer, part_bytes, held: Vec::new(), held_bytes: 0 }
+    fn new(writer: Box<dyn Writer>) -> Self {
+        Self { part_bytes: writer.part_bytes(), writer, held: Vec::new(), held_bytes: 0 }
     }
 
     async fn write(&mut self, data: Payload) -> credenza_connect::Result<()> {
@@ -162,14 +198,15 @@ impl Parts {
         Ok(())
     }
 
-    async fn finish(mut self) -> credenza_connect::Result<()> {
+    /// The names of the attributes that turned out to be lost.
+    async fn finish(mut self) -> credenza_connect::Result<Vec<String>> {
         if self.held_bytes > 0
             && let Err(cause) = self.writer.write(Payload::new(std::mem::take(&mut self.held))).await
         {
             self.writer.abort().await;
             return Err(cause);
         }
-        self.writer.finish().await.map(drop)
+        self.writer.finish().await
     }
 
     async fn abort(self) {

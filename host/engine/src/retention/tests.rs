@@ -33,6 +33,7 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         usage: Hex([0; 32]),
         packs: PacksRelied::default(),
         statistics: Statistics::default(),
+        listing: None,
         problems: Vec::new(),
         problems_unlisted: 0,
         excluded: Vec::new(),

@@ -8,7 +8,7 @@ use credenza_model as model;
 use credenza_model::limits::KEY_BYTES_MAX;
 
 use crate::guest::State;
-use crate::guest::bindings::types;
+use crate::guest::bindings::{source, types};
 
 /// Longest message of a connector that a person sees.
 const MESSAGE_BYTES_MAX: usize = 2048;
@@ -60,6 +60,36 @@ pub(crate) fn checks(state: &mut State, checks: Vec<types::Check>) -> Vec<Check>
         },
     };
     checks.into_iter().map(one).collect()
+}
+
+/// Most documents of a source, and the longest one.
+const DOCUMENTS_MAX: usize = 64;
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// What is configured for a source, without known secrets.
+pub(crate) fn documents(
+    state: &mut State,
+    documents: Vec<source::Document>,
+) -> wasmtime::Result<Vec<connect::SourceDocument>> {
+    if documents.len() > DOCUMENTS_MAX {
+        wasmtime::bail!("told {} documents of its source, at most {DOCUMENTS_MAX} are taken", documents.len());
+    }
+    let one = |document: source::Document| {
+        let name = state.masker.clean(document.name, REASON_BYTES_MAX);
+        let content = match document.content {
+            Ok(text) if text.len() > DOCUMENT_BYTES_MAX => Err(too_long(&name, text.len())),
+            Ok(text) => Ok(state.masker.mask(text)),
+            Err(error) => Err(reported(state, error)),
+        };
+        connect::SourceDocument { name, content }
+    };
+    Ok(documents.into_iter().map(one).collect())
+}
+
+fn too_long(name: &str, bytes: usize) -> connect::Error {
+    let message =
+        format!("the document `{name}` has {bytes} bytes; a snapshot keeps documents of at most {DOCUMENT_BYTES_MAX}");
+    connect::Error::new(ErrorClass::Unsupported, "document.too-long", message)
 }
 
 /// A self-test that could not run.

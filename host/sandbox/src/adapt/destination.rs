@@ -8,7 +8,7 @@ use credenza_model::{Entry, Key};
 use wasmtime::component::ResourceAny;
 
 use super::convert;
-use crate::guest::bindings::types;
+use crate::guest::bindings::{destination, types};
 use crate::guest::{BodyHandle, DestinationRole, Instance, Lease, Pool, State, repeatable};
 
 /// A destination that runs in the sandbox.
@@ -38,8 +38,6 @@ impl Destination for SandboxedDestination {
                     identity: state.masker.mask(info.identity),
                     namespace: info.namespace,
                     traits: info.traits,
-                    part_bytes: info.part_bytes.filter(|bytes| *bytes > 0),
-                    parts_max: info.max_parts,
                 })
             },
         );
@@ -81,9 +79,12 @@ impl Destination for SandboxedDestination {
                 exports.session().call_create(&mut guest.store, session, &asked, overwrite).await
             })
         });
-        let (lease, writer) = self.pool.call_and_keep("create", call, |_: &mut State, writer| Ok(writer)).await?;
-        match writer {
-            Some(writer) => Ok(Some(Box::new(SandboxedWriter { lease, writer }))),
+        let (lease, begun) = self.pool.call_and_keep("create", call, |_: &mut State, begun| Ok(begun)).await?;
+        match begun {
+            Some(destination::Begun { writer, part_bytes }) => {
+                let part_bytes = part_bytes.filter(|bytes| *bytes > 0);
+                Ok(Some(Box::new(SandboxedWriter { lease, writer, part_bytes })))
+            }
             None => {
                 lease.give_back();
                 Ok(None)
@@ -112,10 +113,15 @@ impl Destination for SandboxedDestination {
 struct SandboxedWriter {
     lease: Lease<DestinationRole>,
     writer: ResourceAny,
+    part_bytes: Option<u64>,
 }
 
 #[async_trait]
 impl Writer for SandboxedWriter {
+    fn part_bytes(&self) -> Option<u64> {
+        self.part_bytes
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         let writer = self.writer;
         let call = self.lease.run_once("writer.write", |guest, _| {
@@ -129,7 +135,7 @@ impl Writer for SandboxedWriter {
         call.await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
         let writer = self.writer;
         let call = self.lease.run_once("writer.finish", |guest, _| {
             Box::pin(async move {
@@ -137,9 +143,9 @@ impl Writer for SandboxedWriter {
                 exports.writer().call_finish(&mut guest.store, writer).await
             })
         });
-        let fingerprint = call.await?;
+        let lost = call.await?;
         self.lease.release(writer).await;
-        Ok(fingerprint)
+        Ok(lost)
     }
 
     async fn abort(mut self: Box<Self>) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo,
 };
-use credenza_model::{Attribute, Entry, Key, SkippedEntry};
+use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 use wasmtime::component::ResourceAny;
 
 use super::convert;
@@ -20,6 +21,8 @@ const PULL_BYTES_MAX: u32 = 256 * 1024;
 /// A source that runs in the sandbox.
 pub(crate) struct SandboxedSource {
     pool: Arc<Pool<SourceRole>>,
+    /// What the guest said of the source; a run has one answer.
+    info: tokio::sync::OnceCell<SourceInfo>,
 }
 
 /// Entries that a walk may tell before a byte was received, and for each byte received: what a connector knows of a remote it
@@ -35,13 +38,10 @@ enum Content {
 
 impl SandboxedSource {
     pub(crate) fn new(pool: Arc<Pool<SourceRole>>) -> Self {
-        Self { pool }
+        Self { pool, info: tokio::sync::OnceCell::new() }
     }
-}
 
-#[async_trait]
-impl Source for SandboxedSource {
-    async fn info(&self) -> Result<SourceInfo> {
+    async fn ask_info(&self) -> Result<SourceInfo> {
         let call = self.pool.call(
             "info",
             |guest, session| {
@@ -54,6 +54,27 @@ impl Source for SandboxedSource {
                 let identity = state.masker.mask(info.identity);
                 Ok(SourceInfo { identity, namespace: info.namespace, traits: info.traits })
             },
+        );
+        call.await
+    }
+}
+
+#[async_trait]
+impl Source for SandboxedSource {
+    async fn info(&self) -> Result<SourceInfo> {
+        self.info.get_or_try_init(|| self.ask_info()).await.cloned()
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        let call = self.pool.call(
+            "now",
+            |guest, session| {
+                Box::pin(async move {
+                    let exports = Arc::clone(&guest.exports);
+                    exports.session().call_now(&mut guest.store, session).await
+                })
+            },
+            |_: &mut State, now: Option<types::Timestamp>| now.map(convert::timestamp).transpose(),
         );
         call.await
     }
@@ -78,6 +99,7 @@ impl Source for SandboxedSource {
             prefix: options.prefix.clone(),
             start_after: options.start_after.clone(),
             one_level: options.one_level,
+            as_of: options.as_of.map(convert::wit_timestamp),
         };
         let mut lease = self.pool.lease("scan").await?;
         let begun = lease.run_once("scan", |guest, session| {
@@ -151,6 +173,20 @@ impl Source for SandboxedSource {
                 };
                 convert::one_for_each(answers, entries.len())?.into_iter().map(one).collect()
             },
+        );
+        call.await
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        let call = self.pool.call(
+            "documents",
+            |guest, session| {
+                Box::pin(async move {
+                    let exports = Arc::clone(&guest.exports);
+                    exports.session().call_documents(&mut guest.store, session).await
+                })
+            },
+            convert::documents,
         );
         call.await
     }

@@ -7,11 +7,14 @@
 mod body;
 mod client;
 mod clock;
+mod keys;
+mod lookup;
 mod policy;
 mod route;
 mod sign;
 mod tls;
 mod traffic;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +24,11 @@ use bytes::Bytes;
 use credenza_connect::{Body, Payload};
 
 pub(crate) use body::RemoteBody;
+pub use lookup::LookupClient;
 pub use traffic::Traffic;
 
 use crate::manifest::{Manifest, Role};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Masker, Settings, SettingsError};
 use client::Client;
 use route::Route;
 
@@ -102,6 +106,9 @@ pub struct Egress {
     routes: BTreeMap<String, Route>,
     client: Client,
     traffic: Arc<Traffic>,
+    masker: Arc<Masker>,
+    /// Any certificate is accepted.
+    insecure: bool,
 }
 
 impl Egress {
@@ -115,19 +122,36 @@ impl Egress {
         roles: &[Role],
         idle_timeout: Duration,
     ) -> Result<Self, SettingsError> {
+        let masker = Arc::new(settings.masker());
         let routes = manifest.endpoints.iter();
         let routes = routes
-            .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, roles)?)))
+            .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, roles, &masker)?)))
             .collect::<Result<_, SettingsError>>()?;
         let traffic = Arc::new(Traffic::default());
         let client = Client::new(&settings.host, idle_timeout, Arc::clone(&traffic))?;
-        Ok(Self { routes, client, traffic })
+        Ok(Self { routes, client, traffic, masker, insecure: settings.host.tls_insecure_no_verify })
     }
 
     /// What went out so far.
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
+    }
+
+    /// Hides the secrets of these endpoints, those that are found later included.
+    pub(crate) fn masker(&self) -> &Arc<Masker> {
+        &self.masker
+    }
+
+    /// Looks up the credentials that no setting gives, of all endpoints.
+    ///
+    /// # Errors
+    /// [`SettingsError::Credentials`] says where they were looked for and what to do.
+    pub(crate) async fn authenticate(&self) -> Result<(), SettingsError> {
+        for route in self.routes.values() {
+            route.signer.origin().await?;
+        }
+        Ok(())
     }
 
     /// Checks, signs and sends a request; any status is an answer.
@@ -137,7 +161,7 @@ impl Egress {
     pub async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
         let (route, head) = self.admit(request).inspect_err(|_| self.traffic.count_refused())?;
         let payload = payload.unwrap_or_default();
-        let head = route.signer.sign(head, &payload)?;
+        let head = route.signer.sign(head, &payload).await?;
         self.client.send(head, payload).await
     }
 

@@ -121,14 +121,14 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Manifest, Role};
-    use crate::settings::{RawSettings, Settings};
+    use crate::settings::{RawSettings, Settings, Surroundings};
 
     fn route(role: Role, extra: &str) -> Route {
         let manifest = Manifest::parse(&format!("{}\n{extra}", crate::settings::S3_MANIFEST)).unwrap();
         let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
-        let settings = Settings::resolve(&manifest, &raw, &|_| None).unwrap();
+        let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let label = if extra.is_empty() { "bucket" } else { "plain" };
-        Route::new(label, &manifest.endpoints[label], &settings, &[role]).unwrap()
+        Route::new(label, &manifest.endpoints[label], &settings, &[role], &std::sync::Arc::default()).unwrap()
     }
 
     fn ask(role: Role, method: &str, target: &str) -> Result<String, &'static str> {

@@ -1,10 +1,12 @@
 //! Where the label of an endpoint leads: origin, base path, permitted verbs and credentials, fixed when a connector is configured.
 
+use std::sync::Arc;
+
 use http::uri::{Authority, Scheme};
 
 use super::sign::Signer;
 use crate::manifest::{Auth, Endpoint, Role, Verb};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Masker, Settings, SettingsError};
 
 /// A resolved endpoint.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ impl Route {
         endpoint: &Endpoint,
         settings: &Settings,
         roles: &[Role],
+        masker: &Arc<Masker>,
     ) -> Result<Self, SettingsError> {
         let holds = |when: &std::collections::BTreeMap<String, String>| {
             when.iter().all(|(name, value)| settings.texts.get(name) == Some(value))
@@ -43,7 +46,7 @@ impl Route {
             base_path: settings.expand(path, encode_segment),
             verbs: roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten().cloned().collect(),
             roles: roles.to_vec(),
-            signer: Signer::new(label, &endpoint.auth, settings)?,
+            signer: Signer::new(label, &endpoint.auth, settings, masker)?,
             opaque_paths: matches!(endpoint.auth, Auth::AwsSigv4 { .. }),
         })
     }
@@ -87,15 +90,15 @@ fn encode_segment(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::Manifest;
-    use crate::settings::RawSettings;
+    use crate::settings::{RawSettings, Surroundings};
 
     const S3: &str = crate::settings::S3_MANIFEST;
 
     fn route(pairs: &[(&str, &str)]) -> Result<Route, SettingsError> {
         let manifest = Manifest::parse(S3).unwrap();
         let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
-        let settings = Settings::resolve(&manifest, &raw, &|_| None)?;
-        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source])
+        let settings = Settings::resolve(&manifest, &raw, &Surroundings::none())?;
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source], &Arc::default())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Authentication, applied by the host after the guest has finished its request.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -8,23 +9,23 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
 use credenza_connect::Payload;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
 use super::EgressError;
+use super::keys::Keys;
 use crate::manifest::Auth;
-use crate::settings::{Secret, Settings, SettingsError};
+use crate::settings::{Masker, Secret, Settings, SettingsError};
 
 /// The credentials of one endpoint.
 pub(crate) enum Signer {
     /// No credentials: anonymous requests.
     Anonymous,
     /// One header with a secret value.
-    Header { name: HeaderName, value: HeaderValue },
+    Header { name: HeaderName, value: HeaderValue, origin: &'static str },
     /// AWS Signature Version 4 in headers.
-    Sigv4 { identity: Identity, region: String, service: String },
+    Sigv4 { keys: Keys, region: String, service: String },
 }
 
 impl std::fmt::Debug for Signer {
@@ -38,8 +39,13 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// The signer of an endpoint; anonymous when the user gave none of its secrets.
-    pub(crate) fn new(label: &str, auth: &Auth, settings: &Settings) -> Result<Self, SettingsError> {
+    /// The signer of an endpoint; anonymous when the user gave none of its secrets and none are looked for.
+    pub(crate) fn new(
+        label: &str,
+        auth: &Auth,
+        settings: &Settings,
+        masker: &Arc<Masker>,
+    ) -> Result<Self, SettingsError> {
         let secret = |name: &str| settings.secrets.get(name).map(Secret::expose);
         let pair = |first: &str, second: &str| match (secret(first), secret(second)) {
             (Some(a), Some(b)) => Ok(Some((a, b))),
@@ -50,32 +56,57 @@ impl Signer {
         match auth {
             Auth::None => Ok(Self::Anonymous),
             Auth::Basic { user, password } => pair(user, password)?.map_or(Ok(Self::Anonymous), |(user, password)| {
-                header(label, AUTHORIZATION, &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+                header(
+                    settings,
+                    label,
+                    AUTHORIZATION,
+                    &format!("Basic {}", base64(format!("{user}:{password}").as_bytes())),
+                )
             }),
-            Auth::Bearer { token } => secret(token)
-                .map_or(Ok(Self::Anonymous), |token| header(label, AUTHORIZATION, &format!("Bearer {token}"))),
+            Auth::Bearer { token } => secret(token).map_or(Ok(Self::Anonymous), |token| {
+                header(settings, label, AUTHORIZATION, &format!("Bearer {token}"))
+            }),
             Auth::Header { name, value } => secret(value).map_or(Ok(Self::Anonymous), |value| {
                 let name = name.parse().map_err(|_| unusable(label, name))?;
-                header(label, name, value)
+                header(settings, label, name, value)
             }),
-            Auth::AwsSigv4 { service, region, key, secret: secret_key, token } => {
-                let Some((key, secret_key)) = pair(key, secret_key)? else { return Ok(Self::Anonymous) };
-                let token = token.as_deref().and_then(secret).map(str::to_owned);
-                Ok(Self::Sigv4 {
-                    identity: Credentials::new(key, secret_key, token, None, "credenza").into(),
-                    region: settings.expand(region, str::to_owned),
-                    service: service.clone(),
-                })
+            Auth::AwsSigv4 { service, region, key, secret: secret_key, token, .. } => {
+                let keys = match (pair(key, secret_key)?, settings.chain_for(auth)) {
+                    (Some((key, secret_key)), _) => {
+                        let token = token.as_deref().and_then(secret).map(str::to_owned);
+                        let identity = Credentials::new(key, secret_key, token, None, "credenza").into();
+                        Keys::Given { identity, origin: settings.origin_of_secrets() }
+                    }
+                    (None, Some(source)) => Keys::found_by(source, Arc::clone(masker)),
+                    (None, None) => return Ok(Self::Anonymous),
+                };
+                Ok(Self::Sigv4 { keys, region: settings.expand(region, str::to_owned), service: service.clone() })
             }
         }
     }
 
     /// Adds what proves the credentials; the path and the query stay as they are.
-    pub(crate) fn sign(&self, request: http::Request<()>, payload: &Payload) -> Result<http::Request<()>, EgressError> {
-        self.sign_at(request, payload, SystemTime::now())
+    pub(crate) async fn sign(
+        &self,
+        request: http::Request<()>,
+        payload: &Payload,
+    ) -> Result<http::Request<()>, EgressError> {
+        self.sign_at(request, payload, SystemTime::now()).await
     }
 
-    fn sign_at(
+    /// Where the credentials come from; they are looked up when that was not done yet.
+    pub(crate) async fn origin(&self) -> Result<String, SettingsError> {
+        match self {
+            Self::Anonymous => Ok("nowhere: requests are anonymous".to_owned()),
+            Self::Header { origin, .. } => Ok((*origin).to_owned()),
+            Self::Sigv4 { keys, .. } => {
+                let found = keys.find(SystemTime::now()).await;
+                found.map_err(|error| SettingsError::Credentials { cause: error.to_string() })
+            }
+        }
+    }
+
+    async fn sign_at(
         &self,
         mut request: http::Request<()>,
         payload: &Payload,
@@ -84,12 +115,13 @@ impl Signer {
         add_checksum(&mut request, payload)?;
         match self {
             Self::Anonymous => {}
-            Self::Header { name, value } => {
+            Self::Header { name, value, .. } => {
                 request.headers_mut().insert(name.clone(), value.clone());
             }
-            Self::Sigv4 { identity, region, service } => {
+            Self::Sigv4 { keys, region, service } => {
+                let identity = keys.identity(now).await?;
                 let params = v4::SigningParams::builder()
-                    .identity(identity)
+                    .identity(&identity)
                     .region(region)
                     .name(service)
                     .time(now)
@@ -136,10 +168,10 @@ fn sigv4_settings() -> SigningSettings {
     settings
 }
 
-fn header(label: &str, name: HeaderName, value: &str) -> Result<Signer, SettingsError> {
+fn header(settings: &Settings, label: &str, name: HeaderName, value: &str) -> Result<Signer, SettingsError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| unusable(label, name.as_str()))?;
     value.set_sensitive(true);
-    Ok(Signer::Header { name, value })
+    Ok(Signer::Header { name, value, origin: settings.origin_of_secrets() })
 }
 
 fn half(label: &str, given: &str, missing: &str) -> SettingsError {
@@ -186,61 +218,65 @@ mod tests {
     fn example_signer() -> Signer {
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
         Signer::Sigv4 {
-            identity: Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test").into(),
+            keys: Keys::Given {
+                identity: Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, None, None, "test").into(),
+                origin: "test",
+            },
             region: "us-east-1".to_owned(),
             service: "s3".to_owned(),
         }
     }
 
-    fn signature(request: http::Request<()>, payload: &Payload) -> String {
+    async fn signature(request: http::Request<()>, payload: &Payload) -> String {
         // Fri, 24 May 2013 00:00:00 GMT, the time of the published examples.
         let now = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
-        let signed = example_signer().sign_at(request, payload, now).unwrap();
+        let signed = example_signer().sign_at(request, payload, now).await.unwrap();
         signed.headers()["authorization"].to_str().unwrap().rsplit_once("Signature=").unwrap().1.to_owned()
     }
 
     /// The examples of "Authenticating Requests: Using the Authorization Header" in the Amazon S3 API reference.
-    #[test]
-    fn the_published_examples_of_s3_get_their_published_signatures() {
+    #[tokio::test]
+    async fn the_published_examples_of_s3_get_their_published_signatures() {
         let get = http::Request::get("https://examplebucket.s3.amazonaws.com/test.txt").header("range", "bytes=0-9");
         assert_eq!(
-            signature(get.body(()).unwrap(), &Payload::default()),
+            signature(get.body(()).unwrap(), &Payload::default()).await,
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
         );
         let put = http::Request::put("https://examplebucket.s3.amazonaws.com/test%24file.text")
             .header("date", "Fri, 24 May 2013 00:00:00 GMT")
             .header("x-amz-storage-class", "REDUCED_REDUNDANCY");
         assert_eq!(
-            signature(put.body(()).unwrap(), &Payload::from(b"Welcome to Amazon S3.".to_vec())),
+            signature(put.body(()).unwrap(), &Payload::from(b"Welcome to Amazon S3.".to_vec())).await,
             "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
         );
         let list = http::Request::get("https://examplebucket.s3.amazonaws.com/?max-keys=2&prefix=J");
         assert_eq!(
-            signature(list.body(()).unwrap(), &Payload::default()),
+            signature(list.body(()).unwrap(), &Payload::default()).await,
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
         );
     }
 
-    #[test]
-    fn a_path_with_dots_is_signed_as_it_is() {
-        let sign = |path: &str| {
+    #[tokio::test]
+    async fn a_path_with_dots_is_signed_as_it_is() {
+        let sign = async |path: &str| {
             let request = http::Request::get(format!("https://h/b/{path}")).body(()).unwrap();
-            signature(request, &Payload::default())
+            signature(request, &Payload::default()).await
         };
-        assert_ne!(sign("a/../c"), sign("c"));
-        assert_ne!(sign("a//c"), sign("a/c"));
+        assert_ne!(sign("a/../c").await, sign("c").await);
+        assert_ne!(sign("a//c").await, sign("a/c").await);
     }
 
-    #[test]
-    fn a_checksum_is_added_where_a_guest_asks_for_it() {
-        let sign = |algorithm: &str| {
+    #[tokio::test]
+    async fn a_checksum_is_added_where_a_guest_asks_for_it() {
+        let sign = async |algorithm: &str| {
             let request = http::Request::put("https://h/b/k").header("x-amz-sdk-checksum-algorithm", algorithm);
-            let signed = example_signer().sign(request.body(()).unwrap(), &Payload::from(b"abc".to_vec())).unwrap();
+            let signed =
+                example_signer().sign(request.body(()).unwrap(), &Payload::from(b"abc".to_vec())).await.unwrap();
             signed.headers().get("x-amz-checksum-sha256").cloned()
         };
         // The SHA-256 of `abc` in FIPS 180-2, appendix B.1.
-        assert_eq!(sign("SHA256").unwrap(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
-        assert_eq!(sign("CRC32"), None);
+        assert_eq!(sign("SHA256").await.unwrap(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+        assert_eq!(sign("CRC32").await, None);
     }
 
     #[test]

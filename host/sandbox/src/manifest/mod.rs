@@ -9,7 +9,7 @@ mod section;
 
 pub use allow::{Verb, VerbError};
 pub use schema::{
-    Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
+    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
     SettingSpec,
 };
 pub(crate) use section::manifest_text;

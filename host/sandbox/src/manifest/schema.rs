@@ -57,7 +57,8 @@ pub enum ManifestError {
     },
 }
 
-/// What a connector can be used as. `Prune` is a grant, not an export: the right of a store to delete.
+/// What a connector can be used as. `Prune` and `Replay` are grants, not exports: the right of a store to delete, and that of a
+/// destination to lay delete markers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -69,9 +70,20 @@ pub enum Role {
     Prune,
     /// Restored to.
     Destination,
+    /// Lays the delete markers of a history that is restored.
+    Replay,
 }
 
+/// Roles that are granted beside others and not exported.
+const GRANTS: [Role; 2] = [Role::Prune, Role::Replay];
+
 impl Role {
+    /// Whether it is a right beside a role instead of a role.
+    #[must_use]
+    pub fn is_grant(self) -> bool {
+        GRANTS.contains(&self)
+    }
+
     /// The word in manifests and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,6 +92,7 @@ impl Role {
             Self::Store => "store",
             Self::Prune => "prune",
             Self::Destination => "destination",
+            Self::Replay => "replay",
         }
     }
 }
@@ -156,6 +169,16 @@ pub struct SettingSpec {
     pub advanced: bool,
     /// Finds the value in that of another setting, when none is given.
     pub derive: Option<Derive>,
+    /// Takes the value from the surroundings, when none is given or found.
+    pub ambient: Option<Ambient>,
+}
+
+/// What the machine may say of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ambient {
+    /// The region that the tools of AWS would use: of the environment, else of the profile.
+    AwsRegion,
 }
 
 /// How a setting follows from another: `s3.{}.example.com` against its text, where `{}` is one part without a dot.
@@ -273,6 +296,11 @@ pub enum Auth {
         secret: String,
         /// Secret with the session token.
         token: Option<String>,
+        /// Setting with the name of a profile. Where it is said, the host looks for credentials as the tools of AWS do, when
+        /// none are given.
+        profile: Option<String>,
+        /// Boolean setting that asks for requests without credentials.
+        anonymous: Option<String>,
     },
 }
 
@@ -289,6 +317,22 @@ impl Auth {
             }
         }
     }
+
+    /// The setting that names a profile of AWS, if there is one.
+    pub(crate) fn profile_setting(&self) -> Option<&str> {
+        match self {
+            Self::AwsSigv4 { profile, .. } => profile.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The setting that asks for requests without credentials, if there is one.
+    pub(crate) fn anonymous_setting(&self) -> Option<&str> {
+        match self {
+            Self::AwsSigv4 { anonymous, .. } => anonymous.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Limits that the connector sets itself; they only narrow those of the host.
@@ -302,7 +346,8 @@ pub struct Limits {
 }
 
 /// Names that the host keeps for itself, valid for every connector.
-pub(crate) const HOST_SETTINGS: [&str; 5] = ["location", "connector", "use_tls", "tls_insecure_no_verify", "ca_file"];
+pub(crate) const HOST_SETTINGS: [&str; 6] =
+    ["location", "connector", "preset", "use_tls", "tls_insecure_no_verify", "ca_file"];
 
 impl Manifest {
     /// Reads and checks the manifest in the bytes of a component; nothing is compiled.
@@ -328,6 +373,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The setting that names a profile of AWS, where an endpoint has one.
+    #[must_use]
+    pub fn profile_setting(&self) -> Option<&str> {
+        self.endpoints.values().find_map(|endpoint| endpoint.auth.profile_setting())
+    }
+
     fn check_identity(&self) -> Result<(), ManifestError> {
         let plain = |t: &str| {
             !t.is_empty() && t.len() <= 64 && t.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
@@ -345,9 +396,9 @@ impl Manifest {
         }
         ensure(!self.roles.is_empty(), "roles", "must name at least one of source, store, destination")?;
         ensure(
-            !self.roles.contains(&Role::Prune),
+            !self.roles.iter().any(|role| role.is_grant()),
             "roles",
-            "may name source, store and destination; `prune` is a grant under `allow`",
+            "may name source, store and destination; `prune` and `replay` are grants under `allow`",
         )?;
         ensure(self.schemes.iter().all(|s| plain(s)), "schemes", "must hold lower-case words such as `s3`")
     }
@@ -434,14 +485,19 @@ impl Manifest {
             if let Auth::AwsSigv4 { region, .. } = &endpoint.auth {
                 self.check_template(&format!("endpoints.{label}.auth.region"), region)?;
             }
+            for name in endpoint.auth.profile_setting().into_iter().chain(endpoint.auth.anonymous_setting()) {
+                self.check_setting(&format!("endpoints.{label}.auth"), name)?;
+            }
         }
         Ok(())
     }
 
     fn check_presets(&self) -> Result<(), ManifestError> {
         for (preset, values) in &self.presets {
-            for name in values.keys().filter(|name| !HOST_SETTINGS.contains(&name.as_str())) {
-                self.check_setting(&format!("presets.{preset}"), name)?;
+            for (name, value) in values {
+                let field = format!("presets.{preset}");
+                self.check_setting(&field, name)?;
+                self.check_template(&field, value)?;
             }
         }
         Ok(())

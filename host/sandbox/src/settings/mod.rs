@@ -1,16 +1,18 @@
 //! From what a user wrote to what a connector gets: locations, typed values, defaults, secrets.
 //!
 //! Owned here: the rules for values and the newtype [`Secret`]. Refused here: files and the environment, which the
-//! caller reads. Called by `connector` and by the command line, which shows the errors.
+//! caller reads ([`Surroundings`]). Called by `connector` and by the command line, which shows the errors.
 
 mod location;
 mod resolve;
 mod secret;
+mod surroundings;
 mod template;
 mod value;
 
 pub use resolve::{HostSettings, RawSettings, Settings, SettingsError};
 pub use secret::Secret;
+pub use surroundings::{CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings};
 pub use value::{InvalidValue, Value};
 
 pub(crate) use secret::Masker;

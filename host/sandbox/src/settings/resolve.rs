@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::template::{capture, expand};
 use super::value::parse_boolean;
-use super::{InvalidValue, Masker, Secret, Value};
-use crate::manifest::{HOST_SETTINGS, Manifest};
+use super::{CredentialSource, InvalidValue, Masker, Secret, Surroundings, Value};
+use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec};
 
 /// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
 pub type RawSettings = BTreeMap<String, String>;
@@ -74,6 +75,30 @@ pub enum SettingsError {
         /// What is wrong.
         cause: String,
     },
+    /// A preset that the connector does not have.
+    #[error("connector {connector} has no preset `{}`; it has {known}", name.escape_debug())]
+    Preset {
+        /// The connector.
+        connector: String,
+        /// What was given.
+        name: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// Requests without credentials are wanted, and credentials are given.
+    #[error("`{setting}` asks for requests without credentials, and `{secret}` is given; remove one of them")]
+    NotAnonymous {
+        /// The setting.
+        setting: String,
+        /// A secret that is given.
+        secret: String,
+    },
+    /// No credentials were found.
+    #[error("{cause}")]
+    Credentials {
+        /// Where they were looked for, and what to do.
+        cause: String,
+    },
     /// The file with certificates cannot be used.
     #[error("certificates for TLS (`ca_file` or the system's) cannot be used: {cause}")]
     Certificates {
@@ -104,17 +129,21 @@ pub struct Settings {
     pub secrets: BTreeMap<String, Secret>,
     /// What the host keeps for itself.
     pub host: HostSettings,
+    /// Whether the secrets were written by the user; else they are those of the environment.
+    secrets_written: bool,
+    /// Finds credentials where there are no secrets.
+    aws_credentials: Option<Arc<dyn CredentialSource>>,
 }
 
 impl Settings {
-    /// Checks what a user wrote. Secrets come from `raw`; when it holds none of them, from the environment that `environment` looks up.
+    /// Checks what a user wrote. Secrets come from `raw`; when it holds none of them, and names no profile, from the environment.
     ///
     /// # Errors
     /// [`SettingsError`] names the setting and what is allowed.
     pub fn resolve(
         manifest: &Manifest,
         raw: &RawSettings,
-        environment: &dyn Fn(&str) -> Option<String>,
+        surroundings: &Surroundings<'_>,
     ) -> Result<Self, SettingsError> {
         if let Some(name) = raw.keys().find(|name| !is_known(manifest, name)) {
             return Err(SettingsError::Unknown {
@@ -124,7 +153,7 @@ impl Settings {
             });
         }
         let host = host_settings(raw)?;
-        let texts = texts(manifest, raw)?;
+        let texts = texts(manifest, raw, surroundings.aws_region.as_deref())?;
         let mut values = BTreeMap::new();
         for (name, spec) in &manifest.settings {
             match texts.get(name) {
@@ -133,7 +162,7 @@ impl Settings {
                         Value::parse(spec, text).map_err(|cause| SettingsError::Value { name: name.clone(), cause })?;
                     values.insert(name.clone(), value);
                 }
-                None if spec.required => {
+                None if spec.required || spec.default.is_some() => {
                     return Err(SettingsError::Missing {
                         connector: manifest.name.clone(),
                         name: name.clone(),
@@ -143,7 +172,15 @@ impl Settings {
                 None => {}
             }
         }
-        Ok(Self { values, texts, secrets: secrets(manifest, raw, environment), host })
+        let aws_credentials = surroundings.aws_credentials.clone();
+        let mut settings =
+            Self { values, texts, secrets: written(manifest, raw), host, secrets_written: true, aws_credentials };
+        settings.refuse_anonymous_secrets(manifest)?;
+        if settings.secrets.is_empty() {
+            settings.secrets_written = false;
+            settings.secrets = settings.secrets_of_environment(manifest, surroundings);
+        }
+        Ok(settings)
     }
 
     /// A template of the manifest with these settings in it.
@@ -153,6 +190,46 @@ impl Settings {
             "scheme" => Some(scheme.to_owned()),
             name => self.texts.get(name).map(|text| encode(text)),
         })
+    }
+
+    /// Where the secrets are from, for a person.
+    pub(crate) const fn origin_of_secrets(&self) -> &'static str {
+        if self.secrets_written { "the settings" } else { "variables of the environment" }
+    }
+
+    /// Where credentials of an endpoint are looked for when no secrets give them.
+    pub(crate) fn chain_for(&self, auth: &Auth) -> Option<Arc<dyn CredentialSource>> {
+        let wanted = auth.profile_setting().is_some() && !self.is_anonymous(auth);
+        self.aws_credentials.clone().filter(|_| wanted)
+    }
+
+    fn is_anonymous(&self, auth: &Auth) -> bool {
+        let setting = auth.anonymous_setting().and_then(|name| self.values.get(name));
+        setting == Some(&Value::Boolean(true))
+    }
+
+    fn refuse_anonymous_secrets(&self, manifest: &Manifest) -> Result<(), SettingsError> {
+        for auth in manifest.endpoints.values().map(|endpoint| &endpoint.auth).filter(|auth| self.is_anonymous(auth)) {
+            let given = auth.secrets().into_iter().find(|name| self.secrets.contains_key(*name));
+            if let (Some(secret), Some(setting)) = (given, auth.anonymous_setting()) {
+                return Err(SettingsError::NotAnonymous { setting: setting.to_owned(), secret: secret.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that environment variables hold; a profile that the user names goes before them, as with the tools of AWS.
+    fn secrets_of_environment(&self, manifest: &Manifest, surroundings: &Surroundings<'_>) -> BTreeMap<String, Secret> {
+        let auths = || manifest.endpoints.values().map(|endpoint| &endpoint.auth);
+        let named = |auth: &Auth| {
+            auth.profile_setting().and_then(|name| self.texts.get(name)).is_some_and(|profile| !profile.is_empty())
+        };
+        let unwanted: Vec<&str> =
+            auths().filter(|auth| named(auth) || self.is_anonymous(auth)).flat_map(Auth::secrets).collect();
+        let variable = |name: &String| (surroundings.variable)(name).filter(|text| !text.is_empty());
+        let specs = manifest.secrets.iter().filter(|(name, _)| !unwanted.contains(&name.as_str()));
+        let found = specs.filter_map(|(name, spec)| Some((name.clone(), spec.env.iter().find_map(variable)?)));
+        found.map(|(name, text)| (name, Secret::new(text))).collect()
     }
 
     /// Hides the values of the secrets.
@@ -170,8 +247,14 @@ fn is_known(manifest: &Manifest, name: &str) -> bool {
     known_names(manifest).any(|known| known == name)
 }
 
-/// What was written, then what the location says, what follows from other settings, and defaults.
-fn texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, String>, SettingsError> {
+/// What was written, then what the location says, what follows from other settings, what a preset says, what the surroundings
+/// say, and defaults. Where a preset says an empty text, the user must say something: there is no default.
+fn texts(
+    manifest: &Manifest,
+    raw: &RawSettings,
+    aws_region: Option<&str>,
+) -> Result<BTreeMap<String, String>, SettingsError> {
+    let preset = preset(manifest, raw)?;
     let mut texts = match raw.get("location") {
         Some(location) => manifest.settings_from_location(location)?,
         None => BTreeMap::new(),
@@ -184,17 +267,30 @@ fn texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, Stri
             texts.insert(name.clone(), found);
         }
     }
-    let defaults = |templates: bool| {
-        let with_default = manifest.settings.iter().filter_map(|(n, s)| s.default.as_ref().map(|d| (n, d)));
-        with_default.filter(move |(_, default)| default.contains('{') == templates)
+    let default = |name: &String, spec: &SettingSpec| {
+        let ambient = spec.ambient.and(aws_region).map(str::to_owned);
+        preset.get(name).cloned().or(ambient).or_else(|| spec.default.clone())
     };
-    for (name, default) in defaults(false).chain(defaults(true)) {
+    let defaults = manifest.settings.iter().filter_map(|(name, spec)| Some((name, default(name, spec)?)));
+    let defaults = defaults.filter(|(name, text)| !text.is_empty() || !preset.contains_key(*name));
+    let (templates, plain): (Vec<_>, Vec<_>) = defaults.partition(|(_, text)| text.contains('{'));
+    for (name, default) in plain.into_iter().chain(templates) {
         if !texts.contains_key(name) {
-            let text = expand(default, |other| texts.get(other).cloned());
+            let text = expand(&default, |other| texts.get(other).cloned());
             texts.insert(name.clone(), text);
         }
     }
     Ok(texts)
+}
+
+/// The settings of the preset that the user chose, none without.
+fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<RawSettings, SettingsError> {
+    let Some(name) = raw.get("preset").filter(|name| !name.is_empty()) else { return Ok(RawSettings::new()) };
+    manifest.presets.get(name).cloned().ok_or_else(|| SettingsError::Preset {
+        connector: manifest.name.clone(),
+        name: name.clone(),
+        known: manifest.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn host_settings(raw: &RawSettings) -> Result<HostSettings, SettingsError> {
@@ -212,24 +308,11 @@ fn host_settings(raw: &RawSettings) -> Result<HostSettings, SettingsError> {
     })
 }
 
-/// Written secrets, or those of the environment: never some of each, which would pair keys of different owners.
-fn secrets(
-    manifest: &Manifest,
-    raw: &RawSettings,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> BTreeMap<String, Secret> {
+/// The secrets that the user wrote. When there are any, none are taken from elsewhere, which would pair keys of different owners.
+fn written(manifest: &Manifest, raw: &RawSettings) -> BTreeMap<String, Secret> {
     let written = |name: &String| raw.get(name).filter(|text| !text.is_empty()).cloned();
-    let found: BTreeMap<_, _> = manifest
-        .secrets
-        .keys()
-        .filter_map(|name| written(name).map(|text| (name.clone(), Secret::new(text))))
-        .collect();
-    if !found.is_empty() {
-        return found;
-    }
-    let looked_up = |names: &[String]| names.iter().find_map(|name| environment(name).filter(|text| !text.is_empty()));
-    let specs = manifest.secrets.iter();
-    specs.filter_map(|(name, spec)| looked_up(&spec.env).map(|text| (name.clone(), Secret::new(text)))).collect()
+    let names = manifest.secrets.keys();
+    names.filter_map(|name| written(name).map(|text| (name.clone(), Secret::new(text)))).collect()
 }
 
 /// The known name with the fewest edits, when they are few.
@@ -309,7 +392,7 @@ destination = ["GET", "HEAD", "PUT", "POST ?uploads", "POST ?uploadId", "DELETE 
     }
 
     pub(crate) fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::resolve(&Manifest::parse(S3).unwrap(), &raw(pairs), &|_| None)
+        Settings::resolve(&Manifest::parse(S3).unwrap(), &raw(pairs), &Surroundings::none())
     }
 
     fn text(settings: &Settings, name: &str) -> String {
@@ -346,7 +429,8 @@ destination = ["GET", "HEAD", "PUT", "POST ?uploads", "POST ?uploadId", "DELETE 
     #[test]
     fn secrets_come_from_one_place_only() {
         let manifest = Manifest::parse(S3).unwrap();
-        let environment = |name: &str| Some(format!("env-{name}"));
+        let variable = |name: &str| Some(format!("env-{name}"));
+        let environment = Surroundings { variable: &variable, ..Surroundings::none() };
         let settings = Settings::resolve(&manifest, &raw(&[("bucket", "b")]), &environment).unwrap();
         assert_eq!(settings.secrets["access_key"].expose(), "env-AWS_ACCESS_KEY_ID");
         let written = raw(&[("bucket", "b"), ("access_key", "K"), ("secret_access_key", "S")]);

@@ -1,6 +1,7 @@
 //! Values that must not be seen: [`Secret`] holds one, [`Masker`] hides them in texts that come out of a connector.
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use zeroize::Zeroize;
 
@@ -35,9 +36,9 @@ impl fmt::Debug for Secret {
 }
 
 /// Cleans texts that come from a connector or a remote before a person sees them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Masker {
-    secrets: Vec<Secret>,
+    secrets: RwLock<Vec<Secret>>,
 }
 
 /// Shorter secrets are not searched for: they would blot out ordinary words.
@@ -45,12 +46,23 @@ const MASKED_BYTES_MIN: usize = 4;
 
 impl Masker {
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self { secrets: secrets.into_iter().filter(|s| s.expose().len() >= MASKED_BYTES_MIN).collect() }
+        let masker = Self::default();
+        secrets.into_iter().for_each(|secret| masker.learn(secret));
+        masker
+    }
+
+    /// Hides one more secret from now on. All are remembered: an answer may still repeat one that was replaced.
+    pub(crate) fn learn(&self, secret: Secret) {
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        if secret.expose().len() >= MASKED_BYTES_MIN && !secrets.contains(&secret) {
+            secrets.push(secret);
+        }
     }
 
     /// The text without known secrets.
     pub(crate) fn mask(&self, text: String) -> String {
-        self.secrets.iter().fold(text, |text, secret| match text.contains(secret.expose()) {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().fold(text, |text, secret| match text.contains(secret.expose()) {
             true => text.replace(secret.expose(), "***"),
             false => text,
         })

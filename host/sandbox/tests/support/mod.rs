@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions};
+use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Surroundings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -89,7 +89,7 @@ pub(crate) async fn configure_component(
         ("use_tls".to_owned(), "false".to_owned()),
     ]);
     raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
-    connector.configure(&raw, &|_| None, roles, "conformance").await
+    connector.configure(&raw, &Surroundings::none(), roles, "conformance").await
 }
 
 /// An answer by script.

@@ -28,14 +28,16 @@ pub(crate) fn run(input: &[u8]) {
         CannedWire { status: [200, 206, 503, 400, 304, 404, 301, 500][usize::from(status % 8)], answer: rest.into() };
     for versions in [false, true] {
         let bucket = Bucket::new(&config(versions), wire.clone());
-        let mut scan = bucket.scan(&ScanOptions { prefix: Vec::new(), start_after: None, one_level: versions });
+        let mut scan = bucket.scan(&ScanOptions { prefix: Vec::new(), start_after: None, one_level: versions, as_of: None });
         for _ in 0..PAGES_MAX {
             match scan.next(1000) {
                 Ok(found) if !found.is_empty() => {}
                 _ => break,
             }
         }
+        let _ = (bucket.now(), bucket.documents());
         let entry = Entry::new("a", EntryKind::File);
+        let _ = bucket.describe(&[entry.clone()]);
         let _ = bucket.read(entry.clone(), None, None);
         let _ = bucket.read(entry, Some(ByteRange { offset: 1, length: Some(5) }), Some("etag"));
     }

@@ -115,8 +115,8 @@ impl Storage {
         let input = request.input;
         let after = match (&input.continuation_token, &input.start_after) {
             (Some(token), _) => After::parse(token)?,
-            (None, Some(key)) => After::Key(key.clone()),
-            (None, None) => After::Nothing,
+            (None, Some(key)) if !quirks.start_after_ignored => After::Key(key.clone()),
+            _ => After::Nothing,
         };
         let url = wants_url(input.encoding_type.as_ref());
         let question = Question {

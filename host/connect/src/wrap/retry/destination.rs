@@ -39,6 +39,10 @@ struct RetryWriter {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Writer for RetryWriter {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
     async fn write(&mut self, part: Payload) -> Result<()> {
         let mut tries = Tries::new(self.policy);
         loop {
@@ -50,7 +54,7 @@ impl Writer for RetryWriter {
     }
 
     /// Not tried again: the writer is used up by its first try.
-    async fn finish(self: Box<Self>) -> Result<Option<String>> {
+    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
         self.inner.finish().await
     }
 

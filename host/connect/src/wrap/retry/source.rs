@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry};
+use credenza_model::{Attribute, Entry, Timestamp};
 
 use super::resume::resumed;
 use super::store::rest_of;
 use super::{Retry, RetryPolicy, Tries, retried};
-use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo};
+use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     async fn info(&self) -> Result<SourceInfo> {
         retried(self.policy, || self.inner.info()).await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>> {
+        retried(self.policy, || self.inner.now()).await
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -54,6 +58,10 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
             }
         }
         Ok(answers)
+    }
+
+    async fn documents(&self) -> Result<Vec<SourceDocument>> {
+        retried(self.policy, || self.inner.documents()).await
     }
 }
 

@@ -153,6 +153,10 @@ impl source::GuestSession for Session {
         })
     }
 
+    fn now(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(None)
+    }
+
     fn check(&self) -> Vec<Check> {
         vec![Check { name: "speak".to_owned(), outcome: Ok("ok \u{1b}[31m".to_owned()) }]
     }
@@ -184,6 +188,11 @@ impl source::GuestSession for Session {
 
     fn describe(&self, _: Vec<Entry>) -> Result<Vec<Result<Attributes, Error>>, Error> {
         Ok(Vec::new())
+    }
+
+    fn documents(&self) -> Result<Vec<source::Document>, Error> {
+        let document = |name: &str, content| source::Document { name: name.to_owned(), content };
+        Ok(vec![document("probe.policy", Ok("open \u{1b}[31m".to_owned()))])
     }
 }
 
@@ -277,8 +286,6 @@ impl destination::GuestSession for Session {
             identity: "probe".to_owned(),
             namespace: "flat".to_owned(),
             traits: Vec::new(),
-            part_bytes: Some(8),
-            max_parts: None,
         })
     }
 
@@ -290,12 +297,13 @@ impl destination::GuestSession for Session {
         Ok(None)
     }
 
-    fn create(&self, entry: Entry, _: bool) -> Result<Option<destination::Writer>, Error> {
+    fn create(&self, entry: Entry, _: bool) -> Result<Option<destination::Begun>, Error> {
         if entry.kind != EntryKind::File {
             return Ok(None);
         }
         let key = String::from_utf8_lossy(&entry.key).into_owned();
-        Ok(Some(destination::Writer::new(Writer { key, parts: Cell::new(0) })))
+        let writer = destination::Writer::new(Writer { key, parts: Cell::new(0) });
+        Ok(Some(destination::Begun { writer, part_bytes: Some(8) }))
     }
 
     fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>, Error>>, Error> {
@@ -315,8 +323,8 @@ impl destination::GuestWriter for Writer {
         send("PUT", format!("/{}?part={number}", self.key), &[], Some(part)).map(drop)
     }
 
-    fn finish(&self) -> Result<Option<String>, Error> {
-        Ok(Some(format!("{} parts", self.parts.get())))
+    fn finish(&self) -> Result<Vec<String>, Error> {
+        Ok(vec![format!("{} parts", self.parts.get())])
     }
 
     fn abort(&self) {}

@@ -1,0 +1,67 @@
+//! Scan: the listing of the source, in one piece or in ranges of keys side by side.
+//!
+//! Owned here: which of the two, and what the snapshot says of the order. Refused here: how ranges are listed (`ranges`). Called by the
+//! line in `backup`.
+//!
+//! Ranges need the keys of a parent, so that a first backup lists in one piece: it waits for its reads anyway. They also need a listing
+//! that a run has seen whole and in one piece with keys that ascend strictly, told by the same connector; after [`RANGED_RUNS_MAX`] runs in
+//! ranges it is to be seen again.
+
+use std::sync::Arc;
+
+use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo};
+use credenza_format::{OrderedListing, Provenance};
+
+use super::join::Parent;
+use super::ranges::{Ranges, Shape};
+use crate::repository::SnapshotHandle;
+use crate::{Error, Result};
+
+/// Bounds for how many snapshots a server could hide keys whose listings contradict each other in a way that ranges cannot see.
+const RANGED_RUNS_MAX: u32 = 15;
+
+/// A listing that has begun.
+pub(super) struct Scan {
+    pub(super) scanner: Box<dyn Scanner>,
+    /// What is known of the listing if its keys ascend strictly to the end.
+    pub(super) if_ordered: Option<OrderedListing>,
+}
+
+impl Scan {
+    /// Begins to list what `whole` names; in ranges if there is a snapshot to trust, the parent with those records.
+    pub(super) async fn begin(
+        source: &Arc<dyn Source>,
+        info: &SourceInfo,
+        whole: &ScanOptions,
+        trusted: Option<&Trusted>,
+        parent: Option<&Parent>,
+    ) -> Result<Self> {
+        if let (Some(trusted), Some(parent)) = (trusted, parent)
+            && let Some(ranges) =
+                Ranges::begin(Arc::clone(source), whole.clone(), parent.records(), Shape::of(trusted.entries)).await
+        {
+            let ranged_runs = trusted.listing.ranged_runs.saturating_add(1);
+            return Ok(Self { scanner: Box::new(ranges), if_ordered: Some(OrderedListing { ranged_runs }) });
+        }
+        let scanner = source.scan(whole).await.map_err(Error::connector("listing the source"))?;
+        Ok(Self { scanner, if_ordered: is_flat(info).then(OrderedListing::default) })
+    }
+}
+
+/// What a parent says of the listing that this run may rely on.
+pub(super) struct Trusted {
+    listing: OrderedListing,
+    entries: u64,
+}
+
+impl Trusted {
+    pub(super) fn find(parent: Option<&SnapshotHandle>, info: &SourceInfo, connector: &Provenance) -> Option<Self> {
+        let parent = &parent.filter(|parent| is_flat(info) && parent.snapshot.connector == *connector)?.snapshot;
+        let listing = parent.listing.filter(|listing| listing.ranged_runs < RANGED_RUNS_MAX)?;
+        Some(Self { listing, entries: parent.statistics.entries })
+    }
+}
+
+fn is_flat(info: &SourceInfo) -> bool {
+    info.namespace == "flat"
+}

@@ -1,0 +1,91 @@
+//! Restores of a history to a destination in memory.
+
+use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+use credenza_model::Version;
+
+use super::*;
+use crate::Silent;
+use crate::backup::BackupOptions;
+use crate::testing::{handle, repository, secret};
+
+fn version(key: &str, id: &str, latest: bool, deleted: bool) -> Entry {
+    let version = Some(Version { id: id.to_owned(), latest, deleted });
+    Entry { version, ..Entry::new(Key::from(key), EntryKind::File) }
+}
+
+/// `a` was written three times, `b` written, deleted and written again, `c` is deleted.
+fn history() -> MemorySource {
+    let source = MemorySource::new();
+    for (key, id, text, latest) in [("a", "1", "one", false), ("a", "2", "two", false), ("a", "3", "three", true)] {
+        source.insert_version(version(key, id, latest, false), text.as_bytes().to_vec());
+    }
+    source.insert_version(version("b", "1", false, false), b"before".to_vec());
+    source.insert_version(version("b", "2", false, true), Vec::new());
+    source.insert_version(version("b", "3", true, false), b"after".to_vec());
+    source.insert_version(version("c", "1", false, false), b"gone".to_vec());
+    source.insert_version(version("c", "2", true, true), Vec::new());
+    source
+}
+
+async fn restored(destination: &MemoryDestination, options: &RestoreOptions) -> Result<RestoreReport> {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report =
+        crate::backup::run(&repository, Arc::new(history()), &BackupOptions::default(), &Silent).await.unwrap();
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await;
+    run(&repository, &snapshot, Arc::new(destination.clone()), options, &Silent).await
+}
+
+/// What was published of a key, oldest first; `None` stands for a delete marker.
+fn published(destination: &MemoryDestination, key: &str) -> Vec<Option<String>> {
+    let of_key = destination.published().into_iter().filter(|(entry, _)| entry.key == Key::from(key));
+    of_key
+        .map(|(entry, bytes)| {
+            let deleted = entry.version.is_some_and(|version| version.deleted);
+            (!deleted).then(|| String::from_utf8(bytes.to_vec()).unwrap())
+        })
+        .collect()
+}
+
+fn texts(texts: &[&str]) -> Vec<Option<String>> {
+    texts.iter().map(|text| (!text.is_empty()).then(|| (*text).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_and_delete_markers_are_replayed_oldest_first() {
+    let destination = MemoryDestination::with_history();
+    let report = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
+    assert_eq!((report.entries, report.failed, report.damaged, report.versions_left), (8, 0, 0, 0));
+    assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
+    assert_eq!(published(&destination, "b"), texts(&["before", "", "after"]));
+    assert_eq!(published(&destination, "c"), texts(&["gone", ""]));
+    let there: Vec<String> = destination.restored().keys().map(ToString::to_string).collect();
+    assert_eq!(there, ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_versions_only_what_was_there_last_is_restored_and_the_rest_is_counted() {
+    let destination = MemoryDestination::new();
+    let report = restored(&destination, &RestoreOptions::default()).await.unwrap();
+    assert_eq!((report.entries, report.versions_left), (2, 6));
+    let there: Vec<_> = destination.restored().into_values().map(|restored| restored.bytes).collect();
+    assert_eq!(there, [&b"three"[..], b"after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_without_history_takes_no_versions() {
+    let destination = MemoryDestination::new();
+    let refused = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await;
+    assert!(matches!(refused, Err(Error::NoHistory { .. })), "{refused:?}");
+    assert!(destination.restored().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_not_written_upon_an_object_that_is_not_to_be_replaced() {
+    let destination = MemoryDestination::with_history();
+    let own = Entry::new(Key::from("b"), EntryKind::File);
+    destination.create(&own, false).await.unwrap().unwrap().finish().await.unwrap();
+    let report = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
+    assert_eq!((report.entries, report.failed), (5, 3));
+    assert_eq!(published(&destination, "b"), [Some(String::new())], "the user's own, which is empty");
+    assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
+}

@@ -1,0 +1,50 @@
+//! What the machine offers where the settings leave something out. The caller reads it: this room knows neither environment nor files.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+
+/// Variables, region and credentials of the machine.
+#[derive(Clone)]
+pub struct Surroundings<'a> {
+    /// Looks up an environment variable that a manifest names as the home of a secret.
+    pub variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// The region that the tools of AWS would use here.
+    pub aws_region: Option<String>,
+    /// Finds the credentials that the tools of AWS would use here; without it, requests without keys are anonymous.
+    pub aws_credentials: Option<Arc<dyn CredentialSource>>,
+}
+
+impl Surroundings<'_> {
+    /// A machine that offers nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { variable: &|_| None, aws_region: None, aws_credentials: None }
+    }
+}
+
+/// Somewhere to find credentials; asked again before they expire.
+#[async_trait]
+pub trait CredentialSource: Debug + Send + Sync {
+    /// The credentials of this moment.
+    ///
+    /// # Errors
+    /// A sentence with what was tried, why it failed and what to do.
+    async fn find(&self) -> Result<FoundCredentials, CredentialsNotFound>;
+}
+
+/// Credentials and where they are from.
+#[derive(Debug, Clone)]
+pub struct FoundCredentials {
+    /// Keys and their end; they print without their secrets.
+    pub credentials: Credentials,
+    /// For a person: ``profile `backup` ``.
+    pub origin: String,
+}
+
+/// No credentials, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CredentialsNotFound(pub String);

@@ -1,0 +1,166 @@
+//! The source against recorded answers.
+
+use super::*;
+
+#[test]
+fn a_walk_turns_pages_and_costs_one_request_each() {
+    let bucket =
+        bucket(&[("prefix", "p")], vec![page(&["p/a", "p/b%20c"], Some("t1")), page(&["p/", "p/d", "pq"], None)]);
+    let found = walk(&bucket, &everything(), 1).unwrap();
+    assert_eq!(keys(&found), ["a", "b c", "d"], "below the prefix, without its name");
+    let lines: Vec<String> = asked(&bucket).iter().map(Asked::line).collect();
+    let first = "GET ?list-type=2&encoding-type=url&max-keys=1000&prefix=p%2F";
+    assert_eq!(lines, [first.to_owned(), format!("{first}&continuation-token=t1")]);
+}
+
+#[test]
+fn a_walk_that_never_ends_or_cannot_begin_is_an_error() {
+    let circle = bucket(&[], vec![page(&["a"], Some("t")), page(&["b"], Some("t"))]);
+    assert_eq!(walk(&circle, &everything(), 10).unwrap_err().reason, "s3.endless-listing");
+    for (answer, reason) in [
+        (error(404, "NoSuchBucket"), "s3.no-such-bucket"),
+        (reply(404, &[], ""), "s3.no-such-bucket"),
+        (reply(200, &[], "<html></html>"), "s3.not-s3"),
+        (reply(200, &[], "plain text"), "s3.not-s3"),
+        (error(200, "SlowDown"), "s3.slow-down"),
+    ] {
+        assert_eq!(walk(&bucket(&[], vec![answer]), &everything(), 10).unwrap_err().reason, reason);
+    }
+}
+
+#[test]
+fn one_level_folds_what_lies_deeper() {
+    let document = "<ListBucketResult><Contents><Key>a/z</Key></Contents><CommonPrefixes><Prefix>a/b/</Prefix></CommonPrefixes></ListBucketResult>";
+    let bucket = bucket(&[], vec![reply(200, &[], document)]);
+    let options = ScanOptions { prefix: b"a/".to_vec(), one_level: true, ..everything() };
+    let found = walk(&bucket, &options, 10).unwrap();
+    assert_eq!(keys(&found), ["a/b/", "a/z"]);
+    assert!(matches!(&found[0], Found::Entry(entry) if entry.kind == EntryKind::Directory));
+}
+
+#[test]
+fn a_server_that_ignores_where_to_begin_is_found_out() {
+    let options = ScanOptions { start_after: Some(b"b".to_vec()), ..everything() };
+    let including = bucket(&[], vec![page(&["b", "c"], None)]);
+    assert_eq!(keys(&walk(&including, &options, 10).unwrap()), ["c"]);
+    for told in [["a", "b", "c"], ["c", "d", "a"]] {
+        let error = walk(&bucket(&[], vec![page(&told, None)]), &options, 10).unwrap_err();
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.start-after"), "{told:?}");
+        assert!(error.message.contains("told \"a\" when it was to begin after \"b\""), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_read_completes_the_entry_in_one_request() {
+    let headers = [
+        ("etag", "\"e\""),
+        ("content-type", "text/plain"),
+        ("x-amz-meta-owner", "me"),
+        ("x-amz-tagging-count", "2"),
+        ("x-amz-checksum-crc32", "AAAAAA=="),
+    ];
+    let bucket = bucket(&[], vec![reply(200, &headers, "abc")]);
+    let opened = bucket.read(file("k"), None, Some("e")).unwrap();
+    assert_eq!(opened.body, b"abc");
+    let has = |name: &str, value: AttributeValue| opened.entry.attributes.contains(&(name.to_owned(), value));
+    assert!(has("http.content-type", AttributeValue::Text("text/plain".to_owned())));
+    assert!(has("user.owner", AttributeValue::Text("me".to_owned())));
+    assert!(has("s3.tag-count", AttributeValue::Integer(2)));
+    assert_eq!(opened.entry.checksums[0].algorithm, "crc32");
+    assert_eq!(opened.entry.fingerprint.as_deref(), Some("e"));
+    let requests = asked(&bucket);
+    assert_eq!((requests[0].line().as_str(), requests[0].header("if-match")), ("GET /k", Some("\"e\"")));
+}
+
+#[test]
+fn a_changed_object_is_not_handed_out() {
+    let refused = bucket(&[], vec![error(412, "PreconditionFailed"), error(412, "PreconditionFailed")]);
+    assert_eq!(refused.read(file("k"), None, Some("e")).err().unwrap().class, ErrorClass::Precondition);
+    assert_eq!(asked(&refused)[1].header("if-match"), Some("e"), "some servers want no quotes");
+    let ignored = bucket(&[], vec![reply(200, &[("etag", "\"f\"")], "longer")]);
+    assert_eq!(ignored.read(file("k"), None, Some("e")).err().unwrap().class, ErrorClass::Precondition);
+    let lists_another = bucket(&[], vec![reply(200, &[("etag", "\"f\"")], "abc")]);
+    assert!(
+        lists_another.read(file("k"), None, Some("e")).is_ok(),
+        "same size, same time: the listing's ETag is its own"
+    );
+}
+
+#[test]
+fn a_range_that_is_ignored_is_noticed() {
+    let part = || Some(ByteRange { offset: 1, length: Some(1) });
+    let whole = bucket(&[], vec![reply(200, &[], "abc")]);
+    assert_eq!(whole.read(file("k"), part(), None).err().unwrap().reason, "s3.range-ignored");
+    let right = bucket(&[], vec![reply(206, &[("content-range", "bytes 1-1/3")], "b")]);
+    let opened = right.read(file("k"), part(), None).unwrap();
+    assert_eq!((opened.entry.size, asked(&right)[0].header("range")), (Some(3), Some("bytes=1-1")));
+    let careless = bucket(&[], vec![reply(200, &[], "b")]);
+    assert!(careless.read(file("k"), part(), None).is_ok());
+}
+
+#[test]
+fn tags_are_fetched_only_where_there_are_some() {
+    let mut tagged = file("k");
+    tagged.attributes.push(("s3.tag-count".to_owned(), AttributeValue::Integer(1)));
+    let document = "<Tagging><TagSet><Tag><Key>colour</Key><Value>red</Value></Tag></TagSet></Tagging>";
+    let bucket = bucket(&[], vec![reply(200, &[], document)]);
+    let described = bucket.describe(&[file("j"), tagged]);
+    let tags = described[1].as_ref().unwrap();
+    assert_eq!(tags, &[("s3.tag.colour".to_owned(), AttributeValue::Text("red".to_owned()))]);
+    assert_eq!(asked(&bucket)[0].line(), "GET /k?tagging");
+}
+
+#[test]
+fn what_is_configured_for_a_bucket_is_kept_and_what_it_does_not_know_is_not() {
+    let policy = "{\"Statement\":[]}";
+    let replies = vec![
+        error(403, "AccessDenied"),
+        error(404, "NoSuchCORSConfiguration"),
+        error(501, "NotImplemented"),
+        reply(200, &[], "<LifecycleConfiguration><Rule/></LifecycleConfiguration>"),
+        reply(200, &[], "<BucketLoggingStatus/>"),
+        reply(200, &[], "<ListBucketResult><Name>b</Name></ListBucketResult>"),
+        error(404, "ObjectLockConfigurationNotFoundError"),
+        error(400, "UnknownParameter"),
+        reply(200, &[], policy),
+        error(404, "NoSuchPublicAccessBlockConfiguration"),
+        error(404, "ReplicationConfigurationNotFoundError"),
+        error(404, "NoSuchTagSet"),
+        reply(200, &[], ENABLED),
+        error(404, "NoSuchWebsiteConfiguration"),
+    ];
+    let bucket = bucket(&[], replies);
+    let documents = bucket.documents().unwrap();
+    asked(&bucket);
+    let names: Vec<(&str, bool)> = documents.iter().map(|d| (d.name.as_str(), d.content.is_ok())).collect();
+    assert_eq!(names, [("s3.acl", false), ("s3.lifecycle", true), ("s3.policy", true), ("s3.versioning", true)]);
+    assert_eq!(documents[2].content.as_deref().unwrap(), policy);
+}
+
+#[test]
+fn how_an_object_was_cut_is_asked_only_of_those_in_parts() {
+    let cut = [("content-length", "8388608"), ("x-amz-mp-parts-count", "2")];
+    let bucket = bucket(&[], vec![reply(206, &cut, "")]);
+    let parts = |count| ("s3.parts".to_owned(), AttributeValue::Integer(count));
+    let large = Entry { size: Some(10_000_000), attributes: vec![parts(2)], ..file("k") };
+    let told = bucket.describe(&[large.clone(), file("small")]).remove(0).unwrap();
+    assert_eq!(told, [("s3.part-bytes".to_owned(), AttributeValue::Integer(8_388_608))]);
+    assert_eq!(asked(&bucket)[0].line(), "HEAD /k?partNumber=1");
+}
+
+#[test]
+fn grants_are_asked_for_and_given_back_only_when_they_are_wanted() {
+    let acl = "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>";
+    let source = bucket(&[("acl", "true")], vec![reply(200, &[], acl)]);
+    let told = source.describe(&[file("k")]).remove(0).unwrap();
+    assert_eq!(told, [("s3.acl".to_owned(), AttributeValue::Text("public-read".to_owned()))]);
+    assert_eq!(asked(&source)[0].line(), "GET /k?acl");
+    let public = Entry { attributes: told, ..file("k") };
+    assert_eq!(bucket(&[], vec![]).lost(&public), ["s3.acl"]);
+    let destination = bucket(&[("acl", "true")], vec![reply(200, &[], "")]);
+    assert!(destination.lost(&public).is_empty());
+    let mut upload = destination.create(&public, true).unwrap().unwrap();
+    upload.write(b"abc".to_vec()).unwrap();
+    upload.finish().unwrap();
+    assert_eq!(asked(&destination)[0].header("x-amz-acl"), Some("public-read"));
+}
