@@ -4,9 +4,13 @@
 //! here. No retries: a test wants to see what the server said. Signing follows
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
 
-use anyhow::{Context, Result, bail, ensure};
+mod listing;
+mod upload;
+pub mod xml;
+
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -16,6 +20,8 @@ use ring::{digest, hmac};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
+
+pub use listing::ListedVersion;
 
 /// Where a server listens and who may talk to it.
 #[derive(Debug, Clone)]
@@ -62,6 +68,11 @@ impl Answer {
     pub fn success(self) -> Result<Self> {
         ensure!(self.status.is_success(), "{}: {}", self.status, String::from_utf8_lossy(&self.body));
         Ok(self)
+    }
+
+    /// The value of a header; what is not UTF-8 in it is replaced.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 }
 
@@ -122,7 +133,7 @@ impl S3 {
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
         let mut request = Request::builder().method(method).uri(format!("{}{target}", self.endpoint.url));
         for (name, value) in &signed {
-            request = request.header(name, value);
+            request = request.header(name, HeaderValue::from_bytes(value.as_bytes())?);
         }
         let request = request.header("authorization", authorization).body(Full::new(body))?;
         self.runtime.block_on(async {
@@ -168,42 +179,6 @@ impl S3 {
     pub fn delete(&self, bucket: &str, key: &str) -> Result<()> {
         self.send(Method::DELETE, bucket, key.as_bytes(), &[], &[], "")?.success().map(drop)
     }
-
-    /// All keys under `prefix`, sorted, whatever order the server lists them in.
-    ///
-    /// # Errors
-    /// When the server refuses, or its listing does not come to an end.
-    pub fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let mut token: Option<String> = None;
-        for _page in 0..10_000 {
-            let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)];
-            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
-            let answer = self.send(Method::GET, bucket, b"", &query, &[], "")?.success()?;
-            let text = String::from_utf8(answer.body.to_vec())?;
-            let decodes = text.contains("<EncodingType>url");
-            keys.extend(elements(&text, "Key").map(|key| if decodes { decode(&key) } else { key }));
-            token = elements(&text, "NextContinuationToken").next();
-            if token.is_none() {
-                keys.sort();
-                keys.dedup();
-                return Ok(keys);
-            }
-        }
-        bail!("the listing of {bucket}/{prefix} does not end")
-    }
-}
-
-/// The texts of all elements of one name, entities resolved.
-fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = String> + use<'a> {
-    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-    let mut parts = xml.split(&open).skip(1).map(str::to_owned).collect::<Vec<_>>().into_iter();
-    std::iter::from_fn(move || {
-        let part = parts.next()?;
-        let text = part.split(&close).next()?.to_owned();
-        let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
-        Some(pairs.iter().fold(text, |text, (entity, plain)| text.replace(entity, plain)))
-    })
 }
 
 fn authorization(
@@ -217,7 +192,9 @@ fn authorization(
     let date = value("x-amz-date").context("x-amz-date is always set")?;
     let day = date.get(..8).context("x-amz-date begins with the day")?;
     let hash = value("x-amz-content-sha256").context("the hash is always set")?;
-    let lines: String = headers.iter().map(|(k, v)| format!("{k}:{}\n", v.trim())).collect();
+    // Spaces in a row count as one.
+    let one_spaced = |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let lines: String = headers.iter().map(|(k, v)| format!("{k}:{}\n", one_spaced(v))).collect();
     let names = headers.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>().join(";");
     let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{hash}");
     let scope = format!("{day}/{}/s3/aws4_request", endpoint.region);
@@ -255,7 +232,8 @@ fn encode(bytes: &[u8], keep_slash: bool) -> String {
     text
 }
 
-fn decode(text: &str) -> String {
+/// What percent-encoded text says; `+` is a space.
+pub fn decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -273,6 +251,13 @@ fn decode(text: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ`.
+pub fn iso_date(time: SystemTime) -> String {
+    let mut text = amz_date(time);
+    [(4, '-'), (7, '-'), (13, ':'), (16, ':')].into_iter().for_each(|(at, mark)| text.insert(at, mark));
+    text
 }
 
 /// `YYYYMMDDTHHMMSSZ`; days to dates after Howard Hinnant, "chrono-compatible low-level date algorithms".
@@ -306,6 +291,7 @@ mod tests {
         assert_eq!(at(0), "19700101T000000Z");
         assert_eq!(at(951_827_696), "20000229T123456Z");
         assert_eq!(at(1_735_689_599), "20241231T235959Z");
+        assert_eq!(iso_date(UNIX_EPOCH + Duration::from_secs(951_827_696)), "2000-02-29T12:34:56Z");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 
 use crate::s3::{Endpoint, S3};
 use crate::workspace;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// SeaweedFS listens on PORT … PORT+3 and on each of them + 10000.
@@ -88,14 +89,16 @@ fn script(name: &str) -> PathBuf {
     workspace().join("tests/servers").join(name)
 }
 
-/// A port below 45000 whose neighbours are free as well; the process id spreads tests that run at once.
+/// A port below 45000 whose neighbours are free as well, and that no other server of this process has taken; the process id
+/// spreads tests that run at once.
 fn free_port() -> Result<u16> {
+    static GIVEN: Mutex<u16> = Mutex::new(0);
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let spread = u16::try_from(std::process::id() % 400).unwrap_or(0);
-    let first = 20_000_u16.saturating_add(spread.saturating_mul(50));
+    let first = 20_000_u16.saturating_add(spread.saturating_mul(50)).max(given.saturating_add(10));
     let candidates = (first..45_000).step_by(10).take(500);
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut found = candidates.filter(|port| PORTS_ABOVE.iter().all(|above| free(port.saturating_add(*above))));
-    let port = found.next();
-    ensure!(port.is_some(), "no eight free ports from {first} on");
-    port.context("checked above")
+    *given = found.next().with_context(|| format!("no eight free ports from {first} on"))?;
+    Ok(*given)
 }

@@ -22,7 +22,7 @@ pub(crate) struct Browse {
     /// A folder, a location such as s3://host/bucket/prefix, or @name of a source.
     location: OsString,
 
-    /// Show kind, size and time.
+    /// Show kind, size and time; with --json, their attributes too.
     #[arg(short, long)]
     long: bool,
 

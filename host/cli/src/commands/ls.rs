@@ -22,7 +22,7 @@ pub(crate) struct Ls {
     #[arg(value_name = "SNAPSHOT[:KEY]")]
     snapshot: Option<OsString>,
 
-    /// Show kind, size and time of entries.
+    /// Show kind, size and time of entries; with --json, their attributes too.
     #[arg(short, long)]
     long: bool,
 }

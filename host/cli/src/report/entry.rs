@@ -26,8 +26,26 @@ pub(crate) struct EntryLine<'a> {
     status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    #[serde(skip)]
-    long: bool,
+    #[serde(flatten)]
+    details: Option<Details<'a>>,
+}
+
+/// What a long line shows beside.
+#[derive(Serialize)]
+struct Details<'a> {
+    fingerprint: Option<&'a str>,
+    checksums: BTreeMap<&'a str, String>,
+    attributes: BTreeMap<&'a str, serde_json::Value>,
+}
+
+impl<'a> Details<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        Self {
+            fingerprint: entry.fingerprint.as_deref(),
+            checksums: entry.checksums.iter().map(|sum| (sum.algorithm.as_str(), digits(sum))).collect(),
+            attributes: entry.attributes.iter().map(|(name, value)| (name.as_str(), json(value))).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -38,7 +56,7 @@ struct VersionOut<'a> {
 }
 
 impl<'a> EntryLine<'a> {
-    /// `long` shows kind, size and time in the text form.
+    /// `long` shows kind, size and time in the text form, and all attributes in the other.
     pub(crate) fn new(entry: &'a Entry, status: &'a EntryStatus, long: bool) -> Self {
         let version = entry.version.as_ref();
         let (status, reason) = describe(status);
@@ -51,7 +69,7 @@ impl<'a> EntryLine<'a> {
             version: version.map(|v| VersionOut { id: &v.id, latest: v.latest, deleted: v.deleted }),
             status,
             reason,
-            long,
+            details: long.then(|| Details::of(entry)),
         }
     }
 }
@@ -67,13 +85,13 @@ fn describe(status: &EntryStatus) -> (Option<&'static str>, Option<&str>) {
 
 impl Display for EntryLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.long {
+        if self.details.is_some() {
             let size = self.size.map_or_else(String::new, |size| size.to_string());
             let time = self.modified.map_or_else(String::new, |time| whole_seconds(time).to_string());
             write!(f, "{:<9} {size:>15} {time:<20} ", self.kind)?;
         }
         write!(f, "{}", self.key.0)?;
-        if self.long
+        if self.details.is_some()
             && let Some(target) = &self.link_target
         {
             write!(f, " -> {target}")?;
@@ -100,39 +118,12 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 
 /// Everything that is known of an entry.
 #[derive(Serialize)]
-#[serde(tag = "type", rename = "entry")]
-pub(crate) struct EntryDetails<'a> {
-    #[serde(flatten)]
-    line: Untagged<'a>,
-    fingerprint: Option<&'a str>,
-    checksums: BTreeMap<&'a str, String>,
-    attributes: BTreeMap<&'a str, serde_json::Value>,
-}
-
-/// The fields of a line without its `type`, which the details have already.
-#[derive(Serialize)]
-struct Untagged<'a> {
-    #[serde(flatten)]
-    key: JsonKey<'a>,
-    kind: &'static str,
-    size: Option<u64>,
-    modified: Option<Timestamp>,
-    link_target: Option<String>,
-    version: Option<VersionOut<'a>>,
-    status: Option<&'static str>,
-    reason: Option<&'a str>,
-}
+#[serde(transparent)]
+pub(crate) struct EntryDetails<'a>(EntryLine<'a>);
 
 impl<'a> EntryDetails<'a> {
     pub(crate) fn new(entry: &'a Entry, status: &'a EntryStatus) -> Self {
-        let EntryLine { key, kind, size, modified, link_target, version, status, reason, .. } =
-            EntryLine::new(entry, status, true);
-        Self {
-            line: Untagged { key, kind, size, modified, link_target, version, status, reason },
-            fingerprint: entry.fingerprint.as_deref(),
-            checksums: entry.checksums.iter().map(|sum| (sum.algorithm.as_str(), digits(sum))).collect(),
-            attributes: entry.attributes.iter().map(|(name, value)| (name.as_str(), json(value))).collect(),
-        }
+        Self(EntryLine::new(entry, status, true))
     }
 }
 
@@ -151,7 +142,7 @@ fn json(value: &AttributeValue) -> serde_json::Value {
 
 impl Display for EntryDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = &self.line;
+        let line = &self.0;
         write!(f, "key          {}\nkind         {}", line.key.0, line.kind)?;
         let facts = [
             ("size", line.size.map(|size| size.to_string())),
@@ -160,17 +151,17 @@ impl Display for EntryDetails<'_> {
             ("version", line.version.as_ref().map(|version| version.id.to_owned())),
             ("status", line.status.map(str::to_owned)),
             ("reason", line.reason.map(str::to_owned)),
-            ("fingerprint", self.fingerprint.map(str::to_owned)),
+            ("fingerprint", line.details.as_ref().and_then(|details| details.fingerprint).map(str::to_owned)),
         ];
         for (name, fact) in facts {
             if let Some(fact) = fact {
                 write!(f, "\n{name:<12} {}", printable(&fact))?;
             }
         }
-        self.checksums.iter().try_for_each(|(name, sum)| write!(f, "\n{:<12} {sum}", printable(name)))?;
-        self.attributes
-            .iter()
-            .try_for_each(|(name, value)| write!(f, "\n{} {}", printable(name), printable(&value.to_string())))
+        let Some(details) = &line.details else { return Ok(()) };
+        details.checksums.iter().try_for_each(|(name, sum)| write!(f, "\n{:<12} {sum}", printable(name)))?;
+        let mut attributes = details.attributes.iter();
+        attributes.try_for_each(|(name, value)| write!(f, "\n{} {}", printable(name), printable(&value.to_string())))
     }
 }
 
