@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use credenza_sdk::{AttributeValue, Attributes, Checksum};
+use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
 use crate::acl::is_canned;
 use crate::wire::Headers;
@@ -42,7 +42,7 @@ const USER_NAME: &str = "user.";
 const TAG_NAME: &str = "s3.tag.";
 /// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
 pub(crate) const ACL_NAME: &str = "s3.acl";
-/// Object Lock is given back by requests of its own, after the object is whole.
+/// Object Lock is given back by `protect`.
 const LOCKS: [&str; 3] = ["s3.lock-mode", "s3.lock-until", "s3.legal-hold"];
 const FACTS: [&str; 9] = [
     "s3.checksum-algorithm",
@@ -128,6 +128,20 @@ pub(crate) fn checksums(headers: &Headers, etag: Option<&str>) -> Vec<Checksum> 
     checksums
 }
 
+/// The algorithm of the checksum that an object was stored with because its writer wished for it: S3 keeps CRC-64 of everything else.
+pub(crate) fn checksum_of(entry: &Entry) -> Option<&str> {
+    let algorithms = entry.checksums.iter().map(|checksum| checksum.algorithm.as_str());
+    algorithms.into_iter().find(|algorithm| !matches!(*algorithm, "md5" | "crc64nvme"))
+}
+
+/// The text of an attribute.
+pub(crate) fn text_of<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
+    entry.attributes.iter().find_map(|(present, value)| match value {
+        AttributeValue::Text(text) if present == name => Some(text.as_str()),
+        _ => None,
+    })
+}
+
 fn md5_of(etag: &str) -> Option<Vec<u8>> {
     let digits: Vec<char> = etag.chars().collect();
     let byte = |pair: &[char]| {
@@ -149,7 +163,12 @@ pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, 
     let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in attributes {
         match (header_of(name, value), name.strip_prefix(TAG_NAME), value) {
-            (Some(header), ..) => headers.push(header),
+            (Some(header), ..) => {
+                // Written in another form, which not every server reads back.
+                let is_encoded = matches!(value, AttributeValue::Text(text) if *text != header.1);
+                lost.extend(is_encoded.then(|| name.clone()));
+                headers.push(header);
+            }
             (None, Some(tag), AttributeValue::Text(text)) => {
                 tags.push(format!("{}={}", encode::value(tag.as_bytes()), encode::value(text.as_bytes())));
             }

@@ -1,7 +1,7 @@
 //! A bucket to restore to: whole objects in one request, large ones in parts.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{AttributeValue, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Timestamp};
+use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
 
 use crate::bucket::{Bucket, shown};
 use crate::fault::DOCUMENT_BYTES_MAX;
@@ -11,10 +11,12 @@ use crate::protect::Locks;
 use crate::source::{entry_of_head, etag_of};
 use crate::wire::{Headers, Wire, request};
 use crate::xml::escape;
-use crate::{attributes, encode, time};
+use crate::{attributes, encode};
 
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
 const OBJECT_BYTES_MAX: u64 = 50 << 40;
+
+const SHA256: &str = "sha256";
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
@@ -87,7 +89,9 @@ impl<W: Wire> Bucket<W> {
             overwrite,
             layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
             etag: etag.map(str::to_owned),
-            locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes)),
+            checksum: attributes::checksum_of(entry).map(str::to_owned),
+            encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
+            locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
             held: None,
             parts: None,
         }))
@@ -95,10 +99,7 @@ impl<W: Wire> Bucket<W> {
 
     fn headers_of(&self, entry: &Entry) -> Vec<(String, String)> {
         let (mut headers, _) = attributes::restore(&entry.attributes, self.place.wishes);
-        let kept = entry.attributes.iter().find_map(|(name, value)| match value {
-            AttributeValue::Text(class) if name == "s3.storage-class" => Some(class.as_str()),
-            _ => None,
-        });
+        let kept = attributes::text_of(entry, "s3.storage-class");
         let class =
             if self.place.storage_class.is_empty() { kept.unwrap_or_default() } else { &self.place.storage_class };
         if !class.is_empty() && class != "STANDARD" {
@@ -134,7 +135,11 @@ pub(crate) struct Upload<W: Wire> {
     layout: Layout,
     /// That of the original.
     etag: Option<String>,
-    /// What the object is locked with when it is whole.
+    /// The algorithm of the checksum that the original was stored with.
+    checksum: Option<String>,
+    /// How the server encrypted the original; the bucket decides how it does the copy.
+    encryption: Option<String>,
+    /// What the object is locked with; an upload in parts is not.
     locks: Option<Locks>,
     held: Option<W::Body>,
     parts: Option<Parts>,
@@ -171,10 +176,18 @@ impl<W: Wire> Upload<W> {
         let made = self.publish()?;
         let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
         let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
+        lost.extend((!self.has_its_checksum(made.in_parts)).then(|| "s3.checksum-algorithm".to_owned()));
+        let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
+        lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
         if let Some(locks) = self.locks.take() {
-            lost.extend(self.bucket.lock_as(&locks, &self.target, &made, &self.action));
+            lost.extend(self.bucket.unlocked(&locks, &self.target, &made, &self.action));
         }
         Ok(lost)
+    }
+
+    /// The host computes no other checksum than SHA-256, and of whole uploads only.
+    fn has_its_checksum(&self, in_parts: bool) -> bool {
+        self.checksum.as_deref().is_none_or(|algorithm| algorithm == SHA256 && !in_parts)
     }
 
     fn publish(&mut self) -> Result<Made> {
@@ -209,7 +222,13 @@ impl<W: Wire> Upload<W> {
 
     fn put_whole(&self, body: Option<W::Body>) -> Result<Made> {
         let body = body.unwrap_or_else(|| self.bucket.wire.body_of(Vec::new()));
-        let asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
+        let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
+        if self.checksum.as_deref() == Some(SHA256) {
+            asked = asked.with_header("x-amz-sdk-checksum-algorithm", "SHA256");
+        }
+        if let Some(locks) = &self.locks {
+            asked = locks.wish(asked);
+        }
         let answer = self.bucket.ask(asked, Some(body), &self.action)?;
         Ok(Made::of(&answer.headers))
     }
@@ -264,7 +283,7 @@ impl<W: Wire> Upload<W> {
         let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
         self.parts = None;
         let etag = document.text_of("ETag").and_then(normalise_etag);
-        Ok(Made { etag, ..Made::of(&answer.headers) })
+        Ok(Made { etag, in_parts: true, ..Made::of(&answer.headers) })
     }
 
     fn with_headers(&self, asked: Request) -> Request {
@@ -284,17 +303,18 @@ fn upload_query(id: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Made {
     etag: Option<String>,
+    encryption: Option<String>,
+    in_parts: bool,
     pub(crate) version: Option<String>,
-    /// The server's clock.
-    pub(crate) time: Option<Timestamp>,
 }
 
 impl Made {
     fn of(headers: &Headers) -> Self {
         Self {
             etag: headers.get("etag").and_then(normalise_etag),
+            encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
+            in_parts: false,
             version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
-            time: headers.get("date").and_then(time::parse_http),
         }
     }
 }

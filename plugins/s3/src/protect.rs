@@ -1,81 +1,83 @@
 //! Object Lock and legal hold of a restored object, as the original had them. Refused here: the locks of a repository (`retain`).
 //!
-//! They are set when the object is whole, by requests of their own: an upload in parts takes them no other way that every server
-//! understands.
+//! They are wished for by headers of the write itself, and looked for afterwards: a server without locks ignores the headers, while
+//! one that does not know the sub-resource of a lock takes its document for the object and overwrites what was written.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use credenza_sdk::http::Request;
 use credenza_sdk::{AttributeValue, Attributes, Timestamp};
-use md5::{Digest, Md5};
 
+use crate::attributes;
 use crate::bucket::Bucket;
 use crate::destination::Made;
 use crate::wire::{Wire, request};
-use crate::xml::escape;
 use crate::{encode, time};
 
-/// What the original was protected with.
+const MODE: (&str, &str) = ("x-amz-object-lock-mode", "s3.lock-mode");
+const UNTIL: (&str, &str) = ("x-amz-object-lock-retain-until-date", "s3.lock-until");
+const HOLD: (&str, &str) = ("x-amz-object-lock-legal-hold", "s3.legal-hold");
+
+/// What the original was protected with and the copy is to be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Locks {
-    mode: Option<String>,
-    until: Option<Timestamp>,
+    /// Mode and end of a lock that has not run out.
+    retention: Option<(String, Timestamp)>,
     is_held: bool,
 }
 
 impl Locks {
-    pub(crate) fn of(attributes: &Attributes) -> Self {
-        let mut locks = Self::default();
-        for (name, value) in attributes {
-            match (name.as_str(), value) {
-                ("s3.lock-mode", AttributeValue::Text(mode)) => locks.mode = Some(mode.clone()),
-                ("s3.lock-until", AttributeValue::Time(until)) => locks.until = Some(*until),
-                ("s3.legal-hold", AttributeValue::Text(hold)) => locks.is_held = hold == "ON",
-                _ => {}
-            }
+    /// Those among the attributes that still hold.
+    pub(crate) fn of(attributes: &Attributes, now_seconds: i64) -> Self {
+        let value = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+        let retention = match (value(MODE.1), value(UNTIL.1)) {
+            (Some(AttributeValue::Text(mode)), Some(AttributeValue::Time(until))) => Some((mode.clone(), *until)),
+            _ => None,
+        };
+        Self {
+            retention: retention.filter(|(_, until)| until.seconds > now_seconds),
+            is_held: matches!(value(HOLD.1), Some(AttributeValue::Text(hold)) if hold == "ON"),
         }
-        locks
     }
 
-    /// The document of a lock that has not run out.
-    fn retention(&self, now: Option<Timestamp>) -> Option<String> {
-        let (mode, until) = (self.mode.as_deref()?, self.until?);
-        now.is_none_or(|now| until.seconds > now.seconds).then(|| {
-            let until = time::format_iso(until);
-            format!(
-                "<Retention {NAMESPACE}><Mode>{}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>",
-                escape(mode)
-            )
-        })
+    const fn is_none(&self) -> bool {
+        self.retention.is_none() && !self.is_held
     }
 
-    fn hold(&self) -> Option<String> {
-        self.is_held.then(|| format!("<LegalHold {NAMESPACE}><Status>ON</Status></LegalHold>"))
+    /// The write that locks what it writes. S3 insists on a digest beside the signature then; the host knows it.
+    pub(crate) fn wish(&self, mut put: Request) -> Request {
+        if self.is_none() {
+            return put;
+        }
+        if let Some((mode, until)) = &self.retention {
+            put = put.with_header(MODE.0, mode.clone()).with_header(UNTIL.0, time::format_iso(*until));
+        }
+        if self.is_held {
+            put = put.with_header(HOLD.0, "ON");
+        }
+        put.with_header("x-amz-sdk-checksum-algorithm", "SHA256")
+    }
+
+    /// The names of all of them.
+    fn names(&self) -> Vec<String> {
+        let retention = self.retention.iter().flat_map(|_| [MODE.1, UNTIL.1]);
+        retention.chain(self.is_held.then_some(HOLD.1)).map(str::to_owned).collect()
     }
 }
 
-const NAMESPACE: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
-
 impl<W: Wire> Bucket<W> {
-    /// Locks what was made like the original; the names of what could not be set.
-    pub(crate) fn lock_as(&self, locks: &Locks, target: &str, made: &Made, action: &str) -> Vec<String> {
-        let wanted = [
-            ("retention", locks.retention(made.time), &["s3.lock-mode", "s3.lock-until"][..]),
-            ("legal-hold", locks.hold(), &["s3.legal-hold"][..]),
-        ];
-        let mut lost = Vec::new();
-        for (parameter, document, names) in wanted {
-            let Some(document) = document else { continue };
-            let version = made.version.as_deref().map(|id| ("versionId", Some(id.as_bytes())));
-            let query = encode::query(&[Some((parameter, None)), version].into_iter().flatten().collect::<Vec<_>>());
-            let body = document.into_bytes();
-            let asked = request("PUT", format!("{target}{query}"))
-                .with_header("content-md5", BASE64.encode(Md5::digest(&body)))
-                .with_header("content-type", "application/xml");
-            // The object is there and right; a lock that is not is told, and no reason to fail.
-            if self.ask(asked, Some(self.wire.body_of(body)), action).is_err() {
-                lost.extend(names.iter().map(|name| (*name).to_owned()));
-            }
+    /// The names of the locks that an object has not got.
+    pub(crate) fn unlocked(&self, locks: &Locks, target: &str, made: &Made, action: &str) -> Vec<String> {
+        if locks.is_none() {
+            return Vec::new();
         }
-        lost
+        let version = made.version.as_deref().map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
+        let answer = self.ask(request("HEAD", format!("{target}{}", version.unwrap_or_default())), None, action);
+        // The object is there and right; a lock that is not is told, and no reason to fail.
+        let Ok(answer) = answer else { return locks.names() };
+        let mut held = Attributes::new();
+        attributes::complete(&mut held, &answer.headers, None);
+        let is_held = Locks::of(&held, i64::MIN);
+        let is_retained = locks.retention.is_none() || locks.retention == is_held.retention;
+        let names = locks.names().into_iter();
+        names.filter(|name| if name == HOLD.1 { !is_held.is_held } else { !is_retained }).collect()
     }
 }

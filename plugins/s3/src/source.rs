@@ -129,7 +129,7 @@ impl<W: Wire> Bucket<W> {
             told.extend(self.tags(entry)?);
         }
         if self.place.wishes.acl {
-            told.extend(self.acl(entry)?);
+            told.extend(self.acl(entry).or_else(none_if_unknown)?);
         }
         Ok(told)
     }
@@ -151,6 +151,15 @@ impl<W: Wire> Bucket<W> {
             );
         }
         Ok(tags)
+    }
+}
+
+/// A server that does not know of grants, or not of those of older versions, answers something else, often the object itself: nobody
+/// has any there.
+fn none_if_unknown(error: Error) -> Result<Attributes> {
+    match error.class {
+        ErrorClass::Unsupported | ErrorClass::Corrupt | ErrorClass::NotFound => Ok(Attributes::new()),
+        _ => Err(error),
     }
 }
 

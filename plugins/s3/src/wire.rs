@@ -1,7 +1,7 @@
 //! The way to the bucket: what the rest of this crate needs of the host, so that it runs natively against recorded answers.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Body, Result, http};
+use credenza_sdk::{Body, Result, http, task};
 
 /// The endpoint of the manifest below which every request stays.
 const ENDPOINT: &str = "bucket";
@@ -22,6 +22,9 @@ pub trait Wire: Clone + 'static {
 
     /// Length of a body, when the remote said.
     fn length(&self, body: &Self::Body) -> Option<u64>;
+
+    /// The time, in seconds since 1970.
+    fn now_seconds(&self) -> i64;
 }
 
 /// The head of an answer and its body.
@@ -86,5 +89,9 @@ impl Wire for Host {
 
     fn length(&self, body: &Body) -> Option<u64> {
         body.length()
+    }
+
+    fn now_seconds(&self) -> i64 {
+        i64::try_from(task::now_ms() / 1000).unwrap_or(i64::MAX)
     }
 }

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use credenza_connect::Body;
 use credenza_connector_s3::wire::{Answer, Headers, Wire};
+use credenza_model::Timestamp;
 use credenza_sandbox::{Egress, EgressError, GuestRequest};
 use credenza_sdk::http::{Request, Target};
 use credenza_sdk::{Error, ErrorClass, Result};
@@ -58,6 +60,10 @@ impl Wire for NativeWire {
         let mut response = sent?;
         let headers = Headers(std::mem::take(&mut response.headers));
         Ok(Answer { status: response.status, headers, body: NativeBody(RefCell::new(response.into_body())) })
+    }
+
+    fn now_seconds(&self) -> i64 {
+        Timestamp::from_system(SystemTime::now()).seconds
     }
 
     fn body_of(&self, bytes: Vec<u8>) -> NativeBody {

@@ -96,7 +96,7 @@ impl Display for EntryLine<'_> {
         {
             write!(f, " -> {target}")?;
         }
-        if self.long
+        if self.details.is_some()
             && let Some(version) = &self.version
         {
             write!(f, " ({version})")?;

@@ -121,28 +121,31 @@ fn locked(until: i64) -> Entry {
 }
 
 #[test]
-fn locks_are_given_back_only_when_they_are_wanted() {
+fn locks_are_given_back_only_when_they_are_wanted_and_what_is_not_there_is_told() {
     let without = bucket(&[], vec![]);
     assert_eq!(without.lost(&locked(2_000_000_000)).len(), 3);
-    let put = reply(200, &[("x-amz-version-id", "v"), DATE], "");
-    let refused = error(400, "InvalidRequest");
-    let with = bucket(&[("locks", "true")], vec![put, reply(200, &[], ""), refused]);
+    let put = reply(200, &[("x-amz-version-id", "v")], "");
+    let until = ("x-amz-object-lock-retain-until-date", "2033-05-18T03:33:20Z");
+    let head = reply(200, &[("x-amz-object-lock-mode", "GOVERNANCE"), until], "");
+    let with = bucket(&[("locks", "true")], vec![put, head]);
     assert!(with.lost(&locked(2_000_000_000)).is_empty());
     let mut upload = with.create(&locked(2_000_000_000), true).unwrap().unwrap();
     upload.write(b"abc".to_vec()).unwrap();
     assert_eq!(upload.finish().unwrap(), ["s3.legal-hold"]);
     let requests = asked(&with);
-    assert_eq!(requests[1].line(), "PUT /k?retention&versionId=v");
-    assert!(requests[1].body.contains("<Mode>GOVERNANCE</Mode><RetainUntilDate>2033-05-18T03:33:20Z"));
-    assert_eq!(requests[2].line(), "PUT /k?legal-hold&versionId=v");
+    let sent = [("x-amz-object-lock-mode", "GOVERNANCE"), until, ("x-amz-object-lock-legal-hold", "ON")];
+    for (name, value) in sent {
+        assert_eq!(requests[0].header(name), Some(value));
+    }
+    assert_eq!(requests[1].line(), "HEAD /k?versionId=v");
 }
 
 #[test]
 fn a_lock_that_has_run_out_is_no_loss() {
-    let put = reply(200, &[DATE], "");
-    let bucket = bucket(&[("locks", "true")], vec![put, reply(200, &[], "")]);
+    let held = reply(200, &[("x-amz-object-lock-legal-hold", "ON")], "");
+    let bucket = bucket(&[("locks", "true")], vec![reply(200, &[], ""), held]);
     let mut upload = bucket.create(&locked(1_600_000_000), true).unwrap().unwrap();
     upload.write(b"abc".to_vec()).unwrap();
     assert!(upload.finish().unwrap().is_empty());
-    assert_eq!(asked(&bucket)[1].line(), "PUT /k?legal-hold");
+    assert_eq!(asked(&bucket)[0].header("x-amz-object-lock-mode"), None);
 }

@@ -56,7 +56,7 @@ fn on_real(kind: Kind) -> Result<Column> {
 fn column(s3: &S3) -> Result<Column> {
     let mut column = Column::default();
     let mut failures = Vec::new();
-    for buckets in [Buckets::Plain, Buckets::Locking] {
+    for buckets in [Buckets::Plain, Buckets::Versioned, Buckets::Locking] {
         let trip = round_trip(s3, buckets)?;
         failures.extend(trip.failures().into_iter().map(|failure| format!("{buckets:?}: {failure}")));
         column.add(&trip);

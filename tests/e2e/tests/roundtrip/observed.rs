@@ -30,7 +30,7 @@ const HEADERS: [(&str, &str); 12] = [
 ];
 
 /// The ETag: it tells in which parts an object was uploaded.
-pub(crate) const ETAG: &str = "s3.parts";
+pub(crate) const ETAG: &str = "s3.etag";
 const CHECKSUM: &str = "s3.checksum-algorithm";
 const ACL: &str = "s3.acl";
 

@@ -9,7 +9,7 @@ use credenza_e2e::Setup;
 use credenza_e2e::s3::S3;
 use http::Method;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What kind of buckets a round trip goes between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,12 @@ impl Buckets {
     }
 
     fn observe(self, s3: &S3, bucket: &str) -> Result<Observed> {
-        if self == Self::Versioned { observe_versions(s3, bucket) } else { observe(s3, bucket) }
+        match self {
+            Self::Plain => observe(s3, bucket),
+            Self::Versioned => observe_versions(s3, bucket),
+            // Some take the wish for locks and have no versions.
+            Self::Locking => observe_versions(s3, bucket).or_else(|_| observe(s3, bucket)),
+        }
     }
 }
 
@@ -66,11 +71,19 @@ pub(crate) fn round_trip(s3: &S3, buckets: Buckets) -> Result<Trip> {
     setup.add("source", "live", s3.endpoint(), &source)?;
     setup.add("destination", "copy", s3.endpoint(), &copy)?;
     let versions = format!("versions={}", buckets == Buckets::Versioned);
-    setup.credenza.ok(["backup", "-o", &versions, "@live"])?;
+    setup.credenza.ok(["backup", "-o", &versions, "-o", "acl=true", "@live"])?;
     let entries = setup.credenza.ok(["--json", "ls", "-l", "latest"])?.lines_of("entry")?;
-    let restored = setup.credenza.ok(["--json", "restore", "latest", "--accept-loss", "--to", "@copy"])?.summary()?;
+    let mut words =
+        vec!["--json", "restore", "latest", "--overwrite", "--accept-loss", "-o", "acl=true", "-o", "locks=true"];
+    words.extend((buckets == Buckets::Versioned).then_some("--versions"));
+    words.extend(["--to", "@copy"]);
+    let restored = setup.credenza.run(&words)?;
+    let summary = restored.summary()?;
+    anyhow::ensure!(summary["damaged"] == 0, "{}", restored.whole());
+    let failed = restored.lines_of("entry_failed")?;
+    let failed = failed.iter().filter_map(|line| line["key"].as_str().map(str::to_owned)).collect();
     let copy = buckets.observe(s3, &copy).context("reading the copy")?;
-    Ok(Trip { samples, refused, held, kept: kept(&entries), copy, reported: reported(&restored)? })
+    Ok(Trip { samples, refused, held, kept: kept(&entries), copy, failed, reported: reported(&summary)? })
 }
 
 /// A server that has no such buckets holds nothing of what goes into them.
@@ -78,7 +91,7 @@ fn no_bucket(samples: Vec<Sample>, cause: &anyhow::Error) -> Trip {
     let why = cause.to_string();
     let refused: Refused = samples.iter().map(|sample| (sample.key.clone(), why.clone())).collect();
     let (held, copy) = (Observed::new(), Observed::new());
-    Trip { samples, refused, held, kept: BTreeMap::new(), copy, reported: Losses::new() }
+    Trip { samples, refused, held, kept: BTreeMap::new(), copy, failed: BTreeSet::new(), reported: Losses::new() }
 }
 
 fn kept(entries: &[Value]) -> BTreeMap<String, Facts> {

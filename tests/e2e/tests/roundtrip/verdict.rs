@@ -3,7 +3,9 @@
 use crate::fill::Refused;
 use crate::observed::{ETAG, Facts, Observed, Seen, wished};
 use crate::samples::{Sample, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+const TYPE: &str = "http.content-type";
 
 /// How many entries lack an attribute, by its name.
 pub(crate) type Losses = BTreeMap<String, u64>;
@@ -18,6 +20,8 @@ pub(crate) struct Trip {
     /// Keys of the snapshot with the attributes that it has of them.
     pub(crate) kept: BTreeMap<String, Facts>,
     pub(crate) copy: Observed,
+    /// Keys that the restore said that the server refused.
+    pub(crate) failed: BTreeSet<String>,
     /// What the restore said that it lost.
     pub(crate) reported: Losses,
 }
@@ -37,6 +41,9 @@ impl Trip {
     pub(crate) fn verdict(&self, sample: &Sample) -> Verdict {
         if let Some(why) = self.not_held(sample) {
             return Verdict::NotHeld(why);
+        }
+        if self.failed.contains(&sample.key) {
+            return Verdict::Lost(vec!["the object, which the server refused".to_owned()]);
         }
         let held = self.held.get(&sample.key).map(Vec::as_slice).unwrap_or_default();
         let copy = self.copy.get(&sample.key).map(Vec::as_slice).unwrap_or_default();
@@ -71,7 +78,7 @@ impl Trip {
         let mut failures = Vec::new();
         let extra = self.copy.keys().filter(|key| !self.held.contains_key(*key));
         failures.extend(extra.map(|key| format!("{key:?} is too many")));
-        for (key, held) in &self.held {
+        for (key, held) in self.held.iter().filter(|(key, _)| !self.failed.contains(*key)) {
             failures.extend(content_failure(key, held, self.copy.get(key)));
         }
         let lost = self.losses();
@@ -87,14 +94,24 @@ impl Trip {
 
     fn losses(&self) -> Losses {
         let mut losses = Losses::new();
-        for (held, copy) in self.pairs() {
-            lost_between(held, copy).into_iter().for_each(|name| *losses.entry(name).or_default() += 1);
+        for (key, held, copy) in self.pairs() {
+            let lost = lost_between(held, copy).into_iter().filter(|name| name != TYPE || self.has_type(key));
+            lost.for_each(|name| *losses.entry(name).or_default() += 1);
         }
         losses
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&Seen, &Seen)> {
-        self.held.iter().flat_map(|(key, held)| held.iter().zip(self.copy.get(key).into_iter().flatten()))
+    /// Whether an object was given its type: otherwise the server guesses one, not always the same.
+    fn has_type(&self, key: &str) -> bool {
+        let steps = self.samples.iter().filter(|sample| sample.key == key).flat_map(|sample| &sample.steps);
+        steps.map(wishes_of).any(|wishes| wishes.iter().any(|wish| wish == TYPE))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &Seen, &Seen)> {
+        let restored = self.held.iter().filter(|(key, _)| !self.failed.contains(*key));
+        restored.flat_map(|(key, held)| {
+            held.iter().zip(self.copy.get(key).into_iter().flatten()).map(|(held, copy)| (key.as_str(), held, copy))
+        })
     }
 
     fn example(&self, name: &str) -> String {
@@ -102,7 +119,7 @@ impl Trip {
             Seen::Object { facts, .. } => facts.get(name).cloned(),
             _ => None,
         };
-        let mut pairs = self.pairs().map(|(held, copy)| (facts(held), facts(copy)));
+        let mut pairs = self.pairs().map(|(_, held, copy)| (facts(held), facts(copy)));
         let found = pairs.find(|(held, copy)| held != copy);
         found.map_or_else(String::new, |(held, copy)| format!(", as {held:?} became {copy:?}"))
     }
@@ -153,7 +170,13 @@ fn content_failure(key: &str, held: &[Seen], copy: Option<&Vec<Seen>>) -> Option
     let lengths = |all: &[Option<bytes::Bytes>]| {
         all.iter().map(|body| body.as_ref().map_or("marker".to_owned(), |b| b.len().to_string())).collect::<Vec<_>>()
     };
-    (ours != theirs).then(|| format!("{key:?} is {:?} bytes and becomes {:?}", lengths(&ours), lengths(&theirs)))
+    // Of what was written in one second no listing tells whether a delete marker came before or after a version.
+    let told = |all: &[Option<bytes::Bytes>]| {
+        let bodies: Vec<_> = all.iter().flatten().cloned().collect();
+        (bodies, all.len(), all.last().cloned())
+    };
+    (told(&ours) != told(&theirs))
+        .then(|| format!("{key:?} is {:?} bytes and becomes {:?}", lengths(&ours), lengths(&theirs)))
 }
 
 /// The names of facts in which two versions differ.

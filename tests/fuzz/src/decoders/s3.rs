@@ -80,6 +80,10 @@ impl Wire for CannedWire {
         Ok(Answer { status: self.status, headers, body })
     }
 
+    fn now_seconds(&self) -> i64 {
+        0
+    }
+
     fn body_of(&self, bytes: Vec<u8>) -> Vec<u8> {
         bytes
     }
