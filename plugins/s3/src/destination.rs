@@ -223,10 +223,11 @@ impl<W: Wire> Upload<W> {
     fn put_whole(&self, body: Option<W::Body>) -> Result<Made> {
         let body = body.unwrap_or_else(|| self.bucket.wire.body_of(Vec::new()));
         let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
-        if self.checksum.as_deref() == Some(SHA256) {
+        let locks = self.locks.as_ref().filter(|locks| !locks.is_none());
+        if locks.is_some() || self.checksum.as_deref() == Some(SHA256) {
             asked = asked.with_header("x-amz-sdk-checksum-algorithm", "SHA256");
         }
-        if let Some(locks) = &self.locks {
+        if let Some(locks) = locks {
             asked = locks.wish(asked);
         }
         let answer = self.bucket.ask(asked, Some(body), &self.action)?;

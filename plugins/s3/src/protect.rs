@@ -38,22 +38,19 @@ impl Locks {
         }
     }
 
-    const fn is_none(&self) -> bool {
+    pub(crate) const fn is_none(&self) -> bool {
         self.retention.is_none() && !self.is_held
     }
 
-    /// The write that locks what it writes. S3 insists on a digest beside the signature then; the host knows it.
+    /// The write that locks what it writes; S3 insists on a digest beside the signature then.
     pub(crate) fn wish(&self, mut put: Request) -> Request {
-        if self.is_none() {
-            return put;
-        }
         if let Some((mode, until)) = &self.retention {
             put = put.with_header(MODE.0, mode.clone()).with_header(UNTIL.0, time::format_iso(*until));
         }
         if self.is_held {
             put = put.with_header(HOLD.0, "ON");
         }
-        put.with_header("x-amz-sdk-checksum-algorithm", "SHA256")
+        put
     }
 
     /// The names of all of them.

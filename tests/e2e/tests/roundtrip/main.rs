@@ -24,9 +24,12 @@ use credenza_e2e::servers::{Kind, RealServer};
 use table::Column;
 use trip::{Buckets, round_trip};
 
+/// The round trips on one server.
+type Run = fn() -> Result<Column>;
+
 #[test]
 fn what_is_not_equal_after_a_round_trip_is_reported() {
-    let runs: [(&'static str, fn() -> Result<Column>); 4] = [
+    let runs: [(&'static str, Run); 4] = [
         ("in-memory server", in_memory),
         ("SeaweedFS", || on_real(Kind::SeaweedFs)),
         ("MiniStack", || on_real(Kind::MiniStack)),
