@@ -11,7 +11,8 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Record, call};
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
-use credenza_engine::{CreateOptions, Error, Event, Listener, Phase, Repository, Secret};
+use credenza_engine::repair::{self, RepairOptions};
+use credenza_engine::{CreateOptions, Error, Event, Listener, Phase, Repository, Secret, Silent};
 use credenza_format::ChunkerParams;
 use credenza_model::StoreKey;
 
@@ -164,6 +165,26 @@ async fn the_version_of_a_pack_survives_merging_and_repacking() {
     for (number, snapshot) in (0..).zip(&snapshots).skip(1) {
         restores(&repository, *snapshot, &files(number * 5..number * 5 + 10)).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_repaired_in_a_store_with_locks_is_whole_locked_and_read_by_its_version_again() {
+    let (store, _, repository) = repository().await;
+    let files = files(0..5);
+    let snapshot = backup(&repository, "a", &files).await.unwrap();
+    store.delete(&[keys(&store, "index/"), keys(&store, "usage/")].concat()).await.unwrap();
+    let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
+    let report = repair::run(&repository, &options, &Silent).await.unwrap();
+    assert_eq!((report.mends.len(), report.lost.len()), (3, 0), "{report:?}");
+    assert_eq!(damages(&repository).await, [""; 0]);
+    for pack in [keys(&store, "data/"), keys(&store, "meta/")].concat() {
+        put(&store, &pack).await;
+    }
+    restores(&repository, snapshot, &files).await.unwrap();
+    store.set_clock(at(BEGIN + DAYS * DAY - 1));
+    ravage(&store).await;
+    store.reveal();
+    restores(&open(Arc::new(store.clone()), &key_file()).await, snapshot, &files).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

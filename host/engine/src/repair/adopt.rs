@@ -10,22 +10,22 @@ use credenza_format::{
 use credenza_model::StoreKey;
 
 use crate::check::PIECE_BYTES;
-use crate::repository::Repository;
+use crate::repository::{Repository, VERSIONS};
 use crate::{Error, Result};
 
 /// The description of a pack but for its digest, which takes reading all of it; `None` when its table cannot be opened.
 pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> Result<Option<PackRecord>> {
     let Some((kind, id)) = ObjectKind::parse(&object.key) else { return Ok(None) };
     let Some(pack_kind) = PackKind::of(kind) else { return Ok(None) };
-    let Some(head) = read(repository, &object.key, 0, HEADER_BYTES as u64).await? else { return Ok(None) };
+    let version = version_now(repository, &object.key).await?;
+    let read = |offset, length| read(repository, &object.key, version.as_deref(), offset, length);
+    let Some(head) = read(0, HEADER_BYTES as u64).await? else { return Ok(None) };
     let opened =
         Header::decode(&head).and_then(|header| Ok((Opener::new(repository.keys(), &header, (kind, id))?, header)));
     let (Ok((opener, header)), Ok(mut span)) = (opened, PackTail::needed(object.size)) else { return Ok(None) };
     loop {
         let range = span.object_range.clone();
-        let Some(sealed) = read(repository, &object.key, range.start, range.end - range.start).await? else {
-            return Ok(None);
-        };
+        let Some(sealed) = read(range.start, range.end - range.start).await? else { return Ok(None) };
         let mut plain = Vec::from(sealed);
         if opener.open_span(&span, &mut plain).is_err() {
             return Ok(None);
@@ -41,8 +41,7 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
                     sha256: [0; 32],
                     blobs,
                     moved: false,
-                    // What stands there now was read, whichever version that is.
-                    version: None,
+                    version,
                 }));
             }
             Ok(PackTail::Needs(more)) if more.segments > span.segments => span = more,
@@ -57,17 +56,37 @@ pub(super) async fn digest(repository: &Repository, pack: &PackRecord) -> Result
     let (mut inspector, mut offset) = (Inspector::new(pack.size), 0);
     while offset < pack.size {
         let length = PIECE_BYTES.min(pack.size - offset);
-        let Some(piece) = read(repository, &key, offset, length).await? else { return Ok(None) };
+        let Some(piece) = read(repository, &key, pack.version.as_deref(), offset, length).await? else {
+            return Ok(None);
+        };
         inspector.update(&piece);
         offset += length;
     }
     Ok(inspector.finish().ok().map(|inspected| inspected.sha256.0))
 }
 
-/// A range of an object; `None` when it is not all there.
-async fn read(repository: &Repository, key: &StoreKey, offset: u64, length: u64) -> Result<Option<Bytes>> {
+/// The version that stands there now, which the description then names, so that nothing that is put over it later changes what is read.
+async fn version_now(repository: &Repository, key: &StoreKey) -> Result<Option<String>> {
+    if !repository.config().store_traits.iter().any(|name| name == VERSIONS) {
+        return Ok(None);
+    }
+    match repository.bare_store().stat(key).await {
+        Ok(object) => Ok(object.version),
+        Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
+        Err(cause) => Err(Error::connector(format!("looking at `{key}` of the repository"))(cause)),
+    }
+}
+
+/// A range of an object, or of one version of it; `None` when it is not all there.
+async fn read(
+    repository: &Repository,
+    key: &StoreKey,
+    version: Option<&str>,
+    offset: u64,
+    length: u64,
+) -> Result<Option<Bytes>> {
     let range = Some(ByteRange { offset, length: Some(length) });
-    let answer = async { repository.bare_store().get(key, range, None).await?.read_all(length).await }.await;
+    let answer = async { repository.bare_store().get(key, range, version).await?.read_all(length).await }.await;
     match answer {
         Ok(bytes) => Ok(Some(bytes).filter(|bytes| bytes.len() as u64 == length)),
         Err(cause) if matches!(cause.class, ErrorClass::NotFound | ErrorClass::Corrupt) => Ok(None),
