@@ -75,7 +75,7 @@ impl Source for NativeSource {
 
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
         let bucket = self.bucket.clone();
-        let documents = blocking(move || bucket.documents()).await?;
+        let documents = blocking(move || bucket.documents()).await?.map_err(convert::error)?;
         let convert = |document: credenza_sdk::Document| SourceDocument {
             name: document.name,
             content: document.content.map_err(convert::error),
