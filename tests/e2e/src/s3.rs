@@ -137,13 +137,7 @@ impl S3 {
         }
         let request = request.header("authorization", authorization).body(Full::new(body))?;
         self.runtime.block_on(async {
-            // A server may end a connection that was kept, just as it is used again; none of these requests does harm twice.
-            let first = self.client.request(request.clone()).await;
-            let answer = match first {
-                Err(_) => self.client.request(request).await?,
-                Ok(answer) => answer,
-            };
-            let (parts, body) = answer.into_parts();
+            let (parts, body) = self.client.request(request).await?.into_parts();
             Ok(Answer { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
         })
     }
