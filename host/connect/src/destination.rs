@@ -65,17 +65,17 @@ pub trait Writer: Send {
     /// The engine cuts what it writes to this size (the part size of a multipart upload). `None`: any size.
     fn part_bytes(&self) -> Option<u64>;
 
-    /// The next bytes in order; every part but the last has exactly `part_bytes` when the writer names such a size. A part that failed with class `Transient` may be given again: it counts only once it has succeeded.
+    /// The next bytes in order, exactly `part_bytes` of them when the writer names such a size; at least one more byte follows with [`finish`](Self::finish) then. A part that failed with class `Transient` may be given again: it counts only once it has succeeded.
     ///
     /// # Errors
     /// The cause, by class.
     async fn write(&mut self, part: Payload) -> Result<()>;
 
-    /// Publishes the entry. Until then nothing is visible when `atomic-finish` is claimed. Returns the names of the attributes that turned out to be lost only now.
+    /// Takes the last bytes, if there are more, and publishes the entry. Until then nothing is visible when `atomic-finish` is claimed. Returns the names of the attributes that turned out to be lost only now. After a failure of class `Transient` it may be called again with the same bytes; after any other, `abort` is what remains.
     ///
     /// # Errors
     /// The cause, by class.
-    async fn finish(self: Box<Self>) -> Result<Vec<String>>;
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>>;
 
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>);

@@ -6,6 +6,7 @@
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
 mod body;
+mod checksum;
 pub mod conformance;
 mod destination;
 mod error;
@@ -17,6 +18,7 @@ mod store;
 pub mod wrap;
 
 pub use body::{Body, BodyReader, Payload};
+pub use checksum::Verifier;
 pub use destination::{Destination, DestinationInfo, Writer};
 pub use error::{Error, ErrorClass, Result};
 pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};

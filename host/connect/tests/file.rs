@@ -43,8 +43,7 @@ async fn copy(from: &Path, to: &Path) -> Vec<(Key, Vec<String>)> {
         if let Some(mut writer) = destination.create(entry, false).await.unwrap() {
             let opened = source.read(entry, None, entry.fingerprint.as_deref()).await.unwrap();
             let bytes = opened.body.read_all(1 << 30).await.unwrap();
-            writer.write(Payload::from(bytes)).await.unwrap();
-            writer.finish().await.unwrap();
+            writer.finish(Payload::from(bytes)).await.unwrap();
         }
     }
     entries.reverse();
@@ -159,8 +158,7 @@ async fn links_in_the_destination_are_never_followed() {
     for key in ["door/victim", "door/new", "file"] {
         let entry = Entry::new(Key::from(key), EntryKind::File);
         let mut writer = destination.create(&entry, true).await.unwrap().unwrap();
-        writer.write(Payload::from(b"evil".to_vec())).await.unwrap();
-        writer.finish().await.unwrap();
+        writer.finish(Payload::from(b"evil".to_vec())).await.unwrap();
         let reported = destination.set_metadata(&[entry]).await.unwrap().pop().unwrap().unwrap();
         assert_eq!(reported.is_empty(), key == "file", "{key}: {reported:?}");
     }
@@ -177,7 +175,7 @@ async fn what_a_file_system_cannot_keep_is_reported() {
     let mut entry = Entry::new(Key::from("a//b"), EntryKind::File);
     let name = format!("user.{}", "longer-than-the-name-of-an-extended-attribute".repeat(6));
     entry.attributes = vec![(name.clone(), AttributeValue::Text("text/plain".to_owned()))];
-    destination.create(&entry, false).await.unwrap().unwrap().finish().await.unwrap();
+    destination.create(&entry, false).await.unwrap().unwrap().finish(Payload::default()).await.unwrap();
     let missed = destination.set_metadata(&[entry]).await.unwrap().pop().unwrap().unwrap();
     assert_eq!(missed, [name.as_str(), "name (restored as `a/%~/b`)"]);
 }
@@ -189,7 +187,7 @@ async fn what_only_an_object_has_survives_in_a_folder() {
     let mut entry = Entry::new(Key::from("page"), EntryKind::File);
     let text = |name: &str, value: &str| (name.to_owned(), AttributeValue::Text(value.to_owned()));
     entry.attributes = vec![text("http.content-type", "text/plain"), text("s3.tag.team", "blue"), text("user.a", "b")];
-    destination.create(&entry, false).await.unwrap().unwrap().finish().await.unwrap();
+    destination.create(&entry, false).await.unwrap().unwrap().finish(Payload::default()).await.unwrap();
     let missed = destination.set_metadata(std::slice::from_ref(&entry)).await.unwrap().pop().unwrap().unwrap();
     if !set_extended(folder.path()) {
         return assert_eq!(missed.len(), 3);
@@ -215,8 +213,7 @@ async fn a_walk_goes_deeper_than_its_open_folders_and_longest_path() {
     for name in ["one", "~two"] {
         let entry = Entry::new(Key::from(format!("{key}{name}").as_str()), EntryKind::File);
         let mut writer = destination.create(&entry, false).await.unwrap().unwrap();
-        writer.write(Payload::from(name.as_bytes().to_vec())).await.unwrap();
-        writer.finish().await.unwrap();
+        writer.finish(Payload::from(name.as_bytes().to_vec())).await.unwrap();
     }
     fs::write(source.join("a folder with a name/last"), "").unwrap();
     let found = entries(&source).await;

@@ -208,8 +208,7 @@ async fn a_writer_uploads_its_parts_in_order() {
     let mut writer = destination.create(&file("k"), false).await.unwrap().unwrap();
     assert_eq!(writer.part_bytes(), Some(8));
     writer.write(Payload::from(b"12345678".to_vec())).await.unwrap();
-    writer.write(Payload::from(b"9".to_vec())).await.unwrap();
-    assert_eq!(writer.finish().await.unwrap(), ["2 parts"]);
+    assert_eq!(writer.finish(Payload::from(b"9".to_vec())).await.unwrap(), ["2 parts"]);
     let asked = server.asked();
     assert_eq!(asked[1].line(), "PUT /photos/k?part=2 HTTP/1.1");
     assert_eq!(asked[1].body, b"9");

@@ -142,7 +142,8 @@ pub(crate) fn text_of<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
     })
 }
 
-fn md5_of(etag: &str) -> Option<Vec<u8>> {
+/// The digest in an ETag that is one.
+pub(crate) fn md5_of(etag: &str) -> Option<Vec<u8>> {
     let digits: Vec<char> = etag.chars().collect();
     let byte = |pair: &[char]| {
         let text: String = pair.iter().collect();

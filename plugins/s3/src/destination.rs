@@ -1,26 +1,18 @@
-//! A bucket to restore to: whole objects in one request, large ones in parts.
+//! A bucket to restore to: what is there, what an object of it can be, and how one is begun.
+//!
+//! Owned here: which entries become objects with which headers. Refused here: sending them (`upload`).
 
-use credenza_sdk::http::Request;
 use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
 
 use crate::bucket::{Bucket, shown};
-use crate::fault::DOCUMENT_BYTES_MAX;
-use crate::layout::{self, Layout};
-use crate::listing::normalise_etag;
 use crate::protect::Locks;
 use crate::source::{entry_of_head, etag_of};
-use crate::wire::{Headers, Wire, request};
-use crate::xml::escape;
-use crate::{attributes, encode};
+use crate::upload::Upload;
+use crate::wire::{Wire, request};
+use crate::{attributes, layout};
 
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
 const OBJECT_BYTES_MAX: u64 = 50 << 40;
-
-const SHA256: &str = "sha256";
-
-/// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
-const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
-const COMPLETED: [&str; 2] = ["CompleteMultipartUploadResult", "CompleteMultipartUpload"];
 
 impl<W: Wire> Bucket<W> {
     /// What the destination says of itself.
@@ -92,8 +84,8 @@ impl<W: Wire> Bucket<W> {
             checksum: attributes::checksum_of(entry).map(str::to_owned),
             encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
             locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
-            held: None,
             parts: None,
+            asked_to_complete: false,
         }))
     }
 
@@ -123,199 +115,4 @@ fn comparable_etag(fingerprint: &str) -> Option<&str> {
     let (digest, parts) = etag.split_once('-').unwrap_or((etag, "1"));
     let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_digest && parts.bytes().all(|byte| byte.is_ascii_digit())).then_some(etag)
-}
-
-/// An object on its way. The last part is held back, so that an object of one part needs one request and no upload in parts.
-pub(crate) struct Upload<W: Wire> {
-    bucket: Bucket<W>,
-    target: String,
-    action: String,
-    headers: Vec<(String, String)>,
-    overwrite: bool,
-    layout: Layout,
-    /// That of the original.
-    etag: Option<String>,
-    /// The algorithm of the checksum that the original was stored with.
-    checksum: Option<String>,
-    /// How the server encrypted the original; the bucket decides how it does the copy.
-    encryption: Option<String>,
-    /// What the object is locked with; an upload in parts is not.
-    locks: Option<Locks>,
-    held: Option<W::Body>,
-    parts: Option<Parts>,
-}
-
-/// An upload in parts: its id, and the ETags of the parts as the server wrote them.
-struct Parts {
-    id: String,
-    etags: Vec<String>,
-}
-
-impl<W: Wire> Upload<W> {
-    /// The next part.
-    ///
-    /// # Errors
-    /// When the part before it cannot be sent.
-    pub(crate) fn write(&mut self, part: W::Body) -> Result<()> {
-        match self.held.replace(part) {
-            Some(before) => self.send_part(before),
-            None => Ok(()),
-        }
-    }
-
-    /// The length of all parts but the last.
-    pub(crate) const fn part_bytes(&self) -> u64 {
-        self.layout.part_bytes
-    }
-
-    /// Publishes the object; names what it has not got of the original: the ETag, a lock.
-    ///
-    /// # Errors
-    /// `precondition` when it exists and may not be overwritten; else the cause.
-    pub(crate) fn finish(&mut self) -> Result<Vec<String>> {
-        let made = self.publish()?;
-        let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
-        let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
-        lost.extend((!self.has_its_checksum(made.in_parts)).then(|| "s3.checksum-algorithm".to_owned()));
-        let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
-        lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
-        if let Some(locks) = self.locks.take() {
-            lost.extend(self.bucket.unlocked(&locks, &self.target, &made, &self.action));
-        }
-        Ok(lost)
-    }
-
-    /// The host computes no other checksum than SHA-256, and of whole uploads only.
-    fn has_its_checksum(&self, in_parts: bool) -> bool {
-        self.checksum.as_deref().is_none_or(|algorithm| algorithm == SHA256 && !in_parts)
-    }
-
-    fn publish(&mut self) -> Result<Made> {
-        let last = self.held.take();
-        let in_parts = self.parts.is_some() || (self.layout.in_parts && last.is_some());
-        if !in_parts {
-            return self.put_whole(last);
-        }
-        if let Some(last) = last {
-            self.send_part(last)?;
-        }
-        self.complete()
-    }
-
-    /// Ends an upload in parts without an object. A failure leaves parts that the bucket's lifecycle removes; nothing more can be done.
-    pub(crate) fn abort(&mut self) {
-        self.held = None;
-        if let Some(Parts { id, .. }) = self.parts.take() {
-            let _ = self.bucket.ask(request("DELETE", self.target.clone() + &upload_query(&id)), None, &self.action);
-        }
-    }
-
-    /// Begins and ends an upload in parts, to find out whether it may.
-    ///
-    /// # Errors
-    /// The cause, by class.
-    pub(crate) fn rehearse(&mut self) -> Result<()> {
-        self.parts = Some(Parts { id: self.begin()?, etags: Vec::new() });
-        self.abort();
-        Ok(())
-    }
-
-    fn put_whole(&self, body: Option<W::Body>) -> Result<Made> {
-        let body = body.unwrap_or_else(|| self.bucket.wire.body_of(Vec::new()));
-        let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
-        let locks = self.locks.as_ref().filter(|locks| !locks.is_none());
-        if locks.is_some() || self.checksum.as_deref() == Some(SHA256) {
-            asked = asked.with_header("x-amz-sdk-checksum-algorithm", "SHA256");
-        }
-        if let Some(locks) = locks {
-            asked = locks.wish(asked);
-        }
-        let answer = self.bucket.ask(asked, Some(body), &self.action)?;
-        Ok(Made::of(&answer.headers))
-    }
-
-    fn send_part(&mut self, part: W::Body) -> Result<()> {
-        if self.parts.is_none() {
-            self.parts = Some(Parts { id: self.begin()?, etags: Vec::new() });
-        }
-        let Some(parts) = &mut self.parts else { return Ok(()) };
-        let number = parts.etags.len().saturating_add(1).to_string();
-        let query = encode::query(&[("partNumber", Some(number.as_bytes())), ("uploadId", Some(parts.id.as_bytes()))]);
-        let answer = self.bucket.ask(request("PUT", self.target.clone() + &query), Some(part), &self.action)?;
-        let etag = answer.headers.get("etag").map(str::to_owned);
-        let nameless = || {
-            Error::new(
-                ErrorClass::Corrupt,
-                "s3.no-etag",
-                format!("{} failed: the server does not name part {number}", self.action),
-            )
-        };
-        parts.etags.push(etag.ok_or_else(nameless)?);
-        Ok(())
-    }
-
-    fn begin(&self) -> Result<String> {
-        let asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
-        let answer = self.bucket.ask(asked, None, &self.action)?;
-        let document = self.bucket.document(&answer, &BEGUN, DOCUMENT_BYTES_MAX, &self.action)?;
-        let id = document.text_of("UploadId").map(str::trim).filter(|id| !id.is_empty());
-        id.map(str::to_owned).ok_or_else(|| {
-            Error::new(
-                ErrorClass::Corrupt,
-                "s3.no-upload-id",
-                format!("{} failed: the server does not name the upload", self.action),
-            )
-        })
-    }
-
-    fn complete(&mut self) -> Result<Made> {
-        let Some(parts) = &self.parts else { return Ok(Made::default()) };
-        let part = |(etag, number): (&String, u32)| {
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
-        };
-        let listed: String = parts.etags.iter().zip(1..).map(part).collect();
-        let document = format!(
-            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{listed}</CompleteMultipartUpload>"
-        );
-        let asked = self.conditional(request("POST", self.target.clone() + &upload_query(&parts.id)));
-        let body = self.bucket.wire.body_of(document.into_bytes());
-        let answer = self.bucket.ask(asked.with_header("content-type", "application/xml"), Some(body), &self.action)?;
-        // The status is sent before the work is done, so that only the document tells whether it succeeded.
-        let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
-        self.parts = None;
-        let etag = document.text_of("ETag").and_then(normalise_etag);
-        Ok(Made { etag, in_parts: true, ..Made::of(&answer.headers) })
-    }
-
-    fn with_headers(&self, asked: Request) -> Request {
-        self.headers.iter().fold(asked, |asked, (name, value)| asked.with_header(name, value.clone()))
-    }
-
-    fn conditional(&self, asked: Request) -> Request {
-        if self.overwrite { asked } else { asked.with_header("if-none-match", "*") }
-    }
-}
-
-fn upload_query(id: &str) -> String {
-    encode::query(&[("uploadId", Some(id.as_bytes()))])
-}
-
-/// What a server says of an object that it has taken.
-#[derive(Debug, Default)]
-pub(crate) struct Made {
-    etag: Option<String>,
-    encryption: Option<String>,
-    in_parts: bool,
-    pub(crate) version: Option<String>,
-}
-
-impl Made {
-    fn of(headers: &Headers) -> Self {
-        Self {
-            etag: headers.get("etag").and_then(normalise_etag),
-            encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
-            in_parts: false,
-            version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
-        }
-    }
 }

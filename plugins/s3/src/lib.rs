@@ -28,6 +28,7 @@ mod retain;
 pub mod source;
 mod store;
 mod time;
+mod upload;
 pub mod wire;
 mod xml;
 
@@ -38,8 +39,8 @@ use credenza_sdk::{
 };
 
 use crate::bucket::Bucket;
-use crate::destination::Upload;
 use crate::source::Scan;
+use crate::upload::Upload;
 use crate::wire::Host;
 
 /// A session with a bucket.
@@ -175,8 +176,8 @@ impl Writer for Upload<Host> {
         Upload::write(self, part)
     }
 
-    fn finish(&mut self) -> Result<Vec<String>> {
-        Upload::finish(self)
+    fn finish(&mut self, last: Body) -> Result<Vec<String>> {
+        Upload::finish(self, last)
     }
 
     fn abort(&mut self) {

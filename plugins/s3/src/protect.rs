@@ -8,7 +8,7 @@ use credenza_sdk::{AttributeValue, Attributes, Timestamp};
 
 use crate::attributes;
 use crate::bucket::Bucket;
-use crate::destination::Made;
+use crate::upload::Made;
 use crate::wire::{Wire, request};
 use crate::{encode, time};
 

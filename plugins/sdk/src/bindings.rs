@@ -11530,6 +11530,7 @@ pub mod exports {
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_method_writer_finish_cabi<T_: GuestWriter>(
                     arg0: *mut u8,
+                    arg1: i32,
                 ) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
@@ -11539,6 +11540,9 @@ pub mod exports {
                                         core::ptr::with_exposed_provenance(arg0 as u32 as usize),
                                     )
                                     .get(),
+                                super::super::super::super::credenza::host::bodies::Body::from_handle(
+                                    arg1 as u32,
+                                ),
                             )
                         };
                         let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
@@ -11885,14 +11889,17 @@ pub mod exports {
                     unsafe fn resource_from_raw_(handle: *mut Self::Rep) -> Self::Rep {
                         *unsafe { _rt::Box::from_raw(handle) }
                     }
-                    /// Parts arrive in order, each of exactly `part-bytes` but the last.
+                    /// All parts but the last, in order, each of exactly `part-bytes`. One that failed with `transient` may
+                    /// come again: it counts only once it has succeeded.
                     #[allow(async_fn_in_trait)]
                     fn write(&self, part: Body) -> ::core::result::Result<(), Error>;
-                    /// Publish. Until then nothing is visible when "atomic-finish" is claimed. Names the attributes that
-                    /// turned out to be lost only now.
+                    /// The last part, which may be empty when there was another, and publish. Until then nothing is visible when
+                    /// "atomic-finish" is claimed. Names the attributes that turned out to be lost only now. What failed with
+                    /// `transient` may be called again with the same bytes.
                     #[allow(async_fn_in_trait)]
                     fn finish(
                         &self,
+                        last: Body,
                     ) -> ::core::result::Result<_rt::Vec<_rt::String>, Error>;
                     /// Leave nothing behind (AbortMultipartUpload). Also called when the run dies.
                     #[allow(async_fn_in_trait)]
@@ -11979,10 +11986,10 @@ pub mod exports {
                         __post_return_method_writer_write::<<$ty as $($path_to_types)*::
                         Guest >::Writer > (arg0) } } #[unsafe (export_name =
                         "credenza:connector/destination@0.1.0#[method]writer.finish")]
-                        unsafe extern "C" fn export_method_writer_finish(arg0 : * mut
-                        u8,) -> * mut u8 { unsafe { $($path_to_types)*::
+                        unsafe extern "C" fn export_method_writer_finish(arg0 : * mut u8,
+                        arg1 : i32,) -> * mut u8 { unsafe { $($path_to_types)*::
                         _export_method_writer_finish_cabi::<<$ty as $($path_to_types)*::
-                        Guest >::Writer > (arg0) } } #[unsafe (export_name =
+                        Guest >::Writer > (arg0, arg1) } } #[unsafe (export_name =
                         "cabi_post_credenza:connector/destination@0.1.0#[method]writer.finish")]
                         unsafe extern "C" fn _post_return_method_writer_finish(arg0 : *
                         mut u8,) { unsafe { $($path_to_types)*::
@@ -12264,9 +12271,9 @@ macro_rules! __export_full_connector_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:credenza:connector@0.1.0:full-connector:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4745] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4751] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x84$\x01A\x02\x01A\x1c\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8a$\x01A\x02\x01A\x1c\
 \x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04bod\
 y\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.from-b\
 ytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.len\
@@ -12372,12 +12379,12 @@ lf\x13\x03key\x18\0\x1a\x04\0\x14[method]session.stat\x01\x1b\x01k\x12\x01j\x01\
 od]session.create\x01\x1e\x01p\x03\x01j\x01\x0a\x01\x01\x01p\x20\x01j\x01!\x01\x01\
 \x01@\x02\x04self\x13\x07entries\x1f\0\"\x04\0\x1c[method]session.set-metadata\x01\
 #\x01h\x0e\x01i\x09\x01j\0\x01\x01\x01@\x02\x04self$\x04part%\0&\x04\0\x14[metho\
-d]writer.write\x01'\x01@\x01\x04self$\0\x20\x04\0\x15[method]writer.finish\x01(\x01\
-@\x01\x04self$\x01\0\x04\0\x14[method]writer.abort\x01)\x01i\x0d\x01j\x01*\x01\x01\
-\x01@\x01\x06config\x07\0+\x04\0\x04open\x01,\x04\0$credenza:connector/destinati\
-on@0.1.0\x05\x11\x04\0'credenza:connector/full-connector@0.1.0\x04\0\x0b\x14\x01\
-\0\x0efull-connector\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-comp\
-onent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+d]writer.write\x01'\x01@\x02\x04self$\x04last%\0\x20\x04\0\x15[method]writer.fin\
+ish\x01(\x01@\x01\x04self$\x01\0\x04\0\x14[method]writer.abort\x01)\x01i\x0d\x01\
+j\x01*\x01\x01\x01@\x01\x06config\x07\0+\x04\0\x04open\x01,\x04\0$credenza:conne\
+ctor/destination@0.1.0\x05\x11\x04\0'credenza:connector/full-connector@0.1.0\x04\
+\0\x0b\x14\x01\0\x0efull-connector\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
 }

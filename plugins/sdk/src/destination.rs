@@ -49,17 +49,18 @@ pub trait Writer: 'static {
         None
     }
 
-    /// The next part, each of exactly `part_bytes` but the last.
+    /// Any part but the last, of exactly `part_bytes`.
     ///
     /// # Errors
-    /// The cause, by class.
+    /// The cause, by class. After `transient` the same part may come again: it counts only once it has succeeded.
     fn write(&mut self, part: Body) -> Result<()>;
 
-    /// Publishes the entry; names the attributes that turned out to be lost only now.
+    /// Takes the last part, which may be empty when there was another, and publishes the entry; names the attributes that turned out to be
+    /// lost only now.
     ///
     /// # Errors
-    /// The cause, by class.
-    fn finish(&mut self) -> Result<Vec<String>>;
+    /// The cause, by class. After `transient` it may be called again with the same bytes.
+    fn finish(&mut self, last: Body) -> Result<Vec<String>>;
 
     /// Leaves nothing behind.
     fn abort(&mut self);
@@ -116,8 +117,8 @@ impl contract::GuestWriter for BoxedWriter {
         self.0.borrow_mut().write(part)
     }
 
-    fn finish(&self) -> Result<Vec<String>> {
-        self.0.borrow_mut().finish()
+    fn finish(&self, last: Body) -> Result<Vec<String>> {
+        self.0.borrow_mut().finish(last)
     }
 
     fn abort(&self) {

@@ -1,7 +1,7 @@
 //! Servers that fail: each fault has a message and an exit code, and an earlier snapshot survives all of them.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::s3::Endpoint;
+use credenza_e2e::s3::{Endpoint, S3};
 use credenza_e2e::{Precious, Report, Setup, bucket, memory_server, tree};
 use credenza_s3_server::{Fault, Operation, Rule, Server};
 
@@ -122,6 +122,54 @@ fn answers_that_break_off_are_ridden_out() {
 fn a_body_that_stalls_is_ridden_out() {
     let stall = Rule::new(Fault::Stalled { keep_bytes: 100 }).next(1).on(&[Operation::GetObject]);
     ride_out(60, vec![("a body that stalls", stall)]);
+}
+
+/// Restores a bucket of small objects and one in parts to another bucket under each fault, which strikes writes to that: nothing may be
+/// missing, and nothing may be left behind.
+fn ride_out_writing(rules: Vec<(&str, Rule)>) {
+    let mut report = Report::default();
+    for (name, rule) in rules {
+        report.scenario(name, || {
+            let (server, endpoint, precious) = start()?;
+            server.buckets.create("copy");
+            precious.setup.add("destination", "copy", &endpoint, "copy")?;
+            let large = tree::noise(5, 40 * 1024 * 1024);
+            let parts: Vec<_> = large.chunks(8 * 1024 * 1024).map(bytes::Bytes::copy_from_slice).collect();
+            S3::new(endpoint)?.put_parts("source", b"large", &parts, &[])?;
+            precious.setup.backup("@live")?;
+            server.faults().add(rule.in_bucket("copy"));
+            precious.setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+            ensure!(server.faults().struck() > 0, "the fault never struck");
+            bucket::compare(&server.buckets, "source", "copy")?;
+            ensure!(server.buckets.uploads("copy").is_empty(), "an upload is left behind");
+            precious.expect_intact()
+        });
+    }
+    report.finish();
+}
+
+#[test]
+fn writes_to_a_bucket_that_fail_for_a_while_are_ridden_out() {
+    let writes =
+        |fault| Rule::new(fault).on(&[Operation::PutObject, Operation::CreateMultipartUpload, Operation::UploadPart]);
+    ride_out_writing(vec![
+        ("500 now and then", writes(Fault::InternalError).every(3)),
+        ("503 for a while", writes(Fault::SlowDown { retry_after_s: None }).next(20)),
+        ("resets", writes(Fault::Reset).every(3)),
+    ]);
+}
+
+#[test]
+fn writes_whose_outcome_is_not_known_are_ridden_out() {
+    // The id of an upload that was begun for nobody is lost with the answer: only the lifecycle of a bucket can end it.
+    let writes = |fault| Rule::new(fault).on(&[Operation::PutObject, Operation::UploadPart]);
+    let completions = |fault| Rule::new(fault).next(1).on(&[Operation::CompleteMultipartUpload]);
+    ride_out_writing(vec![
+        ("lost answers", writes(Fault::LostAnswer).every(3)),
+        ("a completion that fails", completions(Fault::InternalError)),
+        ("a completion that fails behind status 200", completions(Fault::ErrorInOk)),
+        ("a completion whose answer is lost", completions(Fault::LostAnswer)),
+    ]);
 }
 
 #[test]

@@ -134,11 +134,13 @@ async fn begin(
 /// Writes in parts of the size that the destination wants.
 async fn write(destination: &dyn Destination, entry: &Entry, bytes: &[u8], overwrite: bool) -> Verdict {
     let mut writer = begin(destination, entry, overwrite).await?;
-    let part_bytes = writer.part_bytes().unwrap_or(1 << 20);
-    for part in bytes.chunks(usize::try_from(part_bytes).unwrap_or(usize::MAX).max(1)) {
+    let part_bytes = usize::try_from(writer.part_bytes().unwrap_or(1 << 20)).unwrap_or(usize::MAX).max(1);
+    let mut left = bytes;
+    while let Some((part, rest)) = left.split_at_checked(part_bytes).filter(|(_, rest)| !rest.is_empty()) {
         writer.write(Payload::from(part.to_vec())).await.or_say("write")?;
+        left = rest;
     }
-    writer.finish().await.or_say(&format!("finishing `{}`", entry.key)).map(drop)
+    writer.finish(Payload::from(left.to_vec())).await.or_say(&format!("finishing `{}`", entry.key)).map(drop)
 }
 
 async fn expect_bytes(bed: &Bed, key: &Key, expected: &[u8]) -> Verdict {
@@ -176,8 +178,7 @@ async fn no_overwrite(bed: &Bed) -> Verdict {
     write(&*destination, &file("a"), b"first", false).await?;
     let second = async {
         let Some(mut writer) = destination.create(&file("a"), false).await? else { return Ok(Vec::new()) };
-        writer.write(Payload::from(b"second".to_vec())).await?;
-        writer.finish().await
+        writer.finish(Payload::from(b"second".to_vec())).await
     };
     expect_class(second.await, ErrorClass::Precondition, "creating what is there")?;
     expect_bytes(bed, &Key::from("a"), b"first").await
@@ -195,22 +196,27 @@ async fn atomic_finish(bed: &Bed) -> Verdict {
     write(&*destination, &file("old"), b"old", false).await?;
     let (mut new, mut old) =
         (begin(&*destination, &file("new"), false).await?, begin(&*destination, &file("old"), true).await?);
+    let part_bytes = new.part_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(7);
+    let changed = vec![b'c'; part_bytes];
     for writer in [&mut new, &mut old] {
-        writer.write(Payload::from(b"changed".to_vec())).await.or_say("write")?;
+        writer.write(Payload::from(changed.clone())).await.or_say("write")?;
     }
+    let changed = [changed, b"hanged".to_vec()].concat();
     let early = destination.stat(&Key::from("new")).await.or_say("stat")?;
     ensure(early.is_none(), || "a file is visible before it is whole".to_owned())?;
     expect_bytes(bed, &Key::from("old"), b"old").await?;
-    new.finish().await.or_say("finish")?;
-    old.finish().await.or_say("finish")?;
-    expect_bytes(bed, &Key::from("new"), b"changed").await?;
-    expect_bytes(bed, &Key::from("old"), b"changed").await
+    for writer in [&mut new, &mut old] {
+        writer.finish(Payload::from(b"hanged".to_vec())).await.or_say("finish")?;
+    }
+    expect_bytes(bed, &Key::from("new"), &changed).await?;
+    expect_bytes(bed, &Key::from("old"), &changed).await
 }
 
 async fn abort(bed: &Bed) -> Verdict {
     let destination = fresh(bed).await?;
     let mut writer = begin(&*destination, &file("a"), false).await?;
-    writer.write(Payload::from(b"half".to_vec())).await.or_say("write")?;
+    let part_bytes = writer.part_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4);
+    writer.write(Payload::from(vec![b'h'; part_bytes])).await.or_say("write")?;
     writer.abort().await;
     let left = destination.stat(&Key::from("a")).await.or_say("stat")?;
     ensure(left.is_none(), || "an aborted file is there".to_owned())?;
@@ -284,8 +290,8 @@ async fn hard(bed: &Bed) -> Verdict {
         let entry = Entry::new(key, EntryKind::File);
         match destination.create(&entry, false).await {
             Ok(Some(mut writer)) => {
-                writer.write(Payload::from(entry.key.as_bytes().to_vec())).await.or_say("write")?;
-                writer.finish().await.or_say(&format!("finishing `{}`", entry.key))?;
+                let bytes = Payload::from(entry.key.as_bytes().to_vec());
+                writer.finish(bytes).await.or_say(&format!("finishing `{}`", entry.key))?;
                 held.push(entry.key);
             }
             Err(error) if error.class == ErrorClass::Unsupported && !holds_all => {}

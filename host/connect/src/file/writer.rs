@@ -64,6 +64,30 @@ impl Writer for FileWriter {
 
     async fn write(&mut self, part: Payload) -> Result<()> {
         let length = part.length();
+        self.put(part).await?;
+        self.written = self.written.saturating_add(length);
+        Ok(())
+    }
+
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
+        let length = self.written.saturating_add(last.length());
+        self.put(last).await?;
+        if self.is_sparse {
+            self.file.set_len(length).map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
+        }
+        let unfinished = (&*self.place.folder, self.unfinished.as_slice());
+        self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
+        self.published = true;
+        Ok(Vec::new())
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
+
+impl FileWriter {
+    /// Writes after all that counts as written.
+    async fn put(&self, part: Payload) -> Result<()> {
+        let length = part.length();
         let (file, offset, is_sparse) = (Arc::clone(&self.file), self.written, self.is_sparse);
         let write = move || write_at(&file, &part, offset, is_sparse);
         let written = if length <= INLINE_BYTES_MAX {
@@ -77,22 +101,8 @@ impl Writer for FileWriter {
                 )
             })?
         };
-        written.map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
-        self.written = self.written.saturating_add(length);
-        Ok(())
+        written.map_err(|e| from_io("cannot write", &self.entry.key, &e))
     }
-
-    async fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
-        if self.is_sparse {
-            self.file.set_len(self.written).map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
-        }
-        let unfinished = (&*self.place.folder, self.unfinished.as_slice());
-        self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
-        self.published = true;
-        Ok(Vec::new())
-    }
-
-    async fn abort(self: Box<Self>) {}
 }
 
 impl Drop for FileWriter {

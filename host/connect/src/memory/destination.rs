@@ -150,14 +150,14 @@ impl Writer for MemoryWriter {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
         let mut content = lock(&self.content);
         if !self.overwrite && content.objects.contains_key(&self.entry.key) {
             return Err(exists(&self.entry.key));
         }
-        let mut entry = self.entry;
-        entry.size = Some(self.bytes.len() as u64);
-        let bytes = self.bytes.freeze();
+        last.pieces().iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        let bytes = std::mem::take(&mut self.bytes).freeze();
+        let entry = Entry { size: Some(bytes.len() as u64), ..self.entry.clone() };
         content.publish(&entry, &bytes);
         content.objects.insert(entry.key.clone(), Restored { entry, bytes, has_metadata: false });
         Ok(Vec::new())

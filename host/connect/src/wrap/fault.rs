@@ -317,9 +317,9 @@ impl Writer for Faulty<dyn Writer> {
         self.plan.once(call::WRITE, fault, self.inner.write(part)).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
         let fault = self.plan.next(call::FINISH);
-        self.plan.once(call::FINISH, fault, self.inner.finish()).await
+        self.plan.once(call::FINISH, fault, self.inner.finish(last)).await
     }
 
     async fn abort(self: Box<Self>) {

@@ -267,8 +267,8 @@ impl Writer for Limited<dyn Writer> {
         self.gate.run(self.inner.write(part)).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
-        self.gate.run(self.inner.finish()).await
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
+        self.gate.run(self.inner.finish(last)).await
     }
 
     async fn abort(self: Box<Self>) {

@@ -216,9 +216,9 @@ impl Writer for Recorded<dyn Writer> {
         self.inner.write(part).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
-        self.log.add(call::FINISH, &self.key, 0);
-        self.inner.finish().await
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
+        self.log.add(call::FINISH, &self.key, last.length());
+        self.inner.finish(last).await
     }
 
     async fn abort(self: Box<Self>) {

@@ -64,7 +64,7 @@ impl Scribe {
     /// Makes an entry without content.
     pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
         match self.create(entry).await? {
-            Some(parts) => parts.finish().await.map(drop).map_err(|cause| refused(entry, cause)),
+            Some(parts) => parts.end(Ok(())).await.map(drop).map_err(|cause| refused(entry, cause)),
             None => Ok(()),
         }
     }
@@ -110,14 +110,8 @@ impl Scribe {
             self.note_written(&record.entry.key);
             return Ok(Written::whole(bytes));
         };
-        let written = match parts.write(payload).await {
-            Ok(()) => parts.finish().await,
-            Err(cause) => {
-                parts.abort().await;
-                Err(cause)
-            }
-        };
-        let lost = written.map_err(|cause| refused(&record.entry, cause))?;
+        let written = parts.write(payload).await;
+        let lost = parts.end(written).await.map_err(|cause| refused(&record.entry, cause))?;
         self.note_written(&record.entry.key);
         Ok(Written { bytes, lost })
     }
@@ -141,17 +135,13 @@ impl Scribe {
                 break Err(refused(&record.entry, cause));
             }
         };
-        match outcome {
-            Ok(()) => {
-                let lost = parts.finish().await.map_err(|cause| refused(&record.entry, cause))?;
-                self.note_written(&record.entry.key);
-                Ok(Written { bytes, lost })
-            }
-            Err(failure) => {
-                parts.abort().await;
-                Err(failure)
-            }
+        if let Err(failure) = outcome {
+            parts.writer.abort().await;
+            return Err(failure);
         }
+        let lost = parts.end(Ok(())).await.map_err(|cause| refused(&record.entry, cause))?;
+        self.note_written(&record.entry.key);
+        Ok(Written { bytes, lost })
     }
 }
 
@@ -172,44 +162,45 @@ pub(super) fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure 
     }
 }
 
-/// Cuts what is written into parts of the size that the writer names.
+/// Cuts what is written into parts of the size that the writer names, the last of which is never empty unless all is.
 struct Parts {
     writer: Box<dyn Writer>,
     part_bytes: Option<u64>,
-    held: Vec<Bytes>,
-    held_bytes: u64,
+    /// What comes next, or last.
+    held: Payload,
 }
 
 impl Parts {
     fn new(writer: Box<dyn Writer>) -> Self {
-        Self { part_bytes: writer.part_bytes(), writer, held: Vec::new(), held_bytes: 0 }
+        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default() }
     }
 
     async fn write(&mut self, data: Payload) -> credenza_connect::Result<()> {
-        let Some(part_bytes) = self.part_bytes else { return self.writer.write(data).await };
-        self.held_bytes += data.length();
-        self.held.extend(data.pieces().iter().cloned());
-        while self.held_bytes >= part_bytes {
-            let held = Payload::new(std::mem::take(&mut self.held));
-            self.writer.write(held.slice(0, part_bytes)).await?;
-            self.held_bytes -= part_bytes;
-            self.held = held.slice(part_bytes, u64::MAX).pieces().to_vec();
+        let before = std::mem::replace(&mut self.held, data);
+        let Some(part_bytes) = self.part_bytes else { return self.pass(before).await };
+        let pieces = [before.pieces(), self.held.pieces()].concat();
+        self.held = Payload::new(pieces);
+        while self.held.length() > part_bytes {
+            let part = self.held.slice(0, part_bytes);
+            self.held = self.held.slice(part_bytes, u64::MAX);
+            self.writer.write(part).await?;
         }
         Ok(())
     }
 
-    /// The names of the attributes that turned out to be lost.
-    async fn finish(mut self) -> credenza_connect::Result<Vec<String>> {
-        if self.held_bytes > 0
-            && let Err(cause) = self.writer.write(Payload::new(std::mem::take(&mut self.held))).await
-        {
-            self.writer.abort().await;
-            return Err(cause);
-        }
-        self.writer.finish().await
+    async fn pass(&mut self, data: Payload) -> credenza_connect::Result<()> {
+        if data.length() > 0 { self.writer.write(data).await } else { Ok(()) }
     }
 
-    async fn abort(self) {
-        self.writer.abort().await;
+    /// Publishes what was written, or leaves nothing behind when that failed. The names of the attributes that turned out to be lost.
+    async fn end(mut self, written: credenza_connect::Result<()>) -> credenza_connect::Result<Vec<String>> {
+        let finished = match written {
+            Ok(()) => self.writer.finish(self.held).await,
+            Err(cause) => Err(cause),
+        };
+        if finished.is_err() {
+            self.writer.abort().await;
+        }
+        finished
     }
 }

@@ -1,5 +1,6 @@
 //! Restores of a history to a destination in memory.
 
+use credenza_connect::Payload;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_model::Version;
 
@@ -83,7 +84,7 @@ async fn a_destination_without_history_takes_no_versions() {
 async fn a_history_is_not_written_upon_an_object_that_is_not_to_be_replaced() {
     let destination = MemoryDestination::with_history();
     let own = Entry::new(Key::from("b"), EntryKind::File);
-    destination.create(&own, false).await.unwrap().unwrap().finish().await.unwrap();
+    destination.create(&own, false).await.unwrap().unwrap().finish(Payload::default()).await.unwrap();
     let report = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
     assert_eq!((report.entries, report.failed), (5, 3));
     assert_eq!(published(&destination, "b"), [Some(String::new())], "the user's own, which is empty");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credenza_connect::{Check, Destination, DestinationInfo, Payload, Result, Writer};
+use credenza_connect::{Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Writer};
 use credenza_model::{Entry, Key};
 use wasmtime::component::ResourceAny;
 
@@ -83,7 +83,7 @@ impl Destination for SandboxedDestination {
         match begun {
             Some(destination::Begun { writer, part_bytes }) => {
                 let part_bytes = part_bytes.filter(|bytes| *bytes > 0);
-                Ok(Some(Box::new(SandboxedWriter { lease, writer, part_bytes })))
+                Ok(Some(Box::new(SandboxedWriter { lease: Some(lease), writer, part_bytes })))
             }
             None => {
                 lease.give_back();
@@ -111,9 +111,18 @@ impl Destination for SandboxedDestination {
 
 /// An entry being written; it keeps its instance until it is finished or given up.
 struct SandboxedWriter {
-    lease: Lease<DestinationRole>,
+    /// None once it is finished.
+    lease: Option<Lease<DestinationRole>>,
     writer: ResourceAny,
     part_bytes: Option<u64>,
+}
+
+impl SandboxedWriter {
+    fn lease(&mut self) -> Result<&mut Lease<DestinationRole>> {
+        self.lease.as_mut().ok_or_else(|| {
+            Error::new(ErrorClass::Internal, "sandbox.finished", "an entry that is finished takes no more bytes")
+        })
+    }
 }
 
 #[async_trait]
@@ -124,7 +133,7 @@ impl Writer for SandboxedWriter {
 
     async fn write(&mut self, part: Payload) -> Result<()> {
         let writer = self.writer;
-        let call = self.lease.run_once("writer.write", |guest, _| {
+        let call = self.lease()?.run_once("writer.write", |guest, _| {
             let part = part.clone();
             Box::pin(async move {
                 let exports = Arc::clone(&guest.exports);
@@ -135,29 +144,34 @@ impl Writer for SandboxedWriter {
         call.await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<String>> {
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
         let writer = self.writer;
-        let call = self.lease.run_once("writer.finish", |guest, _| {
+        let call = self.lease()?.run_once("writer.finish", |guest, _| {
+            let last = last.clone();
             Box::pin(async move {
                 let exports = Arc::clone(&guest.exports);
-                exports.writer().call_finish(&mut guest.store, writer).await
+                let body = guest.store.data_mut().push(BodyHandle::memory(last))?;
+                exports.writer().call_finish(&mut guest.store, writer, body).await
             })
         });
         let lost = call.await?;
-        self.lease.release(writer).await;
+        if let Some(lease) = self.lease.take() {
+            lease.release(writer).await;
+        }
         Ok(lost)
     }
 
     async fn abort(mut self: Box<Self>) {
         let writer = self.writer;
-        let call = self.lease.run_once("writer.abort", |guest, _| {
+        let Some(mut lease) = self.lease.take() else { return };
+        let call = lease.run_once("writer.abort", |guest, _| {
             Box::pin(async move {
                 let exports = Arc::clone(&guest.exports);
                 exports.writer().call_abort(&mut guest.store, writer).await.map(Ok)
             })
         });
         match call.await {
-            Ok(()) => self.lease.release(writer).await,
+            Ok(()) => lease.release(writer).await,
             Err(error) => tracing::warn!("an unfinished upload may be left behind: {error}"),
         }
     }

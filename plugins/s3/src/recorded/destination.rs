@@ -8,8 +8,7 @@ fn a_small_object_is_restored_in_one_write_with_its_attributes() {
     entry.attributes.push(("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())));
     let bucket = bucket(&[], vec![reply(404, &[], ""), reply(200, &[("etag", "\"n\"")], "")]);
     let mut upload = bucket.create(&entry, false).unwrap().unwrap();
-    upload.write(b"abc".to_vec()).unwrap();
-    assert!(upload.finish().unwrap().is_empty());
+    assert!(upload.finish(b"abc".to_vec()).unwrap().is_empty());
     let requests = asked(&bucket);
     assert_eq!((requests[1].line().as_str(), requests[1].body.as_str()), ("PUT /a%20b", "abc"));
     assert_eq!(
@@ -33,8 +32,7 @@ fn a_large_object_is_restored_in_parts() {
     let bucket = bucket(&[], vec![begun(), part("\"1\""), part("\"2\""), done]);
     let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
     upload.write(b"one".to_vec()).unwrap();
-    upload.write(b"two".to_vec()).unwrap();
-    assert!(upload.finish().unwrap().is_empty());
+    assert!(upload.finish(b"two".to_vec()).unwrap().is_empty());
     let requests = asked(&bucket);
     let lines: Vec<String> = requests.iter().map(Asked::line).collect();
     assert_eq!(
@@ -62,10 +60,60 @@ fn a_completion_that_fails_behind_a_good_status_is_an_error_and_is_aborted() {
     let bucket = bucket(&[], vec![begun(), part(), part(), error(200, "InternalError"), reply(204, &[], "")]);
     let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
     upload.write(b"one".to_vec()).unwrap();
-    upload.write(b"two".to_vec()).unwrap();
-    assert_eq!(upload.finish().unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(upload.finish(b"two".to_vec()).unwrap_err().class, ErrorClass::Transient);
     upload.abort();
     assert_eq!(asked(&bucket)[4].line(), "DELETE /k?uploadId=u%2F1");
+}
+
+#[test]
+fn a_part_that_failed_in_passing_comes_again_and_counts_once() {
+    let part = |tag: &str| reply(200, &[("etag", tag)], "");
+    let done = reply(200, &[], "<CompleteMultipartUploadResult><ETag>x-2</ETag></CompleteMultipartUploadResult>");
+    let slow = || error(503, "SlowDown");
+    let bucket = bucket(&[], vec![begun(), slow(), part("\"1\""), slow(), part("\"2\""), slow(), done]);
+    let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
+    assert_eq!(upload.write(b"one".to_vec()).unwrap_err().class, ErrorClass::Transient);
+    upload.write(b"one".to_vec()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(upload.finish(b"two".to_vec()).unwrap_err().class, ErrorClass::Transient);
+    }
+    upload.finish(b"two".to_vec()).unwrap();
+    let sent: Vec<_> = asked(&bucket).into_iter().map(|asked| (asked.line(), asked.body)).collect();
+    let part = |number, body: &str| (format!("PUT /k?partNumber={number}&uploadId=u%2F1"), body.to_owned());
+    assert_eq!(sent[1..5], [part(1, "one"), part(1, "one"), part(2, "two"), part(2, "two")]);
+    assert_eq!(sent[5], sent[6], "the same two parts are completed");
+    assert_eq!(sent[6].1.matches("<Part>").count(), 2);
+}
+
+#[test]
+fn a_completion_whose_answer_was_lost_is_told_by_the_etag_of_its_parts() {
+    let part = |tag: &str| reply(200, &[("etag", tag)], "");
+    // The MD5s of `one` and `two`, and that of both.
+    let (one, two) = ("f97c5d29941bfb1b2fdab0874906ab82", "b8a9f715dbb64fd5c56e7783c6820a61");
+    for (there, found) in [("1397b7ee3222e3980d0d20f23a871b02-2", true), ("00000000000000000000000000000000-2", false)]
+    {
+        let head = reply(200, &[("etag", there)], "");
+        let replies =
+            vec![begun(), part(one), part(two), error(500, "InternalError"), error(404, "NoSuchUpload"), head];
+        let bucket = bucket(&[], replies);
+        let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
+        upload.write(b"one".to_vec()).unwrap();
+        assert_eq!(upload.finish(b"two".to_vec()).unwrap_err().class, ErrorClass::Transient);
+        let again = upload.finish(b"two".to_vec());
+        assert_eq!(again.map_err(|error| error.class), if found { Ok(vec![]) } else { Err(ErrorClass::NotFound) });
+        assert_eq!(asked(&bucket)[5].line(), "HEAD /k");
+    }
+}
+
+#[test]
+fn a_server_that_calls_a_key_occupied_where_nothing_is_gets_the_object_without_the_condition() {
+    let replies = vec![reply(404, &[], ""), error(412, "PreconditionFailed"), reply(404, &[], ""), reply(200, &[], "")];
+    let bucket = bucket(&[], replies);
+    let mut upload = bucket.create(&file("a"), false).unwrap().unwrap();
+    assert_eq!(upload.finish(b"abc".to_vec()).unwrap_err().class, ErrorClass::Transient);
+    upload.finish(b"abc".to_vec()).unwrap();
+    let requests = asked(&bucket);
+    assert_eq!((requests[1].header("if-none-match"), requests[3].header("if-none-match")), (Some("*"), None));
 }
 
 #[test]
@@ -93,8 +141,7 @@ fn an_object_of_one_part_is_uploaded_in_parts_when_the_original_was() {
     );
     let bucket = bucket(&[], vec![begun(), reply(200, &[("etag", "1")], ""), done]);
     let mut upload = bucket.create(&single, true).unwrap().unwrap();
-    upload.write(b"abc".to_vec()).unwrap();
-    assert_eq!(upload.finish().unwrap(), ["s3.etag"], "another ETag came out, and that is said");
+    assert_eq!(upload.finish(b"abc".to_vec()).unwrap(), ["s3.etag"], "another ETag came out, and that is said");
     assert_eq!(asked(&bucket)[0].line(), "POST /k?uploads");
 }
 
@@ -130,8 +177,7 @@ fn locks_are_given_back_only_when_they_are_wanted_and_what_is_not_there_is_told(
     let with = bucket(&[("locks", "true")], vec![put, head]);
     assert!(with.lost(&locked(2_000_000_000)).is_empty());
     let mut upload = with.create(&locked(2_000_000_000), true).unwrap().unwrap();
-    upload.write(b"abc".to_vec()).unwrap();
-    assert_eq!(upload.finish().unwrap(), ["s3.legal-hold"]);
+    assert_eq!(upload.finish(b"abc".to_vec()).unwrap(), ["s3.legal-hold"]);
     let requests = asked(&with);
     let sent = [("x-amz-object-lock-mode", "GOVERNANCE"), until, ("x-amz-object-lock-legal-hold", "ON")];
     for (name, value) in sent {
@@ -145,7 +191,6 @@ fn a_lock_that_has_run_out_is_no_loss() {
     let held = reply(200, &[("x-amz-object-lock-legal-hold", "ON")], "");
     let bucket = bucket(&[("locks", "true")], vec![reply(200, &[], ""), held]);
     let mut upload = bucket.create(&locked(1_600_000_000), true).unwrap().unwrap();
-    upload.write(b"abc".to_vec()).unwrap();
-    assert!(upload.finish().unwrap().is_empty());
+    assert!(upload.finish(b"abc".to_vec()).unwrap().is_empty());
     assert_eq!(asked(&bucket)[0].header("x-amz-object-lock-mode"), None);
 }

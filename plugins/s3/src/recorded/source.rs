@@ -160,7 +160,6 @@ fn grants_are_asked_for_and_given_back_only_when_they_are_wanted() {
     let destination = bucket(&[("acl", "true")], vec![reply(200, &[], "")]);
     assert!(destination.lost(&public).is_empty());
     let mut upload = destination.create(&public, true).unwrap().unwrap();
-    upload.write(b"abc".to_vec()).unwrap();
-    upload.finish().unwrap();
+    upload.finish(b"abc".to_vec()).unwrap();
     assert_eq!(asked(&destination)[0].header("x-amz-acl"), Some("public-read"));
 }

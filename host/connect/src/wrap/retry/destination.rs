@@ -1,10 +1,15 @@
 //! [`Retry`] before a destination.
+//!
+//! A write whose answer was lost may have published the entry, so that the next try finds what it wrote itself: where the remote states a
+//! checksum of it, and it is that of the last bytes, which were all, the entry is written once more upon itself.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_model::{Entry, Key};
 
 use super::{Retry, RetryPolicy, Tries, retried};
-use crate::{Check, Destination, DestinationInfo, Payload, Result, Writer};
+use crate::{Check, Destination, DestinationInfo, ErrorClass, Payload, Result, Verifier, Writer};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
@@ -23,7 +28,9 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
         let inner = retried(self.policy, || self.inner.create(entry, overwrite)).await?;
-        Ok(inner.map(|inner| Box::new(RetryWriter { inner, policy: self.policy }) as _))
+        let destination = Arc::clone(&self.inner);
+        let (policy, entry) = (self.policy, entry.clone());
+        Ok(inner.map(|inner| Box::new(RetryWriter { inner, destination, policy, entry, in_parts: false }) as _))
     }
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
@@ -31,19 +38,43 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
     }
 }
 
-struct RetryWriter {
+struct RetryWriter<T: ?Sized> {
     inner: Box<dyn Writer>,
+    destination: Arc<T>,
     policy: RetryPolicy,
+    entry: Entry,
+    /// Whether there were bytes before the last.
+    in_parts: bool,
+}
+
+impl<T: Destination + ?Sized> RetryWriter<T> {
+    /// Whether what is there under the key has the bytes that were all.
+    async fn is_published(&mut self, whole: &Payload) -> bool {
+        let (destination, key) = (&self.destination, &self.entry.key);
+        let found = retried(self.policy, || destination.stat(key)).await;
+        let stated = found.ok().flatten().map(|found| found.checksums).unwrap_or_default();
+        !self.in_parts && Verifier::verdict(&stated, whole) == Some(true)
+    }
+
+    /// Begins the entry anew, as one that may be replaced.
+    async fn begin_upon_itself(&mut self) -> Result<()> {
+        let begun = retried(self.policy, || self.destination.create(&self.entry, true)).await?;
+        if let Some(writer) = begun {
+            std::mem::replace(&mut self.inner, writer).abort().await;
+        }
+        Ok(())
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Writer for RetryWriter {
+impl<T: Destination + ?Sized + 'static> Writer for RetryWriter<T> {
     fn part_bytes(&self) -> Option<u64> {
         self.inner.part_bytes()
     }
 
     async fn write(&mut self, part: Payload) -> Result<()> {
+        self.in_parts = true;
         let mut tries = Tries::new(self.policy);
         loop {
             match self.inner.write(part.clone()).await {
@@ -53,9 +84,25 @@ impl Writer for RetryWriter {
         }
     }
 
-    /// Not tried again: the writer is used up by its first try.
-    async fn finish(self: Box<Self>) -> Result<Vec<String>> {
-        self.inner.finish().await
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
+        let mut tries = Tries::new(self.policy);
+        let mut may_be_published = false;
+        loop {
+            match self.inner.finish(last.clone()).await {
+                Err(error) if error.is_transient() => {
+                    tries.pause_after(error).await?;
+                    may_be_published = true;
+                }
+                Err(error) if error.class == ErrorClass::Precondition && may_be_published => {
+                    if !self.is_published(&last).await {
+                        return Err(error);
+                    }
+                    self.begin_upon_itself().await?;
+                    may_be_published = false;
+                }
+                finished => return finished,
+            }
+        }
     }
 
     async fn abort(self: Box<Self>) {

@@ -323,7 +323,8 @@ impl destination::GuestWriter for Writer {
         send("PUT", format!("/{}?part={number}", self.key), &[], Some(part)).map(drop)
     }
 
-    fn finish(&self) -> Result<Vec<String>, Error> {
+    fn finish(&self, last: Body) -> Result<Vec<String>, Error> {
+        self.write(last)?;
         Ok(vec![format!("{} parts", self.parts.get())])
     }
 

@@ -1,0 +1,268 @@
+//! An object on its way to a bucket: whole in one request, or in parts.
+//!
+//! Owned here: what may be tried again without counting twice, and what the object turned out to lack. Refused here: which headers it is
+//! written with (`destination`). Memory: the ETags of at most 10,000 parts.
+
+use credenza_sdk::http::Request;
+use credenza_sdk::{Error, ErrorClass, Result};
+use md5::{Digest as _, Md5};
+
+use crate::bucket::Bucket;
+use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::layout::Layout;
+use crate::listing::normalise_etag;
+use crate::protect::Locks;
+use crate::wire::{Headers, Wire, request};
+use crate::xml::escape;
+use crate::{attributes, encode};
+
+const SHA256: &str = "sha256";
+
+/// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
+const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
+const COMPLETED: [&str; 2] = ["CompleteMultipartUploadResult", "CompleteMultipartUpload"];
+
+/// An object on its way. What fits one part needs one request and no upload in parts.
+pub(crate) struct Upload<W: Wire> {
+    pub(crate) bucket: Bucket<W>,
+    pub(crate) target: String,
+    pub(crate) action: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) overwrite: bool,
+    pub(crate) layout: Layout,
+    /// That of the original.
+    pub(crate) etag: Option<String>,
+    /// The algorithm of the checksum that the original was stored with.
+    pub(crate) checksum: Option<String>,
+    /// How the server encrypted the original; the bucket decides how it does the copy.
+    pub(crate) encryption: Option<String>,
+    /// What the object is locked with; an upload in parts is not.
+    pub(crate) locks: Option<Locks>,
+    pub(crate) parts: Option<Parts>,
+    /// A completion whose answer did not come may have been carried out.
+    pub(crate) asked_to_complete: bool,
+}
+
+/// An upload in parts.
+pub(crate) struct Parts {
+    id: String,
+    /// Of the parts that were sent, as the server wrote them.
+    etags: Vec<String>,
+    /// The last one is among them.
+    all_sent: bool,
+}
+
+impl Parts {
+    const fn new(id: String) -> Self {
+        Self { id, etags: Vec::new(), all_sent: false }
+    }
+
+    /// The ETag of the whole, where those of the parts are MD5s (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, ETag).
+    fn etag(&self) -> Option<String> {
+        let digests: Option<Vec<Vec<u8>>> =
+            self.etags.iter().map(|etag| attributes::md5_of(&normalise_etag(etag)?)).collect();
+        let digest = Md5::digest(digests?.concat());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(format!("{hex}-{}", self.etags.len()))
+    }
+}
+
+impl<W: Wire> Upload<W> {
+    /// Any part but the last.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub(crate) fn write(&mut self, part: W::Body) -> Result<()> {
+        if self.parts.is_none() {
+            self.parts = Some(Parts::new(self.begin()?));
+        }
+        self.send_part(part)
+    }
+
+    /// The length of all parts but the last.
+    pub(crate) const fn part_bytes(&self) -> u64 {
+        self.layout.part_bytes
+    }
+
+    /// Publishes the object; names what it has not got of the original: the ETag, a lock.
+    ///
+    /// # Errors
+    /// `precondition` when it exists and may not be overwritten; else the cause.
+    pub(crate) fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
+        let made = self.publish(last)?;
+        let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
+        let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
+        lost.extend((!self.has_its_checksum(made.in_parts)).then(|| "s3.checksum-algorithm".to_owned()));
+        let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
+        lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
+        if let Some(locks) = self.locks.take() {
+            lost.extend(self.bucket.unlocked(&locks, &self.target, &made, &self.action));
+        }
+        Ok(lost)
+    }
+
+    /// The host computes no other checksum than SHA-256, and of whole uploads only.
+    fn has_its_checksum(&self, in_parts: bool) -> bool {
+        self.checksum.as_deref().is_none_or(|algorithm| algorithm == SHA256 && !in_parts)
+    }
+
+    fn publish(&mut self, last: W::Body) -> Result<Made> {
+        let is_empty = self.bucket.wire.length(&last) == Some(0);
+        if self.parts.is_none() && (is_empty || !self.layout.in_parts) {
+            return self.put_whole(last);
+        }
+        if !is_empty && !self.parts.as_ref().is_some_and(|parts| parts.all_sent) {
+            self.write(last)?;
+        }
+        self.complete()
+    }
+
+    /// Ends an upload in parts without an object. A failure leaves parts that the bucket's lifecycle removes; nothing more can be done.
+    pub(crate) fn abort(&mut self) {
+        if let Some(Parts { id, .. }) = self.parts.take() {
+            let _ = self.bucket.ask(request("DELETE", self.target.clone() + &upload_query(&id)), None, &self.action);
+        }
+    }
+
+    /// Begins and ends an upload in parts, to find out whether it may.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    pub(crate) fn rehearse(&mut self) -> Result<()> {
+        self.parts = Some(Parts::new(self.begin()?));
+        self.abort();
+        Ok(())
+    }
+
+    fn put_whole(&mut self, body: W::Body) -> Result<Made> {
+        let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
+        let locks = self.locks.as_ref().filter(|locks| !locks.is_none());
+        if locks.is_some() || self.checksum.as_deref() == Some(SHA256) {
+            asked = asked.with_header("x-amz-sdk-checksum-algorithm", "SHA256");
+        }
+        if let Some(locks) = locks {
+            asked = locks.wish(asked);
+        }
+        match self.bucket.ask(asked, Some(body), &self.action) {
+            Ok(answer) => Ok(Made::of(&answer.headers)),
+            Err(error) if error.class == ErrorClass::Precondition => Err(self.unless_nothing_is_there(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A server that keeps keys as paths may say that `a` exists where only `a/b` does: the object is then to be written without the
+    /// condition, at the next try.
+    fn unless_nothing_is_there(&mut self, error: Error) -> Error {
+        let found = self.bucket.ask(request("HEAD", self.target.clone()), None, &self.action);
+        if self.overwrite || !found.is_err_and(|error| error.class == ErrorClass::NotFound) {
+            return error;
+        }
+        self.overwrite = true;
+        Error { class: ErrorClass::Transient, ..error }
+    }
+
+    fn send_part(&mut self, part: W::Body) -> Result<()> {
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        let number = parts.etags.len().saturating_add(1).to_string();
+        let query = encode::query(&[("partNumber", Some(number.as_bytes())), ("uploadId", Some(parts.id.as_bytes()))]);
+        let answer = self.bucket.ask(request("PUT", self.target.clone() + &query), Some(part), &self.action)?;
+        let etag = answer.headers.get("etag").map(str::to_owned);
+        let nameless = || {
+            Error::new(
+                ErrorClass::Corrupt,
+                "s3.no-etag",
+                format!("{} failed: the server does not name part {number}", self.action),
+            )
+        };
+        parts.etags.push(etag.ok_or_else(nameless)?);
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<String> {
+        let asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
+        let answer = self.bucket.ask(asked, None, &self.action)?;
+        let document = self.bucket.document(&answer, &BEGUN, DOCUMENT_BYTES_MAX, &self.action)?;
+        let id = document.text_of("UploadId").map(str::trim).filter(|id| !id.is_empty());
+        id.map(str::to_owned).ok_or_else(|| {
+            Error::new(
+                ErrorClass::Corrupt,
+                "s3.no-upload-id",
+                format!("{} failed: the server does not name the upload", self.action),
+            )
+        })
+    }
+
+    fn complete(&mut self) -> Result<Made> {
+        let Some(parts) = &mut self.parts else { return Ok(Made::default()) };
+        parts.all_sent = true;
+        let part = |(etag, number): (&String, u32)| {
+            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
+        };
+        let listed: String = parts.etags.iter().zip(1..).map(part).collect();
+        let document = format!(
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{listed}</CompleteMultipartUpload>"
+        );
+        let target = self.target.clone() + &upload_query(&parts.id);
+        let asked = self.conditional(request("POST", target));
+        let body = self.bucket.wire.body_of(document.into_bytes());
+        let made = match self.send_completion(asked.with_header("content-type", "application/xml"), body) {
+            Err(error) if matches!(error.class, ErrorClass::NotFound | ErrorClass::Precondition) => {
+                self.completed_before().ok_or(error)
+            }
+            made => made,
+        };
+        match &made {
+            Ok(_) => self.parts = None,
+            Err(error) => self.asked_to_complete |= error.class == ErrorClass::Transient,
+        }
+        made
+    }
+
+    fn send_completion(&self, asked: Request, document: W::Body) -> Result<Made> {
+        let answer = self.bucket.ask(asked, Some(document), &self.action)?;
+        // The status is sent before the work is done, so that only the document tells whether it succeeded.
+        let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
+        let etag = document.text_of("ETag").and_then(normalise_etag);
+        Ok(Made { etag, in_parts: true, ..Made::of(&answer.headers) })
+    }
+
+    /// The object that these parts became at an earlier try, whose answer was lost.
+    fn completed_before(&self) -> Option<Made> {
+        let etag = self.parts.as_ref().filter(|_| self.asked_to_complete)?.etag()?;
+        let found = self.bucket.ask(request("HEAD", self.target.clone()), None, &self.action).ok()?;
+        let made = Made { in_parts: true, ..Made::of(&found.headers) };
+        (made.etag.as_ref() == Some(&etag)).then_some(made)
+    }
+
+    fn with_headers(&self, asked: Request) -> Request {
+        self.headers.iter().fold(asked, |asked, (name, value)| asked.with_header(name, value.clone()))
+    }
+
+    fn conditional(&self, asked: Request) -> Request {
+        if self.overwrite { asked } else { asked.with_header("if-none-match", "*") }
+    }
+}
+
+fn upload_query(id: &str) -> String {
+    encode::query(&[("uploadId", Some(id.as_bytes()))])
+}
+
+/// What a server says of an object that it has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    etag: Option<String>,
+    encryption: Option<String>,
+    in_parts: bool,
+    pub(crate) version: Option<String>,
+}
+
+impl Made {
+    fn of(headers: &Headers) -> Self {
+        Self {
+            etag: headers.get("etag").and_then(normalise_etag),
+            encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
+            in_parts: false,
+            version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
+        }
+    }
+}
