@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use crate::{Error, ErrorClass, Result};
+use crate::{Error, ErrorClass, Result, Verifier};
 
 /// Bytes that go to a connector: all of them in memory, in pieces, so that a failed upload can be sent again without a copy.
 #[derive(Debug, Clone, Default)]
@@ -171,6 +171,23 @@ impl Body {
                 }))
             }
         }
+    }
+
+    /// The same bytes, and after the last of them the error that they contradict the checksum, if they do.
+    #[must_use]
+    pub fn verified(self, verifier: Verifier) -> Self {
+        let length = self.length;
+        let pieces =
+            futures_util::stream::try_unfold((self.into_stream(), verifier), |(mut stream, mut verifier)| async move {
+                match stream.next().await.transpose()? {
+                    Some(piece) => {
+                        verifier.update(&piece);
+                        Ok(Some((piece, (stream, verifier))))
+                    }
+                    None => verifier.finish().map(|()| None).map_err(|algorithm| Error::contradicted(&algorithm)),
+                }
+            });
+        Self::from_stream(length, pieces)
     }
 
     /// Reads everything, at most `max` bytes.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The reason of bytes that do not have the checksum that was stated of them.
+const CONTRADICTED: &str = "body.checksum";
+
 /// What the engine should do about a failure. A closed set of behaviours; the cause is in [`Error::reason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
@@ -57,6 +60,18 @@ impl Error {
             Ok(own) => own,
             Err(error) => Self::new(ErrorClass::Transient, "file.read", format!("reading failed: {error}")),
         }
+    }
+
+    /// Bytes that do not have the checksum that was stated of them.
+    pub(crate) fn contradicted(algorithm: &str) -> Self {
+        let message = format!("its bytes do not have the checksum that is stated of them ({algorithm})");
+        Self::new(ErrorClass::Corrupt, CONTRADICTED, message)
+    }
+
+    /// Whether bytes do not have the checksum that was stated of them.
+    #[must_use]
+    pub fn is_contradicted(&self) -> bool {
+        self.reason == CONTRADICTED
     }
 
     /// Whether the same call may be tried again unchanged.

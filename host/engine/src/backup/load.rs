@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use credenza_connect::{ByteRange, Error as ConnectError, ErrorClass, Opened, Source, SourceInfo};
+use credenza_connect::{Body, ByteRange, Error as ConnectError, ErrorClass, Opened, Source, SourceInfo, Verifier};
 use credenza_format::{PROBLEMS_MAX, Problem};
 use credenza_model::{Attribute, Entry, EntryStatus, Record, SkippedEntry};
 
@@ -22,8 +22,10 @@ pub(crate) const REQUESTS_IN_FLIGHT: usize = 32;
 pub(crate) const SMALL_BYTES_MAX: u64 = 512 * 1024;
 /// Objects in a row that fail after all retries, before the source itself counts as gone.
 const FAILURES_IN_A_ROW_MAX: usize = 16;
-/// How often an object that changes while it is read is begun anew.
-const CHANGES_MAX: usize = 3;
+/// How often an object is read when it changes meanwhile, or its bytes contradict the checksum that its source states.
+pub(super) const READS_MAX: usize = 4;
+/// After so many contradictions the bytes are taken as they are, and the entry is named: what rots at its source is better kept than not.
+const CONTRADICTIONS_MAX: usize = 2;
 
 /// An entry on its way to be cut.
 pub(crate) enum Loaded {
@@ -58,15 +60,46 @@ pub(crate) struct Loader {
     /// The listing tells all attributes, so that none is left to be asked for.
     complete_scan: bool,
     failures_in_a_row: Mutex<usize>,
-    undescribed: Mutex<Undescribed>,
+    flawed: Mutex<Flawed>,
 }
 
-/// Entries whose content is kept and some of whose metadata could not be read.
+/// Entries whose content is kept although something is amiss: metadata that could not be read, bytes that contradict their checksum.
 #[derive(Default)]
-pub(crate) struct Undescribed {
+pub(crate) struct Flawed {
     /// At most [`PROBLEMS_MAX`] of them.
     pub(crate) listed: Vec<Problem>,
     pub(crate) unlisted: u64,
+}
+
+/// How an object is read, as what earlier reads of it have shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    /// As it was listed, or not at all.
+    conditional: bool,
+    contradictions: usize,
+}
+
+impl Terms {
+    /// Of the first read.
+    pub(crate) const STRICT: Self = Self { conditional: true, contradictions: 0 };
+
+    /// Whether to read once more after this failure, on the terms that are then these.
+    pub(crate) fn yield_to(&mut self, cause: &ConnectError) -> bool {
+        let is_changed = cause.class == ErrorClass::Precondition;
+        let is_contradicted = cause.is_contradicted();
+        self.conditional &= !is_changed;
+        self.contradictions += usize::from(is_contradicted);
+        is_changed || is_contradicted
+    }
+
+    const fn verified(self) -> bool {
+        self.contradictions < CONTRADICTIONS_MAX
+    }
+}
+
+/// The status of what never stood still.
+pub(super) fn restless() -> EntryStatus {
+    EntryStatus::Unreadable("it changed again and again while it was being read".to_owned())
 }
 
 /// An entry opened, or why there is nothing to open.
@@ -83,13 +116,13 @@ impl Loader {
             local: info.has("local"),
             complete_scan: info.has("complete-scan"),
             failures_in_a_row: Mutex::new(0),
-            undescribed: Mutex::default(),
+            flawed: Mutex::default(),
         }
     }
 
-    /// What is known by now of metadata that could not be read; it is told once.
-    pub(crate) fn take_undescribed(&self) -> Undescribed {
-        std::mem::take(&mut locked(&self.undescribed))
+    /// What is known by now to be amiss with entries that are kept; it is told once.
+    pub(crate) fn take_flawed(&self) -> Flawed {
+        std::mem::take(&mut locked(&self.flawed))
     }
 
     pub(crate) async fn load(&self, planned: Planned) -> Result<Loaded> {
@@ -105,9 +138,9 @@ impl Loader {
     }
 
     async fn read_whole(&self, entry: Entry) -> Result<Loaded> {
-        let mut conditional = true;
-        for _ in 0..CHANGES_MAX {
-            let (opened, status) = match self.open(&entry, conditional).await? {
+        let mut terms = Terms::STRICT;
+        for _ in 0..READS_MAX {
+            let (opened, status) = match self.open(&entry, terms).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(status) => return Ok(Loaded::Kept(Box::new(without_content(entry, status)))),
             };
@@ -116,7 +149,7 @@ impl Loader {
             }
             match opened.body.read_all(SMALL_BYTES_MAX).await {
                 Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, status, bytes }),
-                Err(cause) if cause.class == ErrorClass::Precondition => conditional = false,
+                Err(cause) if terms.yield_to(&cause) => {}
                 Err(cause) => {
                     return self
                         .lost(entry, cause)
@@ -124,12 +157,13 @@ impl Loader {
                 }
             }
         }
-        let status = EntryStatus::Unreadable(format!("it changed {CHANGES_MAX} times while it was being read"));
-        Ok(Loaded::Kept(Box::new(without_content(entry, status))))
+        Ok(Loaded::Kept(Box::new(without_content(entry, restless()))))
     }
 
-    /// Opens an entry as it was listed, or, when it has changed since, as it is now.
-    pub(crate) async fn open(&self, entry: &Entry, conditional: bool) -> Result<Attempt> {
+    /// Opens an entry as it was listed, or, when it has changed since, as it is now. Its bytes are held against the checksum that its
+    /// source states.
+    pub(crate) async fn open(&self, entry: &Entry, terms: Terms) -> Result<Attempt> {
+        let conditional = terms.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
         let first = self.source.read(entry, None, condition).await;
         let (answer, status) = match first {
@@ -142,10 +176,23 @@ impl Loader {
             Ok(mut opened) => {
                 *locked(&self.failures_in_a_row) = 0;
                 self.describe(&mut opened.entry).await?;
+                if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
+                    opened.body = self.verified(opened.body, verifier, &opened.entry, terms);
+                }
                 Ok(Attempt::Opened(Box::new(opened), status))
             }
             Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
         }
+    }
+
+    fn verified(&self, body: Body, verifier: Verifier, entry: &Entry, terms: Terms) -> Body {
+        if terms.verified() {
+            return body.verified(verifier);
+        }
+        let reason =
+            "its bytes do not have the checksum that its source states, at any read; they are kept as they came";
+        self.note(entry, reason.to_owned());
+        body
     }
 
     /// Reads what is said of an unchanged entry once more, without its content.
@@ -186,13 +233,17 @@ impl Loader {
         if matches!(cause.class, ErrorClass::Configuration | ErrorClass::Internal) {
             return Err(Error::connector(format!("reading the metadata of `{}`", entry.key))(cause));
         }
-        let mut undescribed = locked(&self.undescribed);
-        if undescribed.listed.len() < PROBLEMS_MAX {
-            undescribed.listed.push(Problem { key: entry.key.clone(), reason: cause.message });
-        } else {
-            undescribed.unlisted += 1;
-        }
+        self.note(entry, cause.message);
         Ok(())
+    }
+
+    fn note(&self, entry: &Entry, reason: String) {
+        let mut flawed = locked(&self.flawed);
+        if flawed.listed.len() < PROBLEMS_MAX {
+            flawed.listed.push(Problem { key: entry.key.clone(), reason });
+        } else {
+            flawed.unlisted += 1;
+        }
     }
 
     /// What an error while reading means for its entry, unless it ends the run.

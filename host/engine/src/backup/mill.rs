@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::load::{Attempt, Loaded, Loader, SMALL_BYTES_MAX, without_content};
+use super::load::{Attempt, Loaded, Loader, READS_MAX, SMALL_BYTES_MAX, Terms, restless, without_content};
 use crate::write::{Stow, locked};
 use crate::{Error, Result};
 
@@ -114,7 +114,7 @@ impl Mill {
         slicer: &mut Slicer,
         entry: Entry,
     ) -> Result<Milled> {
-        let (opened, status) = match handle.block_on(self.loader.open(&entry, true))? {
+        let (opened, status) = match handle.block_on(self.loader.open(&entry, Terms::STRICT))? {
             Attempt::Opened(opened, status) => (opened, status),
             Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
         };
@@ -161,21 +161,18 @@ impl Mill {
     }
 
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Milled> {
-        let mut conditional = true;
-        for _ in 0..2 {
-            let (opened, status) = match self.loader.open(&entry, conditional).await? {
+        let mut terms = Terms::STRICT;
+        for _ in 0..READS_MAX {
+            let (opened, status) = match self.loader.open(&entry, terms).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
             };
             match self.keep_stream(opened.body).await {
-                Err(Broken::Source(cause)) if cause.class == ErrorClass::Precondition && conditional => {
-                    conditional = false
-                }
+                Err(Broken::Source(cause)) if terms.yield_to(&cause) => {}
                 kept => return self.settle(opened.entry, status, kept),
             }
         }
-        let status = EntryStatus::Unreadable("it changed again and again while it was being read".to_owned());
-        Ok(record(without_content(entry, status), 0))
+        Ok(record(without_content(entry, restless()), 0))
     }
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.

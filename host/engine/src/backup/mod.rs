@@ -237,7 +237,7 @@ impl<'a> Line<'a> {
         while let Some(batch) = milled.next().await {
             self.tree.grow(batch?).await?;
         }
-        self.tree.note(self.loader.take_undescribed());
+        self.tree.note(self.loader.take_flawed());
         Ok(ended.get())
     }
 

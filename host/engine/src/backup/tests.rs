@@ -4,7 +4,7 @@ use credenza_connect::ErrorClass;
 use credenza_connect::SourceDocument;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, call};
-use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Timestamp};
+use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Timestamp};
 
 use super::*;
 use crate::testing::{contents, handle, noise, repository, secret};
@@ -80,6 +80,49 @@ async fn small_objects_behind_large_ones_are_read_whole() {
         let number: u64 = key.to_string().parse().unwrap();
         assert!(bytes == noise(number, bytes.len()) && bytes.len() >= 10, "{key}");
     }
+}
+
+/// An object with the CRC-32 of these bytes, which need not be its own.
+fn stated(key: &str, crc32: u32) -> Entry {
+    let checksum = Checksum { algorithm: "crc32".to_owned(), value: crc32.to_be_bytes().to_vec() };
+    Entry { checksums: vec![checksum], ..Entry::new(key.into(), EntryKind::File) }
+}
+
+/// A small object and one that is read as a stream, each with its CRC-32.
+fn checked() -> MemorySource {
+    let source = MemorySource::new();
+    source.insert(stated("large", 0xe50c_cb56), noise(1, 3 * load::SMALL_BYTES_MAX as usize));
+    source.insert(stated("small", 0xcbf4_3926), b"123456789".to_vec());
+    source
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_were_turned_on_the_way_are_noticed_by_the_checksum_and_read_again() {
+    for unlucky in [1, 2] {
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let turned = Fault::new(Arc::new(checked()), 1).at(call::READ, unlucky, FaultKind::Flip);
+        let report = backed_up(&repository, Arc::new(turned), false).await;
+        assert_eq!(report.errors, 0);
+        let kept: Vec<_> =
+            contents(&repository, report.snapshot.unwrap()).await.into_values().map(|kept| kept.1).collect();
+        assert!(kept == [noise(1, 3 * load::SMALL_BYTES_MAX as usize), b"123456789".to_vec()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_rotted_at_its_source_is_kept_as_it_is_and_named() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = checked();
+    source.insert(stated("large", 1), noise(1, 3 * load::SMALL_BYTES_MAX as usize));
+    source.insert(stated("small", 1), b"rotten".to_vec());
+    let report = backed_up(&repository, Arc::new(source), false).await;
+    assert_eq!((report.errors, report.read), (2, 2));
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
+    let mut problems: Vec<_> = snapshot.problems.iter().map(|problem| problem.to_owned()).collect();
+    problems.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["large", "small"]);
+    assert!(problems[0].reason.contains("checksum"), "{}", problems[0].reason);
+    assert_eq!(contents(&repository, snapshot.id).await[&"small".into()].1, b"rotten");
 }
 
 fn at(seconds: i64) -> Timestamp {

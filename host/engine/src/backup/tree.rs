@@ -7,7 +7,7 @@ use std::sync::Arc;
 use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
-use super::load::Undescribed;
+use super::load::Flawed;
 use super::mill::Milled;
 use crate::write::{Stow, TreeWriter};
 use crate::{Event, Listener, Result};
@@ -79,8 +79,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Counts entries whose content is kept and some of whose metadata is not.
-    pub(crate) fn note(&mut self, Undescribed { listed, unlisted }: Undescribed) {
+    /// Counts entries that are kept although something is amiss.
+    pub(crate) fn note(&mut self, Flawed { listed, unlisted }: Flawed) {
         for Problem { key, reason } in listed {
             self.fail(&key, &reason);
         }
