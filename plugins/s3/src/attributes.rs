@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
 use crate::acl::is_canned;
+use crate::kept::Room;
 use crate::wire::Headers;
-use crate::{encode, time};
+use crate::{encode, kept, time};
 
 /// How the value of a header is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,9 @@ pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers, etag: Opt
     }
     for (header, value) in &headers.0 {
         if let Some(name) = header.strip_prefix(USER_HEADER) {
-            set(attributes, format!("{USER_NAME}{name}"), AttributeValue::Text(value.clone()));
+            let own = || (format!("{USER_NAME}{name}"), AttributeValue::Text(value.clone()));
+            let (name, value) = kept::attribute_of(name, value).unwrap_or_else(own);
+            set(attributes, name, value);
         }
     }
 }
@@ -162,7 +165,11 @@ pub(crate) struct Wishes {
 /// The headers with which an object is written so that it has these attributes, and the names of those that it will lack.
 pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, String)>, Vec<String>) {
     let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, value) in attributes {
+    let (of_a_tree, own): (Vec<_>, Vec<_>) = attributes
+        .iter()
+        .map(|(name, value)| (name, value, kept::metadata_of(name, value)))
+        .partition(|(.., kept)| kept.is_some());
+    for (name, value, _) in own {
         match (header_of(name, value), name.strip_prefix(TAG_NAME), value) {
             (Some(header), ..) => {
                 // Written in another form, which not every server reads back.
@@ -179,6 +186,14 @@ pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, 
             _ if FACTS.contains(&name.as_str()) => {}
             _ if wishes.locks && LOCKS.contains(&name.as_str()) => {}
             _ => lost.push(name.clone()),
+        }
+    }
+    let mut room = Room::beside(headers.iter().filter(|(name, _)| name.starts_with(USER_HEADER)));
+    for (name, _, kept) in of_a_tree {
+        let header = kept.map(|(name, value)| (format!("{USER_HEADER}{name}"), value));
+        match header.filter(|(name, value)| room.take(name, value)) {
+            Some(header) => headers.push(header),
+            None => lost.push(name.clone()),
         }
     }
     if !tags.is_empty() {

@@ -17,6 +17,7 @@ mod documents;
 mod encode;
 mod fault;
 mod history;
+mod kept;
 mod layout;
 mod listing;
 mod place;

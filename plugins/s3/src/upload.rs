@@ -4,7 +4,7 @@
 //! written with (`destination`). Memory: the ETags of at most 10,000 parts.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Error, ErrorClass, Result};
+use credenza_sdk::{AttributeValue, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
 use crate::bucket::Bucket;
@@ -84,7 +84,7 @@ impl<W: Wire> Upload<W> {
         self.layout.part_bytes
     }
 
-    /// Publishes the object; names what it has not got of the original: the ETag, a lock.
+    /// Publishes the object; names what it has not got of the original: the ETag, a lock, what a folder forgets.
     ///
     /// # Errors
     /// `precondition` when it exists and may not be overwritten; else the cause.
@@ -98,7 +98,23 @@ impl<W: Wire> Upload<W> {
         if let Some(locks) = self.locks.take() {
             lost.extend(self.bucket.unlocked(&locks, &self.target, &made, &self.action));
         }
+        lost.extend(self.forgotten_by_a_folder());
         Ok(lost)
+    }
+
+    /// A server that keeps keys as paths makes a folder of a key that ends with `/`, and may keep no attributes of it.
+    fn forgotten_by_a_folder(&self) -> Vec<String> {
+        if !self.target.ends_with('/') || self.headers.is_empty() {
+            return Vec::new();
+        }
+        let Ok(found) = self.bucket.ask(request("HEAD", self.target.clone()), None, &self.action) else {
+            return Vec::new();
+        };
+        let (mut wished, mut kept) = (Vec::new(), Vec::new());
+        attributes::complete(&mut wished, &Headers(self.headers.clone()), None);
+        attributes::complete(&mut kept, &found.headers, None);
+        let is_lost = |attribute: &(String, AttributeValue)| !kept.contains(attribute);
+        wished.into_iter().filter(is_lost).map(|(name, _)| name).collect()
     }
 
     /// The host computes no other checksum than SHA-256, and of whole uploads only.

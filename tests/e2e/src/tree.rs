@@ -90,8 +90,11 @@ fn write(root: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     fs::write(root.join(name), bytes).with_context(|| format!("cannot write {name:?}"))
 }
 
-/// File systems without extended attributes are no failure of what is tested.
-fn attach(path: &Path, name: &str, value: &[u8]) -> Result<()> {
+/// Gives a file an extended attribute. File systems without them are no failure of what is tested.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn attach(path: &Path, name: &str, value: &[u8]) -> Result<()> {
     match rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()) {
         Err(rustix::io::Errno::NOTSUP) => Ok(()),
         result => result.with_context(|| format!("cannot set {name} on {}", path.display())),
@@ -137,6 +140,23 @@ pub fn compare(left: &Path, right: &Path) -> Result<()> {
         }
     }
     ensure!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    Ok(())
+}
+
+/// Takes away what a restore wrote on files of the bucket that they come from: extended attributes `user.credenza.http.*` and `user.credenza.s3.*`.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn forget_bucket(root: &Path) -> Result<()> {
+    let mut paths = Vec::new();
+    walk(root, &mut paths)?;
+    for path in paths {
+        for name in attributes_of(&path)?.into_keys() {
+            if name.starts_with(b"user.credenza.http.") || name.starts_with(b"user.credenza.s3.") {
+                rustix::fs::lremovexattr(&path, OsStr::from_bytes(&name))?;
+            }
+        }
+    }
     Ok(())
 }
 

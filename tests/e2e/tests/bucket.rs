@@ -45,18 +45,6 @@ fn buckets_come_back() {
         setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
         bucket::compare(&server.buckets, "source", "copy")
     });
-    report.scenario("what a bucket cannot hold of a folder is told, and incomplete unless accepted", || {
-        let (_server, setup) = with_source(|server| server.buckets.create("source"))?;
-        let folder = setup.path("folder");
-        tree::build_many(&folder, 5)?;
-        setup.backup(&folder.to_string_lossy())?;
-        let refused = setup.credenza.run(["--json", "restore", "latest", "--to", "@copy"])?.expect_code(3)?;
-        let summary = refused.summary()?;
-        assert_eq!(summary["unrestored"]["posix.mode"], 8, "{summary}");
-        let accepted = ["restore", "latest", "--accept-loss", "--overwrite", "--to", "@copy"];
-        setup.credenza.ok(accepted)?;
-        Ok(())
-    });
     report.scenario("a snapshot is compared with the bucket as it is now, and a bucket with another", || {
         let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 30))?;
         setup.backup("@live")?;

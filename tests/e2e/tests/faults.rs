@@ -113,6 +113,10 @@ fn answers_that_break_off_are_ridden_out() {
         vec![
             ("resets", Rule::new(Fault::Reset).every(7)),
             ("truncated bodies", gets(Fault::Truncated { keep_bytes: 100 }).every(5)),
+            (
+                "flipped bytes that the checksum of the object contradicts",
+                gets(Fault::Flipped).every(5).in_bucket("source"),
+            ),
             ("lost answers to PUT", Rule::new(Fault::LostAnswer).every(3).on(&[Operation::PutObject])),
         ],
     );

@@ -45,7 +45,7 @@ impl Writer for Nowhere {
         Ok(())
     }
 
-    fn finish(&mut self, last: Body) -> Result<Vec<String>> {
+    fn finish(&mut self, _last: Body) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 

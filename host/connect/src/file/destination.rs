@@ -16,14 +16,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use credenza_model::{AttributeValue, Entry, EntryKind, Key};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
-use rustix::fs::{linkat, mkdirat, mknodat, openat, readlinkat, renameat, renameat_with, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, XattrFlags};
+use rustix::fs::{
+    fsetxattr, linkat, mkdirat, mknodat, openat, readlinkat, renameat, renameat_with, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
 use super::attributes::{describe, extended, path_through, status_of, type_of};
 use super::cause::{from_errno, from_io};
 use super::escape::{escaped_names_of, names_of};
+use super::foreign::{IMPLIED_AS, KEY};
 use super::metadata;
 use super::store::random_name;
 use super::writer::FileWriter;
@@ -330,8 +333,10 @@ impl Tree {
                 None => return Err(failed(Errno::NOENT)),
             },
         };
-        let mut missed = metadata::apply(folder.descriptor.as_fd(), &name, entry).map_err(failed)?;
-        missed.extend(renaming(entry, &path));
+        let renamed = renaming(entry, &path);
+        let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
+        let mut missed = metadata::apply(folder.descriptor.as_fd(), &name, entry, key).map_err(failed)?;
+        missed.extend(renamed);
         Ok(missed)
     }
 
@@ -393,11 +398,15 @@ fn descend(folder: &Folder, names: &[Vec<u8>], make: bool) -> Result<Option<Fold
         let opened = match openat(parent, name, flags, Mode::empty()) {
             Err(Errno::NOENT) if !make => return Ok(None),
             Err(Errno::NOENT) => {
-                match mkdirat(parent, name, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(error),
-                }
-                openat(parent, name, flags, Mode::empty())
+                let is_made = match mkdirat(parent, name, Mode::RWXU) {
+                    Err(Errno::EXIST) => false,
+                    made => made.map(|()| true)?,
+                };
+                openat(parent, name, flags, Mode::empty()).inspect(|folder| {
+                    // A file system without extended attributes forgets it, and the folder counts as one of its own.
+                    let (name, value) = IMPLIED_AS;
+                    let _ = is_made.then(|| fsetxattr(folder, name, value, XattrFlags::empty()));
+                })
             }
             other => other,
         };

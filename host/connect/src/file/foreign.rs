@@ -6,6 +6,14 @@
 use credenza_model::{AttributeValue, Timestamp};
 
 const PREFIX: &str = "user.credenza.";
+
+/// The key of an object whose file had to have another name; bytes.
+pub const KEY: &str = "tree.key";
+/// Of a folder that is there only because a key needs it.
+pub const IMPLIED: &str = "tree.implied";
+
+/// The extended attribute of such a folder, and its value.
+pub(super) const IMPLIED_AS: (&str, &[u8]) = ("user.credenza.tree.implied", b"i1");
 /// What files have of their own is never taken from such a name.
 const OWN: [&str; 2] = ["posix.", "xattr."];
 

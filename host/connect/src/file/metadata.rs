@@ -3,15 +3,15 @@
 //! Everything goes through one descriptor of the very file, opened without following links and without opening what is
 //! behind a device. Called by the destination; an attribute that cannot be set is returned, never fatal.
 
-use credenza_model::{AttributeValue, Entry, EntryKind};
+use credenza_model::{Attribute, AttributeValue, Entry, EntryKind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Statx, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
-use rustix::fs::{chmodat, chownat, openat, setxattr, utimensat};
+use rustix::fs::{chmodat, chownat, openat, removexattr, setxattr, utimensat};
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
 use super::attributes::{describe, path_through, status_of};
-use super::foreign;
+use super::foreign::{self, IMPLIED, IMPLIED_AS};
 
 /// Attributes that other steps of a restore have used, or that only inform.
 const USED_ELSEWHERE: [&str; 6] =
@@ -19,11 +19,17 @@ const USED_ELSEWHERE: [&str; 6] =
 const SET_UID: u32 = 0o4000;
 const SET_GID: u32 = 0o2000;
 
-/// Sets what `entry` says on `name` in `folder`; returns the names of the attributes that could not be set.
+/// Sets what `entry` says on `name` in `folder`, and one attribute more where there is one; returns the names of the attributes that could not
+/// be set.
 ///
 /// # Errors
 /// When the file is missing or is not what the entry says.
-pub(super) fn apply(folder: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<Vec<String>, Errno> {
+pub(super) fn apply(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    entry: &Entry,
+    more: Option<Attribute>,
+) -> Result<Vec<String>, Errno> {
     let file = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let status = status_of(file.as_fd(), b"")?;
     if describe(entry.key.clone(), &status, &Accounts::default()).kind != entry.kind {
@@ -32,7 +38,10 @@ pub(super) fn apply(folder: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Resul
     let target = Target { path: descriptor_path(&file), is_link: entry.kind == EntryKind::Symlink };
     let mut missed = Vec::new();
     let lost = target.set_owner(entry, &status, &mut missed);
-    target.set_extended(entry, &mut missed);
+    target.set_extended(entry.attributes.iter().chain(&more), &mut missed);
+    if entry.kind == EntryKind::Directory && entry.attribute(IMPLIED).is_none() {
+        target.is_meant();
+    }
     target.set_mode(entry, lost, &mut missed);
     target.set_time(entry, &mut missed);
     Ok(missed)
@@ -73,8 +82,13 @@ impl Target {
         lost
     }
 
-    fn set_extended(&self, entry: &Entry, missed: &mut Vec<String>) {
-        for (name, value) in &entry.attributes {
+    /// Forgets that a folder was made because a key needed it: there is an entry of it.
+    fn is_meant(&self) {
+        let _ = removexattr(&self.path, IMPLIED_AS.0);
+    }
+
+    fn set_extended<'a>(&self, attributes: impl Iterator<Item = &'a Attribute>, missed: &mut Vec<String>) {
+        for (name, value) in attributes {
             let keep = |name: &str, value: &[u8]| setxattr(&self.path, name, value, XattrFlags::empty()).is_ok();
             let set = match (name.strip_prefix("xattr."), value) {
                 (Some(name), AttributeValue::Blob(value)) => keep(name, value),

@@ -20,5 +20,6 @@ mod walk;
 mod writer;
 
 pub use destination::FileDestination;
+pub use foreign::{IMPLIED, KEY};
 pub use source::FileSource;
 pub use store::FileStore;

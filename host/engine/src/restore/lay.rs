@@ -10,6 +10,7 @@ use credenza_connect::{Destination, DestinationInfo};
 use credenza_model::{Entry, EntryKind, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::fit::Fit;
 use super::plan::{Item, Window};
 use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
 use super::{RestoreOptions, RestoreReport};
@@ -48,12 +49,25 @@ impl<'a> Layer<'a> {
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let written = options.versions.then(Arc::default);
-        let scribe = Scribe { destination, info: Arc::new(info), overwrite: options.overwrite, written };
+        let scribe = Scribe {
+            destination,
+            info: Arc::new(info),
+            overwrite: options.overwrite,
+            successes: Arc::default(),
+            written,
+        };
         Self { scribe, listener, report: Mutex::default(), cores }
     }
 
     pub(crate) fn into_report(self) -> RestoreReport {
         self.report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The record as the destination is to have it, if at all.
+    pub(crate) fn fit(&self, fit: Fit, record: Record) -> Option<Record> {
+        let (entry, lost) = fit.apply(record.entry)?;
+        count(&mut locked(&self.report).unrestored, lost);
+        Some(Record { entry, ..record })
     }
 
     /// Makes entries without content, parents before children, and returns those that were made.

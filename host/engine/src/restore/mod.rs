@@ -10,6 +10,7 @@
 //! Bound: [`SHELF_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
 //! that are not yet complete.
 
+mod fit;
 mod lay;
 mod plan;
 mod replay;
@@ -24,6 +25,7 @@ use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Event, Listener, Phase, Result};
+use fit::Fit;
 use lay::Layer;
 use plan::Planner;
 
@@ -82,6 +84,7 @@ pub async fn run(
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
     listener.on(Event::Phase(Phase::Restoring));
+    let fit = Fit::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let layer = Layer::new(destination, info, options, listener);
     let mut folders = Folders::default();
     let mut shelves = Shelves::new(options);
@@ -92,8 +95,9 @@ pub async fn run(
             layer.lose(lost);
         }
         let Some(last) = shelf.last().map(|record| record.entry.key.clone()) else { break };
+        let fitted = shelf.into_iter().filter_map(|record| layer.fit(fit, record));
         let (held, contents): (Vec<Record>, Vec<Record>) =
-            shelf.into_iter().partition(|record| record.entry.kind != EntryKind::File);
+            fitted.partition(|record| record.entry.kind != EntryKind::File);
         folders.open(layer.begin(held).await?);
         if options.versions {
             replay::lay_all(&loader, contents, &layer).await?;

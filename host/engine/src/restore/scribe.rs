@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub(super) struct Scribe {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) info: Arc<DestinationInfo>,
     pub(super) overwrite: bool,
+    /// How many entries this run has written.
+    pub(super) successes: Arc<AtomicU64>,
     /// Keys that this run has written, where further versions of them follow: those stand upon their own.
     pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
 }
@@ -94,7 +97,27 @@ impl Scribe {
                 let object = record.entry.key.to_string();
                 Err(Failure::Damage(Damage { object, kind: DamageKind::Missing, chunk: None, detail }))
             }
-            None => self.write_whole(record, &item.refs, fetched).await,
+            None => self.unless_others_succeed(self.write_whole(record, &item.refs, fetched)).await,
+        }
+    }
+
+    /// A destination that fails for one entry, again and again, while it takes others is not out of order: it does not take that entry.
+    async fn unless_others_succeed(
+        &self,
+        write: impl Future<Output = Result<Written, Failure>>,
+    ) -> Result<Written, Failure> {
+        let before = self.successes.load(Ordering::Relaxed);
+        match write.await {
+            Ok(written) => {
+                self.successes.fetch_add(1, Ordering::Relaxed);
+                Ok(written)
+            }
+            Err(Failure::Run(Error::Connector { cause, .. }))
+                if cause.class == ErrorClass::Transient && self.successes.load(Ordering::Relaxed) > before =>
+            {
+                Err(Failure::Refused(cause.message))
+            }
+            Err(failure) => Err(failure),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Restores of a history to a destination in memory.
 
-use credenza_connect::Payload;
+use async_trait::async_trait;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Writer};
 use credenza_model::Version;
 
 use super::*;
@@ -28,12 +29,12 @@ fn history() -> MemorySource {
     source
 }
 
-async fn restored(destination: &MemoryDestination, options: &RestoreOptions) -> Result<RestoreReport> {
+async fn restored(destination: impl Destination + Clone + 'static, options: &RestoreOptions) -> Result<RestoreReport> {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let report =
         crate::backup::run(&repository, Arc::new(history()), &BackupOptions::default(), &Silent).await.unwrap();
     let snapshot = handle(&repository, report.snapshot.unwrap()).await;
-    run(&repository, &snapshot, Arc::new(destination.clone()), options, &Silent).await
+    run(&repository, &snapshot, Arc::new(destination), options, &Silent).await
 }
 
 /// What was published of a key, oldest first; `None` stands for a delete marker.
@@ -54,7 +55,8 @@ fn texts(texts: &[&str]) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_and_delete_markers_are_replayed_oldest_first() {
     let destination = MemoryDestination::with_history();
-    let report = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
+    let report =
+        restored(destination.clone(), &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
     assert_eq!((report.entries, report.failed, report.damaged, report.versions_left), (8, 0, 0, 0));
     assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
     assert_eq!(published(&destination, "b"), texts(&["before", "", "after"]));
@@ -66,7 +68,7 @@ async fn versions_and_delete_markers_are_replayed_oldest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_versions_only_what_was_there_last_is_restored_and_the_rest_is_counted() {
     let destination = MemoryDestination::new();
-    let report = restored(&destination, &RestoreOptions::default()).await.unwrap();
+    let report = restored(destination.clone(), &RestoreOptions::default()).await.unwrap();
     assert_eq!((report.entries, report.versions_left), (2, 6));
     let there: Vec<_> = destination.restored().into_values().map(|restored| restored.bytes).collect();
     assert_eq!(there, [&b"three"[..], b"after"]);
@@ -75,7 +77,7 @@ async fn without_versions_only_what_was_there_last_is_restored_and_the_rest_is_c
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_without_history_takes_no_versions() {
     let destination = MemoryDestination::new();
-    let refused = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await;
+    let refused = restored(destination.clone(), &RestoreOptions { versions: true, ..RestoreOptions::default() }).await;
     assert!(matches!(refused, Err(Error::NoHistory { .. })), "{refused:?}");
     assert!(destination.restored().is_empty());
 }
@@ -85,8 +87,66 @@ async fn a_history_is_not_written_upon_an_object_that_is_not_to_be_replaced() {
     let destination = MemoryDestination::with_history();
     let own = Entry::new(Key::from("b"), EntryKind::File);
     destination.create(&own, false).await.unwrap().unwrap().finish(Payload::default()).await.unwrap();
-    let report = restored(&destination, &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
+    let report =
+        restored(destination.clone(), &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
     assert_eq!((report.entries, report.failed), (5, 3));
     assert_eq!(published(&destination, "b"), [Some(String::new())], "the user's own, which is empty");
     assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
+}
+
+/// Takes no entry of that key, and says so when it has taken another, or at once where it takes none.
+#[derive(Clone)]
+struct Stubborn {
+    inner: MemoryDestination,
+    refused: Option<Key>,
+}
+
+#[async_trait]
+impl Destination for Stubborn {
+    async fn info(&self) -> credenza_connect::Result<DestinationInfo> {
+        self.inner.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn stat(&self, key: &Key) -> credenza_connect::Result<Option<Entry>> {
+        self.inner.stat(key).await
+    }
+
+    async fn create(&self, entry: &Entry, overwrite: bool) -> credenza_connect::Result<Option<Box<dyn Writer>>> {
+        match &self.refused {
+            Some(refused) if *refused != entry.key => return self.inner.create(entry, overwrite).await,
+            Some(_) => {
+                while self.inner.restored().is_empty() {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
+            None => {}
+        }
+        Err(credenza_connect::Error::new(ErrorClass::Transient, "test", "it fails again and again"))
+    }
+
+    async fn set_metadata(
+        &self,
+        entries: &[Entry],
+    ) -> credenza_connect::Result<Vec<credenza_connect::Result<Vec<String>>>> {
+        self.inner.set_metadata(entries).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_fails_again_and_again_while_others_succeed_is_left_out_and_told() {
+    let destination = Stubborn { inner: MemoryDestination::new(), refused: Some(Key::from("a")) };
+    let report = restored(destination.clone(), &RestoreOptions::default()).await.unwrap();
+    assert_eq!((report.entries, report.failed), (1, 1));
+    assert!(destination.inner.restored().contains_key(&Key::from("b")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_takes_nothing_ends_the_restore() {
+    let destination = Stubborn { inner: MemoryDestination::new(), refused: None };
+    let ended = restored(destination, &RestoreOptions::default()).await;
+    assert!(matches!(&ended, Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Transient), "{ended:?}");
 }

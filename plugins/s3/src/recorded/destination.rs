@@ -128,6 +128,42 @@ fn what_a_bucket_cannot_hold_is_said() {
 }
 
 #[test]
+fn what_an_object_was_in_a_folder_is_kept_as_user_metadata_as_far_as_that_goes() {
+    let attributes = vec![
+        ("tree.posix.mode".to_owned(), AttributeValue::Integer(0o644)),
+        ("tree.xattr.user.long".to_owned(), AttributeValue::Blob(vec![7; 2000])),
+        ("tree.xattr.user.short".to_owned(), AttributeValue::Blob(vec![7])),
+        ("user.colour".to_owned(), AttributeValue::Text("red".to_owned())),
+    ];
+    let bucket = bucket(&[], vec![reply(200, &[], "")]);
+    let entry = Entry { attributes, ..file("k") };
+    assert_eq!(bucket.lost(&entry), ["tree.xattr.user.long"]);
+    bucket.create(&entry, true).unwrap().unwrap().finish(Vec::new()).unwrap();
+    let asked = asked(&bucket);
+    let kept = |name: &str| asked[0].header(&format!("x-amz-meta-{name}"));
+    assert_eq!(
+        (kept("credenza-posix.mode"), kept("credenza-xattr.user.short"), kept("colour")),
+        (Some("i420"), Some("bBw=="), Some("red"))
+    );
+    assert_eq!(kept("credenza-xattr.user.long"), None);
+}
+
+#[test]
+fn what_a_server_forgets_of_a_key_that_it_takes_for_a_folder_is_told() {
+    let attributes = vec![
+        ("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())),
+        ("tree.kind".to_owned(), AttributeValue::Text("directory".to_owned())),
+        ("user.colour".to_owned(), AttributeValue::Text("red".to_owned())),
+    ];
+    let found = reply(200, &[("content-type", "text/plain"), ("x-amz-meta-colour", "blue")], "");
+    let bucket = bucket(&[], vec![reply(200, &[], ""), found]);
+    let mut folder = bucket.create(&Entry { attributes, ..file("k/") }, true).unwrap().unwrap();
+    assert_eq!(folder.finish(Vec::new()).unwrap(), ["user.colour", "tree.kind"]);
+    let asked = asked(&bucket);
+    assert_eq!((asked[0].line().as_str(), asked[1].line().as_str()), ("PUT /k/", "HEAD /k/"));
+}
+
+#[test]
 fn an_object_of_one_part_is_uploaded_in_parts_when_the_original_was() {
     let single = Entry {
         fingerprint: Some("00000000000000000000000000000000-1".to_owned()),
