@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the run is dropped where it stands, which leaves every store sound, and the program ends with 130.
+//! SIGINT and SIGTERM, which end the program with 130.
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -113,13 +113,15 @@ fn answers_that_break_off_are_ridden_out() {
         vec![
             ("resets", Rule::new(Fault::Reset).every(7)),
             ("truncated bodies", gets(Fault::Truncated { keep_bytes: 100 }).every(5)),
-            (
-                "flipped bytes that the checksum of the object contradicts",
-                gets(Fault::Flipped).every(5).in_bucket("source"),
-            ),
             ("lost answers to PUT", Rule::new(Fault::LostAnswer).every(3).on(&[Operation::PutObject])),
         ],
     );
+}
+
+#[test]
+fn bytes_that_the_checksum_of_their_object_contradicts_are_read_again() {
+    let flipped = Rule::new(Fault::Flipped).on(&[Operation::GetObject]).in_bucket("source");
+    ride_out(150, vec![("flipped bytes", flipped.every(50))]);
 }
 
 #[test]

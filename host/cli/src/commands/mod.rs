@@ -35,6 +35,8 @@ use std::time::Duration;
 
 pub(crate) use session::Session;
 
+use credenza_engine::restore::Stop;
+
 use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
 use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
@@ -44,6 +46,8 @@ use crate::report::Reporter;
 
 /// How long threads that still wait for a disk or a server may hold up the end of the program.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a restore that is interrupted may take to give up what it is writing: some parts that are under way, and a request for each.
+const CLEARANCE: Duration = Duration::from_secs(20);
 
 /// Runs one command line, program name included.
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
@@ -68,20 +72,33 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
 fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("no threads can be started").because(error.to_string()))?;
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = dispatch(invocation, reporter) => done,
-            () = interrupt::requested() => Err(Failure::interrupted()),
-        }
-    });
+    let done = runtime.block_on(until_interrupted(invocation, reporter));
     runtime.shutdown_timeout(FAREWELL);
     done
 }
 
-async fn dispatch(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+/// Every store is sound wherever a run is dropped. A restore gives up what it is writing first, unless it is interrupted once more.
+async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+    let stop = Stop::default();
+    let leaves_traces = matches!(invocation.arguments.command, Command::Restore(_));
+    let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
+    tokio::select! {
+        done = &mut work => return done,
+        () = interrupt::requested() => stop.request(),
+    }
+    if leaves_traces {
+        tokio::select! {
+            _ = tokio::time::timeout(CLEARANCE, work) => {}
+            () = interrupt::requested() => {}
+        }
+    }
+    Err(Failure::interrupted())
+}
+
+async fn dispatch(invocation: Invocation, reporter: &Reporter, stop: Stop) -> Result<Exit, Failure> {
     let Invocation { repository, arguments } = invocation;
     let settings = parse_settings(&arguments.settings)?;
-    let session = Session::new(arguments.globals, repository, settings, reporter);
+    let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     match arguments.command {
         Command::Config(ConfigCommand::Repository(command)) | Command::Repository(command) => {
             command.run(&session).await

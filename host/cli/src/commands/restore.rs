@@ -55,6 +55,8 @@ struct Summary {
     entries: u64,
     bytes: u64,
     damaged: u64,
+    /// The snapshot has no content of these: the backup could not read them.
+    unread: u64,
     failed: u64,
     /// Older versions and delete markers that were not asked for.
     versions_left: u64,
@@ -82,7 +84,10 @@ impl Display for Summary {
             write!(f, ", {} + {} requests (repository + destination)", self.requests.store, self.requests.destination)?;
         }
         if self.damaged > 0 {
-            write!(f, "\n{} entries were not restored: their content is lost or was never read", self.damaged)?;
+            write!(f, "\n{} entries were not restored: their content is lost", self.damaged)?;
+        }
+        if self.unread > 0 {
+            write!(f, "\n{} entries have no content in the snapshot: the backup could not read them", self.unread)?;
         }
         if self.failed > 0 {
             write!(f, "\n{} entries were refused by the destination", self.failed)?;
@@ -106,19 +111,24 @@ impl Restore {
         let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
         let snapshot = open.repository.find(&path.snapshot).await?;
         let destination = opener.destination(&place, self.versions).await?;
-        let options =
-            RestoreOptions { prefix: path.prefix().to_vec(), overwrite: self.overwrite, versions: self.versions };
+        let options = RestoreOptions {
+            prefix: path.prefix().to_vec(),
+            overwrite: self.overwrite,
+            versions: self.versions,
+            stop: session.stop.clone(),
+        };
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
                 .await?;
         let lost = !report.unrestored.is_empty() && !self.accept_loss;
-        let exit = exit_of(report.damaged, report.failed, lost);
+        let exit = exit_of(report.damaged, report.unread + report.failed, lost);
         session.reporter.result(&Summary {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
             entries: report.entries,
             bytes: report.bytes,
             damaged: report.damaged,
+            unread: report.unread,
             failed: report.failed,
             versions_left: report.versions_left,
             unrestored: report.unrestored,
@@ -128,9 +138,9 @@ impl Restore {
     }
 }
 
-/// Lost content outweighs a refusal and lost attributes.
-const fn exit_of(damaged: u64, failed: u64, lost: bool) -> Exit {
-    match (damaged, failed, lost) {
+/// Lost content outweighs what was never read, a refusal and lost attributes.
+const fn exit_of(damaged: u64, missing: u64, lost: bool) -> Exit {
+    match (damaged, missing, lost) {
         (0, 0, false) => Exit::Done,
         (0, ..) => Exit::Incomplete,
         _ => Exit::DamageFound,

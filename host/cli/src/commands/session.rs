@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use credenza_engine::restore::Stop;
 use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
 
 use crate::arguments::Globals;
@@ -25,6 +26,8 @@ const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 pub(crate) struct Session<'a> {
     pub(crate) globals: Globals,
     pub(crate) reporter: &'a Reporter,
+    /// Asked for when the program is to end: what can end in good order does.
+    pub(crate) stop: Stop,
     /// What stands behind `at`.
     at: Option<OsString>,
     /// The `-o` before the command.
@@ -41,8 +44,14 @@ pub(crate) struct OpenRepository {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(globals: Globals, at: Option<OsString>, settings: Settings, reporter: &'a Reporter) -> Self {
-        Self { globals, reporter, at, settings }
+    pub(crate) fn new(
+        globals: Globals,
+        at: Option<OsString>,
+        settings: Settings,
+        reporter: &'a Reporter,
+        stop: Stop,
+    ) -> Self {
+        Self { globals, reporter, stop, at, settings }
     }
 
     /// The folder of the configuration.

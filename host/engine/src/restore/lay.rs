@@ -53,6 +53,7 @@ impl<'a> Layer<'a> {
             destination,
             info: Arc::new(info),
             overwrite: options.overwrite,
+            stop: options.stop.clone(),
             successes: Arc::default(),
             written,
         };
@@ -95,12 +96,18 @@ impl<'a> Layer<'a> {
         let groups = grouped(items, group).map(|items| write_group(self.scribe.clone(), items, Arc::clone(&fetched)));
         let mut written = futures_util::stream::iter(groups).buffered(in_flight);
         let mut laid = Vec::new();
-        while let Some(group) = written.try_next().await? {
-            for (entry, outcome) in group {
-                // A delete marker has nothing that metadata could be set on.
-                laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
+        let mut ended = Ok(());
+        while let Some(group) = written.next().await {
+            match group.and_then(|group| self.account_all(group)) {
+                Ok(entries) => laid.extend(entries),
+                // What else is being written is given up in good order before the run ends.
+                Err(cause) => {
+                    self.scribe.stop.request();
+                    ended = ended.and(Err(cause));
+                }
             }
         }
+        ended?;
         let batches = grouped(laid, METADATA_BATCH).map(|batch| self.set_metadata(batch));
         futures_util::stream::iter(batches).buffered(self.cores).try_collect().await
     }
@@ -132,6 +139,16 @@ impl<'a> Layer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Counts and reports what became of the entries of a group; those that metadata is to be set on.
+    fn account_all(&self, group: Group) -> Result<Vec<Entry>> {
+        let mut laid = Vec::new();
+        for (entry, outcome) in group {
+            // A delete marker has nothing that metadata could be set on.
+            laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
+        }
+        Ok(laid)
     }
 
     /// Counts and reports what became of an entry; the entry, if it was written.
@@ -178,6 +195,10 @@ impl<'a> Layer<'a> {
                 locked(&self.report).damaged += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason: damage.to_string() });
                 self.listener.on(Event::Damage(damage));
+            }
+            Failure::Unread(reason) => {
+                locked(&self.report).unread += 1;
+                self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }
             Failure::Refused(reason) => {
                 locked(&self.report).failed += 1;

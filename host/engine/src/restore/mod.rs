@@ -15,6 +15,7 @@ mod lay;
 mod plan;
 mod replay;
 mod scribe;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Event, Listener, Phase, Result};
+pub use stop::Stop;
+
 use fit::Fit;
 use lay::Layer;
 use plan::Planner;
@@ -41,6 +44,8 @@ pub struct RestoreOptions {
     pub overwrite: bool,
     /// Write every version and delete marker of a key, oldest first, instead of what was there last.
     pub versions: bool,
+    /// Ends the restore early.
+    pub stop: Stop,
 }
 
 /// What a restore did.
@@ -50,8 +55,10 @@ pub struct RestoreReport {
     pub entries: u64,
     /// Bytes of content written.
     pub bytes: u64,
-    /// Entries that were not restored because their content is lost or was never read, or the part of the tree that they are in is lost.
+    /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
+    /// Entries that the snapshot has no content of, because the backup could not read them.
+    pub unread: u64,
     /// Entries that the destination refused.
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
@@ -63,7 +70,7 @@ pub struct RestoreReport {
 /// Restores a snapshot, or the part of it under a prefix.
 ///
 /// # Errors
-/// When the repository cannot be read at all or the destination is unusable; lost and refused entries are counted and reported instead.
+/// When the repository cannot be read at all or the destination is unusable, or it was to stop; lost and refused entries are counted and reported instead.
 pub async fn run(
     repository: &Repository,
     snapshot: &SnapshotHandle,

@@ -13,8 +13,8 @@ use credenza_connect::{Destination, DestinationInfo, ErrorClass, Payload, Writer
 use credenza_model::{ChunkRef, Content, Entry, Key, Record};
 use futures_util::{Stream, StreamExt};
 
-use super::never_read;
 use super::plan::Item;
+use super::{Stop, never_read};
 use crate::blobs::Fetched;
 use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Result};
@@ -25,6 +25,8 @@ pub(super) type ChunkWindows<'a> = Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRe
 /// Why an entry was not restored.
 pub(super) enum Failure {
     Damage(Damage),
+    /// There is nothing to restore, because nothing was read.
+    Unread(String),
     Refused(String),
     Run(Error),
 }
@@ -57,6 +59,8 @@ pub(super) struct Scribe {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) info: Arc<DestinationInfo>,
     pub(super) overwrite: bool,
+    /// What is written is given up when this is asked for.
+    pub(super) stop: Stop,
     /// How many entries this run has written.
     pub(super) successes: Arc<AtomicU64>,
     /// Keys that this run has written, where further versions of them follow: those stand upon their own.
@@ -67,7 +71,7 @@ impl Scribe {
     /// Makes an entry without content.
     pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
         match self.create(entry).await? {
-            Some(parts) => parts.end(Ok(())).await.map(drop).map_err(|cause| refused(entry, cause)),
+            Some(parts) => parts.end(Ok(())).await.map(drop).map_err(|cause| cause.of(entry)),
             None => Ok(()),
         }
     }
@@ -86,17 +90,17 @@ impl Scribe {
     async fn create(&self, entry: &Entry) -> Result<Option<Parts>, Failure> {
         let created = self.destination.create(entry, self.may_replace(&entry.key)).await;
         let writer = created.map_err(|cause| refused(entry, cause))?;
-        Ok(writer.map(Parts::new))
+        Ok(writer.map(|writer| Parts::new(writer, self.stop.clone())))
     }
 
     /// Writes an entry whose chunks were all fetched.
     pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<Written, Failure> {
         let record = &item.record;
+        if self.stop.is_requested() {
+            return Err(Failure::Run(Error::Cancelled));
+        }
         match never_read(record) {
-            Some(detail) => {
-                let object = record.entry.key.to_string();
-                Err(Failure::Damage(Damage { object, kind: DamageKind::Missing, chunk: None, detail }))
-            }
+            Some(reason) => Err(Failure::Unread(reason)),
             None => self.unless_others_succeed(self.write_whole(record, &item.refs, fetched)).await,
         }
     }
@@ -134,7 +138,7 @@ impl Scribe {
             return Ok(Written::whole(bytes));
         };
         let written = parts.write(payload).await;
-        let lost = parts.end(written).await.map_err(|cause| refused(&record.entry, cause))?;
+        let lost = parts.end(written).await.map_err(|cause| cause.of(&record.entry))?;
         self.note_written(&record.entry.key);
         Ok(Written { bytes, lost })
     }
@@ -144,7 +148,12 @@ impl Scribe {
         let Some(mut parts) = self.create(&record.entry).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
         let outcome = loop {
-            let (refs, fetched) = match chunks.next().await {
+            let next = tokio::select! {
+                biased;
+                () = self.stop.requested() => break Err(Failure::Run(Error::Cancelled)),
+                next = chunks.next() => next,
+            };
+            let (refs, fetched) = match next {
                 None => break Ok(()),
                 Some(Ok(window)) => window,
                 Some(Err(cause)) => break Err(Failure::from(cause)),
@@ -155,14 +164,14 @@ impl Scribe {
             };
             bytes += payload.length();
             if let Err(cause) = parts.write(payload).await {
-                break Err(refused(&record.entry, cause));
+                break Err(cause.of(&record.entry));
             }
         };
         if let Err(failure) = outcome {
             parts.writer.abort().await;
             return Err(failure);
         }
-        let lost = parts.end(Ok(())).await.map_err(|cause| refused(&record.entry, cause))?;
+        let lost = parts.end(Ok(())).await.map_err(|cause| cause.of(&record.entry))?;
         self.note_written(&record.entry.key);
         Ok(Written { bytes, lost })
     }
@@ -191,14 +200,36 @@ struct Parts {
     part_bytes: Option<u64>,
     /// What comes next, or last.
     held: Payload,
+    stop: Stop,
+}
+
+/// Why an entry was not written to its end.
+enum Unfinished {
+    Stopped,
+    Refused(credenza_connect::Error),
+}
+
+impl Unfinished {
+    fn of(self, entry: &Entry) -> Failure {
+        match self {
+            Self::Stopped => Failure::Run(Error::Cancelled),
+            Self::Refused(cause) => refused(entry, cause),
+        }
+    }
+}
+
+impl From<credenza_connect::Error> for Unfinished {
+    fn from(cause: credenza_connect::Error) -> Self {
+        Self::Refused(cause)
+    }
 }
 
 impl Parts {
-    fn new(writer: Box<dyn Writer>) -> Self {
-        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default() }
+    fn new(writer: Box<dyn Writer>, stop: Stop) -> Self {
+        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default(), stop }
     }
 
-    async fn write(&mut self, data: Payload) -> credenza_connect::Result<()> {
+    async fn write(&mut self, data: Payload) -> Result<(), Unfinished> {
         let before = std::mem::replace(&mut self.held, data);
         let Some(part_bytes) = self.part_bytes else { return self.pass(before).await };
         let pieces = [before.pieces(), self.held.pieces()].concat();
@@ -206,19 +237,26 @@ impl Parts {
         while self.held.length() > part_bytes {
             let part = self.held.slice(0, part_bytes);
             self.held = self.held.slice(part_bytes, u64::MAX);
-            self.writer.write(part).await?;
+            self.pass(part).await?;
         }
         Ok(())
     }
 
-    async fn pass(&mut self, data: Payload) -> credenza_connect::Result<()> {
-        if data.length() > 0 { self.writer.write(data).await } else { Ok(()) }
+    async fn pass(&mut self, data: Payload) -> Result<(), Unfinished> {
+        if self.stop.is_requested() {
+            return Err(Unfinished::Stopped);
+        }
+        if data.length() > 0 {
+            self.writer.write(data).await?;
+        }
+        Ok(())
     }
 
     /// Publishes what was written, or leaves nothing behind when that failed. The names of the attributes that turned out to be lost.
-    async fn end(mut self, written: credenza_connect::Result<()>) -> credenza_connect::Result<Vec<String>> {
+    async fn end(mut self, written: Result<(), Unfinished>) -> Result<Vec<String>, Unfinished> {
         let finished = match written {
-            Ok(()) => self.writer.finish(self.held).await,
+            Ok(()) if self.stop.is_requested() => Err(Unfinished::Stopped),
+            Ok(()) => self.writer.finish(self.held).await.map_err(Unfinished::from),
             Err(cause) => Err(cause),
         };
         if finished.is_err() {
