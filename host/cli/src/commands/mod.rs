@@ -80,13 +80,12 @@ fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure>
 /// Every store is sound wherever a run is dropped. A restore gives up what it is writing first, unless it is interrupted once more.
 async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
     let stop = Stop::default();
-    let leaves_traces = matches!(invocation.arguments.command, Command::Restore(_));
     let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
     tokio::select! {
         done = &mut work => return done,
         () = interrupt::requested() => stop.request(),
     }
-    if leaves_traces {
+    if stop.is_heeded() {
         tokio::select! {
             _ = tokio::time::timeout(CLEARANCE, work) => {}
             () = interrupt::requested() => {}

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::fit::Fit;
 use super::plan::{Item, Window};
 use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
-use super::{RestoreOptions, RestoreReport};
+use super::{RestoreOptions, RestoreReport, Stop};
 use crate::blobs::Fetched;
 use crate::walk::LostNode;
 use crate::write::locked;
@@ -58,6 +58,11 @@ impl<'a> Layer<'a> {
             written,
         };
         Self { scribe, listener, report: Mutex::default(), cores }
+    }
+
+    /// What ends the run early.
+    pub(crate) const fn stop(&self) -> &Stop {
+        &self.scribe.stop
     }
 
     pub(crate) fn into_report(self) -> RestoreReport {

@@ -93,10 +93,11 @@ pub async fn run(
     listener.on(Event::Phase(Phase::Restoring));
     let fit = Fit::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let layer = Layer::new(destination, info, options, listener);
+    options.stop.heed();
     let mut folders = Folders::default();
     let mut shelves = Shelves::new(options);
     loop {
-        let shelf = shelves.gather(&mut records).await?;
+        let shelf = options.stop.unless(shelves.gather(&mut records)).await??;
         for lost in records.take_lost() {
             shelves.found = true;
             layer.lose(lost);

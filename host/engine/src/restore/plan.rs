@@ -50,7 +50,9 @@ impl Planner {
         let large = std::mem::take(&mut self.large);
         let loader = Arc::clone(&self.loader);
         let windows = std::iter::from_fn(|| self.next_window());
-        let fetched = futures_util::stream::iter(windows).map(|items| fetch(&loader, items)).buffered(2);
+        let fetched =
+            futures_util::stream::iter(windows).map(|items| layer.stop().unless(fetch(&loader, items))).buffered(2);
+        let fetched = fetched.map(Result::flatten);
         fetched.try_for_each(|window| layer.lay(window)).await?;
         for record in large {
             lay_large(&loader, record, layer).await?;

@@ -148,15 +148,10 @@ impl Scribe {
         let Some(mut parts) = self.create(&record.entry).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
         let outcome = loop {
-            let next = tokio::select! {
-                biased;
-                () = self.stop.requested() => break Err(Failure::Run(Error::Cancelled)),
-                next = chunks.next() => next,
-            };
-            let (refs, fetched) = match next {
-                None => break Ok(()),
-                Some(Ok(window)) => window,
-                Some(Err(cause)) => break Err(Failure::from(cause)),
+            let (refs, fetched) = match self.stop.unless(chunks.next()).await {
+                Ok(None) => break Ok(()),
+                Ok(Some(Ok(window))) => window,
+                Ok(Some(Err(cause))) | Err(cause) => break Err(Failure::from(cause)),
             };
             let payload = match collect(&refs, &fetched) {
                 Ok(pieces) => Payload::new(pieces),

@@ -4,32 +4,58 @@
 //! heeding it (`scribe`). Called by `cli`, which makes it, and by the layer, when one failure ends the whole run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
-/// A wish that can be made once and is seen by all clones.
-#[derive(Debug, Clone)]
-pub struct Stop(Arc<watch::Sender<bool>>);
+use crate::{Error, Result};
 
-impl Default for Stop {
+/// A wish that can be made once and is seen by all clones.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    wish: watch::Sender<bool>,
+    is_heeded: AtomicBool,
+}
+
+impl Default for State {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        Self { wish: watch::Sender::new(false), is_heeded: AtomicBool::new(false) }
     }
 }
 
 impl Stop {
     /// Makes the wish.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.0.wish.send_replace(true);
+    }
+
+    /// Whether a run would end in good order now; any other may be dropped where it stands.
+    #[must_use]
+    pub fn is_heeded(&self) -> bool {
+        self.0.is_heeded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn heed(&self) {
+        self.0.is_heeded.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        *self.0.wish.borrow()
     }
 
-    /// Returns once the wish is made.
-    pub(super) async fn requested(&self) {
-        // The sender lives as long as this.
-        let _ = self.0.subscribe().wait_for(|is_requested| *is_requested).await;
+    /// Work that may be dropped when the wish is made.
+    ///
+    /// # Errors
+    /// `Cancelled` when it was.
+    pub(super) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let mut wish = self.0.wish.subscribe();
+        tokio::select! {
+            biased;
+            _ = wish.wait_for(|is_requested| *is_requested) => Err(Error::Cancelled),
+            done = work => Ok(done),
+        }
     }
 }
