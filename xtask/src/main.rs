@@ -18,8 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
-  bench [start|overhead|folder]...
-                      what a start, the sandbox and daily work cost
+  bench [start|overhead|folder|copy]...
+                      what a start, the sandbox, daily work and the copy of a bucket cost
   demo                the main job, end to end, against an S3 server in memory
   fuzz [TIMES]        try every decoder with bytes that a fuzzer makes up
   test                install what the tests need and run all of them

@@ -11,7 +11,7 @@ use credenza_e2e::{number, workspace};
 use serde_json::Value;
 
 use crate::cpu::{Cost, cost_of};
-use crate::report::{seconds, verdict, write};
+use crate::report::{median, seconds, verdict, write};
 use crate::server::Server;
 
 const OBJECTS: u64 = 256;
@@ -78,9 +78,4 @@ fn backup(way: &str, folder: &Path, server: &Server) -> Result<Run> {
     let counts: Value = serde_json::from_slice(&output.stdout)?;
     ensure!(number(&counts, &["bytes_read"])? == OBJECTS * OBJECT_BYTES, "{way} read something else: {counts}");
     Ok(Run { cost, counts })
-}
-
-fn median(ratios: &mut [f64]) -> Result<f64> {
-    ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().context("no pair was measured")
 }

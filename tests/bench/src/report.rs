@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// A line.
 pub(crate) fn write(line: &str) -> Result<()> {
@@ -21,4 +21,10 @@ pub(crate) fn verdict(what: &str, figure: f64, max: f64, unit: &str) -> Result<b
 /// A time in a column of its own.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:>8.2} s", time.as_secs_f64())
+}
+
+/// The one in the middle.
+pub(crate) fn median(ratios: &mut [f64]) -> Result<f64> {
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().context("no pair was measured")
 }
