@@ -1,7 +1,7 @@
-//! Bytes held against the checksum that a remote stated of them.
+//! Checksums: bytes held against the one that a remote stated of them, and the one that goes with what is written.
 //!
 //! Owned here: which of several checksums is computed, and how. Refused here: what a difference means for an object (the engine's, which
-//! calls this for what it reads, and [`Retry`](crate::Retry)'s for what it wrote). Memory: the state of one digest.
+//! calls this for what it reads, and [`Retry`](crate::Retry)'s for what it wrote), sending one (the sandbox's). Memory: the state of one digest.
 
 use crc_fast::CrcAlgorithm;
 use credenza_model::Checksum;
@@ -46,12 +46,15 @@ impl Digest {
         }
     }
 
-    /// Whether this is its value, as S3 writes it: numbers in network order.
-    fn is(self, stated: &[u8]) -> bool {
+    /// Its value, as S3 writes it: numbers in network order.
+    fn value(self) -> Vec<u8> {
         match self {
-            Self::Crc(digest, bytes) => stated.len() == bytes && digest.finalize().to_be_bytes().ends_with(stated),
-            Self::Md5(digest) => digest.finalize()[..] == *stated,
-            Self::Sha(context) => context.finish().as_ref() == stated,
+            Self::Crc(digest, bytes) => {
+                let value = digest.finalize().to_be_bytes();
+                value.last_chunk::<4>().filter(|_| bytes == 4).map_or(value.to_vec(), |half| half.to_vec())
+            }
+            Self::Md5(digest) => digest.finalize().to_vec(),
+            Self::Sha(context) => context.finish().as_ref().to_vec(),
         }
     }
 }
@@ -77,7 +80,7 @@ impl Verifier {
     /// # Errors
     /// The algorithm, when they have not.
     pub fn finish(self) -> Result<(), String> {
-        if self.digest.is(&self.stated.value) { Ok(()) } else { Err(self.stated.algorithm) }
+        if self.digest.value() == self.stated.value { Ok(()) } else { Err(self.stated.algorithm) }
     }
 
     /// Whether a payload has one of these checksums; `None` when that cannot be told.
@@ -87,6 +90,14 @@ impl Verifier {
         payload.pieces().iter().for_each(|piece| verifier.update(piece));
         Some(verifier.finish().is_ok())
     }
+}
+
+/// The checksum of a payload by the algorithm of that name; `None` when it is not known.
+#[must_use]
+pub fn checksum_of(algorithm: &str, payload: &Payload) -> Option<Vec<u8>> {
+    let mut digest = Digest::of(algorithm)?;
+    payload.pieces().iter().for_each(|piece| digest.update(piece));
+    Some(digest.value())
 }
 
 impl std::fmt::Debug for Verifier {

@@ -18,7 +18,7 @@ mod store;
 pub mod wrap;
 
 pub use body::{Body, BodyReader, Payload};
-pub use checksum::Verifier;
+pub use checksum::{Verifier, checksum_of};
 pub use destination::{Destination, DestinationInfo, Writer};
 pub use error::{Error, ErrorClass, Result};
 pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};

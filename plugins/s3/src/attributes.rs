@@ -131,10 +131,11 @@ pub(crate) fn checksums(headers: &Headers, etag: Option<&str>) -> Vec<Checksum> 
     checksums
 }
 
-/// The algorithm of the checksum that an object was stored with because its writer wished for it: S3 keeps CRC-64 of everything else.
-pub(crate) fn checksum_of(entry: &Entry) -> Option<&str> {
-    let algorithms = entry.checksums.iter().map(|checksum| checksum.algorithm.as_str());
-    algorithms.into_iter().find(|algorithm| !matches!(*algorithm, "md5" | "crc64nvme"))
+/// The algorithm of the checksum that an object was stored with, in lower case. Of an object in parts it may be known by name alone, because what is kept is a checksum of checksums.
+pub(crate) fn checksum_of(entry: &Entry) -> Option<String> {
+    let stated = entry.checksums.iter().map(|checksum| checksum.algorithm.clone());
+    let listed = text_of(entry, "s3.checksum-algorithm").map(str::to_ascii_lowercase);
+    stated.chain(listed).find(|algorithm| algorithm != "md5")
 }
 
 /// The text of an attribute.

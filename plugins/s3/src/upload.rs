@@ -16,7 +16,9 @@ use crate::wire::{Headers, Wire, request};
 use crate::xml::escape;
 use crate::{attributes, encode};
 
-const SHA256: &str = "sha256";
+/// Those that the host computes of what is uploaded whole.
+const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", CRC64, "sha1", "sha256"];
+const CRC64: &str = "crc64nvme";
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
@@ -92,7 +94,7 @@ impl<W: Wire> Upload<W> {
         let made = self.publish(last)?;
         let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
         let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
-        lost.extend((!self.has_its_checksum(made.in_parts)).then(|| "s3.checksum-algorithm".to_owned()));
+        lost.extend((!self.has_its_checksum(&made)).then(|| "s3.checksum-algorithm".to_owned()));
         let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
         lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
         if let Some(locks) = self.locks.take() {
@@ -117,9 +119,12 @@ impl<W: Wire> Upload<W> {
         wished.into_iter().filter(is_lost).map(|(name, _)| name).collect()
     }
 
-    /// The host computes no other checksum than SHA-256, and of whole uploads only.
-    fn has_its_checksum(&self, in_parts: bool) -> bool {
-        self.checksum.as_deref().is_none_or(|algorithm| algorithm == SHA256 && !in_parts)
+    /// None is sent with parts. S3 itself keeps a CRC-64 of what comes without.
+    fn has_its_checksum(&self, made: &Made) -> bool {
+        self.checksum.as_deref().is_none_or(|algorithm| match made.in_parts {
+            true => algorithm == CRC64 && made.has_crc64,
+            false => CHECKSUMS.contains(&algorithm),
+        })
     }
 
     fn publish(&mut self, last: W::Body) -> Result<Made> {
@@ -153,8 +158,9 @@ impl<W: Wire> Upload<W> {
     fn put_whole(&mut self, body: W::Body) -> Result<Made> {
         let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
         let locks = self.locks.as_ref().filter(|locks| !locks.is_none());
-        if locks.is_some() || self.checksum.as_deref() == Some(SHA256) {
-            asked = asked.with_header("x-amz-sdk-checksum-algorithm", "SHA256");
+        let own = self.checksum.as_deref().filter(|algorithm| CHECKSUMS.contains(algorithm));
+        if let Some(algorithm) = own.or_else(|| locks.is_some().then_some("sha256")) {
+            asked = asked.with_header("x-amz-sdk-checksum-algorithm", algorithm.to_ascii_uppercase());
         }
         if let Some(locks) = locks {
             asked = locks.wish(asked);
@@ -239,7 +245,8 @@ impl<W: Wire> Upload<W> {
         // The status is sent before the work is done, so that only the document tells whether it succeeded.
         let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
         let etag = document.text_of("ETag").and_then(normalise_etag);
-        Ok(Made { etag, in_parts: true, ..Made::of(&answer.headers) })
+        let has_crc64 = document.text_of("ChecksumCRC64NVME").is_some();
+        Ok(Made { etag, in_parts: true, has_crc64, ..Made::of(&answer.headers) })
     }
 
     /// The object that these parts became at an earlier try, whose answer was lost.
@@ -269,6 +276,8 @@ pub(crate) struct Made {
     etag: Option<String>,
     encryption: Option<String>,
     in_parts: bool,
+    /// The completion of an upload in parts names one.
+    has_crc64: bool,
     pub(crate) version: Option<String>,
 }
 
@@ -278,6 +287,7 @@ impl Made {
             etag: headers.get("etag").and_then(normalise_etag),
             encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
             in_parts: false,
+            has_crc64: false,
             version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
         }
     }

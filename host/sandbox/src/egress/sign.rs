@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
-use credenza_connect::Payload;
+use credenza_connect::{Payload, checksum_of};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
@@ -151,9 +151,15 @@ impl Signer {
 /// Adds the checksum that a guest asked for: S3 insists on one beside the signature where an object is locked, and a guest that hands a
 /// body on has not seen its bytes (docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
 fn add_checksum(request: &mut http::Request<()>, payload: &Payload) -> Result<(), EgressError> {
-    if request.headers().get("x-amz-sdk-checksum-algorithm").is_some_and(|algorithm| algorithm == "SHA256") {
-        let value = base64(&payload.sha256()).parse().map_err(|e| unsigned(&e))?;
-        request.headers_mut().insert("x-amz-checksum-sha256", value);
+    let asked = request.headers().get("x-amz-sdk-checksum-algorithm").and_then(|algorithm| algorithm.to_str().ok());
+    let Some(algorithm) = asked.map(str::to_ascii_lowercase) else { return Ok(()) };
+    let value = match algorithm.as_str() {
+        "sha256" => Some(payload.sha256().to_vec()),
+        algorithm => checksum_of(algorithm, payload),
+    };
+    if let Some(value) = value {
+        let name: HeaderName = format!("x-amz-checksum-{algorithm}").parse().map_err(|e| unsigned(&e))?;
+        request.headers_mut().insert(name, base64(&value).parse().map_err(|e| unsigned(&e))?);
     }
     Ok(())
 }
@@ -272,11 +278,14 @@ mod tests {
             let request = http::Request::put("https://h/b/k").header("x-amz-sdk-checksum-algorithm", algorithm);
             let signed =
                 example_signer().sign(request.body(()).unwrap(), &Payload::from(b"abc".to_vec())).await.unwrap();
-            signed.headers().get("x-amz-checksum-sha256").cloned()
+            let header = format!("x-amz-checksum-{}", algorithm.to_ascii_lowercase());
+            signed.headers().get(header).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         // The SHA-256 of `abc` in FIPS 180-2, appendix B.1.
         assert_eq!(sign("SHA256").await.unwrap(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
-        assert_eq!(sign("CRC32").await, None);
+        // The check value of CRC-32/ISO-HDLC is of other bytes; this is what `crc32` of any archive tool says of `abc`.
+        assert_eq!(sign("CRC32").await.unwrap(), base64(&0x3524_41c2_u32.to_be_bytes()));
+        assert_eq!(sign("CRC99").await, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::keys;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use credenza_e2e::tree::noise;
 use ring::digest;
 use std::time::{Duration, SystemTime};
@@ -116,17 +117,26 @@ fn tags() -> Vec<Sample> {
 
 fn services() -> Vec<Sample> {
     let with = Sample::with;
-    let checked = |key: &str| {
-        let body = format!("body of {key}");
-        let sum = BASE64.encode(digest::digest(&digest::SHA256, body.as_bytes()));
-        with("checksum", key, &[("x-amz-checksum-sha256", &sum)])
+    let checked = |name: &str, header: &'static str, digest: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let key = format!("checksum/{name}");
+        with("checksum", &key, &[(header, &BASE64.encode(digest(format!("body of {key}").as_bytes())))])
+    };
+    let sha = |algorithm| move |body: &[u8]| digest::digest(algorithm, body).as_ref().to_vec();
+    let crc = |algorithm, bytes: usize| {
+        move |body: &[u8]| {
+            crc_fast::checksum(algorithm, body).to_be_bytes().into_iter().skip(8 - bytes).collect::<Vec<u8>>()
+        }
     };
     vec![
         with("storage class", "class/ia", &[("x-amz-storage-class", "STANDARD_IA")]),
         with("storage class", "class/reduced", &[("x-amz-storage-class", "REDUCED_REDUNDANCY")]),
         with("ACL", "acl/public", &[("x-amz-acl", "public-read")]),
         with("encryption by the server", "sse/aes", &[("x-amz-server-side-encryption", "AES256")]),
-        checked("checksum/sha256"),
+        checked("sha256", "x-amz-checksum-sha256", &sha(&digest::SHA256)),
+        checked("sha1", "x-amz-checksum-sha1", &sha(&digest::SHA1_FOR_LEGACY_USE_ONLY)),
+        checked("crc32", "x-amz-checksum-crc32", &crc(CrcAlgorithm::Crc32IsoHdlc, 4)),
+        checked("crc32c", "x-amz-checksum-crc32c", &crc(CrcAlgorithm::Crc32Iscsi, 4)),
+        checked("crc64nvme", "x-amz-checksum-crc64nvme", &crc(CrcAlgorithm::Crc64Nvme, 8)),
     ]
 }
 

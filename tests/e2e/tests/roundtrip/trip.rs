@@ -5,8 +5,8 @@ use crate::observed::{Facts, Observed, observe, observe_versions};
 use crate::samples::{self, Sample};
 use crate::verdict::{Losses, Trip};
 use anyhow::{Context, Result};
-use credenza_e2e::Setup;
 use credenza_e2e::s3::S3;
+use credenza_e2e::{Outcome, Setup};
 use http::Method;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,9 @@ pub(crate) fn round_trip(s3: &S3, buckets: Buckets) -> Result<Trip> {
     setup.add("source", "live", s3.endpoint(), &source)?;
     setup.add("destination", "copy", s3.endpoint(), &copy)?;
     let versions = format!("versions={}", buckets == Buckets::Versioned);
-    setup.credenza.ok(["backup", "-o", &versions, "-o", "acl=true", "@live"])?;
+    let backup = setup.credenza.run(["--json", "backup", "-o", &versions, "-o", "acl=true", "@live"])?;
+    let named = failed_keys(&backup)?;
+    backup.expect_code(if named.is_empty() { 0 } else { 3 })?;
     let entries = setup.credenza.ok(["--json", "ls", "-l", "latest"])?.lines_of("entry")?;
     let mut words =
         vec!["--json", "restore", "latest", "--overwrite", "--accept-loss", "-o", "acl=true", "-o", "locks=true"];
@@ -80,18 +82,31 @@ pub(crate) fn round_trip(s3: &S3, buckets: Buckets) -> Result<Trip> {
     let restored = setup.credenza.run(&words)?;
     let summary = restored.summary()?;
     anyhow::ensure!(summary["damaged"] == 0, "{}", restored.whole());
-    let failed = restored.lines_of("entry_failed")?;
-    let failed = failed.iter().filter_map(|line| line["key"].as_str().map(str::to_owned)).collect();
+    let failed = failed_keys(&restored)?;
     let copy = buckets.observe(s3, &copy).context("reading the copy")?;
-    Ok(Trip { samples, refused, held, kept: kept(&entries), copy, failed, reported: reported(&summary)? })
+    Ok(Trip { samples, refused, held, kept: kept(&entries), named, copy, failed, reported: reported(&summary)? })
 }
 
 /// A server that has no such buckets holds nothing of what goes into them.
 fn no_bucket(samples: Vec<Sample>, cause: &anyhow::Error) -> Trip {
     let why = cause.to_string();
     let refused: Refused = samples.iter().map(|sample| (sample.key.clone(), why.clone())).collect();
-    let (held, copy) = (Observed::new(), Observed::new());
-    Trip { samples, refused, held, kept: BTreeMap::new(), copy, failed: BTreeSet::new(), reported: Losses::new() }
+    Trip {
+        samples,
+        refused,
+        held: Observed::new(),
+        kept: BTreeMap::new(),
+        named: BTreeSet::new(),
+        copy: Observed::new(),
+        failed: BTreeSet::new(),
+        reported: Losses::new(),
+    }
+}
+
+/// Keys that a command named with a reason.
+fn failed_keys(outcome: &Outcome) -> Result<BTreeSet<String>> {
+    let lines = outcome.lines_of("entry_failed")?;
+    Ok(lines.iter().filter_map(|line| line["key"].as_str().map(str::to_owned)).collect())
 }
 
 fn kept(entries: &[Value]) -> BTreeMap<String, Facts> {

@@ -19,6 +19,8 @@ pub(crate) struct Trip {
     pub(crate) held: Observed,
     /// Keys of the snapshot with the attributes that it has of them.
     pub(crate) kept: BTreeMap<String, Facts>,
+    /// Keys that the backup said something of: what the server holds as it was put is not among them.
+    pub(crate) named: BTreeSet<String>,
     pub(crate) copy: Observed,
     /// Keys that the restore said that the server refused.
     pub(crate) failed: BTreeSet<String>,
@@ -81,6 +83,9 @@ impl Trip {
         for (key, held) in self.held.iter().filter(|(key, _)| !self.failed.contains(*key)) {
             failures.extend(content_failure(key, held, self.copy.get(key)));
         }
+        let named = self.samples.iter().filter(|sample| self.named.contains(&sample.key));
+        let sound = named.filter(|sample| self.not_held(sample).is_none());
+        failures.extend(sound.map(|sample| format!("{:?} is sound, and the backup says it is not", sample.key)));
         let lost = self.losses();
         for name in lost.keys().chain(self.reported.keys().filter(|name| !lost.contains_key(*name))) {
             let count = |losses: &Losses| losses.get(name).copied().unwrap_or(0);
