@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The reason of bytes that do not have the checksum that was stated of them.
 const CONTRADICTED: &str = "body.checksum";
+/// The reason of an error that is none: the entry is to be recorded without its content.
+const BY_REFERENCE: &str = "by-reference";
 
 /// What the engine should do about a failure. A closed set of behaviours; the cause is in [`Error::reason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +62,12 @@ impl Error {
             Ok(own) => own,
             Err(error) => Self::new(ErrorClass::Transient, "file.read", format!("reading failed: {error}")),
         }
+    }
+
+    /// Whether an entry is to be recorded without its content, as the user wishes.
+    #[must_use]
+    pub fn is_by_reference(&self) -> bool {
+        self.reason == BY_REFERENCE
     }
 
     /// Bytes that do not have the checksum that was stated of them.

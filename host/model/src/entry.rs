@@ -126,6 +126,8 @@ pub enum EntryStatus {
     Vanished,
     /// It could not be read, with the reason; no content is kept.
     Unreadable(String),
+    /// It was to be recorded without its content, with the reason.
+    Referenced(String),
 }
 
 /// An entry as a snapshot keeps it.

@@ -5,6 +5,7 @@
 
 use credenza_sdk::{Error, ErrorClass};
 
+use crate::archive::ARCHIVED;
 use crate::wire::Headers;
 use crate::xml::Element;
 
@@ -130,10 +131,13 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
         | "RequestTimeout"
         | "OperationAborted"
         | "ConditionalRequestConflict" => (Transient, "s3.unavailable", format!("{place} cannot serve it just now")),
-        "InvalidObjectState" => (
-            Denied,
-            "s3.archived",
-            "the object is archived and must be restored from its storage class first".to_owned(),
+        "InvalidObjectState" => {
+            (Denied, ARCHIVED, "the object is archived and must be restored from its storage class first".to_owned())
+        }
+        "RestoreAlreadyInProgress" => (
+            Precondition,
+            "s3.copy-under-way",
+            "a copy that can be read is under way: back up again when it is there".to_owned(),
         ),
         // The code is that of many mistakes, and the text alone tells this one from the others.
         "InvalidRequest" if said.is_some_and(|said| said.message.contains("Server Side Encryption")) => (

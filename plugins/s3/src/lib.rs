@@ -8,6 +8,7 @@
 //! `tests/bench` runs it natively over the host's own connections.
 
 mod acl;
+mod archive;
 mod attributes;
 pub mod bucket;
 mod check;

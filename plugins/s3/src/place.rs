@@ -2,6 +2,7 @@
 
 use credenza_sdk::{Config, Problem, Timestamp};
 
+use crate::archive::Archived;
 use crate::attributes::Wishes;
 use crate::{encode, time};
 
@@ -20,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) as_of: Option<Timestamp>,
     /// What protects objects: whether it is backed up and restored.
     pub(crate) wishes: Wishes,
+    /// What becomes of archived objects in a backup.
+    pub(crate) archived: Archived,
     /// Bytes of a part of a large upload.
     pub(crate) part_bytes: u64,
 }
@@ -46,6 +49,7 @@ impl Place {
                 acl: config.boolean("acl").unwrap_or(false),
                 locks: config.boolean("locks").unwrap_or(false),
             },
+            archived: Archived::of(config.text("archived")),
             part_bytes: config.integer("part_size").and_then(|n| n.try_into().ok()).unwrap_or(PART_BYTES_DEFAULT),
         }
     }

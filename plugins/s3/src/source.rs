@@ -79,7 +79,9 @@ impl<W: Wire> Bucket<W> {
         let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
         let etag = fingerprint.and_then(etag_of).map(str::to_owned);
         let asked = self.read_request(&entry, part.as_ref());
-        let answer = self.ask_for_unchanged(asked, etag.as_deref(), &action)?;
+        let answer = self
+            .ask_for_unchanged(asked, etag.as_deref(), &action)
+            .map_err(|failure| self.if_archived(&entry, failure))?;
         let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
         if let Some(part) = &part {
             range::check(part, &answer.headers, length, entry.size)?;

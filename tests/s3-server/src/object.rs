@@ -30,6 +30,8 @@ pub struct Attributes {
     pub metadata: BTreeMap<String, String>,
     /// Object tags.
     pub tags: BTreeMap<String, String>,
+    /// The name of an ACL, `x-amz-acl`.
+    pub acl: Option<String>,
 }
 
 /// Protection of a version against deletion.
@@ -60,6 +62,8 @@ pub(crate) struct Version {
     pub(crate) content: Option<Content>,
     pub(crate) attributes: Attributes,
     pub(crate) lock: Lock,
+    /// A copy that can be read was asked for, and is there at once.
+    pub(crate) is_thawed: bool,
     pub(crate) checksum: Checksum,
     /// Length of each part, in order, for an object of a multipart upload.
     pub(crate) parts: Vec<u64>,
@@ -74,6 +78,7 @@ impl Version {
             content: Some(content),
             attributes: Attributes::default(),
             lock: Lock::default(),
+            is_thawed: false,
             checksum: Checksum::default(),
             parts: Vec::new(),
         }

@@ -30,6 +30,7 @@ pub enum Operation {
     PutObject,
     PutObjectRetention,
     PutObjectTagging,
+    RestoreObject,
     UploadPart,
     /// Everything else.
     Other,
@@ -61,6 +62,7 @@ impl Operation {
             ("PUT", true) if copies => Self::CopyObject,
             ("PUT", true) if !has_sub_resource(query) => Self::PutObject,
             ("POST", false) if has("delete") => Self::DeleteObjects,
+            ("POST", true) if has("restore") => Self::RestoreObject,
             ("POST", true) if has("uploads") => Self::CreateMultipartUpload,
             ("POST", true) if has("uploadId") => Self::CompleteMultipartUpload,
             ("DELETE", true) if has("uploadId") => Self::AbortMultipartUpload,

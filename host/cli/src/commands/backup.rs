@@ -79,6 +79,8 @@ struct Summary {
     read: u64,
     unchanged: u64,
     errors: u64,
+    /// Recorded without their content, as the settings of the source say.
+    referenced: u64,
     bytes_read: u64,
     bytes_added: u64,
     /// Records of what the run relied on that the store did not let it delete.
@@ -103,6 +105,9 @@ impl Display for Summary {
         write!(f, ", {} unchanged, {} added", self.unchanged, HumanBytes(self.bytes_added))?;
         if self.requests.source + self.requests.store > 0 {
             write!(f, ", {} + {} requests (source + repository)", self.requests.source, self.requests.store)?;
+        }
+        if self.referenced > 0 {
+            write!(f, "; {} entries are recorded without their content", self.referenced)?;
         }
         if self.errors > 0 {
             write!(f, "; {} entries could not be read", self.errors)?;
@@ -188,6 +193,7 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         read: report.read,
         unchanged: report.unchanged,
         errors: report.errors,
+        referenced: report.referenced,
         bytes_read: report.bytes_read,
         bytes_added: report.bytes_added,
         intents_left: report.intents_left,

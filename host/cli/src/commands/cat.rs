@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use credenza_model::{EntryKind, EntryStatus};
 
 use super::Session;
 use crate::failure::{Exit, Failure};
@@ -26,10 +27,10 @@ impl Cat {
             })?;
             let snapshot = open.repository.find(&path.snapshot).await?;
             let record = open.repository.record(&snapshot, key).await?;
-            if record.entry.kind != credenza_model::EntryKind::File {
+            if record.entry.kind != EntryKind::File {
                 return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));
             }
-            if let credenza_model::EntryStatus::Unreadable(reason) = &record.status {
+            if let EntryStatus::Unreadable(reason) | EntryStatus::Referenced(reason) = &record.status {
                 return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason.clone()));
             }
             let mut content = open.repository.content(&record).await?;

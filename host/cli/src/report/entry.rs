@@ -80,6 +80,7 @@ fn describe(status: &EntryStatus) -> (Option<&'static str>, Option<&str>) {
         EntryStatus::Changed => (Some("changed"), None),
         EntryStatus::Vanished => (Some("vanished"), None),
         EntryStatus::Unreadable(reason) => (Some("unreadable"), Some(reason)),
+        EntryStatus::Referenced(reason) => (Some("referenced"), Some(reason)),
     }
 }
 

@@ -174,6 +174,10 @@ impl Join {
         }
         for index in 0..self.parents.len() {
             if let Some(record) = self.unchanged(index, &entry).await? {
+                let is_referenced = matches!(record.status, EntryStatus::Referenced(_));
+                if is_referenced && self.refreshes {
+                    return Ok(Planned::Read(entry));
+                }
                 let scanned = self.refreshes.then(|| entry.clone());
                 let record = Box::new(self.renew(record, entry));
                 return Ok(match scanned {
@@ -207,7 +211,11 @@ impl Join {
     /// The parent's record with what the listing says now.
     fn renew(&self, record: Record, scanned: Entry) -> Record {
         let entry = if self.complete_scan { scanned } else { overlay(record.entry, scanned) };
-        Record { entry, content: record.content, status: EntryStatus::Stable }
+        let status = match record.status {
+            status @ EntryStatus::Referenced(_) => status,
+            _ => EntryStatus::Stable,
+        };
+        Record { entry, content: record.content, status }
     }
 }
 
@@ -219,10 +227,13 @@ enum Order {
 
 fn same_content(record: &Record, entry: &Entry) -> bool {
     let old = &record.entry;
-    let readable =
-        matches!(record.status, EntryStatus::Stable | EntryStatus::Changed) && record.content != Content::None;
+    let is_known = match record.status {
+        EntryStatus::Stable | EntryStatus::Changed => record.content != Content::None,
+        EntryStatus::Referenced(_) => true,
+        EntryStatus::Vanished | EntryStatus::Unreadable(_) => false,
+    };
     let version = |entry: &Entry| entry.version.as_ref().map(|version| version.id.clone());
-    readable
+    is_known
         && entry.fingerprint.is_some()
         && old.fingerprint == entry.fingerprint
         && old.size == entry.size

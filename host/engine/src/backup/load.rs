@@ -254,6 +254,7 @@ impl Loader {
     fn verdict(&self, entry: &Entry, cause: ConnectError) -> Result<EntryStatus> {
         let fatal = |cause| Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
         match cause.class {
+            _ if cause.is_by_reference() => Ok(EntryStatus::Referenced(cause.message)),
             ErrorClass::Configuration | ErrorClass::Internal => fatal(cause),
             ErrorClass::NotFound => Ok(EntryStatus::Vanished),
             ErrorClass::Transient | ErrorClass::Exhausted => {

@@ -80,6 +80,8 @@ pub struct BackupReport {
     pub unchanged: u64,
     /// Entries that could not be read or described.
     pub errors: u64,
+    /// Entries recorded without their content, as the user wishes.
+    pub referenced: u64,
     /// Content bytes read from the source.
     pub bytes_read: u64,
     /// Bytes added to the repository.

@@ -128,6 +128,7 @@ impl Session {
             read: counts.read,
             unchanged: counts.files.saturating_sub(counts.read),
             errors: counts.errors,
+            referenced: counts.referenced,
             bytes_read: counts.bytes_read,
             bytes_added: stow.bytes_added(),
             intents_left,

@@ -28,6 +28,7 @@ pub(crate) struct Counts {
     pub(crate) bytes_read: u64,
     pub(crate) read: u64,
     pub(crate) errors: u64,
+    pub(crate) referenced: u64,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -74,6 +75,7 @@ impl<'a> Tree<'a> {
         }
         match &record.status {
             EntryStatus::Stable | EntryStatus::Changed => {}
+            EntryStatus::Referenced(_) => self.counts.referenced += 1,
             EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
             EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
         }

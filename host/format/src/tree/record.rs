@@ -58,6 +58,7 @@ pub fn encode_record(record: &Record) -> Result<Vec<u8>> {
         EntryStatus::Changed => (1, ""),
         EntryStatus::Vanished => (2, ""),
         EntryStatus::Unreadable(reason) => (3, reason.as_str()),
+        EntryStatus::Referenced(reason) => (4, reason.as_str()),
     };
     if status != 0 {
         put_field(&mut out, tag::STATUS, |field| {
@@ -259,6 +260,7 @@ fn decode_status(field: &mut Fields<'_>) -> Result<EntryStatus> {
         1 => Ok(EntryStatus::Changed),
         2 => Ok(EntryStatus::Vanished),
         3 => Ok(EntryStatus::Unreadable(rest_text(field)?)),
+        4 => Ok(EntryStatus::Referenced(rest_text(field)?)),
         other => Err(Error::Unknown { what: "entry status", found: u32::from(other) }),
     }
 }

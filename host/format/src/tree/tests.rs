@@ -82,7 +82,8 @@ fn status() -> impl Strategy<Value = EntryStatus> {
         Just(EntryStatus::Stable),
         Just(EntryStatus::Changed),
         Just(EntryStatus::Vanished),
-        ".*".prop_map(EntryStatus::Unreadable)
+        ".*".prop_map(EntryStatus::Unreadable),
+        ".*".prop_map(EntryStatus::Referenced)
     ]
 }
 

@@ -99,6 +99,27 @@ fn a_range_that_is_ignored_is_noticed() {
 }
 
 #[test]
+fn what_becomes_of_an_archived_object_is_the_users_choice() {
+    let archived = || error(403, "InvalidObjectState");
+    let failure = |policy: &str, more: Vec<Reply>| {
+        let bucket = bucket(&[("archived", policy)], [vec![archived()], more].concat());
+        let error = bucket.read(file("k"), None, None).err().unwrap();
+        (error, asked(&bucket).iter().map(Asked::line).collect::<Vec<_>>())
+    };
+    let (reported, lines) = failure("report", vec![]);
+    assert_eq!((reported.reason.as_str(), lines.len()), ("s3.archived", 1));
+    let (referenced, lines) = failure("reference", vec![]);
+    assert_eq!((referenced.reason.as_str(), lines.len()), ("by-reference", 1));
+    let (requested, lines) = failure("request", vec![reply(202, &[], "")]);
+    assert!(requested.reason == "s3.archived" && requested.message.contains("was asked for"), "{requested:?}");
+    assert_eq!(lines, ["GET /k", "POST /k?restore"]);
+    let (under_way, _) = failure("request", vec![error(409, "RestoreAlreadyInProgress")]);
+    assert!(under_way.reason == "s3.archived" && under_way.message.contains("under way"), "{under_way:?}");
+    let (denied, _) = failure("request", vec![error(403, "AccessDenied")]);
+    assert!(denied.reason == "s3.archived" && denied.message.contains("no copy could be asked for"), "{denied:?}");
+}
+
+#[test]
 fn tags_are_fetched_only_where_there_are_some() {
     let mut tagged = file("k");
     tagged.attributes.push(("s3.tag-count".to_owned(), AttributeValue::Integer(1)));

@@ -32,7 +32,11 @@ fn full(number: u32) -> Record {
         2 => Content::Chunks(vec![chunk; 2]),
         _ => Content::Lists { height: 1, lists: vec![chunk] },
     };
-    let status = if number % 2 == 0 { EntryStatus::Stable } else { EntryStatus::Unreadable("why".to_owned()) };
+    let status = match number % 3 {
+        0 => EntryStatus::Stable,
+        1 => EntryStatus::Unreadable("why".to_owned()),
+        _ => EntryStatus::Referenced("why".to_owned()),
+    };
     Record { entry, content, status }
 }
 

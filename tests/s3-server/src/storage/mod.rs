@@ -3,6 +3,7 @@
 //! This file only joins the operations to the `s3s` trait; what they do is in [`read`], [`write`], [`list`],
 //! [`lock`], [`multipart`] and [`bucket`]. A lock over all buckets makes each operation atomic, conditions included.
 
+mod acl;
 mod bucket;
 mod list;
 mod lock;
@@ -69,6 +70,7 @@ join! {
     async fn delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput;
     async fn get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
     async fn get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
+    async fn get_object_acl(GetObjectAclInput) -> GetObjectAclOutput;
     async fn get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput;
     async fn get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput;
     async fn get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput;
@@ -84,5 +86,6 @@ join! {
     async fn put_object(PutObjectInput) -> PutObjectOutput;
     async fn put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput;
     async fn put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput;
+    async fn restore_object(RestoreObjectInput) -> RestoreObjectOutput;
     async fn upload_part(UploadPartInput) -> UploadPartOutput;
 }

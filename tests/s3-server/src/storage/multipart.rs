@@ -27,6 +27,7 @@ impl Storage {
                 storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
                 metadata: input.metadata.unwrap_or_default().into_iter().collect(),
                 tags: input.tagging.map(|header| tags_of_header(&header)).unwrap_or_default(),
+                acl: input.acl.map(|acl| acl.as_str().to_owned()),
             },
             lock: Lock {
                 mode: input.object_lock_mode.map(|mode| mode.as_str().to_owned()),

@@ -19,7 +19,7 @@ impl Storage {
         if !quirks.conditions_ignored {
             hold_read_conditions(&version, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         }
-        if matches!(version.attributes.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE")) {
+        if is_archived(&version) && !version.is_thawed {
             return Err(s3_error!(InvalidObjectState, "The operation is not valid for the object's storage class"));
         }
         let content = version.content.clone().unwrap_or_else(|| Vec::new().into());
@@ -41,6 +41,21 @@ impl Storage {
             checksum_sha1: checksum.checksum_sha1,
             checksum_sha256: checksum.checksum_sha256,
             ..head_of(version)
+        })
+    }
+
+    pub(super) async fn restore_object(&self, request: S3Request<RestoreObjectInput>) -> S3Result<RestoreObjectOutput> {
+        let input = request.input;
+        self.with(&input.bucket, |bucket| {
+            let id = find(bucket, &input.key, input.version_id.as_deref())?.id.clone();
+            let versions = bucket.objects.get_mut(&input.key).into_iter().flatten();
+            let version = versions.into_iter().find(|version| version.id == id && is_archived(version));
+            let version = version.ok_or_else(|| s3_error!(InvalidObjectState, "The object is not archived"))?;
+            if version.is_thawed {
+                return Err(s3_error!(RestoreAlreadyInProgress));
+            }
+            version.is_thawed = true;
+            Ok(RestoreObjectOutput::default())
         })
     }
 
@@ -130,6 +145,10 @@ pub(super) fn find<'a>(bucket: &'a Bucket, key: &str, version_id: Option<&str>) 
         Some(version) => Ok(version),
         None => Err(s3_error!(NoSuchVersion)),
     }
+}
+
+fn is_archived(version: &Version) -> bool {
+    matches!(version.attributes.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
 }
 
 fn hold_read_conditions(

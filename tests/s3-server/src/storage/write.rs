@@ -84,6 +84,7 @@ impl Storage {
                 storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
                 metadata: input.metadata.unwrap_or_default().into_iter().collect(),
                 tags: version.attributes.tags,
+                acl: input.acl.map(|acl| acl.as_str().to_owned()),
             };
         }
         let result = CopyObjectResult {
@@ -271,6 +272,7 @@ fn attributes_of_put(input: &mut PutObjectInput) -> Attributes {
         storage_class: input.storage_class.take().map(|class| class.as_str().to_owned()),
         metadata: input.metadata.take().unwrap_or_default().into_iter().collect(),
         tags: input.tagging.take().map(|header| tags_of_header(&header)).unwrap_or_default(),
+        acl: input.acl.take().map(|acl| acl.as_str().to_owned()),
     }
 }
 
