@@ -181,7 +181,7 @@ fn a_real_server_that_is_written_to_yields_no_torn_object() -> Result<()> {
     setup.add("source", "live", server.s3.endpoint(), "source")?;
     let write = |step: u64| {
         let key = key(step.wrapping_mul(7) % OBJECTS);
-        if step % 5 == 0 {
+        if step.is_multiple_of(5) {
             server.s3.delete("source", &key)
         } else {
             server.s3.put("source", &key, body(&key, step), &[])
