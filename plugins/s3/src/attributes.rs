@@ -6,6 +6,7 @@ use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
 use crate::acl::is_canned;
 use crate::kept::Room;
+use crate::sum::{self, ALGORITHMS, is_of_parts};
 use crate::wire::Headers;
 use crate::{encode, kept, time};
 
@@ -67,6 +68,12 @@ pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers, etag: Opt
     if let Some(encoding) = headers.get(ENCODING.0).and_then(own_encoding) {
         set(attributes, ENCODING.1.to_owned(), AttributeValue::Text(encoding));
     }
+    for algorithm in ALGORITHMS {
+        let value = headers.get(&format!("x-amz-checksum-{algorithm}"));
+        if value.is_some_and(is_of_parts) {
+            set(attributes, sum::ATTRIBUTE.to_owned(), AttributeValue::Text(algorithm.to_ascii_uppercase()));
+        }
+    }
     if let Some(id) = headers.get("x-amz-version-id").filter(|id| *id != "null") {
         set(attributes, "s3.version-id".to_owned(), AttributeValue::Text(id.to_owned()));
     }
@@ -114,7 +121,7 @@ fn parts_of(etag: &str) -> Option<i64> {
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, ETag).
 pub(crate) fn checksums(headers: &Headers, etag: Option<&str>) -> Vec<Checksum> {
     let composite = headers.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("composite"));
-    let mut checksums: Vec<Checksum> = ["sha256", "sha1", "crc64nvme", "crc32c", "crc32"]
+    let mut checksums: Vec<Checksum> = ALGORITHMS
         .into_iter()
         .filter(|_| !composite)
         .filter_map(|algorithm| {
@@ -129,13 +136,6 @@ pub(crate) fn checksums(headers: &Headers, etag: Option<&str>) -> Vec<Checksum> 
         checksums.push(Checksum { algorithm: "md5".to_owned(), value });
     }
     checksums
-}
-
-/// The algorithm of the checksum that an object was stored with, in lower case. Of an object in parts it may be known by name alone, because what is kept is a checksum of checksums.
-pub(crate) fn checksum_of(entry: &Entry) -> Option<String> {
-    let stated = entry.checksums.iter().map(|checksum| checksum.algorithm.clone());
-    let listed = text_of(entry, "s3.checksum-algorithm").map(str::to_ascii_lowercase);
-    stated.chain(listed).find(|algorithm| algorithm != "md5")
 }
 
 /// The text of an attribute.

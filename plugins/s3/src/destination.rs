@@ -7,6 +7,7 @@ use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result}
 use crate::bucket::{Bucket, shown};
 use crate::protect::Locks;
 use crate::source::{entry_of_head, etag_of};
+use crate::sum::Sum;
 use crate::upload::Upload;
 use crate::wire::{Wire, request};
 use crate::{attributes, layout};
@@ -81,7 +82,7 @@ impl<W: Wire> Bucket<W> {
             overwrite,
             layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
             etag: etag.map(str::to_owned),
-            checksum: attributes::checksum_of(entry),
+            sum: Sum::of(entry),
             encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
             locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
             parts: None,

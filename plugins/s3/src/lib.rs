@@ -29,6 +29,7 @@ mod recorded;
 mod retain;
 pub mod source;
 mod store;
+mod sum;
 mod time;
 mod upload;
 pub mod wire;

@@ -12,13 +12,10 @@ use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::layout::Layout;
 use crate::listing::normalise_etag;
 use crate::protect::Locks;
+use crate::sum::{self, Sum};
 use crate::wire::{Headers, Wire, request};
 use crate::xml::escape;
 use crate::{attributes, encode};
-
-/// Those that the host computes of what is uploaded whole.
-const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", CRC64, "sha1", "sha256"];
-const CRC64: &str = "crc64nvme";
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
@@ -34,11 +31,11 @@ pub(crate) struct Upload<W: Wire> {
     pub(crate) layout: Layout,
     /// That of the original.
     pub(crate) etag: Option<String>,
-    /// The algorithm of the checksum that the original was stored with.
-    pub(crate) checksum: Option<String>,
+    /// The checksum that the original was stored with.
+    pub(crate) sum: Option<Sum>,
     /// How the server encrypted the original; the bucket decides how it does the copy.
     pub(crate) encryption: Option<String>,
-    /// What the object is locked with; an upload in parts is not.
+    /// What the object is locked with.
     pub(crate) locks: Option<Locks>,
     pub(crate) parts: Option<Parts>,
     /// A completion whose answer did not come may have been carried out.
@@ -50,13 +47,15 @@ pub(crate) struct Parts {
     id: String,
     /// Of the parts that were sent, as the server wrote them.
     etags: Vec<String>,
+    /// Their checksums, where they were asked for and the server states them.
+    sums: Vec<Option<String>>,
     /// The last one is among them.
     all_sent: bool,
 }
 
 impl Parts {
     const fn new(id: String) -> Self {
-        Self { id, etags: Vec::new(), all_sent: false }
+        Self { id, etags: Vec::new(), sums: Vec::new(), all_sent: false }
     }
 
     /// The ETag of the whole, where those of the parts are MD5s (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, ETag).
@@ -94,7 +93,7 @@ impl<W: Wire> Upload<W> {
         let made = self.publish(last)?;
         let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
         let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
-        lost.extend((!self.has_its_checksum(&made)).then(|| "s3.checksum-algorithm".to_owned()));
+        lost.extend(self.lacks_sum(&made).then(|| sum::ATTRIBUTE.to_owned()));
         let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
         lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
         if let Some(locks) = self.locks.take() {
@@ -119,12 +118,31 @@ impl<W: Wire> Upload<W> {
         wished.into_iter().filter(is_lost).map(|(name, _)| name).collect()
     }
 
-    /// None is sent with parts. S3 itself keeps a CRC-64 of what comes without.
-    fn has_its_checksum(&self, made: &Made) -> bool {
-        self.checksum.as_deref().is_none_or(|algorithm| match made.in_parts {
-            true => algorithm == CRC64 && made.has_crc64,
-            false => CHECKSUMS.contains(&algorithm),
-        })
+    /// Whether the object has no checksum of the kind that the original had.
+    fn lacks_sum(&self, made: &Made) -> bool {
+        let Some(sum) = &self.sum else { return false };
+        if !made.in_parts || !sum.is_known() {
+            return !sum.is_known();
+        }
+        let differs = sum.tells_parts() && self.etag.is_some() && self.etag != made.etag;
+        let value = made.sum.clone().or_else(|| self.stored_sum(sum));
+        differs || !value.is_some_and(|value| sum.is_like(&value))
+    }
+
+    /// What the server says of the object that it has put together.
+    fn stored_sum(&self, sum: &Sum) -> Option<String> {
+        let asked = request("HEAD", self.target.clone()).with_header("x-amz-checksum-mode", "ENABLED");
+        sum.value_in(&self.bucket.ask(asked, None, &self.action).ok()?.headers)
+    }
+
+    /// The checksum to write it with: its own, or one that a lock demands.
+    fn sum_to_send(&self) -> Option<Sum> {
+        let own = self.sum.clone().filter(Sum::is_known);
+        own.or_else(|| self.wished_locks().map(|_| Sum::of_locked()))
+    }
+
+    fn wished_locks(&self) -> Option<&Locks> {
+        self.locks.as_ref().filter(|locks| !locks.is_none())
     }
 
     fn publish(&mut self, last: W::Body) -> Result<Made> {
@@ -157,12 +175,10 @@ impl<W: Wire> Upload<W> {
 
     fn put_whole(&mut self, body: W::Body) -> Result<Made> {
         let mut asked = self.conditional(self.with_headers(request("PUT", self.target.clone())));
-        let locks = self.locks.as_ref().filter(|locks| !locks.is_none());
-        let own = self.checksum.as_deref().filter(|algorithm| CHECKSUMS.contains(algorithm));
-        if let Some(algorithm) = own.or_else(|| locks.is_some().then_some("sha256")) {
-            asked = asked.with_header("x-amz-sdk-checksum-algorithm", algorithm.to_ascii_uppercase());
+        if let Some(sum) = self.sum_to_send() {
+            asked = sum.ask_for(asked);
         }
-        if let Some(locks) = locks {
+        if let Some(locks) = self.wished_locks() {
             asked = locks.wish(asked);
         }
         match self.bucket.ask(asked, Some(body), &self.action) {
@@ -184,10 +200,13 @@ impl<W: Wire> Upload<W> {
     }
 
     fn send_part(&mut self, part: W::Body) -> Result<()> {
+        let sum = self.sum_to_send();
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let number = parts.etags.len().saturating_add(1).to_string();
         let query = encode::query(&[("partNumber", Some(number.as_bytes())), ("uploadId", Some(parts.id.as_bytes()))]);
-        let answer = self.bucket.ask(request("PUT", self.target.clone() + &query), Some(part), &self.action)?;
+        let asked = request("PUT", self.target.clone() + &query);
+        let asked = sum.as_ref().map_or(asked.clone(), |sum| sum.ask_for(asked));
+        let answer = self.bucket.ask(asked, Some(part), &self.action)?;
         let etag = answer.headers.get("etag").map(str::to_owned);
         let nameless = || {
             Error::new(
@@ -197,11 +216,18 @@ impl<W: Wire> Upload<W> {
             )
         };
         parts.etags.push(etag.ok_or_else(nameless)?);
+        parts.sums.push(sum.and_then(|sum| sum.value_in(&answer.headers)));
         Ok(())
     }
 
     fn begin(&self) -> Result<String> {
-        let asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
+        let mut asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
+        if let Some(sum) = self.sum_to_send() {
+            asked = sum.announce(asked);
+        }
+        if let Some(locks) = self.wished_locks() {
+            asked = locks.wish(asked);
+        }
         let answer = self.bucket.ask(asked, None, &self.action)?;
         let document = self.bucket.document(&answer, &BEGUN, DOCUMENT_BYTES_MAX, &self.action)?;
         let id = document.text_of("UploadId").map(str::trim).filter(|id| !id.is_empty());
@@ -215,12 +241,14 @@ impl<W: Wire> Upload<W> {
     }
 
     fn complete(&mut self) -> Result<Made> {
+        let element = self.sum_to_send().map(|sum| sum.element()).unwrap_or_default();
         let Some(parts) = &mut self.parts else { return Ok(Made::default()) };
         parts.all_sent = true;
-        let part = |(etag, number): (&String, u32)| {
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", escape(etag))
+        let part = |((etag, sum), number): ((&String, &Option<String>), u32)| {
+            let sum = sum.as_ref().map(|sum| format!("<{element}>{}</{element}>", escape(sum))).unwrap_or_default();
+            format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag>{sum}</Part>", escape(etag))
         };
-        let listed: String = parts.etags.iter().zip(1..).map(part).collect();
+        let listed: String = parts.etags.iter().zip(&parts.sums).zip(1..).map(part).collect();
         let document = format!(
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{listed}</CompleteMultipartUpload>"
         );
@@ -245,8 +273,8 @@ impl<W: Wire> Upload<W> {
         // The status is sent before the work is done, so that only the document tells whether it succeeded.
         let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
         let etag = document.text_of("ETag").and_then(normalise_etag);
-        let has_crc64 = document.text_of("ChecksumCRC64NVME").is_some();
-        Ok(Made { etag, in_parts: true, has_crc64, ..Made::of(&answer.headers) })
+        let sum = self.sum.as_ref().and_then(|sum| document.text_of(&sum.element())).map(|sum| sum.trim().to_owned());
+        Ok(Made { etag, in_parts: true, sum, ..Made::of(&answer.headers) })
     }
 
     /// The object that these parts became at an earlier try, whose answer was lost.
@@ -276,8 +304,8 @@ pub(crate) struct Made {
     etag: Option<String>,
     encryption: Option<String>,
     in_parts: bool,
-    /// The completion of an upload in parts names one.
-    has_crc64: bool,
+    /// The checksum that the completion of an upload in parts states.
+    sum: Option<String>,
     pub(crate) version: Option<String>,
 }
 
@@ -287,7 +315,7 @@ impl Made {
             etag: headers.get("etag").and_then(normalise_etag),
             encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
             in_parts: false,
-            has_crc64: false,
+            sum: None,
             version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
         }
     }

@@ -13,6 +13,10 @@ use tempfile::TempDir;
 
 /// SeaweedFS listens on PORT … PORT+3 and on each of them + 10000.
 const PORTS_ABOVE: [u16; 8] = [0, 1, 2, 3, 10_000, 10_001, 10_002, 10_003];
+/// With those above them below 32768, where Linux begins to choose ports for connections.
+const PORTS: std::ops::Range<u16> = 12_000..22_700;
+/// Servers that find their port taken meanwhile.
+const TRIES_MAX: u32 = 3;
 
 /// A server of the scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,19 @@ impl RealServer {
     /// # Errors
     /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
     pub fn start(kind: Kind) -> Result<Self> {
+        let mut tries = 1;
+        loop {
+            match Self::start_once(kind) {
+                // Whoever looks for a free port may be too late.
+                Err(cause) if tries < TRIES_MAX && format!("{cause:#}").contains("address already in use") => {
+                    tries += 1
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    fn start_once(kind: Kind) -> Result<Self> {
         let folder = TempDir::with_prefix("credenza-server-")?;
         let port = free_port()?;
         let mut command = Command::new(script("start.sh"));
@@ -89,14 +106,14 @@ fn script(name: &str) -> PathBuf {
     workspace().join("tests/servers").join(name)
 }
 
-/// A port below 45000 whose neighbours are free as well, and that no other server of this process has taken; the process id
+/// A port whose neighbours are free as well, and that no other server of this process has taken; the process id
 /// spreads tests that run at once.
 fn free_port() -> Result<u16> {
     static GIVEN: Mutex<u16> = Mutex::new(0);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let spread = u16::try_from(std::process::id() % 400).unwrap_or(0);
-    let first = 20_000_u16.saturating_add(spread.saturating_mul(50)).max(given.saturating_add(10));
-    let candidates = (first..45_000).step_by(10).take(500);
+    let first = PORTS.start.saturating_add(spread.saturating_mul(25)).max(given.saturating_add(10));
+    let candidates = (first..PORTS.end).step_by(10).take(500);
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut found = candidates.filter(|port| PORTS_ABOVE.iter().all(|above| free(port.saturating_add(*above))));
     *given = found.next().with_context(|| format!("no eight free ports from {first} on"))?;

@@ -8,6 +8,7 @@ use crate::object::{Attributes, Version, now};
 use crate::{Content, Lock};
 use bytes::Bytes;
 use s3s::crypto::{Checksum as _, Md5};
+use s3s::dto::ChecksumAlgorithm;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +27,10 @@ pub(crate) struct Upload {
     pub(crate) key: String,
     pub(crate) draft: Version,
     pub(crate) parts: BTreeMap<i32, Version>,
+    /// The algorithm of the checksum that the object is to have.
+    pub(crate) algorithm: Option<ChecksumAlgorithm>,
+    /// That checksum is of the whole object, not of those of its parts.
+    pub(crate) is_of_whole: bool,
 }
 
 #[derive(Debug, Default)]

@@ -149,6 +149,38 @@ fn what_an_object_was_in_a_folder_is_kept_as_user_metadata_as_far_as_that_goes()
 }
 
 #[test]
+fn an_upload_in_parts_gets_the_checksum_and_the_lock_of_the_original() {
+    let text = |value: &str| AttributeValue::Text(value.to_owned());
+    let attributes = vec![
+        ("s3.checksum-algorithm".to_owned(), text("CRC32")),
+        ("s3.legal-hold".to_owned(), text("ON")),
+        ("s3.parts".to_owned(), AttributeValue::Integer(1)),
+    ];
+    let part = reply(200, &[("etag", "\"1\""), ("x-amz-checksum-crc32", "AAAAAA==")], "");
+    let done = |sum: &str| {
+        reply(
+            200,
+            &[],
+            &format!(
+                "<CompleteMultipartUploadResult><ChecksumCRC32>{sum}</ChecksumCRC32></CompleteMultipartUploadResult>"
+            ),
+        )
+    };
+    let held = || reply(200, &[("x-amz-object-lock-legal-hold", "ON")], "");
+    for (sum, lost) in [("BBBBBB==-1", vec![]), ("BBBBBB==", vec!["s3.checksum-algorithm"])] {
+        let bucket = bucket(&[("locks", "true")], vec![begun(), part.clone(), done(sum), held()]);
+        let entry = Entry { attributes: attributes.clone(), ..file("k") };
+        let mut upload = bucket.create(&entry, true).unwrap().unwrap();
+        assert_eq!(upload.finish(b"abc".to_vec()).unwrap(), lost, "{sum}");
+        let asked = asked(&bucket);
+        assert_eq!(asked[0].header("x-amz-checksum-algorithm"), Some("CRC32"));
+        assert_eq!(asked[0].header("x-amz-object-lock-legal-hold"), Some("ON"));
+        assert_eq!(asked[1].header("x-amz-sdk-checksum-algorithm"), Some("CRC32"));
+        assert!(asked[2].body.contains("<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"), "{}", asked[2].body);
+    }
+}
+
+#[test]
 fn what_a_server_forgets_of_a_key_that_it_takes_for_a_folder_is_told() {
     let attributes = vec![
         ("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())),

@@ -31,7 +31,7 @@ const HEADERS: [(&str, &str); 12] = [
 
 /// The ETag: it tells in which parts an object was uploaded.
 pub(crate) const ETAG: &str = "s3.etag";
-const CHECKSUM: &str = "s3.checksum-algorithm";
+pub(crate) const CHECKSUM: &str = "s3.checksum-algorithm";
 const ACL: &str = "s3.acl";
 
 /// A version of an object.
@@ -95,7 +95,9 @@ pub(crate) fn fact(header: &str, value: &str) -> Option<(String, String)> {
     if let Some(name) = header.strip_prefix("x-amz-meta-") {
         return Some((format!("user.{name}"), value.to_owned()));
     }
-    if let Some(algorithm) = header.strip_prefix("x-amz-checksum-").filter(|name| *name != "type") {
+    if let Some(algorithm) =
+        header.strip_prefix("x-amz-checksum-").filter(|name| !matches!(*name, "type" | "algorithm"))
+    {
         return Some((CHECKSUM.to_owned(), format!("{algorithm} {value}")));
     }
     let (_, name) = HEADERS.iter().find(|(known, _)| *known == header)?;
@@ -132,6 +134,8 @@ pub(crate) fn wished(headers: &[(&'static str, String)]) -> Facts {
     for (name, value) in headers {
         match (*name, value.as_str()) {
             ("x-amz-tagging", tags) => facts.extend(tags.split('&').filter_map(tag)),
+            // Its value is the server's to compute.
+            ("x-amz-checksum-algorithm", name) => drop(facts.insert(CHECKSUM.to_owned(), name.to_ascii_lowercase())),
             ("x-amz-acl", "public-read") => drop(facts.insert(ACL.to_owned(), "AllUsers READ".to_owned())),
             _ => {}
         }

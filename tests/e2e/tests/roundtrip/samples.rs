@@ -142,19 +142,30 @@ fn services() -> Vec<Sample> {
 
 fn sizes() -> Vec<Sample> {
     let row = "empty, a part long, a byte longer";
-    let in_parts = |key: &str, sizes: &[u64]| {
-        let parts = (0..).zip(sizes).map(|(seed, size)| noise(seed, *size).into()).collect();
-        let headers = vec![("content-type", "text/x-parts".to_owned()), ("x-amz-meta-colour", "green".to_owned())];
-        let steps = vec![Step::Put { parts, headers }];
-        Sample { row: "ETag of an upload in parts", key: key.to_owned(), steps }
-    };
     vec![
         Sample::new(row, "size/empty", ""),
         Sample::new(row, "size/part", noise(1, PART_BYTES)),
         Sample::new(row, "size/part+1", noise(2, PART_BYTES + 1)),
-        in_parts("parts/odd", &[PART_BYTES_MIN + 1, PART_BYTES_MIN + 4096, 3]),
-        in_parts("parts/even", &[PART_BYTES, 1000]),
+        in_parts("ETag of an upload in parts", "parts/odd", &[PART_BYTES_MIN + 1, PART_BYTES_MIN + 4096, 3], &[]),
+        in_parts("ETag of an upload in parts", "parts/even", &[PART_BYTES, 1000], &[]),
+        in_parts("checksum of an upload in parts", "parts/checked", &[PART_BYTES, 1000], &CHECKED),
+        in_parts(
+            "checksum of an upload in parts",
+            "parts/checked-whole",
+            &[PART_BYTES, 2000],
+            &[CHECKED[0], ("x-amz-checksum-type", "FULL_OBJECT")],
+        ),
     ]
+}
+
+/// Of the checksums of the parts, unless another type is asked for.
+const CHECKED: [(&str, &str); 1] = [("x-amz-checksum-algorithm", "CRC32")];
+
+fn in_parts(row: &'static str, key: &str, sizes: &[u64], more: &[(&'static str, &str)]) -> Sample {
+    let parts = (0..).zip(sizes).map(|(seed, size)| noise(seed, *size).into()).collect();
+    let own = [("content-type", "text/x-parts"), ("x-amz-meta-colour", "green")];
+    let headers = own.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Sample { row, key: key.to_owned(), steps: vec![Step::Put { parts, headers }] }
 }
 
 /// What a bucket with Object Lock can hold.
@@ -172,6 +183,12 @@ pub(crate) fn locked() -> Vec<Sample> {
         locked("object lock", "lock/governance", &governed),
         locked("object lock", "lock/compliance", &strict),
         locked("legal hold", "lock/hold", &[("x-amz-object-lock-legal-hold", "ON")]),
+        in_parts(
+            "object lock of an upload in parts",
+            "lock/parts",
+            &[PART_BYTES, 1000],
+            &[CHECKED[0], governed[0], governed[1]],
+        ),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! What was asked for, what the server holds of it, what came back and what was told: they must add up.
 
 use crate::fill::Refused;
-use crate::observed::{ETAG, Facts, Observed, Seen, wished};
+use crate::observed::{CHECKSUM, ETAG, Facts, Observed, Seen, wished};
 use crate::samples::{Sample, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,7 +153,11 @@ fn difference(step: &Step, seen: &Seen) -> Option<String> {
                 return Some(format!("its ETag is {etag}"));
             }
             let wished = wished(headers);
-            let mut others = wished.iter().filter(|(name, value)| facts.get(*name) != Some(value));
+            let is_so = |name: &str, value: &str| {
+                let of_algorithm = |now: &str| name == CHECKSUM && now.split(' ').next() == Some(value);
+                facts.get(name).is_some_and(|now| now == value || of_algorithm(now))
+            };
+            let mut others = wished.iter().filter(|(name, value)| !is_so(name, value));
             others.next().map(|(name, _)| match facts.get(name) {
                 None => format!("{name} is dropped"),
                 Some(now) => format!("{name} becomes {now:?}"),
@@ -184,9 +188,9 @@ fn content_failure(key: &str, held: &[Seen], copy: Option<&Vec<Seen>>) -> Option
         .then(|| format!("{key:?} is {:?} bytes and becomes {:?}", lengths(&ours), lengths(&theirs)))
 }
 
-/// The names of facts in which two versions differ.
+/// The names of facts in which two versions differ. A lock demands a checksum, which the original need not have had.
 fn lost_between(held: &Seen, copy: &Seen) -> Vec<String> {
     let (Seen::Object { facts: held, .. }, Seen::Object { facts: copy, .. }) = (held, copy) else { return Vec::new() };
-    let names = held.keys().chain(copy.keys().filter(|name| !held.contains_key(*name)));
+    let names = held.keys().chain(copy.keys().filter(|name| !held.contains_key(*name) && *name != CHECKSUM));
     names.filter(|name| held.get(*name) != copy.get(*name)).cloned().collect()
 }

@@ -1,10 +1,12 @@
 //! Uploads in parts: create, upload, list, complete, abort.
 
-use super::write::{Claimed, etag_of_parts, hold_write_conditions, receive, tags_of_header};
+use super::write::{Claimed, compute, etag_of_parts, hold_write_conditions, receive, stated, tags_of_header};
 use super::{Storage, quirks};
 use crate::Content;
 use crate::buckets::{Bucket, Upload, etag_of, md5};
 use crate::object::{Attributes, Lock, Version, now};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BytesMut;
 use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
@@ -36,7 +38,9 @@ impl Storage {
             },
             ..Version::delete_marker()
         };
-        let upload = Upload { key: input.key.clone(), draft, parts: Default::default() };
+        let is_of_whole = input.checksum_type.is_some_and(|kind| kind.as_str() == ChecksumType::FULL_OBJECT);
+        let algorithm = input.checksum_algorithm;
+        let upload = Upload { key: input.key.clone(), draft, parts: Default::default(), algorithm, is_of_whole };
         let id = self.with(&input.bucket, |bucket| {
             let id = format!("upload-{}", bucket.fresh_id());
             bucket.uploads.insert(id.clone(), upload);
@@ -67,10 +71,18 @@ impl Storage {
         let (body, checksum) = receive(input.body, claimed, request.trailing_headers).await?;
         let content = Content::from(body);
         let etag = etag_of(&content);
-        let part = Version { checksum, ..Version::new(content, etag.clone()) };
+        let part = Version { checksum: checksum.clone(), ..Version::new(content, etag.clone()) };
         self.with(&input.bucket, |bucket| {
             upload_of(bucket, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
-            Ok(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() })
+            Ok(UploadPartOutput {
+                e_tag: Some(ETag::Strong(etag)),
+                checksum_crc32: checksum.checksum_crc32,
+                checksum_crc32c: checksum.checksum_crc32c,
+                checksum_crc64nvme: checksum.checksum_crc64nvme,
+                checksum_sha1: checksum.checksum_sha1,
+                checksum_sha256: checksum.checksum_sha256,
+                ..Default::default()
+            })
         })
     }
 
@@ -87,7 +99,7 @@ impl Storage {
             }
             let upload = upload_of(bucket, &input.upload_id, &input.key)?;
             let version = assemble(upload, &named)?;
-            let etag = version.etag.clone();
+            let (etag, checksum) = (version.etag.clone(), version.checksum.clone());
             bucket.uploads.remove(&input.upload_id);
             let version_id = bucket.push(&input.key, version);
             Ok(CompleteMultipartUploadOutput {
@@ -95,6 +107,11 @@ impl Storage {
                 key: Some(input.key.clone()),
                 e_tag: Some(ETag::Strong(etag)),
                 version_id,
+                checksum_crc32: checksum.checksum_crc32,
+                checksum_crc32c: checksum.checksum_crc32c,
+                checksum_crc64nvme: checksum.checksum_crc64nvme,
+                checksum_sha1: checksum.checksum_sha1,
+                checksum_sha256: checksum.checksum_sha256,
                 ..Default::default()
             })
         })
@@ -177,6 +194,7 @@ fn assemble(upload: &Upload, named: &[CompletedPart]) -> S3Result<Version> {
         lengths.push(bytes.len() as u64);
         body.extend_from_slice(&bytes);
     }
+    let checksum = checksum_of_upload(upload, named, &body)?;
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
@@ -185,6 +203,49 @@ fn assemble(upload: &Upload, named: &[CompletedPart]) -> S3Result<Version> {
         etag: etag_of_parts(&etags),
         last_modified: now(),
         parts: lengths,
+        checksum,
         ..upload.draft.clone()
     })
+}
+
+/// The checksum that an upload was begun with: of its bytes, or of the checksums of its parts, which the completion must state then
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+fn checksum_of_upload(upload: &Upload, named: &[CompletedPart], body: &[u8]) -> S3Result<Checksum> {
+    let Some(algorithm) = upload.algorithm.as_ref().map(ChecksumAlgorithm::as_str) else {
+        return Ok(Checksum::default());
+    };
+    if upload.is_of_whole {
+        return Ok(compute(body, |name| name == algorithm));
+    }
+    let mut sums = Vec::new();
+    for part in named {
+        let stored = part.part_number.and_then(|number| upload.parts.get(&number));
+        let stored =
+            stored.and_then(|stored| stated(&stored.checksum, algorithm)).ok_or_else(|| s3_error!(InvalidPart))?;
+        if stated(&sums_of(part), algorithm) != Some(stored) {
+            return Err(s3_error!(InvalidRequest, "The complete request must include the checksum for each part."));
+        }
+        sums.extend(BASE64.decode(stored).map_err(|_| s3_error!(InvalidPart))?);
+    }
+    let of_sums = compute(&sums, |name| name == algorithm);
+    let with_count = |value: String| format!("{value}-{}", named.len());
+    Ok(Checksum {
+        checksum_crc32: of_sums.checksum_crc32.map(with_count),
+        checksum_crc32c: of_sums.checksum_crc32c.map(with_count),
+        checksum_crc64nvme: of_sums.checksum_crc64nvme.map(with_count),
+        checksum_sha1: of_sums.checksum_sha1.map(with_count),
+        checksum_sha256: of_sums.checksum_sha256.map(with_count),
+        checksum_type: Some(ChecksumType::from_static(ChecksumType::COMPOSITE)),
+    })
+}
+
+fn sums_of(part: &CompletedPart) -> Checksum {
+    Checksum {
+        checksum_crc32: part.checksum_crc32.clone(),
+        checksum_crc32c: part.checksum_crc32c.clone(),
+        checksum_crc64nvme: part.checksum_crc64nvme.clone(),
+        checksum_sha1: part.checksum_sha1.clone(),
+        checksum_sha256: part.checksum_sha256.clone(),
+        checksum_type: None,
+    }
 }
