@@ -91,7 +91,7 @@ impl<W: Wire> Bucket<W> {
         }
         let message =
             format!("listing failed: {} does not exist; check its name and the host", self.place.bucket_name());
-        Error::new(ErrorClass::Configuration, "s3.no-such-bucket", message)
+        Error::new(ErrorClass::Configuration, fault::NO_BUCKET, message)
     }
 
     fn failure<'a>(&self, answer: &'a Answer<W::Body>, body: &'a [u8], action: &'a str, place: &'a str) -> Failure<'a> {

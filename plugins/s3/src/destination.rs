@@ -5,15 +5,18 @@
 use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
 
 use crate::bucket::{Bucket, shown};
+use crate::fault::{ALREADY_OWNED, NO_BUCKET};
 use crate::protect::Locks;
 use crate::source::{entry_of_head, etag_of};
 use crate::sum::Sum;
 use crate::upload::Upload;
 use crate::wire::{Wire, request};
+use crate::xml::escape;
 use crate::{attributes, layout};
 
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
 const OBJECT_BYTES_MAX: u64 = 50 << 40;
+const FIRST_REGION: &str = "us-east-1";
 
 impl<W: Wire> Bucket<W> {
     /// What the destination says of itself.
@@ -24,10 +27,35 @@ impl<W: Wire> Bucket<W> {
         if self.place.as_of.is_some() {
             return Err(self.of_the_past("restoring"));
         }
+        if self.place.create_bucket {
+            self.create_if_missing()?;
+        }
         let mut traits =
             ["atomic-finish", "raw-names", "own-times", "attributes:http", "attributes:s3"].map(str::to_owned).to_vec();
         traits.extend(self.history()?.map(|_| "history".to_owned()));
         Ok(DestinationInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits })
+    }
+
+    fn create_if_missing(&self) -> Result<()> {
+        let action = "creating the bucket";
+        match self.ask(request("HEAD", String::new()), None, action) {
+            Err(error) if error.class == ErrorClass::NotFound || error.reason == NO_BUCKET => {}
+            // Whoever may not look may be able to write; the restore finds out.
+            _ => return Ok(()),
+        }
+        let region = &self.place.region;
+        // The first region is the one that must not be named (docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html).
+        let document = (region != FIRST_REGION).then(|| {
+            format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+                escape(region)
+            )
+        });
+        let body = self.wire.body_of(document.unwrap_or_default().into_bytes());
+        match self.ask(request("PUT", String::new()), Some(body), action) {
+            Err(error) if error.reason == ALREADY_OWNED => Ok(()),
+            created => created.map(drop),
+        }
     }
 
     /// What is there now.

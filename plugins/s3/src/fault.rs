@@ -26,6 +26,11 @@ pub(crate) struct Failure<'a> {
     pub(crate) place: &'a str,
 }
 
+/// The reason of an error of a bucket that is not there.
+pub(crate) const NO_BUCKET: &str = "s3.no-such-bucket";
+/// The reason of an error of a bucket that cannot be created once more.
+pub(crate) const ALREADY_OWNED: &str = "s3.bucket-is-there";
+
 /// What an error document says.
 struct Said {
     code: String,
@@ -93,9 +98,7 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
         "NoSuchKey" => (NotFound, "s3.no-such-key", "there is no such object".to_owned()),
         "NoSuchVersion" => (NotFound, "s3.no-such-version", "there is no such version".to_owned()),
         "NoSuchUpload" => (NotFound, "s3.no-such-upload", "the upload was ended by somebody else".to_owned()),
-        "NoSuchBucket" => {
-            (Configuration, "s3.no-such-bucket", format!("{place} does not exist; check its name and the host"))
-        }
+        "NoSuchBucket" => (Configuration, NO_BUCKET, format!("{place} does not exist; check its name and the host")),
         "InvalidBucketName" => (Configuration, "s3.invalid-bucket", format!("{place} is no valid name of a bucket")),
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => {
             (Denied, "s3.access-denied", format!("{place} refuses it to this access key; check the key's policy"))

@@ -23,6 +23,10 @@ pub(crate) struct Place {
     pub(crate) wishes: Wishes,
     /// What becomes of archived objects in a backup.
     pub(crate) archived: Archived,
+    /// Whether the bucket of a destination is created when it is not there.
+    pub(crate) create_bucket: bool,
+    /// What requests are signed for, and a new bucket is created in.
+    pub(crate) region: String,
     /// Bytes of a part of a large upload.
     pub(crate) part_bytes: u64,
 }
@@ -49,6 +53,8 @@ impl Place {
                 acl: config.boolean("acl").unwrap_or(false),
                 locks: config.boolean("locks").unwrap_or(false),
             },
+            create_bucket: config.boolean("create_bucket").unwrap_or(false),
+            region: text("region"),
             archived: Archived::of(config.text("archived")),
             part_bytes: config.integer("part_size").and_then(|n| n.try_into().ok()).unwrap_or(PART_BYTES_DEFAULT),
         }

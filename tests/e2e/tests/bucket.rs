@@ -45,6 +45,25 @@ fn buckets_come_back() {
         setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
         bucket::compare(&server.buckets, "source", "copy")
     });
+    report.scenario("a bucket to restore to is created only when that is asked for", || {
+        let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 5))?;
+        let endpoint = credenza_e2e::s3::Endpoint {
+            url: server.endpoint.clone(),
+            access_key: server.access_key.clone(),
+            secret_key: server.secret_key.clone(),
+            region: "eu-central-9".into(),
+            ca_file: None,
+        };
+        setup.add("destination", "new", &endpoint, "not-there-yet")?;
+        setup.backup("@live")?;
+        let refused = setup.credenza.run(["restore", "latest", "--to", "@new"])?.expect_code(1)?;
+        refused.expect_message(&["not-there-yet", "does not exist"])?;
+        for _ in 0..2 {
+            setup.credenza.ok(["restore", "latest", "--overwrite", "--to", "@new", "-o", "create_bucket=true"])?;
+            bucket::compare(&server.buckets, "source", "not-there-yet")?;
+        }
+        Ok(())
+    });
     report.scenario("a snapshot is compared with the bucket as it is now, and a bucket with another", || {
         let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 30))?;
         setup.backup("@live")?;
