@@ -101,6 +101,15 @@ pub fn attach(path: &Path, name: &str, value: &[u8]) -> Result<()> {
     }
 }
 
+/// Whether files in a folder can have extended attributes of users.
+///
+/// # Errors
+/// When no file can be made there.
+pub fn keeps_attributes(folder: &Path) -> Result<bool> {
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    Ok(rustix::fs::setxattr(file.path(), "user.probe", b"1", XattrFlags::empty()).is_ok())
+}
+
 /// Gives everything a time of its own in the past, deepest first, so that folders keep theirs.
 fn date_all(root: &Path) -> Result<()> {
     let mut paths = vec![root.to_path_buf()];

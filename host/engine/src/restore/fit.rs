@@ -32,8 +32,6 @@ const PATH: &str = "tree.path";
 const PLAIN: &str = "tree.plain";
 /// What a bucket can keep of a tree as it is named there.
 const OF_A_FILE_SYSTEM: [&str; 2] = ["posix.", "xattr."];
-/// What a bucket says of an object by itself.
-const OF_AN_OBJECT: [&str; 2] = ["http.", "s3."];
 /// Bits of a mode that are taken from a bucket: those that say who may read, write and run.
 const PLAIN_MODE: i64 = 0o777;
 
@@ -140,6 +138,12 @@ fn into_tree(mut entry: Entry) -> (Entry, Vec<String>) {
                 lost.extend((mode & !PLAIN_MODE != 0).then(|| "posix.mode".to_owned()));
                 entry.attributes.push(("posix.mode".to_owned(), AttributeValue::Integer(mode & PLAIN_MODE)));
             }
+            (Some("posix.hardlink"), AttributeValue::Text(file)) => {
+                // Two objects that were one file may have become two: the same bytes make them one again.
+                let bytes = entry.fingerprint.clone().unwrap_or_else(|| entry.key.to_string());
+                let file = AttributeValue::Text(format!("{file} of {bytes}"));
+                entry.attributes.push(("posix.hardlink".to_owned(), file));
+            }
             (Some(own), value) if is_harmless(own) => entry.attributes.push((own.to_owned(), value)),
             (Some(own), _) => lost.push(own.to_owned()),
         }
@@ -150,10 +154,15 @@ fn into_tree(mut entry: Entry) -> (Entry, Vec<String>) {
         entry.attributes.push((PLAIN.to_owned(), AttributeValue::Integer(1)));
     } else if entry.kind != EntryKind::File {
         // The object only stood for it, and what a bucket says of an object means nothing on a folder or a link.
-        entry.attributes.retain(|(name, _)| !OF_AN_OBJECT.iter().any(|own| name.starts_with(own)));
+        entry.attributes.retain(|(name, _)| !is_of_an_object(name));
     }
     entry.attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
     (entry, lost)
+}
+
+/// Whether a bucket says it of an object by itself.
+fn is_of_an_object(name: &str) -> bool {
+    name.starts_with("http.") || (name.starts_with("s3.") && !name.starts_with("s3.tag."))
 }
 
 fn kind_of(name: &str) -> EntryKind {
@@ -222,6 +231,17 @@ mod tests {
         assert_eq!(lost, ["posix.mode", "posix.rdev", "xattr.security.capability"]);
         assert_eq!(back.attribute("posix.mode"), Some(&AttributeValue::Integer(0o755)));
         assert_eq!((back.kind, back.attributes.len()), (EntryKind::Other, 3));
+    }
+
+    #[test]
+    fn objects_that_were_one_file_become_one_again_only_with_the_same_bytes() {
+        let file = |key: &str, etag: &str| {
+            let link = ("tree.posix.hardlink", AttributeValue::Text("8.1:5".to_owned()));
+            let object = Entry { fingerprint: Some(etag.to_owned()), ..entry(key, EntryKind::File, &[link]) };
+            into_tree(object).0.attribute("posix.hardlink").cloned().unwrap()
+        };
+        assert_eq!(file("a", "1"), file("b", "1"));
+        assert_ne!(file("a", "1"), file("b", "2"), "one was overwritten in the bucket");
     }
 
     #[test]
