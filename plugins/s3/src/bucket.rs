@@ -1,5 +1,8 @@
 //! A bucket that answers: requests whose failures are errors, documents whose root is what was asked for, pages.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use credenza_sdk::http::Request;
 use credenza_sdk::{Config, Error, ErrorClass, Result};
 
@@ -14,12 +17,14 @@ use crate::xml::Element;
 pub struct Bucket<W> {
     pub(crate) place: Place,
     pub(crate) wire: W,
+    /// The server has refused what came with a checksum, and took the same without.
+    pub(crate) refuses_sums: Arc<AtomicBool>,
 }
 
 impl<W: Wire> Bucket<W> {
     /// The bucket that the settings name; no request is sent.
     pub fn new(config: &Config, wire: W) -> Self {
-        Self { place: Place::of(config), wire }
+        Self { place: Place::of(config), wire, refuses_sums: Arc::default() }
     }
 
     /// Sends a request; `action` names it for a person, as in `reading "a/b"`.

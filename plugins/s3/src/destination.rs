@@ -111,6 +111,7 @@ impl<W: Wire> Bucket<W> {
             layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
             etag: etag.map(str::to_owned),
             sum: Sum::of(entry),
+            without_sum: false,
             encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
             locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
             parts: None,

@@ -26,6 +26,9 @@ pub(crate) struct Failure<'a> {
     pub(crate) place: &'a str,
 }
 
+/// The reasons of errors of requests that a server does not know in this form.
+pub(crate) const NOT_IMPLEMENTED: &str = "s3.not-implemented";
+pub(crate) const NOT_TAKEN: &str = "s3.not-taken";
 /// The reason of an error of a bucket that is not there.
 pub(crate) const NO_BUCKET: &str = "s3.no-such-bucket";
 /// The reason of an error of a bucket that cannot be created once more.
@@ -137,6 +140,13 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
         "InvalidObjectState" => {
             (Denied, ARCHIVED, "the object is archived and must be restored from its storage class first".to_owned())
         }
+        "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
+            (Transient, "s3.bad-digest", "its bytes were changed on their way".to_owned())
+        }
+        "BucketAlreadyOwnedByYou" => (Precondition, ALREADY_OWNED, format!("{place} is there already")),
+        "BucketAlreadyExists" => {
+            (Configuration, "s3.bucket-of-another", format!("{place} belongs to somebody else; choose another name"))
+        }
         "RestoreAlreadyInProgress" => (
             Precondition,
             "s3.copy-under-way",
@@ -163,7 +173,7 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             "s3.storage-class",
             format!("{place} does not have that storage class; check storage_class"),
         ),
-        "NotImplemented" | "MethodNotAllowed" => (Unsupported, "s3.not-implemented", format!("{place} cannot do that")),
+        "NotImplemented" | "MethodNotAllowed" => (Unsupported, NOT_IMPLEMENTED, format!("{place} cannot do that")),
         "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" => {
             (Unsupported, "s3.no-lock", format!("{place} was not made with Object Lock"))
         }
@@ -196,7 +206,7 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
         ),
         403 => (Denied, "s3.access-denied", format!("{place} refuses it to this access key; check the key's policy")),
         404 | 410 => (NotFound, "s3.not-found", "there is no such object, or no such bucket".to_owned()),
-        405 | 501 => (Unsupported, "s3.not-implemented", format!("{place} cannot do that")),
+        405 | 501 => (Unsupported, NOT_IMPLEMENTED, format!("{place} cannot do that")),
         409 | 412 | 304 => {
             (Precondition, "s3.precondition", "the object is not in the state that was asked for".to_owned())
         }
@@ -204,7 +214,7 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
         416 => (Corrupt, "s3.past-the-end", "the object is shorter than the range that was asked for".to_owned()),
         507 => (Exhausted, "s3.full", format!("{place} is full, or its quota is spent")),
         408 | 425 | 429 => (Transient, "s3.slow-down", format!("{place} asks for fewer requests")),
-        400..=499 => (Unsupported, "s3.not-taken", format!("{place} does not take it (status {status})")),
+        400..=499 => (Unsupported, NOT_TAKEN, format!("{place} does not take it (status {status})")),
         500..=599 => (Transient, "s3.unavailable", format!("{place} cannot serve it just now (status {status})")),
         _ => (Internal, "s3.unexpected", format!("{place} answered status {status}")),
     };

@@ -3,12 +3,14 @@
 //! Owned here: what may be tried again without counting twice, and what the object turned out to lack. Refused here: which headers it is
 //! written with (`destination`). Memory: the ETags of at most 10,000 parts.
 
+use std::sync::atomic::Ordering;
+
 use credenza_sdk::http::Request;
 use credenza_sdk::{AttributeValue, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
 use crate::bucket::Bucket;
-use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::fault::{DOCUMENT_BYTES_MAX, NOT_IMPLEMENTED, NOT_TAKEN};
 use crate::layout::Layout;
 use crate::listing::normalise_etag;
 use crate::protect::Locks;
@@ -33,6 +35,8 @@ pub(crate) struct Upload<W: Wire> {
     pub(crate) etag: Option<String>,
     /// The checksum that the original was stored with.
     pub(crate) sum: Option<Sum>,
+    /// It was refused with its checksum.
+    pub(crate) without_sum: bool,
     /// How the server encrypted the original; the bucket decides how it does the copy.
     pub(crate) encryption: Option<String>,
     /// What the object is locked with.
@@ -121,8 +125,8 @@ impl<W: Wire> Upload<W> {
     /// Whether the object has no checksum of the kind that the original had.
     fn lacks_sum(&self, made: &Made) -> bool {
         let Some(sum) = &self.sum else { return false };
-        if !made.in_parts || !sum.is_known() {
-            return !sum.is_known();
+        if !made.in_parts {
+            return !made.has_sum;
         }
         let differs = sum.tells_parts() && self.etag.is_some() && self.etag != made.etag;
         let value = made.sum.clone().or_else(|| self.stored_sum(sum));
@@ -137,8 +141,27 @@ impl<W: Wire> Upload<W> {
 
     /// The checksum to write it with: its own, or one that a lock demands.
     fn sum_to_send(&self) -> Option<Sum> {
-        let own = self.sum.clone().filter(Sum::is_known);
-        own.or_else(|| self.wished_locks().map(|_| Sum::of_locked()))
+        self.own_sum().or_else(|| self.wished_locks().map(|_| Sum::of_locked()))
+    }
+
+    fn own_sum(&self) -> Option<Sum> {
+        let is_unwanted = self.without_sum || self.bucket.refuses_sums.load(Ordering::Relaxed);
+        self.sum.clone().filter(|sum| sum.is_known() && !is_unwanted)
+    }
+
+    /// A server that does not know an algorithm may refuse what comes with it: that is then to be written without, at the next try.
+    fn unless_without_sum(&mut self, error: Error) -> Error {
+        let is_refusal = matches!(error.reason.as_str(), NOT_IMPLEMENTED | NOT_TAKEN);
+        if !is_refusal || self.own_sum().is_none() || self.wished_locks().is_some() {
+            return error;
+        }
+        self.without_sum = true;
+        Error { class: ErrorClass::Transient, ..error }
+    }
+
+    /// It was taken, perhaps only without its checksum: so will others be.
+    fn note_taken(&self) {
+        self.bucket.refuses_sums.fetch_or(self.without_sum, Ordering::Relaxed);
     }
 
     fn wished_locks(&self) -> Option<&Locks> {
@@ -181,10 +204,14 @@ impl<W: Wire> Upload<W> {
         if let Some(locks) = self.wished_locks() {
             asked = locks.wish(asked);
         }
+        let has_sum = self.own_sum().is_some();
         match self.bucket.ask(asked, Some(body), &self.action) {
-            Ok(answer) => Ok(Made::of(&answer.headers)),
+            Ok(answer) => {
+                self.note_taken();
+                Ok(Made { has_sum, ..Made::of(&answer.headers) })
+            }
             Err(error) if error.class == ErrorClass::Precondition => Err(self.unless_nothing_is_there(error)),
-            Err(error) => Err(error),
+            Err(error) => Err(self.unless_without_sum(error)),
         }
     }
 
@@ -220,7 +247,7 @@ impl<W: Wire> Upload<W> {
         Ok(())
     }
 
-    fn begin(&self) -> Result<String> {
+    fn begin(&mut self) -> Result<String> {
         let mut asked = self.with_headers(request("POST", self.target.clone() + "?uploads"));
         if let Some(sum) = self.sum_to_send() {
             asked = sum.announce(asked);
@@ -228,7 +255,8 @@ impl<W: Wire> Upload<W> {
         if let Some(locks) = self.wished_locks() {
             asked = locks.wish(asked);
         }
-        let answer = self.bucket.ask(asked, None, &self.action)?;
+        let answer = self.bucket.ask(asked, None, &self.action).map_err(|error| self.unless_without_sum(error))?;
+        self.note_taken();
         let document = self.bucket.document(&answer, &BEGUN, DOCUMENT_BYTES_MAX, &self.action)?;
         let id = document.text_of("UploadId").map(str::trim).filter(|id| !id.is_empty());
         id.map(str::to_owned).ok_or_else(|| {
@@ -304,6 +332,8 @@ pub(crate) struct Made {
     etag: Option<String>,
     encryption: Option<String>,
     in_parts: bool,
+    /// What was sent whole came with its own checksum.
+    has_sum: bool,
     /// The checksum that the completion of an upload in parts states.
     sum: Option<String>,
     pub(crate) version: Option<String>,
@@ -315,6 +345,7 @@ impl Made {
             etag: headers.get("etag").and_then(normalise_etag),
             encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
             in_parts: false,
+            has_sum: false,
             sum: None,
             version: headers.get("x-amz-version-id").filter(|id| *id != "null").map(str::to_owned),
         }

@@ -181,6 +181,53 @@ fn an_upload_in_parts_gets_the_checksum_and_the_lock_of_the_original() {
 }
 
 #[test]
+fn a_server_that_refuses_a_checksum_gets_the_object_without_and_that_is_told() {
+    let checked = |key: &str| {
+        let sum = credenza_sdk::Checksum { algorithm: "crc64nvme".to_owned(), value: vec![0; 8] };
+        Entry { checksums: vec![sum], ..file(key) }
+    };
+    let taken = || reply(200, &[], "");
+    let bucket = bucket(&[], vec![error(501, "NotImplemented"), taken(), taken()]);
+    let mut first = bucket.create(&checked("k"), true).unwrap().unwrap();
+    assert_eq!(first.finish(b"abc".to_vec()).unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(first.finish(b"abc".to_vec()).unwrap(), ["s3.checksum-algorithm"]);
+    let mut second = bucket.create(&checked("l"), true).unwrap().unwrap();
+    assert_eq!(second.finish(b"abc".to_vec()).unwrap(), ["s3.checksum-algorithm"]);
+    let asked = asked(&bucket);
+    let sums: Vec<_> = asked.iter().map(|asked| asked.header("x-amz-sdk-checksum-algorithm")).collect();
+    assert_eq!(sums, [Some("CRC64NVME"), None, None]);
+}
+
+#[test]
+fn an_object_that_is_refused_with_and_without_its_checksum_is_refused() {
+    let sum = credenza_sdk::Checksum { algorithm: "crc32".to_owned(), value: vec![0; 4] };
+    let entry = Entry { checksums: vec![sum], ..file("k") };
+    let bucket = bucket(&[], vec![error(400, "InvalidArgument"), error(400, "InvalidArgument")]);
+    let mut upload = bucket.create(&entry, true).unwrap().unwrap();
+    assert_eq!(upload.finish(b"abc".to_vec()).unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(upload.finish(b"abc".to_vec()).unwrap_err().class, ErrorClass::Unsupported);
+}
+
+#[test]
+fn a_bucket_is_created_only_where_that_is_asked_for_and_none_is_there() {
+    let versioning = || reply(200, &[], "<VersioningConfiguration/>");
+    let lines = |settings: &[(&str, &str)], replies: Vec<Reply>| {
+        let bucket = bucket(settings, replies);
+        bucket.destination_info().unwrap();
+        asked(&bucket).iter().map(|asked| format!("{} {}", asked.line(), asked.body)).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&[], vec![versioning()]).len(), 1);
+    let wanted = [("create_bucket", "true"), ("region", "eu-west-9")];
+    assert_eq!(lines(&wanted, vec![reply(200, &[], ""), versioning()]).len(), 2);
+    let created = lines(&wanted, vec![reply(404, &[], ""), reply(200, &[], ""), versioning()]);
+    assert!(created[1].starts_with("PUT ") && created[1].contains("<LocationConstraint>eu-west-9<"), "{created:?}");
+    let raced = vec![reply(404, &[], ""), error(409, "BucketAlreadyOwnedByYou"), versioning()];
+    assert_eq!(lines(&wanted, raced).len(), 3);
+    let taken = bucket(&wanted, vec![reply(404, &[], ""), error(409, "BucketAlreadyExists")]);
+    assert_eq!(taken.destination_info().unwrap_err().reason, "s3.bucket-of-another");
+}
+
+#[test]
 fn what_a_server_forgets_of_a_key_that_it_takes_for_a_folder_is_told() {
     let attributes = vec![
         ("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())),

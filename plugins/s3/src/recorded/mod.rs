@@ -16,7 +16,6 @@ use credenza_sdk::{
 };
 
 use crate::bucket::Bucket;
-use crate::place::Place;
 use crate::place::tests::config;
 use crate::wire::{Answer, Headers, Wire};
 
@@ -85,7 +84,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
 
 fn bucket(settings: &[(&str, &str)], replies: Vec<Reply>) -> Bucket<Tape> {
     let tape = Tape { replies: Rc::new(RefCell::new(replies.into())), ..Tape::default() };
-    Bucket { place: Place::of(&config(settings)), wire: tape }
+    Bucket::new(&config(settings), tape)
 }
 
 fn asked(bucket: &Bucket<Tape>) -> Vec<Asked> {
