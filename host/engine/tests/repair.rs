@@ -292,7 +292,7 @@ async fn restores_what_is_left(repository: &Repository, snapshot: SnapshotId, le
     let destination = MemoryDestination::new();
     let to = Arc::new(destination.clone());
     let report = restore::run(repository, &handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
-    assert_eq!((report.entries, report.damaged), (left.len() as u64, lost));
+    assert_eq!((report.entries, report.damaged, report.unread), (left.len() as u64, 0, lost));
     let restored: Files =
         destination.restored().into_iter().map(|(key, restored)| (key.to_string(), restored.bytes)).collect();
     assert!(restored == *left);

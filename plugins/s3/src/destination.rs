@@ -93,7 +93,9 @@ impl<W: Wire> Bucket<W> {
         }
         // Some servers ignore `If-None-Match` and would overwrite without a word; the header then only closes the gap between
         // this look and the write on those that heed it.
-        if !overwrite && self.look(&entry.key)?.is_some() {
+        let there = if overwrite { None } else { self.look(&entry.key)? };
+        let is_bare_mark = there.as_ref().is_some_and(is_bare_mark);
+        if there.is_some() && !is_bare_mark {
             let message = format!("{action} failed: the object exists, and may not be overwritten");
             return Err(Error::new(ErrorClass::Precondition, "s3.exists", message));
         }
@@ -107,7 +109,7 @@ impl<W: Wire> Bucket<W> {
             target,
             action,
             headers: self.headers_of(entry),
-            overwrite,
+            overwrite: overwrite || is_bare_mark,
             layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
             etag: etag.map(str::to_owned),
             sum: Sum::of(entry),
@@ -137,6 +139,15 @@ impl<W: Wire> Bucket<W> {
         lost.extend((entry.kind == EntryKind::Directory).then(|| "kind.directory".to_owned()));
         lost
     }
+}
+
+/// Whether an object is the mark of a folder and nothing more: a server that keeps keys as paths makes such marks by itself, and nothing is
+/// lost with one.
+pub(crate) fn is_bare_mark(there: &Entry) -> bool {
+    let is_of_a_user = |name: &str| ["user.", "tree.", "s3.tag"].iter().any(|own| name.starts_with(own));
+    there.key.ends_with(b"/")
+        && there.size.unwrap_or(0) == 0
+        && !there.attributes.iter().any(|(name, _)| is_of_a_user(name))
 }
 
 /// The ETag of an entry of a bucket, if it is one that the same bytes get again: an MD5, or that of parts.

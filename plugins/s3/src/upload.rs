@@ -10,10 +10,12 @@ use credenza_sdk::{AttributeValue, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
 use crate::bucket::Bucket;
+use crate::destination::is_bare_mark;
 use crate::fault::{DOCUMENT_BYTES_MAX, NOT_IMPLEMENTED, NOT_TAKEN};
 use crate::layout::Layout;
 use crate::listing::normalise_etag;
 use crate::protect::Locks;
+use crate::source::entry_of_head;
 use crate::sum::{self, Sum};
 use crate::wire::{Headers, Wire, request};
 use crate::xml::escape;
@@ -215,11 +217,14 @@ impl<W: Wire> Upload<W> {
         }
     }
 
-    /// A server that keeps keys as paths may say that `a` exists where only `a/b` does: the object is then to be written without the
-    /// condition, at the next try.
+    /// A server that keeps keys as paths may say that `a` exists where only `a/b` does, or make a mark of the folder `a/` by itself: the object
+    /// is then to be written without the condition, at the next try.
     fn unless_nothing_is_there(&mut self, error: Error) -> Error {
-        let found = self.bucket.ask(request("HEAD", self.target.clone()), None, &self.action);
-        if self.overwrite || !found.is_err_and(|error| error.class == ErrorClass::NotFound) {
+        let is_nothing = match self.bucket.ask(request("HEAD", self.target.clone()), None, &self.action) {
+            Ok(found) => is_bare_mark(&entry_of_head(self.target.as_bytes(), &found)),
+            Err(error) => error.class == ErrorClass::NotFound,
+        };
+        if self.overwrite || !is_nothing {
             return error;
         }
         self.overwrite = true;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::bucket::{self, ODD_KEYS, TAME_KEYS};
+use credenza_e2e::s3::Endpoint;
 use credenza_e2e::{Report, Setup, memory_server, number, requests_of, tree};
 use credenza_s3_server::{Attributes, Operation, Server};
 use std::collections::BTreeSet;
@@ -20,6 +21,16 @@ fn with_source(fill: impl FnOnce(&Server)) -> Result<(Server, Setup)> {
     setup.add("destination", "copy", &endpoint, "copy")?;
     setup.add("source", "restored", &endpoint, "copy")?;
     Ok((server, setup))
+}
+
+fn endpoint_of(server: &Server, region: &str) -> Endpoint {
+    Endpoint {
+        url: server.endpoint.clone(),
+        access_key: server.access_key.clone(),
+        secret_key: server.secret_key.clone(),
+        region: region.to_owned(),
+        ca_file: None,
+    }
 }
 
 #[test]
@@ -47,13 +58,7 @@ fn buckets_come_back() {
     });
     report.scenario("a bucket to restore to is created only when that is asked for", || {
         let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 5))?;
-        let endpoint = credenza_e2e::s3::Endpoint {
-            url: server.endpoint.clone(),
-            access_key: server.access_key.clone(),
-            secret_key: server.secret_key.clone(),
-            region: "eu-central-9".into(),
-            ca_file: None,
-        };
+        let endpoint = endpoint_of(&server, "eu-central-9");
         setup.add("destination", "new", &endpoint, "not-there-yet")?;
         setup.backup("@live")?;
         let refused = setup.credenza.run(["restore", "latest", "--to", "@new"])?.expect_code(1)?;
@@ -131,13 +136,7 @@ fn buckets_come_back() {
                 server.buckets.put_object("source", key, "x", Attributes::default());
             }
         })?;
-        let endpoint = credenza_e2e::s3::Endpoint {
-            url: server.endpoint.clone(),
-            access_key: server.access_key.clone(),
-            secret_key: server.secret_key.clone(),
-            region: "us-east-1".into(),
-            ca_file: None,
-        };
+        let endpoint = endpoint_of(&server, "us-east-1");
         setup.add("source", "part", &endpoint, "source/foo")?;
         setup.backup("@part")?;
         let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;

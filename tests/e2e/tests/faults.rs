@@ -179,6 +179,27 @@ fn writes_whose_outcome_is_not_known_are_ridden_out() {
 }
 
 #[test]
+fn what_a_server_refuses_with_its_checksum_is_written_without_and_that_is_told() -> Result<()> {
+    let (server, endpoint, precious) = start()?;
+    let s3 = S3::new(endpoint.clone())?;
+    for number in 0..40 {
+        // The CRC-32 of no bytes.
+        s3.put("source", &format!("checked/{number}"), "", &[("x-amz-checksum-crc32", "AAAAAA==")])?;
+    }
+    let parts = [0, 1].map(|seed| bytes::Bytes::from(tree::noise(seed, 8 * 1024 * 1024)));
+    s3.put_parts("source", b"large", &parts, &[("x-amz-checksum-algorithm", "CRC32")])?;
+    server.buckets.create("copy");
+    precious.setup.add("destination", "copy", &endpoint, "copy")?;
+    precious.setup.backup("@live")?;
+    server.faults().add(Rule::new(Fault::ChecksumsRefused).in_bucket("copy"));
+    let restored = precious.setup.credenza.run(["--json", "restore", "latest", "--to", "@copy"])?.expect_code(3)?;
+    let summary = restored.summary()?;
+    let lost = summary.get("unrestored").map(ToString::to_string).unwrap_or_default();
+    assert_eq!(lost, "{\"s3.checksum-algorithm\":41}", "{summary}");
+    bucket::compare(&server.buckets, "source", "copy")
+}
+
+#[test]
 fn servers_that_list_or_write_in_their_own_way_are_put_up_with() {
     // More than one page.
     ride_out(

@@ -76,7 +76,9 @@ impl Door {
         if fault == Some(&Fault::Reset) {
             return Err(HungUp);
         }
-        if let Some(canned) = fault.and_then(canned) {
+        let has_checksum = request.headers().keys().any(|name| name.as_str().ends_with("-checksum-algorithm"));
+        let canned = fault.filter(|fault| **fault != Fault::ChecksumsRefused || has_checksum).and_then(canned);
+        if let Some(canned) = canned {
             self.drain(request, subject).await?;
             return Ok(canned.map(|text| self.meter(s3s::Body::from(Bytes::from(text)), subject, Cut::None)));
         }
@@ -188,6 +190,10 @@ fn canned(fault: &Fault) -> Option<Response<String>> {
             error("PermanentRedirect", "The bucket you are attempting to access must be addressed elsewhere."),
         ),
         Fault::NoSuchBucket => (StatusCode::NOT_FOUND, error("NoSuchBucket", "The specified bucket does not exist")),
+        Fault::ChecksumsRefused => (
+            StatusCode::NOT_IMPLEMENTED,
+            error("NotImplemented", "A header you provided implies functionality that is not implemented"),
+        ),
         Fault::CustomerKey => (
             StatusCode::BAD_REQUEST,
             error(

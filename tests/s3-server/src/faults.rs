@@ -51,6 +51,8 @@ pub enum Fault {
     NoSuchBucket,
     /// 400 for an object that is encrypted with a key which the request does not carry.
     CustomerKey,
+    /// 501 for a write that comes with a checksum, as of servers that do not know its algorithm.
+    ChecksumsRefused,
     /// 200 with an empty listing, whatever was asked: servers that do not know a sub-resource.
     ListingForAnything,
     /// 200 with a page of HTML.

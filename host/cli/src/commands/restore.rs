@@ -55,7 +55,7 @@ struct Summary {
     entries: u64,
     bytes: u64,
     damaged: u64,
-    /// The snapshot has no content of these: the backup could not read them, or was not to.
+    /// The snapshot has no content of these.
     unread: u64,
     failed: u64,
     /// Older versions and delete markers that were not asked for.
@@ -87,11 +87,7 @@ impl Display for Summary {
             write!(f, "\n{} entries were not restored: their content is lost", self.damaged)?;
         }
         if self.unread > 0 {
-            write!(
-                f,
-                "\n{} entries have no content in the snapshot: the backup could not read them, or was not to",
-                self.unread
-            )?;
+            write!(f, "\n{} entries have no content in the snapshot", self.unread)?;
         }
         if self.failed > 0 {
             write!(f, "\n{} entries were refused by the destination", self.failed)?;

@@ -57,7 +57,7 @@ pub struct RestoreReport {
     pub bytes: u64,
     /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
-    /// Entries that the snapshot has no content of, because the backup could not read them or was not to.
+    /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
     /// Entries that the destination refused.
     pub failed: u64,
@@ -171,8 +171,8 @@ fn never_read(record: &Record) -> Option<String> {
     match &record.status {
         EntryStatus::Stable | EntryStatus::Changed => None,
         EntryStatus::Vanished => Some("it was gone when the backup came to read it".to_owned()),
-        EntryStatus::Referenced(reason) => Some(format!("the backup was to keep no content of it: {reason}")),
-        EntryStatus::Unreadable(reason) => Some(format!("the backup could not read it: {reason}")),
+        EntryStatus::Referenced(reason) => Some(format!("the snapshot has no content of it, as was wished: {reason}")),
+        EntryStatus::Unreadable(reason) => Some(format!("the snapshot has no content of it: {reason}")),
     }
 }
 

@@ -228,6 +228,25 @@ fn a_bucket_is_created_only_where_that_is_asked_for_and_none_is_there() {
 }
 
 #[test]
+fn a_mark_that_a_server_made_of_a_folder_by_itself_is_written_upon_and_that_of_a_user_is_not() {
+    let bare = || reply(200, &[("content-length", "0"), ("content-type", "application/octet-stream")], "");
+    let named = reply(200, &[("content-length", "0"), ("x-amz-meta-colour", "red")], "");
+    let made_before = bucket(&[], vec![bare(), reply(200, &[], "")]);
+    made_before.create(&file("k/"), false).unwrap().unwrap().finish(Vec::new()).unwrap();
+    let requests = asked(&made_before);
+    assert_eq!((requests[1].line().as_str(), requests[1].header("if-none-match")), ("PUT /k/", None));
+    let made_meanwhile =
+        bucket(&[], vec![reply(404, &[], ""), error(412, "PreconditionFailed"), bare(), reply(200, &[], "")]);
+    let mut upload = made_meanwhile.create(&file("k/"), false).unwrap().unwrap();
+    assert_eq!(upload.finish(Vec::new()).unwrap_err().class, ErrorClass::Transient);
+    upload.finish(Vec::new()).unwrap();
+    let of_a_user = bucket(&[], vec![named]);
+    assert_eq!(of_a_user.create(&file("k/"), false).err().unwrap().class, ErrorClass::Precondition);
+    let no_mark = bucket(&[], vec![bare()]);
+    assert_eq!(no_mark.create(&file("k"), false).err().unwrap().class, ErrorClass::Precondition);
+}
+
+#[test]
 fn what_a_server_forgets_of_a_key_that_it_takes_for_a_folder_is_told() {
     let attributes = vec![
         ("http.content-type".to_owned(), AttributeValue::Text("text/plain".to_owned())),
