@@ -6,6 +6,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::home;
+
 /// The repository of a command that names none.
 pub(crate) const REPOSITORY: &str = "CREDENZA_REPOSITORY";
 /// The passphrase of the repository.
@@ -52,6 +54,11 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
+/// The home folder of the user.
+pub(crate) fn home_folder() -> Option<PathBuf> {
+    env::home_dir()
+}
+
 /// Name of this machine, for snapshots.
 pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -68,11 +75,11 @@ pub(crate) fn user_name() -> String {
 }
 
 fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
-    if let Some(folder) = variable(own) {
-        return Some(folder.into());
+    if let Some(folder) = variable(own).map(PathBuf::from) {
+        return Some(home::expand(&folder).unwrap_or(folder));
     }
     let base = variable(xdg).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let base = base.or_else(|| Some(env::home_dir()?.join(below_home)))?;
+    let base = base.or_else(|| Some(home_folder()?.join(below_home)))?;
     Some(base.join("credenza"))
 }
 

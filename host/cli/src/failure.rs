@@ -7,6 +7,7 @@ use credenza_engine::Error as EngineError;
 use credenza_format::{Error as FormatError, InvalidRecipientKey};
 
 use crate::configuration::ConfigurationError;
+use crate::home::HomeError;
 use crate::location::LocationError;
 use crate::snapshot_path::InvalidSnapshotName;
 
@@ -155,7 +156,7 @@ impl From<EngineError> for Failure {
             EngineError::NoEntry { .. } => {
                 Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
             }
-            EngineError::Pattern { .. } => Self::new(what).exit(Exit::Usage),
+            EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
@@ -204,6 +205,12 @@ impl From<ConfigurationError> for Failure {
 
 impl From<LocationError> for Failure {
     fn from(error: LocationError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
         Self::usage(error.to_string())
     }
 }

@@ -1,6 +1,6 @@
 //! Locations: a folder, `scheme://…`, or `@name`.
 //!
-//! Owned here: telling the three apart. Refused here: the parts of a remote location, which the connector's manifest
+//! Owned here: telling the three apart, and the one way to write a folder down. Refused here: the parts of a remote location, which the connector's manifest
 //! explains (`connectors`), and what a name stands for (`place`).
 
 use std::ffi::{OsStr, OsString};
@@ -8,6 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use credenza_model::Key;
+
+use crate::home::{self, HomeError};
 
 /// A location as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +39,12 @@ pub(crate) enum LocationError {
         "the location of `{scheme}://` holds credentials; keep them out of locations, which are shown and recorded, and use settings instead"
     )]
     Credentials { scheme: String },
+    #[error(transparent)]
+    Home(#[from] HomeError),
 }
 
 impl Location {
-    /// Understands one word. A word without `scheme://` and `@` is a path.
+    /// Understands one word. A word without `scheme://` and `@` is a path, which may begin with `~`.
     pub(crate) fn parse(word: &OsStr) -> Result<Self, LocationError> {
         let bytes = word.as_bytes();
         if bytes.is_empty() {
@@ -50,17 +54,18 @@ impl Location {
             return Ok(Self::Named(String::from_utf8_lossy(name).into_owned()));
         }
         match scheme_of(bytes) {
-            None => Ok(Self::Folder(word.into())),
+            None => Ok(Self::Folder(home::expand(word.as_ref())?)),
             Some("file") => file_location(bytes),
             Some(scheme) => remote_location(scheme, bytes),
         }
     }
 
-    /// The text to show and to record; a path is made absolute.
+    /// The text to show and to record; a path is made absolute, without dots and slashes that mean nothing.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Folder(path) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let path: PathBuf = path.components().collect();
                 Key::new(path.into_os_string().into_vec()).to_string()
             }
             Self::Remote { text, .. } => text.clone(),
@@ -133,6 +138,13 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_recorded_in_one_spelling() {
+        for spelling in ["/a/b", "/a/b/", "/a/./b/.", "//a//b"] {
+            assert_eq!(parse(spelling).unwrap().text(), "/a/b", "{spelling}");
         }
     }
 

@@ -8,10 +8,12 @@ mod configuration;
 mod connectors;
 mod environment;
 mod failure;
+mod home;
 mod interrupt;
 mod location;
 mod open;
 mod passphrase;
+mod patterns;
 mod place;
 #[cfg(test)]
 mod reference;

@@ -52,11 +52,18 @@ pub(crate) struct Opener<'a> {
     connectors: &'a Connectors,
     /// The one engine of the process, started with the first component.
     sandbox: OnceCell<Sandbox>,
+    /// The machine that folders are said to be of, where it is another name than its own.
+    host: Option<String>,
 }
 
 impl<'a> Opener<'a> {
     pub(crate) fn new(connectors: &'a Connectors) -> Self {
-        Self { connectors, sandbox: OnceCell::new() }
+        Self { connectors, sandbox: OnceCell::new(), host: None }
+    }
+
+    /// With folders as those of a machine of this name, if one is given.
+    pub(crate) fn of_host(self, host: Option<String>) -> Self {
+        Self { host, ..self }
     }
 
     /// Something to back up.
@@ -65,6 +72,10 @@ impl<'a> Opener<'a> {
             Location::Folder(path) => {
                 let source = FileSource::new(folder(place, path)?);
                 let source = source.map_err(|error| Failure::of_connector("opening the source", &error))?;
+                let source = match &self.host {
+                    Some(host) => source.of_host(host.clone()),
+                    None => source,
+                };
                 Ok(built_in(Arc::new(source)))
             }
             _ => {

@@ -1,15 +1,17 @@
 //! A place that a command works with: a location with the settings that belong to it.
 //!
-//! Owned here: which repository is meant when none is named, what `@name` stands for, to which location each `-o` goes.
+//! Owned here: which repository is meant when none is named, what `@name` stands for, to which location each `-o` goes, and that a path
+//! in the configuration does not depend on where one stands.
 //! Refused here: reaching the place (`open`). Called by `commands`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repositories};
+use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repositories, is_path};
 use crate::environment;
 use crate::failure::Failure;
-use crate::location::Location;
+use crate::home;
+use crate::location::{Location, LocationError};
 
 /// A location, never a name, and its settings.
 #[derive(Debug, Clone)]
@@ -41,6 +43,12 @@ impl Place {
         configuration: &Configuration,
     ) -> Result<Self, Failure> {
         let mut all = configuration.settings(kind, name)?;
+        for (setting, value) in &mut all {
+            expand(setting, value)?;
+            if is_path(setting, value) && !value.starts_with('/') {
+                return Err(relative(kind, name, setting, value, configuration));
+            }
+        }
         all.extend(settings);
         let without_location = || {
             Failure::new(format!("the {kind} `{name}` has no location yet"))
@@ -51,6 +59,9 @@ impl Place {
             Location::Named(other) => {
                 Err(Failure::new(format!("the location of the {kind} `{name}` is the name `@{other}`"))
                     .hint("a configured location must be a folder or scheme://…"))
+            }
+            Location::Folder(path) if path.is_relative() => {
+                Err(relative(kind, name, "location", &path.to_string_lossy(), configuration))
             }
             location => Ok(Self { location, settings: all }),
         }
@@ -65,6 +76,23 @@ impl Place {
     fn is_folder(&self) -> bool {
         matches!(self.location, Location::Folder(_))
     }
+}
+
+/// Puts the home folder in the place of a `~` before a path.
+fn expand(setting: &str, value: &mut String) -> Result<(), Failure> {
+    if is_path(setting, value) {
+        let path = home::expand(value.as_ref())?.into_os_string();
+        *value = path.into_string().map_err(|path| LocationError::NotText(path.display().to_string()))?;
+    }
+    Ok(())
+}
+
+/// Somebody has edited the file: `set` keeps whole paths.
+fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configuration: &Configuration) -> Failure {
+    let value = value.escape_debug();
+    let file = configuration.path().display();
+    Failure::usage(format!("the `{setting}` of the {kind} `{name}` in {file} is the path `{value}`, which means another place wherever one stands"))
+        .hint(format!("write the whole path, or begin it with ~/; this does it from the folder that is meant: credenza config {kind} set {name} {setting} {value}"))
 }
 
 /// The word that names the repository: `at`, else the environment, else the configured default.
@@ -116,7 +144,9 @@ pub(crate) fn parse_settings(words: &[OsString]) -> Result<Settings, Failure> {
         let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
             Failure::usage("a setting is not of the form key=value").hint("for example: -o region=eu-west-1")
         })?;
-        Ok((key.to_owned(), value.to_owned()))
+        let mut value = value.to_owned();
+        expand(key, &mut value)?;
+        Ok((key.to_owned(), value))
     };
     words.iter().map(parse).collect()
 }
@@ -176,6 +206,25 @@ mod tests {
             assert_eq!(repository.settings, settings(first));
             assert_eq!(other.map_or_else(Settings::new, |other| other.settings), settings(second));
         }
+    }
+
+    fn configured(text: &str) -> Result<Place, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), format!("[repository.a]\n{text}\n")).unwrap();
+        let configuration = Configuration::read(folder.path()).unwrap();
+        Place::resolve(Kind::Repository, OsStr::new("@a"), Settings::new(), &configuration)
+    }
+
+    #[test]
+    fn a_path_in_the_configuration_means_one_place_wherever_one_stands() {
+        let home = environment::home_folder().unwrap();
+        let place = configured("location = '~/b'\nkey_file = '~/k'").unwrap();
+        assert_eq!(place.location, Location::Folder(home.join("b")));
+        assert_eq!(place.settings["key_file"], home.join("k").to_str().unwrap());
+        for relative in ["location = 'b'", "location = '/b'\nkey_file = 'k'", "location = '~bob/b'"] {
+            assert_eq!(configured(relative).unwrap_err().exit, crate::failure::Exit::Usage, "{relative}");
+        }
+        assert_eq!(settings("key_file=~/k")["key_file"], home.join("k").to_str().unwrap());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod destination;
 mod error;
 pub mod file;
 pub mod memory;
+mod patterns;
 mod random;
 mod source;
 mod store;
@@ -21,6 +22,7 @@ pub use body::{Body, BodyReader, Payload};
 pub use checksum::{Verifier, checksum_of};
 pub use destination::{Destination, DestinationInfo, Writer};
 pub use error::{Error, ErrorClass, Result};
+pub use patterns::{InvalidPattern, Patterns};
 pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{PutOptions, Store, StoreInfo, Stored, StoredObject};
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 
-use crate::{Body, Check, Error, Result};
+use crate::{Body, Check, Error, Patterns, Result};
 
 /// Bytes from `offset`, `length` of them or all that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,12 @@ pub struct ScanOptions {
     pub one_level: bool,
     /// What was there at that time, by the source's clock, instead of what is there now; only where [`now`](Source::now) told one.
     pub as_of: Option<Timestamp>,
+    /// What the user does not want. A source that can pass it over without reaching it does, and leaves nothing else out for it.
+    pub excludes: Patterns,
+    /// Folders on other file systems than the root's are told and not entered, where there are file systems.
+    pub one_file_system: bool,
+    /// When an earlier run began: a file that may have changed since without its times showing it is told without its fingerprint.
+    pub racy_since: Option<Timestamp>,
 }
 
 /// What a scan found.

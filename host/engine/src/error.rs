@@ -129,14 +129,9 @@ pub enum Error {
         /// The key asked for.
         key: String,
     },
-    /// An exclude pattern cannot be parsed.
-    #[error("the exclude pattern `{pattern}` is invalid: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        reason: String,
-    },
+    /// A pattern can match nothing.
+    #[error(transparent)]
+    Pattern(#[from] credenza_connect::InvalidPattern),
     /// Versions can only be replayed where every version is kept.
     #[error("{destination} does not keep versions, so that each would replace the one before")]
     NoHistory {

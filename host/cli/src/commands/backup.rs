@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use credenza_connect::Patterns;
 use credenza_engine::Repository;
-use credenza_engine::backup::{self, BackupOptions, BackupReport};
+use credenza_engine::backup::{self, BackupOptions, BackupReport, OtherSource};
+use credenza_format::Provenance;
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -16,11 +18,10 @@ use crate::configuration::Kind;
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
+use crate::patterns;
 use crate::place::{Place, parse_settings};
 use crate::signing;
 
-/// Patterns are read whole; thousands of lines fit.
-const EXCLUDE_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Said once a snapshot, where the store does not let these credentials delete.
 const NOT_DELETED: &str = "note: these credentials may not delete, so the record of what this run relied on stays behind; `maintain`, with credentials that may, clears it away when it is a week old";
 
@@ -37,11 +38,32 @@ pub(crate) struct Backup {
 
     /// Leave out what matches this pattern (gitignore syntax); may be given several times.
     #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
+    exclude: Vec<OsString>,
 
-    /// Leave out what matches the patterns in this file, one a line.
+    /// Leave out what matches the patterns in this file, one a line, as in a .gitignore in the root of the source.
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
+
+    /// Stay on the file system of the source: what is mounted below it is kept as an empty folder.
+    #[arg(short = 'x', long)]
+    one_file_system: bool,
+
+    /// Read every content again, also where size and times say that nothing has changed.
+    ///
+    /// A program that writes into a mapped file (mmap), such as some databases, can change it without its times moving; so can a
+    /// damaged disk. Such files are noticed by nothing but this.
+    #[arg(long)]
+    reread: bool,
+
+    /// Record this name of the machine instead of its own: in containers, which are called otherwise at each run.
+    ///
+    /// The name is part of what a folder's history goes by: with the same one, a folder is the same source.
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    host: Option<String>,
+
+    /// Call the source so, wherever it is: its history goes on under this name when it is moved or mounted elsewhere.
+    #[arg(long = "as", value_name = "NAME", value_parser = source_name)]
+    source_as: Option<String>,
 
     /// Whose metadata to read: of what is new or changed, or of everything, because tags and the like change without a trace.
     #[arg(long, value_enum, default_value_t = Metadata::Changed)]
@@ -119,14 +141,18 @@ impl Display for Summary {
 impl Backup {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let words = if self.sources.is_empty() { vec![OsString::from(".")] } else { self.sources.clone() };
+        if self.source_as.is_some() && words.len() > 1 {
+            return Err(Failure::usage("--as gives one name to more than one source")
+                .hint("back them up one by one, each with a name of its own"));
+        }
         let settings = parse_settings(&self.settings)?;
-        let excludes = self.excludes()?;
+        let excludes = patterns::gather(&self.exclude, &self.exclude_file)?;
         let places = words.iter().map(|word| session.places(Kind::Source, word, settings.clone()));
         let places = places.collect::<Result<Vec<(Place, Place)>, _>>()?;
         let Some((repository, _)) = places.first().cloned() else { return Ok(Exit::Done) };
         let signing_key = signing::provided(&session.globals, &repository.settings)?;
         let connectors = session.connectors();
-        let opener = Opener::new(&connectors);
+        let opener = Opener::new(&connectors).of_host(self.host.clone());
         let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
         let mut exit = Exit::Done;
         // What opening the repository cost belongs to the first of the snapshots.
@@ -146,6 +172,9 @@ impl Backup {
             if report.intents_left > 0 {
                 session.reporter.note(NOT_DELETED.to_owned());
             }
+            if let Some(other) = &report.compared_with {
+                session.reporter.note(compared_with(other, &place));
+            }
             session.reporter.result(&summary(report, &place, requests))?;
         }
         if self.check {
@@ -154,14 +183,18 @@ impl Backup {
         Ok(exit)
     }
 
-    fn options(&self, place: &Place, excludes: &[String], provenance: credenza_format::Provenance) -> BackupOptions {
+    fn options(&self, place: &Place, excludes: &Patterns, provenance: Provenance) -> BackupOptions {
         BackupOptions {
             location: place.text(),
             tags: self.tag.clone(),
-            excludes: excludes.to_vec(),
-            metadata_of_all: self.metadata == Metadata::Full,
+            excludes: excludes.clone(),
+            one_file_system: self.one_file_system,
+            reread: self.reread,
+            metadata_of_all: self.reread || self.metadata == Metadata::Full,
             dry_run: self.dry_run,
             host: environment::host_name(),
+            host_as: self.host.clone(),
+            source_as: self.source_as.clone(),
             user: environment::user_name(),
             provenance,
             compression: None,
@@ -169,20 +202,32 @@ impl Backup {
         }
     }
 
-    fn excludes(&self) -> Result<Vec<String>, Failure> {
-        let mut all = self.exclude.clone();
-        for path in &self.exclude_file {
-            let text = read_patterns(path)?;
-            all.extend(
-                text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).map(str::to_owned),
-            );
-        }
-        Ok(all)
-    }
-
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
         check::verify(repository, None, session).await
     }
+}
+
+/// A name that can stand in an identity before a path.
+fn host_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = !text.is_empty() && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+    if is_plain { Ok(text.to_owned()) } else { Err("a host has a name without spaces and slashes") }
+}
+
+fn source_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = !text.trim().is_empty() && !text.contains(char::is_control);
+    if is_plain { Ok(text.to_owned()) } else { Err("a source is called by at least one word, on one line") }
+}
+
+/// What a person must know who wants one history and is about to have two.
+fn compared_with(OtherSource { identity, host }: &OtherSource, place: &Place) -> String {
+    let option = match identity.strip_prefix("file://").and_then(|rest| rest.strip_prefix(host.as_str())) {
+        Some(path) if path.starts_with('/') => format!("--host {host}"),
+        _ => format!("--as '{identity}'"),
+    };
+    format!(
+        "note: {} is a new source by its name; it was compared with the newest snapshot of `{identity}`, of host `{host}`. If both are the same, go on with one history: add {option} to `backup`",
+        place.text()
+    )
 }
 
 fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
@@ -199,21 +244,4 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         intents_left: report.intents_left,
         requests,
     }
-}
-
-fn read_patterns(path: &Path) -> Result<String, Failure> {
-    use std::io::Read;
-    let failed = |error: std::io::Error| {
-        Failure::new(format!("the patterns in {} cannot be read", path.display())).because(error.to_string())
-    };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(EXCLUDE_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > EXCLUDE_FILE_BYTES_MAX {
-        return Err(Failure::usage(format!(
-            "{} has more than {EXCLUDE_FILE_BYTES_MAX} bytes of patterns",
-            path.display()
-        )));
-    }
-    Ok(text)
 }

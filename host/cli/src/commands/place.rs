@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Display};
+use std::path::Path;
 
 use clap::Subcommand;
 use credenza_sandbox::Manifest;
@@ -10,10 +11,11 @@ use serde::Serialize;
 
 use super::{Session, check_place};
 use crate::configuration::{
-    Configuration, HOST_SETTINGS, HostSetting, Kind, PlaceName, Settings, is_secret, suggestion,
+    Configuration, HOST_SETTINGS, HostSetting, Kind, PlaceName, Settings, is_path, is_secret, suggestion,
 };
 use crate::connectors::Connectors;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::location::{Location, LocationError};
 use crate::passphrase;
 use crate::place::parse_settings;
@@ -181,8 +183,7 @@ fn store_settings(
         let present = configuration.settings(kind, name)?;
         let value = match setting.as_str() {
             "location" => storable_location(&value, &connectors, &present)?,
-            "passphrase_file" | "key_file" | "identity" | "ca_file" => absolute(&value)?,
-            "connector" if value.contains('/') || value.ends_with(".wasm") => absolute(&value)?,
+            _ if is_path(&setting, &value) => absolute(value.as_ref())?,
             _ => value,
         };
         require_known(kind, &setting, &present, &connectors, session)?;
@@ -194,10 +195,7 @@ fn store_settings(
 /// A location as it is kept: a path is made absolute, and a remote one must be what its connector understands.
 fn storable_location(text: &str, connectors: &Connectors, present: &Settings) -> Result<String, Failure> {
     match Location::parse(text.as_ref())? {
-        Location::Folder(path) => {
-            let path = path.to_str().ok_or_else(|| LocationError::NotText(path.display().to_string()))?;
-            absolute(path)
-        }
+        Location::Folder(path) => absolute(&path),
         Location::Remote { scheme, text } => {
             if let Ok(component) = connectors.serving(&scheme, present) {
                 let understood = component.manifest.settings_from_location(&text);
@@ -209,10 +207,11 @@ fn storable_location(text: &str, connectors: &Connectors, present: &Settings) ->
     }
 }
 
-fn absolute(path: &str) -> Result<String, Failure> {
-    let absolute = std::path::absolute(path);
-    let absolute =
-        absolute.map_err(|error| Failure::usage(format!("`{path}` is no path")).because(error.to_string()))?;
+/// A path as it is kept: it means the same wherever one stands.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let absolute = std::path::absolute(home::expand(path)?);
+    let absolute = absolute
+        .map_err(|error| Failure::usage(format!("`{}` is no path", path.display())).because(error.to_string()))?;
     let text = absolute.into_os_string().into_string();
     text.map_err(|path| LocationError::NotText(path.display().to_string()).into())
 }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 pub(crate) use name::PlaceName;
-pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_secret, suggestion};
+pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_path, is_secret, suggestion};
 
 const DEFAULT_REPOSITORY: &str = "default_repository";
 

@@ -56,6 +56,15 @@ pub(crate) fn is_for_repositories(setting: &str) -> bool {
     HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
 }
 
+/// Whether a value is a path on this machine, where `~` may stand for the home folder.
+pub(crate) fn is_path(setting: &str, value: &str) -> bool {
+    match setting {
+        "passphrase_file" | "key_file" | "identity" | "signing_key" | "ca_file" => true,
+        "connector" => value.contains('/') || value.ends_with(".wasm"),
+        _ => false,
+    }
+}
+
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
 pub(crate) fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {

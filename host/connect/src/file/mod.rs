@@ -1,7 +1,8 @@
 //! Local folders, natively: what a sandbox cannot give (owners, extended attributes, hard links, sparse files).
 //!
 //! Owned here: [`FileSource`], [`FileStore`], [`FileDestination`] over Linux system calls, and the one mapping between
-//! keys and names ([`escape`]). Refused here: which files to exclude and what to overwrite (the engine's decisions).
+//! keys and names ([`escape`]). Refused here: what the patterns of excluded files mean (`patterns`) and what to
+//! overwrite (the engine's decision).
 //! Called by `cli`, which builds them for a location that is a path.
 
 mod accounts;
@@ -13,7 +14,9 @@ pub mod escape;
 mod folder;
 mod foreign;
 mod metadata;
+mod racy;
 mod reader;
+mod root;
 mod source;
 mod store;
 mod walk;

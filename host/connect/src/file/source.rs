@@ -1,7 +1,7 @@
 //! A local folder, or a single file, to back up.
 //!
-//! Keys are paths relative to the folder; a single file's key is its name. Links are never followed, except where the
-//! user's own path to the root leads through them.
+//! Keys are paths relative to the folder; a single file's key is its name. Links are never followed, except on the user's own path to
+//! the root (`root`).
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,16 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Statx, openat};
+use rustix::fs::{FileType, OFlags, Statx};
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
 use super::attributes::{fingerprint, is_sparse, status_of, timestamp, type_of};
 use super::beneath::open_beneath;
-use super::cause::{from_errno, from_io};
+use super::cause::from_errno;
 use super::reader::FileReader;
-use super::walk::{Root, Walk};
+use super::root::{Root, one_spelling};
+use super::walk::Walk;
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
     SourceInfo,
@@ -28,7 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct FileSource {
     path: PathBuf,
-    identity: String,
+    host: String,
     root: OnceLock<Arc<Root>>,
 }
 
@@ -46,24 +47,37 @@ impl FileSource {
                 format!("`{}` names no folder to back up: {e}", given.display()),
             )
         })?;
-        let identity = format!("file://{}{}", host_name(), Key::new(path.as_os_str().as_bytes()));
-        Ok(Self { path, identity, root: OnceLock::new() })
+        Ok(Self { path, host: host_name(), root: OnceLock::new() })
+    }
+
+    /// The same source as one of a machine of this name.
+    #[must_use]
+    pub fn of_host(self, host: String) -> Self {
+        Self { host, ..self }
+    }
+
+    /// The machine and the one spelling of the path, so that the same folder is the same source however it is called.
+    fn identity(&self) -> String {
+        let path = one_spelling(&self.path).into_os_string();
+        format!("file://{}{}", self.host, Key::new(path.as_bytes()))
     }
 
     fn root(&self) -> Result<Arc<Root>> {
         if let Some(root) = self.root.get() {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(open_root(&self.path)?);
+        let root = Arc::new(Root::open(&self.path)?);
         Ok(Arc::clone(self.root.get_or_init(|| root)))
     }
 
     fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Statx)> {
         let root = self.root()?;
-        if root.only.as_deref().is_some_and(|only| only != key.as_bytes()) {
-            return Err(from_errno("cannot read", key, Errno::NOENT));
-        }
-        let open = |flags| open_beneath(root.folder.as_fd(), key.as_bytes(), flags);
+        let path = match &root.only {
+            Some(only) if only.key != key.as_bytes() => return Err(from_errno("cannot read", key, Errno::NOENT)),
+            Some(only) => only.name.as_slice(),
+            None => key.as_bytes(),
+        };
+        let open = |flags| open_beneath(root.folder.as_fd(), path, flags);
         // NONBLOCK so that a pipe that took the file's place cannot stall the run; NOATIME is the owner's privilege (open(2)).
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         let file = match open(flags | OFlags::NOATIME) {
@@ -87,37 +101,12 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
-fn open_root(path: &Path) -> Result<Root> {
-    let missing = |e: &std::io::Error| {
-        let mut error = from_io("cannot open the source", path.display(), e);
-        if error.class == ErrorClass::NotFound {
-            error.class = ErrorClass::Configuration;
-            "file.no-root".clone_into(&mut error.reason);
-        }
-        error
-    };
-    if !Path::new(super::attributes::DESCRIPTORS).exists() {
-        tracing::warn!("{} is missing, so extended attributes are not backed up", super::attributes::DESCRIPTORS);
-    }
-    let status = std::fs::symlink_metadata(path).map_err(|e| missing(&e))?;
-    let is_folder = status.is_dir() || (status.is_symlink() && path.is_dir());
-    let (folder, only) = match (is_folder, path.parent(), path.file_name()) {
-        (false, Some(parent), Some(name)) => (parent, Some(name.as_bytes().to_vec())),
-        _ => (path, None),
-    };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A single file's folder need not be readable, only passable.
-    let flags = if only.is_some() { flags | OFlags::PATH } else { flags };
-    let folder = openat(CWD, folder, flags, Mode::empty()).map_err(|e| missing(&e.into()))?;
-    Ok(Root { folder, only })
-}
-
 #[async_trait]
 impl Source for FileSource {
     async fn info(&self) -> Result<SourceInfo> {
         self.root()?;
         Ok(SourceInfo {
-            identity: self.identity.clone(),
+            identity: self.identity(),
             namespace: "tree".to_owned(),
             traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
                 .map(str::to_owned)
@@ -171,7 +160,9 @@ impl Source for FileSource {
             ));
         }
         let (start, end) = bounds(range, status.stx_size, &entry.key)?;
-        let mut reader = FileReader::new(file, start, end).expecting(if_match.map(str::to_owned));
+        // What was listed without a fingerprint is held to the one that it is opened with.
+        let expected = if entry.fingerprint.is_none() { Some(seen.as_str()) } else { if_match };
+        let mut reader = FileReader::new(file, start, end).expecting(expected.map(str::to_owned));
         if is_sparse(&status) {
             reader = reader.with_holes();
         }

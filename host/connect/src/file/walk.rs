@@ -12,22 +12,15 @@ use rustix::fs::{Mode, OFlags, Statx, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
-use super::attributes::{describe, extended, path_through, status_of, type_of};
+use super::attributes::{describe, extended, path_through, status_of, timestamp, type_of};
 use super::beneath::{is_plain_segment, open_beneath};
 use super::folder::{Name, sorted_names};
+use super::racy::Racy;
+use super::root::Root;
 use crate::{Found, ScanOptions};
 
 /// Folders held open along the current path; those further up are closed and opened again on the way back.
 const OPEN_FOLDERS_MAX: usize = 128;
-
-/// Where a source begins.
-#[derive(Debug)]
-pub(super) struct Root {
-    /// The folder that keys are relative to.
-    pub(super) folder: OwnedFd,
-    /// Set when the source is one file in that folder.
-    pub(super) only: Option<Vec<u8>>,
-}
 
 /// A folder on the current path.
 struct Level {
@@ -45,14 +38,15 @@ pub(super) struct Walk {
     levels: Vec<Level>,
     key: Vec<u8>,
     begun: bool,
+    racy: Option<Racy>,
     /// The last file system that said it has no extended attributes.
     plain_device: Option<(u32, u32)>,
 }
 
 impl Walk {
     pub(super) fn new(root: Arc<Root>, options: ScanOptions) -> Self {
-        let accounts = Accounts::read();
-        Self { root, options, accounts, levels: Vec::new(), key: Vec::new(), begun: false, plain_device: None }
+        let (accounts, racy) = (Accounts::read(), options.racy_since.map(Racy::since));
+        Self { root, options, accounts, levels: Vec::new(), key: Vec::new(), begun: false, racy, plain_device: None }
     }
 
     /// Up to `max` findings; none is the end.
@@ -73,12 +67,17 @@ impl Walk {
 
     fn begin(&mut self) -> Result<Option<Found>, Errno> {
         let root = Arc::clone(&self.root);
-        if let Some(name) = &root.only {
+        if let Some(only) = &root.only {
             let status = status_of(root.folder.as_fd(), b"")?;
             let folder = Some(root.folder.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?);
-            let names = vec![name.clone().into_boxed_slice()].into_iter();
-            self.levels.push(Level { folder, identity: identity(&status), names, key_bytes: 0 });
-            return Ok(None);
+            self.levels.push(Level {
+                folder,
+                identity: identity(&status),
+                names: Vec::new().into_iter(),
+                key_bytes: 0,
+            });
+            self.key.clone_from(&only.key);
+            return Ok(if self.options.excludes.name(&self.key) { None } else { self.visit_file(&only.name) });
         }
         let folder = open_beneath(root.folder.as_fd(), b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let status = self.enter(folder)?;
@@ -96,6 +95,10 @@ impl Walk {
         self.key.extend_from_slice(&name);
         if self.key.len() > KEY_BYTES_MAX {
             return self.is_wanted().then(|| self.skipped(format!("its path is longer than {KEY_BYTES_MAX} bytes")));
+        }
+        // Before anything is asked of it: what is excluded may be out of reach, or hang whoever looks.
+        if self.options.excludes.name(&self.key) {
+            return None;
         }
         match name.strip_suffix(b"/") {
             Some(folder) => self.visit_folder(folder),
@@ -127,6 +130,11 @@ impl Walk {
         if !self.is_way() {
             return None;
         }
+        if self.options.one_file_system
+            && let Some(found) = self.mounted(name)
+        {
+            return self.is_wanted().then_some(found);
+        }
         // A folder that only the prefix names may well be missing, or be a file; then nothing has the prefix.
         let guessed = self.key.len() <= self.options.prefix.len();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -137,6 +145,14 @@ impl Walk {
             Err(Errno::NOTDIR | Errno::LOOP) if guessed => None,
             Err(error) => Some(self.skipped(reason(error))),
         }
+    }
+
+    /// The current folder as an entry when another file system is mounted there. It is not opened: what is mounted may hang.
+    fn mounted(&mut self, name: &[u8]) -> Option<Found> {
+        let (major, minor, _) = self.levels.first()?.identity;
+        let status = self.folder().and_then(|folder| status_of(folder, name)).ok()?;
+        let is_other = (status.stx_dev_major, status.stx_dev_minor) != (major, minor);
+        is_other.then(|| Found::Entry(describe(Key::new(self.key.clone()), &status, &self.accounts)))
     }
 
     /// Makes `folder`, whose key is the current one, the innermost level.
@@ -187,6 +203,9 @@ impl Walk {
     /// The current key as an entry; `name` finds it in the innermost folder.
     fn found(&mut self, status: &Statx, name: &[u8]) -> Found {
         let mut entry = describe(Key::new(self.key.clone()), status, &self.accounts);
+        if self.racy.as_ref().is_some_and(|racy| racy.holds(timestamp(&status.stx_ctime))) {
+            entry.fingerprint = None;
+        }
         if entry.kind == EntryKind::Symlink {
             match self.folder().and_then(|folder| readlinkat(folder, name, Vec::new())) {
                 Ok(target) => entry.link_target = Some(target.into_bytes()),

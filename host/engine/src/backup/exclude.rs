@@ -1,41 +1,34 @@
-//! Which entries the user does not want, in gitignore syntax.
+//! What of a listing the user does not want.
+//!
+//! Owned here: that a folder is judged once for all that lies in it. Refused here: what the patterns mean (`connect`). Called by the join.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use credenza_connect::Patterns;
+use credenza_model::Key;
 
-use credenza_model::{Entry, EntryKind};
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-
-use crate::{Error, Result};
-
-/// Patterns of `--exclude` and `--exclude-file`, applied to keys as if the source were the folder of a `.gitignore`.
-pub(crate) struct Excludes {
-    patterns: Gitignore,
+/// Judges the keys of a listing; quickly when those of one folder come together.
+pub(crate) struct Sieve {
+    excludes: Patterns,
+    /// The folder of the key before, and whether all in it is left out.
+    folder: Vec<u8>,
+    is_left_out: bool,
 }
 
-impl Excludes {
-    pub(crate) fn new(patterns: &[String]) -> Result<Self> {
-        let mut builder = GitignoreBuilder::new("/");
-        for pattern in patterns {
-            let invalid = |cause: ignore::Error| Error::Pattern { pattern: pattern.clone(), reason: cause.to_string() };
-            builder.add_line(None, pattern).map_err(invalid)?;
-        }
-        let patterns = builder
-            .build()
-            .map_err(|cause| Error::Pattern { pattern: patterns.join(", "), reason: cause.to_string() })?;
-        Ok(Self { patterns })
+impl Sieve {
+    pub(crate) fn new(excludes: Patterns) -> Self {
+        Self { excludes, folder: Vec::new(), is_left_out: false }
     }
 
-    pub(crate) fn covers(&self, entry: &Entry) -> bool {
-        let key = entry.key.as_bytes();
-        let trimmed = key.strip_suffix(b"/").unwrap_or(key);
-        // The matcher knows paths, and would read a leading slash as an absolute one.
-        if self.patterns.is_empty() || trimmed.is_empty() || trimmed.starts_with(b"/") {
-            return false;
+    /// Whether the key, or a folder that it lies in, is left out.
+    pub(crate) fn holds_back(&mut self, key: &Key) -> bool {
+        let key = key.as_bytes();
+        let path = key.strip_suffix(b"/").unwrap_or(key);
+        let end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let folder = path.get(..end).unwrap_or_default();
+        if folder != self.folder {
+            self.is_left_out = self.excludes.cover(folder);
+            self.folder = folder.to_vec();
         }
-        let path = Path::new(OsStr::from_bytes(trimmed));
-        self.patterns.matched_path_or_any_parents(path, entry.kind == EntryKind::Directory).is_ignore()
+        self.is_left_out || self.excludes.name(key)
     }
 }
 
@@ -43,19 +36,24 @@ impl Excludes {
 mod tests {
     use super::*;
 
-    fn covers(patterns: &[&str], key: &str) -> bool {
-        let kind = if key.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
-        let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-        Excludes::new(&patterns).unwrap().covers(&Entry::new(key.into(), kind))
-    }
-
     #[test]
-    fn patterns_mean_what_gitignore_says() {
-        assert!(covers(&["*.tmp"], "a/b.tmp"));
-        assert!(covers(&["/target/"], "target/x/y"));
-        assert!(!covers(&["/target/"], "a/target"));
-        assert!(!covers(&["*.log", "!keep.log"], "keep.log"));
-        assert!(covers(&["cache/"], "a/cache/"));
-        assert!(!covers(&[], "a"));
+    fn all_keys_are_judged_as_one_by_one() {
+        let excludes = Patterns::new(["cache/", "!cache/keep", "*.tmp", "/a/b"]).unwrap();
+        let mut sieve = Sieve::new(excludes.clone());
+        for key in [
+            "",
+            "a/",
+            "a/b",
+            "a/b/c",
+            "a/cache/",
+            "a/cache/keep",
+            "a/cache/x/y",
+            "a/d",
+            "a/d.tmp",
+            "b/cache",
+            "c.tmp/d",
+        ] {
+            assert_eq!(sieve.holds_back(&key.into()), excludes.cover(key.as_bytes()), "{key}");
+        }
     }
 }

@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Found, Scanner, SourceInfo};
+use credenza_connect::{Found, Patterns, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 use tokio::sync::Mutex;
 
-use super::exclude::Excludes;
+use super::exclude::Sieve;
 use super::load::complete;
 use super::ranges;
 use crate::blobs::BlobLoader;
@@ -73,7 +73,7 @@ impl Parent {
 pub(crate) struct Join {
     scanner: Box<dyn Scanner>,
     parents: Vec<Parent>,
-    excludes: Arc<Excludes>,
+    sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
     stow: Option<Arc<Stow>>,
     complete_scan: bool,
@@ -95,12 +95,13 @@ impl Join {
         scanner: Box<dyn Scanner>,
         info: &SourceInfo,
         parents: Vec<Parent>,
-        excludes: Arc<Excludes>,
+        excludes: Patterns,
         stow: Option<Arc<Stow>>,
     ) -> Self {
         let complete_scan = info.has("complete-scan");
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
-        Self { scanner, parents, excludes, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
+        let sieve = Sieve::new(excludes);
+        Self { scanner, parents, sieve, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read anew, unless the listing tells it all.
@@ -121,9 +122,10 @@ impl Join {
         let told = page.len();
         for found in page {
             match found {
+                Found::Skipped(skipped) if self.sieve.holds_back(&skipped.key) => {}
                 Found::Skipped(skipped) => batch.push(Planned::Skipped(skipped)),
                 Found::Entry(entry) => match self.order(&entry) {
-                    Order::Ascending if self.excludes.covers(&entry) => {}
+                    Order::Ascending if self.sieve.holds_back(&entry.key) => {}
                     Order::Ascending => batch.push(self.plan(entry).await?),
                     Order::Repeated => repeated += 1,
                     Order::Broken => return Ok(Step::End(Ending::OutOfOrder)),
@@ -269,8 +271,8 @@ mod tests {
         Box::new(Endless(keys.into_iter().map(entry).collect()))
     }
 
-    async fn end_of(keys: &[&str], excludes: &[String]) -> Result<Step> {
-        let excludes = Arc::new(Excludes::new(excludes)?);
+    async fn end_of(keys: &[&str], excludes: &[&str]) -> Result<Step> {
+        let excludes = Patterns::new(excludes).unwrap();
         let scanner = page(keys.iter().map(ToString::to_string));
         let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), excludes, None);
         loop {
@@ -283,10 +285,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_that_never_gets_ahead_is_broken_off() {
-        for excludes in [vec![], vec!["a".to_owned()]] {
-            let stuck = end_of(&["a"], &excludes).await;
+        for excludes in [&[][..], &["a"]] {
+            let stuck = end_of(&["a"], excludes).await;
             assert!(matches!(stuck, Err(Error::Contract { what }) if what.contains("`a` again and again")));
         }
         assert!(matches!(end_of(&["a", "b"], &[]).await, Ok(Step::End(Ending::OutOfOrder))));
+    }
+
+    #[tokio::test]
+    async fn what_is_excluded_and_cannot_be_described_is_no_problem() {
+        let skipped = |key: &str| Found::Skipped(SkippedEntry { key: key.into(), reason: "denied".to_owned() });
+        let scanner = Box::new(Endless(vec![skipped("cache/"), skipped("cache/x"), skipped("other/")]));
+        let excludes = Patterns::new(["cache/"]).unwrap();
+        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), excludes, None);
+        let Ok(Step::Batch(batch)) = join.next().await else { panic!("no batch") };
+        assert!(matches!(&batch[..], [Planned::Skipped(skipped)] if skipped.key == "other/".into()), "{batch:?}");
     }
 }

@@ -21,7 +21,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{ErrorClass, Source, SourceInfo};
+use credenza_connect::{ErrorClass, Patterns, Source, SourceInfo};
 use credenza_format::{Cutter, Provenance, SigningKey};
 use credenza_model::SnapshotId;
 use futures_util::{StreamExt, TryStreamExt};
@@ -31,7 +31,6 @@ use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Stow;
 use crate::{Error, Event, Listener, Phase, Result};
-use exclude::Excludes;
 use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
@@ -49,14 +48,22 @@ pub struct BackupOptions {
     pub location: String,
     /// Tags of the snapshot.
     pub tags: Vec<String>,
-    /// Patterns in gitignore syntax.
-    pub excludes: Vec<String>,
+    /// What to leave out.
+    pub excludes: Patterns,
+    /// Stay on the file system of the source's root.
+    pub one_file_system: bool,
+    /// Read every content anew, whatever the listing says of it.
+    pub reread: bool,
     /// Read what is said of unchanged entries anew (tags, user metadata): some of it changes without a trace in the listing.
     pub metadata_of_all: bool,
     /// Only say what would be read.
     pub dry_run: bool,
     /// Name of this machine.
     pub host: String,
+    /// The name of a machine to record instead. Who commits is still told by the true one: two machines of one name would fork a chain.
+    pub host_as: Option<String>,
+    /// What the source is called instead of the identity that its connector gives, so that its history goes on elsewhere.
+    pub source_as: Option<String>,
     /// Name of the user.
     pub user: String,
     /// Which connector reads: name, version, digest, grant.
@@ -88,6 +95,17 @@ pub struct BackupReport {
     pub bytes_added: u64,
     /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
     pub intents_left: u64,
+    /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
+    pub compared_with: Option<OtherSource>,
+}
+
+/// A source that was backed up from the same location under another name, as from a machine that was called otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherSource {
+    /// Its identity.
+    pub identity: String,
+    /// The machine that its newest snapshot names.
+    pub host: String,
 }
 
 /// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
@@ -119,8 +137,8 @@ async fn attempt(
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
     listener.on(Event::Phase(Phase::Opening));
-    let info = source.info().await.map_err(Error::connector("opening the source"))?;
-    let excludes = Arc::new(Excludes::new(&options.excludes)?);
+    let mut info = source.info().await.map_err(Error::connector("opening the source"))?;
+    info.identity = options.source_as.clone().unwrap_or(info.identity);
     let mut session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
@@ -130,20 +148,20 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return dry_run(&session, &*source, &info, excludes).await;
+        return dry_run(&session, &*source, &info, options).await;
     }
     let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
-    let parents = parents(&session, session.parent());
+    let parents = parents(&session, options);
     let trusted = Trusted::find(session.parent(), &info, &options.provenance);
     let whole = session.scan_options();
-    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, &whole, trusted.as_ref(), parents.first()).await?;
-    let join = Join::new(scanner, &info, parents, Arc::clone(&excludes), Some(Arc::clone(&line.stow)))
+    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, whole, trusted.as_ref(), parents.first()).await?;
+    let join = Join::new(scanner, &info, parents, options.excludes.clone(), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
         Ending::OutOfOrder => {
-            line = line.again_sorted(repository, &session, &*source, &info, excludes, options.metadata_of_all).await?;
+            line = line.again_sorted(repository, &session, &*source, &info, options).await?;
         }
     }
     listener.on(Event::Phase(Phase::Committing));
@@ -151,9 +169,11 @@ async fn attempt(
     session.commit(repository, &line.stow, tree, options, listener).await
 }
 
-fn parents(session: &Session, parent: Option<&SnapshotHandle>) -> Vec<Parent> {
+/// What unchanged entries are taken from: nothing when all is to be read anew.
+fn parents(session: &Session, options: &BackupOptions) -> Vec<Parent> {
     let records =
         |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
+    let parent = session.parent().filter(|_| !options.reread);
     parent.map(|handle| Parent::new(records(handle), Arc::clone(session.loader()))).into_iter().collect()
 }
 
@@ -161,11 +181,11 @@ async fn dry_run(
     session: &Session,
     source: &dyn Source,
     info: &SourceInfo,
-    excludes: Arc<Excludes>,
+    options: &BackupOptions,
 ) -> Result<BackupReport> {
-    let scan = SortedScan::collect(source, &session.scan_options()).await?;
-    let mut join = Join::new(Box::new(scan), info, parents(session, session.parent()), excludes, None);
-    let mut report = BackupReport::default();
+    let scan = SortedScan::collect(source, session.scan_options()).await?;
+    let mut join = Join::new(Box::new(scan), info, parents(session, options), options.excludes.clone(), None);
+    let mut report = BackupReport { compared_with: session.other_source(), ..BackupReport::default() };
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {
@@ -250,20 +270,20 @@ impl<'a> Line<'a> {
         session: &Session,
         source: &dyn Source,
         info: &SourceInfo,
-        excludes: Arc<Excludes>,
-        refreshes: bool,
+        options: &BackupOptions,
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
         self.stow.flush().await?;
-        let scan = SortedScan::collect(source, &session.scan_options()).await?;
+        let scan = SortedScan::collect(source, session.scan_options()).await?;
         let mut all = Vec::new();
         // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
         if repository.can_read() {
             let partial = repository.loader(Arc::new(repository.load_index().await?));
             all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
         }
-        all.extend(parents(session, session.parent()));
-        let join = Join::new(Box::new(scan), info, all, excludes, Some(Arc::clone(&self.stow))).refreshing(refreshes);
+        all.extend(parents(session, options));
+        let join = Join::new(Box::new(scan), info, all, options.excludes.clone(), Some(Arc::clone(&self.stow)))
+            .refreshing(options.metadata_of_all);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? == Ending::OutOfOrder {
             return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });

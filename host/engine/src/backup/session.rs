@@ -4,7 +4,6 @@
 //! commit (`write`). Called by `backup::run`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use credenza_connect::{ScanOptions, Source, SourceInfo};
 use credenza_format::{
@@ -14,7 +13,7 @@ use credenza_format::{
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
-use super::{BackupOptions, BackupReport};
+use super::{BackupOptions, BackupReport, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::write::{self, Draft, Stow};
@@ -29,6 +28,8 @@ pub(crate) struct Session {
     loader: Arc<BlobLoader>,
     standing: Standing,
     source: SnapshotSource,
+    /// What the source is asked to list.
+    whole: ScanOptions,
     started: Timestamp,
     /// What the run found of the order of the listing.
     listing: Option<OrderedListing>,
@@ -51,11 +52,30 @@ impl Standing {
         }
         let snapshots = repository.snapshots().await?.whole;
         Ok(Self {
-            parent: snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity).cloned(),
+            parent: parent(&snapshots, info, options).cloned(),
             chain: Chain::new(writer, &snapshots),
             store_time: snapshots.last().and_then(|handle| handle.stored),
         })
     }
+}
+
+/// The newest snapshot of the source, else of what was backed up from the same location under another name: a fingerprint that is equal
+/// there proves as much, and in a container the machine has another name at each run. Keys of buckets mean what their settings say, so
+/// that this is for folders alone.
+fn parent<'a>(
+    snapshots: &'a [SnapshotHandle],
+    info: &SourceInfo,
+    options: &BackupOptions,
+) -> Option<&'a SnapshotHandle> {
+    let is_there = |handle: &&SnapshotHandle| {
+        let Snapshot { source, connector, .. } = &handle.snapshot;
+        info.namespace == "tree"
+            && source.namespace == info.namespace
+            && source.location == options.location
+            && connector.name == options.provenance.name
+    };
+    let own = snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity);
+    own.or_else(|| snapshots.iter().rfind(is_there))
 }
 
 impl Session {
@@ -66,7 +86,7 @@ impl Session {
         options: &BackupOptions,
         as_of_start: bool,
     ) -> Result<Self> {
-        let started = Timestamp::from_system(SystemTime::now());
+        let started = repository.clock().now().wall;
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
         let standing = Standing::find(repository, info, options).await?;
         let index = Arc::new(repository.load_index().await?);
@@ -77,13 +97,20 @@ impl Session {
             as_of: if as_of_start { now(source, info, standing.parent.as_ref(), options).await? } else { None },
             documents: documents(source, standing.parent.as_ref(), options).await?,
         };
+        let whole = ScanOptions {
+            as_of: source.as_of,
+            excludes: options.excludes.clone(),
+            one_file_system: options.one_file_system,
+            racy_since: standing.parent.as_ref().map(|parent| parent.snapshot.started),
+            ..ScanOptions::default()
+        };
         let loader = repository.loader(Arc::clone(&index));
-        Ok(Self { loader, index, standing, source, started, listing: None })
+        Ok(Self { loader, index, standing, source, whole, started, listing: None })
     }
 
-    /// What the source is asked to list: all of it, as of one time where it can.
-    pub(crate) fn scan_options(&self) -> ScanOptions {
-        ScanOptions { as_of: self.source.as_of, ..ScanOptions::default() }
+    /// What the source is asked to list: all that is wanted, as of one time where it can.
+    pub(crate) fn scan_options(&self) -> &ScanOptions {
+        &self.whole
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
@@ -102,6 +129,13 @@ impl Session {
         self.standing.parent.as_ref()
     }
 
+    /// The source of another name that the parent is of.
+    pub(crate) fn other_source(&self) -> Option<OtherSource> {
+        let Snapshot { source, host, .. } = &self.parent()?.snapshot;
+        let is_other = source.identity != self.source.identity;
+        is_other.then(|| OtherSource { identity: source.identity.clone(), host: host.clone() })
+    }
+
     /// Notes what is known of the order of the listing, for the snapshot.
     pub(crate) fn note_order(&mut self, listing: Option<OrderedListing>) {
         self.listing = listing;
@@ -116,9 +150,12 @@ impl Session {
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
+        let compared_with = self.other_source();
         let mut chain = self.standing.chain.clone();
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
-        let make = |usage: &Usage, added, link| self.snapshot(usage, &grown, options, (id, link), added);
+        let make = |usage: &Usage, added, link| {
+            self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
+        };
         let intents_left = write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
         let counts = grown.counts;
@@ -132,6 +169,7 @@ impl Session {
             bytes_read: counts.bytes_read,
             bytes_added: stow.bytes_added(),
             intents_left,
+            compared_with,
         })
     }
 
@@ -140,7 +178,7 @@ impl Session {
         usage: &Usage,
         grown: &Grown,
         options: &BackupOptions,
-        (id, link): (SnapshotId, ChainLink),
+        (id, link, finished): (SnapshotId, ChainLink, Timestamp),
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
@@ -149,12 +187,12 @@ impl Session {
             id,
             source: self.source,
             connector: options.provenance.clone(),
-            host: options.host.clone(),
+            host: options.host_as.as_ref().unwrap_or(&options.host).clone(),
             user: options.user.clone(),
             tags: options.tags.clone(),
-            excluded: options.excludes.clone(),
+            excluded: options.excludes.texts().map(ToString::to_string).collect(),
             started: self.started,
-            finished: Timestamp::from_system(SystemTime::now()),
+            finished,
             store_time,
             parent: parent.map(|handle| handle.snapshot.id),
             writer: link.writer,

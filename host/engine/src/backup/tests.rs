@@ -2,6 +2,7 @@
 
 use credenza_connect::ErrorClass;
 use credenza_connect::SourceDocument;
+use credenza_connect::file::FileSource;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Timestamp};
@@ -166,4 +167,116 @@ async fn what_is_configured_for_a_source_is_read_by_its_first_run_and_with_all_m
     let full = backed_up(&repository, Arc::new(source), true).await;
     let kept = handle(&repository, full.snapshot.unwrap()).await.snapshot.source.documents;
     assert_eq!(names(&kept[2..]), [("s3.cors".to_owned(), true), ("s3.website".to_owned(), false)], "too long to keep");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_rereads_trusts_no_listing_and_finds_what_changed_behind_it() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    let unchanging = || Entry { fingerprint: Some("f".to_owned()), ..Entry::new("mapped".into(), EntryKind::File) };
+    source.insert(unchanging(), b"before".to_vec());
+    backed_up(&repository, Arc::new(source.clone()), false).await;
+    source.insert(unchanging(), b"behind".to_vec());
+    let trusting = backed_up(&repository, Arc::new(source.clone()), true).await;
+    assert_eq!((trusting.read, trusting.unchanged), (0, 1), "nothing shows it");
+    let options = BackupOptions { reread: true, ..BackupOptions::default() };
+    let dry = BackupOptions { dry_run: true, ..options.clone() };
+    assert_eq!(run(&repository, Arc::new(source.clone()), &dry, &Silent).await.unwrap().read, 1);
+    let reread = run(&repository, Arc::new(source), &options, &Silent).await.unwrap();
+    assert_eq!((reread.read, reread.unchanged), (1, 0));
+    assert_eq!(contents(&repository, reread.snapshot.unwrap()).await[&"mapped".into()].1, b"behind");
+}
+
+/// A clock that stands still.
+struct Standing(i64);
+
+impl crate::Clock for Standing {
+    fn now(&self) -> crate::Moment {
+        crate::Moment { monotonic: std::time::Duration::ZERO, wall: at(self.0) }
+    }
+}
+
+/// A folder with one file, and when that was changed.
+fn folder_of_one() -> (tempfile::TempDir, i64) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    let changed = std::os::unix::fs::MetadataExt::ctime(&std::fs::metadata(folder.path().join("file")).unwrap());
+    (folder, changed)
+}
+
+async fn folder_read(repository: &Repository, source: FileSource, options: &BackupOptions) -> BackupReport {
+    let options = BackupOptions { location: "/place".to_owned(), ..options.clone() };
+    let report = run(repository, Arc::new(source), &options, &Silent).await.unwrap();
+    assert_eq!((report.errors, report.read + report.unchanged), (0, 1));
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_as_young_as_the_start_of_the_run_before_is_read_once_more() {
+    let (folder, changed) = folder_of_one();
+    for (began, expected) in [(-60, [1, 1, 0]), (60, [1, 0, 0])] {
+        let mut repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let mut read = Vec::new();
+        for begins in [changed + began, changed + 120, changed + 180] {
+            repository = repository.with_clock(Arc::new(Standing(begins)));
+            let source = FileSource::new(folder.path()).unwrap();
+            read.push(folder_read(&repository, source, &BackupOptions::default()).await.read);
+        }
+        assert_eq!(read, expected, "the first run began {began} seconds after the change");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_under_another_host_name_is_not_read_again_and_the_history_it_leaves_is_named() {
+    let (folder, changed) = folder_of_one();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let repository = repository.with_clock(Arc::new(Standing(changed + 60)));
+    let plain = BackupOptions::default();
+    let of = |host: &str| FileSource::new(folder.path()).unwrap().of_host(host.to_owned());
+    assert_eq!(folder_read(&repository, of("a"), &plain).await.compared_with, None);
+    let named = BackupOptions { host_as: Some("a".to_owned()), ..plain.clone() };
+    let continued = folder_read(&repository, of("a"), &named).await;
+    assert_eq!((continued.read, continued.compared_with), (0, None));
+    let other = folder_read(&repository, of("b"), &plain).await;
+    assert_eq!(other.read, 0);
+    let identity = format!("file://a{}", std::fs::canonicalize(folder.path()).unwrap().display());
+    assert_eq!(other.compared_with, Some(OtherSource { identity, host: "a".to_owned() }));
+    assert_eq!(folder_read(&repository, of("b"), &plain).await.compared_with, None);
+    let snapshots = repository.snapshots().await.unwrap().whole;
+    let writers: std::collections::BTreeSet<_> = snapshots.iter().map(|handle| handle.snapshot.writer.0).collect();
+    assert_eq!(writers.len(), 1, "a name for the record makes no other writer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_a_name_of_its_own_goes_on_where_it_was_moved_to() {
+    let (folder, changed) = folder_of_one();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let repository = repository.with_clock(Arc::new(Standing(changed + 60)));
+    let options = BackupOptions { source_as: Some("letters".to_owned()), ..BackupOptions::default() };
+    let first = folder_read(&repository, FileSource::new(folder.path()).unwrap(), &options).await;
+    let moved = folder.path().with_extension("moved");
+    std::fs::rename(folder.path(), &moved).unwrap();
+    let elsewhere = BackupOptions { host: "other".to_owned(), ..options };
+    let second = folder_read(&repository, FileSource::new(&moved).unwrap(), &elsewhere).await;
+    std::fs::rename(&moved, folder.path()).unwrap();
+    assert_eq!((first.read, second.read, second.compared_with), (1, 0, None));
+    let snapshot = handle(&repository, second.snapshot.unwrap()).await.snapshot;
+    assert_eq!((snapshot.source.identity.as_str(), snapshot.parent), ("letters", first.snapshot));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_excluded_is_left_out_of_any_source_and_recorded() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    for key in ["a/keep", "cache/keep", "cache/x", "z.tmp"] {
+        source.put(key, b"x".to_vec());
+    }
+    source.skip("cache/closed", "denied");
+    let excludes = credenza_connect::Patterns::new(["cache/", "!cache/keep", "*.tmp"]).unwrap();
+    let options = BackupOptions { excludes, ..BackupOptions::default() };
+    let report = run(&repository, Arc::new(source), &options, &Silent).await.unwrap();
+    assert_eq!(report.errors, 0);
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
+    assert_eq!(snapshot.excluded, ["cache/", "!cache/keep", "*.tmp"]);
+    assert_eq!(contents(&repository, snapshot.id).await.into_keys().collect::<Vec<_>>(), ["a/keep".into()]);
 }

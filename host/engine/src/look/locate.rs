@@ -4,18 +4,15 @@
 //! Called by `cli`. Bound: a cursor, and some 40 bytes for each tree node in which nothing matched.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
-use credenza_model::{ChunkId, Entry, EntryKind, Record};
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use credenza_connect::Patterns;
+use credenza_model::{ChunkId, Key, Record};
 
 use super::cursor::{Cursor, Front};
+use crate::Result;
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Error, Result};
 
 /// Looks for records in snapshots.
 pub struct Locator {
@@ -62,7 +59,7 @@ impl Locator {
                 continue;
             }
             cursor.open(|id| !barren.contains(id)).await?;
-            cursor.retain(|record| pattern.matches(&record.entry));
+            cursor.retain(|record| pattern.matches(&record.entry.key));
             let nothing = match subtree.level.checked_sub(1) {
                 None => !matches!(cursor.front(), Front::Record(_)),
                 Some(below) => cursor.all_of(below, |id| barren.contains(id)),
@@ -76,32 +73,20 @@ impl Locator {
 
 struct Pattern {
     exact: Vec<u8>,
-    glob: Gitignore,
+    glob: Patterns,
     /// What every key that matches begins with, whole segments; empty where any may.
     prefix: Vec<u8>,
 }
 
 impl Pattern {
     fn new(text: &str) -> Result<Self> {
-        let invalid = |cause: ignore::Error| Error::Pattern { pattern: text.to_owned(), reason: cause.to_string() };
-        let mut builder = GitignoreBuilder::new("/");
-        builder.add_line(None, text).map_err(invalid)?;
-        let glob = builder.build().map_err(invalid)?;
+        let glob = Patterns::new([text])?;
         Ok(Self { exact: text.as_bytes().to_vec(), glob, prefix: literal_prefix(text) })
     }
 
-    fn matches(&self, entry: &Entry) -> bool {
-        let key = entry.key.as_bytes();
-        let trimmed = key.strip_suffix(b"/").unwrap_or(key);
-        if key == self.exact || trimmed == self.exact {
-            return true;
-        }
-        // The matcher knows paths, and would read a leading slash as an absolute one.
-        if trimmed.is_empty() || trimmed.starts_with(b"/") {
-            return false;
-        }
-        let path = Path::new(OsStr::from_bytes(trimmed));
-        self.glob.matched(path, entry.kind == EntryKind::Directory).is_ignore()
+    fn matches(&self, key: &Key) -> bool {
+        let key = key.as_bytes();
+        key == self.exact || key.strip_suffix(b"/") == Some(&self.exact) || self.glob.name(key)
     }
 }
 

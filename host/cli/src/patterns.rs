@@ -1,0 +1,111 @@
+//! The patterns of what to leave out: from the command line, and from files as editors on every platform write them.
+//!
+//! Owned here: the form of a file of patterns, as git has it: one a line, `#` for a comment, spaces at the end dropped unless a `\` stands
+//! before them; besides, a byte order mark, line ends of Windows and a last line without an end. Refused here: what a pattern means
+//! (`credenza_connect::Patterns`). Called by `backup`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use credenza_connect::Patterns;
+
+use crate::failure::Failure;
+
+/// Patterns are read whole; thousands of lines fit.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+/// In both orders; those of UTF-32 begin with one of them, or with a NUL.
+const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
+/// The patterns of the command line, and behind them those of the files.
+pub(crate) fn gather(words: &[OsString], files: &[PathBuf]) -> Result<Patterns, Failure> {
+    let mut all: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    for path in files {
+        let text = read(path)?;
+        for (number, pattern) in lines(&text) {
+            Patterns::check(pattern)
+                .map_err(|error| Failure::usage(format!("{}, line {number}: {error}", path.display())))?;
+            all.push(pattern.to_vec());
+        }
+    }
+    Patterns::new(all).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("the patterns in {} cannot be read", path.display())).because(error.to_string())
+    };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::usage(format!("{} has more than {FILE_BYTES_MAX} bytes of patterns", path.display())));
+    }
+    if UTF_16_MARKS.iter().any(|mark| text.starts_with(mark)) || text.contains(&0) {
+        return Err(Failure::usage(format!("the patterns in {} are not UTF-8 but UTF-16, or no text", path.display()))
+            .hint("save the file as UTF-8; names that are not text may stand in it as the bytes that they are"));
+    }
+    Ok(text)
+}
+
+/// The patterns of a file, each with the number of its line.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let text = text.strip_prefix(UTF_8_MARK).unwrap_or(text);
+    let lines = text.split(|byte| *byte == b'\n').map(|line| without_spaces(line.strip_suffix(b"\r").unwrap_or(line)));
+    (1..).zip(lines).filter(|(_, line)| !line.trim_ascii().is_empty() && !line.starts_with(b"#"))
+}
+
+/// A line up to the spaces at its end; one behind a `\` is part of the pattern.
+fn without_spaces(line: &[u8]) -> &[u8] {
+    let mut end = 0;
+    let mut escaped = false;
+    for (position, byte) in line.iter().enumerate() {
+        if escaped || *byte != b' ' {
+            end = position + 1;
+        }
+        escaped = !escaped && *byte == b'\\';
+    }
+    line.get(..end).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(text: &[u8]) -> Result<Vec<String>, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let patterns = gather(&["first".into()], &[file.path().to_owned()])?;
+        Ok(patterns.texts().skip(1).map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_file_of_patterns_may_come_from_any_editor() {
+        let cases: [(&[u8], &[&str]); 8] = [
+            (b"a\nb", &["a", "b"]),
+            (b"\xef\xbb\xbfa\r\nb\r\n", &["a", "b"]),
+            (b"# no\n\n \t \r\na  \r\n", &["a"]),
+            (b"a\\ \nb\\  \nc\\\\ \n", &[r"a\\ ", r"b\\ ", r"c\\\\"]),
+            (b"\\#a\n\\!b\n", &[r"\\#a", r"\\!b"]),
+            (b"caf\xe9\n", &[r"caf\xe9"]),
+            (b"Icon\r\r\n", &[r"Icon\x0d"]),
+            (b"", &[]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(gathered(text).unwrap(), expected, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_of_patterns_is_refused_with_the_line() {
+        for text in [&b"\xff\xfea\0\n\0"[..], b"\xfe\xff\0a", b"a\0\n\0"] {
+            assert!(gathered(text).unwrap_err().what.contains("UTF-16"));
+        }
+        let failure = gathered(b"# fine\na\n[\n").unwrap_err();
+        assert!(failure.what.contains("line 3: the pattern `[`"), "{failure:?}");
+        assert_eq!(failure.exit, crate::failure::Exit::Usage);
+    }
+}

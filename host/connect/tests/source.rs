@@ -1,0 +1,168 @@
+//! What a folder is as a source: how it may be called, what of it is passed over, and which times prove that a file is unchanged.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+use credenza_connect::file::FileSource;
+use credenza_connect::{BodyReader, Error, ErrorClass, Found, Patterns, ScanOptions, Source};
+use credenza_model::{Entry, EntryKind, Timestamp};
+use rustix::fs::inotify;
+
+async fn scan(path: &Path, options: &ScanOptions) -> Vec<Entry> {
+    let mut scanner = FileSource::new(path).unwrap().scan(options).await.unwrap();
+    let mut all = Vec::new();
+    loop {
+        let found = scanner.next(1000).await.unwrap();
+        if found.is_empty() {
+            return all;
+        }
+        all.extend(found.into_iter().map(|found| match found {
+            Found::Entry(entry) => entry,
+            Found::Skipped(skipped) => panic!("{skipped:?}"),
+        }));
+    }
+}
+
+async fn keys(path: &Path, options: &ScanOptions) -> Vec<String> {
+    scan(path, options).await.iter().map(|entry| entry.key.to_string()).collect()
+}
+
+async fn identity(path: impl AsRef<Path>) -> String {
+    FileSource::new(path).unwrap().info().await.unwrap().identity
+}
+
+fn excluding(patterns: &[&str]) -> ScanOptions {
+    ScanOptions { excludes: Patterns::new(patterns).unwrap(), ..ScanOptions::default() }
+}
+
+#[tokio::test]
+async fn a_source_that_is_a_link_is_what_it_points_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    fs::write(at("real/file"), "data").unwrap();
+    symlink("file", at("real/inside")).unwrap();
+    for (link, target) in [("folder", "real"), ("link", "real/file"), ("link to link", "link"), ("broken", "nowhere")] {
+        symlink(target, at(link)).unwrap();
+    }
+    assert_eq!(keys(&at("folder"), &ScanOptions::default()).await, ["", "file", "inside"]);
+    for name in ["link", "link to link"] {
+        let found = scan(&at(name), &ScanOptions::default()).await;
+        assert_eq!((found.len(), found[0].key.to_string().as_str(), found[0].kind), (1, name, EntryKind::File));
+        let source = FileSource::new(at(name)).unwrap();
+        let opened = source.read(&found[0], None, found[0].fingerprint.as_deref()).await.unwrap();
+        assert_eq!(opened.body.read_all(100).await.unwrap(), "data");
+    }
+    let inside = scan(&at("folder"), &ScanOptions::default()).await.pop().unwrap();
+    assert_eq!((inside.kind, inside.link_target), (EntryKind::Symlink, Some(b"file".to_vec())));
+    let error = FileSource::new(at("broken")).unwrap().info().await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Configuration);
+    assert!(error.message.contains("is a link to `nowhere`, and nothing is there"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn every_spelling_of_a_folder_is_one_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| fs::canonicalize(folder.path()).unwrap().join(name);
+    fs::create_dir_all(at("a/b")).unwrap();
+    symlink("a", at("way")).unwrap();
+    symlink("a/b", at("today")).unwrap();
+    let plain = identity(at("a/b")).await;
+    assert!(plain.ends_with(at("a/b").to_str().unwrap()), "{plain}");
+    for spelling in ["a/b/", "a/b/.", "a//./b//", "a/../a/b", "a/b/../b", "way/b", "way/../a/b/", "a/b/../../way/b/."] {
+        assert_eq!(identity(at(spelling)).await, plain, "{spelling}");
+    }
+    // Its last name is what a person calls a source: it may point elsewhere tomorrow.
+    assert!(identity(at("today/")).await.ends_with("/today"));
+    let source = FileSource::new(at("a/b")).unwrap().of_host("other".to_owned());
+    assert_eq!(source.info().await.unwrap().identity, format!("file://other{}", at("a/b").display()));
+}
+
+#[tokio::test]
+async fn an_excluded_folder_is_not_even_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("skip/deep")).unwrap();
+    fs::create_dir_all(at("keep/skip.d")).unwrap();
+    fs::write(at("keep/skip.d/file"), "").unwrap();
+    let opened = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let mut names = std::collections::HashMap::new();
+    for name in ["skip", "skip/deep", "keep", "keep/skip.d"] {
+        names.insert(inotify::add_watch(&opened, at(name), inotify::WatchFlags::OPEN).unwrap(), name);
+    }
+    assert_eq!(keys(folder.path(), &excluding(&["/skip/", "*.d"])).await, ["", "keep/"]);
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&opened, &mut buffer);
+    let mut seen = std::collections::BTreeSet::new();
+    while let Ok(event) = events.next() {
+        seen.insert(names[&event.wd()]);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["keep"]);
+}
+
+#[tokio::test]
+async fn a_single_file_may_be_excluded_and_an_exception_below_a_folder_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("cache")).unwrap();
+    fs::write(folder.path().join("cache/keep"), "").unwrap();
+    assert_eq!(keys(&folder.path().join("cache/keep"), &excluding(&["keep"])).await, [""; 0]);
+    assert_eq!(keys(folder.path(), &excluding(&["cache/", "!cache/keep"])).await, [""]);
+    assert_eq!(keys(folder.path(), &excluding(&["cache/*", "!cache/keep"])).await, ["", "cache/", "cache/keep"]);
+}
+
+#[tokio::test]
+async fn a_mounted_folder_is_told_and_not_entered_on_one_file_system() {
+    let below = |one_file_system| ScanOptions { prefix: b"proc/".to_vec(), one_file_system, ..ScanOptions::default() };
+    let found = scan(Path::new("/"), &below(true)).await;
+    assert_eq!(
+        found.iter().map(|entry| (entry.key.to_string(), entry.kind)).collect::<Vec<_>>(),
+        [("proc/".to_owned(), EntryKind::Directory)]
+    );
+    let mut crossing = FileSource::new("/").unwrap().scan(&below(false)).await.unwrap();
+    assert_eq!(crossing.next(3).await.unwrap().len(), 3);
+}
+
+/// A scan that follows a run which began so many seconds after the file was changed.
+async fn after_run(path: &Path, seconds: i64) -> Entry {
+    let changed = fs::metadata(path).unwrap();
+    let began = Timestamp { seconds: changed.ctime() + seconds, nanoseconds: changed.ctime_nsec() as u32 };
+    let options = ScanOptions { racy_since: Some(began), ..ScanOptions::default() };
+    scan(path, &options).await.pop().unwrap()
+}
+
+#[tokio::test]
+async fn a_file_as_young_as_the_run_before_has_nothing_to_prove_that_it_is_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "x").unwrap();
+    for (seconds, expected) in [(-3600, false), (0, false), (3, true), (3600, true)] {
+        assert_eq!(after_run(&path, seconds).await.fingerprint.is_some(), expected, "{seconds}");
+    }
+    // Nor is it old because its modification time was set back.
+    fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(after_run(&path, -1).await.fingerprint, None);
+    // A time that was set to the future costs nothing.
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(1 << 30);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(future).unwrap();
+    assert!(after_run(&path, 3).await.fingerprint.is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_was_told_without_a_fingerprint_is_no_torn_copy_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, vec![1; 100_000]).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    let entry = after_run(&path, -1).await;
+    let opened = FileSource::new(&path).unwrap().read(&entry, None, None).await.unwrap();
+    assert!(opened.entry.fingerprint.is_some());
+    let BodyReader::Blocking(mut reader) = opened.body.reader else { panic!("a local body is read in place") };
+    let mut bytes = vec![0; 50_000];
+    reader.read_exact(&mut bytes).unwrap();
+    fs::write(&path, vec![2; 100_000]).unwrap();
+    let error = Error::from_io(std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap_err());
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Precondition, "file.changed"));
+}
