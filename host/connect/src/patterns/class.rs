@@ -4,6 +4,7 @@ use super::glob::byte;
 
 const OPEN: &str = "the `[` in it is never closed; write `\\[` for a bracket";
 const UNKNOWN: &str = "it has a `[:…:]` that is the name of no class";
+const BACKWARDS: &str = "a range in its `[…]` runs backwards";
 const EMPTY: &str = "the `[…]` in it holds nothing";
 
 /// Bytes in the class.
@@ -61,6 +62,9 @@ fn range<'a>(rest: &'a [u8], members: &mut Members) -> Result<&'a [u8], &'static
         && !matches!(after, [] | [b']', ..])
     {
         let (to, after) = member(after)?;
+        if from > to {
+            return Err(BACKWARDS);
+        }
         members.add(|byte| (from..=to).contains(&byte));
         return Ok(after);
     }
