@@ -110,11 +110,11 @@ def wrapping_key(lock, repository, secret):
 
 def unwrap(slot, repository, secret):
     """The keyring in a slot, or None when the secret is not this slot's."""
-    key = wrapping_key(slot.fields["lock"], repository, secret)
-    if key is None or not hmac.compare_digest(slot.seal[:32], derive("slot key commitment", key)):
+    key, sealed = wrapping_key(slot.fields["lock"], repository, secret), slot.seal[64:]
+    if key is None or not hmac.compare_digest(sealed[:32], derive("slot key commitment", key)):
         return None
     try:
-        return ChaCha20Poly1305(key).decrypt(bytes(12), slot.seal[32:], slot.sealed)
+        return ChaCha20Poly1305(key).decrypt(bytes(12), sealed[32:], slot.sealed)
     except InvalidTag:
         raise Damage("the slot opens, and its keyring is damaged") from None
 
@@ -132,6 +132,10 @@ class Keys:
     def verify_text(self, document, signature):
         message = (DATE + "text document").encode() + b"\0" + document.sealed
         verify_signature(self.text_public, signature, message, "a text document")
+
+    def verify_slot(self, slot):
+        message = (DATE + "text document").encode() + b"\0" + slot.sealed + slot.seal[64:]
+        verify_signature(self.text_public, slot.seal[:64], message, "a key slot")
 
     def _epoch(self, context, epoch):
         require(epoch in self.keyring.epochs, f"the keyring has no epoch {epoch}")

@@ -172,23 +172,41 @@ class Repository:
     """A repository in a folder, opened; what is damaged is collected."""
 
     def __init__(self, folder, secret):
-        self.folder, self.damages = folder, []
+        self.folder, self.damages, self.slots = folder, [], {}
         config = self.text("config", "repository", "signature")
         self.repository = bytes.fromhex(config.fields["repository"])
         keyring = self.unlock(secret) if config.fields["encrypted"] else Keyring.public()
         self.keys = Keys(self.repository, keyring)
         self.keys.verify_text(config, config.seal)
+        for name, slot in self.slots.items():
+            self.guarded(name, lambda slot=slot: self.keys.verify_slot(slot))
         require(not config.fields["required_features"], "it requires unknown features")
         require(SUITES[config.fields["suite"]] == keyring.suite, "config and keyring name different suites")
         require(config.fields["epoch"] in keyring.epochs, "the keyring was left behind by a rotation")
         self.places, self.packs = {}, {}
 
     def text(self, name, title, word):
-        return Text((self.folder / name).read_bytes(), title, word)
+        """A text document, or its copy where it is gone or damaged, which is noted."""
+        first, copy = self.folder / name, self.folder / "copy" / name
+        if copy.is_file():
+            self.guarded(f"copy/{name}", lambda: Text(copy.read_bytes(), title, word))
+        try:
+            require(first.is_file(), "it is missing")
+            return Text(first.read_bytes(), title, word)
+        except Damage as cause:
+            require(copy.is_file(), f"{name}: {cause}")
+            self.damages.append(f"{name}: {cause}")
+            return Text(copy.read_bytes(), title, word)
+
+    def texts(self, folder):
+        """The names of the text documents in a folder that are there, or have a copy."""
+        folders = (self.folder / folder, self.folder / "copy" / folder)
+        return [f"{folder}/{name}" for name in sorted({path.name for each in folders for path in each.glob("*")})]
 
     def unlock(self, secret):
         require(secret is not None, "it is encrypted, and no secret was given")
-        slots = [self.text(f"key/{path.name}", "key", "wrapped") for path in sorted((self.folder / "key").iterdir())]
+        self.slots = {name: self.text(name, "key", "wrapped") for name in self.texts("key")}
+        slots = list(self.slots.values())
         # Full access first, then the newest: an interrupted rotation leaves two.
         slots.sort(key=lambda slot: slot.fields["created"], reverse=True)
         slots.sort(key=lambda slot: slot.fields.get("access", "full") != "full")
@@ -344,18 +362,18 @@ class Repository:
     def verify_removals(self):
         """What was removed, by writer and sequence."""
         removed = set()
-        for path in sorted((self.folder / "removed").glob("*")):
-            def verified(path=path):
-                document = self.text(f"removed/{path.name}", "removal", "sealed")
+        for name in self.texts("removed"):
+            def verified(name=name):
+                document = self.text(name, "removal", "sealed")
                 fields, (signature, signed) = document.fields, (document.seal[:64], document.seal[64:])
                 self.keys.verify_text(document, signature)
-                named = (fields["id"], fields["repository"]) == (path.name, self.repository.hex())
+                named = (f"removed/{fields['id']}", fields["repository"]) == (name, self.repository.hex())
                 require(named, "it belongs elsewhere")
                 if fields["signer"] is not None:
                     message = (DATE + "removal").encode() + b"\0" + document.sealed
                     verify_signature(bytes.fromhex(fields["signer"]), signed, message, "the record of removal")
                 return {(item["writer"], item["sequence"], item["digest"]) for item in fields["snapshots"]}
-            removed |= self.guarded(f"removed/{path.name}", verified) or set()
+            removed |= self.guarded(name, verified) or set()
         return removed
 
     def verify_chains(self, snapshots):

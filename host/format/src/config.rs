@@ -22,9 +22,7 @@ const FEATURES: [&str; 0] = [];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not a config at all, or a damaged one.
-    #[error(
-        "the config of the repository is damaged: {problem}; restore the object `config` from another copy of the repository"
-    )]
+    #[error("the config of the repository is damaged: {problem}")]
     Malformed {
         /// Which rule is broken.
         problem: String,
@@ -48,9 +46,7 @@ pub enum ConfigError {
         algorithm: String,
     },
     /// The signature does not fit.
-    #[error(
-        "the config of the repository was changed by somebody without its key, or is damaged: restore the object `config` from another copy"
-    )]
+    #[error("the config of the repository was changed by somebody without its key, or is damaged")]
     Forged,
     /// The keys are a writer's.
     #[error("keys that may add and not read cannot change the config of the repository")]
@@ -90,6 +86,9 @@ pub struct Config {
     pub epoch: u32,
     /// When the repository was created.
     pub created: Timestamp,
+    /// How often it was written anew: of two that are authentic the one with the higher number is the newer.
+    #[serde(default)]
+    pub revision: u64,
     /// What the store was found to do: `if-absent`, `if-match`, `ranged-get` …
     #[serde(default)]
     pub store_traits: Vec<String>,
@@ -108,7 +107,7 @@ pub struct Config {
 }
 
 /// A config of which nothing is proven yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnverifiedConfig {
     config: Config,
     sealed: Vec<u8>,
@@ -198,6 +197,7 @@ mod tests {
             compression_level: 1,
             epoch: 0,
             created: Timestamp { seconds: 1_800_000_000, nanoseconds: 0 },
+            revision: 3,
             store_traits: vec!["if-absent".to_owned()],
             required_features: Vec::new(),
             policy: None,

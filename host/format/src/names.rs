@@ -2,7 +2,7 @@
 //!
 //! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
 //! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
-//! documents. Ids are 32 hexadecimal digits, `xx` their first two.
+//! documents and have a second copy each under `copy/` and their name. Ids are 32 hexadecimal digits, `xx` their first two.
 
 use std::fmt;
 
@@ -120,6 +120,21 @@ pub fn removal_key(id: ObjectId) -> StoreKey {
     formed(format!("removed/{id}"))
 }
 
+/// Where second copies of text documents are kept.
+const COPIES: &str = "copy/";
+
+/// Where the second copy of a text document is kept.
+#[must_use]
+pub fn copy_key(original: &StoreKey) -> StoreKey {
+    formed(format!("{COPIES}{original}"))
+}
+
+/// The name of the text document that a name is the second copy of; `None` for every other name.
+#[must_use]
+pub fn original_key(copy: &StoreKey) -> Option<StoreKey> {
+    copy.as_str().strip_prefix(COPIES).and_then(|name| StoreKey::new(name).ok())
+}
+
 #[expect(clippy::expect_used, reason = "fixed words and hexadecimal digits keep to the alphabet of store keys")]
 fn formed(name: String) -> StoreKey {
     StoreKey::new(name).expect("a name of the format")
@@ -137,6 +152,14 @@ mod tests {
             assert_eq!(ObjectKind::decode(kind as u8), Ok(kind));
         }
         assert!(ObjectKind::decode(0).is_err() && ObjectKind::decode(8).is_err());
+    }
+
+    #[test]
+    fn a_copy_is_named_after_its_original() {
+        let slot = slot_key(ObjectId::new([0xa7; 16]));
+        assert_eq!(copy_key(&config_key()).as_str(), "copy/config");
+        assert_eq!(original_key(&copy_key(&slot)), Some(slot.clone()));
+        assert_eq!(original_key(&slot), None);
     }
 
     #[test]

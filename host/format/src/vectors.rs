@@ -1,7 +1,6 @@
 //! Frozen test vectors: what this build derives, cuts and seals must be what every earlier one did.
 //!
-//! `tests/vectors/v1.json` is never rewritten. With `CREDENZA_VECTORS=print` the test shows what this build gives, for a format to
-//! come.
+//! `tests/vectors/v1.json` is rewritten for a new version of the format alone.
 
 use credenza_model::{
     ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ObjectId, Record, RepositoryId, Timestamp,
@@ -12,14 +11,16 @@ use crate::container::Sealer;
 use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
-    BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, Identity, KeySlot, Keyring, Keys,
-    ListBuilder, ObjectKind, PackBuilder, PackKind, SealedObject, SigningKey, Suite, TreeBuilder, open_document,
+    Access, BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, Identity, KdfParams, KeySlot,
+    Keyring, Keys, ListBuilder, NewSlot, ObjectKind, PackBuilder, PackKind, RecoveryCode, SealedObject, SigningKey,
+    Suite, TreeBuilder, open_document,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
 const REPOSITORY: RepositoryId = RepositoryId::new([0x11; 16]);
 const ID: ObjectId = ObjectId::new([0x22; 16]);
 const SALT: [u8; 32] = [0x33; 32];
+const PASSPHRASE: &[u8] = b"correct horse battery staple";
 const BODY: &[u8] =
     b"A document body that zstd makes shorter: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -164,14 +165,40 @@ fn current() -> Value {
     })
 }
 
+/// A slot for every sort of secret, each with the name that it has among the vectors.
+fn slots(identity: &Identity, code: &RecoveryCode) -> [(&'static str, KeySlot); 5] {
+    let keyring = keyring(Suite::Aes256Gcm);
+    let created = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
+    let new = NewSlot { keyring: &keyring, access: Access::Full, repository: REPOSITORY, label: "vector", created };
+    let writer = NewSlot { access: Access::Writer, ..new };
+    let passphrase = KeySlot::seal_passphrase(&new, PASSPHRASE, KdfParams::default());
+    [
+        ("slot_passphrase", passphrase.unwrap()),
+        ("slot_key_file", KeySlot::seal_key_file(&new, &[0x44; 32]).unwrap()),
+        ("slot_recipient", KeySlot::seal_recipient(&new, identity.recipient()).unwrap()),
+        ("slot_recovery", KeySlot::seal_recovery(&new, code).unwrap()),
+        ("slot_writer", KeySlot::seal_recipient(&writer, identity.recipient()).unwrap()),
+    ]
+}
+
+#[test]
+#[ignore = "writes the vectors anew, which only a new version of the format needs"]
+fn the_vectors_are_made() {
+    let mut vectors: serde_json::Map<String, Value> = serde_json::from_str(FROZEN).unwrap();
+    vectors.extend(current().as_object().unwrap().clone());
+    let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
+    let (identity, code) = (text("identity").parse().unwrap(), text("recovery_code").parse().unwrap());
+    for (name, slot) in slots(&identity, &code) {
+        vectors.insert(name.to_owned(), String::from_utf8(slot.encode()).unwrap().into());
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/v1.json");
+    std::fs::write(path, serde_json::to_string_pretty(&vectors).unwrap() + "\n").unwrap();
+}
+
 #[test]
 fn what_is_derived_cut_and_sealed_never_changes() {
-    let current = current();
-    if std::env::var_os("CREDENZA_VECTORS").is_some() {
-        panic!("{}", serde_json::to_string_pretty(&current).unwrap());
-    }
     let frozen: Value = serde_json::from_str(FROZEN).unwrap();
-    for (name, value) in current.as_object().unwrap() {
+    for (name, value) in current().as_object().unwrap() {
         assert_eq!(value, &frozen[name], "{name}");
     }
 }
@@ -194,7 +221,7 @@ fn documents_and_slots_of_earlier_builds_open() {
     assert_eq!(open_document(&keys, ObjectKind::Usage, ID, object.0).unwrap(), b"short");
     let slot = |name: &str| KeySlot::decode(frozen[name].as_str().unwrap().as_bytes()).unwrap();
     let expected = keyring(Suite::Aes256Gcm);
-    assert_eq!(slot("slot_passphrase").open_passphrase(REPOSITORY, b"correct horse battery staple").unwrap(), expected);
+    assert_eq!(slot("slot_passphrase").open_passphrase(REPOSITORY, PASSPHRASE).unwrap(), expected);
     assert_eq!(slot("slot_key_file").open_key_file(REPOSITORY, &[0x44; 32]).unwrap(), expected);
     let identity: Identity = frozen["identity"].as_str().unwrap().parse().unwrap();
     assert_eq!(identity.recipient().to_string(), frozen["recipient"].as_str().unwrap());

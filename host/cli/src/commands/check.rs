@@ -67,6 +67,8 @@ struct Summary {
     ownerless_usages: u64,
     /// On record as removed, and there.
     removed_snapshots: u64,
+    /// The config, keys and records of removal whose second copy is not there.
+    lacking_copies: u64,
     /// A rotation was interrupted, or an older config put back.
     config_is_behind: bool,
     bytes_read: u64,
@@ -95,6 +97,10 @@ impl Display for Summary {
         if self.removed_snapshots > 0 {
             let text = "snapshots are on record as removed: their removal was interrupted (remove them again)";
             write!(f, "\n{} {text}, or somebody put them back", self.removed_snapshots)?;
+        }
+        if self.lacking_copies > 0 {
+            let text = "of the config, keys and records of removal lack their second copy: their runs were interrupted";
+            write!(f, "\n{} {text}, or somebody removed it (`repair --apply` writes it)", self.lacking_copies)?;
         }
         if self.config_is_behind {
             f.write_str("\nthe config is older than the keys: a rotation was interrupted (rotate again), or somebody put it back")?;
@@ -128,6 +134,7 @@ pub(super) async fn verify(
         packs_read: report.packs_read,
         ownerless_usages: report.ownerless_usages,
         removed_snapshots: report.removed_snapshots,
+        lacking_copies: report.lacking_copies,
         config_is_behind: report.config_is_behind,
         bytes_read: report.bytes_read,
         damages,

@@ -66,7 +66,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         reporter.failure(&failure);
         failure.exit
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(reporter.conclude(exit) as u8)
 }
 
 fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {

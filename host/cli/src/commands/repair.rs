@@ -14,7 +14,8 @@ use crate::failure::{Exit, Failure};
 use crate::report::{JsonKey, printable};
 use crate::signing;
 
-/// Mend what `check` finds: describe packs in the index again, copy what can be read of damaged packs, write usage lists anew.
+/// Mend what `check` finds: write the config, keys and records of removal anew from their second copies, describe packs in the index
+/// again, copy what can be read of damaged packs, write usage lists anew.
 /// Only says what it would do unless --apply is given. Snapshots are never changed: back up again to bring back what the
 /// source still has, or see --replace-snapshots.
 #[derive(Debug, Args)]
@@ -67,6 +68,7 @@ impl<'a> MendLine<'a> {
                 Self { chunks_copied: Some(*copied), chunks_lost: Some(*lost), ..line("salvage", pack.to_string()) }
             }
             Mend::Dropped { object } => line("drop", object.to_string()),
+            Mend::Restored { object } => line("restore", object.to_string()),
             Mend::Rewritten { usage } => line("rewrite", usage.to_string()),
             Mend::Beside { snapshot, replacement } => {
                 Self { replacement: replacement.as_ref(), ..line("replace", format!("snapshot/{snapshot}")) }
@@ -179,5 +181,8 @@ fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Result<
     }
     let summary = Summary::new(applied, report);
     reporter.result(&summary)?;
+    if summary.exit() == Exit::Done {
+        reporter.mended();
+    }
     Ok(summary.exit())
 }

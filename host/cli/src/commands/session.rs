@@ -111,7 +111,13 @@ impl<'a> Session<'a> {
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided(&self.globals, &place.settings)?;
-        open_with(opener, place, purpose, provided, false).await
+        self.told(open_with(opener, place, purpose, provided, false).await?)
+    }
+
+    /// What stood in for something else is told.
+    fn told(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
+        self.reporter.despite(open.repository.opened_despite(), &open.place.text());
+        Ok(open)
     }
 
     /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
@@ -124,7 +130,12 @@ impl<'a> Session<'a> {
         allow_plaintext: bool,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided_for_other(&place.settings)?;
-        open_with(opener, place, purpose, provided, allow_plaintext).await
+        self.told(open_with(opener, place, purpose, provided, allow_plaintext).await?)
+    }
+
+    /// Whether a secret for the repository is provided, so that nobody need be asked.
+    pub(crate) fn has_secret(&self, place: &Place) -> Result<bool, Failure> {
+        Ok(!matches!(secret::provided(&self.globals, &place.settings)?, Secret::None))
     }
 
     /// Opens the repository of the command for reading.

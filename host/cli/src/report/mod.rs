@@ -9,17 +9,18 @@ mod progress;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::Check;
-use credenza_engine::{Event, Listener};
+use credenza_engine::{Damage, Event, Listener};
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine};
 
 use self::progress::Progress;
 use crate::arguments::Globals;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -27,6 +28,8 @@ pub(crate) struct Reporter {
     quiet: bool,
     out: Mutex<BufWriter<Stdout>>,
     progress: Progress,
+    /// Whether damage was told that the command went on despite.
+    damaged: AtomicBool,
 }
 
 impl Reporter {
@@ -37,6 +40,28 @@ impl Reporter {
             quiet: globals.quiet,
             out: Mutex::new(BufWriter::new(io::stdout())),
             progress: Progress::new(drawn),
+            damaged: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells damage that the command goes on despite, because something else stood in, and with what it is mended.
+    pub(crate) fn despite(&self, damages: &[Damage], place: &str) {
+        for damage in damages {
+            self.damaged.store(true, Ordering::Relaxed);
+            self.say(format!("credenza: {damage}\nhint: mend it: credenza at {place} repair --apply"));
+        }
+    }
+
+    /// What was told by [`despite`](Self::despite) is mended.
+    pub(crate) fn mended(&self) {
+        self.damaged.store(false, Ordering::Relaxed);
+    }
+
+    /// How the program ends: no run counts as done that went on despite damage.
+    pub(crate) fn conclude(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Done | Exit::Incomplete if self.damaged.load(Ordering::Relaxed) => Exit::DamageFound,
+            exit => exit,
         }
     }
 

@@ -81,8 +81,11 @@ impl Chains {
         self.live.push(stated);
     }
 
+    /// A record and its copy are one.
     pub(crate) fn add_removal(&mut self, removal: Removal) {
-        self.removals.push(removal);
+        if !self.removals.contains(&removal) {
+            self.removals.push(removal);
+        }
     }
 
     /// The newest trusted snapshot of each writer.

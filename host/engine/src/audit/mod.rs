@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_connect::{Store, StoredObject};
-use credenza_format::{Config, Header, KeySlot, ObjectKind, PublicKey, config_key};
+use credenza_format::{Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, original_key};
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 use futures_util::StreamExt;
 
@@ -34,8 +34,8 @@ use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 const OBJECTS_IN_FLIGHT: usize = 4;
 /// Objects of a folder that say which repository this is.
 const WITNESSES: usize = 2;
-/// Where records of removal are.
-const REMOVED: &str = "removed/";
+/// Where records of removal and their copies are.
+const REMOVED: [&str; 2] = ["removed/", "copy/removed/"];
 
 /// How an audit is done.
 #[derive(Debug, Clone, Default)]
@@ -71,19 +71,24 @@ pub struct AuditReport {
 /// [`Error::NoRepository`] when there is none, or when the store cannot be read; damage is what the report is for.
 pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
     listener.on(Event::Phase(Phase::Auditing));
-    let mut findings = Findings::new(listener);
-    let repository = identify(&*store, &mut findings).await?;
-    let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, findings);
-    survey.folder("", |key| !key.as_str().starts_with(REMOVED)).await?;
+    let repository = identify(&*store).await?;
+    let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, Findings::new(listener));
+    survey.folder("", |key| !REMOVED.iter().any(|folder| key.as_str().starts_with(folder))).await?;
     // Last: what is removed during the audit is on record before it is gone.
-    survey.folder(REMOVED, |_| true).await?;
+    for folder in REMOVED {
+        survey.folder(folder, |_| true).await?;
+    }
+    survey.find_lost_texts().await?;
     Ok(survey.conclude(options))
 }
 
 /// The repository that most of a few objects say they belong to, so that an exchanged config is named and not all else.
-async fn identify(store: &dyn Store, findings: &mut Findings<'_>) -> Result<RepositoryId> {
-    let config = fetch(store, &config_key()).await?;
-    let claimed = config.as_ref().and_then(|bytes| Config::decode(bytes.as_ref().ok()?).ok());
+async fn identify(store: &dyn Store) -> Result<RepositoryId> {
+    let mut claimed = None;
+    for name in [config_key(), copy_key(&config_key())] {
+        let Some(Ok(bytes)) = fetch(store, &name).await? else { continue };
+        claimed = claimed.or(Config::decode(&bytes).ok());
+    }
     let mut votes: Vec<RepositoryId> = claimed.map(|config| config.repository()).into_iter().collect();
     for folder in ["key/", "snapshot/", "index/"] {
         for object in list_page(store, folder, None, WITNESSES).await? {
@@ -91,9 +96,6 @@ async fn identify(store: &dyn Store, findings: &mut Findings<'_>) -> Result<Repo
             let slot = KeySlot::decode(&bytes).ok().map(|slot| slot.repository());
             votes.extend(slot.or_else(|| Header::decode(&bytes).ok().map(|header| header.repository())));
         }
-    }
-    if config.is_none() && !votes.is_empty() {
-        findings.add(Damage::new(&config_key(), DamageKind::Missing, "the repository has lost its config"), None);
     }
     // Of ids with as many votes the first counts, which is the config's.
     let most = votes.iter().rev().max_by_key(|id| votes.iter().filter(|other| other == id).count());
@@ -118,14 +120,27 @@ struct Survey<'a> {
     chains: Chains,
     snapshots: BTreeSet<ObjectId>,
     usages: BTreeSet<ObjectId>,
+    /// Text documents that are there.
+    texts: BTreeSet<StoreKey>,
+    /// Those that have a copy.
+    copied: BTreeSet<StoreKey>,
     objects: u64,
     bytes: u64,
 }
 
 impl<'a> Survey<'a> {
     fn new(examiner: Examiner, findings: Findings<'a>) -> Self {
-        let (snapshots, usages) = (BTreeSet::new(), BTreeSet::new());
-        Self { examiner, findings, chains: Chains::default(), snapshots, usages, objects: 0, bytes: 0 }
+        Self {
+            examiner,
+            findings,
+            chains: Chains::default(),
+            snapshots: BTreeSet::new(),
+            usages: BTreeSet::new(),
+            texts: BTreeSet::new(),
+            copied: BTreeSet::new(),
+            objects: 0,
+            bytes: 0,
+        }
     }
 
     /// Examines the objects below a prefix, page by page.
@@ -153,7 +168,11 @@ impl<'a> Survey<'a> {
             match named {
                 Some((ObjectKind::Snapshot, id)) => drop(self.snapshots.insert(id)),
                 Some((ObjectKind::Usage, id)) => drop(self.usages.insert(id)),
-                _ => {}
+                Some(_) => {}
+                None => match original_key(&object.key) {
+                    Some(document) => drop(self.copied.insert(document)),
+                    None => drop(self.texts.insert(object.key.clone())),
+                },
             }
             match outcome? {
                 Ok(Fact::Nothing) => {}
@@ -162,6 +181,24 @@ impl<'a> Survey<'a> {
                 Err(damage) => self.findings.add(damage, named.and_then(affected)),
             }
             self.findings.progress(1, object.size);
+        }
+        Ok(())
+    }
+
+    /// Finds text documents that are gone, whose copies are there: whoever removes one removes its copy first. The config has no folder that
+    /// would show that it is missing, and neither of its copies need be there.
+    async fn find_lost_texts(&mut self) -> Result<()> {
+        let lost: Vec<StoreKey> = self.copied.difference(&self.texts).cloned().collect();
+        for key in lost {
+            // It may have been removed since its copy was listed.
+            if fetch(&*self.examiner.store, &copy_key(&key)).await?.is_some() {
+                let detail = "it is gone, and its copy is there";
+                self.findings.add(Damage::new(&key, DamageKind::Missing, detail), None);
+            }
+        }
+        if !self.texts.contains(&config_key()) {
+            let detail = "the repository has lost its config";
+            self.findings.add(Damage::new(&config_key(), DamageKind::Missing, detail), None);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, Store, StoredObject};
 use credenza_format::{
     Config, Error as FormatError, HEADER_BYTES, Header, Inspected, Inspector, KeySlot, ObjectKind, Removal, config_key,
-    plain_length, removal_key, slot_key,
+    original_key, plain_length, removal_key, slot_key,
 };
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 
@@ -86,7 +86,10 @@ impl Examiner {
     }
 
     async fn text(&self, key: &StoreKey) -> Result<Result<Fact, Damage>> {
-        let known = ["key/", "removed/"].iter().any(|folder| key.as_str().starts_with(folder)) || *key == config_key();
+        // A second copy is what its document is.
+        let document = original_key(key).unwrap_or_else(|| key.clone());
+        let in_folder = ["key/", "removed/"].iter().any(|folder| document.as_str().starts_with(folder));
+        let known = in_folder || document == config_key();
         if !known {
             // A store that cannot delete keeps what `create` tried it with.
             let probe = key.as_str().strip_prefix("probe/").is_some_and(|id| id.parse::<ObjectId>().is_ok());
@@ -94,16 +97,16 @@ impl Examiner {
             return Ok(if probe { Ok(Fact::Nothing) } else { Err(foreign()) });
         }
         let Some(bytes) = fetch(&*self.store, key).await? else { return Ok(Ok(Fact::Nothing)) };
-        Ok(bytes.and_then(|bytes| self.document(key, &bytes)))
+        Ok(bytes.and_then(|bytes| self.document(key, &document, &bytes)))
     }
 
-    /// A text document: its checksum, its own name for itself, its repository.
-    fn document(&self, key: &StoreKey, bytes: &[u8]) -> Result<Fact, Damage> {
+    /// A text document or its copy: its checksum, its own name for itself, its repository.
+    fn document(&self, key: &StoreKey, document: &StoreKey, bytes: &[u8]) -> Result<Fact, Damage> {
         let corrupt = |cause: String| Damage::new(key, DamageKind::Corrupt, cause);
-        let (own_name, repository, fact) = if *key == config_key() {
+        let (own_name, repository, fact) = if *document == config_key() {
             let config = Config::decode(bytes).map_err(|cause| corrupt(cause.to_string()))?;
             (config_key(), config.repository(), Fact::Nothing)
-        } else if key.as_str().starts_with("key/") {
+        } else if document.as_str().starts_with("key/") {
             let slot = KeySlot::decode(bytes).map_err(|cause| corrupt(cause.to_string()))?;
             (slot_key(slot.id()), slot.repository(), Fact::Nothing)
         } else {
@@ -111,7 +114,7 @@ impl Examiner {
             (removal_key(removal.id), removal.repository, Fact::Removal(removal))
         };
         self.same_repository(key, repository)?;
-        if own_name != *key {
+        if own_name != *document {
             return Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{own_name}`")));
         }
         Ok(fact)

@@ -78,6 +78,9 @@ pub struct CheckReport {
     pub ownerless_usages: u64,
     /// Snapshots that are on record as removed and there: their removal was interrupted, or somebody put them back.
     pub removed_snapshots: u64,
+    /// Text documents whose second copy is not there, or is an older one: their runs were interrupted, or the copy was lost. `repair` writes
+    /// them.
+    pub lacking_copies: u64,
     /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
     pub config_is_behind: bool,
     /// Packs that were read and verified.
@@ -93,7 +96,7 @@ pub struct CheckReport {
 pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
-    let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots } =
+    let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =
         look(repository, &mut findings).await?;
     let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots, &mut findings).await?;
@@ -104,6 +107,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         unreferenced_packs: packs.undescribed.len() as u64,
         ownerless_usages,
         removed_snapshots,
+        lacking_copies,
         config_is_behind: repository.config().epoch < repository.keys().current_epoch(),
         ..CheckReport::default()
     };
@@ -133,6 +137,8 @@ pub(crate) struct Look {
     pub(crate) ownerless_usages: u64,
     /// As [`CheckReport::removed_snapshots`].
     pub(crate) removed_snapshots: u64,
+    /// As [`CheckReport::lacking_copies`].
+    pub(crate) lacking_copies: u64,
 }
 
 /// Looks until nothing is wrong, or the same twice: what does not fit together may be somebody at work between two listings.
@@ -162,11 +168,13 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
         findings.add(damage, owner);
     });
     let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, findings).await?;
-    let removals = structure::small_objects(repository, findings).await?;
+    structure::small_objects(repository, findings).await?;
+    let structure::Texts { removals, lacking_copies } = structure::texts(repository, findings).await?;
     let ownerless_usages = chains::without_record(&ownerless, &removals);
     let removed_snapshots = chains::judge(&snapshots.whole, &removals, findings);
     let packs = structure::packs(repository, &mut index, &users, findings).await?;
-    Ok(Look { index, snapshots: snapshots.whole, users, packs, ownerless_usages, removed_snapshots })
+    let snapshots = snapshots.whole;
+    Ok(Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies })
 }
 
 fn ids_of(index: &BlobIndex, packs: &[PackOrdinal]) -> HashSet<ObjectId> {

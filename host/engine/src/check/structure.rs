@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    BlobIndex, Condemned, IndexedPack, Intent, KeySlot, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage,
-    body_digest, plain_length, removal_key, slot_key,
+    BlobIndex, Condemned, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
+    plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
@@ -16,7 +16,7 @@ use super::{ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
-use crate::repository::{Repository, SnapshotHandle, fetch, list};
+use crate::repository::{Repository, SnapshotHandle, Twofold, list};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Nodes opened at once: some 4 MiB.
@@ -78,8 +78,8 @@ pub(super) async fn usages(
     Ok(usages)
 }
 
-/// Opens intents, records of condemned packs and of removal, and key slots; returns what is on record as removed.
-pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<Vec<Removal>> {
+/// Opens intents and records of condemned packs.
+pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
     let store = repository.bare_store();
     for kind in [ObjectKind::Intent, ObjectKind::Condemned] {
         for document in repository.documents(store, kind).await? {
@@ -95,38 +95,34 @@ pub(super) async fn small_objects(repository: &Repository, findings: &mut Findin
             decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
         }
     }
-    let mut removals = Vec::new();
-    for object in list(&**store, "removed/").await? {
-        let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
-        match bytes.and_then(|bytes| removal(repository, &object.key, &bytes)) {
-            Ok(removal) => removals.push(removal),
-            Err(damage) => findings.add(damage, None),
-        }
+    Ok(())
+}
+
+/// What the text documents say, each of which is kept twice.
+#[derive(Default)]
+pub(super) struct Texts {
+    /// What is on record as removed.
+    pub(super) removals: Vec<Removal>,
+    /// Documents whose copy is not there, or is an older one.
+    pub(super) lacking_copies: u64,
+}
+
+/// Opens and verifies the config, key slots and records of removal.
+pub(super) async fn texts(repository: &Repository, findings: &mut Findings<'_>) -> Result<Texts> {
+    let mut texts = Texts::default();
+    texts.note(&repository.twofold_config().await?, findings);
+    repository.twofold_slots().await?.iter().for_each(|slot| texts.note(slot, findings));
+    for removal in repository.removals().await? {
+        texts.note(&removal, findings);
+        texts.removals.extend(removal.into_best().and_then(Result::ok));
     }
-    for object in list(&**store, "key/").await? {
-        let Some(bytes) = fetch(&**store, &object.key).await? else { continue };
-        let decoded = bytes.and_then(|bytes| key_slot(&object.key, &bytes));
-        decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
-    }
-    Ok(removals)
+    Ok(texts)
 }
 
-fn removal(repository: &Repository, key: &StoreKey, bytes: &[u8]) -> Result<Removal, Damage> {
-    let verified = Removal::decode(bytes).and_then(|unverified| unverified.verify(repository.keys()));
-    let removal = verified.map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
-    named(key, &removal_key(removal.id)).map(|()| removal)
-}
-
-fn key_slot(key: &StoreKey, bytes: &[u8]) -> Result<(), Damage> {
-    let slot = KeySlot::decode(bytes).map_err(|cause| Damage::new(key, DamageKind::Corrupt, cause.to_string()))?;
-    named(key, &slot_key(slot.id()))
-}
-
-fn named(key: &StoreKey, own_name: &StoreKey) -> Result<(), Damage> {
-    if own_name == key {
-        Ok(())
-    } else {
-        Err(Damage::new(key, DamageKind::Invalid, format!("it says that it is `{own_name}`")))
+impl Texts {
+    fn note<T>(&mut self, found: &Twofold<T>, findings: &mut Findings<'_>) {
+        found.damages().into_iter().for_each(|damage| findings.add(damage, None));
+        self.lacking_copies += u64::from(found.lacks_copy());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Repair: mends what `check` finds, from what is left, and says what is lost.
 //!
 //! ```text
+//! 0 PUT text documents from whichever of their two copies is whole                 `texts`
 //! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
 //!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
@@ -23,6 +24,7 @@ mod publish;
 mod replace;
 mod salvage;
 mod survey;
+mod texts;
 mod usage;
 mod walk;
 
@@ -38,6 +40,7 @@ use crate::repository::Repository;
 use crate::write::Stow;
 use crate::{Event, Listener, Phase, Result};
 use survey::Survey;
+use texts::Texts;
 
 /// How to repair.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +82,11 @@ pub enum Mend {
     /// leave, a snapshot.
     Dropped {
         /// The object.
+        object: StoreKey,
+    },
+    /// The config, a key slot or a record of removal, or the second copy of one, is written anew from the other.
+    Restored {
+        /// What is written.
         object: StoreKey,
     },
     /// The usage list of a snapshot is written anew, the same as it was.
@@ -126,6 +134,10 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
     let survey = Survey::read(repository, options, listener).await?;
     let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
+    let texts = Texts::read(repository).await?;
+    if options.apply {
+        texts.write(repository).await?;
+    }
     let writer = repository.writer(&options.host, &options.user);
     let stow = match options.apply {
         true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
@@ -142,6 +154,7 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         stow.withdraw_intents().await;
         published?;
     }
+    report.mends.extend(texts.mends());
     if options.replace_snapshots {
         report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
     }
@@ -161,7 +174,7 @@ impl Mend {
         match self {
             Self::Described { pack } => ObjectKind::parse(pack).map(|(_, id)| undescribed(&id)),
             Self::Replaced { pack, lost: 0, .. } => Some(pack.to_string()),
-            Self::Dropped { object } => Some(object.to_string()),
+            Self::Dropped { object } | Self::Restored { object } => Some(object.to_string()),
             Self::Rewritten { usage } => Some(usage.to_string()),
             Self::Replaced { .. } | Self::Beside { .. } => None,
         }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{ChunkerConfig, ChunkerParams, Config, Keyring, Keys, config_key, slot_key};
+use credenza_format::{
+    Access, ChunkerConfig, ChunkerParams, Config, Keyring, Keys, NewSlot, config_key, copy_key, slot_key,
+};
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::locks::{LockRule, store_time};
 use super::probe::{RETENTION, probe};
+use super::twofold::{fetch_copy, put_text};
 use super::{Repository, Secret, fetch, random_id};
 use crate::{Error, Result};
 
@@ -46,7 +49,8 @@ impl Repository {
     pub async fn create(store: Arc<dyn Store>, options: &CreateOptions) -> Result<Created> {
         let info = store.info().await.map_err(Error::connector("opening the store"))?;
         let config_key = config_key();
-        if fetch(&*store, &config_key).await?.is_some() {
+        if fetch(&*store, &config_key).await?.is_some() || fetch_copy(&*store, &copy_key(&config_key)).await?.is_some()
+        {
             return Err(Error::RepositoryExists { place: info.identity });
         }
         let repository = RepositoryId::new(random_id()?);
@@ -57,7 +61,8 @@ impl Repository {
         let traits = probe(&*store).await?;
         let retain_until = lock_until(&*store, options.retain_days, &traits).await?;
         if let Some(lock) = lock {
-            let slot = lock.seal(&keyring, repository, &options.label, created)?;
+            let label = &options.label;
+            let slot = lock.seal(&NewSlot { keyring: &keyring, access: Access::Full, repository, label, created })?;
             put_new(&*store, &slot_key(slot.id()), slot.encode(), retain_until, &info.identity).await?;
         }
         let config = Config {
@@ -68,6 +73,7 @@ impl Repository {
             compression_level: options.compression,
             epoch: keys.current_epoch(),
             created,
+            revision: 0,
             store_traits: traits.clone(),
             required_features: Vec::new(),
             policy: None,
@@ -104,6 +110,7 @@ async fn lock_until(store: &dyn Store, days: Option<u32>, traits: &[String]) -> 
     Ok(Some(LockRule::of_days(days).granted(now)))
 }
 
+/// Puts a text document that must not be there, then its copy.
 async fn put_new(
     store: &dyn Store,
     key: &StoreKey,
@@ -112,8 +119,8 @@ async fn put_new(
     place: &str,
 ) -> Result<()> {
     let options = PutOptions { if_absent: true, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
-    match store.put(key, Payload::from(bytes), &options).await {
-        Ok(_) => Ok(()),
+    match store.put(key, Payload::from(bytes.clone()), &options).await {
+        Ok(_) => put_text(store, &copy_key(key), bytes, &PutOptions { if_absent: false, ..options }).await,
         Err(cause) if cause.class == ErrorClass::Precondition => {
             Err(Error::RepositoryExists { place: place.to_owned() })
         }

@@ -18,11 +18,13 @@ mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
+mod twofold;
 
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Config, Hex, KeySlot, Keys, ObjectKind, TreeRoot};
+use credenza_format::{BlobIndex, Config, Hex, KeySlot, Keys, ObjectKind, TreeRoot, config_key};
+use credenza_model::StoreKey;
 
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
@@ -35,11 +37,12 @@ pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
 pub use slots::{ListedSlot, key_slots};
 pub use snapshots::{SnapshotHandle, SnapshotName, Snapshots};
+pub(crate) use twofold::{Twofold, put_text};
 
 use crate::blobs::BlobLoader;
 use crate::clock::Clock;
 use crate::walk::Records;
-use crate::{Error, Result};
+use crate::{Damage, Error, Result};
 
 /// A repository, opened; clones share its stores.
 #[derive(Clone)]
@@ -52,6 +55,7 @@ pub struct Repository {
     clock: Arc<dyn Clock>,
     /// The key slot that was opened; none in plain text.
     slot: Option<KeySlot>,
+    damages: Arc<[Damage]>,
 }
 
 impl Repository {
@@ -65,6 +69,17 @@ impl Repository {
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Both copies of the config as they are now, verified with the keys.
+    pub(crate) async fn twofold_config(&self) -> Result<Twofold<Config>> {
+        let decode = |_: &StoreKey, name: &StoreKey, bytes: &[u8]| open::decode_verified(name, bytes, &self.keys);
+        twofold::read_twofold(&*self.bare, config_key(), decode, |config| config.revision).await
+    }
+
+    /// Both copies of every key slot, verified with the keys.
+    pub(crate) async fn twofold_slots(&self) -> Result<Vec<Twofold<KeySlot>>> {
+        slots::twofold_slots(&*self.bare, |key, name, bytes| self.verified_slot(key, name, bytes)).await
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

@@ -1,12 +1,18 @@
-//! Open: read the config, unlock a key slot, verify the config with the keys.
+//! Open: read the config, unlock a key slot, verify the config with the keys. Where one of them is gone or damaged, its copy does, and the
+//! damage is told.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{Access, Config, ConfigError, KeySlot, Keyring, Keys, SlotError, UnverifiedConfig, config_key};
+use credenza_format::{
+    Access, Config, ConfigError, KeySlot, Keyring, Keys, SlotError, UnverifiedConfig, config_key, copy_key, slot_key,
+};
+use credenza_model::StoreKey;
 
-use super::{ListedSlot, Repository, Secret, fetch, key_slots};
+use super::slots::{Copies, slots_of};
+use super::twofold::fetch_copy;
+use super::{ListedSlot, Repository, Secret, fetch};
 use crate::cached::{CachedStore, ObjectCache, Shelf};
 use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
@@ -16,6 +22,8 @@ struct Unlocked {
     keys: Keys,
     config: Config,
     slot: Option<KeySlot>,
+    /// What is wrong with an object whose copy was taken.
+    damages: Vec<Damage>,
 }
 
 impl Repository {
@@ -25,29 +33,86 @@ impl Repository {
     /// [`Error::NoRepository`], [`Error::WrongSecret`], [`Error::SecretMissing`], [`Error::StaleSlot`], damage of the config, or the
     /// connector's error.
     pub async fn open(store: Arc<dyn Store>, secret: &Secret, cache: Option<&ObjectCache>) -> Result<Self> {
-        let unverified = read_config(&*store).await?;
         let bare = Arc::clone(&store);
-        let shelf = cache.map(|cache| cache.for_repository(unverified.repository()));
-        let Unlocked { keys, config, slot } = unlock(&*bare, unverified, secret, shelf.as_ref()).await?;
+        let (Unlocked { keys, config, slot, damages }, shelf) = unlock_by_either(&*bare, secret, cache).await?;
         let store: Arc<dyn Store> = match shelf {
             Some(shelf) => Arc::new(CachedStore::new(store, shelf)),
             None => store,
         };
-        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot })
+        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot, damages: damages.into() })
     }
+
+    /// What is wrong with objects whose copies were taken to open the repository: to be told to whoever opened it.
+    #[must_use]
+    pub fn opened_despite(&self) -> &[Damage] {
+        &self.damages
+    }
+}
+
+/// Tries the config, and its copy where the config may be what is wrong. A secret that is refused, or is not asked for, is no reason: nobody
+/// must get a repository without encryption opened by hiding the config of one that has it.
+async fn unlock_by_either(
+    store: &dyn Store,
+    secret: &Secret,
+    cache: Option<&ObjectCache>,
+) -> Result<(Unlocked, Option<Shelf>)> {
+    let first = read_config(store).await;
+    let tried = first.as_ref().ok().cloned();
+    let refusal = match unlock_by(first, store, secret, cache).await {
+        Err(refusal @ (Error::NoRepository { .. } | Error::Damage(_))) => refusal,
+        other => return other,
+    };
+    let copy = read_config_copy(store).await?.filter(|copy| tried.as_ref() != Some(copy));
+    let Some(copy) = copy else { return Err(refusal) };
+    let Ok((mut unlocked, shelf)) = unlock_by(Ok(copy), store, secret, cache).await else { return Err(refusal) };
+    unlocked.damages.insert(0, damage_of_config(refusal));
+    Ok((unlocked, shelf))
+}
+
+async fn unlock_by(
+    config: Result<UnverifiedConfig>,
+    store: &dyn Store,
+    secret: &Secret,
+    cache: Option<&ObjectCache>,
+) -> Result<(Unlocked, Option<Shelf>)> {
+    let config = config?;
+    let shelf = cache.map(|cache| cache.for_repository(config.repository()));
+    let unlocked = unlock(store, config, secret, shelf.as_ref()).await?;
+    Ok((unlocked, shelf))
 }
 
 /// The config as it is in the store now.
 pub(super) async fn read_config(store: &dyn Store) -> Result<UnverifiedConfig> {
     let info = store.info().await.map_err(Error::connector("opening the store"))?;
-    let key = config_key();
-    let Some(bytes) = fetch(store, &key).await? else {
+    let Some(bytes) = fetch(store, &config_key()).await? else {
         return Err(Error::NoRepository { place: info.identity });
     };
-    Config::decode(&bytes?).map_err(|cause| match cause {
+    decode_config(&bytes?)
+}
+
+/// The copy of the config; `None` where there is none that can be read.
+async fn read_config_copy(store: &dyn Store) -> Result<Option<UnverifiedConfig>> {
+    let bytes = fetch_copy(store, &copy_key(&config_key())).await?;
+    Ok(bytes.and_then(Result::ok).and_then(|bytes| decode_config(&bytes).ok()))
+}
+
+fn decode_config(bytes: &[u8]) -> Result<UnverifiedConfig> {
+    Config::decode(bytes).map_err(|cause| match cause {
         ConfigError::Malformed { .. } => damaged_config(&cause),
         cause => Error::Unsupported { reason: cause.to_string() },
     })
+}
+
+/// Why the copy of the config was taken.
+fn damage_of_config(refusal: Error) -> Damage {
+    match refusal {
+        Error::Damage(damage) if damage.object == config_key().as_str() => damage,
+        Error::Damage(damage) => {
+            let detail = format!("the repository does not open by it, and does by its copy: {}", damage.detail);
+            Damage::new(&config_key(), DamageKind::Invalid, detail)
+        }
+        _ => Damage::new(&config_key(), DamageKind::Missing, "it is gone, and its copy is there"),
+    }
 }
 
 async fn unlock(
@@ -59,7 +124,7 @@ async fn unlock(
     match (config.is_encrypted(), secret.kind()) {
         (false, None) => {
             let keys = Keyring::public().keys(config.repository());
-            Ok(Unlocked { config: verify(config, &keys)?, keys, slot: None })
+            Ok(Unlocked { config: verify(config, &keys)?, keys, slot: None, damages: Vec::new() })
         }
         // Whoever can write to the store could put the config of a plain repository in the place of an encrypted one's.
         (false, Some(_)) => Err(Error::NotEncrypted),
@@ -68,24 +133,67 @@ async fn unlock(
             if let Some(unlocked) = unlock_remembered(store, &config, secret, shelf).await? {
                 return Ok(unlocked);
             }
-            let (mut slots, mut damaged) = (Vec::new(), Vec::new());
-            for ListedSlot { slot, .. } in key_slots(store).await? {
-                match slot {
-                    Ok(slot) => slots.push(slot),
-                    Err(damage) => damaged.push(damage),
-                }
-            }
-            if slots.is_empty() {
-                return Err(damaged.pop().unwrap_or_else(no_slots).into());
-            }
-            slots.retain(|slot| slot.kind() == kind);
-            let unlocked = unlock_one_of(slots, config, secret, kind).await;
-            let unlocked = unlocked.map_err(|refusal| with_damaged(refusal, damaged))?;
+            let unlocked = unlock_listed(store, config, secret, kind).await?;
             if let (Some(shelf), Some(slot)) = (shelf, &unlocked.slot) {
                 shelf.remember_slot(slot.id()).await;
             }
             Ok(unlocked)
         }
+    }
+}
+
+/// Tries the slots that are listed, then those of their copies that are others.
+async fn unlock_listed(
+    store: &dyn Store,
+    config: UnverifiedConfig,
+    secret: &Secret,
+    kind: credenza_format::SlotKind,
+) -> Result<Unlocked> {
+    let first = slots_of(store, Copies::First).await?;
+    let tried = |copy: &ListedSlot| first.iter().any(|slot| slot.slot.is_ok() && slot.slot == copy.slot);
+    let refusal = match unlock_among(first.clone(), config.clone(), secret, kind).await {
+        Ok(unlocked) => return Ok(unlocked),
+        Err(refusal) => refusal,
+    };
+    let mut copies = slots_of(store, Copies::Second).await?;
+    copies.retain(|copy| copy.slot.is_ok() && !tried(copy));
+    if copies.is_empty() {
+        return Err(refusal);
+    }
+    let Ok(mut unlocked) = unlock_among(copies, config, secret, kind).await else { return Err(refusal) };
+    unlocked.damages.extend(unlocked.slot.as_ref().map(|slot| damage_of_slot(slot, first)));
+    Ok(unlocked)
+}
+
+async fn unlock_among(
+    listed: Vec<ListedSlot>,
+    config: UnverifiedConfig,
+    secret: &Secret,
+    kind: credenza_format::SlotKind,
+) -> Result<Unlocked> {
+    let (mut slots, mut damaged) = (Vec::new(), Vec::new());
+    for ListedSlot { slot, .. } in listed {
+        match slot {
+            Ok(slot) => slots.push(slot),
+            Err(damage) => damaged.push(damage),
+        }
+    }
+    if slots.is_empty() {
+        return Err(damaged.pop().unwrap_or_else(no_slots).into());
+    }
+    slots.retain(|slot| slot.kind() == kind);
+    let unlocked = unlock_one_of(slots, config, secret, kind).await;
+    unlocked.map_err(|refusal| with_damaged(refusal, damaged))
+}
+
+/// Why the copy of a slot was taken.
+fn damage_of_slot(slot: &KeySlot, first: Vec<ListedSlot>) -> Damage {
+    let key = slot_key(slot.id());
+    let detail = |text: &str| format!("{text}, and its copy opens the repository");
+    match first.into_iter().find(|listed| listed.key == key).map(|listed| listed.slot) {
+        Some(Err(damage)) => damage,
+        Some(Ok(_)) => Damage::new(&key, DamageKind::Corrupt, detail("it does not open with its secret")),
+        None => Damage::new(&key, DamageKind::Missing, detail("it is gone")),
     }
 }
 
@@ -99,7 +207,7 @@ async fn unlock_remembered(
 ) -> Result<Option<Unlocked>> {
     let Some(shelf) = shelf else { return Ok(None) };
     let Some(id) = shelf.remembered_slot().await else { return Ok(None) };
-    let Some(Ok(bytes)) = fetch(store, &credenza_format::slot_key(id)).await? else { return Ok(None) };
+    let Some(Ok(bytes)) = fetch(store, &slot_key(id)).await? else { return Ok(None) };
     let slot = KeySlot::decode(&bytes).ok().filter(|slot| slot.id() == id && slot.access() == Access::Full);
     let fitting = slot.filter(|slot| secret.kind() == Some(slot.kind()));
     let Some(slot) = fitting else { return Ok(None) };
@@ -119,18 +227,18 @@ async fn unlock_one_of(
     let tried = slots.len();
     let mut reason = None;
     for slot in slots {
-        let slot_key = credenza_format::slot_key(slot.id());
+        let name = slot_key(slot.id());
         match try_slot(slot.clone(), &config, secret).await? {
             Ok(keyring) => {
                 let keys = keyring.keys(config.repository());
                 let config = verify(config.clone(), &keys)?;
                 if keys.current_epoch() >= config.epoch {
-                    return Ok(Unlocked { keys, config, slot: Some(slot) });
+                    return Ok(Unlocked { keys, config, slot: Some(slot), damages: Vec::new() });
                 }
                 reason = Some(Error::StaleSlot { slot: slot.id(), label: slot.label().to_owned() });
             }
             Err(SlotError::WrongSecret { .. } | SlotError::WrongKind { .. }) => {}
-            Err(cause) => reason = Some(Damage::new(&slot_key, DamageKind::Corrupt, cause.to_string()).into()),
+            Err(cause) => reason = Some(Damage::new(&name, DamageKind::Corrupt, cause.to_string()).into()),
         }
     }
     Err(reason.unwrap_or(Error::WrongSecret { secret: kind, slots: tried, damaged: Vec::new() }))
@@ -151,6 +259,12 @@ async fn try_slot(slot: KeySlot, config: &UnverifiedConfig, secret: &Secret) -> 
     let (repository, secret) = (config.repository(), secret.clone());
     let attempt = tokio::task::spawn_blocking(move || secret.open(&slot, repository));
     attempt.await.map_err(Error::worker("unlock"))
+}
+
+/// The config of the repository as its keys prove it: for looking at it anew.
+pub(super) fn decode_verified(name: &StoreKey, bytes: &[u8], keys: &Keys) -> Result<Config, Damage> {
+    let verified = Config::decode(bytes).and_then(|config| config.verify(keys));
+    verified.map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string()))
 }
 
 pub(super) fn verify(config: UnverifiedConfig, keys: &Keys) -> Result<Config> {

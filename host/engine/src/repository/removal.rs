@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
-use credenza_connect::{Payload, PutOptions};
+use credenza_connect::PutOptions;
 use credenza_format::{Removal, RemovedSnapshot, SigningKey, removal_key};
-use credenza_model::{ObjectId, Timestamp};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
 
+use super::twofold::{Twofold, put_twofold, read_folder};
 use super::{Repository, SnapshotHandle, random_id};
-use crate::{Error, Result};
+use crate::{Damage, DamageKind, Result};
 
 /// Snapshots of one record: some 2 MiB, a quarter of what a text document may have.
 const SNAPSHOTS_IN_RECORD: usize = 10_000;
@@ -30,10 +31,24 @@ impl Repository {
             };
             let key = removal_key(id);
             let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
-            let put = self.store().put(&key, Payload::from(removal.encode(self.keys(), signing_key)?), &options).await;
-            put.map_err(Error::connector(format!("writing `{key}` to the repository")))?;
+            put_twofold(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await?;
         }
         Ok(())
+    }
+
+    /// Both copies of every record of removal, verified with the keys of the repository.
+    pub(crate) async fn removals(&self) -> Result<Vec<Twofold<Removal>>> {
+        read_folder(&**self.bare_store(), "removed/", |key, name, bytes| self.removal(key, name, bytes)).await
+    }
+
+    fn removal(&self, key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<Removal, Damage> {
+        let verified = Removal::decode(bytes).and_then(|unverified| unverified.verify(self.keys()));
+        let removal = verified.map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string()))?;
+        let own_name = removal_key(removal.id);
+        match own_name == *key {
+            true => Ok(removal),
+            false => Err(Damage::new(name, DamageKind::Invalid, format!("it says that it is `{own_name}`"))),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rotate: a new epoch of keys, which no slot that stays behind knows.
 //!
 //! ```text
-//! PUT new slots, that of the caller first; PUT config; DELETE old slots
+//! PUT new slots, that of the caller first; PUT config; DELETE old slots         each with its copy
 //! ```
 //!
 //! Cut off anywhere, the secret of the caller opens the repository and reads all of it: the newer of its two slots is tried first and
@@ -10,12 +10,12 @@
 //! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs anew, which is repacking. Called by `cli`.
 
 use credenza_connect::{ErrorClass, Payload, PutOptions};
-use credenza_format::{Access, Config, KeySlot, Keyring, config_key, slot_key};
+use credenza_format::{Access, Config, KeySlot, Keyring, config_key, copy_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
 use super::slots::{after, delete_slots};
-use super::{ListedSlot, Repository, Secret, fetch, key_slots};
+use super::{ListedSlot, Repository, Secret, fetch, put_text};
 use crate::{Error, Result};
 
 /// What a rotation did.
@@ -38,7 +38,7 @@ impl Repository {
     /// meanwhile; nothing that opened the repository before is gone then.
     pub async fn rotate_keys(self, secret: &Secret, remove_others: bool) -> Result<Rotation> {
         self.require_full_access("new key epoch")?;
-        let old = key_slots(&*self.bare).await?;
+        let old = self.key_slots().await?;
         let (mut renewable, mut others) = (Vec::new(), Vec::new());
         for listed in &old {
             let can_be_renewed = is_recipients(listed) || self.is_callers(listed, secret).await?;
@@ -77,7 +77,6 @@ impl Repository {
     async fn renew(&self, old: &[&ListedSlot], keyring: &Keyring, secret: &Secret) -> Result<Vec<KeySlot>> {
         let mut slots: Vec<&KeySlot> = old.iter().filter_map(|listed| listed.slot.as_ref().ok()).collect();
         slots.sort_by_key(|slot| self.slot.as_ref().map(KeySlot::id) != Some(slot.id()));
-        let writer = keyring.for_writer(self.keys.repository());
         let mut renewed: Vec<KeySlot> = Vec::new();
         for slot in slots {
             if renewed.iter().any(|other| is_alike(other, slot)) {
@@ -85,8 +84,7 @@ impl Repository {
             }
             let lock =
                 slot.recipient().map(super::Lock::Recipient).or_else(|| secret.lock()).ok_or(Error::SecretMissing)?;
-            let keyring = if slot.access() == Access::Full { keyring } else { &writer };
-            renewed.push(self.seal_slot(keyring.clone(), &lock, slot.label(), after(slot)).await?);
+            renewed.push(self.seal_slot(keyring, slot.access(), &lock, slot.label(), after(slot)).await?);
         }
         Ok(renewed)
     }
@@ -95,11 +93,16 @@ impl Repository {
     /// that is not noticed; whoever loses finds it by their slots.
     pub(super) async fn replace_config(&self, config: &Config, keyring: &Keyring) -> Result<()> {
         let key = config_key();
+        // Opened by its copy: what is in its place is not to be judged here.
+        if let Some(damage) = self.damages.iter().find(|damage| damage.object == key.as_str()) {
+            return Err(damage.clone().into());
+        }
         let info = self.bare.info().await.map_err(Error::connector("opening the store"))?;
         let stat = self.bare.stat(&key).await.map_err(Error::connector(format!("looking at `{key}`")))?;
         if verify(read_config(&*self.bare).await?, &self.keys)? != self.config {
             return Err(Error::ConcurrentChange { what: "the config" });
         }
+        let config = Config { revision: self.config.revision.saturating_add(1), ..config.clone() };
         let bytes = config
             .encode(&keyring.keys(self.keys.repository()))
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
@@ -107,14 +110,15 @@ impl Repository {
         let retain_until = self.lock_until().await?;
         let options = PutOptions { if_match, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
         match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             // An earlier try of ours may have arrived after all.
             Err(cause) if cause.class == ErrorClass::Precondition => match fetch(&*self.bare, &key).await? {
-                Some(Ok(found)) if found == bytes => Ok(()),
-                _ => Err(Error::ConcurrentChange { what: "the config" }),
+                Some(Ok(found)) if found == bytes => {}
+                _ => return Err(Error::ConcurrentChange { what: "the config" }),
             },
-            Err(cause) => Err(Error::connector(format!("writing `{key}`"))(cause)),
+            Err(cause) => return Err(Error::connector(format!("writing `{key}`"))(cause)),
         }
+        put_text(&*self.bare, &copy_key(&key), bytes, &PutOptions { if_match: None, ..options }).await
     }
 }
 

@@ -3,8 +3,8 @@
 //! Owned here: which codec of a slot belongs to which secret. Refused here: where a secret comes from (`cli`), which slots are tried
 //! (`open`).
 
-use credenza_format::{Identity, KdfParams, KeySlot, Keyring, Recipient, RecoveryCode, SlotError, SlotKind};
-use credenza_model::{RepositoryId, Timestamp};
+use credenza_format::{Identity, KdfParams, KeySlot, Keyring, NewSlot, Recipient, RecoveryCode, SlotError, SlotKind};
+use credenza_model::RepositoryId;
 use zeroize::Zeroizing;
 
 /// What opens the keys of a repository.
@@ -72,21 +72,13 @@ impl Secret {
 }
 
 impl Lock {
-    /// Wraps a keyring. As costly for a passphrase as opening.
-    pub(super) fn seal(
-        &self,
-        keyring: &Keyring,
-        repository: RepositoryId,
-        label: &str,
-        created: Timestamp,
-    ) -> Result<KeySlot, SlotError> {
+    /// Makes a slot. As costly for a passphrase as opening.
+    pub(super) fn seal(&self, new: &NewSlot<'_>) -> Result<KeySlot, SlotError> {
         match self {
-            Self::Passphrase(passphrase) => {
-                KeySlot::seal_passphrase(keyring, repository, passphrase, KdfParams::default(), label, created)
-            }
-            Self::KeyFile(content) => KeySlot::seal_key_file(keyring, repository, content, label, created),
-            Self::Recipient(recipient) => KeySlot::seal_recipient(keyring, repository, *recipient, label, created),
-            Self::Recovery(code) => KeySlot::seal_recovery(keyring, repository, code, label, created),
+            Self::Passphrase(passphrase) => KeySlot::seal_passphrase(new, passphrase, KdfParams::default()),
+            Self::KeyFile(content) => KeySlot::seal_key_file(new, content),
+            Self::Recipient(recipient) => KeySlot::seal_recipient(new, *recipient),
+            Self::Recovery(code) => KeySlot::seal_recovery(new, code),
         }
     }
 }

@@ -7,13 +7,17 @@
 
 use std::time::SystemTime;
 
-use credenza_connect::{Payload, PutOptions, Store};
-use credenza_format::{Access, KeySlot, Keyring, SlotKind, slot_key};
+use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
+use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, original_key, slot_key};
 use credenza_model::{StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::twofold::{Twofold, put_twofold, read_folder};
 use super::{DOCUMENTS_IN_FLIGHT, Lock, Repository, fetch, list};
 use crate::{Damage, DamageKind, Error, Result};
+
+/// Where key slots are.
+const SLOTS: &str = "key/";
 
 /// What stands under one name of a key slot.
 #[derive(Debug, Clone)]
@@ -28,7 +32,7 @@ impl ListedSlot {
     /// The id in its name.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.key.as_str().strip_prefix("key/").unwrap_or_default()
+        self.key.as_str().strip_prefix(SLOTS).unwrap_or_default()
     }
 
     pub(super) fn gives_full_access(&self) -> bool {
@@ -52,17 +56,28 @@ impl Repository {
         self.slot.as_ref()
     }
 
+    /// All key slots, by name, each verified with the keys of the repository: one that somebody else put there is listed as damaged.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn key_slots(&self) -> Result<Vec<ListedSlot>> {
+        list_slots(&*self.bare, |key, name, bytes| self.verified_slot(key, name, bytes)).await
+    }
+
+    /// A slot that was made with the keys of the repository.
+    pub(super) fn verified_slot(&self, key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<KeySlot, Damage> {
+        let slot = decode_slot(key, name, bytes)?;
+        let verified = slot.verify(&self.keys);
+        verified.map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string())).map(|()| slot)
+    }
+
     /// Adds a key slot for another secret, or for a writer that may add and not read.
     ///
     /// # Errors
     /// [`Error::NoAccess`] with a writer's keys, [`Error::NoKeys`] in plain text, [`Error::Slot`] for a lock that cannot be used.
     pub async fn add_slot(&self, lock: &Lock, access: Access, label: &str) -> Result<KeySlot> {
         self.require_full_access("key slot")?;
-        let keyring = match access {
-            Access::Full => self.keys.keyring().clone(),
-            Access::Writer => self.keys.keyring().for_writer(self.keys.repository()),
-        };
-        let slot = self.seal_slot(keyring, lock, label, now()).await?;
+        let slot = self.seal_slot(self.keys.keyring(), access, lock, label, now()).await?;
         self.put_slot(&slot).await?;
         Ok(slot)
     }
@@ -73,7 +88,7 @@ impl Repository {
     /// [`Error::NoSlot`] when none or several match, [`Error::LastSlot`] when nothing else would give full access.
     pub async fn remove_slot(&self, id: &str) -> Result<StoreKey> {
         self.require_full_access("key slot")?;
-        let slots = key_slots(&*self.bare).await?;
+        let slots = self.key_slots().await?;
         let found = find_slot(&slots, id)?;
         let others = slots.iter().filter(|slot| slot.key != found.key && slot.gives_full_access()).count();
         if others == 0 {
@@ -91,7 +106,7 @@ impl Repository {
     pub async fn change_passphrase(&self, passphrase: &Lock) -> Result<KeySlot> {
         let old =
             self.slot.as_ref().filter(|slot| slot.kind() == SlotKind::Passphrase).ok_or(Error::NotByPassphrase)?;
-        let slot = self.seal_slot(self.keys.keyring().clone(), passphrase, old.label(), after(old)).await?;
+        let slot = self.seal_slot(self.keys.keyring(), old.access(), passphrase, old.label(), after(old)).await?;
         self.put_slot(&slot).await?;
         delete_slots(&*self.bare, &[slot_key(old.id())]).await?;
         Ok(slot)
@@ -100,13 +115,16 @@ impl Repository {
     /// Wraps a keyring on a thread that may block.
     pub(super) async fn seal_slot(
         &self,
-        keyring: Keyring,
+        keyring: &Keyring,
+        access: Access,
         lock: &Lock,
         label: &str,
         created: Timestamp,
     ) -> Result<KeySlot> {
-        let (repository, lock, label) = (self.keys.repository(), lock.clone(), label.to_owned());
-        let sealed = tokio::task::spawn_blocking(move || lock.seal(&keyring, repository, &label, created)).await;
+        let (repository, keyring, lock, label) =
+            (self.keys.repository(), keyring.clone(), lock.clone(), label.to_owned());
+        let seal = move || lock.seal(&NewSlot { keyring: &keyring, access, repository, label: &label, created });
+        let sealed = tokio::task::spawn_blocking(seal).await;
         Ok(sealed.map_err(Error::worker("seal"))??)
     }
 
@@ -114,9 +132,7 @@ impl Repository {
         let (key, bytes) = (slot_key(slot.id()), slot.encode());
         let retain_until = self.lock_until().await?;
         let options = PutOptions { retain_until, hint: "key".to_owned(), ..PutOptions::default() };
-        // The id was drawn at random and the bytes are the same at every try, so no condition is needed.
-        let put = self.bare.put(&key, Payload::from(bytes), &options).await;
-        put.map_err(Error::connector(format!("writing `{key}`"))).map(drop)
+        put_twofold(&*self.bare, &key, bytes, &options).await
     }
 
     pub(super) fn require_full_access(&self, what: &'static str) -> Result<()> {
@@ -128,27 +144,75 @@ impl Repository {
     }
 }
 
-/// All key slots of a repository, by name; no secret is needed.
+/// All key slots of a repository, by name; no secret is needed, and nothing is proven. Where a slot is gone or damaged its copy is
+/// listed.
 ///
 /// # Errors
 /// When the store cannot be read; a damaged slot is listed as such.
 pub async fn key_slots(store: &dyn Store) -> Result<Vec<ListedSlot>> {
-    let listed = list(store, "key/").await?;
+    list_slots(store, decode_slot).await
+}
+
+/// Both copies of every key slot, none of which is proven by more than what `decode` asks for.
+pub(super) async fn twofold_slots(
+    store: &dyn Store,
+    decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<KeySlot, Damage>,
+) -> Result<Vec<Twofold<KeySlot>>> {
+    read_folder(store, SLOTS, decode).await
+}
+
+async fn list_slots(
+    store: &dyn Store,
+    decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<KeySlot, Damage>,
+) -> Result<Vec<ListedSlot>> {
+    let found = twofold_slots(store, decode).await?.into_iter();
+    let listed = found.map(|found| (found.key.clone(), found.into_best()));
+    Ok(listed.filter_map(|(key, slot)| slot.map(|slot| ListedSlot { key, slot })).collect())
+}
+
+/// A slot as it says of itself.
+fn decode_slot(key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<KeySlot, Damage> {
+    let slot = KeySlot::decode(bytes).map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string()))?;
+    match slot_key(slot.id()) == *key {
+        true => Ok(slot),
+        false => Err(Damage::new(name, DamageKind::Invalid, format!("it says that it is key slot {}", slot.id()))),
+    }
+}
+
+/// One of the two copies of all key slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    First,
+    Second,
+}
+
+/// One copy of every key slot, under the name of the slot.
+pub(super) async fn slots_of(store: &dyn Store, copies: Copies) -> Result<Vec<ListedSlot>> {
+    let folder = match copies {
+        Copies::First => SLOTS.to_owned(),
+        Copies::Second => format!("copy/{SLOTS}"),
+    };
+    let listed = list_copies(store, &folder, copies).await?;
     let read = futures_util::stream::iter(listed.into_iter().map(|object| read_slot(store, object.key)));
     let slots: Vec<Option<ListedSlot>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
     Ok(slots.into_iter().flatten().collect())
 }
 
+/// Whoever may not list the second copies sees none.
+async fn list_copies(store: &dyn Store, folder: &str, copies: Copies) -> Result<Vec<StoredObject>> {
+    match list(store, folder).await {
+        Err(Error::Connector { cause, .. }) if copies == Copies::Second && cause.class == ErrorClass::Denied => {
+            Ok(Vec::new())
+        }
+        other => other,
+    }
+}
+
 /// One slot; `None` when it was removed since it was listed.
-async fn read_slot(store: &dyn Store, key: StoreKey) -> Result<Option<ListedSlot>> {
-    let Some(bytes) = fetch(store, &key).await? else { return Ok(None) };
-    let slot = bytes.and_then(|bytes| {
-        KeySlot::decode(&bytes).map_err(|cause| Damage::new(&key, DamageKind::Corrupt, cause.to_string()))
-    });
-    let slot = slot.and_then(|slot| match slot_key(slot.id()) == key {
-        true => Ok(slot),
-        false => Err(Damage::new(&key, DamageKind::Invalid, format!("it says that it is key slot {}", slot.id()))),
-    });
+async fn read_slot(store: &dyn Store, name: StoreKey) -> Result<Option<ListedSlot>> {
+    let Some(bytes) = fetch(store, &name).await? else { return Ok(None) };
+    let key = original_key(&name).unwrap_or_else(|| name.clone());
+    let slot = bytes.and_then(|bytes| decode_slot(&key, &name, &bytes));
     Ok(Some(ListedSlot { key, slot }))
 }
 
@@ -167,9 +231,12 @@ fn find_slot<'a>(slots: &'a [ListedSlot], id: &str) -> Result<&'a ListedSlot> {
 /// A slot that stays although it was to go is a failure: its secret would still open the repository.
 pub(super) async fn delete_slots(store: &dyn Store, keys: &[StoreKey]) -> Result<()> {
     for key in keys {
-        let doing = || Error::connector(format!("removing `{key}`, which therefore still opens the repository,"));
-        for result in store.delete(std::slice::from_ref(key)).await.map_err(doing())? {
-            result.map_err(doing())?;
+        // A copy without its slot would be one that was lost.
+        for name in [&copy_key(key), key] {
+            let doing = || Error::connector(format!("removing `{name}`, which therefore still opens the repository,"));
+            for result in store.delete(std::slice::from_ref(name)).await.map_err(doing())? {
+                result.map_err(doing())?;
+            }
         }
     }
     Ok(())

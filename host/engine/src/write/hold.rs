@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{BlobIndex, LockRecord, Usage, config_key};
+use credenza_format::{BlobIndex, LockRecord, Usage, config_key, copy_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -28,6 +28,8 @@ struct Held {
     version: Option<String>,
     /// Others may remove it at any time: slots that are revoked, index segments that are merged.
     may_go: bool,
+    /// It is a text document, of which there is a second copy: that is locked with it, and is enough.
+    twofold: bool,
 }
 
 /// Extends the locks that end too early, and puts on record that they were.
@@ -61,13 +63,13 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
 /// Key slots, index segments and the config.
 async fn standing(repository: &Repository) -> Result<Vec<Held>> {
     let config = repository.config().repository;
-    let mut standing =
-        vec![Held { id: ObjectId::new(*config.as_bytes()), key: config_key(), version: None, may_go: false }];
-    for folder in ["index/", "key/"] {
+    let config = ObjectId::new(*config.as_bytes());
+    let mut standing = vec![Held { id: config, key: config_key(), version: None, may_go: false, twofold: true }];
+    for (folder, twofold) in [("index/", false), ("key/", true)] {
         let listed = list(&**repository.bare_store(), folder).await?.into_iter();
         standing.extend(listed.filter_map(|object| {
             let id = object.key.as_str().strip_prefix(folder)?.parse().ok()?;
-            Some(Held { id, key: object.key, version: None, may_go: true })
+            Some(Held { id, key: object.key, version: None, may_go: true, twofold })
         }));
     }
     Ok(standing)
@@ -80,7 +82,8 @@ fn held_pack(index: &BlobIndex, id: ObjectId) -> Result<Held> {
         chunk: None,
         detail: format!("no index segment describes pack {id}, which this snapshot relies on"),
     })?;
-    Ok(Held { id, key: pack.store_key(), version: pack.version.as_deref().map(str::to_owned), may_go: false })
+    let version = pack.version.as_deref().map(str::to_owned);
+    Ok(Held { id, key: pack.store_key(), version, may_go: false, twofold: false })
 }
 
 async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> Result<Vec<LockRecord>> {
@@ -91,14 +94,24 @@ async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> R
 
 /// `None` when it is gone, and may be.
 async fn extend_one(repository: &Repository, held: Held, until: Timestamp) -> Result<Option<LockRecord>> {
-    let Held { id, key, version, may_go } = held;
-    match repository.bare_store().retain(&key, version.as_deref(), until).await {
-        Ok(()) => Ok(Some(LockRecord { object: id, until })),
-        Err(cause) if cause.class == ErrorClass::NotFound && may_go => Ok(None),
-        Err(cause) if cause.class == ErrorClass::NotFound => {
+    let Held { id, key, version, may_go, twofold } = held;
+    let found = retained(repository, &key, version.as_deref(), until).await?;
+    let copied = twofold && retained(repository, &copy_key(&key), None, until).await?;
+    match found || copied {
+        true => Ok(Some(LockRecord { object: id, until })),
+        false if may_go => Ok(None),
+        false => {
             Err(Damage::new(&key, DamageKind::Missing, "it is to be locked for a snapshot and is not in the store")
                 .into())
         }
+    }
+}
+
+/// Extends a lock; false when there is no such object.
+async fn retained(repository: &Repository, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<bool> {
+    match repository.bare_store().retain(key, version, until).await {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.class == ErrorClass::NotFound => Ok(false),
         Err(cause) => Err(Error::connector(format!("extending the lock of `{key}`"))(cause)),
     }
 }

@@ -103,7 +103,7 @@ fn alone(key: &StoreKey, bytes: &Bytes) -> Vec<Injury> {
 
 /// A byte of every part of the layout.
 fn places(key: &StoreKey, length: usize) -> BTreeSet<usize> {
-    let text = kind(key) == "config" || kind(key) == "key" || kind(key) == "removed";
+    let text = ["config", "key", "removed"].contains(&kind(key).trim_start_matches("copy/"));
     // Title, the line of JSON, the seal, its checksum, the last line end.
     let in_text = [0, 22, 40, length / 4, length / 2, length - 150, length - 73, length - 60, length - 1];
     // Each field of the header.
@@ -129,11 +129,15 @@ fn exchanges<'a>(subject: &'a Subject, object: (&'a StoreKey, &'a Bytes)) -> imp
     let alike = subject.objects.iter().filter(move |(key, _)| *key > object.0 && kind(key) == kind(object.0));
     let mut kinds = BTreeSet::from([kind(object.0)]);
     let others = subject.objects.iter().filter(move |(key, _)| kinds.insert(kind(key)));
+    let others = others.filter(move |(_, bytes)| *bytes != object.1);
     let alike = alike.map(move |other| Injury::exchange(object, other));
     alike.chain(others.map(move |(key, bytes)| Injury::new(Way::Replaced, object.0, Some(bytes.clone()), key)))
 }
 
-/// The folder of an object, which is its kind.
+/// The folder of an object, which is its kind; of a copy, with the folder of its document.
 pub(crate) fn kind(key: &StoreKey) -> &str {
-    key.as_str().split('/').next().unwrap()
+    let name = key.as_str();
+    let document = name.strip_prefix("copy/").unwrap_or(name);
+    let end = name.len() - document.len() + document.find('/').unwrap_or(document.len());
+    &name[..end]
 }

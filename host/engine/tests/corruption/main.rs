@@ -16,15 +16,10 @@ use table::Table;
 use verdict::{Witness, judge};
 
 /// What nobody can name, because a repository may rightly look so. It costs no file.
-const UNSEEN: [(&str, Way); 9] = [
-    // A slot that was removed, or added: one that a rotation left behind opens nothing that was sealed since.
-    ("key", Way::Deleted),
-    ("key", Way::PutBack),
+const UNSEEN: [(&str, Way); 6] = [
     // What has served its time: a run withdraws its intents, the index forgets condemned packs.
     ("intent", Way::Deleted),
     ("condemned", Way::Deleted),
-    // That the newest snapshot of a writer was removed: the next has taken its place in the chain.
-    ("removed", Way::Deleted),
     // Segments that were merged, and packs and lists that nothing needs any longer.
     ("index", Way::PutBack),
     ("meta", Way::PutBack),

@@ -13,9 +13,11 @@ const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
 /// What stands around the table in the README.
 const BORDERS: (&str, &str) = ("<!-- written by the corruption campaign -->\n", "<!-- end -->\n");
 /// The kinds, in the order in which they are needed to restore, and what a person calls them.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 13] = [
     ("config", "config"),
+    ("copy/config", "copy of the config"),
     ("key", "key slot"),
+    ("copy/key", "copy of a key slot"),
     ("snapshot", "snapshot"),
     ("usage", "usage list"),
     ("index", "index segment"),
@@ -24,6 +26,7 @@ const KINDS: [(&str, &str); 10] = [
     ("intent", "intent"),
     ("condemned", "record of condemned packs"),
     ("removed", "record of removal"),
+    ("copy/removed", "copy of a record of removal"),
 ];
 
 /// The worst of the injuries of one kind and way.

@@ -58,7 +58,8 @@ pub(crate) async fn judge(subject: &Subject, injury: &Injury) -> Result<Verdict,
             return Ok(Verdict { witness, audited, remembered, snapshots: 0, files: 0 });
         }
     };
-    let witness = case.check(&repository).await?;
+    let opened_despite = case.told_at_opening(&repository)?;
+    let witness = if opened_despite { Witness::Open } else { case.check(&repository).await? };
     let (snapshots, files) = case.restore(&repository).await?;
     Ok(Verdict { witness, audited, remembered, snapshots, files })
 }
@@ -81,6 +82,17 @@ impl Case<'_> {
         }
     }
 
+    /// Whether opening named the injury and went on: by a copy.
+    fn told_at_opening(&self, repository: &Repository) -> Result<bool, String> {
+        match repository.opened_despite() {
+            [] => Ok(false),
+            damages if damages.iter().all(|damage| self.injury.injured().any(|key| key.as_str() == damage.object)) => {
+                Ok(true)
+            }
+            damages => Err(format!("nothing is wrong with that: {damages:?}")),
+        }
+    }
+
     async fn check(&self, repository: &Repository) -> Result<Witness, String> {
         let mut last = Witness::Nobody;
         for (witness, read_data) in [(Witness::Check, false), (Witness::ReadData, true)] {
@@ -89,7 +101,8 @@ impl Case<'_> {
             if self.names(&report.findings)? {
                 return Ok(witness);
             }
-            if report.ownerless_usages + report.removed_snapshots > 0 || report.config_is_behind {
+            let leftovers = report.ownerless_usages + report.removed_snapshots + report.lacking_copies;
+            if leftovers > 0 || report.config_is_behind {
                 last = Witness::Leftover;
             }
         }
@@ -111,7 +124,7 @@ impl Case<'_> {
             Some(finding) => Err(format!("nothing is wrong with that: {}", finding.damage)),
             None => Ok(!findings.is_empty()
                 && self.injury.injured().all(|key| match self.objects.contains_key(key) {
-                    true => named.contains(key.as_str()) || self.is_hidden(key, &named),
+                    true => named.contains(key.as_str()) || self.is_hidden(key, &named) || is_orphan(key, &named),
                     false => true,
                 })),
         }
@@ -140,6 +153,11 @@ impl Case<'_> {
         }
         Ok((whole, right))
     }
+}
+
+/// A copy that was put back without its document makes the document a lost one.
+fn is_orphan(key: &StoreKey, named: &BTreeSet<&str>) -> bool {
+    key.as_str().strip_prefix("copy/").is_some_and(|document| named.contains(document))
 }
 
 /// How many files of a snapshot restore; what does not is told, and none is wrong.

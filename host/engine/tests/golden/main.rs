@@ -17,8 +17,8 @@ use contents::{contents, findings};
 const PASSPHRASE: &str = "golden, published, worth nothing";
 
 /// Repositories, each in a folder with what it restores to (`CONTENTS`) and what `check --read-data` finds (`FINDINGS`).
-const REPOSITORIES: [&str; 6] =
-    ["encrypted", "plaintext", "hurt-data-pack", "hurt-metadata-pack", "hurt-index", "hurt-snapshot"];
+const REPOSITORIES: [&str; 7] =
+    ["encrypted", "plaintext", "hurt-data-pack", "hurt-metadata-pack", "hurt-index", "hurt-snapshot", "hurt-config"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)

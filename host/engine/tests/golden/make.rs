@@ -38,6 +38,8 @@ async fn the_golden_repositories_are_made() {
     hurt("hurt-metadata-pack", "meta", |path| replace(path, &std::fs::read(path).unwrap()[..300]));
     hurt("hurt-index", "index", |path| std::fs::remove_file(path).unwrap());
     hurt_snapshot().await;
+    copy(&folder("plaintext"), &folder("hurt-config"));
+    std::fs::remove_file(folder("hurt-config").join("repository/config")).unwrap();
     for name in REPOSITORIES {
         let repository = open(name, &secret(name)).await;
         std::fs::write(folder(name).join("CONTENTS"), contents(&repository).await).unwrap();

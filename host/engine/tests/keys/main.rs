@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
+mod copies;
 mod rotate;
 mod slots;
 mod writer;

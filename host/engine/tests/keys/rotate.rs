@@ -100,8 +100,8 @@ async fn cut_off_anywhere_the_caller_reads_everything_and_another_run_finishes()
     let (whole, reader, _) = with_recipients().await;
     let open_all = open(&whole, &key_file(1)).await.unwrap();
     open_all.add_slot(&key_file(2).lock().unwrap(), Access::Full, "other").await.unwrap();
-    // Three new slots and the config are put, then four old slots are deleted.
-    let steps = (1..=4).map(|n| (call::PUT, n)).chain((1..=4).map(|n| (call::DELETE, n)));
+    // Three new slots and the config are put, then four old slots are deleted, each with its copy.
+    let steps = (1..=8).map(|n| (call::PUT, n)).chain((1..=8).map(|n| (call::DELETE, n)));
     for (name, number) in steps {
         for kind in [FaultKind::Fail(ErrorClass::Denied), FaultKind::LoseAnswer] {
             let store = copy(&whole).await;

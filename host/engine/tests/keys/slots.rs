@@ -56,7 +56,7 @@ async fn a_wrong_secret_says_what_it_was_and_how_many_keys_take_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_passphrase_costs_one_small_put_and_one_delete() {
+async fn a_changed_passphrase_costs_a_small_put_and_a_delete_of_each_copy() {
     let store = MemoryStore::new();
     let (old, new) = (passphrase("five odd words of mine"), passphrase("six quite other words of mine"));
     create(&store, old.clone()).await;
@@ -65,7 +65,8 @@ async fn a_changed_passphrase_costs_one_small_put_and_one_delete() {
     record.clear();
     repository.change_passphrase(&new.lock().unwrap()).await.unwrap();
     let calls = record.calls();
-    assert_eq!(calls.iter().map(|call| call.name).collect::<Vec<_>>(), [call::PUT, call::DELETE]);
+    let names: Vec<_> = calls.iter().map(|call| call.name).collect();
+    assert_eq!(names, [call::PUT, call::PUT, call::DELETE, call::DELETE]);
     assert!(calls[0].bytes < 1024, "{} bytes", calls[0].bytes);
     assert!(matches!(open(&store, &old).await, Err(Error::WrongSecret { .. })));
     assert_eq!(open(&store, &new).await.unwrap().slot().unwrap().label(), "first");
@@ -151,7 +152,9 @@ async fn a_damaged_slot_is_listed_and_can_be_removed_and_hinders_no_other() {
     let repository = open(&store, &key_file(1)).await.unwrap();
     let added = repository.add_slot(&key_file(2).lock().unwrap(), Access::Full, "").await.unwrap();
     let name = credenza_format::slot_key(added.id());
-    store.tamper(&name, Some("credenza key 1\n".into()));
+    for copy in [name.clone(), credenza_format::copy_key(&name)] {
+        store.tamper(&copy, Some("credenza key 1\n".into()));
+    }
     let listed = key_slots(&store).await.unwrap();
     assert_eq!(
         listed.iter().filter(|listed| listed.slot.is_err()).map(|listed| &listed.key).collect::<Vec<_>>(),

@@ -10,7 +10,7 @@ use credenza_connect::{
 };
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::{Error, Repository, Silent, SnapshotName};
-use credenza_format::{Access, config_key};
+use credenza_format::{Access, config_key, copy_key};
 use credenza_model::{StoreKey, Timestamp};
 
 use crate::{back_up, create, expect_restored, expect_whole, key_file, names, open, source};
@@ -166,7 +166,9 @@ async fn a_writer_refuses_a_config_that_is_not_the_repositorys() {
     assert_ne!(forged, config);
     let lines: String = forged.split_inclusive('\n').take(3).collect();
     let checksum = blake3::hash(lines.as_bytes());
-    store.tamper(&config_key(), Some(format!("{lines}blake3 {checksum}\n").into()));
+    for key in [config_key(), copy_key(&config_key())] {
+        store.tamper(&key, Some(format!("{lines}blake3 {checksum}\n").into()));
+    }
     assert!(matches!(open(&store, &key_file(2)).await, Err(Error::Damage(_))));
 }
 

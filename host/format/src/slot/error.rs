@@ -40,6 +40,12 @@ pub enum SlotError {
         /// The slot.
         slot: ObjectId,
     },
+    /// The description of the slot, or what it wraps, is not from whoever has the keys of the repository.
+    #[error("key slot {slot} was not made with the keys of this repository: somebody put it there")]
+    Forged {
+        /// The slot.
+        slot: ObjectId,
+    },
     /// Not a key slot, or a damaged one.
     #[error("this is not a key slot: {problem}")]
     Malformed {

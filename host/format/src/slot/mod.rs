@@ -1,7 +1,7 @@
 //! Key slots: each wraps the keyring for one passphrase, key file, recipient or recovery code, so that these are added, changed and
 //! revoked by one small object.
 //!
-//! A text document (`lines`) whose seal is a commitment to the wrapping key and the wrapped keyring. Owned here: the slot and its
+//! A text document (`lines`) whose seal is the repository's signature, a commitment to the wrapping key and the wrapped keyring. Owned here: the slot and its
 //! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`), keys of recipients (`identity`).
 
 mod error;
@@ -24,7 +24,7 @@ pub use recovery::{InvalidRecoveryCode, RecoveryCode};
 
 use crate::keys::random;
 use crate::lines::{self, LinesError};
-use crate::{Access, Hex, Keyring};
+use crate::{Access, Hex, Keyring, Keys};
 
 const TITLE: &str = "credenza key";
 const VERSION: u32 = 1;
@@ -91,12 +91,29 @@ struct Description {
     lock: Lock,
 }
 
+/// A slot that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSlot<'a> {
+    /// All secrets of the repository: they sign the slot, also one that gives less.
+    pub keyring: &'a Keyring,
+    /// What the slot gives of them.
+    pub access: Access,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// What a person calls it.
+    pub label: &'a str,
+    /// When it is made.
+    pub created: Timestamp,
+}
+
 /// A keyring wrapped for one secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySlot {
     description: Description,
     /// The exact bytes that the seal covers.
     sealed: String,
+    /// The repository's signature, of everything else.
+    signature: [u8; 64],
     commitment: [u8; 32],
     wrapped: Vec<u8>,
 }
@@ -106,17 +123,10 @@ impl KeySlot {
     ///
     /// # Errors
     /// [`SlotError::Cost`] for a cost outside its bounds, [`SlotError::Wrap`] when the system fails.
-    pub fn seal_passphrase(
-        keyring: &Keyring,
-        repository: RepositoryId,
-        passphrase: &[u8],
-        cost: KdfParams,
-        label: &str,
-        created: Timestamp,
-    ) -> Result<Self, SlotError> {
+    pub fn seal_passphrase(new: &NewSlot<'_>, passphrase: &[u8], cost: KdfParams) -> Result<Self, SlotError> {
         let salt = Hex(random()?);
-        let key = wrap::from_passphrase(repository, passphrase, cost, &salt.0)?;
-        Self::seal(keyring, repository, Lock::Passphrase { argon2id: cost, salt }, &key, label, created)
+        let key = wrap::from_passphrase(new.repository, passphrase, cost, &salt.0)?;
+        Self::seal(new, Lock::Passphrase { argon2id: cost, salt }, &key)
     }
 
     /// Unwraps the keyring with a passphrase.
@@ -133,19 +143,13 @@ impl KeySlot {
     ///
     /// # Errors
     /// [`SlotError::WeakKeyFile`] for a short one, [`SlotError::Wrap`] when the system fails.
-    pub fn seal_key_file(
-        keyring: &Keyring,
-        repository: RepositoryId,
-        key_file: &[u8],
-        label: &str,
-        created: Timestamp,
-    ) -> Result<Self, SlotError> {
+    pub fn seal_key_file(new: &NewSlot<'_>, key_file: &[u8]) -> Result<Self, SlotError> {
         if key_file.len() < KEY_FILE_BYTES_MIN {
             return Err(SlotError::WeakKeyFile { bytes: key_file.len() });
         }
         let salt = Hex(random()?);
-        let key = wrap::from_key_file(repository, key_file, &salt.0);
-        Self::seal(keyring, repository, Lock::KeyFile { salt }, &key, label, created)
+        let key = wrap::from_key_file(new.repository, key_file, &salt.0);
+        Self::seal(new, Lock::KeyFile { salt }, &key)
     }
 
     /// Unwraps the keyring with the content of a key file.
@@ -162,18 +166,12 @@ impl KeySlot {
     ///
     /// # Errors
     /// [`SlotError::Malformed`] for a public key that gives every secret the same result, [`SlotError::Wrap`] when the system fails.
-    pub fn seal_recipient(
-        keyring: &Keyring,
-        repository: RepositoryId,
-        recipient: Recipient,
-        label: &str,
-        created: Timestamp,
-    ) -> Result<Self, SlotError> {
+    pub fn seal_recipient(new: &NewSlot<'_>, recipient: Recipient) -> Result<Self, SlotError> {
         let ephemeral = StaticSecret::from(random::<32>()?);
         let lock =
             Lock::Recipient { recipient: Hex(recipient.0), ephemeral: Hex(PublicKey::from(&ephemeral).to_bytes()) };
-        let key = wrap::from_exchange(repository, &ephemeral, &recipient.0, &lock_keys(&lock))?;
-        Self::seal(keyring, repository, lock, &key, label, created)
+        let key = wrap::from_exchange(new.repository, &ephemeral, &recipient.0, &lock_keys(&lock))?;
+        Self::seal(new, lock, &key)
     }
 
     /// Unwraps the keyring with the recipient's X25519 secret key.
@@ -191,16 +189,10 @@ impl KeySlot {
     ///
     /// # Errors
     /// [`SlotError::Wrap`] when the system fails.
-    pub fn seal_recovery(
-        keyring: &Keyring,
-        repository: RepositoryId,
-        code: &RecoveryCode,
-        label: &str,
-        created: Timestamp,
-    ) -> Result<Self, SlotError> {
+    pub fn seal_recovery(new: &NewSlot<'_>, code: &RecoveryCode) -> Result<Self, SlotError> {
         let salt = Hex(random()?);
-        let key = wrap::from_recovery(repository, code.as_bytes(), &salt.0);
-        Self::seal(keyring, repository, Lock::Recovery { salt }, &key, label, created)
+        let key = wrap::from_recovery(new.repository, code.as_bytes(), &salt.0);
+        Self::seal(new, Lock::Recovery { salt }, &key)
     }
 
     /// Unwraps the keyring with a recovery code.
@@ -216,11 +208,11 @@ impl KeySlot {
     /// The slot as it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let seal = [self.commitment.as_slice(), &self.wrapped].concat();
+        let seal = [self.signature.as_slice(), &self.commitment, &self.wrapped].concat();
         lines::sealed(self.sealed.clone(), SEAL, Hex(seal))
     }
 
-    /// Reads a slot; nothing but its checksum is proven before it is opened.
+    /// Reads a slot; nothing but its checksum is proven before it is opened, or verified.
     ///
     /// # Errors
     /// [`SlotError::Malformed`], [`SlotError::Version`], or [`SlotError::Cost`] for a cost that could exhaust the machine.
@@ -235,9 +227,11 @@ impl KeySlot {
         }
         let seal: Hex<Vec<u8>> =
             serde_json::from_value(lines.seal.into()).map_err(|_| malformed("its seal is not hexadecimal"))?;
-        let (commitment, wrapped) = seal.0.split_first_chunk().ok_or_else(|| malformed("its seal is too short"))?;
+        let short = || malformed("its seal is too short");
+        let (signature, rest) = seal.0.split_first_chunk().ok_or_else(short)?;
+        let (commitment, wrapped) = rest.split_first_chunk().ok_or_else(short)?;
         let sealed = String::from_utf8_lossy(lines.sealed).into_owned();
-        Ok(Self { sealed, commitment: *commitment, wrapped: wrapped.to_vec(), description })
+        Ok(Self { description, sealed, signature: *signature, commitment: *commitment, wrapped: wrapped.to_vec() })
     }
 
     /// Its id.
@@ -285,23 +279,36 @@ impl KeySlot {
         }
     }
 
-    fn seal(
-        keyring: &Keyring,
-        repository: RepositoryId,
-        lock: Lock,
-        key: &[u8; 32],
-        label: &str,
-        created: Timestamp,
-    ) -> Result<Self, SlotError> {
+    fn seal(new: &NewSlot<'_>, lock: Lock, key: &[u8; 32]) -> Result<Self, SlotError> {
+        let NewSlot { keyring, access, repository, label, created } = *new;
         if label.len() > LABEL_BYTES_MAX {
             return Err(SlotError::LabelTooLong { bytes: label.len() });
         }
+        let given = match access {
+            Access::Full => keyring.encode()?,
+            Access::Writer => keyring.for_writer(repository).encode()?,
+        };
         let id = ObjectId::new(random()?);
-        let access = keyring.access();
         let description = Description { id, repository, label: label.to_owned(), created, access, lock };
         let sealed = lines::unsealed(TITLE, VERSION, &description).map_err(|error| malformed(error.to_string()))?;
-        let wrapped = wrap::wrap(key, sealed.as_bytes(), &keyring.encode()?)?;
-        Ok(Self { description, sealed, commitment: wrap::commitment(key), wrapped })
+        let wrapped = wrap::wrap(key, sealed.as_bytes(), &given)?;
+        let unsigned = Self { description, sealed, signature: [0; 64], commitment: wrap::commitment(key), wrapped };
+        let signature = keyring.keys(repository).sign_text(&unsigned.signed())?;
+        Ok(Self { signature, ..unsigned })
+    }
+
+    /// What the repository's signature covers.
+    fn signed(&self) -> Vec<u8> {
+        [self.sealed.as_bytes(), &self.commitment, &self.wrapped].concat()
+    }
+
+    /// Requires that all of the slot is as somebody with the keys of the repository made it, whether or not its secret is at hand.
+    ///
+    /// # Errors
+    /// [`SlotError::Forged`] when it is not.
+    pub fn verify(&self, keys: &Keys) -> Result<(), SlotError> {
+        let authentic = keys.repository() == self.repository() && keys.verify_text(&self.signed(), &self.signature);
+        if authentic { Ok(()) } else { Err(SlotError::Forged { slot: self.id() }) }
     }
 
     fn open(&self, key: &[u8; 32]) -> Result<Keyring, SlotError> {
@@ -313,6 +320,7 @@ impl KeySlot {
         let keyring: Zeroizing<Vec<u8>> =
             wrap::unwrap(key, self.sealed.as_bytes(), &self.wrapped).ok_or(SlotError::Damaged { slot })?;
         let keyring = Keyring::decode(&keyring)?;
+        self.verify(&keyring.keys(self.repository()))?;
         if keyring.access() == self.access() { Ok(keyring) } else { Err(SlotError::Damaged { slot }) }
     }
 

@@ -7,8 +7,12 @@ use super::*;
 const REPOSITORY: RepositoryId = RepositoryId::new([1; 16]);
 const CREATED: Timestamp = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
 
+fn new<'a>(keyring: &'a Keyring, label: &'a str) -> NewSlot<'a> {
+    NewSlot { keyring, access: Access::Full, repository: REPOSITORY, label, created: CREATED }
+}
+
 fn key_file_slot(keyring: &Keyring) -> KeySlot {
-    KeySlot::seal_key_file(keyring, REPOSITORY, &[7; 32], "office", CREATED).unwrap()
+    KeySlot::seal_key_file(&new(keyring, "office"), &[7; 32]).unwrap()
 }
 
 proptest! {
@@ -35,8 +39,7 @@ proptest! {
 #[test]
 fn a_passphrase_opens_its_slot_and_no_other_does() {
     let keyring = Keyring::generate().unwrap();
-    let slot = KeySlot::seal_passphrase(&keyring, REPOSITORY, b"correct horse", KdfParams::default(), "mine", CREATED)
-        .unwrap();
+    let slot = KeySlot::seal_passphrase(&new(&keyring, "mine"), b"correct horse", KdfParams::default()).unwrap();
     let slot = KeySlot::decode(&slot.encode()).unwrap();
     assert_eq!((slot.label(), slot.kind(), slot.created()), ("mine", SlotKind::Passphrase, CREATED));
     assert_eq!(slot.open_passphrase(REPOSITORY, b"correct horse").unwrap(), keyring);
@@ -52,7 +55,7 @@ fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
     assert_eq!(KeySlot::decode(&slot.encode()).unwrap(), slot);
     assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), keyring);
     assert!(matches!(slot.open_key_file(REPOSITORY, &[8; 32]), Err(SlotError::WrongSecret { .. })));
-    let short = KeySlot::seal_key_file(&keyring, REPOSITORY, &[7; 31], "", CREATED);
+    let short = KeySlot::seal_key_file(&new(&keyring, ""), &[7; 31]);
     assert_eq!(short, Err(SlotError::WeakKeyFile { bytes: 31 }));
 }
 
@@ -60,22 +63,19 @@ fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
 fn a_recipient_opens_what_was_sealed_to_its_public_key() {
     let keyring = Keyring::generate().unwrap();
     let identity = Identity::generate().unwrap();
-    let slot = KeySlot::seal_recipient(&keyring, REPOSITORY, identity.recipient(), "escrow", CREATED).unwrap();
+    let slot = KeySlot::seal_recipient(&new(&keyring, "escrow"), identity.recipient()).unwrap();
     assert_eq!(slot.recipient(), Some(identity.recipient()));
     assert_eq!(slot.open_recipient(REPOSITORY, &identity).unwrap(), keyring);
     let other = Identity::generate().unwrap();
     assert!(matches!(slot.open_recipient(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
-    assert!(
-        KeySlot::seal_recipient(&keyring, REPOSITORY, Recipient([0; 32]), "", CREATED).is_err(),
-        "a key that protects nothing"
-    );
+    assert!(KeySlot::seal_recipient(&new(&keyring, ""), Recipient([0; 32])).is_err(), "a key that protects nothing");
 }
 
 #[test]
 fn a_recovery_code_opens_its_slot() {
     let keyring = Keyring::generate().unwrap();
     let code = RecoveryCode::generate().unwrap();
-    let slot = KeySlot::seal_recovery(&keyring, REPOSITORY, &code, "paper", CREATED).unwrap();
+    let slot = KeySlot::seal_recovery(&new(&keyring, "paper"), &code).unwrap();
     assert_eq!(slot.open_recovery(REPOSITORY, &code.to_string().parse().unwrap()).unwrap(), keyring);
     let other = RecoveryCode::generate().unwrap();
     assert!(matches!(slot.open_recovery(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
@@ -85,10 +85,10 @@ fn a_recovery_code_opens_its_slot() {
 fn a_slot_says_what_it_gives_access_to_before_it_is_opened() {
     let keyring = Keyring::generate().unwrap();
     assert_eq!(key_file_slot(&keyring).access(), Access::Full);
-    let writer = keyring.for_writer(REPOSITORY);
-    let slot = KeySlot::decode(&key_file_slot(&writer).encode()).unwrap();
+    let writer = NewSlot { access: Access::Writer, ..new(&keyring, "office") };
+    let slot = KeySlot::decode(&KeySlot::seal_key_file(&writer, &[7; 32]).unwrap().encode()).unwrap();
     assert_eq!(slot.access(), Access::Writer);
-    assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), writer);
+    assert_eq!(slot.open_key_file(REPOSITORY, &[7; 32]).unwrap(), keyring.for_writer(REPOSITORY));
 }
 
 #[test]
@@ -107,9 +107,27 @@ fn a_changed_label_is_damage_and_not_a_wrong_secret() {
 }
 
 #[test]
+fn whoever_has_the_keys_verifies_every_slot_without_its_secret() {
+    let keyring = Keyring::generate().unwrap();
+    let writer = keyring.for_writer(REPOSITORY);
+    let slot = key_file_slot(&keyring);
+    for holder in [&keyring, &writer] {
+        assert_eq!(slot.verify(&holder.keys(REPOSITORY)), Ok(()));
+    }
+    let forged = Err(SlotError::Forged { slot: slot.id() });
+    assert_eq!(slot.verify(&keyring.keys(RepositoryId::new([2; 16]))), forged);
+    let text = String::from_utf8(slot.encode()).unwrap().replace("office", "orifice");
+    let changed = KeySlot::decode(&lines::mended(text.into_bytes())).unwrap();
+    assert_eq!(changed.verify(&keyring.keys(REPOSITORY)), forged);
+    let strange = key_file_slot(&Keyring::generate().unwrap());
+    assert_eq!(strange.verify(&keyring.keys(REPOSITORY)), Err(SlotError::Forged { slot: strange.id() }));
+    assert!(KeySlot::seal_key_file(&new(&writer, ""), &[7; 32]).is_err(), "a writer makes no slots");
+}
+
+#[test]
 fn a_cost_that_protects_too_little_or_eats_the_machine_is_refused_before_it_is_paid() {
     let keyring = Keyring::generate().unwrap();
-    let seal = |cost| KeySlot::seal_passphrase(&keyring, REPOSITORY, b"x", cost, "", CREATED);
+    let seal = |cost| KeySlot::seal_passphrase(&new(&keyring, ""), b"x", cost);
     let slot = seal(KdfParams::default()).unwrap();
     for (memory_kib, passes, lanes) in
         [(65_535, 3, 4), (65_536, 2, 4), (65_536, 3, 0), (1 << 21, 3, 4), (65_536, 17, 4), (65_536, 3, 17)]

@@ -9,7 +9,7 @@ mod signer;
 use std::fmt::{self, Display};
 
 use clap::Subcommand;
-use credenza_engine::{Rotation, key_slots};
+use credenza_engine::{ListedSlot, Rotation, key_slots};
 use credenza_format::{Access, KeySlot, SlotKind};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use serde::Serialize;
@@ -21,12 +21,14 @@ use super::session::explain;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::passphrase::NewPassphrase;
+use crate::place::Place;
 use crate::report::printable;
 
 /// Passphrases and other keys of the repository.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// List what opens the repository; no secret is needed.
+    /// List what opens the repository. No secret is needed; with one, each key is verified, and without one nothing of the list is proven:
+    /// who can write to the store can have written it.
     List,
     /// Add a passphrase, key file, recipient or recovery code, for everything or for adding snapshots only.
     Add(add::Add),
@@ -75,11 +77,20 @@ struct KeyLine {
     created: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<String>,
+    /// Whether it was verified that somebody with the keys of the repository wrote all this.
+    proven: bool,
 }
 
 impl From<&KeySlot> for KeyLine {
     fn from(slot: &KeySlot) -> Self {
+        Self::new(slot, true)
+    }
+}
+
+impl KeyLine {
+    fn new(slot: &KeySlot, proven: bool) -> Self {
         Self {
+            proven,
             id: slot.id(),
             kind: slot.kind(),
             access: slot.access(),
@@ -99,7 +110,8 @@ impl Display for KeyLine {
         let created = Timestamp { nanoseconds: 0, ..self.created };
         let kind = self.kind.to_string();
         write!(f, "{}  {created}  {access:<11}  {kind:<22}  {}", self.id, printable(&self.label))?;
-        self.recipient.iter().try_for_each(|recipient| write!(f, "  {recipient}"))
+        self.recipient.iter().try_for_each(|recipient| write!(f, "  {recipient}"))?;
+        if self.proven { Ok(()) } else { f.write_str("  (unproven)") }
     }
 }
 
@@ -131,16 +143,16 @@ impl Display for RotatedLine<'_> {
 
 async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     let place = session.repository_place()?;
-    let connectors = session.connectors();
-    let store = Opener::new(&connectors).store(&place, StoreUse::Read).await?;
-    let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, &place))?;
-    if slots.is_empty() {
-        session.reporter.note("no keys: the repository is in plain text, or there is none");
-    }
+    let proven = session.has_secret(&place)?;
+    let slots = if proven {
+        session.open_for_reading().await?.repository.key_slots().await?
+    } else {
+        unproven(session, &place).await?
+    };
     let mut damage = None;
     for listed in slots {
         match listed.slot {
-            Ok(slot) => session.reporter.result(&KeyLine::from(&slot))?,
+            Ok(slot) => session.reporter.result(&KeyLine::new(&slot, proven))?,
             Err(found) => damage = Some(found),
         }
     }
@@ -148,6 +160,18 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
         None => Ok(Exit::Done),
         Some(damage) => Err(credenza_engine::Error::from(damage).into()),
     }
+}
+
+/// What the slots say of themselves.
+async fn unproven(session: &Session<'_>, place: &Place) -> Result<Vec<ListedSlot>, Failure> {
+    let connectors = session.connectors();
+    let store = Opener::new(&connectors).store(place, StoreUse::Read).await?;
+    let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, place))?;
+    session.reporter.note(match slots.is_empty() {
+        true => "no keys: the repository is in plain text, or there is none",
+        false => "note: nothing of this is proven: whoever can write to the store can have written it; with a secret each key is verified",
+    });
+    Ok(slots)
 }
 
 async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
