@@ -77,9 +77,11 @@ impl Repository {
         twofold::read_twofold(&*self.bare, config_key(), decode, |config| config.revision).await
     }
 
-    /// Both copies of every key slot, verified with the keys.
+    /// Both copies of every key slot, verified with the keys; but for those of another repository, which a `create` that was cut off leaves.
     pub(crate) async fn twofold_slots(&self) -> Result<Vec<Twofold<KeySlot>>> {
-        slots::twofold_slots(&*self.bare, |key, name, bytes| self.verified_slot(key, name, bytes)).await
+        let decode = |key: &StoreKey, name: &StoreKey, bytes: &[u8]| self.verified_slot(key, name, bytes);
+        let found = slots::twofold_slots(&*self.bare, decode).await?;
+        Ok(found.into_iter().filter(|found| !found.is_foreign()).collect())
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

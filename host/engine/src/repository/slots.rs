@@ -67,6 +67,10 @@ impl Repository {
     /// A slot that was made with the keys of the repository.
     pub(super) fn verified_slot(&self, key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<KeySlot, Damage> {
         let slot = decode_slot(key, name, bytes)?;
+        if slot.repository() != self.keys.repository() {
+            let detail = format!("it belongs to repository {}", slot.repository());
+            return Err(Damage::new(name, DamageKind::Foreign, detail));
+        }
         let verified = slot.verify(&self.keys);
         verified.map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string())).map(|()| slot)
     }

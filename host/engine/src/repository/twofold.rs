@@ -67,6 +67,15 @@ impl<T> Twofold<T> {
         broken(&self.first).into_iter().chain(lost).chain(broken(&self.copy)).collect()
     }
 
+    /// Whether all there is belongs to another repository.
+    pub(super) fn is_foreign(&self) -> bool {
+        let foreign = |found: &Found<T>| match found {
+            None => true,
+            Some(found) => found.as_ref().is_err_and(|damage| damage.kind == DamageKind::Foreign),
+        };
+        foreign(&self.first) && foreign(&self.copy)
+    }
+
     /// Whether the copy is not there, or is an older one: a run was cut off before it.
     pub(crate) fn lacks_copy(&self) -> bool {
         self.copy.is_none() && matches!(self.first, Some(Ok(_)))
