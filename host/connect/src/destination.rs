@@ -57,6 +57,15 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// When the whole call fails.
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>>;
+
+    /// Returns when everything that was written would survive a power failure. Called once, after all else; a remote has promised as much
+    /// with each answer.
+    ///
+    /// # Errors
+    /// When bytes were lost on their way to the medium: the restore is not whole then.
+    async fn sync(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One entry being written.

@@ -14,6 +14,8 @@ pub struct StoreInfo {
     pub traits: Vec<String>,
     /// Largest object.
     pub object_bytes_max: Option<u64>,
+    /// What cannot be relied on here, as far as it is known by now: a sentence each, for a person.
+    pub caveats: Vec<String>,
 }
 
 impl StoreInfo {

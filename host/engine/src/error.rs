@@ -1,6 +1,6 @@
 //! What can go wrong in a run, with the names, ids and sizes that a person needs.
 
-use credenza_connect::Error as ConnectError;
+use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_format::{SlotError, SlotKind};
 use credenza_model::{ChunkId, ObjectId, StoreKey};
 
@@ -213,6 +213,12 @@ fn and_damaged(slots: &[String]) -> String {
 }
 
 impl Error {
+    /// Whether the store or destination has no room left: what makes room may still be done.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Connector { cause, .. } if cause.class == ErrorClass::Exhausted)
+    }
+
     pub(crate) fn connector(doing: impl Into<String>) -> impl FnOnce(ConnectError) -> Self {
         let doing = doing.into();
         move |cause| Self::Connector { doing, cause }

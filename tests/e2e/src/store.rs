@@ -120,7 +120,12 @@ fn user() -> Result<Setup> {
 
 fn read_folder(root: &Path, folder: &Path, objects: &mut Objects) -> Result<()> {
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('~') {
+            // No object: an unfinished one, or the reserve.
+            continue;
+        }
         if path.is_dir() {
             read_folder(root, &path, objects)?;
         } else {

@@ -83,6 +83,10 @@ fn objects(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for item in fs::read_dir(folder)? {
         let path = item?.path();
+        // No object: an unfinished one, or the reserve.
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('~')) {
+            continue;
+        }
         if path.is_dir() { found.extend(objects(&path)?) } else { found.push(path) }
     }
     Ok(found)

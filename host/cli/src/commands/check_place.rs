@@ -70,7 +70,10 @@ async fn abilities(store: &Arc<dyn Store>) -> Vec<Check> {
         name: guarantee.name().to_owned(),
         outcome: Ok(guarantee.verdict()),
     };
-    std::iter::once(write).chain(guarantees::of(&found).into_iter().map(ability)).collect()
+    let caveat = |caveat: String| Check { name: "note".to_owned(), outcome: Ok(caveat) };
+    let caveats = store.info().await.map(|info| info.caveats).unwrap_or_default();
+    let abilities = guarantees::of(&found).into_iter().map(ability);
+    std::iter::once(write).chain(abilities).chain(caveats.into_iter().map(caveat)).collect()
 }
 
 fn cause(error: EngineError) -> ConnectError {

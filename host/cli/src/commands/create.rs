@@ -75,6 +75,8 @@ struct CreatedLine {
     traits: Vec<String>,
     /// What the store guarantees and what it does not.
     guarantees: Vec<Guarantee>,
+    /// What else cannot be relied on there.
+    caveats: Vec<String>,
     retain_days: Option<u32>,
 }
 
@@ -84,6 +86,7 @@ impl Display for CreatedLine {
         write!(f, "created repository {} in {} ({kind})", self.repository, printable(&self.location))?;
         f.write_str("\nthe store was tried:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
+        self.caveats.iter().try_for_each(|caveat| write!(f, "\n  note      {}", printable(caveat)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))
     }
 }
@@ -117,6 +120,7 @@ impl Create {
             encrypted: !self.plaintext,
             guarantees: guarantees::of(&created.traits),
             retain_days: self.retain,
+            caveats: created.caveats,
             traits: created.traits,
         })?;
         if self.recovery_code {

@@ -32,6 +32,8 @@ struct Summary {
     kept: u64,
     repacked: u64,
     bytes_repacked: u64,
+    /// The store had no room for copies.
+    full: bool,
     condemned: u64,
     spared: u64,
     /// Packs that nobody needs and that are locked still.
@@ -50,7 +52,7 @@ impl Summary {
     fn new(dry_run: bool, report: &CollectReport) -> Self {
         let CollectReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
         let CollectReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
-        let CollectReport { intents_expired, usages_expired, locked, .. } = *report;
+        let CollectReport { intents_expired, usages_expired, locked, full, .. } = *report;
         Self {
             dry_run,
             snapshots,
@@ -58,6 +60,7 @@ impl Summary {
             kept,
             repacked,
             bytes_repacked,
+            full,
             condemned,
             spared,
             locked,
@@ -89,6 +92,11 @@ impl Display for Summary {
             let (segments, records) = (self.segments_merged, self.records_merged);
             write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
             write!(f, "\nexpired    {} intents, {} usage lists", self.intents_expired, self.usages_expired)?;
+        }
+        if self.full {
+            f.write_str(
+                "\nfull       the store had no room for copies of what is needed: run it again, now that there is more",
+            )?;
         }
         if self.locked > 0 {
             write!(f, "\nlocked     {} packs that no snapshot needs, until their locks end", self.locked)?;

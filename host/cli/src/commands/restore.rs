@@ -37,6 +37,10 @@ pub(crate) struct Restore {
     #[arg(long)]
     versions: bool,
 
+    /// Do not wait until what was restored is on the disk for good, so that a power failure soon after may take it.
+    #[arg(long)]
+    no_sync: bool,
+
     /// Exit 0 although attributes were lost that the destination cannot hold; they are listed all the same.
     #[arg(long)]
     accept_loss: bool,
@@ -115,6 +119,7 @@ impl Restore {
             prefix: path.prefix().to_vec(),
             overwrite: self.overwrite,
             versions: self.versions,
+            no_sync: self.no_sync,
             stop: session.stop.clone(),
         };
         let report =

@@ -75,9 +75,13 @@ pub(super) async fn remove_all(
     let signing_key = signing::provided(&session.globals, &open.place.settings)?;
     let report = remove::run(&open.repository, snapshots, signing_key.as_ref()).await?;
     report.removed.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: false }))?;
-    match report.refused.first() {
-        None => Ok(Exit::Done),
-        Some((id, reason)) => {
+    match (report.refused.first(), report.unrecorded) {
+        (None, None) => Ok(Exit::Done),
+        (None, Some(reason)) => {
+            let what = "the snapshots are removed, and no record of it could be written: `audit` will miss them";
+            Err(Failure::new(what).because(reason).hint(format!("credenza at {} maintain", open.place.text())))
+        }
+        (Some((id, reason)), _) => {
             let what = format!("the store refused to delete {} snapshots, {id} the first", report.refused.len());
             Err(Failure::new(what).because(reason.clone()))
         }

@@ -1,12 +1,14 @@
 //! Opening a path below a folder without ever following a symbolic link or leaving the folder.
 //!
-//! Called by the source for reading and by the walk to come back to a folder it had closed.
+//! Called by the source for reading, by the walk to come back to a folder it had closed, and by the store for everything.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Statx, openat, openat2};
 use rustix::io::Errno;
+
+use super::attributes::{DESCRIPTORS, status_of, type_of};
 
 /// Longest path that one system call takes, its final NUL included (path_resolution(7)).
 const PATH_BYTES_MAX: usize = 4096;
@@ -19,7 +21,9 @@ static OPENAT2_REFUSED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// `NOENT` for a path with an empty, `.` or `..` segment or a NUL; `LOOP` or `NOTDIR` where a segment is a link.
 pub(super) fn open_beneath(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // A descriptor that only names a place takes no flags of reading.
+    let flags = if flags.contains(OFlags::PATH) { flags } else { flags | OFlags::NOCTTY };
     let path = path.strip_suffix(b"/").unwrap_or(path);
     if path.is_empty() {
         return openat(base, ".", flags, Mode::empty());
@@ -30,12 +34,45 @@ pub(super) fn open_beneath(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> 
     if path.len() < PATH_BYTES_MAX && !OPENAT2_REFUSED.load(Ordering::Relaxed) {
         match openat2(base, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
             Err(Errno::NOSYS) => OPENAT2_REFUSED.store(true, Ordering::Relaxed),
+            // So the kernel calls a link where a folder is wanted, too; the slow way tells which it was.
+            Err(Errno::NOTDIR) => {}
             // Some container filters answer PERM for calls they do not know; the slow way tells which it was.
             Err(Errno::PERM) if !flags.contains(OFlags::NOATIME) => {}
             other => return other,
         }
     }
     open_by_segments(base, path, flags)
+}
+
+/// Opens the regular file at `path` for reading, with its status. Nothing else is ever opened: opening a pipe may wait, opening a device may act.
+///
+/// # Errors
+/// `NOENT` where something else has the name, `LOOP` where a link is on the way or at its end.
+pub(super) fn open_regular(base: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, Statx), Errno> {
+    let place = open_beneath(base, path, OFlags::PATH)?;
+    require_regular(&place)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = match openat(CWD, descriptor_path(&place), flags | OFlags::CLOEXEC, Mode::empty()) {
+        // Without /proc the name is opened again; what came between is refused below, and NONBLOCK keeps a pipe from waiting.
+        Err(Errno::NOENT) => open_beneath(base, path, flags)?,
+        opened => opened?,
+    };
+    let status = require_regular(&file)?;
+    Ok((file, status))
+}
+
+fn require_regular(file: &OwnedFd) -> Result<Statx, Errno> {
+    let status = status_of(file.as_fd(), b"")?;
+    match type_of(&status) {
+        FileType::RegularFile => Ok(status),
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Err(Errno::NOENT),
+    }
+}
+
+/// The descriptor's own path: calls on it reach the very file, whatever has its name by now (proc(5)).
+pub(super) fn descriptor_path(file: &impl AsFd) -> String {
+    format!("{DESCRIPTORS}/{}", file.as_fd().as_raw_fd())
 }
 
 /// Whether these bytes name exactly one thing within a folder.
@@ -50,9 +87,15 @@ fn open_by_segments(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<
     while let Some(segment) = segments.next() {
         let at = folder.as_ref().map_or(base, AsFd::as_fd);
         let wanted = if segments.peek().is_some() { step } else { flags };
-        folder = Some(openat(at, segment, wanted, Mode::empty())?);
+        folder = Some(openat(at, segment, wanted, Mode::empty()).map_err(|cause| told(cause, at, segment))?);
     }
     folder.ok_or(Errno::NOENT)
+}
+
+/// A link where a folder was wanted is told as one, as `openat2` does.
+fn told(cause: Errno, folder: BorrowedFd<'_>, name: &[u8]) -> Errno {
+    let is_link = || status_of(folder, name).is_ok_and(|status| type_of(&status) == FileType::Symlink);
+    if cause == Errno::NOTDIR && is_link() { Errno::LOOP } else { cause }
 }
 
 #[cfg(test)]
@@ -73,8 +116,13 @@ mod tests {
             open_by_segments(base, path, flags | OFlags::NOFOLLOW)
         }] {
             assert!(opener(base.as_fd(), b"real/file", OFlags::RDONLY).is_ok());
-            for path in [&b"link/file"[..], b"out", b"real/missing"] {
-                assert!(opener(base.as_fd(), path, OFlags::RDONLY).is_err(), "{}", path.escape_ascii());
+            let folder = |path| opener(base.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY).unwrap_err();
+            assert_eq!((folder(b"link"), folder(b"real/file")), (Errno::LOOP, Errno::NOTDIR));
+            for (path, cause) in
+                [(&b"link/file"[..], Errno::LOOP), (b"out", Errno::LOOP), (b"real/missing", Errno::NOENT)]
+            {
+                let refused = opener(base.as_fd(), path, OFlags::RDONLY).unwrap_err();
+                assert_eq!(refused, cause, "{}", path.escape_ascii());
             }
         }
         for path in [&b"../secret"[..], b"real/../../secret", b"real//file", b"/etc/passwd", b"a\0b"] {

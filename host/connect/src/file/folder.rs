@@ -1,12 +1,13 @@
 //! The names in one folder, in the byte order of keys.
 //!
 //! A folder's name ends in `/`, which is what makes walking in this order the byte order of whole keys. Memory: the
-//! names of one folder at a time. Called by the walk of the source and by the listing of the store.
+//! names of one folder at a time, or as many as are asked for. Called by the walk of the source and by the listing of the store.
 
+use std::collections::BinaryHeap;
 use std::mem::MaybeUninit;
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, statx};
+use rustix::fs::{AtFlags, FileType, RawDir, SeekFrom, StatxFlags, seek, statx};
 use rustix::io::Errno;
 
 /// The kernel fills at most this much per call: some 1,500 names of 20 bytes.
@@ -20,8 +21,36 @@ pub(super) type Name = Box<[u8]>;
 /// # Errors
 /// The error of the listing; a part of the names is never returned.
 pub(super) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
-    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
     let mut names = Vec::new();
+    each_name(folder, |name| names.push(name))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The first names of an open folder among those that are wanted, sorted, at most `max`: the folder is read from its beginning.
+///
+/// # Errors
+/// The error of the listing.
+pub(super) fn first_names(
+    folder: BorrowedFd<'_>,
+    max: usize,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<Name>, Errno> {
+    seek(folder, SeekFrom::Start(0))?;
+    let mut first = BinaryHeap::new();
+    each_name(folder, |name| {
+        if is_wanted(&name) {
+            first.push(name);
+            if first.len() > max {
+                first.pop();
+            }
+        }
+    })?;
+    Ok(first.into_sorted_vec())
+}
+
+fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name)) -> Result<(), Errno> {
+    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
     let mut listing = RawDir::new(folder, &mut buffer);
     while let Some(found) = listing.next() {
         let found = found?;
@@ -30,13 +59,12 @@ pub(super) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
             continue;
         }
         if is_folder(folder, name, found.file_type())? {
-            names.push([name, b"/"].concat().into_boxed_slice());
+            take([name, b"/"].concat().into_boxed_slice());
         } else {
-            names.push(name.into());
+            take(name.into());
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// File systems may leave the type out of a listing (readdir(3), `DT_UNKNOWN`).

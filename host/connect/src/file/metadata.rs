@@ -4,18 +4,21 @@
 //! behind a device. Called by the destination; an attribute that cannot be set is returned, never fatal.
 
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Statx, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
-use rustix::fs::{chmodat, chownat, openat, removexattr, setxattr, utimensat};
+use rustix::fs::{chmodat, chownat, getxattr, openat, removexattr, setxattr, statat, utimensat};
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
-use super::attributes::{describe, path_through, status_of};
+use super::attributes::{describe, status_of};
+use super::beneath::descriptor_path;
 use super::foreign::{self, IMPLIED, IMPLIED_AS};
 
 /// Attributes that other steps of a restore have used, or that only inform.
 const USED_ELSEWHERE: [&str; 6] =
     ["posix.group", "posix.hardlink", "posix.kind", "posix.rdev", "posix.sparse", "posix.user"];
+/// Access lists, which a new file takes over from the folder it is made in.
+const INHERITED: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 const SET_UID: u32 = 0o4000;
 const SET_GID: u32 = 0o2000;
 
@@ -35,22 +38,17 @@ pub(super) fn apply(
     if describe(entry.key.clone(), &status, &Accounts::default()).kind != entry.kind {
         return Err(Errno::STALE);
     }
-    let target = Target { path: descriptor_path(&file), is_link: entry.kind == EntryKind::Symlink };
+    let target = Target { path: descriptor_path(&file).into_bytes(), is_link: entry.kind == EntryKind::Symlink };
     let mut missed = Vec::new();
-    let lost = target.set_owner(entry, &status, &mut missed);
+    let owned = target.set_owner(entry, &status, &mut missed);
+    target.drop_inherited(entry, &mut missed);
     target.set_extended(entry.attributes.iter().chain(&more), &mut missed);
     if entry.kind == EntryKind::Directory && entry.attribute(IMPLIED).is_none() {
         target.is_meant();
     }
-    target.set_mode(entry, lost, &mut missed);
+    target.set_mode(entry, owned, &mut missed);
     target.set_time(entry, &mut missed);
     Ok(missed)
-}
-
-fn descriptor_path(file: &OwnedFd) -> Vec<u8> {
-    let mut path = path_through(file, b"");
-    path.pop();
-    path
 }
 
 struct Target {
@@ -60,26 +58,41 @@ struct Target {
 }
 
 impl Target {
-    /// Returns the mode bits that must not be set, because the file belongs to somebody else than they were meant for.
-    fn set_owner(&self, entry: &Entry, status: &Statx, missed: &mut Vec<String>) -> u32 {
+    fn set_owner(&self, entry: &Entry, status: &Statx, missed: &mut Vec<String>) -> Owned {
         let uid = number(entry, "posix.uid").filter(|uid| *uid != status.stx_uid);
         let gid = number(entry, "posix.gid").filter(|gid| *gid != status.stx_gid);
         let chown = |uid: Option<u32>, gid: Option<u32>| {
             chownat(CWD, &self.path, uid.map(Uid::from_raw), gid.map(Gid::from_raw), AtFlags::empty())
         };
         if (uid, gid) == (None, None) || chown(uid, gid).is_ok() {
-            return 0;
+            return Owned { by_user: true, by_group: true };
         }
-        let mut lost = 0;
+        let by_group = gid.is_none() || (uid.is_some() && chown(None, gid).is_ok());
         if uid.is_some() {
             missed.push("posix.uid".to_owned());
-            lost |= SET_UID;
         }
-        if gid.is_some() && (uid.is_none() || chown(None, gid).is_err()) {
+        if !by_group {
             missed.push("posix.gid".to_owned());
-            lost |= SET_GID;
         }
-        lost
+        Owned { by_user: uid.is_none(), by_group }
+    }
+
+    /// Takes away access lists that the entry does not have, if it says who may do what: they would let in whom the snapshot kept out.
+    fn drop_inherited(&self, entry: &Entry, missed: &mut Vec<String>) {
+        if self.is_link || number(entry, "posix.mode").is_none() {
+            return;
+        }
+        for name in INHERITED {
+            let kept = format!("xattr.{name}");
+            let is_dropped = || match removexattr(&self.path, name) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => true,
+                // Where it cannot be told whether there is one, there is none: no list is withheld from the owner.
+                Err(_) => getxattr(&self.path, name, &mut [0; 0]).is_err(),
+            };
+            if entry.attribute(&kept).is_none() && !is_dropped() {
+                missed.push(kept);
+            }
+        }
     }
 
     /// Forgets that a folder was made because a key needed it: there is an entry of it.
@@ -104,12 +117,18 @@ impl Target {
         }
     }
 
-    fn set_mode(&self, entry: &Entry, lost: u32, missed: &mut Vec<String>) {
-        let Some(mode) = number(entry, "posix.mode").filter(|_| !self.is_link) else { return };
-        let set = chmodat(CWD, &self.path, Mode::from_raw_mode(mode & 0o7777 & !lost), AtFlags::empty());
-        if set.is_err() || mode & lost != 0 {
+    fn set_mode(&self, entry: &Entry, owned: Owned, missed: &mut Vec<String>) {
+        let Some(wanted) = number(entry, "posix.mode").filter(|_| !self.is_link) else { return };
+        let mode = owned.granted(wanted & 0o7777);
+        let set = chmodat(CWD, &self.path, Mode::from_raw_mode(mode), AtFlags::empty());
+        if set.is_err() || mode != wanted & 0o7777 || !self.has_mode(mode) {
             missed.push("posix.mode".to_owned());
         }
+    }
+
+    /// The kernel passes over the set-gid bit of whoever is not in the group, and says nothing (chmod(2)).
+    fn has_mode(&self, mode: u32) -> bool {
+        mode & SET_GID == 0 || statat(CWD, &self.path, AtFlags::empty()).is_ok_and(|found| found.st_mode & SET_GID != 0)
     }
 
     fn set_time(&self, entry: &Entry, missed: &mut Vec<String>) {
@@ -124,6 +143,21 @@ impl Target {
     }
 }
 
+/// Whether a file belongs to those whom its mode was meant for.
+#[derive(Debug, Clone, Copy)]
+struct Owned {
+    by_user: bool,
+    by_group: bool,
+}
+
+impl Owned {
+    /// The mode without what would be given to somebody else than was meant: another group gets no more than everybody has.
+    const fn granted(self, mode: u32) -> u32 {
+        let mode = if self.by_user { mode } else { mode & !SET_UID };
+        if self.by_group { mode } else { mode & !SET_GID & (!0o070 | (mode & 0o007) << 3) }
+    }
+}
+
 fn is_known(name: &str) -> bool {
     USED_ELSEWHERE.contains(&name) || matches!(name, "posix.uid" | "posix.gid" | "posix.mode")
 }
@@ -133,5 +167,19 @@ fn number(entry: &Entry, name: &str) -> Option<u32> {
     match entry.attribute(name) {
         Some(AttributeValue::Integer(value)) => u32::try_from(*value).ok().filter(|value| *value != u32::MAX),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_not_the_one_meant_gets_no_more_than_everybody() {
+        let strange = Owned { by_user: true, by_group: false };
+        for (mode, granted) in [(0o644, 0o644), (0o640, 0o600), (0o2775, 0o755), (0o660, 0o600), (0o751, 0o711)] {
+            assert_eq!(strange.granted(mode), granted, "{mode:o}");
+        }
+        assert_eq!(Owned { by_user: false, by_group: true }.granted(0o6750), 0o2750);
     }
 }

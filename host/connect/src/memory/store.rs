@@ -208,6 +208,7 @@ impl Store for MemoryStore {
             identity: "memory:".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
             object_bytes_max: None,
+            caveats: Vec::new(),
         })
     }
 

@@ -279,6 +279,10 @@ impl<T: Destination + ?Sized> Destination for Fault<T> {
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         Ok(self.plan.around(call::SET_METADATA, || self.inner.set_metadata(entries)).await?.0)
     }
+
+    async fn sync(&self) -> Result<()> {
+        Ok(self.plan.around(call::SYNC, || self.inner.sync()).await?.0)
+    }
 }
 
 /// A scanner or writer under the same plan; a lost answer of either cannot be made good, so it fails before the call.

@@ -240,6 +240,10 @@ impl<T: Destination + ?Sized> Destination for Limit<T> {
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         self.gate.run(self.inner.set_metadata(entries)).await
     }
+
+    async fn sync(&self) -> Result<()> {
+        self.gate.run(self.inner.sync()).await
+    }
 }
 
 /// A scanner or writer behind the same gate.

@@ -41,6 +41,8 @@ pub mod call {
     pub const SCAN: &str = "scan";
     /// `set_metadata` of a destination.
     pub const SET_METADATA: &str = "set_metadata";
+    /// `Destination::sync`.
+    pub const SYNC: &str = "sync";
     /// `stat` of a store or destination.
     pub const STAT: &str = "stat";
     /// `write` of a writer.

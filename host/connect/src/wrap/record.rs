@@ -182,6 +182,11 @@ impl<T: Destination + ?Sized> Destination for Record<T> {
         self.log.add(call::SET_METADATA, first_key(entries), 0);
         self.inner.set_metadata(entries).await
     }
+
+    async fn sync(&self) -> Result<()> {
+        self.log.add(call::SYNC, "", 0);
+        self.inner.sync().await
+    }
 }
 
 fn first_key(entries: &[Entry]) -> String {

@@ -18,6 +18,8 @@
 
 mod condemn;
 mod expire;
+#[cfg(test)]
+mod full;
 mod mark;
 mod merge;
 mod repack;
@@ -57,6 +59,8 @@ pub struct CollectReport {
     pub repacked: u64,
     /// Bytes copied for that, as they are stored.
     pub bytes_repacked: u64,
+    /// The store had no room for copies: packs that are needed in part stay until the next run.
+    pub full: bool,
     /// Packs condemned now.
     pub condemned: u64,
     /// Condemned packs that are needed after all.
@@ -87,19 +91,22 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     repository.require_reading("reclaiming space")?;
     listener.on(Event::Phase(Phase::Collecting));
     let lease = Lease::begin(Arc::clone(repository.clock()));
-    let now = if options.dry_run { newest(repository).await? } else { repository.store_time().await?.unwrap_or(NEVER) };
+    let now = if options.dry_run { newest(repository).await? } else { time(repository).await? };
     let mut view = View::read(repository, now).await?;
-    let mut report = CollectReport {
-        snapshots: view.snapshots.len() as u64,
-        packs: view.packs.len() as u64,
-        ..CollectReport::default()
-    };
+    let mut report = begun(&view);
     if options.dry_run {
         repack::foresee(repository, &view, options.repack_bytes_max, &mut report)?;
         condemn::foresee(&view, &mut report)?;
         return Ok(report);
     }
-    repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await?;
+    match repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await {
+        // What was copied is nobody's and expires; what was seen is out of date. Deleting makes the room that copying needs next time.
+        Err(cause) if cause.is_full() => {
+            view = View::read(repository, now).await?;
+            report = CollectReport { full: true, ..begun(&view) };
+        }
+        repacked => repacked?,
+    }
     condemn::record(repository, &mut view, &mut report).await?;
     view.look_again(repository).await?;
     // What was seen at first counts only as long as a run may take.
@@ -109,6 +116,18 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     merge::records(repository, now, &mut report).await?;
     expire::run(repository, &view, &mut report).await?;
     Ok(report)
+}
+
+fn begun(view: &View) -> CollectReport {
+    CollectReport { snapshots: view.snapshots.len() as u64, packs: view.packs.len() as u64, ..CollectReport::default() }
+}
+
+/// The store's time. One that is full cannot be asked by a probe; what it holds says what time it has reached.
+async fn time(repository: &Repository) -> Result<Timestamp> {
+    match repository.store_time().await {
+        Err(cause) if cause.is_full() => newest(repository).await,
+        asked => Ok(asked?.unwrap_or(NEVER)),
+    }
 }
 
 /// A store without a clock: nothing ever expires.

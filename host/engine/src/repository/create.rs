@@ -38,6 +38,8 @@ pub struct Created {
     pub repository: RepositoryId,
     /// Abilities of the store that were tried and hold.
     pub traits: Vec<String>,
+    /// What else cannot be relied on there: a sentence each.
+    pub caveats: Vec<String>,
 }
 
 impl Repository {
@@ -84,7 +86,8 @@ impl Repository {
             .encode(&keys)
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         put_new(&*store, &config_key, encoded, retain_until, &info.identity).await?;
-        Ok(Created { repository, traits })
+        let caveats = store.info().await.map_err(Error::connector("looking at the store"))?.caveats;
+        Ok(Created { repository, traits, caveats })
     }
 }
 

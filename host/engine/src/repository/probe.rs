@@ -35,7 +35,9 @@ pub async fn probe(store: &dyn Store) -> Result<Vec<String>> {
     let first = first.map_err(Error::connector("writing a first object to the store"))?;
     let second = put(store, plain, FIRST, true, None).await;
     let refused = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
-    let if_absent = refused && has_one_winner(store, raced).await;
+    let has_one_winner = refused && has_one_winner(store, raced).await;
+    // One that found out meanwhile that it cannot is believed: luck in a race is no proof.
+    let if_absent = has_one_winner && store.info().await.is_ok_and(|info| info.has(IF_ABSENT));
     let versions = keeps_versions(store, plain, &first).await;
     let retention = locks(store, locked, first.modified).await;
     let deletes = deletes(store, &keys).await;

@@ -10,6 +10,7 @@ use credenza_connect::{Destination, DestinationInfo};
 use credenza_model::{Entry, EntryKind, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::above::Lost;
 use super::fit::Fit;
 use super::plan::{Item, Window};
 use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
@@ -87,6 +88,24 @@ impl<'a> Layer<'a> {
         }
         self.complete(others).await?;
         Ok(folders)
+    }
+
+    /// Makes the folders above what was asked for; they are no part of it and not counted, unless they fail.
+    pub(crate) async fn make_above(&self, records: impl Iterator<Item = Record>) -> Result<Vec<Entry>> {
+        let mut made = Vec::new();
+        for Record { entry, .. } in records.filter(|record| record.entry.kind == EntryKind::Directory) {
+            match self.scribe.make(&entry).await {
+                Ok(()) => made.push(entry),
+                Err(failure) => self.fail(&entry, failure)?,
+            }
+        }
+        Ok(made)
+    }
+
+    /// Counts and reports folders above that cannot become what they were.
+    pub(crate) fn lose_above(&self, lost: Vec<Lost>) -> Result<()> {
+        lost.into_iter()
+            .try_for_each(|Lost { key, cause }| self.fail(&Entry::new(key, EntryKind::Directory), cause.into()))
     }
 
     /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when

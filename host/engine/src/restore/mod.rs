@@ -10,6 +10,7 @@
 //! Bound: [`SHELF_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
 //! that are not yet complete.
 
+mod above;
 mod fit;
 mod lay;
 mod plan;
@@ -18,6 +19,8 @@ mod scribe;
 mod stop;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tree_tests;
 
 use std::sync::Arc;
 
@@ -28,10 +31,13 @@ use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Event, Listener, Phase, Result};
 pub use stop::Stop;
 
+use above::Way;
 use fit::Fit;
 use lay::Layer;
 use plan::Planner;
 
+/// The namespace of destinations that have folders.
+const TREE: &str = "tree";
 /// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
 const SHELF_RECORDS: usize = 16_384;
 
@@ -44,6 +50,8 @@ pub struct RestoreOptions {
     pub overwrite: bool,
     /// Write every version and delete marker of a key, oldest first, instead of what was there last.
     pub versions: bool,
+    /// Return without waiting until all of it would survive a power failure.
+    pub no_sync: bool,
     /// Ends the restore early.
     pub stop: Stop,
 }
@@ -92,9 +100,16 @@ pub async fn run(
     }
     listener.on(Event::Phase(Phase::Restoring));
     let fit = Fit::between(&snapshot.snapshot.source.namespace, &info.namespace);
-    let layer = Layer::new(destination, info, options, listener);
+    let is_tree = info.namespace == TREE;
+    let layer = Layer::new(Arc::clone(&destination), info, options, listener);
     options.stop.heed();
     let mut folders = Folders::default();
+    if is_tree {
+        let way = Way { repository, snapshot, loader: &loader, destination: &*destination };
+        let (found, lost) = way.missing_above(&options.prefix).await?;
+        layer.lose_above(lost)?;
+        folders.open(layer.make_above(found.into_iter().filter_map(|record| layer.fit(fit, record))).await?);
+    }
     let mut shelves = Shelves::new(options);
     loop {
         let shelf = options.stop.unless(shelves.gather(&mut records)).await??;
@@ -121,6 +136,9 @@ pub async fn run(
         });
     }
     layer.complete(folders.all()).await?;
+    if !options.no_sync {
+        destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
+    }
     Ok(RestoreReport { versions_left: shelves.versions_left, ..layer.into_report() })
 }
 

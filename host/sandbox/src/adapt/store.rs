@@ -36,7 +36,12 @@ impl Store for SandboxedStore {
             },
             |state: &mut State, info| {
                 let identity = state.masker.mask(info.identity);
-                Ok(StoreInfo { identity, traits: info.traits, object_bytes_max: info.max_object_bytes })
+                Ok(StoreInfo {
+                    identity,
+                    traits: info.traits,
+                    object_bytes_max: info.max_object_bytes,
+                    caveats: Vec::new(),
+                })
             },
         );
         call.await

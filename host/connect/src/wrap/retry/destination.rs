@@ -36,6 +36,11 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         retried(self.policy, || self.inner.set_metadata(entries)).await
     }
+
+    async fn sync(&self) -> Result<()> {
+        // An error is told once: a second call would not see it.
+        self.inner.sync().await
+    }
 }
 
 struct RetryWriter<T: ?Sized> {

@@ -1,0 +1,112 @@
+//! A local folder to restore to.
+//!
+//! Nothing is written outside the folder and no link is followed: each folder on the way is opened from the one above
+//! it. Names that a file system cannot hold are changed as [`escape`](super::escape) says, and `set_metadata` reports
+//! each as `name (restored as …)`. Folders are made 0700 and files 0600 until `set_metadata` gives them their mode.
+//!
+//! Memory: some open folders, a path for each that is written in although its mode forbids it, and one key per group of hard links; the
+//! names of more groups than are kept are restored as files of their own, and reported.
+
+mod loosen;
+mod place;
+mod special;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use credenza_model::{Entry, EntryKind, Key};
+use rustix::io::Errno;
+
+use super::cause::from_errno;
+use super::medium::Medium;
+use super::writer::FileWriter;
+use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Result, Writer};
+pub(super) use place::Place;
+pub(super) use tree::Tree;
+use tree::{exists, folder_key};
+
+/// A local folder to restore to.
+#[derive(Debug, Clone)]
+pub struct FileDestination {
+    tree: Arc<Tree>,
+}
+
+impl FileDestination {
+    /// A destination at `path`, which is made when the first entry is.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Configuration`] for an empty path, or without a current folder.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        Self::on(path.as_ref(), Medium::new())
+    }
+
+    fn on(given: &Path, medium: Medium) -> Result<Self> {
+        let path = std::path::absolute(given).map_err(|e| {
+            Error::new(
+                ErrorClass::Configuration,
+                "file.path",
+                format!("`{}` names no folder to restore to: {e}", given.display()),
+            )
+        })?;
+        Ok(Self { tree: Arc::new(Tree::new(path, medium)?) })
+    }
+}
+
+#[async_trait]
+impl Destination for FileDestination {
+    async fn info(&self) -> Result<DestinationInfo> {
+        Ok(DestinationInfo {
+            identity: format!("file://{}", self.tree.path().display()),
+            namespace: "tree".to_owned(),
+            traits: ["atomic-finish", "symlinks", "attributes:posix", "local"].map(str::to_owned).to_vec(),
+        })
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        let outcome = self.tree.try_writing().map(|()| self.tree.path().display().to_string());
+        vec![Check { name: "write in the folder".to_owned(), outcome }]
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
+        self.tree.stat(key).map_err(|e| from_errno("cannot look at", key, e))
+    }
+
+    /// Creates without leaving the calling thread: a few calls of microseconds, for which a hand-over would cost more.
+    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        self.tree.make_root()?;
+        if entry.kind == EntryKind::Directory {
+            let made = self.tree.folder(&folder_key(&entry.key), true);
+            return made.map(|_| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
+        }
+        let place = self.tree.place(&entry.key, true).map_err(|e| from_errno("cannot create", &entry.key, e))?;
+        let Some(place) = place else { return Err(from_errno("cannot create", &entry.key, Errno::NOENT)) };
+        if place.existing.is_some() && !overwrite {
+            return Err(exists(&entry.key));
+        }
+        match entry.kind {
+            EntryKind::File if self.tree.is_further_link(entry) => Ok(None),
+            EntryKind::File => Ok(Some(Box::new(FileWriter::begin(&self.tree, entry, place, overwrite)?))),
+            _ => self.tree.make_special(entry, &place, overwrite).map(|()| None),
+        }
+    }
+
+    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
+        let (tree, entries) = (Arc::clone(&self.tree), entries.to_vec());
+        let set = move || entries.iter().map(|entry| tree.set_metadata(entry)).collect();
+        tokio::task::spawn_blocking(set).await.map_err(|e| {
+            Error::new(ErrorClass::Internal, "file.thread", format!("the thread that set metadata ended early: {e}"))
+        })
+    }
+
+    /// One flush of each file system instead of two waits for each file: that of a thousand small files takes as long as that of one.
+    async fn sync(&self) -> Result<()> {
+        let tree = Arc::clone(&self.tree);
+        tokio::task::spawn_blocking(move || tree.sync()).await.map_err(|e| {
+            Error::new(ErrorClass::Internal, "file.thread", format!("the thread that synced ended early: {e}"))
+        })?
+    }
+}

@@ -1,0 +1,349 @@
+//! The folder being restored to: folders kept open, hard links, and giving files their names.
+//!
+//! Bound: [`OPEN_FOLDERS_MAX`] open folders, [`LINK_GROUPS_MAX`] keys of hard links, [`FILE_SYSTEMS_MAX`] file systems. Called by the
+//! destination and its writers.
+
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use credenza_model::{AttributeValue, Entry, EntryKind, Key};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, linkat, mkdirat, openat, readlinkat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::super::accounts::Accounts;
+use super::super::attributes::{describe, extended, path_through, status_of};
+use super::super::cause::{from_errno, from_io};
+use super::super::escape::{escaped_names_of, names_of};
+use super::super::foreign::KEY;
+use super::super::medium::{At, Medium};
+use super::super::metadata;
+use super::super::store::random_name;
+use super::loosen::Loosened;
+use super::place::{Folder, Place, place_in, renamed_to, renaming, step};
+use super::special;
+use crate::{Error, ErrorClass, Result};
+
+/// Folders kept open, so that neighbours cost no way from the root.
+const OPEN_FOLDERS_MAX: usize = 128;
+/// Groups of hard links that are restored as links.
+const LINK_GROUPS_MAX: usize = 1 << 18;
+/// File systems that are synced by themselves; where one restore writes to more, all are.
+const FILE_SYSTEMS_MAX: usize = 64;
+
+/// The folder being restored to, with what is known of it.
+#[derive(Debug)]
+pub(in crate::file) struct Tree {
+    path: PathBuf,
+    accounts: Accounts,
+    root: OnceLock<Arc<Folder>>,
+    folders: Mutex<HashMap<Vec<u8>, Arc<Folder>>>,
+    /// Per group of hard links the key that carries the content.
+    links: Mutex<HashMap<String, Key>>,
+    /// Tells the unfinished files of this run from those of any other.
+    run: String,
+    unfinished: AtomicU64,
+    medium: Medium,
+    /// A descriptor of each file system that was written to, opened before.
+    file_systems: Mutex<HashMap<(u32, u32), OwnedFd>>,
+    loosened: Loosened,
+}
+
+pub(super) fn exists(key: &Key) -> Error {
+    Error::new(ErrorClass::Precondition, "file.exists", format!("`{key}` exists already at the destination"))
+}
+
+/// The key of a folder with its `/`, which a careless source may have left out.
+pub(super) fn folder_key(key: &Key) -> Vec<u8> {
+    let mut bytes = key.as_bytes().to_vec();
+    if !bytes.is_empty() && !bytes.ends_with(b"/") {
+        bytes.push(b'/');
+    }
+    bytes
+}
+
+impl Tree {
+    pub(super) fn new(path: PathBuf, medium: Medium) -> Result<Self> {
+        let run = random_name().map_err(|e| from_io("cannot restore to", path.display(), &e))?;
+        Ok(Self {
+            path,
+            accounts: Accounts::read(),
+            root: OnceLock::new(),
+            folders: Mutex::default(),
+            links: Mutex::default(),
+            run,
+            unfinished: AtomicU64::new(0),
+            medium,
+            file_systems: Mutex::default(),
+            loosened: Loosened::default(),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn make_root(&self) -> Result<()> {
+        if self.root.get().is_some() {
+            return Ok(());
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(&self.path);
+        made.map_err(|e| from_io("cannot make the folder", self.path.display(), &e))
+    }
+
+    fn root(&self) -> Result<Arc<Folder>, Errno> {
+        if let Some(root) = self.root.get() {
+            return Ok(Arc::clone(root));
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = openat(CWD, &self.path, flags, Mode::empty())?;
+        let root = Arc::new(Folder::new(descriptor, Vec::new())?);
+        Ok(Arc::clone(self.root.get_or_init(|| root)))
+    }
+
+    /// The folder of a key that ends in `/` or is empty; `None` when there is none and none is to be made.
+    ///
+    /// One that is to be made is to be written in: it and those on the way let their owner.
+    pub(super) fn folder(&self, key: &[u8], make: bool) -> Result<Option<Arc<Folder>>, Errno> {
+        let (mut known, mut folder) = self.nearest(key)?;
+        if make {
+            self.open_to_write(&folder)?;
+        }
+        while let Some(rest) = key.get(known..).filter(|rest| !rest.is_empty()) {
+            let segment = rest.split(|byte| *byte == b'/').next().unwrap_or_default();
+            let Some(next) = step(&folder, segment, make)? else { return Ok(None) };
+            known = known.saturating_add(segment.len()).saturating_add(1);
+            folder = Arc::new(next);
+            if make {
+                self.open_to_write(&folder)?;
+            }
+            self.remember(key.get(..known).unwrap_or(key), &folder);
+        }
+        Ok(Some(folder))
+    }
+
+    fn open_to_write(&self, folder: &Folder) -> Result<(), Errno> {
+        self.loosened.loosen(folder)?;
+        let mut known = guard(&self.file_systems);
+        if known.len() <= FILE_SYSTEMS_MAX && !known.contains_key(&folder.device) {
+            let copy = folder.descriptor.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+            known.insert(folder.device, copy);
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was written.
+    pub(super) fn sync(&self) -> Result<()> {
+        let known = guard(&self.file_systems);
+        if known.len() > FILE_SYSTEMS_MAX {
+            rustix::fs::sync();
+        }
+        let synced = known.values().try_for_each(|any| self.medium.sync_file_system(any.as_fd()));
+        synced.map_err(|e| from_errno("what was restored did not reach the disk of", self.path.display(), e))
+    }
+
+    /// The innermost open folder on the way to a key, and how many bytes of the key it covers.
+    fn nearest(&self, key: &[u8]) -> Result<(usize, Arc<Folder>), Errno> {
+        let folders = guard(&self.folders);
+        let ends = (1..=key.len()).rev().filter(|end| key.get(..*end).is_some_and(|part| part.ends_with(b"/")));
+        for end in ends {
+            if let Some(folder) = key.get(..end).and_then(|part| folders.get(part)) {
+                return Ok((end, Arc::clone(folder)));
+            }
+        }
+        Ok((0, self.root()?))
+    }
+
+    fn remember(&self, key: &[u8], folder: &Arc<Folder>) {
+        let mut folders = guard(&self.folders);
+        if folders.len() >= OPEN_FOLDERS_MAX {
+            folders.clear();
+        }
+        folders.insert(key.to_vec(), Arc::clone(folder));
+    }
+
+    /// Where the file of a key is, or would be; `None` when a folder is missing and none is to be made.
+    pub(super) fn place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
+        let bytes = key.as_bytes();
+        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
+        let (parent, segment) = bytes.split_at_checked(start).unwrap_or((b"", bytes));
+        let Some(parent) = self.folder(parent, make)? else { return Ok(None) };
+        for names in [names_of(segment), escaped_names_of(segment)] {
+            let Some(place) = place_in(&parent, names, make)? else { return Ok(None) };
+            if place.existing != Some(FileType::Directory) {
+                return Ok(Some(place));
+            }
+        }
+        Err(Errno::ISDIR)
+    }
+
+    pub(super) fn stat(&self, key: &Key) -> Result<Option<Entry>, Errno> {
+        let found = if key.as_bytes().is_empty() || key.as_bytes().ends_with(b"/") {
+            self.folder(key.as_bytes(), false).map(|found| found.map(|folder| (folder, b".".to_vec())))
+        } else {
+            self.place(key, false).map(|found| found.map(|place| (place.folder, place.name)))
+        };
+        let (folder, name) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let status = match status_of(folder.descriptor.as_fd(), &name) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        let mut entry = describe(key.clone(), &status, &self.accounts);
+        if entry.kind == EntryKind::Symlink {
+            entry.link_target = Some(readlinkat(&folder.descriptor, &name, Vec::new())?.into_bytes());
+        }
+        entry.attributes.extend(extended(&path_through(&folder.descriptor, &name)).unwrap_or_default());
+        Ok(Some(entry))
+    }
+
+    /// Whether another key already carries the content of this hard-linked file; if none does, this one will.
+    pub(super) fn is_further_link(&self, entry: &Entry) -> bool {
+        let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return false };
+        let mut links = guard(&self.links);
+        match links.get(group) {
+            Some(first) => *first != entry.key,
+            None if links.len() < LINK_GROUPS_MAX => links.insert(group.clone(), entry.key.clone()).is_some(),
+            None => false,
+        }
+    }
+
+    /// A new name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
+    pub(in crate::file) fn unfinished_name(&self) -> Vec<u8> {
+        let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
+        format!("%~part-{}-{number:x}~", self.run).into_bytes()
+    }
+
+    /// Takes back the promise that this entry carries the content of its hard links.
+    pub(in crate::file) fn forget_link(&self, entry: &Entry) {
+        if let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") {
+            let mut links = guard(&self.links);
+            if links.get(group) == Some(&entry.key) {
+                links.remove(group);
+            }
+        }
+    }
+
+    fn first_link(&self, entry: &Entry) -> Option<Key> {
+        let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return None };
+        guard(&self.links).get(group).cloned()
+    }
+
+    /// Gives an unfinished file of `folder` its name; a folder that has taken the name meanwhile makes it an escaped one.
+    pub(in crate::file) fn publish(
+        &self,
+        key: &Key,
+        unfinished: (&Folder, &[u8]),
+        place: Place,
+        overwrite: bool,
+    ) -> Result<()> {
+        let from = At { folder: unfinished.0.descriptor.as_fd(), name: unfinished.1 };
+        let failed = |e| from_errno("cannot create", key, e);
+        let to = |place: &Place| match overwrite {
+            true => renameat(from.folder, from.name, &place.folder.descriptor, &place.name),
+            false => self.medium.name_new(from, place.at()),
+        };
+        match to(&place) {
+            Err(Errno::EXIST | Errno::ISDIR | Errno::NOTEMPTY) => {
+                let place = self.place(key, true).map_err(failed)?.ok_or_else(|| failed(Errno::NOENT))?;
+                if place.existing.is_some() && !overwrite {
+                    return Err(exists(key));
+                }
+                to(&place).map_err(failed)
+            }
+            other => other.map_err(failed),
+        }
+    }
+
+    /// Makes a link, a pipe, a socket or a device; a device that may not be made is left out, and `set_metadata` says so.
+    pub(super) fn make_special(&self, entry: &Entry, place: &Place, overwrite: bool) -> Result<()> {
+        let failed = |e| from_errno("cannot create", &entry.key, e);
+        let unfinished = self.unfinished_name();
+        let folder = place.folder.descriptor.as_fd();
+        match special::make(entry, folder, &unfinished) {
+            Err(Errno::PERM) if entry.kind == EntryKind::Other => return Ok(()),
+            other => other.map_err(failed)?,
+        }
+        let published = self.publish(&entry.key, (&place.folder, &unfinished), place.clone(), overwrite);
+        if published.is_err() {
+            let _ = unlinkat(folder, &unfinished, AtFlags::empty());
+        }
+        published
+    }
+
+    pub(super) fn set_metadata(&self, entry: &Entry) -> Result<Vec<String>> {
+        let failed = |e| from_errno("cannot set the metadata of", &entry.key, e);
+        if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
+            return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));
+        }
+        let (folder, name, path) = match entry.kind {
+            EntryKind::Directory => match self.folder(&folder_key(&entry.key), false).map_err(failed)? {
+                Some(folder) => (Arc::clone(&folder), b".".to_vec(), folder.path.clone()),
+                None => return Err(failed(Errno::NOENT)),
+            },
+            kind => match self.place(&entry.key, false).map_err(failed)? {
+                Some(place) if place.existing.is_none() && kind == EntryKind::Other => {
+                    return Ok(vec!["posix.kind".to_owned()]);
+                }
+                Some(place) => (Arc::clone(&place.folder), place.name.clone(), place.path()),
+                None => return Err(failed(Errno::NOENT)),
+            },
+        };
+        let renamed = renaming(entry, &path);
+        let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
+        let mut missed = metadata::apply(folder.descriptor.as_fd(), &name, entry, key).map_err(failed)?;
+        missed.extend(renamed);
+        if entry.kind == EntryKind::Directory {
+            self.forget(&folder_key(&entry.key), &folder, entry);
+        }
+        Ok(missed)
+    }
+
+    /// A folder has its own mode now, whatever it was opened with.
+    fn forget(&self, key: &[u8], folder: &Folder, entry: &Entry) {
+        guard(&self.folders).remove(key);
+        self.loosened.settle(folder, entry.attribute("posix.mode").is_some());
+    }
+
+    /// Makes `key` a further name of the file of `first`; what is in the way was allowed to be overwritten by `create`.
+    fn link(&self, first: &Key, key: &Key) -> Result<Vec<String>, Errno> {
+        let (from, to) = (self.place(first, false)?.ok_or(Errno::NOENT)?, self.place(key, true)?.ok_or(Errno::NOENT)?);
+        let unfinished = self.unfinished_name();
+        let folder = &to.folder.descriptor;
+        linkat(&from.folder.descriptor, &from.name, folder, &unfinished, AtFlags::empty())?;
+        let renamed = renameat(folder, &unfinished, folder, &to.name);
+        // A rename onto another name of the same file does nothing, and leaves both (rename(2)).
+        let _ = unlinkat(folder, &unfinished, AtFlags::empty());
+        renamed?;
+        Ok(renamed_to(key.as_bytes(), &to.path()).into_iter().collect())
+    }
+
+    pub(super) fn try_writing(&self) -> Result<()> {
+        self.make_root()?;
+        let failed = |e| from_errno("cannot write in", self.path.display(), e);
+        let root = self.root().map_err(failed)?;
+        let name = self.unfinished_name();
+        mkdirat(&root.descriptor, &name, Mode::RWXU).map_err(failed)?;
+        unlinkat(&root.descriptor, &name, AtFlags::REMOVEDIR).map_err(failed)
+    }
+}
+
+impl Drop for Tree {
+    /// Folders that this restore only wrote in get back the mode that they had.
+    fn drop(&mut self) {
+        if let Some(root) = self.root.get() {
+            self.loosened.settle_all(root);
+        }
+    }
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,143 @@
+//! Writing an object whole: to [`UNFINISHED`], synced, then named.
+//!
+//! Owned here: files without a name yet, clearing away those of dead writers, and the reserve: [`RESERVE_BYTES`] that are given back when
+//! the disk is full and something must be written before anything can be removed. Called by the store.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::time::{Duration, SystemTime};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::super::attributes::{status_of, type_of};
+use super::super::medium::{At, Medium};
+use super::root::{FOLDER, Root};
+use crate::Payload;
+
+/// Where objects are written before they have their name; `~` cannot occur in a [`StoreKey`](credenza_model::StoreKey).
+pub(super) const UNFINISHED: &str = "~unfinished";
+/// Unfinished files of this age belong to no running writer: one that old may not commit any more.
+pub(super) const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What holds the reserve.
+pub(super) const RESERVE: &str = "~reserve";
+/// Enough for some records of what is to be removed, each a block, and the folders that they are in.
+pub(super) const RESERVE_BYTES: usize = 64 * 1024;
+/// The kernel fills at most this much per call.
+const LISTING_BYTES: usize = 64 * 1024;
+
+/// A written and synced file that has no name yet; it goes with this value.
+pub(super) struct Unfinished {
+    folder: OwnedFd,
+    name: String,
+    file: File,
+    is_named: bool,
+}
+
+impl Unfinished {
+    /// Writes and syncs.
+    pub(super) fn write(root: &Root, data: &Payload) -> Result<Self, Errno> {
+        let folder = match openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) => root.make_folder(&root.folder, UNFINISHED)?,
+            opened => opened?,
+        };
+        let name = random_name().map_err(|cause| errno(&cause))?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, &name, flags, root.rights.file())?;
+        root.rights.give(&file, root.rights.file());
+        let unfinished = Self { folder, name, file: File::from(file), is_named: false };
+        let mut file = &unfinished.file;
+        let written = data.pieces().iter().try_for_each(|piece| file.write_all(piece));
+        written.and_then(|()| file.sync_all()).map_err(|cause| errno(&cause))?;
+        Ok(unfinished)
+    }
+
+    /// Gives it its name, durably, and returns what the file system says of it.
+    pub(super) fn publish(
+        mut self,
+        folder: &OwnedFd,
+        name: &str,
+        if_absent: bool,
+        medium: &Medium,
+    ) -> Result<Statx, Errno> {
+        if if_absent {
+            let from = At { folder: self.folder.as_fd(), name: self.name.as_bytes() };
+            medium.name_new(from, At { folder: folder.as_fd(), name: name.as_bytes() })?;
+        } else {
+            renameat(&self.folder, &self.name, folder, name)?;
+        }
+        self.is_named = true;
+        medium.sync_folder(folder.as_fd())?;
+        status_of(self.file.as_fd(), b"")
+    }
+
+    /// Reads back what was written.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        let mut bytes = Vec::new();
+        file.seek(io::SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_named {
+            let _ = unlinkat(&self.folder, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Removes what dead writers left: regular files of that folder itself, nothing through a link.
+pub(super) fn sweep(root: &Root) {
+    let Ok(folder) = openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) else { return };
+    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
+    let mut listing = RawDir::new(&folder, &mut buffer);
+    while let Some(Ok(found)) = listing.next() {
+        let name = found.file_name().to_bytes();
+        if status_of(folder.as_fd(), name).is_ok_and(|status| is_left(&status)) {
+            tracing::debug!(file = %name.escape_ascii(), "removing an unfinished file");
+            let _ = unlinkat(&folder, name, AtFlags::empty());
+        }
+    }
+}
+
+fn is_left(status: &Statx) -> bool {
+    let modified = u64::try_from(status.stx_mtime.tv_sec).unwrap_or(0);
+    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(modified));
+    type_of(status) == FileType::RegularFile && age.is_ok_and(|age| age > UNFINISHED_AGE_MAX)
+}
+
+/// Sets the reserve aside unless it is there. Where there is no room for it, there is none.
+pub(super) fn keep_reserve(root: &Root) {
+    if status_of(root.folder.as_fd(), RESERVE.as_bytes()).is_ok() {
+        return;
+    }
+    // Random, so that no file system makes it smaller than it is.
+    let mut bytes = vec![0; RESERVE_BYTES];
+    if getrandom::fill(&mut bytes).is_ok()
+        && let Ok(mut unfinished) = Unfinished::write(root, &Payload::from(bytes))
+    {
+        let named = renameat(&unfinished.folder, &unfinished.name, &root.folder, RESERVE);
+        unfinished.is_named = named.is_ok();
+    }
+}
+
+/// Gives the reserve back to the disk; whether there was one.
+pub(super) fn release_reserve(root: &Root) -> bool {
+    unlinkat(&root.folder, RESERVE, AtFlags::empty()).is_ok()
+}
+
+/// A name nobody else has: 128 random bits in hexadecimal.
+pub(in crate::file) fn random_name() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
+fn errno(cause: &io::Error) -> Errno {
+    Errno::from_io_error(cause).unwrap_or(Errno::IO)
+}
