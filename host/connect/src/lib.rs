@@ -12,6 +12,7 @@ mod destination;
 mod error;
 pub mod file;
 pub mod memory;
+mod paging;
 mod patterns;
 mod random;
 mod source;
@@ -22,9 +23,10 @@ pub use body::{Body, BodyReader, Payload};
 pub use checksum::{Verifier, checksum_of};
 pub use destination::{Destination, DestinationInfo, Writer};
 pub use error::{Error, ErrorClass, Result};
+pub use paging::{Batches, CURSOR_BYTES_MAX, Pages};
 pub use patterns::{InvalidPattern, Patterns};
-pub use source::{ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
-pub use store::{PutOptions, Store, StoreInfo, Stored, StoredObject};
+pub use source::{Batch, ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
+pub use store::{Page, PutOptions, Store, StoreInfo, Stored, StoredObject};
 
 /// One line of a connector's self-test, shown to the user as it is.
 #[derive(Debug)]

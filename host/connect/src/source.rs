@@ -85,6 +85,15 @@ impl Found {
     }
 }
 
+/// A piece of a walk. `more` alone says whether the walk goes on: a batch may be short or empty before the end, and full at it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// In the order of the walk.
+    pub found: Vec<Found>,
+    /// Whether there is more to ask for.
+    pub more: bool,
+}
+
 /// An object opened for reading.
 #[derive(Debug)]
 pub struct Opened {
@@ -97,11 +106,12 @@ pub struct Opened {
 /// A walk over a source.
 #[async_trait]
 pub trait Scanner: Send {
-    /// Up to `max` findings in order; an empty list is the end. Implementations may return fewer. After a failure of class `Transient` the same call may be made again: nothing is passed over or given twice.
+    /// What comes next, at most `max` findings, which is at least 1. Whoever wants them all asks [`Batches`](crate::Batches), which knows where a walk
+    /// ends. After a failure of class `Transient` the same call may be made again: nothing is passed over or given twice.
     ///
     /// # Errors
     /// A listing that fails ends the run: it never passes for an empty or shorter source.
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>>;
+    async fn next(&mut self, max: usize) -> Result<Batch>;
 }
 
 /// Something to back up.

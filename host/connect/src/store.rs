@@ -43,6 +43,15 @@ pub struct StoredObject {
     pub retain_until: Option<Timestamp>,
 }
 
+/// A piece of a listing. `next` alone says whether the listing goes on: a page may be short or empty before the end, and full at it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// In byte order of their keys, each behind all those of the pages before.
+    pub objects: Vec<StoredObject>,
+    /// Where the next page begins, opaque; `None` is the end. At most [`CURSOR_BYTES_MAX`](crate::CURSOR_BYTES_MAX) bytes.
+    pub next: Option<String>,
+}
+
 /// What a put left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
@@ -97,11 +106,12 @@ pub trait Store: Send + Sync {
     /// [`NotFound`](crate::ErrorClass::NotFound) when there is no such object; else the cause, by class.
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject>;
 
-    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; fewer only at the end, so that a listing of a few objects costs one request.
+    /// A page of the objects whose key starts with `prefix`: the first one, or the one that `cursor` begins. At most `max` objects, which is at
+    /// least 1. Whoever wants them all asks [`Pages`](crate::Pages), which knows where a listing ends.
     ///
     /// # Errors
-    /// The cause, by class. A missing bucket or folder is an error, not an empty list.
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>>;
+    /// The cause, by class. A missing bucket or folder is an error, not an empty page.
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page>;
 
     /// Deletes; what is not there counts as deleted. One result per key.
     ///

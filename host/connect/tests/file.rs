@@ -8,20 +8,17 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use credenza_connect::file::{FileDestination, FileSource};
-use credenza_connect::{BodyReader, Destination, Error, ErrorClass, Found, Payload, ScanOptions, Source};
+use credenza_connect::{Batches, BodyReader, Destination, Error, ErrorClass, Found, Payload, ScanOptions, Source};
 use credenza_model::{AttributeValue, Entry, EntryKind, Key, Timestamp};
 use proptest::prelude::*;
 
 async fn scan(source: &FileSource) -> Vec<Found> {
-    let mut scanner = source.scan(&ScanOptions::default()).await.unwrap();
+    let mut batches = Batches::new(source.scan(&ScanOptions::default()).await.unwrap());
     let mut all = Vec::new();
-    loop {
-        let batch = scanner.next(7).await.unwrap();
-        if batch.is_empty() {
-            return all;
-        }
+    while let Some(batch) = batches.next(7).await.unwrap() {
         all.extend(batch);
     }
+    all
 }
 
 async fn entries(path: &Path) -> Vec<Entry> {

@@ -131,7 +131,7 @@ async fn a_source_object_that_changed_while_its_body_was_broken_off_is_no_torn_c
     source.put("a", content());
     let fault = Fault::new(Arc::new(source.clone()), 3).at(call::READ, 1, FaultKind::Tear);
     let retry = Retry::new(Arc::new(fault), RetryPolicy::default());
-    let found = retry.scan(&ScanOptions::default()).await.unwrap().next(10).await.unwrap();
+    let found = retry.scan(&ScanOptions::default()).await.unwrap().next(10).await.unwrap().found;
     let credenza_connect::Found::Entry(entry) = &found[0] else { panic!("{found:?}") };
     let opened = retry.read(entry, None, None).await.unwrap();
     source.put("a", vec![0; content().len()]);
@@ -143,7 +143,7 @@ async fn a_source_object_that_changed_while_its_body_was_broken_off_is_no_torn_c
 #[tokio::test(start_paused = true)]
 async fn a_delete_tries_only_the_keys_that_failed() {
     use async_trait::async_trait;
-    use credenza_connect::{Body, Check, Error, Result, StoreInfo, Stored, StoredObject};
+    use credenza_connect::{Body, Check, Error, Page, Result, StoreInfo, Stored, StoredObject};
 
     /// Deletes one key a call and is busy for the others.
     struct OneAtATime(MemoryStore);
@@ -164,8 +164,8 @@ async fn a_delete_tries_only_the_keys_that_failed() {
         async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
             self.0.stat(key).await
         }
-        async fn list(&self, prefix: &str, after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-            self.0.list(prefix, after, max).await
+        async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+            self.0.list(prefix, cursor, max).await
         }
         async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
             let mut outcomes = self.0.delete(&keys[..1]).await?;

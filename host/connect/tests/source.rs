@@ -7,23 +7,20 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use credenza_connect::file::FileSource;
-use credenza_connect::{BodyReader, Error, ErrorClass, Found, Patterns, ScanOptions, Source};
+use credenza_connect::{Batches, BodyReader, Error, ErrorClass, Found, Patterns, ScanOptions, Source};
 use credenza_model::{Entry, EntryKind, Timestamp};
 use rustix::fs::inotify;
 
 async fn scan(path: &Path, options: &ScanOptions) -> Vec<Entry> {
-    let mut scanner = FileSource::new(path).unwrap().scan(options).await.unwrap();
+    let mut batches = Batches::new(FileSource::new(path).unwrap().scan(options).await.unwrap());
     let mut all = Vec::new();
-    loop {
-        let found = scanner.next(1000).await.unwrap();
-        if found.is_empty() {
-            return all;
-        }
+    while let Some(found) = batches.next(1000).await.unwrap() {
         all.extend(found.into_iter().map(|found| match found {
             Found::Entry(entry) => entry,
             Found::Skipped(skipped) => panic!("{skipped:?}"),
         }));
     }
+    all
 }
 
 async fn keys(path: &Path, options: &ScanOptions) -> Vec<String> {
@@ -122,7 +119,7 @@ async fn a_mounted_folder_is_told_and_not_entered_on_one_file_system() {
         [("proc/".to_owned(), EntryKind::Directory)]
     );
     let mut crossing = FileSource::new("/").unwrap().scan(&below(false)).await.unwrap();
-    assert_eq!(crossing.next(3).await.unwrap().len(), 3);
+    assert_eq!(crossing.next(3).await.unwrap().found.len(), 3);
 }
 
 /// A scan that follows a run which began so many seconds after the file was changed.

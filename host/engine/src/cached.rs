@@ -12,7 +12,9 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
+use credenza_connect::{
+    Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+};
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
@@ -170,8 +172,8 @@ impl Store for CachedStore {
         self.store.stat(key).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        self.store.list(prefix, start_after, max).await
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        self.store.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::mem;
 
-use credenza_connect::{Error as ConnectError, ErrorClass, Found, ScanOptions, Scanner, Source};
+use credenza_connect::{Batch, Batches, Error as ConnectError, ErrorClass, Found, ScanOptions, Scanner, Source};
 use credenza_format::{decode_record, encode_record};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 
@@ -39,14 +39,11 @@ impl SortedScan {
         Self::gather(scanner, RUN_ENTRIES).await
     }
 
-    async fn gather(mut scanner: Box<dyn Scanner>, run_entries: usize) -> Result<Self> {
+    async fn gather(scanner: Box<dyn Scanner>, run_entries: usize) -> Result<Self> {
         let mut sorter = Sorter { run_entries, held: Vec::new(), runs: Vec::new(), told: 0 };
-        loop {
-            let page = scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))?;
-            if page.is_empty() {
-                break;
-            }
-            sorter.take(page)?;
+        let mut batches = Batches::new(scanner);
+        while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))? {
+            sorter.take(batch)?;
         }
         settle(&mut sorter.held);
         let merge = Merge::new(sorter.runs, sorter.held).map_err(unsorted)?;
@@ -56,8 +53,9 @@ impl SortedScan {
 
 #[async_trait::async_trait]
 impl Scanner for SortedScan {
-    async fn next(&mut self, max: usize) -> credenza_connect::Result<Vec<Found>> {
-        self.merge.by_ref().take(max).collect::<io::Result<_>>().map_err(no_room)
+    async fn next(&mut self, max: usize) -> credenza_connect::Result<Batch> {
+        let found: Vec<Found> = self.merge.by_ref().take(max).collect::<io::Result<_>>().map_err(no_room)?;
+        Ok(Batch { more: !found.is_empty(), found })
     }
 }
 
@@ -283,9 +281,10 @@ mod tests {
 
     #[async_trait::async_trait]
     impl<F: FnMut(usize) -> Vec<Found> + Send> Scanner for Pages<F> {
-        async fn next(&mut self, _: usize) -> credenza_connect::Result<Vec<Found>> {
+        async fn next(&mut self, _: usize) -> credenza_connect::Result<Batch> {
             self.1 += 1;
-            Ok((self.0)(self.1 - 1))
+            let found = (self.0)(self.1 - 1);
+            Ok(Batch { more: !found.is_empty(), found })
         }
     }
 
@@ -300,14 +299,12 @@ mod tests {
     }
 
     async fn sorted(pages: impl FnMut(usize) -> Vec<Found> + Send + 'static, run: usize) -> Result<Vec<Found>> {
-        let mut scan = SortedScan::gather(Box::new(Pages(pages, 0)), run).await?;
-        let mut all = Vec::new();
-        loop {
-            match scan.next(10).await.unwrap() {
-                page if page.is_empty() => return Ok(all),
-                page => all.extend(page),
-            }
+        let scan = SortedScan::gather(Box::new(Pages(pages, 0)), run).await?;
+        let (mut batches, mut all) = (Batches::new(Box::new(scan)), Vec::new());
+        while let Some(batch) = batches.next(10).await.unwrap() {
+            all.extend(batch);
         }
+        Ok(all)
     }
 
     /// Page by page through all numbers below `count`, in an order that is none: 7919 is prime.

@@ -19,8 +19,8 @@ use common::*;
 use credenza_connect::file::FileStore;
 use credenza_connect::wrap::Record;
 use credenza_connect::{
-    Body, ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo,
-    Store,
+    Batch, Body, ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    SourceInfo, Store,
 };
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, ObjectCache, Repository, Secret, Silent};
@@ -123,10 +123,10 @@ struct Listing {
 
 #[async_trait]
 impl Scanner for Listing {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let end = self.lister.objects.min(self.next + max.min(PAGE));
         if self.next == end {
-            return Ok(Vec::new());
+            return Ok(Batch::default());
         }
         self.lister.pages.fetch_add(1, Ordering::Relaxed);
         let now = self.lister.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
@@ -134,7 +134,7 @@ impl Scanner for Listing {
         tokio::time::sleep(LATENCY).await;
         self.lister.in_flight.fetch_sub(1, Ordering::Relaxed);
         let numbers = std::mem::replace(&mut self.next, end)..end;
-        Ok(numbers.map(entry).collect())
+        Ok(Batch { found: numbers.map(entry).collect(), more: true })
     }
 }
 

@@ -13,6 +13,7 @@ use common::*;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_engine::audit::{self, AuditOptions};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
 use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Secret, Silent};
 use credenza_format::{Condemned, Hex, Intent, Keyring, ObjectKind, seal_document};
@@ -43,6 +44,31 @@ async fn the_space_of_a_removed_snapshot_comes_back_and_that_of_others_stays() {
     assert_eq!(damages(&repository).await, [""; 0]);
     let again = collect(&repository).await.unwrap();
     assert_eq!((again.condemned, again.deleted, again.segments_merged), (0, 0, 0), "nothing is left to do");
+}
+
+/// Before a page said itself whether there is more, a short one was the end: snapshots behind it were not seen, and their packs deleted.
+#[tokio::test]
+async fn whatever_the_size_of_its_pages_maintenance_sees_every_snapshot() {
+    for objects in [1, 2, 5] {
+        let store = MemoryStore::new().with_pages_of(objects);
+        let repository = create(&store, Secret::None).await;
+        let mut kept = Vec::new();
+        for number in 0..8_u64 {
+            let own = files(number * 5..number * 5 + 5);
+            kept.push((backup(&repository, "a", &own).await.unwrap(), own));
+        }
+        assert_eq!(repository.snapshots().await.unwrap().whole.len(), 8, "pages of {objects}");
+        let (gone, _) = kept.remove(3);
+        rm(&repository, gone).await;
+        let report = collect(&repository).await.unwrap();
+        assert_eq!(report.snapshots, 7, "pages of {objects}");
+        for (snapshot, files) in &kept {
+            restores(&repository, *snapshot, files).await.unwrap();
+        }
+        assert_eq!(damages(&repository).await, [""; 0]);
+        let audited = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap();
+        assert_eq!((audited.snapshots, audited.objects), (7, store.keys().len() as u64));
+    }
 }
 
 #[tokio::test]

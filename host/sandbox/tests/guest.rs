@@ -4,7 +4,7 @@
 
 mod support;
 
-use credenza_connect::{ByteRange, ErrorClass, Found, Payload, PutOptions, ScanOptions};
+use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 use credenza_sandbox::{ConfigureError, LoadError, ManifestError, Role, Sandbox, SandboxOptions};
 use support::{Answer, MANIFEST, Server, component, configure, configure_component, sandbox};
@@ -150,14 +150,10 @@ async fn a_body_that_the_guest_makes_is_pulled() {
 async fn a_scan_yields_pages_to_the_end() {
     let server = Server::start(|_, _| Answer::ok(b"a\nb\nc\n")).await;
     let configured = configure(&server, &[Role::Source], KEYS).await.unwrap();
-    let mut scanner = configured.source().unwrap().scan(&ScanOptions::default()).await.unwrap();
+    let mut batches = Batches::new(configured.source().unwrap().scan(&ScanOptions::default()).await.unwrap());
     let mut keys = Vec::new();
-    loop {
-        let page = scanner.next(2).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
-        keys.extend(page.into_iter().map(|found| match found {
+    while let Some(batch) = batches.next(2).await.unwrap() {
+        keys.extend(batch.into_iter().map(|found| match found {
             Found::Entry(entry) => entry.key.to_string(),
             Found::Skipped(skipped) => panic!("{skipped:?}"),
         }));
@@ -181,7 +177,8 @@ async fn a_store_listing_outside_its_prefix_or_with_foreign_names_is_corrupt() {
     for listing in ["data/b\ndata/a\n", "meta/a\n", "data/../x\n", "data/A\n"] {
         let server = Server::start(move |_, _| Answer::ok(listing.as_bytes())).await;
         let configured = configure(&server, &[Role::Store], KEYS).await.unwrap();
-        let error = configured.store().unwrap().list("data/", None, 10).await.unwrap_err();
+        let store = configured.store().unwrap();
+        let error = Pages::new(&*store, "data/").next().await.unwrap_err();
         assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Corrupt, "store.listing"), "{listing}");
     }
 }

@@ -70,23 +70,86 @@ impl<W: Wire> Bucket<W> {
         Err(fault::not_s3(action, &place, expected, &format!("`{}`", document.name.escape_debug())))
     }
 
-    /// A page of a listing.
+    /// A page of a listing. One of versions that is said to be the last is held against the plain listing before that is believed: there
+    /// are servers that stop early and say nothing.
     ///
     /// # Errors
     /// When the bucket cannot be listed, or the answer is no page.
     pub(crate) fn page(&self, question: &Question, cursor: Option<&Cursor>) -> Result<Page> {
+        let page = self.told_page(question, cursor)?;
+        if !question.versions || page.next.is_some() {
+            return Ok(page);
+        }
+        let before = match cursor {
+            Some(Cursor::After { key, .. }) => Some(key.as_slice()),
+            _ => question.start_after.as_deref(),
+        };
+        match self.key_behind(question, page.last_key().max(before))? {
+            None => Ok(page),
+            // It may be new: then the listing of versions tells it when it is asked to go on.
+            Some(key) => page.continued().ok_or_else(|| self.contradiction(&key)),
+        }
+    }
+
+    /// A key that a plain listing tells behind a place.
+    fn key_behind(&self, question: &Question, place: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+        let start_after = place.map(<[u8]>::to_vec);
+        // Two, because the folder that the place lies in may come first.
+        let plain = Question { versions: false, start_after, page_objects: 2, ..question.clone() };
+        let mut cursor = None;
+        loop {
+            let page = self.told_page(&plain, cursor.as_ref())?;
+            plain.demand_start(&page).map_err(|early| self.starts_early(&early, place.unwrap_or_default()))?;
+            let mut told = page.objects.iter().map(|listed| &listed.key).chain(&page.folders);
+            match (told.find(|key| plain.wants(key)), page.next) {
+                (Some(key), _) => return Ok(Some(key.clone())),
+                (None, None) => return Ok(None),
+                (None, next) => cursor = next,
+            }
+        }
+    }
+
+    /// The error of a listing that tells a key from before the place where it is to begin.
+    pub(crate) fn starts_early(&self, early: &[u8], after: &[u8]) -> Error {
+        let (bucket, early, after) = (self.place.bucket_name(), shown(early), shown(after));
+        let message = format!("listing failed: {bucket} told {early} when it was to begin after {after}");
+        Error::new(ErrorClass::Unsupported, "s3.start-after", message)
+    }
+
+    fn contradiction(&self, key: &[u8]) -> Error {
+        let message = format!(
+            "listing failed: {} ends its listing of versions before {}, which its plain listing tells",
+            self.place.bucket_name(),
+            shown(key)
+        );
+        Error::new(ErrorClass::Corrupt, "s3.versions-cut-short", message)
+    }
+
+    /// A page as the server tells it.
+    fn told_page(&self, question: &Question, cursor: Option<&Cursor>) -> Result<Page> {
         let action = "listing";
         let answer =
             self.ask(request("GET", question.target(cursor)), None, action).map_err(|error| self.missing(error))?;
         let document = self.document(&answer, &[question.root()], PAGE_BYTES_MAX, action)?;
-        question.read_page(&document).map_err(|broken| {
+        let page = question.read_page(&document).map_err(|broken| {
             let found = match broken {
                 PageError::WrongRoot(root) => format!("`{}`", root.escape_debug()),
+                PageError::NoEnd => "a page that does not say whether it goes on".to_owned(),
                 PageError::NoCursor => "a page that goes on without saying where".to_owned(),
+                PageError::Short { counted, told } => format!("{told} objects and said that it were {counted}"),
                 PageError::NoKey => "an object without a key".to_owned(),
+                PageError::Lacks { key, field } => format!("{} without its {field}", shown(&key)),
             };
             fault::not_s3(action, &self.place.bucket_name(), question.root(), &found)
-        })
+        })?;
+        if page.next.is_some() && page.next.as_ref() == cursor {
+            let message = format!(
+                "listing failed: {} never ends its listing: a page names itself as the next",
+                self.place.bucket_name()
+            );
+            return Err(Error::new(ErrorClass::Corrupt, "s3.endless-listing", message));
+        }
+        Ok(page)
     }
 
     /// A listing has no object that could be missing: it is the bucket.

@@ -26,7 +26,7 @@ impl<W: Wire> Bucket<W> {
     /// Lists a page, reads a byte of an object, and asks what the bucket keeps.
     pub(crate) fn check_source(&self) -> Vec<Check> {
         let everything = ScanOptions { prefix: Vec::new(), start_after: None, one_level: false, as_of: None };
-        let listed = self.scan(&everything).next(1000);
+        let listed = self.scan(&everything).next(1000).map(|batch| batch.found);
         let readable = |found: &Found| match found {
             Found::Entry(entry) if entry.kind == EntryKind::File && entry.size.is_some_and(|s| s > 0) => {
                 Some(entry.clone())
@@ -73,9 +73,9 @@ impl<W: Wire> Bucket<W> {
 
     /// Lists and looks. Whether it may write is found out by `create`, which leaves nothing that a check would have to delete.
     pub(crate) fn check_store(&self) -> Vec<Check> {
-        let list = self
-            .list("", None, 1)
-            .map(|objects| if objects.is_empty() { "empty" } else { "objects are there" }.to_owned());
+        let list = self.list("", None, 1).map(|page| {
+            if page.objects.is_empty() && page.next.is_none() { "empty" } else { "objects are there" }.to_owned()
+        });
         let read = match self.stat("config") {
             Ok(_) => Ok("a repository is there".to_owned()),
             Err(error) if error.class == ErrorClass::NotFound => Ok("no repository yet".to_owned()),

@@ -41,13 +41,13 @@ impl<W: Wire> Bucket<W> {
         let (mut cut, mut cursor) = (Cut::new(then, false), None);
         loop {
             let page = self.page(&question, cursor.as_ref())?;
-            // Longer keys with this beginning follow it.
+            // Longer keys with this beginning follow it. A page without any may come before them.
             let passed = page.objects.last().is_some_and(|last| last.key > full);
             let own = page.objects.into_iter().filter(|listed| listed.key == full).collect();
             if let Some(found) = cut.of(own)?.pop() {
                 return Ok(found);
             }
-            if page.next.is_none() || page.next == cursor || passed || cut.has_decided(&full) {
+            if page.next.is_none() || passed || cut.has_decided(&full) {
                 let message = format!("reading {} failed: it was not there at {}", shown(key), time::format_iso(then));
                 return Err(Error::new(ErrorClass::NotFound, "s3.not-then", message));
             }
@@ -95,10 +95,20 @@ impl Cut {
         Self { then, all, last: None }
     }
 
+    /// Going on behind versions of a key of which it is known already what was there.
+    pub(crate) fn from(self, decided: Option<Vec<u8>>) -> Self {
+        Self { last: decided.map(|key| (key, true)), ..self }
+    }
+
+    /// The last key that was seen, if it is known what was there.
+    pub(crate) fn decided(self) -> Option<Vec<u8>> {
+        self.last.filter(|(_, decided)| *decided).map(|(key, _)| key)
+    }
+
     /// What was there, of the versions that follow those given before.
     ///
     /// # Errors
-    /// When keys do not ascend: a version that comes later could be the one that was there.
+    /// When keys do not ascend, because a version that comes later could be the one that was there; when a version has no time.
     pub(crate) fn of(&mut self, versions: Vec<Listed>) -> Result<Vec<Listed>> {
         let mut there = Vec::new();
         for mut listed in versions {
@@ -107,7 +117,7 @@ impl Cut {
                 Some((key, decided)) if *key == listed.key => *decided,
                 _ => false,
             };
-            let is_old = listed.modified.is_none_or(|time| is_at_or_before(time, self.then));
+            let is_old = is_at_or_before(listed.modified.ok_or_else(|| timeless(&listed.key))?, self.then);
             let was_latest = !decided && is_old;
             self.last = Some((listed.key.clone(), decided || was_latest));
             let Some(version) = &mut listed.version else { continue };
@@ -129,6 +139,14 @@ impl Cut {
 /// Clocks of servers are stated in whole seconds, and so is the cut.
 const fn is_at_or_before(time: Timestamp, then: Timestamp) -> bool {
     time.seconds <= then.seconds
+}
+
+fn timeless(key: &[u8]) -> Error {
+    let message = format!(
+        "listing failed: a version of {} has no time that can be read, so that what was there at a time cannot be told",
+        shown(key)
+    );
+    Error::new(ErrorClass::Unsupported, "s3.timeless-history", message)
 }
 
 fn unordered(key: &[u8]) -> Error {

@@ -12,6 +12,7 @@ mod archive;
 mod attributes;
 pub mod bucket;
 mod check;
+mod cursor;
 mod delete;
 mod destination;
 mod documents;
@@ -36,9 +37,9 @@ pub mod wire;
 mod xml;
 
 use credenza_sdk::{
-    Attributes, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Document, Entry,
-    Found, Object, Opened, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store, StoreInfo,
-    Stored, Timestamp, Writer,
+    Attributes, Batch, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Document,
+    Entry, Object, Opened, Page, Problem, PutOptions, Result, ScanOptions, Scanner, Source, SourceInfo, Store,
+    StoreInfo, Stored, Timestamp, Writer,
 };
 
 use crate::bucket::Bucket;
@@ -100,7 +101,7 @@ impl Source for S3 {
 }
 
 impl Scanner for Scan<Host> {
-    fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+    fn next(&mut self, max: u32) -> Result<Batch> {
         Scan::next(self, max)
     }
 }
@@ -130,8 +131,8 @@ impl Store for S3 {
         self.0.stat(key)
     }
 
-    fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>> {
-        self.0.list(prefix, start_after, max)
+    fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
+        self.0.list(prefix, cursor, max)
     }
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {

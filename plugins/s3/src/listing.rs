@@ -32,7 +32,7 @@ pub(crate) struct Question {
 pub(crate) enum Cursor {
     /// A continuation token, opaque.
     Token(String),
-    /// A key and a version of it, of a listing of versions.
+    /// A key, and in a listing of versions a version of it: behind them.
     After { key: Vec<u8>, version: Option<String> },
 }
 
@@ -75,10 +75,43 @@ pub(crate) struct ListedVersion {
 pub(crate) enum PageError {
     /// The root is another element.
     WrongRoot(String),
+    /// It does not say whether it goes on.
+    NoEnd,
     /// It goes on, but does not say where.
     NoCursor,
+    /// It counts so many objects and folders, and tells fewer.
+    Short { counted: u64, told: usize },
     /// An object without a key.
     NoKey,
+    /// An object without something that every listing tells.
+    Lacks { key: Vec<u8>, field: &'static str },
+}
+
+impl Page {
+    /// The last key that it tells, or folder.
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
+        let keys = self.objects.iter().map(|listed| &listed.key);
+        keys.chain(&self.folders).max().map(Vec::as_slice)
+    }
+
+    /// Behind what it tells last: its last key, and of versions the oldest one of that key.
+    fn behind(&self) -> Option<Cursor> {
+        let key = self.last_key()?.to_vec();
+        let version = self.version_of(&key);
+        Some(Cursor::After { key, version })
+    }
+
+    /// The id of the last version that it tells of a key.
+    fn version_of(&self, key: &[u8]) -> Option<String> {
+        let last = self.objects.iter().rfind(|listed| listed.key == key)?;
+        last.version.as_ref().map(|version| version.id.clone())
+    }
+
+    /// The same page, not as the last one: more is to be asked for behind it. `None` if it tells nothing.
+    pub(crate) fn continued(self) -> Option<Self> {
+        let next = self.behind()?;
+        Some(Self { next: Some(next), ..self })
+    }
 }
 
 impl Question {
@@ -95,14 +128,36 @@ impl Question {
         }
         match (cursor, &self.start_after) {
             (Some(Cursor::Token(token)), _) => pairs.push(("continuation-token", Some(token.as_bytes()))),
-            (Some(Cursor::After { key, version }), _) => {
+            (Some(Cursor::After { key, version }), _) if self.versions => {
                 pairs.push(("key-marker", Some(key)));
                 pairs.extend(version.iter().map(|id| ("version-id-marker", Some(id.as_bytes()))));
+            }
+            // A server that knows only the first version of this request takes `marker`; others pass over it.
+            (Some(Cursor::After { key, .. }), _) => {
+                pairs.extend([("start-after", Some(&**key)), ("marker", Some(key))])
             }
             (None, Some(key)) => pairs.push((if self.versions { "key-marker" } else { "start-after" }, Some(key))),
             (None, None) => {}
         }
         encode::query(&pairs)
+    }
+
+    /// Whether a key or folder was asked for: some servers tell others too.
+    pub(crate) fn wants(&self, key: &[u8]) -> bool {
+        key.starts_with(&self.prefix) && self.start_after.as_deref().is_none_or(|after| key > after)
+    }
+
+    /// Demands that a page tells no key from before the one after which it is to begin: a server that does ignores that, or lists in
+    /// another order. Folders may begin before it and lie behind.
+    ///
+    /// # Errors
+    /// With the first such key.
+    pub(crate) fn demand_start(&self, page: &Page) -> Result<(), Vec<u8>> {
+        let Some(after) = self.start_after.as_ref().filter(|_| !self.one_level) else { return Ok(()) };
+        match page.objects.iter().find(|listed| listed.key < *after) {
+            Some(early) => Err(early.key.clone()),
+            None => Ok(()),
+        }
     }
 
     /// The element that the document must be.
@@ -118,7 +173,7 @@ impl Question {
         // Names are decoded only when the server says that it encoded them: some ignore the wish.
         let encoded = root.text_of("EncodingType").is_some_and(|e| e.eq_ignore_ascii_case("url"));
         let name = |text: &str| if encoded { encode::decode(text.as_bytes()) } else { text.as_bytes().to_vec() };
-        let mut page = Page { next: self.next(root, &name)?, ..Page::default() };
+        let mut page = Page::default();
         for element in &root.children {
             match element.name.as_str() {
                 "Contents" if !self.versions => page.objects.push(listed(element, &name)?),
@@ -130,30 +185,53 @@ impl Question {
         if self.versions {
             newest_first(&mut page.objects);
         }
+        page.whole(root)?;
+        page.next = self.next(root, &page, &name)?;
         Ok(page)
     }
 
-    fn next(&self, root: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Option<Cursor>, PageError> {
-        if root.text_of("IsTruncated").map(str::trim) != Some("true") {
-            return Ok(None);
+    fn next(&self, root: &Element, page: &Page, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Option<Cursor>, PageError> {
+        match root.text_of("IsTruncated").map(str::trim) {
+            Some("true" | "True") => {}
+            Some("false" | "False") => return Ok(None),
+            _ => return Err(PageError::NoEnd),
         }
         let text = |element| root.text_of(element).filter(|text| !text.is_empty());
         let cursor = if self.versions {
-            text("NextKeyMarker")
-                .map(|key| Cursor::After { key: name(key), version: text("NextVersionIdMarker").map(str::to_owned) })
+            text("NextKeyMarker").map(name).map(|key| {
+                // A page may end among the versions of a key: they are not to be passed over where the server leaves the id out.
+                let version = text("NextVersionIdMarker").map(str::to_owned).or_else(|| page.version_of(&key));
+                Cursor::After { key, version }
+            })
         } else {
-            text("NextContinuationToken").map(|token| Cursor::Token(token.to_owned()))
+            let token = text("NextContinuationToken").map(|token| Cursor::Token(token.to_owned()));
+            // Some servers give no token: behind a page that is in order, its last key tells as much.
+            token.or_else(|| page.behind().filter(|_| page.objects.is_sorted_by(|a, b| a.key < b.key)))
         };
         cursor.map(Some).ok_or(PageError::NoCursor)
+    }
+}
+
+impl Page {
+    /// Demands that it tells as much as the server says that it counted. Some count without folders, and some do not say.
+    fn whole(&self, root: &Element) -> Result<(), PageError> {
+        let told = self.objects.len().saturating_add(self.folders.len());
+        let counted = root.text_of("KeyCount").and_then(|count| count.trim().parse().ok()).unwrap_or(0);
+        if counted > told as u64 { Err(PageError::Short { counted, told }) } else { Ok(()) }
     }
 }
 
 fn listed(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Listed, PageError> {
     let text = |child| element.text_of(child).map(str::trim).filter(|text| !text.is_empty());
     let algorithms: Vec<&str> = element.all("ChecksumAlgorithm").map(|a| a.text.trim()).collect();
+    let key = element.text_of("Key").filter(|key| !key.is_empty()).map(name).ok_or(PageError::NoKey)?;
+    let size = text("Size").and_then(|size| size.parse().ok());
+    if size.is_none() && element.name != "DeleteMarker" {
+        return Err(PageError::Lacks { key, field: "Size" });
+    }
     Ok(Listed {
-        key: element.text_of("Key").filter(|key| !key.is_empty()).map(name).ok_or(PageError::NoKey)?,
-        size: text("Size").and_then(|size| size.parse().ok()),
+        key,
+        size,
         modified: text("LastModified").and_then(time::parse_iso),
         etag: text("ETag").and_then(normalise_etag),
         storage_class: text("StorageClass").map(str::to_owned),
@@ -163,13 +241,21 @@ fn listed(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Listed, P
 }
 
 fn listed_version(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<Listed, PageError> {
+    let listed = listed(element, name)?;
+    let field = |field: &'static str| {
+        let text = element.text_of(field).map(str::trim).filter(|text| !text.is_empty());
+        text.ok_or_else(|| PageError::Lacks { key: listed.key.clone(), field })
+    };
+    let latest = field("IsLatest")?.eq_ignore_ascii_case("true");
     let version = ListedVersion {
-        id: element.text_of("VersionId").unwrap_or("null").trim().to_owned(),
-        latest: element.text_of("IsLatest").map(str::trim) == Some("true"),
+        id: field("VersionId")?.to_owned(),
+        latest,
         deleted: element.name == "DeleteMarker",
         chosen: false,
     };
-    Ok(Listed { version: Some(version), ..listed(element, name)? })
+    // What was there at a time cannot be told without one.
+    field("LastModified")?;
+    Ok(Listed { version: Some(version), ..listed })
 }
 
 /// Versions of a key together, newest first: some servers list all delete markers after all versions.
@@ -193,6 +279,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const END: &str = "<IsTruncated>false</IsTruncated>";
 
     fn question() -> Question {
         Question { page_objects: 1000, ..Question::default() }
@@ -226,8 +314,8 @@ mod tests {
     #[test]
     fn names_are_decoded_only_when_the_answer_says_so() {
         let contents = "<Contents><Key>a%2Fb+c</Key><Size>3</Size><ETag>&quot;e&quot;</ETag></Contents>";
-        let plain = read(&question(), &format!("<ListBucketResult>{contents}</ListBucketResult>")).unwrap();
-        let url = format!("<ListBucketResult><EncodingType>url</EncodingType>{contents}</ListBucketResult>");
+        let plain = read(&question(), &format!("<ListBucketResult>{END}{contents}</ListBucketResult>")).unwrap();
+        let url = format!("<ListBucketResult>{END}<EncodingType>url</EncodingType>{contents}</ListBucketResult>");
         let encoded = read(&question(), &url).unwrap();
         assert_eq!(plain.objects[0].key, b"a%2Fb+c");
         assert_eq!(encoded.objects[0].key, b"a/b c");
@@ -238,6 +326,11 @@ mod tests {
     fn a_page_that_goes_on_must_say_where() {
         let open = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
         assert_eq!(read(&question(), open), Err(PageError::NoCursor));
+        for silent in ["<ListBucketResult/>", "<ListBucketResult><IsTruncated/></ListBucketResult>"] {
+            assert_eq!(read(&question(), silent), Err(PageError::NoEnd));
+        }
+        let short = "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>2</KeyCount><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
+        assert_eq!(read(&question(), short), Err(PageError::Short { counted: 2, told: 1 }));
         let ended = "<ListBucketResult><IsTruncated>false</IsTruncated><NextContinuationToken>x</NextContinuationToken></ListBucketResult>";
         assert_eq!(read(&question(), ended).unwrap().next, None);
     }
@@ -248,19 +341,20 @@ mod tests {
             read(&question(), "<ListAllMyBucketsResult/>"),
             Err(PageError::WrongRoot("ListAllMyBucketsResult".to_owned()))
         );
-        assert_eq!(read(&question(), "<ListBucketResult><Contents/></ListBucketResult>"), Err(PageError::NoKey));
+        let nameless = format!("<ListBucketResult>{END}<Contents/></ListBucketResult>");
+        assert_eq!(read(&question(), &nameless), Err(PageError::NoKey));
     }
 
     #[test]
     fn versions_of_a_key_are_adjacent_and_newest_first() {
         let version = |key: &str, id: &str, latest: bool, day: u8| {
             format!(
-                "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest><LastModified>2024-01-0{day}T00:00:00Z</LastModified></Version>"
+                "<Version><Key>{key}</Key><Size>1</Size><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest><LastModified>2024-01-0{day}T00:00:00Z</LastModified></Version>"
             )
         };
         let marker = "<DeleteMarker><Key>a</Key><VersionId>d</VersionId><IsLatest>true</IsLatest><LastModified>2024-01-03T00:00:00Z</LastModified></DeleteMarker>";
         let document = format!(
-            "<ListVersionsResult>{}{}{}{marker}</ListVersionsResult>",
+            "<ListVersionsResult>{END}{}{}{}{marker}</ListVersionsResult>",
             version("a", "old", false, 1),
             version("a", "new", false, 2),
             version("b", "only", true, 1)

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use credenza_sdk::http::Request;
 use credenza_sdk::{
-    AttributeValue, Attributes, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo,
-    Timestamp, Version,
+    AttributeValue, Attributes, Batch, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions,
+    SourceInfo, Timestamp, Version,
 };
 
 use crate::attributes;
@@ -15,10 +15,6 @@ use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
 use crate::range;
 use crate::wire::{Answer, Wire, request};
-
-/// Most pages in a row without anything new, as a bucket full of what a filter drops may give. An honest server gives few; one
-/// that never ends is stopped.
-const EMPTY_PAGES_MAX: u32 = 1000;
 
 /// An object opened for reading.
 pub struct Opened<B> {
@@ -212,30 +208,24 @@ pub struct Scan<W> {
 }
 
 impl<W: Wire> Scan<W> {
-    /// Up to `max` findings, in the order of the server; none at the end.
+    /// What comes next, at most `max` findings, in the order of the server. A call costs a page at most, whether it holds something or not.
     ///
     /// # Errors
     /// When a page cannot be had; the walk is then worthless.
-    pub fn next(&mut self, max: u32) -> Result<Vec<Found>> {
-        let mut pages = 0;
-        while self.found.is_empty() && !self.ended {
-            if pages == EMPTY_PAGES_MAX {
-                return Err(self.endless(&format!("{EMPTY_PAGES_MAX} pages in a row held nothing")));
-            }
+    pub fn next(&mut self, max: u32) -> Result<Batch> {
+        if self.found.is_empty() && !self.ended {
             self.turn_page()?;
-            pages += 1;
         }
         let count = self.found.len().min(usize::try_from(max).unwrap_or(usize::MAX));
-        Ok(self.found.drain(..count).collect())
+        let found = self.found.drain(..count).collect();
+        Ok(Batch { found, more: !self.ended || !self.found.is_empty() })
     }
 
     fn turn_page(&mut self) -> Result<()> {
         let page =
             self.bucket.page(&self.question, self.cursor.as_ref()).map_err(|error| self.without_history(error))?;
-        self.demand_place(&page)?;
-        if page.next.is_some() && page.next == self.cursor {
-            return Err(self.endless("a page names itself as the next"));
-        }
+        let after = self.question.start_after.as_deref().unwrap_or_default();
+        self.question.demand_start(&page).map_err(|early| self.bucket.starts_early(&early, after))?;
         self.cursor = page.next.clone();
         self.ended = self.cursor.is_none();
         self.keep(page)
@@ -252,41 +242,22 @@ impl<W: Wire> Scan<W> {
         }
     }
 
-    /// A server that tells keys before the one after which it is to begin ignores it, or lists in another order: what it tells is
-    /// then no part of a listing from there. Folders may begin before it and lie behind.
-    fn demand_place(&self, page: &Page) -> Result<()> {
-        let Some(after) = self.question.start_after.as_ref().filter(|_| !self.question.one_level) else {
-            return Ok(());
-        };
-        let Some(early) = page.objects.iter().find(|listed| listed.key < *after) else { return Ok(()) };
-        let (bucket, early, after) = (self.bucket.place.bucket_name(), shown(&early.key), shown(after));
-        let message = format!("listing failed: {bucket} told {early} when it was to begin after {after}");
-        Err(Error::new(ErrorClass::Unsupported, "s3.start-after", message))
-    }
-
-    fn endless(&self, what: &str) -> Error {
-        let message = format!("listing failed: {} never ends its listing: {what}", self.bucket.place.bucket_name());
-        Error::new(ErrorClass::Corrupt, "s3.endless-listing", message)
-    }
-
     /// Turns a page into findings, without what a server lists although it was not asked for.
     fn keep(&mut self, page: Page) -> Result<()> {
         let Self { bucket, question, cut, found, .. } = self;
-        let wanted = |key: &[u8]| {
-            key.starts_with(&question.prefix) && question.start_after.as_deref().is_none_or(|after| key > after)
-        };
         let mut findings: Vec<Entry> = Vec::with_capacity(page.objects.len());
         let objects = match cut {
             Some(cut) => cut.of(page.objects)?,
             None => page.objects,
         };
-        for listed in objects.into_iter().filter(|listed| wanted(&listed.key)) {
+        for listed in objects.into_iter().filter(|listed| question.wants(&listed.key)) {
             // The object named like the prefix itself is the mark of a folder, and has no name below it.
             let key = bucket.place.entry_key(&listed.key).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
             findings.extend(key.map(|key| entry_of(key, listed)));
         }
         if !page.folders.is_empty() {
-            let folders = page.folders.iter().filter(|folder| wanted(folder)).filter_map(|f| bucket.place.entry_key(f));
+            let folders =
+                page.folders.iter().filter(|folder| question.wants(folder)).filter_map(|f| bucket.place.entry_key(f));
             findings.extend(folders.map(|key| Entry::new(key.to_vec(), EntryKind::Directory)));
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }

@@ -1,11 +1,12 @@
 //! A bucket that holds a repository.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{ByteRange, Error, ErrorClass, Object, PutOptions, Result, StoreInfo, Stored};
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
 
 use crate::bucket::{Bucket, shown};
+use crate::cursor::Place;
 use crate::history::Cut;
-use crate::listing::{Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
+use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
 use crate::wire::{Headers, Wire, request};
 use crate::{encode, range, retain, time};
 
@@ -121,45 +122,43 @@ impl<W: Wire> Bucket<W> {
         })
     }
 
-    /// Objects below a prefix in byte order.
+    /// A page of the objects below a prefix, in byte order.
     ///
     /// # Errors
-    /// `corrupt` when the server lists out of order, because then the end of a page does not say what is missing.
-    pub(crate) fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>> {
+    /// `corrupt` when the server lists out of order, because then nothing can be told of what is missing.
+    pub(crate) fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
+        let place = cursor.map(Place::parse).transpose()?.unwrap_or_default();
         let question = Question {
             prefix: self.place.full_key(prefix.as_bytes()),
-            start_after: start_after.map(|key| self.place.full_key(key.as_bytes())),
             versions: self.place.as_of.is_some(),
             page_objects: max.min(PAGE_OBJECTS_MAX),
             ..Question::default()
         };
-        let (mut cut, mut cursor) = (self.place.as_of.map(|then| Cut::new(then, false)), None);
-        loop {
-            let page = self.page(&question, cursor.as_ref())?;
-            let ended = page.next.is_none();
-            let listed = match &mut cut {
-                Some(cut) => cut.of(page.objects)?,
-                None if !ended && !page.objects.is_sorted_by(|a, b| a.key < b.key) => return Err(self.unordered()),
-                None => page.objects,
-            };
-            let mut objects: Vec<Object> = listed.into_iter().filter_map(|o| self.object_of(o, &question)).collect();
-            objects.sort_by(|a, b| a.key.cmp(&b.key));
-            objects.dedup_by(|a, b| a.key == b.key);
-            if !objects.is_empty() || ended {
-                return Ok(objects);
-            }
-            if page.next == cursor {
-                return Err(self.unordered());
-            }
-            cursor = page.next;
-        }
+        let told = self.page(&question, place.at.as_ref())?;
+        let mut cut = self.place.as_of.map(|then| Cut::new(then, false).from(place.decided));
+        let is_sorted = told.objects.is_sorted_by(|a, b| a.key < b.key);
+        let listed = match &mut cut {
+            Some(cut) => cut.of(told.objects)?,
+            None if told.next.is_some() && !is_sorted => return Err(self.unordered()),
+            None => told.objects,
+        };
+        // Some servers begin a page with the key that it is to come behind.
+        let behind = match &place.at {
+            Some(Cursor::After { key, .. }) if !question.versions => key.as_slice(),
+            _ => &[],
+        };
+        let listed = listed.into_iter().filter(|listed| listed.key.as_slice() > behind);
+        let mut objects: Vec<Object> = listed.filter_map(|listed| self.object_of(listed, &question)).collect();
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        objects.dedup_by(|a, b| a.key == b.key);
+        let decided = cut.and_then(Cut::decided);
+        let next = told.next.map(|at| Place { at: Some(at), decided }.text());
+        Ok(Page { objects, next })
     }
 
     /// The object of a listing, unless it was not asked for or is none of a repository.
     fn object_of(&self, listed: Listed, question: &Question) -> Option<Object> {
-        let wanted = listed.key.starts_with(&question.prefix)
-            && question.start_after.as_ref().is_none_or(|after| listed.key > *after);
-        let key = self.place.entry_key(&listed.key).filter(|_| wanted)?;
+        let key = self.place.entry_key(&listed.key).filter(|_| listed.key.starts_with(&question.prefix))?;
         let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
         let Listed { modified, etag: tag, version, .. } = listed;
         let version = version.map(|version| version.id);

@@ -2348,6 +2348,24 @@ pub mod exports {
                         }
                     }
                 }
+                /// A piece of a scan. `more` alone says whether the scan goes on: a batch may be short or
+                /// empty before the end, and full at it.
+                #[derive(Clone, PartialEq)]
+                pub struct Batch {
+                    pub found: _rt::Vec<Found>,
+                    pub more: bool,
+                }
+                impl ::core::fmt::Debug for Batch {
+                    fn fmt(
+                        &self,
+                        f: &mut ::core::fmt::Formatter<'_>,
+                    ) -> ::core::fmt::Result {
+                        f.debug_struct("Batch")
+                            .field("found", &self.found)
+                            .field("more", &self.more)
+                            .finish()
+                    }
+                }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_method_reader_read_cabi<T_: GuestReader>(
@@ -5270,52 +5288,53 @@ pub mod exports {
                         match result0 {
                             Ok(e) => {
                                 *ptr1.add(0).cast::<u8>() = (0i32) as u8;
-                                let vec26 = e;
-                                let len26 = vec26.len();
-                                let layout26 = _rt::alloc::Layout::from_size_align(
-                                        vec26.len()
+                                let Batch { found: found2, more: more2 } = e;
+                                let vec27 = found2;
+                                let len27 = vec27.len();
+                                let layout27 = _rt::alloc::Layout::from_size_align(
+                                        vec27.len()
                                             * (64 + 18 * ::core::mem::size_of::<*const u8>()),
                                         8,
                                     )
                                     .unwrap();
-                                let (result26, _cleanup26) = wit_bindgen::rt::Cleanup::new(
-                                    layout26,
+                                let (result27, _cleanup27) = wit_bindgen::rt::Cleanup::new(
+                                    layout27,
                                 );
-                                if let Some(cleanup) = _cleanup26 {
+                                if let Some(cleanup) = _cleanup27 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec26.into_iter().enumerate() {
-                                    let base = result26
+                                for (i, e) in vec27.into_iter().enumerate() {
+                                    let base = result27
                                         .add(i * (64 + 18 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         match e {
                                             Found::Entry(e) => {
                                                 *base.add(0).cast::<u8>() = (0i32) as u8;
                                                 let super::super::super::super::credenza::connector::types::Entry {
-                                                    key: key2,
-                                                    kind: kind2,
-                                                    size: size2,
-                                                    modified: modified2,
-                                                    fingerprint: fingerprint2,
-                                                    locator: locator2,
-                                                    version: version2,
-                                                    link_target: link_target2,
-                                                    checksums: checksums2,
-                                                    attributes: attributes2,
+                                                    key: key3,
+                                                    kind: kind3,
+                                                    size: size3,
+                                                    modified: modified3,
+                                                    fingerprint: fingerprint3,
+                                                    locator: locator3,
+                                                    version: version3,
+                                                    link_target: link_target3,
+                                                    checksums: checksums3,
+                                                    attributes: attributes3,
                                                 } = e;
-                                                let vec3 = <_ as Into<_rt::Vec<_>>>::into(key2)
+                                                let vec4 = <_ as Into<_rt::Vec<_>>>::into(key3)
                                                     .into_boxed_slice();
-                                                let ptr3 = vec3.as_ptr().cast::<u8>();
-                                                let len3 = vec3.len();
-                                                ::core::mem::forget(vec3);
+                                                let ptr4 = vec4.as_ptr().cast::<u8>();
+                                                let len4 = vec4.len();
+                                                ::core::mem::forget(vec4);
                                                 *base
                                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len3;
-                                                *base.add(8).cast::<*mut u8>() = ptr3.cast_mut();
+                                                    .cast::<usize>() = len4;
+                                                *base.add(8).cast::<*mut u8>() = ptr4.cast_mut();
                                                 *base
                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (kind2.clone() as i32) as u8;
-                                                match size2 {
+                                                    .cast::<u8>() = (kind3.clone() as i32) as u8;
+                                                match size3 {
                                                     Some(e) => {
                                                         *base
                                                             .add(16 + 2 * ::core::mem::size_of::<*const u8>())
@@ -5330,21 +5349,21 @@ pub mod exports {
                                                             .cast::<u8>() = (0i32) as u8;
                                                     }
                                                 };
-                                                match modified2 {
+                                                match modified3 {
                                                     Some(e) => {
                                                         *base
                                                             .add(32 + 2 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<u8>() = (1i32) as u8;
                                                         let super::super::super::super::credenza::connector::types::Timestamp {
-                                                            seconds: seconds4,
-                                                            nanoseconds: nanoseconds4,
+                                                            seconds: seconds5,
+                                                            nanoseconds: nanoseconds5,
                                                         } = e;
                                                         *base
                                                             .add(40 + 2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<i64>() = _rt::as_i64(seconds4);
+                                                            .cast::<i64>() = _rt::as_i64(seconds5);
                                                         *base
                                                             .add(48 + 2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<i32>() = _rt::as_i32(nanoseconds4);
+                                                            .cast::<i32>() = _rt::as_i32(nanoseconds5);
                                                     }
                                                     None => {
                                                         *base
@@ -5352,44 +5371,44 @@ pub mod exports {
                                                             .cast::<u8>() = (0i32) as u8;
                                                     }
                                                 };
-                                                match fingerprint2 {
+                                                match fingerprint3 {
                                                     Some(e) => {
                                                         *base
                                                             .add(56 + 2 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<u8>() = (1i32) as u8;
-                                                        let vec5 = (e.into_bytes()).into_boxed_slice();
-                                                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                                                        let len5 = vec5.len();
-                                                        ::core::mem::forget(vec5);
-                                                        *base
-                                                            .add(56 + 4 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len5;
-                                                        *base
-                                                            .add(56 + 3 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr5.cast_mut();
-                                                    }
-                                                    None => {
-                                                        *base
-                                                            .add(56 + 2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (0i32) as u8;
-                                                    }
-                                                };
-                                                match locator2 {
-                                                    Some(e) => {
-                                                        *base
-                                                            .add(56 + 5 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (1i32) as u8;
-                                                        let vec6 = <_ as Into<_rt::Vec<_>>>::into(e)
-                                                            .into_boxed_slice();
+                                                        let vec6 = (e.into_bytes()).into_boxed_slice();
                                                         let ptr6 = vec6.as_ptr().cast::<u8>();
                                                         let len6 = vec6.len();
                                                         ::core::mem::forget(vec6);
                                                         *base
-                                                            .add(56 + 7 * ::core::mem::size_of::<*const u8>())
+                                                            .add(56 + 4 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<usize>() = len6;
                                                         *base
-                                                            .add(56 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .add(56 + 3 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<*mut u8>() = ptr6.cast_mut();
+                                                    }
+                                                    None => {
+                                                        *base
+                                                            .add(56 + 2 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (0i32) as u8;
+                                                    }
+                                                };
+                                                match locator3 {
+                                                    Some(e) => {
+                                                        *base
+                                                            .add(56 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (1i32) as u8;
+                                                        let vec7 = <_ as Into<_rt::Vec<_>>>::into(e)
+                                                            .into_boxed_slice();
+                                                        let ptr7 = vec7.as_ptr().cast::<u8>();
+                                                        let len7 = vec7.len();
+                                                        ::core::mem::forget(vec7);
+                                                        *base
+                                                            .add(56 + 7 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len7;
+                                                        *base
+                                                            .add(56 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>() = ptr7.cast_mut();
                                                     }
                                                     None => {
                                                         *base
@@ -5397,35 +5416,35 @@ pub mod exports {
                                                             .cast::<u8>() = (0i32) as u8;
                                                     }
                                                 };
-                                                match version2 {
+                                                match version3 {
                                                     Some(e) => {
                                                         *base
                                                             .add(56 + 8 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<u8>() = (1i32) as u8;
                                                         let super::super::super::super::credenza::connector::types::Version {
-                                                            id: id7,
-                                                            latest: latest7,
-                                                            deleted: deleted7,
+                                                            id: id8,
+                                                            latest: latest8,
+                                                            deleted: deleted8,
                                                         } = e;
-                                                        let vec8 = (id7.into_bytes()).into_boxed_slice();
-                                                        let ptr8 = vec8.as_ptr().cast::<u8>();
-                                                        let len8 = vec8.len();
-                                                        ::core::mem::forget(vec8);
+                                                        let vec9 = (id8.into_bytes()).into_boxed_slice();
+                                                        let ptr9 = vec9.as_ptr().cast::<u8>();
+                                                        let len9 = vec9.len();
+                                                        ::core::mem::forget(vec9);
                                                         *base
                                                             .add(56 + 10 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len8;
+                                                            .cast::<usize>() = len9;
                                                         *base
                                                             .add(56 + 9 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr8.cast_mut();
+                                                            .cast::<*mut u8>() = ptr9.cast_mut();
                                                         *base
                                                             .add(56 + 11 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (match latest7 {
+                                                            .cast::<u8>() = (match latest8 {
                                                             true => 1,
                                                             false => 0,
                                                         }) as u8;
                                                         *base
                                                             .add(57 + 11 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<u8>() = (match deleted7 {
+                                                            .cast::<u8>() = (match deleted8 {
                                                             true => 1,
                                                             false => 0,
                                                         }) as u8;
@@ -5436,22 +5455,22 @@ pub mod exports {
                                                             .cast::<u8>() = (0i32) as u8;
                                                     }
                                                 };
-                                                match link_target2 {
+                                                match link_target3 {
                                                     Some(e) => {
                                                         *base
                                                             .add(56 + 12 * ::core::mem::size_of::<*const u8>())
                                                             .cast::<u8>() = (1i32) as u8;
-                                                        let vec9 = <_ as Into<_rt::Vec<_>>>::into(e)
+                                                        let vec10 = <_ as Into<_rt::Vec<_>>>::into(e)
                                                             .into_boxed_slice();
-                                                        let ptr9 = vec9.as_ptr().cast::<u8>();
-                                                        let len9 = vec9.len();
-                                                        ::core::mem::forget(vec9);
+                                                        let ptr10 = vec10.as_ptr().cast::<u8>();
+                                                        let len10 = vec10.len();
+                                                        ::core::mem::forget(vec10);
                                                         *base
                                                             .add(56 + 14 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len9;
+                                                            .cast::<usize>() = len10;
                                                         *base
                                                             .add(56 + 13 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr9.cast_mut();
+                                                            .cast::<*mut u8>() = ptr10.cast_mut();
                                                     }
                                                     None => {
                                                         *base
@@ -5459,99 +5478,99 @@ pub mod exports {
                                                             .cast::<u8>() = (0i32) as u8;
                                                     }
                                                 };
-                                                let vec13 = checksums2;
-                                                let len13 = vec13.len();
-                                                let layout13 = _rt::alloc::Layout::from_size_align(
-                                                        vec13.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                                                let vec14 = checksums3;
+                                                let len14 = vec14.len();
+                                                let layout14 = _rt::alloc::Layout::from_size_align(
+                                                        vec14.len() * (4 * ::core::mem::size_of::<*const u8>()),
                                                         ::core::mem::size_of::<*const u8>(),
                                                     )
                                                     .unwrap();
-                                                let (result13, _cleanup13) = wit_bindgen::rt::Cleanup::new(
-                                                    layout13,
+                                                let (result14, _cleanup14) = wit_bindgen::rt::Cleanup::new(
+                                                    layout14,
                                                 );
-                                                if let Some(cleanup) = _cleanup13 {
+                                                if let Some(cleanup) = _cleanup14 {
                                                     cleanup.forget();
                                                 }
-                                                for (i, e) in vec13.into_iter().enumerate() {
-                                                    let base = result13
+                                                for (i, e) in vec14.into_iter().enumerate() {
+                                                    let base = result14
                                                         .add(i * (4 * ::core::mem::size_of::<*const u8>()));
                                                     {
                                                         let super::super::super::super::credenza::connector::types::Checksum {
-                                                            algorithm: algorithm10,
-                                                            value: value10,
+                                                            algorithm: algorithm11,
+                                                            value: value11,
                                                         } = e;
-                                                        let vec11 = (algorithm10.into_bytes()).into_boxed_slice();
-                                                        let ptr11 = vec11.as_ptr().cast::<u8>();
-                                                        let len11 = vec11.len();
-                                                        ::core::mem::forget(vec11);
-                                                        *base
-                                                            .add(::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len11;
-                                                        *base.add(0).cast::<*mut u8>() = ptr11.cast_mut();
-                                                        let vec12 = <_ as Into<_rt::Vec<_>>>::into(value10)
-                                                            .into_boxed_slice();
+                                                        let vec12 = (algorithm11.into_bytes()).into_boxed_slice();
                                                         let ptr12 = vec12.as_ptr().cast::<u8>();
                                                         let len12 = vec12.len();
                                                         ::core::mem::forget(vec12);
                                                         *base
-                                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                                            .add(::core::mem::size_of::<*const u8>())
                                                             .cast::<usize>() = len12;
+                                                        *base.add(0).cast::<*mut u8>() = ptr12.cast_mut();
+                                                        let vec13 = <_ as Into<_rt::Vec<_>>>::into(value11)
+                                                            .into_boxed_slice();
+                                                        let ptr13 = vec13.as_ptr().cast::<u8>();
+                                                        let len13 = vec13.len();
+                                                        ::core::mem::forget(vec13);
+                                                        *base
+                                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len13;
                                                         *base
                                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr12.cast_mut();
+                                                            .cast::<*mut u8>() = ptr13.cast_mut();
                                                     }
                                                 }
                                                 *base
                                                     .add(56 + 16 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len13;
+                                                    .cast::<usize>() = len14;
                                                 *base
                                                     .add(56 + 15 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = result13;
-                                                let vec20 = attributes2;
-                                                let len20 = vec20.len();
-                                                let layout20 = _rt::alloc::Layout::from_size_align(
-                                                        vec20.len()
+                                                    .cast::<*mut u8>() = result14;
+                                                let vec21 = attributes3;
+                                                let len21 = vec21.len();
+                                                let layout21 = _rt::alloc::Layout::from_size_align(
+                                                        vec21.len()
                                                             * (24 + 2 * ::core::mem::size_of::<*const u8>()),
                                                         8,
                                                     )
                                                     .unwrap();
-                                                let (result20, _cleanup20) = wit_bindgen::rt::Cleanup::new(
-                                                    layout20,
+                                                let (result21, _cleanup21) = wit_bindgen::rt::Cleanup::new(
+                                                    layout21,
                                                 );
-                                                if let Some(cleanup) = _cleanup20 {
+                                                if let Some(cleanup) = _cleanup21 {
                                                     cleanup.forget();
                                                 }
-                                                for (i, e) in vec20.into_iter().enumerate() {
-                                                    let base = result20
+                                                for (i, e) in vec21.into_iter().enumerate() {
+                                                    let base = result21
                                                         .add(i * (24 + 2 * ::core::mem::size_of::<*const u8>()));
                                                     {
-                                                        let (t14_0, t14_1) = e;
-                                                        let vec15 = (t14_0.into_bytes()).into_boxed_slice();
-                                                        let ptr15 = vec15.as_ptr().cast::<u8>();
-                                                        let len15 = vec15.len();
-                                                        ::core::mem::forget(vec15);
+                                                        let (t15_0, t15_1) = e;
+                                                        let vec16 = (t15_0.into_bytes()).into_boxed_slice();
+                                                        let ptr16 = vec16.as_ptr().cast::<u8>();
+                                                        let len16 = vec16.len();
+                                                        ::core::mem::forget(vec16);
                                                         *base
                                                             .add(::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len15;
-                                                        *base.add(0).cast::<*mut u8>() = ptr15.cast_mut();
-                                                        use super::super::super::super::credenza::connector::types::AttributeValue as V19;
-                                                        match t14_1 {
-                                                            V19::Text(e) => {
+                                                            .cast::<usize>() = len16;
+                                                        *base.add(0).cast::<*mut u8>() = ptr16.cast_mut();
+                                                        use super::super::super::super::credenza::connector::types::AttributeValue as V20;
+                                                        match t15_1 {
+                                                            V20::Text(e) => {
                                                                 *base
                                                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                                                     .cast::<u8>() = (0i32) as u8;
-                                                                let vec16 = (e.into_bytes()).into_boxed_slice();
-                                                                let ptr16 = vec16.as_ptr().cast::<u8>();
-                                                                let len16 = vec16.len();
-                                                                ::core::mem::forget(vec16);
+                                                                let vec17 = (e.into_bytes()).into_boxed_slice();
+                                                                let ptr17 = vec17.as_ptr().cast::<u8>();
+                                                                let len17 = vec17.len();
+                                                                ::core::mem::forget(vec17);
                                                                 *base
                                                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<usize>() = len16;
+                                                                    .cast::<usize>() = len17;
                                                                 *base
                                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<*mut u8>() = ptr16.cast_mut();
+                                                                    .cast::<*mut u8>() = ptr17.cast_mut();
                                                             }
-                                                            V19::Integer(e) => {
+                                                            V20::Integer(e) => {
                                                                 *base
                                                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                                                     .cast::<u8>() = (1i32) as u8;
@@ -5559,89 +5578,89 @@ pub mod exports {
                                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                                                     .cast::<i64>() = _rt::as_i64(e);
                                                             }
-                                                            V19::Time(e) => {
+                                                            V20::Time(e) => {
                                                                 *base
                                                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                                                     .cast::<u8>() = (2i32) as u8;
                                                                 let super::super::super::super::credenza::connector::types::Timestamp {
-                                                                    seconds: seconds17,
-                                                                    nanoseconds: nanoseconds17,
+                                                                    seconds: seconds18,
+                                                                    nanoseconds: nanoseconds18,
                                                                 } = e;
                                                                 *base
                                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<i64>() = _rt::as_i64(seconds17);
+                                                                    .cast::<i64>() = _rt::as_i64(seconds18);
                                                                 *base
                                                                     .add(16 + 2 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<i32>() = _rt::as_i32(nanoseconds17);
+                                                                    .cast::<i32>() = _rt::as_i32(nanoseconds18);
                                                             }
-                                                            V19::Blob(e) => {
+                                                            V20::Blob(e) => {
                                                                 *base
                                                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                                                     .cast::<u8>() = (3i32) as u8;
-                                                                let vec18 = <_ as Into<_rt::Vec<_>>>::into(e)
+                                                                let vec19 = <_ as Into<_rt::Vec<_>>>::into(e)
                                                                     .into_boxed_slice();
-                                                                let ptr18 = vec18.as_ptr().cast::<u8>();
-                                                                let len18 = vec18.len();
-                                                                ::core::mem::forget(vec18);
+                                                                let ptr19 = vec19.as_ptr().cast::<u8>();
+                                                                let len19 = vec19.len();
+                                                                ::core::mem::forget(vec19);
                                                                 *base
                                                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<usize>() = len18;
+                                                                    .cast::<usize>() = len19;
                                                                 *base
                                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                                                    .cast::<*mut u8>() = ptr18.cast_mut();
+                                                                    .cast::<*mut u8>() = ptr19.cast_mut();
                                                             }
                                                         }
                                                     }
                                                 }
                                                 *base
                                                     .add(56 + 18 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len20;
+                                                    .cast::<usize>() = len21;
                                                 *base
                                                     .add(56 + 17 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = result20;
+                                                    .cast::<*mut u8>() = result21;
                                             }
                                             Found::Skipped(e) => {
                                                 *base.add(0).cast::<u8>() = (1i32) as u8;
-                                                let (t21_0, t21_1) = e;
-                                                let vec22 = <_ as Into<_rt::Vec<_>>>::into(t21_0)
+                                                let (t22_0, t22_1) = e;
+                                                let vec23 = <_ as Into<_rt::Vec<_>>>::into(t22_0)
                                                     .into_boxed_slice();
-                                                let ptr22 = vec22.as_ptr().cast::<u8>();
-                                                let len22 = vec22.len();
-                                                ::core::mem::forget(vec22);
+                                                let ptr23 = vec23.as_ptr().cast::<u8>();
+                                                let len23 = vec23.len();
+                                                ::core::mem::forget(vec23);
                                                 *base
                                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len22;
-                                                *base.add(8).cast::<*mut u8>() = ptr22.cast_mut();
+                                                    .cast::<usize>() = len23;
+                                                *base.add(8).cast::<*mut u8>() = ptr23.cast_mut();
                                                 let super::super::super::super::credenza::connector::types::Error {
-                                                    class: class23,
-                                                    reason: reason23,
-                                                    message: message23,
-                                                    retry_after_ms: retry_after_ms23,
-                                                } = t21_1;
+                                                    class: class24,
+                                                    reason: reason24,
+                                                    message: message24,
+                                                    retry_after_ms: retry_after_ms24,
+                                                } = t22_1;
                                                 *base
                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (class23.clone() as i32) as u8;
-                                                let vec24 = (reason23.into_bytes()).into_boxed_slice();
-                                                let ptr24 = vec24.as_ptr().cast::<u8>();
-                                                let len24 = vec24.len();
-                                                ::core::mem::forget(vec24);
-                                                *base
-                                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len24;
-                                                *base
-                                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr24.cast_mut();
-                                                let vec25 = (message23.into_bytes()).into_boxed_slice();
+                                                    .cast::<u8>() = (class24.clone() as i32) as u8;
+                                                let vec25 = (reason24.into_bytes()).into_boxed_slice();
                                                 let ptr25 = vec25.as_ptr().cast::<u8>();
                                                 let len25 = vec25.len();
                                                 ::core::mem::forget(vec25);
                                                 *base
-                                                    .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len25;
                                                 *base
-                                                    .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr25.cast_mut();
-                                                match retry_after_ms23 {
+                                                let vec26 = (message24.into_bytes()).into_boxed_slice();
+                                                let ptr26 = vec26.as_ptr().cast::<u8>();
+                                                let len26 = vec26.len();
+                                                ::core::mem::forget(vec26);
+                                                *base
+                                                    .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len26;
+                                                *base
+                                                    .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr26.cast_mut();
+                                                match retry_after_ms24 {
                                                     Some(e) => {
                                                         *base
                                                             .add(16 + 6 * ::core::mem::size_of::<*const u8>())
@@ -5662,39 +5681,45 @@ pub mod exports {
                                 }
                                 *ptr1
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len26;
-                                *ptr1.add(8).cast::<*mut u8>() = result26;
+                                    .cast::<usize>() = len27;
+                                *ptr1.add(8).cast::<*mut u8>() = result27;
+                                *ptr1
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>() = (match more2 {
+                                    true => 1,
+                                    false => 0,
+                                }) as u8;
                             }
                             Err(e) => {
                                 *ptr1.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class27,
-                                    reason: reason27,
-                                    message: message27,
-                                    retry_after_ms: retry_after_ms27,
+                                    class: class28,
+                                    reason: reason28,
+                                    message: message28,
+                                    retry_after_ms: retry_after_ms28,
                                 } = e;
-                                *ptr1.add(8).cast::<u8>() = (class27.clone() as i32) as u8;
-                                let vec28 = (reason27.into_bytes()).into_boxed_slice();
-                                let ptr28 = vec28.as_ptr().cast::<u8>();
-                                let len28 = vec28.len();
-                                ::core::mem::forget(vec28);
-                                *ptr1
-                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len28;
-                                *ptr1
-                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr28.cast_mut();
-                                let vec29 = (message27.into_bytes()).into_boxed_slice();
+                                *ptr1.add(8).cast::<u8>() = (class28.clone() as i32) as u8;
+                                let vec29 = (reason28.into_bytes()).into_boxed_slice();
                                 let ptr29 = vec29.as_ptr().cast::<u8>();
                                 let len29 = vec29.len();
                                 ::core::mem::forget(vec29);
                                 *ptr1
-                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>() = len29;
                                 *ptr1
-                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>() = ptr29.cast_mut();
-                                match retry_after_ms27 {
+                                let vec30 = (message28.into_bytes()).into_boxed_slice();
+                                let ptr30 = vec30.as_ptr().cast::<u8>();
+                                let len30 = vec30.len();
+                                ::core::mem::forget(vec30);
+                                *ptr1
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len30;
+                                *ptr1
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr30.cast_mut();
+                                match retry_after_ms28 {
                                     Some(e) => {
                                         *ptr1
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -6245,13 +6270,10 @@ pub mod exports {
                     unsafe fn resource_from_raw_(handle: *mut Self::Rep) -> Self::Rep {
                         *unsafe { _rt::Box::from_raw(handle) }
                     }
-                    /// Up to `max` entries; an empty list is the end. Unreadable subtrees are reported as
-                    /// skipped, they do not end the scan.
+                    /// What comes next, at most `max`. Unreadable subtrees are reported as skipped, they do not
+                    /// end the scan.
                     #[allow(async_fn_in_trait)]
-                    fn next(
-                        &self,
-                        max: u32,
-                    ) -> ::core::result::Result<_rt::Vec<Found>, Error>;
+                    fn next(&self, max: u32) -> ::core::result::Result<Batch, Error>;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -6497,6 +6519,27 @@ pub mod exports {
                             .field("if-match", &self.if_match)
                             .field("retain-until", &self.retain_until)
                             .field("hint", &self.hint)
+                            .finish()
+                    }
+                }
+                /// A piece of a listing. `next` alone says whether the listing goes on: a page may be short or
+                /// empty before the end, and full at it.
+                #[derive(Clone, PartialEq)]
+                pub struct Page {
+                    /// In byte order of their keys, each behind all those of the pages before.
+                    pub objects: _rt::Vec<Object>,
+                    /// Where the next page begins; none is the end. Opaque to the host, at most 4,096 bytes, and
+                    /// all that it takes to go on: also another instance continues from it.
+                    pub next: ::core::option::Option<_rt::String>,
+                }
+                impl ::core::fmt::Debug for Page {
+                    fn fmt(
+                        &self,
+                        f: &mut ::core::fmt::Formatter<'_>,
+                    ) -> ::core::fmt::Result {
+                        f.debug_struct("Page")
+                            .field("objects", &self.objects)
+                            .field("next", &self.next)
                             .finish()
                     }
                 }
@@ -7952,58 +7995,59 @@ pub mod exports {
                         match result2 {
                             Ok(e) => {
                                 *ptr3.add(0).cast::<u8>() = (0i32) as u8;
-                                let vec10 = e;
-                                let len10 = vec10.len();
-                                let layout10 = _rt::alloc::Layout::from_size_align(
-                                        vec10.len()
+                                let Page { objects: objects4, next: next4 } = e;
+                                let vec11 = objects4;
+                                let len11 = vec11.len();
+                                let layout11 = _rt::alloc::Layout::from_size_align(
+                                        vec11.len()
                                             * (56 + 8 * ::core::mem::size_of::<*const u8>()),
                                         8,
                                     )
                                     .unwrap();
-                                let (result10, _cleanup10) = wit_bindgen::rt::Cleanup::new(
-                                    layout10,
+                                let (result11, _cleanup11) = wit_bindgen::rt::Cleanup::new(
+                                    layout11,
                                 );
-                                if let Some(cleanup) = _cleanup10 {
+                                if let Some(cleanup) = _cleanup11 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec10.into_iter().enumerate() {
-                                    let base = result10
+                                for (i, e) in vec11.into_iter().enumerate() {
+                                    let base = result11
                                         .add(i * (56 + 8 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let Object {
-                                            key: key4,
-                                            size: size4,
-                                            modified: modified4,
-                                            tag: tag4,
-                                            version: version4,
-                                            retain_until: retain_until4,
+                                            key: key5,
+                                            size: size5,
+                                            modified: modified5,
+                                            tag: tag5,
+                                            version: version5,
+                                            retain_until: retain_until5,
                                         } = e;
-                                        let vec5 = (key4.into_bytes()).into_boxed_slice();
-                                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                                        let len5 = vec5.len();
-                                        ::core::mem::forget(vec5);
+                                        let vec6 = (key5.into_bytes()).into_boxed_slice();
+                                        let ptr6 = vec6.as_ptr().cast::<u8>();
+                                        let len6 = vec6.len();
+                                        ::core::mem::forget(vec6);
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len5;
-                                        *base.add(0).cast::<*mut u8>() = ptr5.cast_mut();
+                                            .cast::<usize>() = len6;
+                                        *base.add(0).cast::<*mut u8>() = ptr6.cast_mut();
                                         *base
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<i64>() = _rt::as_i64(size4);
-                                        match modified4 {
+                                            .cast::<i64>() = _rt::as_i64(size5);
+                                        match modified5 {
                                             Some(e) => {
                                                 *base
                                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<u8>() = (1i32) as u8;
                                                 let super::super::super::super::credenza::connector::types::Timestamp {
-                                                    seconds: seconds6,
-                                                    nanoseconds: nanoseconds6,
+                                                    seconds: seconds7,
+                                                    nanoseconds: nanoseconds7,
                                                 } = e;
                                                 *base
                                                     .add(16 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i64>() = _rt::as_i64(seconds6);
+                                                    .cast::<i64>() = _rt::as_i64(seconds7);
                                                 *base
                                                     .add(24 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i32>() = _rt::as_i32(nanoseconds6);
+                                                    .cast::<i32>() = _rt::as_i32(nanoseconds7);
                                             }
                                             None => {
                                                 *base
@@ -8011,43 +8055,43 @@ pub mod exports {
                                                     .cast::<u8>() = (0i32) as u8;
                                             }
                                         };
-                                        match tag4 {
+                                        match tag5 {
                                             Some(e) => {
                                                 *base
                                                     .add(32 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (1i32) as u8;
-                                                let vec7 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr7 = vec7.as_ptr().cast::<u8>();
-                                                let len7 = vec7.len();
-                                                ::core::mem::forget(vec7);
-                                                *base
-                                                    .add(32 + 4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len7;
-                                                *base
-                                                    .add(32 + 3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr7.cast_mut();
-                                            }
-                                            None => {
-                                                *base
-                                                    .add(32 + 2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (0i32) as u8;
-                                            }
-                                        };
-                                        match version4 {
-                                            Some(e) => {
-                                                *base
-                                                    .add(32 + 5 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<u8>() = (1i32) as u8;
                                                 let vec8 = (e.into_bytes()).into_boxed_slice();
                                                 let ptr8 = vec8.as_ptr().cast::<u8>();
                                                 let len8 = vec8.len();
                                                 ::core::mem::forget(vec8);
                                                 *base
-                                                    .add(32 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .add(32 + 4 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len8;
                                                 *base
-                                                    .add(32 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .add(32 + 3 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr8.cast_mut();
+                                            }
+                                            None => {
+                                                *base
+                                                    .add(32 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                            }
+                                        };
+                                        match version5 {
+                                            Some(e) => {
+                                                *base
+                                                    .add(32 + 5 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let vec9 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr9 = vec9.as_ptr().cast::<u8>();
+                                                let len9 = vec9.len();
+                                                ::core::mem::forget(vec9);
+                                                *base
+                                                    .add(32 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len9;
+                                                *base
+                                                    .add(32 + 6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr9.cast_mut();
                                             }
                                             None => {
                                                 *base
@@ -8055,21 +8099,21 @@ pub mod exports {
                                                     .cast::<u8>() = (0i32) as u8;
                                             }
                                         };
-                                        match retain_until4 {
+                                        match retain_until5 {
                                             Some(e) => {
                                                 *base
                                                     .add(32 + 8 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<u8>() = (1i32) as u8;
                                                 let super::super::super::super::credenza::connector::types::Timestamp {
-                                                    seconds: seconds9,
-                                                    nanoseconds: nanoseconds9,
+                                                    seconds: seconds10,
+                                                    nanoseconds: nanoseconds10,
                                                 } = e;
                                                 *base
                                                     .add(40 + 8 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i64>() = _rt::as_i64(seconds9);
+                                                    .cast::<i64>() = _rt::as_i64(seconds10);
                                                 *base
                                                     .add(48 + 8 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i32>() = _rt::as_i32(nanoseconds9);
+                                                    .cast::<i32>() = _rt::as_i32(nanoseconds10);
                                             }
                                             None => {
                                                 *base
@@ -8081,39 +8125,61 @@ pub mod exports {
                                 }
                                 *ptr3
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len10;
-                                *ptr3.add(8).cast::<*mut u8>() = result10;
+                                    .cast::<usize>() = len11;
+                                *ptr3.add(8).cast::<*mut u8>() = result11;
+                                match next4 {
+                                    Some(e) => {
+                                        *ptr3
+                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec12 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr12 = vec12.as_ptr().cast::<u8>();
+                                        let len12 = vec12.len();
+                                        ::core::mem::forget(vec12);
+                                        *ptr3
+                                            .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len12;
+                                        *ptr3
+                                            .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr12.cast_mut();
+                                    }
+                                    None => {
+                                        *ptr3
+                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (0i32) as u8;
+                                    }
+                                };
                             }
                             Err(e) => {
                                 *ptr3.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::credenza::connector::types::Error {
-                                    class: class11,
-                                    reason: reason11,
-                                    message: message11,
-                                    retry_after_ms: retry_after_ms11,
+                                    class: class13,
+                                    reason: reason13,
+                                    message: message13,
+                                    retry_after_ms: retry_after_ms13,
                                 } = e;
-                                *ptr3.add(8).cast::<u8>() = (class11.clone() as i32) as u8;
-                                let vec12 = (reason11.into_bytes()).into_boxed_slice();
-                                let ptr12 = vec12.as_ptr().cast::<u8>();
-                                let len12 = vec12.len();
-                                ::core::mem::forget(vec12);
+                                *ptr3.add(8).cast::<u8>() = (class13.clone() as i32) as u8;
+                                let vec14 = (reason13.into_bytes()).into_boxed_slice();
+                                let ptr14 = vec14.as_ptr().cast::<u8>();
+                                let len14 = vec14.len();
+                                ::core::mem::forget(vec14);
                                 *ptr3
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len12;
+                                    .cast::<usize>() = len14;
                                 *ptr3
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr12.cast_mut();
-                                let vec13 = (message11.into_bytes()).into_boxed_slice();
-                                let ptr13 = vec13.as_ptr().cast::<u8>();
-                                let len13 = vec13.len();
-                                ::core::mem::forget(vec13);
+                                    .cast::<*mut u8>() = ptr14.cast_mut();
+                                let vec15 = (message13.into_bytes()).into_boxed_slice();
+                                let ptr15 = vec15.as_ptr().cast::<u8>();
+                                let len15 = vec15.len();
+                                ::core::mem::forget(vec15);
                                 *ptr3
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len13;
+                                    .cast::<usize>() = len15;
                                 *ptr3
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr13.cast_mut();
-                                match retry_after_ms11 {
+                                    .cast::<*mut u8>() = ptr15.cast_mut();
+                                match retry_after_ms13 {
                                     Some(e) => {
                                         *ptr3
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
@@ -8198,22 +8264,39 @@ pub mod exports {
                                     len11 * (56 + 8 * ::core::mem::size_of::<*const u8>()),
                                     8,
                                 );
+                                let l12 = i32::from(
+                                    *arg0
+                                        .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                match l12 {
+                                    0 => {}
+                                    _ => {
+                                        let l13 = *arg0
+                                            .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l14 = *arg0
+                                            .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l13, l14, 1);
+                                    }
+                                }
                             }
                             _ => {
-                                let l12 = *arg0
+                                let l15 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l13 = *arg0
+                                let l16 = *arg0
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l12, l13, 1);
-                                let l14 = *arg0
+                                _rt::cabi_dealloc(l15, l16, 1);
+                                let l17 = *arg0
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l15 = *arg0
+                                let l18 = *arg0
                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l14, l15, 1);
+                                _rt::cabi_dealloc(l17, l18, 1);
                             }
                         }
                     }
@@ -8694,15 +8777,15 @@ pub mod exports {
                         &self,
                         key: _rt::String,
                     ) -> ::core::result::Result<Object, Error>;
-                    /// Keys under `prefix`, after `start-after`, at most `max`; fewer only at the end, so that
-                    /// listing a few objects costs one request. Stateless paging: a restarted instance continues.
+                    /// A page of the objects under `prefix`: the first one, or the one that `cursor` begins. At
+                    /// most `max` objects, which is at least 1.
                     #[allow(async_fn_in_trait)]
                     fn list(
                         &self,
                         prefix: _rt::String,
-                        start_after: ::core::option::Option<_rt::String>,
+                        cursor: ::core::option::Option<_rt::String>,
                         max: u32,
-                    ) -> ::core::result::Result<_rt::Vec<Object>, Error>;
+                    ) -> ::core::result::Result<Page, Error>;
                     /// Deleting what is not there is success. One result per key.
                     #[allow(async_fn_in_trait)]
                     fn delete(
@@ -12271,9 +12354,9 @@ macro_rules! __export_full_connector_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:credenza:connector@0.1.0:full-connector:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4751] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4802] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8a$\x01A\x02\x01A\x1c\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbd$\x01A\x02\x01A\x1c\
 \x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04bod\
 y\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.from-b\
 ytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.len\
@@ -12320,7 +12403,7 @@ config\x03\0\0\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\x02\x01ks\x01r\x02\x07se
 tting\x04\x07messages\x04\0\x07problem\x03\0\x05\x01p\x06\x01@\x01\x06config\x01\
 \0\x07\x04\0\x08validate\x01\x08\x04\0\"credenza:connector/lifecycle@0.1.0\x05\x09\
 \x02\x03\0\x04\x05entry\x02\x03\0\x04\x0aattributes\x02\x03\0\x04\x0abyte-range\x02\
-\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BQ\x02\x03\x02\x01\x06\x04\0\x05\
+\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BS\x02\x03\x02\x01\x06\x04\0\x05\
 error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0b\x04\
 \0\x0aattributes\x03\0\x04\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x06\x02\
 \x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x08\x02\x03\x02\x01\x0e\x04\0\x05check\
@@ -12332,59 +12415,61 @@ content\x14\x04\0\x06opened\x03\0\x15\x01p}\x01k\x17\x01k\x09\x01r\x04\x06prefix
 \x1a\x01ps\x01r\x03\x08identitys\x09namespaces\x06traits\x1c\x04\0\x0bsource-inf\
 o\x03\0\x1d\x01j\x01s\x01\x01\x01r\x02\x04names\x07content\x1f\x04\0\x08document\
 \x03\0\x20\x04\0\x07session\x03\x01\x04\0\x07scanner\x03\x01\x01o\x02\x17\x01\x01\
-q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01h\x10\x01j\x01\
-\x17\x01\x01\x01@\x02\x04self'\x03maxy\0(\x04\0\x13[method]reader.read\x01)\x01h\
-\"\x01j\x01\x1e\x01\x01\x01@\x01\x04self*\0+\x04\0\x14[method]session.info\x01,\x01\
-j\x01\x19\x01\x01\x01@\x01\x04self*\0-\x04\0\x13[method]session.now\x01.\x01p\x0b\
-\x01@\x01\x04self*\0/\x04\0\x15[method]session.check\x010\x01i#\x01j\x011\x01\x01\
-\x01@\x02\x04self*\x07options\x1b\02\x04\0\x14[method]session.scan\x013\x01k\x07\
-\x01ks\x01j\x01\x16\x01\x01\x01@\x04\x04self*\x05entry\x03\x05range4\x08if-match\
-5\06\x04\0\x14[method]session.read\x017\x01p\x03\x01j\x01\x05\x01\x01\x01p9\x01j\
-\x01:\x01\x01\x01@\x02\x04self*\x07entries8\0;\x04\0\x18[method]session.describe\
-\x01<\x01p!\x01j\x01=\x01\x01\x01@\x01\x04self*\0>\x04\0\x19[method]session.docu\
-ments\x01?\x01h#\x01p&\x01j\x01\xc1\0\x01\x01\x01@\x02\x04self\xc0\0\x03maxy\0\xc2\
-\0\x04\0\x14[method]scanner.next\x01C\x01i\"\x01j\x01\xc4\0\x01\x01\x01@\x01\x06\
-config\x0d\0\xc5\0\x04\0\x04open\x01F\x04\0\x1fcredenza:connector/source@0.1.0\x05\
-\x0f\x01B:\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0a\
-byte-range\x03\0\x02\x02\x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\
-\x01\x0e\x04\0\x05check\x03\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\
-\x03\x02\x01\x01\x04\0\x04body\x03\0\x0a\x01ps\x01kw\x01r\x03\x08identitys\x06tr\
-aits\x0c\x10max-object-bytes\x0d\x04\0\x0astore-info\x03\0\x0e\x01k\x05\x01ks\x01\
-r\x06\x03keys\x04sizew\x08modified\x10\x03tag\x11\x07version\x11\x0cretain-until\
-\x10\x04\0\x06object\x03\0\x12\x01r\x03\x03tag\x11\x07version\x11\x08modified\x10\
-\x04\0\x06stored\x03\0\x14\x01r\x04\x09if-absent\x7f\x08if-match\x11\x0cretain-u\
-ntil\x10\x04hints\x04\0\x0bput-options\x03\0\x16\x04\0\x07session\x03\x01\x01h\x18\
-\x01j\x01\x0f\x01\x01\x01@\x01\x04self\x19\0\x1a\x04\0\x14[method]session.info\x01\
-\x1b\x01p\x07\x01@\x01\x04self\x19\0\x1c\x04\0\x15[method]session.check\x01\x1d\x01\
-i\x0b\x01j\x01\x15\x01\x01\x01@\x04\x04self\x19\x03keys\x04data\x1e\x07options\x17\
-\0\x1f\x04\0\x13[method]session.put\x01\x20\x01k\x03\x01j\x01\x1e\x01\x01\x01@\x04\
-\x04self\x19\x03keys\x05range!\x07version\x11\0\"\x04\0\x13[method]session.get\x01\
-#\x01j\x01\x13\x01\x01\x01@\x02\x04self\x19\x03keys\0$\x04\0\x14[method]session.\
-stat\x01%\x01p\x13\x01j\x01&\x01\x01\x01@\x04\x04self\x19\x06prefixs\x0bstart-af\
-ter\x11\x03maxy\0'\x04\0\x14[method]session.list\x01(\x01j\0\x01\x01\x01p)\x01j\x01\
-*\x01\x01\x01@\x02\x04self\x19\x04keys\x0c\0+\x04\0\x16[method]session.delete\x01\
-,\x01@\x04\x04self\x19\x03keys\x07version\x11\x05until\x05\0)\x04\0\x16[method]s\
-ession.retain\x01-\x01i\x18\x01j\x01.\x01\x01\x01@\x01\x06config\x09\0/\x04\0\x04\
-open\x010\x04\0\x1ecredenza:connector/store@0.1.0\x05\x10\x01B6\x02\x03\x02\x01\x06\
-\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\
-\x01\x0e\x04\0\x05check\x03\0\x04\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x06\x02\
-\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01ps\x01r\x03\x08identitys\x09namespac\
-es\x06traits\x0a\x04\0\x10destination-info\x03\0\x0b\x04\0\x07session\x03\x01\x04\
-\0\x06writer\x03\x01\x01i\x0e\x01kw\x01r\x02\x06writer\x0f\x0apart-bytes\x10\x04\
-\0\x05begun\x03\0\x11\x01h\x0d\x01j\x01\x0c\x01\x01\x01@\x01\x04self\x13\0\x14\x04\
-\0\x14[method]session.info\x01\x15\x01p\x05\x01@\x01\x04self\x13\0\x16\x04\0\x15\
-[method]session.check\x01\x17\x01p}\x01k\x03\x01j\x01\x19\x01\x01\x01@\x02\x04se\
-lf\x13\x03key\x18\0\x1a\x04\0\x14[method]session.stat\x01\x1b\x01k\x12\x01j\x01\x1c\
-\x01\x01\x01@\x03\x04self\x13\x05entry\x03\x09overwrite\x7f\0\x1d\x04\0\x16[meth\
-od]session.create\x01\x1e\x01p\x03\x01j\x01\x0a\x01\x01\x01p\x20\x01j\x01!\x01\x01\
-\x01@\x02\x04self\x13\x07entries\x1f\0\"\x04\0\x1c[method]session.set-metadata\x01\
-#\x01h\x0e\x01i\x09\x01j\0\x01\x01\x01@\x02\x04self$\x04part%\0&\x04\0\x14[metho\
-d]writer.write\x01'\x01@\x02\x04self$\x04last%\0\x20\x04\0\x15[method]writer.fin\
-ish\x01(\x01@\x01\x04self$\x01\0\x04\0\x14[method]writer.abort\x01)\x01i\x0d\x01\
-j\x01*\x01\x01\x01@\x01\x06config\x07\0+\x04\0\x04open\x01,\x04\0$credenza:conne\
-ctor/destination@0.1.0\x05\x11\x04\0'credenza:connector/full-connector@0.1.0\x04\
-\0\x0b\x14\x01\0\x0efull-connector\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01p&\x01r\x02\x05\
+found'\x04more\x7f\x04\0\x05batch\x03\0(\x01h\x10\x01j\x01\x17\x01\x01\x01@\x02\x04\
+self*\x03maxy\0+\x04\0\x13[method]reader.read\x01,\x01h\"\x01j\x01\x1e\x01\x01\x01\
+@\x01\x04self-\0.\x04\0\x14[method]session.info\x01/\x01j\x01\x19\x01\x01\x01@\x01\
+\x04self-\00\x04\0\x13[method]session.now\x011\x01p\x0b\x01@\x01\x04self-\02\x04\
+\0\x15[method]session.check\x013\x01i#\x01j\x014\x01\x01\x01@\x02\x04self-\x07op\
+tions\x1b\05\x04\0\x14[method]session.scan\x016\x01k\x07\x01ks\x01j\x01\x16\x01\x01\
+\x01@\x04\x04self-\x05entry\x03\x05range7\x08if-match8\09\x04\0\x14[method]sessi\
+on.read\x01:\x01p\x03\x01j\x01\x05\x01\x01\x01p<\x01j\x01=\x01\x01\x01@\x02\x04s\
+elf-\x07entries;\0>\x04\0\x18[method]session.describe\x01?\x01p!\x01j\x01\xc0\0\x01\
+\x01\x01@\x01\x04self-\0\xc1\0\x04\0\x19[method]session.documents\x01B\x01h#\x01\
+j\x01)\x01\x01\x01@\x02\x04self\xc3\0\x03maxy\0\xc4\0\x04\0\x14[method]scanner.n\
+ext\x01E\x01i\"\x01j\x01\xc6\0\x01\x01\x01@\x01\x06config\x0d\0\xc7\0\x04\0\x04o\
+pen\x01H\x04\0\x1fcredenza:connector/source@0.1.0\x05\x0f\x01B<\x02\x03\x02\x01\x06\
+\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x02\x02\x03\
+\x02\x01\x0d\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\x01\x0e\x04\0\x05check\x03\
+\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\x03\x02\x01\x01\x04\0\x04\
+body\x03\0\x0a\x01ps\x01kw\x01r\x03\x08identitys\x06traits\x0c\x10max-object-byt\
+es\x0d\x04\0\x0astore-info\x03\0\x0e\x01k\x05\x01ks\x01r\x06\x03keys\x04sizew\x08\
+modified\x10\x03tag\x11\x07version\x11\x0cretain-until\x10\x04\0\x06object\x03\0\
+\x12\x01r\x03\x03tag\x11\x07version\x11\x08modified\x10\x04\0\x06stored\x03\0\x14\
+\x01r\x04\x09if-absent\x7f\x08if-match\x11\x0cretain-until\x10\x04hints\x04\0\x0b\
+put-options\x03\0\x16\x01p\x13\x01r\x02\x07objects\x18\x04next\x11\x04\0\x04page\
+\x03\0\x19\x04\0\x07session\x03\x01\x01h\x1b\x01j\x01\x0f\x01\x01\x01@\x01\x04se\
+lf\x1c\0\x1d\x04\0\x14[method]session.info\x01\x1e\x01p\x07\x01@\x01\x04self\x1c\
+\0\x1f\x04\0\x15[method]session.check\x01\x20\x01i\x0b\x01j\x01\x15\x01\x01\x01@\
+\x04\x04self\x1c\x03keys\x04data!\x07options\x17\0\"\x04\0\x13[method]session.pu\
+t\x01#\x01k\x03\x01j\x01!\x01\x01\x01@\x04\x04self\x1c\x03keys\x05range$\x07vers\
+ion\x11\0%\x04\0\x13[method]session.get\x01&\x01j\x01\x13\x01\x01\x01@\x02\x04se\
+lf\x1c\x03keys\0'\x04\0\x14[method]session.stat\x01(\x01j\x01\x1a\x01\x01\x01@\x04\
+\x04self\x1c\x06prefixs\x06cursor\x11\x03maxy\0)\x04\0\x14[method]session.list\x01\
+*\x01j\0\x01\x01\x01p+\x01j\x01,\x01\x01\x01@\x02\x04self\x1c\x04keys\x0c\0-\x04\
+\0\x16[method]session.delete\x01.\x01@\x04\x04self\x1c\x03keys\x07version\x11\x05\
+until\x05\0+\x04\0\x16[method]session.retain\x01/\x01i\x1b\x01j\x010\x01\x01\x01\
+@\x01\x06config\x09\01\x04\0\x04open\x012\x04\0\x1ecredenza:connector/store@0.1.\
+0\x05\x10\x01B6\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\
+\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x05check\x03\0\x04\x02\x03\x02\x01\
+\x08\x04\0\x06config\x03\0\x06\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01ps\
+\x01r\x03\x08identitys\x09namespaces\x06traits\x0a\x04\0\x10destination-info\x03\
+\0\x0b\x04\0\x07session\x03\x01\x04\0\x06writer\x03\x01\x01i\x0e\x01kw\x01r\x02\x06\
+writer\x0f\x0apart-bytes\x10\x04\0\x05begun\x03\0\x11\x01h\x0d\x01j\x01\x0c\x01\x01\
+\x01@\x01\x04self\x13\0\x14\x04\0\x14[method]session.info\x01\x15\x01p\x05\x01@\x01\
+\x04self\x13\0\x16\x04\0\x15[method]session.check\x01\x17\x01p}\x01k\x03\x01j\x01\
+\x19\x01\x01\x01@\x02\x04self\x13\x03key\x18\0\x1a\x04\0\x14[method]session.stat\
+\x01\x1b\x01k\x12\x01j\x01\x1c\x01\x01\x01@\x03\x04self\x13\x05entry\x03\x09over\
+write\x7f\0\x1d\x04\0\x16[method]session.create\x01\x1e\x01p\x03\x01j\x01\x0a\x01\
+\x01\x01p\x20\x01j\x01!\x01\x01\x01@\x02\x04self\x13\x07entries\x1f\0\"\x04\0\x1c\
+[method]session.set-metadata\x01#\x01h\x0e\x01i\x09\x01j\0\x01\x01\x01@\x02\x04s\
+elf$\x04part%\0&\x04\0\x14[method]writer.write\x01'\x01@\x02\x04self$\x04last%\0\
+\x20\x04\0\x15[method]writer.finish\x01(\x01@\x01\x04self$\x01\0\x04\0\x14[metho\
+d]writer.abort\x01)\x01i\x0d\x01j\x01*\x01\x01\x01@\x01\x06config\x07\0+\x04\0\x04\
+open\x01,\x04\0$credenza:connector/destination@0.1.0\x05\x11\x04\0'credenza:conn\
+ector/full-connector@0.1.0\x04\0\x0b\x14\x01\0\x0efull-connector\x03\0\0\0G\x09p\
+roducers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\
+\x060.61.1";
         };
     };
 }

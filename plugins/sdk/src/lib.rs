@@ -35,8 +35,8 @@ pub use bindings::credenza::connector::types::{
 pub use bindings::credenza::host::bodies::{Body, IoError};
 pub use bindings::exports::credenza::connector::destination::DestinationInfo;
 pub use bindings::exports::credenza::connector::lifecycle::Problem;
-pub use bindings::exports::credenza::connector::source::{Document, Found, ScanOptions, SourceInfo};
-pub use bindings::exports::credenza::connector::store::{Object, PutOptions, StoreInfo, Stored};
+pub use bindings::exports::credenza::connector::source::{Batch, Document, Found, ScanOptions, SourceInfo};
+pub use bindings::exports::credenza::connector::store::{Object, Page, PutOptions, StoreInfo, Stored};
 pub use connector::Connector;
 pub use destination::{Destination, Writer};
 pub use error::Result;

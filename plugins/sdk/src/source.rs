@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::source as contract;
 use crate::{
-    Attributes, Body, ByteRange, Check, Config, Connector, Document, Entry, Found, Result, ScanOptions, SourceInfo,
+    Attributes, Batch, Body, ByteRange, Check, Config, Connector, Document, Entry, Result, ScanOptions, SourceInfo,
     Timestamp,
 };
 
@@ -65,11 +65,11 @@ pub trait Source: Connector + Sized {
 
 /// A walk over a source.
 pub trait Scanner: 'static {
-    /// Up to `max` findings; an empty list is the end.
+    /// What comes next, at most `max` findings. `more` alone says whether the walk goes on: a batch may be short or empty.
     ///
     /// # Errors
     /// A listing that fails ends the run: it never passes for a shorter source.
-    fn next(&mut self, max: u32) -> Result<Vec<Found>>;
+    fn next(&mut self, max: u32) -> Result<Batch>;
 }
 
 /// Bytes that the connector makes itself.
@@ -158,7 +158,7 @@ impl<S: Source> contract::GuestSession for SourceSession<S> {
 }
 
 impl contract::GuestScanner for BoxedScanner {
-    fn next(&self, max: u32) -> Result<Vec<Found>> {
+    fn next(&self, max: u32) -> Result<Batch> {
         self.0.borrow_mut().next(max)
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::store as contract;
 use crate::{
-    Body, ByteRange, Check, Config, Connector, Error, ErrorClass, Object, PutOptions, Result, StoreInfo, Stored,
+    Body, ByteRange, Check, Config, Connector, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored,
     Timestamp,
 };
 
@@ -43,11 +43,12 @@ pub trait Store: Connector + Sized {
     /// `not-found` when there is no such object; else the cause, by class.
     fn stat(&self, key: &str) -> Result<Object>;
 
-    /// Objects whose key starts with `prefix`, after `start_after`, in byte order, at most `max`; an empty list is the end.
+    /// A page of the objects whose key starts with `prefix`, in byte order, at most `max`: the first one, or the one that `cursor` begins, which is the
+    /// `next` of the page before and all that is known of it. No `next` is the end, and nothing else is: a page may be short or empty.
     ///
     /// # Errors
-    /// The cause, by class; a missing bucket is an error, not an empty list.
-    fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>>;
+    /// The cause, by class; a missing bucket is an error, not an empty page.
+    fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page>;
 
     /// Deletes; what is not there counts as deleted. One result per key.
     ///
@@ -102,8 +103,8 @@ impl<S: Store> contract::GuestSession for StoreSession<S> {
         self.0.stat(&key)
     }
 
-    fn list(&self, prefix: String, start_after: Option<String>, max: u32) -> Result<Vec<Object>> {
-        self.0.list(&prefix, start_after.as_deref(), max)
+    fn list(&self, prefix: String, cursor: Option<String>, max: u32) -> Result<Page> {
+        self.0.list(&prefix, cursor.as_deref(), max)
     }
 
     fn delete(&self, keys: Vec<String>) -> Result<Vec<Result<()>>> {

@@ -5,7 +5,7 @@
 
 use credenza_sdk::http::{self, Request, Response};
 use credenza_sdk::{
-    ByteRange, Check, Config, Connector, Content, Entry, EntryKind, Error, ErrorClass, Found, Opened, Result,
+    Batch, ByteRange, Check, Config, Connector, Content, Entry, EntryKind, Error, ErrorClass, Found, Opened, Result,
     ScanOptions, Scanner, Source, SourceInfo,
 };
 
@@ -95,9 +95,10 @@ fn explain(status: u16, name: &str) -> Error {
 struct Names(Vec<String>);
 
 impl Scanner for Names {
-    fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+    fn next(&mut self, max: u32) -> Result<Batch> {
         let count = self.0.len().min(usize::try_from(max).unwrap_or(usize::MAX));
-        Ok(self.0.drain(..count).map(|name| Found::Entry(Entry::new(name, EntryKind::File))).collect())
+        let found = self.0.drain(..count).map(|name| Found::Entry(Entry::new(name, EntryKind::File))).collect();
+        Ok(Batch { found, more: !self.0.is_empty() })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_connect::{
-    ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
+    Batch, ByteRange, Check, Error, ErrorClass, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
     SourceInfo,
 };
 use credenza_connector_s3::bucket::Bucket;
@@ -91,7 +91,7 @@ struct NativeScanner {
 
 #[async_trait]
 impl Scanner for NativeScanner {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let Some(mut scan) = self.scan.take() else {
             return Err(Error::new(ErrorClass::Internal, "native.scan", "the listing was broken off"));
         };
@@ -102,7 +102,8 @@ impl Scanner for NativeScanner {
         })
         .await?;
         self.scan = Some(scan);
-        Ok(found.map_err(convert::error)?.into_iter().map(convert::found).collect())
+        let batch = found.map_err(convert::error)?;
+        Ok(Batch { found: batch.found.into_iter().map(convert::found).collect(), more: batch.more })
     }
 }
 

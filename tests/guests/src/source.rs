@@ -1,8 +1,8 @@
 //! A source that lies about what it holds.
 
 use credenza_sdk::{
-    AttributeValue, Attributes, Body, ByteRange, Check, Config, Content, Entry, EntryKind, Error, ErrorClass, Found,
-    Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    AttributeValue, Attributes, Batch, Body, ByteRange, Check, Config, Content, Entry, EntryKind, Error, ErrorClass,
+    Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
 };
 
 use crate::{Hostile, requests, resources};
@@ -56,10 +56,11 @@ struct Listing {
 }
 
 impl Scanner for Listing {
-    fn next(&mut self, max: u32) -> Result<Vec<Found>> {
+    fn next(&mut self, max: u32) -> Result<Batch> {
         let page = match self.behaviour.as_str() {
+            "idle-listing" => Vec::new(),
             "endless-listing" => vec![entry(format!("{:020}", self.told))],
-            _ if self.told > 0 => Vec::new(),
+            _ if self.told > 0 => return Ok(Batch { found: Vec::new(), more: false }),
             "disordered-keys" => ["b", "a", "c"].map(entry).to_vec(),
             "repeated-keys" => ["a", "a", "b"].map(entry).to_vec(),
             "climbing-names" => ["../escaped", "/absolute", "a/../../b", "c\0d"].map(entry).to_vec(),
@@ -70,7 +71,7 @@ impl Scanner for Listing {
             _ => ["a", "b", "c"].map(entry).to_vec(),
         };
         self.told += 1;
-        Ok(page.into_iter().map(Found::Entry).collect())
+        Ok(Batch { found: page.into_iter().map(Found::Entry).collect(), more: true })
     }
 }
 

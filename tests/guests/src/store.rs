@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use credenza_sdk::{
-    Body, ByteRange, Check, Config, Error, ErrorClass, Object, PutOptions, Result, Store, StoreInfo, Stored,
+    Body, ByteRange, Check, Config, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored,
 };
 
 use crate::{Hostile, requests, resources};
@@ -64,13 +64,23 @@ impl Store for Hostile {
         objects.get(key).map(|bytes| object(key, bytes)).ok_or_else(|| missing(key))
     }
 
-    fn list(&self, prefix: &str, start_after: Option<&str>, max: u32) -> Result<Vec<Object>> {
+    /// The cursor is the last key of the page.
+    fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let hidden = |key: &str| self.behaviour == "hides-objects" && key.contains('/');
+        if self.behaviour == "circling-cursor" {
+            return Ok(Page {
+                objects: Vec::new(),
+                next: Some(if cursor == Some("a") { "b" } else { "a" }.to_owned()),
+            });
+        }
         let objects = self.memory.0.borrow();
-        let wanted = objects.iter().filter(|(key, _)| {
-            key.starts_with(prefix) && start_after.is_none_or(|after| key.as_str() > after) && !hidden(key)
+        let mut wanted = objects.iter().filter(|(key, _)| {
+            key.starts_with(prefix) && cursor.is_none_or(|after| key.as_str() > after) && !hidden(key)
         });
-        Ok(wanted.take(usize::try_from(max).unwrap_or(usize::MAX)).map(|(key, bytes)| object(key, bytes)).collect())
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let page: Vec<Object> = wanted.by_ref().take(max).map(|(key, bytes)| object(key, bytes)).collect();
+        let next = page.last().filter(|_| wanted.next().is_some()).map(|last| last.key.clone());
+        Ok(Page { objects: page, next })
     }
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use credenza_connect::{Found, ScanOptions};
+use credenza_connect::{Batches, Found, ScanOptions};
 use credenza_model::EntryStatus;
 
 use super::Session;
@@ -42,17 +42,14 @@ impl Browse {
         let source = Opener::new(&connectors).source(&place).await?.connector;
         let failed = |error| Failure::of_connector(format!("listing {}", place.text()), &error);
         let options = ScanOptions { one_level: !self.recursive, ..ScanOptions::default() };
-        let mut scanner = source.scan(&options).await.map_err(failed)?;
+        let mut batches = Batches::new(source.scan(&options).await.map_err(failed)?);
         let mut exit = Exit::Done;
-        loop {
-            let page = scanner.next(PAGE).await.map_err(failed)?;
-            if page.is_empty() {
-                return Ok(exit);
-            }
-            for found in page {
+        while let Some(batch) = batches.next(PAGE).await.map_err(failed)? {
+            for found in batch {
                 exit = exit.max(self.show(&found, session)?);
             }
         }
+        Ok(exit)
     }
 
     fn show(&self, found: &Found, session: &Session<'_>) -> Result<Exit, Failure> {

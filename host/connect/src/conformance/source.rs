@@ -10,7 +10,7 @@ use credenza_model::{Entry, EntryKind, Key};
 use super::keys::{hard_keys, tree_keys};
 use super::{Case, CaseResult, OrSay, Verdict, ensure, expect_class, run, unopened};
 use crate::random::Dice;
-use crate::{ByteRange, ErrorClass, Found, Result, ScanOptions, Source};
+use crate::{Batches, ByteRange, ErrorClass, Found, Result, ScanOptions, Source};
 
 /// Makes sources to test, and changes what is in them.
 #[async_trait]
@@ -140,14 +140,10 @@ async fn tree(bed: &Bed) -> std::result::Result<Arc<dyn Source>, String> {
 }
 
 async fn scan(source: &dyn Source, options: &ScanOptions, max: usize) -> std::result::Result<Vec<Entry>, String> {
-    let mut scanner = source.scan(options).await.or_say("scan")?;
+    let mut batches = Batches::new(source.scan(options).await.or_say("scan")?);
     let mut entries = Vec::new();
-    loop {
-        let batch = scanner.next(max).await.or_say("next")?;
+    while let Some(batch) = batches.next(max).await.or_say("next")? {
         ensure(batch.len() <= max, || format!("a batch of at most {max} holds {}", batch.len()))?;
-        if batch.is_empty() {
-            return Ok(entries);
-        }
         ensure(entries.len() < 10_000, || "the scan never ends".to_owned())?;
         for found in batch {
             match found {
@@ -156,6 +152,7 @@ async fn scan(source: &dyn Source, options: &ScanOptions, max: usize) -> std::re
             }
         }
     }
+    Ok(entries)
 }
 
 async fn scan_all(source: &dyn Source) -> std::result::Result<Vec<Entry>, String> {

@@ -8,7 +8,7 @@ use credenza_model::{StoreKey, Timestamp};
 
 use super::{Case, CaseResult, OrSay, Verdict, ensure, expect_class, model, run, unopened};
 use crate::random::Dice;
-use crate::{ByteRange, ErrorClass, Payload, PutOptions, Result, Store};
+use crate::{ByteRange, ErrorClass, Page, Pages, Payload, PutOptions, Result, Store, StoredObject};
 
 /// Makes stores to test.
 #[async_trait]
@@ -34,7 +34,7 @@ pub async fn store(bed: &(dyn StoreBed + 'static), seed: u64) -> Vec<CaseResult>
 
 type Bed = dyn StoreBed;
 
-const CASES: [Case<Bed>; 15] = [
+const CASES: [Case<Bed>; 16] = [
     Case {
         id: "store.put-get",
         why: "what is read is what was written, also when it is empty, large or in pieces",
@@ -97,9 +97,15 @@ const CASES: [Case<Bed>; 15] = [
     },
     Case {
         id: "store.list-pages",
-        why: "pages join without gap or repetition, and an empty one is the end",
+        why: "pages join without gap or repetition, however many keys they hold, and only the last one is the end",
         needs: Some("ordered-list"),
         run: |bed, _| Box::pin(list_pages(bed)),
+    },
+    Case {
+        id: "store.list-meanwhile",
+        why: "a collector deletes what it has listed and goes on with the listing",
+        needs: Some("ordered-list"),
+        run: |bed, _| Box::pin(list_meanwhile(bed)),
     },
     Case {
         id: "store.list-after-write",
@@ -280,10 +286,14 @@ async fn filled(bed: &Bed) -> std::result::Result<Arc<dyn Store>, String> {
     Ok(store)
 }
 
+async fn list_all(store: &dyn Store, prefix: &str) -> std::result::Result<Vec<StoredObject>, String> {
+    Pages::new(store, prefix).collect().await.or_say("list")
+}
+
 async fn list_order(bed: &Bed) -> Verdict {
     let store = filled(bed).await?;
     for prefix in ["", "data", "data/", "data/0", "data/00/", "x", "config", "config/"] {
-        let listed = store.list(prefix, None, 100).await.or_say("list")?;
+        let listed = list_all(&*store, prefix).await?;
         let expected: Vec<&str> = LISTED.into_iter().filter(|name| name.starts_with(prefix)).collect();
         let found: Vec<&str> = listed.iter().map(|object| object.key.as_str()).collect();
         ensure(found == expected, || format!("`{prefix}` lists {found:?} instead of {expected:?}"))?;
@@ -296,25 +306,49 @@ async fn list_order(bed: &Bed) -> Verdict {
 async fn list_pages(bed: &Bed) -> Verdict {
     let store = filled(bed).await?;
     for (prefix, max) in [("", 1), ("", 2), ("", 4), ("data/", 1), ("data", 3)] {
-        let mut found: Vec<StoreKey> = Vec::new();
+        let (mut found, mut cursor): (Vec<StoreKey>, Option<String>) = (Vec::new(), None);
         loop {
-            let page = store.list(prefix, found.last(), max).await.or_say("list")?;
-            ensure(page.len() <= max, || format!("a page of at most {max} holds {}", page.len()))?;
-            if page.is_empty() {
-                break;
-            }
+            let page = store.list(prefix, cursor.as_deref(), max).await.or_say("list")?;
+            let again =
+                store.list(prefix, cursor.as_deref(), max).await.or_say("list of a page that was listed before")?;
+            ensure(keys_of(&page) == keys_of(&again), || "one cursor leads to two pages".to_owned())?;
+            ensure(page.objects.len() <= max, || format!("a page of at most {max} holds {}", page.objects.len()))?;
             ensure(found.len() <= LISTED.len(), || "the listing never ends".to_owned())?;
-            found.extend(page.into_iter().map(|object| object.key));
+            found.extend(keys_of(&page).into_iter().cloned());
+            let Some(next) = page.next else { break };
+            cursor = Some(next);
         }
         let expected: Vec<&str> = LISTED.into_iter().filter(|name| name.starts_with(prefix)).collect();
         let names: Vec<&str> = found.iter().map(StoreKey::as_str).collect();
         ensure(names == expected, || format!("pages of {max} of `{prefix}` join to {names:?}"))?;
     }
-    let after = key("data/0")?;
-    let rest = store.list("", Some(&after), 100).await.or_say("list")?;
-    let expected: Vec<&str> = LISTED.into_iter().filter(|name| *name > after.as_str()).collect();
-    ensure(rest.iter().map(|object| object.key.as_str()).eq(expected), || {
-        "starting after a key that does not exist gives a wrong rest".to_owned()
+    Ok(())
+}
+
+fn keys_of(page: &Page) -> Vec<&StoreKey> {
+    page.objects.iter().map(|object| &object.key).collect()
+}
+
+/// What is deleted between two pages costs none of the others its place.
+async fn list_meanwhile(bed: &Bed) -> Verdict {
+    let store = filled(bed).await?;
+    let first = store.list("", None, 4).await.or_say("list")?;
+    let Some(next) = &first.next else {
+        return ensure(first.objects.len() == LISTED.len(), || "a page is the last".to_owned());
+    };
+    let told: Vec<StoreKey> = keys_of(&first).into_iter().cloned().collect();
+    for outcome in store.delete(&told).await.or_say("delete")? {
+        outcome.or_say("delete")?;
+    }
+    let (mut rest, mut cursor) = (Vec::new(), Some(next.clone()));
+    while let Some(next) = cursor {
+        let page = store.list("", Some(&next), 4).await.or_say("list")?;
+        rest.extend(keys_of(&page).into_iter().cloned());
+        cursor = page.next;
+    }
+    let expected = LISTED.into_iter().skip(told.len());
+    ensure(rest.iter().map(StoreKey::as_str).eq(expected), || {
+        format!("after a deletion the listing goes on with {rest:?}")
     })
 }
 
@@ -323,13 +357,13 @@ async fn list_after_write(bed: &Bed) -> Verdict {
     for n in 0..20 {
         let name = format!("snapshot/{n:02}");
         put(&*store, &name, b"x").await?;
-        let listed = store.list("snapshot/", None, 100).await.or_say("list")?;
+        let listed = list_all(&*store, "snapshot/").await?;
         ensure(listed.iter().any(|object| object.key.as_str() == name), || {
             format!("{name} is written and not listed")
         })?;
         if n % 2 == 0 {
             store.delete(&[key(&name)?]).await.or_say("delete")?;
-            let listed = store.list("snapshot/", None, 100).await.or_say("list")?;
+            let listed = list_all(&*store, "snapshot/").await?;
             ensure(listed.iter().all(|object| object.key.as_str() != name), || {
                 format!("{name} is deleted and listed")
             })?;

@@ -21,8 +21,8 @@ use super::reader::FileReader;
 use super::root::{Root, one_spelling};
 use super::walk::Walk;
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
-    SourceInfo,
+    Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
+    SourceDocument, SourceInfo,
 };
 
 /// A local folder or file to back up.
@@ -121,7 +121,9 @@ impl Source for FileSource {
     async fn check(&self) -> Vec<Check> {
         let reached = self.root().map(|_| self.path.display().to_string());
         let listed = match self.scan(&ScanOptions::default()).await {
-            Ok(mut scanner) => scanner.next(100).await.map(|found| format!("{} of its first entries", found.len())),
+            Ok(mut scanner) => {
+                scanner.next(100).await.map(|batch| format!("{} of its first entries", batch.found.len()))
+            }
             Err(error) => Err(error),
         };
         vec![
@@ -249,15 +251,15 @@ fn walk_ahead(mut walk: Walk, max: usize) -> JoinHandle<Walked> {
 
 #[async_trait]
 impl Scanner for FileScanner {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let max = max.max(1);
         if self.found.is_empty() && !self.ended {
             self.found = self.batch(max).await?;
             self.found.reverse();
         }
         let rest = self.found.len().saturating_sub(max);
-        let mut next = self.found.split_off(rest);
-        next.reverse();
-        Ok(next)
+        let mut found = self.found.split_off(rest);
+        found.reverse();
+        Ok(Batch { found, more: !self.ended })
     }
 }

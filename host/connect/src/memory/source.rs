@@ -10,8 +10,8 @@ use credenza_model::{Attribute, Entry, EntryKind, Key, SkippedEntry, Timestamp};
 use super::lock;
 use super::store::ranged;
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
-    SourceInfo,
+    Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
+    SourceDocument, SourceInfo,
 };
 
 /// Entries and their bytes; clones share them.
@@ -220,9 +220,9 @@ struct MemoryScanner {
 
 #[async_trait]
 impl Scanner for MemoryScanner {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
-        let mut next = self.found.split_off(self.found.len().saturating_sub(max.max(1)));
-        next.reverse();
-        Ok(next)
+    async fn next(&mut self, max: usize) -> Result<Batch> {
+        let mut found = self.found.split_off(self.found.len().saturating_sub(max.max(1)));
+        found.reverse();
+        Ok(Batch { found, more: !self.found.is_empty() })
     }
 }

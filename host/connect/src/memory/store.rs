@@ -10,8 +10,10 @@ use bytes::Bytes;
 use credenza_model::{StoreKey, Timestamp};
 
 use super::lock;
+use crate::paging::key_of;
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+    Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
+    StoredObject,
 };
 
 /// A repository in memory; clones share it.
@@ -20,6 +22,8 @@ pub struct MemoryStore {
     content: Arc<Mutex<Content>>,
     ignores_conditions: bool,
     keeps_versions: bool,
+    /// Most objects of a page, whatever is asked for; 0 is no bound.
+    page_objects: usize,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +67,12 @@ impl MemoryStore {
     #[must_use]
     pub fn versioned() -> Self {
         Self { keeps_versions: true, ..Self::default() }
+    }
+
+    /// The same store, whose pages hold at most that many objects, as a server may have it.
+    #[must_use]
+    pub fn with_pages_of(self, objects: usize) -> Self {
+        Self { page_objects: objects, ..self }
     }
 
     /// Destroys every version whose lock has ended, or that never had one, whether hidden or not: what somebody with every right can do.
@@ -255,12 +265,16 @@ impl Store for MemoryStore {
         Ok(StoredObject { version: stored.tag.clone(), retain_until, ..stored })
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        let from = start_after.map_or(Bound::Unbounded, Bound::Excluded);
+    /// The cursor is the last key of the page.
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        let from = key_of(cursor)?.map_or(Bound::Unbounded, Bound::Excluded);
         let content = lock(&self.content);
-        let under = content.objects.range::<StoreKey, _>((from, Bound::Unbounded));
-        let wanted = under.filter(|(key, _)| key.as_str().starts_with(prefix));
-        Ok(wanted.take(max).map(|(key, object)| object.stored(key)).collect())
+        let under = content.objects.range((from, Bound::Unbounded));
+        let mut wanted = under.filter(|(key, _)| key.as_str().starts_with(prefix));
+        let max = if self.page_objects == 0 { max } else { max.min(self.page_objects) };
+        let objects: Vec<StoredObject> = wanted.by_ref().take(max).map(|(key, object)| object.stored(key)).collect();
+        let next = objects.last().filter(|_| wanted.next().is_some()).map(|last| last.key.as_str().to_owned());
+        Ok(Page { objects, next })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use super::call;
 use crate::random::Dice;
 use crate::{
-    Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Found, Opened, Payload, PutOptions,
+    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Opened, Page, Payload, PutOptions,
     Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
@@ -209,8 +209,8 @@ impl<T: Store + ?Sized> Store for Fault<T> {
         Ok(self.plan.around(call::STAT, || self.inner.stat(key)).await?.0)
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        Ok(self.plan.around(call::LIST, || self.inner.list(prefix, start_after, max)).await?.0)
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        Ok(self.plan.around(call::LIST, || self.inner.list(prefix, cursor, max)).await?.0)
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
@@ -303,7 +303,7 @@ impl<T: ?Sized> Faulty<T> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Scanner for Faulty<dyn Scanner> {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let fault = self.next_fault(call::NEXT);
         self.plan.once(call::NEXT, fault, self.inner.next(max)).await
     }

@@ -11,7 +11,7 @@ use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
-    Body, ByteRange, Check, Destination, DestinationInfo, Error, Found, Opened, Payload, PutOptions, Result,
+    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, Opened, Page, Payload, PutOptions, Result,
     ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
@@ -171,8 +171,8 @@ impl<T: Store + ?Sized> Store for Limit<T> {
         self.gate.run(self.inner.stat(key)).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        self.gate.run(self.inner.list(prefix, start_after, max)).await
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        self.gate.run(self.inner.list(prefix, cursor, max)).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
@@ -255,7 +255,7 @@ struct Limited<T: ?Sized> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Scanner for Limited<dyn Scanner> {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         self.gate.run(self.inner.next(max)).await
     }
 }

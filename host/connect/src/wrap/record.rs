@@ -9,7 +9,7 @@ use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 
 use super::call;
 use crate::{
-    Body, ByteRange, Check, Destination, DestinationInfo, Error, Found, Opened, Payload, PutOptions, Result,
+    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, Opened, Page, Payload, PutOptions, Result,
     ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
@@ -102,9 +102,9 @@ impl<T: Store + ?Sized> Store for Record<T> {
         self.inner.stat(key).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
         self.log.add(call::LIST, prefix, 0);
-        self.inner.list(prefix, start_after, max).await
+        self.inner.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
@@ -203,7 +203,7 @@ struct Recorded<T: ?Sized> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Scanner for Recorded<dyn Scanner> {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         self.log.add(call::NEXT, &self.key, 0);
         self.inner.next(max).await
     }

@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use credenza_connect::{Store, StoredObject};
+use credenza_connect::{Pages, Store, StoredObject};
 use credenza_format::{Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, original_key};
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 use futures_util::StreamExt;
@@ -27,7 +27,7 @@ use chain::{Chains, Trust};
 use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
-use crate::repository::{LIST_PAGE, fetch};
+use crate::repository::fetch;
 use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
 /// Objects examined at once.
@@ -91,7 +91,7 @@ async fn identify(store: &dyn Store) -> Result<RepositoryId> {
     }
     let mut votes: Vec<RepositoryId> = claimed.map(|config| config.repository()).into_iter().collect();
     for folder in ["key/", "snapshot/", "index/"] {
-        for object in list_page(store, folder, None, WITNESSES).await? {
+        for object in next_page(&mut Pages::new(store, folder).of(WITNESSES), folder).await?.unwrap_or_default() {
             let Some(Ok(bytes)) = fetch(store, &object.key).await? else { continue };
             let slot = KeySlot::decode(&bytes).ok().map(|slot| slot.repository());
             votes.extend(slot.or_else(|| Header::decode(&bytes).ok().map(|header| header.repository())));
@@ -108,9 +108,8 @@ async fn identify(store: &dyn Store) -> Result<RepositoryId> {
     }
 }
 
-async fn list_page(store: &dyn Store, prefix: &str, after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-    let page = store.list(prefix, after, max).await;
-    page.map_err(Error::connector(format!("listing `{prefix}` of the repository")))
+async fn next_page(pages: &mut Pages<'_>, prefix: &str) -> Result<Option<Vec<StoredObject>>> {
+    pages.next().await.map_err(Error::connector(format!("listing `{prefix}` of the repository")))
 }
 
 /// What was seen so far.
@@ -145,16 +144,12 @@ impl<'a> Survey<'a> {
 
     /// Examines the objects below a prefix, page by page.
     async fn folder(&mut self, prefix: &str, included: impl Fn(&StoreKey) -> bool) -> Result<()> {
-        let mut after = None;
-        loop {
-            let page = list_page(&*self.examiner.store, prefix, after.as_ref(), LIST_PAGE).await?;
-            let complete = page.len() < LIST_PAGE;
-            after = page.last().map(|object| object.key.clone());
+        let store = Arc::clone(&self.examiner.store);
+        let mut pages = Pages::new(&*store, prefix);
+        while let Some(page) = next_page(&mut pages, prefix).await? {
             self.page(page.into_iter().filter(|object| included(&object.key)).collect()).await?;
-            if complete {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     async fn page(&mut self, page: Vec<StoredObject>) -> Result<()> {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Found, Patterns, Scanner, SourceInfo};
+use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 use tokio::sync::Mutex;
 
@@ -71,7 +71,7 @@ impl Parent {
 }
 
 pub(crate) struct Join {
-    scanner: Box<dyn Scanner>,
+    batches: Batches,
     parents: Vec<Parent>,
     sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
@@ -100,8 +100,8 @@ impl Join {
     ) -> Self {
         let complete_scan = info.has("complete-scan");
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
-        let sieve = Sieve::new(excludes);
-        Self { scanner, parents, sieve, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
+        let (batches, sieve) = (Batches::new(scanner), Sieve::new(excludes));
+        Self { batches, parents, sieve, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read anew, unless the listing tells it all.
@@ -110,13 +110,13 @@ impl Join {
     }
 
     pub(crate) async fn next(&mut self) -> Result<Step> {
-        let page = match self.scanner.next(PAGE_ENTRIES).await {
+        let page = match self.batches.next(PAGE_ENTRIES).await {
             Err(cause) if ranges::gives_up(&cause) => return Ok(Step::End(Ending::OutOfOrder)),
             page => page.map_err(Error::connector("listing the source"))?,
         };
-        if page.is_empty() {
+        let Some(page) = page else {
             return Ok(Step::End(if self.repeats { Ending::Repeating } else { Ending::Ascending }));
-        }
+        };
         let mut batch = Vec::with_capacity(page.len());
         let mut repeated = 0;
         let told = page.len();
@@ -254,6 +254,8 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
 
 #[cfg(test)]
 mod tests {
+    use credenza_connect::Batch;
+
     use super::*;
 
     /// Tells the same page for ever.
@@ -261,8 +263,8 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Scanner for Endless {
-        async fn next(&mut self, _: usize) -> credenza_connect::Result<Vec<Found>> {
-            Ok(self.0.clone())
+        async fn next(&mut self, _: usize) -> credenza_connect::Result<Batch> {
+            Ok(Batch { found: self.0.clone(), more: true })
         }
     }
 

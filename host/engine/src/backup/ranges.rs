@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credenza_connect::{Error, ErrorClass, Found, Result, ScanOptions, Scanner, Source};
+use credenza_connect::{Batch, Batches, Error, ErrorClass, Found, Result, ScanOptions, Scanner, Source};
 use credenza_model::{Key, Record};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -174,14 +174,14 @@ impl End {
 #[async_trait]
 impl Scanner for Ranges {
     /// Pages of the shape's size.
-    async fn next(&mut self, _max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, _max: usize) -> Result<Batch> {
         loop {
             self.fill().await;
-            let Some(range) = self.running.front_mut() else { return Ok(Vec::new()) };
+            let Some(range) = self.running.front_mut() else { return Ok(Batch::default()) };
             match range.told.recv().await.unwrap_or_else(|| Err(broken_off()))? {
-                Told::Page(page) => {
-                    self.meet(page.first().map(Found::key))?;
-                    return Ok(page);
+                Told::Page(found) => {
+                    self.meet(found.first().map(Found::key))?;
+                    return Ok(Batch { found, more: true });
                 }
                 Told::End(seam) => {
                     if let Seam::Open(first) = &seam {
@@ -253,9 +253,9 @@ impl Piece {
         page_entries: usize,
         told: &mpsc::Sender<Result<Told>>,
     ) -> Result<()> {
-        let mut scanner = source.scan(options).await.map_err(doubted)?;
+        let mut batches = Batches::new(source.scan(options).await.map_err(doubted)?);
         loop {
-            let page = scanner.next(page_entries).await.map_err(doubted)?;
+            let page = batches.next(page_entries).await.map_err(doubted)?;
             let (page, seam) = self.cut(page)?;
             let ends = seam.is_some();
             let parts = (!page.is_empty()).then_some(Told::Page(page)).into_iter().chain(seam.map(Told::End));
@@ -268,9 +268,10 @@ impl Piece {
         }
     }
 
-    /// What of a page lies in the range, and what follows if the range ends there.
-    fn cut(&mut self, mut page: Vec<Found>) -> Result<(Vec<Found>, Option<Seam>)> {
-        let mut seam = page.is_empty().then_some(Seam::Open(None));
+    /// What of a page, or of the end of the listing, lies in the range, and what follows if the range ends there.
+    fn cut(&mut self, page: Option<Vec<Found>>) -> Result<(Vec<Found>, Option<Seam>)> {
+        let Some(mut page) = page else { return Ok((Vec::new(), Some(Seam::Open(None)))) };
+        let mut seam = None;
         for place in 0..page.len() {
             let Some(found) = page.get(place) else { break };
             let (key, version) = (found.key().clone(), version_of(found));

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use credenza_connect::{Found, ScanOptions, Scanner, Source};
+use credenza_connect::{Batches, Found, ScanOptions, Scanner, Source};
 use credenza_model::{Entry, EntryKind, SkippedEntry};
 
 use super::{Change, ChangeKind, below};
@@ -42,7 +42,7 @@ pub struct Side {
 
 enum Entries {
     Recorded(Box<Records>),
-    Listed(Box<dyn Scanner>),
+    Listed(Batches),
 }
 
 impl Side {
@@ -59,7 +59,7 @@ impl Side {
             Box::new(SortedScan::collect(source, &options).await?)
         };
         let is_flat = info.namespace == "flat";
-        Ok(Self::new(Entries::Listed(scanner), info.identity, is_flat, Vec::new()))
+        Ok(Self::new(Entries::Listed(Batches::new(scanner)), info.identity, is_flat, Vec::new()))
     }
 
     fn new(entries: Entries, identity: String, is_flat: bool, prefix: Vec<u8>) -> Self {
@@ -73,8 +73,9 @@ impl Side {
                 Entries::Recorded(records) => {
                     records.next_batch().await?.into_iter().map(|record| Found::Entry(record.entry)).collect()
                 }
-                Entries::Listed(scanner) => {
-                    scanner.next(PAGE_ENTRIES).await.map_err(Error::connector("listing a location"))?
+                Entries::Listed(batches) => {
+                    let batch = batches.next(PAGE_ENTRIES).await.map_err(Error::connector("listing a location"))?;
+                    batch.unwrap_or_default()
                 }
             };
             self.ended = page.is_empty();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_connect::{ErrorClass, Store, StoredObject};
+use credenza_connect::{ErrorClass, Pages, Store, StoredObject};
 use credenza_format::{ObjectKind, open_document};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
@@ -21,8 +21,6 @@ pub(crate) const DOCUMENTS_IN_FLIGHT: usize = 16;
 const MERGED_IN_FLIGHT: usize = 4;
 /// Listings after which a kind that is merged counts as never at rest.
 const LISTINGS_MAX: usize = 16;
-/// Keys asked of a listing at once.
-pub(crate) const LIST_PAGE: usize = 1000;
 
 /// A small object of the repository: what a listing says of it, and what is in it.
 pub(crate) struct Document<T = Vec<u8>> {
@@ -199,17 +197,6 @@ pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Re
 
 /// Every object whose name begins with `prefix`. Bound: some 150 bytes an object.
 pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
-    let mut all: Vec<StoredObject> = Vec::new();
-    loop {
-        let after = all.last().map(|object| object.key.clone());
-        let page = store
-            .list(prefix, after.as_ref(), LIST_PAGE)
-            .await
-            .map_err(Error::connector(format!("listing `{prefix}` of the repository")))?;
-        let complete = page.len() < LIST_PAGE;
-        all.extend(page);
-        if complete {
-            return Ok(all);
-        }
-    }
+    let all = Pages::new(store, prefix).collect().await;
+    all.map_err(Error::connector(format!("listing `{prefix}` of the repository")))
 }

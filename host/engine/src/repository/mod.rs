@@ -28,7 +28,7 @@ use credenza_model::StoreKey;
 
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
-pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, LIST_PAGE, fetch, list};
+pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, list};
 pub(crate) use index::SegmentInfo;
 pub(crate) use locks::PROBES;
 pub(crate) use probe::VERSIONS;

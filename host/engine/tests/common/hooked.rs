@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::call;
-use credenza_connect::{Body, ByteRange, Check, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject};
+use credenza_connect::{
+    Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+};
 use credenza_model::{StoreKey, Timestamp};
 
 type Hook = dyn Fn(&'static str, &str, &MemoryStore) + Send + Sync;
@@ -53,9 +55,9 @@ impl Store for Hooked {
         self.store.stat(key).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
         self.before(call::LIST, prefix);
-        self.store.list(prefix, start_after, max).await
+        self.store.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::{
-    Body, ByteRange, Check, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+    Body, ByteRange, Check, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::{Error, Repository, Silent, SnapshotName};
@@ -132,8 +132,8 @@ impl Store for WriteOnly {
         Err(denied())
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        self.0.list(prefix, start_after, max).await
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        self.0.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, _: &[StoreKey]) -> Result<Vec<Result<()>>> {

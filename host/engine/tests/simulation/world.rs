@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::{
-    Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+    Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
+    StoredObject,
 };
 use credenza_engine::{Clock, Moment};
 use credenza_model::{StoreKey, Timestamp};
@@ -304,14 +305,18 @@ impl Store for Client {
         self.request("stat", key.as_str(), || self.world.store.stat(key), || None).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        let act = || self.world.store.list(prefix, start_after, max);
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        let act = || self.world.store.list(prefix, cursor, max);
         let early = self.request("list", prefix, act, || None).await?;
         let late = self.request("list", prefix, act, || None).await?;
         let digit = char::from_digit(u32::try_from(self.world.lock().dice.below(16)).unwrap(), 16).unwrap();
         let border = format!("{prefix}{digit}");
-        let before = early.into_iter().filter(|object| object.key.as_str() < border.as_str());
-        Ok(before.chain(late.into_iter().filter(|object| object.key.as_str() >= border.as_str())).collect())
+        // The cursor of a store in memory is the last key of the page.
+        let next = early.next.iter().chain(&late.next).min().cloned();
+        let before = early.objects.into_iter().filter(|object| object.key.as_str() < border.as_str());
+        let objects = before.chain(late.objects.into_iter().filter(|object| object.key.as_str() >= border.as_str()));
+        let objects = objects.filter(|object| next.as_deref().is_none_or(|next| object.key.as_str() <= next)).collect();
+        Ok(Page { objects, next })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument,
-    SourceInfo,
+    Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
+    SourceDocument, SourceInfo,
 };
 use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 use wasmtime::component::ResourceAny;
@@ -247,10 +247,10 @@ struct SandboxedScanner {
 
 #[async_trait]
 impl Scanner for SandboxedScanner {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         // Taken out, so that a call that traps or is dropped half-way ends the walk and the instance with it.
         let Some(mut lease) = self.lease.take() else {
-            return if self.ended { Ok(Vec::new()) } else { Err(broken_off()) };
+            return if self.ended { Ok(Batch::default()) } else { Err(broken_off()) };
         };
         let (scanner, page) = (self.scanner, u32::try_from(max).unwrap_or(u32::MAX));
         let call = lease.run_once("scanner.next", |guest, _| {
@@ -259,8 +259,8 @@ impl Scanner for SandboxedScanner {
                 exports.scanner().call_next(&mut guest.store, scanner, page).await
             })
         });
-        let found = match call.await {
-            Ok(found) => found,
+        let source::Batch { found, more } = match call.await {
+            Ok(batch) => batch,
             Err(error) => {
                 // A failure that the guest reported leaves it whole: the same call may be tried again.
                 if error.class != ErrorClass::Internal {
@@ -269,11 +269,6 @@ impl Scanner for SandboxedScanner {
                 return Err(error);
             }
         };
-        if found.is_empty() {
-            self.ended = true;
-            lease.release(scanner).await;
-            return Ok(Vec::new());
-        }
         if found.len() > max {
             let text = format!("answered {} entries, at most {max} were asked for", found.len());
             return Err(lease.contract_error("scanner.next", "guest.listing", text));
@@ -284,8 +279,13 @@ impl Scanner for SandboxedScanner {
         if let Some(text) = self.objection(&found).or_else(|| self.invention(&found, lease.bytes_received())) {
             return Err(lease.contract_error("scanner.next", "guest.listing", text));
         }
-        self.lease = Some(lease);
-        Ok(found)
+        if more {
+            self.lease = Some(lease);
+        } else {
+            self.ended = true;
+            lease.release(scanner).await;
+        }
+        Ok(Batch { found, more })
     }
 }
 
@@ -306,7 +306,8 @@ fn convert_found(state: &mut State, found: source::Found) -> wasmtime::Result<Fo
 impl SandboxedScanner {
     /// Whether so many entries cannot come from what was received.
     fn invention(&mut self, page: &[Found], received: u64) -> Option<String> {
-        self.told = self.told.saturating_add(page.len() as u64);
+        // A batch that holds nothing counts as one too: an end that never comes is made up as well.
+        self.told = self.told.saturating_add(page.len().max(1) as u64);
         let possible = received.saturating_mul(ENTRIES_PER_BYTE_MAX).saturating_add(ENTRIES_FREE);
         (self.told > possible).then(|| {
             format!("listed {} entries after receiving {received} bytes: it makes up a listing without end", self.told)

@@ -4,20 +4,26 @@ use super::*;
 
 #[test]
 fn versions_are_listed_and_read_by_id() {
-    let document = "<ListVersionsResult><Version><Key>k</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><ETag>\"e\"</ETag></Version><DeleteMarker><Key>l</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest></DeleteMarker></ListVersionsResult>";
-    let bucket =
-        bucket(&[("versions", "true")], vec![reply(200, &[], document), reply(200, &[("etag", "\"e\"")], "abc")]);
+    let document = "<ListVersionsResult><IsTruncated>false</IsTruncated><Version><Key>k</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><Size>3</Size><LastModified>2024-01-01T00:00:00Z</LastModified><ETag>\"e\"</ETag></Version><DeleteMarker><Key>l</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest><LastModified>2024-01-01T00:00:00Z</LastModified></DeleteMarker></ListVersionsResult>";
+    let replies = vec![reply(200, &[], document), page(&[], None), reply(200, &[("etag", "\"e\"")], "abc")];
+    let bucket = bucket(&[("versions", "true")], replies);
     let found = walk(&bucket, &everything(), 10).unwrap();
     let [Found::Entry(version), Found::Entry(marker)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(version.fingerprint.as_deref(), Some("e v1"));
     assert_eq!(marker.version, Some(Version { id: "v2".to_owned(), latest: true, deleted: true }));
     bucket.read(version.clone(), None, version.fingerprint.as_deref()).unwrap();
     let requests = asked(&bucket);
-    assert_eq!((requests[1].line().as_str(), requests[1].header("if-match")), ("GET /k?versionId=v1", Some("\"e\"")));
+    assert_eq!(requests[1].line(), "GET ?list-type=2&encoding-type=url&max-keys=2&start-after=l", "is that the end?");
+    assert_eq!((requests[2].line().as_str(), requests[2].header("if-match")), ("GET /k?versionId=v1", Some("\"e\"")));
 }
 
 /// A page of versions: key, id, second of that minute, whether it is a delete marker.
 fn versions(listed: &[(&str, &str, u8, bool)]) -> Reply {
+    versions_until(listed, "<IsTruncated>false</IsTruncated>")
+}
+
+/// A page of versions that ends so.
+fn versions_until(listed: &[(&str, &str, u8, bool)], end: &str) -> Reply {
     let version = |(key, id, second, deleted): &(&str, &str, u8, bool)| {
         let element = if *deleted { "DeleteMarker" } else { "Version" };
         format!(
@@ -25,7 +31,7 @@ fn versions(listed: &[(&str, &str, u8, bool)]) -> Reply {
         )
     };
     let listed: String = listed.iter().map(version).collect();
-    reply(200, &[], &format!("<ListVersionsResult><IsTruncated>false</IsTruncated>{listed}</ListVersionsResult>"))
+    reply(200, &[], &format!("<ListVersionsResult>{end}{listed}</ListVersionsResult>"))
 }
 
 #[test]
@@ -58,24 +64,26 @@ fn a_bucket_without_versions_has_no_history() {
 #[test]
 fn a_scan_as_of_a_time_reads_the_versions_that_were_there() {
     let listed = versions(&[("a", "3", 9, false), ("a", "2", 5, false), ("a", "1", 1, false), ("b", "4", 4, true)]);
-    let bucket = bucket(&[], vec![listed, reply(200, &[("content-length", "3"), ("etag", "\"e\"")], "abc")]);
+    let read = reply(200, &[("content-length", "3"), ("etag", "\"e\"")], "abc");
+    let bucket = bucket(&[], vec![listed, page(&[], None), read]);
     let then = Some(Timestamp { seconds: 1_704_067_205, nanoseconds: 0 });
     let found = walk(&bucket, &ScanOptions { as_of: then, ..everything() }, 10).unwrap();
     let [Found::Entry(entry)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((entry.version.as_ref(), entry.fingerprint.as_deref()), (None, Some("e 2")));
     bucket.read(entry.clone(), None, entry.fingerprint.as_deref()).unwrap();
-    assert_eq!(asked(&bucket)[1].line(), "GET /a?versionId=2");
+    assert_eq!(asked(&bucket)[2].line(), "GET /a?versionId=2");
 }
 
 #[test]
 fn a_repository_as_of_a_time_is_read_as_it_was_and_cannot_be_changed() {
     let past = [("as_of", "2024-01-01T00:00:05Z"), ("versions", "")];
     let hidden = || versions(&[("k", "3", 9, true), ("k", "2", 5, false)]);
-    let store = bucket(&past, vec![hidden(), hidden(), reply(200, &[], "abc")]);
-    assert_eq!(store.list("", None, 10).unwrap()[0].key, "k");
+    let end = || page(&[], None);
+    let store = bucket(&past, vec![hidden(), end(), hidden(), end(), reply(200, &[], "abc")]);
+    assert_eq!(store.list("", None, 10).unwrap().objects[0].key, "k");
     assert_eq!(store.get("k", None, None).unwrap(), b"abc");
-    assert_eq!(asked(&store)[2].line(), "GET /k?versionId=2");
-    let store = bucket(&past, vec![versions(&[("k", "3", 9, false), ("kk", "1", 1, false)])]);
+    assert_eq!(asked(&store)[4].line(), "GET /k?versionId=2");
+    let store = bucket(&past, vec![versions(&[("k", "3", 9, false), ("kk", "1", 1, false)]), end()]);
     assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::NotFound);
     let store = bucket(&past, vec![]);
     assert_eq!(store.put("k", Vec::new(), &put_options(false, "")).unwrap_err().reason, "s3.past");
@@ -92,4 +100,95 @@ fn versions_that_may_not_be_listed_are_no_reason_to_fail_unless_they_were_asked_
     assert_eq!(refused.class, ErrorClass::Unsupported);
     let wanted = bucket(&[("as_of", "2024-01-01T00:00:05Z")], vec![error(403, "AccessDenied")]);
     assert_eq!(walk(&wanted, &everything(), 10).unwrap_err().class, ErrorClass::Denied);
+}
+
+/// The end of a page that goes on behind a version of a key.
+fn behind(key: &str, id: &str) -> String {
+    format!(
+        "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker><NextVersionIdMarker>{id}</NextVersionIdMarker>"
+    )
+}
+
+#[test]
+fn a_page_of_versions_that_leaves_nothing_is_not_the_end_of_a_repository() {
+    let past = [("as_of", "2024-01-01T00:00:05Z"), ("versions", "")];
+    let young = versions_until(&[("a", "9", 9, false), ("a", "8", 8, false)], &behind("a", "8"));
+    let old = versions_until(&[("a", "4", 4, false)], &behind("a", "4"));
+    let older = versions(&[("a", "3", 3, false), ("b", "1", 1, false)]);
+    let store = bucket(&past, vec![young, old, older, page(&[], None)]);
+    let mut told = Vec::new();
+    let mut cursor = None;
+    loop {
+        // Another session each time: the cursor is all that it takes.
+        let listed = Bucket::new(&config(&past), store.wire.clone()).list("", cursor.as_deref(), 10).unwrap();
+        told.extend(listed.objects.into_iter().map(|object| (object.key, object.version.unwrap())));
+        let Some(next) = listed.next else { break };
+        cursor = Some(next);
+    }
+    assert_eq!(told, [("a".to_owned(), "4".to_owned()), ("b".to_owned(), "1".to_owned())]);
+    let lines: Vec<String> = asked(&store).iter().map(Asked::line).collect();
+    assert!(lines[1].ends_with("&key-marker=a&version-id-marker=8"), "{lines:?}");
+}
+
+#[test]
+fn a_listing_of_versions_that_stops_early_is_held_against_the_plain_one() {
+    let then = Some(Timestamp { seconds: 1_704_067_205, nanoseconds: 0 });
+    let wish = ScanOptions { as_of: then, ..everything() };
+    let silent = versions_until(&[("a", "1", 1, false)], "");
+    let error = walk(&bucket(&[], vec![silent.clone()]), &wish, 10).unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.not-s3"), "{error:?}");
+    assert_eq!(
+        walk(&bucket(&[("versions", "true")], vec![silent]), &everything(), 10).unwrap_err().class,
+        ErrorClass::Corrupt
+    );
+
+    let capped = || versions(&[("a", "1", 1, false)]);
+    let more = || page(&["b"], None);
+    let lying = vec![capped(), more(), versions(&[]), more()];
+    let error = walk(&bucket(&[], lying.clone()), &wish, 10).unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.versions-cut-short"), "{error:?}");
+    assert_eq!(
+        walk(&bucket(&[("versions", "true")], lying), &everything(), 10).unwrap_err().class,
+        ErrorClass::Corrupt
+    );
+    let nothing = vec![versions(&[]), more()];
+    assert_eq!(walk(&bucket(&[], nothing), &wish, 10).unwrap_err().reason, "s3.versions-cut-short");
+
+    let goes_on = bucket(&[], vec![capped(), more(), versions(&[("b", "2", 2, false)]), page(&[], None)]);
+    assert_eq!(keys(&walk(&goes_on, &wish, 10).unwrap()), ["a", "b"], "it told the rest when asked again");
+    let lines: Vec<String> = asked(&goes_on).iter().map(Asked::line).collect();
+    assert!(lines[2].ends_with("&key-marker=a&version-id-marker=1"), "{lines:?}");
+    let ignores = bucket(&[], vec![capped(), page(&["a", "b"], None)]);
+    assert!(walk(&ignores, &wish, 10).is_ok());
+    let ignores = bucket(&[], vec![versions(&[("b", "1", 1, false)]), page(&["a", "b"], None)]);
+    assert_eq!(walk(&ignores, &wish, 10).unwrap_err().reason, "s3.start-after");
+}
+
+#[test]
+fn nothing_that_every_listing_tells_may_be_missing() {
+    let row = |left_out: &str| {
+        let fields = [
+            "<Key>k</Key>",
+            "<VersionId>1</VersionId>",
+            "<IsLatest>true</IsLatest>",
+            "<Size>3</Size>",
+            "<LastModified>2024-01-01T00:00:00Z</LastModified>",
+        ];
+        fields.iter().filter(|field| !field.contains(left_out)).copied().collect::<String>()
+    };
+    for left_out in ["<Key>", "<VersionId>", "<IsLatest>", "<Size>", "<LastModified>"] {
+        let document = format!(
+            "<ListVersionsResult><IsTruncated>false</IsTruncated><Version>{}</Version></ListVersionsResult>",
+            row(left_out)
+        );
+        let versioned = bucket(&[("versions", "true")], vec![reply(200, &[], &document)]);
+        let error = walk(&versioned, &everything(), 10).unwrap_err();
+        assert_eq!(error.class, ErrorClass::Corrupt, "{left_out}: {error:?}");
+        let document = format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents>{}</Contents></ListBucketResult>",
+            row(left_out)
+        );
+        let plain = walk(&bucket(&[], vec![reply(200, &[], &document)]), &everything(), 10);
+        assert_eq!(plain.is_err(), ["<Key>", "<Size>"].contains(&left_out), "{left_out}");
+    }
 }

@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 use credenza_sdk::http::{Request, Target};
 use credenza_sdk::{
-    AttributeValue, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp, Version,
+    AttributeValue, Batch, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp,
+    Version,
 };
 
 use crate::bucket::Bucket;
@@ -125,12 +126,12 @@ fn keys(found: &[Found]) -> Vec<String> {
 fn walk(bucket: &Bucket<Tape>, options: &ScanOptions, max: u32) -> Result<Vec<Found>> {
     let (mut scan, mut all) = (bucket.scan(options), Vec::new());
     loop {
-        let found = scan.next(max)?;
-        if found.is_empty() {
-            return Ok(all);
-        }
+        let Batch { found, more } = scan.next(max)?;
         assert!(found.len() <= max as usize);
         all.extend(found);
+        if !more {
+            return Ok(all);
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn a_walk_that_never_ends_or_cannot_begin_is_an_error() {
 
 #[test]
 fn one_level_folds_what_lies_deeper() {
-    let document = "<ListBucketResult><Contents><Key>a/z</Key></Contents><CommonPrefixes><Prefix>a/b/</Prefix></CommonPrefixes></ListBucketResult>";
+    let document = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a/z</Key><Size>3</Size></Contents><CommonPrefixes><Prefix>a/b/</Prefix></CommonPrefixes></ListBucketResult>";
     let bucket = bucket(&[], vec![reply(200, &[], document)]);
     let options = ScanOptions { prefix: b"a/".to_vec(), one_level: true, ..everything() };
     let found = walk(&bucket, &options, 10).unwrap();

@@ -102,12 +102,35 @@ fn a_store_reads_parts_and_misses_what_is_not_there() {
 #[test]
 fn a_store_lists_in_order_or_says_that_it_cannot() {
     let ended = bucket(&[], vec![page(&["data/b", "data/a", "data/a"], None)]);
-    let listed: Vec<String> = ended.list("data/", None, 10).unwrap().into_iter().map(|o| o.key).collect();
+    let listed: Vec<String> = ended.list("data/", None, 10).unwrap().objects.into_iter().map(|o| o.key).collect();
     assert_eq!(listed, ["data/a", "data/b"]);
     let endless = bucket(&[], vec![page(&["data/b", "data/a"], Some("t"))]);
     assert_eq!(endless.list("data/", None, 10).unwrap_err().reason, "s3.unordered-listing");
-    let next = bucket(&[], vec![page(&["data/a"], None)]);
-    assert!(next.list("data/", Some("data/a"), 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_store_goes_on_by_the_servers_token_or_behind_the_last_key() {
+    let tokens = bucket(&[], vec![page(&["data/a"], Some("t/+")), page(&[], Some("u")), page(&["data/b"], None)]);
+    let first = tokens.list("data/", None, 10).unwrap();
+    let second = tokens.list("data/", first.next.as_deref(), 10).unwrap();
+    assert!(second.objects.is_empty() && second.next.is_some(), "an empty page is no end");
+    let third = tokens.list("data/", second.next.as_deref(), 10).unwrap();
+    assert_eq!((third.objects.len(), third.next), (1, None));
+    assert!(asked(&tokens)[1].line().ends_with("&continuation-token=t%2F%2B"));
+    let old = |keys: &[&str], truncated| {
+        let (status, headers, body) = page(keys, None);
+        let body = String::from_utf8(body).unwrap().replace(">false<", if truncated { ">true<" } else { ">false<" });
+        (status, headers, body.into_bytes())
+    };
+    let keys = bucket(&[], vec![old(&["data/a", "data/b"], true), old(&["data/b", "data/c"], false)]);
+    let first = keys.list("data/", None, 10).unwrap();
+    let second = keys.list("data/", first.next.as_deref(), 10).unwrap();
+    assert_eq!(second.objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["data/c"]);
+    assert!(asked(&keys)[1].line().ends_with("&start-after=data%2Fb&marker=data%2Fb"));
+    let stuck = bucket(&[], vec![old(&["data/a"], true), old(&["data/a"], true)]);
+    let first = stuck.list("data/", None, 10).unwrap();
+    assert_eq!(stuck.list("data/", first.next.as_deref(), 10).unwrap_err().reason, "s3.endless-listing");
+    assert_eq!(stuck.list("data/", Some("nonsense"), 10).unwrap_err().reason, "s3.cursor");
 }
 
 #[test]

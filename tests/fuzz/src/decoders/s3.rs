@@ -11,7 +11,7 @@ use credenza_sdk::{ByteRange, Config, Entry, EntryKind, Result, ScanOptions, Set
 const PAGES_MAX: usize = 3;
 
 const LISTING: &str = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><Contents><Key>a%2Fb</Key><LastModified>2026-11-25T01:02:03.456Z</LastModified><ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes></ListBucketResult>";
-const VERSIONS: &str = "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker><NextVersionIdMarker>1</NextVersionIdMarker><Version><Key>a</Key><VersionId>1</VersionId><IsLatest>false</IsLatest><Size>1</Size></Version><DeleteMarker><Key>a</Key><VersionId>2</VersionId><IsLatest>true</IsLatest></DeleteMarker></ListVersionsResult>";
+const VERSIONS: &str = "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker><NextVersionIdMarker>1</NextVersionIdMarker><Version><Key>a</Key><VersionId>1</VersionId><IsLatest>false</IsLatest><LastModified>2026-11-25T01:02:03.456Z</LastModified><Size>1</Size></Version><DeleteMarker><Key>a</Key><VersionId>2</VersionId><IsLatest>true</IsLatest><LastModified>2026-11-25T01:02:03.456Z</LastModified></DeleteMarker></ListVersionsResult>";
 const REFUSAL: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
 const HEADERS: &str = "content-length: 5\ncontent-range: bytes 1-5/10\netag: \"d41d8cd98f00b204e9800998ecf8427e-2\"\nlast-modified: Wed, 25 Nov 2026 01:02:03 GMT\nx-amz-checksum-crc32: AAAAAA==\nx-amz-meta-colour: green\nx-amz-version-id: 1\nretry-after: 5\nx-amz-object-lock-retain-until-date: 2026-11-25T01:02:03Z\n";
 
@@ -32,7 +32,7 @@ pub(crate) fn run(input: &[u8]) {
             bucket.scan(&ScanOptions { prefix: Vec::new(), start_after: None, one_level: versions, as_of: None });
         for _ in 0..PAGES_MAX {
             match scan.next(1000) {
-                Ok(found) if !found.is_empty() => {}
+                Ok(batch) if batch.more => {}
                 _ => break,
             }
         }

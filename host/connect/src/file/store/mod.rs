@@ -25,8 +25,10 @@ use super::cause::{from_errno, from_io};
 use super::medium::Medium;
 use super::reader::FileReader;
 use super::source::bounds;
+use crate::paging::key_of;
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+    Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
+    StoredObject,
 };
 use list::Wanted;
 use root::Root;
@@ -141,9 +143,15 @@ impl Store for FileStore {
         self.run(move |store| store.stat(&key)).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        let wanted = Wanted { prefix: prefix.to_owned(), after: start_after.map(ToString::to_string), max };
-        self.run(move |store| store.list(&wanted)).await
+    /// The cursor is the last key of the page.
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        let after = key_of(cursor)?.map(|key| key.to_string());
+        let wanted = Wanted { prefix: prefix.to_owned(), after, max: max.saturating_add(1) };
+        let mut objects = self.run(move |store| store.list(&wanted)).await?;
+        let more = objects.len() > max;
+        objects.truncate(max);
+        let next = objects.last().filter(|_| more).map(|last| last.key.to_string());
+        Ok(Page { objects, next })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -8,7 +8,7 @@ use credenza_model::{Attribute, Entry, Timestamp};
 use super::resume::resumed;
 use super::store::rest_of;
 use super::{Retry, RetryPolicy, Tries, retried};
-use crate::{ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
+use crate::{Batch, ByteRange, Check, Error, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
@@ -106,7 +106,7 @@ struct RetryScanner {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Scanner for RetryScanner {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let mut tries = Tries::new(self.policy);
         loop {
             match self.inner.next(max).await {

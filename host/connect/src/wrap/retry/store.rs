@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use super::resume::resumed;
 use super::{Retry, RetryPolicy, Tries, retried};
 use crate::{
-    Body, ByteRange, Check, Error, ErrorClass, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+    Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
+    StoredObject,
 };
 
 #[deny(clippy::missing_trait_methods)]
@@ -59,8 +60,8 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
         retried(self.policy, || self.inner.stat(key)).await
     }
 
-    async fn list(&self, prefix: &str, start_after: Option<&StoreKey>, max: usize) -> Result<Vec<StoredObject>> {
-        retried(self.policy, || self.inner.list(prefix, start_after, max)).await
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        retried(self.policy, || self.inner.list(prefix, cursor, max)).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -88,7 +88,7 @@ struct Served {
 
 #[async_trait]
 impl Scanner for Served {
-    async fn next(&mut self, max: usize) -> Result<Vec<Found>> {
+    async fn next(&mut self, max: usize) -> Result<Batch> {
         let now = self.crowd.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.crowd.most.fetch_max(now, Ordering::Relaxed);
         tokio::task::yield_now().await;
@@ -98,7 +98,7 @@ impl Scanner for Served {
         let page = if self.place < end { self.found[begin..end].to_vec() } else { Vec::new() };
         self.place = end;
         self.pages.fetch_add(usize::from(!page.is_empty()), Ordering::Relaxed);
-        Ok(page)
+        Ok(Batch { more: !page.is_empty(), found: page })
     }
 }
 
@@ -119,14 +119,12 @@ async fn parent_of(source: &MemorySource) -> Arc<Mutex<KeyedRecords>> {
     Arc::new(Mutex::new(KeyedRecords::new(Records::new(loader, &tree, Vec::new()))))
 }
 
-async fn drained(mut scanner: Box<dyn Scanner>) -> Result<Vec<Found>> {
-    let mut all = Vec::new();
-    loop {
-        match scanner.next(SMALL.page_entries).await? {
-            page if page.is_empty() => return Ok(all),
-            page => all.extend(page),
-        }
+async fn drained(scanner: Box<dyn Scanner>) -> Result<Vec<Found>> {
+    let (mut batches, mut all) = (Batches::new(scanner), Vec::new());
+    while let Some(batch) = batches.next(SMALL.page_entries).await? {
+        all.extend(batch);
     }
+    Ok(all)
 }
 
 /// The listing in ranges, or in one piece where the parent's keys fill no more than one.

@@ -213,10 +213,11 @@ struct Scanner {
 }
 
 impl source::GuestScanner for Scanner {
-    fn next(&self, max: u32) -> Result<Vec<source::Found>, Error> {
+    fn next(&self, max: u32) -> Result<source::Batch, Error> {
         let page: Vec<_> = self.keys.iter().skip(self.next.get()).take(max as usize).collect();
         self.next.set(self.next.get() + page.len());
-        Ok(page.into_iter().map(|key| source::Found::Entry(entry(key))).collect())
+        let found = page.into_iter().map(|key| source::Found::Entry(entry(key))).collect();
+        Ok(source::Batch { found, more: self.next.get() < self.keys.len() })
     }
 }
 
@@ -253,9 +254,9 @@ impl store::GuestSession for Session {
         Ok(object(key, size))
     }
 
-    fn list(&self, prefix: String, _: Option<String>, _: u32) -> Result<Vec<store::Object>, Error> {
+    fn list(&self, prefix: String, _: Option<String>, _: u32) -> Result<store::Page, Error> {
         let keys = lines(send("GET", format!("?list={prefix}"), &[], None)?)?;
-        Ok(keys.into_iter().map(|key| object(key, 0)).collect())
+        Ok(store::Page { objects: keys.into_iter().map(|key| object(key, 0)).collect(), next: None })
     }
 
     fn delete(&self, keys: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
