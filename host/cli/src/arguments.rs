@@ -13,6 +13,7 @@ use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
     place, policy, prune, repair, restore, rm, sync,
 };
+use crate::home;
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -64,11 +65,11 @@ pub(crate) struct Globals {
     pub(crate) no_progress: bool,
 
     /// Use this component for the locations whose scheme it serves.
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", value_parser = home::path_parser())]
     pub(crate) connector: Option<PathBuf>,
 
     /// Read the passphrase of the repository from this file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = home::path_parser())]
     pub(crate) passphrase_file: Option<PathBuf>,
 
     /// Run this shell command and take what it prints as the passphrase.
@@ -76,14 +77,14 @@ pub(crate) struct Globals {
     pub(crate) passphrase_cmd: Option<OsString>,
 
     /// Open the repository with this key file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"], value_parser = home::path_parser())]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Open the repository with the recipient's secret key in this file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"])]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"], value_parser = home::path_parser())]
     pub(crate) identity: Option<PathBuf>,
     /// Sign what is committed to the repository with the key in this file (see `key signer`).
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = home::path_parser())]
     pub(crate) signing_key: Option<PathBuf>,
 }
 

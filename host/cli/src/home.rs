@@ -1,11 +1,13 @@
 //! `~` at the beginning of a path that no shell has seen: in the configuration, in a setting, behind the `=` of an option.
 //!
 //! Owned here: what it stands for, as in a shell. Refused here: the homes of other users. A folder that is really called so is written
-//! `./~`. Called by `location`, `place` and `environment`.
+//! `./~`. Called by `location`, `place` and `environment`, and by the command line for its files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::environment;
 
@@ -23,6 +25,11 @@ pub(crate) enum HomeError {
 /// A path with the home folder in place of its `~`.
 pub(crate) fn expand(path: &Path) -> Result<PathBuf, HomeError> {
     expand_with(path, environment::home_folder())
+}
+
+/// Understands a path of the command line: a shell leaves `--option=~/x` alone.
+pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| expand(&path))
 }
 
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, HomeError> {

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::environment;
 use crate::failure::{Exit, Failure};
+use crate::home;
 
 /// Longer ones are a mistake, such as the name of the wrong file.
 const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
@@ -26,7 +27,7 @@ pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 #[derive(Debug, Default, Args)]
 pub(crate) struct NewPassphrase {
     /// Read the new passphrase from this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
     pub(crate) new_passphrase_file: Option<PathBuf>,
 
     /// Run this shell command and take what it prints as the new passphrase.

@@ -63,6 +63,9 @@ pub struct ScanOptions {
     pub one_file_system: bool,
     /// When an earlier run began: a file that may have changed since without its times showing it is told without its fingerprint.
     pub racy_since: Option<Timestamp>,
+    /// The earlier run was of another source, so that a file whose time is a whole second is told without its fingerprint, too: times that
+    /// were made up, as in images, may be those of another file.
+    pub whole_seconds_are_racy: bool,
 }
 
 /// What a scan found.

@@ -61,6 +61,9 @@ fn a_source_is_what_its_name_leads_to() {
         }
         let plan = setup.credenza.ok(["--json", "prune", "--keep-last", "1"])?;
         ensure!(plan.lines()?.iter().filter(|line| line["action"] == "keep").count() == 1, "{}", plan.whole());
+        let spelled = format!("{}/./", folder.display());
+        let named = setup.credenza.ok(["--json", "prune", "--keep-last", "1", "--source", &spelled])?;
+        ensure!(named.lines_of("decision")?.len() >= 3, "{}", named.whole());
         Ok(())
     });
     report.finish();
@@ -155,6 +158,8 @@ fn a_path_that_no_shell_has_seen_means_what_it_says() {
         setup.credenza.ok(["at", "@home", "create"])?;
         setup.credenza.ok(["at", "@home", "backup", &folder.to_string_lossy()])?;
         setup.credenza.ok(["at", "@home", "restore", "latest", "--accept-loss", "--to=~/restored"])?;
+        fs::write(setup.path("user/home/patterns"), "*.tmp\n")?;
+        setup.credenza.ok(["at", "~/backups", "backup", "--exclude-file=~/patterns", &folder.to_string_lossy()])?;
         ensure!(setup.path("user/home/restored/a").exists() && !setup.path("user/~").exists());
         Ok(())
     });

@@ -15,6 +15,7 @@ use super::Session;
 use super::check::DamageLine;
 use crate::configuration::Settings;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::open::{Opener, StoreUse};
 
 /// More than the output of any audit has: some 100,000 writers.
@@ -33,7 +34,7 @@ pub(crate) struct Audit {
     trust: Vec<PublicKey>,
 
     /// The output of an earlier `--json audit`, kept elsewhere: report what the repository has lost since.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
     head: Vec<PathBuf>,
 }
 

@@ -17,6 +17,7 @@ use super::{Session, check};
 use crate::configuration::Kind;
 use crate::environment;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::open::{Opener, StoreUse};
 use crate::patterns;
 use crate::place::{Place, parse_settings};
@@ -41,7 +42,7 @@ pub(crate) struct Backup {
     exclude: Vec<OsString>,
 
     /// Leave out what matches the patterns in this file, one a line, as in a .gitignore in the root of the source.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
     exclude_file: Vec<PathBuf>,
 
     /// Stay on the file system of the source: what is mounted below it is kept as an empty folder.

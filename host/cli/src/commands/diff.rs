@@ -19,8 +19,8 @@ use crate::snapshot_path::SnapshotPath;
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
 ///
-/// `+` is new, `-` is gone, `*` has other content, `~` has other times or attributes only. A location is a path that begins with `/`
-/// or `.`, `scheme://…` or `@name`; it is listed, and no content is read.
+/// `+` is new, `-` is gone, `*` has other content, `~` has other times or attributes only. A location is a path that begins with `/`,
+/// `.` or `~`, `scheme://…` or `@name`; it is listed, and no content is read.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The older side: `latest` or the beginning of a snapshot's id, and behind a colon a key; or a location.
@@ -45,7 +45,8 @@ enum Operand<'a> {
 impl<'a> Operand<'a> {
     fn parse(word: &'a OsStr) -> Result<Self, Failure> {
         let bytes = word.as_bytes();
-        let is_location = matches!(bytes.first(), Some(b'/' | b'.' | b'@')) || bytes.windows(3).any(|w| w == b"://");
+        let is_location =
+            matches!(bytes.first(), Some(b'/' | b'.' | b'@' | b'~')) || bytes.windows(3).any(|w| w == b"://");
         Ok(if is_location { Self::Location(word) } else { Self::Snapshot(SnapshotPath::parse(word)?) })
     }
 }

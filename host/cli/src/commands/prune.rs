@@ -12,6 +12,7 @@ use super::Session;
 use super::policy::{KeepRules, no_rule};
 use super::rm::remove_all;
 use crate::failure::{Exit, Failure};
+use crate::location::Location;
 use crate::report::printable;
 
 /// Remove the snapshots that a policy does not keep. Only says what it would do unless --apply is given.
@@ -91,7 +92,8 @@ impl Prune {
         if let Some(damage) = snapshots.damaged.into_iter().next() {
             return Err(credenza_engine::Error::from(damage).into());
         }
-        let filter = Filter { tags: self.tag, sources: self.source, hosts: self.host };
+        let sources = self.source.into_iter().flat_map(spellings).collect();
+        let filter = Filter { tags: self.tag, sources, hosts: self.host };
         let plan = retention::plan(snapshots.whole, &policy, &filter);
         for group in &plan.groups {
             group.decisions.iter().try_for_each(|decision| session.reporter.result(&line(&group.name, decision)))?;
@@ -112,6 +114,12 @@ impl Prune {
         session.reporter.result(&Summary { kept, removed: doomed.len(), applied: self.apply })?;
         Ok(Exit::Done)
     }
+}
+
+/// A source as it is written, and a folder as `backup` records it.
+fn spellings(source: String) -> Vec<String> {
+    let recorded = Location::parse(source.as_ref()).ok().map(|location| location.text());
+    recorded.into_iter().chain([source]).collect()
 }
 
 fn line<'a>(group: &'a str, decision: &Decision) -> DecisionLine<'a> {

@@ -17,16 +17,21 @@ const COARSE_TICK: Duration = Duration::from_secs(2);
 pub(super) struct Racy {
     since: Timestamp,
     since_coarse: Timestamp,
+    whole_seconds: bool,
 }
 
 impl Racy {
-    pub(super) fn since(began: Timestamp) -> Self {
-        Self { since: before(began, TICK), since_coarse: before(began, COARSE_TICK) }
+    /// With `whole_seconds`, a time that has no part of one proves nothing, however old it is.
+    pub(super) fn since(began: Timestamp, whole_seconds: bool) -> Self {
+        Self { since: before(began, TICK), since_coarse: before(began, COARSE_TICK), whole_seconds }
     }
 
     /// Whether a file that was changed then may have changed again, unseen, since the run began.
     pub(super) fn holds(&self, changed: Timestamp) -> bool {
-        changed >= if changed.nanoseconds == 0 { self.since_coarse } else { self.since }
+        match changed.nanoseconds {
+            0 => self.whole_seconds || changed >= self.since_coarse,
+            _ => changed >= self.since,
+        }
     }
 }
 
@@ -45,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_time_within_a_tick_of_the_run_proves_nothing_and_an_older_one_does() {
-        let racy = Racy::since(Timestamp { seconds: 1000, nanoseconds: 5_000_000 });
+        let began = Timestamp { seconds: 1000, nanoseconds: 5_000_000 };
         let cases = [
             (1000, 5_000_001, true),
             (1000, 1, true),
@@ -58,7 +63,8 @@ mod tests {
         ];
         for (seconds, nanoseconds, expected) in cases {
             let changed = Timestamp { seconds, nanoseconds };
-            assert_eq!(racy.holds(changed), expected, "{changed:?}");
+            assert_eq!(Racy::since(began, false).holds(changed), expected, "{changed:?}");
+            assert_eq!(Racy::since(began, true).holds(changed), expected || nanoseconds == 0, "{changed:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, Statx, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::accounts::Accounts;
-use super::attributes::{describe, extended, path_through, status_of, timestamp, type_of};
+use super::attributes::{describe, extended, known_status_of, path_through, status_of, timestamp, type_of};
 use super::beneath::{is_plain_segment, open_beneath};
 use super::folder::{Name, sorted_names};
 use super::racy::Racy;
@@ -45,7 +45,8 @@ pub(super) struct Walk {
 
 impl Walk {
     pub(super) fn new(root: Arc<Root>, options: ScanOptions) -> Self {
-        let (accounts, racy) = (Accounts::read(), options.racy_since.map(Racy::since));
+        let (accounts, racy) =
+            (Accounts::read(), options.racy_since.map(|began| Racy::since(began, options.whole_seconds_are_racy)));
         Self { root, options, accounts, levels: Vec::new(), key: Vec::new(), begun: false, racy, plain_device: None }
     }
 
@@ -150,7 +151,7 @@ impl Walk {
     /// The current folder as an entry when another file system is mounted there. It is not opened: what is mounted may hang.
     fn mounted(&mut self, name: &[u8]) -> Option<Found> {
         let (major, minor, _) = self.levels.first()?.identity;
-        let status = self.folder().and_then(|folder| status_of(folder, name)).ok()?;
+        let status = self.folder().and_then(|folder| known_status_of(folder, name)).ok()?;
         let is_other = (status.stx_dev_major, status.stx_dev_minor) != (major, minor);
         is_other.then(|| Found::Entry(describe(Key::new(self.key.clone()), &status, &self.accounts)))
     }

@@ -107,3 +107,12 @@ fn what_is_left_out_is_what_git_ignores() {
         })
         .unwrap();
 }
+
+proptest! {
+    #[test]
+    fn a_pattern_that_can_be_used_can_be_compiled(pattern: Vec<u8>, key: Vec<u8>) {
+        let compiled = Patterns::new([&pattern]);
+        prop_assert_eq!(compiled.is_ok(), Patterns::check(&pattern).is_ok(), "{}", pattern.escape_ascii());
+        let _ = compiled.map(|compiled| compiled.cover(&key));
+    }
+}

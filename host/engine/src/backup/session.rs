@@ -78,6 +78,10 @@ fn parent<'a>(
     own.or_else(|| snapshots.iter().rfind(is_there))
 }
 
+fn is_other(parent: &SnapshotHandle, source: &SnapshotSource) -> bool {
+    parent.snapshot.source.identity != source.identity
+}
+
 impl Session {
     pub(crate) async fn begin(
         repository: &Repository,
@@ -102,6 +106,7 @@ impl Session {
             excludes: options.excludes.clone(),
             one_file_system: options.one_file_system,
             racy_since: standing.parent.as_ref().map(|parent| parent.snapshot.started),
+            whole_seconds_are_racy: standing.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
             ..ScanOptions::default()
         };
         let loader = repository.loader(Arc::clone(&index));
@@ -131,9 +136,8 @@ impl Session {
 
     /// The source of another name that the parent is of.
     pub(crate) fn other_source(&self) -> Option<OtherSource> {
-        let Snapshot { source, host, .. } = &self.parent()?.snapshot;
-        let is_other = source.identity != self.source.identity;
-        is_other.then(|| OtherSource { identity: source.identity.clone(), host: host.clone() })
+        let Snapshot { source, host, .. } = &self.parent().filter(|parent| is_other(parent, &self.source))?.snapshot;
+        Some(OtherSource { identity: source.identity.clone(), host: host.clone() })
     }
 
     /// Notes what is known of the order of the listing, for the snapshot.

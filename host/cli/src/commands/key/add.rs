@@ -13,6 +13,7 @@ use super::KeyLine;
 use crate::commands::Session;
 use crate::environment;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::passphrase::NewPassphrase;
 use crate::secret::read_key_file;
 
@@ -26,7 +27,7 @@ pub(crate) struct Add {
     passphrase: bool,
 
     /// A key file of at least 32 random bytes.
-    #[arg(long, group = "sort", value_name = "FILE")]
+    #[arg(long, group = "sort", value_name = "FILE", value_parser = home::path_parser())]
     new_key_file: Option<PathBuf>,
 
     /// Whoever holds the secret half of this public key, as `key generate` prints it.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::report::printable;
 use crate::secret::write_identity;
 
@@ -16,7 +17,7 @@ use crate::secret::write_identity;
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     /// Where the secret key goes; the file must not exist.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = home::path_parser())]
     file: PathBuf,
 }
 

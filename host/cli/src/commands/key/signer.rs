@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
+use crate::home;
 use crate::signing;
 
 /// Make a key to sign snapshots with, and print its public key.
@@ -18,6 +19,7 @@ use crate::signing;
 #[derive(Debug, Args)]
 pub(crate) struct Signer {
     /// The file to make; it must not exist.
+    #[arg(value_parser = home::path_parser())]
     file: PathBuf,
 }
 
