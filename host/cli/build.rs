@@ -1,20 +1,26 @@
-//! Embeds every component found in `target/connectors` of the workspace, or in the folder that `CREDENZA_EMBED` names, when the program is built.
-//! Without any the program builds all the same and says at run time where it looks for connectors.
+//! Embeds the connectors of [`CONNECTORS`] when the program is built, from `target/connectors` of the workspace or the folder that `CREDENZA_EMBED`
+//! names. Each must be what `cargo xtask guests` wrote there: its BLAKE3 lies beside it. Nothing else that lies there is embedded.
+//! Without them the program builds all the same and says at run time where it looks for connectors.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// The connectors that the program brings along.
+const CONNECTORS: [&str; 1] = ["s3"];
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=CREDENZA_EMBED");
     let folder = embed_folder();
-    println!("cargo::rerun-if-changed={}", folder.display());
     let mut list = String::from(
         "/// Name and bytes of each embedded component.\npub(crate) static EMBEDDED: &[(&str, &[u8])] = &[\n",
     );
-    for path in components(&folder)? {
+    for name in CONNECTORS {
+        let path = folder.join(name).with_extension("wasm");
+        // A file that is not there yet is looked for at each build.
         println!("cargo::rerun-if-changed={}", path.display());
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        list.push_str(&format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string()));
+        if let Some(path) = verified(&path)? {
+            list.push_str(&format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string()));
+        }
     }
     list.push_str("];\n");
     fs::write(PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs"), list)
@@ -25,14 +31,16 @@ fn embed_folder() -> PathBuf {
     env::var_os("CREDENZA_EMBED").map_or_else(|| manifest.join("../../target/connectors"), PathBuf::from)
 }
 
-fn components(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let listing = match fs::read_dir(folder) {
-        Ok(listing) => listing,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+/// The component, when it is there and has the digest that was written with it.
+fn verified(path: &Path) -> io::Result<Option<PathBuf>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut found = listing.map(|item| item?.path().canonicalize()).collect::<io::Result<Vec<_>>>()?;
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
-    found.sort();
-    Ok(found)
+    let expected = fs::read_to_string(path.with_extension("wasm.b3")).unwrap_or_default();
+    if blake3::hash(&bytes).to_hex().as_str() != expected.trim() {
+        return Err(io::Error::other(format!("{} is not what was built: run `cargo xtask guests`", path.display())));
+    }
+    path.canonicalize().map(Some)
 }

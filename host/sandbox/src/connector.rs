@@ -10,9 +10,10 @@ use wasmtime::component::{Component, InstancePre};
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
-use crate::guest::{Instance, InstanceLimits, LogBudget, Pool, PoolSpec, RoleExports, State};
+use crate::guest::limits::MEMORY_BYTES_MAX;
+use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, Shared, State};
 use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
-use crate::runtime::{MEMORY_BYTES_MAX, Runtime, RuntimeError};
+use crate::runtime::{CacheError, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};
 
 /// How the sandbox works, for all connectors of the process.
@@ -105,7 +106,7 @@ impl Sandbox {
     /// Starts the engine.
     ///
     /// # Errors
-    /// [`RuntimeError`] when the cache folder is not ours alone, or wasmtime cannot run here.
+    /// [`RuntimeError`] when wasmtime cannot run here.
     pub fn new(options: SandboxOptions) -> Result<Self, RuntimeError> {
         Ok(Self { runtime: Arc::new(Runtime::new(options.cache_dir.clone())?), options })
     }
@@ -129,6 +130,12 @@ impl Sandbox {
             runtime: Arc::clone(&self.runtime),
             options: self.options.clone(),
         })
+    }
+
+    /// Why compiled code is not kept although a folder was given: it is compiled at every start then.
+    #[must_use]
+    pub fn without_cache(&self) -> Option<&CacheError> {
+        self.runtime.without_cache.as_ref()
     }
 
     /// How many components came from the cache of compiled code since the start; `None` without a cache.
@@ -211,7 +218,7 @@ impl Connector {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),
             egress: Arc::new(egress),
-            log: Arc::new(LogBudget::new(Arc::clone(&self.name))),
+            shared: Arc::new(Shared::new(Arc::clone(&self.name))),
             settings,
             roles: roles.to_vec(),
             connector: Arc::clone(&self.name),
@@ -257,7 +264,7 @@ pub struct Configured {
     config: Arc<wit::Config>,
     egress: Arc<Egress>,
     masker: Arc<crate::settings::Masker>,
-    log: Arc<LogBudget>,
+    shared: Arc<Shared>,
     pre: InstancePre<State>,
     runtime: Arc<Runtime>,
     options: SandboxOptions,
@@ -306,6 +313,12 @@ impl Configured {
         self.egress.trial().await.into_iter().map(mask).collect()
     }
 
+    /// Servers that are reached through a proxy, and which: a line for each, without passwords.
+    #[must_use]
+    pub fn ways(&self) -> Vec<String> {
+        self.egress.ways()
+    }
+
     /// What really went out and came in, over all roles.
     #[must_use]
     pub fn traffic(&self) -> Arc<Traffic> {
@@ -331,7 +344,7 @@ impl Configured {
             egress: Arc::clone(&self.egress),
             masker: Arc::clone(&self.masker),
             limits: self.limits(),
-            log: Arc::clone(&self.log),
+            shared: Arc::clone(&self.shared),
             ticker: self.runtime.ticker.clone(),
             instances_max: self.options.instances_max,
         };
@@ -354,7 +367,7 @@ impl Configured {
             Arc::clone(&self.egress),
             Arc::clone(&self.masker),
             self.limits(),
-            Arc::clone(&self.log),
+            Arc::clone(&self.shared),
         );
         let _running = self.runtime.ticker.run();
         let problems: Vec<lifecycle::Problem> = Instance::validate(&self.pre, Arc::clone(&self.config), state).await?;

@@ -18,11 +18,11 @@ mod settings;
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
 pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
 pub use manifest::{
-    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Limits, MANIFEST_BYTES_MAX, Manifest,
-    ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, HeaderRule, HeaderRuleError, Limits,
+    MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
-    CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, RawSettings, Secret, Settings,
-    SettingsError, Surroundings, Value,
+    CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings, RawSettings,
+    Secret, Settings, SettingsError, Surroundings, Value, deceives,
 };

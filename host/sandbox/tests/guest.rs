@@ -244,6 +244,101 @@ async fn loops() {
     assert!(error.message.contains("did not answer within 100 ms of CPU"), "{}", error.message);
 }
 
+/// The error of a read by a guest that misbehaves and may use a tenth of a second.
+async fn misread_in_a_hurry(behaviour: &str) -> credenza_connect::Error {
+    let server = Server::start(|_, _| Answer::ok(b"hello")).await;
+    let short = component(&format!("{MANIFEST}\n[limits]\ncall_cpu_ms_max = 100\n"));
+    let configured = configure_component(&short, &server, &[Role::Source], &with(behaviour)).await.unwrap();
+    configured.source().unwrap().read(&file("k"), None, None).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_refused_request_and_the_end_of_a_body_make_no_time_free() {
+    assert_eq!(misread_in_a_hurry("reads-past-the-end").await.reason, "guest.cpu");
+    let error = misread_in_a_hurry("asks-in-vain").await;
+    assert!(["guest.cpu", "guest.requests"].contains(&error.reason.as_str()), "{error}");
+    let (error, server, refused) = misread("asks-in-vain").await;
+    assert_eq!(error.reason, "guest.requests");
+    assert!(server.asked().is_empty() && refused < 100, "{refused}");
+}
+
+#[tokio::test]
+async fn a_guest_makes_the_host_hold_no_more_than_its_budget() {
+    for (behaviour, reason, limit) in [
+        ("hoards-bodies", "guest.held", "32 MiB"),
+        ("hoards-views", "guest.held", "32 MiB"),
+        ("hoards-answers", "guest.answers", "16"),
+    ] {
+        let (error, ..) = misread(behaviour).await;
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Internal, reason), "{behaviour}: {error}");
+        assert!(error.message.contains(limit), "{behaviour}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_lent_is_gone_when_the_call_ends() {
+    let server = Server::start(|_, _| Answer::ok(b"")).await;
+    let configured = configure(&server, &[Role::Store], &with("keeps-bodies")).await.unwrap();
+    let store = configured.store().unwrap();
+    let key = StoreKey::new("data/ab").unwrap();
+    let put = async || store.put(&key, Payload::from(vec![1; 9]), &PutOptions::default()).await;
+    put().await.unwrap();
+    assert_eq!(put().await.unwrap_err().reason, "body.gone");
+}
+
+#[tokio::test]
+async fn a_request_that_does_more_than_its_role_may_is_refused() {
+    for (behaviour, reason) in
+        [("two-verbs", "egress.verb"), ("a-coded-verb", "egress.verb"), ("a-header", "egress.header-name")]
+    {
+        let (error, server, refused) = misread(behaviour).await;
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Internal, reason), "{error}");
+        assert_eq!((server.asked().len(), refused), (0, 1), "{behaviour}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_secrets_and_signatures_does_not_tell_the_guest() {
+    let server = Server::start(|asked, _| Answer::ok(format!("verysecretkey {}", asked.head).as_bytes())).await;
+    let configured = configure(&server, &[Role::Source], &with("looks-for-secrets")).await.unwrap();
+    let error = configured.source().unwrap().read(&file("key"), None, None).await.unwrap_err();
+    assert_eq!(error.reason, "probe.hidden", "{error}");
+    assert!(error.message.contains("Signature=***"), "{error}");
+}
+
+/// A server that only a proxy could know.
+const ELSEWHERE: (&str, &str) = ("location", "probe://server.invalid/photos");
+
+#[tokio::test]
+async fn a_request_goes_to_the_proxy_that_the_settings_name_with_the_whole_address() {
+    let proxy = Server::start(|_, _| Answer::ok(b"through")).await;
+    let address = format!("http://me:hunter2@{}", proxy.address);
+    let settings = [KEYS, &[("proxy", address.as_str()), ELSEWHERE]].concat();
+    let configured = configure(&proxy, &[Role::Source], &settings).await.unwrap();
+    let told =
+        format!("requests to server.invalid go through the proxy http://***@{} (the setting `proxy`)", proxy.address);
+    assert_eq!(configured.ways(), [told]);
+    let opened = configured.source().unwrap().read(&file("key"), None, None).await.unwrap();
+    assert_eq!(opened.body.read_all(100).await.unwrap(), "through");
+    let asked = &proxy.asked()[0];
+    assert_eq!(asked.line(), "GET http://server.invalid/photos/key HTTP/1.1");
+    assert!(asked.head.contains("proxy-authorization: Basic bWU6aHVudGVyMg=="), "{}", asked.head);
+    assert!(asked.head.contains("host: server.invalid"), "{}", asked.head);
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_reached_through_a_tunnel() {
+    let proxy = Server::start(|_, _| Answer::status(403)).await;
+    let address = format!("http://{}", proxy.address);
+    let tls = [("proxy", address.as_str()), ("tls_insecure_no_verify", "true"), ("use_tls", "true"), ELSEWHERE];
+    let settings = [KEYS, &tls].concat();
+    let configured = configure(&proxy, &[Role::Source], &settings).await.unwrap();
+    let error = configured.source().unwrap().read(&file("key"), None, None).await.unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Transient, "connect"), "{error}");
+    assert_eq!(proxy.asked()[0].line(), "CONNECT server.invalid:443 HTTP/1.1");
+    assert!(!proxy.asked()[0].head.contains("authorization"), "{}", proxy.asked()[0].head);
+}
+
 #[tokio::test]
 async fn waiting_for_the_network_is_not_the_guests_own_time() {
     let server = Server::start(|_, _| {
@@ -381,6 +476,17 @@ fn a_second_start_compiles_nothing() {
     let second = Sandbox::new(options).unwrap();
     second.load(&component(MANIFEST)).unwrap();
     assert_eq!(second.compiled_from_cache(), Some(1));
+}
+
+#[test]
+fn without_a_folder_that_can_be_written_connectors_are_compiled_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let options = SandboxOptions { cache_dir: Some(file.join("compiled")), ..SandboxOptions::default() };
+    let sandbox = Sandbox::new(options).unwrap();
+    assert!(sandbox.without_cache().unwrap().to_string().contains("file/compiled"));
+    sandbox.load(&component(MANIFEST)).unwrap();
 }
 
 fn walk(dir: &std::path::Path) -> usize {

@@ -19,12 +19,14 @@ pub struct Bucket<W> {
     pub(crate) wire: W,
     /// The server has refused what came with a checksum, and took the same without.
     pub(crate) refuses_sums: Arc<AtomicBool>,
+    /// The server never says how long a body is.
+    pub(crate) hides_lengths: Arc<AtomicBool>,
 }
 
 impl<W: Wire> Bucket<W> {
     /// The bucket that the settings name; no request is sent.
     pub fn new(config: &Config, wire: W) -> Self {
-        Self { place: Place::of(config), wire, refuses_sums: Arc::default() }
+        Self { place: Place::of(config), wire, refuses_sums: Arc::default(), hides_lengths: Arc::default() }
     }
 
     /// Sends a request; `action` names it for a person, as in `reading "a/b"`.

@@ -17,6 +17,7 @@ mod delete;
 mod destination;
 mod documents;
 mod encode;
+mod encoded;
 mod fault;
 mod history;
 mod kept;

@@ -8,13 +8,13 @@ use credenza_sdk::{
     SourceInfo, Timestamp, Version,
 };
 
-use crate::attributes;
 use crate::bucket::{Bucket, shown};
 use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
 use crate::range;
 use crate::wire::{Answer, Wire, request};
+use crate::{attributes, encoded};
 
 /// An object opened for reading.
 pub struct Opened<B> {
@@ -74,24 +74,23 @@ impl<W: Wire> Bucket<W> {
         let action = format!("reading {}", shown(&entry.key));
         let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
         let etag = fingerprint.and_then(etag_of).map(str::to_owned);
-        let asked = self.read_request(&entry, part.as_ref());
-        let answer = self
-            .ask_for_unchanged(asked, etag.as_deref(), &action)
+        let content = self
+            .content(&entry, part.as_ref(), etag.as_deref(), &action)
             .map_err(|failure| self.if_archived(&entry, failure))?;
-        let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
+        let answer = &content.answer;
         if let Some(part) = &part {
-            range::check(part, &answer.headers, length, entry.size)?;
+            range::check(part, &answer.headers, content.length, entry.size)?;
         }
-        let size = if part.is_some() { range::total(&answer.headers) } else { length };
-        let changed = describe_read(&mut entry, &answer, size, part.is_none());
+        let is_stated = part.is_none() && !content.is_decoded;
+        let changed = describe_read(&mut entry, answer, encoded::size(&content, part.is_some()), is_stated);
         if etag.is_some() && changed {
             let message = format!("{action} failed: the object has changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, "s3.precondition", message));
         }
-        Ok(Opened { entry, body: answer.body })
+        Ok(Opened { entry, body: content.answer.body })
     }
 
-    fn read_request(&self, entry: &Entry, part: Option<&ByteRange>) -> Request {
+    pub(crate) fn read_request(&self, entry: &Entry, part: Option<&ByteRange>) -> Request {
         let version = entry.locator.as_deref().map(|id| crate::encode::query(&[("versionId", Some(id))]));
         let asked = request("GET", self.place.object(&entry.key) + &version.unwrap_or_default());
         match part.and_then(range::header) {
@@ -101,7 +100,12 @@ impl<W: Wire> Bucket<W> {
     }
 
     /// Sends a read under the condition that the object still has the ETag. Some servers compare it without its quotes.
-    fn ask_for_unchanged(&self, asked: Request, etag: Option<&str>, action: &str) -> Result<Answer<W::Body>> {
+    pub(crate) fn ask_for_unchanged(
+        &self,
+        asked: Request,
+        etag: Option<&str>,
+        action: &str,
+    ) -> Result<Answer<W::Body>> {
         let Some(etag) = etag else { return self.ask(asked, None, action) };
         let quoted = asked.clone().with_header("if-match", format!("\"{etag}\""));
         match self.ask(quoted, None, action) {

@@ -8,7 +8,7 @@ use credenza_e2e::{Precious, Report, Setup, workspace};
 /// 21 says that the connector broke its contract, 3 that some entries could not be read, 0 that the host put up
 /// with it and kept everything. A size that is not the content's is told of its one entry: a server may be at fault too,
 /// and must not cost the user all the other entries.
-const BEHAVIOURS: [(&str, i32, &[&str]); 13] = [
+const BEHAVIOURS: [(&str, i32, &[&str]); 18] = [
     ("panics", 21, &["panic"]),
     ("loops", 21, &["cpu", "answer"]),
     ("eats-memory", 21, &["mib", "memory"]),
@@ -22,6 +22,11 @@ const BEHAVIOURS: [(&str, i32, &[&str]); 13] = [
     ("escapes-verb", 21, &["may only get"]),
     ("escapes-endpoint", 21, &["manifest does not name"]),
     ("escapes-path", 21, &["climbs out"]),
+    ("escapes-parameters", 21, &["may only get /*, post /* ?restore"]),
+    ("escapes-by-code", 21, &["encoded name"]),
+    ("escapes-by-header", 21, &["does not grant"]),
+    ("asks-in-vain", 21, &["of which 17 were refused"]),
+    ("hoards-bodies", 21, &["still held"]),
 ];
 
 #[test]

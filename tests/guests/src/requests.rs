@@ -14,12 +14,25 @@ pub(crate) fn escape(behaviour: &str) -> Result<()> {
         "escapes-path" => Request::new("GET", ENDPOINT, "/../forbidden"),
         "escapes-absolute" => absolute("http://127.0.0.1:1/x"),
         "escapes-headers" => dressed_up(),
+        "escapes-parameters" => Request::new("POST", ENDPOINT, "/x?delete&restore"),
+        "escapes-by-code" => Request::new("POST", ENDPOINT, "/x?restore&%64elete"),
+        "escapes-by-header" => Request::new("GET", ENDPOINT, "/x").with_header("x-amz-acl", "public-read"),
+        "asks-in-vain" => return Err(ask_for_ever()),
         _ => return Ok(()),
     };
     match http::send(&request, None) {
         Ok(response) => Err(came_back(response.status())),
         // A class that begs for another try: the host must not believe it.
         Err(error) => Err(Error::new(ErrorClass::Transient, error.reason, error.message)),
+    }
+}
+
+/// Each refusal is another try, as long as the host puts up with it.
+fn ask_for_ever() -> Error {
+    loop {
+        if let Ok(response) = http::send(&Request::new("DELETE", ENDPOINT, "/x"), None) {
+            return came_back(response.status());
+        }
     }
 }
 

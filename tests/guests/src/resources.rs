@@ -10,6 +10,7 @@ pub(crate) fn take(behaviour: &str) {
         "eats-memory" => eat_memory(),
         "deep-recursion" => assert!(recurse(0) > 0),
         "leaks-handles" => leak_handles(),
+        "hoards-bodies" => hoard_bodies(),
         "floods-log" => flood_log(),
         "huge-argument" => log::info(&"x".repeat(64 * 1024 * 1024)),
         _ => {}
@@ -39,6 +40,12 @@ fn recurse(depth: u64) -> u64 {
 fn leak_handles() {
     for _ in 0..1_000_000 {
         std::mem::forget(Body::from_bytes(b"x"));
+    }
+}
+
+fn hoard_bodies() {
+    for _ in 0..10_000 {
+        std::mem::forget(Body::from_bytes(&[1; 1024 * 1024]));
     }
 }
 

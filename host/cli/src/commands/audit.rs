@@ -92,7 +92,7 @@ impl Audit {
             options.remembered.extend(read_heads(path)?);
         }
         let connectors = session.connectors();
-        let store = Opener::new(&connectors).store(&place, StoreUse::Read).await?;
+        let store = Opener::new(&connectors, session.reporter).store(&place, StoreUse::Read).await?;
         let report = audit::run(store.connector.clone(), &options, session.reporter).await?;
         tell(report, &options, session)
     }

@@ -153,7 +153,7 @@ impl Backup {
         let Some((repository, _)) = places.first().cloned() else { return Ok(Exit::Done) };
         let signing_key = signing::provided(&session.globals, &repository.settings)?;
         let connectors = session.connectors();
-        let opener = Opener::new(&connectors).of_host(self.host.clone());
+        let opener = Opener::new(&connectors, session.reporter).of_host(self.host.clone());
         let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
         let mut exit = Exit::Done;
         // What opening the repository cost belongs to the first of the snapshots.

@@ -39,7 +39,7 @@ impl Browse {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let place = session.lone_place(Kind::Source, &self.location, parse_settings(&self.settings)?)?;
         let connectors = session.connectors();
-        let source = Opener::new(&connectors).source(&place).await?.connector;
+        let source = Opener::new(&connectors, session.reporter).source(&place).await?.connector;
         let failed = |error| Failure::of_connector(format!("listing {}", place.text()), &error);
         let options = ScanOptions { one_level: !self.recursive, ..ScanOptions::default() };
         let mut batches = Batches::new(source.scan(&options).await.map_err(failed)?);

@@ -21,7 +21,7 @@ pub(super) async fn run(kind: Kind, name: &str, session: &Session<'_>) -> Result
     let name = PlaceName::new(kind, name)?;
     let place = Place::named(kind, &name, Settings::new(), &session.configuration()?)?;
     let connectors = session.connectors();
-    let opener = Opener::new(&connectors);
+    let opener = Opener::new(&connectors, session.reporter);
     let mut failed = told(&opener.trial(&place, role(kind)).await?, session)?;
     if failed == 0 {
         failed = check_connector(kind, &place, &opener, session).await?;

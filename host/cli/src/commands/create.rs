@@ -94,7 +94,7 @@ impl Display for CreatedLine {
 impl Create {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let connectors = session.connectors();
-        let opener = Opener::new(&connectors);
+        let opener = Opener::new(&connectors, session.reporter);
         let (place, other) = self.places(session)?;
         let like = match other {
             Some(other) => Some(session.open_other(&opener, other, StoreUse::Read, self.plaintext).await?.repository),

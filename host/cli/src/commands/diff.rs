@@ -176,7 +176,7 @@ impl Diff {
             Operand::Location(word) => {
                 let place = session.lone_place(Kind::Source, word, parse_settings(&self.settings)?)?;
                 let connectors = session.connectors();
-                let source = Opener::new(&connectors).source(&place).await?.connector;
+                let source = Opener::new(&connectors, session.reporter).source(&place).await?.connector;
                 Ok(Side::live(&*source).await?)
             }
         }

@@ -111,7 +111,7 @@ impl Restore {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let connectors = session.connectors();
-        let opener = Opener::new(&connectors);
+        let opener = Opener::new(&connectors, session.reporter);
         let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
         let snapshot = open.repository.find(&path.snapshot).await?;
         let destination = opener.destination(&place, self.versions).await?;

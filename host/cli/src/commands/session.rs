@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
 
     async fn open_for(&self, purpose: StoreUse) -> Result<OpenRepository, Failure> {
         let connectors = self.connectors();
-        self.open_repository(&Opener::new(&connectors), self.repository_place()?, purpose).await
+        self.open_repository(&Opener::new(&connectors, self.reporter), self.repository_place()?, purpose).await
     }
 }
 

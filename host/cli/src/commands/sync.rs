@@ -112,7 +112,7 @@ impl Sync {
         let options = self.options()?;
         let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
         let connectors = session.connectors();
-        let opener = Opener::new(&connectors);
+        let opener = Opener::new(&connectors, session.reporter);
         let written = |direction| if self.direction == direction { StoreUse::Read } else { StoreUse::Write };
         let own = session.open_repository(&opener, own, written(Direction::To)).await?;
         let place = other.clone();

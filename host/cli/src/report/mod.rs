@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::Check;
 use credenza_engine::{Damage, Event, Listener};
+use credenza_sandbox::deceives;
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine};
@@ -120,7 +121,7 @@ impl Reporter {
 
     #[expect(clippy::print_stderr, reason = "this room prints")]
     fn say(&self, text: impl Display) {
-        self.progress.suspend(|| eprintln!("{}", printable(&text.to_string())));
+        self.progress.suspend(|| eprintln!("{}", printable_lines(&text.to_string())));
     }
 
     fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
@@ -220,13 +221,27 @@ impl Display for CheckLine {
     }
 }
 
-/// A text without control characters but line ends.
+/// A text on one line, without characters that could make it look like another.
 pub(crate) fn printable(text: &str) -> String {
-    let escape = |c: char| match c.is_control() && c != '\n' {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
+    let escape = |c: char| if deceives(c) { c.escape_unicode().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
+}
+
+/// The same of a text of several lines, each of which was made here.
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Longest text of a stranger that is shown in one place, in characters.
+const BRIEF_CHARACTERS_MAX: usize = 400;
+
+/// A stranger's text on one line, cut to a length that pushes nothing else away.
+pub(crate) fn brief(text: &str) -> String {
+    let mut brief = printable(&text.chars().take(BRIEF_CHARACTERS_MAX).collect::<String>());
+    if text.chars().nth(BRIEF_CHARACTERS_MAX).is_some() {
+        brief.push('…');
+    }
+    brief
 }
 
 #[cfg(test)]
@@ -246,6 +261,8 @@ mod tests {
 
     #[test]
     fn control_characters_never_reach_a_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\nc\\u{9b}");
+        assert_eq!(printable("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}");
+        assert_eq!(printable_lines("a\x1b\nb\u{202e}"), "a\\u{1b}\nb\\u{202e}");
+        assert_eq!(brief(&"x".repeat(500)).chars().count(), 401);
     }
 }

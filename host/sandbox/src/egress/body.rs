@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::Traffic;
+use crate::settings::Secret;
 
 /// Slices are small enough that each one is progress on a slow line.
 const SLICE_BYTES: usize = 256 * 1024;
@@ -75,6 +76,8 @@ pub(crate) struct RemoteBody {
     traffic: Arc<Traffic>,
     /// For messages: `GET host`.
     peer: Arc<str>,
+    /// What proved who sent the request: an answer may repeat it.
+    pub(crate) proof: Option<Secret>,
 }
 
 impl std::fmt::Debug for RemoteBody {
@@ -86,7 +89,7 @@ impl std::fmt::Debug for RemoteBody {
 impl RemoteBody {
     pub(crate) fn new(incoming: Incoming, idle_timeout: Duration, traffic: Arc<Traffic>, peer: Arc<str>) -> Self {
         let length = http_body::Body::size_hint(&incoming).exact();
-        Self { length, incoming, idle_timeout, traffic, peer }
+        Self { length, incoming, idle_timeout, traffic, peer, proof: None }
     }
 
     /// The next piece; `None` is the end. Fewer bytes than announced are an error, which hyper notices.

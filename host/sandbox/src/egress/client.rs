@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use credenza_connect::Payload;
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, DATE, USER_AGENT};
+use http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::{OutBody, RemoteBody};
+use super::proxy::{Proxies, Way};
 use super::{EgressError, Response, Traffic, clock, tls};
 use crate::settings::{HostSettings, SettingsError};
 
@@ -32,7 +33,8 @@ const AGENT: &str = concat!("credenza/", env!("CARGO_PKG_VERSION"));
 /// The connections of one configured connector.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, OutBody>,
+    pool: Pool<HttpsConnector<Way>, OutBody>,
+    proxies: Arc<Proxies>,
     idle_timeout: Duration,
     traffic: Arc<Traffic>,
 }
@@ -47,27 +49,33 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client_config(settings)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let tls = tls::client_config(settings)?;
+        let secured = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+        let proxies = Proxies::new(&settings.proxy)?;
+        let way = Way::new(tcp.clone(), secured().wrap_connector(tcp), Arc::clone(&proxies));
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_MAX)
-            .build(connector);
-        Ok(Self { pool, idle_timeout, traffic })
+            .build(secured().wrap_connector(way));
+        Ok(Self { pool, proxies, idle_timeout, traffic })
+    }
+
+    /// What a person is told of the way to a server, if it is not the straight one.
+    pub(crate) fn way_to(&self, server: &http::Uri) -> Option<String> {
+        self.proxies.told_of(server)
     }
 
     /// Sends one request. A pooled connection that turns out to be closed before anything was sent is replaced silently.
     pub(crate) async fn send(&self, head: http::Request<()>, payload: Payload) -> Result<Response, EgressError> {
         let peer: Arc<str> = format!("{} {}", head.method(), head.uri().authority().map_or("", |a| a.as_str())).into();
+        let for_proxy = self.proxies.authorization(head.uri()).cloned();
         let progress = Arc::new(AtomicU64::new(0));
         self.traffic.count_request(head.method().as_str());
         let body = OutBody::new(&payload, Arc::clone(&progress), Arc::clone(&self.traffic));
         let mut request = head.map(|()| body);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        for_proxy.into_iter().for_each(|value| drop(request.headers_mut().insert(PROXY_AUTHORIZATION, value)));
         if payload.length() > 0 || request.method() == http::Method::PUT || request.method() == http::Method::POST {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(payload.length()));
         }

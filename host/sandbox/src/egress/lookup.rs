@@ -74,7 +74,7 @@ impl Lookup {
         let mut tcp = Tcp::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(self.connect_timeout));
-        let settings = HostSettings { use_tls, tls_insecure_no_verify: false, ca_file: None };
+        let settings = HostSettings { use_tls, ..HostSettings::default() };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client_config(&settings)?)
             .https_or_http()

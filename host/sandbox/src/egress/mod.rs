@@ -7,14 +7,17 @@
 mod body;
 mod client;
 mod clock;
+mod document;
 mod keys;
 mod lookup;
 mod policy;
+mod proxy;
 mod route;
 mod sign;
 mod tls;
 mod traffic;
 mod trial;
+mod veil;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +29,10 @@ use credenza_connect::{Body, Payload};
 pub(crate) use body::RemoteBody;
 pub use lookup::LookupClient;
 pub use traffic::Traffic;
+pub(crate) use veil::Arriving;
 
 use crate::manifest::{Manifest, Role};
-use crate::settings::{Masker, Settings, SettingsError};
+use crate::settings::{Masker, Secret, Settings, SettingsError};
 use client::Client;
 use route::Route;
 
@@ -66,6 +70,9 @@ impl EgressError {
         Self::Refused { reason, message: message.into() }
     }
 }
+
+/// A shorter proof is an ordinary word.
+const PROOF_BYTES_MIN: usize = 12;
 
 /// A request as a guest wrote it.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +129,7 @@ impl Egress {
         roles: &[Role],
         idle_timeout: Duration,
     ) -> Result<Self, SettingsError> {
-        let masker = Arc::new(settings.masker());
+        let masker = Arc::new(settings.masker(manifest));
         let routes = manifest.endpoints.iter();
         let routes = routes
             .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, roles, &masker)?)))
@@ -143,6 +150,21 @@ impl Egress {
         &self.masker
     }
 
+    /// Servers that are reached through a proxy, and which: a line for each.
+    pub(crate) fn ways(&self) -> Vec<String> {
+        let way = |route: &Route| {
+            Some(format!("requests to {} go through the proxy {}", route.authority, self.way_to(route)?))
+        };
+        let mut ways: Vec<String> = self.routes.values().filter_map(way).collect();
+        ways.dedup();
+        ways
+    }
+
+    fn way_to(&self, route: &Route) -> Option<String> {
+        let server = http::Uri::builder().scheme(route.scheme.clone()).authority(route.authority.clone());
+        self.client.way_to(&server.path_and_query("/").build().ok()?)
+    }
+
     /// Looks up the credentials that no setting gives, of all endpoints.
     ///
     /// # Errors
@@ -159,13 +181,16 @@ impl Egress {
     /// # Errors
     /// [`EgressError`] says why there is no answer.
     pub async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
-        let (route, head) = self.admit(request).inspect_err(|_| self.traffic.count_refused())?;
         let payload = payload.unwrap_or_default();
+        let (route, head) = self.admit(request, &payload).inspect_err(|_| self.traffic.count_refused())?;
         let head = route.signer.sign(head, &payload).await?;
-        self.client.send(head, payload).await
+        let proof = proof_of(&head);
+        let mut response = self.client.send(head, payload).await?;
+        response.body.proof = proof;
+        Ok(response)
     }
 
-    fn admit(&self, request: GuestRequest) -> Result<(&Route, http::Request<()>), EgressError> {
+    fn admit(&self, request: GuestRequest, payload: &Payload) -> Result<(&Route, http::Request<()>), EgressError> {
         let route = self.routes.get(&request.label).ok_or_else(|| {
             let labels: Vec<&str> = self.routes.keys().map(String::as_str).collect();
             EgressError::refused(
@@ -177,6 +202,13 @@ impl Egress {
                 ),
             )
         })?;
-        Ok((route, policy::admit(route, &request)?))
+        Ok((route, policy::admit(route, &request, payload)?))
     }
+}
+
+/// The part of a signed request that an answer must not show to a guest: the signature, or the token.
+fn proof_of(head: &http::Request<()>) -> Option<Secret> {
+    let value = head.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    let proof = value.rsplit_once("Signature=").or_else(|| value.rsplit_once(' ')).map(|(_, proof)| proof)?;
+    (proof.len() >= PROOF_BYTES_MIN).then(|| Secret::new(proof))
 }

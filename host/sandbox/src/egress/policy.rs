@@ -1,10 +1,12 @@
 //! What a guest's request must satisfy before it is signed.
 
+use credenza_connect::Payload;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
-use super::route::Route;
-use super::{EgressError, GuestRequest};
+use super::route::{Route, encode_segment};
+use super::{EgressError, GuestRequest, document};
+use crate::manifest::{Query, Verb};
 
 /// Headers that only the host sets (RFC 9110 section 7.6.1 and the AWS signature), or that change what a request means.
 const HOST_HEADERS: [&str; 17] = [
@@ -27,10 +29,46 @@ const HOST_HEADERS: [&str; 17] = [
     "x-method-override",
 ];
 
+/// Headers of HTTP that describe a body or what is asked for (RFC 9110 sections 8, 12.5, 13.1 and 14): every role may send them. All else a manifest
+/// must name, because it may mean anything: `x-amz-acl` makes an object public.
+const PLAIN_HEADERS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-type",
+    "expires",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+
+/// Most headers of a request, and their names and values together.
+const HEADERS_MAX: usize = 128;
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Longest target of a request; what is longer no server takes.
+const TARGET_BYTES_MAX: usize = 64 * 1024;
+
 /// The request that may be signed and sent, or why it may not.
-pub(crate) fn admit(route: &Route, request: &GuestRequest) -> Result<http::Request<()>, EgressError> {
+pub(crate) fn admit(
+    route: &Route,
+    request: &GuestRequest,
+    payload: &Payload,
+) -> Result<http::Request<()>, EgressError> {
     let target = target(route, &request.target)?;
-    check_verb(route, &request.method, target.query().unwrap_or(""))?;
+    let verb = permitted(route, request, &target)?;
+    if verb.document().is_some_and(|document| !document::is_within(document, &payload.to_bytes(), &route.below)) {
+        let message =
+            format!("the connector sent endpoint `{}` a document that reaches further than {verb}", route.label);
+        return Err(EgressError::refused("egress.document", message));
+    }
     let uri = http::Uri::builder()
         .scheme(route.scheme.clone())
         .authority(route.authority.clone())
@@ -55,12 +93,22 @@ fn target(route: &Route, relative: &str) -> Result<PathAndQuery, EgressError> {
             format!("the connector asked endpoint `{}` for `{}`, {why}", route.label, relative.escape_debug()),
         )
     };
+    if relative.len() > TARGET_BYTES_MAX {
+        return Err(EgressError::refused(
+            "egress.path",
+            format!("a request is for {} bytes of address", relative.len()),
+        ));
+    }
     if !(relative.is_empty() || relative.starts_with(['/', '?'])) {
         return Err(refused("which does not begin with `/` or `?`"));
     }
     let path = relative.split('?').next().unwrap_or("");
     if !route.opaque_paths && path.split('/').any(is_dot_segment) {
         return Err(refused("which climbs out of the endpoint's folder"));
+    }
+    let names_something = path.len() > 1;
+    if names_something && !path.strip_prefix('/').is_some_and(|path| path.starts_with(&encode_segment(&route.below))) {
+        return Err(refused("which is not below the folder that it was given"));
     }
     let root = if route.base_path.is_empty() && path.is_empty() { "/" } else { "" };
     let whole = format!("{}{root}{relative}", route.base_path);
@@ -73,32 +121,51 @@ fn is_dot_segment(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
-fn check_verb(route: &Route, method: &str, query: &str) -> Result<(), EgressError> {
-    if route.verbs.iter().any(|verb| verb.covers(method, query)) {
-        return Ok(());
-    }
-    let roles: Vec<&str> = route.roles.iter().map(|role| role.name()).collect();
-    let verbs: Vec<String> = route.verbs.iter().map(ToString::to_string).collect();
-    Err(EgressError::refused(
-        "egress.verb",
-        format!(
-            "the connector asked endpoint `{}` for {} as {}, which may only {}",
+/// The verb that covers a request.
+fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery) -> Result<&'r Verb, EgressError> {
+    let asked = |why: &str| {
+        let roles: Vec<&str> = route.roles.iter().map(|role| role.name()).collect();
+        let (method, relative) = (request.method.escape_debug(), request.target.escape_debug());
+        let message = format!(
+            "the connector asked endpoint `{}` for {method} `{relative}` as {}, {why}",
             route.label,
-            method.escape_debug(),
-            roles.join(" and "),
-            if verbs.is_empty() { "do nothing there".to_owned() } else { verbs.join(", ") }
-        ),
-    ))
+            roles.join(" and ")
+        );
+        EgressError::refused("egress.verb", message)
+    };
+    let query = Query::read(target.query()).map_err(asked)?;
+    let is_below = request.target.split('?').next().is_some_and(|path| path.len() > 1);
+    let covering = route.verbs.iter().find(|verb| verb.covers(&request.method, is_below, &query));
+    let Some(verb) = covering else {
+        let verbs: Vec<String> = route.verbs.iter().map(ToString::to_string).collect();
+        let verbs = if verbs.is_empty() { "do nothing there".to_owned() } else { verbs.join(", ") };
+        return Err(asked(&format!("which may only {verbs}")));
+    };
+    let folder =
+        route.below_parameter.as_deref().filter(|name| !is_below && !route.below.is_empty() && verb.takes(name));
+    let beginning = encode_segment(&route.below).replace('/', "%2F");
+    match folder.map(|name| query.value(name).unwrap_or_default()) {
+        Some(value) if !value.starts_with(&beginning) => Err(asked("which is not below the folder that it was given")),
+        _ => Ok(verb),
+    }
 }
 
 fn copy_headers(route: &Route, from: &[(String, String)], to: &mut http::HeaderMap) -> Result<(), EgressError> {
+    let bytes: usize = from.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+    if from.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        let message = format!(
+            "the connector set {} headers of {bytes} bytes for endpoint `{}`; {HEADERS_MAX} of {HEADER_BYTES_MAX} are sent",
+            from.len(),
+            route.label
+        );
+        return Err(EgressError::refused("egress.header", message));
+    }
     for (name, value) in from {
-        let refused = |why: &str| {
-            EgressError::refused(
-                "egress.header",
-                format!("the connector set the header `{}` for endpoint `{}`, {why}", name.escape_debug(), route.label),
-            )
+        let refused_for = |reason, why: &str| {
+            let (name, label) = (name.escape_debug(), &route.label);
+            EgressError::refused(reason, format!("the connector set the header `{name}` for endpoint `{label}`, {why}"))
         };
+        let refused = |why: &str| refused_for("egress.header", why);
         let name: HeaderName = name.parse().map_err(|_| refused("which is not a name of a header"))?;
         if HOST_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
             continue;
@@ -106,6 +173,9 @@ fn copy_headers(route: &Route, from: &[(String, String)], to: &mut http::HeaderM
         // With it a PUT reads from any bucket that the credentials can read.
         if name.as_str().starts_with("x-amz-copy-source") {
             return Err(refused("which would read outside the endpoint"));
+        }
+        if !PLAIN_HEADERS.contains(&name.as_str()) && !route.headers.iter().any(|rule| rule.covers(name.as_str())) {
+            return Err(refused_for("egress.header-name", "which its manifest does not grant here"));
         }
         let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         let value = value.parse().ok().filter(|_| printable);
@@ -123,23 +193,33 @@ mod tests {
     use crate::manifest::{Manifest, Role};
     use crate::settings::{RawSettings, Settings, Surroundings};
 
-    fn route(role: Role, extra: &str) -> Route {
-        let manifest = Manifest::parse(&format!("{}\n{extra}", crate::settings::S3_MANIFEST)).unwrap();
-        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+    fn route_of(roles: &[Role], settings: &[(&str, &str)]) -> Route {
+        let manifest = Manifest::parse(crate::settings::S3_MANIFEST).unwrap();
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
-        let label = if extra.is_empty() { "bucket" } else { "plain" };
-        Route::new(label, &manifest.endpoints[label], &settings, &[role], &std::sync::Arc::default()).unwrap()
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, roles, &std::sync::Arc::default()).unwrap()
     }
 
     fn ask(role: Role, method: &str, target: &str) -> Result<String, &'static str> {
-        admit_on(&route(role, ""), method, target, &[])
+        admit_on(&route_of(&[role], &[]), method, target, &[])
     }
 
     fn admit_on(route: &Route, method: &str, target: &str, headers: &[(&str, &str)]) -> Result<String, &'static str> {
+        admit_with(route, method, target, headers, b"")
+    }
+
+    fn admit_with(
+        route: &Route,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<String, &'static str> {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let request =
             GuestRequest { method: method.to_owned(), target: target.to_owned(), headers, ..Default::default() };
-        match admit(route, &request) {
+        match admit(route, &request, &Payload::from(body.to_vec())) {
             Ok(request) => Ok(request.uri().path_and_query().unwrap().as_str().to_owned()),
             Err(EgressError::Refused { reason, .. }) => Err(reason),
             Err(_) => Err("other"),
@@ -149,7 +229,6 @@ mod tests {
     #[test]
     fn every_request_stays_below_the_endpoint_and_keeps_its_bytes() {
         for (target, whole) in [
-            ("", "/b"),
             ("?list-type=2", "/b?list-type=2"),
             ("/a/../c", "/b/a/../c"),
             ("//x//", "/b//x//"),
@@ -157,7 +236,9 @@ mod tests {
         ] {
             assert_eq!(ask(Role::Source, "GET", target), Ok(whole.to_owned()));
         }
-        for target in ["x", "b/../..", ".evil", "@evil", "/a b", "/a\r\nHost: x", "/a#b", "http://evil/"] {
+        assert_eq!(ask(Role::Destination, "HEAD", ""), Ok("/b".to_owned()));
+        let long = format!("/{}", "x".repeat(70_000));
+        for target in ["x", "b/../..", ".evil", "@evil", "/a b", "/a\r\nHost: x", "/a#b", "http://evil/", &long] {
             assert_eq!(ask(Role::Source, "GET", target), Err("egress.path"), "{target}");
         }
     }
@@ -168,16 +249,92 @@ mod tests {
         assert_eq!(ask(Role::Source, "PUT", "/k"), Err("egress.verb"));
         assert_eq!(ask(Role::Store, "DELETE", "/k"), Err("egress.verb"));
         assert!(ask(Role::Prune, "DELETE", "/k").is_ok());
-        assert!(ask(Role::Prune, "POST", "?delete").is_ok());
-        assert_eq!(ask(Role::Prune, "POST", "?acl"), Err("egress.verb"));
         assert_eq!(ask(Role::Destination, "DELETE", "/k"), Err("egress.verb"));
         assert!(ask(Role::Destination, "DELETE", "/k?uploadId=1").is_ok());
+        assert!(ask(Role::Source, "POST", "/k?restore").is_ok());
+    }
+
+    #[test]
+    fn a_sub_resource_is_denied_unless_it_is_listed() {
+        for parameter in ["policy", "acl", "lifecycle", "cors", "versioning", "retention", "legal-hold", "x"] {
+            for target in [format!("?{parameter}"), format!("/k?{parameter}"), format!("/?{parameter}")] {
+                assert_eq!(ask(Role::Store, "PUT", &target), Err("egress.verb"), "{target}");
+                assert_eq!(ask(Role::Prune, "DELETE", &target), Err("egress.verb"), "{target}");
+            }
+        }
+        // The bucket itself.
+        for target in ["", "/"] {
+            assert_eq!(ask(Role::Store, "PUT", target), Err("egress.verb"));
+            assert_eq!(ask(Role::Prune, "DELETE", target), Err("egress.verb"));
+        }
+        assert_eq!(ask(Role::Prune, "DELETE", "/k?versionId=1"), Err("egress.verb"), "a version is destroyed for good");
+    }
+
+    #[test]
+    fn a_permitted_parameter_opens_no_door_for_another() {
+        for target in [
+            "?delete&restore",
+            "/k?delete&restore",
+            "/k?restore&delete",
+            "/k?restore&restore",
+            "/k?restore&%64elete",
+            "/k?%64elete&restore",
+            "/k?restore&&delete",
+            "/k?restore;delete",
+            "/k?restore&=1",
+            "/k?restore&",
+            "/k?&restore",
+            "/k?restore=1;delete",
+            "/k?RESTORE",
+        ] {
+            assert_eq!(ask(Role::Source, "POST", target), Err("egress.verb"), "{target}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_the_granted_prefix_is_asked_for() {
+        let roles = [Role::Store, Role::Prune];
+        let route = route_of(&roles, &[("prefix", "my photos/2026")]);
+        for target in ["/my%20photos/2026/x", "/my%20photos/2026//x", "?list-type=2&prefix=my%20photos%2F2026%2Fdata"] {
+            assert!(admit_on(&route, "GET", target, &[]).is_ok(), "{target}");
+        }
+        for target in [
+            "/x",
+            "/my%20photos/x",
+            "/my%20photos/2026",
+            "/my%20photos/2026x",
+            "//my%20photos/2026/x",
+            "/my photos/2026/x",
+        ] {
+            assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
+        }
+        for target in
+            ["?list-type=2", "?list-type=2&prefix=", "?list-type=2&prefix=my%20photos%2F2026", "?list-type=2&prefix=x"]
+        {
+            assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.verb"), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_deletions_names_what_lies_below_and_no_versions() {
+        let route = route_of(&[Role::Store, Role::Prune], &[("prefix", "p")]);
+        let delete = |objects: &str| {
+            let body = format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{objects}</Delete>");
+            admit_with(&route, "POST", "?delete", &[], body.as_bytes())
+        };
+        assert!(delete("<Object><Key>p/a</Key></Object>").is_ok());
+        assert_eq!(delete("<Object><Key>q/a</Key></Object>"), Err("egress.document"));
+        assert_eq!(delete("<Object><Key>p/a</Key><VersionId>1</VersionId></Object>"), Err("egress.document"));
     }
 
     #[test]
     fn dots_climb_nowhere_where_paths_are_folders() {
-        let plain = "[endpoints.plain]\nurl = 'https://h'\npath = '/base'\nallow = { source = ['GET'] }";
-        let route = route(Role::Source, plain);
+        let plain = "[endpoints.plain]\nurl = 'https://h'\npath = '/base'\nallow = { source = ['GET /*'] }";
+        let manifest = Manifest::parse(&format!("{}\n{plain}", crate::settings::S3_MANIFEST)).unwrap();
+        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+        let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
+        let endpoint = &manifest.endpoints["plain"];
+        let route = Route::new("plain", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();
         assert!(admit_on(&route, "GET", "/a..b/c", &[]).is_ok());
         for target in ["/../x", "/a/%2E%2e/x", "/."] {
             assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
@@ -186,7 +343,7 @@ mod tests {
 
     #[test]
     fn headers_of_the_host_are_stripped_and_dangerous_ones_refused() {
-        let route = route(Role::Source, "");
+        let route = route_of(&[Role::Source], &[]);
         let mut headers = http::HeaderMap::new();
         let own = ["Authorization", "host", "X-Amz-Date", "content-length", "Proxy-Authorization", "Connection"];
         let given: Vec<_> = own.iter().map(|n| ((*n).to_owned(), "x".to_owned())).collect();
@@ -194,8 +351,37 @@ mod tests {
         assert!(headers.is_empty(), "{headers:?}");
         copy_headers(&route, &[("If-Match".to_owned(), "\"x\"".to_owned())], &mut headers).unwrap();
         assert_eq!(headers["if-match"], "\"x\"");
-        for (name, value) in [("x-amz-copy-source", "/other/k"), ("a b", "x"), ("x", "a\r\nb"), ("x", "é")] {
+        for (name, value) in [("x-amz-copy-source", "/other/k"), ("a b", "x"), ("if-match", "a\r\nb"), ("range", "é")]
+        {
             assert_eq!(admit_on(&route, "GET", "/k", &[(name, value)]), Err("egress.header"));
         }
+        let many: Vec<(String, &str)> = (0..200).map(|n| (format!("x-{n}"), "x")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        assert_eq!(admit_on(&route, "GET", "/k", &many), Err("egress.header"));
+        let long = "x".repeat(70_000);
+        assert_eq!(admit_on(&route, "GET", "/k", &[("range", &long)]), Err("egress.header"));
+    }
+
+    #[test]
+    fn a_header_of_the_provider_is_sent_only_where_its_role_lists_it() {
+        let put =
+            |role, settings: &[(&str, &str)], name| admit_on(&route_of(&[role], settings), "PUT", "/k", &[(name, "x")]);
+        for name in [
+            "x-amz-acl",
+            "x-amz-bypass-governance-retention",
+            "x-amz-grant-read",
+            "x-amz-website-redirect-location",
+            "x-mine",
+        ] {
+            assert_eq!(put(Role::Store, &[], name), Err("egress.header-name"), "{name}");
+        }
+        assert!(put(Role::Store, &[], "x-amz-storage-class").is_ok());
+        assert!(put(Role::Destination, &[], "X-Amz-Meta-Owner").is_ok());
+        assert_eq!(
+            put(Role::Destination, &[], "x-amz-acl"),
+            Err("egress.header-name"),
+            "only where the setting asks for it"
+        );
+        assert!(put(Role::Destination, &[("acl", "true")], "x-amz-acl").is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::uri::{Authority, Scheme};
 
 use super::sign::Signer;
-use crate::manifest::{Auth, Endpoint, Role, Verb};
+use crate::manifest::{Auth, Endpoint, HeaderRule, Role, Verb, When};
 use crate::settings::{Masker, Settings, SettingsError};
 
 /// A resolved endpoint.
@@ -16,8 +16,14 @@ pub(crate) struct Route {
     pub(crate) authority: Authority,
     /// Empty, or begins with `/` and does not end in it.
     pub(crate) base_path: String,
-    /// Union of the verbs of all granted roles.
+    /// The folder that requests stay in, decoded: empty, or with a `/` at its end.
+    pub(crate) below: String,
+    /// Parameter of the query that must begin with it.
+    pub(crate) below_parameter: Option<String>,
+    /// Union of the verbs of all granted roles, without those whose condition does not hold.
     pub(crate) verbs: Vec<Verb>,
+    /// The same of the headers.
+    pub(crate) headers: Vec<HeaderRule>,
     /// For messages.
     pub(crate) roles: Vec<Role>,
     pub(crate) signer: Signer,
@@ -39,12 +45,18 @@ impl Route {
         let variant = endpoint.variants.iter().find(|variant| holds(&variant.when));
         let (url, path) = variant.map_or((&endpoint.url, &endpoint.path), |v| (&v.url, &v.path));
         let (scheme, authority) = origin(label, &settings.expand(url, str::to_owned))?;
+        let is_met = |when: Option<&When>| when.is_none_or(|when| settings.has(&when.setting, &when.value));
+        let verbs = roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten();
+        let headers = roles.iter().filter_map(|role| endpoint.headers.get(role)).flatten();
         Ok(Self {
             label: label.to_owned(),
             scheme,
             authority,
             base_path: settings.expand(path, encode_segment),
-            verbs: roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten().cloned().collect(),
+            below: folder(settings.expand(&endpoint.below, str::to_owned)),
+            below_parameter: endpoint.below_parameter.clone(),
+            verbs: verbs.filter(|verb| is_met(verb.when())).cloned().collect(),
+            headers: headers.filter(|rule| is_met(rule.when())).cloned().collect(),
             roles: roles.to_vec(),
             signer: Signer::new(label, &endpoint.auth, settings, masker)?,
             opaque_paths: matches!(endpoint.auth, Auth::AwsSigv4 { .. }),
@@ -72,8 +84,13 @@ fn origin(label: &str, address: &str) -> Result<(Scheme, Authority), SettingsErr
     Ok((scheme, without_port.unwrap_or(authority)))
 }
 
+/// A path as a folder: with a `/` at its end, unless it is empty.
+fn folder(path: String) -> String {
+    if path.is_empty() || path.ends_with('/') { path } else { path + "/" }
+}
+
 /// The text as one or more path segments: everything but RFC 3986 "unreserved" and `/` is escaped.
-fn encode_segment(text: &str) -> String {
+pub(crate) fn encode_segment(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {

@@ -171,6 +171,8 @@ fn sigv4_settings() -> SigningSettings {
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    // Proxies and servers (Google's) rewrite it on the way.
+    settings.excluded_headers.get_or_insert_default().push("accept-encoding".into());
     settings
 }
 

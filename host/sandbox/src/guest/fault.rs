@@ -11,8 +11,16 @@ pub(crate) enum Fault {
     Cpu { ms: u64 },
     /// It asked for more memory than it may have.
     Memory { wanted: usize, limit: usize },
+    /// All its instances together asked for more memory than they may have.
+    MemoryOfAll { limit: usize },
     /// It holds too many handles.
     Handles { limit: usize },
+    /// It holds too many answers that it neither handed on nor dropped.
+    Answers { limit: usize },
+    /// It made more bytes for the host to hold than it may, or all its instances together did.
+    Held { limit: usize, limit_of_all: usize },
+    /// It sent too many requests in one call, or too many that the policy refused.
+    Requests { sent: u32, refused: u32 },
     /// It passed more data in one call than the budget.
     CallBytes { limit: usize },
     /// It answered something that the contract does not allow.
@@ -40,6 +48,24 @@ impl Fault {
             ),
             Self::Handles { limit } => {
                 ("guest.handles", format!("holds more than {limit} handles; it does not release them"))
+            }
+            Self::MemoryOfAll { limit } => {
+                ("guest.memory", format!("wanted more memory: all its instances together have at most {}", mib(limit)))
+            }
+            Self::Answers { limit } => (
+                "guest.answers",
+                format!("holds more than {limit} answers; it neither hands them on nor releases them"),
+            ),
+            Self::Held { limit, limit_of_all } => (
+                "guest.held",
+                format!(
+                    "made bodies of more than {} that are still held, or all its instances together of more than {}",
+                    mib(limit),
+                    mib(limit_of_all)
+                ),
+            ),
+            Self::Requests { sent, refused } => {
+                ("guest.requests", format!("asked for {sent} requests in one call, of which {refused} were refused"))
             }
             Self::CallBytes { limit } => ("guest.call-bytes", format!("passed more than {} in one call", mib(limit))),
             Self::Contract { reason, text } => (reason, text),

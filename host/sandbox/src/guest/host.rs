@@ -1,18 +1,14 @@
 //! The functions that a guest may call: bodies, http, log, task. Nothing else of the host is in reach.
 
-use bytes::Bytes;
-use credenza_connect::Payload;
+use std::time::Instant;
+
 use wasmtime::component::Resource;
 
 use super::bindings::credenza::host::{bodies, http, log, task};
 use super::bindings::{settings, types};
-use super::state::{BodyHandle, LINE_BYTES_MAX, State};
-use crate::egress::{EgressError, GuestRequest, Response};
-
-/// Most random bytes of one call.
-const RANDOM_BYTES_MAX: u32 = 1024;
-/// Most bytes that one `body.read` moves into the guest.
-const READ_BYTES_MAX: u32 = 1024 * 1024;
+use super::limits::{LINE_BYTES_MAX, RANDOM_BYTES_MAX, READ_BYTES_MAX};
+use super::state::{BodyHandle, State};
+use crate::egress::{Arriving, EgressError, GuestRequest, Response};
 
 impl types::Host for State {}
 impl settings::Host for State {}
@@ -21,13 +17,15 @@ impl bodies::Host for State {}
 impl bodies::HostBody for State {
     fn from_bytes(&mut self, data: Vec<u8>) -> wasmtime::Result<Resource<BodyHandle>> {
         self.egress.traffic().count_made_by_guest(data.len());
-        self.push(BodyHandle::memory(Payload::from(data)))
+        let payload = self.hold(data)?;
+        self.push(BodyHandle::made(payload))
     }
 
     fn length(&mut self, this: Resource<BodyHandle>) -> wasmtime::Result<Option<u64>> {
         Ok(match self.table.get(&this)? {
             BodyHandle::Memory { payload, .. } => Some(payload.length()),
-            BodyHandle::Remote { body, .. } => body.length,
+            BodyHandle::Remote(arriving) => arriving.length(),
+            BodyHandle::Gone => None,
         })
     }
 
@@ -38,21 +36,21 @@ impl bodies::HostBody for State {
     ) -> wasmtime::Result<Result<Vec<u8>, bodies::IoError>> {
         let max = max.min(READ_BYTES_MAX) as usize;
         let piece = match self.table.get_mut(&this)? {
-            BodyHandle::Memory { payload, read } => {
+            BodyHandle::Memory { payload, read, .. } => {
                 let piece = payload.slice(*read, max as u64).to_bytes();
                 *read = read.saturating_add(piece.len() as u64);
                 piece
             }
-            BodyHandle::Remote { body, unread } => {
-                if unread.is_empty() && max > 0 {
-                    self.waited = true;
-                    match body.next().await {
-                        Ok(next) => *unread = next.unwrap_or_default(),
-                        Err(e) => return Ok(Err(bodies::IoError { reason: e.reason, message: e.message })),
-                    }
+            BodyHandle::Remote(arriving) => {
+                self.clock.pause(Instant::now());
+                let piece = arriving.read_veiled(max).await;
+                self.clock.resume(Instant::now());
+                match piece {
+                    Ok(piece) => piece,
+                    Err(e) => return Ok(Err(bodies::IoError { reason: e.reason, message: e.message })),
                 }
-                unread.split_to(max.min(unread.len()))
             }
+            BodyHandle::Gone => return Ok(Err(gone())),
         };
         self.egress.traffic().count_read_by_guest(piece.len());
         Ok(Ok(Vec::from(piece)))
@@ -66,16 +64,17 @@ impl bodies::HostBody for State {
     ) -> wasmtime::Result<Result<Resource<BodyHandle>, bodies::IoError>> {
         let refused = |message: String| Ok(Err(bodies::IoError { reason: "body.slice".to_owned(), message }));
         match self.table.get(&this)? {
-            BodyHandle::Remote { .. } => refused("a body that is still arriving cannot be sliced".to_owned()),
-            BodyHandle::Memory { payload, .. } => {
+            BodyHandle::Remote(_) => refused("a body that is still arriving cannot be sliced".to_owned()),
+            BodyHandle::Gone => Ok(Err(gone())),
+            BodyHandle::Memory { payload, is_lent, .. } => {
                 let total = payload.length();
                 if offset.checked_add(length).is_none_or(|end| end > total) {
                     return refused(format!(
                         "{length} bytes from {offset} reach past the end of a body of {total} bytes"
                     ));
                 }
-                let slice = payload.slice(offset, length);
-                self.push(BodyHandle::memory(slice)).map(Ok)
+                let slice = BodyHandle::Memory { payload: payload.slice(offset, length), read: 0, is_lent: *is_lent };
+                self.push(slice).map(Ok)
             }
         }
     }
@@ -95,45 +94,59 @@ impl http::Host for State {
         let payload = match data.map(|data| self.table.delete(data)).transpose()? {
             None => None,
             Some(BodyHandle::Memory { payload, .. }) => Some(payload),
-            Some(BodyHandle::Remote { .. }) => {
-                let message = "a body that is still arriving cannot be sent".to_owned();
-                return Ok(Err(self.failure(EgressError::Refused { reason: "egress.body", message })));
+            Some(unsendable) => {
+                let what = if matches!(unsendable, BodyHandle::Gone) {
+                    "was lent for an earlier call"
+                } else {
+                    "is still arriving"
+                };
+                let message = format!("a body that {what} cannot be sent");
+                return self.failure(EgressError::Refused { reason: "egress.body", message }).map(Err);
             }
         };
+        self.count_request()?;
         let (label, target) = match request.target {
             http::Target::Endpoint(endpoint) => endpoint,
             http::Target::Absolute(_) => {
                 let message =
                     "the connector asked for an absolute address, which its manifest does not grant".to_owned();
                 self.egress.traffic().count_refused();
-                return Ok(Err(self.failure(EgressError::Refused { reason: "egress.absolute", message })));
+                return self.failure(EgressError::Refused { reason: "egress.absolute", message }).map(Err);
             }
         };
         let request = GuestRequest { method: request.method, label, target, headers: request.headers };
-        self.waited = true;
-        match self.egress.send(request, payload).await {
+        self.clock.pause(Instant::now());
+        let answer = self.egress.send(request, payload).await;
+        self.clock.resume(Instant::now());
+        match answer {
             Ok(response) => {
                 self.clock_skew = self.clock_skew.take().or_else(|| response.clock_skew.clone());
                 self.push(response).map(Ok)
             }
-            Err(error) => Ok(Err(self.failure(error))),
+            Err(error) => self.failure(error).map(Err),
         }
     }
 }
 
 impl State {
-    fn failure(&mut self, error: EgressError) -> http::Failure {
+    fn failure(&mut self, error: EgressError) -> wasmtime::Result<http::Failure> {
         let message = self.masker.clean(error.to_string(), LINE_BYTES_MAX);
         let (kind, reason) = match error {
             EgressError::Refused { reason, .. } => {
                 self.refusal = Some((reason, message.clone()));
+                self.count_refusal()?;
                 (http::FailureKind::Refused, reason)
             }
             EgressError::Unreachable { reason, .. } => (http::FailureKind::Unreachable, reason),
             EgressError::Interrupted { reason, .. } => (http::FailureKind::Interrupted, reason),
         };
-        http::Failure { kind, reason: reason.to_owned(), message }
+        Ok(http::Failure { kind, reason: reason.to_owned(), message })
     }
+}
+
+fn gone() -> bodies::IoError {
+    let message = "a body that was lent for an earlier call was used again".to_owned();
+    bodies::IoError { reason: "body.gone".to_owned(), message }
 }
 
 impl http::HostResponse for State {
@@ -153,7 +166,7 @@ impl http::HostResponse for State {
 
     fn into_body(&mut self, this: Resource<Response>) -> wasmtime::Result<Resource<BodyHandle>> {
         let response = self.table.delete(this)?;
-        self.push(BodyHandle::Remote { body: Box::new(response.body), unread: Bytes::new() })
+        self.push(BodyHandle::Remote(Box::new(Arriving::new(response.body, &self.masker))))
     }
 
     fn drop(&mut self, this: Resource<Response>) -> wasmtime::Result<()> {

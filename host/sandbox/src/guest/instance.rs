@@ -1,6 +1,7 @@
 //! One instance of a component with its session, and the rules under which it is called.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use credenza_connect::Error;
 use wasmtime::component::{InstancePre, ResourceAny};
@@ -10,13 +11,10 @@ use super::bindings::lifecycle::Problem;
 use super::bindings::settings::Config;
 use super::bindings::types;
 use super::fault::Fault;
+use super::limits::{CALL_BYTES_MAX, LINE_BYTES_MAX};
 use super::role::{Lifecycle, RoleExports};
 use super::state::State;
 use crate::adapt::convert;
-use crate::runtime::TICK_MS;
-
-/// Most bytes that a guest passes to the host in one call; wasmtime's own default is 128 MiB.
-const CALL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How a call ended without a value.
 #[derive(Debug)]
@@ -103,16 +101,19 @@ impl Instance<Lifecycle> {
     }
 }
 
-/// One tick of the clock while the guest runs. Time that it spent waiting for the host is not its own.
+/// One tick while the guest runs. What passes until it has its turn again is not its own time.
 fn tick(state: &mut State) -> UpdateDeadline {
-    if !std::mem::take(&mut state.waited) {
-        state.ticks += 1;
-    }
-    if state.ticks.saturating_mul(TICK_MS) > state.limits.call_cpu_ms_max {
+    let own = state.clock.pause(Instant::now());
+    if own > Duration::from_millis(state.limits.call_cpu_ms_max) {
         state.fault = Some(Fault::Cpu { ms: state.limits.call_cpu_ms_max });
         return UpdateDeadline::Interrupt;
     }
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+    let clock = Arc::clone(&state.clock);
+    let its_turn = async move {
+        tokio::task::yield_now().await;
+        clock.resume(Instant::now());
+    };
+    UpdateDeadline::YieldCustom(1, Box::pin(its_turn))
 }
 
 /// What stopped the guest: the recorded cause, or its panic text, or the trap.
@@ -127,5 +128,5 @@ fn fault(state: &mut State, error: &wasmtime::Error) -> Fault {
     let trap = error.root_cause().to_string();
     let text = state.last_error_line.take().map_or_else(|| trap.clone(), |line| format!("{line} ({trap})"));
     tracing::debug!(connector = %state.connector, "{error:?}");
-    Fault::Trap { text: state.masker.clean(text, super::state::LINE_BYTES_MAX) }
+    Fault::Trap { text: state.masker.clean(text, LINE_BYTES_MAX) }
 }

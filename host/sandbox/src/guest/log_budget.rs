@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// Most bytes of log lines of one configured connector.
-const LOG_BYTES_MAX: usize = 256 * 1024;
+use super::limits::LOG_BYTES_MAX;
 
 /// The budget; when it ends it says how many lines did not fit.
 pub(crate) struct LogBudget {

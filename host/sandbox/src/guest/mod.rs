@@ -4,16 +4,18 @@
 //! the traits of the engine (`adapt`) and what a request may do (`egress`). Called by `adapt` and `connector`.
 
 pub(crate) mod bindings;
+mod budget;
+mod clock;
 mod fault;
 mod host;
 mod instance;
+pub(crate) mod limits;
 mod log_budget;
 mod pool;
 mod role;
 mod state;
 
 pub(crate) use instance::Instance;
-pub(crate) use log_budget::LogBudget;
 pub(crate) use pool::{Lease, Pool, PoolSpec, repeatable};
 pub(crate) use role::{DestinationRole, RoleExports, SourceRole, StoreRole};
-pub(crate) use state::{BodyHandle, InstanceLimits, State};
+pub(crate) use state::{BodyHandle, InstanceLimits, Shared, State};

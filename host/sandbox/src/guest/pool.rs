@@ -12,9 +12,8 @@ use super::bindings::settings::Config;
 use super::bindings::types;
 use super::fault::Fault;
 use super::instance::{Instance, Outcome};
-use super::log_budget::LogBudget;
 use super::role::RoleExports;
-use super::state::{InstanceLimits, State};
+use super::state::{InstanceLimits, Shared, State};
 use crate::egress::Egress;
 use crate::runtime::Ticker;
 use crate::settings::Masker;
@@ -27,7 +26,7 @@ pub(crate) struct PoolSpec {
     pub(crate) egress: Arc<Egress>,
     pub(crate) masker: Arc<Masker>,
     pub(crate) limits: InstanceLimits,
-    pub(crate) log: Arc<LogBudget>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) ticker: Ticker,
     pub(crate) instances_max: usize,
 }
@@ -88,7 +87,7 @@ impl<R: RoleExports> Pool<R> {
             Arc::clone(&spec.egress),
             Arc::clone(&spec.masker),
             spec.limits,
-            Arc::clone(&spec.log),
+            Arc::clone(&spec.shared),
         );
         let _running = spec.ticker.run();
         Instance::start(&spec.pre, &self.indices, Arc::clone(&spec.config), state).await
@@ -199,10 +198,13 @@ impl<R: RoleExports> Lease<R> {
         }
     }
 
-    /// Returns a healthy instance to the pool.
+    /// Returns a healthy instance to the pool; one that has grown fat is thrown away.
     pub(crate) fn give_back(self) {
-        let Self { instance, pool, permit } = self;
-        pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        let Self { mut instance, pool, permit } = self;
+        instance.store.data_mut().end_call();
+        if instance.store.data().is_lean() {
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        }
         drop(permit);
     }
 }

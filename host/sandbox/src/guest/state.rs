@@ -1,46 +1,76 @@
 //! What the host keeps for one instance: its handles, its budgets, and what went wrong.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
-use credenza_connect::{Body, Payload};
+use credenza_connect::{Body, Error, ErrorClass, Payload};
 use wasmtime::component::ResourceTable;
 
+use super::budget::{Budget, Charge};
+use super::clock::Clock;
 use super::fault::Fault;
+use super::limits::{
+    ANSWERS_MAX, CORE_INSTANCES_MAX, HANDLES_MAX, HELD_BYTES_MAX, HELD_OF_ALL_BYTES_MAX, LINE_BYTES_MAX,
+    MEMORY_KEPT_BYTES_MAX, MEMORY_OF_ALL_BYTES_MAX, REFUSALS_MAX, REQUESTS_MAX, TABLE_ELEMENTS_MAX,
+};
 use super::log_budget::LogBudget;
-use crate::egress::{Egress, RemoteBody};
+use crate::egress::{Arriving, Egress, Response};
 use crate::settings::Masker;
-
-/// Most handles (bodies, responses) that an instance holds at a time; wasmtime's own default is 1,000,000.
-const HANDLES_MAX: usize = 4096;
-/// Longest log line or message.
-pub(crate) const LINE_BYTES_MAX: usize = 4096;
 
 /// Bytes that a guest holds a handle to.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub enum BodyHandle {
-    /// In memory, can be sent and sliced; `read` counts the bytes that the guest has pulled.
-    Memory { payload: Payload, read: u64 },
-    /// Arriving from a remote; `unread` came in but has not been pulled.
-    Remote { body: Box<RemoteBody>, unread: Bytes },
+    /// In memory, can be sent and sliced; `read` counts the bytes that the guest has pulled. One that is lent is gone when the call ends.
+    Memory { payload: Payload, read: u64, is_lent: bool },
+    /// Arriving from a remote.
+    Remote(Box<Arriving>),
+    /// It was lent for a call that has ended.
+    Gone,
 }
 
 impl BodyHandle {
+    /// The engine's bytes, lent for one call.
     pub(crate) fn memory(payload: Payload) -> Self {
-        Self::Memory { payload, read: 0 }
+        Self::Memory { payload, read: 0, is_lent: true }
+    }
+
+    /// Bytes that the guest made, which are charged to it.
+    pub(crate) fn made(payload: Payload) -> Self {
+        Self::Memory { payload, read: 0, is_lent: false }
     }
 
     /// The rest of the bytes, for the engine.
     pub(crate) fn into_body(self) -> Body {
         match self {
-            Self::Memory { payload, read } => {
+            Self::Memory { payload, read, .. } => {
                 let rest = payload.slice(read, u64::MAX);
                 let length = Some(rest.length());
                 let pieces: Vec<_> = rest.pieces().iter().cloned().map(Ok).collect();
                 Body::from_stream(length, futures_util::stream::iter(pieces))
             }
-            Self::Remote { body, unread } => body.into_body(unread),
+            Self::Remote(arriving) => arriving.into_body(),
+            Self::Gone => Body::from_stream(None, futures_util::stream::iter([Err(gone())])),
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorClass::Internal, "body.gone", "a body that was lent for an earlier call was used again")
+}
+
+/// What all instances of a configured connector share.
+pub(crate) struct Shared {
+    log: LogBudget,
+    held: Arc<Budget>,
+    memory: Arc<Budget>,
+}
+
+impl Shared {
+    pub(crate) fn new(connector: Arc<str>) -> Self {
+        Self {
+            log: LogBudget::new(connector),
+            held: Budget::new(HELD_OF_ALL_BYTES_MAX),
+            memory: Budget::new(MEMORY_OF_ALL_BYTES_MAX),
         }
     }
 }
@@ -68,11 +98,14 @@ pub(crate) struct State {
     pub(crate) clock_skew: Option<String>,
     /// The last error line of the guest, which is where a panic speaks.
     pub(crate) last_error_line: Option<String>,
-    /// Ticks that the guest itself used in this call.
-    pub(crate) ticks: u64,
-    /// The guest waited for the host since the last tick, which then is not its own time.
-    pub(crate) waited: bool,
-    log: Arc<LogBudget>,
+    /// How much time the guest itself used in this call.
+    pub(crate) clock: Arc<Clock>,
+    /// Requests of this call, and those among them that were refused.
+    sent: u32,
+    refused: u32,
+    held: Arc<Budget>,
+    memory: Charge,
+    shared: Arc<Shared>,
 }
 
 impl State {
@@ -81,7 +114,7 @@ impl State {
         egress: Arc<Egress>,
         masker: Arc<Masker>,
         limits: InstanceLimits,
-        log: Arc<LogBudget>,
+        shared: Arc<Shared>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
@@ -95,20 +128,73 @@ impl State {
             refusal: None,
             clock_skew: None,
             last_error_line: None,
-            ticks: 0,
-            waited: false,
-            log,
+            clock: Arc::new(Clock::new(Instant::now())),
+            sent: 0,
+            refused: 0,
+            held: Budget::within(&shared.held, HELD_BYTES_MAX),
+            memory: shared.memory.charge(),
+            shared,
         }
     }
 
     /// Forgets what belonged to the call before.
     pub(crate) fn begin_call(&mut self) {
+        self.end_call();
         self.fault = None;
         self.refusal = None;
         self.clock_skew = None;
         self.last_error_line = None;
-        self.ticks = 0;
-        self.waited = false;
+        (self.sent, self.refused) = (0, 0);
+        self.clock.restart(Instant::now());
+    }
+
+    /// Takes back what was lent for the call: a guest that kept it would hold the engine's memory.
+    pub(crate) fn end_call(&mut self) {
+        let bodies = self.table.iter_mut().filter_map(|handle| handle.downcast_mut::<BodyHandle>());
+        let lent = bodies.filter(|body| matches!(body, BodyHandle::Memory { is_lent: true, .. }));
+        lent.for_each(|body| *body = BodyHandle::Gone);
+    }
+
+    /// Counts a request; an instance that sends too many, or holds too many answers, is stopped.
+    pub(crate) fn count_request(&mut self) -> wasmtime::Result<()> {
+        self.sent = self.sent.saturating_add(1);
+        if self.sent > REQUESTS_MAX {
+            return self.stop(Fault::Requests { sent: self.sent, refused: self.refused });
+        }
+        let is_answer = |handle: &(dyn std::any::Any + Send)| {
+            handle.is::<Response>() || matches!(handle.downcast_ref(), Some(BodyHandle::Remote(_)))
+        };
+        if self.table.iter_mut().filter(|handle| is_answer(&**handle)).count() >= ANSWERS_MAX {
+            return self.stop(Fault::Answers { limit: ANSWERS_MAX });
+        }
+        Ok(())
+    }
+
+    /// Counts a refusal, likewise.
+    pub(crate) fn count_refusal(&mut self) -> wasmtime::Result<()> {
+        self.refused = self.refused.saturating_add(1);
+        match self.refused > REFUSALS_MAX {
+            true => self.stop(Fault::Requests { sent: self.sent, refused: self.refused }),
+            false => Ok(()),
+        }
+    }
+
+    /// Bytes that the guest makes, charged to it; the instance is stopped when they are too many.
+    pub(crate) fn hold(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Payload> {
+        match self.held.hold(bytes) {
+            Some(bytes) => Ok(Payload::new(vec![bytes])),
+            None => self.stop(Fault::Held { limit: HELD_BYTES_MAX, limit_of_all: HELD_OF_ALL_BYTES_MAX }),
+        }
+    }
+
+    /// Whether the instance may be used for another call: its memory never shrinks.
+    pub(crate) const fn is_lean(&self) -> bool {
+        self.memory.bytes() <= MEMORY_KEPT_BYTES_MAX
+    }
+
+    fn stop<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
+        self.fault = Some(fault);
+        wasmtime::bail!("a limit of the host")
     }
 
     /// A new handle; the instance is stopped when it holds too many.
@@ -122,7 +208,7 @@ impl State {
     /// A line for the log, or `None` when the budget is spent.
     pub(crate) fn admit_line(&mut self, line: String) -> Option<String> {
         let line = self.masker.clean(line, LINE_BYTES_MAX);
-        self.log.admits(line.len()).then_some(line)
+        self.shared.log.admits(line.len()).then_some(line)
     }
 
     /// Milliseconds since 1970 by the host's clock.
@@ -137,11 +223,28 @@ impl wasmtime::ResourceLimiter for State {
         let limit = self.limits.memory_bytes_max;
         if desired > limit {
             self.fault = Some(Fault::Memory { wanted: desired, limit });
+            return Ok(false);
         }
-        Ok(desired <= limit)
+        let granted = self.memory.grow_to(desired);
+        if !granted {
+            self.fault = Some(Fault::MemoryOfAll { limit: MEMORY_OF_ALL_BYTES_MAX });
+        }
+        Ok(granted)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= crate::runtime::TABLE_ELEMENTS_MAX)
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        1
     }
 }

@@ -1,20 +1,56 @@
-//! What a role may ask of an endpoint: a method, optionally only with a certain query parameter.
+//! What a role may ask of an endpoint: a method, the endpoint itself or what lies below it, and exactly these query parameters.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A permitted kind of request: `GET`, or `POST ?delete`, which is a POST whose query names the parameter `delete`.
+use super::query::{Query, is_unreserved};
+
+/// A permitted kind of request. `METHOD [/*] [?NAME[=VALUE][|NAME…]&…] [[NAME …]] [<DOCUMENT>] [when SETTING[=VALUE]]`:
+///
+/// - `GET /*`: what lies below the endpoint, without a query; `GET`: the endpoint itself.
+/// - `GET ?list-type=2 [prefix delimiter]`: with that parameter, and perhaps one of those in brackets; no other.
+/// - `GET ?acl|policy`: with one of the two.
+/// - `POST ?delete <s3-delete>`: whose body is that kind of document.
+/// - `PUT when create_bucket`: where the setting is `true`, or the value that is said.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct Verb {
     method: String,
-    parameter: Option<String>,
+    is_below: bool,
+    /// Of each, one must be there.
+    required: Vec<Vec<Parameter>>,
+    optional: Vec<String>,
+    document: Option<Document>,
+    when: Option<When>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Parameter {
+    name: String,
+    /// Any, when none is said.
+    value: Option<String>,
+}
+
+/// A kind of body that the host reads before it sends it, because the request does not say elsewhere what it touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Document {
+    /// Of DeleteObjects: keys below the granted prefix, and no versions.
+    S3Delete,
+}
+
+const S3_DELETE: &str = "<s3-delete>";
+
+/// A setting that must have a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct When {
+    pub(crate) setting: String,
+    pub(crate) value: String,
 }
 
 /// A text that is no verb.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is not a verb: write a method in capitals such as `GET`, or a method and a required query parameter such as `POST ?delete`", text.escape_debug()
+    "`{}` is not a verb: write a method, `/*` for what lies below the endpoint, the query parameters, and in brackets those that may be left out, such as `GET /* ?acl [versionId]`", text.escape_debug()
 )]
 pub struct VerbError {
     /// What was given.
@@ -22,11 +58,93 @@ pub struct VerbError {
 }
 
 impl Verb {
-    /// Whether a request with this method and this query is of this kind. Without a parameter the verb covers every query.
-    #[must_use]
-    pub fn covers(&self, method: &str, query: &str) -> bool {
-        let named = |wanted: &str| query.split('&').any(|pair| pair.split('=').next() == Some(wanted));
-        self.method == method && self.parameter.as_deref().is_none_or(named)
+    /// Whether a request is of this kind: with this method, for the endpoint itself or what lies below it, and with this query.
+    pub(crate) fn covers(&self, method: &str, is_below: bool, query: &Query<'_>) -> bool {
+        let is = |parameter: &Parameter, name: &str, value: Option<&str>| {
+            parameter.name == name && parameter.value.as_deref().is_none_or(|wanted| value == Some(wanted))
+        };
+        let known = |(name, value): &(&str, Option<&str>)| {
+            self.optional.iter().any(|optional| optional == name)
+                || self.required.iter().flatten().any(|parameter| is(parameter, name, *value))
+        };
+        let met = |choice: &Vec<Parameter>| {
+            query.0.iter().filter(|(name, value)| choice.iter().any(|one| is(one, name, *value))).count() == 1
+        };
+        self.method == method && self.is_below == is_below && query.0.iter().all(known) && self.required.iter().all(met)
+    }
+
+    /// Whether requests of this kind may carry a parameter.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.optional.iter().any(|optional| optional == name)
+            || self.required.iter().flatten().any(|parameter| parameter.name == name)
+    }
+
+    pub(crate) const fn document(&self) -> Option<Document> {
+        self.document
+    }
+
+    pub(crate) const fn when(&self) -> Option<&When> {
+        self.when.as_ref()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (text, when) = When::split(text)?;
+        let mut words = text.split(' ').peekable();
+        let method = words.next().filter(|m| !m.is_empty() && m.bytes().all(|b| b.is_ascii_uppercase()))?;
+        let is_below = words.next_if_eq(&"/*").is_some();
+        let required = words.next_if(|word| word.starts_with('?')).map_or(Some(Vec::new()), required)?;
+        let optional =
+            if words.peek().is_some_and(|word| word.starts_with('[')) { optional(&mut words)? } else { Vec::new() };
+        let document = words.next_if_eq(&S3_DELETE).map(|_| Document::S3Delete);
+        let verb = Self { method: method.to_owned(), is_below, required, optional, document, when };
+        words.next().is_none().then_some(verb)
+    }
+}
+
+/// `?a=1&b|c`.
+fn required(word: &str) -> Option<Vec<Vec<Parameter>>> {
+    let one = |text: &str| {
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let plain = is_name(name) && value.is_none_or(is_name);
+        plain.then(|| Parameter { name: name.to_owned(), value: value.map(str::to_owned) })
+    };
+    word.strip_prefix('?')?.split('&').map(|choice| choice.split('|').map(one).collect()).collect()
+}
+
+/// `[a b c]`, the words up to the one that ends with `]`.
+fn optional<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut word = words.next()?.strip_prefix('[')?;
+    loop {
+        let name = word.strip_suffix(']').unwrap_or(word);
+        names.push(Some(name).filter(|name| is_name(name))?.to_owned());
+        if word.ends_with(']') {
+            return Some(names);
+        }
+        word = words.next()?;
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_unreserved)
+}
+
+impl When {
+    /// A text and the condition at its end, if it has one.
+    pub(crate) fn split(text: &str) -> Option<(&str, Option<Self>)> {
+        let Some((before, when)) = text.split_once(" when ") else { return Some((text, None)) };
+        let (setting, value) = when.split_once('=').unwrap_or((when, "true"));
+        let plain = is_name(setting) && is_name(value);
+        plain.then(|| (before, Some(Self { setting: setting.to_owned(), value: value.to_owned() })))
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.as_str() {
+            "true" => write!(f, " when {}", self.setting),
+            value => write!(f, " when {}={value}", self.setting),
+        }
     }
 }
 
@@ -34,19 +152,7 @@ impl FromStr for Verb {
     type Err = VerbError;
 
     fn from_str(text: &str) -> Result<Self, VerbError> {
-        let (method, parameter) = match text.split_once(' ') {
-            None => (text, None),
-            Some((method, rest)) => {
-                (method, Some(rest.strip_prefix('?').ok_or_else(|| VerbError { text: text.to_owned() })?))
-            }
-        };
-        let plain = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        let capitals = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
-        if capitals && parameter.is_none_or(plain) {
-            Ok(Self { method: method.to_owned(), parameter: parameter.map(str::to_owned) })
-        } else {
-            Err(VerbError { text: text.to_owned() })
-        }
+        Self::read(text).ok_or_else(|| VerbError { text: text.to_owned() })
     }
 }
 
@@ -60,10 +166,26 @@ impl TryFrom<String> for Verb {
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.parameter {
-            None => f.write_str(&self.method),
-            Some(parameter) => write!(f, "{} ?{parameter}", self.method),
+        f.write_str(&self.method)?;
+        f.write_str(if self.is_below { " /*" } else { "" })?;
+        for (index, choice) in self.required.iter().enumerate() {
+            let words: Vec<String> = choice.iter().map(ToString::to_string).collect();
+            write!(f, "{}{}", if index == 0 { " ?" } else { "&" }, words.join("|"))?;
         }
+        if !self.optional.is_empty() {
+            write!(f, " [{}]", self.optional.join(" "))?;
+        }
+        if self.document.is_some() {
+            write!(f, " {S3_DELETE}")?;
+        }
+        self.when.iter().try_for_each(|when| write!(f, "{when}"))
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.value.iter().try_for_each(|value| write!(f, "={value}"))
     }
 }
 
@@ -71,26 +193,77 @@ impl fmt::Display for Verb {
 mod tests {
     use super::*;
 
+    fn covers(verb: &str, method: &str, is_below: bool, query: &str) -> bool {
+        let query = Query::read(Some(query).filter(|query| !query.is_empty())).unwrap();
+        verb.parse::<Verb>().unwrap().covers(method, is_below, &query)
+    }
+
     #[test]
-    fn a_verb_with_a_parameter_covers_only_requests_that_name_it() {
-        let verb: Verb = "POST ?delete".parse().unwrap();
-        for (method, query, covered) in [
-            ("POST", "delete", true),
-            ("POST", "delete=", true),
-            ("POST", "x=1&delete=2", true),
-            ("POST", "deleted", false),
-            ("POST", "x=delete", false),
-            ("POST", "", false),
-            ("GET", "delete", false),
+    fn a_verb_covers_exactly_its_parameters() {
+        for (verb, method, below, query, covered) in [
+            ("POST ?delete", "POST", false, "delete", true),
+            ("POST ?delete", "POST", false, "delete=", true),
+            ("POST ?delete", "POST", false, "x=1&delete", false),
+            ("POST ?delete", "POST", false, "deleted", false),
+            ("POST ?delete", "POST", false, "", false),
+            ("POST ?delete", "GET", false, "delete", false),
+            ("POST ?delete", "POST", true, "delete", false),
+            ("POST /* ?restore [versionId]", "POST", true, "restore&versionId=1", true),
+            ("POST /* ?restore [versionId]", "POST", true, "delete&restore", false),
+            ("POST /* ?restore [versionId]", "POST", true, "versionId=1", false),
+            ("PUT /*", "PUT", true, "", true),
+            ("PUT /*", "PUT", true, "acl", false),
+            ("PUT /*", "PUT", false, "", false),
+            ("PUT", "PUT", false, "policy", false),
+            ("GET ?list-type=2 [prefix]", "GET", false, "list-type=2&prefix=a", true),
+            ("GET ?list-type=2 [prefix]", "GET", false, "list-type=3", false),
+            ("PUT ?comp=block&blockid", "PUT", false, "comp=block&blockid=1", true),
+            ("PUT ?comp=block&blockid", "PUT", false, "comp=lease&blockid=1", false),
+            ("GET ?acl|policy", "GET", false, "policy", true),
+            ("GET ?acl|policy", "GET", false, "acl&policy", false),
         ] {
-            assert_eq!(verb.covers(method, query), covered, "{method} ?{query}");
+            assert_eq!(covers(verb, method, below, query), covered, "{verb}: {method} ?{query}");
         }
-        assert_eq!(verb.to_string().parse(), Ok(verb));
+    }
+
+    #[test]
+    fn a_verb_is_shown_as_it_is_written() {
+        for text in [
+            "GET",
+            "PUT /*",
+            "POST ?delete <s3-delete>",
+            "PUT /* ?partNumber&uploadId",
+            "GET ?list-type=2 [prefix start-after]",
+            "GET ?acl|cors [versionId]",
+            "PUT when create_bucket",
+            "POST /* ?restore [versionId] when archived=request",
+        ] {
+            assert_eq!(text.parse::<Verb>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
     fn what_is_no_verb_is_refused() {
-        for text in ["", "get", "GET delete", "GET ?", "GET ?a=b", "GE T"] {
+        for text in [
+            "",
+            "get",
+            "GET delete",
+            "GET ?",
+            "GET ?a&",
+            "GET ?a=",
+            "GE T",
+            "GET /x",
+            "GET /* /*",
+            "GET [a",
+            "GET [a] b",
+            "GET [] ",
+            "GET  ?a",
+            "GET ?a;b",
+            "GET <x>",
+            "GET when",
+            "GET when a b",
+            "GET ?a+b",
+        ] {
             assert!(text.parse::<Verb>().is_err(), "{text}");
         }
     }

@@ -4,10 +4,15 @@
 //! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
 
 mod allow;
+mod header;
+mod query;
 mod schema;
 mod section;
 
+pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
+pub use header::{HeaderRule, HeaderRuleError};
+pub(crate) use query::Query;
 pub use schema::{
     Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
     SettingSpec,

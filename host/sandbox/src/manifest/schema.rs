@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{API_VERSION, MANIFEST_BYTES_MAX, Verb, manifest_text};
+use super::{API_VERSION, HeaderRule, MANIFEST_BYTES_MAX, Verb, When, manifest_text};
 
 /// A component whose manifest cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -240,9 +240,17 @@ pub struct Endpoint {
     /// How requests are authenticated.
     #[serde(default)]
     pub auth: Auth,
+    /// Template of the folder, below the path, in which everything that is asked for lies; empty is the path itself.
+    #[serde(default)]
+    pub below: String,
+    /// Query parameter of requests for the endpoint itself that must begin with that folder, where their verb takes it: a listing's prefix.
+    pub below_parameter: Option<String>,
     /// What each role may ask.
     #[serde(default)]
     pub allow: BTreeMap<Role, Vec<Verb>>,
+    /// The headers that each role may send, beside those of HTTP itself.
+    #[serde(default)]
+    pub headers: BTreeMap<Role, Vec<HeaderRule>>,
 }
 
 /// Templates that hold when settings have certain values.
@@ -306,7 +314,8 @@ pub enum Auth {
 
 impl Auth {
     /// The secrets that it names.
-    pub(crate) fn secrets(&self) -> Vec<&str> {
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&str> {
         match self {
             Self::None => vec![],
             Self::Basic { user, password } => vec![user, password],
@@ -318,8 +327,17 @@ impl Auth {
         }
     }
 
+    /// Those among them that name somebody.
+    pub(crate) fn names(&self) -> Option<&str> {
+        match self {
+            Self::Basic { user: name, .. } | Self::AwsSigv4 { key: name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// The setting that names a profile of AWS, if there is one.
-    pub(crate) fn profile_setting(&self) -> Option<&str> {
+    #[must_use]
+    pub fn profile_setting(&self) -> Option<&str> {
         match self {
             Self::AwsSigv4 { profile, .. } => profile.as_deref(),
             _ => None,
@@ -346,8 +364,8 @@ pub struct Limits {
 }
 
 /// Names that the host keeps for itself, valid for every connector.
-pub(crate) const HOST_SETTINGS: [&str; 6] =
-    ["location", "connector", "preset", "use_tls", "tls_insecure_no_verify", "ca_file"];
+pub(crate) const HOST_SETTINGS: [&str; 7] =
+    ["location", "connector", "preset", "use_tls", "tls_insecure_no_verify", "ca_file", "proxy"];
 
 impl Manifest {
     /// Reads and checks the manifest in the bytes of a component; nothing is compiled.
@@ -485,11 +503,28 @@ impl Manifest {
             if let Auth::AwsSigv4 { region, .. } = &endpoint.auth {
                 self.check_template(&format!("endpoints.{label}.auth.region"), region)?;
             }
+            self.check_template(&format!("endpoints.{label}.below"), &endpoint.below)?;
+            self.check_conditions(label, endpoint)?;
             for name in endpoint.auth.profile_setting().into_iter().chain(endpoint.auth.anonymous_setting()) {
                 self.check_setting(&format!("endpoints.{label}.auth"), name)?;
             }
         }
         Ok(())
+    }
+
+    /// Conditions name settings, and headers are none that the host sets or refuses.
+    fn check_conditions(&self, label: &str, endpoint: &Endpoint) -> Result<(), ManifestError> {
+        let verbs = endpoint.allow.values().flatten().filter_map(Verb::when);
+        let headers = endpoint.headers.values().flatten().filter_map(HeaderRule::when);
+        for When { setting, .. } in verbs.chain(headers) {
+            self.check_setting(&format!("endpoints.{label}"), setting)?;
+        }
+        let copies = endpoint.headers.values().flatten().any(|rule| rule.covers("x-amz-copy-source"));
+        ensure(
+            !copies,
+            &format!("endpoints.{label}.headers"),
+            "must not name `x-amz-copy-source`, which reads outside the endpoint",
+        )
     }
 
     fn check_presets(&self) -> Result<(), ManifestError> {

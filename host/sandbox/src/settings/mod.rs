@@ -4,17 +4,20 @@
 //! caller reads ([`Surroundings`]). Called by `connector` and by the command line, which shows the errors.
 
 mod location;
+mod proxy;
 mod resolve;
 mod secret;
 mod surroundings;
 mod template;
 mod value;
 
+pub use proxy::ProxySettings;
 pub use resolve::{HostSettings, RawSettings, Settings, SettingsError};
-pub use secret::Secret;
+pub use secret::{Secret, deceives};
 pub use surroundings::{CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings};
 pub use value::{InvalidValue, Value};
 
+pub(crate) use proxy::{Named, Told};
 pub(crate) use secret::Masker;
 pub(crate) use template::template_names;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::template::{capture, expand};
 use super::value::parse_boolean;
-use super::{CredentialSource, InvalidValue, Masker, Secret, Surroundings, Value};
+use super::{CredentialSource, InvalidValue, Masker, ProxySettings, Secret, Surroundings, Value};
 use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec};
 
 /// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
@@ -99,6 +99,14 @@ pub enum SettingsError {
         /// Where they were looked for, and what to do.
         cause: String,
     },
+    /// A proxy that cannot be used. Its address may hold a password, and is not repeated.
+    #[error("the proxy that {origin} names cannot be used: {cause}; set `proxy` to another, or to `none`")]
+    Proxy {
+        /// Who names it.
+        origin: String,
+        /// What is wrong.
+        cause: &'static str,
+    },
     /// The file with certificates cannot be used.
     #[error("certificates for TLS (`ca_file` or the system's) cannot be used: {cause}")]
     Certificates {
@@ -108,7 +116,7 @@ pub enum SettingsError {
 }
 
 /// What the host keeps for itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostSettings {
     /// `use_tls`, default true: `{scheme}` in endpoints is `https`.
     pub use_tls: bool,
@@ -116,6 +124,8 @@ pub struct HostSettings {
     pub tls_insecure_no_verify: bool,
     /// `ca_file`: PEM file with the roots to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// `proxy`, an address or `none`, else what the environment says.
+    pub proxy: ProxySettings,
 }
 
 /// Checked settings and secrets of one connector.
@@ -152,7 +162,7 @@ impl Settings {
                 suggestion: nearest(name, known_names(manifest)),
             });
         }
-        let host = host_settings(raw)?;
+        let host = host_settings(raw, surroundings)?;
         let texts = texts(manifest, raw, surroundings.aws_region.as_deref())?;
         let mut values = BTreeMap::new();
         for (name, spec) in &manifest.settings {
@@ -190,6 +200,14 @@ impl Settings {
             "scheme" => Some(scheme.to_owned()),
             name => self.texts.get(name).map(|text| encode(text)),
         })
+    }
+
+    /// Whether a setting has a value, as a manifest writes it.
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        match self.values.get(name) {
+            Some(Value::Boolean(given)) => given.to_string() == value,
+            _ => self.texts.get(name).is_some_and(|given| given == value),
+        }
     }
 
     /// Where the secrets are from, for a person.
@@ -232,9 +250,10 @@ impl Settings {
         found.map(|(name, text)| (name, Secret::new(text))).collect()
     }
 
-    /// Hides the values of the secrets.
-    pub(crate) fn masker(&self) -> Masker {
-        Masker::new(self.secrets.values().cloned())
+    /// Hides the values of the secrets, which a manifest uses so.
+    pub(crate) fn masker(&self, manifest: &Manifest) -> Masker {
+        let names = manifest.endpoints.values().filter_map(|endpoint| self.secrets.get(endpoint.auth.names()?));
+        Masker::new(self.secrets.values().cloned()).with_names(names.cloned())
     }
 }
 
@@ -293,7 +312,7 @@ fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<RawSettings, Setting
     })
 }
 
-fn host_settings(raw: &RawSettings) -> Result<HostSettings, SettingsError> {
+fn host_settings(raw: &RawSettings, surroundings: &Surroundings<'_>) -> Result<HostSettings, SettingsError> {
     let boolean = |name: &str, default: bool| match raw.get(name) {
         None => Ok(default),
         Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
@@ -305,6 +324,7 @@ fn host_settings(raw: &RawSettings) -> Result<HostSettings, SettingsError> {
         use_tls: boolean("use_tls", true)?,
         tls_insecure_no_verify: boolean("tls_insecure_no_verify", false)?,
         ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(PathBuf::from),
+        proxy: ProxySettings::of(raw, surroundings),
     })
 }
 
@@ -367,6 +387,9 @@ derive = { from = "host", patterns = ["s3.{}.amazonaws.com"] }
 type = "enum"
 values = ["auto", "path", "virtual"]
 default = "auto"
+[settings.acl]
+type = "boolean"
+default = "false"
 [secrets.access_key]
 env = ["AWS_ACCESS_KEY_ID"]
 [secrets.secret_access_key]
@@ -376,15 +399,20 @@ env = ["AWS_SESSION_TOKEN"]
 [endpoints.bucket]
 url = "{scheme}://{host}"
 path = "/{bucket}"
+below = "{prefix}"
+below_parameter = "prefix"
 auth = { scheme = "aws-sigv4", service = "s3", region = "{region}", key = "access_key", secret = "secret_access_key", token = "session_token" }
 [[endpoints.bucket.variants]]
 when = { addressing = "virtual" }
 url = "{scheme}://{bucket}.{host}"
 [endpoints.bucket.allow]
-source = ["GET", "HEAD"]
-store = ["GET", "HEAD", "PUT"]
-prune = ["DELETE", "POST ?delete"]
-destination = ["GET", "HEAD", "PUT", "POST ?uploads", "POST ?uploadId", "DELETE ?uploadId"]
+source = ["GET ?list-type=2 [prefix]", "GET /*", "HEAD /*", "POST /* ?restore"]
+store = ["GET ?list-type=2 [prefix]", "GET /*", "HEAD /*", "PUT /*"]
+prune = ["DELETE /*", "POST ?delete <s3-delete>"]
+destination = ["HEAD", "HEAD /*", "PUT /*", "POST /* ?uploads", "POST /* ?uploadId", "DELETE /* ?uploadId"]
+[endpoints.bucket.headers]
+store = ["x-amz-storage-class"]
+destination = ["x-amz-meta-*", "x-amz-acl when acl"]
 "#;
 
     pub(crate) fn raw(pairs: &[(&str, &str)]) -> RawSettings {
@@ -509,7 +537,10 @@ region = "garage"
             ("key = \"access_key\"", "key = \"no_such\"", "no_such"),
             ("path = \"/{bucket}\"", "path = \"/{pail}\"", "pail"),
             ("path = \"/{bucket}\"", "path = \"bucket\"", "endpoints.bucket.path"),
-            ("\"GET\", \"HEAD\"]\nstore", "\"get\"]\nstore", "get"),
+            ("\"HEAD /*\", \"POST /* ?restore\"]", "\"head\"]", "head"),
+            ("x-amz-meta-*", "x-*", "x-*"),
+            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "headers"),
+            ("when acl", "when no_such", "no_such"),
             ("name = \"s3\"", "name = \"S3!\"", "name"),
             ("[settings.prefix]", "[settings.use_tls]", "use_tls"),
             ("api = \"0.1\"", "api = \"0.2\"", "0.2"),

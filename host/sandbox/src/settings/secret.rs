@@ -35,20 +35,41 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Cleans texts that come from a connector or a remote before a person sees them.
+/// Cleans texts that come from a connector or a remote before a person sees them, and bodies before a guest does.
 #[derive(Debug, Default)]
 pub(crate) struct Masker {
     secrets: RwLock<Vec<Secret>>,
+    /// Those among them that are names: of a user, of a key.
+    names: Vec<Secret>,
 }
 
-/// Shorter secrets are not searched for: they would blot out ordinary words.
+/// Shorter secrets are not searched for in texts: they would blot out ordinary words.
 const MASKED_BYTES_MIN: usize = 4;
+/// Shorter ones are not searched for in bodies, where a word that is hidden may be part of the name of an object.
+const NEEDLE_BYTES_MIN: usize = 12;
 
 impl Masker {
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let masker = Self::default();
         secrets.into_iter().for_each(|secret| masker.learn(secret));
         masker
+    }
+
+    /// That these secrets are names.
+    pub(crate) fn with_names(mut self, names: impl IntoIterator<Item = Secret>) -> Self {
+        self.names.extend(names);
+        self
+    }
+
+    /// What must not be in a body that a guest reads: secrets that are no ordinary words, and so no names either, unless they look like those of
+    /// AWS's keys.
+    pub(crate) fn needles(&self) -> Vec<Secret> {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        let is_word = |secret: &Secret| {
+            let is_of_aws = secret.expose().bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+            secret.expose().len() < NEEDLE_BYTES_MIN || (self.names.contains(secret) && !is_of_aws)
+        };
+        secrets.iter().filter(|secret| !is_word(secret)).cloned().collect()
     }
 
     /// Hides one more secret from now on. All are remembered: an answer may still repeat one that was replaced.
@@ -68,22 +89,46 @@ impl Masker {
         })
     }
 
-    /// The text without known secrets, control characters escaped, at most `bytes_max` long.
+    /// The text without known secrets, on one line, without characters that deceive, at most `bytes_max` long.
     pub(crate) fn clean(&self, text: String, bytes_max: usize) -> String {
         let mut clean = String::new();
-        for character in self.mask(text).chars() {
+        for character in self.mask(self.beginning(text, bytes_max)).chars() {
             if clean.len() >= bytes_max {
                 clean.push('…');
                 break;
             }
-            if character.is_control() {
-                clean.extend(character.escape_default());
+            if deceives(character) {
+                clean.extend(character.escape_unicode());
             } else {
                 clean.push(character);
             }
         }
         clean
     }
+
+    /// As much of a long text as is needed to clean it: so that what is cut off is no part of a secret in what is shown.
+    fn beginning(&self, mut text: String, bytes_max: usize) -> String {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        let longest = secrets.iter().map(|secret| secret.expose().len()).max().unwrap_or(0);
+        // Each secret may shrink to three characters; so far on, nothing is shown of what remains.
+        let enough = bytes_max.saturating_add(1).saturating_mul(longest.max(1));
+        if text.len() > enough {
+            text.truncate(text.floor_char_boundary(enough));
+        }
+        text
+    }
+}
+
+/// Whether a character could make a text look like another: control characters and line ends, those that turn the direction of what follows,
+/// and those that cannot be seen (Unicode, general categories Cc, Cf, Zl and Zp, as far as terminals heed them).
+#[must_use]
+pub fn deceives(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -100,5 +145,17 @@ mod tests {
         let masker = Masker::new([Secret::new("hunter2"), Secret::new("a")]);
         assert_eq!(masker.clean("\x1b[2J a hunter2!".to_owned(), 100), "\\u{1b}[2J a ***!");
         assert_eq!(masker.clean("x".repeat(20), 5), "xxxxx…");
+        assert_eq!(masker.clean("a\nb\u{202e}c\u{200b}".to_owned(), 100), "a\\u{a}b\\u{202e}c\\u{200b}");
+        let long = "hunter2".repeat(10_000);
+        assert_eq!(masker.clean(long, 12), "************…");
+    }
+
+    #[test]
+    fn in_a_body_words_are_not_hidden_and_keys_are() {
+        let names = ["backup-of-the-office", "AKIAIOSFODNN7EXAMPLE"].map(Secret::new);
+        let others = ["hunter2", "wJalrXUtnFEMI/K7MDENG"].map(Secret::new);
+        let masker = Masker::new(names.clone().into_iter().chain(others)).with_names(names);
+        let needles: Vec<String> = masker.needles().iter().map(|needle| needle.expose().to_owned()).collect();
+        assert_eq!(needles, ["AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"]);
     }
 }

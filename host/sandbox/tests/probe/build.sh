@@ -7,9 +7,9 @@ cd "$(dirname "$0")"
 target=$(cd ../../../.. && pwd)/target/guests
 triple=wasm32-unknown-unknown
 if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
-    cargo build --release --target $triple --target-dir "$target/build"
+    cargo build --release --locked --target $triple --target-dir "$target/build"
 else
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22 \
-        cargo build --release -Zbuild-std=std,panic_abort --target $triple --target-dir "$target/build"
+        cargo build --release --locked -Zbuild-std=std,panic_abort --target $triple --target-dir "$target/build"
 fi
 cp "$target/build/$triple/release/probe.wasm" "$target/probe.core.wasm"

@@ -32,10 +32,12 @@ url = "{scheme}://{host}"
 path = "/{bucket}"
 auth = { scheme = "aws-sigv4", service = "s3", region = "r1", key = "access_key", secret = "secret_access_key" }
 [endpoints.bucket.allow]
-source = ["GET", "HEAD"]
-store = ["GET", "HEAD", "PUT"]
-prune = ["DELETE"]
-destination = ["PUT"]
+source = ["GET /*", "GET ?list", "HEAD /*", "POST /* ?restore"]
+store = ["GET /*", "GET ?list", "HEAD /*", "PUT /*", "PUT /* ?retention"]
+prune = ["DELETE /*"]
+destination = ["PUT /*", "PUT /* ?part"]
+[endpoints.bucket.headers]
+source = ["x-mine"]
 "#;
 
 /// The probe with a manifest.

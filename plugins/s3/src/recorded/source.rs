@@ -184,3 +184,37 @@ fn grants_are_asked_for_and_given_back_only_when_they_are_wanted() {
     upload.finish(b"abc".to_vec()).unwrap();
     assert_eq!(asked(&destination)[0].header("x-amz-acl"), Some("public-read"));
 }
+
+#[test]
+fn an_object_that_is_handed_out_decoded_is_asked_for_with_its_encoding() {
+    let plain = reply(200, &[("etag", "\"e\"")], "decoded");
+    let stored =
+        reply(200, &[("etag", "\"e\""), ("content-encoding", "gzip"), ("x-amz-checksum-crc32", "AAAAAA==")], "abc");
+    let bucket = bucket(&[], vec![plain, stored]);
+    let opened = bucket.read(file("k"), None, Some("e")).unwrap();
+    assert_eq!((opened.body.as_slice(), opened.entry.size), (&b"abc"[..], Some(3)));
+    assert_eq!(opened.entry.checksums.len(), 1);
+    let asked: Vec<Option<String>> =
+        asked(&bucket).iter().map(|asked| asked.header("accept-encoding").map(str::to_owned)).collect();
+    assert_eq!(asked, [Some("identity".to_owned()), Some("gzip".to_owned())]);
+}
+
+#[test]
+fn an_object_that_is_only_handed_out_decoded_counts_as_changed_and_keeps_what_came() {
+    let decoded = || reply(200, &[("etag", "\"e\""), ("x-amz-checksum-crc32", "AAAAAA==")], "decoded");
+    let bucket = bucket(&[], vec![decoded(), decoded(), decoded(), decoded()]);
+    let error = bucket.read(file("k"), None, Some("e")).err().unwrap();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Precondition, "s3.decoded"));
+    let opened = bucket.read(file("k"), None, None).unwrap();
+    assert_eq!((opened.body.as_slice(), opened.entry.size), (&b"decoded"[..], Some(7)));
+    assert!(opened.entry.checksums.is_empty(), "they are of other bytes: {:?}", opened.entry.checksums);
+}
+
+#[test]
+fn a_part_of_an_encoded_object_is_asked_for_with_its_encoding() {
+    let mut entry = file("k");
+    entry.attributes.push(("http.content-encoding".to_owned(), AttributeValue::Text("gzip".to_owned())));
+    let bucket = bucket(&[], vec![reply(206, &[("content-range", "bytes 1-2/3")], "bc")]);
+    bucket.read(entry, Some(ByteRange { offset: 1, length: None }), None).unwrap();
+    assert_eq!(asked(&bucket)[0].header("accept-encoding"), Some("gzip"));
+}

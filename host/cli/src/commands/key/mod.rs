@@ -22,7 +22,7 @@ use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::passphrase::NewPassphrase;
 use crate::place::Place;
-use crate::report::printable;
+use crate::report::brief;
 
 /// Passphrases and other keys of the repository.
 #[derive(Debug, Subcommand)]
@@ -109,7 +109,7 @@ impl Display for KeyLine {
         };
         let created = Timestamp { nanoseconds: 0, ..self.created };
         let kind = self.kind.to_string();
-        write!(f, "{}  {created}  {access:<11}  {kind:<22}  {}", self.id, printable(&self.label))?;
+        write!(f, "{}  {created}  {access:<11}  {kind:<22}  {}", self.id, brief(&self.label))?;
         self.recipient.iter().try_for_each(|recipient| write!(f, "  {recipient}"))?;
         if self.proven { Ok(()) } else { f.write_str("  (unproven)") }
     }
@@ -165,7 +165,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
 /// What the slots say of themselves.
 async fn unproven(session: &Session<'_>, place: &Place) -> Result<Vec<ListedSlot>, Failure> {
     let connectors = session.connectors();
-    let store = Opener::new(&connectors).store(place, StoreUse::Read).await?;
+    let store = Opener::new(&connectors, session.reporter).store(place, StoreUse::Read).await?;
     let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, place))?;
     session.reporter.note(match slots.is_empty() {
         true => "no keys: the repository is in plain text, or there is none",

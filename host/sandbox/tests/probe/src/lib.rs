@@ -1,6 +1,6 @@
 //! A connector for the tests of the sandbox: a thin layer over plain HTTP that misbehaves as its setting `behaviour` says.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 wit_bindgen::generate!({
     path: ["../../../../wit/host.wit", "../../../../wit/connector.wit"],
@@ -104,6 +104,34 @@ fn misbehave(behaviour: &str) -> Result<(), Error> {
         "passes-too-much" => {
             Body::from_bytes(&vec![0; 17 << 20]);
         }
+        "asks-in-vain" => loop {
+            let _ = send("DELETE", "/key".to_owned(), &[], None);
+        },
+        "reads-past-the-end" => {
+            let body = http::Response::into_body(send("GET", "/key".to_owned(), &[], None)?);
+            loop {
+                let _ = body.read(65536);
+            }
+        }
+        "hoards-bodies" => loop {
+            std::mem::forget(Body::from_bytes(&vec![0; 1 << 20]));
+        },
+        "hoards-views" => loop {
+            let body = Body::from_bytes(&vec![0; 1 << 20]);
+            std::mem::forget(body.slice(0, 1));
+        },
+        "hoards-answers" => loop {
+            std::mem::forget(send("GET", "/key".to_owned(), &[], None)?);
+        },
+        "two-verbs" => drop(send("POST", "/key?restore&delete".to_owned(), &[], None)?),
+        "a-coded-verb" => drop(send("POST", "/key?restore&%64elete".to_owned(), &[], None)?),
+        "a-header" => drop(send("GET", "/key".to_owned(), &[("x-amz-acl", "public-read")], None)?),
+        "looks-for-secrets" => {
+            let text = lines(send("GET", "/key".to_owned(), &[], None)?)?.join(" ");
+            let bare = |mark: &str| text.split(mark).nth(1).is_some_and(|after| !after.starts_with('*'));
+            let seen = text.contains("verysecretkey") || bare("Signature=");
+            return Err(failed(ErrorClass::Denied, if seen { "probe.seen" } else { "probe.hidden" }, text));
+        }
         "floods-log" => (0..20_000).for_each(|n| log::log(log::Level::Info, &format!("line {n} of the flood"), &[])),
         "other-verb" => drop(send("DELETE", "/key".to_owned(), &[], None)?),
         "other-endpoint" => drop(send_to("elsewhere", "GET", "/key".to_owned(), &[], None)?),
@@ -126,11 +154,12 @@ impl lifecycle::Guest for Probe {
 
 struct Session {
     behaviour: String,
+    kept: RefCell<Option<Body>>,
 }
 
 impl Session {
     fn new(config: &Config) -> Self {
-        Self { behaviour: setting(config, "behaviour") }
+        Self { behaviour: setting(config, "behaviour"), kept: RefCell::default() }
     }
 }
 
@@ -239,6 +268,14 @@ impl store::GuestSession for Session {
     }
 
     fn put(&self, key: String, data: Body, options: store::PutOptions) -> Result<store::Stored, Error> {
+        if self.behaviour == "keeps-bodies" {
+            let earlier = self.kept.borrow_mut().replace(data);
+            return match earlier.map(|body| body.read(1)) {
+                Some(Err(e)) => Err(failed(ErrorClass::Denied, &e.reason, e.message)),
+                Some(Ok(_)) => Err(failed(ErrorClass::Denied, "probe.kept", "it is still there".to_owned())),
+                None => Ok(store::Stored { tag: None, version: None, modified: None }),
+            };
+        }
         let headers: &[(&str, &str)] = if options.if_absent { &[("if-none-match", "*")] } else { &[] };
         let response = send("PUT", format!("/{key}"), headers, Some(data))?;
         Ok(store::Stored { tag: response.header("etag"), version: None, modified: None })
