@@ -45,10 +45,10 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The named profile alone, or else everything that the tools of AWS ask; `region` is where the token service is asked.
-    pub(crate) fn new(profile: Option<&str>, region: Option<&str>) -> Self {
+    /// The named profile alone, or else everything that the tools of AWS ask; `region` is where the token service is asked, by `client`.
+    pub(crate) fn new(profile: Option<&str>, region: Option<&str>, client: LookupClient) -> Self {
         let region = Region::new(region.unwrap_or(REGION_DEFAULT).to_owned());
-        let config = ProviderConfig::without_region().with_http_client(LookupClient).with_region(Some(region));
+        let config = ProviderConfig::without_region().with_http_client(client).with_region(Some(region));
         let of_profile = ProfileFileCredentialsProvider::builder().configure(&config);
         if let Some(name) = profile {
             let provider = SharedCredentialsProvider::new(of_profile.profile_name(name).build());

@@ -4,7 +4,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::home;
 
@@ -42,14 +42,14 @@ fn is_own(name: &str) -> bool {
     name.starts_with(OWN)
 }
 
-/// The folder of the configuration: `CREDENZA_CONFIG`, else `credenza` in `XDG_CONFIG_HOME` or `~/.config`. `None` without a home.
+/// The folder of the configuration: `CREDENZA_CONFIG`, else `credenza` in `XDG_CONFIG_HOME` or `~/.config`. `None` without a home of ours.
 ///
 /// Places of the XDG base directory specification; relative ones are ignored, as it asks.
 pub(crate) fn config_folder() -> Option<PathBuf> {
     own_folder(CONFIG, "XDG_CONFIG_HOME", ".config")
 }
 
-/// The folder of the cache: `CREDENZA_CACHE`, else `credenza` in `XDG_CACHE_HOME` or `~/.cache`. `None` without a home.
+/// The folder of the cache: `CREDENZA_CACHE`, else `credenza` in `XDG_CACHE_HOME` or `~/.cache`. `None` without a home of ours.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
@@ -80,7 +80,12 @@ fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
     }
     let base = variable(xdg).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = base.or_else(|| Some(home_folder()?.join(below_home)))?;
-    Some(base.join("credenza"))
+    is_ours(&base).then(|| base.join("credenza"))
+}
+
+/// Whether we may look there: `sudo -u` and the like leave HOME to be that of somebody else, and then there is nothing of ours in it.
+fn is_ours(folder: &Path) -> bool {
+    !folder.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Check, Destination, Source, Store};
 use credenza_format::{Hex, Provenance};
-use credenza_sandbox::{ConfigureError, Configured, Manifest, Role, Sandbox, SandboxOptions, Surroundings, Traffic};
+use credenza_sandbox::{
+    ConfigureError, Configured, LookupClient, Manifest, Role, Sandbox, SandboxOptions, Surroundings, Traffic,
+};
 
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
@@ -207,10 +209,12 @@ impl<'a> Opener<'a> {
 /// What the machine offers where the settings say nothing.
 async fn surroundings(manifest: &Manifest, settings: &Settings) -> Surroundings<'static> {
     let variable = &environment::connector_secret;
-    let Some(profile) = manifest.profile_setting() else { return Surroundings { variable, ..Surroundings::none() } };
+    let plain = Surroundings { variable, ..Surroundings::none() };
+    let Some(profile) = manifest.profile_setting() else { return plain };
+    let client = LookupClient::new(settings, &plain);
     let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
     let aws_region = aws::region(profile).await;
-    let chain = aws::Chain::new(profile, aws_region.as_deref());
+    let chain = aws::Chain::new(profile, aws_region.as_deref(), client);
     Surroundings { variable, aws_region, aws_credentials: Some(Arc::new(chain)) }
 }
 

@@ -61,7 +61,8 @@ impl<'a> Session<'a> {
 
     /// The configuration; empty where there is no folder for one.
     pub(crate) fn configuration(&self) -> Result<Configuration, Failure> {
-        let configuration = Configuration::read(&environment::config_folder().unwrap_or_default())?;
+        let Some(folder) = environment::config_folder() else { return Ok(Configuration::default()) };
+        let configuration = Configuration::read(&folder)?;
         if configuration.is_readable_by_others() {
             let path = configuration.path().display();
             self.reporter.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));

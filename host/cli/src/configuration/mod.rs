@@ -76,7 +76,7 @@ impl std::fmt::Display for Kind {
 }
 
 /// The configuration as read from its file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Configuration {
     path: PathBuf,
     document: DocumentMut,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use credenza_connect::Payload;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, USER_AGENT};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -49,15 +49,13 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = tls::client_config(settings)?;
-        let secured = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
         let proxies = Proxies::new(&settings.proxy)?;
-        let way = Way::new(tcp.clone(), secured().wrap_connector(tcp), Arc::clone(&proxies));
+        let connector = Way::secured(tls::client_config(settings)?, tcp, Arc::clone(&proxies));
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_MAX)
-            .build(secured().wrap_connector(way));
+            .build(connector);
         Ok(Self { pool, proxies, idle_timeout, traffic })
     }
 

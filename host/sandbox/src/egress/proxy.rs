@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
@@ -118,8 +118,15 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    pub(crate) fn new(tcp: HttpConnector, to_proxy: HttpsConnector<HttpConnector>, proxies: Arc<Proxies>) -> Self {
-        Self { tcp, to_proxy, proxies }
+    /// Connections with TLS where an address asks for it.
+    pub(crate) fn secured(
+        tls: rustls::ClientConfig,
+        tcp: HttpConnector,
+        proxies: Arc<Proxies>,
+    ) -> HttpsConnector<Self> {
+        let secured = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+        let to_proxy = secured().wrap_connector(tcp.clone());
+        secured().wrap_connector(Self { tcp, to_proxy, proxies })
     }
 }
 
