@@ -151,6 +151,14 @@ impl From<EngineError> for Failure {
             EngineError::Damage(_) => Self::new(what)
                 .exit(Exit::DamageFound)
                 .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
+            EngineError::ListingsDisagree { .. } => Self::new(what).exit(Exit::DamageFound).hint(
+                "run it again; if it stays so, this store, or something before it, does not list what it holds: copy the repository to another (`sync`) and leave this one as it is",
+            ),
+            EngineError::MissingSnapshots(_) => Self::new(what).exit(Exit::DamageFound).hint(
+                "bring the snapshot back if a copy has it (`sync`); if it is gone for good, put that on record: credenza at REPOSITORY repair --drop-snapshots --apply",
+            ),
+            EngineError::LateListings { .. } => Self::new(what)
+                .hint("backups and restores work there; to reclaim space, copy the repository to another store (`sync`)"),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { .. } => {

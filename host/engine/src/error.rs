@@ -169,6 +169,25 @@ pub enum Error {
         /// What was being read.
         what: String,
     },
+    /// One listing of the store leaves out what is there.
+    #[error(
+        "two listings of `{folder}` in the store disagree: `{key}` is there, and one of them leaves it out; nothing was deleted"
+    )]
+    ListingsDisagree {
+        /// What was listed.
+        folder: String,
+        /// What was left out.
+        key: StoreKey,
+    },
+    /// Snapshots are gone without a record of their removal: whoever deletes by what is left might take the last that their data hangs on.
+    #[error("{0}; nothing was deleted")]
+    MissingSnapshots(Damage),
+    /// The store may list late what was written, so that nobody can tell what is needed.
+    #[error("{place} does not promise to list what was written at once, so that nothing can be deleted there safely")]
+    LateListings {
+        /// The store.
+        place: String,
+    },
     /// The store cannot lock objects as the repository is to.
     #[error("the store cannot lock objects against deletion: {reason}")]
     NoLock {

@@ -87,7 +87,7 @@ impl Prune {
             false => session.open_for_reading().await?,
         };
         let policy = self.rules.policy().or_else(|| open.repository.config().policy.clone()).ok_or_else(no_rule)?;
-        let snapshots = open.repository.snapshots().await?;
+        let snapshots = open.repository.all_snapshots().await?;
         // A damaged snapshot has no time and no source: it is not for a rule to remove it.
         if let Some(damage) = snapshots.damaged.into_iter().next() {
             return Err(credenza_engine::Error::from(damage).into());

@@ -28,7 +28,8 @@ pub(crate) struct Repair {
     #[arg(long)]
     replace_snapshots: bool,
 
-    /// Delete snapshots that nobody can read any more, which keep `prune` and `maintain` from running.
+    /// Give up snapshots that nobody can read any more or that are gone, which keep `prune` and `maintain` from running: those
+    /// are deleted, these put on record as removed.
     #[arg(long)]
     drop_snapshots: bool,
 
@@ -70,6 +71,7 @@ impl<'a> MendLine<'a> {
             Mend::Dropped { object } => line("drop", object.to_string()),
             Mend::Restored { object } => line("restore", object.to_string()),
             Mend::Rewritten { usage } => line("rewrite", usage.to_string()),
+            Mend::Recorded { after } => line("record", after.to_string()),
             Mend::Beside { snapshot, replacement } => {
                 Self { replacement: replacement.as_ref(), ..line("replace", format!("snapshot/{snapshot}")) }
             }
@@ -82,6 +84,9 @@ impl Display for MendLine<'_> {
         write!(f, "{:<8}  {}", self.action, self.object)?;
         if let (Some(copied), Some(lost)) = (self.chunks_copied, self.chunks_lost) {
             write!(f, "  ({copied} chunks in need copied, {lost} lost)")?;
+        }
+        if self.action == "record" {
+            f.write_str("  (what its writer committed before it is gone)")?;
         }
         self.replacement.map_or(Ok(()), |replacement| write!(f, "  (by snapshot {replacement})"))
     }

@@ -55,7 +55,7 @@ impl Rm {
         // All names are understood before the first snapshot goes.
         let mut snapshots = BTreeMap::new();
         for path in &paths {
-            let handle = open.repository.find(&path.snapshot).await?;
+            let handle = open.repository.find_for_removal(&path.snapshot).await?;
             snapshots.insert(handle.snapshot.id, handle);
         }
         if self.dry_run {

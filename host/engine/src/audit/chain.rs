@@ -8,9 +8,13 @@ use credenza_format::{ChainLink, Digest, Hex, ObjectKind, PublicKey, Removal, Re
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use serde::{Deserialize, Serialize};
 
+use crate::repository::SnapshotHandle;
 use crate::{Damage, DamageKind};
 
 type Writer = Hex<[u8; 16]>;
+
+/// Places of one chain that are put on record at once without anybody naming them: a number may be a lie.
+const PLACES_MAX: usize = 10_000;
 
 /// The newest snapshot of a writer: what to remember, so that a later audit can tell a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,6 +36,14 @@ pub(crate) struct Stated {
     pub(crate) link: ChainLink,
     pub(crate) signer: Option<PublicKey>,
     pub(crate) digest: Digest,
+}
+
+impl From<&SnapshotHandle> for Stated {
+    fn from(handle: &SnapshotHandle) -> Self {
+        let snapshot = &handle.snapshot;
+        let link = ChainLink { writer: snapshot.writer, sequence: snapshot.sequence, previous: snapshot.previous };
+        Self { snapshot: snapshot.id, link, signer: snapshot.signer, digest: handle.digest }
+    }
 }
 
 impl Stated {
@@ -101,13 +113,7 @@ impl Chains {
     /// Everything that is wrong with the chains, also against heads remembered from earlier audits.
     pub(crate) fn judge(&self, trust: &Trust<'_>, remembered: &[Head]) -> Found {
         let mut found = self.strangers(trust);
-        let mut chains: BTreeMap<Writer, Chain<'_>> = BTreeMap::new();
-        for stated in &self.live {
-            chains.entry(stated.link.writer).or_default().live.push(stated);
-        }
-        for removed in self.removed(trust) {
-            chains.entry(removed.writer).or_default().removed.push(removed);
-        }
+        let chains = self.by_writer(trust);
         for chain in chains.values() {
             found.extend(chain.broken_links());
             found.extend(chain.forks(trust));
@@ -116,6 +122,28 @@ impl Chains {
         let lost = remembered.iter().filter(|head| !chains.get(&head.writer).is_some_and(|chain| chain.knows(head)));
         found.extend(lost.map(rolled_back));
         found
+    }
+
+    /// Snapshots that miss the one before them, to whoever trusts everybody.
+    pub(crate) fn gaps(&self) -> Found {
+        self.by_writer(&Trust(&[])).values().flat_map(Chain::broken_links).collect()
+    }
+
+    /// What snapshots miss before them, as it would stand on record if it had been removed. Ids are not known, and digests only of those
+    /// that a snapshot names.
+    pub(crate) fn missing(&self) -> Vec<RemovedSnapshot> {
+        self.by_writer(&Trust(&[])).into_iter().flat_map(|(writer, chain)| chain.missing(writer)).collect()
+    }
+
+    fn by_writer(&self, trust: &Trust<'_>) -> BTreeMap<Writer, Chain<'_>> {
+        let mut chains: BTreeMap<Writer, Chain<'_>> = BTreeMap::new();
+        for stated in &self.live {
+            chains.entry(stated.link.writer).or_default().live.push(stated);
+        }
+        for removed in self.removed(trust) {
+            chains.entry(removed.writer).or_default().removed.push(removed);
+        }
+        chains
     }
 
     /// What bears no trusted signature.
@@ -179,6 +207,27 @@ impl Chain<'_> {
             below = sequence;
         }
         found
+    }
+
+    fn missing(&self, writer: Writer) -> Vec<RemovedSnapshot> {
+        let known = self.known();
+        let named =
+            self.live.iter().filter_map(|stated| Some((stated.link.sequence.checked_sub(1)?, stated.link.previous?)));
+        let mut places: BTreeMap<u64, BTreeSet<Digest>> = BTreeMap::new();
+        for (sequence, digest) in named.filter(|place| !known.contains(place)) {
+            places.entry(sequence).or_default().insert(digest);
+        }
+        let newest = self.live.iter().map(|stated| stated.link.sequence).max().unwrap_or_default();
+        let known: BTreeSet<u64> = known.into_iter().map(|(sequence, _)| sequence).collect();
+        for sequence in (1..newest).filter(|sequence| !known.contains(sequence)).take(PLACES_MAX) {
+            places.entry(sequence).or_insert_with(|| [Hex([0; 32])].into());
+        }
+        let removed =
+            |sequence, digest| RemovedSnapshot { snapshot: SnapshotId::new([0; 16]), writer, sequence, digest };
+        places
+            .into_iter()
+            .flat_map(|(sequence, digests)| digests.into_iter().map(move |digest| removed(sequence, digest)))
+            .collect()
     }
 
     /// Trusted snapshots that claim one place. What was removed has left its place to the next.

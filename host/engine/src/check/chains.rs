@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use credenza_format::{ChainLink, Removal};
+use credenza_format::Removal;
 use credenza_model::SnapshotId;
 
 use crate::DamageKind;
-use crate::audit::chain::{Chains, Stated, Trust};
+use crate::audit::chain::{Chains, Trust};
 use crate::findings::Findings;
 use crate::repository::SnapshotHandle;
 
@@ -17,7 +17,7 @@ use crate::repository::SnapshotHandle;
 /// interrupted removal leaves it. Nor are two in one place of a chain: runs of one writer that end at the same time leave them.
 pub(super) fn judge(snapshots: &[SnapshotHandle], removals: &[Removal], findings: &mut Findings<'_>) -> u64 {
     let mut chains = Chains::default();
-    snapshots.iter().for_each(|handle| chains.add(stated(handle)));
+    snapshots.iter().for_each(|handle| chains.add(handle.into()));
     removals.iter().for_each(|removal| chains.add_removal(removal.clone()));
     let mut replayed = 0;
     for (damage, _) in chains.judge(&Trust(&[]), &[]) {
@@ -28,12 +28,6 @@ pub(super) fn judge(snapshots: &[SnapshotHandle], removals: &[Removal], findings
         }
     }
     replayed
-}
-
-fn stated(handle: &SnapshotHandle) -> Stated {
-    let snapshot = &handle.snapshot;
-    let link = ChainLink { writer: snapshot.writer, sequence: snapshot.sequence, previous: snapshot.previous };
-    Stated { snapshot: snapshot.id, link, signer: snapshot.signer, digest: handle.digest }
 }
 
 /// How many of these snapshots are gone without a record of it.

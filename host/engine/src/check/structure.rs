@@ -16,7 +16,7 @@ use super::{ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
-use crate::repository::{Repository, SnapshotHandle, Twofold, list};
+use crate::repository::{Repository, SnapshotHandle, Twofold};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Nodes opened at once: some 4 MiB.
@@ -144,7 +144,7 @@ pub(super) async fn packs(
     let store = repository.bare_store();
     let mut listed: BTreeMap<StoreKey, StoredObject> = BTreeMap::new();
     for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
-        for object in list(&**store, &format!("{}/", kind.folder())).await? {
+        for object in repository.list(&**store, &format!("{}/", kind.folder())).await? {
             if kind_of(&object.key) == Some(kind) {
                 listed.insert(object.key.clone(), object);
             }

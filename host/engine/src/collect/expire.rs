@@ -1,9 +1,7 @@
 //! Expire: what dead writers left without a snapshot goes once no live one can own it, by the store's clock.
 
-use std::collections::HashSet;
-
 use credenza_format::ObjectKind;
-use credenza_model::{ObjectId, StoreKey};
+use credenza_model::StoreKey;
 
 use super::mark::View;
 use super::{CollectReport, delete};
@@ -24,15 +22,15 @@ pub(super) async fn run(repository: &Repository, view: &View, report: &mut Colle
     Ok(())
 }
 
-/// Usage lists without a snapshot. They are listed before the snapshots, so that one whose snapshot is just put is not among them.
+/// Usage lists without a snapshot. Each snapshot is asked for by its name: what a listing leaves out must not cost it its list.
 async fn ownerless_usages(repository: &Repository, view: &View) -> Result<Vec<StoreKey>> {
-    let usages = list(&**repository.bare_store(), "usage/").await?;
-    let snapshots = list(&**repository.bare_store(), "snapshot/").await?;
-    let owned: HashSet<Option<ObjectId>> =
-        snapshots.iter().map(|object| ObjectKind::parse(&object.key).map(|(_, id)| id)).collect();
-    let ownerless = usages.into_iter().filter(|object| {
-        let id = ObjectKind::parse(&object.key).map(|(_, id)| id);
-        id.is_some() && !owned.contains(&id) && is_expired(object.modified, view.now)
-    });
-    Ok(ownerless.map(|object| object.key).collect())
+    let mut ownerless = Vec::new();
+    for usage in list(&**repository.bare_store(), "usage/").await? {
+        let Some((_, id)) = ObjectKind::parse(&usage.key) else { continue };
+        let may_go = is_expired(usage.modified, view.now) && !view.snapshots.contains(&id);
+        if may_go && !repository.holds(&ObjectKind::Snapshot.store_key(id)).await? {
+            ownerless.push(usage.key);
+        }
+    }
+    Ok(ownerless)
 }

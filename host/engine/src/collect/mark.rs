@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    Bitmap, BlobIndex, BlobPlace, IndexSegment, Intent, ObjectKind, PackKind, PackOrdinal, Standing, Usage, body_digest,
+    Bitmap, BlobIndex, BlobPlace, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind, PackOrdinal, Standing,
+    Usage, body_digest,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -48,7 +49,7 @@ pub(super) struct Needs {
 }
 
 impl View {
-    /// Looks at everything, in the order that the protocol demands.
+    /// Looks at everything, in the order that the protocol demands. The repository is a cautious one.
     ///
     /// # Errors
     /// [`crate::Error::Damage`] when something cannot be read, or a needed pack is neither described nor there.
@@ -85,6 +86,7 @@ impl View {
         view.mark_intents(repository).await?;
         view.mark_snapshots(repository).await?;
         view.list_packs(repository).await?;
+        view.expect_packs_gone(repository).await?;
         view.demote();
         Ok(view)
     }
@@ -116,7 +118,7 @@ impl View {
 
     /// Marks the snapshots that are not marked yet; one that was marked and is gone stays so.
     async fn mark_snapshots(&mut self, repository: &Repository) -> Result<()> {
-        let snapshots = repository.snapshots().await?;
+        let snapshots = repository.all_snapshots().await?;
         if let Some(damage) = snapshots.damaged.into_iter().next() {
             return Err(damage.into());
         }
@@ -150,6 +152,18 @@ impl View {
                     self.packs.insert(id, object);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Demands that a pack which the index describes and the listing does not show is not there. Only condemned ones may be gone.
+    async fn expect_packs_gone(&self, repository: &Repository) -> Result<()> {
+        let is_unlisted =
+            |pack: &&IndexedPack| !self.packs.contains_key(&pack.id) && !self.condemned.contains(&pack.id);
+        for kind in [PackKind::Data, PackKind::Meta] {
+            let unlisted = self.index.packs().iter().filter(|pack| pack.kind == kind).filter(is_unlisted);
+            let keys: Vec<StoreKey> = unlisted.map(IndexedPack::store_key).collect();
+            repository.expect_gone(&format!("{}/", kind.object_kind().folder()), keys).await?;
         }
         Ok(())
     }

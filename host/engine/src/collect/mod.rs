@@ -1,7 +1,7 @@
 //! Collect: space that no snapshot needs goes back to the store, beside any number of writers and other collectors.
 //!
 //! ```text
-//! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`
+//! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`; all but the packs in two ways that must agree
 //! 2 copy what is needed out of sparse, old and small packs          `repack`
 //! 3 PUT the record of what nobody needs                             `condemn`
 //! 4 LIST intents, then snapshots, then condemned again; spare what is needed after all
@@ -9,9 +9,15 @@
 //!   merge index segments; delete what expired                       `merge`, `expire`
 //! ```
 //!
+//! Whatever speaks for something that a listing leaves out ends the run before anything is condemned or deleted: the other listing, the
+//! chains of snapshots and their usage lists (`Repository::all_snapshots`), the index for packs.
+//!
 //! Owned here: that order. The index is read before the intents: a writer announces packs before the index describes them,
 //! so that what is described and neither announced nor used is nobody's. Refused here: which snapshots go (`retention`,
 //! `remove`). Called by `cli`.
+//!
+//! Requests for that caution: some 140 more listings than each folder once, some 70 of them before anything is condemned, 16 at a time; one for
+//! each usage list without a snapshot; and one, once, for each record of removal.
 //!
 //! Bound: the index (52 bytes a blob; twice that while it is read), two bits per blob, some 500 bytes per pack and per
 //! snapshot; while repacking, what `write` holds and the descriptions of one batch of packs.
@@ -86,13 +92,16 @@ pub struct CollectReport {
 /// Collects.
 ///
 /// # Errors
-/// [`Error::Damage`] when anything that says what is needed cannot be read: then nothing is deleted.
+/// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
+/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted.
 pub async fn run(repository: &Repository, options: &CollectOptions, listener: &dyn Listener) -> Result<CollectReport> {
     repository.require_reading("reclaiming space")?;
+    repository.require_prompt_listings().await?;
     listener.on(Event::Phase(Phase::Collecting));
     let lease = Lease::begin(Arc::clone(repository.clock()));
     let now = if options.dry_run { newest(repository).await? } else { time(repository).await? };
-    let mut view = View::read(repository, now).await?;
+    let cautious = repository.cautious();
+    let mut view = View::read(&cautious, now).await?;
     let mut report = begun(&view);
     if options.dry_run {
         repack::foresee(repository, &view, options.repack_bytes_max, &mut report)?;
@@ -102,13 +111,13 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     match repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await {
         // What was copied is nobody's and expires; what was seen is out of date. Deleting makes the room that copying needs next time.
         Err(cause) if cause.is_full() => {
-            view = View::read(repository, now).await?;
+            view = View::read(&cautious, now).await?;
             report = CollectReport { full: true, ..begun(&view) };
         }
         repacked => repacked?,
     }
     condemn::record(repository, &mut view, &mut report).await?;
-    view.look_again(repository).await?;
+    view.look_again(&cautious).await?;
     // What was seen at first counts only as long as a run may take.
     lease.check()?;
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;

@@ -7,9 +7,12 @@
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
 //! 3 PUT usage lists                                                                 `publish`
 //! 4 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved
+//!   with leave: PUT the record of snapshots that are gone                           `gaps`
 //! 5 PUT the record that condemns the damaged packs; DELETE what cannot be read; DELETE intent
 //! 6 with leave: PUT a snapshot without the lost entries beside each that has some  `replace`
 //! ```
+//!
+//! What decides is listed in two ways that must agree, and no object that the index describes may be there and unlisted.
 //!
 //! Owned here: that order, which is a repack's: what is published is announced before and needed by snapshots after, and packs
 //! are condemned only when their chunks have other places. So it runs beside writers and collectors. A damaged pack is condemned,
@@ -20,6 +23,7 @@
 //! damaged one, [`PROBLEMS_MAX`](credenza_format::PROBLEMS_MAX) lost entries a snapshot.
 
 mod adopt;
+mod gaps;
 mod publish;
 mod replace;
 mod salvage;
@@ -39,6 +43,7 @@ use crate::findings::Finding;
 use crate::repository::Repository;
 use crate::write::Stow;
 use crate::{Event, Listener, Phase, Result};
+use gaps::Gaps;
 use survey::Survey;
 use texts::Texts;
 
@@ -51,7 +56,8 @@ pub struct RepairOptions {
     pub read_data: bool,
     /// Write a snapshot of what is left beside each one that lost something.
     pub replace_snapshots: bool,
-    /// Delete snapshots that nobody can read any more: as long as they are there, nothing else is removed from the repository.
+    /// Delete snapshots that nobody can read any more, and put on record those that are gone without a record: as long as they are missed,
+    /// nothing else is removed from the repository.
     pub drop_snapshots: bool,
     /// Name of this machine.
     pub host: String,
@@ -94,6 +100,11 @@ pub enum Mend {
         /// The list.
         usage: StoreKey,
     },
+    /// The snapshots before one in its writer's chain are gone, and that is on record.
+    Recorded {
+        /// The one that misses them.
+        after: StoreKey,
+    },
     /// A snapshot of what is left stands beside one that lost something.
     Beside {
         /// The snapshot that lost something. It stays.
@@ -128,10 +139,14 @@ pub struct RepairReport {
 /// Repairs a repository.
 ///
 /// # Errors
-/// When the store cannot be read or written; with the keys of a writer.
+/// When the store cannot be read or written; with the keys of a writer; [`Error::ListingsDisagree`](crate::Error::ListingsDisagree) and
+/// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown.
 pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dyn Listener) -> Result<RepairReport> {
     repository.require_reading("repairing")?;
-    let survey = Survey::read(repository, options, listener).await?;
+    if options.apply {
+        repository.require_prompt_listings().await?;
+    }
+    let survey = Survey::read(&repository.cautious(), options, listener).await?;
     let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
     let texts = Texts::read(repository).await?;
@@ -139,6 +154,10 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         texts.write(repository).await?;
     }
     let writer = repository.writer(&options.host, &options.user);
+    let gaps = match options.drop_snapshots {
+        true => Some(Gaps::find(repository, &survey).await?),
+        false => None,
+    };
     let stow = match options.apply {
         true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
@@ -149,7 +168,11 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
+    report.mends.extend(gaps.iter().flat_map(Gaps::mends));
     if let Some(stow) = stow.filter(|_| !report.mends.is_empty()) {
+        if let Some(gaps) = &gaps {
+            gaps.record(repository, options.signing_key.as_ref()).await?;
+        }
         let published = publish::run(repository, &survey, &salvaged, &stow).await;
         stow.withdraw_intents().await;
         published?;
@@ -176,6 +199,7 @@ impl Mend {
             Self::Replaced { pack, lost: 0, .. } => Some(pack.to_string()),
             Self::Dropped { object } | Self::Restored { object } => Some(object.to_string()),
             Self::Rewritten { usage } => Some(usage.to_string()),
+            Self::Recorded { after } => Some(after.to_string()),
             Self::Replaced { .. } | Self::Beside { .. } => None,
         }
     }

@@ -37,6 +37,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Reads a cautious repository.
     pub(super) async fn read(
         repository: &Repository,
         options: &RepairOptions,
@@ -52,6 +53,7 @@ impl Survey {
         };
         let missing = findings.iter().filter(|finding| finding.damage.kind == DamageKind::Missing);
         let missing: Vec<ObjectId> = missing.filter_map(pack).collect();
+        expect_packs_gone(repository, &index, &missing).await?;
         missing.iter().for_each(|pack| index.demote(pack, Standing::Gone));
         // A segment that cannot be read may have described what running writers rely on.
         let segment_lost = findings.iter().any(|finding| is_of(finding, ObjectKind::Index));
@@ -92,6 +94,15 @@ impl Survey {
         packs.sort_unstable_by_key(|pack| pack.id);
         packs
     }
+}
+
+/// Demands that packs which a listing does not show are not there: what is in them would be given up.
+async fn expect_packs_gone(repository: &Repository, index: &BlobIndex, missing: &[ObjectId]) -> Result<()> {
+    let described = missing.iter().filter_map(|pack| index.pack(index.ordinal(pack)?));
+    for (folder, pack) in described.map(|pack| (pack.kind.object_kind().folder(), pack.store_key())) {
+        repository.expect_gone(&format!("{folder}/"), vec![pack]).await?;
+    }
+    Ok(())
 }
 
 /// The object that a finding is about.

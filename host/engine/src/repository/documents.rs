@@ -48,7 +48,7 @@ impl Repository {
     ) -> Result<Vec<Document<T>>> {
         self.require_access(kind)?;
         let mut found = Vec::new();
-        let listed = list(&**store, &format!("{}/", kind.folder())).await?;
+        let listed = self.list(&**store, &format!("{}/", kind.folder())).await?;
         self.open_each(store, kind, open, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
         Ok(found)
     }
@@ -75,7 +75,7 @@ impl Repository {
         let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
         let mut seen = HashSet::new();
         for round in 0..LISTINGS_MAX {
-            let mut listed = list(&**store, &format!("{}/", kind.folder())).await?;
+            let mut listed = self.list(&**store, &format!("{}/", kind.folder())).await?;
             listed.retain(|object| seen.insert(object.key.clone()));
             if listed.is_empty() && round > 0 {
                 return Ok(());

@@ -1,11 +1,13 @@
 //! A repository that is open: its store, its config and its keys.
 //!
 //! Owned here: creating (`probe` tries the store), opening, the config and the retention policy in it, key slots, until when objects are
-//! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, and a
-//! writer's place in its chain. Refused here:
+//! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
+//! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
 //! packs (`blobs`, `write::stow`). Called by every command of the engine.
 
+mod cautious;
 mod chain;
+mod complete;
 mod create;
 mod documents;
 mod index;
@@ -56,6 +58,8 @@ pub struct Repository {
     /// The key slot that was opened; none in plain text.
     slot: Option<KeySlot>,
     damages: Arc<[Damage]>,
+    /// Whether listings are made in two ways that must agree.
+    cautious: bool,
 }
 
 impl Repository {

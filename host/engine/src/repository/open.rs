@@ -39,7 +39,16 @@ impl Repository {
             Some(shelf) => Arc::new(CachedStore::new(store, shelf)),
             None => store,
         };
-        Ok(Self { store, bare, config, keys, clock: Arc::new(SystemClock), slot, damages: damages.into() })
+        Ok(Self {
+            store,
+            bare,
+            config,
+            keys,
+            clock: Arc::new(SystemClock),
+            slot,
+            damages: damages.into(),
+            cautious: false,
+        })
     }
 
     /// What is wrong with objects whose copies were taken to open the repository: to be told to whoever opened it.

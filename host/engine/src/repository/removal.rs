@@ -5,11 +5,14 @@ use std::time::SystemTime;
 use credenza_connect::PutOptions;
 use credenza_format::{Removal, RemovedSnapshot, SigningKey, removal_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::twofold::{Twofold, put_twofold, read_folder};
-use super::{Repository, SnapshotHandle, random_id};
+use super::{DOCUMENTS_IN_FLIGHT, Repository, SnapshotHandle, fetch, list, random_id};
 use crate::{Damage, DamageKind, Result};
 
+/// Where records of removal are.
+const REMOVED: &str = "removed/";
 /// Snapshots of one record: some 2 MiB, a quarter of what a text document may have.
 const SNAPSHOTS_IN_RECORD: usize = 10_000;
 
@@ -19,6 +22,15 @@ impl Repository {
     /// # Errors
     /// When the store cannot be written; nothing may be deleted then.
     pub async fn record_removal(&self, snapshots: &[SnapshotHandle], signing_key: Option<&SigningKey>) -> Result<()> {
+        self.record_removed(&snapshots.iter().map(removed).collect::<Vec<_>>(), signing_key).await
+    }
+
+    /// Puts on record what is to count as removed.
+    pub(crate) async fn record_removed(
+        &self,
+        snapshots: &[RemovedSnapshot],
+        signing_key: Option<&SigningKey>,
+    ) -> Result<()> {
         let retain_until = self.lock_until().await?;
         for snapshots in snapshots.chunks(SNAPSHOTS_IN_RECORD) {
             let id = ObjectId::new(random_id()?);
@@ -27,7 +39,7 @@ impl Repository {
                 repository: self.config().repository,
                 created: Timestamp::from_system(SystemTime::now()),
                 signer: None,
-                snapshots: snapshots.iter().map(removed).collect(),
+                snapshots: snapshots.to_vec(),
             };
             let key = removal_key(id);
             let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
@@ -38,7 +50,20 @@ impl Repository {
 
     /// Both copies of every record of removal, verified with the keys of the repository.
     pub(crate) async fn removals(&self) -> Result<Vec<Twofold<Removal>>> {
-        read_folder(&**self.bare_store(), "removed/", |key, name, bytes| self.removal(key, name, bytes)).await
+        read_folder(&**self.bare_store(), REMOVED, |key, name, bytes| self.removal(key, name, bytes)).await
+    }
+
+    /// The records that can be read by their names, out of the cache if it has them; those of which only the copy is whole are left out.
+    pub(crate) async fn removals_at_hand(&self) -> Result<Vec<Removal>> {
+        let listed = list(&**self.store(), REMOVED).await?.into_iter();
+        let read = futures_util::stream::iter(listed.map(|object| self.removal_at_hand(object.key)));
+        let read: Vec<Option<Removal>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    async fn removal_at_hand(&self, key: StoreKey) -> Result<Option<Removal>> {
+        let bytes = fetch(&**self.store(), &key).await?.and_then(Result::ok);
+        Ok(bytes.and_then(|bytes| self.removal(&key, &key, &bytes).ok()))
     }
 
     fn removal(&self, key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<Removal, Damage> {

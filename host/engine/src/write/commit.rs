@@ -11,7 +11,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{ChainLink, ObjectKind, SealedObject, SigningKey, Snapshot, Usage, seal_document, seal_snapshot};
+use credenza_format::{
+    ChainLink, Hex, ObjectKind, RemovedSnapshot, SealedObject, SigningKey, Snapshot, Usage, seal_document,
+    seal_snapshot,
+};
 use credenza_model::{ObjectId, SnapshotId};
 
 use super::Stow;
@@ -41,10 +44,10 @@ pub(crate) async fn commit(
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<u64> {
-    let id = draft.id;
+    let signing_key = draft.signing_key.clone();
     stow.flush_packs().await?;
-    let snapshot = match prepare(repository, stow, draft, make).await {
-        Ok(snapshot) => snapshot,
+    let (snapshot, place) = match prepare(repository, stow, draft, make).await {
+        Ok(prepared) => prepared,
         Err(cause) => {
             stow.withdraw_intents().await;
             return Err(cause);
@@ -52,26 +55,28 @@ pub(crate) async fn commit(
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
     stow.put(snapshot).await?;
-    confirm(repository, stow, id).await?;
+    confirm(repository, stow, place, signing_key.as_ref()).await?;
     Ok(stow.withdraw_intents().await)
 }
 
-/// Everything before the snapshot itself.
+/// Everything before the snapshot itself; with it, what is on record when it is taken back.
 async fn prepare(
     repository: &Repository,
     stow: &Arc<Stow>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<SealedObject> {
+) -> Result<(SealedObject, RemovedSnapshot)> {
     let usage = settle(repository, stow).await?;
     hold(repository, stow, &usage).await?;
     let object = ObjectId::new(*draft.id.as_bytes());
     stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;
+    let ChainLink { writer, sequence, .. } = link;
     let snapshot = make(&usage, stow.bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
     stow.lease().check()?;
-    Ok(snapshot)
+    let place = RemovedSnapshot { snapshot: draft.id, writer, sequence, digest: Hex(*snapshot.sha256()) };
+    Ok((snapshot, place))
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it.
@@ -90,10 +95,19 @@ async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
 }
 
 /// A run that stood still while the snapshot was on its way has outlived its intents: a collector that saw neither them nor
-/// the snapshot may be deleting what it needs, its usage list among it, at this moment. It takes the snapshot back.
-async fn confirm(repository: &Repository, stow: &Arc<Stow>, id: SnapshotId) -> Result<()> {
+/// the snapshot may be deleting what it needs, its usage list among it, at this moment. It takes the snapshot back, on record, because the
+/// next of its writer may follow it already. Keys that may only add cannot write such a record.
+async fn confirm(
+    repository: &Repository,
+    stow: &Arc<Stow>,
+    place: RemovedSnapshot,
+    signing_key: Option<&SigningKey>,
+) -> Result<()> {
     let Err(overdue) = stow.lease().check() else { return Ok(()) };
-    let object = ObjectId::new(*id.as_bytes());
+    if repository.can_read() {
+        repository.record_removed(&[place], signing_key).await?;
+    }
+    let object = ObjectId::new(*place.snapshot.as_bytes());
     for kind in [ObjectKind::Snapshot, ObjectKind::Usage] {
         repository.delete_own(kind.store_key(object)).await?;
     }

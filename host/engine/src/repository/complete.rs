@@ -1,0 +1,97 @@
+//! Completeness: all snapshots, or an error. What decides over removal and over space must not rest on a listing alone.
+//!
+//! Snapshots speak for each other: each names the one that its writer committed before it, and each has a usage list, put just before
+//! it. So besides the two listings of `cautious`, no writer's chain may have a gap that no record of removal explains, and a usage list
+//! without a snapshot must have none. Called by `collect` and by whoever removes snapshots.
+//!
+//! Requests beside those listings: a listing of usage lists, one request for each of them without a snapshot, and where a chain has gaps, one
+//! for each record of removal that the cache does not have. Bound: the snapshots, and some 200 bytes for each that was removed.
+
+use std::collections::HashSet;
+
+use credenza_connect::StoredObject;
+use credenza_format::ObjectKind;
+use credenza_model::{ObjectId, SnapshotId, StoreKey};
+
+use super::snapshots::SNAPSHOTS;
+use super::{Repository, SnapshotHandle, SnapshotName, Snapshots, Twofold, list};
+use crate::audit::chain::Chains;
+use crate::{Damage, Error, Result};
+
+/// How often snapshots are looked at before a gap counts: two that were committed during a listing may show as the later alone.
+const LOOKS_MAX: usize = 3;
+
+impl Repository {
+    /// All snapshots, once nothing speaks for one that was left out. Damaged ones are reported in their place; chains are not judged then,
+    /// because what is damaged is missed in its chain.
+    ///
+    /// # Errors
+    /// [`Error::ListingsDisagree`] when the store leaves something out, [`Error::MissingSnapshots`] when a snapshot is gone without a record.
+    pub async fn all_snapshots(&self) -> Result<Snapshots> {
+        let cautious = self.cautious();
+        let mut looks = 1;
+        loop {
+            // In this order: a usage list is put before its snapshot.
+            let usages = list(&**self.bare_store(), &format!("{}/", ObjectKind::Usage.folder())).await?;
+            let snapshots = cautious.snapshots().await?;
+            if !snapshots.damaged.is_empty() {
+                return Ok(snapshots);
+            }
+            cautious.expect_owners_listed(&usages, &snapshots).await?;
+            match self.gap(&snapshots.whole).await? {
+                None => return Ok(snapshots),
+                Some(_) if looks < LOOKS_MAX => looks += 1,
+                Some(gap) => return Err(Error::MissingSnapshots(gap)),
+            }
+        }
+    }
+
+    /// The one snapshot that a name means, for whoever removes it: a whole id means what it means; `latest` and the beginning of an id are
+    /// judged by all snapshots.
+    ///
+    /// # Errors
+    /// As [`Repository::find`] and [`Repository::all_snapshots`].
+    pub async fn find_for_removal(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
+        match name.0.parse::<SnapshotId>() {
+            Ok(_) => self.find(name).await,
+            Err(_) => self.all_snapshots().await?.find(name),
+        }
+    }
+
+    /// Demands that a listing shows each snapshot of which a usage list speaks and that is there.
+    async fn expect_owners_listed(&self, usages: &[StoredObject], snapshots: &Snapshots) -> Result<()> {
+        let listed: HashSet<StoreKey> = snapshots.whole.iter().map(SnapshotHandle::store_key).collect();
+        let unlisted = usages.iter().filter_map(owner).filter(|owner| !listed.contains(owner)).collect();
+        let mut there = self.those_there(unlisted).await?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        // It was put since it was listed, or left out.
+        let again: HashSet<StoreKey> =
+            self.list(&**self.bare_store(), SNAPSHOTS).await?.into_iter().map(|object| object.key).collect();
+        there.retain(|owner| !again.contains(owner));
+        self.expect_gone(SNAPSHOTS, there).await
+    }
+
+    /// The first snapshot whose predecessor is neither there nor on record as removed.
+    async fn gap(&self, snapshots: &[SnapshotHandle]) -> Result<Option<Damage>> {
+        let mut chains = Chains::default();
+        snapshots.iter().for_each(|handle| chains.add(handle.into()));
+        if chains.gaps().is_empty() {
+            return Ok(None);
+        }
+        self.removals_at_hand().await?.into_iter().for_each(|removal| chains.add_removal(removal));
+        if !chains.gaps().is_empty() {
+            // A record that cannot be read explains nothing.
+            let removals = self.removals().await?.into_iter().filter_map(Twofold::into_best);
+            removals.filter_map(Result::ok).for_each(|removal| chains.add_removal(removal));
+        }
+        Ok(chains.gaps().into_iter().next().map(|(damage, _)| damage))
+    }
+}
+
+/// The name of the snapshot that a usage list belongs to.
+fn owner(usage: &StoredObject) -> Option<StoreKey> {
+    let (_, id): (_, ObjectId) = ObjectKind::parse(&usage.key).filter(|(kind, _)| *kind == ObjectKind::Usage)?;
+    Some(ObjectKind::Snapshot.store_key(id))
+}
