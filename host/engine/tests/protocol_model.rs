@@ -1,7 +1,7 @@
 //! Every interleaving of writers and collectors, step by step: no snapshot that was promised ever loses a pack.
 //!
 //! The model is the order of requests of `write::commit` and `collect`, with crashes, removed snapshots, repacking, packs
-//! that expire and writers that sleep for a week. Each way to break the protocol that the design warns of is found unsafe
+//! that expire, writers that sleep for a week, and listings that are cut off. Each way to break the protocol that the design warns of is found unsafe
 //! by the same search, so that the search is known to see. States are kept as hashes of 64 bits: with 10⁷ of them the chance
 //! that any two collide is some 3 in 10⁶.
 
@@ -93,6 +93,18 @@ fn two_writers_beside_two_collectors_are_safe() {
     let reduced = Rules { coarse: true, repack: false, crashes: false, lateness: false, removable: 1, ..PROTOCOL };
     let full = std::env::var_os("CREDENZA_MODEL").is_some_and(|size| size == "full");
     is_safe(if full { &PROTOCOL } else { &reduced }, 2, 2);
+}
+
+#[test]
+fn a_collector_that_compares_two_listings_is_safe_where_listings_are_cut_off() {
+    let rules = Rules { cuts: true, compares: true, ..PROTOCOL };
+    is_safe(&rules, 1, 1);
+    is_safe(&Rules { repack: false, ..rules }, 2, 1);
+}
+
+#[test]
+fn a_collector_that_believes_one_listing_loses_data_where_listings_are_cut_off() {
+    is_broken(&Rules { cuts: true, ..PROTOCOL }, 0, 1);
 }
 
 #[test]

@@ -83,7 +83,9 @@ pub(crate) struct Writer {
 pub(crate) enum CollectorStep {
     ReadIndex,
     ListIntents,
+    CompareIntents,
     ListSnapshots,
+    CompareSnapshots,
     ListPacks,
     PutCopy,
     PutCopyIntent,
@@ -91,7 +93,9 @@ pub(crate) enum CollectorStep {
     WithdrawIntent,
     PutRecord,
     ListIntentsAgain,
+    CompareIntentsAgain,
     ListSnapshotsAgain,
+    CompareSnapshotsAgain,
     ListCondemnedAgain,
     Delete,
     Merge,
@@ -117,6 +121,9 @@ pub(crate) struct Collector {
     pub(crate) used: [Packs; 2],
     /// Chunks that are being copied.
     pub(crate) copying: [bool; 2],
+    /// What the listing that is to be compared showed and left out, one bit for each intent or snapshot.
+    pub(crate) listed: u8,
+    pub(crate) left_out: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +146,8 @@ impl State {
             pinned: 0,
             used: [0; 2],
             copying: [false; 2],
+            listed: 0,
+            left_out: 0,
         };
         let absent = |at_work: bool, step| if at_work { step } else { WriterStep::End };
         let store = Store {

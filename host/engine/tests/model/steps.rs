@@ -20,6 +20,10 @@ pub(crate) struct Rules {
     /// So many of the snapshots, the oldest first, may be removed at any time.
     pub(crate) removable: usize,
     pub(crate) lateness: bool,
+    /// Listings of intents and snapshots may be cut off anywhere.
+    pub(crate) cuts: bool,
+    /// A collector lists them a second time, in another way that never leaves out the same, and stops where both disagree.
+    pub(crate) compares: bool,
     /// Requests between which nobody else's step matters much are made at once, so that more actors fit into the search.
     pub(crate) coarse: bool,
 }
@@ -37,6 +41,8 @@ impl Rules {
         crashes: true,
         removable: 3,
         lateness: true,
+        cuts: false,
+        compares: false,
         coarse: false,
     };
 }
@@ -56,6 +62,9 @@ pub(crate) fn successors(state: &State, rules: &Rules, out: &mut Vec<(&'static s
         );
         let own = out.len();
         collect(state, rules, actor, out);
+        if rules.cuts {
+            cut_off(state, rules, actor, out);
+        }
         settle(
             rules,
             own,
@@ -211,23 +220,28 @@ fn collect(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static 
             me.step = ListIntents;
         }
         ListIntents | ListIntentsAgain => {
-            let live = (0..4).filter(|&owner| owner >= 2 || !late[owner]);
-            me.pinned |= live.fold(0, |packs, owner| packs | store.intents[owner]);
-            me.step = match step {
-                ListIntents => ListSnapshots,
-                _ if rules.intents_before_snapshots => ListSnapshotsAgain,
-                _ => ListCondemnedAgain,
-            };
+            (me.listed, me.left_out) = (intents(store), 0);
+            see_intents(me, store, me.listed, late);
+            me.step = if rules.compares { compared(step) } else { after_listing(step, rules) };
         }
         ListSnapshots | ListSnapshotsAgain => {
-            for snapshot in (0..3).filter(|&snapshot| store.snapshots[snapshot] != NO_PACK) {
-                me.used[chunk_of(snapshot)] |= bit(store.snapshots[snapshot]);
+            (me.listed, me.left_out) = (snapshots(store), 0);
+            see_snapshots(me, store, me.listed);
+            me.step = if rules.compares { compared(step) } else { after_listing(step, rules) };
+        }
+        CompareIntents | CompareIntentsAgain | CompareSnapshots | CompareSnapshotsAgain => {
+            let of_intents = matches!(step, CompareIntents | CompareIntentsAgain);
+            let now = if of_intents { intents(store) } else { snapshots(store) };
+            if now & me.left_out != 0 {
+                me.step = End;
+                return out.push(("a collector sees two listings that disagree", next));
             }
-            me.step = match step {
-                ListSnapshots => ListPacks,
-                _ if rules.intents_before_snapshots => ListCondemnedAgain,
-                _ => ListIntentsAgain,
-            };
+            match of_intents {
+                true => see_intents(me, store, now, late),
+                false => see_snapshots(me, store, now),
+            }
+            (me.listed, me.left_out) = (0, 0);
+            me.step = after_listing(step, rules);
         }
         ListPacks => {
             me.packs = store.packs;
@@ -301,6 +315,75 @@ fn collect(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static 
         End => {}
     }
     out.push(("a collector goes on", next));
+}
+
+/// The listing leaves out some of what is there.
+fn cut_off(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static str, State)>) {
+    use CollectorStep::*;
+    let step = state.collectors[number].step;
+    let there = match step {
+        ListIntents | ListIntentsAgain => intents(&state.store),
+        ListSnapshots | ListSnapshotsAgain => snapshots(&state.store),
+        _ => return,
+    };
+    // Cut off after the first so many.
+    for border in (0..4).filter(|border| there >> border != 0) {
+        let mut next = *state;
+        let (store, me) = (&next.store, &mut next.collectors[number]);
+        (me.listed, me.left_out) = (there & ((1 << border) - 1), there >> border << border);
+        match step {
+            ListIntents | ListIntentsAgain => {
+                see_intents(me, store, me.listed, [state.writers[0].late, state.writers[1].late]);
+            }
+            _ => see_snapshots(me, store, me.listed),
+        }
+        me.step = if rules.compares { compared(step) } else { after_listing(step, rules) };
+        out.push(("a listing is cut off", next));
+    }
+}
+
+/// Owners of intents that are there.
+fn intents(store: &Store) -> u8 {
+    (0..4).filter(|&owner| store.intents[owner] != 0).fold(0, |owners, owner| owners | 1 << owner)
+}
+
+/// Snapshots that are there.
+fn snapshots(store: &Store) -> u8 {
+    (0..3).filter(|&snapshot| store.snapshots[snapshot] != NO_PACK).fold(0, |all, snapshot| all | 1 << snapshot)
+}
+
+fn see_intents(me: &mut Collector, store: &Store, listed: u8, late: [bool; 2]) {
+    let live = (0..4).filter(|&owner| listed & 1 << owner != 0 && (owner >= 2 || !late[owner]));
+    me.pinned |= live.fold(0, |packs, owner| packs | store.intents[owner]);
+}
+
+fn see_snapshots(me: &mut Collector, store: &Store, listed: u8) {
+    for snapshot in (0..3).filter(|&snapshot| listed & 1 << snapshot != 0) {
+        me.used[chunk_of(snapshot)] |= bit(store.snapshots[snapshot]);
+    }
+}
+
+/// The step that compares a listing with a second one.
+fn compared(step: CollectorStep) -> CollectorStep {
+    use CollectorStep::*;
+    match step {
+        ListIntents => CompareIntents,
+        ListIntentsAgain => CompareIntentsAgain,
+        ListSnapshots => CompareSnapshots,
+        _ => CompareSnapshotsAgain,
+    }
+}
+
+fn after_listing(step: CollectorStep, rules: &Rules) -> CollectorStep {
+    use CollectorStep::*;
+    match step {
+        ListIntents | CompareIntents => ListSnapshots,
+        ListSnapshots | CompareSnapshots => ListPacks,
+        ListIntentsAgain | CompareIntentsAgain if rules.intents_before_snapshots => ListSnapshotsAgain,
+        ListIntentsAgain | CompareIntentsAgain => ListCondemnedAgain,
+        _ if rules.intents_before_snapshots => ListCondemnedAgain,
+        _ => ListIntentsAgain,
+    }
 }
 
 /// Described packs that are not there: neither listed nor written by this collector.
