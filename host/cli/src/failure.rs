@@ -182,6 +182,9 @@ impl From<EngineError> for Failure {
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::SourceGone { ref cause, .. } => Self::new(what).exit(connector_hint(cause).0),
+            EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
+                "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
+            ),
             EngineError::Format(_) | EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
         }
     }

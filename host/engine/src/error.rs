@@ -8,7 +8,7 @@ use credenza_model::{ChunkId, ObjectId, StoreKey};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A run that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A connector failed in a way that the run cannot survive.
     #[error("{doing} failed: {cause}")]
@@ -213,6 +213,19 @@ pub enum Error {
     /// The user cancelled.
     #[error("interrupted; nothing was committed")]
     Cancelled,
+    /// Work went on after the last pack of a run was closed.
+    #[error("work went on after the last pack of the run was closed; nothing was committed")]
+    PacksClosed,
+    /// The snapshot would lack chunks.
+    #[error(
+        "{chunks} chunks that the snapshot needs, {example} among them, are in no pack that the index describes; nothing was committed"
+    )]
+    Unkept {
+        /// How many.
+        chunks: u64,
+        /// One of them.
+        example: ChunkId,
+    },
     /// A worker thread ended by a panic.
     #[error("a worker of stage `{stage}` ended early: {reason}")]
     Worker {

@@ -32,6 +32,7 @@ mod repository;
 pub mod restore;
 pub mod retention;
 pub mod sync;
+mod task;
 #[cfg(test)]
 mod testing;
 mod walk;

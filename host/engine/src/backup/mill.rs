@@ -84,7 +84,8 @@ impl Mill {
             let Some(Loaded::Deferred(entry)) = batch.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.work_large(entry).await?]);
         }
-        tokio::task::spawn_blocking(move || self.work_small(batch)).await.map_err(Error::worker("mill"))?
+        let this = Arc::clone(&self);
+        self.stow.packs().crew().work("mill", move || this.work_small(batch)).await
     }
 
     fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Milled>> {
@@ -177,14 +178,23 @@ impl Mill {
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.
     async fn keep_stream(self: &Arc<Self>, body: Body) -> Result<(Content, u64), Broken> {
+        let list = Some(ListBuilder::new(self.stow.keys()));
+        let mut line = GroupLine { mill: Arc::clone(self), list, working: VecDeque::new() };
+        match self.feed(&mut line, body).await {
+            Ok((Some(tiny), total)) => Ok((Content::Inline(tiny), total)),
+            Ok((None, total)) => Ok((line.finish().await?, total)),
+            Err(broken) => {
+                line.give_up().await?;
+                Err(broken)
+            }
+        }
+    }
+
+    /// Gives a content to a line, group by group, and says how long it was; what is tiny comes back.
+    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body) -> Result<(Option<Vec<u8>>, u64), Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();
         let mut slicer = Slicer::default();
-        let mut line = GroupLine {
-            mill: Arc::clone(self),
-            list: Some(ListBuilder::new(self.stow.keys())),
-            working: VecDeque::new(),
-        };
         let mut total = 0_u64;
         while let Some(piece) = stream.next().await {
             let piece: Bytes = piece.map_err(Broken::Source)?;
@@ -202,10 +212,10 @@ impl Mill {
             )));
         }
         if total <= INLINE_BYTES_MAX as u64 {
-            return Ok((Content::Inline(slicer.rest().to_vec()), total));
+            return Ok((Some(slicer.rest().to_vec()), total));
         }
         line.push(slicer.take_group(&self.cutter, true)).await?;
-        Ok((line.finish().await?, total))
+        Ok((None, total))
     }
 
     fn keep_group(self: &Arc<Self>, group: &Group) -> Result<Vec<ChunkRef>> {
@@ -330,11 +340,12 @@ impl GroupLine {
     async fn push(&mut self, group: Group) -> Result<()> {
         let permit = Arc::clone(&self.mill.groups).acquire_owned().await.map_err(|_| Error::Cancelled)?;
         let mill = Arc::clone(&self.mill);
-        self.working.push_back(tokio::task::spawn_blocking(move || {
+        let work = move || {
             let refs = mill.keep_group(&group);
             drop(permit);
             refs
-        }));
+        };
+        self.working.push_back(self.mill.stow.packs().crew().begin(work).await?);
         while self.working.front().is_some_and(JoinHandle::is_finished) {
             self.collect().await?;
         }
@@ -347,6 +358,14 @@ impl GroupLine {
         self.with_list(move |mill, compressor, mut list| mill.append(compressor, &mut list, &refs).map(|()| list))
             .await
             .map(|list| self.list = Some(list))
+    }
+
+    /// Waits for all that is being worked on, whose chunks are kept all the same: what is read again is mostly the same.
+    async fn give_up(self) -> Result<()> {
+        for working in self.working {
+            working.await.map_err(Error::worker("mill"))??;
+        }
+        Ok(())
     }
 
     async fn finish(mut self) -> Result<Content> {
@@ -363,12 +382,12 @@ impl GroupLine {
     ) -> Result<T> {
         let list = self.list.take().unwrap_or_else(|| ListBuilder::new(self.mill.stow.keys()));
         let mill = Arc::clone(&self.mill);
-        let worked = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let mut compressor = mill.compressor()?;
             let done = work(&mill, &mut compressor, list)?;
             locked(&mill.compressors).push(compressor);
             Ok(done)
-        });
-        worked.await.map_err(Error::worker("list"))?
+        };
+        self.mill.stow.packs().crew().work("list", work).await
     }
 }

@@ -139,7 +139,7 @@ async fn attempt(
     listener.on(Event::Phase(Phase::Opening));
     let mut info = source.info().await.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
-    let mut session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
+    let session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -150,18 +150,36 @@ async fn attempt(
     if options.dry_run {
         return dry_run(&session, &*source, &info, options).await;
     }
-    let mut line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
+    let line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
+    let stow = Arc::clone(&line.stow);
+    let done = record(repository, session, line, (source, &info), options, listener).await;
+    if done.is_err() {
+        // Nothing of this run is at work when another begins.
+        stow.packs().abandon().await;
+    }
+    done
+}
+
+/// Reads the source and commits what was read.
+async fn record(
+    repository: &Repository,
+    mut session: Session,
+    mut line: Line<'_>,
+    (source, info): (Arc<dyn Source>, &SourceInfo),
+    options: &BackupOptions,
+    listener: &dyn Listener,
+) -> Result<BackupReport> {
     let parents = parents(&session, options);
-    let trusted = Trusted::find(session.parent(), &info, &options.provenance);
+    let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
-    let Scan { scanner, if_ordered } = Scan::begin(&source, &info, whole, trusted.as_ref(), parents.first()).await?;
-    let join = Join::new(scanner, &info, parents, options.excludes.clone(), Some(Arc::clone(&line.stow)))
+    let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
+    let join = Join::new(scanner, info, parents, options.excludes.clone(), Some(Arc::clone(&line.stow)))
         .refreshing(options.metadata_of_all);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
         Ending::OutOfOrder => {
-            line = line.again_sorted(repository, &session, &*source, &info, options).await?;
+            line = line.again_sorted(repository, &session, &*source, info, options).await?;
         }
     }
     listener.on(Event::Phase(Phase::Committing));

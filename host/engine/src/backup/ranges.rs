@@ -24,9 +24,9 @@ use async_trait::async_trait;
 use credenza_connect::{Batch, Batches, Error, ErrorClass, Found, Result, ScanOptions, Scanner, Source};
 use credenza_model::{Key, Record};
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
 
 use crate::listing::PAGE_ENTRIES;
+use crate::task::{self, Task};
 use crate::walk::KeyedRecords;
 
 /// Ranges listed at the same time: some pages in flight hide the latency of a listing.
@@ -202,7 +202,8 @@ fn broken_off() -> Error {
 /// A range that is being listed; dropped, it no longer is.
 struct Range {
     told: mpsc::Receiver<Result<Told>>,
-    task: JoinHandle<()>,
+    /// Kept for its drop.
+    _task: Task<()>,
 }
 
 impl Range {
@@ -218,19 +219,13 @@ impl Range {
         let (source, options) = (Arc::clone(source), ScanOptions { start_after, ..whole.clone() });
         let previous = after.map(|key| Previous { key, version: None });
         let piece = Piece { previous, end };
-        let task = tokio::spawn(async move {
+        let task = task::spawn(async move {
             if let Err(cause) = piece.list(&*source, &options, shape.page_entries, &sender).await {
                 // Nobody listens any more if this fails.
                 let _ = sender.send(Err(cause)).await;
             }
         });
-        Self { told, task }
-    }
-}
-
-impl Drop for Range {
-    fn drop(&mut self) {
-        self.task.abort();
+        Self { told, _task: task }
     }
 }
 

@@ -171,7 +171,7 @@ impl Session {
             errors: counts.errors,
             referenced: counts.referenced,
             bytes_read: counts.bytes_read,
-            bytes_added: stow.bytes_added(),
+            bytes_added: stow.record().bytes_added(),
             intents_left,
             compared_with,
         })

@@ -172,13 +172,13 @@ async fn move_batch(
         report.bytes_repacked += one.live_bytes;
         listener.on(Event::Progress { entries: 1, bytes: one.live_bytes });
     }
-    stow.flush_packs().await?;
-    stow.lease().check()?;
-    stow.announce(stow.packs().into_iter().map(|(pack, _)| pack).collect()).await?;
-    let segment = stow.flush_index(moved).await?;
+    stow.packs().close().await?;
+    stow.record().lease().check()?;
+    stow.record().announce(stow.record().packs().into_iter().map(|(pack, _)| pack).collect()).await?;
+    let segment = stow.record().flush_index(moved).await?;
     view.adopt(&segment)?;
     // From here on the snapshots that used the old packs protect the new ones.
-    stow.withdraw_intents().await;
+    stow.record().withdraw_intents().await;
     Ok(())
 }
 
@@ -198,7 +198,7 @@ async fn copy_needed(
         others.find(|place| view.index.standing(place.pack) == Standing::Live)
     };
     let (held, alone): (Vec<_>, Vec<_>) = needed.copied().partition(|(id, _)| elsewhere(id).is_some());
-    copy(repository, stow, &view.index, alone).await?;
+    copy(repository, stow.packs(), &view.index, alone).await?;
     held.iter().filter_map(|(id, _)| elsewhere(id)).for_each(|place| needs.add(&view.index, &place));
     if let Some(id) = view.index.pack(pack).map(|pack| pack.id) {
         view.index.demote(&id, Standing::Moved);

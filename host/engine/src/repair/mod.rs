@@ -174,7 +174,7 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
             gaps.record(repository, options.signing_key.as_ref()).await?;
         }
         let published = publish::run(repository, &survey, &salvaged, &stow).await;
-        stow.withdraw_intents().await;
+        stow.record().withdraw_intents().await;
         published?;
     }
     report.mends.extend(texts.mends());

@@ -46,19 +46,19 @@ pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Sal
     for rebuilt in survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact) {
         rebuilt.put(repository).await?;
     }
-    stow.flush_packs().await?;
-    stow.lease().check()?;
+    stow.packs().close().await?;
+    stow.record().lease().check()?;
     let replaced: Vec<PackRecord> = fresh(survey, salvaged).cloned().collect();
     let found = survey.found.iter().filter(|pack| replaced.iter().all(|replaced| replaced.id != pack.id));
-    let written = stow.packs().into_iter().map(|(pack, _)| pack);
+    let written = stow.record().packs().into_iter().map(|(pack, _)| pack);
     let announced: Vec<ObjectId> = written.chain(found.clone().map(|pack| pack.id)).collect();
     if !announced.is_empty() {
-        stow.announce(announced).await?;
+        stow.record().announce(announced).await?;
     }
     let moved = replaced.iter().map(|pack| PackRecord { moved: true, ..pack.clone() });
     let described: Vec<PackRecord> = found.cloned().chain(moved).collect();
     for batch in batches(described) {
-        stow.flush_index(batch).await?;
+        stow.record().flush_index(batch).await?;
     }
     condemn(repository, survey, &replaced).await?;
     drop_ruined(repository, survey).await

@@ -165,15 +165,15 @@ async fn carry(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, content: 
 
 async fn copy(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, blobs: Vec<(ChunkId, BlobKind)>) -> Result<()> {
     let mut fetched = loader.load(blobs.iter().map(|(id, _)| *id)).await?;
-    let stow = Arc::clone(stow);
-    let kept = tokio::task::spawn_blocking(move || {
+    let kept = Arc::clone(stow);
+    let work = move || {
         let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
         for (id, kind) in blobs {
             if let Some(plain) = fetched.remove(&id) {
-                stow.keep(&mut compressor, kind, &plain?)?;
+                kept.keep(&mut compressor, kind, &plain?)?;
             }
         }
         Ok(())
-    });
-    kept.await.map_err(Error::worker("copy"))?
+    };
+    stow.packs().crew().work("copy", work).await
 }

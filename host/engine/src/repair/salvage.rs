@@ -86,15 +86,15 @@ async fn fetch(loader: &Arc<BlobLoader>, blobs: &[PackBlob]) -> Result<Fetched> 
 
 /// Packs blobs on a thread that may block.
 async fn keep(stow: &Arc<Stow>, level: i32, blobs: Vec<PackBlob>, fetched: Fetched) -> Result<()> {
-    let stow = Arc::clone(stow);
-    let kept = tokio::task::spawn_blocking(move || {
+    let kept = Arc::clone(stow);
+    let work = move || {
         let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
         for blob in blobs {
             if let Some(Ok(plain)) = fetched.get(&blob.id) {
-                stow.keep(&mut compressor, blob.kind, plain)?;
+                kept.keep(&mut compressor, blob.kind, plain)?;
             }
         }
         Ok(())
-    });
-    kept.await.map_err(Error::worker("salvage"))?
+    };
+    stow.packs().crew().work("salvage", work).await
 }

@@ -18,7 +18,7 @@ use super::{RestoreOptions, RestoreReport, Stop};
 use crate::blobs::Fetched;
 use crate::walk::LostNode;
 use crate::write::locked;
-use crate::{Error, Event, Listener, Result};
+use crate::{Error, Event, Listener, Result, task};
 
 /// Entries being written at once where each waits for a network.
 const REMOTE_WRITES_IN_FLIGHT: usize = 32;
@@ -243,7 +243,7 @@ async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) ->
         }
         written
     };
-    tokio::spawn(work).await.map_err(Error::worker("lay"))
+    task::spawn(work).await.map_err(Error::worker("lay"))
 }
 
 fn is_marker(entry: &Entry) -> bool {

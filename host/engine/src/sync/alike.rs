@@ -39,7 +39,7 @@ pub(super) async fn copy(
     let lacking = lacking(&used, loader.index(), stow).await?;
     let runs = coalesce(lacking);
     listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
-    copy_runs(loader, runs, keeper(&used, stow), listener).await?;
+    copy_runs(loader, runs, keeper(&used, stow).await?, listener).await?;
     let root = handle.snapshot.tree;
     if stow.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
 }
@@ -55,9 +55,12 @@ async fn lacking(used: &Arc<Used>, index: &Arc<BlobIndex>, stow: &Arc<Stow>) -> 
 }
 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
-fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Keep {
+async fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Result<Keep> {
     let (used, stow) = (Arc::clone(used), Arc::clone(stow));
-    Arc::new(move |opened: Opened| {
+    let place = stow.packs().crew().join().await?;
+    Ok(Arc::new(move |opened: Opened| {
+        // At work as long as anybody may call this.
+        let _ = &place;
         let frame = opened.frame();
         let references = references(frame.kind, &opened.plain)
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
@@ -65,7 +68,7 @@ fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Keep {
             Some(id) => Err(used.left_out(id)),
             None => stow.keep_stored(frame),
         }
-    })
+    }))
 }
 
 async fn copy_runs(

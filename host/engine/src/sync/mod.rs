@@ -186,13 +186,16 @@ impl<'a> Carrier<'a> {
                 Err(stopped)
             }
         };
+        if carried.is_err() {
+            stow.packs().abandon().await;
+        }
         let damages = match carried {
             Ok(()) => Vec::new(),
             Err(Stopped::Damaged(damages)) => damages,
             Err(Stopped::Run(cause)) => return Err(cause),
         };
-        report.chunks += stow.chunks_added();
-        report.bytes += stow.bytes_added();
+        report.chunks += stow.record().chunks_added();
+        report.bytes += stow.record().bytes_added();
         drop(stow);
         self.index.renew().await?;
         Ok(damages)

@@ -146,24 +146,22 @@ impl Rekey {
             return Ok(vec![self.keep_large(record).await?]);
         }
         let mut line = self.line()?;
-        let kept = tokio::task::spawn_blocking(move || {
-            items.into_iter().map(|item| line.settle(item, &fetched)).collect::<Result<Vec<_>>>()
-        });
-        kept.await.map_err(Error::worker("re-key"))?
+        let work = move || items.into_iter().map(|item| line.settle(item, &fetched)).collect();
+        self.stow.packs().crew().work("re-key", work).await
     }
 
     async fn keep_large(&self, record: Record) -> Result<Record> {
         let mut chunks = ContentChunks::new(Arc::clone(&self.loader), &record.content);
         let mut line = self.line()?;
+        let crew = self.stow.packs().crew();
         loop {
             let refs = chunks.next(WINDOW_BYTES).await?;
             if refs.is_empty() {
-                let content = tokio::task::spawn_blocking(move || line.finish());
-                return Ok(Record { content: content.await.map_err(Error::worker("re-key"))??, ..record });
+                let content = crew.work("re-key", move || line.finish()).await?;
+                return Ok(Record { content, ..record });
             }
             let fetched = self.loader.load(refs.iter().map(|chunk| chunk.id)).await?;
-            let kept = tokio::task::spawn_blocking(move || line.append(&refs, &fetched).map(|()| line));
-            line = kept.await.map_err(Error::worker("re-key"))??;
+            line = crew.work("re-key", move || line.append(&refs, &fetched).map(|()| line)).await?;
         }
     }
 

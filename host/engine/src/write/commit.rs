@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
-//! commit  PUT intent; PUT the last index segment; LIST condemned again, relocate and begin anew if it names a pack relied on;
+//! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin anew if it names a pack relied on;
 //!         extend the locks that end too early; PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
@@ -37,7 +37,8 @@ pub(crate) struct Draft<'a> {
 /// the writer's chain. Says how many intents the store did not let it take back.
 ///
 /// # Errors
-/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long; nothing is committed then.
+/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long, [`Error::Unkept`] when the index
+/// does not describe all that was kept; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
     stow: &Arc<Stow>,
@@ -45,18 +46,18 @@ pub(crate) async fn commit(
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<u64> {
     let signing_key = draft.signing_key.clone();
-    stow.flush_packs().await?;
+    stow.packs().close().await?;
     let (snapshot, place) = match prepare(repository, stow, draft, make).await {
         Ok(prepared) => prepared,
         Err(cause) => {
-            stow.withdraw_intents().await;
+            stow.record().withdraw_intents().await;
             return Err(cause);
         }
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
-    stow.put(snapshot).await?;
+    stow.record().put(snapshot).await?;
     confirm(repository, stow, place, signing_key.as_ref()).await?;
-    Ok(stow.withdraw_intents().await)
+    Ok(stow.record().withdraw_intents().await)
 }
 
 /// Everything before the snapshot itself; with it, what is on record when it is taken back.
@@ -69,12 +70,12 @@ async fn prepare(
     let usage = settle(repository, stow).await?;
     hold(repository, stow, &usage).await?;
     let object = ObjectId::new(*draft.id.as_bytes());
-    stow.put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
+    stow.record().put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;
     let ChainLink { writer, sequence, .. } = link;
-    let snapshot = make(&usage, stow.bytes_added(), link)?;
+    let snapshot = make(&usage, stow.record().bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
-    stow.lease().check()?;
+    stow.record().lease().check()?;
     let place = RemovedSnapshot { snapshot: draft.id, writer, sequence, digest: Hex(*snapshot.sha256()) };
     Ok((snapshot, place))
 }
@@ -83,8 +84,9 @@ async fn prepare(
 async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
     let mut usage = stow.usage();
     for _ in 0..ROUNDS_MAX {
-        stow.announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
-        stow.flush_index(Vec::new()).await?;
+        stow.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
+        stow.record().flush_index(Vec::new()).await?;
+        stow.record().prove()?;
         let condemned = repository.condemned().await?;
         if taken(&usage, &condemned) == 0 {
             return Ok(usage);
@@ -103,7 +105,7 @@ async fn confirm(
     place: RemovedSnapshot,
     signing_key: Option<&SigningKey>,
 ) -> Result<()> {
-    let Err(overdue) = stow.lease().check() else { return Ok(()) };
+    let Err(overdue) = stow.record().lease().check() else { return Ok(()) };
     if repository.can_read() {
         repository.record_removed(&[place], signing_key).await?;
     }

@@ -7,28 +7,28 @@ use std::sync::Arc;
 use credenza_format::{BlobIndex, BlobPlace};
 use credenza_model::ChunkId;
 
-use super::Stow;
+use super::packs::PackWriter;
 use crate::blobs::{Run, coalesce, copy_run, read_range};
 use crate::repository::Repository;
-use crate::{Damage, DamageKind, Error, Result};
+use crate::{Damage, DamageKind, Result};
 
-/// Copies blobs into the packs that the stow fills.
+/// Copies blobs into the packs that are being filled.
 ///
 /// # Errors
 /// [`Error::Damage`] for the first blob that cannot be had; some may have been copied then.
 pub(crate) async fn copy(
     repository: &Repository,
-    stow: &Arc<Stow>,
+    packs: &Arc<PackWriter>,
     index: &BlobIndex,
     blobs: Vec<(ChunkId, BlobPlace)>,
 ) -> Result<()> {
     for run in coalesce(blobs) {
-        copy_one(repository, stow, index, run).await?;
+        copy_one(repository, packs, index, run).await?;
     }
     Ok(())
 }
 
-async fn copy_one(repository: &Repository, stow: &Arc<Stow>, index: &BlobIndex, run: Run) -> Result<()> {
+async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &BlobIndex, run: Run) -> Result<()> {
     let pack = index.pack(run.pack).cloned().ok_or_else(|| Damage {
         object: "index".to_owned(),
         kind: DamageKind::Missing,
@@ -36,7 +36,6 @@ async fn copy_one(repository: &Repository, stow: &Arc<Stow>, index: &BlobIndex, 
         detail: "a pack to copy from is not described".to_owned(),
     })?;
     let sealed = read_range(&**repository.bare_store(), &pack, run.offset, run.length).await??;
-    let (keys, stow) = (repository.keys().clone(), Arc::clone(stow));
-    let copied = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |frame| stow.push(frame)));
-    copied.await.map_err(Error::worker("copy"))?
+    let (keys, filled) = (repository.keys().clone(), Arc::clone(packs));
+    packs.crew().work("copy", move || copy_run(&keys, &pack, &run, sealed, |frame| filled.push(frame))).await
 }

@@ -38,12 +38,12 @@ struct Held {
 /// When a lock cannot be extended: the snapshot must not be committed.
 pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usage) -> Result<()> {
     let Some(rule) = repository.lock_rule() else { return Ok(()) };
-    let now = match stow.locks().announced_at() {
+    let now = match stow.record().locks().announced_at() {
         Some(now) => now,
         None => repository.lock_time().await?,
     };
     let (needed, granted) = (rule.needed(now), rule.granted(now));
-    stow.locks().raise(granted);
+    stow.record().locks().raise(granted);
     let standing = standing(repository).await?;
     let lasts = |id: &ObjectId| stow.locked_until(id) >= Some(needed);
     if usage.packs.iter().all(|used| lasts(&used.pack)) && standing.iter().all(|held| lasts(&held.id)) {
@@ -57,7 +57,7 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
     let extended = extend(repository, weak, granted).await?;
-    stow.record_locks(extended).await
+    stow.record().record_locks(extended).await
 }
 
 /// Key slots, index segments and the config.

@@ -1,24 +1,37 @@
 //! Writing to a repository: what backup, sync and repacking share.
 //!
-//! Owned here: deduplication, packing and upload (`stow`), which packs a snapshot relies on (`usage`), the protocol that
-//! makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between packs (`copy`). Refused
-//! here: what a snapshot says.
+//! Owned here: deduplication (`stow`, `fresh`), packing and upload (`packs`, `crew`), what was written (`record`), which packs a snapshot relies on
+//! (`usage`), the protocol that makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between
+//! packs (`copy`). Refused here: what a snapshot says.
 
 mod claim;
 mod commit;
 mod copy;
+mod crew;
+mod fresh;
 mod hold;
 mod locks;
+mod packs;
 mod put;
+mod record;
 mod relocate;
 mod stow;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod usage;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use claim::claim;
 pub(crate) use commit::{Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use put::put;
-pub(crate) use stow::{Stow, locked};
+pub(crate) use stow::Stow;
 pub(crate) use tree::TreeWriter;
 pub(crate) use usage::UsageMap;
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,7 +1,7 @@
 //! Relocation: a collector condemned packs that this run relies on, so their chunks are taken from elsewhere.
 //!
 //! A repack has published another place before it condemned; what has no other place is copied while it is there.
-//! Called by `commit`.
+//! Called by `commit`, when the packs of the run are closed: what is copied goes into packs of its own.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, Standing, Usage};
 use credenza_model::{ChunkId, ObjectId};
 
+use super::packs::PackWriter;
 use super::usage::UsageMap;
 use super::{Stow, copy};
 use crate::repository::Repository;
@@ -36,13 +37,14 @@ pub(super) async fn relocate(
         }
     }
     let homeless = rehouse(&index, &lost, &mut kept);
-    let before: HashSet<ObjectId> = stow.packs().into_iter().map(|(pack, _)| pack).collect();
-    copy(repository, stow, &index, homeless).await.map_err(|cause| match cause {
+    let before: HashSet<ObjectId> = stow.record().packs().into_iter().map(|(pack, _)| pack).collect();
+    let packs = PackWriter::begin(Arc::clone(stow.record()));
+    copy(repository, &packs, &index, homeless).await.map_err(|cause| match cause {
         Error::Damage(_) => Error::Conflict { packs: lost.len() },
         other => other,
     })?;
-    stow.flush_packs().await?;
-    for (pack, blobs) in stow.packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
+    packs.close().await?;
+    for (pack, blobs) in stow.record().packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
         kept.unite(pack, &Bitmap::full(blobs));
     }
     Ok(kept.to_usage())

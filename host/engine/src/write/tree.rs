@@ -1,6 +1,6 @@
 //! The tree of a snapshot while it grows: records go in, nodes are kept as they are closed.
 //!
-//! Owned here: bringing that work to a thread that may block. Refused here: the nodes' format, what is counted of the
+//! Owned here: bringing that work to a thread that may block, and that no record names a chunk which was not kept. Refused here: the nodes' format, what is counted of the
 //! records. Called by `backup` and `sync`. Bound: as [`TreeBuilder`].
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ impl TreeWriter {
     /// Takes the next records in order.
     pub(crate) async fn push(&mut self, records: Vec<Record>) -> Result<()> {
         self.with_growing(move |stow, growing| {
+            records.iter().try_for_each(|record| stow.vouch(&record.content))?;
             let Growing { builder, compressor } = growing;
             records.iter().try_for_each(|record| {
                 builder.push(record, &mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::Node, &bytes).map(drop))
@@ -62,8 +63,8 @@ impl TreeWriter {
             },
         };
         let stow = Arc::clone(&self.stow);
-        let joined = tokio::task::spawn_blocking(move || work(&stow, &mut growing).map(|done| (done, growing)));
-        let (done, growing) = joined.await.map_err(Error::worker("tree"))??;
+        let crew = self.stow.packs().crew();
+        let (done, growing) = crew.work("tree", move || work(&stow, &mut growing).map(|done| (done, growing))).await?;
         self.growing = Some(growing);
         Ok(done)
     }

@@ -1,0 +1,204 @@
+//! Pack writer: chunks go into the pack that is filling, and full packs go to the store.
+//!
+//! Owned here: the packs being filled, their upload, who fills them, and that nothing comes after the last of them. Refused here: which chunks
+//! (`stow`), what is told of a pack that arrived (`record`). Called by `stow`, and by `copy` for blobs as they are stored.
+//!
+//! ```text
+//! open ── close ──> closed      nobody is at work, every pack is in the store; a push is an error
+//!   └──── abandon ──> closed    nobody is at work, no upload is under way; packs may be missing
+//! ```
+//!
+//! An upload that failed fails every push and flush after it, so that the failure cannot be lost with the worker that met it.
+//!
+//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+
+use credenza_format::{BlobKind, Frame, PackBuilder, PackKind};
+use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::crew::Crew;
+use super::locked;
+use super::record::RunRecord;
+use crate::{Error, Result};
+
+const DATA_PACKS_IN_MEMORY: usize = 3;
+const META_PACKS_IN_MEMORY: usize = 2;
+
+/// Fills packs and uploads them.
+pub(crate) struct PackWriter {
+    record: Arc<RunRecord>,
+    crew: Crew,
+    data: Lane,
+    meta: Lane,
+    uploads: Mutex<JoinSet<Result<()>>>,
+    /// Why an upload failed.
+    failure: Mutex<Option<Error>>,
+    handle: Handle,
+}
+
+/// One kind of pack: the one that fills, and leave to hold more of them in memory.
+struct Lane {
+    kind: PackKind,
+    bytes_target: u64,
+    permits: Arc<Semaphore>,
+    slot: Mutex<Slot>,
+}
+
+enum Slot {
+    Empty,
+    Filling(Filling),
+    Closed,
+}
+
+struct Filling {
+    pack: PackBuilder,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Lane {
+    fn new(kind: PackKind, bytes_target: u64, packs_in_memory: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(packs_in_memory));
+        Self { kind, bytes_target, permits, slot: Mutex::new(Slot::Empty) }
+    }
+}
+
+impl PackWriter {
+    pub(super) fn begin(record: Arc<RunRecord>) -> Arc<Self> {
+        Arc::new(Self {
+            record,
+            crew: Crew::new(),
+            data: Lane::new(PackKind::Data, DATA_PACK_BYTES, DATA_PACKS_IN_MEMORY),
+            meta: Lane::new(PackKind::Meta, META_PACK_BYTES, META_PACKS_IN_MEMORY),
+            uploads: Mutex::default(),
+            failure: Mutex::default(),
+            handle: Handle::current(),
+        })
+    }
+
+    /// The threads that fill its packs.
+    pub(crate) const fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
+    /// Packs a blob. Blocks while the packs in memory are on their way: call it from a thread of the crew.
+    ///
+    /// # Errors
+    /// [`Error::PacksClosed`] after the last pack, and whatever an upload failed with.
+    pub(crate) fn push(&self, frame: Frame<'_>) -> Result<()> {
+        let lane = if frame.kind == BlobKind::Data { &self.data } else { &self.meta };
+        let mut slot = locked(&lane.slot);
+        // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
+        if matches!(*slot, Slot::Empty) {
+            *slot = Slot::Filling(self.begin_pack(lane)?);
+        }
+        let Slot::Filling(filling) = &mut *slot else { return Err(self.failed().unwrap_or(Error::PacksClosed)) };
+        filling.pack.push(frame).map_err(Error::encode("packing a chunk"))?;
+        if filling.pack.stored_bytes() >= lane.bytes_target {
+            self.dispatch(std::mem::replace(&mut *slot, Slot::Empty))?;
+        }
+        Ok(())
+    }
+
+    fn begin_pack(&self, lane: &Lane) -> Result<Filling> {
+        self.reap_finished()?;
+        let permit = self.handle.block_on(lane.permits.clone().acquire_owned()).map_err(|_| Error::PacksClosed)?;
+        let pack = PackBuilder::new(self.record.keys(), lane.kind).map_err(Error::encode("opening a pack"))?;
+        Ok(Filling { pack, permit })
+    }
+
+    /// Seals a pack and begins its upload, while its lane is held: nobody can find it in neither place.
+    fn dispatch(&self, full: Slot) -> Result<()> {
+        let Slot::Filling(Filling { pack, permit }) = full else { return Ok(()) };
+        let sealed = pack.finish().map_err(Error::encode("sealing a pack"))?;
+        let record = Arc::clone(&self.record);
+        let upload = async move {
+            let written = record.put_pack(sealed).await;
+            drop(permit);
+            match written? {
+                Some(described) => record.describe(described).await,
+                None => Ok(()),
+            }
+        };
+        locked(&self.uploads).spawn_on(upload, &self.handle);
+        Ok(())
+    }
+
+    fn failed(&self) -> Option<Error> {
+        locked(&self.failure).clone()
+    }
+
+    /// Keeps the first failure of an upload.
+    fn judge(&self, done: Result<Result<()>, tokio::task::JoinError>) {
+        if let Err(cause) = done.map_err(Error::worker("upload")).flatten() {
+            locked(&self.failure).get_or_insert(cause);
+        }
+    }
+
+    /// Fails as soon as an upload has failed, instead of filling packs for nothing.
+    fn reap_finished(&self) -> Result<()> {
+        let mut uploads = locked(&self.uploads);
+        while let Some(done) = uploads.try_join_next() {
+            self.judge(done);
+        }
+        drop(uploads);
+        self.failed().map_or(Ok(()), Err)
+    }
+
+    /// Seals and uploads what is filling, and waits for everybody at work and every upload. What was pushed before is in the store then.
+    ///
+    /// # Errors
+    /// Whatever an upload failed with.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
+        self.crew.idle().await;
+        self.drain(|| Slot::Empty).await
+    }
+
+    /// The last flush: nothing can be pushed any more.
+    ///
+    /// # Errors
+    /// Whatever an upload failed with.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<()> {
+        self.crew.dismiss().await;
+        self.drain(|| Slot::Closed).await
+    }
+
+    async fn drain(self: &Arc<Self>, left: fn() -> Slot) -> Result<()> {
+        let this = Arc::clone(self);
+        let sealed = tokio::task::spawn_blocking(move || {
+            [&this.data, &this.meta].into_iter().try_for_each(|lane| {
+                let mut slot = locked(&lane.slot);
+                let left = if matches!(*slot, Slot::Closed) { Slot::Closed } else { left() };
+                this.dispatch(std::mem::replace(&mut *slot, left))
+            })
+        });
+        sealed.await.map_err(Error::worker("seal"))??;
+        self.join_uploads().await;
+        self.failed().map_or(Ok(()), Err)
+    }
+
+    async fn join_uploads(&self) {
+        while let Some(done) = poll_fn(|context| locked(&self.uploads).poll_join_next(context)).await {
+            self.judge(done);
+        }
+    }
+
+    /// Ends early: what is filling is dropped, uploads are broken off, and everybody at work is waited for.
+    pub(crate) async fn abandon(&self) {
+        for lane in [&self.data, &self.meta] {
+            // Whoever waits for leave gets none, and lets go of the lane.
+            lane.permits.close();
+        }
+        locked(&self.uploads).abort_all();
+        self.crew.dismiss().await;
+        for lane in [&self.data, &self.meta] {
+            *locked(&lane.slot) = Slot::Closed;
+        }
+        locked(&self.uploads).abort_all();
+        self.join_uploads().await;
+    }
+}

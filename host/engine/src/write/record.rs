@@ -1,0 +1,208 @@
+//! Run record: what a run has put into the store, and what it tells there of it.
+//!
+//! Owned here: the index segments that describe its packs, the intents that announce packs before a segment does, so that no collector takes packs
+//! that the index describes and no snapshot uses yet for rubbish, its locks, its lease and its count of bytes. Refused here: filling packs
+//! (`packs`), which chunks go there (`stow`). Called by both, and by whoever commits.
+//!
+//! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs; 20 bytes a pack; what `fresh` and `locks` state.
+
+use std::sync::{Arc, Mutex};
+
+use credenza_connect::{ErrorClass, Store};
+use credenza_format::{
+    Hex, IndexSegment, Intent, Keys, LockRecord, ObjectKind, PackRecord, SealedObject, SealedPack, seal_document,
+};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
+
+use super::fresh::Fresh;
+use super::locked;
+use super::locks::RunLocks;
+use super::put::put;
+use crate::clock::Lease;
+use crate::repository::{Repository, VERSIONS, random_id};
+use crate::{Error, Result};
+
+/// Packs after which an index segment is written, so that a long run that dies has not uploaded for nothing.
+const PACKS_PER_SEGMENT: usize = 64;
+
+/// What a run has written.
+pub(crate) struct RunRecord {
+    store: Arc<dyn Store>,
+    keys: Keys,
+    writer: Hex<[u8; 16]>,
+    lease: Lease,
+    fresh: Fresh,
+    written: Mutex<Written>,
+    /// Whether what is read later is to be read by its version.
+    keeps_versions: bool,
+    locks: RunLocks,
+    /// Intents in the store.
+    intents: Mutex<Vec<StoreKey>>,
+}
+
+#[derive(Default)]
+struct Written {
+    /// Packs uploaded and not yet in an index segment.
+    unindexed: Vec<PackRecord>,
+    /// Every pack of this run: id, chunks in it.
+    packs: Vec<(ObjectId, u32)>,
+    bytes: u64,
+}
+
+impl RunRecord {
+    /// Begins the lease of a run.
+    ///
+    /// # Errors
+    /// When the repository locks and the store does not tell its time.
+    pub(super) async fn begin(repository: &Repository, writer: Hex<[u8; 16]>) -> Result<Arc<Self>> {
+        let until = repository.lock_until().await?;
+        Ok(Arc::new(Self {
+            store: Arc::clone(repository.store()),
+            keys: repository.keys().clone(),
+            writer,
+            lease: Lease::begin(Arc::clone(repository.clock())),
+            fresh: Fresh::default(),
+            written: Mutex::default(),
+            keeps_versions: repository.config().store_traits.iter().any(|name| name == VERSIONS),
+            locks: RunLocks::new(until),
+            intents: Mutex::default(),
+        }))
+    }
+
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The chunks that the run adds.
+    pub(super) const fn fresh(&self) -> &Fresh {
+        &self.fresh
+    }
+
+    /// The time that the run has.
+    pub(crate) const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Puts a pack; comes back with the packs that are to be described now, if they are enough for a segment.
+    pub(super) async fn put_pack(&self, sealed: SealedPack) -> Result<Option<Vec<PackRecord>>> {
+        let length = sealed.object.length();
+        let (until, mut pack) = (self.locks.now(), sealed.pack);
+        let stored = put(&*self.store, sealed.object, until).await?;
+        self.locks.note(pack.id, until);
+        pack.version = stored.version.filter(|_| self.keeps_versions);
+        let mut written = locked(&self.written);
+        written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
+        written.bytes += length;
+        written.unindexed.push(pack);
+        let is_enough = written.unindexed.len() >= PACKS_PER_SEGMENT;
+        Ok(is_enough.then(|| std::mem::take(&mut written.unindexed)))
+    }
+
+    /// Announces packs and describes them.
+    pub(super) async fn describe(&self, packs: Vec<PackRecord>) -> Result<()> {
+        self.announce(packs.iter().map(|pack| pack.id).collect()).await?;
+        self.put_segment(packs, Vec::new()).await.map(drop)
+    }
+
+    /// Announces and describes the packs that no segment describes yet.
+    pub(super) async fn describe_rest(&self) -> Result<()> {
+        let packs = std::mem::take(&mut locked(&self.written).unindexed);
+        if packs.is_empty() { Ok(()) } else { self.describe(packs).await }
+    }
+
+    /// Describes the packs that no segment describes yet and, with the same object, those that were `moved` into them. An intent must name them before.
+    pub(crate) async fn flush_index(&self, moved: Vec<PackRecord>) -> Result<IndexSegment> {
+        let mut packs = std::mem::take(&mut locked(&self.written).unindexed);
+        packs.extend(moved);
+        match packs.is_empty() {
+            true => Ok(IndexSegment::default()),
+            false => self.put_segment(packs, Vec::new()).await,
+        }
+    }
+
+    /// Puts on record which locks were extended.
+    pub(super) async fn record_locks(&self, locks: Vec<LockRecord>) -> Result<()> {
+        self.put_segment(Vec::new(), locks).await.map(drop)
+    }
+
+    /// Puts an index segment, which also tells the locks that its packs and itself were put with.
+    async fn put_segment(&self, packs: Vec<PackRecord>, mut locks: Vec<LockRecord>) -> Result<IndexSegment> {
+        let id = ObjectId::new(random_id()?);
+        self.locks.note(id, self.locks.now());
+        locks.extend(self.locks.records(packs.iter().map(|pack| pack.id).chain([id])));
+        let segment = IndexSegment { packs, supersedes: Vec::new(), locks };
+        self.put(seal_document(&self.keys, ObjectKind::Index, id, &segment.encode()?)?).await?;
+        self.fresh.describe(segment.packs.iter().flat_map(|pack| &pack.blobs).map(|blob| blob.id));
+        Ok(segment)
+    }
+
+    pub(super) const fn locks(&self) -> &RunLocks {
+        &self.locks
+    }
+
+    /// Puts an intent: collectors leave these packs alone until it is withdrawn or expires.
+    pub(crate) async fn announce(&self, packs: Vec<ObjectId>) -> Result<()> {
+        let intent = Intent { packs, created: self.lease.wall(), writer: self.writer };
+        let id = ObjectId::new(random_id()?);
+        // Noted before it is sent: a put whose answer is lost may have arrived.
+        locked(&self.intents).push(ObjectKind::Intent.store_key(id));
+        // Never locked: collectors wait for as long as it is there.
+        let intent = seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?;
+        self.locks.note_announcement(put(&*self.store, intent, None).await?.modified);
+        Ok(())
+    }
+
+    /// Takes all intents back, and says how many the store refused to delete. Whatever stays behind expires by itself.
+    pub(crate) async fn withdraw_intents(&self) -> u64 {
+        let intents = std::mem::take(&mut *locked(&self.intents));
+        if intents.is_empty() {
+            return 0;
+        }
+        match self.store.delete(&intents).await {
+            Ok(results) => results.iter().filter(|result| result.as_ref().is_err_and(is_refusal)).count() as u64,
+            Err(cause) if is_refusal(&cause) => intents.len() as u64,
+            Err(_) => 0,
+        }
+    }
+
+    /// Every pack of this run, and how many blobs it has.
+    pub(crate) fn packs(&self) -> Vec<(ObjectId, u32)> {
+        locked(&self.written).packs.clone()
+    }
+
+    /// Puts one sealed object of the run and counts its bytes.
+    pub(super) async fn put(&self, object: SealedObject) -> Result<()> {
+        locked(&self.written).bytes += object.length();
+        put(&*self.store, object, self.locks.now()).await.map(drop)
+    }
+
+    /// Bytes sent to the store so far.
+    pub(crate) fn bytes_added(&self) -> u64 {
+        locked(&self.written).bytes
+    }
+
+    /// Chunks in the packs written so far.
+    pub(crate) fn chunks_added(&self) -> u64 {
+        locked(&self.written).packs.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// Demands that the store knows where every chunk is that the run has kept.
+    ///
+    /// # Errors
+    /// [`Error::Unkept`] when it does not.
+    pub(super) fn prove(&self) -> Result<()> {
+        match self.fresh.undescribed() {
+            None => Ok(()),
+            Some((chunks, example)) => Err(Error::Unkept { chunks, example }),
+        }
+    }
+
+    /// Until when an object of this run is locked.
+    pub(super) fn locked_until(&self, object: &ObjectId) -> Option<Timestamp> {
+        self.locks.until(object)
+    }
+}
+
+fn is_refusal(cause: &credenza_connect::Error) -> bool {
+    matches!(cause.class, ErrorClass::Denied | ErrorClass::Unsupported)
+}
