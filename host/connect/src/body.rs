@@ -114,6 +114,33 @@ pub enum BodyReader {
     Blocking(Box<dyn Read + Send>),
 }
 
+/// A local reader that is read in pieces; an error follows the bytes that came before it.
+struct Local {
+    reader: Box<dyn Read + Send>,
+    failed: Option<std::io::Error>,
+}
+
+impl Local {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
+        if let Some(error) = self.failed {
+            return Err(Error::from_io(error));
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            self.failed = self.reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece).err();
+            (Bytes::from(piece), self)
+        });
+        let (piece, this) = read.await.map_err(|e| {
+            let message = format!("the thread that read a file ended early: {e}");
+            Error::new(ErrorClass::Internal, "file.read", message)
+        })?;
+        match this.failed {
+            Some(error) if piece.is_empty() => Err(Error::from_io(error)),
+            _ => Ok((!piece.is_empty()).then_some((piece, this))),
+        }
+    }
+}
+
 /// Bytes that come from a connector, once.
 pub struct Body {
     /// Bytes in all, when the remote said so. The reader of a body checks it: fewer bytes are an error of class `Transient`.
@@ -149,26 +176,7 @@ impl Body {
         match self.reader {
             BodyReader::Stream(stream) => stream,
             BodyReader::Blocking(reader) => {
-                Box::pin(futures_util::stream::try_unfold(reader, |mut reader| async move {
-                    let joined = tokio::task::spawn_blocking(move || {
-                        let mut piece = Vec::with_capacity(PIECE_BYTES);
-                        reader
-                            .by_ref()
-                            .take(PIECE_BYTES as u64)
-                            .read_to_end(&mut piece)
-                            .map(|_| (Bytes::from(piece), reader))
-                    })
-                    .await
-                    .map_err(|e| {
-                        Error::new(
-                            ErrorClass::Internal,
-                            "file.read",
-                            format!("the thread that read a file ended early: {e}"),
-                        )
-                    })?;
-                    let (piece, reader) = joined.map_err(Error::from_io)?;
-                    Ok((!piece.is_empty()).then_some((piece, reader)))
-                }))
+                Box::pin(futures_util::stream::try_unfold(Local { reader, failed: None }, Local::next))
             }
         }
     }
@@ -256,6 +264,23 @@ mod tests {
                 assert_eq!(payload.slice(offset as u64, length as u64).to_bytes(), expected);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_local_reader_read_comes_before_its_error() {
+        struct Failing(bool);
+        impl Read for Failing {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(std::io::Error::other(Error::torn()));
+                }
+                buffer[..3].copy_from_slice(b"abc");
+                Ok(3)
+            }
+        }
+        let mut pieces = Body::from_reader(None, Failing(false)).into_stream();
+        assert_eq!(pieces.next().await.unwrap().unwrap(), "abc");
+        assert!(pieces.next().await.unwrap().unwrap_err().is_torn());
     }
 
     #[tokio::test]

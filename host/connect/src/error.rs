@@ -6,6 +6,8 @@ use std::time::Duration;
 const CONTRADICTED: &str = "body.checksum";
 /// The reason of an error that is none: the entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
+/// The reason of bytes that all came and may be of more than one moment.
+const TORN: &str = "file.changed";
 
 /// What the engine should do about a failure. A closed set of behaviours; the cause is in [`Error::reason`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +82,17 @@ impl Error {
     #[must_use]
     pub fn is_contradicted(&self) -> bool {
         self.reason == CONTRADICTED
+    }
+
+    /// What was read changed meanwhile: all of its bytes came, and they may be of more than one moment.
+    pub(crate) fn torn() -> Self {
+        Self::new(ErrorClass::Precondition, TORN, "it was changed while it was being read")
+    }
+
+    /// Whether all bytes came, and may be of more than one moment: the error follows the last of them.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.reason == TORN
     }
 
     /// Whether the same call may be tried again unchanged.

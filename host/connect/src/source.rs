@@ -142,6 +142,8 @@ pub trait Source: Send + Sync {
     async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>>;
 
     /// Opens one object. With `if_match`, the fingerprint that the scan reported, a changed object answers [`ErrorClass::Precondition`](crate::ErrorClass::Precondition) instead of a torn copy.
+    /// Without it, what is there is opened; where it changes while it is read, so that its bytes may be of more than one moment, the error
+    /// [`is_torn`](Error::is_torn) follows the last of them.
     ///
     /// # Errors
     /// The cause, by class.

@@ -139,7 +139,34 @@ async fn a_file_that_changes_under_the_reader_is_no_torn_copy() {
     reader.read_exact(&mut half).unwrap();
     fs::write(&path, vec![2; 100_000]).unwrap();
     let error = Error::from_io(std::io::Read::read_to_end(&mut reader, &mut half).unwrap_err());
-    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Precondition, "file.changed"));
+    assert!(error.class == ErrorClass::Precondition && error.is_torn());
+    assert_eq!(half.len(), 100_000, "whoever gets no other copy has this one");
+}
+
+#[tokio::test]
+async fn a_file_that_is_read_without_a_condition_is_no_torn_copy_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    fs::write(&path, vec![1; 100_000]).unwrap();
+    set_time(&path, 5);
+    let source = FileSource::new(folder.path()).unwrap();
+    let entry = entries(folder.path()).await.pop().unwrap();
+    let opened = source.read(&entry, None, None).await.unwrap();
+    let BodyReader::Blocking(mut reader) = opened.body.reader else { panic!("a local body is read in place") };
+    let mut half = vec![0; 50_000];
+    reader.read_exact(&mut half).unwrap();
+    fs::write(&path, vec![2; 200_000]).unwrap();
+    let error = Error::from_io(std::io::Read::read_to_end(&mut reader, &mut half).unwrap_err());
+    assert!(error.is_torn());
+    assert_eq!(half.len(), 100_000, "a file that grows is not followed");
+}
+
+#[tokio::test]
+async fn files_of_a_file_system_that_states_no_sizes_are_read_to_their_end() {
+    let source = FileSource::new("/proc/self").unwrap();
+    let entry = Entry::new("limits".into(), EntryKind::File);
+    let read = source.read(&entry, None, None).await.unwrap().body.read_all(1 << 20).await.unwrap();
+    assert!(read.starts_with(b"Limit"), "{} bytes", read.len());
 }
 
 #[tokio::test]

@@ -3,16 +3,60 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::Store;
+use async_trait::async_trait;
 use credenza_connect::memory::MemorySource;
+use credenza_connect::{
+    ByteRange, Check, Opened, Result as Answer, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store,
+};
 use credenza_format::ChunkerParams;
-use credenza_model::{Entry, Key, SnapshotId};
+use credenza_model::{Attribute, Entry, Key, SnapshotId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::backup::{self, BackupOptions};
 use crate::check::{self, CheckOptions, Sample};
 use crate::contents::ContentChunks;
 use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
+
+/// A source in memory with a say in what becomes of each read.
+pub(crate) struct Reading<F> {
+    pub(crate) inner: MemorySource,
+    /// Whether it says of itself that it is local.
+    pub(crate) local: bool,
+    pub(crate) read: F,
+}
+
+#[async_trait]
+impl<F: Fn(Opened) -> Answer<Opened> + Send + Sync> Source for Reading<F> {
+    async fn info(&self) -> Answer<SourceInfo> {
+        let mut info = self.inner.info().await?;
+        info.traits.extend(self.local.then(|| "local".to_owned()));
+        Ok(info)
+    }
+
+    async fn now(&self) -> Answer<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Answer<Box<dyn Scanner>> {
+        self.inner.scan(options).await
+    }
+
+    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Answer<Opened> {
+        (self.read)(self.inner.read(entry, range, if_match).await?)
+    }
+
+    async fn describe(&self, entries: &[Entry]) -> Answer<Vec<Answer<Vec<Attribute>>>> {
+        self.inner.describe(entries).await
+    }
+
+    async fn documents(&self) -> Answer<Vec<SourceDocument>> {
+        self.inner.documents().await
+    }
+}
 
 /// A key file: it costs no time, unlike a passphrase.
 pub(crate) fn secret() -> Secret {

@@ -117,10 +117,10 @@ impl Entry {
 /// How an entry fared when it was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum EntryStatus {
-    /// What the listing promised is what was read.
+    /// The content is of one moment: the same before it was read and after.
     #[default]
     Stable,
-    /// It changed during the run; the content kept is a whole one, read later than the listing.
+    /// It changed each time that it was read; the content kept may be of more than one moment.
     Changed,
     /// It was listed and was gone when it was to be read.
     Vanished,

@@ -102,6 +102,8 @@ struct Summary {
     read: u64,
     unchanged: u64,
     errors: u64,
+    /// Of those, written to each time that they were read, and kept as they were read last.
+    changed: u64,
     /// Recorded without their content, as the settings of the source say.
     referenced: u64,
     bytes_read: u64,
@@ -132,8 +134,11 @@ impl Display for Summary {
         if self.referenced > 0 {
             write!(f, "; {} entries are recorded without their content", self.referenced)?;
         }
-        if self.errors > 0 {
-            write!(f, "; {} entries could not be read", self.errors)?;
+        if self.changed > 0 {
+            write!(f, "; {} entries changed at each read and may be kept torn", self.changed)?;
+        }
+        if self.errors > self.changed {
+            write!(f, "; {} entries could not be read", self.errors - self.changed)?;
         }
         Ok(())
     }
@@ -239,6 +244,7 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         read: report.read,
         unchanged: report.unchanged,
         errors: report.errors,
+        changed: report.changed,
         referenced: report.referenced,
         bytes_read: report.bytes_read,
         bytes_added: report.bytes_added,

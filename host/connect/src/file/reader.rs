@@ -1,4 +1,7 @@
-//! Reading a local file: only its own bytes, holes without I/O, and no torn copy passed off as a whole one.
+//! Reading a local file: all of its bytes whatever size is stated of it, holes without I/O, and no torn copy passed off as a whole one.
+//!
+//! A file is torn when it is another after its last byte than before its first: a writer may have put pages of two generations into what was
+//! read. The reader yields what it read and fails then, so that whoever cannot get a whole copy has that one.
 //!
 //! Called by the source and the store, which hand it to the engine as the reader of a [`Body`](crate::Body).
 
@@ -9,16 +12,18 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::{Errno, pread};
 
 use super::attributes::{fingerprint, status_of};
-use crate::{Error, ErrorClass};
+use crate::Error;
 
 /// A range of an open file.
 pub(super) struct FileReader {
     file: OwnedFd,
     position: u64,
     end: u64,
+    /// Whether there may be bytes behind `end`: it is the size that the file system states.
+    to_its_end: bool,
     /// Until where the file is known to be data, or a hole; `None` when holes are not looked for.
     extent: Option<Extent>,
-    /// What the fingerprint has to be once the last byte is read.
+    /// What the fingerprint has to be after the last byte.
     expected: Option<String>,
 }
 
@@ -31,7 +36,7 @@ struct Extent {
 impl FileReader {
     /// Reads from `position` to `end`.
     pub(super) fn new(file: OwnedFd, position: u64, end: u64) -> Self {
-        Self { file, position, end, extent: None, expected: None }
+        Self { file, position, end, to_its_end: false, extent: None, expected: None }
     }
 
     /// Looks for holes and yields their zeros without reading.
@@ -40,13 +45,22 @@ impl FileReader {
         self
     }
 
-    /// Fails with class `Precondition` after the last byte when the file no longer has this fingerprint.
-    pub(super) fn expecting(mut self, fingerprint: Option<String>) -> Self {
-        self.expected = fingerprint;
+    /// Fails as torn after the last byte when the file no longer has this fingerprint.
+    pub(super) fn expecting(mut self, fingerprint: String) -> Self {
+        self.expected = Some(fingerprint);
+        self
+    }
+
+    /// Reads on behind the end for as long as there are bytes: some file systems state too small a size, or 0.
+    pub(super) fn to_its_end(mut self) -> Self {
+        self.to_its_end = true;
         self
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if self.position >= self.end {
+            return pread(&self.file, buffer, self.position);
+        }
         let left = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let Some(extent) = self.extent() else {
             let wanted = left.min(buffer.len());
@@ -78,17 +92,10 @@ impl FileReader {
         found
     }
 
-    fn verify_unchanged(&mut self) -> io::Result<()> {
-        let Some(expected) = self.expected.take() else { return Ok(()) };
+    fn verify_unchanged(&self) -> io::Result<()> {
+        let Some(expected) = &self.expected else { return Ok(()) };
         let now = status_of(rustix::fd::AsFd::as_fd(&self.file), b"")?;
-        if fingerprint(&now) == expected {
-            return Ok(());
-        }
-        Err(io::Error::other(Error::new(
-            ErrorClass::Precondition,
-            "file.changed",
-            "the file was changed while it was being read",
-        )))
+        if fingerprint(&now) == *expected { Ok(()) } else { Err(io::Error::other(Error::torn())) }
     }
 }
 
@@ -98,8 +105,11 @@ impl Read for FileReader {
             return Ok(0);
         }
         if self.position >= self.end {
+            // Before what is behind the end is looked for: a file that is being written to would have no end.
             self.verify_unchanged()?;
-            return Ok(0);
+            if !self.to_its_end {
+                return Ok(0);
+            }
         }
         let count = loop {
             match self.read_some(buffer) {
@@ -108,7 +118,7 @@ impl Read for FileReader {
             }
         };
         self.position = self.position.saturating_add(count as u64);
-        if count == 0 || self.position >= self.end {
+        if count == 0 {
             self.verify_unchanged()?;
         }
         Ok(count)
@@ -120,6 +130,30 @@ mod tests {
     use std::io::{Seek, Write};
 
     use super::*;
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_size_is_stated_of_it() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 5000]).unwrap();
+        for stated in [0, 100, 5000, 9000] {
+            let copy = OwnedFd::from(file.try_clone().unwrap());
+            let mut read = Vec::new();
+            FileReader::new(copy, 0, stated).to_its_end().read_to_end(&mut read).unwrap();
+            assert_eq!(read, [7; 5000], "{stated}");
+        }
+    }
+
+    #[test]
+    fn a_torn_file_is_yielded_whole_before_it_is_called_torn() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 5000]).unwrap();
+        let copy = OwnedFd::from(file.try_clone().unwrap());
+        let mut reader = FileReader::new(copy, 0, 5000).expecting("another".to_owned()).to_its_end();
+        let mut read = Vec::new();
+        let error = Error::from_io(reader.read_to_end(&mut read).unwrap_err());
+        assert!(error.is_torn());
+        assert_eq!(read, [7; 5000]);
+    }
 
     #[test]
     fn holes_read_as_zeros_and_ranges_end_where_they_should() {

@@ -89,7 +89,7 @@ impl FileSource {
         if type_of(&status) != FileType::RegularFile {
             return Err(Error::new(
                 ErrorClass::Precondition,
-                "file.changed",
+                "file.replaced",
                 format!("`{key}` is no longer a regular file"),
             ));
         }
@@ -157,14 +157,15 @@ impl Source for FileSource {
         if if_match.is_some_and(|wanted| wanted != seen) {
             return Err(Error::new(
                 ErrorClass::Precondition,
-                "file.changed",
+                "file.changed-since",
                 format!("`{}` was changed since it was listed", entry.key),
             ));
         }
         let (start, end) = bounds(range, status.stx_size, &entry.key)?;
-        // What was listed without a fingerprint is held to the one that it is opened with.
-        let expected = if entry.fingerprint.is_none() { Some(seen.as_str()) } else { if_match };
-        let mut reader = FileReader::new(file, start, end).expecting(expected.map(str::to_owned));
+        let mut reader = FileReader::new(file, start, end).expecting(seen.clone());
+        if range.is_none() {
+            reader = reader.to_its_end();
+        }
         if is_sparse(&status) {
             reader = reader.with_holes();
         }
@@ -172,7 +173,9 @@ impl Source for FileSource {
         entry.size = Some(status.stx_size);
         entry.modified = Some(timestamp(&status.stx_mtime));
         entry.fingerprint = Some(seen);
-        Ok(Opened { entry, body: Body::from_reader(Some(end.saturating_sub(start)), reader) })
+        // Some file systems state another size than there is to read, or none.
+        let length = range.map(|_| end.saturating_sub(start));
+        Ok(Opened { entry, body: Body::from_reader(length, reader) })
     }
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {

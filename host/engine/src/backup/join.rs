@@ -230,9 +230,9 @@ enum Order {
 fn same_content(record: &Record, entry: &Entry) -> bool {
     let old = &record.entry;
     let is_known = match record.status {
-        EntryStatus::Stable | EntryStatus::Changed => record.content != Content::None,
+        EntryStatus::Stable => record.content != Content::None,
         EntryStatus::Referenced(_) => true,
-        EntryStatus::Vanished | EntryStatus::Unreadable(_) => false,
+        EntryStatus::Changed | EntryStatus::Vanished | EntryStatus::Unreadable(_) => false,
     };
     let version = |entry: &Entry| entry.version.as_ref().map(|version| version.id.clone());
     is_known

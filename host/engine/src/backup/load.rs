@@ -35,7 +35,6 @@ pub(crate) enum Loaded {
     /// Bytes in memory.
     Whole {
         entry: Entry,
-        status: EntryStatus,
         bytes: Bytes,
     },
     /// To be opened where it is cut: local, or large.
@@ -77,11 +76,13 @@ pub(crate) struct Terms {
     /// As it was listed, or not at all.
     conditional: bool,
     contradictions: usize,
+    /// Reads that are left after this one.
+    left: usize,
 }
 
 impl Terms {
     /// Of the first read.
-    pub(crate) const STRICT: Self = Self { conditional: true, contradictions: 0 };
+    pub(crate) const STRICT: Self = Self { conditional: true, contradictions: 0, left: READS_MAX - 1 };
 
     /// Whether to read once more after this failure, on the terms that are then these.
     pub(crate) fn yield_to(&mut self, cause: &ConnectError) -> bool {
@@ -89,7 +90,14 @@ impl Terms {
         let is_contradicted = cause.is_contradicted();
         self.conditional &= !is_changed;
         self.contradictions += usize::from(is_contradicted);
-        is_changed || is_contradicted
+        let is_again = (is_changed || is_contradicted) && self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_again
+    }
+
+    /// Whether all bytes came, and are kept although they may be of more than one moment: nothing better was to be had at any read.
+    pub(crate) fn tolerate(self, cause: &ConnectError) -> bool {
+        self.left == 0 && cause.is_torn()
     }
 
     const fn verified(self) -> bool {
@@ -97,14 +105,9 @@ impl Terms {
     }
 }
 
-/// The status of what never stood still.
-pub(super) fn restless() -> EntryStatus {
-    EntryStatus::Unreadable("it changed again and again while it was being read".to_owned())
-}
-
 /// An entry opened, or why there is nothing to open.
 pub(crate) enum Attempt {
-    Opened(Box<Opened>, EntryStatus),
+    Opened(Box<Opened>),
     /// It is recorded without content.
     Lost(EntryStatus),
 }
@@ -139,16 +142,16 @@ impl Loader {
 
     async fn read_whole(&self, entry: Entry) -> Result<Loaded> {
         let mut terms = Terms::STRICT;
-        for _ in 0..READS_MAX {
-            let (opened, status) = match self.open(&entry, terms).await? {
-                Attempt::Opened(opened, status) => (opened, status),
+        loop {
+            let opened = match self.open(&entry, terms).await? {
+                Attempt::Opened(opened) => opened,
                 Attempt::Lost(status) => return Ok(Loaded::Kept(Box::new(without_content(entry, status)))),
             };
             if opened.body.length.is_none_or(|length| length > SMALL_BYTES_MAX) {
                 return Ok(Loaded::Deferred(opened.entry));
             }
             match opened.body.read_all(SMALL_BYTES_MAX).await {
-                Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, status, bytes }),
+                Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, bytes }),
                 Err(cause) if terms.yield_to(&cause) => {}
                 Err(cause) => {
                     return self
@@ -157,7 +160,6 @@ impl Loader {
                 }
             }
         }
-        Ok(Loaded::Kept(Box::new(without_content(entry, restless()))))
     }
 
     /// Opens an entry as it was listed, or, when it has changed since, as it is now. Its bytes are held against the checksum that its
@@ -165,12 +167,11 @@ impl Loader {
     pub(crate) async fn open(&self, entry: &Entry, terms: Terms) -> Result<Attempt> {
         let conditional = terms.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
-        let first = self.source.read(entry, None, condition).await;
-        let (answer, status) = match first {
+        let answer = match self.source.read(entry, None, condition).await {
             Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
-                (self.source.read(entry, None, None).await, EntryStatus::Changed)
+                self.source.read(entry, None, None).await
             }
-            answer => (answer, if conditional { EntryStatus::Stable } else { EntryStatus::Changed }),
+            answer => answer,
         };
         match answer {
             Ok(mut opened) => {
@@ -179,7 +180,7 @@ impl Loader {
                 if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
                     opened.body = self.verified(opened.body, verifier, &opened.entry, terms);
                 }
-                Ok(Attempt::Opened(Box::new(opened), status))
+                Ok(Attempt::Opened(Box::new(opened)))
             }
             Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
         }

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::load::{Attempt, Loaded, Loader, READS_MAX, SMALL_BYTES_MAX, Terms, restless, without_content};
+use super::load::{Attempt, Loaded, Loader, SMALL_BYTES_MAX, Terms, without_content};
 use crate::write::{Stow, locked};
 use crate::{Error, Result};
 
@@ -50,6 +50,14 @@ pub(crate) struct Mill {
     level: i32,
     compressors: Mutex<Vec<Compressor>>,
     groups: Arc<Semaphore>,
+}
+
+/// A content that was cut and kept.
+struct Kept {
+    content: Content,
+    bytes: u64,
+    /// It may be of more than one moment.
+    torn: bool,
 }
 
 /// Why a content ended before its end.
@@ -97,9 +105,9 @@ impl Mill {
             .map(|loaded| match loaded {
                 Loaded::Kept(record) => Ok(Milled::Record { record, bytes_read: None }),
                 Loaded::Skipped(skipped) => Ok(Milled::Skipped(skipped)),
-                Loaded::Whole { entry, status, bytes } => {
-                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..]);
-                    self.settle(entry, status, kept)
+                Loaded::Whole { entry, bytes } => {
+                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], Terms::STRICT);
+                    self.settle(entry, kept)
                 }
                 Loaded::Deferred(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
             })
@@ -115,19 +123,25 @@ impl Mill {
         slicer: &mut Slicer,
         entry: Entry,
     ) -> Result<Milled> {
-        let (opened, status) = match handle.block_on(self.loader.open(&entry, Terms::STRICT))? {
-            Attempt::Opened(opened, status) => (opened, status),
-            Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
-        };
-        let Opened { entry, body } = *opened;
-        let kept = match body.reader {
-            BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader),
-            BodyReader::Stream(_) => handle
-                .block_on(body.read_all(SMALL_BYTES_MAX))
-                .map_err(Broken::Source)
-                .and_then(|bytes| self.keep_reader(compressor, slicer, &mut &bytes[..])),
-        };
-        self.settle(entry, status, kept)
+        let mut terms = Terms::STRICT;
+        loop {
+            let opened = match handle.block_on(self.loader.open(&entry, terms))? {
+                Attempt::Opened(opened) => opened,
+                Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
+            };
+            let body = opened.body;
+            let kept = match body.reader {
+                BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, terms),
+                BodyReader::Stream(_) => handle
+                    .block_on(body.read_all(SMALL_BYTES_MAX))
+                    .map_err(Broken::Source)
+                    .and_then(|bytes| self.keep_reader(compressor, slicer, &mut &bytes[..], terms)),
+            };
+            match kept {
+                Err(Broken::Source(cause)) if terms.yield_to(&cause) => {}
+                kept => return self.settle(opened.entry, kept),
+            }
+        }
     }
 
     /// Cuts and keeps all that a reader yields, on this thread.
@@ -136,16 +150,22 @@ impl Mill {
         compressor: &mut Compressor,
         slicer: &mut Slicer,
         reader: &mut dyn Read,
-    ) -> Result<(Content, u64), Broken> {
+        terms: Terms,
+    ) -> Result<Kept, Broken> {
         slicer.clear();
         let mut list = ListBuilder::new(self.stow.keys());
         let mut total = 0;
         loop {
-            let read = slicer.fill_from(reader).map_err(|cause| Broken::Source(unreadable(&cause)))?;
+            let (read, failed) = slicer.fill_from(reader);
             total += read as u64;
-            let ended = read == 0;
+            let torn = match failed.map(unreadable) {
+                Some(cause) if terms.tolerate(&cause) => true,
+                Some(cause) => return Err(Broken::Source(cause)),
+                None => false,
+            };
+            let ended = read == 0 || torn;
             if ended && total <= INLINE_BYTES_MAX as u64 {
-                return Ok((Content::Inline(slicer.rest().to_vec()), total));
+                return Ok(Kept { content: Content::Inline(slicer.rest().to_vec()), bytes: total, torn });
             }
             // A content that may still turn out to be tiny is not cut before its end is seen.
             if !ended && total <= INLINE_BYTES_MAX as u64 {
@@ -156,33 +176,34 @@ impl Mill {
                 self.append(compressor, &mut list, &[chunk])?;
             }
             if ended {
-                return Ok((self.close(compressor, list)?, total));
+                return Ok(Kept { content: self.close(compressor, list)?, bytes: total, torn });
             }
         }
     }
 
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Milled> {
         let mut terms = Terms::STRICT;
-        for _ in 0..READS_MAX {
-            let (opened, status) = match self.loader.open(&entry, terms).await? {
-                Attempt::Opened(opened, status) => (opened, status),
+        loop {
+            let opened = match self.loader.open(&entry, terms).await? {
+                Attempt::Opened(opened) => opened,
                 Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
             };
-            match self.keep_stream(opened.body).await {
+            match self.keep_stream(opened.body, terms).await {
                 Err(Broken::Source(cause)) if terms.yield_to(&cause) => {}
-                kept => return self.settle(opened.entry, status, kept),
+                kept => return self.settle(opened.entry, kept),
             }
         }
-        Ok(record(without_content(entry, restless()), 0))
     }
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.
-    async fn keep_stream(self: &Arc<Self>, body: Body) -> Result<(Content, u64), Broken> {
+    async fn keep_stream(self: &Arc<Self>, body: Body, terms: Terms) -> Result<Kept, Broken> {
         let list = Some(ListBuilder::new(self.stow.keys()));
         let mut line = GroupLine { mill: Arc::clone(self), list, working: VecDeque::new() };
-        match self.feed(&mut line, body).await {
-            Ok((Some(tiny), total)) => Ok((Content::Inline(tiny), total)),
-            Ok((None, total)) => Ok((line.finish().await?, total)),
+        match self.feed(&mut line, body, terms).await {
+            Ok(Fed { tiny: Some(bytes), total, torn }) => {
+                Ok(Kept { content: Content::Inline(bytes), bytes: total, torn })
+            }
+            Ok(Fed { tiny: None, total, torn }) => Ok(Kept { content: line.finish().await?, bytes: total, torn }),
             Err(broken) => {
                 line.give_up().await?;
                 Err(broken)
@@ -190,14 +211,20 @@ impl Mill {
         }
     }
 
-    /// Gives a content to a line, group by group, and says how long it was; what is tiny comes back.
-    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body) -> Result<(Option<Vec<u8>>, u64), Broken> {
+    /// Gives a content to a line, group by group.
+    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body, terms: Terms) -> Result<Fed, Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();
         let mut slicer = Slicer::default();
-        let mut total = 0_u64;
+        let (mut total, mut torn) = (0_u64, false);
         while let Some(piece) = stream.next().await {
-            let piece: Bytes = piece.map_err(Broken::Source)?;
+            let piece: Bytes = match piece {
+                Err(cause) if terms.tolerate(&cause) => {
+                    torn = true;
+                    break;
+                }
+                piece => piece.map_err(Broken::Source)?,
+            };
             total += piece.len() as u64;
             slicer.feed(&piece);
             if slicer.rest().len() >= GROUP_BYTES {
@@ -212,10 +239,10 @@ impl Mill {
             )));
         }
         if total <= INLINE_BYTES_MAX as u64 {
-            return Ok((Some(slicer.rest().to_vec()), total));
+            return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn });
         }
         line.push(slicer.take_group(&self.cutter, true)).await?;
-        Ok((None, total))
+        Ok(Fed { tiny: None, total, torn })
     }
 
     fn keep_group(self: &Arc<Self>, group: &Group) -> Result<Vec<ChunkRef>> {
@@ -249,13 +276,12 @@ impl Mill {
         idle.map_or_else(|| Compressor::new(self.level).map_err(Error::encode("starting a compressor")), Ok)
     }
 
-    fn settle(&self, entry: Entry, status: EntryStatus, kept: Result<(Content, u64), Broken>) -> Result<Milled> {
+    fn settle(&self, entry: Entry, kept: Result<Kept, Broken>) -> Result<Milled> {
         match kept {
-            Ok((content, bytes_read)) => {
-                let status =
-                    if entry.size.is_some_and(|size| size != bytes_read) { EntryStatus::Changed } else { status };
-                let entry = Entry { size: Some(bytes_read), ..entry };
-                Ok(record(Record { entry, content, status }, bytes_read))
+            Ok(Kept { content, bytes, torn }) => {
+                let status = if torn { EntryStatus::Changed } else { EntryStatus::Stable };
+                let entry = Entry { size: Some(bytes), ..entry };
+                Ok(record(Record { entry, content, status }, bytes))
             }
             Err(Broken::Run(cause)) => Err(cause),
             Err(Broken::Source(cause)) => {
@@ -269,8 +295,20 @@ fn record(record: Record, bytes_read: u64) -> Milled {
     Milled::Record { record: Box::new(record), bytes_read: Some(bytes_read) }
 }
 
-fn unreadable(cause: &std::io::Error) -> ConnectError {
-    ConnectError::new(ErrorClass::Denied, "file.read", format!("reading failed: {cause}"))
+/// The error of a local reader; one that is not the connector's own stays.
+fn unreadable(cause: std::io::Error) -> ConnectError {
+    cause
+        .downcast()
+        .unwrap_or_else(|cause| ConnectError::new(ErrorClass::Denied, "file.read", format!("reading failed: {cause}")))
+}
+
+/// A content that was given to a line.
+struct Fed {
+    /// What is too little to be cut.
+    tiny: Option<Vec<u8>>,
+    total: u64,
+    /// It may be of more than one moment.
+    torn: bool,
 }
 
 /// Bytes on their way through the cutter.
@@ -299,11 +337,13 @@ impl Slicer {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// Makes room by dropping what was cut, then reads up to a group more.
-    fn fill_from(&mut self, reader: &mut dyn Read) -> std::io::Result<usize> {
+    /// Makes room by dropping what was cut, then reads up to a group more: how much came, and what failed then.
+    fn fill_from(&mut self, reader: &mut dyn Read) -> (usize, Option<std::io::Error>) {
         self.buffer.drain(..self.start);
         self.start = 0;
-        reader.take(GROUP_BYTES as u64).read_to_end(&mut self.buffer)
+        let before = self.buffer.len();
+        let failed = reader.take(GROUP_BYTES as u64).read_to_end(&mut self.buffer).err();
+        (self.buffer.len() - before, failed)
     }
 
     fn next_chunk(&mut self, cutter: &Cutter, ended: bool) -> Option<&[u8]> {

@@ -85,8 +85,10 @@ pub struct BackupReport {
     pub read: u64,
     /// Entries taken over from the parent.
     pub unchanged: u64,
-    /// Entries that could not be read or described.
+    /// Entries that could not be read or described, or not at one moment.
     pub errors: u64,
+    /// Of those, entries that were written to each time that they were read: what is kept of them may be of more than one moment.
+    pub changed: u64,
     /// Entries recorded without their content, as the user wishes.
     pub referenced: u64,
     /// Content bytes read from the source.

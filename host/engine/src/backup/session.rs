@@ -169,6 +169,7 @@ impl Session {
             read: counts.read,
             unchanged: counts.files.saturating_sub(counts.read),
             errors: counts.errors,
+            changed: counts.changed,
             referenced: counts.referenced,
             bytes_read: counts.bytes_read,
             bytes_added: stow.record().bytes_added(),

@@ -1,14 +1,14 @@
 //! Whole runs over a source in memory: contents of any size, and metadata that costs a request of its own.
 
 use credenza_connect::ErrorClass;
-use credenza_connect::SourceDocument;
 use credenza_connect::file::FileSource;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::{Body, Opened, SourceDocument};
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Timestamp};
 
 use super::*;
-use crate::testing::{contents, handle, noise, repository, secret};
+use crate::testing::{Reading, contents, handle, noise, repository, secret};
 use crate::{Repository, Silent};
 
 fn tag(value: &str) -> Attribute {
@@ -124,6 +124,71 @@ async fn what_has_rotted_at_its_source_is_kept_as_it_is_and_named() {
     assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["large", "small"]);
     assert!(problems[0].reason.contains("checksum"), "{}", problems[0].reason);
     assert_eq!(contents(&repository, snapshot.id).await[&"small".into()].1, b"rotten");
+}
+
+/// A local folder with a small and a large file, of which the first reads of each find that they were written to meanwhile. What is read at
+/// the n-th time is all of the digit n.
+fn restless(torn_reads: u8) -> impl Source {
+    let inner = MemorySource::new();
+    inner.put("large", vec![0; 3 * load::SMALL_BYTES_MAX as usize]);
+    inner.put("small", vec![0; 3000]);
+    let reads = std::sync::Mutex::new(std::collections::BTreeMap::<String, u8>::new());
+    let read = move |opened: Opened| {
+        let mut reads = reads.lock().unwrap();
+        let number = reads.entry(opened.entry.key.to_string()).or_default();
+        *number += 1;
+        let bytes = std::io::Cursor::new(vec![*number; opened.entry.size.unwrap() as usize]);
+        let torn = *number <= torn_reads;
+        Ok(Opened { body: Body::from_reader(None, Torn { bytes, torn }), ..opened })
+    };
+    Reading { inner, local: true, read }
+}
+
+/// A reader whose file turns out to have changed after its last byte.
+struct Torn {
+    bytes: std::io::Cursor<Vec<u8>>,
+    torn: bool,
+}
+
+impl std::io::Read for Torn {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.bytes.read(buffer)? {
+            0 if self.torn && !buffer.is_empty() => Err(std::io::Error::other(credenza_connect::Error::new(
+                ErrorClass::Precondition,
+                "file.changed",
+                "it was changed while it was being read",
+            ))),
+            count => Ok(count),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_to_while_it_is_read_is_read_again_whatever_its_size() {
+    for torn_reads in [0, 1, 3] {
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let report = backed_up(&repository, Arc::new(restless(torn_reads)), false).await;
+        assert_eq!((report.errors, report.changed, report.read), (0, 0, 2), "{torn_reads}");
+        let kept = contents(&repository, report.snapshot.unwrap()).await;
+        for (key, size) in [("large", 3 * load::SMALL_BYTES_MAX as usize), ("small", 3000)] {
+            assert!(kept[&key.into()].1 == vec![torn_reads + 1; size], "{key}, {torn_reads}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_to_at_each_read_is_kept_as_it_was_read_last_and_counted() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = Arc::new(restless(u8::MAX));
+    let report = backed_up(&repository, source.clone(), false).await;
+    assert_eq!((report.errors, report.changed, report.read), (2, 2, 2));
+    let kept = contents(&repository, report.snapshot.unwrap()).await;
+    assert!(kept[&"large".into()].1 == vec![4; 3 * load::SMALL_BYTES_MAX as usize]);
+    assert!(kept[&"small".into()].1 == vec![4; 3000]);
+    let problems = handle(&repository, report.snapshot.unwrap()).await.snapshot.problems;
+    assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["large", "small"]);
+    let again = backed_up(&repository, source, false).await;
+    assert_eq!((again.read, again.unchanged), (2, 0), "what may be torn is not taken over");
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -12,6 +12,8 @@ use super::mill::Milled;
 use crate::write::{Stow, TreeWriter};
 use crate::{Event, Listener, Result};
 
+const TORN: &str = "it was written to each time that it was read; what is kept of it may be of more than one moment";
+
 pub(crate) struct Tree<'a> {
     writer: TreeWriter,
     listener: &'a dyn Listener,
@@ -28,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) bytes_read: u64,
     pub(crate) read: u64,
     pub(crate) errors: u64,
+    /// Of those, entries that are kept and may be of more than one moment.
+    pub(crate) changed: u64,
     pub(crate) referenced: u64,
     pub(crate) problems: Vec<Problem>,
 }
@@ -74,7 +78,11 @@ impl<'a> Tree<'a> {
             EntryKind::Symlink | EntryKind::Other => {}
         }
         match &record.status {
-            EntryStatus::Stable | EntryStatus::Changed => {}
+            EntryStatus::Stable => {}
+            EntryStatus::Changed => {
+                self.counts.changed += 1;
+                self.fail(&record.entry.key, TORN);
+            }
             EntryStatus::Referenced(_) => self.counts.referenced += 1,
             EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
             EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
