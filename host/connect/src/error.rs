@@ -6,6 +6,8 @@ use std::time::Duration;
 const CONTRADICTED: &str = "body.checksum";
 /// The reason of an error that is none: the entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
+/// The reasons of the host for requests that nobody answered.
+const UNANSWERED: [&str; 4] = ["connect", "tls", "http.timeout", "http.idle"];
 /// The reason of bytes that all came and may be of more than one moment.
 const TORN: &str = "file.changed";
 
@@ -82,6 +84,12 @@ impl Error {
     #[must_use]
     pub fn is_contradicted(&self) -> bool {
         self.reason == CONTRADICTED
+    }
+
+    /// Whether nothing came back at all, neither a result nor a refusal. What comes back in part, or as "not now", is an answer.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.is_transient() && UNANSWERED.contains(&self.reason.as_str())
     }
 
     /// What was read changed meanwhile: all of its bytes came, and they may be of more than one moment.

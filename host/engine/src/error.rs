@@ -200,13 +200,15 @@ pub enum Error {
         /// What it did.
         what: String,
     },
-    /// Too many objects in a row could not be read: the source is gone, not the objects.
-    #[error("{failures} objects in a row could not be read, the last, `{key}`, because: {cause}")]
-    SourceGone {
-        /// How many in a row.
-        failures: usize,
-        /// The last of them.
-        key: String,
+    /// One side has gone silent, so that it is not a matter of single entries.
+    #[error("the {side} has answered nothing for {seconds} s; {doing} failed: {cause}")]
+    Unanswered {
+        /// "source" or "destination".
+        side: &'static str,
+        /// For how long.
+        seconds: u64,
+        /// The last call that was given up.
+        doing: String,
         /// Its error.
         cause: ConnectError,
     },

@@ -25,6 +25,7 @@ mod event;
 mod findings;
 mod listing;
 pub mod look;
+mod pulse;
 pub mod read;
 pub mod remove;
 pub mod repair;

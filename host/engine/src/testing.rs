@@ -1,12 +1,15 @@
 //! What tests of the engine begin with: repositories in memory, sources, and reading back what is in a snapshot.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::MemorySource;
 use credenza_connect::{
-    ByteRange, Check, Opened, Result as Answer, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store,
+    ByteRange, Check, ErrorClass, Opened, Result as Answer, ScanOptions, Scanner, Source, SourceDocument, SourceInfo,
+    Store,
 };
 use credenza_format::ChunkerParams;
 use credenza_model::{Attribute, Entry, Key, SnapshotId, Timestamp};
@@ -15,18 +18,38 @@ use zeroize::Zeroizing;
 use crate::backup::{self, BackupOptions};
 use crate::check::{self, CheckOptions, Sample};
 use crate::contents::ContentChunks;
-use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
+use crate::{Clock, CreateOptions, Moment, Repository, Secret, Silent, SnapshotHandle};
+
+/// A clock that moves when a test lets time pass.
+#[derive(Default)]
+pub(crate) struct Hands(Mutex<Duration>);
+
+impl Hands {
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Moment {
+        let monotonic = *self.0.lock().unwrap();
+        let wall = Timestamp { seconds: 1_800_000_000 + monotonic.as_secs() as i64, nanoseconds: 0 };
+        Moment { monotonic, wall }
+    }
+}
 
 /// A source in memory with a say in what becomes of each read.
 pub(crate) struct Reading<F> {
     pub(crate) inner: MemorySource,
     /// Whether it says of itself that it is local.
     pub(crate) local: bool,
+    /// How often it lists before it cannot be reached any more.
+    pub(crate) listings: AtomicUsize,
     pub(crate) read: F,
 }
 
 #[async_trait]
-impl<F: Fn(Opened) -> Answer<Opened> + Send + Sync> Source for Reading<F> {
+impl<F: Fn(Answer<Opened>) -> Answer<Opened> + Send + Sync> Source for Reading<F> {
     async fn info(&self) -> Answer<SourceInfo> {
         let mut info = self.inner.info().await?;
         info.traits.extend(self.local.then(|| "local".to_owned()));
@@ -42,11 +65,14 @@ impl<F: Fn(Opened) -> Answer<Opened> + Send + Sync> Source for Reading<F> {
     }
 
     async fn scan(&self, options: &ScanOptions) -> Answer<Box<dyn Scanner>> {
+        if self.listings.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
+            return Err(credenza_connect::Error::new(ErrorClass::Transient, "connect", "nobody is there"));
+        }
         self.inner.scan(options).await
     }
 
     async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Answer<Opened> {
-        (self.read)(self.inner.read(entry, range, if_match).await?)
+        (self.read)(self.inner.read(entry, range, if_match).await)
     }
 
     async fn describe(&self, entries: &[Entry]) -> Answer<Vec<Answer<Vec<Attribute>>>> {

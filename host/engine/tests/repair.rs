@@ -307,7 +307,8 @@ fn many_files() -> Files {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_leaf_costs_its_own_entries_and_the_rest_of_the_tree_can_be_restored() {
     let store = MemoryStore::new();
-    let repository = create(&store, key_file()).await;
+    // Without secrets the borders of the leaves are the same in each run.
+    let repository = create(&store, Secret::None).await;
     let files = many_files();
     let snapshot = backup(&repository, "a", &files).await.unwrap();
     let pack = keys(&store, "meta/").remove(0);

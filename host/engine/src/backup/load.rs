@@ -8,11 +8,15 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use credenza_connect::{Body, ByteRange, Error as ConnectError, ErrorClass, Opened, Source, SourceInfo, Verifier};
+use credenza_connect::{
+    Body, ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
+};
 use credenza_format::{PROBLEMS_MAX, Problem};
 use credenza_model::{Attribute, Entry, EntryStatus, Record, SkippedEntry};
 
 use super::join::Planned;
+use crate::clock::Clock;
+use crate::pulse::Pulse;
 use crate::write::locked;
 use crate::{Error, Result};
 
@@ -20,8 +24,6 @@ use crate::{Error, Result};
 pub(crate) const REQUESTS_IN_FLIGHT: usize = 32;
 /// Objects up to this size are read whole before they are cut; larger ones are streamed.
 pub(crate) const SMALL_BYTES_MAX: u64 = 512 * 1024;
-/// Objects in a row that fail after all retries, before the source itself counts as gone.
-const FAILURES_IN_A_ROW_MAX: usize = 16;
 /// How often an object is read when it changes meanwhile, or its bytes contradict the checksum that its source states.
 pub(super) const READS_MAX: usize = 4;
 /// After so many contradictions the bytes are taken as they are, and the entry is named: what rots at its source is better kept than not.
@@ -58,7 +60,7 @@ pub(crate) struct Loader {
     local: bool,
     /// The listing tells all attributes, so that none is left to be asked for.
     complete_scan: bool,
-    failures_in_a_row: Mutex<usize>,
+    pulse: Arc<Pulse>,
     flawed: Mutex<Flawed>,
 }
 
@@ -113,14 +115,36 @@ pub(crate) enum Attempt {
 }
 
 impl Loader {
-    pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo) -> Self {
+    pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo, clock: &Arc<dyn Clock>) -> Self {
         Self {
             source,
             local: info.has("local"),
             complete_scan: info.has("complete-scan"),
-            failures_in_a_row: Mutex::new(0),
+            pulse: Pulse::begin("source", clock),
             flawed: Mutex::default(),
         }
+    }
+
+    /// Whether the source still answers.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Reads of one entry; a failure that comes back is that of the entry.
+    async fn ask(
+        &self,
+        entry: &Entry,
+        range: Option<ByteRange>,
+        if_match: Option<&str>,
+    ) -> Result<Result<Opened, ConnectError>> {
+        let doing = || format!("reading `{}`", entry.key);
+        self.pulse.call(doing, || self.source.read(entry, range, if_match), || self.probe()).await
+    }
+
+    /// Asks the source for the beginning of its listing.
+    async fn probe(&self) -> Result<(), ConnectError> {
+        let mut scanner = self.source.scan(&ScanOptions::default()).await?;
+        scanner.next(1).await.map(drop)
     }
 
     /// What is known by now to be amiss with entries that are kept; it is told once.
@@ -167,15 +191,13 @@ impl Loader {
     pub(crate) async fn open(&self, entry: &Entry, terms: Terms) -> Result<Attempt> {
         let conditional = terms.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
-        let answer = match self.source.read(entry, None, condition).await {
-            Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
-                self.source.read(entry, None, None).await
-            }
+        let answer = match self.ask(entry, None, condition).await? {
+            Err(cause) if cause.class == ErrorClass::Precondition && conditional => self.ask(entry, None, None).await?,
             answer => answer,
         };
         match answer {
             Ok(mut opened) => {
-                *locked(&self.failures_in_a_row) = 0;
+                opened.body = self.pulse.listen(opened.body);
                 self.describe(&mut opened.entry).await?;
                 if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
                     opened.body = self.verified(opened.body, verifier, &opened.entry, terms);
@@ -200,7 +222,7 @@ impl Loader {
     async fn refresh(&self, scanned: Entry, record: Record) -> Result<Loaded> {
         let first_byte = ByteRange { offset: 0, length: Some(1) };
         let part = scanned.size.is_none_or(|size| size > 0).then_some(first_byte);
-        match self.source.read(&scanned, part, scanned.fingerprint.as_deref()).await {
+        match self.ask(&scanned, part, scanned.fingerprint.as_deref()).await? {
             Ok(Opened { mut entry, .. }) => {
                 self.describe(&mut entry).await?;
                 // Those of the whole content: a read of a part tells none.
@@ -222,7 +244,9 @@ impl Loader {
         if self.complete_scan {
             return Ok(());
         }
-        let answers = self.source.describe(std::slice::from_ref(entry)).await;
+        let doing = || format!("reading the metadata of `{}`", entry.key);
+        let one = std::slice::from_ref(&*entry);
+        let answers = self.pulse.call(doing, || self.source.describe(one), || self.probe()).await?;
         match answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new()))) {
             Ok(told) => complete(&mut entry.attributes, told),
             Err(cause) => self.note_undescribed(entry, cause)?,
@@ -258,17 +282,12 @@ impl Loader {
             _ if cause.is_by_reference() => Ok(EntryStatus::Referenced(cause.message)),
             ErrorClass::Configuration | ErrorClass::Internal => fatal(cause),
             ErrorClass::NotFound => Ok(EntryStatus::Vanished),
-            ErrorClass::Transient | ErrorClass::Exhausted => {
-                let mut failures = locked(&self.failures_in_a_row);
-                *failures += 1;
-                if *failures >= FAILURES_IN_A_ROW_MAX {
-                    return Err(Error::SourceGone { failures: *failures, key: entry.key.to_string(), cause });
-                }
-                Ok(EntryStatus::Unreadable(cause.message))
-            }
-            ErrorClass::Precondition | ErrorClass::Denied | ErrorClass::Unsupported | ErrorClass::Corrupt => {
-                Ok(EntryStatus::Unreadable(cause.message))
-            }
+            ErrorClass::Transient
+            | ErrorClass::Exhausted
+            | ErrorClass::Precondition
+            | ErrorClass::Denied
+            | ErrorClass::Unsupported
+            | ErrorClass::Corrupt => Ok(EntryStatus::Unreadable(cause.message)),
         }
     }
 }

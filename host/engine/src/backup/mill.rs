@@ -12,7 +12,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use credenza_connect::{Body, BodyReader, Error as ConnectError, ErrorClass, Opened};
+use credenza_connect::{Body, BodyReader, Error as ConnectError, ErrorClass};
 use credenza_format::{BlobKind, Compressor, Cutter, ListBuilder};
 use credenza_model::limits::INLINE_BYTES_MAX;
 use credenza_model::{ChunkRef, Content, Entry, EntryStatus, Record, SkippedEntry};

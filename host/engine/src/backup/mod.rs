@@ -243,7 +243,7 @@ impl<'a> Line<'a> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
         let stow = Stow::begin(repository, Arc::clone(session.index()), session.writer()).await?;
-        let loader = Arc::new(Loader::new(source, info));
+        let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
         let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
@@ -255,11 +255,15 @@ impl<'a> Line<'a> {
     /// Runs the stages until the listing ends.
     async fn run(&mut self, join: Join) -> Result<Ending> {
         let ended = std::cell::Cell::new(Ending::Ascending);
+        let loader = &self.loader;
         let planned = futures_util::stream::try_unfold(join, |mut join| {
             let ended = &ended;
             async move {
                 match join.next().await? {
-                    Step::Batch(batch) => Ok(Some((batch, join))),
+                    Step::Batch(batch) => {
+                        loader.pulse().beat();
+                        Ok(Some((batch, join)))
+                    }
                     Step::End(ending) => {
                         ended.set(ending);
                         Ok::<_, Error>(None)
@@ -267,7 +271,6 @@ impl<'a> Line<'a> {
                 }
             }
         });
-        let loader = &self.loader;
         let mill = &self.mill;
         let loaded = planned.map_ok(|batch| futures_util::stream::iter(batch.into_iter().map(Ok))).try_flatten();
         let loaded =

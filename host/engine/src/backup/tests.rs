@@ -1,15 +1,20 @@
 //! Whole runs over a source in memory: contents of any size, and metadata that costs a request of its own.
 
+use std::time::Duration;
+
 use credenza_connect::ErrorClass;
 use credenza_connect::file::FileSource;
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::wrap::{Fault, FaultKind, Permute, Retry, RetryPolicy, call};
 use credenza_connect::{Body, Opened, SourceDocument};
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Timestamp};
 
 use super::*;
-use crate::testing::{Reading, contents, handle, noise, repository, secret};
+use crate::testing::{Hands, Reading, contents, handle, noise, open, repository, secret};
 use crate::{Repository, Silent};
+
+/// Orders of calls and answers that each run of the tests tries.
+const PERMUTATIONS: u64 = 40;
 
 fn tag(value: &str) -> Attribute {
     ("s3.tag.team".to_owned(), AttributeValue::Text(value.to_owned()))
@@ -89,6 +94,11 @@ fn stated(key: &str, crc32: u32) -> Entry {
     Entry { checksums: vec![checksum], ..Entry::new(key.into(), EntryKind::File) }
 }
 
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
+
 /// A small object and one that is read as a stream, each with its CRC-32.
 fn checked() -> MemorySource {
     let source = MemorySource::new();
@@ -107,6 +117,45 @@ async fn bytes_that_were_turned_on_the_way_are_noticed_by_the_checksum_and_read_
         let kept: Vec<_> =
             contents(&repository, report.snapshot.unwrap()).await.into_values().map(|kept| kept.1).collect();
         assert!(kept == [noise(1, 3 * load::SMALL_BYTES_MAX as usize), b"123456789".to_vec()]);
+    }
+}
+
+/// Contents that share their chunks, several of them in flight, each read of which may be turned, torn or fail on its way.
+fn troubled(seed: u64) -> (impl Source, std::collections::BTreeMap<String, Vec<u8>>) {
+    let source = MemorySource::new();
+    let large = noise(1, 3 * load::SMALL_BYTES_MAX as usize);
+    let mut all = std::collections::BTreeMap::new();
+    for number in 0..4 {
+        let key = format!("large/{number}");
+        source.insert(stated(&key, 0xe50c_cb56), large.clone());
+        all.insert(key, large.clone());
+    }
+    for number in 0..40 {
+        let (key, bytes) = (format!("small/{number:02}"), noise(number % 7, 3000));
+        source.insert(stated(&key, crc32(&bytes)), bytes.clone());
+        all.insert(key, bytes);
+    }
+    let faulty = Fault::new(Arc::new(source), seed)
+        .at(call::READ, 1 + seed % 4, FaultKind::Flip)
+        .at(call::READ, 5 + seed % 40, FaultKind::Tear)
+        .one_in(call::READ, 12, FaultKind::Fail(ErrorClass::Transient));
+    let policy = RetryPolicy { pause_min: Duration::ZERO, pause_max: Duration::ZERO, ..RetryPolicy::default() };
+    (Retry::new(Arc::new(faulty), policy), all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_calls_are_answered_a_snapshot_is_whole() {
+    for seed in 0..PERMUTATIONS {
+        let store = MemoryStore::new();
+        repository(Arc::new(store.clone()), secret(), None).await;
+        let permuted = open(Arc::new(Permute::new(Arc::new(store.clone()), seed)), secret()).await;
+        let (source, all) = troubled(seed);
+        let report = backed_up(&permuted, Arc::new(Permute::new(Arc::new(source), seed)), false).await;
+        assert_eq!(report.errors, 0, "seed {seed}");
+        let kept = contents(&open(Arc::new(store), secret()).await, report.snapshot.unwrap()).await;
+        let kept: std::collections::BTreeMap<String, Vec<u8>> =
+            kept.into_iter().map(|(key, (_, bytes))| (key.to_string(), bytes)).collect();
+        assert!(kept == all, "seed {seed}");
     }
 }
 
@@ -133,7 +182,8 @@ fn restless(torn_reads: u8) -> impl Source {
     inner.put("large", vec![0; 3 * load::SMALL_BYTES_MAX as usize]);
     inner.put("small", vec![0; 3000]);
     let reads = std::sync::Mutex::new(std::collections::BTreeMap::<String, u8>::new());
-    let read = move |opened: Opened| {
+    let read = move |opened: credenza_connect::Result<Opened>| {
+        let opened = opened?;
         let mut reads = reads.lock().unwrap();
         let number = reads.entry(opened.entry.key.to_string()).or_default();
         *number += 1;
@@ -141,7 +191,7 @@ fn restless(torn_reads: u8) -> impl Source {
         let torn = *number <= torn_reads;
         Ok(Opened { body: Body::from_reader(None, Torn { bytes, torn }), ..opened })
     };
-    Reading { inner, local: true, read }
+    Reading { inner, local: true, listings: usize::MAX.into(), read }
 }
 
 /// A reader whose file turns out to have changed after its last byte.
@@ -189,6 +239,47 @@ async fn a_file_that_is_written_to_at_each_read_is_kept_as_it_was_read_last_and_
     assert_eq!(problems.iter().map(|problem| problem.key.to_string()).collect::<Vec<_>>(), ["large", "small"]);
     let again = backed_up(&repository, source, false).await;
     assert_eq!((again.read, again.unchanged), (2, 0), "what may be torn is not taken over");
+}
+
+/// A bucket of which so many objects fail whenever they are read, and five do not; each failure takes two minutes.
+fn ailing(objects: usize, reason: &'static str, listings: usize) -> (impl Source, Arc<Hands>) {
+    let inner = MemorySource::new();
+    for number in 0..objects {
+        inner.put(format!("ailing/{number:05}").as_str(), b"never read".to_vec());
+    }
+    for number in 0..5 {
+        inner.put(format!("well/{number}").as_str(), b"read".to_vec());
+    }
+    let clock = Arc::new(Hands::default());
+    let hands = Arc::clone(&clock);
+    let read = move |opened: credenza_connect::Result<Opened>| {
+        if opened.as_ref().is_ok_and(|opened| opened.entry.key.as_bytes().starts_with(b"well")) {
+            return opened;
+        }
+        hands.pass(Duration::from_mins(2));
+        Err(credenza_connect::Error::new(ErrorClass::Transient, reason, "it fails again and again"))
+    };
+    (Reading { inner, local: false, listings: listings.into(), read }, clock)
+}
+
+async fn ailing_backed_up(objects: usize, reason: &'static str, listings: usize) -> crate::Result<BackupReport> {
+    let (source, clock) = ailing(objects, reason, listings);
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
+    run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_fail_whenever_they_are_read_cost_only_themselves_however_many_they_are() {
+    for (objects, reason) in [(20, "s3.unavailable"), (2000, "s3.unavailable"), (20, "http.timeout")] {
+        let report = ailing_backed_up(objects, reason, usize::MAX).await.unwrap();
+        assert_eq!((report.errors, report.entries), (objects as u64, objects as u64 + 5), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_answers_nothing_for_minutes_ends_the_run() {
+    let ended = ailing_backed_up(100, "connect", 1).await;
+    assert!(matches!(&ended, Err(Error::Unanswered { side: "source", seconds, .. }) if *seconds >= 300), "{ended:?}");
 }
 
 fn at(seconds: i64) -> Timestamp {

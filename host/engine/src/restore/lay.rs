@@ -16,6 +16,8 @@ use super::plan::{Item, Window};
 use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
 use super::{RestoreOptions, RestoreReport, Stop};
 use crate::blobs::Fetched;
+use crate::clock::Clock;
+use crate::pulse::Pulse;
 use crate::walk::LostNode;
 use crate::write::locked;
 use crate::{Error, Event, Listener, Result, task};
@@ -43,8 +45,8 @@ type Group = Vec<(Entry, Result<Written, Failure>)>;
 
 impl<'a> Layer<'a> {
     pub(crate) fn new(
-        destination: Arc<dyn Destination>,
-        info: DestinationInfo,
+        (destination, info): (Arc<dyn Destination>, DestinationInfo),
+        clock: &Arc<dyn Clock>,
         options: &RestoreOptions,
         listener: &'a dyn Listener,
     ) -> Self {
@@ -55,7 +57,7 @@ impl<'a> Layer<'a> {
             info: Arc::new(info),
             overwrite: options.overwrite,
             stop: options.stop.clone(),
-            successes: Arc::default(),
+            pulse: Pulse::begin("destination", clock),
             written,
         };
         Self { scribe, listener, report: Mutex::default(), cores }
@@ -154,8 +156,15 @@ impl<'a> Layer<'a> {
     }
 
     async fn set_metadata(&self, batch: Vec<Entry>) -> Result<()> {
-        let set = self.scribe.destination.set_metadata(&batch).await;
-        let results = set.map_err(Error::connector("setting metadata at the destination"))?;
+        let Some(first) = batch.first() else { return Ok(()) };
+        let doing = || "setting metadata at the destination".to_owned();
+        let set = || self.scribe.destination.set_metadata(&batch);
+        let results = match self.scribe.pulse.call(doing, set, || self.scribe.probe(&first.key)).await? {
+            Ok(results) => results,
+            // What fails for all of them is the failure of each.
+            Err(cause) if cause.is_transient() => vec![Err(cause); batch.len()],
+            Err(cause) => return Err(Error::connector(doing())(cause)),
+        };
         for (entry, result) in batch.iter().zip(results) {
             match result {
                 Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),

@@ -101,7 +101,7 @@ pub async fn run(
     listener.on(Event::Phase(Phase::Restoring));
     let fit = Fit::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
-    let layer = Layer::new(Arc::clone(&destination), info, options, listener);
+    let layer = Layer::new((Arc::clone(&destination), info), repository.clock(), options, listener);
     options.stop.heed();
     let mut folders = Folders::default();
     if is_tree {

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use futures_util::{Stream, StreamExt};
 use super::plan::Item;
 use super::{Stop, never_read};
 use crate::blobs::Fetched;
+use crate::pulse::Pulse;
 use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -61,8 +61,8 @@ pub(super) struct Scribe {
     pub(super) overwrite: bool,
     /// What is written is given up when this is asked for.
     pub(super) stop: Stop,
-    /// How many entries this run has written.
-    pub(super) successes: Arc<AtomicU64>,
+    /// Whether the destination still answers.
+    pub(super) pulse: Arc<Pulse>,
     /// Keys that this run has written, where further versions of them follow: those stand upon their own.
     pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
 }
@@ -74,6 +74,11 @@ impl Scribe {
             Some(parts) => parts.end(Ok(())).await.map(drop).map_err(|cause| cause.of(entry)),
             None => Ok(()),
         }
+    }
+
+    /// Asks the destination for something else than to write.
+    pub(super) async fn probe(&self, key: &Key) -> Result<(), credenza_connect::Error> {
+        self.destination.stat(key).await.map(drop)
     }
 
     fn may_replace(&self, key: &Key) -> bool {
@@ -88,9 +93,11 @@ impl Scribe {
 
     /// Begins an entry; `None` when it is complete without content.
     async fn create(&self, entry: &Entry) -> Result<Option<Parts>, Failure> {
-        let created = self.destination.create(entry, self.may_replace(&entry.key)).await;
+        let doing = || format!("writing `{}` to the destination", entry.key);
+        let create = || self.destination.create(entry, self.may_replace(&entry.key));
+        let created = self.pulse.call(doing, create, || self.probe(&entry.key)).await.map_err(Failure::Run)?;
         let writer = created.map_err(|cause| refused(entry, cause))?;
-        Ok(writer.map(|writer| Parts::new(writer, self.stop.clone())))
+        Ok(writer.map(|writer| Parts::new(writer, self.stop.clone(), Arc::clone(&self.pulse))))
     }
 
     /// Writes an entry whose chunks were all fetched.
@@ -101,27 +108,7 @@ impl Scribe {
         }
         match never_read(record) {
             Some(reason) => Err(Failure::Unread(reason)),
-            None => self.unless_others_succeed(self.write_whole(record, &item.refs, fetched)).await,
-        }
-    }
-
-    /// A destination that fails for one entry, again and again, while it takes others is not out of order: it does not take that entry.
-    async fn unless_others_succeed(
-        &self,
-        write: impl Future<Output = Result<Written, Failure>>,
-    ) -> Result<Written, Failure> {
-        let before = self.successes.load(Ordering::Relaxed);
-        match write.await {
-            Ok(written) => {
-                self.successes.fetch_add(1, Ordering::Relaxed);
-                Ok(written)
-            }
-            Err(Failure::Run(Error::Connector { cause, .. }))
-                if cause.class == ErrorClass::Transient && self.successes.load(Ordering::Relaxed) > before =>
-            {
-                Err(Failure::Refused(cause.message))
-            }
-            Err(failure) => Err(failure),
+            None => self.write_whole(record, &item.refs, fetched).await,
         }
     }
 
@@ -179,9 +166,10 @@ fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, Failure> 
         .collect()
 }
 
+/// What a failed call of the destination means for its entry; that the destination answers is known by then.
 pub(super) fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure {
     match cause.class {
-        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal | ErrorClass::Transient => {
+        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => {
             Failure::Run(Error::Connector { doing: format!("writing `{}` to the destination", entry.key), cause })
         }
         ErrorClass::Precondition => Failure::Refused("it exists already; --overwrite replaces it".to_owned()),
@@ -196,6 +184,7 @@ struct Parts {
     /// What comes next, or last.
     held: Payload,
     stop: Stop,
+    pulse: Arc<Pulse>,
 }
 
 /// Why an entry was not written to its end.
@@ -220,8 +209,8 @@ impl From<credenza_connect::Error> for Unfinished {
 }
 
 impl Parts {
-    fn new(writer: Box<dyn Writer>, stop: Stop) -> Self {
-        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default(), stop }
+    fn new(writer: Box<dyn Writer>, stop: Stop, pulse: Arc<Pulse>) -> Self {
+        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default(), stop, pulse }
     }
 
     async fn write(&mut self, data: Payload) -> Result<(), Unfinished> {
@@ -242,7 +231,7 @@ impl Parts {
             return Err(Unfinished::Stopped);
         }
         if data.length() > 0 {
-            self.writer.write(data).await?;
+            self.pulse.of(self.writer.write(data).await)?;
         }
         Ok(())
     }
@@ -251,7 +240,7 @@ impl Parts {
     async fn end(mut self, written: Result<(), Unfinished>) -> Result<Vec<String>, Unfinished> {
         let finished = match written {
             Ok(()) if self.stop.is_requested() => Err(Unfinished::Stopped),
-            Ok(()) => self.writer.finish(self.held).await.map_err(Unfinished::from),
+            Ok(()) => self.pulse.of(self.writer.finish(self.held).await).map_err(Unfinished::from),
             Err(cause) => Err(cause),
         };
         if finished.is_err() {

@@ -1,5 +1,7 @@
 //! Restores of a history to a destination in memory.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Writer};
@@ -8,7 +10,7 @@ use credenza_model::Version;
 use super::*;
 use crate::Silent;
 use crate::backup::BackupOptions;
-use crate::testing::{handle, repository, secret};
+use crate::testing::{Hands, handle, repository, secret};
 
 fn version(key: &str, id: &str, latest: bool, deleted: bool) -> Entry {
     let version = Some(Version { id: id.to_owned(), latest, deleted });
@@ -29,8 +31,16 @@ fn history() -> MemorySource {
     source
 }
 
-async fn restored(destination: impl Destination + Clone + 'static, options: &RestoreOptions) -> Result<RestoreReport> {
-    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+async fn restored(destination: impl Destination + 'static, options: &RestoreOptions) -> Result<RestoreReport> {
+    restored_by(Arc::new(crate::SystemClock), destination, options).await
+}
+
+async fn restored_by(
+    clock: Arc<dyn crate::Clock>,
+    destination: impl Destination + 'static,
+    options: &RestoreOptions,
+) -> Result<RestoreReport> {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
     let report =
         crate::backup::run(&repository, Arc::new(history()), &BackupOptions::default(), &Silent).await.unwrap();
     let snapshot = handle(&repository, report.snapshot.unwrap()).await;
@@ -94,11 +104,31 @@ async fn a_history_is_not_written_upon_an_object_that_is_not_to_be_replaced() {
     assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
 }
 
-/// Takes no entry of that key, and says so when it has taken another, or at once where it takes none.
+/// Fails for entries of these keys, again and again; after each try three minutes have passed.
 #[derive(Clone)]
 struct Stubborn {
     inner: MemoryDestination,
-    refused: Option<Key>,
+    refused: Vec<Key>,
+    /// Why it fails; `connect` is not to be reached at all.
+    reason: &'static str,
+    clock: Arc<Hands>,
+}
+
+impl Stubborn {
+    fn new(refused: &[&str], reason: &'static str) -> Self {
+        let refused = refused.iter().map(|key| Key::from(*key)).collect();
+        Self { inner: MemoryDestination::new(), refused, reason, clock: Arc::default() }
+    }
+
+    fn failure(&self) -> credenza_connect::Error {
+        self.clock.pass(Duration::from_mins(3));
+        credenza_connect::Error::new(ErrorClass::Transient, self.reason, "it fails again and again")
+    }
+
+    async fn restored(&self) -> Result<RestoreReport> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn crate::Clock>;
+        restored_by(clock, self.clone(), &RestoreOptions::default()).await
+    }
 }
 
 #[async_trait]
@@ -112,20 +142,17 @@ impl Destination for Stubborn {
     }
 
     async fn stat(&self, key: &Key) -> credenza_connect::Result<Option<Entry>> {
-        self.inner.stat(key).await
+        match self.reason {
+            "connect" => Err(self.failure()),
+            _ => self.inner.stat(key).await,
+        }
     }
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> credenza_connect::Result<Option<Box<dyn Writer>>> {
-        match &self.refused {
-            Some(refused) if *refused != entry.key => return self.inner.create(entry, overwrite).await,
-            Some(_) => {
-                while self.inner.restored().is_empty() {
-                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                }
-            }
-            None => {}
+        match self.refused.contains(&entry.key) {
+            true => Err(self.failure()),
+            false => self.inner.create(entry, overwrite).await,
         }
-        Err(credenza_connect::Error::new(ErrorClass::Transient, "test", "it fails again and again"))
     }
 
     async fn set_metadata(
@@ -138,15 +165,24 @@ impl Destination for Stubborn {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_fails_again_and_again_while_others_succeed_is_left_out_and_told() {
-    let destination = Stubborn { inner: MemoryDestination::new(), refused: Some(Key::from("a")) };
-    let report = restored(destination.clone(), &RestoreOptions::default()).await.unwrap();
+    let destination = Stubborn::new(&["a"], "s3.unavailable");
+    let report = destination.restored().await.unwrap();
     assert_eq!((report.entries, report.failed), (1, 1));
     assert!(destination.inner.restored().contains_key(&Key::from("b")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_takes_nothing_ends_the_restore() {
-    let destination = Stubborn { inner: MemoryDestination::new(), refused: None };
-    let ended = restored(destination, &RestoreOptions::default()).await;
-    assert!(matches!(&ended, Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Transient), "{ended:?}");
+async fn an_entry_that_is_never_answered_is_left_out_as_long_as_the_destination_answers_others() {
+    let destination = Stubborn::new(&["a", "b"], "http.timeout");
+    let report = destination.restored().await.unwrap();
+    assert_eq!((report.entries, report.failed), (0, 2), "it answers what it is asked for besides");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_answers_nothing_for_minutes_ends_the_restore() {
+    let ended = Stubborn::new(&["a", "b"], "connect").restored().await;
+    assert!(
+        matches!(&ended, Err(Error::Unanswered { side: "destination", seconds, .. }) if *seconds >= 300),
+        "{ended:?}"
+    );
 }

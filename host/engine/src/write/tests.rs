@@ -112,7 +112,7 @@ async fn a_snapshot_is_not_announced_while_a_chunk_of_it_is_described_nowhere() 
     packing.done();
     let refused = commit_nothing(&repository, &stow).await;
     assert!(matches!(refused, Error::Unkept { chunks: 1, example } if example == id), "{refused:?}");
-    assert!(store.list("snapshot/", None, 10).await.unwrap().is_empty());
+    assert!(store.list("snapshot/", None, 10).await.unwrap().objects.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
