@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use credenza_connect::Patterns;
 use credenza_engine::Repository;
-use credenza_engine::backup::{self, BackupOptions, BackupReport, OtherSource};
+use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_format::Provenance;
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::{Session, check};
+use super::{Session, check, source_name};
 use crate::configuration::Kind;
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -59,11 +59,13 @@ pub(crate) struct Backup {
     /// Record this name of the machine instead of its own: in containers, which are called otherwise at each run.
     ///
     /// The name is part of what a folder's history goes by: with the same one, a folder is the same source.
-    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    #[arg(long, value_name = "NAME", value_parser = source_name::parse_host)]
     host: Option<String>,
 
     /// Call the source so, wherever it is: its history goes on under this name when it is moved or mounted elsewhere.
-    #[arg(long = "as", value_name = "NAME", value_parser = source_name)]
+    ///
+    /// `prune` groups by the machine's name too: where that changes as well, give --host with it.
+    #[arg(long = "as", value_name = "NAME", value_parser = source_name::parse_source)]
     source_as: Option<String>,
 
     /// Whose metadata to read: of what is new or changed, or of everything, because tags and the like change without a trace.
@@ -179,7 +181,9 @@ impl Backup {
                 session.reporter.note(NOT_DELETED.to_owned());
             }
             if let Some(other) = &report.compared_with {
-                session.reporter.note(compared_with(other, &place));
+                session
+                    .reporter
+                    .note(source_name::begun_anew(other, &self.host.clone().unwrap_or_else(environment::host_name)));
             }
             session.reporter.result(&summary(report, &place, requests))?;
         }
@@ -211,29 +215,6 @@ impl Backup {
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
         check::verify(repository, None, session).await
     }
-}
-
-/// A name that can stand in an identity before a path.
-fn host_name(text: &str) -> Result<String, &'static str> {
-    let is_plain = !text.is_empty() && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-    if is_plain { Ok(text.to_owned()) } else { Err("a host has a name without spaces and slashes") }
-}
-
-fn source_name(text: &str) -> Result<String, &'static str> {
-    let is_plain = !text.trim().is_empty() && !text.contains(char::is_control);
-    if is_plain { Ok(text.to_owned()) } else { Err("a source is called by at least one word, on one line") }
-}
-
-/// What a person must know who wants one history and is about to have two.
-fn compared_with(OtherSource { identity, host }: &OtherSource, place: &Place) -> String {
-    let option = match identity.strip_prefix("file://").and_then(|rest| rest.strip_prefix(host.as_str())) {
-        Some(path) if path.starts_with('/') => format!("--host {host}"),
-        _ => format!("--as '{identity}'"),
-    };
-    format!(
-        "note: {} is a new source by its name; it was compared with the newest snapshot of `{identity}`, of host `{host}`. If both are the same, go on with one history: add {option} to `backup`",
-        place.text()
-    )
 }
 
 fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {

@@ -27,6 +27,7 @@ pub(crate) mod restore;
 pub(crate) mod rm;
 mod session;
 mod sizes;
+mod source_name;
 pub(crate) mod sync;
 
 use std::ffi::OsString;

@@ -108,6 +108,8 @@ pub struct OtherSource {
     pub identity: String,
     /// The machine that its newest snapshot names.
     pub host: String,
+    /// The identity that this run goes by instead.
+    pub instead: String,
 }
 
 /// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again

@@ -137,7 +137,8 @@ impl Session {
     /// The source of another name that the parent is of.
     pub(crate) fn other_source(&self) -> Option<OtherSource> {
         let Snapshot { source, host, .. } = &self.parent().filter(|parent| is_other(parent, &self.source))?.snapshot;
-        Some(OtherSource { identity: source.identity.clone(), host: host.clone() })
+        let instead = self.source.identity.clone();
+        Some(OtherSource { identity: source.identity.clone(), host: host.clone(), instead })
     }
 
     /// Notes what is known of the order of the listing, for the snapshot.

@@ -395,8 +395,9 @@ async fn a_folder_under_another_host_name_is_not_read_again_and_the_history_it_l
     assert_eq!((continued.read, continued.compared_with), (0, None));
     let other = folder_read(&repository, of("b"), &plain).await;
     assert_eq!(other.read, 0);
-    let identity = format!("file://a{}", std::fs::canonicalize(folder.path()).unwrap().display());
-    assert_eq!(other.compared_with, Some(OtherSource { identity, host: "a".to_owned() }));
+    let identity = |host: &str| format!("file://{host}{}", std::fs::canonicalize(folder.path()).unwrap().display());
+    let expected = OtherSource { identity: identity("a"), host: "a".to_owned(), instead: identity("b") };
+    assert_eq!(other.compared_with, Some(expected));
     assert_eq!(folder_read(&repository, of("b"), &plain).await.compared_with, None);
     let snapshots = repository.snapshots().await.unwrap().whole;
     let writers: std::collections::BTreeSet<_> = snapshots.iter().map(|handle| handle.snapshot.writer.0).collect();
