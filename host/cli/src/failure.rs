@@ -159,6 +159,9 @@ impl From<EngineError> for Failure {
             ),
             EngineError::LateListings { .. } => Self::new(what)
                 .hint("backups and restores work there; to reclaim space, copy the repository to another store (`sync`)"),
+            EngineError::NewestUnreadable { .. } => Self::new(what).exit(Exit::DamageFound).hint(
+                "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
+            ),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { .. } => {

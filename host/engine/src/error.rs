@@ -121,6 +121,12 @@ pub enum Error {
         /// The sentence for a person.
         reason: String,
     },
+    /// The newest snapshot cannot be read, and an older one was not asked for.
+    #[error("the newest snapshot cannot be read: {damage}")]
+    NewestUnreadable {
+        /// What is wrong with it.
+        damage: Damage,
+    },
     /// The key is not in the snapshot.
     #[error("snapshot {snapshot} holds nothing at or under `{key}`")]
     NoEntry {

@@ -32,6 +32,7 @@ pub mod repair;
 mod repository;
 pub mod restore;
 pub mod retention;
+mod strays;
 pub mod sync;
 mod task;
 #[cfg(test)]
@@ -45,7 +46,8 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, Phase, Silent};
 pub use repository::{
-    CreateOptions, Created, ListedSlot, Lock, Repository, Rotation, Secret, SnapshotHandle, SnapshotName, Snapshots,
-    key_slots, probe,
+    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Lock, Repository, Rotation, Secret,
+    SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
+pub use strays::Strays;
 pub use walk::Records;

@@ -63,7 +63,7 @@ pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
-pub use names::{ObjectKind, config_key, copy_key, original_key, removal_key, slot_key};
+pub use names::{ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, removal_key, slot_key};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,

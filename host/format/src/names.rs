@@ -135,6 +135,22 @@ pub fn original_key(copy: &StoreKey) -> Option<StoreKey> {
     copy.as_str().strip_prefix(COPIES).and_then(|name| StoreKey::new(name).ok())
 }
 
+/// Whether objects of a repository are called so. What is called otherwise lies in the store for other reasons (a console's mark of a folder,
+/// notes, what a file manager leaves) and is nobody's business.
+#[must_use]
+pub fn is_object_name(key: &StoreKey) -> bool {
+    let document = original_key(key).unwrap_or_else(|| key.clone());
+    document == config_key() || document_id(&document).is_some() || ObjectKind::parse(key).is_some()
+}
+
+/// The id in `key/<id>`, `removed/<id>` and `probe/<id>`, the last of which `create` tries a store with.
+#[must_use]
+pub fn document_id(key: &StoreKey) -> Option<ObjectId> {
+    let (folder, digits) = key.as_str().split_once('/')?;
+    let id = digits.parse().ok()?;
+    matches!(folder, "key" | "removed" | "probe").then_some(id)
+}
+
 #[expect(clippy::expect_used, reason = "fixed words and hexadecimal digits keep to the alphabet of store keys")]
 fn formed(name: String) -> StoreKey {
     StoreKey::new(name).expect("a name of the format")
@@ -160,6 +176,20 @@ mod tests {
         assert_eq!(copy_key(&config_key()).as_str(), "copy/config");
         assert_eq!(original_key(&copy_key(&slot)), Some(slot.clone()));
         assert_eq!(original_key(&slot), None);
+    }
+
+    #[test]
+    fn every_name_of_an_object_is_one_and_no_other() {
+        let id = ObjectId::new([0xa7; 16]);
+        let kinds = ObjectKind::ALL.map(|kind| kind.store_key(id));
+        let texts = [config_key(), slot_key(id), removal_key(id)];
+        let copies = texts.clone().map(|key| copy_key(&key));
+        for key in kinds.into_iter().chain(texts).chain(copies) {
+            assert!(is_object_name(&key), "{key}");
+        }
+        for name in ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x"] {
+            assert!(!is_object_name(&StoreKey::new(name).unwrap()), "{name}");
+        }
     }
 
     #[test]

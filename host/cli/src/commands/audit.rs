@@ -12,7 +12,7 @@ use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use super::check::DamageLine;
+use super::check::{DamageLine, report_strays};
 use crate::configuration::Settings;
 use crate::failure::{Exit, Failure};
 use crate::home;
@@ -63,6 +63,8 @@ struct Summary {
     damages: u64,
     quick: bool,
     trusted_signers: usize,
+    /// What is no object of the repository; harmless.
+    strays: u64,
 }
 
 impl Display for Summary {
@@ -102,6 +104,7 @@ fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> R
     for finding in &report.findings {
         session.reporter.result(&DamageLine::new(finding))?;
     }
+    report_strays(&report.strays, session)?;
     for head in report.heads {
         session.reporter.result(&HeadLine { head })?;
     }
@@ -113,6 +116,7 @@ fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> R
         damages: report.findings.len() as u64,
         quick: options.quick,
         trusted_signers: options.trusted.len(),
+        strays: report.strays.count,
     })?;
     Ok(if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound })
 }

@@ -112,6 +112,8 @@ struct Summary {
     bytes_added: u64,
     /// Records of what the run relied on that the store did not let it delete.
     intents_left: u64,
+    /// Objects of the repository that the run could not read, and did without.
+    damages: u64,
     requests: Requests,
 }
 
@@ -141,6 +143,13 @@ impl Display for Summary {
         }
         if self.errors > self.changed {
             write!(f, "; {} entries could not be read", self.errors - self.changed)?;
+        }
+        if self.damages > 0 {
+            write!(
+                f,
+                "\n{} objects of the repository are damaged, which this snapshot does without: see `check`",
+                self.damages
+            )?;
         }
         Ok(())
     }
@@ -175,7 +184,11 @@ impl Backup {
             let requests = Requests { source: source.requests(), store: open.store.requests() - requests_told };
             requests_told = open.store.requests();
             if report.errors > 0 {
-                exit = Exit::Incomplete;
+                exit = exit.max(Exit::Incomplete);
+            }
+            for damage in &report.damages {
+                session.reporter.warning(damage);
+                exit = Exit::DamageFound;
             }
             if report.intents_left > 0 {
                 session.reporter.note(NOT_DELETED.to_owned());
@@ -230,6 +243,7 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         bytes_read: report.bytes_read,
         bytes_added: report.bytes_added,
         intents_left: report.intents_left,
+        damages: report.damages.len() as u64,
         requests,
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use credenza_model::{EntryKind, EntryStatus};
 
 use super::Session;
+use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::snapshot_path::SnapshotPath;
 
@@ -15,6 +16,9 @@ pub(crate) struct Cat {
     /// The snapshot and the key of a file in it.
     #[arg(required = true, value_name = "SNAPSHOT:KEY")]
     files: Vec<OsString>,
+
+    #[command(flatten)]
+    newest: Newest,
 }
 
 impl Cat {
@@ -25,7 +29,7 @@ impl Cat {
             let key = path.key.as_ref().ok_or_else(|| {
                 Failure::usage("no key is named").hint("write SNAPSHOT:KEY, for example latest:etc/hosts")
             })?;
-            let snapshot = open.repository.find(&path.snapshot).await?;
+            let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
             let record = open.repository.record(&snapshot, key).await?;
             if record.entry.kind != EntryKind::File {
                 return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::check::{self, CheckOptions, Finding, Sample};
-use credenza_engine::{Damage, Repository};
+use credenza_engine::{Damage, Repository, Strays};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -71,6 +71,8 @@ struct Summary {
     lacking_copies: u64,
     /// A rotation was interrupted, or an older config put back.
     config_is_behind: bool,
+    /// What is no object of the repository; harmless.
+    strays: u64,
     bytes_read: u64,
     damages: u64,
     read_data: bool,
@@ -125,6 +127,7 @@ pub(super) async fn verify(
     let journal = environment::cache_folder().map(|folder| folder.join("checked"));
     let report = check::run(repository, &CheckOptions { read_data, journal }, session.reporter).await?;
     report_findings(&report.findings, session)?;
+    report_strays(&report.strays, session)?;
     let damages = report.findings.len() as u64;
     session.reporter.result(&Summary {
         snapshots: report.snapshots,
@@ -136,11 +139,35 @@ pub(super) async fn verify(
         removed_snapshots: report.removed_snapshots,
         lacking_copies: report.lacking_copies,
         config_is_behind: report.config_is_behind,
+        strays: report.strays.count,
         bytes_read: report.bytes_read,
         damages,
         read_data: read_data.is_some(),
     })?;
     Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// Something in the store that is no object of the repository.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "stray")]
+struct StrayLine<'a> {
+    object: &'a str,
+}
+
+impl Display for StrayLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stray {}: no object of a repository is called so; nobody needs it", printable(self.object))
+    }
+}
+
+/// Names what lies beside the repository, which is no damage.
+pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) -> Result<(), Failure> {
+    strays.names.iter().try_for_each(|object| session.reporter.result(&StrayLine { object }))?;
+    let unnamed = strays.count - strays.names.len() as u64;
+    if unnamed > 0 {
+        session.reporter.note(format!("note: {unnamed} more strays are not named"));
+    }
+    Ok(())
 }
 
 /// Prints each finding.

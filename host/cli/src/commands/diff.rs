@@ -10,6 +10,7 @@ use credenza_model::{Entry, Key};
 use serde::Serialize;
 
 use super::Session;
+use super::newest::{Newest, tell_ahead};
 use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::open::Opener;
@@ -30,6 +31,9 @@ pub(crate) struct Diff {
     /// The newer side.
     #[arg(value_name = "SNAPSHOT[:KEY]|LOCATION")]
     after: OsString,
+
+    #[command(flatten)]
+    newest: Newest,
 
     /// A setting of the locations, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
@@ -143,9 +147,29 @@ impl Display for Summary {
 impl Diff {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match (Operand::parse(&self.before)?, Operand::parse(&self.after)?) {
-            (Operand::Snapshot(before), Operand::Snapshot(after)) => snapshots(session, &before, &after).await,
+            (Operand::Snapshot(before), Operand::Snapshot(after)) => self.snapshots(session, &before, &after).await,
             (before, after) => self.locations(session, [before, after]).await,
         }
+    }
+
+    async fn snapshots(
+        &self,
+        session: &Session<'_>,
+        before: &SnapshotPath,
+        after: &SnapshotPath,
+    ) -> Result<Exit, Failure> {
+        let open = session.open_for_reading().await?;
+        let snapshots = open.repository.snapshots().await?;
+        tell_ahead(&snapshots, session);
+        let old = self.newest.choose(&snapshots, &before.snapshot, session)?;
+        let new = self.newest.choose(&snapshots, &after.snapshot, session)?;
+        let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;
+        let mut summary = Summary::default();
+        while let Some(change) = diff.next().await? {
+            show(session, &mut summary, &change)?;
+        }
+        session.reporter.result(&summary)?;
+        Ok(Exit::Done)
     }
 
     async fn locations(&self, session: &Session<'_>, operands: [Operand<'_>; 2]) -> Result<Exit, Failure> {
@@ -170,7 +194,7 @@ impl Diff {
         match operand {
             Operand::Snapshot(path) => {
                 let open = session.open_for_reading().await?;
-                let snapshot = open.repository.find(&path.snapshot).await?;
+                let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
                 Ok(open.repository.side(&snapshot, path.prefix()).await?)
             }
             Operand::Location(word) => {
@@ -181,19 +205,6 @@ impl Diff {
             }
         }
     }
-}
-
-async fn snapshots(session: &Session<'_>, before: &SnapshotPath, after: &SnapshotPath) -> Result<Exit, Failure> {
-    let open = session.open_for_reading().await?;
-    let snapshots = open.repository.snapshots().await?;
-    let (old, new) = (snapshots.find(&before.snapshot)?, snapshots.find(&after.snapshot)?);
-    let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;
-    let mut summary = Summary::default();
-    while let Some(change) = diff.next().await? {
-        show(session, &mut summary, &change)?;
-    }
-    session.reporter.result(&summary)?;
-    Ok(Exit::Done)
 }
 
 fn show(session: &Session<'_>, summary: &mut Summary, change: &Change) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
+use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::JsonKey;
 use crate::snapshot_path::SnapshotPath;
@@ -22,6 +23,9 @@ pub(crate) struct Digest {
     /// `latest` or the beginning of a snapshot's id; behind a colon, a key to digest what lies at or under it.
     #[arg(value_name = "SNAPSHOT[:PREFIX]")]
     snapshot: OsString,
+
+    #[command(flatten)]
+    newest: Newest,
 
     /// The hash.
     #[arg(long, value_enum, default_value_t)]
@@ -96,7 +100,7 @@ impl Digest {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let open = session.open_for_reading().await?;
-        let snapshot = open.repository.find(&path.snapshot).await?;
+        let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         let mut digests = open.repository.digest(&snapshot, path.prefix(), self.algorithm.into()).await?;
         while let Some(EntryDigest { key, version, digest, unread }) = digests.next().await? {
             if !self.total && (digest.is_some() || unread) {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::guarantees::{self, Guarantee};
+use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryDetails, printable};
 use crate::snapshot_path::SnapshotPath;
@@ -22,6 +23,9 @@ pub(crate) struct Info {
     /// A snapshot; behind a colon, the key of an entry. Without it, the repository.
     #[arg(value_name = "SNAPSHOT[:KEY]")]
     subject: Option<OsString>,
+
+    #[command(flatten)]
+    newest: Newest,
 }
 
 #[derive(Serialize)]
@@ -198,7 +202,7 @@ impl Info {
             })?;
             return Ok(Exit::Done);
         };
-        let snapshot = open.repository.find(&path.snapshot).await?;
+        let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         match &path.key {
             None => session.reporter.result(&SnapshotDetails::new(&snapshot))?,
             Some(key) => {

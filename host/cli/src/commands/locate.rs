@@ -94,7 +94,7 @@ impl Locate {
         session.reporter.result(&summary)?;
         // An answer from a part of the snapshots is not the answer.
         match all.damaged.into_iter().next().filter(|_| self.snapshot.is_empty()) {
-            Some(damage) => Err(credenza_engine::Error::from(damage).into()),
+            Some(unread) => Err(credenza_engine::Error::from(unread.damage).into()),
             None if summary.matches == 0 => Err(Failure::new("nothing matches the pattern")),
             None => Ok(Exit::Done),
         }

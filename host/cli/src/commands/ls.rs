@@ -11,6 +11,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::newest::{Newest, tell_ahead};
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryLine, printable};
 use crate::snapshot_path::SnapshotPath;
@@ -21,6 +22,9 @@ pub(crate) struct Ls {
     /// `latest` or the beginning of a snapshot's id; behind a colon, a key to list what lies at or under it.
     #[arg(value_name = "SNAPSHOT[:KEY]")]
     snapshot: Option<OsString>,
+
+    #[command(flatten)]
+    newest: Newest,
 
     /// Show kind, size and time of entries; with --json, their attributes too.
     #[arg(short, long)]
@@ -88,7 +92,7 @@ impl Ls {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match &self.snapshot {
             None => list_snapshots(session).await,
-            Some(word) => list_entries(&SnapshotPath::parse(word)?, self.long, session).await,
+            Some(word) => list_entries(&SnapshotPath::parse(word)?, &self, session).await,
         }
     }
 }
@@ -99,21 +103,26 @@ async fn list_snapshots(session: &Session<'_>) -> Result<Exit, Failure> {
     for handle in &snapshots.whole {
         session.reporter.result(&SnapshotLine::new(handle))?;
     }
+    tell_ahead(&snapshots, session);
     match snapshots.damaged.into_iter().next() {
-        Some(damage) => Err(credenza_engine::Error::from(damage).into()),
+        Some(unread) => Err(credenza_engine::Error::from(unread.damage).into()),
         None => Ok(Exit::Done),
     }
 }
 
-async fn list_entries(path: &SnapshotPath, long: bool, session: &Session<'_>) -> Result<Exit, Failure> {
+async fn list_entries(
+    path: &SnapshotPath,
+    Ls { newest, long, .. }: &Ls,
+    session: &Session<'_>,
+) -> Result<Exit, Failure> {
     let open = session.open_for_reading().await?;
-    let snapshot = open.repository.find(&path.snapshot).await?;
+    let snapshot = newest.find(&open, &path.snapshot, session).await?;
     let mut records = open.repository.records(&snapshot, path.prefix()).await?;
     let mut found = path.prefix().is_empty();
     while let Some(record) = records.next().await? {
         if record.entry.key.is_under(path.prefix()) {
             found = true;
-            session.reporter.result(&EntryLine::new(&record.entry, &record.status, long))?;
+            session.reporter.result(&EntryLine::new(&record.entry, &record.status, *long))?;
         }
     }
     let missing = || credenza_engine::Error::NoEntry {

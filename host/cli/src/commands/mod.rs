@@ -19,6 +19,7 @@ pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod maintain;
+mod newest;
 pub(crate) mod place;
 pub(crate) mod policy;
 pub(crate) mod prune;

@@ -87,14 +87,17 @@ impl Prune {
             false => session.open_for_reading().await?,
         };
         let policy = self.rules.policy().or_else(|| open.repository.config().policy.clone()).ok_or_else(no_rule)?;
-        let snapshots = open.repository.all_snapshots().await?;
+        let snapshots = match self.apply {
+            true => open.repository.snapshots_by_store_time().await?,
+            false => open.repository.all_snapshots().await?,
+        };
         // A damaged snapshot has no time and no source: it is not for a rule to remove it.
-        if let Some(damage) = snapshots.damaged.into_iter().next() {
-            return Err(credenza_engine::Error::from(damage).into());
+        if let Some(unread) = snapshots.damaged.first() {
+            return Err(credenza_engine::Error::from(unread.damage.clone()).into());
         }
         let sources = self.source.into_iter().flat_map(spellings).collect();
         let filter = Filter { tags: self.tag, sources, hosts: self.host };
-        let plan = retention::plan(snapshots.whole, &policy, &filter);
+        let plan = retention::plan(snapshots, &policy, &filter);
         for group in &plan.groups {
             group.decisions.iter().try_for_each(|decision| session.reporter.result(&line(&group.name, decision)))?;
         }

@@ -11,6 +11,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::newest::Newest;
 use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
@@ -24,6 +25,9 @@ pub(crate) struct Restore {
     /// `latest` or the beginning of a snapshot's id; behind a colon, a key to restore what lies at or under it.
     #[arg(value_name = "SNAPSHOT[:PREFIX]")]
     snapshot: OsString,
+
+    #[command(flatten)]
+    newest: Newest,
 
     /// A folder, a location such as s3://host/bucket, or @name of a destination.
     #[arg(long, value_name = "DESTINATION")]
@@ -113,7 +117,7 @@ impl Restore {
         let connectors = session.connectors();
         let opener = Opener::new(&connectors, session.reporter);
         let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
-        let snapshot = open.repository.find(&path.snapshot).await?;
+        let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         let destination = opener.destination(&place, self.versions).await?;
         let options = RestoreOptions {
             prefix: path.prefix().to_vec(),

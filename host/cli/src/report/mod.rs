@@ -96,6 +96,11 @@ impl Reporter {
         }
     }
 
+    /// Something that is wrong and does not end the command; said also to those who want to hear of nothing but results and errors.
+    pub(crate) fn warning(&self, text: impl Display) {
+        self.say(format!("warning: {text}"));
+    }
+
     /// Why a command failed; with `--json` as an object.
     #[expect(clippy::print_stderr, reason = "this room prints")]
     pub(crate) fn failure(&self, failure: &Failure) {

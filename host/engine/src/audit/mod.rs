@@ -18,7 +18,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_connect::{Pages, Store, StoredObject};
-use credenza_format::{Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, original_key};
+use credenza_format::{
+    Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, is_object_name, original_key,
+};
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 use futures_util::StreamExt;
 
@@ -28,7 +30,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, Strays};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -63,6 +65,8 @@ pub struct AuditReport {
     pub bytes: u64,
     /// Snapshots among them.
     pub snapshots: u64,
+    /// What lies beside the objects of the repository: harmless.
+    pub strays: Strays,
 }
 
 /// Audits the repository in a store.
@@ -91,7 +95,8 @@ async fn identify(store: &dyn Store) -> Result<RepositoryId> {
     }
     let mut votes: Vec<RepositoryId> = claimed.map(|config| config.repository()).into_iter().collect();
     for folder in ["key/", "snapshot/", "index/"] {
-        for object in next_page(&mut Pages::new(store, folder).of(WITNESSES), folder).await?.unwrap_or_default() {
+        let listed = next_page(&mut Pages::new(store, folder), folder).await?.unwrap_or_default().into_iter();
+        for object in listed.filter(|object| is_object_name(&object.key)).take(WITNESSES) {
             let Some(Ok(bytes)) = fetch(store, &object.key).await? else { continue };
             let slot = KeySlot::decode(&bytes).ok().map(|slot| slot.repository());
             votes.extend(slot.or_else(|| Header::decode(&bytes).ok().map(|header| header.repository())));
@@ -125,6 +130,7 @@ struct Survey<'a> {
     copied: BTreeSet<StoreKey>,
     objects: u64,
     bytes: u64,
+    strays: Strays,
 }
 
 impl<'a> Survey<'a> {
@@ -139,6 +145,7 @@ impl<'a> Survey<'a> {
             copied: BTreeSet::new(),
             objects: 0,
             bytes: 0,
+            strays: Strays::default(),
         }
     }
 
@@ -154,7 +161,9 @@ impl<'a> Survey<'a> {
 
     async fn page(&mut self, page: Vec<StoredObject>) -> Result<()> {
         let examiner = &self.examiner;
-        let examinations = page.iter().map(|object| async move { (object, examiner.examine(object).await) });
+        let (own, strays): (Vec<_>, Vec<_>) = page.iter().partition(|object| is_object_name(&object.key));
+        strays.into_iter().for_each(|object| self.strays.add(&object.key));
+        let examinations = own.into_iter().map(|object| async move { (object, examiner.examine(object).await) });
         let mut examined = futures_util::stream::iter(examinations).buffer_unordered(OBJECTS_IN_FLIGHT);
         while let Some((object, outcome)) = examined.next().await {
             self.objects += 1;
@@ -215,6 +224,7 @@ impl<'a> Survey<'a> {
             objects: self.objects,
             bytes: self.bytes,
             snapshots: self.snapshots.len() as u64,
+            strays: self.strays,
         }
     }
 }

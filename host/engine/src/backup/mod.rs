@@ -30,7 +30,7 @@ use crate::listing::SortedScan;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Stow;
-use crate::{Error, Event, Listener, Phase, Result};
+use crate::{Damage, Error, Event, Listener, Phase, Result};
 use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use mill::Mill;
@@ -97,6 +97,8 @@ pub struct BackupReport {
     pub bytes_added: u64,
     /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
     pub intents_left: u64,
+    /// What of the repository cannot be read. The snapshot is whole without it; earlier ones may not be.
+    pub damages: Vec<Damage>,
     /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
     pub compared_with: Option<OtherSource>,
 }
@@ -144,6 +146,7 @@ async fn attempt(
     let mut info = source.info().await.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
     let session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
+    session.damages().iter().for_each(|damage| listener.on(Event::Damage(damage.clone())));
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
             entries: parent.snapshot.statistics.entries,
@@ -207,7 +210,8 @@ async fn dry_run(
 ) -> Result<BackupReport> {
     let scan = SortedScan::collect(source, session.scan_options()).await?;
     let mut join = Join::new(Box::new(scan), info, parents(session, options), options.excludes.clone(), None);
-    let mut report = BackupReport { compared_with: session.other_source(), ..BackupReport::default() };
+    let (damages, compared_with) = (session.damages().to_vec(), session.other_source());
+    let mut report = BackupReport { damages, compared_with, ..BackupReport::default() };
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {

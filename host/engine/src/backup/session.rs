@@ -15,9 +15,9 @@ use credenza_model::{SnapshotId, Timestamp};
 use super::tree::Grown;
 use super::{BackupOptions, BackupReport, OtherSource};
 use crate::blobs::BlobLoader;
-use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
+use crate::repository::{Chain, Repository, SnapshotHandle, Snapshots, random_id};
 use crate::write::{self, Draft, Stow};
-use crate::{Error, Event, Listener, Result};
+use crate::{Damage, Error, Event, Listener, Result};
 
 /// Most bytes of documents about the source that a snapshot keeps: snapshots are read by every command.
 const DOCUMENTS_BYTES_MAX: usize = 256 * 1024;
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     started: Timestamp,
     /// What the run found of the order of the listing.
     listing: Option<OrderedListing>,
+    /// What of the repository cannot be read.
+    damages: Vec<Damage>,
 }
 
 /// Where a run stands among the snapshots of the repository.
@@ -41,6 +43,8 @@ struct Standing {
     chain: Chain,
     /// When the store says that its newest snapshot was committed.
     store_time: Option<Timestamp>,
+    /// Snapshots that cannot be read.
+    damaged: Vec<Damage>,
 }
 
 impl Standing {
@@ -48,13 +52,15 @@ impl Standing {
     async fn find(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let writer = repository.writer(&options.host, &options.user);
         if !repository.can_read() {
-            return Ok(Self { parent: None, chain: Chain::stated(repository, writer).await?, store_time: None });
+            let chain = Chain::stated(repository, writer).await?;
+            return Ok(Self { parent: None, chain, store_time: None, damaged: Vec::new() });
         }
-        let snapshots = repository.snapshots().await?.whole;
+        let Snapshots { whole: snapshots, damaged, .. } = repository.snapshots().await?;
         Ok(Self {
             parent: parent(&snapshots, info, options).cloned(),
             chain: Chain::new(writer, &snapshots),
             store_time: snapshots.last().and_then(|handle| handle.stored),
+            damaged: damaged.into_iter().map(|snapshot| snapshot.damage).collect(),
         })
     }
 }
@@ -92,8 +98,10 @@ impl Session {
     ) -> Result<Self> {
         let started = repository.clock().now().wall;
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
-        let standing = Standing::find(repository, info, options).await?;
-        let index = Arc::new(repository.load_index().await?);
+        let mut standing = Standing::find(repository, info, options).await?;
+        let (index, mut damages) = repository.index_to_add_to().await?;
+        damages.append(&mut standing.damaged);
+        let index = Arc::new(index);
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
@@ -110,7 +118,7 @@ impl Session {
             ..ScanOptions::default()
         };
         let loader = repository.loader(Arc::clone(&index));
-        Ok(Self { loader, index, standing, source, whole, started, listing: None })
+        Ok(Self { loader, index, standing, source, whole, started, listing: None, damages })
     }
 
     /// What the source is asked to list: all that is wanted, as of one time where it can.
@@ -130,6 +138,11 @@ impl Session {
         &self.loader
     }
 
+    /// What of the repository cannot be read; the run does without.
+    pub(crate) fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
         self.standing.parent.as_ref()
     }
@@ -147,7 +160,7 @@ impl Session {
     }
 
     pub(crate) async fn commit(
-        self,
+        mut self,
         repository: &Repository,
         stow: &Arc<Stow>,
         grown: Grown,
@@ -157,6 +170,7 @@ impl Session {
         let id = SnapshotId::new(random_id()?);
         let compared_with = self.other_source();
         let mut chain = self.standing.chain.clone();
+        let damages = std::mem::take(&mut self.damages);
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
@@ -176,6 +190,7 @@ impl Session {
             bytes_added: stow.record().bytes_added(),
             intents_left,
             compared_with,
+            damages,
         })
     }
 

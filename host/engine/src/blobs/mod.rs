@@ -94,11 +94,11 @@ impl BlobLoader {
         let mut age = self.age.lock().await;
         let unjudged: HashSet<ObjectId> = packs.difference(&age.judged).copied().collect();
         if !unjudged.is_empty() {
-            let condemned = self.repository.condemned().await?;
-            let may_have_moved = !condemned.is_disjoint(&unjudged);
+            let (condemned, damaged) = self.repository.condemned_records().await?;
+            let may_have_moved = !damaged.is_empty() || !condemned.is_disjoint(&unjudged);
             age.judged.extend(unjudged);
             if may_have_moved {
-                let index = Arc::new(self.repository.load_index().await?);
+                let index = Arc::new(self.repository.readable_index().await?);
                 let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
                 // What it does not find either is lost: packs never come back.
                 successor.age.lock().await.judged.clone_from(&age.judged);

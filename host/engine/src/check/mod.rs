@@ -37,8 +37,8 @@ use self::journal::Readings;
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::findings::Findings;
-use crate::repository::{Repository, SnapshotHandle};
-use crate::{Error, Event, Listener, Phase, Result, Silent};
+use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
+use crate::{Error, Event, Listener, Phase, Result, Silent, Strays};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -83,6 +83,8 @@ pub struct CheckReport {
     pub lacking_copies: u64,
     /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
     pub config_is_behind: bool,
+    /// What lies beside the objects of the repository: harmless.
+    pub strays: Strays,
     /// Packs that were read and verified.
     pub packs_read: u64,
     /// Bytes of them.
@@ -109,6 +111,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         removed_snapshots,
         lacking_copies,
         config_is_behind: repository.config().epoch < repository.keys().current_epoch(),
+        strays: packs.strays.clone(),
         ..CheckReport::default()
     };
     if let Some(sample) = options.read_data {
@@ -163,7 +166,7 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
     read.damaged.into_iter().for_each(|damage| findings.add(damage, None));
     let mut index = read.index;
     let snapshots = repository.snapshots_in(store).await?;
-    snapshots.damaged.into_iter().for_each(|damage| {
+    snapshots.damaged.into_iter().for_each(|DamagedSnapshot { damage, .. }| {
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
         findings.add(damage, owner);
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use credenza_connect::StoredObject;
 use credenza_format::{
     BlobIndex, Condemned, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
-    plain_length,
+    is_object_name, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
 
@@ -17,7 +17,7 @@ use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle, Twofold};
-use crate::{Damage, DamageKind, Error, Result};
+use crate::{Damage, DamageKind, Error, Result, Strays};
 
 /// Nodes opened at once: some 4 MiB.
 const NODES_IN_WINDOW: usize = 64;
@@ -132,6 +132,8 @@ pub(crate) struct Packs {
     pub(crate) present: Vec<PackOrdinal>,
     /// Those that are there and that the index does not name.
     pub(crate) undescribed: Vec<StoredObject>,
+    /// What lies beside the objects of the repository.
+    pub(crate) strays: Strays,
 }
 
 /// A pack that collectors have deleted as they may is no damage; afterwards the index names no place in it.
@@ -142,12 +144,12 @@ pub(super) async fn packs(
     findings: &mut Findings<'_>,
 ) -> Result<Packs> {
     let store = repository.bare_store();
-    let mut listed: BTreeMap<StoreKey, StoredObject> = BTreeMap::new();
-    for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
-        for object in repository.list(&**store, &format!("{}/", kind.folder())).await? {
-            if kind_of(&object.key) == Some(kind) {
-                listed.insert(object.key.clone(), object);
-            }
+    let (mut listed, mut strays) = (BTreeMap::new(), Strays::default());
+    for object in repository.list_everything(&**store).await? {
+        match kind_of(&object.key) {
+            Some(ObjectKind::DataPack | ObjectKind::MetaPack) => drop(listed.insert(object.key.clone(), object)),
+            None if !is_object_name(&object.key) => strays.add(&object.key),
+            _ => {}
         }
     }
     // A record that cannot be read is found by `small_objects`.
@@ -187,7 +189,7 @@ pub(super) async fn packs(
             used.snapshots.clone(),
         );
     }
-    Ok(Packs { present, undescribed: listed.into_values().collect() })
+    Ok(Packs { present, undescribed: listed.into_values().collect(), strays })
 }
 
 /// What is damaged where the index lacks a pack.

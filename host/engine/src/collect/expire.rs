@@ -1,6 +1,6 @@
 //! Expire: what dead writers left without a snapshot goes once no live one can own it, by the store's clock.
 
-use credenza_format::ObjectKind;
+use credenza_format::{ObjectKind, document_id};
 use credenza_model::StoreKey;
 
 use super::mark::View;
@@ -16,7 +16,8 @@ pub(super) async fn run(repository: &Repository, view: &View, report: &mut Colle
     let results = delete(repository, &ownerless_usages(repository, view).await?).await?;
     report.usages_expired = report.count(&results);
     let probes = list(&**repository.bare_store(), PROBES).await?;
-    let old = probes.into_iter().filter(|probe| is_expired(probe.modified, view.now)).map(|probe| probe.key);
+    let old = probes.into_iter().filter(|probe| document_id(&probe.key).is_some());
+    let old = old.filter(|probe| is_expired(probe.modified, view.now)).map(|probe| probe.key);
     let results = delete(repository, &old.collect::<Vec<_>>()).await?;
     report.count(&results);
     Ok(())

@@ -119,8 +119,8 @@ impl View {
     /// Marks the snapshots that are not marked yet; one that was marked and is gone stays so.
     async fn mark_snapshots(&mut self, repository: &Repository) -> Result<()> {
         let snapshots = repository.all_snapshots().await?;
-        if let Some(damage) = snapshots.damaged.into_iter().next() {
-            return Err(damage.into());
+        if let Some(snapshot) = snapshots.damaged.into_iter().next() {
+            return Err(snapshot.damage.into());
         }
         let fresh = snapshots.whole.into_iter().filter(|handle| !self.snapshots.contains(&object_id(handle)));
         let fresh: Vec<SnapshotHandle> = fresh.collect();

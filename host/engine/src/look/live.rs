@@ -106,7 +106,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be loaded.
     pub async fn side(&self, handle: &SnapshotHandle, prefix: &[u8]) -> Result<Side> {
-        let loader = self.loader(Arc::new(self.load_index().await?));
+        let loader = self.loader(Arc::new(self.readable_index().await?));
         let records = self.walk(&loader, &handle.snapshot.tree, prefix);
         let source = &handle.snapshot.source;
         let is_flat = source.namespace == "flat";

@@ -37,6 +37,18 @@ impl Repository {
         if self.cautious { self.list_twice(store, prefix).boxed().await } else { list(store, prefix).await }
     }
 
+    /// Every object of the store, strays among them; packs as [`list`](Self::list) shows them.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(crate) async fn list_everything(&self, store: &dyn Store) -> Result<Vec<StoredObject>> {
+        let mut all = by_key(list(store, "").await?);
+        for kind in [ObjectKind::DataPack, ObjectKind::MetaPack].into_iter().filter(|_| self.cautious) {
+            all.extend(by_key(self.list(store, &format!("{}/", kind.folder())).await?));
+        }
+        Ok(all.into_values().collect())
+    }
+
     /// Refuses a store that may list late what was written: nobody can tell there what a snapshot needs.
     ///
     /// # Errors

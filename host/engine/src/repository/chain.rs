@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, Digest, Hex, Snapshot};
+use credenza_format::{ChainLink, Digest, Hex, ObjectKind, Snapshot};
 use credenza_model::StoreKey;
 
 use super::snapshots::SNAPSHOTS;
@@ -63,6 +63,7 @@ impl Chain {
 
     async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
         let listed = list(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
+        let listed = listed.filter(|key| ObjectKind::parse(key).is_some());
         let fresh: Vec<StoreKey> = listed.filter(|key| !self.seen.contains(key)).collect();
         self.follow(repository.stated_links(fresh.clone()).await?);
         self.seen.extend(fresh);

@@ -48,9 +48,19 @@ impl Repository {
     ) -> Result<Vec<Document<T>>> {
         self.require_access(kind)?;
         let mut found = Vec::new();
-        let listed = self.list(&**store, &format!("{}/", kind.folder())).await?;
+        let listed = self.list_kind(store, kind).await?;
         self.open_each(store, kind, open, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
         Ok(found)
+    }
+
+    /// The objects of a kind; strays beside them are left out.
+    async fn list_kind(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<(ObjectId, StoredObject)>> {
+        let listed = self.list(&**store, &format!("{}/", kind.folder())).await?;
+        let known = |object: StoredObject| match ObjectKind::parse(&object.key) {
+            Some((found, id)) if found == kind => Some((id, object)),
+            _ => None,
+        };
+        Ok(listed.into_iter().filter_map(known).collect())
     }
 
     fn require_access(&self, kind: ObjectKind) -> Result<()> {
@@ -75,8 +85,8 @@ impl Repository {
         let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
         let mut seen = HashSet::new();
         for round in 0..LISTINGS_MAX {
-            let mut listed = self.list(&**store, &format!("{}/", kind.folder())).await?;
-            listed.retain(|object| seen.insert(object.key.clone()));
+            let mut listed = self.list_kind(store, kind).await?;
+            listed.retain(|(id, _)| seen.insert(*id));
             if listed.is_empty() && round > 0 {
                 return Ok(());
             }
@@ -90,12 +100,12 @@ impl Repository {
         store: &Arc<dyn Store>,
         kind: ObjectKind,
         open: &Open<'_, T>,
-        listed: Vec<StoredObject>,
+        listed: Vec<(ObjectId, StoredObject)>,
         in_flight: usize,
         mut take: impl FnMut(Document<T>),
     ) -> Result<()> {
         let opened =
-            futures_util::stream::iter(listed.into_iter().map(|object| self.document(store, kind, open, object)));
+            futures_util::stream::iter(listed.into_iter().map(|listed| self.document(store, kind, open, listed)));
         let mut opened = opened.buffered(in_flight);
         while let Some(document) = opened.try_next().await? {
             document.into_iter().for_each(&mut take);
@@ -109,18 +119,8 @@ impl Repository {
         store: &Arc<dyn Store>,
         kind: ObjectKind,
         open: &Open<'_, T>,
-        object: StoredObject,
+        (id, object): (ObjectId, StoredObject),
     ) -> Result<Option<Document<T>>> {
-        let Some((_, id)) = ObjectKind::parse(&object.key).filter(|(found, _)| *found == kind) else {
-            let damage =
-                Damage::new(&object.key, DamageKind::Invalid, "its name is not that of an object of this kind");
-            return Ok(Some(Document {
-                id: ObjectId::new([0; 16]),
-                key: object.key.clone(),
-                object,
-                body: Err(damage),
-            }));
-        };
         let body = self.opened(store, kind, open, id).await?;
         Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
     }
@@ -195,7 +195,7 @@ pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Re
     }
 }
 
-/// Every object whose name begins with `prefix`. Bound: some 150 bytes an object.
+/// Every object whose name begins with `prefix`, strays among them. Bound: some 150 bytes an object.
 pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
     let all = Pages::new(store, prefix).collect().await;
     all.map_err(Error::connector(format!("listing `{prefix}` of the repository")))

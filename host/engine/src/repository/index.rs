@@ -30,28 +30,46 @@ pub(crate) struct ReadIndex {
     pub(crate) damaged: Vec<Damage>,
 }
 
+/// The index as far as it can be read, and what of it cannot.
+struct Salvaged {
+    index: BlobIndex,
+    segments: Vec<Damage>,
+    records: Vec<Damage>,
+}
+
 impl Repository {
-    /// The index, whole. Packs that collectors have condemned are in it, because older snapshots may need them; their standing says so.
-    ///
-    /// # Errors
-    /// Damage when a segment or a record cannot be read: who writes must not take what it describes for absent.
+    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is told
+    /// already.
     pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
-        whole(self.salvage_index().await?)
+        Ok(self.index_to_add_to().await?.0)
+    }
+
+    /// The index for those who add to the repository, and what of it cannot be read. Packs that collectors have condemned are in it, because older
+    /// snapshots may need them; their standing says so.
+    ///
+    /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
+    /// are stored anew. A damaged record may condemn any pack, so that none that is there is relied on.
+    pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
+        let Salvaged { mut index, segments, records } = self.salvage_index().await?;
+        if !records.is_empty() {
+            let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
+            packs.iter().for_each(|pack| index.demote(pack, Standing::Condemned));
+        }
+        Ok((index, records.into_iter().chain(segments).collect()))
     }
 
     /// The index for those who only read, as far as it can be had: a chunk that is not in it is missed where it is needed, and what is
     /// elsewhere is still read.
     pub(crate) async fn readable_index(&self) -> Result<BlobIndex> {
-        Ok(self.salvage_index().await?.0)
+        Ok(self.salvage_index().await?.index)
     }
 
-    async fn salvage_index(&self) -> Result<(BlobIndex, Vec<Damage>)> {
+    async fn salvage_index(&self) -> Result<Salvaged> {
         // In this order: a repack publishes the new places of blobs before it condemns the old ones.
-        let (condemned, mut damaged) = self.condemned_records().await?;
+        let (condemned, records) = self.condemned_records().await?;
         let ReadIndex { mut index, damaged: segments, .. } = self.read_index(self.store()).await?;
-        damaged.extend(segments);
         condemned.iter().for_each(|pack| index.demote(pack, Standing::Condemned));
-        Ok((index, damaged))
+        Ok(Salvaged { index, segments, records })
     }
 
     /// Reads every index segment. Superseded ones say nothing that is wrong, so they are read like the others.
@@ -87,7 +105,11 @@ impl Repository {
     /// # Errors
     /// Damage when a record cannot be read.
     pub(crate) async fn condemned(&self) -> Result<HashSet<ObjectId>> {
-        whole(self.condemned_records().await?)
+        let (packs, damaged) = self.condemned_records().await?;
+        match damaged.into_iter().next() {
+            Some(damage) => Err(damage.into()),
+            None => Ok(packs),
+        }
     }
 
     /// The packs of the records that can be read, and what is wrong with the others.
@@ -120,14 +142,6 @@ impl ReadIndex {
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
         self.segments.push(SegmentInfo { id: document.id, packs, supersedes: segment.supersedes });
         Ok(())
-    }
-}
-
-/// What was read, unless a part of it is damaged.
-fn whole<T>((read, damaged): (T, Vec<Damage>)) -> Result<T> {
-    match damaged.into_iter().next() {
-        Some(damage) => Err(damage.into()),
-        None => Ok(read),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
-use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, original_key, slot_key};
+use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_object_name, original_key, slot_key};
 use credenza_model::{StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -197,7 +197,8 @@ pub(super) async fn slots_of(store: &dyn Store, copies: Copies) -> Result<Vec<Li
         Copies::Second => format!("copy/{SLOTS}"),
     };
     let listed = list_copies(store, &folder, copies).await?;
-    let read = futures_util::stream::iter(listed.into_iter().map(|object| read_slot(store, object.key)));
+    let named = listed.into_iter().filter(|object| is_object_name(&object.key));
+    let read = futures_util::stream::iter(named.map(|object| read_slot(store, object.key)));
     let slots: Vec<Option<ListedSlot>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
     Ok(slots.into_iter().flatten().collect())
 }

@@ -1,5 +1,6 @@
 //! The snapshots of a repository, and how a person names one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_connect::Store;
@@ -9,6 +10,9 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch};
 use crate::{Damage, Error, Result};
+
+/// How far a snapshot may be dated after now: clocks differ, and some tell the time of another zone.
+pub const AHEAD_SECONDS: i64 = 24 * 3600;
 
 /// Where snapshots are.
 pub(super) const SNAPSHOTS: &str = "snapshot/";
@@ -41,13 +45,25 @@ impl SnapshotHandle {
     }
 }
 
+/// A snapshot that cannot be read.
+#[derive(Debug, Clone)]
+pub struct DamagedSnapshot {
+    /// What is wrong with it.
+    pub damage: Damage,
+    /// When it was committed into this repository, by the store's clock.
+    pub stored: Option<Timestamp>,
+}
+
 /// All snapshots of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots {
-    /// Those that are whole, oldest first by the time of the store where they were made.
+    /// Those that are whole, oldest first by the time of the store where they were made; before them those that are ahead of time.
     pub whole: Vec<SnapshotHandle>,
-    /// What is wrong with the others.
-    pub damaged: Vec<Damage>,
+    /// Those that cannot be read.
+    pub damaged: Vec<DamagedSnapshot>,
+    /// Those of the whole ones that are dated more than [`AHEAD_SECONDS`] after now: the store's clock was wrong when they were made, and when that
+    /// was nobody knows. None where all of them are, because then it is the clock now that is wrong.
+    pub ahead: BTreeSet<SnapshotId>,
 }
 
 /// How a person names a snapshot: `latest` or the beginning of an id.
@@ -55,12 +71,21 @@ pub struct Snapshots {
 pub struct SnapshotName(pub String);
 
 impl Repository {
-    /// Lists and opens all snapshots.
+    /// Lists and opens all snapshots. Now is what the clock of this machine says: the store's is told only to those who write.
     ///
     /// # Errors
     /// When the store cannot be read; a damaged snapshot is reported in its place.
     pub async fn snapshots(&self) -> Result<Snapshots> {
         self.snapshots_in(self.store()).await
+    }
+
+    /// [All of them](Self::all_snapshots), by the clock of the store, which is asked for by writing an object; by that of this machine where the store has none.
+    ///
+    /// # Errors
+    /// As [`all_snapshots`](Self::all_snapshots), and when the store cannot be written.
+    pub async fn snapshots_by_store_time(&self) -> Result<Snapshots> {
+        let now = self.store_time().await?.unwrap_or_else(|| self.clock().now().wall);
+        Ok(self.all_snapshots().await?.judged(now))
     }
 
     pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
@@ -72,11 +97,10 @@ impl Repository {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
                     snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
                 }
-                Err(damage) => snapshots.damaged.push(damage),
+                Err(damage) => snapshots.damaged.push(DamagedSnapshot { damage, stored }),
             }
         }
-        snapshots.whole.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
-        Ok(snapshots)
+        Ok(snapshots.judged(self.clock().now().wall))
     }
 
     /// What snapshots state in the clear of their place in their writers' chains, with the digest of each; no key is needed. Damaged ones
@@ -99,42 +123,89 @@ impl Repository {
     /// The one snapshot that a name means.
     ///
     /// # Errors
-    /// [`Error::NoSnapshot`] when none or several match; damage when the one meant may be among the damaged.
+    /// [`Error::NoSnapshot`] when none or several match; damage, or [`Error::NewestUnreadable`], when the one meant may be among the damaged.
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
         self.snapshots().await?.find(name)
     }
 }
 
 impl Snapshots {
+    /// In order, and those that are ahead of time told apart from the others.
+    fn judged(mut self, now: Timestamp) -> Self {
+        let last = Timestamp { seconds: now.seconds.saturating_add(AHEAD_SECONDS), ..now };
+        let ahead = |handle: &&SnapshotHandle| handle.time().is_some_and(|time| time > last);
+        self.ahead = self.whole.iter().filter(ahead).map(|handle| handle.snapshot.id).collect();
+        if self.ahead.len() == self.whole.len() {
+            self.ahead.clear();
+        }
+        let Self { whole, ahead, .. } = &mut self;
+        whole.sort_by_key(|handle| {
+            let SnapshotHandle { snapshot, .. } = handle;
+            (!ahead.contains(&snapshot.id), handle.time(), snapshot.sequence, snapshot.id)
+        });
+        self
+    }
+
     /// The one snapshot that a name means.
     ///
     /// # Errors
     /// As [`Repository::find`].
     pub fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
-        let Self { whole, damaged } = self;
-        let text = name.0.as_str();
-        if let Some(damage) = damaged.iter().find(|damage| {
-            text == "latest" || damage.object.strip_prefix("snapshot/").is_some_and(|id| id.starts_with(text))
-        }) && (text != "latest" || whole.is_empty())
-        {
-            return Err(damage.clone().into());
+        match (name.is_latest(), self.unread_newest()) {
+            (true, Some(unread)) if self.whole.is_empty() => Err(unread.damage.clone().into()),
+            (true, Some(unread)) => Err(Error::NewestUnreadable { damage: unread.damage.clone() }),
+            (true, None) => self.newest(),
+            (false, _) => self.by_id(&name.0),
         }
-        let mut matches: Vec<&SnapshotHandle> = if text == "latest" {
-            whole.last().into_iter().collect()
-        } else {
-            whole.iter().filter(|handle| handle.snapshot.id.to_string().starts_with(text)).collect()
-        };
-        match (matches.pop(), matches.len()) {
+    }
+
+    /// The same, but where the newest snapshot cannot be read, `latest` is the newest that can.
+    ///
+    /// # Errors
+    /// As [`Repository::find`].
+    pub fn find_readable(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
+        if name.is_latest() && !self.whole.is_empty() { self.newest() } else { self.find(name) }
+    }
+
+    /// The newest of those that can be read.
+    fn newest(&self) -> Result<SnapshotHandle> {
+        let none = || Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() };
+        self.whole.last().cloned().ok_or_else(none)
+    }
+
+    /// One that cannot be read and may be the newest of all: it is not known to have been there before the newest that can be read.
+    #[must_use]
+    pub fn unread_newest(&self) -> Option<&DamagedSnapshot> {
+        let newest = self.whole.last().and_then(SnapshotHandle::time);
+        self.damaged
+            .iter()
+            .find(|damaged| newest.is_none() || damaged.stored.is_none_or(|stored| Some(stored) >= newest))
+    }
+
+    fn by_id(&self, digits: &str) -> Result<SnapshotHandle> {
+        let is_meant = |id: &str| id.starts_with(digits);
+        let unread =
+            self.damaged.iter().find(|damaged| damaged.damage.object.strip_prefix(SNAPSHOTS).is_some_and(is_meant));
+        if let Some(unread) = unread {
+            return Err(unread.damage.clone().into());
+        }
+        let mut matches = self.whole.iter().filter(|handle| is_meant(&handle.snapshot.id.to_string()));
+        match (matches.next(), matches.count()) {
             (Some(handle), 0) => Ok(handle.clone()),
-            (None, _) if text == "latest" => {
-                Err(Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() })
-            }
             (None, _) => {
-                Err(Error::NoSnapshot { reason: format!("no snapshot's id begins with `{}`", text.escape_debug()) })
+                Err(Error::NoSnapshot { reason: format!("no snapshot's id begins with `{}`", digits.escape_debug()) })
             }
             (Some(_), others) => Err(Error::NoSnapshot {
-                reason: format!("`{text}` begins the ids of {} snapshots; name more digits", others + 1),
+                reason: format!("`{digits}` begins the ids of {} snapshots; name more digits", others + 1),
             }),
         }
+    }
+}
+
+impl SnapshotName {
+    /// Whether it means the newest.
+    #[must_use]
+    pub fn is_latest(&self) -> bool {
+        self.0 == "latest"
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{copy_key, original_key};
+use credenza_format::{copy_key, document_id, original_key};
 use credenza_model::StoreKey;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -148,6 +148,7 @@ async fn names(store: &dyn Store, folder: &str) -> Result<BTreeSet<StoreKey>> {
     };
     let mut names: BTreeSet<StoreKey> = list(store, folder).await?.into_iter().map(|object| object.key).collect();
     names.extend(copies.iter().filter_map(|object| original_key(&object.key)));
+    names.retain(|name| document_id(name).is_some());
     Ok(names)
 }
 

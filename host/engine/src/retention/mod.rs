@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use credenza_format::{Grouping, Policy};
+use credenza_model::SnapshotId;
 
-use crate::repository::SnapshotHandle;
+use crate::repository::{SnapshotHandle, Snapshots};
 use buckets::Bucket;
 
 /// A plan may remove so many snapshots, whatever their share.
@@ -31,6 +32,8 @@ pub enum Reason {
     Tag,
     /// The store does not say when it was written, so that no rule can judge it.
     Timeless,
+    /// It is dated after now, so that nobody knows when it was written and no rule can judge it.
+    Ahead,
 }
 
 impl fmt::Display for Reason {
@@ -41,6 +44,7 @@ impl fmt::Display for Reason {
             Self::Within => f.write_str("within"),
             Self::Tag => f.write_str("tag"),
             Self::Timeless => f.write_str("unknown time"),
+            Self::Ahead => f.write_str("dated after now"),
         }
     }
 }
@@ -101,16 +105,17 @@ impl Filter {
     }
 }
 
-/// Judges snapshots by a policy.
+/// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule.
 #[must_use]
-pub fn plan(snapshots: Vec<SnapshotHandle>, policy: &Policy, filter: &Filter) -> Plan {
+pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &Filter) -> Plan {
+    let Snapshots { whole, ahead, .. } = snapshots;
     let mut groups: BTreeMap<String, Vec<SnapshotHandle>> = BTreeMap::new();
-    for handle in snapshots.into_iter().filter(|handle| filter.matches(handle)) {
+    for handle in whole.into_iter().filter(|handle| filter.matches(handle)) {
         groups.entry(group_name(&handle, &policy.group_by)).or_default().push(handle);
     }
     let judge = |(name, mut handles): (String, Vec<SnapshotHandle>)| {
         handles.sort_by_key(|handle| std::cmp::Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
-        Group { name, decisions: judge(handles, policy) }
+        Group { name, decisions: judge(handles, &ahead, policy) }
     };
     Plan { groups: groups.into_iter().map(judge).collect() }
 }
@@ -128,12 +133,17 @@ fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {
 }
 
 /// Judges one group, newest first.
-fn judge(handles: Vec<SnapshotHandle>, policy: &Policy) -> Vec<Decision> {
-    let newest = handles.iter().find_map(SnapshotHandle::time);
+fn judge(handles: Vec<SnapshotHandle>, ahead: &BTreeSet<SnapshotId>, policy: &Policy) -> Vec<Decision> {
+    let is_ahead = |handle: &SnapshotHandle| ahead.contains(&handle.snapshot.id);
+    let newest = handles.iter().filter(|handle| !is_ahead(handle)).find_map(SnapshotHandle::time);
     let mut counts = buckets::Counts::new(policy);
     let mut last = policy.last;
     let mut decisions = Vec::with_capacity(handles.len());
     for snapshot in handles {
+        if is_ahead(&snapshot) {
+            decisions.push(Decision { snapshot, reasons: vec![Reason::Ahead] });
+            continue;
+        }
         let mut reasons = Vec::new();
         if last > 0 {
             last -= 1;

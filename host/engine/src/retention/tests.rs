@@ -41,19 +41,35 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
     SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), digest: Hex([0; 32]) }
 }
 
+fn known(whole: Vec<SnapshotHandle>) -> Snapshots {
+    Snapshots { whole, ..Snapshots::default() }
+}
+
 fn daily(days: i64) -> Vec<SnapshotHandle> {
     (0..days).map(|day| snapshot(u8::try_from(day).unwrap(), "h", NOON - day * DAY)).collect()
 }
 
 /// The numbers of what is kept, with its reasons.
 fn kept(snapshots: Vec<SnapshotHandle>, policy: &Policy) -> Vec<(u64, String)> {
-    let plan = plan(snapshots, policy, &Filter::default());
+    let plan = plan(known(snapshots), policy, &Filter::default());
     let kept = plan.decisions().filter(|decision| decision.is_kept());
     kept.map(|decision| {
         let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
         (decision.snapshot.snapshot.sequence, reasons.join(","))
     })
     .collect()
+}
+
+#[test]
+fn a_snapshot_that_is_ahead_of_time_is_kept_and_takes_no_good_ones_place() {
+    let mut snapshots = daily(2);
+    snapshots.push(snapshot(9, "h", NOON + 4000 * DAY));
+    let ahead = [snapshots[2].snapshot.id].into();
+    let policy = Policy { last: 1, within_seconds: Some(1), ..Policy::default() };
+    let plan = plan(Snapshots { ahead, ..known(snapshots) }, &policy, &Filter::default());
+    let decisions: Vec<(u64, &[Reason])> =
+        plan.decisions().map(|decision| (decision.snapshot.snapshot.sequence, &*decision.reasons)).collect();
+    assert_eq!(decisions, [(9, &[Reason::Ahead][..]), (0, &[Reason::Last, Reason::Within]), (1, &[])]);
 }
 
 fn expected(list: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -95,7 +111,11 @@ fn machines_are_judged_apart_and_a_filter_leaves_the_others_alone() {
     let together = Policy { group_by: vec![Grouping::Source], ..policy.clone() };
     assert_eq!(kept(all().collect(), &together), expected(&[(5, "last")]));
     let filter = Filter { hosts: vec!["a".into()], ..Filter::default() };
-    assert!(plan(all().collect(), &policy, &filter).decisions().all(|decision| decision.snapshot.snapshot.host == "a"));
+    assert!(
+        plan(known(all().collect()), &policy, &filter)
+            .decisions()
+            .all(|decision| decision.snapshot.snapshot.host == "a")
+    );
 }
 
 #[test]
@@ -109,7 +129,7 @@ fn what_has_the_tag_or_no_time_is_kept() {
 
 #[test]
 fn plans_larger_than_anybody_means_are_refused() {
-    let check = |snapshots, policy: &Policy| plan(snapshots, policy, &Filter::default()).check();
+    let check = |snapshots, policy: &Policy| plan(known(snapshots), policy, &Filter::default()).check();
     let policy = Policy { last: 1, ..Policy::default() };
     assert_eq!(check(daily(11), &policy), Ok(()), "ten are few");
     assert_eq!(check(daily(12), &policy), Err(Excess::Many { removed: 11, snapshots: 12 }));
@@ -128,7 +148,7 @@ proptest! {
         let policy = Policy { last, hourly, daily, weekly, monthly, yearly, ..Policy::default() };
         let snapshots: Vec<_> = (0..).zip(&times).map(|(number, time)| snapshot(number, "h", NOON + time)).collect();
         let newest = times.iter().max().unwrap();
-        let plan = plan(snapshots, &policy, &Filter::default());
+        let plan = plan(known(snapshots), &policy, &Filter::default());
         let kept: Vec<_> = plan.decisions().filter(|decision| decision.is_kept()).collect();
         let wanted = counts.iter().sum::<u32>() as usize;
         prop_assert!(kept.len() <= wanted);

@@ -91,7 +91,7 @@ pub async fn run(
     let mut report = SyncReport::default();
     if options.snapshots.is_empty() {
         report.failed = there.damaged.len() as u64;
-        there.damaged.iter().for_each(|damage| findings.add(damage.clone(), owner(damage)));
+        there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
     let mut carrier = Carrier::open(origin, target, there, options, listener).await?;
     listener.on(Event::Phase(Phase::Copying));

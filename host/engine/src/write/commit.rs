@@ -87,13 +87,23 @@ async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
         stow.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
         stow.record().flush_index(Vec::new()).await?;
         stow.record().prove()?;
-        let condemned = repository.condemned().await?;
+        let condemned = condemned(repository, stow, &usage).await?;
         if taken(&usage, &condemned) == 0 {
             return Ok(usage);
         }
         usage = relocate(repository, stow, &usage, &condemned).await?;
     }
-    Err(Error::Conflict { packs: taken(&usage, &repository.condemned().await?) })
+    Err(Error::Conflict { packs: taken(&usage, &condemned(repository, stow, &usage).await?) })
+}
+
+/// Packs that records condemn. One that cannot be read may name any pack but those of this run, which are announced.
+async fn condemned(repository: &Repository, stow: &Stow, usage: &Usage) -> Result<HashSet<ObjectId>> {
+    let (mut condemned, damaged) = repository.condemned_records().await?;
+    if !damaged.is_empty() {
+        let own: HashSet<ObjectId> = stow.packs().into_iter().map(|(pack, _)| pack).collect();
+        condemned.extend(usage.packs.iter().map(|used| used.pack).filter(|pack| !own.contains(pack)));
+    }
+    Ok(condemned)
 }
 
 /// A run that stood still while the snapshot was on its way has outlived its intents: a collector that saw neither them nor

@@ -78,7 +78,7 @@ async fn who_copied_an_old_slot_reads_nothing_that_came_after() {
     }
     let stale = open(&store, &reader).await.unwrap();
     let damaged = stale.snapshots().await.unwrap().damaged;
-    assert!(damaged.iter().any(|damage| damage.object.ends_with(&new.to_string())), "{damaged:?}");
+    assert!(damaged.iter().any(|damage| damage.damage.object.ends_with(&new.to_string())), "{damaged:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
