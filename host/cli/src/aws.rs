@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::profiles;
 use async_trait::async_trait;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -49,7 +50,7 @@ impl Chain {
     pub(crate) fn new(profile: Option<&str>, region: Option<&str>, client: LookupClient) -> Self {
         let region = Region::new(region.unwrap_or(REGION_DEFAULT).to_owned());
         let config = ProviderConfig::without_region().with_http_client(client).with_region(Some(region));
-        let of_profile = ProfileFileCredentialsProvider::builder().configure(&config);
+        let of_profile = ProfileFileCredentialsProvider::builder().configure(&config).profile_files(profiles::files());
         if let Some(name) = profile {
             let provider = SharedCredentialsProvider::new(of_profile.profile_name(name).build());
             return Self { sources: vec![(format!("profile `{name}` of AWS's files"), provider)] };

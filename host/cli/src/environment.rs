@@ -27,6 +27,9 @@ const OWN: &str = "CREDENZA_";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 
+/// Variables of ours that hold secrets or say where they are, which no command that is run for us inherits.
+pub(crate) const SECRETS: [&str; 6] = [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY];
+
 /// A variable, unless it is unset or empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())

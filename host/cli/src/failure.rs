@@ -76,9 +76,16 @@ impl Failure {
     }
 }
 
-/// By class alone: the cause's own message already says what the remote said.
+/// By class, and by whether it is a place on this machine: the cause's own message already says what was refused there, and what the remote said.
 fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
     match cause.class {
+        ErrorClass::Denied if is_local(cause) => (
+            Exit::Failed,
+            Some(
+                "this is for the system to allow, no credentials help: see whose the folder is and who may write there (`ls -ld`), and whether the disk is mounted read-only (`findmnt -T`)",
+            ),
+        ),
+        ErrorClass::Configuration if is_local(cause) => (Exit::Failed, Some("correct the path")),
         ErrorClass::NotFound | ErrorClass::Precondition => (Exit::Failed, None),
         ErrorClass::Transient => {
             (Exit::Failed, Some("the same command may succeed later; nothing that was complete is lost"))
@@ -101,6 +108,11 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
             Some("this is a fault of the connector: report it to its author, or use another version"),
         ),
     }
+}
+
+/// Whether the connector for folders says it.
+fn is_local(cause: &ConnectError) -> bool {
+    cause.reason.starts_with("file.")
 }
 
 impl From<EngineError> for Failure {
@@ -256,6 +268,16 @@ impl From<std::io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_sent_for_credentials_where_a_folder_refuses() {
+        let hint = |reason: &str| {
+            let cause = ConnectError::new(ErrorClass::Denied, reason, "cannot write `/mnt/x`: permission denied");
+            Failure::of_connector("writing", &cause).hint.unwrap()
+        };
+        assert!(hint("file.denied").contains("ls -ld") && !hint("file.denied").contains("give these credentials"));
+        assert!(hint("s3.access-denied").contains("credentials"));
+    }
 
     #[test]
     fn each_failure_that_scripts_tell_apart_has_its_exit_code() {

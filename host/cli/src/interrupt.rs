@@ -1,15 +1,48 @@
-//! SIGINT and SIGTERM, which end the program with 130.
+//! The signals that ask a program to end, which end this one with 130: SIGINT, SIGTERM, SIGHUP and SIGQUIT.
+//!
+//! SIGHUP is not listened to where whoever started the program has it ignored, as `nohup` does.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::task::Poll;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What the kernel tells of this process, in lines.
+const STATUS: &str = "/proc/self/status";
 
 /// Returns when the user or the system asks the program to end; never when it cannot be told.
 pub(crate) async fn requested() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let mut signals: Vec<Signal> = kinds().filter_map(|kind| signal(kind).ok()).collect();
+    std::future::poll_fn(|context| {
+        let asked = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+        if asked { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+fn kinds() -> impl Iterator<Item = SignalKind> {
+    let always = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+    let status = std::fs::read_to_string(STATUS).unwrap_or_default();
+    let hangup = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind, &status));
+    always.into_iter().chain(hangup)
+}
+
+/// Whether a signal is ignored, by the kernel's account. What listens to one changes that, so that it is asked about before.
+fn is_ignored(kind: SignalKind, status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    let bit = kind.as_raw_value().saturating_sub(1);
+    u32::try_from(bit).is_ok_and(|bit| ignored.checked_shr(bit).is_some_and(|rest| rest & 1 == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_account_of_the_kernel() {
+        let status = "Name:\tcredenza\nSigBlk:\t0000000000000003\nSigIgn:\t0000000000001001\n";
+        assert!(is_ignored(SignalKind::hangup(), status));
+        assert!(!is_ignored(SignalKind::interrupt(), status));
+        assert!(!is_ignored(SignalKind::hangup(), ""));
     }
 }

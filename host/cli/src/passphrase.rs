@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use credenza_format::passphrase_weakness;
+use credenza_format::{normal_passphrase, passphrase_weakness};
 use zeroize::Zeroizing;
 
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::home;
+use crate::report::Reporter;
 
 /// Longer ones are a mistake, such as the name of the wrong file.
 const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
@@ -41,7 +42,7 @@ pub(crate) struct NewPassphrase {
 
 impl NewPassphrase {
     /// The new passphrase for a repository.
-    pub(crate) async fn get(&self, place: &str) -> Result<Passphrase, Failure> {
+    pub(crate) async fn get(&self, place: &str, reporter: &Reporter) -> Result<Passphrase, Failure> {
         let passphrase = if let Some(path) = &self.new_passphrase_file {
             from_file(path)?
         } else if let Some(command) = &self.new_passphrase_cmd {
@@ -56,7 +57,17 @@ impl NewPassphrase {
             ));
         };
         require_strength(&passphrase, self.weak_passphrase)?;
+        tell_form(&passphrase, reporter);
         Ok(passphrase)
+    }
+}
+
+/// Says of a new passphrase where it does not count as it was given.
+pub(crate) fn tell_form(passphrase: &[u8], reporter: &Reporter) {
+    if normal_passphrase(passphrase).is_some() {
+        reporter.note(
+            "note: the passphrase counts in Unicode's composed form (NFC) and without a byte order mark, so that it is the same on every system",
+        );
     }
 }
 
@@ -130,6 +141,9 @@ pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Failure> {
 pub(crate) fn from_command(command: &OsStr) -> Result<Passphrase, Failure> {
     let failed = |why: String| Failure::new("the command for the passphrase failed").because(why);
     let mut shell = Command::new("/bin/sh");
+    for name in environment::SECRETS {
+        shell.env_remove(name);
+    }
     let spawned = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| failed(error.to_string()))?;
     let output = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;

@@ -13,6 +13,9 @@ use crate::failure::Failure;
 use crate::home;
 use crate::location::{Location, LocationError};
 
+/// The setting that is a command.
+const COMMAND: &str = "passphrase_cmd";
+
 /// A location, never a name, and its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -43,6 +46,7 @@ impl Place {
         configuration: &Configuration,
     ) -> Result<Self, Failure> {
         let mut all = configuration.settings(kind, name)?;
+        require_own_commands(&all, configuration)?;
         for (setting, value) in &mut all {
             expand(setting, value)?;
             if is_path(setting, value) && !value.starts_with('/') {
@@ -93,6 +97,19 @@ fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configurat
     let file = configuration.path().display();
     Failure::usage(format!("the `{setting}` of the {kind} `{name}` in {file} is the path `{value}`, which means another place wherever one stands"))
         .hint(format!("write the whole path, or begin it with ~/; this does it from the folder that is meant: credenza config {kind} set {name} {setting} {value}"))
+}
+
+/// Refuses to run what others may have written into the configuration.
+fn require_own_commands(settings: &Settings, configuration: &Configuration) -> Result<(), Failure> {
+    let Some(open) = configuration.writable_by_others().filter(|_| settings.contains_key(COMMAND)) else {
+        return Ok(());
+    };
+    let what =
+        format!("the configuration names a command to run, `{COMMAND}`, and others can change {}", open.display());
+    Err(Failure::new(what).because("whoever can do that could run commands as you").hint(format!(
+        "look at what it says, then close it: chmod go-w {open}; where it belongs to somebody else: chown $(id -u) {open}",
+        open = open.display()
+    )))
 }
 
 /// The word that names the repository: `at`, else the environment, else the configured default.

@@ -68,7 +68,7 @@ pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,
 };
-pub use passphrase::passphrase_weakness;
+pub use passphrase::{normal_passphrase, passphrase_weakness};
 pub use policy::{Grouping, Policy};
 pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};

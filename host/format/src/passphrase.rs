@@ -1,6 +1,14 @@
-//! Whether a passphrase is too weak to protect a repository.
+//! The form in which a passphrase counts, and whether it is too weak to protect a repository.
 //!
 //! Refused here: a figure in bits, which nobody can know. What is said is only said when it is surely bad.
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+use zeroize::Zeroizing;
+
+/// What editors of some systems put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Bytes that one byte can become in NFC: <https://www.unicode.org/faq/normalization.html#12>.
+const NFC_GROWTH_MAX: usize = 3;
 
 /// Fewest characters of a passphrase: at the cost of a slot, shorter ones fall to patience alone.
 const CHARACTERS_MIN: usize = 10;
@@ -41,6 +49,21 @@ const SEQUENCES: [&str; 5] = [
     "qwertzuiopasdfghjklyxcvbnm",
     "azertyuiopqsdfghjklmwxcvbn",
 ];
+
+/// The same passphrase as other systems may have typed or saved it: in Unicode's composed form (NFC), without a byte order mark before it.
+/// `None` when it has that form already, or is no text.
+#[must_use]
+pub fn normal_passphrase(passphrase: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = std::str::from_utf8(passphrase).ok()?;
+    let bare = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if bare.len() == text.len() && is_nfc(text) {
+        return None;
+    }
+    // Room for all of it at once: a buffer that grew would leave copies behind.
+    let mut normal = Zeroizing::new(String::with_capacity(bare.len().saturating_mul(NFC_GROWTH_MAX)));
+    normal.extend(bare.nfc());
+    Some(Zeroizing::new(std::mem::take(&mut *normal).into_bytes()))
+}
 
 /// What makes a passphrase easy to guess, in a sentence for a person; `None` when nothing obvious does.
 #[must_use]
@@ -109,6 +132,19 @@ fn is_step(a: char, b: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_passphrase_has_one_form_however_it_was_typed_or_saved() {
+        let composed = "\u{fc}ber gr\u{f6}\u{df}e";
+        let decomposed = "u\u{308}ber gro\u{308}\u{df}e";
+        let marked = format!("\u{feff}{composed}");
+        for other in [decomposed.to_owned(), marked, format!("\u{feff}{decomposed}")] {
+            assert_eq!(normal_passphrase(other.as_bytes()).unwrap().as_slice(), composed.as_bytes());
+        }
+        for normal in [composed.as_bytes(), b"plain", b"", b"\xff not a text"] {
+            assert!(normal_passphrase(normal).is_none());
+        }
+    }
 
     #[test]
     fn what_is_surely_weak_is_called_so() {

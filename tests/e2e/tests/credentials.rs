@@ -87,10 +87,17 @@ fn credentials_are_found_where_the_tools_of_aws_find_them() {
         let script = scene.setup.path("keys.sh");
         let (key, secret) = (&scene.server.access_key, &scene.server.secret_key);
         let json = format!(r#"{{"Version":1,"AccessKeyId":"{key}","SecretAccessKey":"{secret}"}}"#);
-        fs::write(&script, format!("#!/bin/sh\necho '{json}'\n"))?;
+        let seen = scene.setup.path("seen");
+        fs::write(&script, format!("#!/bin/sh\nenv > {}\necho '{json}'\n", seen.display()))?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
         scene.write("AWS_CONFIG_FILE", &format!("[profile run]\ncredential_process={}\n", script.display()))?;
-        scene.expect_listing(&["profile=run"])
+        scene.expect_listing(&["profile=run"])?;
+        let seen = fs::read_to_string(seen)?;
+        ensure!(
+            seen.contains("CREDENZA_CONFIG") && !seen.contains("CREDENZA_PASSPHRASE"),
+            "it inherited a secret: {seen}"
+        );
+        Ok(())
     });
     report.scenario("a web identity, from the token service", || {
         let mut scene = Scene::new()?;

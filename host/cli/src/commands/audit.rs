@@ -12,7 +12,7 @@ use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
-use super::check::{DamageLine, report_strays};
+use super::check::{report_findings, report_strays};
 use crate::configuration::Settings;
 use crate::failure::{Exit, Failure};
 use crate::home;
@@ -101,10 +101,8 @@ impl Audit {
 }
 
 fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> Result<Exit, Failure> {
-    for finding in &report.findings {
-        session.reporter.result(&DamageLine::new(finding))?;
-    }
-    report_strays(&report.strays, session)?;
+    report_findings(&report.findings, session);
+    report_strays(&report.strays, session);
     for head in report.heads {
         session.reporter.result(&HeadLine { head })?;
     }

@@ -13,6 +13,7 @@ use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::session::{OpenRepository, known_as};
 use super::{Session, check, source_name};
 use crate::configuration::Kind;
 use crate::environment;
@@ -75,6 +76,10 @@ pub(crate) struct Backup {
     /// Only say what would be read.
     #[arg(long)]
     dry_run: bool,
+
+    /// Back up to a repository without encryption: whoever can read its location can read the backups.
+    #[arg(long)]
+    plaintext: bool,
 
     /// Verify the repository's structure afterwards.
     #[arg(long, conflicts_with = "dry_run")]
@@ -171,6 +176,7 @@ impl Backup {
         let connectors = session.connectors();
         let opener = Opener::new(&connectors, session.reporter).of_host(self.host.clone());
         let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
+        self.require_encryption(&open, session)?;
         let mut exit = Exit::Done;
         // What opening the repository cost belongs to the first of the snapshots.
         let mut requests_told = 0;
@@ -186,10 +192,7 @@ impl Backup {
             if report.errors > 0 {
                 exit = exit.max(Exit::Incomplete);
             }
-            for damage in &report.damages {
-                session.reporter.warning(damage);
-                exit = Exit::DamageFound;
-            }
+            session.reporter.despite(&report.damages, &open.place.text());
             if report.intents_left > 0 {
                 session.reporter.note(NOT_DELETED.to_owned());
             }
@@ -198,12 +201,30 @@ impl Backup {
                     .reporter
                     .note(source_name::begun_anew(other, &self.host.clone().unwrap_or_else(environment::host_name)));
             }
-            session.reporter.result(&summary(report, &place, requests))?;
+            session.reporter.done_or_planned(!self.dry_run, &summary(report, &place, requests))?;
         }
         if self.check {
             exit = exit.max(self.verify(&open.repository, session).await?);
         }
         Ok(exit)
+    }
+
+    /// Whoever can write to a location could put a repository there that anybody can read: one without encryption takes nothing that was not
+    /// meant for it.
+    fn require_encryption(&self, open: &OpenRepository, session: &Session<'_>) -> Result<(), Failure> {
+        let place = &open.place;
+        let is_meant = || place.settings.get("plaintext").is_some_and(|value| value == "true");
+        if open.repository.config().encrypted || is_meant() || session.known(place)?.is_some() {
+            return Ok(());
+        }
+        if self.plaintext {
+            session.remember(place, &known_as(&open.repository));
+            return Ok(());
+        }
+        Err(Failure::new(format!("the repository in {} is not encrypted, and this machine does not know it", place.text()))
+            .because("what is backed up could be read by whoever can read the location, and somebody may have put it there for that")
+            .exit(Exit::WrongPassphrase)
+            .hint("if it is meant, add --plaintext once, or set plaintext=true for the repository"))
     }
 
     fn options(&self, place: &Place, excludes: &Patterns, provenance: Provenance) -> BackupOptions {

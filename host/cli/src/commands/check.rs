@@ -126,10 +126,10 @@ pub(super) async fn verify(
 ) -> Result<Exit, Failure> {
     let journal = environment::cache_folder().map(|folder| folder.join("checked"));
     let report = check::run(repository, &CheckOptions { read_data, journal }, session.reporter).await?;
-    report_findings(&report.findings, session)?;
-    report_strays(&report.strays, session)?;
+    report_findings(&report.findings, session);
+    report_strays(&report.strays, session);
     let damages = report.findings.len() as u64;
-    session.reporter.result(&Summary {
+    session.reporter.done(&Summary {
         snapshots: report.snapshots,
         packs: report.packs,
         bytes: report.bytes,
@@ -143,7 +143,7 @@ pub(super) async fn verify(
         bytes_read: report.bytes_read,
         damages,
         read_data: read_data.is_some(),
-    })?;
+    });
     Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
 }
 
@@ -161,16 +161,15 @@ impl Display for StrayLine<'_> {
 }
 
 /// Names what lies beside the repository, which is no damage.
-pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) -> Result<(), Failure> {
-    strays.names.iter().try_for_each(|object| session.reporter.result(&StrayLine { object }))?;
+pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) {
+    strays.names.iter().for_each(|object| session.reporter.done(&StrayLine { object }));
     let unnamed = strays.count - strays.names.len() as u64;
     if unnamed > 0 {
         session.reporter.note(format!("note: {unnamed} more strays are not named"));
     }
-    Ok(())
 }
 
 /// Prints each finding.
-pub(super) fn report_findings(findings: &[Finding], session: &Session<'_>) -> Result<(), Failure> {
-    findings.iter().try_for_each(|finding| Ok(session.reporter.result(&DamageLine::new(finding))?))
+pub(super) fn report_findings(findings: &[Finding], session: &Session<'_>) {
+    findings.iter().for_each(|finding| session.reporter.done(&DamageLine::new(finding)));
 }

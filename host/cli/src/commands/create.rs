@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::guarantees::{self, Guarantee};
 use super::sizes::parse_days;
 use super::{Session, key};
-use crate::configuration::Kind;
+use crate::configuration::{Kind, KnownRepository};
 use crate::failure::{Exit, Failure};
 use crate::open::{Opener, StoreUse};
 use crate::passphrase;
@@ -114,7 +114,12 @@ impl Create {
             retain_days: self.retain,
         };
         let created = Repository::create(store.connector.clone(), &options).await?;
-        session.reporter.result(&CreatedLine {
+        let known = KnownRepository {
+            id: created.repository.to_string(),
+            owner: created.owner.to_string(),
+            encrypted: !self.plaintext,
+        };
+        session.reporter.done(&CreatedLine {
             repository: created.repository,
             location: place.text(),
             encrypted: !self.plaintext,
@@ -122,7 +127,8 @@ impl Create {
             retain_days: self.retain,
             caveats: created.caveats,
             traits: created.traits,
-        })?;
+        });
+        session.remember(&place, &known);
         if self.recovery_code {
             let repository = Repository::open(store.connector, &secret, None).await?;
             key::add_recovery_code(&repository, RECOVERY_LABEL, session).await?;
@@ -161,6 +167,7 @@ impl Create {
         };
         if let Secret::Passphrase(passphrase) = &secret {
             passphrase::require_strength(passphrase, self.weak_passphrase)?;
+            passphrase::tell_form(passphrase, session.reporter);
         }
         Ok(secret)
     }

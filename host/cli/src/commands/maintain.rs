@@ -116,7 +116,7 @@ impl Maintain {
         };
         let options = CollectOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
         let report = collect::run(&open.repository, &options, session.reporter).await?;
-        session.reporter.result(&Summary::new(self.dry_run, &report))?;
+        session.reporter.done_or_planned(!self.dry_run, &Summary::new(self.dry_run, &report))?;
         Ok(Exit::Done)
     }
 }

@@ -44,7 +44,7 @@ use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
 use crate::place::parse_settings;
-use crate::report::Reporter;
+use crate::report::{Reporter, Unheard};
 
 /// How long threads that still wait for a disk or a server may hold up the end of the program.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -63,12 +63,8 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     };
     let reporter = Reporter::new(&invocation.arguments.globals);
     listen_to_logs(&invocation.arguments.globals);
-    let done = execute(invocation, &reporter);
-    let exit = reporter.flush().map_err(Failure::from).and(done).unwrap_or_else(|failure| {
-        reporter.failure(&failure);
-        failure.exit
-    });
-    ExitCode::from(reporter.conclude(exit) as u8)
+    let went = execute(invocation, &reporter);
+    ExitCode::from(reporter.close(went) as u8)
 }
 
 fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
@@ -147,7 +143,8 @@ fn listen_to_logs(globals: &Globals) {
     ));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Unheard)
+        .log_internal_errors(false)
         .with_ansi(false)
         .without_time()
         .with_target(false);

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Session, check_place};
 use crate::configuration::{
-    Configuration, HOST_SETTINGS, HostSetting, Kind, PlaceName, Settings, is_path, is_secret, suggestion,
+    Configuration, HOST_SETTINGS, HostSetting, Kind, Known, PlaceName, Settings, is_path, is_secret, suggestion,
 };
 use crate::connectors::Connectors;
 use crate::failure::{Exit, Failure};
@@ -32,6 +32,11 @@ pub(crate) enum RepositoryCommand {
     Default {
         /// Its name.
         name: String,
+    },
+    /// Forget which repository was at a location, so that the next command takes what is there then.
+    Forget {
+        /// A folder, a location such as s3://host/bucket, or @name.
+        location: OsString,
     },
 }
 
@@ -97,6 +102,7 @@ impl RepositoryCommand {
                 let name = PlaceName::new(Kind::Repository, &name)?;
                 edit(session, |configuration| Ok(configuration.set_default_repository(&name)?))
             }
+            Self::Forget { location } => forget(&location, session),
         }
     }
 }
@@ -125,6 +131,14 @@ impl PlaceCommand {
             Self::Check { name } => check_place::run(kind, &name, session).await,
         }
     }
+}
+
+fn forget(location: &OsString, session: &Session<'_>) -> Result<Exit, Failure> {
+    let location = session.lone_place(Kind::Repository, location, Settings::new())?.text();
+    if !Known::forget(&session.configuration_folder()?, &location)? {
+        session.reporter.note(format!("note: this machine knew of no repository in {location}"));
+    }
+    Ok(Exit::Done)
 }
 
 fn edit(

@@ -99,7 +99,9 @@ impl Prune {
         let filter = Filter { tags: self.tag, sources, hosts: self.host };
         let plan = retention::plan(snapshots, &policy, &filter);
         for group in &plan.groups {
-            group.decisions.iter().try_for_each(|decision| session.reporter.result(&line(&group.name, decision)))?;
+            for decision in &group.decisions {
+                session.reporter.done_or_planned(self.apply, &line(&group.name, decision))?;
+            }
         }
         let doomed = plan.decisions().filter(|decision| !decision.is_kept());
         let doomed: Vec<SnapshotHandle> = doomed.map(|decision| decision.snapshot.clone()).collect();
@@ -114,7 +116,7 @@ impl Prune {
         if self.apply {
             remove_all(&open, &doomed, session).await?;
         }
-        session.reporter.result(&Summary { kept, removed: doomed.len(), applied: self.apply })?;
+        session.reporter.done_or_planned(self.apply, &Summary { kept, removed: doomed.len(), applied: self.apply })?;
         Ok(Exit::Done)
     }
 }

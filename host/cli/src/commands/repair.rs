@@ -171,23 +171,23 @@ impl Repair {
             signing_key: signing::provided(&session.globals, &open.place.settings)?,
         };
         let report = repair::run(&open.repository, &options, session.reporter).await?;
-        print(&report, self.apply, session)
+        Ok(print(&report, self.apply, session))
     }
 }
 
-fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Result<Exit, Failure> {
+fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Exit {
     let reporter = session.reporter;
-    report.mends.iter().try_for_each(|mend| reporter.result(&MendLine::new(mend, applied)))?;
-    report_findings(&report.lost, session)?;
+    report.mends.iter().for_each(|mend| reporter.done(&MendLine::new(mend, applied)));
+    report_findings(&report.lost, session);
     for SnapshotLoss { snapshot, problems, .. } in &report.losses {
-        problems.iter().try_for_each(|problem| {
-            reporter.result(&LostLine { snapshot, key: JsonKey(&problem.key), reason: &problem.reason })
-        })?;
+        problems.iter().for_each(|problem| {
+            reporter.done(&LostLine { snapshot, key: JsonKey(&problem.key), reason: &problem.reason });
+        });
     }
     let summary = Summary::new(applied, report);
-    reporter.result(&summary)?;
+    reporter.done(&summary);
     if summary.exit() == Exit::Done {
         reporter.mended();
     }
-    Ok(summary.exit())
+    summary.exit()
 }

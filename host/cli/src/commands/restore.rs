@@ -131,7 +131,7 @@ impl Restore {
                 .await?;
         let lost = !report.unrestored.is_empty() && !self.accept_loss;
         let exit = exit_of(report.damaged, report.unread + report.failed, lost);
-        session.reporter.result(&Summary {
+        session.reporter.done(&Summary {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
             entries: report.entries,
@@ -142,7 +142,7 @@ impl Restore {
             versions_left: report.versions_left,
             unrestored: report.unrestored,
             requests: Requests { store: open.store.requests(), destination: destination.requests() },
-        })?;
+        });
         Ok(exit)
     }
 }

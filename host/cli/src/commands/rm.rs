@@ -74,7 +74,7 @@ pub(super) async fn remove_all(
 ) -> Result<Exit, Failure> {
     let signing_key = signing::provided(&session.globals, &open.place.settings)?;
     let report = remove::run(&open.repository, snapshots, signing_key.as_ref()).await?;
-    report.removed.iter().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: false }))?;
+    report.removed.iter().for_each(|id| session.reporter.done(&RemovedLine { id: *id, dry_run: false }));
     match (report.refused.first(), report.unrecorded) {
         (None, None) => Ok(Exit::Done),
         (None, Some(reason)) => {

@@ -8,7 +8,7 @@ use credenza_engine::restore::Stop;
 use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
 
 use crate::arguments::Globals;
-use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
+use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -21,6 +21,9 @@ use crate::secret;
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// The setting that says which repository is meant.
+const REPOSITORY_ID: &str = "repository_id";
 
 /// One run of the program.
 pub(crate) struct Session<'a> {
@@ -112,13 +115,7 @@ impl<'a> Session<'a> {
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided(&self.globals, &place.settings)?;
-        self.told(open_with(opener, place, purpose, provided, false).await?)
-    }
-
-    /// What stood in for something else is told.
-    fn told(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
-        self.reporter.despite(open.repository.opened_despite(), &open.place.text());
-        Ok(open)
+        self.recognised(open_with(opener, place, purpose, provided, false).await?)
     }
 
     /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
@@ -131,7 +128,7 @@ impl<'a> Session<'a> {
         allow_plaintext: bool,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided_for_other(&place.settings)?;
-        self.told(open_with(opener, place, purpose, provided, allow_plaintext).await?)
+        self.recognised(open_with(opener, place, purpose, provided, allow_plaintext).await?)
     }
 
     /// Whether a secret for the repository is provided, so that nobody need be asked.
@@ -147,6 +144,50 @@ impl<'a> Session<'a> {
     /// Opens the repository of the command for changing what it holds.
     pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
         self.open_for(StoreUse::Write).await
+    }
+
+    /// Refuses what is not the repository that the location was before; one that is new here is remembered. One without encryption is only
+    /// remembered when somebody says that it is meant (`create`, `backup --plaintext`).
+    fn recognised(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
+        // What stood in for something else is told.
+        self.reporter.despite(open.repository.opened_despite(), &open.place.text());
+        let found = known_as(&open.repository);
+        if let Some(pinned) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
+            return Err(swapped(&open.place, &format!("its setting {REPOSITORY_ID} says that it is {pinned}"), &found));
+        }
+        match self.known(&open.place)? {
+            Some(was) if was != found => {
+                Err(swapped(&open.place, &format!("this machine knows it as {}", described(&was)), &found))
+            }
+            Some(_) => Ok(open),
+            None => {
+                if found.encrypted {
+                    self.remember(&open.place, &found);
+                }
+                Ok(open)
+            }
+        }
+    }
+
+    /// What the place of a repository was when it was first used here.
+    pub(super) fn known(&self, place: &Place) -> Result<Option<KnownRepository>, Failure> {
+        let Some(folder) = environment::config_folder() else { return Ok(None) };
+        Ok(Known::read(&folder)?.get(&place.text())?)
+    }
+
+    /// Remembers what is at a place now. Where that cannot be kept the next use knows nothing of it, which is no reason to stop.
+    pub(super) fn remember(&self, place: &Place, repository: &KnownRepository) {
+        let folder = self.configuration_folder();
+        let kept = folder.and_then(|folder| Ok(Known::remember(&folder, &place.text(), repository)?));
+        if let Err(failure) = kept {
+            let why = failure.why.map_or_else(String::new, |why| format!(": {why}"));
+            let what = "so that another repository in its place would go unnoticed";
+            self.reporter.note(format!(
+                "note: what is at {} is not remembered, {what}: {}{why}",
+                place.text(),
+                failure.what
+            ));
+        }
     }
 
     async fn open_for(&self, purpose: StoreUse) -> Result<OpenRepository, Failure> {
@@ -179,6 +220,31 @@ async fn open_with(
     }
     let repository = repository.map_err(|error| explain(error, &place))?;
     Ok(OpenRepository { repository, place, store, secret })
+}
+
+/// What tells a repository from every other.
+pub(super) fn known_as(repository: &Repository) -> KnownRepository {
+    let config = repository.config();
+    KnownRepository {
+        id: config.repository.to_string(),
+        owner: repository.owner().to_string(),
+        encrypted: config.suite.encrypts(),
+    }
+}
+
+fn described(repository: &KnownRepository) -> String {
+    let kind = if repository.encrypted { "encrypted" } else { "not encrypted" };
+    format!("{} ({kind})", repository.id)
+}
+
+fn swapped(place: &Place, was: &str, found: &KnownRepository) -> Failure {
+    let place = place.text();
+    Failure::new(format!("what is at {place} is not the repository that was there before"))
+        .because(format!("{was}, and it is {} now", described(found)))
+        .exit(Exit::WrongPassphrase)
+        .hint(format!(
+            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you: credenza repository forget {place}"
+        ))
 }
 
 /// Remote repositories have a cache of small objects; a folder is as near as its cache would be.

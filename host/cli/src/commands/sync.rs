@@ -167,9 +167,9 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
     let options = SyncOptions { signing_key, ..options.clone() };
     let report = sync::run(&from.open.repository, &to.open.repository, &options, session.reporter).await?;
     let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
-    copied.iter().try_for_each(|snapshot| session.reporter.result(&CopiedLine { snapshot: *snapshot }))?;
-    report_findings(&findings, session)?;
-    session.reporter.result(&Summary {
+    copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
+    report_findings(&findings, session);
+    session.reporter.done(&Summary {
         from: from.open.place.text(),
         to: to.open.place.text(),
         copied: copied.len() as u64,
@@ -178,7 +178,7 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
         chunks,
         bytes,
         requests: Requests { from: from.requests(), to: to.requests() },
-    })?;
+    });
     Ok(if failed == 0 { Exit::Done } else { Exit::DamageFound })
 }
 

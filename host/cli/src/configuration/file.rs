@@ -2,8 +2,8 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use super::ConfigurationError;
 
@@ -51,6 +51,23 @@ pub(super) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
 
 pub(super) fn is_readable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+}
+
+/// The file or its folder, where others than this user and the system's own can change it, and with it what is in the file. In a folder
+/// like `/tmp` nobody can exchange the file of another.
+pub(super) fn writable_by_others(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    [(path, false), (folder, true)]
+        .into_iter()
+        .find(|(path, is_folder)| is_open(path, *is_folder))
+        .map(|(path, _)| path.to_owned())
+}
+
+fn is_open(path: &Path, is_folder: bool) -> bool {
+    let Ok(found) = fs::metadata(path) else { return false };
+    let is_foreign = ![0, rustix::process::geteuid().as_raw()].contains(&found.uid());
+    let is_sticky = is_folder && found.mode() & 0o1000 != 0;
+    is_foreign || found.mode() & 0o022 != 0 && !is_sticky
 }
 
 fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> ConfigurationError {

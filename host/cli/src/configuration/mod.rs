@@ -14,6 +14,7 @@
 
 mod edit;
 mod file;
+mod known;
 mod name;
 mod settings;
 
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
+pub(crate) use known::{Known, KnownRepository};
 pub(crate) use name::PlaceName;
 pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_path, is_secret, suggestion};
 
@@ -110,6 +112,11 @@ impl Configuration {
     /// Whether other users can read the file, and with it the secrets in it.
     pub(crate) fn is_readable_by_others(&self) -> bool {
         file::is_readable_by_others(&self.path)
+    }
+
+    /// What others can change of the file or its folder, so that what is in it may be theirs.
+    pub(crate) fn writable_by_others(&self) -> Option<PathBuf> {
+        file::writable_by_others(&self.path)
     }
 
     /// The file, for messages.

@@ -19,7 +19,7 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 14] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 16] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("preset", "what is known of a provider, such as wasabi: credenza connector inspect NAME lists them"),
@@ -32,6 +32,8 @@ pub(crate) const HOST_SETTINGS: [HostSetting; 14] = [
     of_repository("key_file", "a key file that opens it"),
     of_repository("identity", "a file with a recipient's secret key that opens it"),
     of_repository("recovery_code", "a recovery code that opens it"),
+    of_repository("repository_id", "the id that it must have, as `info` prints it: anything else there is refused"),
+    of_repository("plaintext", "true or false: whether to back up to it although it is not encrypted"),
     of_repository("signing_key", "a file that holds the key to sign snapshots with, as `key signer` makes it"),
     of_repository("trusted_signers", "public keys that `audit` accepts signatures of, with commas between them"),
 ];

@@ -1,5 +1,8 @@
 //! What the user sees: results on standard output, all else on standard error.
 //!
+//! Nothing that is said decides over what is done: a message that cannot be written is lost, and a command that has done its work ends as
+//! it would have ended had somebody listened. Only where what it prints is what was asked for has it failed without.
+//!
 //! Owned here: the two forms of a result (a line of text, a line of JSON), notes, failures, and the bar of a run that is
 //! under way. Refused here: what a result holds (`commands`). Text from outside never reaches a terminal with control
 //! characters in it.
@@ -9,7 +12,7 @@ mod progress;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::Check;
@@ -28,6 +31,8 @@ pub(crate) struct Reporter {
     json: bool,
     quiet: bool,
     out: Mutex<BufWriter<Stdout>>,
+    /// Whether anything was printed for which the command was run.
+    was_asked: AtomicBool,
     progress: Progress,
     /// Whether damage was told that the command went on despite.
     damaged: AtomicBool,
@@ -40,6 +45,7 @@ impl Reporter {
             json: globals.json,
             quiet: globals.quiet,
             out: Mutex::new(BufWriter::new(io::stdout())),
+            was_asked: AtomicBool::new(false),
             progress: Progress::new(drawn),
             damaged: AtomicBool::new(false),
         }
@@ -48,26 +54,52 @@ impl Reporter {
     /// Tells damage that the command goes on despite, because something else stood in, and with what it is mended.
     pub(crate) fn despite(&self, damages: &[Damage], place: &str) {
         for damage in damages {
-            self.damaged.store(true, Ordering::Relaxed);
+            self.damaged.store(true, Relaxed);
             self.say(format!("credenza: {damage}\nhint: mend it: credenza at {place} repair --apply"));
         }
     }
 
     /// What was told by [`despite`](Self::despite) is mended.
     pub(crate) fn mended(&self) {
-        self.damaged.store(false, Ordering::Relaxed);
+        self.damaged.store(false, Relaxed);
     }
 
     /// How the program ends: no run counts as done that went on despite damage.
-    pub(crate) fn conclude(&self, exit: Exit) -> Exit {
+    fn conclude(&self, exit: Exit) -> Exit {
         match exit {
-            Exit::Done | Exit::Incomplete if self.damaged.load(Ordering::Relaxed) => Exit::DamageFound,
+            Exit::Done | Exit::Incomplete if self.damaged.load(Relaxed) => Exit::DamageFound,
             exit => exit,
         }
     }
 
-    /// One line of the result: JSON with `--json`, else text.
+    /// One line of what the command was asked for: JSON with `--json`, else text.
     pub(crate) fn result(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        self.was_asked.store(true, Relaxed);
+        self.line(line)
+    }
+
+    /// One line of what the command has done. It is done whether or not that can be printed.
+    pub(crate) fn done(&self, line: &(impl Serialize + Display)) {
+        // What could not be written is found by `close`, which tries again.
+        let _ = self.line(line);
+    }
+
+    /// One line of what the command has done or, where it has done nothing, would do.
+    pub(crate) fn done_or_planned(&self, is_done: bool, line: &(impl Serialize + Display)) -> io::Result<()> {
+        if is_done {
+            self.done(line);
+            return Ok(());
+        }
+        self.result(line)
+    }
+
+    /// Bytes of a result that is no list of lines.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        self.was_asked.store(true, Relaxed);
+        self.out().write_all(bytes)
+    }
+
+    fn line(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
         self.progress.suspend(|| {
             let mut out = self.out();
             if self.json {
@@ -78,15 +110,22 @@ impl Reporter {
         })
     }
 
-    /// Bytes of a result that is no list of lines.
-    pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
-        self.out().write_all(bytes)
-    }
-
-    /// Writes out what is buffered.
-    pub(crate) fn flush(&self) -> io::Result<()> {
+    /// Writes out what is buffered, and ends the command as it went.
+    pub(crate) fn close(&self, went: Result<Exit, Failure>) -> Exit {
         self.progress.clear();
-        self.out().flush()
+        let printed = self.out().flush();
+        match (went.map(|exit| self.conclude(exit)), printed) {
+            (Err(failure), _) => {
+                self.failure(&failure);
+                failure.exit
+            }
+            (Ok(exit), Ok(())) => exit,
+            (Ok(Exit::Done), Err(error)) if self.was_asked.load(Relaxed) => self.close(Err(error.into())),
+            (Ok(exit), Err(error)) => {
+                self.warning(format!("what was done could not be printed on standard output: {error}"));
+                exit
+            }
+        }
     }
 
     /// Something worth knowing that is no result.
@@ -102,8 +141,7 @@ impl Reporter {
     }
 
     /// Why a command failed; with `--json` as an object.
-    #[expect(clippy::print_stderr, reason = "this room prints")]
-    pub(crate) fn failure(&self, failure: &Failure) {
+    fn failure(&self, failure: &Failure) {
         if failure.what.is_empty() {
             return;
         }
@@ -114,8 +152,7 @@ impl Reporter {
                 cause: failure.why.as_deref(),
                 hint: failure.hint.as_deref(),
             };
-            eprintln!("{}", serde_json::to_string(&object).unwrap_or_default());
-            return;
+            return write_to_stderr(&serde_json::to_string(&object).unwrap_or_default());
         }
         let why = failure.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         self.say(format!("credenza: {}{why}", failure.what));
@@ -124,9 +161,8 @@ impl Reporter {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "this room prints")]
     fn say(&self, text: impl Display) {
-        self.progress.suspend(|| eprintln!("{}", printable_lines(&text.to_string())));
+        self.progress.suspend(|| write_to_stderr(&printable_lines(&text.to_string())));
     }
 
     fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
@@ -142,17 +178,28 @@ impl Listener for Reporter {
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             Event::EntryFailed { key, reason } => {
                 let line = EntryFailed { key: JsonKey(&key), reason: &reason };
-                // Told again by the summary's count; a closed output ends the run there.
-                let _ = if self.json { self.result(&line) } else { self.say_line(&line) };
+                if self.json { self.done(&line) } else { self.say(&line) }
             }
             Event::Damage(_) | Event::Committed(_) => {}
         }
     }
 }
 
-impl Reporter {
-    fn say_line(&self, line: &impl Display) -> io::Result<()> {
-        self.say(line);
+/// A line for a person. Where it cannot be written (a full disk, a pipe that nobody reads) there is nobody to tell.
+fn write_to_stderr(line: &str) {
+    let _ = writeln!(Unheard, "{line}");
+}
+
+/// Standard error, on which nothing fails: log lines go there too, and the library that writes them would end the program.
+pub(crate) struct Unheard;
+
+impl Write for Unheard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

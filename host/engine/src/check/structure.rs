@@ -8,7 +8,7 @@ use credenza_format::{
     BlobIndex, Condemned, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
     is_object_name, plain_length,
 };
-use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId, StoreKey};
+use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 
 use super::data::described;
 use super::users::Users;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
-    Access, ChunkerConfig, ChunkerParams, Config, Keyring, Keys, NewSlot, config_key, copy_key, slot_key,
+    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, config_key, copy_key, slot_key,
 };
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
@@ -36,6 +36,8 @@ pub struct CreateOptions {
 pub struct Created {
     /// The new repository.
     pub repository: RepositoryId,
+    /// The public key that stands for its secrets.
+    pub owner: Hex<[u8; 32]>,
     /// Abilities of the store that were tried and hold.
     pub traits: Vec<String>,
     /// What else cannot be relied on there: a sentence each.
@@ -87,7 +89,7 @@ impl Repository {
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
         put_new(&*store, &config_key, encoded, retain_until, &info.identity).await?;
         let caveats = store.info().await.map_err(Error::connector("looking at the store"))?.caveats;
-        Ok(Created { repository, traits, caveats })
+        Ok(Created { repository, owner: keys.owner(), traits, caveats })
     }
 }
 

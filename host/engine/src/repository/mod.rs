@@ -106,6 +106,12 @@ impl Repository {
         self.keys.clone()
     }
 
+    /// The public key that stands for the secrets of the repository: nobody without them can put another repository with the same in its place.
+    #[must_use]
+    pub fn owner(&self) -> Hex<[u8; 32]> {
+        self.keys.owner()
+    }
+
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }

@@ -3,7 +3,9 @@
 //! Owned here: which codec of a slot belongs to which secret. Refused here: where a secret comes from (`cli`), which slots are tried
 //! (`open`).
 
-use credenza_format::{Identity, KdfParams, KeySlot, Keyring, NewSlot, Recipient, RecoveryCode, SlotError, SlotKind};
+use credenza_format::{
+    Identity, KdfParams, KeySlot, Keyring, NewSlot, Recipient, RecoveryCode, SlotError, SlotKind, normal_passphrase,
+};
 use credenza_model::RepositoryId;
 use zeroize::Zeroizing;
 
@@ -12,7 +14,7 @@ use zeroize::Zeroizing;
 pub enum Secret {
     /// Nothing: the repository is created in plain text, or is opened as one.
     None,
-    /// A passphrase, exact bytes.
+    /// A passphrase, tried as it is and in its normal form.
     Passphrase(Zeroizing<Vec<u8>>),
     /// The content of a key file.
     KeyFile(Zeroizing<Vec<u8>>),
@@ -25,7 +27,7 @@ pub enum Secret {
 /// What a new key slot will open with.
 #[derive(Clone)]
 pub enum Lock {
-    /// A passphrase, exact bytes.
+    /// A passphrase, which is wrapped for in its normal form ([`normal_passphrase`]).
     Passphrase(Zeroizing<Vec<u8>>),
     /// The content of a key file.
     KeyFile(Zeroizing<Vec<u8>>),
@@ -63,7 +65,7 @@ impl Secret {
     pub(super) fn open(&self, slot: &KeySlot, repository: RepositoryId) -> Result<Keyring, SlotError> {
         match self {
             Self::None => Err(SlotError::WrongKind { slot: slot.id(), kind: slot.kind() }),
-            Self::Passphrase(passphrase) => slot.open_passphrase(repository, passphrase),
+            Self::Passphrase(passphrase) => open_passphrase(slot, repository, passphrase),
             Self::KeyFile(content) => slot.open_key_file(repository, content),
             Self::Identity(identity) => slot.open_recipient(repository, identity),
             Self::Recovery(code) => slot.open_recovery(repository, code),
@@ -71,11 +73,22 @@ impl Secret {
     }
 }
 
+/// As it was given, else as the same text is written elsewhere.
+fn open_passphrase(slot: &KeySlot, repository: RepositoryId, passphrase: &[u8]) -> Result<Keyring, SlotError> {
+    match (slot.open_passphrase(repository, passphrase), normal_passphrase(passphrase)) {
+        (Err(SlotError::WrongSecret { .. }), Some(normal)) => slot.open_passphrase(repository, &normal),
+        (opened, _) => opened,
+    }
+}
+
 impl Lock {
     /// Makes a slot. As costly for a passphrase as opening.
     pub(super) fn seal(&self, new: &NewSlot<'_>) -> Result<KeySlot, SlotError> {
         match self {
-            Self::Passphrase(passphrase) => KeySlot::seal_passphrase(new, passphrase, KdfParams::default()),
+            Self::Passphrase(given) => {
+                let normal = normal_passphrase(given);
+                KeySlot::seal_passphrase(new, normal.as_ref().unwrap_or(given), KdfParams::default())
+            }
             Self::KeyFile(content) => KeySlot::seal_key_file(new, content),
             Self::Recipient(recipient) => KeySlot::seal_recipient(new, *recipient),
             Self::Recovery(code) => KeySlot::seal_recovery(new, code),

@@ -107,6 +107,12 @@ impl Keys {
         &self.0.keyring
     }
 
+    /// The public key that verifies what the repository itself has signed: the same through all epochs, for readers and writers alike.
+    #[must_use]
+    pub fn owner(&self) -> Hex<[u8; 32]> {
+        Hex(self.0.signer)
+    }
+
     /// Whether objects of this kind can be opened: writers add packs, usage lists and snapshots that they cannot open again.
     #[must_use]
     pub fn can_open(&self, kind: ObjectKind) -> bool {

@@ -76,11 +76,11 @@ impl Add {
         let lock = match (recipient, &self.new_key_file) {
             (Some(recipient), _) => Lock::Recipient(recipient),
             (None, Some(path)) => Lock::KeyFile(read_key_file(path)?),
-            (None, None) => Lock::Passphrase(self.new.get(&open.place.text()).await?),
+            (None, None) => Lock::Passphrase(self.new.get(&open.place.text(), session.reporter).await?),
         };
         let access = if self.writer { Access::Writer } else { Access::Full };
         let slot = open.repository.add_slot(&lock, access, &label).await?;
-        session.reporter.result(&KeyLine::from(&slot))?;
+        session.reporter.done(&KeyLine::from(&slot));
         Ok(Exit::Done)
     }
 }
@@ -100,9 +100,9 @@ pub(crate) async fn add_recovery_code(
 
 pub(super) async fn passwd(new: &NewPassphrase, session: &Session<'_>) -> Result<Exit, Failure> {
     let open = session.open_for_writing().await?;
-    let lock = Lock::Passphrase(new.get(&open.place.text()).await?);
+    let lock = Lock::Passphrase(new.get(&open.place.text(), session.reporter).await?);
     let slot = open.repository.change_passphrase(&lock).await?;
-    session.reporter.result(&KeyLine::from(&slot))?;
+    session.reporter.done(&KeyLine::from(&slot));
     Ok(Exit::Done)
 }
 

@@ -177,7 +177,7 @@ async fn unproven(session: &Session<'_>, place: &Place) -> Result<Vec<ListedSlot
 async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let open = session.open_for_writing().await?;
     let removed = open.repository.remove_slot(id).await?;
-    session.reporter.result(&RemovedLine { id: id_of(&removed) })?;
+    session.reporter.done(&RemovedLine { id: id_of(&removed) });
     session.reporter.note(format!(
         "note: who had this key may have copied the repository's secrets with it; shut them out of what is to come: credenza at {} key rotate",
         open.place.text()
@@ -189,7 +189,7 @@ async fn rotate(remove_others: bool, session: &Session<'_>) -> Result<Exit, Fail
     let open = session.open_for_writing().await?;
     let Rotation { epoch, renewed, removed } = open.repository.rotate_keys(&open.secret, remove_others).await?;
     let renewed = renewed.iter().map(KeySlot::id).collect();
-    session.reporter.result(&RotatedLine { epoch, renewed, removed: removed.iter().map(id_of).collect() })?;
+    session.reporter.done(&RotatedLine { epoch, renewed, removed: removed.iter().map(id_of).collect() });
     session.reporter.note("note: what was written before stays sealed with the old secrets until it is repacked");
     Ok(Exit::Done)
 }
