@@ -131,6 +131,9 @@ impl From<EngineError> for Failure {
             EngineError::WrongSecret { .. } => {
                 Self::new(what).exit(Exit::WrongPassphrase).hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
             }
+            EngineError::TooCostly { .. } => Self::new(what).exit(Exit::WrongPassphrase).hint(
+                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
+            ),
             EngineError::SecretMissing => Self::new(what).exit(Exit::WrongPassphrase).hint(
                 "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
             ),

@@ -40,6 +40,16 @@ pub enum Error {
         /// Names of those that are damaged, so that nobody knows what would open them.
         damaged: Vec<String>,
     },
+    /// More would have to be spent on a passphrase than anybody's own slots cost.
+    #[error(
+        "the passphrase opens none of the {tried} key slots that were tried, and trying the {left} others would cost more than is spent on a repository that is not unlocked yet: somebody may have put them there for that"
+    )]
+    TooCostly {
+        /// Slots that were tried.
+        tried: usize,
+        /// Slots that were not.
+        left: usize,
+    },
     /// The secret is right and its slot was left behind by a rotation.
     #[error("key slot `{label}` ({slot}) was written before the keys were rotated and does not know the new ones")]
     StaleSlot {

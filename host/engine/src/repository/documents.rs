@@ -184,7 +184,16 @@ fn kind_of_damage(cause: &credenza_format::Error) -> DamageKind {
 
 /// A small object whole; `None` when there is none, damage when it is larger than any may be.
 pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Result<Bytes, Damage>>> {
-    let answer = async { store.get(key, None, None).await?.read_all(DOCUMENT_BYTES_MAX).await }.await;
+    fetch_up_to(store, key, DOCUMENT_BYTES_MAX).await
+}
+
+/// The same for an object of which it is known that it is smaller.
+pub(super) async fn fetch_up_to(
+    store: &dyn Store,
+    key: &StoreKey,
+    bytes_max: u64,
+) -> Result<Option<Result<Bytes, Damage>>> {
+    let answer = async { store.get(key, None, None).await?.read_all(bytes_max).await }.await;
     match answer {
         Ok(bytes) => Ok(Some(Ok(bytes))),
         Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
@@ -197,6 +206,16 @@ pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Re
 
 /// Every object whose name begins with `prefix`, strays among them. Bound: some 150 bytes an object.
 pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
-    let all = Pages::new(store, prefix).collect().await;
-    all.map_err(Error::connector(format!("listing `{prefix}` of the repository")))
+    list_at_least(store, prefix, usize::MAX).await
+}
+
+/// The first objects whose name begins with `prefix`: all of them, or so many and the rest of a page.
+pub(super) async fn list_at_least(store: &dyn Store, prefix: &str, count: usize) -> Result<Vec<StoredObject>> {
+    let (mut pages, mut all) = (Pages::new(store, prefix), Vec::new());
+    while all.len() < count {
+        let page = pages.next().await.map_err(Error::connector(format!("listing `{prefix}` of the repository")))?;
+        let Some(page) = page else { break };
+        all.extend(page);
+    }
+    Ok(all)
 }

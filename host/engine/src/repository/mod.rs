@@ -31,6 +31,7 @@ use credenza_model::StoreKey;
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
 pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, list};
+use documents::{fetch_up_to, list_at_least};
 pub(crate) use index::SegmentInfo;
 pub(crate) use locks::PROBES;
 pub(crate) use probe::VERSIONS;

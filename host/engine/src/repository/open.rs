@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use credenza_connect::Store;
 use credenza_format::{
@@ -16,6 +17,23 @@ use super::{ListedSlot, Repository, Secret, fetch};
 use crate::cached::{CachedStore, ObjectCache, Shelf};
 use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
+
+/// Most that is spent on a passphrase before a repository opens, in KiB times passes: some 340 slots as they are made, or four of the costliest that
+/// there may be; a minute or two. Whoever can put objects can put slots, and nothing is proven of them before they are tried.
+const WORK_MAX: u64 = 64 * 1024 * 1024;
+
+/// A secret, and what may still be spent on it.
+struct Trial<'a> {
+    secret: &'a Secret,
+    work_left: AtomicU64,
+}
+
+impl Trial<'_> {
+    /// Whether a slot may be tried for what it costs.
+    fn affords(&self, slot: &KeySlot) -> bool {
+        self.work_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(slot.work())).is_ok()
+    }
+}
 
 /// What a key slot, or the lack of one, led to.
 struct Unlocked {
@@ -34,7 +52,8 @@ impl Repository {
     /// connector's error.
     pub async fn open(store: Arc<dyn Store>, secret: &Secret, cache: Option<&ObjectCache>) -> Result<Self> {
         let bare = Arc::clone(&store);
-        let (Unlocked { keys, config, slot, damages }, shelf) = unlock_by_either(&*bare, secret, cache).await?;
+        let trial = Trial { secret, work_left: AtomicU64::new(WORK_MAX) };
+        let (Unlocked { keys, config, slot, damages }, shelf) = unlock_by_either(&*bare, &trial, cache).await?;
         let store: Arc<dyn Store> = match shelf {
             Some(shelf) => Arc::new(CachedStore::new(store, shelf)),
             None => store,
@@ -62,18 +81,18 @@ impl Repository {
 /// must get a repository without encryption opened by hiding the config of one that has it.
 async fn unlock_by_either(
     store: &dyn Store,
-    secret: &Secret,
+    trial: &Trial<'_>,
     cache: Option<&ObjectCache>,
 ) -> Result<(Unlocked, Option<Shelf>)> {
     let first = read_config(store).await;
     let tried = first.as_ref().ok().cloned();
-    let refusal = match unlock_by(first, store, secret, cache).await {
+    let refusal = match unlock_by(first, store, trial, cache).await {
         Err(refusal @ (Error::NoRepository { .. } | Error::Damage(_))) => refusal,
         other => return other,
     };
     let copy = read_config_copy(store).await?.filter(|copy| tried.as_ref() != Some(copy));
     let Some(copy) = copy else { return Err(refusal) };
-    let Ok((mut unlocked, shelf)) = unlock_by(Ok(copy), store, secret, cache).await else { return Err(refusal) };
+    let Ok((mut unlocked, shelf)) = unlock_by(Ok(copy), store, trial, cache).await else { return Err(refusal) };
     unlocked.damages.insert(0, damage_of_config(refusal));
     Ok((unlocked, shelf))
 }
@@ -81,12 +100,12 @@ async fn unlock_by_either(
 async fn unlock_by(
     config: Result<UnverifiedConfig>,
     store: &dyn Store,
-    secret: &Secret,
+    trial: &Trial<'_>,
     cache: Option<&ObjectCache>,
 ) -> Result<(Unlocked, Option<Shelf>)> {
     let config = config?;
     let shelf = cache.map(|cache| cache.for_repository(config.repository()));
-    let unlocked = unlock(store, config, secret, shelf.as_ref()).await?;
+    let unlocked = unlock(store, config, trial, shelf.as_ref()).await?;
     Ok((unlocked, shelf))
 }
 
@@ -127,10 +146,10 @@ fn damage_of_config(refusal: Error) -> Damage {
 async fn unlock(
     store: &dyn Store,
     config: UnverifiedConfig,
-    secret: &Secret,
+    trial: &Trial<'_>,
     shelf: Option<&Shelf>,
 ) -> Result<Unlocked> {
-    match (config.is_encrypted(), secret.kind()) {
+    match (config.is_encrypted(), trial.secret.kind()) {
         (false, None) => {
             let keys = Keyring::public().keys(config.repository());
             Ok(Unlocked { config: verify(config, &keys)?, keys, slot: None, damages: Vec::new() })
@@ -139,10 +158,10 @@ async fn unlock(
         (false, Some(_)) => Err(Error::NotEncrypted),
         (true, None) => Err(Error::SecretMissing),
         (true, Some(kind)) => {
-            if let Some(unlocked) = unlock_remembered(store, &config, secret, shelf).await? {
+            if let Some(unlocked) = unlock_remembered(store, &config, trial, shelf).await? {
                 return Ok(unlocked);
             }
-            let unlocked = unlock_listed(store, config, secret, kind).await?;
+            let unlocked = unlock_listed(store, config, trial, kind).await?;
             if let (Some(shelf), Some(slot)) = (shelf, &unlocked.slot) {
                 shelf.remember_slot(slot.id()).await;
             }
@@ -155,12 +174,12 @@ async fn unlock(
 async fn unlock_listed(
     store: &dyn Store,
     config: UnverifiedConfig,
-    secret: &Secret,
+    trial: &Trial<'_>,
     kind: credenza_format::SlotKind,
 ) -> Result<Unlocked> {
     let first = slots_of(store, Copies::First).await?;
     let tried = |copy: &ListedSlot| first.iter().any(|slot| slot.slot.is_ok() && slot.slot == copy.slot);
-    let refusal = match unlock_among(first.clone(), config.clone(), secret, kind).await {
+    let refusal = match unlock_among(first.clone(), config.clone(), trial, kind).await {
         Ok(unlocked) => return Ok(unlocked),
         Err(refusal) => refusal,
     };
@@ -169,7 +188,7 @@ async fn unlock_listed(
     if copies.is_empty() {
         return Err(refusal);
     }
-    let Ok(mut unlocked) = unlock_among(copies, config, secret, kind).await else { return Err(refusal) };
+    let Ok(mut unlocked) = unlock_among(copies, config, trial, kind).await else { return Err(refusal) };
     unlocked.damages.extend(unlocked.slot.as_ref().map(|slot| damage_of_slot(slot, first)));
     Ok(unlocked)
 }
@@ -177,7 +196,7 @@ async fn unlock_listed(
 async fn unlock_among(
     listed: Vec<ListedSlot>,
     config: UnverifiedConfig,
-    secret: &Secret,
+    trial: &Trial<'_>,
     kind: credenza_format::SlotKind,
 ) -> Result<Unlocked> {
     let (mut slots, mut damaged) = (Vec::new(), Vec::new());
@@ -191,7 +210,7 @@ async fn unlock_among(
         return Err(damaged.pop().unwrap_or_else(no_slots).into());
     }
     slots.retain(|slot| slot.kind() == kind);
-    let unlocked = unlock_one_of(slots, config, secret, kind).await;
+    let unlocked = unlock_one_of(slots, config, trial, kind).await;
     unlocked.map_err(|refusal| with_damaged(refusal, damaged))
 }
 
@@ -211,33 +230,38 @@ fn damage_of_slot(slot: &KeySlot, first: Vec<ListedSlot>) -> Damage {
 async fn unlock_remembered(
     store: &dyn Store,
     config: &UnverifiedConfig,
-    secret: &Secret,
+    trial: &Trial<'_>,
     shelf: Option<&Shelf>,
 ) -> Result<Option<Unlocked>> {
     let Some(shelf) = shelf else { return Ok(None) };
     let Some(id) = shelf.remembered_slot().await else { return Ok(None) };
     let Some(Ok(bytes)) = fetch(store, &slot_key(id)).await? else { return Ok(None) };
     let slot = KeySlot::decode(&bytes).ok().filter(|slot| slot.id() == id && slot.access() == Access::Full);
-    let fitting = slot.filter(|slot| secret.kind() == Some(slot.kind()));
+    let fitting = slot.filter(|slot| trial.secret.kind() == Some(slot.kind()));
     let Some(slot) = fitting else { return Ok(None) };
     let kind = slot.kind();
-    Ok(unlock_one_of(vec![slot], config.clone(), secret, kind).await.ok())
+    Ok(unlock_one_of(vec![slot], config.clone(), trial, kind).await.ok())
 }
 
-/// Tries slots that give full access first, and newer ones first: after an interrupted rotation a secret has two slots, of which the
-/// newer knows more.
+/// Tries slots that give full access first, cheap ones before costly ones, and newer ones first: after an interrupted rotation a secret has two
+/// slots, of which the newer knows more.
 async fn unlock_one_of(
     mut slots: Vec<KeySlot>,
     config: UnverifiedConfig,
-    secret: &Secret,
+    trial: &Trial<'_>,
     kind: credenza_format::SlotKind,
 ) -> Result<Unlocked> {
-    slots.sort_by_key(|slot| (slot.access() == Access::Writer, Reverse(slot.created())));
-    let tried = slots.len();
+    slots.sort_by_key(|slot| (slot.access() == Access::Writer, slot.work(), Reverse(slot.created())));
+    let (mut tried, mut left) = (0, 0);
     let mut reason = None;
     for slot in slots {
+        if !trial.affords(&slot) {
+            left += 1;
+            continue;
+        }
+        tried += 1;
         let name = slot_key(slot.id());
-        match try_slot(slot.clone(), &config, secret).await? {
+        match try_slot(slot.clone(), &config, trial.secret).await? {
             Ok(keyring) => {
                 let keys = keyring.keys(config.repository());
                 let config = verify(config.clone(), &keys)?;
@@ -249,6 +273,9 @@ async fn unlock_one_of(
             Err(SlotError::WrongSecret { .. } | SlotError::WrongKind { .. }) => {}
             Err(cause) => reason = Some(Damage::new(&name, DamageKind::Corrupt, cause.to_string()).into()),
         }
+    }
+    if left > 0 {
+        return Err(Error::TooCostly { tried, left });
     }
     Err(reason.unwrap_or(Error::WrongSecret { secret: kind, slots: tried, damaged: Vec::new() }))
 }
@@ -287,4 +314,61 @@ fn damaged_config(cause: &ConfigError) -> Error {
 fn no_slots() -> Damage {
     let detail = "the repository has no key slot left; without one nothing in it can be read";
     Damage::new(&config_key(), DamageKind::Missing, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_connect::memory::MemoryStore;
+    use credenza_connect::{Payload, PutOptions};
+    use credenza_format::{ChunkerParams, KdfParams, NewSlot, SlotKind};
+    use credenza_model::Timestamp;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::CreateOptions;
+
+    fn passphrase(text: &str) -> Secret {
+        Secret::Passphrase(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    /// A repository beside whose slot somebody has put two that cost more.
+    async fn with_costly_slots() -> MemoryStore {
+        let store = MemoryStore::new();
+        let options = CreateOptions {
+            secret: passphrase("mine"),
+            like: None,
+            label: String::new(),
+            chunker: ChunkerParams::default(),
+            compression: 1,
+            retain_days: None,
+        };
+        let repository = Repository::create(Arc::new(store.clone()), &options).await.unwrap().repository;
+        let keyring = Keyring::generate().unwrap();
+        let created = Timestamp { seconds: i64::from(u32::MAX), nanoseconds: 0 };
+        let new = NewSlot { keyring: &keyring, access: Access::Full, repository, label: "", created };
+        for _ in 0..2 {
+            let cost = KdfParams { passes: 4, ..KdfParams::default() };
+            let slot = KeySlot::seal_passphrase(&new, b"strange", cost).unwrap();
+            let put = store.put(&slot_key(slot.id()), Payload::from(slot.encode()), &PutOptions::default());
+            put.await.unwrap();
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn cheap_slots_are_tried_before_costly_ones_and_not_more_than_is_to_be_spent() {
+        let store = with_costly_slots().await;
+        let work = |passes| KdfParams { passes, ..KdfParams::default() }.work();
+        let unlock = async |text: &str, work_left: u64| {
+            let secret = passphrase(text);
+            let trial = Trial { secret: &secret, work_left: AtomicU64::new(work_left) };
+            let config = read_config(&store).await.unwrap();
+            unlock_listed(&store, config, &trial, SlotKind::Passphrase).await.map(drop)
+        };
+        assert!(unlock("mine", work(3)).await.is_ok(), "what costs more was tried before");
+        let refused = unlock("wrong", work(3) + work(4)).await;
+        assert!(matches!(refused, Err(Error::TooCostly { tried: 2, left: 1 })), "{refused:?}");
+        let refused = unlock("wrong", WORK_MAX).await;
+        assert!(matches!(refused, Err(Error::WrongSecret { slots: 3, .. })), "{refused:?}");
+    }
 }

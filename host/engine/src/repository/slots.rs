@@ -9,12 +9,20 @@ use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
 use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_object_name, original_key, slot_key};
-use credenza_model::{StoreKey, Timestamp};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::twofold::{Twofold, put_twofold, read_folder};
-use super::{DOCUMENTS_IN_FLIGHT, Lock, Repository, fetch, list};
+use super::{Lock, Repository, fetch_up_to, list_at_least};
 use crate::{Damage, DamageKind, Error, Result};
+
+/// Most names of slots that are listed before a repository is unlocked, and most slots that are read and tried. Whoever can put objects can put
+/// any number of slots there, and nothing is proven yet.
+const SLOTS_LISTED_MAX: usize = 4000;
+const SLOTS_READ_MAX: usize = 256;
+/// Most bytes of all that are read.
+const SLOTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const SLOTS_IN_FLIGHT: usize = 8;
 
 /// Where key slots are.
 const SLOTS: &str = "key/";
@@ -162,7 +170,7 @@ pub(super) async fn twofold_slots(
     store: &dyn Store,
     decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<KeySlot, Damage>,
 ) -> Result<Vec<Twofold<KeySlot>>> {
-    read_folder(store, SLOTS, decode).await
+    read_folder(store, (SLOTS, SLOTS_LISTED_MAX), decode).await
 }
 
 async fn list_slots(
@@ -196,16 +204,41 @@ pub(super) async fn slots_of(store: &dyn Store, copies: Copies) -> Result<Vec<Li
         Copies::First => SLOTS.to_owned(),
         Copies::Second => format!("copy/{SLOTS}"),
     };
-    let listed = list_copies(store, &folder, copies).await?;
-    let named = listed.into_iter().filter(|object| is_object_name(&object.key));
-    let read = futures_util::stream::iter(named.map(|object| read_slot(store, object.key)));
-    let slots: Vec<Option<ListedSlot>> = read.buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
-    Ok(slots.into_iter().flatten().collect())
+    let mut listed = list_copies(store, &folder, copies).await?;
+    listed.retain(|object| is_object_name(&object.key));
+    let unread = keep_oldest(&mut listed);
+    let read = futures_util::stream::iter(listed.into_iter().map(|object| read_slot(store, object)));
+    let slots: Vec<Option<ListedSlot>> = read.buffered(SLOTS_IN_FLIGHT).try_collect().await?;
+    let flood = (unread > 0).then(|| too_many(unread));
+    Ok(slots.into_iter().flatten().chain(flood).collect())
+}
+
+/// Of too many slots those that were put first: what is put later cannot keep them from being read. How many are left out.
+fn keep_oldest(listed: &mut Vec<StoredObject>) -> usize {
+    listed.sort_by(|one, other| (one.modified, &one.key).cmp(&(other.modified, &other.key)));
+    let mut room = SLOTS_BYTES_MAX;
+    let fits = |object: &&StoredObject| {
+        room.checked_sub(object.size).is_some_and(|left| {
+            room = left;
+            true
+        })
+    };
+    let kept = listed.iter().take(SLOTS_READ_MAX).take_while(fits).count();
+    let unread = listed.len() - kept;
+    listed.truncate(kept);
+    unread
+}
+
+fn too_many(unread: usize) -> ListedSlot {
+    let key = slot_key(ObjectId::new([0; 16]));
+    let detail = format!("there are {unread} or more beside those that were put first, and none of them was read");
+    let damage = Damage { object: SLOTS.to_owned(), ..Damage::new(&key, DamageKind::Invalid, detail) };
+    ListedSlot { key, slot: Err(damage) }
 }
 
 /// Whoever may not list the second copies sees none.
 async fn list_copies(store: &dyn Store, folder: &str, copies: Copies) -> Result<Vec<StoredObject>> {
-    match list(store, folder).await {
+    match list_at_least(store, folder, SLOTS_LISTED_MAX).await {
         Err(Error::Connector { cause, .. }) if copies == Copies::Second && cause.class == ErrorClass::Denied => {
             Ok(Vec::new())
         }
@@ -214,8 +247,9 @@ async fn list_copies(store: &dyn Store, folder: &str, copies: Copies) -> Result<
 }
 
 /// One slot; `None` when it was removed since it was listed.
-async fn read_slot(store: &dyn Store, name: StoreKey) -> Result<Option<ListedSlot>> {
-    let Some(bytes) = fetch(store, &name).await? else { return Ok(None) };
+async fn read_slot(store: &dyn Store, listed: StoredObject) -> Result<Option<ListedSlot>> {
+    let name = listed.key;
+    let Some(bytes) = fetch_up_to(store, &name, listed.size).await? else { return Ok(None) };
     let key = original_key(&name).unwrap_or_else(|| name.clone());
     let slot = bytes.and_then(|bytes| decode_slot(&key, &name, &bytes));
     Ok(Some(ListedSlot { key, slot }))

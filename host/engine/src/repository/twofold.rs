@@ -19,7 +19,7 @@ use credenza_format::{copy_key, document_id, original_key};
 use credenza_model::StoreKey;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::{DOCUMENTS_IN_FLIGHT, fetch, list};
+use super::{DOCUMENTS_IN_FLIGHT, fetch, list_at_least};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// What stands under one name: nothing, a document and its bytes, or damage.
@@ -126,14 +126,14 @@ pub(super) async fn fetch_copy(store: &dyn Store, copied: &StoreKey) -> Result<O
     }
 }
 
-/// Every document of a folder (`key/`, `removed/`) that is there or has a copy, by name.
+/// Every document of a folder (`key/`, `removed/`) that is there or has a copy, by name; of each so many and the rest of a page.
 pub(crate) async fn read_folder<T>(
     store: &dyn Store,
-    folder: &str,
+    (folder, count): (&str, usize),
     decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<T, Damage>,
 ) -> Result<Vec<Twofold<T>>> {
     let decode = &decode;
-    let names = names(store, folder).await?;
+    let names = names(store, folder, count).await?;
     let read = names.into_iter().map(|key| read_twofold(store, key, decode, |_| 0));
     let found: Vec<Twofold<T>> = futures_util::stream::iter(read).buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
     // What was removed since it was listed is none.
@@ -141,12 +141,13 @@ pub(crate) async fn read_folder<T>(
 }
 
 /// The names of the documents of a folder, by themselves or by their copies.
-async fn names(store: &dyn Store, folder: &str) -> Result<BTreeSet<StoreKey>> {
-    let copies = match list(store, &format!("copy/{folder}")).await {
+async fn names(store: &dyn Store, folder: &str, count: usize) -> Result<BTreeSet<StoreKey>> {
+    let copies = match list_at_least(store, &format!("copy/{folder}"), count).await {
         Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Denied => Vec::new(),
         other => other?,
     };
-    let mut names: BTreeSet<StoreKey> = list(store, folder).await?.into_iter().map(|object| object.key).collect();
+    let mut names: BTreeSet<StoreKey> =
+        list_at_least(store, folder, count).await?.into_iter().map(|object| object.key).collect();
     names.extend(copies.iter().filter_map(|object| original_key(&object.key)));
     names.retain(|name| document_id(name).is_some());
     Ok(names)

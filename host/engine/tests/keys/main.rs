@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
 mod copies;
+mod flood;
 mod rotate;
 mod slots;
 mod writer;

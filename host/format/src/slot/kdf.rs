@@ -21,6 +21,12 @@ impl KdfParams {
     /// The ceiling, so that a hostile slot cannot exhaust the machine: 1 GiB, 16 passes, 16 lanes.
     pub const MAX: Self = Self { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
 
+    /// What a guess costs: KiB of memory, times passes over it.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        u64::from(self.memory_kib).saturating_mul(u64::from(self.passes))
+    }
+
     /// Requires that the parameters lie between floor and ceiling.
     pub(super) fn check(&self) -> Result<(), SlotError> {
         let Self { memory_kib, passes, lanes } = *self;

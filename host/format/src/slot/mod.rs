@@ -264,6 +264,15 @@ impl KeySlot {
         self.description.lock.kind()
     }
 
+    /// What trying it costs; nothing to speak of but for a passphrase.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        match &self.description.lock {
+            Lock::Passphrase { argon2id, .. } => argon2id.work(),
+            _ => 0,
+        }
+    }
+
     /// What it gives access to, as it says.
     #[must_use]
     pub fn access(&self) -> Access {
