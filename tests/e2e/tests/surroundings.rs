@@ -400,3 +400,21 @@ fn strays_in_a_folder_store_are_named_and_stop_nothing() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_consoles_leave_in_a_bucket_stops_nothing() -> Result<()> {
+    let (server, endpoint) = memory_server()?;
+    server.buckets.create("repository");
+    let precious = Precious::new(Setup::with_s3_repository(&endpoint, "repository")?)?;
+    for name in ["snapshot/", "index/", "data/", "snapshot/.DS_Store", "index/X", "key/Thumbs.db", "notes of mine.txt"]
+    {
+        server.buckets.put_object("repository", name, "", credenza_s3_server::Attributes::default());
+    }
+    let source = precious.source().to_string_lossy().into_owned();
+    precious.setup.credenza.ok(["backup", &source])?;
+    precious.setup.check()?.expect_code(0)?;
+    for words in [["ls"].as_slice(), &["audit"], &["maintain"], &["key", "list"], &["repair"]] {
+        precious.setup.credenza.ok(words)?;
+    }
+    precious.setup.restore("latest", "target").map(drop)
+}

@@ -133,7 +133,9 @@ impl Store for SandboxedStore {
             })
         });
         let page = self.pool.call("list", call, |_: &mut State, page| Ok(page)).await?;
-        let objects: wasmtime::Result<Vec<StoredObject>> = page.objects.into_iter().map(object).collect();
+        // A name that no object of a repository can have, such as a console's mark of a folder, is nobody's here.
+        let own = page.objects.into_iter().filter(|found| StoreKey::new(found.key.as_str()).is_ok());
+        let objects: wasmtime::Result<Vec<StoredObject>> = own.map(object).collect();
         let objects = objects.map_err(|cause| {
             let message = format!("the listing of `{prefix}` cannot be trusted: {cause}");
             Error::new(ErrorClass::Corrupt, "store.listing", message)
