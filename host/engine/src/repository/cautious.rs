@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use credenza_connect::{Store, StoredObject};
+use credenza_format::ObjectKind;
 use credenza_model::StoreKey;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 

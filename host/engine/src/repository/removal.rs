@@ -50,7 +50,8 @@ impl Repository {
 
     /// Both copies of every record of removal, verified with the keys of the repository.
     pub(crate) async fn removals(&self) -> Result<Vec<Twofold<Removal>>> {
-        read_folder(&**self.bare_store(), (REMOVED, usize::MAX), |key, name, bytes| self.removal(key, name, bytes)).await
+        read_folder(&**self.bare_store(), (REMOVED, usize::MAX), |key, name, bytes| self.removal(key, name, bytes))
+            .await
     }
 
     /// The records that can be read by their names, out of the cache if it has them; those of which only the copy is whole are left out.
