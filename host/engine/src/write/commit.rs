@@ -100,7 +100,7 @@ async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
 async fn condemned(repository: &Repository, stow: &Stow, usage: &Usage) -> Result<HashSet<ObjectId>> {
     let (mut condemned, damaged) = repository.condemned_records().await?;
     if !damaged.is_empty() {
-        let own: HashSet<ObjectId> = stow.packs().into_iter().map(|(pack, _)| pack).collect();
+        let own: HashSet<ObjectId> = stow.record().packs().into_iter().map(|(pack, _)| pack).collect();
         condemned.extend(usage.packs.iter().map(|used| used.pack).filter(|pack| !own.contains(pack)));
     }
     Ok(condemned)
