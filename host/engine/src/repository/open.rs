@@ -349,8 +349,8 @@ mod tests {
         for _ in 0..2 {
             let cost = KdfParams { passes: 4, ..KdfParams::default() };
             let slot = KeySlot::seal_passphrase(&new, b"strange", cost).unwrap();
-            let put = store.put(&slot_key(slot.id()), Payload::from(slot.encode()), &PutOptions::default());
-            put.await.unwrap();
+            let (key, options) = (slot_key(slot.id()), PutOptions::default());
+            store.put(&key, Payload::from(slot.encode()), &options).await.unwrap();
         }
         store
     }
