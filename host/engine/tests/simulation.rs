@@ -20,6 +20,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use common::{Files, backup, create, damages, files, key_file, open, restores};
+use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::{Error, Repository, Silent, SnapshotName, remove};
@@ -57,7 +58,11 @@ async fn machine(world: &Arc<World>, number: usize, mut dice: Dice, ledger: &Ref
 
 async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &RefCell<Ledger>) -> Result<(), Error> {
     let client = Client { world: Arc::clone(world), machine: number };
-    let repository = Repository::open(Arc::new(client), &key_file(), None).await?;
+    // Every other world has stores that take freedoms.
+    let freedoms = world.seed + number as u64;
+    let store: Arc<dyn Store> = Arc::new(client);
+    let store = if world.seed % 2 == 1 { common::free(store, freedoms) } else { store };
+    let repository = Repository::open(store, &key_file(), None).await?;
     let repository = repository.with_clock(Arc::new(Calendar(Arc::clone(world))));
     match (number, dice.below(10)) {
         (_, 0..2) => {

@@ -1,17 +1,19 @@
 //! What stands before a connector, whichever it is: each wrapper is a [`Store`](crate::Store), a
 //! [`Source`](crate::Source) and a [`Destination`](crate::Destination) if what it wraps is one.
 //!
-//! [`Retry`] tries again, [`Limit`] bounds the requests in flight; for tests, [`Fault`] injects seeded faults,
-//! [`Permute`] changes the order of calls and answers, and [`Record`] counts calls. The usual order is `Retry(Limit(connector))`, so that waiting for the next try holds no slot.
-//! Assembled by `cli`; the others by tests.
+//! [`Retry`] tries again, [`Limit`] bounds the requests in flight; for tests, [`Fault`] injects seeded faults, [`Free`] takes every
+//! freedom that a contract gives, [`Permute`] changes the order of calls and answers, and [`Record`] counts calls. The usual order is
+//! `Retry(Limit(connector))`, so that waiting for the next try holds no slot. Assembled by `cli`; the others by tests.
 
 mod fault;
+mod free;
 mod limit;
 mod permute;
 mod record;
 mod retry;
 
 pub use fault::{Fault, FaultKind};
+pub use free::{Free, Freedom};
 pub use limit::{Limit, LimitPolicy};
 pub use permute::Permute;
 pub use record::{Call, Record};

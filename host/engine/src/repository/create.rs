@@ -125,10 +125,13 @@ async fn put_new(
 ) -> Result<()> {
     let options = PutOptions { if_absent: true, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
     match store.put(key, Payload::from(bytes.clone()), &options).await {
-        Ok(_) => put_text(store, &copy_key(key), bytes, &PutOptions { if_absent: false, ..options }).await,
-        Err(cause) if cause.class == ErrorClass::Precondition => {
-            Err(Error::RepositoryExists { place: place.to_owned() })
-        }
-        Err(cause) => Err(Error::connector(format!("writing `{key}`"))(cause)),
+        Ok(_) => {}
+        // An earlier try of the same may have arrived.
+        Err(cause) if cause.class == ErrorClass::Precondition => match fetch(store, key).await? {
+            Some(Ok(found)) if found == bytes => {}
+            _ => return Err(Error::RepositoryExists { place: place.to_owned() }),
+        },
+        Err(cause) => return Err(Error::connector(format!("writing `{key}`"))(cause)),
     }
+    put_text(store, &copy_key(key), bytes, &PutOptions { if_absent: false, ..options }).await
 }

@@ -3,7 +3,7 @@
 //! Owned here: the rule of `FORMAT.md`, "Locks". Refused here: which objects a snapshot stands on (`write::hold`). Called by everything
 //! that puts an object which must last.
 
-use credenza_connect::{Payload, PutOptions, Store};
+use credenza_connect::{ErrorClass, Payload, PutOptions, Store, Stored};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::{Repository, random_id};
@@ -81,7 +81,11 @@ pub(super) async fn store_time(store: &dyn Store) -> Result<Option<Timestamp>> {
     let key = probe_key()?;
     let doing = || Error::connector("asking the store for its time");
     let options = PutOptions { if_absent: true, hint: "config".to_owned(), ..PutOptions::default() };
-    let put = store.put(&key, Payload::from(b"credenza".to_vec()), &options).await.map_err(doing())?;
+    let put = match store.put(&key, Payload::from(b"credenza".to_vec()), &options).await {
+        // On a name drawn at random only an earlier try of the same can have arrived.
+        Err(cause) if cause.class == ErrorClass::Precondition => Stored::default(),
+        put => put.map_err(doing())?,
+    };
     let modified = match put.modified {
         Some(modified) => Ok(Some(modified)),
         None => store.stat(&key).await.map(|probe| probe.modified).map_err(doing()),

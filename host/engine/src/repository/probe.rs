@@ -22,6 +22,8 @@ pub(crate) const DELETE: &str = "delete";
 const RACERS: usize = 8;
 /// How long an object is locked to try it.
 const LOCK_SECONDS: i64 = 60;
+/// Names tried for the first object.
+const FIRST_TRIES_MAX: usize = 4;
 const FIRST: &[u8] = b"credenza";
 
 /// Tries everything that `create` relies on; the abilities that hold.
@@ -29,10 +31,9 @@ const FIRST: &[u8] = b"credenza";
 /// # Errors
 /// When a first object cannot be written.
 pub async fn probe(store: &dyn Store) -> Result<Vec<String>> {
-    let keys = [probe_key()?, probe_key()?, probe_key()?];
+    let (plain, first) = first_object(store).await?;
+    let keys = [plain, probe_key()?, probe_key()?];
     let [plain, locked, raced] = &keys;
-    let first = put(store, plain, FIRST, true, None).await;
-    let first = first.map_err(Error::connector("writing a first object to the store"))?;
     let second = put(store, plain, FIRST, true, None).await;
     let refused = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
     let has_one_winner = refused && has_one_winner(store, raced).await;
@@ -43,6 +44,19 @@ pub async fn probe(store: &dyn Store) -> Result<Vec<String>> {
     let deletes = deletes(store, &keys).await;
     let tried = [(IF_ABSENT, if_absent), (VERSIONS, versions), (RETENTION, retention), (DELETE, deletes)];
     Ok(tried.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned()).collect())
+}
+
+/// A first object and its name. Where an earlier try of the same has arrived, what it left is not known, and another name is tried.
+async fn first_object(store: &dyn Store) -> Result<(StoreKey, Stored)> {
+    let mut tries = 1;
+    loop {
+        let key = probe_key()?;
+        match put(store, &key, FIRST, true, None).await {
+            Ok(stored) => return Ok((key, stored)),
+            Err(cause) if cause.class == ErrorClass::Precondition && tries < FIRST_TRIES_MAX => tries += 1,
+            Err(cause) => return Err(Error::connector("writing a first object to the store")(cause)),
+        }
+    }
 }
 
 async fn put(

@@ -88,6 +88,7 @@ struct Inner {
 /// The world of one seed.
 pub(crate) struct World {
     pub(crate) store: MemoryStore,
+    pub(crate) seed: u64,
     inner: Mutex<Inner>,
     changed: Notify,
     /// Whether every request is printed (`CREDENZA_TRACE`).
@@ -100,6 +101,7 @@ impl World {
         let inner = Inner { dice: Dice::new(seed), now: BEGIN, machines, late: Vec::new(), in_flight: 0 };
         Arc::new(Self {
             store,
+            seed,
             inner: Mutex::new(inner),
             changed: Notify::new(),
             traced: std::env::var_os("CREDENZA_TRACE").is_some(),
