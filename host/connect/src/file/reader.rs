@@ -20,7 +20,7 @@ pub(super) struct FileReader {
     position: u64,
     end: u64,
     /// Whether there may be bytes behind `end`: it is the size that the file system states.
-    to_its_end: bool,
+    beyond_end: bool,
     /// Until where the file is known to be data, or a hole; `None` when holes are not looked for.
     extent: Option<Extent>,
     /// What the fingerprint has to be after the last byte.
@@ -36,7 +36,7 @@ struct Extent {
 impl FileReader {
     /// Reads from `position` to `end`.
     pub(super) fn new(file: OwnedFd, position: u64, end: u64) -> Self {
-        Self { file, position, end, to_its_end: false, extent: None, expected: None }
+        Self { file, position, end, beyond_end: false, extent: None, expected: None }
     }
 
     /// Looks for holes and yields their zeros without reading.
@@ -52,8 +52,8 @@ impl FileReader {
     }
 
     /// Reads on behind the end for as long as there are bytes: some file systems state too small a size, or 0.
-    pub(super) fn to_its_end(mut self) -> Self {
-        self.to_its_end = true;
+    pub(super) fn beyond_end(mut self) -> Self {
+        self.beyond_end = true;
         self
     }
 
@@ -107,7 +107,7 @@ impl Read for FileReader {
         if self.position >= self.end {
             // Before what is behind the end is looked for: a file that is being written to would have no end.
             self.verify_unchanged()?;
-            if !self.to_its_end {
+            if !self.beyond_end {
                 return Ok(0);
             }
         }
@@ -138,7 +138,7 @@ mod tests {
         for stated in [0, 100, 5000, 9000] {
             let copy = OwnedFd::from(file.try_clone().unwrap());
             let mut read = Vec::new();
-            FileReader::new(copy, 0, stated).to_its_end().read_to_end(&mut read).unwrap();
+            FileReader::new(copy, 0, stated).beyond_end().read_to_end(&mut read).unwrap();
             assert_eq!(read, [7; 5000], "{stated}");
         }
     }
@@ -148,7 +148,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 5000]).unwrap();
         let copy = OwnedFd::from(file.try_clone().unwrap());
-        let mut reader = FileReader::new(copy, 0, 5000).expecting("another".to_owned()).to_its_end();
+        let mut reader = FileReader::new(copy, 0, 5000).expecting("another".to_owned()).beyond_end();
         let mut read = Vec::new();
         let error = Error::from_io(reader.read_to_end(&mut read).unwrap_err());
         assert!(error.is_torn());

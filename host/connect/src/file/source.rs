@@ -164,7 +164,7 @@ impl Source for FileSource {
         let (start, end) = bounds(range, status.stx_size, &entry.key)?;
         let mut reader = FileReader::new(file, start, end).expecting(seen.clone());
         if range.is_none() {
-            reader = reader.to_its_end();
+            reader = reader.beyond_end();
         }
         if is_sparse(&status) {
             reader = reader.with_holes();

@@ -29,6 +29,10 @@ pub(super) const READS_MAX: usize = 4;
 /// After so many contradictions the bytes are taken as they are, and the entry is named: what rots at its source is better kept than not.
 const CONTRADICTIONS_MAX: usize = 2;
 
+/// Of an object that is what was listed, and is only handed out to who does not ask for that.
+const CONTRARY: &str =
+    "its source hands out other bytes than it lists, whatever it is asked for; they are kept as they came";
+
 /// An entry on its way to be cut.
 pub(crate) enum Loaded {
     /// Nothing to cut.
@@ -192,7 +196,14 @@ impl Loader {
         let conditional = terms.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
         let answer = match self.ask(entry, None, condition).await? {
-            Err(cause) if cause.class == ErrorClass::Precondition && conditional => self.ask(entry, None, None).await?,
+            Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
+                let answer = self.ask(entry, None, None).await?;
+                let is_same = |opened: &Opened| opened.entry.fingerprint == entry.fingerprint;
+                if condition.is_some() && answer.as_ref().is_ok_and(is_same) {
+                    self.note(entry, CONTRARY.to_owned());
+                }
+                answer
+            }
             answer => answer,
         };
         match answer {

@@ -175,6 +175,25 @@ async fn what_has_rotted_at_its_source_is_kept_as_it_is_and_named() {
     assert_eq!(contents(&repository, snapshot.id).await[&"small".into()].1, b"rotten");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_never_handed_out_as_it_is_listed_is_kept_as_it_comes_and_named() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    inner.put("decoded", b"other bytes".to_vec());
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    let decoded = || credenza_connect::Error::new(ErrorClass::Precondition, "s3.decoded", "it is decoded");
+    let read = move |opened| match reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Err(decoded()),
+        _ => opened,
+    };
+    let source = Reading { inner, local: false, listings: usize::MAX.into(), read };
+    let report = backed_up(&repository, Arc::new(source), false).await;
+    assert_eq!((report.errors, report.changed, report.read), (1, 0, 1));
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
+    assert!(snapshot.problems[0].reason.contains("other bytes"), "{}", snapshot.problems[0].reason);
+    assert_eq!(contents(&repository, snapshot.id).await[&"decoded".into()].1, b"other bytes");
+}
+
 /// A local folder with a small and a large file, of which the first reads of each find that they were written to meanwhile. What is read at
 /// the n-th time is all of the digit n.
 fn restless(torn_reads: u8) -> impl Source {

@@ -51,7 +51,7 @@ struct Lane {
 
 enum Slot {
     Empty,
-    Filling(Filling),
+    Filling(Box<Filling>),
     Closed,
 }
 
@@ -94,7 +94,7 @@ impl PackWriter {
         let mut slot = locked(&lane.slot);
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
         if matches!(*slot, Slot::Empty) {
-            *slot = Slot::Filling(self.begin_pack(lane)?);
+            *slot = Slot::Filling(Box::new(self.begin_pack(lane)?));
         }
         let Slot::Filling(filling) = &mut *slot else { return Err(self.failed().unwrap_or(Error::PacksClosed)) };
         filling.pack.push(frame).map_err(Error::encode("packing a chunk"))?;
@@ -113,7 +113,8 @@ impl PackWriter {
 
     /// Seals a pack and begins its upload, while its lane is held: nobody can find it in neither place.
     fn dispatch(&self, full: Slot) -> Result<()> {
-        let Slot::Filling(Filling { pack, permit }) = full else { return Ok(()) };
+        let Slot::Filling(full) = full else { return Ok(()) };
+        let Filling { pack, permit } = *full;
         let sealed = pack.finish().map_err(Error::encode("sealing a pack"))?;
         let record = Arc::clone(&self.record);
         let upload = async move {
