@@ -14,6 +14,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
@@ -87,6 +88,13 @@ class Keyring:
         return cls(suite, wrapped[6:38], wrapped[38:70], epochs)
 
 
+def hybrid_halves(seed):
+    """Both secret halves of a hybrid recipient."""
+    identity = X25519PrivateKey.from_private_bytes(derive("hybrid recipient: X25519", seed))
+    expanded = blake3(seed, derive_key_context=DATE + "hybrid recipient: ML-KEM-768").digest(length=64)
+    return identity, MLKEM768PrivateKey.from_seed_bytes(expanded)
+
+
 def wrapping_key(lock, repository, secret):
     """The key that a secret gives for a slot, or None for a slot of another kind."""
     kind, value = secret
@@ -99,6 +107,13 @@ def wrapping_key(lock, repository, secret):
             return None
         shared = identity.exchange(X25519PublicKey.from_public_bytes(ephemeral))
         return derive("slot key: recipient", repository, shared, recipient, ephemeral)
+    if kind == "hybrid-recipient":
+        identity, kem = hybrid_halves(value)
+        recipient, ephemeral, ciphertext = (bytes.fromhex(lock[part]) for part in ("recipient", "ephemeral", "ciphertext"))
+        if public_bytes(identity) + kem.public_key().public_bytes_raw() != recipient:
+            return None
+        shared = identity.exchange(X25519PublicKey.from_public_bytes(ephemeral)) + kem.decapsulate(ciphertext)
+        return derive("slot key: hybrid recipient", repository, shared, recipient, ephemeral, ciphertext)
     salt = bytes.fromhex(lock["salt"])
     if kind == "passphrase":
         cost = lock["argon2id"]

@@ -413,11 +413,14 @@ def secret_of(arguments):
     if arguments.key_file:
         return "key-file", arguments.key_file.read_bytes()
     if arguments.identity_file:
-        prefix, text = "credenza-secret-", arguments.identity_file.read_text().strip()
+        text = arguments.identity_file.read_text().strip()
+        kinds = {"credenza-secret-": "recipient", "credenza-hybrid-secret-": "hybrid-recipient"}
+        prefix = next((prefix for prefix in kinds if text.startswith(prefix)), None)
+        require(prefix is not None, "the identity file holds no secret key")
         key, check = bytes.fromhex(text.removeprefix(prefix)[:64]), bytes.fromhex(text[-8:])
         context = DATE + "recipient key check"
         require(check == blake3(prefix.encode() + key, derive_key_context=context).digest()[:4], "the key is mistyped")
-        return "recipient", key
+        return kinds[prefix], key
     return None
 
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use credenza_engine::Secret;
-use credenza_format::{Identity, RecoveryCode};
+use credenza_format::{Identity, RecipientKind, RecoveryCode};
 use zeroize::Zeroizing;
 
 use crate::arguments::Globals;
@@ -151,11 +151,11 @@ mod tests {
     fn an_identity_is_its_owners_alone_and_never_written_over_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity");
-        let identity = Identity::generate().unwrap();
+        let identity = Identity::generate(RecipientKind::X25519).unwrap();
         write_identity(&path, &identity).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(read_identity(&path).unwrap(), identity);
-        assert!(write_identity(&path, &Identity::generate().unwrap()).is_err());
+        assert!(write_identity(&path, &Identity::generate(RecipientKind::X25519).unwrap()).is_err());
         assert_eq!(read_identity(&path).unwrap(), identity);
     }
 
@@ -163,7 +163,7 @@ mod tests {
     fn a_file_without_one_secret_key_is_refused_without_being_repeated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity");
-        let secret = Identity::generate().unwrap().to_text();
+        let secret = Identity::generate(RecipientKind::X25519).unwrap().to_text();
         for wrong in [String::new(), "hunter2".to_owned(), format!("{}\n{}", *secret, *secret), format!("{}0", *secret)]
         {
             std::fs::write(&path, &wrong).unwrap();

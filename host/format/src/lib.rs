@@ -74,7 +74,7 @@ pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};
 pub use slot::{
     Identity, InvalidRecipientKey, InvalidRecoveryCode, KEY_FILE_BYTES_MIN, KdfParams, KeySlot, NewSlot, Recipient,
-    RecoveryCode, SlotError, SlotKind,
+    RecipientKind, RecoveryCode, SlotError, SlotKind,
 };
 pub use snapshot::{
     OpenedSnapshot, OrderedListing, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource,

@@ -166,7 +166,7 @@ fn current() -> Value {
 }
 
 /// A slot for every sort of secret, each with the name that it has among the vectors.
-fn slots(identity: &Identity, code: &RecoveryCode) -> [(&'static str, KeySlot); 5] {
+fn slots(identity: &Identity, hybrid: &Identity, code: &RecoveryCode) -> [(&'static str, KeySlot); 6] {
     let keyring = keyring(Suite::Aes256Gcm);
     let created = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
     let new = NewSlot { keyring: &keyring, access: Access::Full, repository: REPOSITORY, label: "vector", created };
@@ -175,9 +175,10 @@ fn slots(identity: &Identity, code: &RecoveryCode) -> [(&'static str, KeySlot); 
     [
         ("slot_passphrase", passphrase.unwrap()),
         ("slot_key_file", KeySlot::seal_key_file(&new, &[0x44; 32]).unwrap()),
-        ("slot_recipient", KeySlot::seal_recipient(&new, identity.recipient()).unwrap()),
+        ("slot_recipient", KeySlot::seal_recipient(&new, &identity.recipient()).unwrap()),
+        ("slot_hybrid", KeySlot::seal_recipient(&new, &hybrid.recipient()).unwrap()),
         ("slot_recovery", KeySlot::seal_recovery(&new, code).unwrap()),
-        ("slot_writer", KeySlot::seal_recipient(&writer, identity.recipient()).unwrap()),
+        ("slot_writer", KeySlot::seal_recipient(&writer, &identity.recipient()).unwrap()),
     ]
 }
 
@@ -188,7 +189,9 @@ fn the_vectors_are_made() {
     vectors.extend(current().as_object().unwrap().clone());
     let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
     let (identity, code) = (text("identity").parse().unwrap(), text("recovery_code").parse().unwrap());
-    for (name, slot) in slots(&identity, &code) {
+    let hybrid: Identity = text("identity_hybrid").parse().unwrap();
+    vectors.insert("recipient_hybrid".to_owned(), hybrid.recipient().to_string().into());
+    for (name, slot) in slots(&identity, &hybrid, &code) {
         vectors.insert(name.to_owned(), String::from_utf8(slot.encode()).unwrap().into());
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/v1.json");
@@ -226,6 +229,9 @@ fn documents_and_slots_of_earlier_builds_open() {
     let identity: Identity = frozen["identity"].as_str().unwrap().parse().unwrap();
     assert_eq!(identity.recipient().to_string(), frozen["recipient"].as_str().unwrap());
     assert_eq!(slot("slot_recipient").open_recipient(REPOSITORY, &identity).unwrap(), expected);
+    let hybrid: Identity = frozen["identity_hybrid"].as_str().unwrap().parse().unwrap();
+    assert_eq!(hybrid.recipient().to_string(), frozen["recipient_hybrid"].as_str().unwrap());
+    assert_eq!(slot("slot_hybrid").open_recipient(REPOSITORY, &hybrid).unwrap(), expected);
     let writer = slot("slot_writer").open_recipient(REPOSITORY, &identity).unwrap();
     assert_eq!(writer, expected.for_writer(REPOSITORY));
     let code = frozen["recovery_code"].as_str().unwrap().parse().unwrap();

@@ -37,9 +37,11 @@ fn an_independent_reader_restores_the_golden_repositories() {
     report.scenario("encrypted, by passphrase", || {
         expect_as_recorded("encrypted", &["--passphrase-file", &file("passphrase")])
     });
-    report.scenario("encrypted, by a recipient's key", || {
-        expect_as_recorded("encrypted", &["--identity-file", &file("recipient")])
-    });
+    for recipient in ["recipient", "hybrid"] {
+        report.scenario(&format!("encrypted, by the key of a {recipient}"), || {
+            expect_as_recorded("encrypted", &["--identity-file", &file(recipient)])
+        });
+    }
     for name in ["plaintext", "hurt-data-pack", "hurt-metadata-pack", "hurt-index", "hurt-snapshot", "hurt-config"] {
         report.scenario(name, || expect_as_recorded(name, &[]));
     }

@@ -4,7 +4,8 @@
 //! (`open`).
 
 use credenza_format::{
-    Identity, KdfParams, KeySlot, Keyring, NewSlot, Recipient, RecoveryCode, SlotError, SlotKind, normal_passphrase,
+    Identity, KdfParams, KeySlot, Keyring, NewSlot, Recipient, RecipientKind, RecoveryCode, SlotError, SlotKind,
+    normal_passphrase,
 };
 use credenza_model::RepositoryId;
 use zeroize::Zeroizing;
@@ -56,7 +57,10 @@ impl Secret {
             Self::None => None,
             Self::Passphrase(_) => Some(SlotKind::Passphrase),
             Self::KeyFile(_) => Some(SlotKind::KeyFile),
-            Self::Identity(_) => Some(SlotKind::Recipient),
+            Self::Identity(identity) => Some(match identity.kind() {
+                RecipientKind::X25519 => SlotKind::Recipient,
+                RecipientKind::Hybrid => SlotKind::HybridRecipient,
+            }),
             Self::Recovery(_) => Some(SlotKind::Recovery),
         }
     }
@@ -90,7 +94,7 @@ impl Lock {
                 KeySlot::seal_passphrase(new, normal.as_ref().unwrap_or(given), KdfParams::default())
             }
             Self::KeyFile(content) => KeySlot::seal_key_file(new, content),
-            Self::Recipient(recipient) => KeySlot::seal_recipient(new, *recipient),
+            Self::Recipient(recipient) => KeySlot::seal_recipient(new, recipient),
             Self::Recovery(code) => KeySlot::seal_recovery(new, code),
         }
     }

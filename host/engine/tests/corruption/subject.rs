@@ -8,7 +8,7 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::audit::{self, AuditOptions, Head};
 use credenza_engine::{Repository, Secret, Silent};
-use credenza_format::{Access, Condemned, Hex, Identity, Intent, ObjectKind, Policy, seal_document};
+use credenza_format::{Access, Condemned, Hex, Identity, Intent, ObjectKind, Policy, RecipientKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use crate::common::{self, BEGIN, Files, at, backup, collect, create, key_file, open, rm};
@@ -40,7 +40,7 @@ impl Subject {
         let store = MemoryStore::new();
         let mut former = Vec::new();
         create(&store, key_file()).await;
-        let writer = Identity::generate().unwrap();
+        let writer = Identity::generate(RecipientKind::X25519).unwrap();
         let add_writer = open_now(&store, &key_file()).await;
         add_writer.add_slot(&Secret::Identity(writer.clone()).lock().unwrap(), Access::Writer, "writer").await.unwrap();
         let mut snapshots = Vec::new();

@@ -8,7 +8,7 @@ use credenza_connect::{ErrorClass, Payload, Store};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
-use credenza_format::{ChunkerParams, Condemned, Identity, ObjectKind, seal_document};
+use credenza_format::{ChunkerParams, Condemned, Identity, ObjectKind, RecipientKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use crate::common::{self, BEGIN, Files, at, backup, files, key_file, rm};
@@ -185,7 +185,7 @@ async fn maintenance() -> Command {
 
 async fn rotation() -> Command {
     let (store, repository, must) = with(&[files(0..6)]).await;
-    let recipient = Secret::Identity(Identity::generate().unwrap()).lock().unwrap();
+    let recipient = Secret::Identity(Identity::generate(RecipientKind::X25519).unwrap()).lock().unwrap();
     repository.add_slot(&recipient, credenza_format::Access::Full, "recipient").await.unwrap();
     Command { must, ..Command::new("key rotate", Act::Rotate, store) }
 }

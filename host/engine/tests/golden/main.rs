@@ -58,8 +58,10 @@ async fn in_golden_repositories_check_finds_what_is_hurt_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_golden_recipient_opens_it_as_well() {
-    let identity = recorded("encrypted", "recipient").trim().parse().unwrap();
-    let repository = open("encrypted", &Secret::Identity(identity)).await;
-    assert_eq!(findings(&repository).await, "");
+async fn the_golden_recipients_open_it_as_well() {
+    for name in ["recipient", "hybrid"] {
+        let identity = recorded("encrypted", name).trim().parse().unwrap();
+        let repository = open("encrypted", &Secret::Identity(identity)).await;
+        assert_eq!(findings(&repository).await, "", "{name}");
+    }
 }

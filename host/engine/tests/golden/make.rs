@@ -8,7 +8,7 @@ use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::{CreateOptions, Repository, Secret, Silent, SnapshotHandle, SnapshotName, remove};
-use credenza_format::{Access, ChunkerParams, Identity, SigningKey};
+use credenza_format::{Access, ChunkerParams, Identity, RecipientKind, SigningKey};
 use credenza_model::{AttributeValue, Checksum, Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
 
 use crate::contents::{contents, findings};
@@ -83,10 +83,14 @@ async fn find(repository: &Repository, id: SnapshotId) -> SnapshotHandle {
 async fn encrypted() {
     let repository = create("encrypted", ChunkerParams::new(64, 256, 1024).unwrap()).await;
     std::fs::write(folder("encrypted").join("passphrase"), format!("{PASSPHRASE}\n")).unwrap();
-    let identities = [("recipient", Access::Full), ("writer", Access::Writer)];
+    let identities = [
+        ("recipient", Access::Full, RecipientKind::X25519),
+        ("writer", Access::Writer, RecipientKind::X25519),
+        ("hybrid", Access::Full, RecipientKind::Hybrid),
+    ];
     let mut secrets = Vec::new();
-    for (name, access) in identities {
-        let identity = Identity::generate().unwrap();
+    for (name, access, kind) in identities {
+        let identity = Identity::generate(kind).unwrap();
         std::fs::write(folder("encrypted").join(name), format!("{}\n", *identity.to_text())).unwrap();
         repository.add_slot(&Secret::Identity(identity.clone()).lock().unwrap(), access, name).await.unwrap();
         secrets.push(Secret::Identity(identity));

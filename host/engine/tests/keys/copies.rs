@@ -9,7 +9,7 @@ use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::repair::{self, Mend, RepairOptions};
 use credenza_engine::{CreateOptions, DamageKind, Error, Lock, Repository, Secret, Silent, key_slots};
 use credenza_format::{
-    Access, ChunkerParams, Identity, KeySlot, Keyring, NewSlot, Policy, config_key, copy_key, slot_key,
+    Access, ChunkerParams, Identity, KeySlot, Keyring, NewSlot, Policy, RecipientKind, config_key, copy_key, slot_key,
 };
 use credenza_model::{StoreKey, Timestamp};
 
@@ -141,7 +141,7 @@ async fn forge(store: &MemoryStore, repository: &Repository, identity: &Identity
         label: "office",
         created: Timestamp { seconds: 1_800_000_000, nanoseconds: 0 },
     };
-    let slot = KeySlot::seal_recipient(&new, identity.recipient()).unwrap();
+    let slot = KeySlot::seal_recipient(&new, &identity.recipient()).unwrap();
     let key = slot_key(slot.id());
     store.put(&key, Payload::from(slot.encode()), &PutOptions::default()).await.unwrap();
     key
@@ -151,7 +151,7 @@ async fn forge(store: &MemoryStore, repository: &Repository, identity: &Identity
 async fn a_forged_slot_is_named_and_is_not_given_the_keys_by_a_rotation() {
     let (store, _) = repository().await;
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let thief = Identity::generate().unwrap();
+    let thief = Identity::generate(RecipientKind::X25519).unwrap();
     let forged = forge(&store, &repository, &thief).await;
     assert!(key_slots(&store).await.unwrap().iter().any(|slot| slot.key == forged && slot.slot.is_ok()));
     let verified = repository.key_slots().await.unwrap();
@@ -169,7 +169,7 @@ async fn a_forged_slot_is_named_and_is_not_given_the_keys_by_a_rotation() {
 async fn a_label_that_somebody_changed_is_shown_by_nobody_who_has_the_keys() {
     let (store, _) = repository().await;
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let lock = Lock::Recipient(Identity::generate().unwrap().recipient());
+    let lock = Lock::Recipient(Identity::generate(RecipientKind::X25519).unwrap().recipient());
     let slot = repository.add_slot(&lock, Access::Full, "office").await.unwrap();
     let key = slot_key(slot.id());
     let text = String::from_utf8(store.bytes(&key).unwrap().to_vec()).unwrap().replace("office", "attic!");

@@ -7,7 +7,7 @@ use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::{Error, Repository, Secret, Silent, SnapshotName};
-use credenza_format::{Access, Header, Identity, config_key};
+use credenza_format::{Access, Header, Identity, RecipientKind, config_key};
 
 use crate::{back_up, copy, create, expect_restored, expect_whole, key_file, names, open, source};
 
@@ -16,7 +16,9 @@ async fn with_recipients() -> (MemoryStore, Secret, Secret) {
     let store = MemoryStore::new();
     create(&store, key_file(1)).await;
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let identities = [Identity::generate().unwrap(), Identity::generate().unwrap()].map(Secret::Identity);
+    let identities =
+        [Identity::generate(RecipientKind::X25519).unwrap(), Identity::generate(RecipientKind::X25519).unwrap()]
+            .map(Secret::Identity);
     for (identity, access) in identities.iter().zip([Access::Full, Access::Writer]) {
         repository.add_slot(&identity.lock().unwrap(), access, "recipient").await.unwrap();
     }

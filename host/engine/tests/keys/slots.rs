@@ -6,7 +6,7 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Store};
 use credenza_engine::{Error, Lock, ObjectCache, Repository, Secret, key_slots};
-use credenza_format::{Access, Identity, RecoveryCode, SlotKind};
+use credenza_format::{Access, Identity, RecipientKind, RecoveryCode, SlotKind};
 
 use crate::{create, key_file, names, open};
 
@@ -22,7 +22,7 @@ async fn every_sort_of_secret_opens_what_was_added_for_it() {
     let secrets = [
         passphrase("five odd words of mine"),
         key_file(2),
-        Secret::Identity(Identity::generate().unwrap()),
+        Secret::Identity(Identity::generate(RecipientKind::X25519).unwrap()),
         Secret::Recovery(RecoveryCode::generate().unwrap()),
     ];
     for secret in &secrets {

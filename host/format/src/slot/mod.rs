@@ -2,9 +2,11 @@
 //! revoked by one small object.
 //!
 //! A text document (`lines`) whose seal is the repository's signature, a commitment to the wrapping key and the wrapped keyring. Owned here: the slot and its
-//! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`), keys of recipients (`identity`).
+//! wrapping (`wrap`), the cost of passphrases (`kdf`), recovery codes (`recovery`), keys of recipients (`identity`,
+//! `hybrid`).
 
 mod error;
+mod hybrid;
 mod identity;
 mod kdf;
 mod recovery;
@@ -18,7 +20,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 pub use error::SlotError;
-pub use identity::{Identity, InvalidRecipientKey, Recipient};
+pub use identity::{Identity, InvalidRecipientKey, Recipient, RecipientKind};
 pub use kdf::KdfParams;
 pub use recovery::{InvalidRecoveryCode, RecoveryCode};
 
@@ -44,6 +46,8 @@ pub enum SlotKind {
     KeyFile,
     /// A recipient's secret key.
     Recipient,
+    /// A recipient's hybrid secret key.
+    HybridRecipient,
     /// A recovery code.
     Recovery,
 }
@@ -54,6 +58,7 @@ impl std::fmt::Display for SlotKind {
             Self::Passphrase => "passphrase",
             Self::KeyFile => "key file",
             Self::Recipient => "recipient's secret key",
+            Self::HybridRecipient => "recipient's hybrid key",
             Self::Recovery => "recovery code",
         })
     }
@@ -66,6 +71,7 @@ enum Lock {
     Passphrase { argon2id: KdfParams, salt: Hex<[u8; 32]> },
     KeyFile { salt: Hex<[u8; 32]> },
     Recipient { recipient: Hex<[u8; 32]>, ephemeral: Hex<[u8; 32]> },
+    HybridRecipient { recipient: Hex<Vec<u8>>, ephemeral: Hex<[u8; 32]>, ciphertext: Hex<Vec<u8>> },
     Recovery { salt: Hex<[u8; 32]> },
 }
 
@@ -75,7 +81,23 @@ impl Lock {
             Self::Passphrase { .. } => SlotKind::Passphrase,
             Self::KeyFile { .. } => SlotKind::KeyFile,
             Self::Recipient { .. } => SlotKind::Recipient,
+            Self::HybridRecipient { .. } => SlotKind::HybridRecipient,
             Self::Recovery { .. } => SlotKind::Recovery,
+        }
+    }
+
+    /// Requires that opening it neither exhausts the machine nor can only fail.
+    fn check(&self) -> Result<(), SlotError> {
+        match self {
+            Self::Passphrase { argon2id, .. } => argon2id.check(),
+            Self::HybridRecipient { recipient, ciphertext, .. } => {
+                let fits = Recipient::new(RecipientKind::Hybrid, &recipient.0).is_some();
+                match fits && ciphertext.0.len() == hybrid::CIPHERTEXT_BYTES {
+                    true => Ok(()),
+                    false => Err(malformed("its hybrid public key or its ciphertext is none")),
+                }
+            }
+            Self::KeyFile { .. } | Self::Recipient { .. } | Self::Recovery { .. } => Ok(()),
         }
     }
 }
@@ -162,27 +184,37 @@ impl KeySlot {
         self.open(&wrap::from_key_file(repository, key_file, &salt.0))
     }
 
-    /// Wraps a keyring for whoever holds the secret key of an X25519 public key.
+    /// Wraps a keyring for the recipient of a public key, whose secret half need not be at hand.
     ///
     /// # Errors
-    /// [`SlotError::Malformed`] for a public key that gives every secret the same result, [`SlotError::Wrap`] when the system fails.
-    pub fn seal_recipient(new: &NewSlot<'_>, recipient: Recipient) -> Result<Self, SlotError> {
-        let ephemeral = StaticSecret::from(random::<32>()?);
-        let lock =
-            Lock::Recipient { recipient: Hex(recipient.0), ephemeral: Hex(PublicKey::from(&ephemeral).to_bytes()) };
-        let key = wrap::from_exchange(new.repository, &ephemeral, &recipient.0, &lock_keys(&lock))?;
+    /// [`SlotError::Malformed`] for a key that protects nothing, [`SlotError::Wrap`] when the system fails.
+    pub fn seal_recipient(new: &NewSlot<'_>, recipient: &Recipient) -> Result<Self, SlotError> {
+        let (lock, key) = match recipient.kind() {
+            RecipientKind::X25519 => sealed_to_x25519(new.repository, recipient)?,
+            RecipientKind::Hybrid => sealed_to_hybrid(new.repository, recipient)?,
+        };
         Self::seal(new, lock, &key)
     }
 
-    /// Unwraps the keyring with the recipient's X25519 secret key.
+    /// Unwraps the keyring with the recipient's secret key.
     ///
     /// # Errors
     /// As [`open_passphrase`](Self::open_passphrase).
     pub fn open_recipient(&self, repository: RepositoryId, identity: &Identity) -> Result<Keyring, SlotError> {
-        let Lock::Recipient { ephemeral, .. } = &self.description.lock else { return Err(self.wrong_kind()) };
-        self.check_repository(repository)?;
-        let secret = StaticSecret::from(*identity.as_bytes());
-        self.open(&*wrap::from_exchange(repository, &secret, &ephemeral.0, &lock_keys(&self.description.lock))?)
+        let key = match (&self.description.lock, identity.kind()) {
+            (Lock::Recipient { recipient, ephemeral }, RecipientKind::X25519) => {
+                self.check_repository(repository)?;
+                let shared = wrap::exchange(&StaticSecret::from(*identity.secret()), &ephemeral.0)?;
+                wrap::from_exchange(repository, &shared, &recipient.0, &ephemeral.0)
+            }
+            (Lock::HybridRecipient { recipient, ephemeral, ciphertext }, RecipientKind::Hybrid) => {
+                self.check_repository(repository)?;
+                let shared = hybrid::decapsulate(identity.secret(), &ephemeral.0, &ciphertext.0)?;
+                wrap::from_hybrid(repository, &shared, &recipient.0, &ephemeral.0, &ciphertext.0)
+            }
+            _ => return Err(self.wrong_kind()),
+        };
+        self.open(&key)
     }
 
     /// Wraps a keyring for a recovery code.
@@ -222,9 +254,7 @@ impl KeySlot {
             LinesError::Shape(problem) => malformed(problem),
         })?;
         let description: Description = lines::parse(&lines).map_err(malformed)?;
-        if let Lock::Passphrase { argon2id, .. } = &description.lock {
-            argon2id.check()?;
-        }
+        description.lock.check()?;
         let seal: Hex<Vec<u8>> =
             serde_json::from_value(lines.seal.into()).map_err(|_| malformed("its seal is not hexadecimal"))?;
         let short = || malformed("its seal is too short");
@@ -283,7 +313,8 @@ impl KeySlot {
     #[must_use]
     pub fn recipient(&self) -> Option<Recipient> {
         match &self.description.lock {
-            Lock::Recipient { recipient, .. } => Some(Recipient(recipient.0)),
+            Lock::Recipient { recipient, .. } => Recipient::new(RecipientKind::X25519, &recipient.0),
+            Lock::HybridRecipient { recipient, .. } => Recipient::new(RecipientKind::Hybrid, &recipient.0),
             _ => None,
         }
     }
@@ -343,12 +374,22 @@ impl KeySlot {
     }
 }
 
-/// Both public keys of an exchange, which its result is bound to.
-fn lock_keys(lock: &Lock) -> Vec<u8> {
-    match lock {
-        Lock::Recipient { recipient, ephemeral } => [recipient.0, ephemeral.0].concat(),
-        _ => Vec::new(),
-    }
+type Sealed = (Lock, Zeroizing<[u8; 32]>);
+
+fn sealed_to_x25519(repository: RepositoryId, recipient: &Recipient) -> Result<Sealed, SlotError> {
+    let recipient = *recipient.key().first_chunk().ok_or_else(|| malformed("its public key is too short"))?;
+    let own = StaticSecret::from(random::<32>()?);
+    let ephemeral = PublicKey::from(&own).to_bytes();
+    let shared = wrap::exchange(&own, &recipient)?;
+    let key = wrap::from_exchange(repository, &shared, &recipient, &ephemeral);
+    Ok((Lock::Recipient { recipient: Hex(recipient), ephemeral: Hex(ephemeral) }, key))
+}
+
+fn sealed_to_hybrid(repository: RepositoryId, recipient: &Recipient) -> Result<Sealed, SlotError> {
+    let hybrid::Encapsulated { ephemeral, ciphertext, shared } = hybrid::encapsulate(recipient.key())?;
+    let key = wrap::from_hybrid(repository, &shared, recipient.key(), &ephemeral, &ciphertext);
+    let recipient = Hex(recipient.key().to_vec());
+    Ok((Lock::HybridRecipient { recipient, ephemeral: Hex(ephemeral), ciphertext: Hex(ciphertext) }, key))
 }
 
 fn malformed(problem: impl Into<String>) -> SlotError {

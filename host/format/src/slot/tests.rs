@@ -62,13 +62,53 @@ fn a_key_file_opens_its_slot_and_a_short_one_is_refused() {
 #[test]
 fn a_recipient_opens_what_was_sealed_to_its_public_key() {
     let keyring = Keyring::generate().unwrap();
-    let identity = Identity::generate().unwrap();
-    let slot = KeySlot::seal_recipient(&new(&keyring, "escrow"), identity.recipient()).unwrap();
-    assert_eq!(slot.recipient(), Some(identity.recipient()));
-    assert_eq!(slot.open_recipient(REPOSITORY, &identity).unwrap(), keyring);
-    let other = Identity::generate().unwrap();
-    assert!(matches!(slot.open_recipient(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
-    assert!(KeySlot::seal_recipient(&new(&keyring, ""), Recipient([0; 32])).is_err(), "a key that protects nothing");
+    for kind in [RecipientKind::X25519, RecipientKind::Hybrid] {
+        let identity = Identity::generate(kind).unwrap();
+        let slot = KeySlot::seal_recipient(&new(&keyring, "escrow"), &identity.recipient()).unwrap();
+        let slot = KeySlot::decode(&slot.encode()).unwrap();
+        assert_eq!(slot.recipient(), Some(identity.recipient()));
+        assert_eq!(slot.open_recipient(REPOSITORY, &identity).unwrap(), keyring);
+        let other = Identity::generate(kind).unwrap();
+        assert!(matches!(slot.open_recipient(REPOSITORY, &other), Err(SlotError::WrongSecret { .. })));
+    }
+    let useless = Recipient::new(RecipientKind::X25519, &[0; 32]).unwrap();
+    assert!(KeySlot::seal_recipient(&new(&keyring, ""), &useless).is_err(), "a key that protects nothing");
+}
+
+#[test]
+fn a_hybrid_slot_opens_with_both_halves_of_its_exchange_and_with_neither_alone() {
+    let keyring = Keyring::generate().unwrap();
+    let identity = Identity::generate(RecipientKind::Hybrid).unwrap();
+    let slot = KeySlot::seal_recipient(&new(&keyring, ""), &identity.recipient()).unwrap();
+    assert_eq!(slot.kind(), SlotKind::HybridRecipient);
+    let other = KeySlot::seal_recipient(&new(&keyring, ""), &identity.recipient()).unwrap();
+    for half in 0..2 {
+        let mut mixed = slot.clone();
+        let Lock::HybridRecipient { ephemeral, ciphertext, .. } = &mut mixed.description.lock else { panic!("hybrid") };
+        let Lock::HybridRecipient { ephemeral: theirs, ciphertext: their_ciphertext, .. } = &other.description.lock
+        else {
+            panic!("hybrid")
+        };
+        if half == 0 {
+            *ephemeral = *theirs
+        } else {
+            ciphertext.clone_from(their_ciphertext)
+        }
+        assert!(matches!(mixed.open_recipient(REPOSITORY, &identity), Err(SlotError::WrongSecret { .. })), "{half}");
+    }
+}
+
+#[test]
+fn a_hybrid_slot_whose_key_or_ciphertext_has_another_length_is_refused() {
+    let identity = Identity::generate(RecipientKind::Hybrid).unwrap();
+    let slot = KeySlot::seal_recipient(&new(&Keyring::generate().unwrap(), ""), &identity.recipient()).unwrap();
+    let text = String::from_utf8(slot.encode()).unwrap();
+    for field in ["recipient", "ciphertext"] {
+        let longer = text.replacen(&format!(r#""{field}":""#), &format!(r#""{field}":"00"#), 1);
+        assert_ne!(longer, text);
+        let refused = KeySlot::decode(&lines::mended(longer.into_bytes()));
+        assert!(matches!(refused, Err(SlotError::Malformed { .. })), "{field}");
+    }
 }
 
 #[test]

@@ -13,10 +13,11 @@ use crate::keys::derive;
 const PASSPHRASE_CONTEXT: &str = "credenza v1 2026-11-24 slot key: passphrase";
 const KEY_FILE_CONTEXT: &str = "credenza v1 2026-11-24 slot key: key file";
 const RECIPIENT_CONTEXT: &str = "credenza v1 2026-11-24 slot key: recipient";
+const HYBRID_CONTEXT: &str = "credenza v1 2026-11-24 slot key: hybrid recipient";
 const RECOVERY_CONTEXT: &str = "credenza v1 2026-11-24 slot key: recovery code";
 const COMMITMENT_CONTEXT: &str = "credenza v1 2026-11-24 slot key commitment";
 
-type WrappingKey = Zeroizing<[u8; 32]>;
+pub(super) type WrappingKey = Zeroizing<[u8; 32]>;
 
 pub(super) fn from_passphrase(
     repository: RepositoryId,
@@ -42,18 +43,34 @@ pub(super) fn from_recovery(repository: RepositoryId, code: &[u8], salt: &[u8; 3
     derive(RECOVERY_CONTEXT, &[repository.as_bytes(), salt, code])
 }
 
-/// The key that both sides of an exchange come to; `public_keys` are the recipient's and the ephemeral one.
-pub(super) fn from_exchange(
-    repository: RepositoryId,
-    own: &StaticSecret,
-    other: &[u8; 32],
-    public_keys: &[u8],
-) -> Result<WrappingKey, SlotError> {
+/// What both sides of an exchange come to.
+pub(super) fn exchange(own: &StaticSecret, other: &[u8; 32]) -> Result<WrappingKey, SlotError> {
     let shared = own.diffie_hellman(&PublicKey::from(*other));
     if !shared.was_contributory() {
         return Err(malformed("its public key is one of the few that protect nothing"));
     }
-    Ok(derive(RECIPIENT_CONTEXT, &[repository.as_bytes(), shared.as_bytes(), public_keys]))
+    Ok(Zeroizing::new(shared.to_bytes()))
+}
+
+/// The key that follows from an exchange with a recipient, bound to both public keys.
+pub(super) fn from_exchange(
+    repository: RepositoryId,
+    shared: &[u8; 32],
+    recipient: &[u8; 32],
+    ephemeral: &[u8; 32],
+) -> WrappingKey {
+    derive(RECIPIENT_CONTEXT, &[repository.as_bytes(), shared, recipient, ephemeral])
+}
+
+/// The key that follows from both shared secrets of a hybrid exchange, bound to everything that was sent; all parts have fixed widths.
+pub(super) fn from_hybrid(
+    repository: RepositoryId,
+    shared: &[u8; 64],
+    recipient: &[u8],
+    ephemeral: &[u8; 32],
+    ciphertext: &[u8],
+) -> WrappingKey {
+    derive(HYBRID_CONTEXT, &[repository.as_bytes(), shared, recipient, ephemeral, ciphertext])
 }
 
 /// What proves that a key is a slot's before anything is decrypted with it.

@@ -40,7 +40,8 @@ pub(crate) fn run_config(input: &[u8]) {
 }
 
 pub(crate) fn slot_seeds() -> Vec<Vec<u8>> {
-    let names = ["/slot_passphrase", "/slot_key_file", "/slot_recipient", "/slot_recovery", "/slot_writer"];
+    let names =
+        ["/slot_passphrase", "/slot_key_file", "/slot_recipient", "/slot_hybrid", "/slot_recovery", "/slot_writer"];
     names.map(|name| frozen_text(name).into_bytes()).to_vec()
 }
 
@@ -53,7 +54,10 @@ pub(crate) fn run_slot(input: &[u8]) {
     let identity: Identity = identity.parse().expect("the identity is one");
     let code: RecoveryCode = frozen_text("/recovery_code").parse().expect("the code is one");
     let _ = (slot.id(), slot.label(), slot.kind(), slot.access(), slot.recipient(), slot.created());
+    let hybrid: Identity = frozen_text("/identity_hybrid").parse().expect("the identity is one");
     let _ = slot.open_recipient(repository, &identity);
+    let _ = slot.open_recipient(repository, &hybrid);
+    let _ = slot.verify(&keys());
     let _ = slot.open_recovery(repository, &code);
     let _ = slot.open_key_file(repository, &[0x44; 32]);
 }

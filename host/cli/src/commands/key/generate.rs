@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::Args;
-use credenza_format::Identity;
+use credenza_format::{Identity, RecipientKind};
 use serde::Serialize;
 
 use crate::commands::Session;
@@ -19,6 +19,10 @@ pub(crate) struct Generate {
     /// Where the secret key goes; the file must not exist.
     #[arg(value_name = "FILE", value_parser = home::path_parser())]
     file: PathBuf,
+
+    /// Make a hybrid pair, X25519 with ML-KEM-768: what is sealed to it outlives quantum computers. Its public key is long.
+    #[arg(long)]
+    hybrid: bool,
 }
 
 #[derive(Serialize)]
@@ -36,7 +40,8 @@ impl Display for IdentityLine {
 
 impl Generate {
     pub(crate) fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let identity = Identity::generate().map_err(|error| Failure::new(error.to_string()))?;
+        let kind = if self.hybrid { RecipientKind::Hybrid } else { RecipientKind::X25519 };
+        let identity = Identity::generate(kind).map_err(|error| Failure::new(error.to_string()))?;
         write_identity(&self.file, &identity)?;
         let public_key = identity.recipient().to_string();
         session.reporter.result(&IdentityLine { public_key, file: self.file.display().to_string() })?;

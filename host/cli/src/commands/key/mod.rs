@@ -24,6 +24,9 @@ use crate::passphrase::NewPassphrase;
 use crate::place::Place;
 use crate::report::brief;
 
+/// Characters of a public key in a line: all of the shorter kind.
+const RECIPIENT_SHOWN: usize = 88;
+
 /// Passphrases and other keys of the repository.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -110,8 +113,16 @@ impl Display for KeyLine {
         let created = Timestamp { nanoseconds: 0, ..self.created };
         let kind = self.kind.to_string();
         write!(f, "{}  {created}  {access:<11}  {kind:<22}  {}", self.id, brief(&self.label))?;
-        self.recipient.iter().try_for_each(|recipient| write!(f, "  {recipient}"))?;
+        self.recipient.iter().try_for_each(|recipient| write!(f, "  {}", shortened(recipient)))?;
         if self.proven { Ok(()) } else { f.write_str("  (unproven)") }
+    }
+}
+
+/// A public key as far as a person compares it; a hybrid one has some 2,500 digits.
+fn shortened(recipient: &str) -> String {
+    match recipient.char_indices().nth(RECIPIENT_SHOWN) {
+        Some((end, _)) => format!("{}…", recipient.get(..end).unwrap_or_default()),
+        None => recipient.to_owned(),
     }
 }
 
