@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 DATE = "credenza v1 2026-11-24 "
 SUITES = {"plain": 0, "aes-256-gcm": 1, "chacha20-poly1305": 2}
-KINDS = {1: "data pack", 2: "metadata pack", 3: "index", 4: "usage", 5: "intent", 6: "snapshot", 7: "condemned"}
-FOLDERS = {1: "data", 2: "meta", 3: "index", 4: "usage", 5: "intent", 6: "snapshot", 7: "condemned"}
+KINDS = {1: "data pack", 2: "metadata pack", 3: "index", 4: "usage", 5: "intent", 6: "snapshot", 7: "condemned",
+         8: "note", 9: "connector"}
+FOLDERS = {1: "data", 2: "meta", 3: "index", 4: "usage", 5: "intent", 6: "snapshot", 7: "condemned",
+           8: "note", 9: "connector"}
 HEADER, CHECKSUM, TAG, SEGMENT, STATEMENT = 128, 32, 16, 65_536, 160
 
 
@@ -160,7 +162,7 @@ class Keys:
     def object_key(self, header, kind, keying, epoch, salt):
         if keying == 0:
             return derive("object key", self._epoch(f"kind key: {KINDS[kind]}", epoch), header[:88])
-        require(keying == 1 and kind in (1, 2, 4, 6), "an unknown keying")
+        require(keying == 1 and kind in (1, 2, 4, 6, 8, 9), "an unknown keying")
         exchange = X25519PrivateKey.from_private_bytes(self._epoch("repository exchange key", epoch))
         shared = exchange.exchange(X25519PublicKey.from_public_bytes(salt))
         return derive("object key: sealed to the repository", shared, public_bytes(exchange), header[:88])

@@ -16,6 +16,7 @@ import hashlib
 import json
 import struct
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import zstandard
@@ -37,6 +38,18 @@ def inflate(encoding, stored, length):
         raise Damage(f"it does not inflate: {cause}") from None
     require(len(plain) == length, "it inflates to another length")
     return plain
+
+
+def inflate_member(stored, identity, length):
+    """The plaintext of one member of a group."""
+    fields = Bytes(inflate(1, stored[4:], struct.unpack_from("<I", stored)[0]))
+    (count,) = fields.unpack("I")
+    require(1 <= count <= 4096, "a group counts too few members or too many")
+    members = [fields.unpack("32sI") for _ in range(count)]
+    bodies = {member: fields.take(size) for member, size in members}
+    require(fields.is_empty(), "the members of a group end elsewhere")
+    require(len(bodies.get(identity, b"")) == length and identity in bodies, "a group lacks its member")
+    return bodies[identity]
 
 
 class Bytes:
@@ -78,13 +91,16 @@ class Pack:
         bodies, count, magic, version, zero = struct.unpack("<II4sHH", plain[-16:])
         require((magic, version, zero) == (b"CRPK", 1, 0), "its trailer is none")
         footer = Bytes(plain[len(plain) - 16 - 48 * count : -16])
-        self.table, self.blobs, end = [], {}, 0
+        self.table, self.blobs, end, group = [], {}, 0, None
         for _ in range(count):
             identity, blob_kind, encoding, zero, offset, stored, length = footer.unpack("32sBBHIII")
             allowed = (0,) if kind == 1 else (1, 2)
-            require(zero == 0 and offset == end and blob_kind in allowed, "its table is wrong")
-            end = offset + stored
-            content = inflate(encoding, plain[offset:end], length)
+            place = (offset, stored) if encoding == 2 else None
+            shared = place is not None and place == group
+            require(zero == 0 and (offset == end or shared) and blob_kind in allowed, "its table is wrong")
+            end, group = offset + stored, place
+            body = plain[offset:end]
+            content = inflate_member(body, identity, length) if encoding == 2 else inflate(encoding, body, length)
             key = keys.data_id if blob_kind == 0 else keys.meta_id
             require(keyed(key, content) == identity, f"chunk {identity.hex()} has other bytes than its id says")
             self.table.append((identity, blob_kind, encoding, offset, stored, length))
@@ -166,6 +182,31 @@ def decode_references(fields):
     while not fields.is_empty():
         references.append(fields.unpack("32sI"))
     return references
+
+
+def decode_note(body):
+    """A note, with the signature of its heads; those of unknown types are passed over."""
+    note = json.loads(body)
+    require(note["version"] == 1, "an unknown version")
+    if note["type"] == "replica" and (note.get("signer") or note.get("signature")):
+        moment, _, fraction = note["as_of"].removesuffix("Z").partition(".")
+        seconds = int(datetime.fromisoformat(moment + "+00:00").timestamp())
+        signed = bytes.fromhex(note["origin"]) + struct.pack("<qI", seconds, int(fraction.ljust(9, "0") or 0))
+        for head in note["heads"]:
+            sequence = struct.pack("<Q", head["sequence"])
+            signed += bytes.fromhex(head["writer"]) + sequence + bytes.fromhex(head["digest"])
+        message = (DATE + "replica heads").encode() + b"\0" + signed
+        verify_signature(bytes.fromhex(note["signer"]), bytes.fromhex(note["signature"]), message, "the origin's heads")
+    return note
+
+
+def decode_connector(body):
+    """The head of an escrowed connector, whose component must be the one that it names."""
+    (length,) = struct.unpack_from("<I", body)
+    head, component = json.loads(body[4 : 4 + length]), body[4 + length :]
+    require(head["version"] == 1, "an unknown version")
+    require(blake3(component).hexdigest() == head["digest"], "it is another connector than it names")
+    return head
 
 
 class Repository:
@@ -391,7 +432,8 @@ class Repository:
         described = self.read_index()
         if without_index:
             self.places = {blob: identity for identity, pack in self.packs.items() for blob in pack.blobs}
-        self.documents(5, json.loads)
+        for kind, decode in ((5, json.loads), (8, decode_note), (9, decode_connector)):
+            self.documents(kind, decode)
         usages, snapshots = self.documents(4, bytes), self.documents(6, json.loads)
         self.verify_chains(snapshots)
         for identity, (snapshot, sealed) in snapshots.items():

@@ -15,7 +15,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The decoders and how often each is tried.
-const DECODERS: [(&str, u64); 17] = [
+const DECODERS: [(&str, u64); 19] = [
     ("object", 10_000),
     ("plaintext", 2_000),
     ("pack", 20_000),
@@ -24,6 +24,8 @@ const DECODERS: [(&str, u64); 17] = [
     ("usage", 20_000),
     ("intent", 20_000),
     ("condemned", 20_000),
+    ("note", 20_000),
+    ("escrow", 20_000),
     ("snapshot", 20_000),
     ("keyring", 20_000),
     ("node", 20_000),

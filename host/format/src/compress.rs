@@ -14,6 +14,8 @@ pub enum Encoding {
     Raw = 0,
     /// They are one zstd frame (RFC 8878) that holds the plaintext.
     Zstd = 1,
+    /// They are a group of blobs, of which it is a member.
+    Group = 2,
 }
 
 impl Encoding {
@@ -21,6 +23,7 @@ impl Encoding {
         match number {
             0 => Ok(Self::Raw),
             1 => Ok(Self::Zstd),
+            2 => Ok(Self::Group),
             other => Err(Error::Unknown { what: "blob encoding", found: u32::from(other) }),
         }
     }
@@ -136,6 +139,8 @@ impl Inflater {
                 inflated.map_err(|error| broken(plain_length, error.to_string()))?;
                 out
             }
+            // Only a pack holds groups, and its blobs are told apart by their ids.
+            Encoding::Group => return Err(broken(plain_length, "it is a group where none may be".to_owned())),
         };
         if plain.len() == plain_length as usize {
             Ok(plain)

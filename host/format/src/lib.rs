@@ -10,7 +10,7 @@
 //! | chunk to frame | [`Compressor`] | [`Inflater`] |
 //! | frames to pack | [`PackBuilder`] | [`Opener`], [`read_footer`], [`open_blob`] |
 //! | records to tree | [`TreeBuilder`], [`ListBuilder`] | [`Node`], [`decode_list`] |
-//! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`] | [`open_document`] |
+//! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`], [`Note`], [`EscrowedConnector`] | [`open_document`] |
 //! | snapshot to document | [`seal_snapshot`] | [`open_snapshot`] |
 //! | any object without a key | | [`Inspector`] |
 //! | keyring to slot | [`KeySlot`] | the same |
@@ -26,6 +26,7 @@ mod container;
 mod cut;
 mod document;
 mod error;
+mod escrow;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hex_text;
@@ -35,6 +36,7 @@ mod json;
 mod keys;
 mod lines;
 mod names;
+mod note;
 mod pack;
 mod passphrase;
 mod policy;
@@ -59,11 +61,13 @@ pub use container::{
 pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
+pub use escrow::EscrowedConnector;
 pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, removal_key, slot_key};
+pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,
@@ -77,8 +81,8 @@ pub use slot::{
     RecipientKind, RecoveryCode, SlotError, SlotKind,
 };
 pub use snapshot::{
-    OpenedSnapshot, OrderedListing, Origin, PROBLEMS_MAX, PacksRelied, Problem, Provenance, Snapshot, SnapshotSource,
-    SourceDocument, Statistics, open_snapshot, seal_snapshot,
+    OpenedSnapshot, OrderedListing, Origin, PROBLEMS_MAX, PacksRelied, Part, Problem, Provenance, Snapshot,
+    SnapshotSource, SourceDocument, Statistics, open_snapshot, seal_snapshot,
 };
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{

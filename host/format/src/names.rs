@@ -1,7 +1,7 @@
 //! Names of objects in a store.
 //!
 //! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
-//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
+//! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, `note/<id>`, `connector/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
 //! documents and have a second copy each under `copy/` and their name. Ids are 32 hexadecimal digits, `xx` their first two.
 
 use std::fmt;
@@ -27,12 +27,25 @@ pub enum ObjectKind {
     Snapshot = 6,
     /// Which packs will be deleted.
     Condemned = 7,
+    /// What somebody found out and leaves for others.
+    Note = 8,
+    /// A connector, kept beside what it read.
+    Connector = 9,
 }
 
 impl ObjectKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 7] =
-        [Self::DataPack, Self::MetaPack, Self::Index, Self::Usage, Self::Intent, Self::Snapshot, Self::Condemned];
+    pub const ALL: [Self; 9] = [
+        Self::DataPack,
+        Self::MetaPack,
+        Self::Index,
+        Self::Usage,
+        Self::Intent,
+        Self::Snapshot,
+        Self::Condemned,
+        Self::Note,
+        Self::Connector,
+    ];
 
     /// The first segment of the kind's keys, without `/`.
     #[must_use]
@@ -45,6 +58,8 @@ impl ObjectKind {
             Self::Intent => "intent",
             Self::Snapshot => "snapshot",
             Self::Condemned => "condemned",
+            Self::Note => "note",
+            Self::Connector => "connector",
         }
     }
 
@@ -59,6 +74,8 @@ impl ObjectKind {
             Self::Intent => "intent",
             Self::Snapshot => "snapshot",
             Self::Condemned => "record of condemned packs",
+            Self::Note => "note",
+            Self::Connector => "escrowed connector",
         }
     }
 
@@ -87,7 +104,7 @@ impl ObjectKind {
     /// Whether writers that may add and not read seal it to the repository's public key, and cannot open it again.
     #[must_use]
     pub const fn is_hidden_from_writers(self) -> bool {
-        matches!(self, Self::DataPack | Self::MetaPack | Self::Usage | Self::Snapshot)
+        matches!(self, Self::DataPack | Self::MetaPack | Self::Usage | Self::Snapshot | Self::Note | Self::Connector)
     }
 
     pub(crate) fn decode(number: u8) -> Result<Self> {
@@ -167,7 +184,7 @@ mod tests {
             assert_eq!(ObjectKind::parse(&kind.store_key(id)), Some((kind, id)));
             assert_eq!(ObjectKind::decode(kind as u8), Ok(kind));
         }
-        assert!(ObjectKind::decode(0).is_err() && ObjectKind::decode(8).is_err());
+        assert!(ObjectKind::decode(0).is_err() && ObjectKind::decode(10).is_err());
     }
 
     #[test]

@@ -105,6 +105,17 @@ pub struct Origin {
     pub stored: Option<Timestamp>,
 }
 
+/// A part of a backup that several machines share: all parts of a group together are the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The backup.
+    pub group: Hex<[u8; 16]>,
+    /// Which part, from 0.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
 /// An entry that could not be kept, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "ProblemText", try_from = "ProblemText")]
@@ -195,6 +206,9 @@ pub struct Snapshot {
     /// The snapshot that it holds what is left of, if `repair` made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<SnapshotId>,
+    /// Which part of a backup it is that several machines share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// Its entries.
     pub tree: TreeRoot,
     /// BLAKE3 of the body of its usage list, as [`body_digest`](crate::body_digest) gives it.
@@ -342,6 +356,7 @@ pub(crate) mod tests {
             signer: None,
             origin: Some(Origin { writer: Hex([11; 16]), sequence: 12, stored: Some(time) }),
             replaces: None,
+            part: Some(Part { group: Hex([12; 16]), number: 1, of: 3 }),
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },

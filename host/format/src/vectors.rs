@@ -11,9 +11,10 @@ use crate::container::Sealer;
 use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
-    Access, BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Hex, Identity, KdfParams, KeySlot,
-    Keyring, Keys, ListBuilder, NewSlot, ObjectKind, PackBuilder, PackKind, RecoveryCode, SealedObject, SigningKey,
-    Suite, TreeBuilder, open_document,
+    Access, BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Header, Hex, Identity, Inflater,
+    KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, ObjectKind, Opener, PackBuilder, PackKind, PackTail,
+    RecoveryCode, SealedObject, SigningKey, Suite, TreeBuilder, open_blob, open_document, plain_length, read_footer,
+    sealed_span,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -107,6 +108,16 @@ fn pack(keys: &Keys) -> Value {
     })
 }
 
+const MEMBERS: [&[u8]; 2] = [b"the first member of a group", b"the second member of a group"];
+
+/// A pack with one group, whose bytes depend on the version of zstd.
+fn pack_of_group(keys: &Keys) -> String {
+    let sealer = Sealer::with_salt(keys, ObjectKind::DataPack, ID, 100, SALT).unwrap();
+    let mut builder = PackBuilder::from_sealer(keys, PackKind::Data, sealer);
+    builder.push_group(BlobKind::Data, &MEMBERS.map(|plain| (keys.blob_id(BlobKind::Data, plain), plain))).unwrap();
+    Hex(bytes_of(&builder.finish().unwrap().object)).to_string()
+}
+
 fn tree(keys: &Keys) -> Value {
     let mut builder = TreeBuilder::new(keys);
     let mut emit = |_, _| -> Result<(), Error> { Ok(()) };
@@ -190,6 +201,8 @@ fn the_vectors_are_made() {
     let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
     let (identity, code) = (text("identity").parse().unwrap(), text("recovery_code").parse().unwrap());
     let hybrid: Identity = text("identity_hybrid").parse().unwrap();
+    let keys = keyring(Suite::Aes256Gcm).keys(REPOSITORY);
+    vectors.insert("pack_of_group".to_owned(), pack_of_group(&keys).into());
     vectors.insert("recipient_hybrid".to_owned(), hybrid.recipient().to_string().into());
     for (name, slot) in slots(&identity, &hybrid, &code) {
         vectors.insert(name.to_owned(), String::from_utf8(slot.encode()).unwrap().into());
@@ -204,6 +217,24 @@ fn what_is_derived_cut_and_sealed_never_changes() {
     for (name, value) in current().as_object().unwrap() {
         assert_eq!(value, &frozen[name], "{name}");
     }
+}
+
+#[test]
+fn groups_of_earlier_builds_are_read() {
+    let frozen: Value = serde_json::from_str(FROZEN).unwrap();
+    let object: Hex<Vec<u8>> = serde_json::from_value(frozen["pack_of_group"].clone()).unwrap();
+    let (keys, size) = (keyring(Suite::Aes256Gcm).keys(REPOSITORY), object.0.len() as u64);
+    let opener = Opener::new(&keys, &Header::decode(&object.0).unwrap(), (ObjectKind::DataPack, ID)).unwrap();
+    let span = sealed_span(0, plain_length(size).unwrap(), size).unwrap();
+    let mut plain = object.0[span.object_range.start as usize..span.object_range.end as usize].to_vec();
+    opener.open_span(&span, &mut plain).unwrap();
+    let PackTail::Complete(blobs) = read_footer(PackKind::Data, size, &plain).unwrap() else { panic!("a short table") };
+    let (mut inflater, mut out) = (Inflater::new().unwrap(), Vec::new());
+    for (blob, expected) in blobs.iter().zip(MEMBERS) {
+        let stored = &plain[blob.offset as usize..(blob.offset + blob.stored) as usize];
+        assert_eq!(open_blob(&keys, ID, blob, stored, &mut inflater, &mut out).unwrap(), expected);
+    }
+    assert_eq!(blobs.len(), MEMBERS.len());
 }
 
 #[test]

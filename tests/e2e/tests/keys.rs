@@ -87,6 +87,44 @@ fn keys_open_what_they_should() {
         open_by(&mut precious, "CREDENZA_IDENTITY", &identity);
         precious.expect_intact()
     });
+    report.scenario("a hybrid recipient opens, whose public key is shown in part", || {
+        let mut precious = precious()?;
+        let file = precious.setup.path("hybrid");
+        let made = precious.setup.credenza.ok(["--json", "key", "generate", "--hybrid", &file.to_string_lossy()])?;
+        let public_key = field(&made, "identity", "public_key")?;
+        precious.setup.credenza.ok(["key", "add", "--recipient", &public_key])?;
+        let listed = precious.setup.credenza.ok(["key", "list"])?;
+        ensure!(
+            listed.stdout.contains(&public_key[..60]) && !listed.stdout.contains(&public_key),
+            "{}",
+            listed.whole()
+        );
+        open_by(&mut precious, "CREDENZA_IDENTITY", &file.to_string_lossy());
+        precious.expect_intact()
+    });
+    report.scenario("keys are proven with a secret and unproven without", || {
+        let mut precious = precious()?;
+        let proven = |listed: &credenza_e2e::Outcome| -> Result<bool> {
+            Ok(listed.lines_of("key")?.iter().all(|line| line["proven"] == true))
+        };
+        ensure!(proven(&precious.setup.credenza.ok(["--json", "key", "list"])?)?, "they are not verified");
+        precious.setup.credenza.unset("CREDENZA_PASSPHRASE");
+        ensure!(!proven(&precious.setup.credenza.ok(["--json", "key", "list"])?)?, "nothing verifies them");
+        let listed = precious.setup.credenza.ok(["key", "list"])?;
+        ensure!(listed.stdout.contains("(unproven)"), "{}", listed.whole());
+        Ok(())
+    });
+    report.scenario(
+        "a lost config is told by every command, which does its work and ends with 20, until it is repaired",
+        || {
+            let precious = precious()?;
+            fs::remove_file(precious.setup.path("repository/config"))?;
+            precious.setup.credenza.run(["ls"])?.expect_code(20)?.expect_message(&["`config`", "repair --apply"])?;
+            precious.setup.credenza.run(["repair", "--apply"])?.expect_code(0)?;
+            precious.setup.credenza.run(["ls"])?.expect_code(0)?;
+            precious.expect_intact()
+        },
+    );
     report.scenario("keys are listed without a secret, and removed but for the last", || {
         let mut precious = precious()?;
         let added = precious.setup.credenza.ok(["--json", "key", "add", "--label", "second"])?;

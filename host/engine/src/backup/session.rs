@@ -222,6 +222,7 @@ impl Session {
             signer: None,
             origin: None,
             replaces: None,
+            part: None,
             tree: grown.root,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

@@ -76,10 +76,14 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// As it is stored.
+    /// As it is stored; a member of a group as it is by itself, so that it needs no others where it goes.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let PackBlob { id, kind, encoding, plain, .. } = self.blob;
-        Frame { id, kind, encoding, plain_length: plain, stored: &self.stored }
+        let (encoding, stored) = match encoding {
+            Encoding::Group => (Encoding::Raw, &self.plain),
+            encoding => (encoding, &self.stored),
+        };
+        Frame { id, kind, encoding, plain_length: plain, stored }
     }
 }
 
@@ -124,8 +128,12 @@ fn verify_blob(
     inflater: &mut Inflater,
 ) -> credenza_format::Result<Bytes> {
     let mut inflated = Vec::new();
-    open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
-    Ok(if blob.encoding == Encoding::Raw { stored } else { Bytes::from(inflated) })
+    let plain = open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
+    let member = (blob.encoding == Encoding::Group).then(|| Bytes::copy_from_slice(plain));
+    Ok(match blob.encoding {
+        Encoding::Raw => stored,
+        Encoding::Zstd | Encoding::Group => member.unwrap_or_else(|| Bytes::from(inflated)),
+    })
 }
 
 /// Opens a run and gives its blobs as they are stored, each verified. Blocks for as long as that takes.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    BlobIndex, Condemned, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, Removal, Standing, Usage, body_digest,
-    is_object_name, plain_length,
+    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, Removal,
+    Standing, Usage, body_digest, is_object_name, open_document, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 
@@ -78,24 +78,27 @@ pub(super) async fn usages(
     Ok(usages)
 }
 
-/// Opens intents and records of condemned packs.
+/// Opens intents, records of condemned packs, notes and escrowed connectors; what is in them is not kept.
 pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
     let store = repository.bare_store();
-    for kind in [ObjectKind::Intent, ObjectKind::Condemned] {
-        for document in repository.documents(store, kind).await? {
-            let key = document.key;
-            let decoded = document.body.and_then(|body| {
-                let decoded = if kind == ObjectKind::Intent {
-                    Intent::decode(&body).map(drop)
-                } else {
-                    Condemned::decode(&body).map(drop)
-                };
-                decoded.map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
-            });
-            decoded.err().into_iter().for_each(|damage| findings.add(damage, None));
+    for kind in [ObjectKind::Intent, ObjectKind::Condemned, ObjectKind::Note, ObjectKind::Connector] {
+        let open = |id, bytes| open_document(repository.keys(), kind, id, bytes).and_then(|body| decode(kind, &body));
+        for document in repository.documents_opened(store, kind, &open).await? {
+            document.body.err().into_iter().for_each(|damage| findings.add(damage, None));
         }
     }
     Ok(())
+}
+
+/// Whether a body is that of its kind.
+fn decode(kind: ObjectKind, body: &[u8]) -> credenza_format::Result<()> {
+    match kind {
+        ObjectKind::Intent => Intent::decode(body).map(drop),
+        ObjectKind::Condemned => Condemned::decode(body).map(drop),
+        ObjectKind::Note => Note::decode(body).map(drop),
+        ObjectKind::Connector => EscrowedConnector::decode(body).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// What the text documents say, each of which is kept twice.

@@ -29,6 +29,7 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         signer: None,
         origin: None,
         replaces: None,
+        part: None,
         tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
         usage: Hex([0; 32]),
         packs: PacksRelied::default(),

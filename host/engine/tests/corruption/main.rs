@@ -16,10 +16,13 @@ use table::Table;
 use verdict::{Witness, judge};
 
 /// What nobody can name, because a repository may rightly look so. It costs no file.
-const UNSEEN: [(&str, Way); 6] = [
+const UNSEEN: [(&str, Way); 8] = [
     // What has served its time: a run withdraws its intents, the index forgets condemned packs.
     ("intent", Way::Deleted),
     ("condemned", Way::Deleted),
+    // What somebody left for others.
+    ("note", Way::Deleted),
+    ("connector", Way::Deleted),
     // Segments that were merged, and packs and lists that nothing needs any longer.
     ("index", Way::PutBack),
     ("meta", Way::PutBack),

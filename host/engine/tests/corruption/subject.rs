@@ -8,7 +8,10 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::audit::{self, AuditOptions, Head};
 use credenza_engine::{Repository, Secret, Silent};
-use credenza_format::{Access, Condemned, Hex, Identity, Intent, ObjectKind, Policy, RecipientKind, seal_document};
+use credenza_format::{
+    Access, Condemned, EscrowedConnector, Fact, Hex, Identity, Intent, Note, ObjectKind, Policy, RecipientKind,
+    seal_document,
+};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use crate::common::{self, BEGIN, Files, at, backup, collect, create, key_file, open, rm};
@@ -104,7 +107,7 @@ fn lost(before: &Objects, store: &MemoryStore) -> Vec<(StoreKey, Bytes)> {
         .collect()
 }
 
-/// Two writers that are at work, and what a collector is about to delete.
+/// Two writers that are at work, what a collector is about to delete, and what somebody leaves for others.
 async fn announce(store: &MemoryStore, repository: &Repository) {
     let keys = repository.content_keys();
     let intent = |byte| {
@@ -112,8 +115,19 @@ async fn announce(store: &MemoryStore, repository: &Repository) {
         Intent { packs, created: at(BEGIN), writer: Hex([byte; 16]) }.encode().unwrap()
     };
     let condemned = Condemned { packs: vec![ObjectId::new([8; 16])], created: at(BEGIN) }.encode().unwrap();
-    let documents =
-        [(ObjectKind::Intent, intent(1)), (ObjectKind::Intent, intent(2)), (ObjectKind::Condemned, condemned)];
+    let note = |byte| {
+        let fact = Fact::Serving { snapshots: Vec::new(), intent: ObjectId::new([byte; 16]) };
+        Note { created: at(BEGIN), writer: Hex([byte; 16]), fact }.encode().unwrap()
+    };
+    let connector = EscrowedConnector { name: "s3".into(), release: "1".into(), component: vec![0; 5000] }.encode();
+    let documents = [
+        (ObjectKind::Intent, intent(1)),
+        (ObjectKind::Intent, intent(2)),
+        (ObjectKind::Condemned, condemned),
+        (ObjectKind::Note, note(1)),
+        (ObjectKind::Note, note(2)),
+        (ObjectKind::Connector, connector.unwrap()),
+    ];
     for (number, (kind, body)) in (1..).zip(documents) {
         let id = ObjectId::new([number; 16]);
         let sealed = seal_document(&keys, kind, id, &body).unwrap();

@@ -13,7 +13,7 @@ const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
 /// What stands around the table in the README.
 const BORDERS: (&str, &str) = ("<!-- written by the corruption campaign -->\n", "<!-- end -->\n");
 /// The kinds, in the order in which they are needed to restore, and what a person calls them.
-const KINDS: [(&str, &str); 13] = [
+const KINDS: [(&str, &str); 15] = [
     ("config", "config"),
     ("copy/config", "copy of the config"),
     ("key", "key slot"),
@@ -25,6 +25,8 @@ const KINDS: [(&str, &str); 13] = [
     ("data", "data pack"),
     ("intent", "intent"),
     ("condemned", "record of condemned packs"),
+    ("note", "note"),
+    ("connector", "escrowed connector"),
     ("removed", "record of removal"),
     ("copy/removed", "copy of a record of removal"),
 ];

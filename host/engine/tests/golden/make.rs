@@ -8,8 +8,13 @@ use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::{CreateOptions, Repository, Secret, Silent, SnapshotHandle, SnapshotName, remove};
-use credenza_format::{Access, ChunkerParams, Identity, RecipientKind, SigningKey};
-use credenza_model::{AttributeValue, Checksum, Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
+use credenza_format::{
+    Access, ChunkerParams, EscrowedConnector, Fact, Hex, Identity, Note, ObjectKind, OriginHead, RecipientKind,
+    Replica, SigningKey, seal_document,
+};
+use credenza_model::{
+    AttributeValue, Checksum, Entry, EntryKind, Key, ObjectId, RepositoryId, SnapshotId, Timestamp, Version,
+};
 
 use crate::contents::{contents, findings};
 use crate::{PASSPHRASE, REPOSITORIES, folder, open, secret};
@@ -78,7 +83,7 @@ async fn find(repository: &Repository, id: SnapshotId) -> SnapshotHandle {
     repository.find(&SnapshotName(id.to_string())).await.unwrap()
 }
 
-/// Two epochs, three slots, signed and unsigned snapshots, one that a writer committed, one that was removed, everything that an entry
+/// Two epochs, four slots, notes, signed and unsigned snapshots, one that a writer committed, one that was removed, everything that an entry
 /// can have, a tree with a root, and a content so long that lists name its chunks.
 async fn encrypted() {
     let repository = create("encrypted", ChunkerParams::new(64, 256, 1024).unwrap()).await;
@@ -107,6 +112,7 @@ async fn encrypted() {
     remove::run(&repository, &[find(&repository, removed).await], Some(&signer)).await.unwrap();
     let report = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
     assert!(report.deleted > 0 && report.segments_merged > 0, "{report:?}");
+    leave_notes(&repository);
     repository.rotate_keys(&secret("encrypted"), false).await.unwrap();
     let few = MemorySource::new();
     few.put("noise", noise(3, 3000));
@@ -114,6 +120,29 @@ async fn encrypted() {
     back_up(&open("encrypted", &secret("encrypted")).await, "b", &few, None).await;
     few.put("newer", noise(5, 2000));
     back_up(&open("encrypted", &secrets[1]).await, "c", &few, None).await;
+}
+
+/// What nothing writes yet and everything reads: a signed note, one of a later program, and a connector in escrow.
+fn leave_notes(repository: &Repository) {
+    let head = OriginHead { writer: Hex([1; 16]), sequence: 7, digest: Hex([2; 32]) };
+    let as_of = Timestamp { seconds: 1_800_000_000, nanoseconds: 120_000_000 };
+    let replica =
+        Replica { origin: RepositoryId::new([3; 16]), as_of, heads: vec![head], signer: None, signature: None };
+    let fact = Fact::Replica(replica.signed(&SigningKey::from_seed(&[7; 32])));
+    let note = Note { created: as_of, writer: Hex([4; 16]), fact }.encode().unwrap();
+    let later = String::from_utf8(note.clone()).unwrap().replace("\"replica\"", "\"prophecy\"");
+    let connector = EscrowedConnector { name: "s3".into(), release: "1".into(), component: noise(6, 3000) };
+    let bodies = [
+        (ObjectKind::Note, note),
+        (ObjectKind::Note, later.into_bytes()),
+        (ObjectKind::Connector, connector.encode().unwrap()),
+    ];
+    for (number, (kind, body)) in (1..).zip(bodies) {
+        let sealed = seal_document(&repository.content_keys(), kind, ObjectId::new([number; 16]), &body).unwrap();
+        let path = folder("encrypted").join("repository").join(sealed.key().as_str());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, sealed.pieces().concat()).unwrap();
+    }
 }
 
 /// An entry of every kind, with everything that an entry can have.

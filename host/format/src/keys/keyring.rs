@@ -292,6 +292,8 @@ fn kind_context(kind: ObjectKind) -> &'static str {
         ObjectKind::Intent => "credenza v1 2026-11-24 kind key: intent",
         ObjectKind::Snapshot => "credenza v1 2026-11-24 kind key: snapshot",
         ObjectKind::Condemned => "credenza v1 2026-11-24 kind key: condemned",
+        ObjectKind::Note => "credenza v1 2026-11-24 kind key: note",
+        ObjectKind::Connector => "credenza v1 2026-11-24 kind key: connector",
     }
 }
 

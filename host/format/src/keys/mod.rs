@@ -233,7 +233,13 @@ fn writer_kind_key(epoch: &WriterEpoch, kind: ObjectKind) -> Option<&[u8; 32]> {
         ObjectKind::Index => Some(&epoch.index),
         ObjectKind::Intent => Some(&epoch.intent),
         ObjectKind::Condemned => Some(&epoch.condemned),
-        ObjectKind::DataPack | ObjectKind::MetaPack | ObjectKind::Usage | ObjectKind::Snapshot => None,
+        // What writers seal to the repository.
+        ObjectKind::DataPack
+        | ObjectKind::MetaPack
+        | ObjectKind::Usage
+        | ObjectKind::Snapshot
+        | ObjectKind::Note
+        | ObjectKind::Connector => None,
     }
 }
 

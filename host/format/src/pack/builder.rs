@@ -88,6 +88,18 @@ impl PackBuilder {
         Ok(position)
     }
 
+    /// Appends blobs that share one frame.
+    #[cfg(test)]
+    pub(crate) fn push_group(&mut self, kind: BlobKind, members: &[(ChunkId, &[u8])]) -> Result<()> {
+        let stored = super::group::encode(members)?;
+        let offset = self.sealer.plain_bytes() as u32;
+        for (id, plain) in members {
+            let (stored, plain) = (stored.len() as u32, plain.len() as u32);
+            self.blobs.push(PackBlob { id: *id, kind, encoding: Encoding::Group, offset, stored, plain });
+        }
+        self.sealer.write(&stored)
+    }
+
     /// Stored bytes of all blobs so far.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {

@@ -68,11 +68,16 @@ pub fn read_footer(kind: PackKind, object_size: u64, opened_tail: &[u8]) -> Resu
     }
 }
 
-/// Requires that blobs lie back to back from the start and end where bodies end.
+/// Requires that blobs lie back to back from the start and end where bodies end. Members of a group share one place.
 pub(crate) fn check_layout(kind: PackKind, bodies: Option<u32>, blobs: &[PackBlob]) -> Result<()> {
-    let mut end = 0_u32;
+    let (mut end, mut group) = (0_u32, None);
     for blob in blobs {
         check_blob(kind, blob)?;
+        let place = (blob.encoding == Encoding::Group).then_some((blob.offset, blob.stored));
+        if place.is_some() && group == place {
+            continue;
+        }
+        group = place;
         let next = end.checked_add(blob.stored).filter(|_| blob.offset == end);
         end = next.ok_or_else(|| Error::Malformed {
             what: WHAT,
@@ -90,7 +95,8 @@ pub(crate) fn check_layout(kind: PackKind, bodies: Option<u32>, blobs: &[PackBlo
 pub(crate) fn encode(blobs: &[PackBlob]) -> Vec<u8> {
     let mut out = Vec::new();
     blobs.iter().for_each(|blob| put_footer_entry(&mut out, blob));
-    out.extend(trailer(blobs.iter().map(|blob| blob.stored).sum(), blobs.len() as u32));
+    let bodies = blobs.iter().map(|blob| blob.offset.saturating_add(blob.stored)).max().unwrap_or(0);
+    out.extend(trailer(bodies, blobs.len() as u32));
     out
 }
 

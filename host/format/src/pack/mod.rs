@@ -3,10 +3,11 @@
 //! Plaintext: blob bodies back to back · zero padding · footer, 48 bytes a blob · trailer, 16 bytes. A single read of the end tells all
 //! that a pack holds, so an index can be rebuilt from packs alone.
 //!
-//! Owned here: what blobs are, building a pack (`builder`), reading its end (`footer`), opening one blob.
+//! Owned here: what blobs are, building a pack (`builder`), reading its end (`footer`), opening one blob, also out of a `group`.
 
 mod builder;
 mod footer;
+mod group;
 #[cfg(test)]
 mod tests;
 
@@ -135,7 +136,11 @@ pub fn open_blob<'a>(
     inflater: &mut Inflater,
     out: &'a mut Vec<u8>,
 ) -> Result<&'a [u8]> {
-    let opened = inflater.inflate(blob.encoding, stored, blob.plain, out).and_then(|plain| {
+    let plain = match blob.encoding {
+        Encoding::Group => group::open_member(stored, &blob.id, blob.plain, inflater, out),
+        encoding => inflater.inflate(encoding, stored, blob.plain, out),
+    };
+    let opened = plain.and_then(|plain| {
         let id = keys.blob_id(blob.kind, plain);
         if id == blob.id { Ok(plain) } else { Err(Error::WrongBlob { blob: blob.id }) }
     });

@@ -53,6 +53,44 @@ proptest! {
     }
 
     #[test]
+    fn members_of_a_group_share_a_place_and_are_told_apart_by_their_ids(plains in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..20)) {
+        let keys = keys();
+        let members: Vec<(ChunkId, &[u8])> =
+            plains.iter().map(|plain| (keys.blob_id(BlobKind::Data, plain), plain.as_slice())).collect();
+        let mut builder = PackBuilder::new(&keys, PackKind::Data).unwrap();
+        builder.push_group(BlobKind::Data, &members).unwrap();
+        builder.push_group(BlobKind::Data, &members[..1]).unwrap();
+        let SealedPack { object, pack } = builder.finish().unwrap();
+        let bytes = object.pieces().concat();
+        let tail = open(&keys, &pack, &bytes, &PackTail::needed(pack.size).unwrap());
+        prop_assert_eq!(read_footer(PackKind::Data, pack.size, &tail).unwrap(), PackTail::Complete(pack.blobs.clone()));
+        let (mut inflater, mut out) = (Inflater::new().unwrap(), Vec::new());
+        for (blob, (id, plain)) in pack.blobs.iter().zip(&members) {
+            let span = sealed_span(blob.offset.into(), blob.stored.into(), pack.size).unwrap();
+            let opened = open(&keys, &pack, &bytes, &span);
+            let at = blob.offset as usize - span.plain_offset() as usize;
+            let stored = &opened[at..at + blob.stored as usize];
+            prop_assert_eq!(open_blob(&keys, pack.id, blob, stored, &mut inflater, &mut out).unwrap(), *plain);
+            let longer = PackBlob { plain: blob.plain + 1, ..*blob };
+            prop_assert!(open_blob(&keys, pack.id, &longer, stored, &mut inflater, &mut out).is_err());
+            let stranger = PackBlob { id: ChunkId::new([0; 32]), ..*blob };
+            prop_assert!(open_blob(&keys, pack.id, &stranger, stored, &mut inflater, &mut out).is_err());
+            prop_assert_eq!(*id, blob.id);
+        }
+    }
+
+    #[test]
+    fn hostile_groups_are_refused_within_bounds(mut stored in proptest::collection::vec(any::<u8>(), 0..300), count in 0..9_u32) {
+        let content = [count.to_le_bytes().as_slice(), &stored].concat();
+        let frame = zstd::bulk::compress(&content, 1).unwrap();
+        let (mut inflater, mut out) = (Inflater::new().unwrap(), Vec::new());
+        let blob = PackBlob { id: ChunkId::new([1; 32]), kind: BlobKind::Data, encoding: Encoding::Group, offset: 0, stored: 0, plain: 5 };
+        prop_assert!(open_blob(&keys(), ObjectId::new([0; 16]), &blob, &stored, &mut inflater, &mut out).is_err());
+        stored = [(content.len() as u32).to_le_bytes().as_slice(), &frame].concat();
+        prop_assert!(open_blob(&keys(), ObjectId::new([0; 16]), &blob, &stored, &mut inflater, &mut out).is_err());
+    }
+
+    #[test]
     fn hostile_tails_are_refused(tail in proptest::collection::vec(any::<u8>(), 0..300), object_size in 145_u64..100_000) {
         let _ = read_footer(PackKind::Data, object_size, &tail);
     }

@@ -2,8 +2,9 @@
 
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, Frame, Hex, IndexSegment, Intent, Keyring, LockRecord,
-    PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Usage,
+    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, EscrowedConnector, Fact, Frame, Hex, IndexSegment, Intent, Keyring, LockRecord,
+    Note, OriginHead, PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Replica, SigningKey,
+    Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
 
@@ -75,6 +76,34 @@ pub(crate) fn condemned_seeds() -> Vec<Vec<u8>> {
 
 pub(crate) fn run_condemned(input: &[u8]) {
     comes_back(input, Condemned::decode, Condemned::encode);
+}
+
+pub(crate) fn note_seeds() -> Vec<Vec<u8>> {
+    let note = |fact| Note { created: TIME, writer: Hex([3; 16]), fact }.encode().expect("a note is encoded");
+    let serving = Fact::Serving { snapshots: Vec::new(), intent: ObjectId::new([1; 16]) };
+    let heads = vec![OriginHead { writer: Hex([4; 16]), sequence: 7, digest: Hex([5; 32]) }];
+    let origin = RepositoryId::new([6; 16]);
+    let replica = Replica { origin, as_of: TIME, heads, signer: None, signature: None };
+    let signed = replica.clone().signed(&SigningKey::from_seed(&[8; 32]));
+    [serving, Fact::Replica(replica), Fact::Replica(signed)].map(note).to_vec()
+}
+
+/// A note; one of a later program is read and not written anew.
+pub(crate) fn run_note(input: &[u8]) {
+    let known = |body: &[u8]| match Note::decode(body) {
+        Ok(Note { fact: Fact::Unknown, .. }) => Err(credenza_format::Error::BadSignature),
+        other => other,
+    };
+    comes_back(input, known, Note::encode);
+}
+
+pub(crate) fn connector_seeds() -> Vec<Vec<u8>> {
+    let connector = EscrowedConnector { name: "s3".into(), release: "1".into(), component: b"asm".to_vec() };
+    vec![connector.encode().expect("a connector is encoded")]
+}
+
+pub(crate) fn run_connector(input: &[u8]) {
+    comes_back(input, EscrowedConnector::decode, EscrowedConnector::encode);
 }
 
 pub(crate) fn snapshot_seeds() -> Vec<Vec<u8>> {

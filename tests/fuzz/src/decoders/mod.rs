@@ -35,7 +35,7 @@ impl Decoder {
 }
 
 /// All of them.
-pub(crate) const DECODERS: [Decoder; 17] = [
+pub(crate) const DECODERS: [Decoder; 19] = [
     Decoder { name: "object", seeds: object::seeds, run: object::run, limit: 0 },
     Decoder { name: "plaintext", seeds: object::plaintext_seeds, run: object::run_plaintext, limit: 3 * 64 * MIB },
     Decoder { name: "pack", seeds: pack::seeds, run: pack::run, limit: 8 * MIB },
@@ -44,6 +44,8 @@ pub(crate) const DECODERS: [Decoder; 17] = [
     Decoder { name: "usage", seeds: documents::usage_seeds, run: documents::run_usage, limit: 0 },
     Decoder { name: "intent", seeds: documents::intent_seeds, run: documents::run_intent, limit: 0 },
     Decoder { name: "condemned", seeds: documents::condemned_seeds, run: documents::run_condemned, limit: 0 },
+    Decoder { name: "note", seeds: documents::note_seeds, run: documents::run_note, limit: 0 },
+    Decoder { name: "escrow", seeds: documents::connector_seeds, run: documents::run_connector, limit: 0 },
     Decoder { name: "snapshot", seeds: documents::snapshot_seeds, run: documents::run_snapshot, limit: 0 },
     Decoder { name: "keyring", seeds: documents::keyring_seeds, run: documents::run_keyring, limit: 0 },
     Decoder { name: "node", seeds: tree::node_seeds, run: tree::run_node, limit: 32 * MIB },

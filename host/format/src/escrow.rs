@@ -1,0 +1,97 @@
+//! Escrowed connectors: the component that read a source, kept beside what it read, so that it can be read back when the vendor is gone.
+//!
+//! Body: length of the head u32 · head, JSON · the component. Owned here: the codec, and that the component is the one that the head names. Called by
+//! `check`; nothing writes them yet but tests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Fields, length_u32};
+use crate::{Digest, Error, Hex, Result, json};
+
+const WHAT: &str = "an escrowed connector";
+/// Largest component that is kept.
+const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A connector as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EscrowedConnector {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub release: String,
+    /// The component.
+    pub component: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    name: String,
+    release: String,
+    digest: Digest,
+}
+
+impl EscrowedConnector {
+    /// BLAKE3 of the component, as snapshots name it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        digest(&self.component)
+    }
+
+    /// The body of its document.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond 16 MiB, [`Error::Malformed`] when its head cannot be written as JSON.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        within(&self.component)?;
+        let head = Head { name: self.name.clone(), release: self.release.clone(), digest: self.digest() };
+        let head = json::encode(WHAT, &head)?;
+        Ok([length_u32(WHAT, head.len())?.to_le_bytes().as_slice(), &head, &self.component].concat())
+    }
+
+    /// Decodes the body of a document.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it is none or its component is another than the one named, [`Error::TooLarge`] beyond 16 MiB.
+    pub fn decode(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields::new(WHAT, body);
+        let length = fields.u32()?;
+        let Head { name, release, digest: named } = json::decode(WHAT, fields.take(length as usize)?)?;
+        let component = fields.rest();
+        within(component)?;
+        if digest(component) != named {
+            return Err(fields.malformed("its component is not the one that it names"));
+        }
+        Ok(Self { name, release, component: component.to_vec() })
+    }
+}
+
+fn digest(component: &[u8]) -> Digest {
+    Hex(*blake3::hash(component).as_bytes())
+}
+
+fn within(component: &[u8]) -> Result<()> {
+    match component.len() > COMPONENT_BYTES_MAX {
+        true => {
+            Err(Error::TooLarge { what: WHAT, bytes: component.len() as u64, bytes_max: COMPONENT_BYTES_MAX as u64 })
+        }
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_reads_back_and_another_in_its_place_is_refused() {
+        let connector = EscrowedConnector { name: "s3".into(), release: "1.0".into(), component: b"\0asm".to_vec() };
+        let body = connector.encode().unwrap();
+        assert_eq!(EscrowedConnector::decode(&body), Ok(connector));
+        let mut other = body.clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert!(matches!(EscrowedConnector::decode(&other), Err(Error::Malformed { .. })));
+        for length in 0..body.len() {
+            assert!(EscrowedConnector::decode(&body[..length]).is_err(), "{length}");
+        }
+    }
+}
