@@ -31,8 +31,6 @@ use credenza_format::ChunkerParams;
 use credenza_model::SnapshotId;
 
 const SEEDS: u64 = 200;
-/// What the engine is not held to yet.
-const UNTAKEN: [Freedom; 1] = [Freedom::StrayObject];
 const STEPS: u64 = 6;
 const FILES: u64 = 8;
 /// Listings after which nothing is late any more.
@@ -56,7 +54,7 @@ impl Dice {
 
 /// A store that is as free as its seed says, with its freedoms.
 fn free_store(store: &MemoryStore, seed: u64) -> (Arc<dyn Store>, Free<MemoryStore>) {
-    let free = Free::new(Arc::new(store.clone()), seed).without(&UNTAKEN);
+    let free = Free::new(Arc::new(store.clone()), seed);
     (Arc::new(Retry::new(Arc::new(free.clone()), PATIENT)), free)
 }
 
@@ -133,6 +131,7 @@ impl Life {
         let done = collect::run(&self.repository, &CollectOptions::default(), &Silent).await;
         match done {
             Err(Error::LateListings { .. }) if self.is_late() => Ok(()),
+            Ok(report) if self.is_late() => panic!("a store that lists late was collected: {report:?}"),
             other => other.map(drop),
         }
     }
@@ -288,5 +287,5 @@ fn whatever_a_connector_is_free_to_do_nothing_is_lost() {
     println!("{count} seeds: {} freedoms taken", taken.len());
     let repeat = "repeat one: CREDENZA_FREE_SEED=N cargo nextest run --workspace --test free";
     assert!(failures.is_empty(), "{} of {count} failed\n{}\n{repeat}", failures.len(), failures.join("\n"));
-    assert!(count < 50 || taken.len() >= Freedom::ALL.len() - 3, "only these were taken: {taken:?}");
+    assert!(count < 50 || taken.len() >= Freedom::ALL.len() - 2, "only these were taken: {taken:?}");
 }

@@ -80,6 +80,11 @@ impl<T: Destination + ?Sized> Destination for Free<T> {
         Ok(Some(Box::new(FreeWriter { inner, will: Arc::clone(&self.will), part_bytes })))
     }
 
+    /// Bytes that were lost are not there when it is asked again: it is never a call to repeat.
+    async fn sync(&self) -> Result<()> {
+        self.inner.sync().await
+    }
+
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         self.will.stumble(call::SET_METADATA)?;
         let results = self.inner.set_metadata(entries).await?;
