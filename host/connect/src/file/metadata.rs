@@ -84,12 +84,8 @@ impl Target {
         }
         for name in INHERITED {
             let kept = format!("xattr.{name}");
-            let is_dropped = || match removexattr(&self.path, name) {
-                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => true,
-                // Where it cannot be told whether there is one, there is none: no list is withheld from the owner.
-                Err(_) => getxattr(&self.path, name, &mut [0; 0]).is_err(),
-            };
-            if entry.attribute(&kept).is_none() && !is_dropped() {
+            let is_there = || getxattr(&self.path, name, &mut [0; 0]).is_ok();
+            if entry.attribute(&kept).is_none() && is_there() && removexattr(&self.path, name).is_err() {
                 missed.push(kept);
             }
         }

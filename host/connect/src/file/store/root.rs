@@ -33,6 +33,8 @@ pub(super) const FOLDER: OFlags =
 pub(super) struct Root {
     pub(super) folder: OwnedFd,
     pub(super) rights: Rights,
+    /// Some file systems count no names of a folder, ever.
+    counts_names: bool,
     /// Keys of folders, each with its `/`, whose names are durable.
     durable: Mutex<HashSet<String>>,
 }
@@ -77,14 +79,15 @@ impl Rights {
 impl Root {
     pub(super) fn open(path: &Path) -> Result<Self, Errno> {
         let folder = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let mode = u32::from(status_of(folder.as_fd(), b"")?.stx_mode);
+        let status = status_of(folder.as_fd(), b"")?;
+        let (mode, counts_names) = (u32::from(status.stx_mode), status.stx_nlink > 0);
         let has_default_acl = fgetxattr(&folder, "system.posix_acl_default", &mut [0; 0]).is_ok_and(|bytes| bytes > 0);
-        Ok(Self { rights: Rights::of(mode, has_default_acl), folder, durable: Mutex::default() })
+        Ok(Self { rights: Rights::of(mode, has_default_acl), folder, counts_names, durable: Mutex::default() })
     }
 
     /// Whether the folder was removed since it was opened.
     pub(super) fn is_gone(&self) -> bool {
-        status_of(self.folder.as_fd(), b"").is_ok_and(|status| status.stx_nlink == 0)
+        self.counts_names && status_of(self.folder.as_fd(), b"").is_ok_and(|status| status.stx_nlink == 0)
     }
 
     /// The folder that is named by a key with `/` at its end, made where it is missing. The way to it is durable: what is put in it cannot

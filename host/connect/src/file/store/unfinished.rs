@@ -25,6 +25,8 @@ pub(super) const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 360
 pub(super) const RESERVE: &str = "~reserve";
 /// Enough for some records of what is to be removed, each a block, and the folders that they are in.
 pub(super) const RESERVE_BYTES: usize = 64 * 1024;
+/// Names that a run looks at to clear away; the rest is left to the next.
+const SWEPT_MAX: usize = 10_000;
 /// The kernel fills at most this much per call.
 const LISTING_BYTES: usize = 64 * 1024;
 
@@ -96,7 +98,8 @@ pub(super) fn sweep(root: &Root) {
     let Ok(folder) = openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) else { return };
     let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
     let mut listing = RawDir::new(&folder, &mut buffer);
-    while let Some(Ok(found)) = listing.next() {
+    for _ in 0..SWEPT_MAX {
+        let Some(Ok(found)) = listing.next() else { return };
         let name = found.file_name().to_bytes();
         if status_of(folder.as_fd(), name).is_ok_and(|status| is_left(&status)) {
             tracing::debug!(file = %name.escape_ascii(), "removing an unfinished file");
