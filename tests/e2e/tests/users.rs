@@ -2,6 +2,8 @@
 //!
 //! These need a superuser who may become somebody else or mount; without, they say that they were not run.
 
+#![allow(clippy::print_stderr, reason = "what was not run is said")]
+
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{Report, Setup, binary};
 use std::fs::{self, Permissions};

@@ -29,7 +29,6 @@ const RECOVERY_LABEL: &str = "recovery";
 /// Make a new repository.
 ///
 /// It is encrypted with a passphrase, without which nobody, you included, can read it: keep a copy of the passphrase apart from this machine.
-/// A folder is its owner's alone, unless it is made before for a group to share: writable for the group and with the set-gid bit (chmod 2770).
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Do not encrypt: whoever can read the location can read the backups.

@@ -281,7 +281,7 @@ impl<T: Destination + ?Sized> Destination for Fault<T> {
     }
 
     async fn sync(&self) -> Result<()> {
-        Ok(self.plan.around(call::SYNC, || self.inner.sync()).await?.0)
+        self.plan.around(call::SYNC, || self.inner.sync()).await.map(|_| ())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use credenza_connect::ErrorClass;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, call};
-use credenza_connect::{ErrorClass, Store};
 use credenza_model::SnapshotId;
 
 use super::*;
