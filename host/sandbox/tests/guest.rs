@@ -500,6 +500,26 @@ fn without_a_folder_that_can_be_written_connectors_are_compiled_all_the_same() {
     sandbox.load(&component(MANIFEST)).unwrap();
 }
 
+/// Where a limit is set on it (`ulimit -v`), or memory is not promised beyond what there is, little must do.
+#[tokio::test]
+async fn connectors_take_little_address_space() {
+    let reserved = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    };
+    let before = reserved();
+    let server = Server::start(|_, _| Answer::ok(b"")).await;
+    let configured = configure(&server, &[Role::Source], KEYS).await.unwrap();
+    let source = configured.source().unwrap();
+    let mut scans = Vec::new();
+    for _ in 0..32 {
+        scans.push(source.scan(&ScanOptions::default()).await.unwrap());
+    }
+    let mebibytes = reserved() - before;
+    assert!(mebibytes < 2048, "{mebibytes} MiB for {} instances", scans.len());
+}
+
 fn walk(dir: &std::path::Path) -> usize {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
