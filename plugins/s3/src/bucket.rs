@@ -111,6 +111,40 @@ impl<W: Wire> Bucket<W> {
         }
     }
 
+    /// The failure of a read, unless it only says that nothing is there, without a word of S3, of an object that the listing tells: that was
+    /// somebody on the way.
+    pub(crate) fn if_gone(&self, key: &[u8], failure: Error) -> Error {
+        if failure.reason != fault::BARE_NOT_FOUND {
+            return failure;
+        }
+        let place = self.place.bucket_name();
+        match self.is_listed(&self.place.full_key(key)) {
+            Ok(false) => failure,
+            Ok(true) => {
+                let message = format!(
+                    "reading {} failed: {place} says that it is not there, and its listing tells it",
+                    shown(key)
+                );
+                Error::new(ErrorClass::Transient, "s3.not-found-but-listed", message)
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Whether the listing tells a key of the bucket, which is the first of those that begin with it.
+    fn is_listed(&self, full: &[u8]) -> Result<bool> {
+        let question = Question { prefix: full.to_vec(), page_objects: 1, ..Question::default() };
+        let mut cursor = None;
+        loop {
+            let page = self.told_page(&question, cursor.as_ref())?;
+            match (page.objects.first(), page.next) {
+                (Some(first), _) => return Ok(first.key == full),
+                (None, None) => return Ok(false),
+                (None, next) => cursor = next,
+            }
+        }
+    }
+
     /// The error of a listing that tells a key from before the place where it is to begin.
     pub(crate) fn starts_early(&self, early: &[u8], after: &[u8]) -> Error {
         let (bucket, early, after) = (self.place.bucket_name(), shown(early), shown(after));

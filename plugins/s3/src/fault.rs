@@ -29,6 +29,8 @@ pub(crate) struct Failure<'a> {
 /// The reasons of errors of requests that a server does not know in this form.
 pub(crate) const NOT_IMPLEMENTED: &str = "s3.not-implemented";
 pub(crate) const NOT_TAKEN: &str = "s3.not-taken";
+/// The reason of an error of a status alone: some server on the way may have said it.
+pub(crate) const BARE_NOT_FOUND: &str = "s3.not-found";
 /// The reason of an error of a bucket that is not there.
 pub(crate) const NO_BUCKET: &str = "s3.no-such-bucket";
 /// The reason of an error of a bucket that cannot be created once more.
@@ -205,7 +207,7 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
             format!("{place} wants valid credentials; check access_key and secret_access_key"),
         ),
         403 => (Denied, "s3.access-denied", format!("{place} refuses it to this access key; check the key's policy")),
-        404 | 410 => (NotFound, "s3.not-found", "there is no such object, or no such bucket".to_owned()),
+        404 | 410 => (NotFound, BARE_NOT_FOUND, "there is no such object, or no such bucket".to_owned()),
         405 | 501 => (Unsupported, NOT_IMPLEMENTED, format!("{place} cannot do that")),
         409 | 412 | 304 => {
             (Precondition, "s3.precondition", "the object is not in the state that was asked for".to_owned())

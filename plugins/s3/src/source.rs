@@ -9,7 +9,7 @@ use credenza_sdk::{
 };
 
 use crate::bucket::{Bucket, shown};
-use crate::fault::DOCUMENT_BYTES_MAX;
+use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
 use crate::range;
@@ -76,7 +76,8 @@ impl<W: Wire> Bucket<W> {
         let etag = fingerprint.and_then(etag_of).map(str::to_owned);
         let content = self
             .content(&entry, part.as_ref(), etag.as_deref(), &action)
-            .map_err(|failure| self.if_archived(&entry, failure))?;
+            .map_err(|failure| self.if_archived(&entry, failure))
+            .map_err(|failure| if entry.locator.is_none() { self.if_gone(&entry.key, failure) } else { failure })?;
         let answer = &content.answer;
         if let Some(part) = &part {
             range::check(part, &answer.headers, content.length, entry.size)?;
@@ -143,16 +144,14 @@ impl<W: Wire> Bucket<W> {
         let asked = request("GET", self.place.object(&entry.key) + &crate::encode::query(&pairs));
         let answer = self.ask(asked, None, &action)?;
         let document = self.document(&answer, &["Tagging"], DOCUMENT_BYTES_MAX, &action)?;
+        let untold = || fault::not_s3(&action, &self.place.bucket_name(), "its tags", "none, where it has some");
         let mut tags = Attributes::new();
         for tag in document.child("TagSet").into_iter().flat_map(|set| set.all("Tag")) {
+            let name = tag.text_of("Key").ok_or_else(untold)?;
             let value = tag.text_of("Value").unwrap_or_default().to_owned();
-            attributes::set(
-                &mut tags,
-                format!("s3.tag.{}", tag.text_of("Key").unwrap_or_default()),
-                AttributeValue::Text(value),
-            );
+            attributes::set(&mut tags, format!("s3.tag.{name}"), AttributeValue::Text(value));
         }
-        Ok(tags)
+        if tags.is_empty() { Err(untold()) } else { Ok(tags) }
     }
 }
 

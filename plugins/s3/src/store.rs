@@ -80,7 +80,9 @@ impl<W: Wire> Bucket<W> {
         if let Some((_, header)) = &part {
             asked = asked.with_header("range", header.clone());
         }
-        let answer = self.ask(asked, None, &action)?;
+        let is_plain = version.is_empty();
+        let answer = self.ask(asked, None, &action);
+        let answer = answer.map_err(|error| if is_plain { self.if_gone(key.as_bytes(), error) } else { error })?;
         if let Some((part, _)) = &part {
             let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
             range::check(part, &answer.headers, length, None)?;

@@ -97,7 +97,7 @@ impl<W: Wire> Upload<W> {
     /// `precondition` when it exists and may not be overwritten; else the cause.
     pub(crate) fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
         let made = self.publish(last)?;
-        let differs = self.etag.is_some() && made.etag.is_some() && self.etag != made.etag;
+        let differs = self.etag.is_some() && self.etag != made.etag;
         let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
         lost.extend(self.lacks_sum(&made).then(|| sum::ATTRIBUTE.to_owned()));
         let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;

@@ -19,4 +19,4 @@ pub mod tree;
 
 pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};
 pub use report::Report;
-pub use setup::{Precious, Setup, memory_server, requests_of, snapshot_of};
+pub use setup::{Precious, Setup, memory_server, memory_server_of_pages, requests_of, snapshot_of};

@@ -166,7 +166,19 @@ impl Precious {
 /// # Errors
 /// When no port is free.
 pub fn memory_server() -> Result<(Server, Endpoint)> {
-    let server = Server::start(Options::default())?;
+    started(Options::default())
+}
+
+/// One whose listings come in pages of random sizes, as AWS may answer them.
+///
+/// # Errors
+/// When no port is free.
+pub fn memory_server_of_pages(seed: u64) -> Result<(Server, Endpoint)> {
+    started(Options { page_seed: Some(seed), ..Options::default() })
+}
+
+fn started(options: Options) -> Result<(Server, Endpoint)> {
+    let server = Server::start(options)?;
     let endpoint = Endpoint {
         url: server.endpoint.clone(),
         access_key: server.access_key.clone(),

@@ -1,14 +1,14 @@
 //! Objects in an archive, which cannot be read at once: named, recorded without their content, or asked for, as the user wishes.
 
 use anyhow::{Result, ensure};
-use credenza_e2e::{Report, Setup, memory_server, number};
+use credenza_e2e::{Report, Setup, memory_server_of_pages, number};
 use credenza_s3_server::{Attributes, Operation, Server};
 use serde_json::Value;
 use std::fs;
 
 /// A bucket with one object that can be read and two that cannot.
 fn start() -> Result<(Server, Setup)> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(900)?;
     let setup = Setup::with_local_repository()?;
     for (key, class) in [("at hand", None), ("cold", Some("GLACIER")), ("colder", Some("DEEP_ARCHIVE"))] {
         let storage_class = class.map(str::to_owned);

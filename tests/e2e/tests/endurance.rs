@@ -10,7 +10,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::Endpoint;
-use credenza_e2e::{Outcome, Run, Setup, memory_server, snapshot_of, tree};
+use credenza_e2e::{Outcome, Run, Setup, memory_server_of_pages, snapshot_of, tree};
 use credenza_s3_server::{Fault, Operation, Rule, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -106,7 +106,7 @@ fn misbehave(server: &Server) {
 #[test]
 fn two_writers_and_a_collector_lose_nothing_on_a_server_that_fails() -> Result<()> {
     let rounds = std::env::var("CREDENZA_ENDURANCE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(800)?;
     server.buckets.create(BUCKET);
     let collector = Setup::with_s3_repository(&endpoint, BUCKET)?;
     let mut writers = [Writer::new(1, &endpoint)?, Writer::new(2, &endpoint)?];

@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Precious, Report, Setup, bucket, memory_server, tree};
+use credenza_e2e::{Precious, Report, Setup, bucket, memory_server_of_pages, tree};
 use credenza_s3_server::{Fault, Operation, Rule, Server};
 
 /// A repository and a source on one server; the repository holds a good snapshot.
 fn start() -> Result<(Server, Endpoint, Precious)> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(700)?;
     server.buckets.create("repository");
     bucket::fill_many(&server.buckets, "source", 60);
     let precious = Precious::new(Setup::with_s3_repository(&endpoint, "repository")?)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Credenza, Outcome, Precious, Report, Setup, memory_server, workspace};
+use credenza_e2e::{Credenza, Outcome, Precious, Report, Setup, memory_server_of_pages, workspace};
 use credenza_s3_server::{Attributes, Operation, Policy, Server};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn a_store_is_tried_and_described_when_a_repository_is_made() {
     let mut report = Report::default();
     report.scenario("a plain bucket, one with versions and one with locks differ", || {
         for (kind, expected) in [("plain", [false, false]), ("versioned", [true, false]), ("locking", [true, true])] {
-            let (server, endpoint) = memory_server()?;
+            let (server, endpoint) = memory_server_of_pages(500)?;
             match kind {
                 "plain" => server.buckets.create(BUCKET),
                 "versioned" => server.buckets.create_versioned(BUCKET),
@@ -62,7 +62,7 @@ fn a_store_is_tried_and_described_when_a_repository_is_made() {
         Ok(())
     });
     report.scenario("locks that a bucket does not have are not promised", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(501)?;
         server.buckets.create_versioned(BUCKET);
         let refused = configured(&endpoint)?.credenza.run(["create", "--retain", "30d"])?;
         refused.expect_code(1)?.expect_message(&["cannot lock", "Object Lock"])?;
@@ -84,7 +84,7 @@ fn time_of_snapshot(credenza: &Credenza) -> Result<String> {
 fn what_is_written_stays_as_it_was_written() {
     let mut report = Report::default();
     report.scenario("packs that were overwritten or deleted are restored by their versions", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(502)?;
         server.buckets.create_versioned(BUCKET);
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, BUCKET)?)?;
         let s3 = S3::new(endpoint)?;
@@ -102,7 +102,7 @@ fn what_is_written_stays_as_it_was_written() {
         Ok(())
     });
     report.scenario("a repository that was ruined altogether is read as it was", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(503)?;
         server.buckets.create_versioned(BUCKET);
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, BUCKET)?)?;
         let before = time_of_snapshot(&precious.setup.credenza)?;
@@ -128,7 +128,7 @@ fn what_is_written_stays_as_it_was_written() {
         Ok(())
     });
     report.scenario("locked objects outlive whoever may destroy every version", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(504)?;
         server.buckets.create_locking(BUCKET);
         let setup = configured(&endpoint)?;
         setup.credenza.ok(["create", "--retain", "30d"])?;
@@ -150,7 +150,7 @@ fn what_is_written_stays_as_it_was_written() {
 fn every_role_works_with_its_rights_and_no_others() {
     let mut report = Report::default();
     report.scenario("a writer adds, extends locks, and neither deletes nor replaces", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(505)?;
         server.buckets.create_locking(BUCKET);
         let setup = configured(&endpoint)?;
         server.set_policy(Some(policy("maintainer")?));
@@ -174,7 +174,7 @@ fn every_role_works_with_its_rights_and_no_others() {
         Ok(())
     });
     report.scenario("a reader restores and checks, and writes nothing", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(506)?;
         server.buckets.create_versioned(BUCKET);
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, BUCKET)?)?;
         server.set_policy(Some(policy("reader")?));
@@ -186,7 +186,7 @@ fn every_role_works_with_its_rights_and_no_others() {
         precious.expect_only_snapshot()
     });
     report.scenario("a bucket is backed up with all that is said of it by rights to read alone", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(507)?;
         server.buckets.create_versioned(BUCKET);
         credenza_e2e::bucket::fill_odd(&server.buckets, BUCKET);
         let setup = Setup::with_local_repository()?;
@@ -202,7 +202,7 @@ fn every_role_works_with_its_rights_and_no_others() {
         Ok(())
     });
     report.scenario("a writer that may not even read adds with its own keys", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(508)?;
         server.buckets.create_locking(BUCKET);
         let mut setup = configured(&endpoint)?;
         setup.credenza.ok(["create", "--retain", "30d"])?;

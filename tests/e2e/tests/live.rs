@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::S3;
 use credenza_e2e::servers::{Kind, RealServer};
-use credenza_e2e::{Setup, memory_server, tree};
+use credenza_e2e::{Setup, memory_server_of_pages, tree};
 use credenza_s3_server::{Attributes, Fault, Operation, Rule, Server};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +83,7 @@ fn beside<T>(write: impl Fn(u64) -> Result<()> + Sync, work: impl FnOnce() -> Re
 }
 
 fn start(create: impl FnOnce(&Server)) -> Result<(Server, S3, Setup)> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(600)?;
     create(&server);
     for number in 0..OBJECTS {
         let key = key(number);

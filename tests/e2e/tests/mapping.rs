@@ -2,7 +2,7 @@
 //! beside it and comes back, or is told.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{Report, Setup, bucket, memory_server, tree};
+use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, tree};
 use credenza_s3_server::{Attributes, Server};
 use serde_json::{Value, json};
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A user who knows the buckets `source` and `copy` of a server, as a source and as a destination each.
 fn start() -> Result<(Server, Setup)> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(400)?;
     let setup = Setup::with_local_repository()?;
     for name in ["source", "copy"] {
         server.buckets.create(name);

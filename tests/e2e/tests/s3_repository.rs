@@ -1,14 +1,14 @@
 //! A repository in a bucket of the in-memory server: configuration word for word, round trips, damage.
 
 use anyhow::ensure;
-use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, memory_server, tree};
+use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, memory_server_of_pages, tree};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn a_repository_lives_in_a_bucket() {
     let mut report = Report::default();
     report.scenario("the commands of the product page work word for word", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(100)?;
         server.buckets.create("bucket");
         let mut setup = Setup::new()?;
         setup.credenza.unset("CREDENZA_PASSPHRASE");
@@ -30,7 +30,7 @@ fn a_repository_lives_in_a_bucket() {
         tree::compare(&source, &target)
     });
     report.scenario("secrets are kept in a private file and never shown", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(101)?;
         server.buckets.create("bucket");
         let setup = Setup::with_s3_repository(&endpoint, "bucket")?;
         for words in [vec!["config", "repository", "show", "store"], vec!["--json", "repository", "show", "store"]] {
@@ -43,7 +43,7 @@ fn a_repository_lives_in_a_bucket() {
         Ok(())
     });
     report.scenario("what is in the bucket tells nothing about what was backed up", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(102)?;
         server.buckets.create("bucket");
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, "bucket")?)?;
         for key in server.buckets.keys("bucket") {
@@ -54,7 +54,7 @@ fn a_repository_lives_in_a_bucket() {
         precious.expect_intact()
     });
     report.scenario("a flipped byte of any object is found, and an older state of one too", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(103)?;
         server.buckets.create("bucket");
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, "bucket")?)?;
         for key in server.buckets.keys("bucket") {
@@ -73,7 +73,7 @@ fn a_repository_lives_in_a_bucket() {
         precious.expect_intact()
     });
     report.scenario("packs swapped with one another are found", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(104)?;
         server.buckets.create("bucket");
         let precious = Precious::new(Setup::with_s3_repository(&endpoint, "bucket")?)?;
         precious.setup.backup(&precious.setup.path("precious/deep").to_string_lossy())?;
@@ -99,7 +99,7 @@ fn wrong_use_has_its_own_exit_code() {
         Ok(())
     });
     report.scenario("a bucket without a repository is 10", || {
-        let (server, endpoint) = memory_server()?;
+        let (server, endpoint) = memory_server_of_pages(105)?;
         server.buckets.create("bucket");
         let setup = Setup::new()?;
         setup.add("repository", "store", &endpoint, "bucket")?;

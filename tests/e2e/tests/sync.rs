@@ -1,7 +1,7 @@
 //! Snapshots carried between a folder and a bucket of the in-memory server.
 
 use anyhow::{Result, ensure};
-use credenza_e2e::{Precious, Setup, memory_server, number, tree};
+use credenza_e2e::{Precious, Setup, memory_server_of_pages, number, tree};
 
 /// What sync asks of scripts: one summary a direction.
 fn counts(summary: &serde_json::Value) -> Result<[u64; 3]> {
@@ -10,7 +10,7 @@ fn counts(summary: &serde_json::Value) -> Result<[u64; 3]> {
 
 #[test]
 fn snapshots_go_from_a_folder_to_a_bucket_and_back() -> Result<()> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(200)?;
     server.buckets.create("bucket");
     let precious = Precious::new(Setup::with_local_repository()?)?;
     let credenza = &precious.setup.credenza;
@@ -86,7 +86,7 @@ fn each_repository_has_a_passphrase_of_its_own() -> Result<()> {
 
 #[test]
 fn a_damaged_snapshot_is_named_and_ends_with_20() -> Result<()> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(201)?;
     server.buckets.create("bucket");
     let precious = Precious::new(Setup::with_s3_repository(&endpoint, "bucket")?)?;
     let credenza = &precious.setup.credenza;

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 use credenza_e2e::s3::S3;
-use credenza_e2e::{Report, Setup, bucket, memory_server, tree};
+use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, tree};
 use credenza_s3_server::{Fault, Operation, Rule, Server};
 use rustix::process::Signal;
 
 /// Objects in several parts, some so large that they are written on their own, between small ones.
 fn start() -> Result<(Server, Setup)> {
-    let (server, endpoint) = memory_server()?;
+    let (server, endpoint) = memory_server_of_pages(300)?;
     let s3 = S3::new(endpoint.clone())?;
     bucket::fill_many(&server.buckets, "source", 20);
     for seed in 0..4 {

@@ -1,18 +1,20 @@
 //! The in-memory S3 server as a process: prints endpoint and keys, serves until it is ended.
 //!
-//! `credenza-s3-server [--port N] [--bucket NAME] [--seed-objects N] [--seed-bytes N]`
+//! `credenza-s3-server [--port N] [--bucket NAME] [--seed-objects N] [--seed-bytes N] [--page-seed N]`
 
 use credenza_s3_server::{Attributes, Content, Options, Server};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: credenza-s3-server [--port N] [--bucket NAME] [--seed-objects N] [--seed-bytes N]";
+const USAGE: &str =
+    "usage: credenza-s3-server [--port N] [--bucket NAME] [--seed-objects N] [--seed-bytes N] [--page-seed N]";
 
 struct Arguments {
     port: u16,
     bucket: String,
     seed_objects: u64,
     seed_bytes: u64,
+    page_seed: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -26,7 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments { port: 0, bucket: "bucket".to_owned(), seed_objects: 0, seed_bytes: 4096 };
+    let mut arguments =
+        Arguments { port: 0, bucket: "bucket".to_owned(), seed_objects: 0, seed_bytes: 4096, page_seed: None };
     while let Some(name) = words.next() {
         let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name} needs a number, not {value}"));
@@ -35,6 +38,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--bucket" => arguments.bucket = value,
             "--seed-objects" => arguments.seed_objects = number()?,
             "--seed-bytes" => arguments.seed_bytes = number()?,
+            "--page-seed" => arguments.page_seed = Some(number()?),
             _ => return Err(format!("{name} is not an option")),
         }
     }
@@ -42,7 +46,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
-    let server = Server::start(Options { port: arguments.port, ..Options::default() })?;
+    let server = Server::start(Options { port: arguments.port, page_seed: arguments.page_seed, ..Options::default() })?;
     server.buckets.create(&arguments.bucket);
     for seed in 0..arguments.seed_objects {
         let content = Content::Synthetic { seed, bytes: arguments.seed_bytes };

@@ -3,7 +3,7 @@
 use crate::buckets::Buckets;
 use crate::door::{Door, bucket_of_host};
 use crate::policy::CurrentPolicy;
-use crate::storage::Storage;
+use crate::storage::{Paging, Storage};
 use crate::{Faults, Log, Policy};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +28,8 @@ pub struct Options {
     pub secret_key: String,
     /// Host name whose sub-domains are buckets, for virtual-host style requests.
     pub domain: String,
+    /// With a seed the pages of listings have random sizes, as AWS may answer them: shorter than asked for, of one entry, empty.
+    pub page_seed: Option<u64>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             access_key: "CREDENZATESTKEY".to_owned(),
             secret_key: "credenza-test-secret".to_owned(),
             domain: "s3.localhost".to_owned(),
+            page_seed: None,
         }
     }
 }
@@ -71,7 +74,7 @@ impl Server {
         let port = listener.local_addr()?.port();
         let (buckets, log, faults) = (Buckets::default(), Log::default(), Faults::default());
         let policy = CurrentPolicy::default();
-        let mut builder = S3ServiceBuilder::new(Storage::new(buckets.clone()));
+        let mut builder = S3ServiceBuilder::new(Storage::new(buckets.clone(), Paging::new(options.page_seed)));
         builder.set_auth(SimpleAuth::from_single(options.access_key.as_str(), options.secret_key.as_str()));
         builder.set_host(Host { domain: options.domain.clone() });
         let door = Door {

@@ -120,6 +120,16 @@ fn what_becomes_of_an_archived_object_is_the_users_choice() {
 }
 
 #[test]
+fn tags_that_are_there_and_not_told_are_no_reason_to_keep_none() {
+    let mut tagged = file("k");
+    tagged.attributes.push(("s3.tag-count".to_owned(), AttributeValue::Integer(1)));
+    for told in ["", "<TagSet/>", "<TagSet><Tag><Value>red</Value></Tag></TagSet>"] {
+        let bucket = bucket(&[], vec![reply(200, &[], &format!("<Tagging>{told}</Tagging>"))]);
+        assert_eq!(bucket.describe(&[tagged.clone()])[0].as_ref().unwrap_err().class, ErrorClass::Corrupt, "{told}");
+    }
+}
+
+#[test]
 fn tags_are_fetched_only_where_there_are_some() {
     let mut tagged = file("k");
     tagged.attributes.push(("s3.tag-count".to_owned(), AttributeValue::Integer(1)));

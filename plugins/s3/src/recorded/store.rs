@@ -90,13 +90,18 @@ fn a_look_tells_the_version_and_its_lock() {
 
 #[test]
 fn a_store_reads_parts_and_misses_what_is_not_there() {
-    let bucket = bucket(
-        &[],
-        vec![reply(206, &[("content-range", "bytes 4-5/9")], "ef"), error(404, "NoSuchKey"), reply(404, &[], "")],
-    );
+    let part = reply(206, &[("content-range", "bytes 4-5/9")], "ef");
+    let mute = || reply(404, &[], "");
+    let replies =
+        vec![part, error(404, "NoSuchKey"), mute(), mute(), page(&["data/bb"], None), mute(), page(&["data/b"], None)];
+    let bucket = bucket(&[], replies);
     assert_eq!(bucket.get("data/a", Some(ByteRange { offset: 4, length: Some(2) }), None).unwrap(), b"ef");
     assert_eq!(bucket.get("data/b", None, None).unwrap_err().class, ErrorClass::NotFound);
     assert_eq!(bucket.stat("data/b").unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(bucket.get("data/b", None, None).unwrap_err().class, ErrorClass::NotFound);
+    let hidden = bucket.get("data/b", None, None).unwrap_err();
+    assert_eq!((hidden.class, hidden.reason.as_str()), (ErrorClass::Transient, "s3.not-found-but-listed"));
+    assert_eq!(asked(&bucket)[4].line(), "GET ?list-type=2&encoding-type=url&max-keys=1&prefix=data%2Fb");
 }
 
 #[test]

@@ -24,6 +24,8 @@ struct Question<'a> {
 enum After {
     Nothing,
     Key(String),
+    /// After a version of this key, which the rows tell.
+    Version(String),
     Prefix(String),
 }
 
@@ -32,6 +34,7 @@ impl After {
         match self {
             Self::Nothing => true,
             Self::Key(after) => key > after.as_str(),
+            Self::Version(after) => key >= after.as_str(),
             Self::Prefix(prefix) => key > prefix.as_str() && !key.starts_with(prefix.as_str()),
         }
     }
@@ -39,25 +42,34 @@ impl After {
     fn bound(&self) -> Bound<&str> {
         match self {
             Self::Nothing => Bound::Unbounded,
-            Self::Key(key) | Self::Prefix(key) => Bound::Included(key),
+            Self::Key(key) | Self::Version(key) | Self::Prefix(key) => Bound::Included(key),
         }
     }
 
     /// An opaque token: the hexadecimal form hides odd characters from XML and queries.
-    fn token(&self) -> Option<String> {
+    fn token(&self) -> String {
         match self {
-            Self::Nothing => None,
-            Self::Key(key) => Some(format!("k{}", hex(key.as_bytes()))),
-            Self::Prefix(prefix) => Some(format!("p{}", hex(prefix.as_bytes()))),
+            Self::Nothing => "n".to_owned(),
+            Self::Key(key) | Self::Version(key) => format!("k{}", hex(key.as_bytes())),
+            Self::Prefix(prefix) => format!("p{}", hex(prefix.as_bytes())),
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Self::Nothing => "",
+            Self::Key(key) | Self::Version(key) | Self::Prefix(key) => key,
         }
     }
 
     fn parse(token: &str) -> S3Result<Self> {
         let invalid = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
+        let token = token.split('-').next().unwrap_or_default();
         let digits = token.get(1..).ok_or_else(invalid)?.as_bytes();
         let pairs = digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
         let text = String::from_utf8(pairs.collect::<Option<Vec<u8>>>().ok_or_else(invalid)?).map_err(|_| invalid())?;
         match token.as_bytes().first() {
+            Some(b'n') => Ok(Self::Nothing),
             Some(b'k') => Ok(Self::Key(text)),
             Some(b'p') => Ok(Self::Prefix(text)),
             _ => Err(invalid()),
@@ -68,12 +80,13 @@ impl After {
 struct Page<'a> {
     entries: Vec<(&'a str, &'a [Version])>,
     prefixes: Vec<String>,
-    next: After,
+    /// Where the next page begins, unless this is the last one.
+    next: Option<After>,
 }
 
 /// One page of the keys for which `wanted` holds.
 fn page<'a>(bucket: &'a Bucket, question: &Question<'_>, wanted: impl Fn(&[Version]) -> bool) -> Page<'a> {
-    let mut page = Page { entries: Vec::new(), prefixes: Vec::new(), next: After::Nothing };
+    let mut page = Page { entries: Vec::new(), prefixes: Vec::new(), next: None };
     let mut last = After::Nothing;
     let from = match question.after.bound() {
         Bound::Included(after) if after > question.prefix => Bound::Included(after),
@@ -85,7 +98,7 @@ fn page<'a>(bucket: &'a Bucket, question: &Question<'_>, wanted: impl Fn(&[Versi
             continue;
         }
         if page.entries.len().saturating_add(page.prefixes.len()) >= question.entries_max {
-            page.next = last;
+            page.next = Some(if last == After::Nothing { question.after.clone() } else { last });
             break;
         }
         let cut = rest.find(question.delimiter).filter(|_| !question.delimiter.is_empty());
@@ -119,15 +132,17 @@ impl Storage {
             _ => After::Nothing,
         };
         let url = wants_url(input.encoding_type.as_ref());
+        let asked = entries_max(input.max_keys);
         let question = Question {
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref().unwrap_or_default(),
             after: strayed(after, quirks),
-            entries_max: entries_max(input.max_keys),
+            entries_max: self.paging.entries(asked, true),
         };
         self.with(&input.bucket, |bucket| {
             let page = page(bucket, &question, is_visible);
-            let token = if quirks.endless { Some("k00".to_owned()) } else { page.next.token() };
+            let next = page.next.as_ref().filter(|_| asked > 0).map(|next| next.token() + &self.paging.nonce());
+            let token = if quirks.endless { Some("k00".to_owned()) } else { next };
             let contents = contents(&page, url, quirks);
             let prefixes = common_prefixes(&page, url);
             Ok(ListObjectsV2Output {
@@ -135,7 +150,7 @@ impl Storage {
                 prefix: Some(encoded(question.prefix, url)),
                 delimiter: input.delimiter.as_deref().map(|delimiter| encoded(delimiter, url)),
                 start_after: input.start_after.as_deref().map(|key| encoded(key, url)),
-                max_keys: i32::try_from(question.entries_max).ok(),
+                max_keys: i32::try_from(asked).ok(),
                 key_count: i32::try_from(contents.len().saturating_add(prefixes.len())).ok(),
                 is_truncated: Some(token.is_some()),
                 continuation_token: input.continuation_token.clone(),
@@ -162,14 +177,11 @@ impl Storage {
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: &delimiter,
             after: strayed(after, quirks),
-            entries_max: entries_max(input.max_keys),
+            entries_max: self.paging.entries(entries_max(input.max_keys), false),
         };
         self.with(&input.bucket, |bucket| {
             let page = page(bucket, &question, is_visible);
-            let next_marker = match &page.next {
-                After::Nothing => None,
-                After::Key(key) | After::Prefix(key) => Some(encoded(key, url)),
-            };
+            let next_marker = page.next.as_ref().map(|next| encoded(next.key(), url));
             Ok(ListObjectsOutput {
                 name: Some(input.bucket.clone()),
                 prefix: Some(encoded(question.prefix, url)),
@@ -186,7 +198,7 @@ impl Storage {
         })
     }
 
-    /// Versions of a key are never split over two pages, so `version-id-marker` is not needed to go on.
+    /// Versions and delete markers of a key may be split over two pages.
     pub(super) async fn list_object_versions(
         &self,
         request: S3Request<ListObjectVersionsInput>,
@@ -197,31 +209,35 @@ impl Storage {
         let question = Question {
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref().unwrap_or_default(),
-            after: strayed(input.key_marker.clone().map_or(After::Nothing, After::Key), quirks),
+            after: strayed(after_version(input.key_marker.clone(), input.version_id_marker.as_deref()), quirks),
             entries_max: entries_max(input.max_keys),
         };
+        let rows_max = self.paging.entries(question.entries_max, false);
         self.with(&input.bucket, |bucket| {
-            let page = page(bucket, &question, |_| true);
+            let mut page = page(bucket, &question, |_| true);
+            let mut rows = rows_of(&page, &question.after, input.version_id_marker.as_deref());
+            if rows.len() > rows_max {
+                rows.truncate(rows_max);
+                let last = rows.last().map(|row| row.key.to_owned()).unwrap_or_default();
+                page.prefixes.retain(|prefix| *prefix < last);
+                page.next = Some(After::Version(last));
+            }
             let (mut versions, mut markers) = (Vec::new(), Vec::new());
-            for (key, all) in &page.entries {
-                for (age, version) in all.iter().rev().enumerate() {
-                    match version.content {
-                        Some(_) => versions.push(version_of(&encoded(key, url), version, age == 0)),
-                        None => markers.push(marker_of(&encoded(key, url), version, age == 0)),
-                    }
+            for Row { key, version, is_latest } in &rows {
+                match version.content {
+                    Some(_) => versions.push(version_of(&encoded(key, url), version, *is_latest)),
+                    None => markers.push(marker_of(&encoded(key, url), version, *is_latest)),
                 }
             }
-            let next = match &page.next {
-                After::Nothing => None,
-                After::Key(key) | After::Prefix(key) => Some(encoded(key, url)),
-            };
+            let next = page.next.as_ref().map(|next| encoded(next.key(), url));
+            let last_id = rows.last().filter(|row| page.next.as_ref().is_some_and(|next| next.key() == row.key));
             Ok(ListObjectVersionsOutput {
                 name: Some(input.bucket.clone()),
                 prefix: Some(encoded(question.prefix, url)),
                 key_marker: input.key_marker.as_deref().map(|marker| encoded(marker, url)),
                 max_keys: i32::try_from(question.entries_max).ok(),
                 is_truncated: Some(next.is_some()),
-                next_version_id_marker: next.as_ref().map(|_| "null".to_owned()),
+                next_version_id_marker: last_id.map(|row| row.version.id.clone()),
                 next_key_marker: next,
                 versions: Some(versions),
                 delete_markers: Some(markers),
@@ -230,6 +246,35 @@ impl Storage {
                 ..Default::default()
             })
         })
+    }
+}
+
+/// A version in a listing.
+struct Row<'a> {
+    key: &'a str,
+    version: &'a Version,
+    is_latest: bool,
+}
+
+/// The versions of a page, newest first, without those of the first key that came before.
+fn rows_of<'a>(page: &Page<'a>, after: &After, version_marker: Option<&str>) -> Vec<Row<'a>> {
+    let rows = page.entries.iter().flat_map(|&(key, versions)| {
+        versions.iter().rev().enumerate().map(move |(age, version)| Row { key, version, is_latest: age == 0 })
+    });
+    let mut rows: Vec<Row<'a>> = rows.collect();
+    if let After::Version(key) = after {
+        let told = rows.iter().position(|row| row.key == *key && Some(row.version.id.as_str()) == version_marker);
+        let of_key = rows.iter().take_while(|row| row.key == *key).count();
+        rows.drain(..told.map_or(of_key, |place| place + 1));
+    }
+    rows
+}
+
+fn after_version(key: Option<String>, version: Option<&str>) -> After {
+    match key {
+        None => After::Nothing,
+        Some(key) if version.is_some_and(|version| !version.is_empty()) => After::Version(key),
+        Some(key) => After::Key(key),
     }
 }
 

@@ -8,11 +8,13 @@ mod bucket;
 mod list;
 mod lock;
 mod multipart;
+mod paging;
 mod read;
 mod write;
 
 use crate::Buckets;
 use crate::faults::Quirks;
+pub(crate) use paging::Paging;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -20,11 +22,12 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     buckets: Buckets,
+    paging: Paging,
 }
 
 impl Storage {
-    pub(crate) fn new(buckets: Buckets) -> Self {
-        Self { buckets }
+    pub(crate) fn new(buckets: Buckets, paging: Paging) -> Self {
+        Self { buckets, paging }
     }
 
     /// Runs `work` on a bucket while no other request touches any.

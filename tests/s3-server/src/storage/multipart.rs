@@ -132,19 +132,25 @@ impl Storage {
     pub(super) async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<ListPartsOutput> {
         let input = request.input;
         self.with(&input.bucket, |bucket| {
-            let parts = upload_of(bucket, &input.upload_id, &input.key)?.parts.iter().map(|(number, part)| Part {
-                part_number: Some(*number),
-                e_tag: Some(ETag::Strong(part.etag.clone())),
-                size: i64::try_from(part.bytes()).ok(),
-                last_modified: Some(part.last_modified.clone()),
-                ..Default::default()
-            });
+            let after = input.part_number_marker.unwrap_or(0);
+            let left = upload_of(bucket, &input.upload_id, &input.key)?.parts.range(after.saturating_add(1)..);
+            let mut parts: Vec<Part> = left
+                .map(|(number, part)| Part {
+                    part_number: Some(*number),
+                    e_tag: Some(ETag::Strong(part.etag.clone())),
+                    size: i64::try_from(part.bytes()).ok(),
+                    last_modified: Some(part.last_modified.clone()),
+                    ..Default::default()
+                })
+                .collect();
+            let is_cut = self.cut(&mut parts);
             Ok(ListPartsOutput {
-                parts: Some(parts.collect()),
+                next_part_number_marker: parts.last().filter(|_| is_cut).and_then(|part| part.part_number),
+                parts: Some(parts),
                 bucket: Some(input.bucket.clone()),
                 key: Some(input.key.clone()),
                 upload_id: Some(input.upload_id.clone()),
-                is_truncated: Some(false),
+                is_truncated: Some(is_cut),
                 ..Default::default()
             })
         })
@@ -158,17 +164,43 @@ impl Storage {
         let prefix = input.prefix.unwrap_or_default();
         self.with(&input.bucket, |bucket| {
             let uploads = bucket.uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix));
-            let uploads = uploads.map(|(id, upload)| MultipartUpload {
-                key: Some(upload.key.clone()),
-                upload_id: Some(id.clone()),
-                initiated: Some(upload.draft.last_modified.clone()),
+            let mut uploads: Vec<MultipartUpload> = uploads
+                .map(|(id, upload)| MultipartUpload {
+                    key: Some(upload.key.clone()),
+                    upload_id: Some(id.clone()),
+                    initiated: Some(upload.draft.last_modified.clone()),
+                    ..Default::default()
+                })
+                .collect();
+            let place = |upload: &MultipartUpload| (upload.key.clone(), upload.upload_id.clone());
+            let marker = (input.key_marker.clone(), input.upload_id_marker.clone());
+            uploads.sort_by_key(place);
+            // Without an upload, all of the key were told.
+            uploads.retain(|upload| place(upload) > marker && (marker.1.is_some() || upload.key != marker.0));
+            let is_cut = self.cut(&mut uploads);
+            let (next_key_marker, next_upload_id_marker) =
+                uploads.last().filter(|_| is_cut).map(place).unwrap_or_default();
+            Ok(ListMultipartUploadsOutput {
+                uploads: Some(uploads),
+                is_truncated: Some(is_cut),
+                next_key_marker,
+                next_upload_id_marker,
                 ..Default::default()
-            });
-            let uploads = Some(uploads.collect());
-            Ok(ListMultipartUploadsOutput { uploads, is_truncated: Some(false), ..Default::default() })
+            })
         })
     }
+
+    /// Leaves a page of what there is, and says whether there is more.
+    fn cut<T>(&self, all: &mut Vec<T>) -> bool {
+        let size = self.paging.entries(PAGE_ENTRIES_MAX, false);
+        let is_cut = all.len() > size;
+        all.truncate(size);
+        is_cut
+    }
 }
+
+/// The most parts or uploads of a page, as AWS has it.
+const PAGE_ENTRIES_MAX: usize = 1000;
 
 fn upload_of<'a>(bucket: &'a mut Bucket, id: &str, key: &str) -> S3Result<&'a mut Upload> {
     let upload = bucket.uploads.get_mut(id).filter(|upload| upload.key == key);
