@@ -93,7 +93,8 @@ impl<W: Wire> Bucket<W> {
         }
     }
 
-    /// A key that a plain listing tells behind a place.
+    /// A key that a plain listing tells behind a place. One that tells keys from before it is in another order or cannot begin there: then
+    /// it says nothing of what is missing.
     fn key_behind(&self, question: &Question, place: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let start_after = place.map(<[u8]>::to_vec);
         // Two, because the folder that the place lies in may come first.
@@ -101,7 +102,9 @@ impl<W: Wire> Bucket<W> {
         let mut cursor = None;
         loop {
             let page = self.told_page(&plain, cursor.as_ref())?;
-            plain.demand_start(&page).map_err(|early| self.starts_early(&early, place.unwrap_or_default()))?;
+            if plain.demand_start(&page).is_err() {
+                return Ok(None);
+            }
             let mut told = page.objects.iter().map(|listed| &listed.key).chain(&page.folders);
             match (told.find(|key| plain.wants(key)), page.next) {
                 (Some(key), _) => return Ok(Some(key.clone())),
