@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use credenza_engine::Secret;
-use credenza_format::{Identity, RecipientKind, RecoveryCode};
+use credenza_format::{Identity, RecoveryCode};
 use zeroize::Zeroizing;
 
 use crate::arguments::Globals;
@@ -144,6 +144,8 @@ fn read_file(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use credenza_format::RecipientKind;
 
     use super::*;
 
