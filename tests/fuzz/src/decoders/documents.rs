@@ -2,8 +2,8 @@
 
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, EscrowedConnector, Fact, Frame, Hex, IndexSegment, Intent, Keyring, LockRecord,
-    Note, OriginHead, PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Replica, SigningKey,
+    Bitmap, BlobIndex, BlobKind, Condemned, Encoding, EscrowedConnector, Fact, Frame, Hex, IndexSegment, Intent,
+    Keyring, LockRecord, Note, OriginHead, PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Replica, SigningKey,
     Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
