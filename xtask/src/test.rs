@@ -25,8 +25,8 @@ pub(crate) fn run_all() -> Result<()> {
     install_tools()?;
     guests::build(&step::workspace())?;
     // With the measurements: they are not run here, but they must build.
-    run("build", step::cargo(&bench::BUILD))?;
-    run("tests", step::cargo(&["nextest", "run", "--workspace"]))?;
+    bench::build()?;
+    run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
     test_guests()?;
     fuzz::run_all(1)
 }

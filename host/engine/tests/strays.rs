@@ -1,5 +1,7 @@
 //! What lies in a store beside a repository stops nothing, and what somebody may put who holds no key costs only itself.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
 mod common;
 
 use std::sync::Arc;

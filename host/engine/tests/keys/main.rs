@@ -1,6 +1,6 @@
 //! Key slots, rotation and writers, on a repository in memory.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 
 mod copies;
 mod flood;

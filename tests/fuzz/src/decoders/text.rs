@@ -20,6 +20,7 @@ pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
         compression_level: 1,
         epoch: 0,
         created: TIME,
+        revision: 3,
         store_traits: vec!["if-absent".to_owned()],
         required_features: Vec::new(),
         policy: Some(Policy { daily: 7, ..Policy::default() }),
@@ -87,7 +88,7 @@ pub(crate) fn run_removal(input: &[u8]) {
 pub(crate) fn key_seeds() -> Vec<Vec<u8>> {
     let signing_key = SigningKey::from_seed(&[1; 32]);
     let made = [signing_key.to_text().to_string(), signing_key.public().to_string()];
-    let names = ["/identity", "/recipient", "/recovery_code"];
+    let names = ["/identity", "/recipient", "/identity_hybrid", "/recipient_hybrid", "/recovery_code"];
     names.map(frozen_text).into_iter().chain(made).map(String::into_bytes).collect()
 }
 
@@ -98,7 +99,7 @@ pub(crate) fn run_keys(input: &[u8]) {
         assert_eq!(code.to_string().parse::<RecoveryCode>().map(|again| again.to_string()), Ok(code.to_string()));
     }
     if let Ok(recipient) = text.parse::<Recipient>() {
-        assert_eq!(recipient.to_string().parse::<Recipient>().map(|again| again.0), Ok(recipient.0));
+        assert_eq!(recipient.to_string().parse::<Recipient>(), Ok(recipient));
     }
     if let Ok(key) = text.parse::<PublicKey>() {
         assert_eq!(key.to_string().parse::<PublicKey>().map(|again| again.0), Ok(key.0));

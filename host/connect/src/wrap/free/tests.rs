@@ -38,7 +38,7 @@ fn key(text: &str) -> StoreKey {
 async fn drive_store(seed: u64) -> BTreeSet<Freedom> {
     let free = Free::taking(Arc::new(MemoryStore::versioned()), seed, &Freedom::ALL);
     // Where conditions are ignored none is refused.
-    let free = if seed % 2 == 0 { free.without(&[Freedom::IgnoredCondition]) } else { free };
+    let free = if seed.is_multiple_of(2) { free.without(&[Freedom::IgnoredCondition]) } else { free };
     let store = Retry::new(Arc::new(free.clone()), PATIENT);
     store.info().await.unwrap();
     let locked = PutOptions { retain_until: Some(Timestamp { seconds: 1, nanoseconds: 0 }), ..PutOptions::default() };
