@@ -17,6 +17,7 @@ mod patterns;
 mod random;
 mod source;
 mod store;
+mod strays;
 pub mod wrap;
 
 pub use body::{Body, BodyReader, Payload};
@@ -27,6 +28,7 @@ pub use paging::{Batches, CURSOR_BYTES_MAX, Pages};
 pub use patterns::{InvalidPattern, Patterns};
 pub use source::{Batch, ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{Page, PutOptions, Store, StoreInfo, Stored, StoredObject};
+pub use strays::Strays;
 
 /// One line of a connector's self-test, shown to the user as it is.
 #[derive(Debug)]

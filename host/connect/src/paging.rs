@@ -3,11 +3,11 @@
 //! Owned here: where a listing ends (a piece says so itself, and nothing else does), what a page may not hold, and the end of a listing
 //! that gets no further. Refused here: trying again (`wrap::retry`). Called by `engine`, `cli` and the conformance suite.
 //!
-//! Bound: a piece, a cursor and a key.
+//! Bound: a piece, a cursor, a key and the names of some strays.
 
 use credenza_model::StoreKey;
 
-use crate::{Error, ErrorClass, Found, Page, Result, Scanner, Store, StoredObject};
+use crate::{Error, ErrorClass, Found, Page, Result, Scanner, Store, StoredObject, Strays};
 
 /// Objects asked of a listing at once.
 const PAGE_OBJECTS: usize = 1000;
@@ -23,6 +23,7 @@ pub struct Pages<'a> {
     max: usize,
     cursor: Option<String>,
     last: Option<StoreKey>,
+    strays: Strays,
     standstill: Standstill,
     ended: bool,
 }
@@ -31,8 +32,8 @@ impl<'a> Pages<'a> {
     /// A listing of the objects whose key starts with `prefix`; nothing is asked yet.
     #[must_use]
     pub fn new(store: &'a dyn Store, prefix: &'a str) -> Self {
-        let (standstill, ended) = (Standstill::default(), false);
-        Self { store, prefix, max: PAGE_OBJECTS, cursor: None, last: None, standstill, ended }
+        let (strays, standstill, ended) = (Strays::default(), Standstill::default(), false);
+        Self { store, prefix, max: PAGE_OBJECTS, cursor: None, last: None, strays, standstill, ended }
     }
 
     /// With that many objects asked for at once, at least 1.
@@ -52,7 +53,8 @@ impl<'a> Pages<'a> {
                 let message = format!("the listing of `{}` cannot be trusted: {cause}", self.prefix);
                 return Err(Error::new(ErrorClass::Corrupt, "store.listing", message));
             }
-            let Page { objects, next } = page;
+            let Page { objects, next, strays } = page;
+            self.strays.extend(strays);
             self.standstill.notice(objects.is_empty(), next.as_deref())?;
             self.ended = next.is_none();
             self.cursor = next;
@@ -62,6 +64,12 @@ impl<'a> Pages<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// What the pages so far passed over.
+    #[must_use]
+    pub fn strays(&self) -> &Strays {
+        &self.strays
     }
 
     /// All objects that are left. Bound: some 150 bytes an object.

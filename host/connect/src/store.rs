@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use credenza_model::{StoreKey, Timestamp};
 
-use crate::{Body, ByteRange, Check, Payload, Result};
+use crate::{Body, ByteRange, Check, Payload, Result, Strays};
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +50,8 @@ pub struct Page {
     pub objects: Vec<StoredObject>,
     /// Where the next page begins, opaque; `None` is the end. At most [`CURSOR_BYTES_MAX`](crate::CURSOR_BYTES_MAX) bytes.
     pub next: Option<String>,
+    /// What was passed over because no object can be what it is or be called as it is; each is told by one page of a listing.
+    pub strays: Strays,
 }
 
 /// What a put left behind.

@@ -25,7 +25,7 @@ fn page(keys: &[&str], next: Option<&str>) -> Page {
         version: None,
         retain_until: None,
     };
-    Page { objects: keys.iter().map(object).collect(), next: next.map(str::to_owned) }
+    Page { objects: keys.iter().map(object).collect(), next: next.map(str::to_owned), ..Page::default() }
 }
 
 /// Tells what a function makes of a cursor, and does nothing else.

@@ -32,7 +32,6 @@ pub mod repair;
 mod repository;
 pub mod restore;
 pub mod retention;
-mod strays;
 pub mod sync;
 mod task;
 #[cfg(test)]
@@ -49,5 +48,4 @@ pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Lock, Repository, Rotation, Secret,
     SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
-pub use strays::Strays;
 pub use walk::Records;

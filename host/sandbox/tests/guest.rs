@@ -184,14 +184,18 @@ async fn a_store_listing_outside_its_prefix_or_out_of_order_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_store_listing_passes_over_names_that_no_object_can_have() {
-    let listing = "data/\ndata/../x\ndata/.DS_Store\ndata/a\n";
+async fn a_store_listing_passes_over_names_that_no_object_can_have_and_tells_them() {
+    let listing = "data/\ndata/../x\ndata/.DS_Store\ndata/a\ndata/\u{1b}[2J\n";
     let server = Server::start(move |_, _| Answer::ok(listing.as_bytes())).await;
     let configured = configure(&server, &[Role::Store], KEYS).await.unwrap();
     let store = configured.store().unwrap();
-    let listed = Pages::new(&*store, "data/").collect().await.unwrap();
+    let mut pages = Pages::new(&*store, "data/");
+    let listed = pages.next().await.unwrap().unwrap();
     let names: Vec<&str> = listed.iter().map(|object| object.key.as_str()).collect();
     assert_eq!(names, ["data/a"]);
+    assert!(pages.next().await.unwrap().is_none());
+    let strays: Vec<&str> = pages.strays().names().collect();
+    assert_eq!(strays, ["data/", "data/../x", "data/.DS_Store", r"data/\x1b[2J"]);
 }
 
 #[tokio::test]

@@ -4,10 +4,14 @@
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, binary, memory_server, tree};
 use credenza_s3_server::Operation;
+use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -377,16 +381,42 @@ fn a_newest_snapshot_that_cannot_be_read_is_named_and_an_older_one_is_taken_on_d
 #[test]
 fn strays_in_a_folder_store_are_named_and_stop_nothing() -> Result<()> {
     let (setup, source) = talkative()?;
-    for name in ["snapshot/.DS_Store", "index/x", "notes.txt", "key/desktop.ini"] {
-        fs::write(setup.path("repository").join(name), "not mine")?;
+    let repository = setup.path("repository");
+    for folder in ["snapshot/folder", "MY FOLDER"] {
+        fs::create_dir(repository.join(folder))?;
     }
-    fs::create_dir(setup.path("repository/snapshot/folder"))?;
-    fs::write(setup.path("repository/snapshot/folder/x"), "not mine")?;
+    for name in ["snapshot/.DS_Store", "index/x", "notes.txt", "key/desktop.ini", "snapshot/folder/x", "MY FOLDER/x"] {
+        fs::write(repository.join(name), "not mine")?;
+    }
+    fs::write(repository.join(OsStr::from_bytes(b"snapshot/\xff\x1b[2J")), "not mine")?;
+    symlink("nowhere", repository.join("snapshot/link"))?;
+    mknodat(CWD, repository.join("data/pipe"), FileType::Fifo, 0o600.into(), 0)?;
+    let expected = [
+        "MY FOLDER/",
+        "data/pipe",
+        "index/x",
+        "key/desktop.ini",
+        "notes.txt",
+        "snapshot/.DS_Store",
+        "snapshot/folder/x",
+        "snapshot/link",
+        r"snapshot/\xff\x1b[2J",
+    ];
     setup.credenza.ok(["backup", &source])?;
-    let checked = setup.credenza.ok(["--json", "check"])?;
-    let strays = checked.lines_of("stray")?;
-    for name in ["index/x", "notes.txt", "key/desktop.ini", "snapshot/folder/x"] {
-        ensure!(strays.iter().any(|line| line["object"] == name), "{name}: {}", checked.whole());
+    for words in [["--json", "check"], ["--json", "audit"]] {
+        let told = setup.credenza.ok(words)?;
+        let lines = told.lines_of("stray")?;
+        let named: BTreeSet<&str> = lines.iter().filter_map(|line| line["object"].as_str()).collect();
+        ensure!(named == BTreeSet::from(expected), "{named:?}");
+        ensure!(told.summary()?["strays"] == expected.len(), "{}", told.whole());
+    }
+    for number in 0..600 {
+        fs::write(repository.join(format!("usage/~{number}")), "not mine")?;
+    }
+    for words in [["--json", "check"], ["--json", "audit"]] {
+        let told = setup.credenza.ok(words)?;
+        ensure!(told.lines_of("stray")?.len() == 100, "{}", told.whole());
+        ensure!(told.summary()?["strays"] == expected.len() + 600, "{}", told.whole());
     }
     for words in [
         ["ls"].as_slice(),
@@ -406,13 +436,28 @@ fn what_consoles_leave_in_a_bucket_stops_nothing() -> Result<()> {
     let (server, endpoint) = memory_server()?;
     server.buckets.create("repository");
     let precious = Precious::new(Setup::with_s3_repository(&endpoint, "repository")?)?;
-    for name in ["snapshot/", "index/", "data/", "snapshot/.DS_Store", "index/X", "key/Thumbs.db", "notes of mine.txt"]
-    {
+    let left = [
+        "data/",
+        "index/",
+        "index/X",
+        "key/Thumbs.db",
+        "notes of mine.txt",
+        "snapshot/",
+        "snapshot/.DS_Store",
+        "x\u{1}",
+    ];
+    for name in left {
         server.buckets.put_object("repository", name, "", credenza_s3_server::Attributes::default());
     }
     let source = precious.source().to_string_lossy().into_owned();
     precious.setup.credenza.ok(["backup", &source])?;
-    precious.setup.check()?.expect_code(0)?;
+    for words in [["--json", "check"], ["--json", "audit"]] {
+        let told = precious.setup.credenza.ok(words)?;
+        let lines = told.lines_of("stray")?;
+        let named: BTreeSet<&str> = lines.iter().filter_map(|line| line["object"].as_str()).collect();
+        let expected = left.map(|name| if name.starts_with('x') { r"x\x01" } else { name });
+        ensure!(named == BTreeSet::from(expected), "{named:?}");
+    }
     for words in [["ls"].as_slice(), &["audit"], &["maintain"], &["key", "list"], &["repair"]] {
         precious.setup.credenza.ok(words)?;
     }

@@ -114,7 +114,7 @@ fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> R
         damages: report.findings.len() as u64,
         quick: options.quick,
         trusted_signers: options.trusted.len(),
-        strays: report.strays.count,
+        strays: report.strays.count(),
     })?;
     Ok(if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound })
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_connect::Strays;
 use credenza_engine::check::{self, CheckOptions, Finding, Sample};
-use credenza_engine::{Damage, Repository, Strays};
+use credenza_engine::{Damage, Repository};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -139,7 +140,7 @@ pub(super) async fn verify(
         removed_snapshots: report.removed_snapshots,
         lacking_copies: report.lacking_copies,
         config_is_behind: report.config_is_behind,
-        strays: report.strays.count,
+        strays: report.strays.count(),
         bytes_read: report.bytes_read,
         damages,
         read_data: read_data.is_some(),
@@ -162,8 +163,8 @@ impl Display for StrayLine<'_> {
 
 /// Names what lies beside the repository, which is no damage.
 pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) {
-    strays.names.iter().for_each(|object| session.reporter.done(&StrayLine { object }));
-    let unnamed = strays.count - strays.names.len() as u64;
+    strays.names().for_each(|object| session.reporter.done(&StrayLine { object }));
+    let unnamed = strays.count().saturating_sub(strays.names().len() as u64);
     if unnamed > 0 {
         session.reporter.note(format!("note: {unnamed} more strays are not named"));
     }

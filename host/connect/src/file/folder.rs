@@ -22,24 +22,25 @@ pub(super) type Name = Box<[u8]>;
 /// The error of the listing; a part of the names is never returned.
 pub(super) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
     let mut names = Vec::new();
-    each_name(folder, |name| names.push(name))?;
+    each_name(folder, |name, _| names.push(name))?;
     names.sort_unstable();
     Ok(names)
 }
 
-/// The first names of an open folder among those that are wanted, sorted, at most `max`: the folder is read from its beginning.
+/// The first names of an open folder among those that are wanted, sorted, at most `max`: the folder is read from its beginning, and each name asked
+/// about once.
 ///
 /// # Errors
 /// The error of the listing.
 pub(super) fn first_names(
     folder: BorrowedFd<'_>,
     max: usize,
-    is_wanted: impl Fn(&[u8]) -> bool,
+    mut is_wanted: impl FnMut(&[u8], FileType) -> bool,
 ) -> Result<Vec<Name>, Errno> {
     seek(folder, SeekFrom::Start(0))?;
     let mut first = BinaryHeap::new();
-    each_name(folder, |name| {
-        if is_wanted(&name) {
+    each_name(folder, |name, kind| {
+        if is_wanted(&name, kind) {
             first.push(name);
             if first.len() > max {
                 first.pop();
@@ -49,7 +50,7 @@ pub(super) fn first_names(
     Ok(first.into_sorted_vec())
 }
 
-fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name)) -> Result<(), Errno> {
+fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name, FileType)) -> Result<(), Errno> {
     let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
     let mut listing = RawDir::new(folder, &mut buffer);
     while let Some(found) = listing.next() {
@@ -58,23 +59,22 @@ fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name)) -> Result<(), E
         if matches!(name, b"." | b"..") {
             continue;
         }
-        if is_folder(folder, name, found.file_type())? {
-            take([name, b"/"].concat().into_boxed_slice());
-        } else {
-            take(name.into());
+        match kind_of(folder, name, found.file_type())? {
+            FileType::Directory => take([name, b"/"].concat().into_boxed_slice(), FileType::Directory),
+            kind => take(name.into(), kind),
         }
     }
     Ok(())
 }
 
-/// File systems may leave the type out of a listing (readdir(3), `DT_UNKNOWN`).
-fn is_folder(folder: BorrowedFd<'_>, name: &[u8], told: FileType) -> Result<bool, Errno> {
+/// File systems may leave the type out of a listing (readdir(3), `DT_UNKNOWN`). `Unknown` is what has gone meanwhile.
+fn kind_of(folder: BorrowedFd<'_>, name: &[u8], told: FileType) -> Result<FileType, Errno> {
     if told != FileType::Unknown {
-        return Ok(told == FileType::Directory);
+        return Ok(told);
     }
     match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE) {
-        Ok(status) => Ok(FileType::from_raw_mode(u32::from(status.stx_mode)) == FileType::Directory),
-        Err(Errno::NOENT) => Ok(false),
+        Ok(status) => Ok(FileType::from_raw_mode(u32::from(status.stx_mode))),
+        Err(Errno::NOENT) => Ok(FileType::Unknown),
         Err(error) => Err(error),
     }
 }

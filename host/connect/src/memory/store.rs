@@ -274,7 +274,7 @@ impl Store for MemoryStore {
         let max = if self.page_objects == 0 { max } else { max.min(self.page_objects) };
         let objects: Vec<StoredObject> = wanted.by_ref().take(max).map(|(key, object)| object.stored(key)).collect();
         let next = objects.last().filter(|_| wanted.next().is_some()).map(|last| last.key.as_str().to_owned());
-        Ok(Page { objects, next })
+        Ok(Page { objects, next, ..Page::default() })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

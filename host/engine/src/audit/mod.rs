@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use credenza_connect::{Pages, Store, StoredObject};
+use credenza_connect::{Pages, Store, StoredObject, Strays};
 use credenza_format::{
     Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, is_object_name, original_key,
 };
@@ -30,7 +30,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, Strays};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -156,13 +156,17 @@ impl<'a> Survey<'a> {
         while let Some(page) = next_page(&mut pages, prefix).await? {
             self.page(page.into_iter().filter(|object| included(&object.key)).collect()).await?;
         }
+        // The listing of everything tells all that have no key.
+        if prefix.is_empty() {
+            self.strays.extend(pages.strays().clone());
+        }
         Ok(())
     }
 
     async fn page(&mut self, page: Vec<StoredObject>) -> Result<()> {
         let examiner = &self.examiner;
         let (own, strays): (Vec<_>, Vec<_>) = page.iter().partition(|object| is_object_name(&object.key));
-        strays.into_iter().for_each(|object| self.strays.add(&object.key));
+        strays.into_iter().for_each(|object| self.strays.add(object.key.as_str().as_bytes()));
         let examinations = own.into_iter().map(|object| async move { (object, examiner.examine(object).await) });
         let mut examined = futures_util::stream::iter(examinations).buffer_unordered(OBJECTS_IN_FLIGHT);
         while let Some((object, outcome)) = examined.next().await {

@@ -26,6 +26,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use credenza_connect::Strays;
 use credenza_format::{BlobIndex, ObjectKind, PackOrdinal};
 use credenza_model::{ObjectId, SnapshotId};
 
@@ -38,7 +39,7 @@ pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::findings::Findings;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Error, Event, Listener, Phase, Result, Silent, Strays};
+use crate::{Error, Event, Listener, Phase, Result, Silent};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;

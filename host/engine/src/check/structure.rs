@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_connect::StoredObject;
+use credenza_connect::{StoredObject, Strays};
 use credenza_format::{
     BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, Removal,
     Standing, Usage, body_digest, is_object_name, open_document, plain_length,
@@ -17,7 +17,7 @@ use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
 use crate::repository::{Repository, SnapshotHandle, Twofold};
-use crate::{Damage, DamageKind, Error, Result, Strays};
+use crate::{Damage, DamageKind, Error, Result};
 
 /// Nodes opened at once: some 4 MiB.
 const NODES_IN_WINDOW: usize = 64;
@@ -147,11 +147,12 @@ pub(super) async fn packs(
     findings: &mut Findings<'_>,
 ) -> Result<Packs> {
     let store = repository.bare_store();
-    let (mut listed, mut strays) = (BTreeMap::new(), Strays::default());
-    for object in repository.list_everything(&**store).await? {
+    let (all, mut strays) = repository.list_everything(&**store).await?;
+    let mut listed = BTreeMap::new();
+    for object in all {
         match kind_of(&object.key) {
             Some(ObjectKind::DataPack | ObjectKind::MetaPack) => drop(listed.insert(object.key.clone(), object)),
-            None if !is_object_name(&object.key) => strays.add(&object.key),
+            None if !is_object_name(&object.key) => strays.add(object.key.as_str().as_bytes()),
             _ => {}
         }
     }

@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use credenza_connect::{Store, StoredObject};
+use credenza_connect::{Store, StoredObject, Strays};
 use credenza_format::ObjectKind;
 use credenza_model::StoreKey;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
-use super::{DOCUMENTS_IN_FLIGHT, Repository, list};
+use super::{DOCUMENTS_IN_FLIGHT, Repository, list, list_with_strays};
 use crate::{Error, Result};
 
 /// What names in a folder begin with.
@@ -38,16 +38,17 @@ impl Repository {
         if self.cautious { self.list_twice(store, prefix).boxed().await } else { list(store, prefix).await }
     }
 
-    /// Every object of the store, strays among them; packs as [`list`](Self::list) shows them.
+    /// Every object of the store, strays that have a key among them, and the strays that have none; packs as [`list`](Self::list) shows them.
     ///
     /// # Errors
     /// As [`list`](Self::list).
-    pub(crate) async fn list_everything(&self, store: &dyn Store) -> Result<Vec<StoredObject>> {
-        let mut all = by_key(list(store, "").await?);
+    pub(crate) async fn list_everything(&self, store: &dyn Store) -> Result<(Vec<StoredObject>, Strays)> {
+        let (listed, strays) = list_with_strays(store).await?;
+        let mut all = by_key(listed);
         for kind in [ObjectKind::DataPack, ObjectKind::MetaPack].into_iter().filter(|_| self.cautious) {
             all.extend(by_key(self.list(store, &format!("{}/", kind.folder())).await?));
         }
-        Ok(all.into_values().collect())
+        Ok((all.into_values().collect(), strays))
     }
 
     /// Refuses a store that may list late what was written: nobody can tell there what a snapshot needs.

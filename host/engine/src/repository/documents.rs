@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_connect::{ErrorClass, Pages, Store, StoredObject};
+use credenza_connect::{ErrorClass, Pages, Store, StoredObject, Strays};
 use credenza_format::{ObjectKind, open_document};
 use credenza_model::limits::DOCUMENT_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey};
@@ -204,18 +204,27 @@ pub(super) async fn fetch_up_to(
     }
 }
 
-/// Every object whose name begins with `prefix`, strays among them. Bound: some 150 bytes an object.
+/// Every object whose name begins with `prefix`, strays that have a key among them. Bound: some 150 bytes an object.
 pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
     list_at_least(store, prefix, usize::MAX).await
 }
 
 /// The first objects whose name begins with `prefix`: all of them, or so many and the rest of a page.
 pub(super) async fn list_at_least(store: &dyn Store, prefix: &str, count: usize) -> Result<Vec<StoredObject>> {
+    gather(store, prefix, count).await.map(|(listed, _)| listed)
+}
+
+/// Every object of the store as [`list`] tells them, and the strays that have no key.
+pub(super) async fn list_with_strays(store: &dyn Store) -> Result<(Vec<StoredObject>, Strays)> {
+    gather(store, "", usize::MAX).await
+}
+
+async fn gather(store: &dyn Store, prefix: &str, count: usize) -> Result<(Vec<StoredObject>, Strays)> {
     let (mut pages, mut all) = (Pages::new(store, prefix), Vec::new());
     while all.len() < count {
         let page = pages.next().await.map_err(Error::connector(format!("listing `{prefix}` of the repository")))?;
         let Some(page) = page else { break };
         all.extend(page);
     }
-    Ok(all)
+    Ok((all, pages.strays().clone()))
 }

@@ -31,7 +31,7 @@ use credenza_model::StoreKey;
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
 pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, list};
-use documents::{fetch_up_to, list_at_least};
+use documents::{fetch_up_to, list_at_least, list_with_strays};
 pub(crate) use index::SegmentInfo;
 pub(crate) use locks::PROBES;
 pub(crate) use probe::VERSIONS;

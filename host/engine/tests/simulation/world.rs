@@ -318,7 +318,7 @@ impl Store for Client {
         let before = early.objects.into_iter().filter(|object| object.key.as_str() < border.as_str());
         let objects = before.chain(late.objects.into_iter().filter(|object| object.key.as_str() >= border.as_str()));
         let objects = objects.filter(|object| next.as_deref().is_none_or(|next| object.key.as_str() <= next)).collect();
-        Ok(Page { objects, next })
+        Ok(Page { objects, next, ..Page::default() })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

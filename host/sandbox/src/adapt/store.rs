@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use credenza_connect::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
-    StoredObject,
+    StoredObject, Strays,
 };
 use credenza_model::{StoreKey, Timestamp};
 
@@ -132,15 +132,21 @@ impl Store for SandboxedStore {
                 exports.session().call_list(&mut guest.store, session, &prefix, cursor.as_deref(), count).await
             })
         });
-        let page = self.pool.call("list", call, |_: &mut State, page| Ok(page)).await?;
         // A name that no object of a repository can have, such as a console's mark of a folder, is nobody's here.
-        let own = page.objects.into_iter().filter(|found| StoreKey::new(found.key.as_str()).is_ok());
-        let objects: wasmtime::Result<Vec<StoredObject>> = own.map(object).collect();
+        let take = |state: &mut State, page: store::Page| {
+            let is_key = |found: &store::Object| StoreKey::new(found.key.as_str()).is_ok();
+            let (own, others): (Vec<_>, Vec<_>) = page.objects.into_iter().partition(is_key);
+            let mut strays = Strays::default();
+            others.into_iter().for_each(|found| strays.add(state.masker.mask(found.key).as_bytes()));
+            Ok((own, page.next, strays))
+        };
+        let (own, next, strays) = self.pool.call("list", call, take).await?;
+        let objects: wasmtime::Result<Vec<StoredObject>> = own.into_iter().map(object).collect();
         let objects = objects.map_err(|cause| {
             let message = format!("the listing of `{prefix}` cannot be trusted: {cause}");
             Error::new(ErrorClass::Corrupt, "store.listing", message)
         })?;
-        Ok(Page { objects, next: page.next })
+        Ok(Page { objects, next, strays })
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {

@@ -146,12 +146,8 @@ impl Store for FileStore {
     /// The cursor is the last key of the page.
     async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
         let after = key_of(cursor)?.map(|key| key.to_string());
-        let wanted = Wanted { prefix: prefix.to_owned(), after, max: max.saturating_add(1) };
-        let mut objects = self.run(move |store| store.list(&wanted)).await?;
-        let more = objects.len() > max;
-        objects.truncate(max);
-        let next = objects.last().filter(|_| more).map(|last| last.key.to_string());
-        Ok(Page { objects, next })
+        let wanted = Wanted { prefix: prefix.to_owned(), after, max };
+        self.run(move |store| store.list(&wanted)).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
@@ -272,10 +268,10 @@ impl Inner {
         }
     }
 
-    fn list(&self, wanted: &Wanted) -> Result<Vec<StoredObject>> {
+    fn list(&self, wanted: &Wanted) -> Result<Page> {
         let root = self.root()?;
         match wanted.list(&root.folder) {
-            Ok(found) if found.is_empty() && root.is_gone() => Err(self.failed("cannot list", "", Errno::NOENT)),
+            Ok(page) if page.objects.is_empty() && root.is_gone() => Err(self.failed("cannot list", "", Errno::NOENT)),
             listed => listed.map_err(|cause| self.failed("cannot list", &wanted.prefix, cause)),
         }
     }

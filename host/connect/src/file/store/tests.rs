@@ -232,6 +232,61 @@ async fn a_huge_folder_is_listed_a_page_at_a_time() {
         found.extend(page.into_iter().map(|object| object.key.to_string()));
     }
     assert_eq!(found, expected);
+    assert_eq!(
+        (pages.strays().count(), pages.strays().names().len()),
+        (600, 100),
+        "a folder that holds nothing is none"
+    );
+}
+
+#[tokio::test]
+async fn what_can_be_no_object_is_told_once_however_a_listing_is_cut() {
+    use rustix::fs::{CWD, mknodat};
+    use std::os::unix::ffi::OsStrExt;
+    let (_folder, root, store) = hostile();
+    for name in ["config", "data/00/a", "data/00/b", "index/a", "snapshot/a", "snapshot/c"] {
+        put(&store, name, &ABSENT).await.unwrap();
+    }
+    let write = |name: &[u8]| drop(File::create(root.join(std::ffi::OsStr::from_bytes(name))).unwrap());
+    write(b"NOTES");
+    write(b"data/00/\xff");
+    write(b"snapshot/a\x1b[2J");
+    let longest = format!("snapshot/{}", "x".repeat(200));
+    write(longest.as_bytes());
+    fs::create_dir(root.join("snapshot/MY FOLDER")).unwrap();
+    write(b"snapshot/MY FOLDER/a");
+    fs::create_dir(root.join("snapshot/b")).unwrap();
+    symlink("nowhere", root.join("snapshot/b/link")).unwrap();
+    symlink("../victim", root.join("usage")).unwrap();
+    mknodat(CWD, root.join("index/pipe"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    let expected: Vec<&str> = [
+        "NOTES",
+        r"data/00/\xff",
+        "index/pipe",
+        "snapshot/MY FOLDER/",
+        r"snapshot/a\x1b[2J",
+        "snapshot/b/link",
+        &longest,
+        "usage",
+    ]
+    .into();
+    for max in 1..8 {
+        let told = |prefix: &'static str| {
+            let store = &store;
+            async move {
+                let mut pages = crate::Pages::new(store, prefix).of(max);
+                while pages.next().await.unwrap().is_some() {}
+                pages.strays().clone()
+            }
+        };
+        for prefix in ["", "data/", "index/", "snapshot/", "snapshot/a", "u"] {
+            let strays = told(prefix).await;
+            let expected = expected.iter().filter(|name| name.starts_with(prefix)).copied();
+            let expected: Vec<&str> = expected.collect();
+            assert_eq!(strays.names().collect::<Vec<_>>(), expected, "pages of {max} of `{prefix}`");
+            assert_eq!(strays.count(), expected.len() as u64);
+        }
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl<T: Store + ?Sized> Free<T> {
         let odd = self.will.always(Freedom::OddCursor);
         if place.empty < 3 && shape.below(4) == 0 && self.will.always(Freedom::EmptyPage) {
             let next = Place { empty: place.empty.saturating_add(1), ..place }.cursor(odd);
-            return Ok(Page { objects: Vec::new(), next: Some(next) });
+            return Ok(Page { next: Some(next), ..Page::default() });
         }
         let fewer = usize::try_from(shape.below(5)).unwrap_or(0).saturating_add(1).min(max);
         let max = if shape.below(2) == 0 && self.will.always(Freedom::ShortPage) { fewer } else { max };
@@ -79,7 +79,7 @@ impl<T: Store + ?Sized> Free<T> {
         let ends = page.next.is_none();
         let next = Place { empty: 0, inner: page.next.as_deref(), ends };
         let goes_on = !ends || (shape.below(4) == 0 && self.will.always(Freedom::EmptyPage));
-        Ok(Page { next: goes_on.then(|| next.cursor(odd)), objects: page.objects })
+        Ok(Page { next: goes_on.then(|| next.cursor(odd)), objects: page.objects, strays: page.strays })
     }
 
     /// Deletes what was deleted some listings ago, and counts a listing.
