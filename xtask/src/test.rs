@@ -15,6 +15,11 @@ const CONNECTORS: &str = "plugins/Cargo.toml";
 /// The fuzzer, a workspace of its own because it needs flags of its own.
 const FUZZER: &str = "tests/fuzz/Cargo.toml";
 
+/// The suites that also run over a free store. The simulation does in every other of its worlds.
+const FREE_SUITES: &str = "package(credenza-engine) & (binary(caution) | binary(corruption) | binary(crash) | binary(repair) | binary(salvage) | binary(space) | binary(strays) | binary(writers))";
+/// What chooses its freedoms.
+const FREE_SEEDS: [&str; 2] = ["1", "2"];
+
 /// Runs all checks; the first that fails ends the task.
 pub(crate) fn run_all() -> Result<()> {
     run("format", step::cargo(&["fmt", "--all", "--check"]))?;
@@ -27,6 +32,7 @@ pub(crate) fn run_all() -> Result<()> {
     // With the measurements: they are not run here, but they must build.
     bench::build()?;
     run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
+    test_over_free_stores()?;
     test_guests()?;
     fuzz::run_all(1)
 }
@@ -35,6 +41,17 @@ pub(crate) fn run_all() -> Result<()> {
 fn lint(place: &[&str]) -> Result<()> {
     let what = ["clippy", "--workspace", "--all-targets"];
     run("lints", step::cargo(&[&what[..], place, &["--", "-D", "warnings"]].concat()))
+}
+
+/// The engine's suites once more, over stores that do everything that the contract allows; two seeds choose what and when.
+fn test_over_free_stores() -> Result<()> {
+    for seed in FREE_SEEDS {
+        let mut tests =
+            step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..], &["-E", FREE_SUITES]].concat());
+        tests.env("CREDENZA_FREE_SUITE", seed);
+        run(&format!("engine over a free store, seed {seed}"), tests)?;
+    }
+    Ok(())
 }
 
 /// Connectors are a workspace of their own; their libraries are tested natively.

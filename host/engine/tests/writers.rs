@@ -51,7 +51,7 @@ async fn two_writers_at_once_lose_nothing_where_conditions_are_ignored() {
 fn backup_beside(store: &MemoryStore, host: &str, files: &Files) {
     let (store, host, files) = (store.clone(), host.to_owned(), files.clone());
     let machine = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             backup(&open(Arc::new(store), &key_file()).await, &host, &files).await.unwrap();
         });

@@ -68,9 +68,16 @@ pub(crate) async fn copy_of(store: &MemoryStore) -> MemoryStore {
 }
 
 pub(crate) async fn open(store: Arc<dyn Store>, secret: &Secret) -> Repository {
+    Repository::open(as_asked(store), secret, None).await.unwrap()
+}
+
+/// The store as it is, or with `CREDENZA_FREE_SUITE=N` taking freedoms by that seed: `cargo xtask test` runs every suite over both.
+pub(crate) fn as_asked(store: Arc<dyn Store>) -> Arc<dyn Store> {
     let asked = std::env::var("CREDENZA_FREE_SUITE").ok().and_then(|seed| seed.parse().ok());
-    let store = asked.map_or(Arc::clone(&store), |seed| free(store, seed));
-    Repository::open(store, secret, None).await.unwrap()
+    match asked {
+        Some(seed) => free(store, seed),
+        None => store,
+    }
 }
 
 /// Freedoms that leave what is in a store, and what is said of it, as they are.
@@ -86,7 +93,7 @@ const QUIET: [Freedom; 9] = [
     Freedom::PartialDelete,
 ];
 
-/// The same store, which takes freedoms by a seed: with `CREDENZA_FREE_SUITE=N` every suite runs over one.
+/// The same store, which takes freedoms by a seed.
 pub(crate) fn free(store: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
     let pause = Duration::ZERO;
     let policy = RetryPolicy { pause_min: pause, pause_max: pause, tries_max: 50, time_max: Duration::MAX };

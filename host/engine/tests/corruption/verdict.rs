@@ -10,7 +10,7 @@ use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{DamageKind, Error, Repository, Silent};
 use credenza_model::{SnapshotId, StoreKey};
 
-use crate::common::{Files, key_file};
+use crate::common::{Files, as_asked, key_file};
 use crate::injury::{Injury, kind};
 use crate::subject::{Objects, Subject};
 
@@ -51,7 +51,7 @@ pub(crate) async fn judge(subject: &Subject, injury: &Injury) -> Result<Verdict,
     let audited = case.audit(&store, false).await?;
     let remembered = !audited && case.audit(&store, true).await?;
     let audited = audited || remembered;
-    let repository = match Repository::open(Arc::new(store), &key_file(), None).await {
+    let repository = match Repository::open(as_asked(Arc::new(store)), &key_file(), None).await {
         Ok(repository) => repository,
         Err(refusal) => {
             let witness = case.refused(&refusal)?;

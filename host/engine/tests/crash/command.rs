@@ -55,7 +55,7 @@ impl Command {
     pub(crate) async fn open(&self, store: Arc<dyn Store>) -> Result<Repository, Error> {
         let mut refused = None;
         for secret in self.secrets.iter().rev() {
-            match Repository::open(Arc::clone(&store), secret, None).await {
+            match Repository::open(common::as_asked(Arc::clone(&store)), secret, None).await {
                 Ok(repository) => return Ok(repository),
                 Err(refusal) => refused = Some(refusal),
             }
@@ -66,7 +66,7 @@ impl Command {
     /// Runs it to its end, or until it fails.
     pub(crate) async fn run(&self, store: Arc<dyn Store>) -> Result<(), Error> {
         if matches!(self.act, Act::Create) {
-            return match Repository::create(store, &create_options(key_file())).await {
+            return match Repository::create(common::as_asked(store), &create_options(key_file())).await {
                 Err(Error::RepositoryExists { .. }) => Ok(()),
                 other => other.map(drop),
             };
