@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use common::*;
 use credenza_connect::memory::{MemoryDestination, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::wrap::{Fault, FaultKind, Permute, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
 use credenza_engine::restore::{self, RestoreOptions};
@@ -21,6 +21,9 @@ use credenza_engine::{Repository, Secret, Silent, SnapshotName};
 use credenza_format::{IndexSegment, Keyring, ObjectKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use hooked::Hooked;
+
+/// Orders of answers that are tried.
+const PERMUTATIONS: u64 = 24;
 
 /// Snapshots of a repository with the files that each holds.
 type Kept = Vec<(SnapshotId, Files)>;
@@ -129,6 +132,28 @@ async fn whatever_is_harmed_is_mended_or_named_and_mended_once() {
                 again.mends
             );
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_calls_are_answered_the_same_is_mended_and_named() {
+    let (store, kept) = three_snapshots().await;
+    for seed in 0..PERMUTATIONS {
+        let (calm, permuted) = (copy_of(&store).await, copy_of(&store).await);
+        let how = [Harm::Remove, Harm::Flip, Harm::Cut][seed as usize % 3];
+        for store in [&calm, &permuted] {
+            for (folder, how) in [("data/", how), ("meta/", how), ("index/", Harm::Remove), ("usage/", Harm::Cut)] {
+                harm(store, &keys(store, folder)[seed as usize % keys(store, folder).len()], how);
+            }
+        }
+        let calm = open(Arc::new(calm), &key_file()).await;
+        let permuted = open(Arc::new(Permute::new(Arc::new(permuted), seed)), &key_file()).await;
+        let (expected, done) = (run(&calm, APPLY()).await, run(&permuted, APPLY()).await);
+        assert_eq!((&done.mends, &done.losses), (&expected.mends, &expected.losses), "seed {seed}");
+        assert!(!done.mends.is_empty() && !done.losses.is_empty(), "seed {seed}");
+        assert_eq!(damages(&permuted).await, damages(&calm).await, "seed {seed}");
+        assert_eq!(whole(&permuted, &kept).await, whole(&calm, &kept).await, "seed {seed}");
+        assert_eq!(run(&permuted, APPLY()).await.mends, [], "seed {seed}");
     }
 }
 

@@ -390,10 +390,10 @@ fn strays_in_a_folder_store_are_named_and_stop_nothing() -> Result<()> {
     }
     fs::write(repository.join(OsStr::from_bytes(b"snapshot/\xff\x1b[2J")), "not mine")?;
     symlink("nowhere", repository.join("snapshot/link"))?;
-    mknodat(CWD, repository.join("data/pipe"), FileType::Fifo, 0o600.into(), 0)?;
+    mknodat(CWD, repository.join("meta/pipe"), FileType::Fifo, 0o600.into(), 0)?;
     let expected = [
         "MY FOLDER/",
-        "data/pipe",
+        "meta/pipe",
         "index/x",
         "key/desktop.ini",
         "notes.txt",

@@ -155,8 +155,10 @@ impl Writer for MemoryWriter {
         if !self.overwrite && content.objects.contains_key(&self.entry.key) {
             return Err(exists(&self.entry.key));
         }
-        last.pieces().iter().for_each(|piece| self.bytes.extend_from_slice(piece));
-        let bytes = std::mem::take(&mut self.bytes).freeze();
+        // It may be called again where its answer is lost.
+        let mut bytes = self.bytes.clone();
+        last.pieces().iter().for_each(|piece| bytes.extend_from_slice(piece));
+        let bytes = bytes.freeze();
         let entry = Entry { size: Some(bytes.len() as u64), ..self.entry.clone() };
         content.publish(&entry, &bytes);
         content.objects.insert(entry.key.clone(), Restored { entry, bytes, has_metadata: false });

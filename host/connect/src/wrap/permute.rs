@@ -6,14 +6,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, StoreKey, Timestamp};
+use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use crate::random::Dice;
 use crate::{
-    Batch, Body, ByteRange, Check, Error, Opened, Page, Payload, PutOptions, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject,
+    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, Opened, Page, Payload, PutOptions, Result,
+    ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
 };
 
 /// How often others may come before one of those who wait is let through.
@@ -21,7 +21,7 @@ const PATIENCE: u64 = 6;
 /// Longest piece of a body.
 const PIECE_BYTES: u64 = 256 * 1024;
 
-/// A store or a source whose calls are let through in another order than they are made.
+/// A connector whose calls are let through in another order than they are made.
 #[derive(Debug)]
 pub struct Permute<T: ?Sized> {
     inner: Arc<T>,
@@ -202,15 +202,65 @@ impl<T: Source + ?Sized> Source for Permute<T> {
     }
 }
 
-struct Permuted {
-    inner: Box<dyn Scanner>,
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<T: Destination + ?Sized> Destination for Permute<T> {
+    async fn info(&self) -> Result<DestinationInfo> {
+        self.gate.run(self.inner.info()).await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
+        self.gate.run(self.inner.stat(key)).await
+    }
+
+    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        let inner = self.gate.run(self.inner.create(entry, overwrite)).await?;
+        Ok(inner.map(|inner| Box::new(Permuted { inner, gate: Arc::clone(&self.gate) }) as _))
+    }
+
+    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
+        self.gate.run(self.inner.set_metadata(entries)).await
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.gate.run(self.inner.sync()).await
+    }
+}
+
+/// A scanner or writer behind the same gate.
+struct Permuted<T: ?Sized> {
+    inner: Box<T>,
     gate: Arc<Gate>,
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Scanner for Permuted {
+impl Scanner for Permuted<dyn Scanner> {
     async fn next(&mut self, max: usize) -> Result<Batch> {
         self.gate.run(self.inner.next(max)).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Writer for Permuted<dyn Writer> {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
+    async fn write(&mut self, part: Payload) -> Result<()> {
+        self.gate.run(self.inner.write(part)).await
+    }
+
+    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
+        self.gate.run(self.inner.finish(last)).await
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.gate.run(self.inner.abort()).await;
     }
 }

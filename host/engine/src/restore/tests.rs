@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+use credenza_connect::wrap::{Fault, FaultKind, Permute, Retry, RetryPolicy, call};
 use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Writer};
 use credenza_model::Version;
 
 use super::*;
 use crate::Silent;
 use crate::backup::BackupOptions;
-use crate::testing::{Hands, handle, repository, secret};
+use crate::testing::{Hands, handle, noise, open, repository, secret, snapshot};
+
+/// Orders of answers that are tried.
+const PERMUTATIONS: u64 = 24;
 
 fn version(key: &str, id: &str, latest: bool, deleted: bool) -> Entry {
     let version = Some(Version { id: id.to_owned(), latest, deleted });
@@ -185,4 +189,65 @@ async fn a_destination_that_answers_nothing_for_minutes_ends_the_restore() {
         matches!(&ended, Err(Error::Unanswered { side: "destination", seconds, .. }) if *seconds >= 300),
         "{ended:?}"
     );
+}
+
+/// Gets over what fails now and then, and over an answer that was lost.
+fn patient<T: ?Sized>(inner: Fault<T>) -> Retry<Fault<T>> {
+    let policy = RetryPolicy { pause_min: Duration::ZERO, pause_max: Duration::ZERO, ..RetryPolicy::default() };
+    Retry::new(Arc::new(inner), policy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_calls_are_answered_a_restore_is_whole() {
+    let store = MemoryStore::new();
+    let (source, large) = (MemorySource::new(), noise(1, 6_000_000));
+    source.put("large", large.clone());
+    source.put("inline", b"tiny".to_vec());
+    for number in 0..60 {
+        source.put(format!("small/{number:02}").as_str(), noise(number % 40, 2000 + number as usize * 97));
+    }
+    let id = snapshot(&repository(Arc::new(store.clone()), secret(), None).await, &source).await;
+    for seed in 0..PERMUTATIONS {
+        let stumbling = Fault::new(Arc::new(store.clone()), seed).one_in(call::GET, 8, FaultKind::Tear).one_in(
+            call::GET,
+            8,
+            FaultKind::Fail(ErrorClass::Transient),
+        );
+        let repository = open(Arc::new(Permute::new(Arc::new(patient(stumbling)), seed)), secret()).await;
+        let snapshot = handle(&repository, id).await;
+        let destination = MemoryDestination::new();
+        let stumbling = Fault::new(Arc::new(destination.clone()), seed)
+            .one_in(call::CREATE, 8, FaultKind::Fail(ErrorClass::Transient))
+            .one_in(call::WRITE, 8, FaultKind::Fail(ErrorClass::Transient))
+            .one_in(call::FINISH, 8, FaultKind::LoseAnswer)
+            .one_in(call::SET_METADATA, 4, FaultKind::Fail(ErrorClass::Transient));
+        let permuted = Arc::new(Permute::new(Arc::new(patient(stumbling)), !seed));
+        // What is written upon itself, because the answer was lost that it is there, must be allowed to be replaced: memory states no checksums.
+        let options = RestoreOptions { overwrite: true, ..RestoreOptions::default() };
+        let report = run(&repository, &snapshot, permuted, &options, &Silent).await.unwrap();
+        assert_eq!((report.entries, report.failed, report.damaged, report.unread), (62, 0, 0, 0), "seed {seed}");
+        let restored = destination.restored();
+        assert_eq!(restored.len(), 62, "seed {seed}");
+        for (key, found) in restored {
+            let expected = match key.to_string().strip_prefix("small/").map(|number| number.parse::<u64>().unwrap()) {
+                Some(number) => noise(number % 40, 2000 + number as usize * 97),
+                None if key == Key::from("large") => large.clone(),
+                None => b"tiny".to_vec(),
+            };
+            assert!(found.bytes == expected, "seed {seed}: {key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_calls_are_answered_versions_are_replayed_oldest_first() {
+    for seed in 0..PERMUTATIONS {
+        let destination = MemoryDestination::with_history();
+        let options = RestoreOptions { versions: true, ..RestoreOptions::default() };
+        let report = restored(Permute::new(Arc::new(destination.clone()), seed), &options).await.unwrap();
+        assert_eq!((report.entries, report.failed, report.damaged), (8, 0, 0), "seed {seed}");
+        assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]), "seed {seed}");
+        assert_eq!(published(&destination, "b"), texts(&["before", "", "after"]), "seed {seed}");
+        assert_eq!(published(&destination, "c"), texts(&["gone", ""]), "seed {seed}");
+    }
 }

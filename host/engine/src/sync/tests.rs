@@ -1,9 +1,10 @@
 //! Sync between repositories in memory, with keys of every relation, faults, damage and counted requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, Record, call};
+use credenza_connect::wrap::{Fault, FaultKind, Permute, Record, Retry, RetryPolicy, call};
 use credenza_connect::{ErrorClass, Store};
 use credenza_format::{ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
@@ -12,6 +13,9 @@ use super::*;
 use crate::audit::{self, AuditOptions};
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, Secret, Silent};
+
+/// Orders of answers that are tried.
+const PERMUTATIONS: u64 = 24;
 
 /// A source with one of everything that a content can be.
 fn source() -> MemorySource {
@@ -328,4 +332,34 @@ async fn whoever_syncs_signs_at_the_target() {
     let report = audit::run(Arc::new(target_store), &trusting, &Silent).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     assert_eq!(report.heads.iter().map(|head| head.sequence).collect::<Vec<u64>>(), [3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_calls_are_answered_a_copy_is_whole() {
+    let policy = RetryPolicy { pause_min: Duration::ZERO, pause_max: Duration::ZERO, ..RetryPolicy::default() };
+    let there = MemoryStore::new();
+    let origin = repository(Arc::new(there.clone()), secret(), None).await;
+    let ids = three_snapshots(&origin).await;
+    for seed in 0..PERMUTATIONS {
+        let stumbling = Fault::new(Arc::new(there.clone()), seed).one_in(call::GET, 8, FaultKind::Tear).one_in(
+            call::GET,
+            8,
+            FaultKind::Fail(ErrorClass::Transient),
+        );
+        let permuted = Permute::new(Arc::new(Retry::new(Arc::new(stumbling), policy)), seed);
+        let permuted_origin = open(Arc::new(permuted), secret()).await;
+        let here = MemoryStore::new();
+        // Every other target seals the chunks with keys of its own.
+        let target = repository(Arc::new(here.clone()), secret(), (seed % 2 == 0).then_some(&origin)).await;
+        let stumbling = Fault::new(Arc::new(here), !seed).one_in(call::PUT, 8, FaultKind::LoseAnswer).one_in(
+            call::PUT,
+            8,
+            FaultKind::Fail(ErrorClass::Transient),
+        );
+        let permuted = Permute::new(Arc::new(Retry::new(Arc::new(stumbling), policy)), !seed);
+        let permuted_target = open(Arc::new(permuted), secret()).await;
+        let report = sync(&permuted_origin, &permuted_target).await.unwrap();
+        assert_eq!((&report.copied, report.failed), (&ids, 0), "seed {seed}");
+        expect_equal(&origin, &target, &ids).await;
+    }
 }
