@@ -291,6 +291,8 @@ pub enum DamageKind {
     Missing,
     /// It is there, and something was put over it since or hides it: reads go by its version and find it.
     Hidden,
+    /// It is there, and the store fails to give it again and again, while it answers otherwise: nothing is known of its bytes.
+    Unreadable,
     /// It has another size than recorded.
     Size,
     /// Its bytes fail authentication, or are not what their id promises.
@@ -320,6 +322,7 @@ impl DamageKind {
         match self {
             Self::Missing => "missing",
             Self::Hidden => "hidden",
+            Self::Unreadable => "unreadable",
             Self::Size => "size",
             Self::Corrupt => "corrupt",
             Self::Invalid => "invalid",

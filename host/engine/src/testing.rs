@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use credenza_connect::memory::MemorySource;
+use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::{
-    ByteRange, Check, ErrorClass, Opened, Result as Answer, ScanOptions, Scanner, Source, SourceDocument, SourceInfo,
-    Store,
+    Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
+    Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_format::ChunkerParams;
-use credenza_model::{Attribute, Entry, Key, SnapshotId, Timestamp};
+use credenza_model::{Attribute, Entry, Key, SnapshotId, StoreKey, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::backup::{self, BackupOptions};
@@ -82,6 +82,72 @@ impl<F: Fn(Answer<Opened>) -> Answer<Opened> + Send + Sync> Source for Reading<F
     async fn documents(&self) -> Answer<Vec<SourceDocument>> {
         self.inner.documents().await
     }
+}
+
+/// A store in memory that never gives one object; three minutes pass with each try.
+pub(crate) struct Withholding {
+    pub(crate) inner: MemoryStore,
+    pub(crate) object: StoreKey,
+    /// Why; `connect` is no answer, and then nothing else is answered either once it was asked for that object.
+    pub(crate) reason: &'static str,
+    pub(crate) clock: Arc<Hands>,
+}
+
+impl Withholding {
+    fn failure(&self) -> credenza_connect::Error {
+        self.clock.pass(Duration::from_mins(3));
+        credenza_connect::Error::new(ErrorClass::Transient, self.reason, "it does not work for a while")
+    }
+}
+
+#[async_trait]
+impl Store for Withholding {
+    async fn info(&self) -> Answer<StoreInfo> {
+        self.inner.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Answer<Stored> {
+        self.inner.put(key, data, options).await
+    }
+
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Answer<Body> {
+        if *key == self.object { Err(self.failure()) } else { self.inner.get(key, range, version).await }
+    }
+
+    async fn stat(&self, key: &StoreKey) -> Answer<StoredObject> {
+        if self.reason == "connect" { Err(self.failure()) } else { self.inner.stat(key).await }
+    }
+
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Answer<Page> {
+        self.inner.list(prefix, cursor, max).await
+    }
+
+    async fn delete(&self, keys: &[StoreKey]) -> Answer<Vec<Answer<()>>> {
+        self.inner.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Answer<()> {
+        self.inner.retain(key, version, until).await
+    }
+}
+
+/// A repository with `a` in one pack and `b` in another, whose store never gives the first, and the snapshot of both.
+pub(crate) async fn withheld(reason: &'static str) -> (Repository, SnapshotId, StoreKey) {
+    let store = MemoryStore::new();
+    let whole = repository(Arc::new(store.clone()), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", noise(1, 200_000));
+    snapshot(&whole, &source).await;
+    let object = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    source.put("b", noise(2, 200_000));
+    let both = snapshot(&whole, &source).await;
+    let clock = Arc::<Hands>::default();
+    let withholding = Withholding { inner: store, object: object.clone(), reason, clock: Arc::clone(&clock) };
+    (open(Arc::new(withholding), secret()).await.with_clock(clock), both, object)
 }
 
 /// A key file: it costs no time, unlike a passphrase.

@@ -98,7 +98,7 @@ impl Display for Summary {
             write!(f, "\n{} entries have no content in the snapshot", self.unread)?;
         }
         if self.failed > 0 {
-            write!(f, "\n{} entries were refused by the destination", self.failed)?;
+            write!(f, "\n{} entries were refused by the destination, or could not be read", self.failed)?;
         }
         if self.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;

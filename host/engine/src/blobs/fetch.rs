@@ -1,15 +1,18 @@
 //! One range of a pack: read it, open its segments, verify its chunks.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use credenza_connect::{ByteRange, ErrorClass, Store};
+use credenza_connect::{ByteRange, Error as ConnectError, ErrorClass, Store};
 use credenza_format::{
-    Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, open_blob,
-    sealed_span,
+    Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, config_key,
+    open_blob, sealed_span,
 };
-use credenza_model::ChunkId;
 use credenza_model::limits::SEGMENT_BYTES;
+use credenza_model::{ChunkId, StoreKey};
 
 use super::{Fetched, Run};
+use crate::pulse::Pulse;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a range, whole segments.
@@ -18,9 +21,50 @@ pub(crate) struct SealedRun {
     pub(crate) bytes: BytesMut,
 }
 
-/// Reads the segments that hold `length` bytes of plaintext from `offset`. The inner error is damage: the object is gone or shorter than recorded.
+/// Reads a part of a pack. The inner error is the pack's: it is gone or shorter than recorded, or with a pulse, the store fails to give it.
+pub(crate) async fn read_part(
+    (store, pulse): (&dyn Store, Option<&Arc<Pulse>>),
+    key: &StoreKey,
+    range: ByteRange,
+    version: Option<&str>,
+) -> Result<Result<Bytes, Damage>> {
+    let bytes_max = range.length.unwrap_or(u64::MAX);
+    let read = || async {
+        let body = store.get(key, Some(range), version).await?;
+        match pulse {
+            Some(pulse) => pulse.listen(body).read_all(bytes_max).await,
+            None => body.read_all(bytes_max).await,
+        }
+    };
+    let doing = || format!("reading `{key}` of the repository");
+    let answer = match pulse {
+        None => read().await,
+        Some(pulse) => pulse.call(doing, read, || async { store.stat(&config_key()).await.map(drop) }).await?,
+    };
+    match answer {
+        Ok(bytes) => Ok(Ok(bytes)),
+        Err(cause) => damage_of(key, cause, pulse.is_some()).map(Err).map_err(Error::connector(doing())),
+    }
+}
+
+/// What a failure to read a pack says of the pack, unless it is the run's.
+fn damage_of(key: &StoreKey, cause: ConnectError, goes_on: bool) -> Result<Damage, ConnectError> {
+    match cause.class {
+        ErrorClass::NotFound => Ok(Damage::new(key, DamageKind::Missing, "the pack is not in the store")),
+        ErrorClass::Corrupt => Ok(Damage::new(key, DamageKind::Size, cause.message)),
+        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => Err(cause),
+        _ if goes_on => {
+            let detail =
+                format!("the store fails to give it, and answers otherwise ({}); try again later", cause.message);
+            Ok(Damage::new(key, DamageKind::Unreadable, detail))
+        }
+        _ => Err(cause),
+    }
+}
+
+/// Reads the segments that hold `length` bytes of plaintext from `offset`. The inner error as of [`read_part`].
 pub(crate) async fn read_range(
-    store: &dyn Store,
+    (store, pulse): (&dyn Store, Option<&Arc<Pulse>>),
     pack: &IndexedPack,
     offset: u64,
     length: u64,
@@ -39,20 +83,15 @@ pub(crate) async fn read_range(
     let range =
         ByteRange { offset: span.object_range.start, length: Some(span.object_range.end - span.object_range.start) };
     let wanted = span.object_range.end - span.object_range.start;
-    let answer = async { store.get(&key, Some(range), pack.version.as_deref()).await?.read_all(wanted).await }.await;
-    match answer {
-        Ok(bytes) if bytes.len() as u64 == wanted => Ok(Ok(SealedRun { span, bytes: owned(bytes) })),
-        Ok(bytes) => Ok(Err(Damage::new(
+    Ok(match read_part((store, pulse), &key, range, pack.version.as_deref()).await? {
+        Ok(bytes) if bytes.len() as u64 == wanted => Ok(SealedRun { span, bytes: owned(bytes) }),
+        Ok(bytes) => Err(Damage::new(
             &key,
             DamageKind::Size,
             format!("the pack ends after {} of {wanted} bytes of a range", bytes.len()),
-        ))),
-        Err(cause) if cause.class == ErrorClass::NotFound => {
-            Ok(Err(Damage::new(&key, DamageKind::Missing, "the pack is not in the store")))
-        }
-        Err(cause) if cause.class == ErrorClass::Corrupt => Ok(Err(Damage::new(&key, DamageKind::Size, cause.message))),
-        Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
-    }
+        )),
+        Err(damage) => Err(damage),
+    })
 }
 
 fn owned(bytes: Bytes) -> BytesMut {

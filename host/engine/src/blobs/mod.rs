@@ -22,9 +22,10 @@ use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use fetch::{Opened, copy_run, open_each, open_run, read_range};
+pub(crate) use fetch::{Opened, copy_run, open_each, open_run, read_part, read_range};
 pub(crate) use locate::{Run, coalesce};
 
+use crate::pulse::Pulse;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -46,6 +47,8 @@ pub(crate) struct BlobLoader {
     index: Arc<BlobIndex>,
     permits: Semaphore,
     age: Mutex<Age>,
+    /// Whether the store still answers, where its failure to give a pack is the pack's alone.
+    pulse: Option<Arc<Pulse>>,
 }
 
 /// How far the index of a loader has fallen behind.
@@ -59,7 +62,14 @@ struct Age {
 impl BlobLoader {
     /// A loader that reads from one of the two stores of a repository.
     pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {
-        Self { repository, store, index, permits: Semaphore::new(FETCHES_IN_FLIGHT), age: Mutex::default() }
+        let (permits, age) = (Semaphore::new(FETCHES_IN_FLIGHT), Mutex::default());
+        Self { repository, store, index, permits, age, pulse: None }
+    }
+
+    /// The same, which goes on without what the store fails to give as long as it answers anything: that is
+    /// [`DamageKind::Unreadable`] then. For whoever takes nothing for lost by it.
+    pub(crate) fn going_on(self, pulse: &Arc<Pulse>) -> Self {
+        Self { pulse: Some(Arc::clone(pulse)), ..self }
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -100,6 +110,7 @@ impl BlobLoader {
             if may_have_moved {
                 let index = Arc::new(self.repository.readable_index().await?);
                 let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
+                let successor = Self { pulse: self.pulse.clone(), ..successor };
                 // What it does not find either is lost: packs never come back.
                 successor.age.lock().await.judged.clone_from(&age.judged);
                 age.successor = Some(Arc::new(successor));
@@ -164,7 +175,7 @@ impl BlobLoader {
             return Ok(run.blobs.iter().map(|(id, _)| (*id, Err(unknown(*id)))).collect());
         };
         let pack = pack.clone();
-        match read_range(store, &pack, run.offset, run.length).await? {
+        match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
             Err(damage) => Ok(run.damaged(&damage).map(|(id, damage)| (id, Err(damage))).collect()),
             Ok(sealed) => {
                 let keys = self.repository.keys().clone();
@@ -191,7 +202,7 @@ impl BlobLoader {
         let Some(pack) = self.index.pack(run.pack).cloned() else {
             return Ok(run.blobs.iter().map(|(id, _)| unknown(*id)).collect());
         };
-        let sealed = match read_range(store, &pack, run.offset, run.length).await? {
+        let sealed = match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
             Ok(sealed) => sealed,
             Err(damage) => return Ok(vec![damage]),
         };

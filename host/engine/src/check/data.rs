@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use credenza_connect::{ByteRange, ErrorClass};
+use credenza_connect::ByteRange;
 use credenza_format::{
     BlobIndex, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob, PackOrdinal,
     PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
@@ -14,7 +14,9 @@ use credenza_model::limits::BLOB_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Users;
+use crate::blobs::read_part;
 use crate::findings::Findings;
+use crate::pulse::Pulse;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -35,9 +37,9 @@ pub(crate) struct Reading {
     pub(super) vanished: bool,
 }
 
-/// Reads packs. The damage of one that was moved and is needed no more is none.
+/// Reads packs. The damage of one that was moved and is needed no more is none. With a pulse, one that the store fails to give is passed over.
 pub(crate) async fn verify(
-    repository: &Repository,
+    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
@@ -47,7 +49,7 @@ pub(crate) async fn verify(
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
-        .map(|pack| async move { verify_pack(repository, &pack).await.map(|damage| (pack, damage)) });
+        .map(|pack| async move { verify_pack((repository, pulse), &pack).await.map(|damage| (pack, damage)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
     let mut reading = Reading::default();
     while let Some((pack, damage)) = checked.try_next().await? {
@@ -64,7 +66,10 @@ pub(crate) async fn verify(
 }
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.
-async fn verify_pack(repository: &Repository, pack: &PackRecord) -> Result<Option<Damage>> {
+async fn verify_pack(
+    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
+    pack: &PackRecord,
+) -> Result<Option<Damage>> {
     let key = pack.kind.object_kind().store_key(pack.id);
     let mut verifier = match Verifier::new(repository.keys(), pack) {
         Ok(verifier) => verifier,
@@ -74,18 +79,10 @@ async fn verify_pack(repository: &Repository, pack: &PackRecord) -> Result<Optio
     while offset < pack.size {
         let end = pack.size.min(if offset == 0 { HEADER_BYTES as u64 + PIECE_BYTES } else { offset + PIECE_BYTES });
         let range = ByteRange { offset, length: Some(end - offset) };
-        let answer =
-            async { repository.bare_store().get(&key, Some(range), version).await?.read_all(end - offset).await }.await;
-        let piece = match answer {
+        let piece = match read_part((&**repository.bare_store(), pulse), &key, range, version).await? {
             Ok(piece) if piece.len() as u64 == end - offset => piece,
             Ok(_) => return Ok(Some(Damage::new(&key, DamageKind::Size, "the pack ends before its recorded end"))),
-            Err(cause) if cause.class == ErrorClass::NotFound => {
-                return Ok(Some(Damage::new(&key, DamageKind::Missing, "the pack is not in the store")));
-            }
-            Err(cause) if cause.class == ErrorClass::Corrupt => {
-                return Ok(Some(Damage::new(&key, DamageKind::Size, cause.message)));
-            }
-            Err(cause) => return Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
+            Err(damage) => return Ok(Some(damage)),
         };
         let worked = tokio::task::spawn_blocking(move || verifier.take(piece).map(|()| verifier));
         verifier = match worked.await.map_err(Error::worker("verify"))? {

@@ -3,6 +3,8 @@
 //! What does not fit together may be a writer or a collector at work between two listings: it is damage when a second look finds the
 //! same. A pack that was moved and of which nothing is in need is none, whatever happened to it.
 //!
+//! A pack that the store fails to give is named, and does not keep the others from being checked while the store answers anything.
+//!
 //! Owned here: the order of verification and what each finding affects. Refused here: mending. Reads the store itself,
 //! never the cache. Called by `cli`.
 //!
@@ -37,7 +39,9 @@ pub(crate) use self::data::{PIECE_BYTES, described, verify};
 use self::journal::Readings;
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
+use crate::blobs::BlobLoader;
 use crate::findings::Findings;
+use crate::pulse::Pulse;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
 use crate::{Error, Event, Listener, Phase, Result, Silent};
 
@@ -102,7 +106,10 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =
         look(repository, &mut findings).await?;
     let index = Arc::new(index);
-    structure::trees(repository, &index, &snapshots, &mut findings).await?;
+    let pulse = Pulse::begin("repository", repository.clock());
+    let store = Arc::clone(repository.bare_store());
+    let loader = BlobLoader::new(repository.clone(), store, Arc::clone(&index)).going_on(&pulse);
+    structure::trees(Arc::new(loader), &snapshots, &mut findings).await?;
     let mut report = CheckReport {
         snapshots: snapshots.len() as u64,
         packs: packs.present.len() as u64,
@@ -119,7 +126,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         listener.on(Event::Phase(Phase::CheckingData));
         let readings = Readings::open(repository, options.journal.as_deref()).await?;
         let chosen = sample.choose(&index, &packs.present, &readings)?;
-        let reading = data::verify(repository, &index, &chosen, &users, &mut findings).await?;
+        let reading = data::verify((repository, Some(&pulse)), &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
         readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
         if reading.vanished {

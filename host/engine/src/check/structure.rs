@@ -208,17 +208,15 @@ async fn is_readable(repository: &Repository, pack: &IndexedPack) -> Result<bool
     }
     // Its last bytes: they are there only if all others are.
     let plain = plain_length(pack.size).unwrap_or_default();
-    Ok(read_range(&**repository.bare_store(), pack, plain.saturating_sub(1), 1).await?.is_ok())
+    Ok(read_range((&**repository.bare_store(), None), pack, plain.saturating_sub(1), 1).await?.is_ok())
 }
 
 /// Walks the trees of all snapshots, each node once.
 pub(crate) async fn trees(
-    repository: &Repository,
-    index: &Arc<BlobIndex>,
+    loader: Arc<BlobLoader>,
     snapshots: &[SnapshotHandle],
     findings: &mut Findings<'_>,
 ) -> Result<()> {
-    let loader = repository.loader_from(repository.bare_store(), Arc::clone(index));
     let mut walk = Walk { loader, seen: HashSet::new() };
     findings.expect(ids(snapshots).count() as u64, 0);
     for handle in snapshots {

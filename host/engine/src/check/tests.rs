@@ -8,8 +8,8 @@ use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_model::Timestamp;
 
 use super::*;
-use crate::testing::{noise, repository, secret, snapshot};
-use crate::{Clock, Moment, Silent};
+use crate::testing::{noise, repository, secret, snapshot, withheld};
+use crate::{Clock, DamageKind, Moment, Silent};
 
 const DAY: u64 = 86_400;
 
@@ -119,4 +119,24 @@ async fn a_damaged_pack_is_read_every_time_until_it_is_whole() {
     store.tamper(&pack, Some(whole));
     assert_eq!(run(&repository, &options, &Silent).await.unwrap().packs_read, 1);
     assert_eq!(run(&repository, &options, &Silent).await.unwrap().packs_read, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_the_store_never_gives_is_named_and_the_others_are_read_while_it_answers() {
+    for reason in ["s3.internal", "http.timeout"] {
+        let (repository, both, object) = withheld(reason).await;
+        let report = run(&repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+        let named: Vec<_> =
+            report.findings.iter().map(|found| (found.damage.object.as_str(), found.damage.kind)).collect();
+        assert_eq!(named, [(object.as_str(), DamageKind::Unreadable)], "{reason}");
+        assert!(report.findings[0].affects.contains(&both), "{reason}");
+        assert_eq!((report.packs, report.packs_read), (4, 4), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_answers_nothing_for_minutes_ends_the_check() {
+    let (repository, _, _) = withheld("connect").await;
+    let ended = run(&repository, &CheckOptions::reading(Sample::All), &Silent).await;
+    assert!(matches!(&ended, Err(Error::Unanswered { side: "repository", .. })), "{ended:?}");
 }

@@ -71,10 +71,10 @@ impl Survey {
         let index = Arc::new(index);
         let loader = repository.loader_from(repository.bare_store(), Arc::clone(&index));
         let rebuilt = usage::rebuild(&loader, &snapshots, &findings, &mut users).await?;
-        check::trees(repository, &index, &snapshots, &mut findings).await?;
+        check::trees(Arc::clone(&loader), &snapshots, &mut findings).await?;
         if options.read_data {
             listener.on(Event::Phase(Phase::CheckingData));
-            check::verify(repository, &index, &packs.present, &users, &mut findings).await?;
+            check::verify((repository, None), &index, &packs.present, &users, &mut findings).await?;
         }
         let ruined = ruined(repository, &findings, options.drop_snapshots).await?;
         let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());

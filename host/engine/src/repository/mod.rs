@@ -44,6 +44,7 @@ pub(crate) use twofold::{Twofold, put_text};
 
 use crate::blobs::BlobLoader;
 use crate::clock::Clock;
+use crate::pulse::Pulse;
 use crate::walk::Records;
 use crate::{Damage, Error, Result};
 
@@ -129,6 +130,12 @@ impl Repository {
 
     pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
         self.loader_from(&self.store, index)
+    }
+
+    /// A loader that passes over what the store fails to give, as [`BlobLoader::going_on`].
+    pub(crate) fn loader_going_on(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
+        let pulse = Pulse::begin("repository", self.clock());
+        Arc::new(BlobLoader::new(self.clone(), Arc::clone(&self.store), index).going_on(&pulse))
     }
 
     /// A loader that reads from one of the two stores.

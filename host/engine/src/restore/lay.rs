@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::pulse::Pulse;
 use crate::walk::LostNode;
 use crate::write::locked;
-use crate::{Error, Event, Listener, Result, task};
+use crate::{Damage, DamageKind, Error, Event, Listener, Result, task};
 
 /// Entries being written at once where each waits for a network.
 const REMOTE_WRITES_IN_FLIGHT: usize = 32;
@@ -206,7 +206,7 @@ impl<'a> Layer<'a> {
     /// Counts and reports entries that nobody can name any longer.
     pub(crate) fn lose(&self, lost: LostNode) {
         let LostNode { last_key, entries, damage } = lost;
-        locked(&self.report).damaged += entries;
+        count_lost(&mut locked(&self.report), &damage, entries);
         let reason = format!("it and up to {entries} entries before it are lost: {damage}");
         self.listener.on(Event::EntryFailed { key: last_key, reason });
         self.listener.on(Event::Damage(damage));
@@ -225,7 +225,7 @@ impl<'a> Layer<'a> {
         match failure {
             Failure::Run(cause) => return Err(cause),
             Failure::Damage(damage) => {
-                locked(&self.report).damaged += 1;
+                count_lost(&mut locked(&self.report), &damage, 1);
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason: damage.to_string() });
                 self.listener.on(Event::Damage(damage));
             }
@@ -266,6 +266,14 @@ fn grouped<T>(all: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
         let group: Vec<T> = rest.by_ref().take(size).collect();
         (!group.is_empty()).then_some(group)
     })
+}
+
+/// What the store fails to give is not restored, and may be there all the same.
+fn count_lost(report: &mut RestoreReport, damage: &Damage, entries: u64) {
+    match damage.kind {
+        DamageKind::Unreadable => report.failed += entries,
+        _ => report.damaged += entries,
+    }
 }
 
 fn count(unrestored: &mut BTreeMap<String, u64>, names: Vec<String>) {

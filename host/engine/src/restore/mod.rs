@@ -67,7 +67,7 @@ pub struct RestoreReport {
     pub damaged: u64,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
-    /// Entries that the destination refused.
+    /// Entries that the destination refused, or that the store fails to give while it answers otherwise.
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
@@ -92,7 +92,7 @@ pub async fn run(
         return Err(Error::NoHistory { destination: info.identity });
     }
     let index = Arc::new(repository.readable_index().await?);
-    let loader = repository.loader(index);
+    let loader = repository.loader_going_on(index);
     let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix).salvaging();
     if options.prefix.is_empty() {
         let statistics = &snapshot.snapshot.statistics;

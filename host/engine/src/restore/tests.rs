@@ -11,7 +11,7 @@ use credenza_model::Version;
 use super::*;
 use crate::Silent;
 use crate::backup::BackupOptions;
-use crate::testing::{Hands, handle, noise, open, repository, secret, snapshot};
+use crate::testing::{Hands, handle, noise, open, repository, secret, snapshot, withheld};
 
 /// Orders of answers that are tried.
 const PERMUTATIONS: u64 = 24;
@@ -250,4 +250,31 @@ async fn in_whatever_order_calls_are_answered_versions_are_replayed_oldest_first
         assert_eq!(published(&destination, "b"), texts(&["before", "", "after"]), "seed {seed}");
         assert_eq!(published(&destination, "c"), texts(&["gone", ""]), "seed {seed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_the_store_never_gives_costs_its_own_entries_while_it_answers_others() {
+    for reason in ["s3.internal", "http.timeout"] {
+        let (repository, both, _) = withheld(reason).await;
+        let destination = MemoryDestination::new();
+        let snapshot = handle(&repository, both).await;
+        let report =
+            run(&repository, &snapshot, Arc::new(destination.clone()), &RestoreOptions::default(), &Silent).await;
+        let report = report.unwrap();
+        assert_eq!((report.entries, report.failed, report.damaged), (1, 1, 0), "{reason}");
+        let restored = destination.restored();
+        assert!(restored.len() == 1 && restored[&Key::from("b")].bytes == noise(2, 200_000), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_answers_nothing_for_minutes_ends_the_restore() {
+    let (repository, both, _) = withheld("connect").await;
+    let snapshot = handle(&repository, both).await;
+    let destination = Arc::new(MemoryDestination::new());
+    let ended = run(&repository, &snapshot, destination, &RestoreOptions::default(), &Silent).await;
+    assert!(
+        matches!(&ended, Err(Error::Unanswered { side: "repository", seconds, .. }) if *seconds >= 300),
+        "{ended:?}"
+    );
 }

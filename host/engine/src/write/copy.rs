@@ -35,7 +35,7 @@ async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &Blob
         chunk: None,
         detail: "a pack to copy from is not described".to_owned(),
     })?;
-    let sealed = read_range(&**repository.bare_store(), &pack, run.offset, run.length).await??;
+    let sealed = read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await??;
     let (keys, filled) = (repository.keys().clone(), Arc::clone(packs));
     packs.crew().work("copy", move || copy_run(&keys, &pack, &run, sealed, |frame| filled.push(frame))).await
 }
