@@ -140,7 +140,7 @@ async fn in_whatever_order_calls_are_answered_the_same_is_mended_and_named() {
     let (store, kept) = three_snapshots().await;
     for seed in 0..PERMUTATIONS {
         let (calm, permuted) = (copy_of(&store).await, copy_of(&store).await);
-        let how = [Harm::Remove, Harm::Flip, Harm::Cut][seed as usize % 3];
+        let how = [Harm::Remove, Harm::Flip, Harm::Cut][seed as usize / 3 % 3];
         for store in [&calm, &permuted] {
             for (folder, how) in [("data/", how), ("meta/", how), ("index/", Harm::Remove), ("usage/", Harm::Cut)] {
                 harm(store, &keys(store, folder)[seed as usize % keys(store, folder).len()], how);
@@ -150,7 +150,7 @@ async fn in_whatever_order_calls_are_answered_the_same_is_mended_and_named() {
         let permuted = open(Arc::new(Permute::new(Arc::new(permuted), seed)), &key_file()).await;
         let (expected, done) = (run(&calm, APPLY()).await, run(&permuted, APPLY()).await);
         assert_eq!((&done.mends, &done.losses), (&expected.mends, &expected.losses), "seed {seed}");
-        assert!(!done.mends.is_empty() && !done.losses.is_empty(), "seed {seed}");
+        assert!(!done.lost.is_empty(), "seed {seed}");
         assert_eq!(damages(&permuted).await, damages(&calm).await, "seed {seed}");
         assert_eq!(whole(&permuted, &kept).await, whole(&calm, &kept).await, "seed {seed}");
         assert_eq!(run(&permuted, APPLY()).await.mends, [], "seed {seed}");
