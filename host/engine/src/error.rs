@@ -144,9 +144,9 @@ pub enum Error {
     NewestAhead {
         /// The one that is dated after now, of several the last.
         snapshot: SnapshotId,
-        /// When it was made, by the clock of the store at that time.
+        /// When it was made, by the clock of the store at that time, to the second.
         dated: Timestamp,
-        /// What is now.
+        /// What is now, to the second.
         now: Timestamp,
     },
     /// The key is not in the snapshot.

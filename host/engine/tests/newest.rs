@@ -194,6 +194,7 @@ async fn a_backup_tells_which_snapshots_are_dated_after_now() {
     let future = Dated { snapshot: wrong.snapshot.unwrap(), time: at(BEGIN + 4000 * DAY) };
     assert_eq!(wrong.ahead, [future], "by this machine's clock");
     assert_eq!(report_at("mine", &store, &right, BEGIN + 60).await.ahead, [future]);
+    assert_eq!(report_at("mine", &store, &right, 1000 * DAY).await.ahead, [future], "good ones are not blamed");
     let behind = opened(&store, BEGIN - 700 * DAY).await;
     let report = report_at("mine", &store, &behind, BEGIN + 120).await;
     let made = Dated { snapshot: report.snapshot.unwrap(), time: at(BEGIN + 120) };

@@ -181,6 +181,7 @@ impl Display for Summary {
 
 impl Summary {
     fn tell_ahead(&self, AheadLine { id, time }: &AheadLine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Timestamp { nanoseconds: 0, ..*time };
         let place = &self.repository;
         match self.snapshot == Some(*id) {
             true => write!(
@@ -189,7 +190,7 @@ impl Summary {
             ),
             false => write!(
                 f,
-                "\nsnapshot {id} is dated {time}, after now: `latest` is refused while it may be the newest, and `prune` leaves it alone; remove it with `credenza at {place} rm {id}`"
+                "\nsnapshot {id} is dated {time}, after now by the clocks of the store and of this machine: if these are right it was made by a wrong one, and `latest` is refused while it may be the newest; remove it then with `credenza at {place} rm {id}`"
             ),
         }
     }

@@ -4,6 +4,7 @@
 
 use clap::Args;
 use credenza_engine::{Error as EngineError, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_model::Timestamp;
 
 use super::Session;
 use super::session::OpenRepository;
@@ -29,7 +30,6 @@ impl Newest {
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
         let snapshots = open.repository.snapshots().await?;
-        tell_ahead(&snapshots, session);
         self.choose(&snapshots, name, session)
     }
 
@@ -47,7 +47,13 @@ impl Newest {
                 session.reporter.note(format!("note: {doubt}; snapshot {id} is taken instead"));
                 Ok(older)
             }
-            found => Ok(found?),
+            found => {
+                let found = found?;
+                if name.is_latest() && snapshots.is_ahead(&found) {
+                    tell_ahead(snapshots, session);
+                }
+                Ok(found)
+            }
         }
     }
 }
@@ -55,7 +61,9 @@ impl Newest {
 /// Says which snapshots are dated after now.
 pub(super) fn tell_ahead(snapshots: &Snapshots, session: &Session<'_>) {
     let Some(last) = snapshots.whole.iter().rfind(|handle| snapshots.is_ahead(handle)) else { return };
-    let (id, time, now) = (last.snapshot.id, last.time().unwrap_or_default(), snapshots.now);
+    let to_the_second = |time: Timestamp| Timestamp { nanoseconds: 0, ..time };
+    let (time, now) = (to_the_second(last.time().unwrap_or_default()), to_the_second(snapshots.now));
+    let id = last.snapshot.id;
     let which = match snapshots.ahead.len() {
         1 => format!("snapshot {id} is dated {time}"),
         count => format!("{count} snapshots are dated after now, the last of them, {id}, {time}"),

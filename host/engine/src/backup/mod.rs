@@ -99,8 +99,8 @@ pub struct BackupReport {
     pub intents_left: u64,
     /// What of the repository cannot be read. The snapshot is whole without it; earlier ones may not be.
     pub damages: Vec<Damage>,
-    /// Snapshots that are dated more than [`AHEAD_SECONDS`](crate::AHEAD_SECONDS) after now: those that were there, by the store's clock; and the
-    /// one that was made, by this machine's.
+    /// Snapshots that are dated more than [`AHEAD_SECONDS`](crate::AHEAD_SECONDS) after now: those that were there, by the store's clock and by this
+    /// machine's; and the one that was made, by this machine's.
     pub ahead: Vec<Dated>,
     /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
     pub compared_with: Option<OtherSource>,

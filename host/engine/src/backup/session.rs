@@ -84,11 +84,12 @@ fn parent<'a>(snapshots: &'a Snapshots, info: &SourceInfo, options: &BackupOptio
     own.or_else(|| snapshots.last_made(is_there))
 }
 
-/// What is dated after now. By the time at which the store took a snapshot it judges the others, and this machine's clock judges that time.
+/// What is dated after now: the others by both clocks, the store's when it took the snapshot and this machine's, because one of the two may be
+/// behind; the snapshot itself by this machine's.
 fn ahead(mut dates: Vec<Dated>, made: Option<Dated>, here: Timestamp) -> Vec<Dated> {
     let is_after = |time: Timestamp, now: Timestamp| time.seconds.saturating_sub(now.seconds) > AHEAD_SECONDS;
-    let there = made.map_or(here, |made| made.time);
-    dates.retain(|dated| is_after(dated.time, there));
+    let later = made.map_or(here, |made| made.time.max(here));
+    dates.retain(|dated| is_after(dated.time, later));
     dates.extend(made.filter(|made| is_after(made.time, here)));
     dates
 }

@@ -192,8 +192,8 @@ impl Snapshots {
         match heads(&self.whole).filter(|handle| self.is_ahead(handle)).last() {
             Some(ahead) if !self.is_ahead(newest) => Err(Error::NewestAhead {
                 snapshot: ahead.snapshot.id,
-                dated: ahead.time().unwrap_or_default(),
-                now: self.now,
+                dated: to_the_second(ahead.time().unwrap_or_default()),
+                now: to_the_second(self.now),
             }),
             _ => Ok(newest.clone()),
         }
@@ -251,6 +251,10 @@ fn heads<'a>(handles: impl IntoIterator<Item = &'a SnapshotHandle>) -> impl Iter
     let is_followed =
         move |handle: &SnapshotHandle| last.get(&handle.snapshot.writer) > Some(&handle.snapshot.sequence);
     handles.into_iter().filter(move |handle| !is_followed(handle))
+}
+
+const fn to_the_second(time: Timestamp) -> Timestamp {
+    Timestamp { nanoseconds: 0, ..time }
 }
 
 fn none() -> Error {
