@@ -177,6 +177,9 @@ impl From<EngineError> for Failure {
             EngineError::NewestUnreadable { .. } => Self::new(what).exit(Exit::DamageFound).hint(
                 "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
             ),
+            EngineError::NewestAhead { snapshot, .. } => Self::new(what).hint(format!(
+                "if this machine's clock is behind, set it; if not, the store's was ahead when that snapshot was made: name the one that you want (credenza at REPOSITORY ls), take the newest of the others with --or-older, or remove that one: credenza at REPOSITORY rm {snapshot}"
+            )),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { .. } => {

@@ -2,7 +2,7 @@
 
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_format::{SlotError, SlotKind};
-use credenza_model::{ChunkId, ObjectId, StoreKey};
+use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey, Timestamp};
 
 /// The result of the engine's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -136,6 +136,18 @@ pub enum Error {
     NewestUnreadable {
         /// What is wrong with it.
         damage: Damage,
+    },
+    /// Which snapshot is the newest hangs on a date after now, and an older one was not asked for.
+    #[error(
+        "nobody can tell which snapshot is the newest: {snapshot} is dated {dated}, and by the clock of this machine it is {now}"
+    )]
+    NewestAhead {
+        /// The one that is dated after now, of several the last.
+        snapshot: SnapshotId,
+        /// When it was made, by the clock of the store at that time, to the second.
+        dated: Timestamp,
+        /// What is now, to the second.
+        now: Timestamp,
     },
     /// The key is not in the snapshot.
     #[error("snapshot {snapshot} holds nothing at or under `{key}`")]

@@ -1,4 +1,4 @@
-//! What `latest` means: the newest snapshot that exists, not the newest that can be read, and none from the future.
+//! What `latest` means: the snapshot that was made last, not the newest that can be read nor the one with the latest date; or nothing, in words.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{BEGIN, DAY, Files, at, create, file, key_file, open, source};
+use common::{BEGIN, DAY, Files, at, create, file, key_file, open, rm, source};
 use credenza_connect::memory::MemoryStore;
-use credenza_engine::backup::{self, BackupOptions};
+use credenza_engine::backup::{self, BackupOptions, BackupReport, Dated};
 use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Silent, SnapshotHandle, SnapshotName};
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -34,10 +34,18 @@ async fn opened(store: &MemoryStore, now: i64) -> Repository {
 
 /// Makes a snapshot when the store's clock says so.
 async fn snapshot_at(store: &MemoryStore, repository: &Repository, seconds: i64) -> SnapshotId {
+    made_by("h", store, repository, seconds).await
+}
+
+async fn made_by(host: &str, store: &MemoryStore, repository: &Repository, seconds: i64) -> SnapshotId {
+    report_at(host, store, repository, seconds).await.snapshot.unwrap()
+}
+
+async fn report_at(host: &str, store: &MemoryStore, repository: &Repository, seconds: i64) -> BackupReport {
     store.set_clock(at(seconds));
-    let options = BackupOptions { host: "h".into(), user: "u".into(), ..BackupOptions::default() };
+    let options = BackupOptions { host: host.into(), user: "u".into(), ..BackupOptions::default() };
     let files = Files::from([("file".to_owned(), file(u64::try_from(seconds).unwrap()))]);
-    backup::run(repository, Arc::new(source(&files)), &options, &Silent).await.unwrap().snapshot.unwrap()
+    backup::run(repository, Arc::new(source(&files)), &options, &Silent).await.unwrap()
 }
 
 async fn handle(repository: &Repository, id: SnapshotId) -> SnapshotHandle {
@@ -63,7 +71,7 @@ async fn the_newest_snapshot_that_cannot_be_read_is_damage_and_never_silently_an
     let refused = repository.find(&latest()).await;
     let Err(Error::NewestUnreadable { damage }) = refused else { panic!("{refused:?}") };
     assert_eq!((damage.object, damage.kind), (format!("snapshot/{new}"), DamageKind::Corrupt));
-    let older = repository.snapshots().await.unwrap().find_readable(&latest()).unwrap();
+    let older = repository.snapshots().await.unwrap().find_or_older(&latest()).unwrap();
     assert_eq!(older.snapshot.id, old);
 }
 
@@ -87,16 +95,17 @@ async fn where_no_snapshot_can_be_read_even_an_older_one_is_damage() {
     spoil(&store, &handle(&repository, only).await);
     let snapshots = repository.snapshots().await.unwrap();
     assert!(matches!(snapshots.find(&latest()), Err(Error::Damage(_))));
-    assert!(matches!(snapshots.find_readable(&latest()), Err(Error::Damage(_))));
+    assert!(matches!(snapshots.find_or_older(&latest()), Err(Error::Damage(_))));
 }
 
 #[tokio::test]
-async fn a_snapshot_from_the_future_is_not_the_latest_and_the_next_run_does_not_build_on_it() {
+async fn a_snapshot_from_the_future_is_not_the_latest_once_its_writer_made_another() {
     let store = MemoryStore::new();
     create(&store, key_file()).await;
     let repository = opened(&store, BEGIN + 10 * DAY).await;
     snapshot_at(&store, &repository, BEGIN).await;
     let future = snapshot_at(&store, &repository, BEGIN + 4000 * DAY).await;
+    assert_eq!(repository.find(&latest()).await.unwrap().snapshot.id, future, "it was made last");
     let today = snapshot_at(&store, &repository, BEGIN + 10 * DAY).await;
     let snapshots = repository.snapshots().await.unwrap();
     assert_eq!(snapshots.ahead, [future].into());
@@ -106,14 +115,90 @@ async fn a_snapshot_from_the_future_is_not_the_latest_and_the_next_run_does_not_
 }
 
 #[tokio::test]
+async fn a_snapshot_from_the_past_is_the_latest_when_its_writer_made_it_last() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    snapshot_at(&store, &repository, BEGIN).await;
+    let last = snapshot_at(&store, &repository, 1000 * DAY).await;
+    assert_eq!(repository.find(&latest()).await.unwrap().snapshot.id, last);
+}
+
+#[tokio::test]
+async fn where_this_machines_clock_is_behind_an_older_snapshot_is_never_the_latest_in_silence() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let old = made_by("retired", &store, &opened(&store, BEGIN).await, BEGIN - 700 * DAY).await;
+    let good = made_by("mine", &store, &opened(&store, BEGIN).await, BEGIN).await;
+    let behind = opened(&store, BEGIN - 600 * DAY).await;
+    let refused = behind.find(&latest()).await;
+    let Err(Error::NewestAhead { snapshot, dated, now }) = refused else { panic!("{refused:?}") };
+    assert_eq!((snapshot, dated.seconds, now), (good, BEGIN, at(BEGIN - 600 * DAY)));
+    let snapshots = behind.snapshots().await.unwrap();
+    assert_eq!(snapshots.find_or_older(&latest()).unwrap().snapshot.id, old);
+    assert_eq!(snapshots.find(&SnapshotName(good.to_string())).unwrap().snapshot.id, good);
+    assert_eq!(
+        opened(&store, BEGIN).await.find(&latest()).await.unwrap().snapshot.id,
+        good,
+        "by a clock that is right"
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_from_the_future_of_another_machine_leaves_open_which_is_the_latest_until_it_goes() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    let earlier = made_by("theirs", &store, &repository, BEGIN).await;
+    let future = made_by("theirs", &store, &repository, BEGIN + 4000 * DAY).await;
+    let mine = made_by("mine", &store, &repository, BEGIN - DAY).await;
+    let snapshots = repository.snapshots().await.unwrap();
+    assert!(matches!(snapshots.find(&latest()), Err(Error::NewestAhead { snapshot, .. }) if snapshot == future));
+    assert_eq!(snapshots.find_or_older(&latest()).unwrap().snapshot.id, earlier, "mine is older: {mine}");
+    rm(&repository, future).await;
+    assert_eq!(repository.find(&latest()).await.unwrap().snapshot.id, earlier);
+}
+
+#[tokio::test]
 async fn where_every_snapshot_is_from_the_future_it_is_this_machine_that_is_wrong() {
     let store = MemoryStore::new();
     create(&store, key_file()).await;
     let repository = opened(&store, 0).await;
-    snapshot_at(&store, &repository, BEGIN).await;
-    let new = snapshot_at(&store, &repository, BEGIN + DAY).await;
+    made_by("theirs", &store, &repository, BEGIN).await;
+    let new = made_by("mine", &store, &repository, BEGIN + DAY).await;
     let snapshots = repository.snapshots().await.unwrap();
-    assert_eq!((snapshots.ahead.len(), snapshots.find(&latest()).unwrap().snapshot.id), (0, new));
+    assert_eq!((snapshots.ahead.len(), snapshots.find(&latest()).unwrap().snapshot.id), (2, new));
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_may_be_newer_than_one_from_the_future() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    let good = snapshot_at(&store, &repository, BEGIN).await;
+    snapshot_at(&store, &repository, BEGIN + 4000 * DAY).await;
+    let broken = snapshot_at(&store, &repository, BEGIN + 3600).await;
+    spoil(&store, &handle(&repository, broken).await);
+    let snapshots = repository.snapshots().await.unwrap();
+    assert!(matches!(snapshots.find(&latest()), Err(Error::NewestUnreadable { .. })));
+    assert_eq!(snapshots.find_or_older(&latest()).unwrap().snapshot.id, good);
+}
+
+#[tokio::test]
+async fn a_backup_tells_which_snapshots_are_dated_after_now() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let right = opened(&store, BEGIN).await;
+    assert_eq!(report_at("mine", &store, &right, BEGIN).await.ahead, []);
+    let wrong = report_at("mine", &store, &right, BEGIN + 4000 * DAY).await;
+    let future = Dated { snapshot: wrong.snapshot.unwrap(), time: at(BEGIN + 4000 * DAY) };
+    assert_eq!(wrong.ahead, [future], "by this machine's clock");
+    assert_eq!(report_at("mine", &store, &right, BEGIN + 60).await.ahead, [future]);
+    assert_eq!(report_at("mine", &store, &right, 1000 * DAY).await.ahead, [future], "good ones are not blamed");
+    let behind = opened(&store, BEGIN - 700 * DAY).await;
+    let report = report_at("mine", &store, &behind, BEGIN + 120).await;
+    let made = Dated { snapshot: report.snapshot.unwrap(), time: at(BEGIN + 120) };
+    assert_eq!(report.ahead, [future, made], "the store's clock judges the others");
 }
 
 #[tokio::test]
@@ -121,10 +206,11 @@ async fn who_may_write_asks_the_store_what_time_it_is() {
     let store = MemoryStore::new();
     create(&store, key_file()).await;
     let repository = opened(&store, BEGIN + 5000 * DAY).await;
-    let good = snapshot_at(&store, &repository, BEGIN).await;
+    snapshot_at(&store, &repository, BEGIN).await;
     let future = snapshot_at(&store, &repository, BEGIN + 4000 * DAY).await;
     store.set_clock(at(BEGIN + DAY));
     assert_eq!(repository.snapshots().await.unwrap().ahead, [].into(), "this machine's clock is further on");
     let snapshots = repository.snapshots_by_store_time().await.unwrap();
-    assert_eq!((snapshots.ahead.clone(), snapshots.find(&latest()).unwrap().snapshot.id), ([future].into(), good));
+    assert_eq!(snapshots.ahead, [future].into());
+    assert_eq!(snapshots.find_or_older(&latest()).unwrap().snapshot.id, future, "its writer made it last");
 }

@@ -379,6 +379,27 @@ fn a_newest_snapshot_that_cannot_be_read_is_named_and_an_older_one_is_taken_on_d
 }
 
 #[test]
+fn a_snapshot_from_the_future_is_named_by_the_next_backup_with_the_command_that_removes_it() -> Result<()> {
+    let (setup, source) = talkative()?;
+    let future = setup.credenza.ok(["--json", "backup", &source])?.summary()?["snapshot"].clone();
+    let id = future.as_str().context("an id")?;
+    let object = setup.path("repository/snapshot").join(id);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(4000 * 86_400);
+    File::options().write(true).open(object)?.set_modified(later)?;
+    setup.credenza.ok(["ls"])?.expect_message(&[id, "is dated", "by the clock of this machine"])?;
+    let next = setup.credenza.ok(["--json", "backup", &source])?.summary()?;
+    ensure!(next["ahead"][0]["id"] == future, "{next}");
+    let told = setup.credenza.ok(["backup", &source])?;
+    let command = told.stdout.split('`').find(|text| text.contains(" rm ")).context("a command")?.to_owned();
+    ensure!(command.ends_with(&format!("rm {id}")), "{command}");
+    let words: Vec<&str> = command.split(' ').skip_while(|word| *word != "rm").collect();
+    setup.credenza.ok(&words)?;
+    let after = setup.credenza.ok(["--json", "backup", &source])?.summary()?;
+    ensure!(after["ahead"].as_array().is_some_and(Vec::is_empty), "{after}");
+    Ok(())
+}
+
+#[test]
 fn strays_in_a_folder_store_are_named_and_stop_nothing() -> Result<()> {
     let (setup, source) = talkative()?;
     let repository = setup.path("repository");

@@ -151,6 +151,13 @@ fn on_a_small_disk(setup: &Setup, script: &str) -> Result<Option<Output>> {
 
 #[test]
 fn space_can_be_got_from_a_full_disk() -> Result<()> {
+    for removal in ["rm \"$id\"", "prune --keep-last 1 --apply"] {
+        expect_space_by(removal)?;
+    }
+    Ok(())
+}
+
+fn expect_space_by(removal: &str) -> Result<()> {
     let setup = Setup::new()?;
     let source = setup.path("source");
     fs::create_dir_all(&source)?;
@@ -164,7 +171,7 @@ fn space_can_be_got_from_a_full_disk() -> Result<()> {
         dd if=/dev/zero of="$disk/fill" bs=4k 2>/dev/null || true
         test "$(df --output=avail "$disk" | tail -n 1)" -eq 0
         id=$(c --json ls | sed -n '1s/.*"id":"\([0-9a-f]*\)".*/\1/p')
-        c rm "$id"
+        c {removal}
         c maintain
         test "$(df --output=avail "$disk" | tail -n 1)" -gt 5000
         c check --read-data

@@ -9,7 +9,7 @@ use credenza_connect::Patterns;
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_format::Provenance;
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -23,6 +23,9 @@ use crate::open::{Opener, StoreUse};
 use crate::patterns;
 use crate::place::{Place, parse_settings};
 use crate::signing;
+
+/// Snapshots dated after now that are named; of more, the number is told.
+const AHEAD_TOLD_MAX: usize = 3;
 
 /// Said once a snapshot, where the store does not let these credentials delete.
 const NOT_DELETED: &str = "note: these credentials may not delete, so the record of what this run relied on stays behind; `maintain`, with credentials that may, clears it away when it is a week old";
@@ -119,7 +122,19 @@ struct Summary {
     intents_left: u64,
     /// Objects of the repository that the run could not read, and did without.
     damages: u64,
+    /// Snapshots that are dated after now.
+    ahead: Vec<AheadLine>,
+    /// As `at` takes it.
+    #[serde(skip)]
+    repository: String,
     requests: Requests,
+}
+
+/// A snapshot that is dated after now.
+#[derive(Serialize)]
+struct AheadLine {
+    id: SnapshotId,
+    time: Timestamp,
 }
 
 /// Requests that really went out, retries included.
@@ -156,7 +171,28 @@ impl Display for Summary {
                 self.damages
             )?;
         }
-        Ok(())
+        self.ahead.iter().rev().take(AHEAD_TOLD_MAX).try_for_each(|line| self.tell_ahead(line, f))?;
+        match self.ahead.len().saturating_sub(AHEAD_TOLD_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\n{more} more snapshots are dated after now: credenza at {} ls", self.repository),
+        }
+    }
+}
+
+impl Summary {
+    fn tell_ahead(&self, AheadLine { id, time }: &AheadLine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Timestamp { nanoseconds: 0, ..*time };
+        let place = &self.repository;
+        match self.snapshot == Some(*id) {
+            true => write!(
+                f,
+                "\nsnapshot {id} is dated {time} by the store's clock, after now by that of this machine: set right whichever is wrong"
+            ),
+            false => write!(
+                f,
+                "\nsnapshot {id} is dated {time}, after now by the clocks of the store and of this machine: if these are right it was made by a wrong one, and `latest` is refused while it may be the newest; remove it then with `credenza at {place} rm {id}`"
+            ),
+        }
     }
 }
 
@@ -201,7 +237,7 @@ impl Backup {
                     .reporter
                     .note(source_name::begun_anew(other, &self.host.clone().unwrap_or_else(environment::host_name)));
             }
-            session.reporter.done_or_planned(!self.dry_run, &summary(report, &place, requests))?;
+            session.reporter.done_or_planned(!self.dry_run, &summary(report, (&open.place, &place), requests))?;
         }
         if self.check {
             exit = exit.max(self.verify(&open.repository, session).await?);
@@ -251,7 +287,7 @@ impl Backup {
     }
 }
 
-fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
+fn summary(report: BackupReport, (repository, place): (&Place, &Place), requests: Requests) -> Summary {
     Summary {
         snapshot: report.snapshot,
         source: place.text(),
@@ -265,6 +301,8 @@ fn summary(report: BackupReport, place: &Place, requests: Requests) -> Summary {
         bytes_added: report.bytes_added,
         intents_left: report.intents_left,
         damages: report.damages.len() as u64,
+        ahead: report.ahead.iter().map(|dated| AheadLine { id: dated.snapshot, time: dated.time }).collect(),
+        repository: repository.text(),
         requests,
     }
 }

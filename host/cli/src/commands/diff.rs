@@ -10,7 +10,7 @@ use credenza_model::{Entry, Key};
 use serde::Serialize;
 
 use super::Session;
-use super::newest::{Newest, tell_ahead};
+use super::newest::Newest;
 use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::open::Opener;
@@ -160,7 +160,6 @@ impl Diff {
     ) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
         let snapshots = open.repository.snapshots().await?;
-        tell_ahead(&snapshots, session);
         let old = self.newest.choose(&snapshots, &before.snapshot, session)?;
         let new = self.newest.choose(&snapshots, &after.snapshot, session)?;
         let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;

@@ -3,16 +3,20 @@
 //! Owned here: what is said where `latest` is not what it would be in a healthy repository. Refused here: what it is (`credenza-engine`).
 
 use clap::Args;
-use credenza_engine::{SnapshotHandle, SnapshotName, Snapshots};
+use credenza_engine::{Error as EngineError, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_model::Timestamp;
 
 use super::Session;
 use super::session::OpenRepository;
 use crate::failure::Failure;
 
-/// What `latest` means where the newest snapshot cannot be read.
+/// What `latest` means where the newest snapshot cannot be read, or nobody can tell which it is.
 #[derive(Debug, Args)]
 pub(crate) struct Newest {
-    /// Where the newest snapshot cannot be read, let `latest` be the newest that can; else that is damage (exit code 20).
+    /// Where the newest snapshot cannot be read, or its date lies after now, let `latest` be the newest of the others.
+    ///
+    /// Without it a newest snapshot that cannot be read is damage (exit code 20), and `latest` is refused where it hangs on a date after now
+    /// which snapshot is the newest: then a clock is wrong, that of this machine or that of the store when the snapshot was made.
     #[arg(long)]
     or_older: bool,
 }
@@ -26,7 +30,6 @@ impl Newest {
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
         let snapshots = open.repository.snapshots().await?;
-        tell_ahead(&snapshots, session);
         self.choose(&snapshots, name, session)
     }
 
@@ -37,25 +40,35 @@ impl Newest {
         name: &SnapshotName,
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
-        if !self.or_older {
-            return Ok(snapshots.find(name)?);
+        match snapshots.find(name) {
+            Err(doubt @ (EngineError::NewestUnreadable { .. } | EngineError::NewestAhead { .. })) if self.or_older => {
+                let older = snapshots.find_or_older(name)?;
+                let id = older.snapshot.id;
+                session.reporter.note(format!("note: {doubt}; snapshot {id} is taken instead"));
+                Ok(older)
+            }
+            found => {
+                let found = found?;
+                if name.is_latest() && snapshots.is_ahead(&found) {
+                    tell_ahead(snapshots, session);
+                }
+                Ok(found)
+            }
         }
-        let found = snapshots.find_readable(name)?;
-        if let Some(unread) = snapshots.unread_newest().filter(|_| name.is_latest()) {
-            let id = found.snapshot.id;
-            session.reporter.note(format!("note: {}; snapshot {id} is the newest that can be read", unread.damage));
-        }
-        Ok(found)
     }
 }
 
-/// Names the snapshots that no `latest` means, because they are dated after now.
+/// Says which snapshots are dated after now.
 pub(super) fn tell_ahead(snapshots: &Snapshots, session: &Session<'_>) {
-    for handle in snapshots.whole.iter().filter(|handle| snapshots.ahead.contains(&handle.snapshot.id)) {
-        let time = handle.time().unwrap_or_default();
-        session.reporter.note(format!(
-            "note: snapshot {} is dated {time}, after now: a clock was wrong. It is not `latest`, and `prune` leaves it alone",
-            handle.snapshot.id
-        ));
-    }
+    let Some(last) = snapshots.whole.iter().rfind(|handle| snapshots.is_ahead(handle)) else { return };
+    let to_the_second = |time: Timestamp| Timestamp { nanoseconds: 0, ..time };
+    let (time, now) = (to_the_second(last.time().unwrap_or_default()), to_the_second(snapshots.now));
+    let id = last.snapshot.id;
+    let which = match snapshots.ahead.len() {
+        1 => format!("snapshot {id} is dated {time}"),
+        count => format!("{count} snapshots are dated after now, the last of them, {id}, {time}"),
+    };
+    session.reporter.note(format!(
+        "note: {which}, and by the clock of this machine it is {now}: either this clock is behind, or that of the store was ahead then. `prune` leaves alone what is dated after now"
+    ));
 }

@@ -11,7 +11,7 @@ use super::sizes::parse_span;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
-/// Which snapshots to keep: a snapshot is kept when any rule wants it.
+/// Which snapshots to keep: a snapshot is kept when any rule wants it, and the newest without errors of each group in any case.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct KeepRules {
     /// Keep the newest N.
@@ -20,7 +20,7 @@ pub(crate) struct KeepRules {
     /// Keep the newest of each of the last N hours that have snapshots.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     keep_hourly: u32,
-    /// Keep the newest of each of the last N days.
+    /// Keep the newest of each of the last N days; where that has errors, the newest without beside it, as for hours and so on.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     keep_daily: u32,
     /// Keep the newest of each of the last N weeks.

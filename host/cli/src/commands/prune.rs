@@ -16,6 +16,10 @@ use crate::location::Location;
 use crate::report::printable;
 
 /// Remove the snapshots that a policy does not keep. Only says what it would do unless --apply is given.
+///
+/// A snapshot with errors (entries that could not be read) takes no place from one without: where it is the newest of an hour, a day and so on,
+/// the newest without errors is kept beside it, and the newest without errors of each group is kept whatever the rules say. What is dated after
+/// now is kept until `rm`, and counts for nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {
     #[command(flatten)]

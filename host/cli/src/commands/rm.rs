@@ -78,8 +78,15 @@ pub(super) async fn remove_all(
     match (report.refused.first(), report.unrecorded) {
         (None, None) => Ok(Exit::Done),
         (None, Some(reason)) => {
-            let what = "the snapshots are removed, and no record of it could be written: `audit` will miss them";
-            Err(Failure::new(what).because(reason).hint(format!("credenza at {} maintain", open.place.text())))
+            let what = format!(
+                "{} of {} snapshots are removed, and no record of it could be written: `maintain`, `prune` and `audit` will miss them",
+                report.removed.len(),
+                snapshots.len()
+            );
+            let place = open.place.text();
+            Err(Failure::new(what).because(reason).hint(format!(
+                "put it on record as soon as there is room: credenza at {place} repair --drop-snapshots --apply; then run this again if more was to go"
+            )))
         }
         (Some((id, reason)), _) => {
             let what = format!("the store refused to delete {} snapshots, {id} the first", report.refused.len());

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use credenza_connect::{ErrorClass, Patterns, Source, SourceInfo};
 use credenza_format::{Cutter, Provenance, SigningKey};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::listing::SortedScan;
@@ -99,8 +99,20 @@ pub struct BackupReport {
     pub intents_left: u64,
     /// What of the repository cannot be read. The snapshot is whole without it; earlier ones may not be.
     pub damages: Vec<Damage>,
+    /// Snapshots that are dated more than [`AHEAD_SECONDS`](crate::AHEAD_SECONDS) after now: those that were there, by the store's clock and by this
+    /// machine's; and the one that was made, by this machine's.
+    pub ahead: Vec<Dated>,
     /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
     pub compared_with: Option<OtherSource>,
+}
+
+/// A snapshot and its date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated {
+    /// Which.
+    pub snapshot: SnapshotId,
+    /// When it was made, by the clock of the store at that time.
+    pub time: Timestamp,
 }
 
 /// A source that was backed up from the same location under another name, as from a machine that was called otherwise.

@@ -13,10 +13,10 @@ use credenza_format::{
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::tree::Grown;
-use super::{BackupOptions, BackupReport, OtherSource};
+use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
-use crate::repository::{Chain, Repository, SnapshotHandle, Snapshots, random_id};
-use crate::write::{self, Draft, Stow};
+use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
+use crate::write::{self, Committed, Draft, Stow};
 use crate::{Damage, Error, Event, Listener, Result};
 
 /// Most bytes of documents about the source that a snapshot keeps: snapshots are read by every command.
@@ -43,6 +43,8 @@ struct Standing {
     chain: Chain,
     /// When the store says that its newest snapshot was committed.
     store_time: Option<Timestamp>,
+    /// What is dated, and how: some 40 bytes a snapshot.
+    dates: Vec<Dated>,
     /// Snapshots that cannot be read.
     damaged: Vec<Damage>,
 }
@@ -53,14 +55,16 @@ impl Standing {
         let writer = repository.writer(&options.host, &options.user);
         if !repository.can_read() {
             let chain = Chain::stated(repository, writer).await?;
-            return Ok(Self { parent: None, chain, store_time: None, damaged: Vec::new() });
+            return Ok(Self { parent: None, chain, store_time: None, dates: Vec::new(), damaged: Vec::new() });
         }
-        let Snapshots { whole: snapshots, damaged, .. } = repository.snapshots().await?;
+        let snapshots = repository.snapshots().await?;
+        let dated = |handle: &SnapshotHandle| Some(Dated { snapshot: handle.snapshot.id, time: handle.time()? });
         Ok(Self {
             parent: parent(&snapshots, info, options).cloned(),
-            chain: Chain::new(writer, &snapshots),
-            store_time: snapshots.last().and_then(|handle| handle.stored),
-            damaged: damaged.into_iter().map(|snapshot| snapshot.damage).collect(),
+            chain: Chain::new(writer, &snapshots.whole),
+            store_time: snapshots.last_made(|_| true).and_then(|handle| handle.stored),
+            dates: snapshots.whole.iter().filter_map(dated).collect(),
+            damaged: snapshots.damaged.into_iter().map(|snapshot| snapshot.damage).collect(),
         })
     }
 }
@@ -68,20 +72,26 @@ impl Standing {
 /// The newest snapshot of the source, else of what was backed up from the same location under another name: a fingerprint that is equal
 /// there proves as much, and in a container the machine has another name at each run. Keys of buckets mean what their settings say, so
 /// that this is for folders alone.
-fn parent<'a>(
-    snapshots: &'a [SnapshotHandle],
-    info: &SourceInfo,
-    options: &BackupOptions,
-) -> Option<&'a SnapshotHandle> {
-    let is_there = |handle: &&SnapshotHandle| {
+fn parent<'a>(snapshots: &'a Snapshots, info: &SourceInfo, options: &BackupOptions) -> Option<&'a SnapshotHandle> {
+    let is_there = |handle: &SnapshotHandle| {
         let Snapshot { source, connector, .. } = &handle.snapshot;
         info.namespace == "tree"
             && source.namespace == info.namespace
             && source.location == options.location
             && connector.name == options.provenance.name
     };
-    let own = snapshots.iter().rfind(|handle| handle.snapshot.source.identity == info.identity);
-    own.or_else(|| snapshots.iter().rfind(is_there))
+    let own = snapshots.last_made(|handle| handle.snapshot.source.identity == info.identity);
+    own.or_else(|| snapshots.last_made(is_there))
+}
+
+/// What is dated after now: the others by both clocks, the store's when it took the snapshot and this machine's, because one of the two may be
+/// behind; the snapshot itself by this machine's.
+fn ahead(mut dates: Vec<Dated>, made: Option<Dated>, here: Timestamp) -> Vec<Dated> {
+    let is_after = |time: Timestamp, now: Timestamp| time.seconds.saturating_sub(now.seconds) > AHEAD_SECONDS;
+    let later = made.map_or(here, |made| made.time.max(here));
+    dates.retain(|dated| is_after(dated.time, later));
+    dates.extend(made.filter(|made| is_after(made.time, here)));
+    dates
 }
 
 fn is_other(parent: &SnapshotHandle, source: &SnapshotSource) -> bool {
@@ -170,13 +180,14 @@ impl Session {
         let id = SnapshotId::new(random_id()?);
         let compared_with = self.other_source();
         let mut chain = self.standing.chain.clone();
-        let damages = std::mem::take(&mut self.damages);
+        let (damages, dates) = (std::mem::take(&mut self.damages), std::mem::take(&mut self.standing.dates));
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
-        let intents_left = write::commit(repository, stow, draft, make).await?;
+        let Committed { stored, intents_left } = write::commit(repository, stow, draft, make).await?;
         listener.on(Event::Committed(id));
+        let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
         let counts = grown.counts;
         Ok(BackupReport {
             snapshot: Some(id),
@@ -189,6 +200,7 @@ impl Session {
             bytes_read: counts.bytes_read,
             bytes_added: stow.record().bytes_added(),
             intents_left,
+            ahead,
             compared_with,
             damages,
         })

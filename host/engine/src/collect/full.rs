@@ -8,6 +8,8 @@ use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_model::SnapshotId;
 
 use super::*;
+use crate::repair::{self, RepairOptions};
+use crate::repository::SnapshotHandle;
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{Silent, remove};
 
@@ -92,4 +94,92 @@ async fn a_store_without_room_for_copies_loses_nothing_and_says_so() {
         assert_eq!(contents(&open, kept).await, before, "{put}");
         expect_whole(&open).await;
     }
+}
+
+/// Three snapshots of one writer.
+async fn three() -> (MemoryStore, [SnapshotId; 3]) {
+    let (store, [first, second]) = filled().await;
+    let source = MemorySource::new();
+    source.put("last", noise(99, 2000));
+    let repository = open(Arc::new(store.clone()), secret()).await;
+    let third = snapshot(&repository, &source).await;
+    (store, [first, second, third])
+}
+
+async fn handles(repository: &Repository, ids: &[SnapshotId]) -> Vec<SnapshotHandle> {
+    let mut handles = Vec::new();
+    for id in ids {
+        handles.push(handle(repository, *id).await);
+    }
+    handles
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_goes_from_a_full_store_without_a_record_than_makes_room_for_it() {
+    for short in 1..=2 {
+        let (store, [first, second, kept]) = three().await;
+        // The document, its copy once there is room for one of both, then both: as many tries as snapshots.
+        let puts: Vec<u64> = (1..=short).collect();
+        let full = full(&store, &puts).await;
+        let doomed = handles(&full, &[first, second]).await;
+        let report = remove::run(&full, &doomed, None).await.unwrap();
+        assert_eq!((report.removed, report.unrecorded), (vec![first, second], None), "{short}");
+        assert_eq!((keys(&store, "removed/"), keys(&store, "copy/removed/"), keys(&store, "snapshot/")), (1, 1, 1));
+        let calm = open(Arc::new(store.clone()), secret()).await;
+        run(&calm, &CollectOptions::default(), &Silent).await.unwrap();
+        assert_eq!(contents(&calm, kept).await.len(), 1);
+        expect_whole(&calm).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_record_takes_up_no_room_in_a_full_store() {
+    let (store, [first, second, _]) = three().await;
+    // Its document fits, its copy does not.
+    let full = full(&store, &[2]).await;
+    let doomed = handles(&full, &[first, second]).await;
+    let report = remove::run(&full, &doomed, None).await.unwrap();
+    assert_eq!((report.removed.len(), report.unrecorded), (2, None));
+    assert_eq!((keys(&store, "removed/"), keys(&store, "copy/removed/")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_from_a_full_store_that_is_cut_off_leaves_what_a_repair_and_a_second_removal_complete() {
+    let (store, [first, second, kept]) = three().await;
+    let cut = Fault::new(Arc::new(store.clone()), 1);
+    let cut = cut.at(call::PUT, 1, FaultKind::Fail(ErrorClass::Exhausted));
+    let cut = open(Arc::new(cut.at(call::PUT, 2, FaultKind::Fail(ErrorClass::Denied))), secret()).await;
+    let report = remove::run(&cut, &handles(&cut, &[first, second]).await, None).await.unwrap();
+    assert_eq!(report.removed, [first], "the rest waits for its record");
+    assert!(report.unrecorded.is_some());
+    let calm = open(Arc::new(store.clone()), secret()).await;
+    let refused = run(&calm, &CollectOptions::default(), &Silent).await;
+    assert!(matches!(refused, Err(crate::Error::MissingSnapshots(_))), "{refused:?}");
+    let options = RepairOptions { apply: true, drop_snapshots: true, ..RepairOptions::default() };
+    repair::run(&calm, &options, &Silent).await.unwrap();
+    remove::run(&calm, &handles(&calm, &[second]).await, None).await.unwrap();
+    run(&calm, &CollectOptions::default(), &Silent).await.unwrap();
+    assert_eq!(contents(&calm, kept).await.len(), 1);
+    expect_whole(&calm).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_too_full_to_be_asked_for_its_time_is_pruned_by_the_time_that_it_has_reached() {
+    let (store, [first, second, third]) = three().await;
+    let full = full(&store, &[1]).await;
+    let snapshots = full.snapshots_by_store_time().await.unwrap();
+    let ids: Vec<SnapshotId> = snapshots.whole.iter().map(|handle| handle.snapshot.id).collect();
+    assert_eq!(ids, [first, second, third]);
+    assert!(snapshots.ahead.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_from_the_future_does_not_make_a_full_store_take_what_is_young_for_expired() {
+    let (store, _) = filled().await;
+    let calm = open(Arc::new(store.clone()), secret()).await;
+    let here = calm.clock().now().wall;
+    store.set_clock(Timestamp { seconds: here.seconds + 4000 * 86_400, nanoseconds: 0 });
+    snapshot(&calm, &MemorySource::new()).await;
+    let reached = full(&store, &[1]).await.time().await.unwrap().unwrap();
+    assert!(reached.seconds <= here.seconds + 3600, "{reached} is not reached at {here}");
 }

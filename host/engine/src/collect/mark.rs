@@ -15,12 +15,13 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::clock::is_expired;
 use crate::repository::{Repository, SegmentInfo, SnapshotHandle, list};
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
 /// Usage lists read at once.
 const USAGES_IN_FLIGHT: usize = 8;
-/// How often the repository is looked at before what does not fit together counts as damage: others may be at work.
-const LOOKS_MAX: usize = 3;
+/// Looks at the repository. What does not fit together in one may be another collector at work; what does not in two, one after the other, is
+/// damage.
+const LOOKS_MAX: usize = 4;
 
 /// What a collector has seen.
 pub(super) struct View {
@@ -52,17 +53,19 @@ impl View {
     /// Looks at everything, in the order that the protocol demands. The repository is a cautious one.
     ///
     /// # Errors
-    /// [`crate::Error::Damage`] when something cannot be read, or a needed pack is neither described nor there.
+    /// [`Error::Damage`] when something cannot be read, or a needed pack is neither described nor there; [`Error::Restless`] when other collectors
+    /// change what does not fit together at each look.
     pub(super) async fn read(repository: &Repository, now: Timestamp) -> Result<Self> {
-        let mut looks = 1;
-        loop {
+        let mut before = None;
+        for _ in 0..LOOKS_MAX {
             let view = Self::look(repository, now).await?;
-            match view.check() {
-                Ok(()) => return Ok(view),
-                Err(_) if looks < LOOKS_MAX => looks += 1,
-                Err(damage) => return Err(damage.into()),
+            match view.check(repository).await? {
+                None => return Ok(view),
+                Some(damage) if before.as_ref() == Some(&damage) => return Err(damage.into()),
+                found => before = found,
             }
         }
+        Err(Error::Restless { what: "what snapshots need".to_owned() })
     }
 
     async fn look(repository: &Repository, now: Timestamp) -> Result<Self> {
@@ -177,22 +180,28 @@ impl View {
         gone.iter().for_each(|pack| self.index.demote(pack, Standing::Gone));
     }
 
-    /// Whether everything fits together.
-    fn check(&self) -> Result<(), Damage> {
-        for (pack, used) in &self.used {
-            let detail = match self.index.ordinal(pack).and_then(|ordinal| self.index.pack(ordinal)) {
-                Some(described) if described.blob_count == used.length() => continue,
+    /// What does not fit together, if anything. A pack that snapshots use and the index does not describe may have been described since that was
+    /// read; beside writers that commit all the time some always have. The index is read once more for those, and what it says of them is
+    /// not taken in: they stay, as all does that is used.
+    async fn check(&self, repository: &Repository) -> Result<Option<Damage>> {
+        let is_fresh = self.used.keys().any(|pack| self.index.ordinal(pack).is_none());
+        let later = if is_fresh { Some(repository.read_index(repository.store()).await?.index) } else { None };
+        let described = |pack| described(&self.index, pack).or_else(|| described(later.as_ref()?, pack));
+        let misfits = self.used.iter().filter_map(|(pack, used)| {
+            let detail = match described(pack) {
+                Some(described) if described.blob_count == used.length() => return None,
                 Some(_) => "the index counts other chunks in it than snapshots do",
                 None => "snapshots rely on it and no index segment describes it",
             };
-            return Err(Damage {
-                object: format!("pack {pack}"),
-                kind: DamageKind::Missing,
-                chunk: None,
-                detail: detail.to_owned(),
-            });
-        }
-        self.needs().map(drop)
+            Some((pack, detail))
+        });
+        let damage = |(pack, detail): (&ObjectId, &str)| Damage {
+            object: format!("pack {pack}"),
+            kind: DamageKind::Missing,
+            chunk: None,
+            detail: detail.to_owned(),
+        };
+        Ok(misfits.min().map(damage).or_else(|| self.needs().err()))
     }
 
     /// Which blobs must be kept where.
@@ -288,6 +297,10 @@ impl Needs {
             slot.get_or_insert_with(|| Bitmap::new(pack.blob_count)).set(place.position);
         }
     }
+}
+
+fn described<'a>(index: &'a BlobIndex, pack: &ObjectId) -> Option<&'a IndexedPack> {
+    index.ordinal(pack).and_then(|ordinal| index.pack(ordinal))
 }
 
 fn object_id(handle: &SnapshotHandle) -> ObjectId {

@@ -19,9 +19,13 @@
 //! Requests for that caution: some 140 more listings than each folder once, some 70 of them before anything is condemned, 16 at a time; one for
 //! each usage list without a snapshot; and one, once, for each record of removal.
 //!
-//! Bound: the index (52 bytes a blob; twice that while it is read), two bits per blob, some 500 bytes per pack and per
+//! Writers that commit all the time never end a run: each look is at what was there when it began, and what came since stays.
+//!
+//! Bound: the index (52 bytes a blob; twice that while it is read, thrice while it is read again beside writers), two bits per blob, some 500 bytes per pack and per
 //! snapshot; while repacking, what `write` holds and the descriptions of one batch of packs.
 
+#[cfg(test)]
+mod busy;
 mod condemn;
 mod expire;
 #[cfg(test)]
@@ -35,7 +39,7 @@ use std::sync::Arc;
 use credenza_model::{StoreKey, Timestamp};
 
 use crate::clock::Lease;
-use crate::repository::{Repository, list};
+use crate::repository::Repository;
 use crate::{Error, Event, Listener, Phase, Result};
 pub(crate) use condemn::put_record;
 use mark::View;
@@ -99,7 +103,8 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     repository.require_prompt_listings().await?;
     listener.on(Event::Phase(Phase::Collecting));
     let lease = Lease::begin(Arc::clone(repository.clock()));
-    let now = if options.dry_run { newest(repository).await? } else { time(repository).await? };
+    let now = if options.dry_run { repository.time_reached().await? } else { repository.time().await? };
+    let now = now.unwrap_or(NEVER);
     let cautious = repository.cautious();
     let mut view = View::read(&cautious, now).await?;
     let mut report = begun(&view);
@@ -131,26 +136,8 @@ fn begun(view: &View) -> CollectReport {
     CollectReport { snapshots: view.snapshots.len() as u64, packs: view.packs.len() as u64, ..CollectReport::default() }
 }
 
-/// The store's time. One that is full cannot be asked by a probe; what it holds says what time it has reached.
-async fn time(repository: &Repository) -> Result<Timestamp> {
-    match repository.store_time().await {
-        Err(cause) if cause.is_full() => newest(repository).await,
-        asked => Ok(asked?.unwrap_or(NEVER)),
-    }
-}
-
 /// A store without a clock: nothing ever expires.
 const NEVER: Timestamp = Timestamp { seconds: i64::MIN, nanoseconds: 0 };
-
-/// A time that the store has reached for certain, without writing to it.
-async fn newest(repository: &Repository) -> Result<Timestamp> {
-    let mut newest = None;
-    for prefix in ["snapshot/", "intent/", "index/"] {
-        let listed = list(&**repository.store(), prefix).await?;
-        newest = newest.max(listed.iter().filter_map(|object| object.modified).max());
-    }
-    Ok(newest.unwrap_or(NEVER))
-}
 
 /// Deletes objects; one result for each: what the store refuses to delete is not the end of the run.
 ///

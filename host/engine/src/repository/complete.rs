@@ -15,11 +15,8 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use super::snapshots::SNAPSHOTS;
 use super::{Repository, SnapshotHandle, SnapshotName, Snapshots, Twofold, list};
-use crate::audit::chain::Chains;
-use crate::{Damage, Error, Result};
-
-/// How often snapshots are looked at before a gap counts: two that were committed during a listing may show as the later alone.
-const LOOKS_MAX: usize = 3;
+use crate::audit::chain::{Chains, Found};
+use crate::{Error, Result};
 
 impl Repository {
     /// All snapshots, once nothing speaks for one that was left out. Damaged ones are reported in their place; chains are not judged then,
@@ -29,21 +26,37 @@ impl Repository {
     /// [`Error::ListingsDisagree`] when the store leaves something out, [`Error::MissingSnapshots`] when a snapshot is gone without a record.
     pub async fn all_snapshots(&self) -> Result<Snapshots> {
         let cautious = self.cautious();
-        let mut looks = 1;
-        loop {
-            // In this order: a usage list is put before its snapshot.
-            let usages = list(&**self.bare_store(), &format!("{}/", ObjectKind::Usage.folder())).await?;
-            let snapshots = cautious.snapshots().await?;
-            if !snapshots.damaged.is_empty() {
-                return Ok(snapshots);
-            }
-            cautious.expect_owners_listed(&usages, &snapshots).await?;
-            match self.gap(&snapshots.whole).await? {
-                None => return Ok(snapshots),
-                Some(_) if looks < LOOKS_MAX => looks += 1,
-                Some(gap) => return Err(Error::MissingSnapshots(gap)),
-            }
+        let (first, gaps) = cautious.snapshots_and_gaps().await?;
+        if gaps.is_empty() {
+            return Ok(first);
         }
+        // Of two that were committed during a listing it may show the later alone. What comes before one that was listed at the first look was
+        // there when the second began: only gaps before those count, however busy the writers are.
+        let (second, gaps) = cautious.snapshots_and_gaps().await?;
+        let place = |id: &SnapshotId| second.whole.iter().map(|handle| &handle.snapshot).find(|found| found.id == *id);
+        let was_there = |id: &SnapshotId| {
+            place(id).is_some_and(|found| {
+                let mut earlier = first.whole.iter().map(|handle| &handle.snapshot);
+                earlier.any(|known| known.writer == found.writer && known.sequence >= found.sequence)
+            })
+        };
+        match gaps.into_iter().find(|(_, before)| before.as_ref().is_none_or(was_there)) {
+            None => Ok(second),
+            Some((gap, _)) => Err(Error::MissingSnapshots(gap)),
+        }
+    }
+
+    /// One look at all snapshots, and at what their chains miss.
+    async fn snapshots_and_gaps(&self) -> Result<(Snapshots, Found)> {
+        // In this order: a usage list is put before its snapshot.
+        let usages = list(&**self.bare_store(), &format!("{}/", ObjectKind::Usage.folder())).await?;
+        let snapshots = self.snapshots().await?;
+        if !snapshots.damaged.is_empty() {
+            return Ok((snapshots, Found::new()));
+        }
+        self.expect_owners_listed(&usages, &snapshots).await?;
+        let gaps = self.gaps(&snapshots.whole).await?;
+        Ok((snapshots, gaps))
     }
 
     /// The one snapshot that a name means, for whoever removes it: a whole id means what it means; `latest` and the beginning of an id are
@@ -73,12 +86,12 @@ impl Repository {
         self.expect_gone(SNAPSHOTS, there).await
     }
 
-    /// The first snapshot whose predecessor is neither there nor on record as removed.
-    async fn gap(&self, snapshots: &[SnapshotHandle]) -> Result<Option<Damage>> {
+    /// The snapshots whose predecessor is neither there nor on record as removed.
+    async fn gaps(&self, snapshots: &[SnapshotHandle]) -> Result<Found> {
         let mut chains = Chains::default();
         snapshots.iter().for_each(|handle| chains.add(handle.into()));
         if chains.gaps().is_empty() {
-            return Ok(None);
+            return Ok(Found::new());
         }
         self.removals_at_hand().await?.into_iter().for_each(|removal| chains.add_removal(removal));
         if !chains.gaps().is_empty() {
@@ -86,7 +99,7 @@ impl Repository {
             let removals = self.removals().await?.into_iter().filter_map(Twofold::into_best);
             removals.filter_map(Result::ok).for_each(|removal| chains.add_removal(removal));
         }
-        Ok(chains.gaps().into_iter().next().map(|(damage, _)| damage))
+        Ok(chains.gaps())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const DOCUMENTS_IN_FLIGHT: usize = 16;
 /// Those that are merged, which may be larger, read at once.
 const MERGED_IN_FLIGHT: usize = 4;
-/// Listings after which a kind that is merged counts as never at rest.
+/// Listings, at each of which collectors had merged, after which a kind counts as never at rest.
 const LISTINGS_MAX: usize = 16;
 
 /// A small object of the repository: what a listing says of it, and what is in it.
@@ -71,15 +71,16 @@ impl Repository {
     ///
     /// A listing is no picture of one moment: it may have passed the place of the merged object before that was put, and
     /// come to the others after they were deleted. So it is listed until a listing, begun after all was read, brings
-    /// nothing new.
+    /// nothing new that a collector made: what writers add meanwhile asks for no other look, however many there are.
+    /// `take` says whether others may have been merged into an object.
     ///
     /// # Errors
-    /// [`Error::Restless`] when it never does.
+    /// [`Error::Restless`] when collectors merge at each of [`LISTINGS_MAX`] listings.
     pub(crate) async fn merged_documents(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
-        mut take: impl FnMut(Document),
+        mut take: impl FnMut(Document) -> bool,
     ) -> Result<()> {
         self.require_access(kind)?;
         let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
@@ -87,10 +88,16 @@ impl Repository {
         for round in 0..LISTINGS_MAX {
             let mut listed = self.list_kind(store, kind).await?;
             listed.retain(|(id, _)| seen.insert(*id));
-            if listed.is_empty() && round > 0 {
+            // What is gone before it is read was merged.
+            let (mut unread, mut is_merged) = (listed.len(), false);
+            let note = |document| {
+                unread = unread.saturating_sub(1);
+                is_merged |= take(document);
+            };
+            self.open_each(store, kind, &open, listed, MERGED_IN_FLIGHT, note).await?;
+            if round > 0 && unread == 0 && !is_merged {
                 return Ok(());
             }
-            self.open_each(store, kind, &open, listed, MERGED_IN_FLIGHT, &mut take).await?;
         }
         Err(Error::Restless { what: format!("`{}/`", kind.folder()) })
     }

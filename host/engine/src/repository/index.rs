@@ -78,9 +78,10 @@ impl Repository {
         let mut damaged: Vec<(ObjectId, Damage)> = Vec::new();
         let take = |document: Document| {
             let id = document.id;
-            if let Err(damage) = read.add(document) {
+            read.add(document).unwrap_or_else(|damage| {
                 damaged.push((id, damage));
-            }
+                true
+            })
         };
         self.merged_documents(store, ObjectKind::Index, take).await?;
         let superseded: HashSet<ObjectId> = read.superseded().collect();
@@ -135,13 +136,15 @@ impl ReadIndex {
         self.segments.iter().flat_map(|segment| segment.supersedes.iter().copied())
     }
 
-    fn add(&mut self, document: Document) -> Result<(), Damage> {
+    /// Takes a segment in, and says whether others were merged into it.
+    fn add(&mut self, document: Document) -> Result<bool, Damage> {
         let segment = decode(&document.key, &document.body?)?;
         self.index.add(&segment).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
         let blobs = |pack: &credenza_format::PackRecord| u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX);
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
+        let is_merged = !segment.supersedes.is_empty();
         self.segments.push(SegmentInfo { id: document.id, packs, supersedes: segment.supersedes });
-        Ok(())
+        Ok(is_merged)
     }
 }
 

@@ -6,11 +6,13 @@
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store, Stored};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
-use super::{Repository, random_id};
+use super::{Repository, list, random_id};
 use crate::{Error, Result};
 
 /// Where objects are put to ask the store for its time.
 pub(crate) const PROBES: &str = "probe/";
+/// What such an object is, to the store: not worth the room that is kept for records of removal.
+pub(super) const PROBE: &str = "probe";
 const DAY_SECONDS: i64 = 86_400;
 
 /// For how long a repository locks.
@@ -74,13 +76,32 @@ impl Repository {
     pub(crate) async fn store_time(&self) -> Result<Option<Timestamp>> {
         store_time(&*self.bare).await
     }
+
+    /// The store's time. One that is full cannot be asked by a probe; what it holds says what time it has [reached](Self::time_reached).
+    pub(crate) async fn time(&self) -> Result<Option<Timestamp>> {
+        match self.store_time().await {
+            Err(cause) if cause.is_full() => self.time_reached().await,
+            asked => asked,
+        }
+    }
+
+    /// A time that the store has reached for certain, told without writing to it: that of the newest object, as far as this machine's clock has
+    /// reached it too, because a store whose clock was ahead once may hold objects from a time that is still to come.
+    pub(crate) async fn time_reached(&self) -> Result<Option<Timestamp>> {
+        let mut newest = None;
+        for prefix in ["snapshot/", "intent/", "index/"] {
+            let listed = list(&*self.store, prefix).await?;
+            newest = newest.max(listed.iter().filter_map(|object| object.modified).max());
+        }
+        Ok(newest.map(|newest| newest.min(self.clock.now().wall)))
+    }
 }
 
 /// The store's time: when it says that an object was written which was put just now. The machine's clock is never asked.
 pub(super) async fn store_time(store: &dyn Store) -> Result<Option<Timestamp>> {
     let key = probe_key()?;
     let doing = || Error::connector("asking the store for its time");
-    let options = PutOptions { if_absent: true, hint: "config".to_owned(), ..PutOptions::default() };
+    let options = PutOptions { if_absent: true, hint: PROBE.to_owned(), ..PutOptions::default() };
     let put = match store.put(&key, Payload::from(b"credenza".to_vec()), &options).await {
         // On a name drawn at random only an earlier try of the same can have arrived.
         Err(cause) if cause.class == ErrorClass::Precondition => Stored::default(),

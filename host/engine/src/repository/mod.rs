@@ -39,6 +39,7 @@ pub use probe::probe;
 pub use rotate::Rotation;
 pub use secret::{Lock, Secret};
 pub use slots::{ListedSlot, key_slots};
+pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
 pub(crate) use twofold::{Twofold, put_text};
 

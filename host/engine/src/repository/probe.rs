@@ -6,7 +6,7 @@
 use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, Stored};
 use credenza_model::{StoreKey, Timestamp};
 
-use super::locks::probe_key;
+use super::locks::{PROBE, probe_key};
 use crate::{Error, Result};
 
 /// Of many creates of one name, one after the other and at the same moment, one succeeds.
@@ -66,7 +66,7 @@ async fn put(
     if_absent: bool,
     retain_until: Option<Timestamp>,
 ) -> credenza_connect::Result<Stored> {
-    let options = PutOptions { if_absent, if_match: None, retain_until, hint: "config".to_owned() };
+    let options = PutOptions { if_absent, if_match: None, retain_until, hint: PROBE.to_owned() };
     store.put(key, Payload::from(bytes.to_vec()), &options).await
 }
 

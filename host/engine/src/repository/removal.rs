@@ -43,7 +43,12 @@ impl Repository {
             };
             let key = removal_key(id);
             let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
-            put_twofold(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await?;
+            let put = put_twofold(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await;
+            if put.is_err() {
+                // Half a record would take up the room that the next try needs.
+                let _ = self.store().delete(std::slice::from_ref(&key)).await;
+            }
+            put?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The snapshots of a repository, and how a person names one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use credenza_connect::Store;
@@ -38,6 +38,11 @@ impl SnapshotHandle {
         self.stored.map(|stored| claimed.map_or(stored, |claimed| claimed.min(stored)))
     }
 
+    /// Whether its place in the chain of its writer says when it was made: what was carried, and what stands for another, is older than that.
+    fn is_first_hand(&self) -> bool {
+        self.snapshot.origin.is_none() && self.snapshot.replaces.is_none()
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn store_key(&self) -> StoreKey {
@@ -57,13 +62,15 @@ pub struct DamagedSnapshot {
 /// All snapshots of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots {
-    /// Those that are whole, oldest first by the time of the store where they were made; before them those that are ahead of time.
+    /// Those that are whole, oldest first by the time of the store where they were made.
     pub whole: Vec<SnapshotHandle>,
     /// Those that cannot be read.
     pub damaged: Vec<DamagedSnapshot>,
-    /// Those of the whole ones that are dated more than [`AHEAD_SECONDS`] after now: the store's clock was wrong when they were made, and when that
-    /// was nobody knows. None where all of them are, because then it is the clock now that is wrong.
+    /// Those of the whole ones that are dated more than [`AHEAD_SECONDS`] after now: either the store's clock was wrong when they were made, and
+    /// when that was nobody knows, or the clock that says what is now is behind.
     pub ahead: BTreeSet<SnapshotId>,
+    /// What was now when they were judged.
+    pub now: Timestamp,
 }
 
 /// How a person names a snapshot: `latest` or the beginning of an id.
@@ -80,11 +87,12 @@ impl Repository {
     }
 
     /// [All of them](Self::all_snapshots), by the clock of the store, which is asked for by writing an object; by that of this machine where the store has none.
+    /// Of one without room for that object it is known that it has reached the time of its newest.
     ///
     /// # Errors
     /// As [`all_snapshots`](Self::all_snapshots), and when the store cannot be written.
     pub async fn snapshots_by_store_time(&self) -> Result<Snapshots> {
-        let now = self.store_time().await?.unwrap_or_else(|| self.clock().now().wall);
+        let now = self.time().await?.unwrap_or_else(|| self.clock().now().wall);
         Ok(self.all_snapshots().await?.judged(now))
     }
 
@@ -123,27 +131,32 @@ impl Repository {
     /// The one snapshot that a name means.
     ///
     /// # Errors
-    /// [`Error::NoSnapshot`] when none or several match; damage, or [`Error::NewestUnreadable`], when the one meant may be among the damaged.
+    /// [`Error::NoSnapshot`] when none or several match; damage, or [`Error::NewestUnreadable`], when the one meant may be among the damaged;
+    /// [`Error::NewestAhead`] when it hangs on a date after now which one is meant.
     pub async fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
         self.snapshots().await?.find(name)
     }
 }
 
 impl Snapshots {
-    /// In order, and those that are ahead of time told apart from the others.
+    /// In order, and those that are ahead of time noted.
     fn judged(mut self, now: Timestamp) -> Self {
         let last = Timestamp { seconds: now.seconds.saturating_add(AHEAD_SECONDS), ..now };
         let ahead = |handle: &&SnapshotHandle| handle.time().is_some_and(|time| time > last);
         self.ahead = self.whole.iter().filter(ahead).map(|handle| handle.snapshot.id).collect();
-        if self.ahead.len() == self.whole.len() {
-            self.ahead.clear();
-        }
-        let Self { whole, ahead, .. } = &mut self;
-        whole.sort_by_key(|handle| {
-            let SnapshotHandle { snapshot, .. } = handle;
-            (!ahead.contains(&snapshot.id), handle.time(), snapshot.sequence, snapshot.id)
-        });
-        self
+        self.whole.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
+        Self { now, ..self }
+    }
+
+    /// Whether it is among those [`ahead`](Self::ahead).
+    #[must_use]
+    pub fn is_ahead(&self, handle: &SnapshotHandle) -> bool {
+        self.ahead.contains(&handle.snapshot.id)
+    }
+
+    /// Which of some was [made last](last_made).
+    pub(crate) fn last_made(&self, is_meant: impl Fn(&SnapshotHandle) -> bool) -> Option<&SnapshotHandle> {
+        last_made(self.whole.iter().filter(|handle| is_meant(handle)), &self.ahead)
     }
 
     /// The one snapshot that a name means.
@@ -159,24 +172,37 @@ impl Snapshots {
         }
     }
 
-    /// The same, but where the newest snapshot cannot be read, `latest` is the newest that can.
+    /// The same, but where the newest snapshot cannot be read, or it hangs on a date after now which it is, `latest` is the newest of the others.
     ///
     /// # Errors
     /// As [`Repository::find`].
-    pub fn find_readable(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
-        if name.is_latest() && !self.whole.is_empty() { self.newest() } else { self.find(name) }
+    pub fn find_or_older(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
+        match self.find(name) {
+            Err(Error::NewestUnreadable { .. } | Error::NewestAhead { .. }) => {
+                let others = self.last_made(|handle| !self.is_ahead(handle));
+                others.or_else(|| self.last_made(|_| true)).cloned().ok_or_else(none)
+            }
+            found => found,
+        }
     }
 
-    /// The newest of those that can be read.
+    /// The newest of those that can be read. One that is ahead of time may have been made before or after those of other writers.
     fn newest(&self) -> Result<SnapshotHandle> {
-        let none = || Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() };
-        self.whole.last().cloned().ok_or_else(none)
+        let newest = self.last_made(|_| true).ok_or_else(none)?;
+        match heads(&self.whole).filter(|handle| self.is_ahead(handle)).last() {
+            Some(ahead) if !self.is_ahead(newest) => Err(Error::NewestAhead {
+                snapshot: ahead.snapshot.id,
+                dated: to_the_second(ahead.time().unwrap_or_default()),
+                now: to_the_second(self.now),
+            }),
+            _ => Ok(newest.clone()),
+        }
     }
 
-    /// One that cannot be read and may be the newest of all: it is not known to have been there before the newest that can be read.
-    #[must_use]
-    pub fn unread_newest(&self) -> Option<&DamagedSnapshot> {
-        let newest = self.whole.last().and_then(SnapshotHandle::time);
+    /// One that cannot be read and may be the newest of all: it is not known to have been there before one that can be read. What is ahead of
+    /// time tells nothing of that.
+    fn unread_newest(&self) -> Option<&DamagedSnapshot> {
+        let newest = self.whole.iter().rfind(|handle| !self.is_ahead(handle)).and_then(SnapshotHandle::time);
         self.damaged
             .iter()
             .find(|damaged| newest.is_none() || damaged.stored.is_none_or(|stored| Some(stored) >= newest))
@@ -200,6 +226,39 @@ impl Snapshots {
             }),
         }
     }
+}
+
+/// Which of some was made last. A writer numbers its snapshots, so that no clock decides between those of one; between writers their dates do,
+/// and those that are ahead of time come before all others.
+pub(crate) fn last_made<'a>(
+    handles: impl IntoIterator<Item = &'a SnapshotHandle>,
+    ahead: &BTreeSet<SnapshotId>,
+) -> Option<&'a SnapshotHandle> {
+    heads(handles).max_by_key(|handle| {
+        let SnapshotHandle { snapshot, .. } = handle;
+        (!ahead.contains(&snapshot.id), handle.time(), snapshot.sequence, snapshot.id)
+    })
+}
+
+/// Those of some that no later one of their writer follows.
+fn heads<'a>(handles: impl IntoIterator<Item = &'a SnapshotHandle>) -> impl Iterator<Item = &'a SnapshotHandle> {
+    let handles: Vec<&SnapshotHandle> = handles.into_iter().collect();
+    let mut last = HashMap::new();
+    for handle in handles.iter().filter(|handle| handle.is_first_hand()) {
+        let known = last.entry(handle.snapshot.writer).or_insert(0);
+        *known = handle.snapshot.sequence.max(*known);
+    }
+    let is_followed =
+        move |handle: &SnapshotHandle| last.get(&handle.snapshot.writer) > Some(&handle.snapshot.sequence);
+    handles.into_iter().filter(move |handle| !is_followed(handle))
+}
+
+const fn to_the_second(time: Timestamp) -> Timestamp {
+    Timestamp { nanoseconds: 0, ..time }
+}
+
+fn none() -> Error {
+    Error::NoSnapshot { reason: "the repository holds no snapshot yet".to_owned() }
 }
 
 impl SnapshotName {

@@ -3,6 +3,8 @@
 use credenza_format::Policy;
 use credenza_model::Timestamp;
 
+use super::Reason;
+
 /// A span of the calendar of which one snapshot is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bucket {
@@ -47,29 +49,45 @@ impl Bucket {
 }
 
 /// How many spans of each kind still count, and the last one that did.
-pub(super) struct Counts([(Bucket, u32, Option<i64>); 5]);
+pub(super) struct Counts([Count; 5]);
+
+struct Count {
+    bucket: Bucket,
+    left: u32,
+    /// The last span that counted.
+    span: Option<i64>,
+    /// Whether nothing but snapshots with errors was found in it.
+    is_flawed: bool,
+}
 
 impl Counts {
     pub(super) fn new(policy: &Policy) -> Self {
+        let count = |bucket, left| Count { bucket, left, span: None, is_flawed: false };
         Self([
-            (Bucket::Hour, policy.hourly, None),
-            (Bucket::Day, policy.daily, None),
-            (Bucket::Week, policy.weekly, None),
-            (Bucket::Month, policy.monthly, None),
-            (Bucket::Year, policy.yearly, None),
+            count(Bucket::Hour, policy.hourly),
+            count(Bucket::Day, policy.daily),
+            count(Bucket::Week, policy.weekly),
+            count(Bucket::Month, policy.monthly),
+            count(Bucket::Year, policy.yearly),
         ])
     }
 
-    /// The kinds of span whose newest snapshot this is; times must come newest first.
-    pub(super) fn take(&mut self, time: Timestamp) -> Vec<Bucket> {
-        let mut newest = Vec::new();
-        for (bucket, left, previous) in &mut self.0 {
-            let span = bucket.of(time);
-            if *left > 0 && previous.replace(span) != Some(span) {
-                *left -= 1;
-                newest.push(*bucket);
-            }
+    /// The spans for which this snapshot is kept: as the newest of all, or as the newest without errors behind some with. Times must come
+    /// newest first.
+    pub(super) fn take(&mut self, time: Timestamp, has_errors: bool) -> Vec<Reason> {
+        self.0.iter_mut().filter_map(|count| count.take(time, has_errors)).collect()
+    }
+}
+
+impl Count {
+    fn take(&mut self, time: Timestamp, has_errors: bool) -> Option<Reason> {
+        let span = self.bucket.of(time);
+        if self.left > 0 && self.span != Some(span) {
+            (self.left, self.span, self.is_flawed) = (self.left - 1, Some(span), has_errors);
+            return Some(Reason::Newest(self.bucket));
         }
-        newest
+        let is_first_whole = self.span == Some(span) && self.is_flawed && !has_errors;
+        self.is_flawed &= !is_first_whole;
+        is_first_whole.then_some(Reason::Whole(self.bucket))
     }
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use credenza_format::{Grouping, Policy};
 use credenza_model::SnapshotId;
 
-use crate::repository::{SnapshotHandle, Snapshots};
+use crate::repository::{SnapshotHandle, Snapshots, last_made};
 use buckets::Bucket;
 
 /// A plan may remove so many snapshots, whatever their share.
@@ -26,6 +26,10 @@ pub enum Reason {
     Last,
     /// The newest of an hour, a day and so on that counts.
     Newest(Bucket),
+    /// The newest of such a span in which everything could be read, where newer ones have errors.
+    Whole(Bucket),
+    /// The newest of its group in which everything could be read, which no rule keeps.
+    NewestWhole,
     /// Not older than the policy says.
     Within,
     /// It has a tag that the policy names.
@@ -41,6 +45,8 @@ impl fmt::Display for Reason {
         match self {
             Self::Last => f.write_str("last"),
             Self::Newest(bucket) => f.write_str(bucket.name()),
+            Self::Whole(bucket) => write!(f, "{} without errors", bucket.name()),
+            Self::NewestWhole => f.write_str("newest without errors"),
             Self::Within => f.write_str("within"),
             Self::Tag => f.write_str("tag"),
             Self::Timeless => f.write_str("unknown time"),
@@ -105,7 +111,9 @@ impl Filter {
     }
 }
 
-/// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule.
+/// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule. One with entries that could
+/// not be read takes nobody's place: where it is the newest of a span, the newest without such stays beside it, and the newest without in its
+/// group stays whatever the rules say.
 #[must_use]
 pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &Filter) -> Plan {
     let Snapshots { whole, ahead, .. } = snapshots;
@@ -136,6 +144,8 @@ fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {
 fn judge(handles: Vec<SnapshotHandle>, ahead: &BTreeSet<SnapshotId>, policy: &Policy) -> Vec<Decision> {
     let is_ahead = |handle: &SnapshotHandle| ahead.contains(&handle.snapshot.id);
     let newest = handles.iter().filter(|handle| !is_ahead(handle)).find_map(SnapshotHandle::time);
+    let whole = handles.iter().filter(|handle| !is_ahead(handle) && !has_errors(handle));
+    let newest_whole = last_made(whole, ahead).map(|handle| handle.snapshot.id);
     let mut counts = buckets::Counts::new(policy);
     let mut last = policy.last;
     let mut decisions = Vec::with_capacity(handles.len());
@@ -151,16 +161,23 @@ fn judge(handles: Vec<SnapshotHandle>, ahead: &BTreeSet<SnapshotId>, policy: &Po
         }
         match (snapshot.time(), newest) {
             (Some(stored), Some(newest)) => {
-                reasons.extend(counts.take(stored).into_iter().map(Reason::Newest));
+                reasons.extend(counts.take(stored, has_errors(&snapshot)));
                 let age = u64::try_from(newest.seconds.saturating_sub(stored.seconds)).unwrap_or(0);
                 reasons.extend(policy.within_seconds.filter(|within| age <= *within).map(|_| Reason::Within));
             }
             _ => reasons.push(Reason::Timeless),
         }
         reasons.extend(policy.tags.iter().any(|tag| snapshot.snapshot.tags.contains(tag)).then_some(Reason::Tag));
+        if reasons.is_empty() && newest_whole == Some(snapshot.snapshot.id) {
+            reasons.push(Reason::NewestWhole);
+        }
         decisions.push(Decision { snapshot, reasons });
     }
     decisions
+}
+
+fn has_errors(handle: &SnapshotHandle) -> bool {
+    handle.snapshot.statistics.errors > 0
 }
 
 /// Why a plan is not carried out unasked.

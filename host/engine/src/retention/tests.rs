@@ -10,6 +10,7 @@ const DAY: i64 = 86_400;
 /// 2026-01-31T12:00:00Z, a Saturday.
 const NOON: i64 = 1_769_860_800;
 
+/// Each of a writer of its own, so that dates decide between them.
 fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
     let (started, finished) = (Timestamp::default(), Timestamp::default());
     let snapshot = Snapshot {
@@ -23,7 +24,7 @@ fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
         finished,
         store_time: None,
         parent: None,
-        writer: Hex([0; 16]),
+        writer: Hex([number; 16]),
         sequence: u64::from(number),
         previous: None,
         signer: None,
@@ -136,7 +137,59 @@ fn plans_larger_than_anybody_means_are_refused() {
     assert_eq!(check(daily(12), &policy), Err(Excess::Many { removed: 11, snapshots: 12 }));
     assert_eq!(check(daily(24), &Policy { last: 12, ..policy }), Ok(()), "half is not more than half");
     let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
-    assert!(matches!(check(daily(1), &nothing), Err(Excess::WholeGroup { .. })));
+    assert!(matches!(check(flawed(daily(1), &[0]), &nothing), Err(Excess::WholeGroup { .. })));
+    assert_eq!(check(daily(1), &nothing), Ok(()), "one without errors stays");
+}
+
+/// The same, where some have entries that could not be read.
+fn flawed(mut snapshots: Vec<SnapshotHandle>, numbers: &[u64]) -> Vec<SnapshotHandle> {
+    let has_errors = |handle: &&mut SnapshotHandle| numbers.contains(&handle.snapshot.sequence);
+    snapshots.iter_mut().filter(has_errors).for_each(|handle| handle.snapshot.statistics.errors = 1);
+    snapshots
+}
+
+#[test]
+fn a_snapshot_with_errors_never_costs_the_last_one_without() {
+    let failing = || flawed(daily(10), &[0, 1, 2, 3, 4, 5]);
+    let last = Policy { last: 2, ..Policy::default() };
+    assert_eq!(kept(failing(), &last), expected(&[(0, "last"), (1, "last"), (6, "newest without errors")]));
+    let within = Policy { within_seconds: Some(86_400), ..Policy::default() };
+    assert_eq!(kept(failing(), &within), expected(&[(0, "within"), (1, "within"), (6, "newest without errors")]));
+    let all = flawed(daily(3), &[0, 1, 2]);
+    assert_eq!(kept(all, &Policy { last: 1, ..last }), expected(&[(0, "last")]), "there is none without");
+}
+
+#[test]
+fn of_a_day_whose_newest_has_errors_the_newest_without_is_kept_beside_it() {
+    let hours = (0..4).map(|number| snapshot(number, "h", NOON + 3600 * i64::from(number)));
+    let days = (1..3).map(|day| snapshot(10 + day, "h", NOON - DAY * i64::from(day)));
+    let two_days = || hours.clone().chain(days.clone());
+    let policy = Policy { daily: 2, ..Policy::default() };
+    assert_eq!(kept(two_days().collect(), &policy), expected(&[(3, "daily"), (11, "daily")]));
+    assert_eq!(
+        kept(flawed(two_days().collect(), &[2, 3]), &policy),
+        expected(&[(3, "daily"), (1, "daily without errors"), (11, "daily")])
+    );
+    assert_eq!(
+        kept(flawed(two_days().collect(), &[0, 1, 2, 3]), &policy),
+        expected(&[(3, "daily"), (11, "daily")]),
+        "a day of errors alone counts as it is"
+    );
+}
+
+#[test]
+fn the_newest_without_errors_is_the_one_that_its_writer_made_last_whatever_its_date() {
+    let mut snapshots = daily(3);
+    let writer = snapshots[0].snapshot.writer;
+    snapshots.iter_mut().for_each(|handle| handle.snapshot.writer = writer);
+    // The store's clock stood in 1972 when it was made.
+    snapshots.push(SnapshotHandle {
+        stored: Some(Timestamp { seconds: 1000 * DAY, nanoseconds: 0 }),
+        ..snapshot(9, "h", 0)
+    });
+    snapshots[3].snapshot.writer = writer;
+    let policy = Policy { last: 1, ..Policy::default() };
+    assert_eq!(kept(snapshots, &policy), expected(&[(0, "last"), (9, "newest without errors")]));
 }
 
 proptest! {
@@ -152,7 +205,7 @@ proptest! {
         let plan = plan(known(snapshots), &policy, &Filter::default());
         let kept: Vec<_> = plan.decisions().filter(|decision| decision.is_kept()).collect();
         let wanted = counts.iter().sum::<u32>() as usize;
-        prop_assert!(kept.len() <= wanted);
+        prop_assert!(kept.len() <= wanted.max(1), "one without errors stays in any case");
         prop_assert!(kept.len() >= (last as usize).min(times.len()));
         if wanted > 0 {
             prop_assert_eq!(kept[0].snapshot.stored.unwrap().seconds, NOON + newest);

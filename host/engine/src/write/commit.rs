@@ -15,7 +15,7 @@ use credenza_format::{
     ChainLink, Hex, ObjectKind, RemovedSnapshot, SealedObject, SigningKey, Snapshot, Usage, seal_document,
     seal_snapshot,
 };
-use credenza_model::{ObjectId, SnapshotId};
+use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::Stow;
 use super::hold::hold;
@@ -33,8 +33,17 @@ pub(crate) struct Draft<'a> {
     pub(crate) signing_key: Option<SigningKey>,
 }
 
+/// A snapshot that is in the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed {
+    /// When that was, by the store's clock, if the store said so.
+    pub(crate) stored: Option<Timestamp>,
+    /// How many intents the store did not let the run take back.
+    pub(crate) intents_left: u64,
+}
+
 /// Commits what was stowed. `make` is called once, with the packs that the snapshot relies on, the bytes added so far and its place in
-/// the writer's chain. Says how many intents the store did not let it take back.
+/// the writer's chain.
 ///
 /// # Errors
 /// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long, [`Error::Unkept`] when the index
@@ -44,7 +53,7 @@ pub(crate) async fn commit(
     stow: &Arc<Stow>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<u64> {
+) -> Result<Committed> {
     let signing_key = draft.signing_key.clone();
     stow.packs().close().await?;
     let (snapshot, place) = match prepare(repository, stow, draft, make).await {
@@ -55,9 +64,9 @@ pub(crate) async fn commit(
         }
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
-    stow.record().put(snapshot).await?;
+    let stored = stow.record().put(snapshot).await?;
     confirm(repository, stow, place, signing_key.as_ref()).await?;
-    Ok(stow.record().withdraw_intents().await)
+    Ok(Committed { stored, intents_left: stow.record().withdraw_intents().await })
 }
 
 /// Everything before the snapshot itself; with it, what is on record when it is taken back.

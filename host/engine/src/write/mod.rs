@@ -24,7 +24,7 @@ mod usage;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use claim::claim;
-pub(crate) use commit::{Draft, commit};
+pub(crate) use commit::{Committed, Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use put::put;
 pub(crate) use stow::Stow;

@@ -170,10 +170,10 @@ impl RunRecord {
         locked(&self.written).packs.clone()
     }
 
-    /// Puts one sealed object of the run and counts its bytes.
-    pub(super) async fn put(&self, object: SealedObject) -> Result<()> {
+    /// Puts one sealed object of the run and counts its bytes. Tells when that was, if the store does.
+    pub(super) async fn put(&self, object: SealedObject) -> Result<Option<Timestamp>> {
         locked(&self.written).bytes += object.length();
-        put(&*self.store, object, self.locks.now()).await.map(drop)
+        Ok(put(&*self.store, object, self.locks.now()).await?.modified)
     }
 
     /// Bytes sent to the store so far.

@@ -35,8 +35,8 @@ use root::Root;
 pub(super) use unfinished::random_name;
 use unfinished::{Unfinished, keep_reserve, release_reserve, sweep};
 
-/// Kinds of objects that are written to make room: records of what goes, and probes of the store's time. They may use the reserve.
-const MAKING_ROOM: [&str; 3] = ["condemned", "config", "removed"];
+/// Kinds of objects that are written to make room: records of what goes. They may use the reserve, and nothing else may.
+const MAKING_ROOM: [&str; 2] = ["condemned", "removed"];
 /// What a folder that a group shares means.
 const SHARED: &str = "the folder is shared: whoever is in its group can read, replace and delete everything in it";
 /// What names given after a look mean.

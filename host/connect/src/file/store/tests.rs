@@ -343,3 +343,17 @@ async fn a_reserve_is_set_aside_once_and_is_no_object() {
     put(&FileStore::open(&root).unwrap(), "more", &ABSENT).await.unwrap();
     assert_eq!(fs::metadata(&reserve).unwrap().ino(), made);
 }
+
+#[tokio::test]
+async fn a_full_disk_gives_its_reserve_to_records_of_what_goes_and_to_nothing_else() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("root");
+    put(&FileStore::create(&root).unwrap(), "first", &ABSENT).await.unwrap();
+    let medium = Medium::of(Box::new(Lacking { rename_new: Some(Errno::NOSPC), ..Lacking::default() }));
+    let store = FileStore::on(&root, medium).unwrap();
+    for (hint, keeps) in [("probe", true), ("config", true), ("data", true), ("removed", false)] {
+        let options = PutOptions { hint: hint.to_owned(), ..ABSENT };
+        assert_eq!(put(&store, &format!("{hint}/x"), &options).await.unwrap_err().class, ErrorClass::Exhausted);
+        assert_eq!(root.join(RESERVE).exists(), keeps, "{hint}");
+    }
+}
