@@ -186,6 +186,10 @@ impl Egress {
         let head = route.signer.sign(head, &payload).await?;
         let proof = proof_of(&head);
         let mut response = self.client.send(head, payload).await?;
+        if let Some(proof) = &proof {
+            let values = response.headers.iter_mut().map(|(_, value)| value);
+            values.for_each(|value| *value = value.replace(proof.expose(), "***"));
+        }
         response.body.proof = proof;
         Ok(response)
     }
