@@ -79,7 +79,7 @@ pub(super) async fn remove_all(
         (None, None) => Ok(Exit::Done),
         (None, Some(reason)) => {
             let what = "the snapshots are removed, and no record of it could be written: `audit` will miss them";
-            Err(Failure::new(what).because(reason).hint(format!("credenza at {} maintain", open.place.text())))
+            Err(Failure::new(what).because(reason).hint(format!("credenza at {} maintain", open.place.word())))
         }
         (Some((id, reason)), _) => {
             let what = format!("the store refused to delete {} snapshots, {id} the first", report.refused.len());

@@ -8,7 +8,7 @@ use credenza_engine::restore::Stop;
 use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
 
 use crate::arguments::Globals;
-use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings};
+use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings, Whereabouts};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided(&self.globals, &place.settings)?;
-        self.recognised(open_with(opener, place, purpose, provided, false).await?)
+        self.recognised(self.open_with(opener, place, purpose, provided, false).await?)
     }
 
     /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
         allow_plaintext: bool,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided_for_other(&place.settings)?;
-        self.recognised(open_with(opener, place, purpose, provided, allow_plaintext).await?)
+        self.recognised(self.open_with(opener, place, purpose, provided, allow_plaintext).await?)
     }
 
     /// Whether a secret for the repository is provided, so that nobody need be asked.
@@ -150,43 +150,47 @@ impl<'a> Session<'a> {
     /// remembered when somebody says that it is meant (`create`, `backup --plaintext`).
     fn recognised(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
         // What stood in for something else is told.
-        self.reporter.despite(open.repository.opened_despite(), &open.place.text());
+        self.reporter.despite(open.repository.opened_despite(), &open.place.word());
         let found = known_as(&open.repository);
         if let Some(pinned) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
             return Err(swapped(&open.place, &format!("its setting {REPOSITORY_ID} says that it is {pinned}"), &found));
         }
-        match self.known(&open.place)? {
-            Some(was) if was != found => {
-                Err(swapped(&open.place, &format!("this machine knows it as {}", described(&was)), &found))
-            }
-            Some(_) => Ok(open),
-            None => {
-                if found.encrypted {
-                    self.remember(&open.place, &found);
-                }
-                Ok(open)
-            }
+        let server = open.store.server.as_deref();
+        let known = self.known(&open.place, server)?;
+        if known.contains(&found) {
+            return Ok(open);
         }
+        // Whoever says which one is meant has several that take turns there.
+        let is_told = open.place.settings.contains_key(REPOSITORY_ID);
+        let is_beside = is_told && found.encrypted && known.iter().all(|known| known.encrypted);
+        if !known.is_empty() && !is_beside {
+            let were: Vec<String> = known.iter().map(described).collect();
+            return Err(swapped(&open.place, &format!("this machine knows it as {}", were.join(" or ")), &found));
+        }
+        if found.encrypted {
+            self.remember(&open.place, server, &found, is_beside);
+        }
+        Ok(open)
     }
 
-    /// What the place of a repository was when it was first used here.
-    pub(super) fn known(&self, place: &Place) -> Result<Option<KnownRepository>, Failure> {
-        let Some(folder) = environment::config_folder() else { return Ok(None) };
-        Ok(Known::read(&folder)?.get(&place.text())?)
+    /// What may be at the place of a repository: what was there when it was first used here.
+    pub(super) fn known(&self, place: &Place, server: Option<&str>) -> Result<Vec<KnownRepository>, Failure> {
+        let Some(folder) = environment::config_folder() else { return Ok(Vec::new()) };
+        Ok(Known::read(&folder)?.get(Whereabouts { location: &place.text(), server })?)
     }
 
-    /// Remembers what is at a place now. Where that cannot be kept the next use knows nothing of it, which is no reason to stop.
-    pub(super) fn remember(&self, place: &Place, repository: &KnownRepository) {
-        let folder = self.configuration_folder();
-        let kept = folder.and_then(|folder| Ok(Known::remember(&folder, &place.text(), repository)?));
+    /// Remembers what is at a place now, instead of what was there or beside it. Where that cannot be kept the next use knows nothing of it,
+    /// which is no reason to stop.
+    pub(super) fn remember(&self, place: &Place, server: Option<&str>, repository: &KnownRepository, is_beside: bool) {
+        let location = place.text();
+        let whereabouts = Whereabouts { location: &location, server };
+        let kept = self
+            .configuration_folder()
+            .and_then(|folder| Ok(Known::remember(&folder, whereabouts, repository, is_beside)?));
         if let Err(failure) = kept {
             let why = failure.why.map_or_else(String::new, |why| format!(": {why}"));
             let what = "so that another repository in its place would go unnoticed";
-            self.reporter.note(format!(
-                "note: what is at {} is not remembered, {what}: {}{why}",
-                place.text(),
-                failure.what
-            ));
+            self.reporter.note(format!("note: what is at {location} is not remembered, {what}: {}{why}", failure.what));
         }
     }
 
@@ -194,32 +198,47 @@ impl<'a> Session<'a> {
         let connectors = self.connectors();
         self.open_repository(&Opener::new(&connectors, self.reporter), self.repository_place()?, purpose).await
     }
-}
 
-async fn open_with(
-    opener: &Opener<'_>,
-    place: Place,
-    purpose: StoreUse,
-    mut secret: Secret,
-    allow_plaintext: bool,
-) -> Result<OpenRepository, Failure> {
-    let store = opener.store(&place, purpose).await?;
-    let cache = cache_for(&place);
-    let open = |secret: Secret| {
-        let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
-        async move { Repository::open(connector, &secret, cache.as_ref()).await }
-    };
-    let mut repository = open(secret.clone()).await;
-    if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
-        secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
-        repository = open(secret.clone()).await;
+    async fn open_with(
+        &self,
+        opener: &Opener<'_>,
+        place: Place,
+        purpose: StoreUse,
+        mut secret: Secret,
+        allow_plaintext: bool,
+    ) -> Result<OpenRepository, Failure> {
+        let store = opener.store(&place, purpose).await?;
+        let cache = cache_for(&place);
+        let open = |secret: Secret| {
+            let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
+            async move { Repository::open(connector, &secret, cache.as_ref()).await }
+        };
+        let mut repository = open(secret.clone()).await;
+        if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
+            secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
+            repository = open(secret.clone()).await;
+        }
+        if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
+            secret = Secret::None;
+            repository = open(Secret::None).await;
+        }
+        let repository = repository.map_err(|error| self.missed(explain(error, &place), &place))?;
+        Ok(OpenRepository { repository, place, store, secret })
     }
-    if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
-        secret = Secret::None;
-        repository = open(Secret::None).await;
+
+    /// The failure to find a repository, where one was: a disk that is not there must not lead to a new one.
+    fn missed(&self, failure: Failure, place: &Place) -> Failure {
+        let was = || Some(Known::read(&environment::config_folder()?).ok()?.at_location(&place.text()).ok()?);
+        let was: Vec<KnownRepository> = match failure.exit {
+            Exit::NoRepository => was().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let Some(was) = was.first() else { return failure };
+        failure.because(format!("this machine knows one there: {}", described(was))).hint(format!(
+            "see that its disk is mounted, or that it is the right server and bucket; only if it is gone for good, make a new one: credenza at {} create",
+            place.word()
+        ))
     }
-    let repository = repository.map_err(|error| explain(error, &place))?;
-    Ok(OpenRepository { repository, place, store, secret })
 }
 
 /// What tells a repository from every other.
@@ -238,12 +257,20 @@ fn described(repository: &KnownRepository) -> String {
 }
 
 fn swapped(place: &Place, was: &str, found: &KnownRepository) -> Failure {
-    let place = place.text();
-    Failure::new(format!("what is at {place} is not the repository that was there before"))
+    let (text, word) = (place.text(), place.word());
+    // One without encryption is never taken beside another: anybody can make it look like one that was there.
+    let beside = match found.encrypted {
+        true => format!(
+            "; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={} at {word} ls",
+            found.id
+        ),
+        false => String::new(),
+    };
+    Failure::new(format!("what is at {text} is not the repository that was there before"))
         .because(format!("{was}, and it is {} now", described(found)))
         .exit(Exit::WrongPassphrase)
         .hint(format!(
-            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you: credenza repository forget {place}"
+            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you who put it in the place of the other: credenza repository forget {word}{beside}"
         ))
 }
 
@@ -262,7 +289,7 @@ pub(super) fn explain(error: EngineError, place: &Place) -> Failure {
         let what = format!("there is no repository in {}", place.text());
         return Failure::new(what)
             .exit(Exit::NoRepository)
-            .hint(format!("make one: credenza at {} create", place.text()));
+            .hint(format!("make one: credenza at {} create", place.word()));
     }
-    failure
+    failure.of_repository(&place.word())
 }
