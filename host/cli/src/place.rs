@@ -78,6 +78,11 @@ impl Place {
         self.location.text()
     }
 
+    /// What it is called in the configuration, if it is from there.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// The place in a command that a person copies into a shell: by its name, with which its settings come.
     pub(crate) fn word(&self) -> String {
         shell_word(&self.name.as_ref().map_or_else(|| self.text(), |name| format!("@{name}")))

@@ -317,6 +317,14 @@ fn whoever_is_right_to_use_what_is_there_is_told_a_command_that_works_as_printed
         as_printed(&setup, &refused.stderr, "credenza repository forget")?;
         setup.credenza.ok(["backup", &source]).map(drop)
     });
+    report.scenario("the configuration names another", || {
+        let (setup, source) = talkative()?;
+        let (place, id) = (setup.path("repository"), format!("repository_id={}", "0".repeat(32)));
+        setup.credenza.ok(["repository", "add", "pinned", &place.to_string_lossy(), &id])?;
+        let refused = setup.credenza.run(["at", "@pinned", "backup", &source])?.expect_code(12)?;
+        as_printed(&setup, &refused.stderr, "credenza repository set pinned")?;
+        setup.credenza.ok(["at", "@pinned", "backup", &source]).map(drop)
+    });
     report.scenario("the disk is not there", || {
         let (setup, source) = user_with_a_disk()?;
         fs::rename(setup.path("it's a disk/repository"), setup.path("away"))?;

@@ -153,22 +153,38 @@ impl<'a> Session<'a> {
         self.reporter.despite(open.repository.opened_despite(), &open.place.word());
         let found = known_as(&open.repository);
         if let Some(pinned) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
-            return Err(swapped(&open.place, &format!("its setting {REPOSITORY_ID} says that it is {pinned}"), &found));
+            let was = format!("its setting {REPOSITORY_ID} says that it is {pinned}");
+            let way = match open.place.name() {
+                Some(name) => format!("credenza repository set {name} {REPOSITORY_ID} {}", found.id),
+                None => format!("credenza -o {REPOSITORY_ID}={} at {} ls", found.id, open.place.word()),
+            };
+            return Err(swapped(&open.place, &was, &found, &way));
         }
         let server = open.store.server.as_deref();
         let known = self.known(&open.place, server)?;
-        if known.contains(&found) {
-            return Ok(open);
-        }
         // Whoever says which one is meant has several that take turns there.
         let is_told = open.place.settings.contains_key(REPOSITORY_ID);
-        let is_beside = is_told && found.encrypted && known.iter().all(|known| known.encrypted);
-        if !known.is_empty() && !is_beside {
-            let were: Vec<String> = known.iter().map(described).collect();
-            return Err(swapped(&open.place, &format!("this machine knows it as {}", were.join(" or ")), &found));
-        }
-        if found.encrypted {
-            self.remember(&open.place, server, &found, is_beside);
+        match Recognition::of(&found, &known, is_told) {
+            Recognition::Known => {}
+            Recognition::Swapped => {
+                let were: Vec<String> = known.iter().map(described).collect();
+                let was = format!("this machine knows it as {}", were.join(" or "));
+                let word = open.place.word();
+                let mut way = format!("credenza repository forget {word}");
+                if Recognition::of(&found, &known, true) == Recognition::Another {
+                    way.push_str(&format!(
+                        "; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={} at {word} ls",
+                        found.id
+                    ));
+                }
+                return Err(swapped(&open.place, &was, &found, &way));
+            }
+            Recognition::New => {
+                if found.encrypted {
+                    self.remember(&open.place, server, &found, false);
+                }
+            }
+            Recognition::Another => self.remember(&open.place, server, &found, true),
         }
         Ok(open)
     }
@@ -228,7 +244,7 @@ impl<'a> Session<'a> {
 
     /// The failure to find a repository, where one was: a disk that is not there must not lead to a new one.
     fn missed(&self, failure: Failure, place: &Place) -> Failure {
-        let was = || Some(Known::read(&environment::config_folder()?).ok()?.at_location(&place.text()).ok()?);
+        let was = || Known::read(&environment::config_folder()?).ok()?.at_location(&place.text()).ok();
         let was: Vec<KnownRepository> = match failure.exit {
             Exit::NoRepository => was().unwrap_or_default(),
             _ => Vec::new(),
@@ -238,6 +254,32 @@ impl<'a> Session<'a> {
             "see that its disk is mounted, or that it is the right server and bucket; only if it is gone for good, make a new one: credenza at {} create",
             place.word()
         ))
+    }
+}
+
+/// What a repository is to this machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Recognition {
+    Known,
+    /// Nothing was known of its place.
+    New,
+    /// Meant, beside those that are known.
+    Another,
+    /// Something else in their place.
+    Swapped,
+}
+
+impl Recognition {
+    /// One without encryption is never taken beside others, nor one that has the id of one that is known and not its owner: anybody can make
+    /// either.
+    fn of(found: &KnownRepository, known: &[KnownRepository], is_told: bool) -> Self {
+        let is_other = |known: &KnownRepository| known.encrypted && known.id != found.id;
+        match known {
+            [] => Self::New,
+            known if known.contains(found) => Self::Known,
+            known if is_told && found.encrypted && known.iter().all(is_other) => Self::Another,
+            _ => Self::Swapped,
+        }
     }
 }
 
@@ -256,21 +298,13 @@ fn described(repository: &KnownRepository) -> String {
     format!("{} ({kind})", repository.id)
 }
 
-fn swapped(place: &Place, was: &str, found: &KnownRepository) -> Failure {
-    let (text, word) = (place.text(), place.word());
-    // One without encryption is never taken beside another: anybody can make it look like one that was there.
-    let beside = match found.encrypted {
-        true => format!(
-            "; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={} at {word} ls",
-            found.id
-        ),
-        false => String::new(),
-    };
-    Failure::new(format!("what is at {text} is not the repository that was there before"))
+/// `way` is the command of somebody who has put it there.
+fn swapped(place: &Place, was: &str, found: &KnownRepository, way: &str) -> Failure {
+    Failure::new(format!("what is at {} is not the repository that was there before", place.text()))
         .because(format!("{was}, and it is {} now", described(found)))
         .exit(Exit::WrongPassphrase)
         .hint(format!(
-            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you who put it in the place of the other: credenza repository forget {word}{beside}"
+            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you who put it in the place of the other: {way}"
         ))
 }
 
@@ -292,4 +326,32 @@ pub(super) fn explain(error: EngineError, place: &Place) -> Failure {
             .hint(format!("make one: credenza at {} create", place.word()));
     }
     failure.of_repository(&place.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_told_takes_another_repository_and_no_forgery_of_a_known_one() {
+        let repository = |id: &str, owner: &str, encrypted| KnownRepository {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            encrypted,
+        };
+        let known = [repository("a", "me", true)];
+        for (found, is_told, outcome) in [
+            (repository("a", "me", true), false, Recognition::Known),
+            (repository("b", "me too", true), false, Recognition::Swapped),
+            (repository("b", "me too", true), true, Recognition::Another),
+            (repository("b", "nobody", false), true, Recognition::Swapped),
+            (repository("a", "a stranger", true), true, Recognition::Swapped),
+            (repository("a", "me", false), true, Recognition::Swapped),
+        ] {
+            assert_eq!(Recognition::of(&found, &known, is_told), outcome, "{found:?}");
+        }
+        let open = [repository("a", "nobody", false)];
+        assert_eq!(Recognition::of(&repository("b", "me", true), &open, true), Recognition::Swapped);
+        assert_eq!(Recognition::of(&repository("b", "me", true), &[], false), Recognition::New);
+    }
 }
