@@ -8,7 +8,7 @@ use credenza_format::{Error as FormatError, InvalidRecipientKey};
 
 use crate::configuration::ConfigurationError;
 use crate::home::HomeError;
-use crate::location::LocationError;
+use crate::location::{LocationError, shell_word};
 use crate::snapshot_path::InvalidSnapshotName;
 
 /// How the program ends. The numbers are promised to scripts.
@@ -64,6 +64,12 @@ impl Failure {
 
     pub(crate) fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
+    }
+
+    /// The same, with the repository that it is about in the commands that it suggests.
+    pub(crate) fn of_repository(self, word: &str) -> Self {
+        let named = |hint: String| hint.replace("at REPOSITORY ", &format!("at {word} "));
+        Self { hint: self.hint.map(named), ..self }
     }
 
     /// A failed call of a connector.
@@ -216,8 +222,20 @@ impl From<EngineError> for Failure {
 impl From<ConfigurationError> for Failure {
     fn from(error: ConfigurationError) -> Self {
         let failure = Self::new(error.to_string());
+        if let Some(path) = error.broken_memory() {
+            let path = shell_word(&path.to_string_lossy());
+            return failure.hint(format!(
+                "correct it with an editor; or move it away, and what is at each location is taken as it is at its next use: mv {path} {path}.broken"
+            ));
+        }
         match error {
             ConfigurationError::NoFolder => failure.hint("set CREDENZA_CONFIG to a folder"),
+            ConfigurationError::File { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                let path = shell_word(&path.to_string_lossy());
+                failure.because(source.to_string()).hint(format!(
+                    "a run with other rights may have made it, such as one by sudo; take it back: sudo chown $(id -u) {path}"
+                ))
+            }
             ConfigurationError::File { source, .. } => failure.because(source.to_string()),
             ConfigurationError::Name { .. } => failure.exit(Exit::Usage),
             ConfigurationError::Unknown { kind, name, similar } => failure.exit(Exit::Usage).hint(match similar {

@@ -1,6 +1,6 @@
 //! Locations: a folder, `scheme://…`, or `@name`.
 //!
-//! Owned here: telling the three apart, and the one way to write a folder down. Refused here: the parts of a remote location, which the connector's manifest
+//! Owned here: telling the three apart, the one way to write a folder down, and a location as a word of a command. Refused here: the parts of a remote location, which the connector's manifest
 //! explains (`connectors`), and what a name stands for (`place`).
 
 use std::ffi::{OsStr, OsString};
@@ -71,6 +71,16 @@ impl Location {
             Self::Remote { text, .. } => text.clone(),
             Self::Named(name) => format!("@{name}"),
         }
+    }
+}
+
+/// A text as one word of a command that a person copies into a shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -145,6 +155,21 @@ mod tests {
     fn a_folder_is_recorded_in_one_spelling() {
         for spelling in ["/a/b", "/a/b/", "/a/./b/.", "//a//b"] {
             assert_eq!(parse(spelling).unwrap().text(), "/a/b", "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_quoted_where_it_must_be() {
+        for (text, word) in [
+            ("/mnt/my disk", "'/mnt/my disk'"),
+            ("/it's", "'/it'\\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("~x", "'~x'"),
+            ("", "''"),
+            ("s3://h:9000/b/p", "s3://h:9000/b/p"),
+            ("@s3", "@s3"),
+        ] {
+            assert_eq!(shell_word(text), word);
         }
     }
 

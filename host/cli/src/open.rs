@@ -27,6 +27,8 @@ use crate::report::Reporter;
 /// A connector at work, and what is known of it.
 pub(crate) struct Opened<T: ?Sized> {
     pub(crate) connector: Arc<T>,
+    /// The server and the path there, which settings may say beside the location; a folder has none.
+    pub(crate) server: Option<String>,
     /// Requests that really went out; folders have none.
     pub(crate) traffic: Option<Arc<Traffic>>,
     /// Which code it is, for the record.
@@ -97,7 +99,12 @@ impl<'a> Opener<'a> {
             _ => {
                 let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
                 let source = configured.source().map_err(refused)?;
-                Ok(Opened { connector: guarded(source), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened {
+                    connector: guarded(source),
+                    server: configured.address(),
+                    traffic: Some(configured.traffic()),
+                    provenance,
+                })
             }
         }
     }
@@ -117,7 +124,12 @@ impl<'a> Opener<'a> {
                     if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
                 let (configured, provenance) = self.component(place, roles, "repository").await?;
                 let store = configured.store().map_err(refused)?;
-                Ok(Opened { connector: guarded(store), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened {
+                    connector: guarded(store),
+                    server: configured.address(),
+                    traffic: Some(configured.traffic()),
+                    provenance,
+                })
             }
         }
     }
@@ -135,7 +147,12 @@ impl<'a> Opener<'a> {
                 let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
                 let (configured, provenance) = self.component(place, roles, "restore").await?;
                 let destination = configured.destination().map_err(refused)?;
-                Ok(Opened { connector: guarded(destination), traffic: Some(configured.traffic()), provenance })
+                Ok(Opened {
+                    connector: guarded(destination),
+                    server: configured.address(),
+                    traffic: Some(configured.traffic()),
+                    provenance,
+                })
             }
         }
     }
@@ -227,7 +244,7 @@ fn guarded<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<Limit<T>>> {
 fn built_in<T: ?Sized>(connector: Arc<T>) -> Opened<T> {
     let provenance =
         Provenance { name: "file".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), ..Provenance::default() };
-    Opened { connector, traffic: None, provenance }
+    Opened { connector, server: None, traffic: None, provenance }
 }
 
 /// A folder has no settings but those of a repository; others are a mistake that must not pass in silence.

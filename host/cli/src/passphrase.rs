@@ -73,7 +73,13 @@ pub(crate) fn tell_form(passphrase: &[u8], reporter: &Reporter) {
 
 /// Refuses a new passphrase that is easy to guess, unless the user insists.
 pub(crate) fn require_strength(passphrase: &[u8], weak_is_accepted: bool) -> Result<(), Failure> {
-    let weakness = std::str::from_utf8(passphrase).ok().and_then(passphrase_weakness);
+    let weakness = match std::str::from_utf8(passphrase) {
+        Ok(text) if text.chars().any(char::is_control) => {
+            Some("it has a line end or another control character in it, which nobody can type at a prompt".to_owned())
+        }
+        Ok(text) => passphrase_weakness(text),
+        Err(_) => Some("it is not UTF-8, as a file that was saved as UTF-16 is not, so that nobody can type it at a prompt; random bytes are for --key-file".to_owned()),
+    };
     match weakness.filter(|_| !weak_is_accepted) {
         None => Ok(()),
         Some(why) => Err(Failure::new("the passphrase is too weak")
@@ -180,6 +186,16 @@ mod tests {
         for (text, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("a\r", "a\r")] {
             assert_eq!(read_bounded(text.as_bytes(), "x").unwrap().as_slice(), expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_new_passphrase_that_nobody_can_type_is_refused() {
+        let utf16: Vec<u8> = "\u{feff}six random words of one file".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for wrong in [&utf16[..], b"\xff", b"six random words of\none file too", b"six random words of one file\x1b"] {
+            assert!(require_strength(wrong, false).is_err());
+            assert!(require_strength(wrong, true).is_ok());
+        }
+        assert!(require_strength(b"six random words of one file", false).is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repo
 use crate::environment;
 use crate::failure::Failure;
 use crate::home;
-use crate::location::{Location, LocationError};
+use crate::location::{Location, LocationError, shell_word};
 
 /// The setting that is a command.
 const COMMAND: &str = "passphrase_cmd";
@@ -19,6 +19,8 @@ const COMMAND: &str = "passphrase_cmd";
 /// A location, never a name, and its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    /// What it is called in the configuration, if it is from there.
+    name: Option<String>,
     pub(crate) location: Location,
     /// Settings by name, without `location`.
     pub(crate) settings: Settings,
@@ -34,7 +36,7 @@ impl Place {
     ) -> Result<Self, Failure> {
         match Location::parse(word)? {
             Location::Named(name) => Self::named(kind, &PlaceName::new(kind, &name)?, settings, configuration),
-            location => Ok(Self { location, settings }),
+            location => Ok(Self { name: None, location, settings }),
         }
     }
 
@@ -67,13 +69,23 @@ impl Place {
             Location::Folder(path) if path.is_relative() => {
                 Err(relative(kind, name, "location", &path.to_string_lossy(), configuration))
             }
-            location => Ok(Self { location, settings: all }),
+            location => Ok(Self { name: Some(name.to_string()), location, settings: all }),
         }
     }
 
     /// The location for messages and records.
     pub(crate) fn text(&self) -> String {
         self.location.text()
+    }
+
+    /// What it is called in the configuration, if it is from there.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The place in a command that a person copies into a shell: by its name, with which its settings come.
+    pub(crate) fn word(&self) -> String {
+        shell_word(&self.name.as_ref().map_or_else(|| self.text(), |name| format!("@{name}")))
     }
 
     /// Whether the location takes settings: a folder has none but those that open a repository.
@@ -174,7 +186,7 @@ mod tests {
 
     fn place(word: &str) -> Place {
         let location = Location::parse(OsStr::new(word)).unwrap();
-        Place { location, settings: Settings::new() }
+        Place { name: None, location, settings: Settings::new() }
     }
 
     fn settings(text: &str) -> Settings {

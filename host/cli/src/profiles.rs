@@ -47,7 +47,7 @@ fn path(variable: &str, below_home: &str) -> Option<PathBuf> {
 /// The same profiles; each command first takes out of its environment what is not for it.
 fn guarded(text: &str) -> String {
     let unset = format!("unset {};", environment::SECRETS.join(" "));
-    let guard = |line: &str| match line.split_once('=').filter(|(key, _)| key.trim() == PROCESS) {
+    let guard = |line: &str| match line.split_once('=').filter(|(key, _)| key.trim().eq_ignore_ascii_case(PROCESS)) {
         Some((key, command)) => format!("{key}= {unset} {}\n", command.trim_start()),
         None => format!("{line}\n"),
     };
@@ -63,6 +63,9 @@ mod tests {
         let text =
             "[profile a]\nregion = x\ncredential_process = /bin/tool --for=me\n# credential_process of another\n";
         let unset = "credential_process = unset CREDENZA_PASSPHRASE ";
+        // The names of properties are read without regard to case.
+        let shouted = guarded("Credential_Process=/bin/tool\n");
+        assert!(shouted.contains("unset CREDENZA_PASSPHRASE "), "{shouted}");
         let guarded = guarded(text);
         assert!(guarded.contains(unset) && guarded.contains("; /bin/tool --for=me\n"), "{guarded}");
         let rest = |text: &str| text.lines().filter(|line| !line.starts_with(PROCESS)).collect::<Vec<_>>().join("\n");

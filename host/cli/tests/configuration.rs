@@ -51,6 +51,20 @@ fn a_repository_is_configured_word_for_word_and_its_secrets_are_never_shown() {
 }
 
 #[test]
+fn a_proxy_is_a_setting_of_every_location_and_its_password_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    credenza(folder.path(), "source add far s3://far.example.com/b proxy=http://me:hunter2@proxy:3128")
+        .assert()
+        .success();
+    credenza(folder.path(), "repository add far s3://far.example.com/b").assert().success();
+    credenza(folder.path(), "repository set far proxy http://me:hunter2@proxy:3128").assert().success();
+    for line in ["source show far", "--json source show far", "repository show far"] {
+        let shown = stdout(&mut credenza(folder.path(), line));
+        assert!(shown.contains("proxy") && !shown.contains("hunter2"), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn the_short_form_adds_a_place_with_its_settings_at_once_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     credenza(folder.path(), "source add docs ./docs").assert().success();

@@ -319,6 +319,12 @@ impl Configured {
         self.egress.ways()
     }
 
+    /// Where it goes: the servers of its endpoints and the paths there, whatever settings they follow from.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        self.egress.address()
+    }
+
     /// What really went out and came in, over all roles.
     #[must_use]
     pub fn traffic(&self) -> Arc<Traffic> {

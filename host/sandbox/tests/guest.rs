@@ -4,9 +4,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
-use credenza_sandbox::{ConfigureError, LoadError, ManifestError, Role, Sandbox, SandboxOptions};
+use credenza_sandbox::{
+    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, Surroundings,
+};
 use support::{Answer, MANIFEST, Server, component, configure, configure_component, sandbox};
 
 const KEYS: &[(&str, &str)] = &[("access_key", "AKIDEXAMPLE"), ("secret_access_key", "verysecretkey")];
@@ -319,6 +323,37 @@ async fn an_answer_that_repeats_secrets_and_signatures_does_not_tell_the_guest()
     let error = configured.source().unwrap().read(&file("key"), None, None).await.unwrap_err();
     assert_eq!(error.reason, "probe.hidden", "{error}");
     assert!(error.message.contains("Signature=***"), "{error}");
+}
+
+#[tokio::test]
+async fn a_header_that_repeats_what_proves_a_request_does_not_tell_the_guest() {
+    let server = Server::start(|asked, _| {
+        let proof = asked.head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
+        Answer { headers: format!("x-echo: {proof}\r\n"), ..Answer::ok(b"") }
+    })
+    .await;
+    let basic = MANIFEST.replace(
+        "aws-sigv4\", service = \"s3\", region = \"r1\", key = \"access_key\", secret",
+        "basic\", user = \"access_key\", password",
+    );
+    for (manifest, shown) in [(MANIFEST, "Signature=***"), (&basic, "Basic ***")] {
+        let manifest = credenza_sandbox::Manifest::parse(manifest).unwrap();
+        let mut raw: credenza_sandbox::RawSettings =
+            KEYS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        raw.insert("location".to_owned(), format!("probe://{}/photos", server.address));
+        raw.insert("use_tls".to_owned(), "false".to_owned());
+        let settings = credenza_sandbox::Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
+        let egress = Egress::new(&manifest, &settings, &[Role::Source], Duration::from_secs(60)).unwrap();
+        let request = GuestRequest {
+            method: "GET".to_owned(),
+            label: "bucket".to_owned(),
+            target: "/key".to_owned(),
+            ..GuestRequest::default()
+        };
+        let answer = egress.send(request, None).await.unwrap();
+        let echo = answer.headers.iter().find(|(name, _)| name == "x-echo").unwrap();
+        assert!(echo.1.ends_with(shown), "{echo:?}");
+    }
 }
 
 /// A server that only a proxy could know.

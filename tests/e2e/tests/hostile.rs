@@ -8,7 +8,7 @@ use credenza_e2e::{Precious, Report, Setup, workspace};
 /// 21 says that the connector broke its contract, 3 that some entries could not be read, 0 that the host put up
 /// with it and kept everything. A size that is not the content's is told of its one entry: a server may be at fault too,
 /// and must not cost the user all the other entries.
-const BEHAVIOURS: [(&str, i32, &[&str]); 18] = [
+const BEHAVIOURS: [(&str, i32, &[&str]); 19] = [
     ("panics", 21, &["panic"]),
     ("loops", 21, &["cpu", "answer"]),
     ("eats-memory", 21, &["mib", "memory"]),
@@ -16,6 +16,7 @@ const BEHAVIOURS: [(&str, i32, &[&str]); 18] = [
     ("floods-log", 0, &["lines suppressed"]),
     ("huge-list", 21, &["mib", "large", "bytes"]),
     ("endless-listing", 21, &["without end"]),
+    ("idle-listing", 21, &["without end"]),
     ("lying-size", 3, &["size", "bytes"]),
     ("repeated-keys", 21, &["order", "key"]),
     ("disordered-keys", 21, &["order", "key"]),
@@ -51,4 +52,17 @@ fn run(precious: &Precious, behaviour: &str, code: i32, message: &[&str]) -> Res
     outcome.expect_message(message)?;
     precious.setup.check()?.expect_code(0)?;
     precious.expect_intact()
+}
+
+/// Each page of the listing is empty and leads to one that was there before: nothing of that is taken for the end.
+#[test]
+fn a_store_whose_cursor_goes_in_a_circle_is_named() -> Result<()> {
+    let setup = Setup::new()?;
+    let guest = workspace().join("target/guests/hostile.wasm");
+    ensure!(guest.is_file(), "{} is missing: run `cargo xtask guests`", guest.display());
+    let guest = guest.to_string_lossy().into_owned();
+    let location = "hostile://localhost:1/circling-cursor";
+    // Of all commands it is the one that lists before it reads.
+    let outcome = setup.credenza.run(["--connector", &guest, "at", location, "audit"])?.expect_code(21)?;
+    outcome.expect_message(&["never ends: it came back to where it had been before"]).map(drop)
 }

@@ -250,6 +250,129 @@ fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
     report.finish();
 }
 
+/// Runs a command that a message suggests, as a person would who copies it: from its beginning to the end of the line, or to a mark.
+fn as_printed(setup: &Setup, message: &str, beginning: &str) -> Result<()> {
+    let from = message.find(beginning).with_context(|| format!("no `{beginning}` in {message}"))?;
+    let line = message[from..].lines().next().unwrap_or_default();
+    let words = line.split(';').next().unwrap_or_default();
+    let script = match words.strip_prefix("credenza") {
+        Some(rest) => format!("'{}'{rest}", binary().display()),
+        None => words.to_owned(),
+    };
+    let done = command(setup, "/bin/sh".as_ref(), &["-c", &script]).output()?;
+    ensure!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
+}
+
+/// A user whose repository is in a folder that a shell reads as more than one word.
+fn user_with_a_disk() -> Result<(Setup, String)> {
+    let (mut setup, source) = talkative()?;
+    let disk = setup.path("it's a disk/repository");
+    fs::create_dir(setup.path("it's a disk"))?;
+    setup.credenza.set("CREDENZA_REPOSITORY", &disk.to_string_lossy());
+    setup.credenza.ok(["create"])?;
+    Ok((setup, source))
+}
+
+#[test]
+fn whoever_is_right_to_use_what_is_there_is_told_a_command_that_works_as_printed() {
+    let mut report = Report::default();
+    report.scenario("disks that take turns are both taken, and a third is not", || {
+        let (setup, source) = user_with_a_disk()?;
+        let (here, away) = (setup.path("it's a disk/repository"), setup.path("away"));
+        for round in 0..2 {
+            fs::rename(&here, &away)?;
+            setup.credenza.ok(["at", &setup.path("new").to_string_lossy(), "create"])?;
+            fs::rename(setup.path("new"), &here)?;
+            let refused = setup.credenza.run(["backup", &source])?.expect_code(12)?;
+            if round == 0 {
+                as_printed(&setup, &refused.stderr, "credenza -o repository_id=")?;
+                setup.credenza.ok(["backup", &source])?;
+                fs::remove_dir_all(&here)?;
+                fs::rename(&away, &here)?;
+                setup.credenza.ok(["backup", &source])?;
+            }
+        }
+        Ok(())
+    });
+    report.scenario("one without encryption is never taken beside another", || {
+        let (setup, source) = talkative()?;
+        let place = setup.path("repository");
+        swap(&setup, &["create", "--plaintext"])?;
+        let mut open = credenza_e2e::Credenza::new(&setup.path("user"))?;
+        open.unset("CREDENZA_PASSPHRASE");
+        let at = place.to_string_lossy();
+        let id = |outcome: &credenza_e2e::Outcome| {
+            let found = outcome.stderr.split("and it is ").nth(1).and_then(|rest| rest.split(' ').next());
+            found.map(str::to_owned).with_context(|| outcome.whole())
+        };
+        let refused = open.run(["at", &at, "ls"])?.expect_code(12)?;
+        ensure!(!refused.stderr.contains("credenza -o repository_id="), "{}", refused.whole());
+        let told = format!("repository_id={}", id(&refused)?);
+        open.run(["-o", &told, "at", &at, "backup", &source])?.expect_code(12).map(drop)
+    });
+    report.scenario("it was put there on purpose", || {
+        let (setup, source) = user_with_a_disk()?;
+        let here = setup.path("it's a disk/repository");
+        setup.credenza.ok(["at", &setup.path("new").to_string_lossy(), "create"])?;
+        fs::remove_dir_all(&here)?;
+        fs::rename(setup.path("new"), &here)?;
+        let refused = setup.credenza.run(["backup", &source])?.expect_code(12)?;
+        as_printed(&setup, &refused.stderr, "credenza repository forget")?;
+        setup.credenza.ok(["backup", &source]).map(drop)
+    });
+    report.scenario("the configuration names another", || {
+        let (setup, source) = talkative()?;
+        let (place, id) = (setup.path("repository"), format!("repository_id={}", "0".repeat(32)));
+        setup.credenza.ok(["repository", "add", "pinned", &place.to_string_lossy(), &id])?;
+        let refused = setup.credenza.run(["at", "@pinned", "backup", &source])?.expect_code(12)?;
+        as_printed(&setup, &refused.stderr, "credenza repository set pinned")?;
+        setup.credenza.ok(["at", "@pinned", "backup", &source]).map(drop)
+    });
+    report.scenario("the disk is not there", || {
+        let (setup, source) = user_with_a_disk()?;
+        fs::rename(setup.path("it's a disk/repository"), setup.path("away"))?;
+        let missed = setup.credenza.run(["backup", &source])?.expect_code(10)?;
+        ensure!(missed.stderr.contains("this machine knows one there"), "{}", missed.whole());
+        as_printed(&setup, &missed.stderr, "credenza at ").map(drop)
+    });
+    report.scenario("two servers have a bucket of one name", || {
+        let mut setup = Setup::new()?;
+        let mut servers = Vec::new();
+        for name in ["one", "two"] {
+            let (server, endpoint) = memory_server()?;
+            server.buckets.create("backups");
+            let host = endpoint.url.strip_prefix("http://").context("an address")?;
+            let settings = [
+                format!("host={host}"),
+                format!("access_key={}", endpoint.access_key),
+                format!("secret_access_key={}", endpoint.secret_key),
+                "use_tls=false".to_owned(),
+            ];
+            let words = ["repository", "add", name, "s3://backups"].map(str::to_owned);
+            setup.credenza.ok(words.into_iter().chain(settings))?;
+            servers.push(server);
+        }
+        for name in ["@one", "@two"] {
+            setup.credenza.ok(["at", name, "create"])?;
+        }
+        for name in ["@one", "@two", "@one"] {
+            setup.credenza.ok(["at", name, "ls"])?;
+        }
+        setup.credenza.set("CREDENZA_PASSPHRASE", "not that one, not at all 4712");
+        let wrong = setup.credenza.run(["at", "@one", "ls"])?.expect_code(12)?;
+        as_printed(&setup, &wrong.stderr, "credenza at @one key list")
+    });
+    report.scenario("the memory is broken", || {
+        let (setup, source) = talkative()?;
+        fs::write(setup.path("user/config/known-repositories.toml"), "[\"/a")?;
+        let refused = setup.credenza.run(["backup", &source])?.expect_code(1)?;
+        as_printed(&setup, &refused.stderr, "mv ")?;
+        setup.credenza.ok(["backup", &source]).map(drop)
+    });
+    report.finish();
+}
+
 #[test]
 fn a_passphrase_opens_however_an_editor_saved_it() -> Result<()> {
     let mut setup = Setup::new()?;

@@ -228,7 +228,7 @@ impl Backup {
             if report.errors > 0 {
                 exit = exit.max(Exit::Incomplete);
             }
-            session.reporter.despite(&report.damages, &open.place.text());
+            session.reporter.despite(&report.damages, &open.place.word());
             if report.intents_left > 0 {
                 session.reporter.note(NOT_DELETED.to_owned());
             }
@@ -250,11 +250,12 @@ impl Backup {
     fn require_encryption(&self, open: &OpenRepository, session: &Session<'_>) -> Result<(), Failure> {
         let place = &open.place;
         let is_meant = || place.settings.get("plaintext").is_some_and(|value| value == "true");
-        if open.repository.config().encrypted || is_meant() || session.known(place)?.is_some() {
+        let is_known = || Ok::<_, Failure>(!session.known(place, open.store.server.as_deref())?.is_empty());
+        if open.repository.config().encrypted || is_meant() || is_known()? {
             return Ok(());
         }
         if self.plaintext {
-            session.remember(place, &known_as(&open.repository));
+            session.remember(place, open.store.server.as_deref(), &known_as(&open.repository), false);
             return Ok(());
         }
         Err(Failure::new(format!("the repository in {} is not encrypted, and this machine does not know it", place.text()))

@@ -128,14 +128,14 @@ impl Create {
             caveats: created.caveats,
             traits: created.traits,
         });
-        session.remember(&place, &known);
+        session.remember(&place, store.server.as_deref(), &known, false);
         if self.recovery_code {
             let repository = Repository::open(store.connector, &secret, None).await?;
             key::add_recovery_code(&repository, RECOVERY_LABEL, session).await?;
         } else if !self.plaintext {
             session.reporter.note(format!(
                 "note: a recovery code on paper opens it when the passphrase is lost: credenza at {} key add --recovery-code",
-                place.text()
+                place.word()
             ));
         }
         Ok(Exit::Done)

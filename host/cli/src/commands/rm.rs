@@ -83,7 +83,7 @@ pub(super) async fn remove_all(
                 report.removed.len(),
                 snapshots.len()
             );
-            let place = open.place.text();
+            let place = open.place.word();
             Err(Failure::new(what).because(reason).hint(format!(
                 "put it on record as soon as there is room: credenza at {place} repair --drop-snapshots --apply; then run this again if more was to go"
             )))

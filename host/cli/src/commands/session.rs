@@ -8,7 +8,7 @@ use credenza_engine::restore::Stop;
 use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
 
 use crate::arguments::Globals;
-use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings};
+use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings, Whereabouts};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -115,7 +115,7 @@ impl<'a> Session<'a> {
         purpose: StoreUse,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided(&self.globals, &place.settings)?;
-        self.recognised(open_with(opener, place, purpose, provided, false).await?)
+        self.recognised(self.open_with(opener, place, purpose, provided, false).await?)
     }
 
     /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
         allow_plaintext: bool,
     ) -> Result<OpenRepository, Failure> {
         let provided = secret::provided_for_other(&place.settings)?;
-        self.recognised(open_with(opener, place, purpose, provided, allow_plaintext).await?)
+        self.recognised(self.open_with(opener, place, purpose, provided, allow_plaintext).await?)
     }
 
     /// Whether a secret for the repository is provided, so that nobody need be asked.
@@ -150,43 +150,63 @@ impl<'a> Session<'a> {
     /// remembered when somebody says that it is meant (`create`, `backup --plaintext`).
     fn recognised(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
         // What stood in for something else is told.
-        self.reporter.despite(open.repository.opened_despite(), &open.place.text());
+        self.reporter.despite(open.repository.opened_despite(), &open.place.word());
         let found = known_as(&open.repository);
         if let Some(pinned) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
-            return Err(swapped(&open.place, &format!("its setting {REPOSITORY_ID} says that it is {pinned}"), &found));
+            let was = format!("its setting {REPOSITORY_ID} says that it is {pinned}");
+            let way = match open.place.name() {
+                Some(name) => format!("credenza repository set {name} {REPOSITORY_ID} {}", found.id),
+                None => format!("credenza -o {REPOSITORY_ID}={} at {} ls", found.id, open.place.word()),
+            };
+            return Err(swapped(&open.place, &was, &found, &way));
         }
-        match self.known(&open.place)? {
-            Some(was) if was != found => {
-                Err(swapped(&open.place, &format!("this machine knows it as {}", described(&was)), &found))
-            }
-            Some(_) => Ok(open),
-            None => {
-                if found.encrypted {
-                    self.remember(&open.place, &found);
+        let server = open.store.server.as_deref();
+        let known = self.known(&open.place, server)?;
+        // Whoever says which one is meant has several that take turns there.
+        let is_told = open.place.settings.contains_key(REPOSITORY_ID);
+        match Recognition::of(&found, &known, is_told) {
+            Recognition::Known => {}
+            Recognition::Swapped => {
+                let were: Vec<String> = known.iter().map(described).collect();
+                let was = format!("this machine knows it as {}", were.join(" or "));
+                let word = open.place.word();
+                let mut way = format!("credenza repository forget {word}");
+                if Recognition::of(&found, &known, true) == Recognition::Another {
+                    way.push_str(&format!(
+                        "; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={} at {word} ls",
+                        found.id
+                    ));
                 }
-                Ok(open)
+                return Err(swapped(&open.place, &was, &found, &way));
             }
+            Recognition::New => {
+                if found.encrypted {
+                    self.remember(&open.place, server, &found, false);
+                }
+            }
+            Recognition::Another => self.remember(&open.place, server, &found, true),
         }
+        Ok(open)
     }
 
-    /// What the place of a repository was when it was first used here.
-    pub(super) fn known(&self, place: &Place) -> Result<Option<KnownRepository>, Failure> {
-        let Some(folder) = environment::config_folder() else { return Ok(None) };
-        Ok(Known::read(&folder)?.get(&place.text())?)
+    /// What may be at the place of a repository: what was there when it was first used here.
+    pub(super) fn known(&self, place: &Place, server: Option<&str>) -> Result<Vec<KnownRepository>, Failure> {
+        let Some(folder) = environment::config_folder() else { return Ok(Vec::new()) };
+        Ok(Known::read(&folder)?.get(Whereabouts { location: &place.text(), server })?)
     }
 
-    /// Remembers what is at a place now. Where that cannot be kept the next use knows nothing of it, which is no reason to stop.
-    pub(super) fn remember(&self, place: &Place, repository: &KnownRepository) {
-        let folder = self.configuration_folder();
-        let kept = folder.and_then(|folder| Ok(Known::remember(&folder, &place.text(), repository)?));
+    /// Remembers what is at a place now, instead of what was there or beside it. Where that cannot be kept the next use knows nothing of it,
+    /// which is no reason to stop.
+    pub(super) fn remember(&self, place: &Place, server: Option<&str>, repository: &KnownRepository, is_beside: bool) {
+        let location = place.text();
+        let whereabouts = Whereabouts { location: &location, server };
+        let kept = self
+            .configuration_folder()
+            .and_then(|folder| Ok(Known::remember(&folder, whereabouts, repository, is_beside)?));
         if let Err(failure) = kept {
             let why = failure.why.map_or_else(String::new, |why| format!(": {why}"));
             let what = "so that another repository in its place would go unnoticed";
-            self.reporter.note(format!(
-                "note: what is at {} is not remembered, {what}: {}{why}",
-                place.text(),
-                failure.what
-            ));
+            self.reporter.note(format!("note: what is at {location} is not remembered, {what}: {}{why}", failure.what));
         }
     }
 
@@ -194,32 +214,73 @@ impl<'a> Session<'a> {
         let connectors = self.connectors();
         self.open_repository(&Opener::new(&connectors, self.reporter), self.repository_place()?, purpose).await
     }
+
+    async fn open_with(
+        &self,
+        opener: &Opener<'_>,
+        place: Place,
+        purpose: StoreUse,
+        mut secret: Secret,
+        allow_plaintext: bool,
+    ) -> Result<OpenRepository, Failure> {
+        let store = opener.store(&place, purpose).await?;
+        let cache = cache_for(&place);
+        let open = |secret: Secret| {
+            let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
+            async move { Repository::open(connector, &secret, cache.as_ref()).await }
+        };
+        let mut repository = open(secret.clone()).await;
+        if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
+            secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
+            repository = open(secret.clone()).await;
+        }
+        if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
+            secret = Secret::None;
+            repository = open(Secret::None).await;
+        }
+        let repository = repository.map_err(|error| self.missed(explain(error, &place), &place))?;
+        Ok(OpenRepository { repository, place, store, secret })
+    }
+
+    /// The failure to find a repository, where one was: a disk that is not there must not lead to a new one.
+    fn missed(&self, failure: Failure, place: &Place) -> Failure {
+        let was = || Known::read(&environment::config_folder()?).ok()?.at_location(&place.text()).ok();
+        let was: Vec<KnownRepository> = match failure.exit {
+            Exit::NoRepository => was().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let Some(was) = was.first() else { return failure };
+        failure.because(format!("this machine knows one there: {}", described(was))).hint(format!(
+            "see that its disk is mounted, or that it is the right server and bucket; only if it is gone for good, make a new one: credenza at {} create",
+            place.word()
+        ))
+    }
 }
 
-async fn open_with(
-    opener: &Opener<'_>,
-    place: Place,
-    purpose: StoreUse,
-    mut secret: Secret,
-    allow_plaintext: bool,
-) -> Result<OpenRepository, Failure> {
-    let store = opener.store(&place, purpose).await?;
-    let cache = cache_for(&place);
-    let open = |secret: Secret| {
-        let (connector, cache) = (std::sync::Arc::clone(&store.connector), cache.clone());
-        async move { Repository::open(connector, &secret, cache.as_ref()).await }
-    };
-    let mut repository = open(secret.clone()).await;
-    if matches!(repository, Err(EngineError::SecretMissing)) && passphrase::can_ask() {
-        secret = Secret::Passphrase(passphrase::ask(&place.text()).await?);
-        repository = open(secret.clone()).await;
+/// What a repository is to this machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Recognition {
+    Known,
+    /// Nothing was known of its place.
+    New,
+    /// Meant, beside those that are known.
+    Another,
+    /// Something else in their place.
+    Swapped,
+}
+
+impl Recognition {
+    /// One without encryption is never taken beside others, nor one that has the id of one that is known and not its owner: anybody can make
+    /// either.
+    fn of(found: &KnownRepository, known: &[KnownRepository], is_told: bool) -> Self {
+        let is_other = |known: &KnownRepository| known.encrypted && known.id != found.id;
+        match known {
+            [] => Self::New,
+            known if known.contains(found) => Self::Known,
+            known if is_told && found.encrypted && known.iter().all(is_other) => Self::Another,
+            _ => Self::Swapped,
+        }
     }
-    if matches!(repository, Err(EngineError::NotEncrypted)) && allow_plaintext {
-        secret = Secret::None;
-        repository = open(Secret::None).await;
-    }
-    let repository = repository.map_err(|error| explain(error, &place))?;
-    Ok(OpenRepository { repository, place, store, secret })
 }
 
 /// What tells a repository from every other.
@@ -237,13 +298,13 @@ fn described(repository: &KnownRepository) -> String {
     format!("{} ({kind})", repository.id)
 }
 
-fn swapped(place: &Place, was: &str, found: &KnownRepository) -> Failure {
-    let place = place.text();
-    Failure::new(format!("what is at {place} is not the repository that was there before"))
+/// `way` is the command of somebody who has put it there.
+fn swapped(place: &Place, was: &str, found: &KnownRepository, way: &str) -> Failure {
+    Failure::new(format!("what is at {} is not the repository that was there before", place.text()))
         .because(format!("{was}, and it is {} now", described(found)))
         .exit(Exit::WrongPassphrase)
         .hint(format!(
-            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you: credenza repository forget {place}"
+            "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you who put it in the place of the other: {way}"
         ))
 }
 
@@ -262,7 +323,35 @@ pub(super) fn explain(error: EngineError, place: &Place) -> Failure {
         let what = format!("there is no repository in {}", place.text());
         return Failure::new(what)
             .exit(Exit::NoRepository)
-            .hint(format!("make one: credenza at {} create", place.text()));
+            .hint(format!("make one: credenza at {} create", place.word()));
     }
-    failure
+    failure.of_repository(&place.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_told_takes_another_repository_and_no_forgery_of_a_known_one() {
+        let repository = |id: &str, owner: &str, encrypted| KnownRepository {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            encrypted,
+        };
+        let known = [repository("a", "me", true)];
+        for (found, is_told, outcome) in [
+            (repository("a", "me", true), false, Recognition::Known),
+            (repository("b", "me too", true), false, Recognition::Swapped),
+            (repository("b", "me too", true), true, Recognition::Another),
+            (repository("b", "nobody", false), true, Recognition::Swapped),
+            (repository("a", "a stranger", true), true, Recognition::Swapped),
+            (repository("a", "me", false), true, Recognition::Swapped),
+        ] {
+            assert_eq!(Recognition::of(&found, &known, is_told), outcome, "{found:?}");
+        }
+        let open = [repository("a", "nobody", false)];
+        assert_eq!(Recognition::of(&repository("b", "me", true), &open, true), Recognition::Swapped);
+        assert_eq!(Recognition::of(&repository("b", "me", true), &[], false), Recognition::New);
+    }
 }

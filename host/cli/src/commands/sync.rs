@@ -185,7 +185,7 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
 /// Sync makes no repository: whether it is to be like this one is worth a decision.
 fn to_be_made(failure: Failure, place: &Place) -> Failure {
     match failure.exit {
-        Exit::NoRepository => failure.hint(format!("make one: credenza at {} create --like REPOSITORY", place.text())),
+        Exit::NoRepository => failure.hint(format!("make one: credenza at {} create --like REPOSITORY", place.word())),
         _ => failure,
     }
 }

@@ -1,17 +1,22 @@
 //! What each location was when this machine first used it, so that nobody can put another repository in its place unnoticed, least of all
 //! one without encryption.
 //!
-//! Owned here: the file `known-repositories.toml` beside the configuration, which the program writes and a person may read. Refused here:
-//! when a location is remembered, and what happens when it has changed (`commands::session`).
+//! Owned here: the file `known-repositories.toml` beside the configuration, which the program writes and a person may read. A location has
+//! an entry for each repository that may be there: disks that take turns have several, and so has a location that leaves the server to the
+//! settings. Refused here: when a location is remembered, and what happens when it has changed (`commands::session`).
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table, TableLike};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
 use super::{ConfigurationError, edit, file};
 
-const NAME: &str = "known-repositories.toml";
+pub(super) const NAME: &str = "known-repositories.toml";
 const HEAD: &str = "# What each location was when it was first used. Forget one: credenza repository forget LOCATION\n";
+const SERVER: &str = "server";
+const ID: &str = "id";
+const OWNER: &str = "owner";
+const ENCRYPTED: &str = "encrypted";
 
 /// What tells a repository from every other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,15 @@ pub(crate) struct KnownRepository {
     /// The public key that its secrets lead to.
     pub(crate) owner: String,
     pub(crate) encrypted: bool,
+}
+
+/// Where a repository is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whereabouts<'a> {
+    /// The location as it is written.
+    pub(crate) location: &'a str,
+    /// The server and the path there that settings and location lead to; nothing of a folder.
+    pub(crate) server: Option<&'a str>,
 }
 
 /// The locations that are known.
@@ -43,34 +57,43 @@ impl Known {
         Ok(Self { path, document })
     }
 
-    /// What a location was.
-    pub(crate) fn get(&self, location: &str) -> Result<Option<KnownRepository>, ConfigurationError> {
-        let Some(item) = self.document.get(named(location)) else { return Ok(None) };
-        let read = |table: &dyn TableLike| {
-            let text = |key: &str| table.get(key).and_then(Item::as_str).map(str::to_owned);
-            let encrypted = table.get("encrypted").and_then(Item::as_bool)?;
-            Some(KnownRepository { id: text("id")?, owner: text("owner")?, encrypted })
-        };
+    /// What may be at a place; nothing where it is not known.
+    pub(crate) fn get(&self, place: Whereabouts<'_>) -> Result<Vec<KnownRepository>, ConfigurationError> {
+        let known = self.of_location(place.location)?.into_iter();
+        Ok(known.filter(|(server, _)| server.as_deref() == place.server).map(|(_, repository)| repository).collect())
+    }
+
+    /// What was at a location, whatever server it led to.
+    pub(crate) fn at_location(&self, location: &str) -> Result<Vec<KnownRepository>, ConfigurationError> {
+        Ok(self.of_location(location)?.into_iter().map(|(_, repository)| repository).collect())
+    }
+
+    fn of_location(&self, location: &str) -> Result<Vec<(Option<String>, KnownRepository)>, ConfigurationError> {
+        let Some(item) = self.document.get(named(location)) else { return Ok(Vec::new()) };
         let shape = || ConfigurationError::Shape {
             path: self.path.clone(),
             key: named(location).to_owned(),
-            expected: "a table with id, owner and encrypted",
+            expected: "a list of tables with id, owner and encrypted",
         };
-        item.as_table_like().and_then(read).map(Some).ok_or_else(shape)
+        item.as_array_of_tables().and_then(|tables| tables.iter().map(read).collect()).ok_or_else(shape)
     }
 
-    /// Remembers a location, also one that was something else before.
+    /// Remembers what is at a place: instead of what was there before, or beside it.
     pub(crate) fn remember(
         folder: &Path,
-        location: &str,
+        place: Whereabouts<'_>,
         repository: &KnownRepository,
+        is_beside: bool,
     ) -> Result<(), ConfigurationError> {
         Self::edit(folder, |document| {
-            let mut table = Table::new();
-            edit::put(&mut table, "id", &repository.id);
-            edit::put(&mut table, "owner", &repository.owner);
-            table.insert("encrypted", toml_edit::value(repository.encrypted));
-            document.insert(named(location), Item::Table(table));
+            let mut tables = match document.remove(named(place.location)) {
+                Some(Item::ArrayOfTables(tables)) => tables,
+                _ => ArrayOfTables::new(),
+            };
+            let is_here = |table: &Table| table.get(SERVER).and_then(Item::as_str) == place.server;
+            tables.retain(|table| is_beside || !is_here(table));
+            tables.push(written(place.server, repository));
+            document.insert(named(place.location), Item::ArrayOfTables(tables));
         })
     }
 
@@ -88,6 +111,21 @@ impl Known {
         file::write(&known.path, &format!("{head}{text}"))?;
         Ok(answer)
     }
+}
+
+fn read(table: &Table) -> Option<(Option<String>, KnownRepository)> {
+    let text = |key: &str| table.get(key).and_then(Item::as_str).map(str::to_owned);
+    let encrypted = table.get(ENCRYPTED).and_then(Item::as_bool)?;
+    Some((text(SERVER), KnownRepository { id: text(ID)?, owner: text(OWNER)?, encrypted }))
+}
+
+fn written(server: Option<&str>, repository: &KnownRepository) -> Table {
+    let mut table = Table::new();
+    server.into_iter().for_each(|server| edit::put(&mut table, SERVER, server));
+    edit::put(&mut table, ID, &repository.id);
+    edit::put(&mut table, OWNER, &repository.owner);
+    table.insert(ENCRYPTED, toml_edit::value(repository.encrypted));
+    table
 }
 
 /// The same location with or without a slash at its end.
@@ -109,29 +147,52 @@ mod tests {
         KnownRepository { id: id.to_owned(), owner: "b0".to_owned(), encrypted: true }
     }
 
+    fn at(location: &str) -> Whereabouts<'_> {
+        Whereabouts { location, server: None }
+    }
+
     #[test]
     fn what_is_remembered_is_read_back_and_forgotten_alone() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("new");
         for (location, id) in [("s3://host/bucket/", "a1"), ("/mnt/a b", "a2")] {
-            Known::remember(&folder, location, &repository(id)).unwrap();
+            Known::remember(&folder, at(location), &repository(id), false).unwrap();
         }
-        let get = |location: &str| Known::read(&folder).unwrap().get(location).unwrap();
-        assert_eq!(get("s3://host/bucket"), Some(repository("a1")));
-        assert_eq!((get("/mnt/a b/"), get("/mnt")), (Some(repository("a2")), None));
+        let get = |location: &str| Known::read(&folder).unwrap().get(at(location)).unwrap();
+        assert_eq!(get("s3://host/bucket"), [repository("a1")]);
+        assert_eq!((get("/mnt/a b/"), get("/mnt")), (vec![repository("a2")], vec![]));
         let file = folder.join(NAME);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(Known::forget(&folder, "s3://host/bucket").unwrap());
         assert!(!Known::forget(&folder, "s3://host/bucket").unwrap());
-        assert_eq!((get("s3://host/bucket"), get("/mnt/a b")), (None, Some(repository("a2"))));
+        assert_eq!((get("s3://host/bucket"), get("/mnt/a b")), (vec![], vec![repository("a2")]));
         assert_eq!(fs::read_to_string(&file).unwrap().matches('#').count(), 1);
+    }
+
+    #[test]
+    fn servers_of_one_location_are_told_apart_and_disks_that_take_turns_are_all_known() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
+        let on = |server: &'static str| Whereabouts { location: "s3://backups", server: Some(server) };
+        Known::remember(folder, on("one"), &repository("a1"), false).unwrap();
+        Known::remember(folder, on("two"), &repository("a2"), false).unwrap();
+        Known::remember(folder, on("two"), &repository("a3"), true).unwrap();
+        let get = |server| Known::read(folder).unwrap().get(on(server)).unwrap();
+        assert_eq!((get("one"), get("two")), (vec![repository("a1")], vec![repository("a2"), repository("a3")]));
+        Known::remember(folder, on("two"), &repository("a4"), false).unwrap();
+        assert_eq!((get("one"), get("two")), (vec![repository("a1")], vec![repository("a4")]));
+        assert_eq!(Known::read(folder).unwrap().at_location("s3://backups").unwrap().len(), 2);
+        assert!(Known::forget(folder, "s3://backups").unwrap());
+        assert!(get("one").is_empty() && get("two").is_empty());
     }
 
     #[test]
     fn a_file_that_says_something_else_is_not_taken_for_no_memory() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(NAME), "[\"/a\"]\nid = 1\n").unwrap();
-        assert!(Known::read(folder.path()).unwrap().get("/a").is_err());
+        for wrong in ["[\"/a\"]\nid = 1\n", "[[\"/a\"]]\nid = 'x'\n"] {
+            fs::write(folder.path().join(NAME), wrong).unwrap();
+            assert!(Known::read(folder.path()).unwrap().get(at("/a")).is_err(), "{wrong}");
+        }
         fs::write(folder.path().join(NAME), "no table").unwrap();
         assert!(Known::read(folder.path()).is_err());
     }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-pub(crate) use known::{Known, KnownRepository};
+pub(crate) use known::{Known, KnownRepository, Whereabouts};
 pub(crate) use name::PlaceName;
 pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_path, is_secret, suggestion};
 
@@ -49,6 +49,18 @@ pub(crate) enum ConfigurationError {
     Exists { kind: Kind, name: String },
     #[error("the {kind} `{name}` has no setting `{setting}`")]
     NotSet { kind: Kind, name: String, setting: String },
+}
+
+impl ConfigurationError {
+    /// The file of what locations were, when it is that which says something else than it should.
+    pub(crate) fn broken_memory(&self) -> Option<&Path> {
+        match self {
+            Self::TooLarge { path, .. } | Self::Syntax { path, .. } | Self::Shape { path, .. } => {
+                Some(path.as_path()).filter(|path| path.ends_with(known::NAME))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The kinds of place that the configuration keeps.

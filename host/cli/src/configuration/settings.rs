@@ -19,13 +19,14 @@ pub(crate) struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 16] = [
+pub(crate) const HOST_SETTINGS: [HostSetting; 17] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("preset", "what is known of a provider, such as wasabi: credenza connector inspect NAME lists them"),
     common("use_tls", "true or false: whether to use https"),
     common("tls_insecure_no_verify", "true or false: accept any certificate, which protects against nobody"),
     common("ca_file", "a file of certificates (PEM) to trust instead of the system's"),
+    common("proxy", "the proxy to go through, such as http://user:password@proxy.example.com:3128, or none"),
     of_repository("passphrase", "the passphrase itself"),
     of_repository("passphrase_file", "a file that holds the passphrase"),
     of_repository("passphrase_cmd", "a shell command that prints the passphrase"),
@@ -70,7 +71,7 @@ pub(crate) fn is_path(setting: &str, value: &str) -> bool {
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
 pub(crate) fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
-        return matches!(known.name, "passphrase" | "recovery_code");
+        return matches!(known.name, "passphrase" | "recovery_code" | "proxy");
     }
     let name = setting.to_ascii_lowercase();
     ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
@@ -112,7 +113,9 @@ mod tests {
 
     #[test]
     fn secrets_are_recognised_by_name() {
-        for secret in ["passphrase", "access_key", "secret_access_key", "session_token", "Password", "recovery_code"] {
+        for secret in
+            ["passphrase", "access_key", "secret_access_key", "session_token", "Password", "recovery_code", "proxy"]
+        {
             assert!(is_secret(secret), "{secret}");
         }
         for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "signing_key", "region"] {

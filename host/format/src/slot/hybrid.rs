@@ -4,9 +4,9 @@
 //! (`identity`).
 
 use ml_kem::array::Array;
-use ml_kem::{Ciphertext, Decapsulate, DecapsulationKey, EncapsulationKey, Key, KeyExport, MlKem768};
+use ml_kem::{Ciphertext, Decapsulate, DecapsulationKey, EncapsulationKey, Key, KeyExport, MlKem768, SharedKey};
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::wrap::exchange;
 use super::{SlotError, malformed};
@@ -51,7 +51,7 @@ pub(super) fn encapsulate(public: &[u8]) -> Result<Encapsulated, SlotError> {
     let own = StaticSecret::from(random::<32>()?);
     let message = Zeroizing::new(random::<32>()?);
     let (ciphertext, secret) = ml_kem.encapsulate_deterministic(&Array(*message));
-    let shared = joined(exchange(&own, &x25519)?, &secret);
+    let shared = joined(exchange(&own, &x25519)?, secret);
     Ok(Encapsulated { ephemeral: PublicKey::from(&own).to_bytes(), ciphertext: ciphertext.to_vec(), shared })
 }
 
@@ -61,7 +61,7 @@ pub(super) fn decapsulate(seed: &[u8; 32], ephemeral: &[u8; 32], ciphertext: &[u
     let ciphertext = Ciphertext::<MlKem768>::try_from(ciphertext);
     let ciphertext = ciphertext.map_err(|_| malformed("its ciphertext has another length"))?;
     let secret = ml_kem_secret(seed).decapsulate(&ciphertext);
-    Ok(joined(exchange(&x25519_secret(seed), ephemeral)?, &secret))
+    Ok(joined(exchange(&x25519_secret(seed), ephemeral)?, secret))
 }
 
 fn halves(public: &[u8]) -> Option<([u8; 32], EncapsulationKey<MlKem768>)> {
@@ -70,11 +70,13 @@ fn halves(public: &[u8]) -> Option<([u8; 32], EncapsulationKey<MlKem768>)> {
     Some((*x25519, EncapsulationKey::new(&ml_kem).ok()?))
 }
 
-fn joined(x25519: Zeroizing<[u8; 32]>, ml_kem: &[u8]) -> Shared {
+fn joined(x25519: Zeroizing<[u8; 32]>, mut ml_kem: SharedKey) -> Shared {
     let mut shared = Zeroizing::new([0; 64]);
-    for (place, byte) in shared.iter_mut().zip(x25519.iter().chain(ml_kem)) {
+    for (place, byte) in shared.iter_mut().zip(x25519.iter().chain(ml_kem.as_slice())) {
         *place = *byte;
     }
+    // It is not wiped by itself.
+    ml_kem.as_mut_slice().zeroize();
     shared
 }
 

@@ -4,12 +4,27 @@ use crate::manifest::Document;
 
 const HEAD: &str = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
 const TAIL: &str = "</Delete>";
+const RESTORE_HEAD: &str = "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
+const RESTORE_TAIL: &str = "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>";
+/// Days for which a copy may be asked for have two digits: each day of it costs.
+const DAYS_DIGITS_MAX: usize = 2;
 
 /// Whether a body is a document of that kind that stays below a folder (empty, or with `/` at its end).
 pub(crate) fn is_within(document: Document, body: &[u8], below: &str) -> bool {
     match document {
         Document::S3Delete => std::str::from_utf8(body).is_ok_and(|text| deletes_below(text, below)),
+        Document::S3Restore => std::str::from_utf8(body).is_ok_and(asks_for_a_copy),
     }
+}
+
+/// One form alone: a copy beside the archived object, by the cheapest way. The document could also run a query and write what it finds into
+/// any bucket that the credentials can write (RestoreObject, `OutputLocation`).
+fn asks_for_a_copy(text: &str) -> bool {
+    let days = text.strip_prefix(RESTORE_HEAD).and_then(|text| text.strip_suffix(RESTORE_TAIL));
+    let number = |days: &str| days.strip_prefix("<Days>")?.strip_suffix("</Days>").map(str::to_owned);
+    let is_short =
+        |days: String| (1..=DAYS_DIGITS_MAX).contains(&days.len()) && days.bytes().all(|digit| digit.is_ascii_digit());
+    days.is_some_and(|days| days.is_empty() || number(days).is_some_and(is_short))
 }
 
 /// One form alone is taken, `<Object><Key>…</Key></Object>` again and again: no versions, which would be destroyed for good, and none of the
@@ -62,6 +77,26 @@ mod tests {
         assert!(admits(&object("x"), ""));
         for key in ["photosets/a", "photos", "photos/", "a", "", "&#112;hotos", "<x/>photos/a", "photos/&a;"] {
             assert!(!admits(&[object("photos/a"), object(key)].concat(), "photos/"), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_what_is_archived_may_be_asked_for_and_nothing_else() {
+        let admits = |inside: &str| {
+            is_within(Document::S3Restore, format!("{RESTORE_HEAD}{inside}</RestoreRequest>").as_bytes(), "")
+        };
+        let bulk = "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters>";
+        assert!(admits(&format!("<Days>7</Days>{bulk}")) && admits(bulk));
+        for inside in [
+            format!("<Days>365</Days>{bulk}"),
+            format!("<Days></Days>{bulk}"),
+            format!("<Days>7</Days><Type>SELECT</Type>{bulk}"),
+            format!("<OutputLocation><S3><BucketName>elsewhere</BucketName></S3></OutputLocation>{bulk}"),
+            bulk.replace("Bulk", "Expedited"),
+            format!("{bulk}{bulk}"),
+            String::new(),
+        ] {
+            assert!(!admits(&inside), "{inside}");
         }
     }
 

@@ -160,6 +160,13 @@ impl Egress {
         ways
     }
 
+    /// The servers and the paths there, in the order of their labels; `None` without an endpoint.
+    pub(crate) fn address(&self) -> Option<String> {
+        let address = |route: &Route| format!("{}{}/{}", route.authority, route.base_path, route.below);
+        let addresses: Vec<String> = self.routes.values().map(address).collect();
+        (!addresses.is_empty()).then(|| addresses.join(" "))
+    }
+
     fn way_to(&self, route: &Route) -> Option<String> {
         let server = http::Uri::builder().scheme(route.scheme.clone()).authority(route.authority.clone());
         self.client.way_to(&server.path_and_query("/").build().ok()?)
@@ -186,6 +193,10 @@ impl Egress {
         let head = route.signer.sign(head, &payload).await?;
         let proof = proof_of(&head);
         let mut response = self.client.send(head, payload).await?;
+        if let Some(proof) = &proof {
+            let values = response.headers.iter_mut().map(|(_, value)| value);
+            values.for_each(|value| *value = value.replace(proof.expose(), "***"));
+        }
         response.body.proof = proof;
         Ok(response)
     }

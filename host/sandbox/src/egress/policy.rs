@@ -201,6 +201,15 @@ mod tests {
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, roles, &std::sync::Arc::default()).unwrap()
     }
 
+    /// A route of the connector that is embedded.
+    fn route_of_s3(role: Role, settings: &[(&str, &str)]) -> Route {
+        let manifest = Manifest::parse(include_str!("../../../../plugins/s3/connector.toml")).unwrap();
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[role], &std::sync::Arc::default()).unwrap()
+    }
+
     fn ask(role: Role, method: &str, target: &str) -> Result<String, &'static str> {
         admit_on(&route_of(&[role], &[]), method, target, &[])
     }
@@ -252,6 +261,45 @@ mod tests {
         assert_eq!(ask(Role::Destination, "DELETE", "/k"), Err("egress.verb"));
         assert!(ask(Role::Destination, "DELETE", "/k?uploadId=1").is_ok());
         assert!(ask(Role::Source, "POST", "/k?restore").is_ok());
+    }
+
+    #[test]
+    fn the_embedded_connector_may_ask_for_what_it_asks_for_and_no_more() {
+        let restore = b"<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>7</Days><GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters></RestoreRequest>";
+        let select =
+            b"<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Type>SELECT</Type></RestoreRequest>";
+        let (create, request) = (("create_bucket", "true"), ("archived", "request"));
+        for (role, setting, method, target, body, outcome) in [
+            (Role::Source, None, "HEAD", "/k?partNumber=1&versionId=v", &b""[..], Ok(())),
+            (Role::Source, None, "HEAD", "/k", b"", Err("egress.verb")),
+            (Role::Source, None, "GET", "/k?acl&versionId=v", b"", Ok(())),
+            (Role::Source, None, "GET", "?object-lock", b"", Ok(())),
+            (Role::Source, None, "POST", "/k?restore", restore, Err("egress.verb")),
+            (Role::Source, Some(request), "POST", "/k?restore&versionId=v", restore, Ok(())),
+            (Role::Source, Some(request), "POST", "/k?restore", select, Err("egress.document")),
+            (Role::Store, None, "GET", "?versioning", b"", Err("egress.verb")),
+            (
+                Role::Store,
+                None,
+                "GET",
+                "?versions&encoding-type=url&max-keys=9&key-marker=k&version-id-marker=v",
+                b"",
+                Ok(()),
+            ),
+            (Role::Store, None, "GET", "/k?versionId=v", b"", Ok(())),
+            (Role::Store, None, "PUT", "/k?retention&versionId=v", b"", Ok(())),
+            (Role::Store, None, "POST", "/k?uploads", b"", Err("egress.verb")),
+            (Role::Destination, None, "HEAD", "", b"", Err("egress.verb")),
+            (Role::Destination, None, "PUT", "", b"", Err("egress.verb")),
+            (Role::Destination, Some(create), "HEAD", "", b"", Ok(())),
+            (Role::Destination, Some(create), "PUT", "", b"", Ok(())),
+            (Role::Destination, None, "GET", "?versioning", b"", Ok(())),
+            (Role::Destination, None, "PUT", "/k?partNumber=1&uploadId=u", b"", Ok(())),
+            (Role::Destination, None, "GET", "/k", b"", Err("egress.verb")),
+        ] {
+            let route = route_of_s3(role, setting.as_slice());
+            assert_eq!(admit_with(&route, method, target, &[], body).map(drop), outcome, "{role:?}: {method} {target}");
+        }
     }
 
     #[test]

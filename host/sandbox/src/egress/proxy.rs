@@ -99,7 +99,8 @@ impl Proxy {
 /// This machine, and what only its own segment of the network reaches.
 fn is_near(host: &str) -> bool {
     let name = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-    match name.parse() {
+    // An address of the fourth version may come in the dress of the sixth.
+    match name.parse().map(|address: IpAddr| address.to_canonical()) {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local() || address.is_unspecified(),
         Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unicast_link_local() || address.is_unspecified(),
         Err(_) => name == "localhost" || name.ends_with(".localhost"),
@@ -232,6 +233,7 @@ mod tests {
             "https://localhost:9000/",
             "https://127.0.0.2/",
             "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
             "https://169.254.169.254/",
         ] {
             assert_eq!(way(&settings, straight), None, "{straight}");

@@ -36,9 +36,20 @@ struct Parameter {
 pub(crate) enum Document {
     /// Of DeleteObjects: keys below the granted prefix, and no versions.
     S3Delete,
+    /// Of RestoreObject: a copy of an archived object for some days, and no query.
+    S3Restore,
 }
 
-const S3_DELETE: &str = "<s3-delete>";
+impl Document {
+    const ALL: [Self; 2] = [Self::S3Delete, Self::S3Restore];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::S3Delete => "<s3-delete>",
+            Self::S3Restore => "<s3-restore>",
+        }
+    }
+}
 
 /// A setting that must have a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,7 +106,9 @@ impl Verb {
         let required = words.next_if(|word| word.starts_with('?')).map_or(Some(Vec::new()), required)?;
         let optional =
             if words.peek().is_some_and(|word| word.starts_with('[')) { optional(&mut words)? } else { Vec::new() };
-        let document = words.next_if_eq(&S3_DELETE).map(|_| Document::S3Delete);
+        let document =
+            words.peek().and_then(|word| Document::ALL.into_iter().find(|document| document.word() == *word));
+        words.next_if(|_| document.is_some());
         let verb = Self { method: method.to_owned(), is_below, required, optional, document, when };
         words.next().is_none().then_some(verb)
     }
@@ -175,9 +188,7 @@ impl fmt::Display for Verb {
         if !self.optional.is_empty() {
             write!(f, " [{}]", self.optional.join(" "))?;
         }
-        if self.document.is_some() {
-            write!(f, " {S3_DELETE}")?;
-        }
+        self.document.iter().try_for_each(|document| write!(f, " {}", document.word()))?;
         self.when.iter().try_for_each(|when| write!(f, "{when}"))
     }
 }
@@ -236,7 +247,7 @@ mod tests {
             "GET ?list-type=2 [prefix start-after]",
             "GET ?acl|cors [versionId]",
             "PUT when create_bucket",
-            "POST /* ?restore [versionId] when archived=request",
+            "POST /* ?restore [versionId] <s3-restore> when archived=request",
         ] {
             assert_eq!(text.parse::<Verb>().unwrap().to_string(), text);
         }

@@ -191,7 +191,7 @@ async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     session.reporter.done(&RemovedLine { id: id_of(&removed) });
     session.reporter.note(format!(
         "note: who had this key may have copied the repository's secrets with it; shut them out of what is to come: credenza at {} key rotate",
-        open.place.text()
+        open.place.word()
     ));
     Ok(Exit::Done)
 }
