@@ -236,13 +236,13 @@ pub enum Error {
         /// "source" or "destination".
         side: &'static str,
         /// How many failed in a row.
-        entries: u64,
+        entries: u32,
         /// Since the first of them failed.
-        seconds: u64,
+        seconds: u32,
         /// The last call that was given up.
         doing: String,
         /// Its error.
-        cause: ConnectError,
+        cause: Box<ConnectError>,
     },
     /// The user cancelled.
     #[error("interrupted; nothing was committed")]

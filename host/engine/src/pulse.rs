@@ -26,9 +26,9 @@ const SILENCE_MAX: Duration = Duration::from_mins(5);
 /// How often an entry is asked for again because the other side was away.
 const ABSENCES_MAX: u8 = 8;
 /// Entries that may fail one after the other.
-const ROW_MAX: u64 = 256;
+const ROW_MAX: u32 = 256;
 /// Those that may in a long time: more than are asked for at once, so that a few neighbours cannot be a row however long each takes.
-const LONG_ROW: u64 = 64;
+const LONG_ROW: u32 = 64;
 /// What is a long time: an entry has tries for some two minutes.
 const ROW_TIME: Duration = Duration::from_mins(30);
 
@@ -185,7 +185,7 @@ pub(crate) struct Failed {
 /// Entries that failed one after the other.
 pub(crate) struct Row {
     side: &'static str,
-    failed: u64,
+    failed: u32,
     /// When the first of them did.
     since: Duration,
 }
@@ -210,8 +210,9 @@ impl Row {
         if self.failed < ROW_MAX && (self.failed < LONG_ROW || time < ROW_TIME) {
             return Ok(());
         }
-        let (side, entries, seconds) = (self.side, self.failed, time.as_secs());
-        Err(Error::Fruitless { side, entries, seconds, doing: doing(), cause: cause.clone() })
+        let (side, entries) = (self.side, self.failed);
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        Err(Error::Fruitless { side, entries, seconds, doing: doing(), cause: Box::new(cause.clone()) })
     }
 }
 
@@ -266,7 +267,7 @@ mod tests {
     fn entries_that_fail_in_a_row_end_the_run_and_one_that_does_not_begins_a_new_row() {
         let (pulse, hands) = pulse();
         let doing = || "reading".to_owned();
-        let failures = |row: &mut Row, count: u64, each: Duration| {
+        let failures = |row: &mut Row, count: u32, each: Duration| {
             (0..count).try_for_each(|_| {
                 hands.pass(each);
                 row.take(Err(&pulse.failed(unanswered())), doing)

@@ -277,7 +277,7 @@ impl Writer for DistantWriter {
 
     async fn finish(&mut self, last: Payload) -> credenza_connect::Result<Vec<String>> {
         self.distant.request()?;
-        if self.distant.asked.fetch_add(1, SeqCst) % self.distant.takes_one_in > 0 {
+        if !self.distant.asked.fetch_add(1, SeqCst).is_multiple_of(self.distant.takes_one_in) {
             return Err(credenza_connect::Error::new(ErrorClass::Transient, "s3.unavailable", "it failed"));
         }
         self.inner.finish(last).await
