@@ -199,8 +199,11 @@ impl From<EngineError> for Failure {
             EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
-            EngineError::Unanswered { .. } | EngineError::Fruitless { .. } => Self::new(what).hint(
-                "nothing was committed, and what was uploaded or restored stays; when it works again, run the same command again",
+            EngineError::Unanswered { .. } => Self::new(what).hint(
+                "nothing was committed, and what was uploaded or restored stays; when it can be reached again, run the same command again",
+            ),
+            EngineError::Fruitless { .. } => Self::new(what).hint(
+                "nothing was committed, and what was uploaded or restored stays; when it works again, run the same command again (a backup leaves out what --exclude names)",
             ),
             EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
                 "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
