@@ -211,6 +211,9 @@ impl From<EngineError> for Failure {
             EngineError::Unanswered { .. } => Self::new(what).hint(
                 "nothing was committed, and what was uploaded or restored stays; when it can be reached again, run the same command again",
             ),
+            EngineError::Fruitless { .. } => Self::new(what).hint(
+                "nothing was committed, and what was uploaded or restored stays; when it works again, run the same command again (a backup leaves out what --exclude names)",
+            ),
             EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
                 "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
             ),

@@ -6,8 +6,8 @@ use std::time::Duration;
 const CONTRADICTED: &str = "body.checksum";
 /// The reason of an error that is none: the entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
-/// The reasons of the host for requests that nobody answered.
-const UNANSWERED: [&str; 4] = ["connect", "tls", "http.timeout", "http.idle"];
+/// The reasons of the host for requests that got no whole answer.
+const UNANSWERED: [&str; 6] = ["connect", "tls", "http.timeout", "http.idle", "http.interrupted", "body.too-short"];
 /// The reason of bytes that all came and may be of more than one moment.
 const TORN: &str = "file.changed";
 
@@ -86,7 +86,7 @@ impl Error {
         self.reason == CONTRADICTED
     }
 
-    /// Whether nothing came back at all, neither a result nor a refusal. What comes back in part, or as "not now", is an answer.
+    /// Whether no whole answer came back, neither a result nor a refusal: nothing at all, or one that broke off. "Not now" is an answer.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         self.is_transient() && UNANSWERED.contains(&self.reason.as_str())

@@ -1,14 +1,14 @@
 //! Retries, on a clock that jumps: how long it pauses, when it gives up, and what happens to bodies and lost answers.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Record, Retry, RetryPolicy, call};
-use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, ScanOptions, Source, Store};
-use credenza_model::{Key, StoreKey, Timestamp};
+use credenza_connect::{ByteRange, Destination, ErrorClass, Payload, PutOptions, ScanOptions, Source, Store};
+use credenza_model::{Checksum, Entry, EntryKind, Key, StoreKey, Timestamp};
 use tokio::time::Instant;
 
 const BYTES_MAX: u64 = 1 << 30;
@@ -189,4 +189,19 @@ async fn a_delete_tries_only_the_keys_that_failed() {
     assert!(inner.keys().is_empty());
     let asked: Vec<String> = recorded.calls().into_iter().map(|call| call.key).collect();
     assert_eq!(asked, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_publication_was_given_up_and_asked_for_again_may_be_there_already() {
+    let destination = MemoryDestination::new();
+    let faulty = Fault::new(Arc::new(destination.clone()), 1).at(call::FINISH, 1, FaultKind::LoseAnswer);
+    let retry = Retry::new(Arc::new(faulty), RetryPolicy { tries_max: 1, ..RetryPolicy::default() });
+    // The CRC-32 of its bytes.
+    let checksum = Checksum { algorithm: "crc32".to_owned(), value: 0xcbf4_3926_u32.to_be_bytes().to_vec() };
+    let entry = Entry { checksums: vec![checksum], ..Entry::new("key".into(), EntryKind::File) };
+    let mut writer = retry.create(&entry, false).await.unwrap().unwrap();
+    let whole = Payload::from(b"123456789".to_vec());
+    assert_eq!(writer.finish(whole.clone()).await.unwrap_err().class, ErrorClass::Transient);
+    writer.finish(whole).await.unwrap();
+    assert_eq!(destination.restored()[&"key".into()].bytes, "123456789");
 }

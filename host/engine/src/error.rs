@@ -240,6 +240,22 @@ pub enum Error {
         /// Its error.
         cause: ConnectError,
     },
+    /// One side answers and does nothing that it is asked for, so that it is not a matter of single entries.
+    #[error(
+        "the last {entries} entries failed one after the other at the {side}, over {seconds} s, and none succeeded; {doing} failed: {cause}"
+    )]
+    Fruitless {
+        /// "source" or "destination".
+        side: &'static str,
+        /// How many failed in a row.
+        entries: u32,
+        /// Since the first of them failed.
+        seconds: u32,
+        /// The last call that was given up.
+        doing: String,
+        /// Its error.
+        cause: Box<ConnectError>,
+    },
     /// The user cancelled.
     #[error("interrupted; nothing was committed")]
     Cancelled,

@@ -128,6 +128,10 @@ pub enum EntryStatus {
     Unreadable(String),
     /// It was to be recorded without its content, with the reason.
     Referenced(String),
+    /// Its content is of one moment; what is said of it could not all be read, with the reason.
+    Undescribed(String),
+    /// Its bytes are kept as they came, and contradict what its source says of them, with the reason.
+    Doubtful(String),
 }
 
 /// An entry as a snapshot keeps it.

@@ -81,6 +81,8 @@ fn describe(status: &EntryStatus) -> (Option<&'static str>, Option<&str>) {
         EntryStatus::Vanished => (Some("vanished"), None),
         EntryStatus::Unreadable(reason) => (Some("unreadable"), Some(reason)),
         EntryStatus::Referenced(reason) => (Some("referenced"), Some(reason)),
+        EntryStatus::Undescribed(reason) => (Some("undescribed"), Some(reason)),
+        EntryStatus::Doubtful(reason) => (Some("doubtful"), Some(reason)),
     }
 }
 

@@ -28,7 +28,7 @@ const PAGES_REPEATED_MAX: usize = 8;
 pub(crate) enum Planned {
     /// Nothing to read: unchanged, or without content.
     Keep(Box<Record>),
-    /// The content is unchanged; what is said of it is read anew.
+    /// The content is unchanged; what is said of it is read anew, because all is to be, or could not be read before.
     Refresh { scanned: Entry, record: Box<Record> },
     /// New or changed.
     Read(Entry),
@@ -180,7 +180,8 @@ impl Join {
                 if is_referenced && self.refreshes {
                     return Ok(Planned::Read(entry));
                 }
-                let scanned = self.refreshes.then(|| entry.clone());
+                let is_flawed = matches!(record.status, EntryStatus::Undescribed(_) | EntryStatus::Doubtful(_));
+                let scanned = (self.refreshes || is_flawed).then(|| entry.clone());
                 let record = Box::new(self.renew(record, entry));
                 return Ok(match scanned {
                     Some(scanned) => Planned::Refresh { scanned, record },
@@ -213,11 +214,7 @@ impl Join {
     /// The parent's record with what the listing says now.
     fn renew(&self, record: Record, scanned: Entry) -> Record {
         let entry = if self.complete_scan { scanned } else { overlay(record.entry, scanned) };
-        let status = match record.status {
-            status @ EntryStatus::Referenced(_) => status,
-            _ => EntryStatus::Stable,
-        };
-        Record { entry, content: record.content, status }
+        Record { entry, ..record }
     }
 }
 
@@ -230,7 +227,7 @@ enum Order {
 fn same_content(record: &Record, entry: &Entry) -> bool {
     let old = &record.entry;
     let is_known = match record.status {
-        EntryStatus::Stable => record.content != Content::None,
+        EntryStatus::Stable | EntryStatus::Undescribed(_) | EntryStatus::Doubtful(_) => record.content != Content::None,
         EntryStatus::Referenced(_) => true,
         EntryStatus::Changed | EntryStatus::Vanished | EntryStatus::Unreadable(_) => false,
     };

@@ -5,19 +5,16 @@
 //! Bound: [`REQUESTS_IN_FLIGHT`] objects of at most [`SMALL_BYTES_MAX`] each.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use credenza_connect::{
-    Body, ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
+    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
 };
-use credenza_format::{PROBLEMS_MAX, Problem};
-use credenza_model::{Attribute, Entry, EntryStatus, Record, SkippedEntry};
+use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
 use super::join::Planned;
 use crate::clock::Clock;
-use crate::pulse::Pulse;
-use crate::write::locked;
+use crate::pulse::{Absences, Failed, Pulse};
 use crate::{Error, Result};
 
 /// Objects opened ahead. A request to an object store takes some 10–50 ms: 32 in flight fetch about a thousand small objects a second.
@@ -29,6 +26,9 @@ pub(super) const READS_MAX: usize = 4;
 /// After so many contradictions the bytes are taken as they are, and the entry is named: what rots at its source is better kept than not.
 const CONTRADICTIONS_MAX: usize = 2;
 
+/// Of an object whose bytes are not those that its source stated.
+const ROTTEN: &str =
+    "its bytes do not have the checksum that its source states, at any read; they are kept as they came";
 /// Of an object that is what was listed, and is only handed out to who does not ask for that.
 const CONTRARY: &str =
     "its source hands out other bytes than it lists, whatever it is asked for; they are kept as they came";
@@ -36,24 +36,34 @@ const CONTRARY: &str =
 /// An entry on its way to be cut.
 pub(crate) enum Loaded {
     /// Nothing to cut.
-    Kept(Box<Record>),
+    Kept {
+        record: Box<Record>,
+        asked: Asked,
+    },
     Skipped(SkippedEntry),
     /// Bytes in memory.
     Whole {
         entry: Entry,
         bytes: Bytes,
+        status: EntryStatus,
     },
-    /// To be opened where it is cut: local, or large.
-    Deferred(Entry),
+    /// To be opened where it is cut: small, and local.
+    Local(Entry),
+    /// To be opened and read as it comes: large, or of a size that nobody knows.
+    Streamed(Entry),
 }
+
+/// What came of asking the source for an entry; `None` where it was not asked.
+pub(crate) type Asked = Option<Result<(), Failed>>;
 
 impl Loaded {
     /// What it weighs when work is dealt out in batches.
     pub(crate) fn weight(&self) -> u64 {
         match self {
-            Self::Kept(_) | Self::Skipped(_) => 0,
+            Self::Kept { .. } | Self::Skipped(_) => 0,
             Self::Whole { bytes, .. } => bytes.len() as u64,
-            Self::Deferred(entry) => entry.size.unwrap_or(u64::MAX),
+            Self::Local(entry) => entry.size.unwrap_or(0),
+            Self::Streamed(_) => u64::MAX,
         }
     }
 }
@@ -65,15 +75,6 @@ pub(crate) struct Loader {
     /// The listing tells all attributes, so that none is left to be asked for.
     complete_scan: bool,
     pulse: Arc<Pulse>,
-    flawed: Mutex<Flawed>,
-}
-
-/// Entries whose content is kept although something is amiss: metadata that could not be read, bytes that contradict their checksum.
-#[derive(Default)]
-pub(crate) struct Flawed {
-    /// At most [`PROBLEMS_MAX`] of them.
-    pub(crate) listed: Vec<Problem>,
-    pub(crate) unlisted: u64,
 }
 
 /// How an object is read, as what earlier reads of it have shown.
@@ -84,14 +85,17 @@ pub(crate) struct Terms {
     contradictions: usize,
     /// Reads that are left after this one.
     left: usize,
+    absences: Absences,
 }
 
 impl Terms {
     /// Of the first read.
-    pub(crate) const STRICT: Self = Self { conditional: true, contradictions: 0, left: READS_MAX - 1 };
+    pub(crate) fn strict() -> Self {
+        Self { conditional: true, contradictions: 0, left: READS_MAX - 1, absences: Absences::default() }
+    }
 
     /// Whether to read once more after this failure, on the terms that are then these.
-    pub(crate) fn yield_to(&mut self, cause: &ConnectError) -> bool {
+    fn yield_to(&mut self, cause: &ConnectError) -> bool {
         let is_changed = cause.class == ErrorClass::Precondition;
         let is_contradicted = cause.is_contradicted();
         self.conditional &= !is_changed;
@@ -113,9 +117,24 @@ impl Terms {
 
 /// An entry opened, or why there is nothing to open.
 pub(crate) enum Attempt {
-    Opened(Box<Opened>),
+    /// It is recorded with this status, if it is read to its end.
+    Opened(Box<Opened>, EntryStatus),
     /// It is recorded without content.
-    Lost(EntryStatus),
+    Lost(Lost),
+}
+
+/// Why an entry has no content.
+pub(crate) struct Lost {
+    status: EntryStatus,
+    failed: Failed,
+}
+
+impl Lost {
+    /// The entry without its content, and what the source said of it.
+    pub(crate) fn recorded(self, entry: Entry) -> (Record, Asked) {
+        let record = Record { entry, content: Content::None, status: self.status };
+        (record, Some(Err(self.failed)))
+    }
 }
 
 impl Loader {
@@ -125,12 +144,11 @@ impl Loader {
             local: info.has("local"),
             complete_scan: info.has("complete-scan"),
             pulse: Pulse::begin("source", clock),
-            flawed: Mutex::default(),
         }
     }
 
     /// Whether the source still answers.
-    pub(crate) fn pulse(&self) -> &Pulse {
+    pub(crate) const fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
     }
 
@@ -138,11 +156,13 @@ impl Loader {
     async fn ask(
         &self,
         entry: &Entry,
+        absences: &mut Absences,
         range: Option<ByteRange>,
         if_match: Option<&str>,
     ) -> Result<Result<Opened, ConnectError>> {
         let doing = || format!("reading `{}`", entry.key);
-        self.pulse.call(doing, || self.source.read(entry, range, if_match), || self.probe()).await
+        let read = || async { self.pulse.of(self.source.read(entry, range, if_match).await) };
+        self.pulse.call(absences, doing, read, || self.probe()).await
     }
 
     /// Asks the source for the beginning of its listing.
@@ -151,155 +171,189 @@ impl Loader {
         scanner.next(1).await.map(drop)
     }
 
-    /// What is known by now to be amiss with entries that are kept; it is told once.
-    pub(crate) fn take_flawed(&self) -> Flawed {
-        std::mem::take(&mut locked(&self.flawed))
+    /// Whether to read once more after a body failed, on the terms that are then these.
+    pub(crate) async fn yields_to(&self, entry: &Entry, cause: &ConnectError, terms: &mut Terms) -> Result<bool> {
+        let doing = || format!("reading `{}`", entry.key);
+        let probe = || self.probe();
+        let was_away = self.pulse.was_away(&mut terms.absences, self.pulse.now(), cause, doing, probe).await?;
+        Ok(was_away || terms.yield_to(cause))
     }
 
     pub(crate) async fn load(&self, planned: Planned) -> Result<Loaded> {
         match planned {
-            Planned::Keep(record) => Ok(Loaded::Kept(record)),
+            Planned::Keep(record) => Ok(Loaded::Kept { record, asked: None }),
             Planned::Skipped(skipped) => Ok(Loaded::Skipped(skipped)),
             Planned::Refresh { scanned, record } => self.refresh(scanned, *record).await,
-            Planned::Read(entry) if self.local || entry.size.is_none_or(|size| size > SMALL_BYTES_MAX) => {
-                Ok(Loaded::Deferred(entry))
-            }
-            Planned::Read(entry) => self.read_whole(entry).await,
+            Planned::Read(entry) => self.read(entry).await,
+        }
+    }
+
+    async fn read(&self, entry: Entry) -> Result<Loaded> {
+        match entry.size {
+            Some(size) if size <= SMALL_BYTES_MAX && self.local => Ok(Loaded::Local(entry)),
+            Some(size) if size <= SMALL_BYTES_MAX => self.read_whole(entry).await,
+            _ => Ok(Loaded::Streamed(entry)),
         }
     }
 
     async fn read_whole(&self, entry: Entry) -> Result<Loaded> {
-        let mut terms = Terms::STRICT;
+        let mut terms = Terms::strict();
         loop {
-            let opened = match self.open(&entry, terms).await? {
-                Attempt::Opened(opened) => opened,
-                Attempt::Lost(status) => return Ok(Loaded::Kept(Box::new(without_content(entry, status)))),
+            let (opened, status) = match self.open(&entry, &mut terms).await? {
+                Attempt::Opened(opened, status) => (opened, status),
+                Attempt::Lost(lost) => return Ok(kept(lost.recorded(entry))),
             };
+            // It may have grown since it was listed.
             if opened.body.length.is_none_or(|length| length > SMALL_BYTES_MAX) {
-                return Ok(Loaded::Deferred(opened.entry));
+                return Ok(Loaded::Streamed(opened.entry));
             }
-            match opened.body.read_all(SMALL_BYTES_MAX).await {
-                Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, bytes }),
-                Err(cause) if terms.yield_to(&cause) => {}
-                Err(cause) => {
-                    return self
-                        .lost(entry, cause)
-                        .map(|(entry, status)| Loaded::Kept(Box::new(without_content(entry, status))));
-                }
+            let cause = match opened.body.read_all(SMALL_BYTES_MAX).await {
+                Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, bytes, status }),
+                Err(cause) => cause,
+            };
+            if !self.yields_to(&entry, &cause, &mut terms).await? {
+                return Ok(kept(self.verdict(&entry, cause)?.recorded(entry)));
             }
         }
     }
 
     /// Opens an entry as it was listed, or, when it has changed since, as it is now. Its bytes are held against the checksum that its
     /// source states.
-    pub(crate) async fn open(&self, entry: &Entry, terms: Terms) -> Result<Attempt> {
+    pub(crate) async fn open(&self, entry: &Entry, terms: &mut Terms) -> Result<Attempt> {
+        loop {
+            let absences = terms.absences;
+            let attempt = self.open_once(entry, terms).await?;
+            // A body that was opened before the source went away does not go on when it is back.
+            if terms.absences == absences || matches!(attempt, Attempt::Lost(_)) {
+                return Ok(attempt);
+            }
+        }
+    }
+
+    async fn open_once(&self, entry: &Entry, terms: &mut Terms) -> Result<Attempt> {
         let conditional = terms.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
-        let answer = match self.ask(entry, None, condition).await? {
+        let mut status = EntryStatus::Stable;
+        let answer = match self.ask(entry, &mut terms.absences, None, condition).await? {
             Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
-                let answer = self.ask(entry, None, None).await?;
+                let answer = self.ask(entry, &mut terms.absences, None, None).await?;
                 let is_same = |opened: &Opened| opened.entry.fingerprint == entry.fingerprint;
                 if condition.is_some() && answer.as_ref().is_ok_and(is_same) {
-                    self.note(entry, CONTRARY.to_owned());
+                    status = EntryStatus::Doubtful(CONTRARY.to_owned());
                 }
                 answer
             }
             answer => answer,
         };
-        match answer {
-            Ok(mut opened) => {
-                opened.body = self.pulse.listen(opened.body);
-                self.describe(&mut opened.entry).await?;
-                if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
-                    opened.body = self.verified(opened.body, verifier, &opened.entry, terms);
-                }
-                Ok(Attempt::Opened(Box::new(opened)))
+        let mut opened = match answer {
+            Ok(opened) => opened,
+            Err(cause) => return self.verdict(entry, cause).map(Attempt::Lost),
+        };
+        opened.body = self.pulse.listen(opened.body);
+        let undescribed = self.describe(&mut opened.entry, &mut terms.absences).await?;
+        if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
+            if terms.verified() {
+                opened.body = opened.body.verified(verifier);
+            } else {
+                status = EntryStatus::Doubtful(ROTTEN.to_owned());
             }
-            Err(cause) => self.verdict(entry, cause).map(Attempt::Lost),
         }
-    }
-
-    fn verified(&self, body: Body, verifier: Verifier, entry: &Entry, terms: Terms) -> Body {
-        if terms.verified() {
-            return body.verified(verifier);
-        }
-        let reason =
-            "its bytes do not have the checksum that its source states, at any read; they are kept as they came";
-        self.note(entry, reason.to_owned());
-        body
+        let status = match (status, undescribed) {
+            (EntryStatus::Stable, Some(reason)) => EntryStatus::Undescribed(reason),
+            // Either is asked for again by the next run.
+            (status, _) => status,
+        };
+        Ok(Attempt::Opened(Box::new(opened), status))
     }
 
     /// Reads what is said of an unchanged entry once more, without its content.
     async fn refresh(&self, scanned: Entry, record: Record) -> Result<Loaded> {
         let first_byte = ByteRange { offset: 0, length: Some(1) };
         let part = scanned.size.is_none_or(|size| size > 0).then_some(first_byte);
-        match self.ask(&scanned, part, scanned.fingerprint.as_deref()).await? {
-            Ok(Opened { mut entry, .. }) => {
-                self.describe(&mut entry).await?;
-                // Those of the whole content: a read of a part tells none.
-                entry.checksums = record.entry.checksums;
-                Ok(Loaded::Kept(Box::new(Record { entry, ..record })))
-            }
+        let mut absences = Absences::default();
+        let mut entry = match self.ask(&scanned, &mut absences, part, scanned.fingerprint.as_deref()).await? {
+            Ok(opened) => opened.entry,
             Err(cause) if matches!(cause.class, ErrorClass::Precondition | ErrorClass::NotFound) => {
-                Ok(Loaded::Deferred(scanned))
+                return self.read(scanned).await;
             }
+            // Its content is there already, and what is known of it stays.
+            Err(cause) if cause.is_by_reference() => return Ok(kept((record, None))),
             Err(cause) => {
-                self.note_undescribed(&record.entry, cause)?;
-                Ok(Loaded::Kept(Box::new(record)))
+                let status = refreshed(record.status, Some(undescribed(&record.entry, cause.clone())?));
+                return Ok(kept((Record { status, ..record }, Some(Err(self.pulse.failed(cause))))));
             }
+        };
+        let undescribed = self.describe(&mut entry, &mut absences).await?;
+        if undescribed.is_some() {
+            let told = std::mem::replace(&mut entry.attributes, record.entry.attributes);
+            complete(&mut entry.attributes, told);
         }
+        // Those of the whole content: a read of a part tells none.
+        entry.checksums = record.entry.checksums;
+        let status = refreshed(record.status, undescribed);
+        Ok(kept((Record { entry, status, ..record }, Some(Ok(())))))
     }
 
-    /// Completes an entry with what neither the listing nor the read tells.
-    async fn describe(&self, entry: &mut Entry) -> Result<()> {
+    /// Completes an entry with what neither the listing nor the read tells; why, if that could not be had.
+    async fn describe(&self, entry: &mut Entry, absences: &mut Absences) -> Result<Option<String>> {
         if self.complete_scan {
-            return Ok(());
+            return Ok(None);
         }
-        let doing = || format!("reading the metadata of `{}`", entry.key);
-        let one = std::slice::from_ref(&*entry);
-        let answers = self.pulse.call(doing, || self.source.describe(one), || self.probe()).await?;
-        match answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new()))) {
+        let doing = || describing(entry);
+        let describe = || async {
+            let answers = self.source.describe(std::slice::from_ref(&*entry)).await;
+            // It may have been told without a request.
+            answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new())))
+        };
+        let answer = self.pulse.call(absences, doing, describe, || self.probe()).await?;
+        match answer {
             Ok(told) => complete(&mut entry.attributes, told),
-            Err(cause) => self.note_undescribed(entry, cause)?,
+            Err(cause) => return undescribed(entry, cause).map(Some),
         }
-        Ok(())
-    }
-
-    fn note_undescribed(&self, entry: &Entry, cause: ConnectError) -> Result<()> {
-        if matches!(cause.class, ErrorClass::Configuration | ErrorClass::Internal) {
-            return Err(Error::connector(format!("reading the metadata of `{}`", entry.key))(cause));
-        }
-        self.note(entry, cause.message);
-        Ok(())
-    }
-
-    fn note(&self, entry: &Entry, reason: String) {
-        let mut flawed = locked(&self.flawed);
-        if flawed.listed.len() < PROBLEMS_MAX {
-            flawed.listed.push(Problem { key: entry.key.clone(), reason });
-        } else {
-            flawed.unlisted += 1;
-        }
+        Ok(None)
     }
 
     /// What an error while reading means for its entry, unless it ends the run.
-    pub(crate) fn lost(&self, entry: Entry, cause: ConnectError) -> Result<(Entry, EntryStatus)> {
-        self.verdict(&entry, cause).map(|status| (entry, status))
-    }
-
-    fn verdict(&self, entry: &Entry, cause: ConnectError) -> Result<EntryStatus> {
-        let fatal = |cause| Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
-        match cause.class {
-            _ if cause.is_by_reference() => Ok(EntryStatus::Referenced(cause.message)),
-            ErrorClass::Configuration | ErrorClass::Internal => fatal(cause),
-            ErrorClass::NotFound => Ok(EntryStatus::Vanished),
+    pub(crate) fn verdict(&self, entry: &Entry, cause: ConnectError) -> Result<Lost> {
+        let status = match cause.class {
+            _ if cause.is_by_reference() => EntryStatus::Referenced(cause.message.clone()),
+            ErrorClass::Configuration | ErrorClass::Internal => {
+                return Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
+            }
+            ErrorClass::NotFound => EntryStatus::Vanished,
             ErrorClass::Transient
             | ErrorClass::Exhausted
             | ErrorClass::Precondition
             | ErrorClass::Denied
             | ErrorClass::Unsupported
-            | ErrorClass::Corrupt => Ok(EntryStatus::Unreadable(cause.message)),
-        }
+            | ErrorClass::Corrupt => EntryStatus::Unreadable(cause.message.clone()),
+        };
+        Ok(Lost { status, failed: self.pulse.failed(cause) })
+    }
+}
+
+fn kept((record, asked): (Record, Asked)) -> Loaded {
+    Loaded::Kept { record: Box::new(record), asked }
+}
+
+fn describing(entry: &Entry) -> String {
+    format!("reading the metadata of `{}`", entry.key)
+}
+
+/// Why an entry is not described, unless that ends the run.
+fn undescribed(entry: &Entry, cause: ConnectError) -> Result<String> {
+    match cause.class {
+        ErrorClass::Configuration | ErrorClass::Internal => Err(Error::connector(describing(entry))(cause)),
+        _ => Ok(cause.message),
+    }
+}
+
+/// The status of an entry of which only the metadata was read anew: what its bytes were found to be stays.
+fn refreshed(status: EntryStatus, undescribed: Option<String>) -> EntryStatus {
+    match (status, undescribed) {
+        (doubtful @ EntryStatus::Doubtful(_), _) => doubtful,
+        (_, Some(reason)) => EntryStatus::Undescribed(reason),
+        (_, None) => EntryStatus::Stable,
     }
 }
 
@@ -311,8 +365,4 @@ pub(super) fn complete(attributes: &mut Vec<Attribute>, told: Vec<Attribute>) {
     attributes.retain(|(name, _)| !told.iter().any(|(new, _)| new == name));
     attributes.extend(told);
     attributes.sort_by(|a, b| a.0.cmp(&b.0));
-}
-
-pub(crate) fn without_content(entry: Entry, status: EntryStatus) -> Record {
-    Record { entry, content: credenza_model::Content::None, status }
 }

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::load::{Attempt, Loaded, Loader, SMALL_BYTES_MAX, Terms, without_content};
+use super::load::{Asked, Attempt, Loaded, Loader, Terms};
 use crate::write::{Stow, locked};
 use crate::{Error, Result};
 
@@ -35,10 +35,11 @@ fn groups_in_flight(cores: usize) -> usize {
 
 /// What becomes of an entry.
 pub(crate) enum Milled {
-    /// Nothing was read for a record taken over as it was.
+    /// No content was read for a record taken over as it was.
     Record {
         record: Box<Record>,
         bytes_read: Option<u64>,
+        asked: Asked,
     },
     Skipped(SkippedEntry),
 }
@@ -86,10 +87,8 @@ impl Mill {
 
     /// Works on one batch: many small entries, or one large.
     pub(crate) async fn work(self: Arc<Self>, mut batch: Vec<Loaded>) -> Result<Vec<Milled>> {
-        if let [Loaded::Deferred(entry)] = batch.as_slice()
-            && entry.size.is_none_or(|size| size > SMALL_BYTES_MAX)
-        {
-            let Some(Loaded::Deferred(entry)) = batch.pop() else { return Ok(Vec::new()) };
+        if let [Loaded::Streamed(_)] = batch.as_slice() {
+            let Some(Loaded::Streamed(entry)) = batch.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.work_large(entry).await?]);
         }
         let this = Arc::clone(&self);
@@ -103,13 +102,14 @@ impl Mill {
         let milled = batch
             .into_iter()
             .map(|loaded| match loaded {
-                Loaded::Kept(record) => Ok(Milled::Record { record, bytes_read: None }),
+                Loaded::Kept { record, asked } => Ok(Milled::Record { record, bytes_read: None, asked }),
                 Loaded::Skipped(skipped) => Ok(Milled::Skipped(skipped)),
-                Loaded::Whole { entry, bytes } => {
-                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], Terms::STRICT);
-                    self.settle(entry, kept)
+                Loaded::Whole { entry, bytes, status } => {
+                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], Terms::strict());
+                    self.settle(entry, status, kept)
                 }
-                Loaded::Deferred(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
+                Loaded::Local(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
+                Loaded::Streamed(entry) => handle.block_on(self.work_large(entry)),
             })
             .collect::<Result<Vec<_>>>()?;
         locked(&self.compressors).push(compressor);
@@ -123,23 +123,23 @@ impl Mill {
         slicer: &mut Slicer,
         entry: Entry,
     ) -> Result<Milled> {
-        let mut terms = Terms::STRICT;
+        let mut terms = Terms::strict();
         loop {
-            let opened = match handle.block_on(self.loader.open(&entry, terms))? {
-                Attempt::Opened(opened) => opened,
-                Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
+            let (opened, status) = match handle.block_on(self.loader.open(&entry, &mut terms))? {
+                Attempt::Opened(opened, status) => (opened, status),
+                Attempt::Lost(lost) => return Ok(without_content(lost.recorded(entry))),
             };
             let body = opened.body;
             let kept = match body.reader {
                 BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, terms),
-                BodyReader::Stream(_) => handle
-                    .block_on(body.read_all(SMALL_BYTES_MAX))
-                    .map_err(Broken::Source)
-                    .and_then(|bytes| self.keep_reader(compressor, slicer, &mut &bytes[..], terms)),
+                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, terms)),
             };
-            match kept {
-                Err(Broken::Source(cause)) if terms.yield_to(&cause) => {}
-                kept => return self.settle(opened.entry, kept),
+            let again = match &kept {
+                Err(Broken::Source(cause)) => handle.block_on(self.loader.yields_to(&entry, cause, &mut terms))?,
+                _ => false,
+            };
+            if !again {
+                return self.settle(opened.entry, status, kept);
             }
         }
     }
@@ -182,15 +182,19 @@ impl Mill {
     }
 
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Milled> {
-        let mut terms = Terms::STRICT;
+        let mut terms = Terms::strict();
         loop {
-            let opened = match self.loader.open(&entry, terms).await? {
-                Attempt::Opened(opened) => opened,
-                Attempt::Lost(status) => return Ok(record(without_content(entry, status), 0)),
+            let (opened, status) = match self.loader.open(&entry, &mut terms).await? {
+                Attempt::Opened(opened, status) => (opened, status),
+                Attempt::Lost(lost) => return Ok(without_content(lost.recorded(entry))),
             };
-            match self.keep_stream(opened.body, terms).await {
-                Err(Broken::Source(cause)) if terms.yield_to(&cause) => {}
-                kept => return self.settle(opened.entry, kept),
+            let kept = self.keep_stream(opened.body, terms).await;
+            let again = match &kept {
+                Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut terms).await?,
+                _ => false,
+            };
+            if !again {
+                return self.settle(opened.entry, status, kept);
             }
         }
     }
@@ -276,23 +280,25 @@ impl Mill {
         idle.map_or_else(|| Compressor::new(self.level).map_err(Error::encode("starting a compressor")), Ok)
     }
 
-    fn settle(&self, entry: Entry, kept: Result<Kept, Broken>) -> Result<Milled> {
+    /// `status` is that of an entry which was read to its end.
+    fn settle(&self, entry: Entry, status: EntryStatus, kept: Result<Kept, Broken>) -> Result<Milled> {
         match kept {
             Ok(Kept { content, bytes, torn }) => {
-                let status = if torn { EntryStatus::Changed } else { EntryStatus::Stable };
+                let status = if torn { EntryStatus::Changed } else { status };
                 let entry = Entry { size: Some(bytes), ..entry };
-                Ok(record(Record { entry, content, status }, bytes))
+                let record = Box::new(Record { entry, content, status });
+                Ok(Milled::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())) })
             }
             Err(Broken::Run(cause)) => Err(cause),
             Err(Broken::Source(cause)) => {
-                self.loader.lost(entry, cause).map(|(entry, status)| record(without_content(entry, status), 0))
+                self.loader.verdict(&entry, cause).map(|lost| without_content(lost.recorded(entry)))
             }
         }
     }
 }
 
-fn record(record: Record, bytes_read: u64) -> Milled {
-    Milled::Record { record: Box::new(record), bytes_read: Some(bytes_read) }
+fn without_content((record, asked): (Record, Asked)) -> Milled {
+    Milled::Record { record: Box::new(record), bytes_read: Some(0), asked }
 }
 
 /// The error of a local reader; one that is not the connector's own stays.

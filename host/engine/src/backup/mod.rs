@@ -267,7 +267,8 @@ impl<'a> Line<'a> {
         let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        Ok(Self { loader, mill, tree: Tree::new(Arc::clone(&stow), level, listener), stow, mills_in_flight })
+        let tree = Tree::new(Arc::clone(&stow), level, listener, loader.pulse().row());
+        Ok(Self { loader, mill, tree, stow, mills_in_flight })
     }
 
     /// Runs the stages until the listing ends.
@@ -278,10 +279,8 @@ impl<'a> Line<'a> {
             let ended = &ended;
             async move {
                 match join.next().await? {
-                    Step::Batch(batch) => {
-                        loader.pulse().beat();
-                        Ok(Some((batch, join)))
-                    }
+                    // No sign that the source answers: it may have been listed long before.
+                    Step::Batch(batch) => Ok(Some((batch, join))),
                     Step::End(ending) => {
                         ended.set(ending);
                         Ok::<_, Error>(None)
@@ -300,7 +299,6 @@ impl<'a> Line<'a> {
         while let Some(batch) = milled.next().await {
             self.tree.grow(batch?).await?;
         }
-        self.tree.note(self.loader.take_flawed());
         Ok(ended.get())
     }
 

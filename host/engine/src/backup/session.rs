@@ -193,7 +193,7 @@ impl Session {
             snapshot: Some(id),
             entries: counts.entries,
             read: counts.read,
-            unchanged: counts.files.saturating_sub(counts.read),
+            unchanged: counts.files.saturating_sub(counts.read + counts.unread),
             errors: counts.errors,
             changed: counts.changed,
             referenced: counts.referenced,
@@ -269,7 +269,7 @@ async fn now(
 }
 
 /// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from
-/// its parent, unless all metadata is to be read anew.
+/// its parent, unless all metadata is to be read anew or a document could not be read then.
 async fn documents(
     source: &dyn Source,
     parent: Option<&SnapshotHandle>,
@@ -278,8 +278,9 @@ async fn documents(
     if options.dry_run {
         return Ok(Vec::new());
     }
-    if let Some(parent) = parent.filter(|_| !options.metadata_of_all) {
-        return Ok(parent.snapshot.source.documents.clone());
+    let known = parent.map(|parent| &parent.snapshot.source.documents).filter(|_| !options.metadata_of_all);
+    if let Some(known) = known.filter(|known| known.iter().all(|document| document.error.is_none())) {
+        return Ok(known.clone());
     }
     let told = source.documents().await.map_err(Error::connector("reading what is configured for the source"))?;
     let mut room = DOCUMENTS_BYTES_MAX;

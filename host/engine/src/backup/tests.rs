@@ -1,13 +1,14 @@
 //! Whole runs over a source in memory: contents of any size, and metadata that costs a request of its own.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use credenza_connect::ErrorClass;
 use credenza_connect::file::FileSource;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Permute, Retry, RetryPolicy, call};
-use credenza_connect::{Body, Opened, SourceDocument};
-use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Timestamp};
+use credenza_connect::{Body, ByteRange, Check, Opened, Result as Answer, ScanOptions, Scanner, SourceDocument};
+use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Key, Timestamp};
 
 use super::*;
 use crate::testing::{Hands, Reading, contents, handle, noise, open, repository, secret};
@@ -260,19 +261,17 @@ async fn a_file_that_is_written_to_at_each_read_is_kept_as_it_was_read_last_and_
     assert_eq!((again.read, again.unchanged), (2, 0), "what may be torn is not taken over");
 }
 
-/// A bucket of which so many objects fail whenever they are read, and five do not; each failure takes two minutes.
-fn ailing(objects: usize, reason: &'static str, listings: usize) -> (impl Source, Arc<Hands>) {
+/// A bucket of so many objects of which all fail whenever they are read but one in so many; each failure takes two minutes.
+fn ailing(objects: usize, well: usize, reason: &'static str, listings: usize) -> (impl Source, Arc<Hands>) {
     let inner = MemorySource::new();
     for number in 0..objects {
-        inner.put(format!("ailing/{number:05}").as_str(), b"never read".to_vec());
-    }
-    for number in 0..5 {
-        inner.put(format!("well/{number}").as_str(), b"read".to_vec());
+        let state = if number % well == well - 1 { "well" } else { "ailing" };
+        inner.put(format!("{number:05}/{state}").as_str(), b"some".to_vec());
     }
     let clock = Arc::new(Hands::default());
     let hands = Arc::clone(&clock);
     let read = move |opened: credenza_connect::Result<Opened>| {
-        if opened.as_ref().is_ok_and(|opened| opened.entry.key.as_bytes().starts_with(b"well")) {
+        if opened.as_ref().is_ok_and(|opened| opened.entry.key.as_bytes().ends_with(b"well")) {
             return opened;
         }
         hands.pass(Duration::from_mins(2));
@@ -281,23 +280,27 @@ fn ailing(objects: usize, reason: &'static str, listings: usize) -> (impl Source
     (Reading { inner, local: false, listings: listings.into(), read }, clock)
 }
 
-async fn ailing_backed_up(objects: usize, reason: &'static str, listings: usize) -> crate::Result<BackupReport> {
-    let (source, clock) = ailing(objects, reason, listings);
+async fn ailing_backed_up(
+    (source, clock): (impl Source + 'static, Arc<Hands>),
+) -> (Repository, crate::Result<BackupReport>) {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
-    run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await
+    let report = run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await;
+    (repository, report)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_fail_whenever_they_are_read_cost_only_themselves_however_many_they_are() {
-    for (objects, reason) in [(20, "s3.unavailable"), (2000, "s3.unavailable"), (20, "http.timeout")] {
-        let report = ailing_backed_up(objects, reason, usize::MAX).await.unwrap();
-        assert_eq!((report.errors, report.entries), (objects as u64, objects as u64 + 5), "{reason}");
+    for (objects, reason) in [(20, "s3.unavailable"), (2000, "s3.unavailable"), (2000, "http.timeout")] {
+        let (_, report) = ailing_backed_up(ailing(objects, 20, reason, usize::MAX)).await;
+        let report = report.unwrap();
+        assert_eq!((report.errors, report.entries), (objects as u64 * 19 / 20, objects as u64), "{reason}");
+        assert_eq!((report.read, report.unchanged), (objects as u64 / 20, 0), "what failed is not unchanged");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_answers_nothing_for_minutes_ends_the_run() {
-    let ended = ailing_backed_up(100, "connect", 1).await;
+    let (_, ended) = ailing_backed_up(ailing(100, usize::MAX, "connect", 1)).await;
     assert!(matches!(&ended, Err(Error::Unanswered { side: "source", seconds, .. }) if *seconds >= 300), "{ended:?}");
 }
 
@@ -326,22 +329,34 @@ async fn what_is_configured_for_a_source_is_read_by_its_first_run_and_with_all_m
     let source = tagged();
     let document = |name: &str, content| SourceDocument { name: name.to_owned(), content };
     source.set_document(document("s3.policy", Ok("{}".to_owned())));
-    let denied = credenza_connect::Error::new(ErrorClass::Denied, "s3.access-denied", "not for you");
-    source.set_document(document("s3.acl", Err(denied)));
     let names = |documents: &[credenza_format::SourceDocument]| -> Vec<(String, bool)> {
         documents.iter().map(|document| (document.name.clone(), document.text.is_some())).collect()
     };
     let first = backed_up(&repository, Arc::new(source.clone()), false).await;
     let kept = handle(&repository, first.snapshot.unwrap()).await.snapshot.source.documents;
-    assert_eq!(names(&kept), [("s3.policy".to_owned(), true), ("s3.acl".to_owned(), false)]);
-    assert_eq!(kept[1].error.as_deref(), Some("not for you"));
+    assert_eq!(names(&kept), [("s3.policy".to_owned(), true)]);
     source.set_document(document("s3.cors", Ok("<x/>".to_owned())));
     let second = backed_up(&repository, Arc::new(source.clone()), false).await;
     assert_eq!(handle(&repository, second.snapshot.unwrap()).await.snapshot.source.documents, kept);
     source.set_document(document("s3.website", Ok("w".repeat(300_000))));
     let full = backed_up(&repository, Arc::new(source), true).await;
     let kept = handle(&repository, full.snapshot.unwrap()).await.snapshot.source.documents;
-    assert_eq!(names(&kept[2..]), [("s3.cors".to_owned(), true), ("s3.website".to_owned(), false)], "too long to keep");
+    assert_eq!(names(&kept[1..]), [("s3.cors".to_owned(), true), ("s3.website".to_owned(), false)], "too long to keep");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_for_a_source_and_could_not_be_read_is_asked_for_by_the_next_run() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let failing = MemorySource::new();
+    failing.set_document(SourceDocument { name: "s3.acl".to_owned(), content: Err(transient("s3.unavailable")) });
+    let first = backed_up(&repository, Arc::new(failing), false).await;
+    let kept = handle(&repository, first.snapshot.unwrap()).await.snapshot.source.documents;
+    assert_eq!(kept[0].error.as_deref(), Some("it failed"));
+    let mended = MemorySource::new();
+    mended.set_document(SourceDocument { name: "s3.acl".to_owned(), content: Ok("<x/>".to_owned()) });
+    let second = backed_up(&repository, Arc::new(mended), false).await;
+    let kept = handle(&repository, second.snapshot.unwrap()).await.snapshot.source.documents;
+    assert_eq!((kept[0].text.as_deref(), kept[0].error.as_deref()), (Some("<x/>"), None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,4 +470,310 @@ async fn what_is_excluded_is_left_out_of_any_source_and_recorded() {
     let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
     assert_eq!(snapshot.excluded, ["cache/", "!cache/keep", "*.tmp"]);
     assert_eq!(contents(&repository, snapshot.id).await.into_keys().collect::<Vec<_>>(), ["a/keep".into()]);
+}
+
+/// How many more listings of a source fail because nobody is there.
+#[derive(Clone, Default)]
+struct Away(Arc<AtomicUsize>);
+
+impl Away {
+    fn leave(&self, listings: usize) {
+        self.0.store(listings, SeqCst);
+    }
+}
+
+/// A source that goes away and comes back, and has a say in what becomes of the n-th read of a key, from 1.
+struct Moody<F> {
+    inner: MemorySource,
+    away: Away,
+    reads: std::sync::Mutex<std::collections::BTreeMap<Key, usize>>,
+    read: F,
+}
+
+fn moody<F: Fn(usize, Opened) -> Answer<Opened> + Send + Sync>(
+    inner: MemorySource,
+    away: &Away,
+    read: F,
+) -> Arc<Moody<F>> {
+    Arc::new(Moody { inner, away: away.clone(), reads: std::sync::Mutex::default(), read })
+}
+
+fn transient(reason: &str) -> credenza_connect::Error {
+    credenza_connect::Error::new(ErrorClass::Transient, reason, "it failed")
+}
+
+#[async_trait::async_trait]
+impl<F: Fn(usize, Opened) -> Answer<Opened> + Send + Sync> Source for Moody<F> {
+    async fn info(&self) -> Answer<SourceInfo> {
+        self.inner.info().await
+    }
+
+    async fn now(&self) -> Answer<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Answer<Box<dyn Scanner>> {
+        match self.away.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(transient("connect")),
+            Err(_) => self.inner.scan(options).await,
+        }
+    }
+
+    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Answer<Opened> {
+        let opened = self.inner.read(entry, range, if_match).await?;
+        let number = {
+            let mut reads = self.reads.lock().unwrap();
+            let number = reads.entry(entry.key.clone()).or_default();
+            *number += 1;
+            *number
+        };
+        (self.read)(number, opened)
+    }
+
+    async fn describe(&self, entries: &[Entry]) -> Answer<Vec<Answer<Vec<Attribute>>>> {
+        match self.away.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Ok(entries.iter().map(|_| Err(transient("connect"))).collect()),
+            Err(_) => self.inner.describe(entries).await,
+        }
+    }
+
+    async fn documents(&self) -> Answer<Vec<SourceDocument>> {
+        self.inner.documents().await
+    }
+}
+
+/// The same, with a body that breaks off in its middle.
+fn broken_off(opened: Opened, reason: &str) -> Opened {
+    let length = opened.body.length;
+    let half = usize::try_from(length.unwrap() / 2).unwrap();
+    let pieces = [Ok(bytes::Bytes::from(vec![0; half])), Err(transient(reason))];
+    Opened { body: Body::from_stream(length, futures_util::stream::iter(pieces)), ..opened }
+}
+
+/// A small object and one that is read as a stream.
+fn small_and_large() -> MemorySource {
+    let inner = MemorySource::new();
+    inner.put("large", noise(1, 3 * load::SMALL_BYTES_MAX as usize));
+    inner.put("small", noise(2, 3000));
+    inner
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_being_read_while_the_source_went_away_is_read_again_when_it_is_back() {
+    for reason in ["http.idle", "http.interrupted", "connect"] {
+        let away = Away::default();
+        let leaves = away.clone();
+        let read = move |number: usize, opened: Opened| {
+            if number > 1 {
+                return Ok(opened);
+            }
+            leaves.leave(3);
+            Ok(broken_off(opened, reason))
+        };
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let report = backed_up(&repository, moody(small_and_large(), &away, read), false).await;
+        assert_eq!((report.errors, report.read), (0, 2), "{reason}");
+        let kept = contents(&repository, report.snapshot.unwrap()).await;
+        assert!(kept[&"large".into()].1 == noise(1, 3 * load::SMALL_BYTES_MAX as usize), "{reason}");
+        assert!(kept[&"small".into()].1 == noise(2, 3000), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_opened_before_the_source_went_away_is_opened_again_and_described() {
+    let away = Away::default();
+    let leaves = away.clone();
+    let read = move |number: usize, opened: Opened| match (opened.entry.key.as_bytes(), number) {
+        (b"tagged", 1) => {
+            leaves.leave(2);
+            Ok(broken_off(opened, "http.interrupted"))
+        }
+        _ => Ok(opened),
+    };
+    let source = tagged();
+    source.remove(&"plain".into());
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report = backed_up(&repository, moody(source, &away, read), false).await;
+    assert_eq!((report.errors, report.read), (0, 1));
+    assert_eq!(tags(&repository, &report).await, [tag("blue")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_breaks_off_while_the_source_answers_is_left_out_and_named() {
+    let read = |_: usize, opened: Opened| match opened.entry.key.as_bytes() {
+        b"small" => Ok(opened),
+        _ => Ok(broken_off(opened, "http.interrupted")),
+    };
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report = backed_up(&repository, moody(small_and_large(), &Away::default(), read), false).await;
+    assert_eq!((report.errors, report.entries), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_takes_its_source_down_whenever_it_is_read_is_left_out_after_some_tries() {
+    let away = Away::default();
+    let leaves = away.clone();
+    let read = move |_: usize, opened: Opened| match opened.entry.key.as_bytes() {
+        b"small" => Ok(opened),
+        _ => {
+            leaves.leave(1);
+            Ok(broken_off(opened, "http.interrupted"))
+        }
+    };
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report = backed_up(&repository, moody(small_and_large(), &away, read), false).await;
+    assert_eq!((report.errors, report.entries), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
+    // However fast they fail, and however few they are when it takes long.
+    for (objects, pass) in [(300, 0), (80, 2)] {
+        let clock = Arc::new(Hands::default());
+        let hands = Arc::clone(&clock);
+        let inner = MemorySource::new();
+        for number in 0..objects {
+            inner.put(format!("{number:05}").as_str(), b"never read".to_vec());
+        }
+        let read = move |_: usize, _: Opened| {
+            hands.pass(Duration::from_mins(pass));
+            Err(transient("s3.unavailable"))
+        };
+        let store = MemoryStore::new();
+        let repository = repository(Arc::new(store.clone()), secret(), None).await.with_clock(clock);
+        let source = moody(inner, &Away::default(), read);
+        let ended = run(&repository, source, &BackupOptions::default(), &Silent).await;
+        assert!(matches!(&ended, Err(Error::Fruitless { side: "source", .. })), "{objects}: {ended:?}");
+        assert!(repository.snapshots().await.unwrap().whole.is_empty(), "nothing is committed");
+    }
+}
+
+/// Tells its entries in this order, one a page.
+struct Disordered {
+    inner: Fault<MemorySource>,
+    order: Vec<&'static str>,
+}
+
+struct OneByOne(Vec<credenza_connect::Found>);
+
+#[async_trait::async_trait]
+impl Scanner for OneByOne {
+    async fn next(&mut self, _: usize) -> Answer<credenza_connect::Batch> {
+        let found = self.0.pop().into_iter().collect();
+        Ok(credenza_connect::Batch { found, more: !self.0.is_empty() })
+    }
+}
+
+#[async_trait::async_trait]
+impl Source for Disordered {
+    async fn info(&self) -> Answer<SourceInfo> {
+        self.inner.info().await
+    }
+
+    async fn now(&self) -> Answer<Option<Timestamp>> {
+        self.inner.now().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn scan(&self, options: &ScanOptions) -> Answer<Box<dyn Scanner>> {
+        let mut found = self.inner.scan(options).await?.next(1000).await?.found;
+        let place = |found: &credenza_connect::Found| {
+            self.order.iter().position(|key| found.key().as_bytes() == key.as_bytes()).unwrap()
+        };
+        found.sort_by_key(|found| std::cmp::Reverse(place(found)));
+        Ok(Box::new(OneByOne(found)))
+    }
+
+    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Answer<Opened> {
+        self.inner.read(entry, range, if_match).await
+    }
+
+    async fn describe(&self, entries: &[Entry]) -> Answer<Vec<Answer<Vec<Attribute>>>> {
+        self.inner.describe(entries).await
+    }
+
+    async fn documents(&self) -> Answer<Vec<SourceDocument>> {
+        self.inner.documents().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_amiss_with_entries_that_were_read_before_a_listing_turned_out_of_order_is_still_told() {
+    let denied = FaultKind::Fail(ErrorClass::Denied);
+    let source = tagged();
+    source.put("b", b"read before the listing goes back to a".to_vec());
+    source.put("a", b"a".to_vec());
+    source.insert(stated("c", 1), b"rotten".to_vec());
+    let inner = Fault::new(Arc::new(source), 1).one_in(call::DESCRIBE, 1, denied);
+    let source = Disordered { inner, order: vec!["b", "c", "plain", "a", "tagged"] };
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report = backed_up(&repository, Arc::new(source), false).await;
+    assert_eq!((report.entries, report.errors), (5, 5));
+    let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
+    let named: Vec<_> = snapshot.problems.iter().map(|problem| problem.key.to_string()).collect();
+    assert_eq!(named, ["a", "b", "c", "plain", "tagged"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_could_not_be_read_is_read_by_the_next_run_without_the_content() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let denied = || {
+        let denied = FaultKind::Fail(ErrorClass::Denied);
+        Arc::new(Fault::new(Arc::new(tagged()), 1).one_in(call::DESCRIBE, 1, denied))
+    };
+    let first = backed_up(&repository, denied(), false).await;
+    assert_eq!((first.errors, first.read), (2, 2));
+    let still = backed_up(&repository, denied(), false).await;
+    assert_eq!((still.errors, still.read, still.bytes_read), (2, 0, 0), "it is told until it is mended");
+    let mended = backed_up(&repository, Arc::new(tagged()), false).await;
+    assert_eq!((mended.errors, mended.read, mended.bytes_read), (0, 0, 0));
+    assert_eq!(tags(&repository, &mended).await, [tag("blue")]);
+    let denied_again = backed_up(&repository, denied(), false).await;
+    assert_eq!((denied_again.errors, denied_again.unchanged), (0, 2), "what was described is not asked for again");
+    let full = backed_up(&repository, denied(), true).await;
+    assert_eq!(full.errors, 2);
+    assert_eq!(tags(&repository, &full).await, [tag("blue")], "what was known before stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_rotted_is_told_by_each_run_and_not_read_again() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    source.insert(stated("small", 1), b"rotten".to_vec());
+    let first = backed_up(&repository, Arc::new(source.clone()), false).await;
+    let second = backed_up(&repository, Arc::new(source), true).await;
+    assert_eq!((first.errors, first.read), (1, 1));
+    assert_eq!((second.errors, second.read), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_grew_after_it_was_listed_is_kept_as_it_is_now() {
+    for metadata_of_all in [true, false] {
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let source = tagged();
+        backed_up(&repository, Arc::new(source.clone()), false).await;
+        if !metadata_of_all {
+            source.put("tagged", vec![2; 1000]);
+        }
+        let grown = source.clone();
+        let size = 3 * load::SMALL_BYTES_MAX as usize;
+        let read = move |number: usize, opened: Opened| {
+            if opened.entry.key.as_bytes() == b"tagged" && number == 1 {
+                grown.put("tagged", noise(3, size));
+                return Err(credenza_connect::Error::new(ErrorClass::Precondition, "memory.changed", "it grew"));
+            }
+            Ok(opened)
+        };
+        let report = backed_up(&repository, moody(source, &Away::default(), read), metadata_of_all).await;
+        assert_eq!((report.errors, report.read), (0, 1), "{metadata_of_all}");
+        let kept = contents(&repository, report.snapshot.unwrap()).await;
+        assert!(kept[&"tagged".into()].1 == noise(3, size));
+    }
 }

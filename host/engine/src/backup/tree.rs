@@ -7,8 +7,8 @@ use std::sync::Arc;
 use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
-use super::load::Flawed;
 use super::mill::Milled;
+use crate::pulse::Row;
 use crate::write::{Stow, TreeWriter};
 use crate::{Event, Listener, Result};
 
@@ -18,6 +18,8 @@ pub(crate) struct Tree<'a> {
     writer: TreeWriter,
     listener: &'a dyn Listener,
     counts: Counts,
+    /// Of entries that the source was asked for.
+    row: Row,
 }
 
 /// What was counted while the tree grew.
@@ -29,6 +31,8 @@ pub(crate) struct Counts {
     pub(crate) bytes: u64,
     pub(crate) bytes_read: u64,
     pub(crate) read: u64,
+    /// Files that were to be read and have no content for it, unless they count as read.
+    pub(crate) unread: u64,
     pub(crate) errors: u64,
     /// Of those, entries that are kept and may be of more than one moment.
     pub(crate) changed: u64,
@@ -42,18 +46,25 @@ pub(crate) struct Grown {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn new(stow: Arc<Stow>, level: i32, listener: &'a dyn Listener) -> Self {
-        Self { writer: TreeWriter::new(stow, level), listener, counts: Counts::default() }
+    pub(crate) fn new(stow: Arc<Stow>, level: i32, listener: &'a dyn Listener, row: Row) -> Self {
+        Self { writer: TreeWriter::new(stow, level), listener, counts: Counts::default(), row }
     }
 
     /// Takes the next records in order.
+    ///
+    /// # Errors
+    /// [`Error::Fruitless`](crate::Error::Fruitless) when too many entries in a row could not be read; else those of the writer.
     pub(crate) async fn grow(&mut self, batch: Vec<Milled>) -> Result<()> {
         let mut progress = (0, 0);
         let mut records = Vec::with_capacity(batch.len());
         for milled in batch {
             match milled {
                 Milled::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason),
-                Milled::Record { record, bytes_read } => {
+                Milled::Record { record, bytes_read, asked } => {
+                    if let Some(outcome) = &asked {
+                        let doing = || format!("reading `{}`", record.entry.key);
+                        self.row.take(outcome.as_ref().copied(), doing)?;
+                    }
                     self.count(&record, bytes_read);
                     progress.0 += 1;
                     progress.1 += record.entry.size.unwrap_or(0);
@@ -69,6 +80,8 @@ impl<'a> Tree<'a> {
         self.counts.entries += 1;
         self.counts.bytes_read += bytes_read.unwrap_or(0);
         self.counts.read += u64::from(bytes_read.is_some());
+        let is_lost = matches!(record.status, EntryStatus::Vanished | EntryStatus::Unreadable(_));
+        self.counts.unread += u64::from(is_lost && bytes_read.is_none());
         match record.entry.kind {
             EntryKind::File => {
                 self.counts.files += 1;
@@ -85,16 +98,10 @@ impl<'a> Tree<'a> {
             }
             EntryStatus::Referenced(_) => self.counts.referenced += 1,
             EntryStatus::Vanished => self.fail(&record.entry.key, "it was listed and was gone when it was to be read"),
-            EntryStatus::Unreadable(reason) => self.fail(&record.entry.key, reason),
+            EntryStatus::Unreadable(reason) | EntryStatus::Undescribed(reason) | EntryStatus::Doubtful(reason) => {
+                self.fail(&record.entry.key, reason);
+            }
         }
-    }
-
-    /// Counts entries that are kept although something is amiss.
-    pub(crate) fn note(&mut self, Flawed { listed, unlisted }: Flawed) {
-        for Problem { key, reason } in listed {
-            self.fail(&key, &reason);
-        }
-        self.counts.errors += unlisted;
     }
 
     fn fail(&mut self, key: &credenza_model::Key, reason: &str) {
@@ -111,7 +118,8 @@ impl<'a> Tree<'a> {
         Ok(Grown { root, counts: self.counts })
     }
 
-    /// Closes what has grown, and begins an empty tree that keeps the count of what was read.
+    /// Closes what has grown, and begins an empty tree that keeps the count of what was read. What is amiss is told again by the records that
+    /// are taken over.
     pub(crate) async fn restart(mut self) -> Result<(TreeRoot, Self)> {
         let root = self.writer.close().await?;
         let counts = Counts { bytes_read: self.counts.bytes_read, read: self.counts.read, ..Counts::default() };

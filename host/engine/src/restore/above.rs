@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use credenza_connect::Destination;
-use credenza_model::{Key, Record};
+use credenza_model::{Entry, EntryKind, Key, Record};
 
+use super::lay::Layer;
+use super::scribe::{Failure, refused};
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result};
@@ -16,13 +17,13 @@ pub(super) struct Way<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a SnapshotHandle,
     pub(super) loader: &'a Arc<BlobLoader>,
-    pub(super) destination: &'a dyn Destination,
+    pub(super) layer: &'a Layer<'a>,
 }
 
 /// A folder on the way that cannot be looked up.
 pub(super) struct Lost {
     pub(super) key: Key,
-    pub(super) cause: Error,
+    pub(super) failure: Failure,
 }
 
 impl Way<'_> {
@@ -30,13 +31,20 @@ impl Way<'_> {
     pub(super) async fn missing_above(&self, prefix: &[u8]) -> Result<(Vec<Record>, Vec<Lost>)> {
         let (mut found, mut lost) = (Vec::new(), Vec::new());
         for key in above(prefix) {
-            let there = self.destination.stat(&key).await;
-            if !matches!(there, Ok(None)) {
-                continue;
+            match self.layer.look(&key).await? {
+                Ok(None) => {}
+                // Whether the restore makes it is not known.
+                Err(cause) if cause.is_transient() => {
+                    let failure = refused(&Entry::new(key.clone(), EntryKind::Directory), cause);
+                    lost.push(Lost { key, failure });
+                    continue;
+                }
+                // What is in the way shows when something is written there.
+                Ok(Some(_)) | Err(_) => continue,
             }
             match self.record(&key).await {
                 Ok(record) => found.extend(record),
-                Err(cause @ Error::Damage(_)) => lost.push(Lost { key, cause }),
+                Err(Error::Damage(damage)) => lost.push(Lost { key, failure: Failure::Damage(damage) }),
                 Err(cause) => return Err(cause),
             }
         }

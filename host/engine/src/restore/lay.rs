@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use credenza_connect::{Destination, DestinationInfo};
-use credenza_model::{Entry, EntryKind, Record};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError};
+use credenza_model::{Entry, EntryKind, Key, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::above::Lost;
 use super::fit::Fit;
 use super::plan::{Item, Window};
-use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused};
+use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused, writing};
 use super::{RestoreOptions, RestoreReport, Stop};
 use crate::blobs::Fetched;
 use crate::clock::Clock;
-use crate::pulse::Pulse;
+use crate::pulse::{Absences, Pulse, Row};
 use crate::walk::LostNode;
 use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Event, Listener, Result, task};
@@ -37,6 +37,8 @@ pub(crate) struct Layer<'a> {
     scribe: Scribe,
     listener: &'a dyn Listener,
     report: Mutex<RestoreReport>,
+    /// Of contents that were given to the destination.
+    row: Mutex<Row>,
     cores: usize,
 }
 
@@ -52,15 +54,17 @@ impl<'a> Layer<'a> {
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let written = options.versions.then(Arc::default);
+        let pulse = Pulse::begin("destination", clock);
+        let row = Mutex::new(pulse.row());
         let scribe = Scribe {
             destination,
             info: Arc::new(info),
             overwrite: options.overwrite,
             stop: options.stop.clone(),
-            pulse: Pulse::begin("destination", clock),
+            pulse,
             written,
         };
-        Self { scribe, listener, report: Mutex::default(), cores }
+        Self { scribe, listener, report: Mutex::default(), row, cores }
     }
 
     /// What ends the run early.
@@ -92,6 +96,13 @@ impl<'a> Layer<'a> {
         Ok(folders)
     }
 
+    /// What is there now under a key.
+    pub(crate) async fn look(&self, key: &Key) -> Result<Result<Option<Entry>, ConnectError>> {
+        let doing = || format!("looking for `{key}` at the destination");
+        let stat = || self.scribe.destination.stat(key);
+        self.scribe.pulse.call(&mut Absences::default(), doing, stat, || self.scribe.probe(key)).await
+    }
+
     /// Makes the folders above what was asked for; they are no part of it and not counted, unless they fail.
     pub(crate) async fn make_above(&self, records: impl Iterator<Item = Record>) -> Result<Vec<Entry>> {
         let mut made = Vec::new();
@@ -107,7 +118,7 @@ impl<'a> Layer<'a> {
     /// Counts and reports folders above that cannot become what they were.
     pub(crate) fn lose_above(&self, lost: Vec<Lost>) -> Result<()> {
         lost.into_iter()
-            .try_for_each(|Lost { key, cause }| self.fail(&Entry::new(key, EntryKind::Directory), cause.into()))
+            .try_for_each(|Lost { key, failure }| self.fail(&Entry::new(key, EntryKind::Directory), failure))
     }
 
     /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when
@@ -141,6 +152,7 @@ impl<'a> Layer<'a> {
     /// Writes one large content as its chunks come.
     pub(crate) async fn lay_stream(&self, record: &Record, chunks: ChunkWindows<'_>) -> Result<()> {
         let outcome = self.scribe.write_stream(record, chunks).await;
+        self.follow_row(&record.entry, &outcome)?;
         match self.account(record.entry.clone(), outcome)? {
             Some(entry) => self.complete(vec![entry]).await,
             None => Ok(()),
@@ -155,21 +167,30 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    async fn set_metadata(&self, batch: Vec<Entry>) -> Result<()> {
-        let Some(first) = batch.first() else { return Ok(()) };
-        let doing = || "setting metadata at the destination".to_owned();
-        let set = || self.scribe.destination.set_metadata(&batch);
-        let results = match self.scribe.pulse.call(doing, set, || self.scribe.probe(&first.key)).await? {
-            Ok(results) => results,
-            // What fails for all of them is the failure of each.
-            Err(cause) if cause.is_transient() => vec![Err(cause); batch.len()],
-            Err(cause) => return Err(Error::connector(doing())(cause)),
-        };
-        for (entry, result) in batch.iter().zip(results) {
-            match result {
-                Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),
-                Err(cause) => self.fail(entry, refused(entry, cause))?,
+    async fn set_metadata(&self, mut batch: Vec<Entry>) -> Result<()> {
+        let mut absences = Absences::default();
+        while let Some(first) = batch.first() {
+            let asked = self.scribe.pulse.now();
+            let results = match self.scribe.destination.set_metadata(&batch).await {
+                Ok(results) => results,
+                // What fails for all of them is the failure of each.
+                Err(cause) if cause.is_transient() => vec![Err(cause); batch.len()],
+                Err(cause) => return Err(Error::connector("setting metadata at the destination")(cause)),
+            };
+            let unanswered = results.iter().find_map(|result| result.as_ref().err().filter(|e| e.is_unanswered()));
+            let is_again = match unanswered {
+                Some(cause) => self.scribe.was_away(&mut absences, asked, cause, &first.key).await?,
+                None => false,
+            };
+            let mut left = Vec::new();
+            for (entry, result) in batch.into_iter().zip(results) {
+                match result {
+                    Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),
+                    Err(cause) if is_again && cause.is_unanswered() => left.push(entry),
+                    Err(cause) => self.fail(&entry, refused(&entry, cause))?,
+                }
             }
+            batch = left;
         }
         Ok(())
     }
@@ -178,10 +199,21 @@ impl<'a> Layer<'a> {
     fn account_all(&self, group: Group) -> Result<Vec<Entry>> {
         let mut laid = Vec::new();
         for (entry, outcome) in group {
+            self.follow_row(&entry, &outcome)?;
             // A delete marker has nothing that metadata could be set on.
             laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
         }
         Ok(laid)
+    }
+
+    /// Ends the run when too many contents in a row could not be written.
+    fn follow_row(&self, entry: &Entry, outcome: &Result<Written, Failure>) -> Result<()> {
+        let outcome = match outcome {
+            Ok(_) => Ok(()),
+            Err(Failure::Failing(cause)) => Err(self.scribe.pulse.failed(cause.clone())),
+            Err(_) => return Ok(()),
+        };
+        locked(&self.row).take(outcome.as_ref().copied(), || writing(&entry.key))
     }
 
     /// Counts and reports what became of an entry; the entry, if it was written.
@@ -233,7 +265,7 @@ impl<'a> Layer<'a> {
                 locked(&self.report).unread += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }
-            Failure::Refused(reason) => {
+            Failure::Refused(reason) | Failure::Failing(ConnectError { message: reason, .. }) => {
                 locked(&self.report).failed += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }

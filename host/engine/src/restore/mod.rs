@@ -105,7 +105,7 @@ pub async fn run(
     options.stop.heed();
     let mut folders = Folders::default();
     if is_tree {
-        let way = Way { repository, snapshot, loader: &loader, destination: &*destination };
+        let way = Way { repository, snapshot, loader: &loader, layer: &layer };
         let (found, lost) = way.missing_above(&options.prefix).await?;
         layer.lose_above(lost)?;
         folders.open(layer.make_above(found.into_iter().filter_map(|record| layer.fit(fit, record))).await?);
@@ -187,7 +187,7 @@ fn latest(record: &Record) -> bool {
 /// Why a record has no content to restore, if so.
 fn never_read(record: &Record) -> Option<String> {
     match &record.status {
-        EntryStatus::Stable | EntryStatus::Changed => None,
+        EntryStatus::Stable | EntryStatus::Changed | EntryStatus::Undescribed(_) | EntryStatus::Doubtful(_) => None,
         EntryStatus::Vanished => Some("it was gone when the backup came to read it".to_owned()),
         EntryStatus::Referenced(reason) => Some(format!("the snapshot has no content of it, as was wished: {reason}")),
         EntryStatus::Unreadable(reason) => Some(format!("the snapshot has no content of it: {reason}")),

@@ -6,16 +6,17 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Destination, DestinationInfo, ErrorClass, Payload, Writer};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Payload, Writer};
 use credenza_model::{ChunkRef, Content, Entry, Key, Record};
 use futures_util::{Stream, StreamExt};
 
 use super::plan::Item;
 use super::{Stop, never_read};
 use crate::blobs::Fetched;
-use crate::pulse::Pulse;
+use crate::pulse::{Absences, Pulse};
 use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -28,6 +29,8 @@ pub(super) enum Failure {
     /// There is nothing to restore, because nothing was read.
     Unread(String),
     Refused(String),
+    /// It may be taken later.
+    Failing(ConnectError),
     Run(Error),
 }
 
@@ -71,14 +74,25 @@ impl Scribe {
     /// Makes an entry without content.
     pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
         match self.create(entry).await? {
-            Some(parts) => parts.end(Ok(())).await.map(drop).map_err(|cause| cause.of(entry)),
+            Some(parts) => parts.end(Ok(())).await.map(drop),
             None => Ok(()),
         }
     }
 
     /// Asks the destination for something else than to write.
-    pub(super) async fn probe(&self, key: &Key) -> Result<(), credenza_connect::Error> {
+    pub(super) async fn probe(&self, key: &Key) -> Result<(), ConnectError> {
         self.destination.stat(key).await.map(drop)
+    }
+
+    /// Whether what failed is to be asked for again, because the destination was away and is back.
+    pub(super) async fn was_away(
+        &self,
+        absences: &mut Absences,
+        asked: Duration,
+        cause: &ConnectError,
+        key: &Key,
+    ) -> Result<bool> {
+        self.stop.unless(self.pulse.was_away(absences, asked, cause, || writing(key), || self.probe(key))).await?
     }
 
     fn may_replace(&self, key: &Key) -> bool {
@@ -91,13 +105,14 @@ impl Scribe {
         }
     }
 
-    /// Begins an entry; `None` when it is complete without content.
-    async fn create(&self, entry: &Entry) -> Result<Option<Parts>, Failure> {
-        let doing = || format!("writing `{}` to the destination", entry.key);
-        let create = || self.destination.create(entry, self.may_replace(&entry.key));
-        let created = self.pulse.call(doing, create, || self.probe(&entry.key)).await.map_err(Failure::Run)?;
-        let writer = created.map_err(|cause| refused(entry, cause))?;
-        Ok(writer.map(|writer| Parts::new(writer, self.stop.clone(), Arc::clone(&self.pulse))))
+    /// Begins an entry; `None` when it is complete without content. Many a destination asks nobody for that, so that it is no sign of life.
+    async fn create<'a>(&'a self, entry: &'a Entry) -> Result<Option<Parts<'a>>, Failure> {
+        let key = &entry.key;
+        let mut absences = Absences::default();
+        let create = || self.destination.create(entry, self.may_replace(key));
+        let created = self.pulse.call(&mut absences, || writing(key), create, || self.probe(key));
+        let writer = self.stop.unless(created).await??.map_err(|cause| refused(entry, cause))?;
+        Ok(writer.map(|writer| Parts::new(self, entry, writer, absences)))
     }
 
     /// Writes an entry whose chunks were all fetched.
@@ -125,7 +140,7 @@ impl Scribe {
             return Ok(Written::whole(bytes));
         };
         let written = parts.write(payload).await;
-        let lost = parts.end(written).await.map_err(|cause| cause.of(&record.entry))?;
+        let lost = parts.end(written).await?;
         self.note_written(&record.entry.key);
         Ok(Written { bytes, lost })
     }
@@ -145,15 +160,11 @@ impl Scribe {
                 Err(failure) => break Err(failure),
             };
             bytes += payload.length();
-            if let Err(cause) = parts.write(payload).await {
-                break Err(cause.of(&record.entry));
+            if let Err(failure) = parts.write(payload).await {
+                break Err(failure);
             }
         };
-        if let Err(failure) = outcome {
-            parts.writer.abort().await;
-            return Err(failure);
-        }
-        let lost = parts.end(Ok(())).await.map_err(|cause| cause.of(&record.entry))?;
+        let lost = parts.end(outcome).await?;
         self.note_written(&record.entry.key);
         Ok(Written { bytes, lost })
     }
@@ -166,54 +177,40 @@ fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, Failure> 
         .collect()
 }
 
+pub(super) fn writing(key: &Key) -> String {
+    format!("writing `{key}` to the destination")
+}
+
 /// What a failed call of the destination means for its entry; that the destination answers is known by then.
-pub(super) fn refused(entry: &Entry, cause: credenza_connect::Error) -> Failure {
+pub(super) fn refused(entry: &Entry, cause: ConnectError) -> Failure {
     match cause.class {
         ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => {
-            Failure::Run(Error::Connector { doing: format!("writing `{}` to the destination", entry.key), cause })
+            Failure::Run(Error::Connector { doing: writing(&entry.key), cause })
         }
         ErrorClass::Precondition => Failure::Refused("it exists already; --overwrite replaces it".to_owned()),
+        ErrorClass::Transient => Failure::Failing(cause),
         _ => Failure::Refused(cause.message),
     }
 }
 
-/// Cuts what is written into parts of the size that the writer names, the last of which is never empty unless all is.
-struct Parts {
+/// Cuts what is written into parts of the size that the writer names, the last of which is never empty unless all is. What was given while
+/// the destination was away is given again when it is back.
+struct Parts<'a> {
+    scribe: &'a Scribe,
+    entry: &'a Entry,
     writer: Box<dyn Writer>,
     part_bytes: Option<u64>,
     /// What comes next, or last.
     held: Payload,
-    stop: Stop,
-    pulse: Arc<Pulse>,
+    absences: Absences,
 }
 
-/// Why an entry was not written to its end.
-enum Unfinished {
-    Stopped,
-    Refused(credenza_connect::Error),
-}
-
-impl Unfinished {
-    fn of(self, entry: &Entry) -> Failure {
-        match self {
-            Self::Stopped => Failure::Run(Error::Cancelled),
-            Self::Refused(cause) => refused(entry, cause),
-        }
-    }
-}
-
-impl From<credenza_connect::Error> for Unfinished {
-    fn from(cause: credenza_connect::Error) -> Self {
-        Self::Refused(cause)
-    }
-}
-
-impl Parts {
-    fn new(writer: Box<dyn Writer>, stop: Stop, pulse: Arc<Pulse>) -> Self {
-        Self { part_bytes: writer.part_bytes(), writer, held: Payload::default(), stop, pulse }
+impl<'a> Parts<'a> {
+    fn new(scribe: &'a Scribe, entry: &'a Entry, writer: Box<dyn Writer>, absences: Absences) -> Self {
+        Self { part_bytes: writer.part_bytes(), scribe, entry, writer, held: Payload::default(), absences }
     }
 
-    async fn write(&mut self, data: Payload) -> Result<(), Unfinished> {
+    async fn write(&mut self, data: Payload) -> Result<(), Failure> {
         let before = std::mem::replace(&mut self.held, data);
         let Some(part_bytes) = self.part_bytes else { return self.pass(before).await };
         let pieces = [before.pieces(), self.held.pieces()].concat();
@@ -226,22 +223,49 @@ impl Parts {
         Ok(())
     }
 
-    async fn pass(&mut self, data: Payload) -> Result<(), Unfinished> {
-        if self.stop.is_requested() {
-            return Err(Unfinished::Stopped);
+    async fn pass(&mut self, data: Payload) -> Result<(), Failure> {
+        if data.length() == 0 {
+            return self.heed_stop();
         }
-        if data.length() > 0 {
-            self.pulse.of(self.writer.write(data).await)?;
+        loop {
+            self.heed_stop()?;
+            let asked = self.scribe.pulse.now();
+            match self.writer.write(data.clone()).await {
+                // It may only be held in memory as yet: no sign of life.
+                Ok(()) => return Ok(()),
+                Err(cause) => self.outlast(asked, cause).await?,
+            }
         }
-        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<Vec<String>, Failure> {
+        loop {
+            self.heed_stop()?;
+            let asked = self.scribe.pulse.now();
+            match self.scribe.pulse.of(self.writer.finish(self.held.clone()).await) {
+                Ok(lost) => return Ok(lost),
+                Err(cause) => self.outlast(asked, cause).await?,
+            }
+        }
+    }
+
+    /// Returns when what failed may be given again.
+    async fn outlast(&mut self, asked: Duration, cause: ConnectError) -> Result<(), Failure> {
+        match self.scribe.was_away(&mut self.absences, asked, &cause, &self.entry.key).await? {
+            true => Ok(()),
+            false => Err(refused(self.entry, cause)),
+        }
+    }
+
+    fn heed_stop(&self) -> Result<(), Failure> {
+        if self.scribe.stop.is_requested() { Err(Failure::Run(Error::Cancelled)) } else { Ok(()) }
     }
 
     /// Publishes what was written, or leaves nothing behind when that failed. The names of the attributes that turned out to be lost.
-    async fn end(mut self, written: Result<(), Unfinished>) -> Result<Vec<String>, Unfinished> {
+    async fn end(mut self, written: Result<(), Failure>) -> Result<Vec<String>, Failure> {
         let finished = match written {
-            Ok(()) if self.stop.is_requested() => Err(Unfinished::Stopped),
-            Ok(()) => self.pulse.of(self.writer.finish(self.held).await).map_err(Unfinished::from),
-            Err(cause) => Err(cause),
+            Ok(()) => self.finish().await,
+            Err(failure) => Err(failure),
         };
         if finished.is_err() {
             self.writer.abort().await;

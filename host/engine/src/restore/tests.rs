@@ -1,5 +1,6 @@
 //! Restores of a history to a destination in memory.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,9 +45,17 @@ async fn restored_by(
     destination: impl Destination + 'static,
     options: &RestoreOptions,
 ) -> Result<RestoreReport> {
+    restored_from(history(), clock, destination, options).await
+}
+
+async fn restored_from(
+    source: MemorySource,
+    clock: Arc<dyn crate::Clock>,
+    destination: impl Destination + 'static,
+    options: &RestoreOptions,
+) -> Result<RestoreReport> {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
-    let report =
-        crate::backup::run(&repository, Arc::new(history()), &BackupOptions::default(), &Silent).await.unwrap();
+    let report = crate::backup::run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await.unwrap();
     let snapshot = handle(&repository, report.snapshot.unwrap()).await;
     run(&repository, &snapshot, Arc::new(destination), options, &Silent).await
 }
@@ -277,4 +286,128 @@ async fn a_store_that_answers_nothing_for_minutes_ends_the_restore() {
         matches!(&ended, Err(Error::Unanswered { side: "repository", seconds, .. }) if *seconds >= 300),
         "{ended:?}"
     );
+}
+
+/// Its objects are begun without a request and published by one; each request that nobody answers takes a minute.
+#[derive(Clone)]
+struct Distant {
+    inner: MemoryDestination,
+    /// How many more requests nobody answers.
+    away: Arc<AtomicUsize>,
+    /// Of so many objects it takes one.
+    takes_one_in: usize,
+    asked: Arc<AtomicUsize>,
+    clock: Arc<Hands>,
+}
+
+impl Distant {
+    fn new(away: usize, takes_one_in: usize) -> Self {
+        let (inner, away, clock) = (MemoryDestination::new(), Arc::new(away.into()), Arc::default());
+        Self { inner, away, takes_one_in, asked: Arc::default(), clock }
+    }
+
+    fn request(&self) -> credenza_connect::Result<()> {
+        let failed = |reason| credenza_connect::Error::new(ErrorClass::Transient, reason, "it failed");
+        match self.away.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => {
+                self.clock.pass(Duration::from_mins(1));
+                Err(failed("connect"))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn restored(&self) -> Result<RestoreReport> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn crate::Clock>;
+        restored_by(clock, self.clone(), &RestoreOptions { overwrite: true, ..RestoreOptions::default() }).await
+    }
+}
+
+#[async_trait]
+impl Destination for Distant {
+    async fn info(&self) -> credenza_connect::Result<DestinationInfo> {
+        self.inner.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn stat(&self, key: &Key) -> credenza_connect::Result<Option<Entry>> {
+        self.request()?;
+        self.inner.stat(key).await
+    }
+
+    async fn create(&self, entry: &Entry, overwrite: bool) -> credenza_connect::Result<Option<Box<dyn Writer>>> {
+        let inner = self.inner.create(entry, overwrite).await?;
+        Ok(inner.map(|inner| Box::new(DistantWriter { inner, distant: self.clone() }) as _))
+    }
+
+    async fn set_metadata(
+        &self,
+        entries: &[Entry],
+    ) -> credenza_connect::Result<Vec<credenza_connect::Result<Vec<String>>>> {
+        self.inner.set_metadata(entries).await
+    }
+}
+
+struct DistantWriter {
+    inner: Box<dyn Writer>,
+    distant: Distant,
+}
+
+#[async_trait]
+impl Writer for DistantWriter {
+    fn part_bytes(&self) -> Option<u64> {
+        self.inner.part_bytes()
+    }
+
+    async fn write(&mut self, part: Payload) -> credenza_connect::Result<()> {
+        self.distant.request()?;
+        self.inner.write(part).await
+    }
+
+    async fn finish(&mut self, last: Payload) -> credenza_connect::Result<Vec<String>> {
+        self.distant.request()?;
+        if !self.distant.asked.fetch_add(1, SeqCst).is_multiple_of(self.distant.takes_one_in) {
+            return Err(credenza_connect::Error::new(ErrorClass::Transient, "s3.unavailable", "it failed"));
+        }
+        self.inner.finish(last).await
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.inner.abort().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_being_written_while_the_destination_went_away_is_written_when_it_is_back() {
+    let destination = Distant::new(4, 1);
+    let report = destination.restored().await.unwrap();
+    assert_eq!((report.entries, report.failed), (2, 0));
+    assert_eq!(destination.inner.restored().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_begun_without_a_request_is_no_sign_that_a_destination_answers() {
+    let ended = Distant::new(usize::MAX, 1).restored().await;
+    assert!(matches!(&ended, Err(Error::Unanswered { side: "destination", .. })), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_takes_no_object_ends_the_restore_and_one_that_takes_some_does_not() {
+    for (takes_one_in, expected) in [(100, Some((6, 594))), (1000, None)] {
+        let source = MemorySource::new();
+        (0..600).for_each(|number| source.put(format!("{number:03}").as_str(), b"some".to_vec()));
+        let destination = Distant::new(0, takes_one_in);
+        let clock = Arc::clone(&destination.clock) as Arc<dyn crate::Clock>;
+        let done = restored_from(source, clock, destination, &RestoreOptions::default()).await;
+        match expected {
+            Some(expected) => {
+                let report = done.unwrap();
+                assert_eq!((report.entries, report.failed), expected);
+            }
+            None => assert!(matches!(&done, Err(Error::Fruitless { side: "destination", .. })), "{done:?}"),
+        }
+    }
 }

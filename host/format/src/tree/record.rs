@@ -59,6 +59,8 @@ pub fn encode_record(record: &Record) -> Result<Vec<u8>> {
         EntryStatus::Vanished => (2, ""),
         EntryStatus::Unreadable(reason) => (3, reason.as_str()),
         EntryStatus::Referenced(reason) => (4, reason.as_str()),
+        EntryStatus::Undescribed(reason) => (5, reason.as_str()),
+        EntryStatus::Doubtful(reason) => (6, reason.as_str()),
     };
     if status != 0 {
         put_field(&mut out, tag::STATUS, |field| {
@@ -261,6 +263,8 @@ fn decode_status(field: &mut Fields<'_>) -> Result<EntryStatus> {
         2 => Ok(EntryStatus::Vanished),
         3 => Ok(EntryStatus::Unreadable(rest_text(field)?)),
         4 => Ok(EntryStatus::Referenced(rest_text(field)?)),
+        5 => Ok(EntryStatus::Undescribed(rest_text(field)?)),
+        6 => Ok(EntryStatus::Doubtful(rest_text(field)?)),
         other => Err(Error::Unknown { what: "entry status", found: u32::from(other) }),
     }
 }

@@ -83,7 +83,9 @@ fn status() -> impl Strategy<Value = EntryStatus> {
         Just(EntryStatus::Changed),
         Just(EntryStatus::Vanished),
         ".*".prop_map(EntryStatus::Unreadable),
-        ".*".prop_map(EntryStatus::Referenced)
+        ".*".prop_map(EntryStatus::Referenced),
+        ".*".prop_map(EntryStatus::Undescribed),
+        ".*".prop_map(EntryStatus::Doubtful)
     ]
 }
 

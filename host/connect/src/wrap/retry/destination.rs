@@ -30,7 +30,9 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
         let inner = retried(self.policy, || self.inner.create(entry, overwrite)).await?;
         let destination = Arc::clone(&self.inner);
         let (policy, entry) = (self.policy, entry.clone());
-        Ok(inner.map(|inner| Box::new(RetryWriter { inner, destination, policy, entry, in_parts: false }) as _))
+        let (in_parts, may_be_published) = (false, false);
+        Ok(inner
+            .map(|inner| Box::new(RetryWriter { inner, destination, policy, entry, in_parts, may_be_published }) as _))
     }
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
@@ -50,6 +52,8 @@ struct RetryWriter<T: ?Sized> {
     entry: Entry,
     /// Whether there were bytes before the last.
     in_parts: bool,
+    /// Whether an answer to `finish` was lost, by this call of it or an earlier one.
+    may_be_published: bool,
 }
 
 impl<T: Destination + ?Sized> RetryWriter<T> {
@@ -91,19 +95,18 @@ impl<T: Destination + ?Sized + 'static> Writer for RetryWriter<T> {
 
     async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
         let mut tries = Tries::new(self.policy);
-        let mut may_be_published = false;
         loop {
             match self.inner.finish(last.clone()).await {
                 Err(error) if error.is_transient() => {
+                    self.may_be_published = true;
                     tries.pause_after(error).await?;
-                    may_be_published = true;
                 }
-                Err(error) if error.class == ErrorClass::Precondition && may_be_published => {
+                Err(error) if error.class == ErrorClass::Precondition && self.may_be_published => {
                     if !self.is_published(&last).await {
                         return Err(error);
                     }
                     self.begin_upon_itself().await?;
-                    may_be_published = false;
+                    self.may_be_published = false;
                 }
                 finished => return finished,
             }
