@@ -89,6 +89,8 @@ pub struct CheckReport {
     pub packs_read: u64,
     /// Bytes of them.
     pub bytes_read: u64,
+    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
+    pub packs_healed: u64,
 }
 
 /// Checks a repository.
@@ -102,6 +104,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         look(repository, &mut findings).await?;
     let index = Arc::new(index);
     structure::trees(repository, &index, &snapshots, &mut findings).await?;
+    let mut healed = add_healed(repository, &users, &mut findings);
     let mut report = CheckReport {
         snapshots: snapshots.len() as u64,
         packs: packs.present.len() as u64,
@@ -120,13 +123,24 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         let chosen = sample.choose(&index, &packs.present, &readings)?;
         let reading = data::verify(repository, &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
+        add_healed(repository, &users, &mut findings);
+        healed.extend(reading.healed);
         readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
         if reading.vanished {
             look(repository, &mut findings).await?;
         }
     }
+    report.packs_healed = healed.len() as u64;
     report.findings = findings.into_list();
     Ok(report)
+}
+
+/// Finds packs that were read by their parity.
+pub(crate) fn add_healed(repository: &Repository, users: &Users, findings: &mut Findings<'_>) -> HashSet<ObjectId> {
+    let healed = repository.take_healed_packs();
+    let packs = healed.iter().map(|(pack, _)| *pack).collect();
+    healed.into_iter().for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    packs
 }
 
 /// What there is, without what is in packs.

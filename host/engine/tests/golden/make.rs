@@ -63,7 +63,7 @@ async fn create(name: &str, chunker: ChunkerParams) -> Repository {
         label: "golden".into(),
         chunker,
         compression: 3,
-        retain_days: None,
+        retain_days: None, parity: None,
     };
     Repository::create(Arc::new(store), &options).await.unwrap();
     open(name, &secret(name)).await
