@@ -26,8 +26,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, ObjectKind, PackOrdinal};
-use credenza_model::{ObjectId, SnapshotId};
+use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal};
+use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 pub use self::sample::Sample;
 pub use crate::findings::Finding;
@@ -38,7 +38,7 @@ pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::findings::Findings;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Error, Event, Listener, Phase, Result, Silent, Strays};
+use crate::{Damage, Error, Event, Listener, Phase, Result, Silent, Strays};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -123,8 +123,9 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         let chosen = sample.choose(&index, &packs.present, &readings)?;
         let reading = data::verify(repository, &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
-        add_healed(repository, &users, &mut findings);
         healed.extend(reading.healed);
+        heal_unread(repository, &index, &findings, &mut healed).await?;
+        add_healed(repository, &users, &mut findings);
         readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
         if reading.vanished {
             look(repository, &mut findings).await?;
@@ -133,6 +134,27 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     report.packs_healed = healed.len() as u64;
     report.findings = findings.into_list();
     Ok(report)
+}
+
+/// Tries the parity of packs that were not read, because a listing shows that they are not as they were.
+async fn heal_unread(
+    repository: &Repository,
+    index: &BlobIndex,
+    findings: &Findings<'_>,
+    healed: &mut HashSet<ObjectId>,
+) -> Result<()> {
+    let damages: Vec<Damage> = findings.iter().map(|finding| finding.damage.clone()).collect();
+    for damage in damages {
+        let key = StoreKey::new(damage.object.clone()).ok();
+        let id = key.as_ref().and_then(ObjectKind::parse).filter(|(kind, _)| PackKind::of(*kind).is_some());
+        let pack = id.and_then(|(_, id)| index.pack(index.ordinal(&id)?));
+        if let Some(pack) = pack.filter(|pack| !healed.contains(&pack.id))
+            && repository.heal(&pack.into(), &damage).await?.is_some()
+        {
+            healed.insert(pack.id);
+        }
+    }
+    Ok(())
 }
 
 /// Finds packs that were read by their parity.

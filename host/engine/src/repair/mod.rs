@@ -189,6 +189,8 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
     if options.replace_snapshots {
         report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
     }
+    // What was read by parity is among the findings.
+    repository.take_healed();
     report.lost = lost(survey.findings, &report.mends);
     Ok(report)
 }

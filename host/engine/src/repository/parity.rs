@@ -1,6 +1,6 @@
 //! Parity: a pack that was hurt is made whole in memory, and parity is put beside packs.
 //!
-//! Owned here: what is read for it, that nothing counts as healed but what has the digest that the index gives, that each healed pack is told once, and
+//! Owned here: what is read for it, that nothing counts as healed but what has the digest that the index gives, that each healed pack is told, and
 //! that a pack which is beyond its parity is tried once. Refused here: the code (`format`), who reads packs (`blobs`), mending the store (`repair`).
 //!
 //! Bound: one pack at a time for all clones of a repository, with its parity while it is healed (384 MiB for the largest pack at 50 %, 36 MB for a
@@ -28,14 +28,13 @@ const SPLINTER_BYTES: u64 = 16 * 1024;
 /// What is known of packs that were hurt.
 #[derive(Default)]
 pub(super) struct Healer {
-    /// The last pack that was healed. Who holds it heals.
-    last: tokio::sync::Mutex<Option<(ObjectId, Bytes)>>,
+    /// The last pack that was read whole, and whether it was hurt. Who holds it heals.
+    last: tokio::sync::Mutex<Option<(ObjectId, Bytes, bool)>>,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
-    healed: HashSet<ObjectId>,
     untold: HashMap<ObjectId, Damage>,
     /// Packs that are beyond their parity.
     lost: HashSet<ObjectId>,
@@ -66,7 +65,7 @@ impl From<&PackRecord> for PackName {
 }
 
 impl Repository {
-    /// Damage of packs that their parity made good, each told once: to be told to whoever reads. The content is right.
+    /// Damage of packs that their parity made good, each once since this was last asked: to be told to whoever reads. The content is right.
     #[must_use]
     pub fn take_healed(&self) -> Vec<Damage> {
         self.take_healed_packs().into_iter().map(|(_, damage)| damage).collect()
@@ -86,9 +85,10 @@ impl Repository {
     pub(crate) async fn heal(&self, pack: &PackName, damage: &Damage) -> Result<Option<Bytes>> {
         let Some(rate) = self.config.parity else { return Ok(None) };
         let mut last = self.healer.last.lock().await;
-        if let Some((id, bytes)) = &*last
+        if let Some((id, bytes, was_hurt)) = &*last
             && *id == pack.id
         {
+            self.healer.known().tell(*was_hurt, pack, damage);
             return Ok(Some(bytes.clone()));
         }
         if self.healer.known().lost.contains(&pack.id) {
@@ -107,12 +107,9 @@ impl Repository {
             known.lost.insert(pack.id);
             return Ok(None);
         };
-        if was_hurt && known.healed.insert(pack.id) {
-            let detail = format!("{}; what is read of it is whole by its parity", damage.detail);
-            known.untold.insert(pack.id, Damage { chunk: None, detail, ..damage.clone() });
-        }
+        known.tell(was_hurt, pack, damage);
         drop(known);
-        *last = Some((pack.id, bytes.clone()));
+        *last = Some((pack.id, bytes.clone(), was_hurt));
         Ok(Some(bytes))
     }
 
@@ -156,6 +153,16 @@ impl Repository {
         let work = move || parity_of(rate, owner, id, &[Bytes::from(found)]);
         let parity = tokio::task::spawn_blocking(work).await.map_err(Error::worker("parity"))??;
         put_parity(&**self.bare_store(), id, parity, self.lock_until().await?).await.map(|()| true)
+    }
+}
+
+impl Known {
+    /// Notes what is to be told of a pack. One that was right when it was read again is not damaged.
+    fn tell(&mut self, was_hurt: bool, pack: &PackName, damage: &Damage) {
+        if was_hurt {
+            let detail = format!("{}; what is read of it is whole by its parity", damage.detail);
+            self.untold.entry(pack.id).or_insert_with(|| Damage { chunk: None, detail, ..damage.clone() });
+        }
     }
 }
 

@@ -197,8 +197,7 @@ async fn what_parity_made_good_is_counted_and_repair_writes_it_anew() {
             let repository = open(Arc::new(store.clone()), &key_file()).await;
             let is_pack_hurt = objects.get(&pair.pack) != Some(&pair.bytes);
             let report = everything_read(&repository).await;
-            let is_readable = objects.get(&pair.pack).is_some_and(|bytes| bytes.len() == pair.bytes.len());
-            assert_eq!(report.packs_healed, u64::from(is_pack_hurt && is_readable), "{}", injury.text);
+            assert_eq!(report.packs_healed, u64::from(is_pack_hurt), "{}", injury.text);
             let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
             let repaired = repair::run(&repository, &options, &Silent).await.unwrap();
             assert_eq!((repaired.lost, repaired.losses), (vec![], vec![]), "{}", injury.text);
@@ -234,18 +233,22 @@ async fn a_restore_says_once_what_parity_made_good() {
     }
     let repository = open(Arc::new(subject.store(&objects).await), &key_file()).await;
     let snapshots = repository.snapshots().await.unwrap().whole;
-    let mut told = Vec::new();
+    let mut all = Vec::new();
     for handle in &snapshots {
         let to = Arc::new(credenza_connect::memory::MemoryDestination::new());
         let report = restore::run(&repository, handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
         assert_eq!(report.damaged, 0);
-        told.extend(report.healed.into_iter().map(|damage| damage.object));
+        let mut told: Vec<String> = report.healed.into_iter().map(|damage| damage.object).collect();
+        let count = told.len();
+        told.sort();
+        told.dedup();
+        assert!(count >= 2 && told.len() == count, "{told:?}");
+        assert!(told.iter().all(|object| pairs.iter().any(|pair| pair.pack.as_str() == object)), "{told:?}");
+        all.extend(told);
     }
-    told.sort();
-    let mut once = told.clone();
-    once.dedup();
-    assert!(told == once && told.len() >= 3, "{told:?}");
-    assert!(told.iter().all(|object| pairs.iter().any(|pair| pair.pack.as_str() == object)), "{told:?}");
+    all.sort();
+    all.dedup();
+    assert!(all.len() >= 3, "{all:?}");
 }
 
 /// Packs and parity of a store.
