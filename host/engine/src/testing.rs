@@ -97,7 +97,8 @@ pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Opti
         label: "test".to_owned(),
         chunker: ChunkerParams::new(1024, 4096, 16_384).unwrap(),
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     open(store, secret).await

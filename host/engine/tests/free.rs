@@ -65,7 +65,8 @@ async fn create_free(store: Arc<dyn Store>) -> Repository {
         label: "test".into(),
         chunker: ChunkerParams::default(),
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     settle(&*store).await;

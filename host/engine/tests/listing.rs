@@ -199,7 +199,8 @@ async fn create_plain(folder: &Path) {
         label: "test".into(),
         chunker: ChunkerParams::default(),
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(store, &options).await.unwrap();
 }

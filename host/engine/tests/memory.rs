@@ -64,7 +64,8 @@ async fn build(folder: &Path) {
         label: "test".into(),
         chunker,
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     let repository = open(store, &Secret::None).await;

@@ -216,7 +216,8 @@ mod tests {
             store_traits: vec!["if-absent".to_owned()],
             required_features: Vec::new(),
             policy: None,
-            retain_days: None, parity: None,
+            retain_days: None,
+            parity: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -69,7 +69,8 @@ pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, Pac
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
-    ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key, slot_key,
+    ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
+    slot_key,
 };
 pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
 pub use pack::{

@@ -223,7 +223,9 @@ mod tests {
         for key in kinds.into_iter().chain(texts).chain(copies) {
             assert!(is_object_name(&key), "{key}");
         }
-        for name in ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x", "parity/x"] {
+        for name in
+            ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x", "parity/x"]
+        {
             assert!(!is_object_name(&StoreKey::new(name).unwrap()), "{name}");
         }
     }

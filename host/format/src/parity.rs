@@ -272,7 +272,8 @@ fn encode_shards(layout: &Layout, segments: &[&[u8]], out: &mut [u8]) -> Result<
     let mut padded = Vec::with_capacity(STRIP_BYTES);
     let (mut engine, mut work) = (DefaultEngine::new(), None);
     for strip in layout.strips() {
-        let mut coder = HighRateEncoder::new(layout.segments, layout.shards, strip.len(), engine, work).map_err(code)?;
+        let mut coder =
+            HighRateEncoder::new(layout.segments, layout.shards, strip.len(), engine, work).map_err(code)?;
         for segment in segments {
             coder.add_original_shard(strip_of(segment, &strip, &mut padded)).map_err(code)?;
         }
@@ -373,7 +374,8 @@ fn restore_segments(layout: &Layout, pack: &mut [u8], hurt: &[usize], shards: &[
     let mut padded = Vec::with_capacity(STRIP_BYTES);
     let (mut engine, mut work) = (DefaultEngine::new(), None);
     for strip in layout.strips() {
-        let mut coder = HighRateDecoder::new(layout.segments, layout.shards, strip.len(), engine, work).map_err(code)?;
+        let mut coder =
+            HighRateDecoder::new(layout.segments, layout.shards, strip.len(), engine, work).map_err(code)?;
         let mut next_hurt = hurt.iter().peekable();
         for index in 0..layout.segments {
             if next_hurt.next_if_eq(&&index).is_none() {

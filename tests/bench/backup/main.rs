@@ -75,7 +75,8 @@ async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupRep
         label: "first".to_owned(),
         chunker: ChunkerParams::default(),
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(store.clone(), &options).await?;
     let repository = Repository::open(store, &secret, None).await?;

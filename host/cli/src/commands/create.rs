@@ -94,7 +94,8 @@ impl Display for CreatedLine {
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
         self.caveats.iter().try_for_each(|caveat| write!(f, "\n  note      {}", printable(caveat)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))?;
-        let parity = |percent| write!(f, "\neach pack has parity: what is damaged of one, up to {percent}% of it, is made good");
+        let parity =
+            |percent| write!(f, "\neach pack has parity: what is damaged of one, up to {percent}% of it, is made good");
         self.parity_percent.map_or(Ok(()), parity)
     }
 }

@@ -97,7 +97,11 @@ impl Display for Summary {
             write!(f, "\n{} entries were not restored: their content is lost", self.damaged)?;
         }
         if self.packs_healed > 0 {
-            write!(f, "\n{} packs are damaged and were read by their parity: what was restored is right", self.packs_healed)?;
+            write!(
+                f,
+                "\n{} packs are damaged and were read by their parity: what was restored is right",
+                self.packs_healed
+            )?;
         }
         if self.unread > 0 {
             write!(f, "\n{} entries have no content in the snapshot", self.unread)?;

@@ -36,7 +36,8 @@ impl Bench {
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,
-            retain_days: None, parity: None,
+            retain_days: None,
+            parity: None,
         };
         Repository::create(Arc::new(store.clone()), &options).await.unwrap();
         let repository = Repository::open(Arc::new(store.clone()), &secret, None).await.unwrap();

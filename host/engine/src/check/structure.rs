@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, Removal,
-    ParityRate, Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
+    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, ParityRate,
+    Removal, Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 

@@ -96,7 +96,8 @@ mod tests {
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,
-            retain_days: None, parity: None,
+            retain_days: None,
+            parity: None,
         };
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();

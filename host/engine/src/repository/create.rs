@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
-    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, ParityRate, config_key, copy_key, slot_key,
+    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, ParityRate, config_key, copy_key,
+    slot_key,
 };
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 

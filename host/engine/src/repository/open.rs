@@ -341,7 +341,8 @@ mod tests {
             label: String::new(),
             chunker: ChunkerParams::default(),
             compression: 1,
-            retain_days: None, parity: None,
+            retain_days: None,
+            parity: None,
         };
         let repository = Repository::create(Arc::new(store.clone()), &options).await.unwrap().repository;
         let keyring = Keyring::generate().unwrap();

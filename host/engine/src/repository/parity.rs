@@ -11,9 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{
-    IndexedPack, PackRecord, ParityHead, ParityRate, heal, inspect_parity, parity_key, parity_of,
-};
+use credenza_format::{IndexedPack, PackRecord, ParityHead, ParityRate, heal, inspect_parity, parity_key, parity_of};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use ring::digest;
 
@@ -130,7 +128,9 @@ impl Repository {
         let corrupt = |detail: String| Damage::new(&key, DamageKind::Corrupt, detail);
         Ok(match inspected.map_err(Error::worker("verify"))? {
             Err(cause) => Some(corrupt(cause.to_string())),
-            Ok(head) if !self.is_parity_of(&head, pack) => Some(corrupt("it is not the parity of this pack".to_owned())),
+            Ok(head) if !self.is_parity_of(&head, pack) => {
+                Some(corrupt("it is not the parity of this pack".to_owned()))
+            }
             Ok(_) => None,
         })
     }

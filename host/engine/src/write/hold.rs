@@ -66,7 +66,14 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
 async fn standing(repository: &Repository) -> Result<Vec<Held>> {
     let config = repository.config().repository;
     let config = ObjectId::new(*config.as_bytes());
-    let mut standing = vec![Held { id: config, key: config_key(), version: None, may_go: false, companion: Some(copy_key(&config_key())), twofold: true }];
+    let mut standing = vec![Held {
+        id: config,
+        key: config_key(),
+        version: None,
+        may_go: false,
+        companion: Some(copy_key(&config_key())),
+        twofold: true,
+    }];
     for (folder, twofold) in [("index/", false), ("key/", true)] {
         let listed = list(&**repository.bare_store(), folder).await?.into_iter();
         standing.extend(listed.filter_map(|object| {

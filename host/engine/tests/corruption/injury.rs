@@ -51,7 +51,11 @@ impl Injury {
     }
 
     /// Objects of a pack and its parity that have other bytes, or are gone.
-    pub(crate) fn together(object: &StoreKey, changes: Vec<(StoreKey, Option<Bytes>)>, text: impl Into<String>) -> Self {
+    pub(crate) fn together(
+        object: &StoreKey,
+        changes: Vec<(StoreKey, Option<Bytes>)>,
+        text: impl Into<String>,
+    ) -> Self {
         Self { way: Way::Flipped, object: object.clone(), changes, text: format!("{object}: {}", text.into()) }
     }
 

@@ -100,7 +100,10 @@ impl Pair {
             pack(self.flipped(segments - shards..segments), "flips at the end"),
             pack(self.flipped(spread), "flips all over"),
             pack(self.zeroed(middle, middle_end), "a range zeroed"),
-            pack(self.zeroed(0, HEADER_BYTES + SEGMENT.min(length - HEADER_BYTES - CHECKSUM_BYTES)), "the front zeroed"),
+            pack(
+                self.zeroed(0, HEADER_BYTES + SEGMENT.min(length - HEADER_BYTES - CHECKSUM_BYTES)),
+                "the front zeroed",
+            ),
             pack(self.zeroed(last, length), "the end zeroed"),
             pack(self.bytes.slice(..last), "cut off"),
             pack(self.bytes.slice(..length - 1), "the last byte cut off"),
@@ -119,14 +122,26 @@ impl Pair {
         for of_parity in 1..shards {
             let hurt = self.flipped(of_parity..shards);
             let parity = self.flipped_shards(of_parity);
-            injuries.push(self.injury(Some(Some(hurt)), Some(Some(parity)), &format!("{of_parity} of its parity, the rest of it")));
+            injuries.push(self.injury(
+                Some(Some(hurt)),
+                Some(Some(parity)),
+                &format!("{of_parity} of its parity, the rest of it"),
+            ));
         }
         // A head of parity is no part.
         let mut beheaded = self.parity_bytes.to_vec();
         beheaded[20] ^= 1;
-        injuries.push(self.injury(Some(Some(self.flipped(0..shards))), Some(Some(beheaded.into())), "flips, and a head"));
+        injuries.push(self.injury(
+            Some(Some(self.flipped(0..shards))),
+            Some(Some(beheaded.into())),
+            "flips, and a head",
+        ));
         let headless = self.parity_bytes.slice(..parity_end - 1);
-        injuries.push(self.injury(Some(Some(self.flipped(0..shards))), Some(Some(headless)), "flips, and the other head"));
+        injuries.push(self.injury(
+            Some(Some(self.flipped(0..shards))),
+            Some(Some(headless)),
+            "flips, and the other head",
+        ));
         injuries
     }
 
@@ -161,7 +176,9 @@ async fn every_injury_within_the_budget_of_parity_is_named_and_costs_nothing() {
             Ok(verdict) if verdict.snapshots < subject.snapshots.len() => {
                 failures.push(format!("{}: something is lost ({verdict:?})", injury.text));
             }
-            Ok(verdict) if verdict.witness == Witness::Nobody => failures.push(format!("{}: nobody names it", injury.text)),
+            Ok(verdict) if verdict.witness == Witness::Nobody => {
+                failures.push(format!("{}: nobody names it", injury.text))
+            }
             Ok(_) => {}
             Err(cause) => failures.push(format!("{}: {cause}", injury.text)),
         }
@@ -177,7 +194,9 @@ async fn beyond_the_budget_of_parity_damage_is_named_and_the_rest_restores() {
     let mut costly = 0;
     for injury in pairs(&subject).iter().flat_map(Pair::beyond_budget) {
         match judge(&subject, &injury).await {
-            Ok(verdict) if verdict.witness == Witness::Nobody => failures.push(format!("{}: nobody names it", injury.text)),
+            Ok(verdict) if verdict.witness == Witness::Nobody => {
+                failures.push(format!("{}: nobody names it", injury.text))
+            }
             Ok(verdict) => costly += usize::from(verdict.snapshots < subject.snapshots.len()),
             Err(cause) => failures.push(format!("{}: {cause}", injury.text)),
         }
@@ -282,7 +301,14 @@ async fn a_pack_and_its_parity_come_and_go_together_and_sync_makes_it_as_the_tar
     // What a collector could not delete with its pack goes with the next.
     let (pack, _) = store.keys().into_iter().find_map(|key| Some((parity_pack(&key)?, key))).unwrap();
     let stray = parity_key(ObjectId::new([9; 16]));
-    credenza_connect::Store::put(&store, &stray, Bytes::from_static(b"x").into(), &credenza_connect::PutOptions::default()).await.unwrap();
+    credenza_connect::Store::put(
+        &store,
+        &stray,
+        Bytes::from_static(b"x").into(),
+        &credenza_connect::PutOptions::default(),
+    )
+    .await
+    .unwrap();
     collect(&origin).await.unwrap();
     assert!(store.keys().contains(&stray), "it may be that of a pack on its way");
     store.set_clock(crate::common::at(crate::common::BEGIN + 30 * crate::common::DAY));

@@ -31,7 +31,8 @@ async fn create(store: &MemoryStore, secret: Secret) {
         label: "first".to_owned(),
         chunker: ChunkerParams::default(),
         compression: 1,
-        retain_days: None, parity: None,
+        retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }

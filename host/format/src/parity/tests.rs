@@ -123,7 +123,9 @@ fn every_changed_byte_of_parity_is_found() {
         hurt[place] ^= 1;
         assert!(inspect_parity(&hurt).is_err(), "byte {place}");
     }
-    assert!(inspect_parity(&whole[..whole.len() - 1]).is_err() && inspect_parity(&[&whole[..], &[0]].concat()).is_err());
+    assert!(
+        inspect_parity(&whole[..whole.len() - 1]).is_err() && inspect_parity(&[&whole[..], &[0]].concat()).is_err()
+    );
 }
 
 fn whole_size() -> u64 {
