@@ -31,8 +31,7 @@ fn a_pack_that_rots_in_a_repository_with_parity_costs_nothing_and_is_mended() ->
     ensure!(setup.credenza.ok(["info"])?.stdout.contains("parity       5% of each pack"), "info is silent");
     let source = setup.path("source");
     fs::create_dir(&source)?;
-    fs::write(source.join("noise"), tree::noise(1, 3_000_000))?;
-    let text: String = tree::noise(2, 100_000).iter().map(|byte| format!("{byte:02x}")).collect();
+    let text: String = tree::noise(2, 1_500_000).iter().map(|byte| format!("{byte:02x}")).collect();
     fs::write(source.join("text"), &text)?;
     setup.backup(&source.to_string_lossy())?;
     setup.check()?.expect_code(0)?;

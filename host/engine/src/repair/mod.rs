@@ -190,7 +190,7 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
     }
     // What was read by parity is among the findings.
-    repository.take_healed();
+    drop(repository.take_healed());
     report.lost = lost(survey.findings, &report.mends);
     Ok(report)
 }
