@@ -18,7 +18,7 @@
 //! | what was removed to record | [`Removal::encode`] | [`Removal::decode`], [`UnverifiedRemoval::verify`] |
 //! | settings to config | [`Config::encode`] | [`Config::decode`], [`UnverifiedConfig::verify`] |
 //!
-//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents.
+//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents and parity.
 
 mod compress;
 mod condemned;
