@@ -25,6 +25,7 @@ from blake3 import blake3
 from keys import (
     DATE, FOLDERS, SUITES, Damage, Keyring, Keys, Sealed, Text, keyed, require, unwrap, verify_signature,
 )
+from parity import Parity
 
 ENTRY_KINDS = {0: "file", 1: "directory", 2: "symlink", 3: "other"}
 FORM_LEAF, FORM_INNER, FORM_LIST = 1, 2, 3
@@ -221,7 +222,8 @@ class Repository:
         self.keys.verify_text(config, config.seal)
         for name, slot in self.slots.items():
             self.guarded(name, lambda slot=slot: self.keys.verify_slot(slot))
-        require(not config.fields["required_features"], "it requires unknown features")
+        require(set(config.fields["required_features"]) <= {"parity"}, "it requires unknown features")
+        self.parities = self.read_parities() if "parity" in config.fields["required_features"] else {}
         require(SUITES[config.fields["suite"]] == keyring.suite, "config and keyring name different suites")
         require(config.fields["epoch"] in keyring.epochs, "the keyring was left behind by a rotation")
         self.places, self.packs = {}, {}
@@ -264,13 +266,38 @@ class Repository:
             self.damages.append(f"{name}: {cause}")
             return None
 
+    def read_parities(self):
+        """Parity by its pack, as far as it can be read; what is hurt of it is noted."""
+        found = {}
+        for path in sorted(path for path in (self.folder / "parity").glob("*") if path.is_file()):
+            def opened(path=path):
+                parity = Parity(path.read_bytes())
+                named = (parity.repository, parity.pack.hex()) == (self.repository, path.name)
+                require(named, "it belongs elsewhere")
+                found[parity.pack] = parity
+                require(parity.is_whole, "it is hurt in part")
+            self.guarded(f"parity/{path.name}", opened)
+        return found
+
+    def sealed(self, kind, identity, name, content):
+        """A sealed object, opened; a pack that is hurt, as its parity makes it whole, which is noted."""
+        try:
+            return Sealed(self.keys, kind, identity, content)
+        except Damage as cause:
+            if kind not in (1, 2) or identity not in self.parities:
+                raise
+            healed, hurt = self.parities[identity].heal(content)
+            sealed = Sealed(self.keys, kind, identity, healed)
+            self.damages.append(f"{name}: {cause}; whole by its parity, segments {hurt} were hurt")
+            return sealed
+
     def objects(self, kind):
         """Every object of a kind that is whole, by its id."""
         folder, found = self.folder / FOLDERS[kind], {}
         for path in sorted(path for path in folder.glob("**/*") if path.is_file()):
             name = str(path.relative_to(self.folder))
             identity = bytes.fromhex(path.name)
-            sealed = self.guarded(name, lambda: Sealed(self.keys, kind, identity, path.read_bytes()))
+            sealed = self.guarded(name, lambda: self.sealed(kind, identity, name, path.read_bytes()))
             if sealed is not None:
                 found[identity] = sealed
         return found

@@ -15,11 +15,12 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The decoders and how often each is tried.
-const DECODERS: [(&str, u64); 19] = [
+const DECODERS: [(&str, u64); 20] = [
     ("object", 10_000),
     ("plaintext", 2_000),
     ("pack", 20_000),
     ("footer", 20_000),
+    ("parity", 2_000),
     ("index", 20_000),
     ("usage", 20_000),
     ("intent", 20_000),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
-  bench [start|overhead|folder|copy]...
+  bench [start|overhead|folder|parity|copy]...
                       what a start, the sandbox, daily work and the copy of a bucket cost
   demo                the main job, end to end, against an S3 server in memory
   fuzz [TIMES]        try every decoder with bytes that a fuzzer makes up

@@ -164,6 +164,7 @@ pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Opti
         chunker: ChunkerParams::new(1024, 4096, 16_384).unwrap(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     open(store, secret).await

@@ -66,6 +66,7 @@ async fn create_free(store: Arc<dyn Store>) -> Repository {
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     settle(&*store).await;

@@ -200,6 +200,7 @@ async fn create_plain(folder: &Path) {
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(store, &options).await.unwrap();
 }

@@ -226,6 +226,7 @@ async fn a_repository_that_is_to_lock_is_not_made_where_no_lock_holds() {
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: Some(30),
+        parity: None,
     };
     let store = MemoryStore::new();
     let refused = Repository::create(Arc::new(store.clone()), &options).await;

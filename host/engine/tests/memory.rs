@@ -65,6 +65,7 @@ async fn build(folder: &Path) {
         chunker,
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     let repository = open(store, &Secret::None).await;

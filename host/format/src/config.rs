@@ -10,13 +10,15 @@ use credenza_model::{RepositoryId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::lines::{self, LinesError};
-use crate::{CHUNKER_ALGORITHM, ChunkerParams, Hex, Keys, Policy, Suite};
+use crate::{CHUNKER_ALGORITHM, ChunkerParams, Hex, Keys, ParityRate, Policy, Suite};
 
 const TITLE: &str = "credenza repository";
 const VERSION: u32 = 1;
 const SEAL: &str = "signature";
 /// Features that a repository may require and this program has.
-const FEATURES: [&str; 0] = [];
+const FEATURES: [&str; 1] = [PARITY_FEATURE];
+/// Packs have parity: who writes, moves or deletes a pack must know of it.
+const PARITY_FEATURE: &str = "parity";
 
 /// Why a repository cannot be opened by its config.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +103,9 @@ pub struct Config {
     /// For how many days the store is told to let nobody delete a snapshot and what it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain_days: Option<u32>,
+    /// How much parity each pack has; none where it was not asked for.
+    #[serde(default, rename = "parity_percent", skip_serializing_if = "Option::is_none")]
+    pub parity: Option<ParityRate>,
     /// Fields of later programs, kept when the config is written anew.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
@@ -115,6 +120,12 @@ pub struct UnverifiedConfig {
 }
 
 impl Config {
+    /// What a program must know to open a repository with or without parity.
+    #[must_use]
+    pub fn features(parity: Option<ParityRate>) -> Vec<String> {
+        parity.map(|_| PARITY_FEATURE.to_owned()).into_iter().collect()
+    }
+
     /// The config as it is stored.
     ///
     /// # Errors
@@ -143,6 +154,10 @@ impl Config {
         }
         if config.encrypted != config.suite.encrypts() {
             return Err(malformed("whether it is encrypted contradicts its suite"));
+        }
+        let requires_parity = config.required_features.iter().any(|feature| feature == PARITY_FEATURE);
+        if config.parity.is_some() != requires_parity {
+            return Err(malformed("whether it has parity contradicts its required features"));
         }
         let signature = serde_json::from_value(lines.seal.into())
             .map_err(|_| malformed("its seal is not 128 hexadecimal digits"))?;
@@ -202,6 +217,7 @@ mod tests {
             required_features: Vec::new(),
             policy: None,
             retain_days: None,
+            parity: None,
             unknown: BTreeMap::new(),
         }
     }
@@ -261,6 +277,21 @@ mod tests {
         assert_eq!(read, Ok(locking));
         let plain = String::from_utf8(config(keys.repository()).encode(&keys).unwrap()).unwrap();
         assert!(!plain.contains("retain"));
+    }
+
+    #[test]
+    fn parity_is_kept_together_with_the_feature_that_it_requires() {
+        let keys = keys();
+        let parity = ParityRate::of_percent(5);
+        let parted = Config { parity, required_features: Config::features(parity), ..config(keys.repository()) };
+        let read = Config::decode(&parted.encode(&keys).unwrap()).unwrap().verify(&keys);
+        assert_eq!(read, Ok(parted.clone()));
+        let halves = [Config { parity: None, ..parted.clone() }, Config { required_features: Vec::new(), ..parted }];
+        for half in halves {
+            assert!(matches!(Config::decode(&half.encode(&keys).unwrap()), Err(ConfigError::Malformed { .. })));
+        }
+        let plain = String::from_utf8(config(keys.repository()).encode(&keys).unwrap()).unwrap();
+        assert!(!plain.contains("parity"));
     }
 
     #[test]

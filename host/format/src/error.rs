@@ -111,6 +111,14 @@ pub enum Error {
         /// Which rule.
         problem: String,
     },
+    /// More of a pack is hurt than its parity makes good.
+    #[error("{hurt} segments of the pack are hurt, and {shards} shards of its parity are whole")]
+    BeyondParity {
+        /// Segments that are hurt.
+        hurt: usize,
+        /// Shards that are whole, counted up to as many.
+        shards: usize,
+    },
     /// A limit of the format is exceeded.
     #[error("{what} takes {bytes} bytes and may take {bytes_max} at most")]
     TooLarge {

@@ -9,6 +9,7 @@
 //! | chunk to id | [`Keys::blob_id`] | [`open_blob`] verifies |
 //! | chunk to frame | [`Compressor`] | [`Inflater`] |
 //! | frames to pack | [`PackBuilder`] | [`Opener`], [`read_footer`], [`open_blob`] |
+//! | pack to parity | [`parity_of`] | [`heal`], [`inspect_parity`] |
 //! | records to tree | [`TreeBuilder`], [`ListBuilder`] | [`Node`], [`decode_list`] |
 //! | record to document | [`seal_document`] around [`IndexSegment`], [`Usage`], [`Intent`], [`Condemned`], [`Note`], [`EscrowedConnector`] | [`open_document`] |
 //! | snapshot to document | [`seal_snapshot`] | [`open_snapshot`] |
@@ -17,7 +18,7 @@
 //! | what was removed to record | [`Removal::encode`] | [`Removal::decode`], [`UnverifiedRemoval::verify`] |
 //! | settings to config | [`Config::encode`] | [`Config::decode`], [`UnverifiedConfig::verify`] |
 //!
-//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents.
+//! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents and parity.
 
 mod compress;
 mod condemned;
@@ -38,6 +39,7 @@ mod lines;
 mod names;
 mod note;
 mod pack;
+mod parity;
 mod passphrase;
 mod policy;
 mod removal;
@@ -66,12 +68,16 @@ pub use hex_text::{Digest, Hex};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
-pub use names::{ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, removal_key, slot_key};
+pub use names::{
+    ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
+    slot_key,
+};
 pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,
 };
+pub use parity::{PARITY_BYTES_MAX, ParityHead, ParityRate, heal, inspect_parity, parity_of};
 pub use passphrase::{normal_passphrase, passphrase_weakness};
 pub use policy::{Grouping, Policy};
 pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};

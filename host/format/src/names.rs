@@ -2,7 +2,7 @@
 //!
 //! Owned here: the kinds of sealed objects, their numbers in headers and their keys: `data/xx/<id>`, `meta/xx/<id>`, `index/<id>`,
 //! `usage/<snapshot id>`, `intent/<id>`, `snapshot/<id>`, `condemned/<id>`, `note/<id>`, `connector/<id>`, and beside them `key/<id>`, `removed/<id>` and `config`, which are text
-//! documents and have a second copy each under `copy/` and their name. Ids are 32 hexadecimal digits, `xx` their first two.
+//! documents and have a second copy each under `copy/` and their name, and `parity/<pack id>`. Ids are 32 hexadecimal digits, `xx` their first two.
 
 use std::fmt;
 
@@ -137,6 +137,21 @@ pub fn removal_key(id: ObjectId) -> StoreKey {
     formed(format!("removed/{id}"))
 }
 
+/// Where parity is kept.
+const PARITY: &str = "parity/";
+
+/// Where the parity of a pack is kept.
+#[must_use]
+pub fn parity_key(pack: ObjectId) -> StoreKey {
+    formed(format!("{PARITY}{pack}"))
+}
+
+/// The pack that a name is the parity of; `None` for every other name.
+#[must_use]
+pub fn parity_pack(key: &StoreKey) -> Option<ObjectId> {
+    key.as_str().strip_prefix(PARITY)?.parse().ok()
+}
+
 /// Where second copies of text documents are kept.
 const COPIES: &str = "copy/";
 
@@ -157,7 +172,10 @@ pub fn original_key(copy: &StoreKey) -> Option<StoreKey> {
 #[must_use]
 pub fn is_object_name(key: &StoreKey) -> bool {
     let document = original_key(key).unwrap_or_else(|| key.clone());
-    document == config_key() || document_id(&document).is_some() || ObjectKind::parse(key).is_some()
+    document == config_key()
+        || document_id(&document).is_some()
+        || parity_pack(key).is_some()
+        || ObjectKind::parse(key).is_some()
 }
 
 /// The id in `key/<id>`, `removed/<id>` and `probe/<id>`, the last of which `create` tries a store with.
@@ -200,11 +218,14 @@ mod tests {
         let id = ObjectId::new([0xa7; 16]);
         let kinds = ObjectKind::ALL.map(|kind| kind.store_key(id));
         let texts = [config_key(), slot_key(id), removal_key(id)];
+        assert!(is_object_name(&parity_key(id)) && parity_pack(&parity_key(id)) == Some(id));
         let copies = texts.clone().map(|key| copy_key(&key));
         for key in kinds.into_iter().chain(texts).chain(copies) {
             assert!(is_object_name(&key), "{key}");
         }
-        for name in ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x"] {
+        for name in
+            ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x", "parity/x"]
+        {
             assert!(!is_object_name(&StoreKey::new(name).unwrap()), "{name}");
         }
     }

@@ -13,8 +13,8 @@ use crate::snapshot::write_snapshot;
 use crate::{
     Access, BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Header, Hex, Identity, Inflater,
     KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, ObjectKind, Opener, PackBuilder, PackKind, PackTail,
-    RecoveryCode, SealedObject, SigningKey, Suite, TreeBuilder, open_blob, open_document, plain_length, read_footer,
-    sealed_span,
+    ParityRate, RecoveryCode, SealedObject, SigningKey, Suite, TreeBuilder, inspect_parity, open_blob, open_document,
+    parity_of, plain_length, read_footer, sealed_span,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -108,6 +108,26 @@ fn pack(keys: &Keys) -> Value {
     })
 }
 
+/// Parity of a pack of seven segments: three shards, so that a position between them and the segments stays empty.
+fn parity(keys: &Keys) -> Value {
+    let sealer = Sealer::with_salt(keys, ObjectKind::DataPack, ID, 500_000, SALT).unwrap();
+    let mut builder = PackBuilder::from_sealer(keys, PackKind::Data, sealer);
+    let plain = stream(400_000);
+    let id = keys.blob_id(BlobKind::Data, &plain);
+    let plain_length = plain.len() as u32;
+    builder.push(Frame { id, kind: BlobKind::Data, encoding: Encoding::Raw, plain_length, stored: &plain }).unwrap();
+    let pack = bytes_of(&builder.finish().unwrap().object);
+    let rate = ParityRate::of_percent(40).unwrap();
+    let parity = parity_of(rate, REPOSITORY, ID, &[pack.clone().into()]).unwrap();
+    let head = inspect_parity(&parity).unwrap().encode();
+    json!({
+        "pack_blake3": Hex(*blake3::hash(&pack).as_bytes()),
+        "head": Hex(head.clone()),
+        "shards": (parity.len() - 2 * head.len()) / 65_600,
+        "blake3": Hex(*blake3::hash(&parity).as_bytes()),
+    })
+}
+
 const MEMBERS: [&[u8]; 2] = [b"the first member of a group", b"the second member of a group"];
 
 /// A pack with one group, whose bytes depend on the version of zstd.
@@ -170,6 +190,7 @@ fn current() -> Value {
         "stated_unsigned": stated(&keys, None),
         "stated_signed": stated(&keys, Some(&SigningKey::from_seed(&[0x88; 32]))),
         "pack": pack(&keys),
+        "parity": parity(&keys),
         "tree_root": tree(&keys),
         "lists": list(&keys),
         "writer": writer(),

@@ -76,6 +76,7 @@ async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupRep
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(store.clone(), &options).await?;
     let repository = Repository::open(store, &secret, None).await?;

@@ -1,7 +1,7 @@
-//! Figures that are ratios and counts: what the sandbox costs, what a start costs, what daily work costs, what a copy of a bucket costs.
+//! Figures that are ratios and counts: what the sandbox costs, what a start costs, what daily work costs, what parity costs, what a copy of a bucket costs.
 //!
-//! `cargo xtask bench [overhead|start|folder|copy]...` builds what this needs and runs it; without a word it measures all.
-//! `CREDENZA_BINARY` names another binary for `start`, `folder` and `copy`; the last needs what `tests/servers/install.sh` installs.
+//! `cargo xtask bench [overhead|start|folder|parity|copy]...` builds what this needs and runs it; without a word it measures all.
+//! `CREDENZA_BINARY` names another binary for `start`, `folder`, `parity` and `copy`; the last needs what `tests/servers/install.sh` installs.
 //!
 //! Owned here: running programs in turn and what the kernel says they cost. Refused here: knowledge of how credenza works inside,
 //! which only the program `credenza-bench-backup` beside this one has, and figures in seconds as a test: machines differ.
@@ -10,6 +10,7 @@ mod copy;
 mod cpu;
 mod folder;
 mod overhead;
+mod parity;
 mod report;
 mod server;
 mod start;
@@ -21,13 +22,18 @@ use anyhow::{Result, bail};
 /// A measurement prints its figures and says whether their limits hold.
 type Measurement = fn() -> Result<bool>;
 
-const MEASUREMENTS: [(&str, Measurement); 4] =
-    [("start", start::measure), ("overhead", overhead::measure), ("folder", folder::measure), ("copy", copy::measure)];
+const MEASUREMENTS: [(&str, Measurement); 5] = [
+    ("start", start::measure),
+    ("overhead", overhead::measure),
+    ("folder", folder::measure),
+    ("parity", parity::measure),
+    ("copy", copy::measure),
+];
 
 fn main() -> Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(word) = words.iter().find(|word| !MEASUREMENTS.iter().any(|(name, _)| name == word)) {
-        bail!("{word} is not measured; usage: credenza-bench [overhead|start|folder|copy]...");
+        bail!("{word} is not measured; usage: credenza-bench [overhead|start|folder|parity|copy]...");
     }
     let profile = if cfg!(debug_assertions) { "dev (its CPU times are higher than a release's)" } else { "release" };
     report::write(&format!("profile {profile}, {}", credenza_e2e::binary().display()))?;

@@ -42,7 +42,15 @@ fn an_independent_reader_restores_the_golden_repositories() {
             expect_as_recorded("encrypted", &["--identity-file", &file(recipient)])
         });
     }
-    for name in ["plaintext", "hurt-data-pack", "hurt-metadata-pack", "hurt-index", "hurt-snapshot", "hurt-config"] {
+    for name in [
+        "plaintext",
+        "hurt-data-pack",
+        "hurt-metadata-pack",
+        "hurt-index",
+        "hurt-snapshot",
+        "hurt-config",
+        "hurt-with-parity",
+    ] {
         report.scenario(name, || expect_as_recorded(name, &[]));
     }
     report.scenario("without the index that is lost", || {

@@ -75,6 +75,8 @@ struct Summary {
     /// What is no object of the repository; harmless.
     strays: u64,
     bytes_read: u64,
+    /// Damaged packs that are whole by their parity.
+    packs_healed: u64,
     damages: u64,
     read_data: bool,
 }
@@ -91,6 +93,10 @@ impl Display for Summary {
         match self.damages {
             0 => f.write_str("no damage found")?,
             count => write!(f, "{count} damages found")?,
+        }
+        if self.packs_healed > 0 {
+            let text = "packs are damaged and whole by their parity: nothing in them is lost";
+            write!(f, "\n{} {text} (`repair --read-data --apply` writes them anew)", self.packs_healed)?;
         }
         if self.ownerless_usages > 0 {
             let (count, text) =
@@ -142,6 +148,7 @@ pub(super) async fn verify(
         config_is_behind: report.config_is_behind,
         strays: report.strays.count(),
         bytes_read: report.bytes_read,
+        packs_healed: report.packs_healed,
         damages,
         read_data: read_data.is_some(),
     });

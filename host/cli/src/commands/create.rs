@@ -4,12 +4,12 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::{CreateOptions, Repository, Secret};
-use credenza_format::ChunkerParams;
+use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
 use super::guarantees::{self, Guarantee};
-use super::sizes::parse_days;
+use super::sizes::{parse_days, parse_parity};
 use super::{Session, key};
 use crate::configuration::{Kind, KnownRepository};
 use crate::failure::{Exit, Failure};
@@ -60,6 +60,11 @@ pub(crate) struct Create {
     #[arg(long, value_name = "DURATION", value_parser = parse_days)]
     retain: Option<u32>,
 
+    /// Put parity beside each pack, so that what is damaged of one, up to this share (1% to 50%), is made good without another copy. Costs that
+    /// share of space, and at least a segment of 64 KiB a pack; stays as it is chosen here.
+    #[arg(long, value_name = "SHARE", value_parser = parse_parity)]
+    parity: Option<ParityRate>,
+
     /// A setting of the repository, or with --like of the other, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<std::ffi::OsString>,
@@ -78,6 +83,7 @@ struct CreatedLine {
     /// What else cannot be relied on there.
     caveats: Vec<String>,
     retain_days: Option<u32>,
+    parity_percent: Option<u32>,
 }
 
 impl Display for CreatedLine {
@@ -87,7 +93,10 @@ impl Display for CreatedLine {
         f.write_str("\nthe store was tried:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
         self.caveats.iter().try_for_each(|caveat| write!(f, "\n  note      {}", printable(caveat)))?;
-        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))?;
+        let parity =
+            |percent| write!(f, "\neach pack has parity: what is damaged of one, up to {percent}% of it, is made good");
+        self.parity_percent.map_or(Ok(()), parity)
     }
 }
 
@@ -112,6 +121,7 @@ impl Create {
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
             compression: self.compression,
             retain_days: self.retain,
+            parity: self.parity,
         };
         let created = Repository::create(store.connector.clone(), &options).await?;
         let known = KnownRepository {
@@ -125,6 +135,7 @@ impl Create {
             encrypted: !self.plaintext,
             guarantees: guarantees::of(&created.traits),
             retain_days: self.retain,
+            parity_percent: self.parity.map(ParityRate::percent),
             caveats: created.caveats,
             traits: created.traits,
         });

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_engine::SnapshotHandle;
-use credenza_format::{Digest, Hex, PublicKey, SourceDocument};
+use credenza_format::{Digest, Hex, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -40,6 +40,7 @@ struct RepositoryDetails {
     store_traits: Vec<String>,
     guarantees: Vec<Guarantee>,
     retain_days: Option<u32>,
+    parity_percent: Option<u32>,
 }
 
 impl Display for RepositoryDetails {
@@ -53,7 +54,8 @@ impl Display for RepositoryDetails {
         writeln!(f, "compression  zstd level {}", self.compression)?;
         f.write_str("store        as it was when the repository was made:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
-        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))?;
+        self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))
     }
 }
 
@@ -199,6 +201,7 @@ impl Info {
                 store_traits: config.store_traits.clone(),
                 guarantees: guarantees::of(&config.store_traits),
                 retain_days: config.retain_days,
+                parity_percent: config.parity.map(ParityRate::percent),
             })?;
             return Ok(Exit::Done);
         };

@@ -96,37 +96,43 @@ async fn dispatch(invocation: Invocation, reporter: &Reporter, stop: Stop) -> Re
     let Invocation { repository, arguments } = invocation;
     let settings = parse_settings(&arguments.settings)?;
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
-    match arguments.command {
+    let done = perform(arguments.command, &session).await;
+    session.tell_healed();
+    done
+}
+
+async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failure> {
+    match command {
         Command::Config(ConfigCommand::Repository(command)) | Command::Repository(command) => {
-            command.run(&session).await
+            command.run(session).await
         }
         Command::Config(ConfigCommand::Source(command)) | Command::Source(command) => {
-            command.run(Kind::Source, &session).await
+            command.run(Kind::Source, session).await
         }
         Command::Config(ConfigCommand::Destination(command)) | Command::Destination(command) => {
-            command.run(Kind::Destination, &session).await
+            command.run(Kind::Destination, session).await
         }
-        Command::Create(command) => command.run(&session).await,
-        Command::Backup(command) => command.run(&session).await,
-        Command::Ls(command) => command.run(&session).await,
-        Command::Cat(command) => command.run(&session).await,
-        Command::Info(command) => command.run(&session).await,
-        Command::Diff(command) => command.run(&session).await,
-        Command::Locate(command) => command.run(&session).await,
-        Command::Digest(command) => command.run(&session).await,
-        Command::Browse(command) => command.run(&session).await,
-        Command::Restore(command) => command.run(&session).await,
-        Command::Check(command) => command.run(&session).await,
-        Command::Audit(command) => command.run(&session).await,
-        Command::Repair(command) => command.run(&session).await,
-        Command::Rm(command) => command.run(&session).await,
-        Command::Prune(command) => command.run(&session).await,
-        Command::Policy(command) => command.run(&session).await,
-        Command::Maintain(command) => command.run(&session).await,
-        Command::Key(command) => command.run(&session).await,
-        Command::Sync(command) => command.run(&session).await,
-        Command::Connector(command) => command.run(&session),
-        Command::Completions(command) => command.run(&session),
+        Command::Create(command) => command.run(session).await,
+        Command::Backup(command) => command.run(session).await,
+        Command::Ls(command) => command.run(session).await,
+        Command::Cat(command) => command.run(session).await,
+        Command::Info(command) => command.run(session).await,
+        Command::Diff(command) => command.run(session).await,
+        Command::Locate(command) => command.run(session).await,
+        Command::Digest(command) => command.run(session).await,
+        Command::Browse(command) => command.run(session).await,
+        Command::Restore(command) => command.run(session).await,
+        Command::Check(command) => command.run(session).await,
+        Command::Audit(command) => command.run(session).await,
+        Command::Repair(command) => command.run(session).await,
+        Command::Rm(command) => command.run(session).await,
+        Command::Prune(command) => command.run(session).await,
+        Command::Policy(command) => command.run(session).await,
+        Command::Maintain(command) => command.run(session).await,
+        Command::Key(command) => command.run(session).await,
+        Command::Sync(command) => command.run(session).await,
+        Command::Connector(command) => command.run(session),
+        Command::Completions(command) => command.run(session),
     }
 }
 

@@ -63,6 +63,8 @@ struct Summary {
     entries: u64,
     bytes: u64,
     damaged: u64,
+    /// Packs that were damaged and read by their parity.
+    packs_healed: u64,
     /// The snapshot has no content of these.
     unread: u64,
     failed: u64,
@@ -93,6 +95,13 @@ impl Display for Summary {
         }
         if self.damaged > 0 {
             write!(f, "\n{} entries were not restored: their content is lost", self.damaged)?;
+        }
+        if self.packs_healed > 0 {
+            write!(
+                f,
+                "\n{} packs are damaged and were read by their parity: what was restored is right",
+                self.packs_healed
+            )?;
         }
         if self.unread > 0 {
             write!(f, "\n{} entries have no content in the snapshot", self.unread)?;
@@ -129,6 +138,7 @@ impl Restore {
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
                 .await?;
+        session.reporter.healed(&report.healed, &open.place.text());
         let lost = !report.unrestored.is_empty() && !self.accept_loss;
         let exit = exit_of(report.damaged, report.unread + report.failed, lost);
         session.reporter.done(&Summary {
@@ -137,6 +147,7 @@ impl Restore {
             entries: report.entries,
             bytes: report.bytes,
             damaged: report.damaged,
+            packs_healed: report.healed.len() as u64,
             unread: report.unread,
             failed: report.failed,
             versions_left: report.versions_left,

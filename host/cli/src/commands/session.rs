@@ -1,6 +1,7 @@
 //! What every command has at hand: the global options, the configuration, the connectors, the printer, and the way to
 //! the repository.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -35,6 +36,8 @@ pub(crate) struct Session<'a> {
     at: Option<OsString>,
     /// The `-o` before the command.
     settings: Settings,
+    /// Repositories that were opened, and their places.
+    opened: RefCell<Vec<(Repository, String)>>,
 }
 
 /// A repository, opened, and the store below it.
@@ -54,7 +57,14 @@ impl<'a> Session<'a> {
         reporter: &'a Reporter,
         stop: Stop,
     ) -> Self {
-        Self { globals, reporter, stop, at, settings }
+        Self { globals, reporter, stop, at, settings, opened: RefCell::default() }
+    }
+
+    /// Tells which packs were damaged and read by their parity, unless the command has told it.
+    pub(super) fn tell_healed(&self) {
+        for (repository, place) in &*self.opened.borrow() {
+            self.reporter.healed(&repository.take_healed(), place);
+        }
     }
 
     /// The folder of the configuration.
@@ -151,6 +161,7 @@ impl<'a> Session<'a> {
     fn recognised(&self, open: OpenRepository) -> Result<OpenRepository, Failure> {
         // What stood in for something else is told.
         self.reporter.despite(open.repository.opened_despite(), &open.place.word());
+        self.opened.borrow_mut().push((open.repository.clone(), open.place.word()));
         let found = known_as(&open.repository);
         if let Some(pinned) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
             let was = format!("its setting {REPOSITORY_ID} says that it is {pinned}");

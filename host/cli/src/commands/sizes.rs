@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use credenza_engine::check::Sample;
+use credenza_format::ParityRate;
 
 /// Bytes, with an optional unit: K, M, G, T of 1000 (`GB` too) or of 1024 (`GiB`).
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
@@ -43,6 +44,12 @@ pub(super) fn parse_days(text: &str) -> Result<u32, String> {
     let seconds = parse_span(text)?;
     let days = u32::try_from(seconds / 86_400).ok().filter(|days| (1..=36_500).contains(days));
     days.filter(|_| seconds.is_multiple_of(86_400)).ok_or_else(|| "write whole days, 1d to 100y".to_owned())
+}
+
+/// A share of parity such as `5%`.
+pub(super) fn parse_parity(text: &str) -> Result<ParityRate, String> {
+    let percent = text.strip_suffix('%').and_then(|percent| percent.parse().ok());
+    percent.and_then(ParityRate::of_percent).ok_or_else(|| "write a share from 1% to 50%".to_owned())
 }
 
 /// A part of the data: `all`, a share such as `5%`, an amount such as `10GiB`, or `older-than:30d`.

@@ -53,9 +53,18 @@ impl Reporter {
 
     /// Tells damage that the command goes on despite, because something else stood in, and with what it is mended.
     pub(crate) fn despite(&self, damages: &[Damage], place: &str) {
+        self.go_on(damages, &format!("credenza at {place} repair --apply"));
+    }
+
+    /// The same of packs that were read by their parity.
+    pub(crate) fn healed(&self, damages: &[Damage], place: &str) {
+        self.go_on(damages, &format!("credenza at {place} repair --read-data --apply"));
+    }
+
+    fn go_on(&self, damages: &[Damage], mend: &str) {
         for damage in damages {
             self.damaged.store(true, Relaxed);
-            self.say(format!("credenza: {damage}\nhint: mend it: credenza at {place} repair --apply"));
+            self.say(format!("credenza: {damage}\nhint: mend it: {mend}"));
         }
     }
 

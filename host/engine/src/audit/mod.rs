@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use credenza_connect::{Pages, Store, StoredObject, Strays};
 use credenza_format::{
-    Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, is_object_name, original_key,
+    Config, Header, KeySlot, ObjectKind, PublicKey, config_key, copy_key, is_object_name, original_key, parity_pack,
 };
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 use futures_util::StreamExt;
@@ -177,6 +177,7 @@ impl<'a> Survey<'a> {
                 Some((ObjectKind::Snapshot, id)) => drop(self.snapshots.insert(id)),
                 Some((ObjectKind::Usage, id)) => drop(self.usages.insert(id)),
                 Some(_) => {}
+                None if parity_pack(&object.key).is_some() => {}
                 None => match original_key(&object.key) {
                     Some(document) => drop(self.copied.insert(document)),
                     None => drop(self.texts.insert(object.key.clone())),

@@ -1,19 +1,19 @@
 //! One object, as far as it can be verified without a key: its name, its header, its size, its checksum, its signature.
 //!
-//! Bound: a piece of [`PIECE_BYTES`] an object, a whole text document.
+//! Bound: a piece of [`PIECE_BYTES`] an object, a whole text document, a whole parity object (at most [`PARITY_BYTES_MAX`]; a twentieth of a pack at 5 %).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, Store, StoredObject};
 use credenza_format::{
-    Config, Error as FormatError, HEADER_BYTES, Header, Inspected, Inspector, KeySlot, ObjectKind, Removal, config_key,
-    original_key, plain_length, removal_key, slot_key,
+    Config, Error as FormatError, HEADER_BYTES, Header, Inspected, Inspector, KeySlot, ObjectKind, PARITY_BYTES_MAX,
+    Removal, config_key, inspect_parity, original_key, parity_pack, plain_length, removal_key, slot_key,
 };
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 
 use super::chain::Stated;
-use crate::repository::{PROBES, fetch};
+use crate::repository::{PROBES, fetch, fetch_up_to};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Bytes of an object read in one request.
@@ -42,7 +42,10 @@ impl Examiner {
         match ObjectKind::parse(key) {
             Some((kind, id)) if self.quick && kind != ObjectKind::Snapshot => self.glance(object, kind, id).await,
             Some((kind, id)) => self.sealed(object, kind, id).await,
-            None => self.text(key).await,
+            None => match parity_pack(key) {
+                Some(pack) => self.parity(key, pack).await,
+                None => self.text(key).await,
+            },
         }
     }
 
@@ -82,6 +85,30 @@ impl Examiner {
         Ok(header.and_then(|header| {
             self.named(&object.key, &header, kind, id)?;
             Ok(Fact::Nothing)
+        }))
+    }
+
+    /// The parity of a pack, by the hashes in it. It proves nothing of the pack, and is passed over where headers alone are read.
+    async fn parity(&self, key: &StoreKey, pack: ObjectId) -> Result<Result<Fact, Damage>> {
+        if self.quick {
+            return Ok(Ok(Fact::Nothing));
+        }
+        let Some(bytes) = fetch_up_to(&*self.store, key, PARITY_BYTES_MAX).await? else { return Ok(Ok(Fact::Nothing)) };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        let inspected = tokio::task::spawn_blocking(move || inspect_parity(&bytes)).await;
+        let inspected = inspected.map_err(Error::worker("audit"))?.map_err(|cause| damaged(key, &cause));
+        Ok(inspected.and_then(|head| {
+            self.same_repository(key, head.repository())?;
+            match head.pack() == pack {
+                true => Ok(Fact::Nothing),
+                false => {
+                    let detail = format!("it says that it is the parity of pack {}: objects were swapped", head.pack());
+                    Err(Damage::new(key, DamageKind::Invalid, detail))
+                }
+            }
         }))
     }
 

@@ -37,6 +37,7 @@ impl Bench {
             chunker: ChunkerParams::default(),
             compression: 1,
             retain_days: None,
+            parity: None,
         };
         Repository::create(Arc::new(store.clone()), &options).await.unwrap();
         let repository = Repository::open(Arc::new(store.clone()), &secret, None).await.unwrap();

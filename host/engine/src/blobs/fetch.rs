@@ -1,5 +1,6 @@
 //! One range of a pack: read it, open its segments, verify its chunks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use credenza_model::{ChunkId, StoreKey};
 
 use super::{Fetched, Run};
 use crate::pulse::Pulse;
+use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a range, whole segments.
@@ -175,21 +177,40 @@ fn verify_blob(
     })
 }
 
-/// Opens a run and gives its blobs as they are stored, each verified. Blocks for as long as that takes.
+/// Opens a run and gives its blobs as they are stored, each verified; what is damaged comes back. Blocks for as long as that takes.
 pub(crate) fn copy_run(
     keys: &Keys,
     pack: &IndexedPack,
     run: &Run,
     sealed: SealedRun,
-    mut take: impl FnMut(Frame<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut copied = Ok(());
-    open_each(keys, pack, run, sealed, |_, opened| {
-        if copied.is_ok() {
-            copied = opened.map_err(Error::from).and_then(|opened| take(opened.frame()));
-        }
+    mut take: impl FnMut(Opened) -> Result<()>,
+) -> Result<Vec<Damage>> {
+    let (mut damages, mut taken) = (Vec::new(), Ok(()));
+    open_each(keys, pack, run, sealed, |_, opened| match opened {
+        Err(damage) => damages.push(damage),
+        Ok(opened) if taken.is_ok() => taken = take(opened),
+        Ok(_) => {}
     });
-    copied
+    taken.map(|()| damages)
+}
+
+/// What of a run is damaged in the store, out of its pack as parity makes it whole; `None` when nothing is, or that cannot be.
+pub(crate) async fn healed(
+    repository: &Repository,
+    pack: &IndexedPack,
+    run: &Run,
+    damages: &[Damage],
+) -> Result<Option<(Run, SealedRun)>> {
+    let (Some(damage), Ok(span)) = (damages.first(), sealed_span(run.offset, run.length, pack.size)) else {
+        return Ok(None);
+    };
+    let Some(whole) = repository.heal(&pack.into(), damage).await? else { return Ok(None) };
+    let hurt: HashSet<ChunkId> = damages.iter().filter_map(|damage| damage.chunk).collect();
+    let blobs = run.blobs.iter().filter(|(id, _)| hurt.contains(id)).copied().collect();
+    // A span lies within the size of its pack, which is below 2³².
+    let bytes = whole.get(span.object_range.start as usize..span.object_range.end as usize).unwrap_or_default();
+    let sealed = SealedRun { bytes: BytesMut::from(bytes), span };
+    Ok(Some((Run { blobs, ..run.clone() }, sealed)))
 }
 
 /// Plaintext of consecutive segments, some of which may have failed.

@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, BlobPlace, PackOrdinal, Standing};
+use credenza_format::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
 use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use fetch::{Opened, copy_run, open_each, open_run, read_part, read_range};
+use fetch::open_run;
+pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
 pub(crate) use locate::{Run, coalesce};
 
 use crate::pulse::Pulse;
@@ -163,11 +164,23 @@ impl BlobLoader {
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Cancelled)?;
-        let fetched = self.fetch_from(&*self.store, run.clone()).await?;
-        if fetched.values().all(Result::is_ok) || Arc::ptr_eq(&self.store, self.repository.bare_store()) {
-            return Ok(fetched);
+        let mut fetched = self.fetch_from(&*self.store, run.clone()).await?;
+        if !fetched.values().all(Result::is_ok) && !Arc::ptr_eq(&self.store, self.repository.bare_store()) {
+            fetched = self.fetch_from(&**self.repository.bare_store(), run.clone()).await?;
         }
-        self.fetch_from(&**self.repository.bare_store(), run).await
+        let damages: Vec<Damage> = fetched.values().filter_map(|opened| opened.as_ref().err().cloned()).collect();
+        if let Some(pack) = self.index.pack(run.pack)
+            && let Some((hurt, sealed)) = healed(&self.repository, pack, &run, &damages).await?
+        {
+            fetched.extend(self.open(pack.clone(), hurt, sealed).await?);
+        }
+        Ok(fetched)
+    }
+
+    async fn open(&self, pack: IndexedPack, run: Run, sealed: SealedRun) -> Result<Fetched> {
+        let keys = self.repository.keys().clone();
+        let opened = tokio::task::spawn_blocking(move || open_run(&keys, &pack, &run, sealed));
+        opened.await.map_err(Error::worker("open"))
     }
 
     async fn fetch_from(&self, store: &dyn Store, run: Run) -> Result<Fetched> {
@@ -177,12 +190,7 @@ impl BlobLoader {
         let pack = pack.clone();
         match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
             Err(damage) => Ok(run.damaged(&damage).map(|(id, damage)| (id, Err(damage))).collect()),
-            Ok(sealed) => {
-                let keys = self.repository.keys().clone();
-                tokio::task::spawn_blocking(move || open_run(&keys, &pack, &run, sealed))
-                    .await
-                    .map_err(Error::worker("open"))
-            }
+            Ok(sealed) => self.open(pack, run, sealed).await,
         }
     }
 
@@ -191,31 +199,31 @@ impl BlobLoader {
     /// # Errors
     /// When the store cannot be read at all, and whatever `keep` fails with.
     pub(crate) async fn pass(&self, run: Run, keep: Keep) -> Result<Vec<Damage>> {
-        let damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
-        if damages.is_empty() || Arc::ptr_eq(&self.store, self.repository.bare_store()) {
-            return Ok(damages);
+        let mut damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
+        if !damages.is_empty() && !Arc::ptr_eq(&self.store, self.repository.bare_store()) {
+            damages = self.pass_from(&**self.repository.bare_store(), run.clone(), Arc::clone(&keep)).await?;
         }
-        self.pass_from(&**self.repository.bare_store(), run, keep).await
+        if let Some(pack) = self.index.pack(run.pack)
+            && let Some((hurt, sealed)) = healed(&self.repository, pack, &run, &damages).await?
+        {
+            return self.pass_opened(pack.clone(), hurt, sealed, keep).await;
+        }
+        Ok(damages)
     }
 
     async fn pass_from(&self, store: &dyn Store, run: Run, keep: Keep) -> Result<Vec<Damage>> {
         let Some(pack) = self.index.pack(run.pack).cloned() else {
             return Ok(run.blobs.iter().map(|(id, _)| unknown(*id)).collect());
         };
-        let sealed = match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
-            Ok(sealed) => sealed,
-            Err(damage) => return Ok(vec![damage]),
-        };
+        match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
+            Ok(sealed) => self.pass_opened(pack, run, sealed, keep).await,
+            Err(damage) => Ok(run.damaged(&damage).map(|(_, damage)| damage).collect()),
+        }
+    }
+
+    async fn pass_opened(&self, pack: IndexedPack, run: Run, sealed: SealedRun, keep: Keep) -> Result<Vec<Damage>> {
         let keys = self.repository.keys().clone();
-        let passed = tokio::task::spawn_blocking(move || {
-            let (mut damages, mut kept) = (Vec::new(), Ok(()));
-            open_each(&keys, &pack, &run, sealed, |_, opened| match opened {
-                Err(damage) => damages.push(damage),
-                Ok(opened) if kept.is_ok() => kept = keep(opened),
-                Ok(_) => {}
-            });
-            kept.map(|()| damages)
-        });
+        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |opened| keep(opened)));
         passed.await.map_err(Error::worker("open"))?
     }
 }

@@ -1,6 +1,6 @@
 //! Data: every byte of every pack, in pieces, against its header, its tags, its ids and its digest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -33,11 +33,14 @@ pub(crate) struct Reading {
     pub(super) bytes: u64,
     /// Packs of which every byte is right.
     pub(super) whole: Vec<ObjectId>,
+    /// Packs that are damaged and whole by their parity.
+    pub(super) healed: HashSet<ObjectId>,
     /// A pack was gone when it was to be read. Whether that is damage takes another look.
     pub(super) vanished: bool,
 }
 
-/// Reads packs. The damage of one that was moved and is needed no more is none. With a pulse, one that the store fails to give is passed over.
+/// Reads packs and their parity. What parity makes good is told by the repository. The damage of one that was moved and is needed no more is none.
+/// With a pulse, one that the store fails to give is passed over.
 pub(crate) async fn verify(
     (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
     index: &Arc<BlobIndex>,
@@ -49,20 +52,38 @@ pub(crate) async fn verify(
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
-        .map(|pack| async move { verify_pack((repository, pulse), &pack).await.map(|damage| (pack, damage)) });
+        .map(|pack| async move { verify_both((repository, pulse), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
     let mut reading = Reading::default();
-    while let Some((pack, damage)) = checked.try_next().await? {
+    while let Some((pack, (damage, parity))) = checked.try_next().await? {
         reading.bytes += pack.size;
         findings.progress(1, pack.size);
         match damage {
             Some(damage) if damage.kind == DamageKind::Missing => reading.vanished = true,
             Some(_) if users.has_replaced(index, &pack) => {}
-            Some(damage) => findings.add(damage, users.affected(&pack.id)),
-            None => reading.whole.push(pack.id),
+            // Whoever reads by parity tells it.
+            Some(damage) => match repository.heal(&(&pack).into(), &damage).await? {
+                Some(_) => drop(reading.healed.insert(pack.id)),
+                None => findings.add(damage, users.affected(&pack.id)),
+            },
+            None if parity.is_none() => reading.whole.push(pack.id),
+            None => {}
+        }
+        if let Some(damage) = parity.filter(|_| !users.has_replaced(index, &pack)) {
+            findings.add(damage, None);
         }
     }
     Ok(reading)
+}
+
+/// What is wrong with a pack, and what with its parity. Where that is missing, the listing tells it.
+async fn verify_both(
+    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
+    pack: &PackRecord,
+) -> Result<(Option<Damage>, Option<Damage>)> {
+    let damage = verify_pack((repository, pulse), pack).await?;
+    let parity = repository.inspect_parity(pack).await?;
+    Ok((damage, parity.filter(|damage| damage.kind != DamageKind::Missing)))
 }
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.

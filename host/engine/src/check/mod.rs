@@ -29,8 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackOrdinal};
-use credenza_model::{ObjectId, SnapshotId};
+use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal};
+use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 pub use self::sample::Sample;
 pub use crate::findings::Finding;
@@ -43,7 +43,7 @@ use crate::blobs::BlobLoader;
 use crate::findings::Findings;
 use crate::pulse::Pulse;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Error, Event, Listener, Phase, Result, Silent};
+use crate::{Damage, Error, Event, Listener, Phase, Result, Silent};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -94,6 +94,8 @@ pub struct CheckReport {
     pub packs_read: u64,
     /// Bytes of them.
     pub bytes_read: u64,
+    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
+    pub packs_healed: u64,
 }
 
 /// Checks a repository.
@@ -110,6 +112,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
     let store = Arc::clone(repository.bare_store());
     let loader = BlobLoader::new(repository.clone(), store, Arc::clone(&index)).going_on(&pulse);
     structure::trees(Arc::new(loader), &snapshots, &mut findings).await?;
+    let mut healed = add_healed(repository, &users, &mut findings);
     let mut report = CheckReport {
         snapshots: snapshots.len() as u64,
         packs: packs.present.len() as u64,
@@ -128,13 +131,46 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         let chosen = sample.choose(&index, &packs.present, &readings)?;
         let reading = data::verify((repository, Some(&pulse)), &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
+        healed.extend(reading.healed);
+        heal_unread(repository, &index, &findings, &mut healed).await?;
+        add_healed(repository, &users, &mut findings);
         readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
         if reading.vanished {
             look(repository, &mut findings).await?;
         }
     }
+    report.packs_healed = healed.len() as u64;
     report.findings = findings.into_list();
     Ok(report)
+}
+
+/// Tries the parity of packs that were not read, because a listing shows that they are not as they were.
+async fn heal_unread(
+    repository: &Repository,
+    index: &BlobIndex,
+    findings: &Findings<'_>,
+    healed: &mut HashSet<ObjectId>,
+) -> Result<()> {
+    let damages: Vec<Damage> = findings.iter().map(|finding| finding.damage.clone()).collect();
+    for damage in damages {
+        let key = StoreKey::new(damage.object.clone()).ok();
+        let id = key.as_ref().and_then(ObjectKind::parse).filter(|(kind, _)| PackKind::of(*kind).is_some());
+        let pack = id.and_then(|(_, id)| index.pack(index.ordinal(&id)?));
+        if let Some(pack) = pack.filter(|pack| !healed.contains(&pack.id))
+            && repository.heal(&pack.into(), &damage).await?.is_some()
+        {
+            healed.insert(pack.id);
+        }
+    }
+    Ok(())
+}
+
+/// Finds packs that were read by their parity.
+pub(crate) fn add_healed(repository: &Repository, users: &Users, findings: &mut Findings<'_>) -> HashSet<ObjectId> {
+    let healed = repository.take_healed_packs();
+    let packs = healed.iter().map(|(pack, _)| *pack).collect();
+    healed.into_iter().for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    packs
 }
 
 /// What there is, without what is in packs.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use credenza_connect::{StoredObject, Strays};
 use credenza_format::{
-    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, Removal,
-    Standing, Usage, body_digest, is_object_name, open_document, plain_length,
+    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, ParityRate,
+    Removal, Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 
@@ -16,7 +16,7 @@ use super::{ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
-use crate::repository::{Repository, SnapshotHandle, Twofold};
+use crate::repository::{Repository, SnapshotHandle, Twofold, lacking};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Nodes opened at once: some 4 MiB.
@@ -148,8 +148,11 @@ pub(super) async fn packs(
 ) -> Result<Packs> {
     let store = repository.bare_store();
     let (all, mut strays) = repository.list_everything(&**store).await?;
-    let mut listed = BTreeMap::new();
+    let (mut listed, mut parities) = (BTreeMap::new(), HashMap::new());
     for object in all {
+        if let Some(pack) = parity_pack(&object.key) {
+            parities.insert(pack, object.size);
+        }
         match kind_of(&object.key) {
             Some(ObjectKind::DataPack | ObjectKind::MetaPack) => drop(listed.insert(object.key.clone(), object)),
             None if !is_object_name(&object.key) => strays.add(object.key.as_str().as_bytes()),
@@ -184,6 +187,11 @@ pub(super) async fn packs(
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
+    if let Some(rate) = repository.config().parity {
+        let kept = present.iter().filter_map(|ordinal| index.pack(*ordinal));
+        let kept = kept.filter(|pack| !pack.moved && !condemned.contains(&pack.id));
+        kept.filter_map(|pack| wrong_parity(rate, pack, &parities)).for_each(|damage| findings.add(damage, None));
+    }
     deleted.iter().for_each(|pack| index.demote(pack, Standing::Gone));
     let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
     for (pack, used) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
@@ -194,6 +202,19 @@ pub(super) async fn packs(
         );
     }
     Ok(Packs { present, undescribed: listed.into_values().collect(), strays })
+}
+
+/// What a listing tells of the parity of a pack that is there. It is put before the pack is described, and deleted when nobody needs the pack.
+fn wrong_parity(rate: ParityRate, pack: &IndexedPack, listed: &HashMap<ObjectId, u64>) -> Option<Damage> {
+    let (key, expected) = (parity_key(pack.id), rate.object_bytes(pack.size).ok()?);
+    match listed.get(&pack.id) {
+        None => Some(lacking(&key)),
+        Some(size) if *size == expected => None,
+        Some(size) => {
+            let detail = format!("it has {size} bytes where the parity of its pack has {expected}");
+            Some(Damage::new(&key, DamageKind::Size, detail))
+        }
+    }
 }
 
 /// What is damaged where the index lacks a pack.

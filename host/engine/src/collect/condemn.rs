@@ -19,9 +19,9 @@ pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Dam
     let unneeded = view.packs.iter().filter(|(pack, _)| {
         (condemned.contains(pack) || view.condemned.contains(pack)) && !view.must_stay(pack, &needs)
     });
-    for (_, object) in unneeded {
+    for (pack, object) in unneeded {
         report.deleted += 1;
-        report.bytes_freed += object.size;
+        report.bytes_freed += object.size + view.parity.get(pack).map_or(0, |parity| parity.size);
     }
     report.kept = report.packs - report.deleted;
     Ok(())
@@ -78,6 +78,17 @@ pub(super) async fn delete_unneeded(
     report.spared = spared.len() as u64;
     let doomed: Vec<(ObjectId, StoreKey, u64)> =
         doomed.into_iter().map(|(pack, object)| (*pack, object.key.clone(), object.size)).collect();
+    // Parity first: whoever misses the pack is not to take it for one that was lost and can be healed.
+    let parity: Vec<(StoreKey, u64)> = doomed
+        .iter()
+        .filter_map(|(pack, ..)| view.parity.get(pack))
+        .map(|object| (object.key.clone(), object.size))
+        .collect();
+    let keys: Vec<StoreKey> = parity.iter().map(|(key, _)| key.clone()).collect();
+    let results = delete(repository, &keys).await?;
+    report.count(&results);
+    report.bytes_freed +=
+        parity.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|((_, size), _)| size).sum::<u64>();
     let keys: Vec<StoreKey> = doomed.iter().map(|(_, key, _)| key.clone()).collect();
     let results = delete(repository, &keys).await?;
     report.deleted = report.count(&results);

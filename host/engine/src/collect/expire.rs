@@ -9,12 +9,14 @@ use crate::Result;
 use crate::clock::is_expired;
 use crate::repository::{PROBES, Repository, list};
 
-/// Deletes intents, usage lists and probes that have outlived their lease.
+/// Deletes intents, usage lists and probes that have outlived their lease, and parity whose pack is gone.
 pub(super) async fn run(repository: &Repository, view: &View, report: &mut CollectReport) -> Result<()> {
     let results = delete(repository, &view.expired).await?;
     report.intents_expired = report.count(&results);
     let results = delete(repository, &ownerless_usages(repository, view).await?).await?;
     report.usages_expired = report.count(&results);
+    let results = delete(repository, &view.stray_parity()).await?;
+    report.count(&results);
     let probes = list(&**repository.bare_store(), PROBES).await?;
     let old = probes.into_iter().filter(|probe| document_id(&probe.key).is_some());
     let old = old.filter(|probe| is_expired(probe.modified, view.now)).map(|probe| probe.key);

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use credenza_connect::StoredObject;
 use credenza_format::{
     Bitmap, BlobIndex, BlobPlace, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind, PackOrdinal, Standing,
-    Usage, body_digest,
+    Usage, body_digest, parity_pack,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -30,6 +30,8 @@ pub(super) struct View {
     pub(super) condemned: HashSet<ObjectId>,
     /// Packs in the store.
     pub(super) packs: HashMap<ObjectId, StoredObject>,
+    /// Parity in the store, by its pack; listed before the packs were, so that whose pack is not among them has lost it.
+    pub(super) parity: HashMap<ObjectId, StoredObject>,
     /// Packs that this run has written since.
     own: HashSet<ObjectId>,
     /// Snapshots that are marked.
@@ -79,6 +81,7 @@ impl View {
             segments: read.segments,
             condemned,
             packs: HashMap::new(),
+            parity: HashMap::new(),
             own: HashSet::new(),
             snapshots: HashSet::new(),
             used: HashMap::new(),
@@ -149,6 +152,13 @@ impl View {
     }
 
     async fn list_packs(&mut self, repository: &Repository) -> Result<()> {
+        if repository.config().parity.is_some() {
+            for object in list(&**repository.bare_store(), "parity/").await? {
+                if let Some(pack) = parity_pack(&object.key) {
+                    self.parity.insert(pack, object);
+                }
+            }
+        }
         for kind in [PackKind::Data, PackKind::Meta] {
             for object in list(&**repository.bare_store(), &format!("{}/", kind.object_kind().folder())).await? {
                 if let Some((_, id)) = ObjectKind::parse(&object.key) {
@@ -278,6 +288,14 @@ impl View {
                 Some(ordinal) => needs.of(ordinal).is_some(),
                 None => self.used.contains_key(pack),
             }
+    }
+
+    /// Parity whose pack is gone: one that the index describes was asked for by its name, and no writer takes that long for another.
+    pub(super) fn stray_parity(&self) -> Vec<StoreKey> {
+        let is_known = |pack: &ObjectId| self.index.ordinal(pack).is_some();
+        let gone = self.parity.iter().filter(|(pack, _)| !self.packs.contains_key(*pack) && !self.own.contains(*pack));
+        let gone = gone.filter(|(pack, object)| is_known(pack) || is_expired(object.modified, self.now));
+        gone.map(|(_, object)| object.key.clone()).collect()
     }
 
     /// Whether a usage list or an intent names a pack, so that its description is needed.

@@ -79,7 +79,7 @@ pub struct CollectReport {
     pub locked: u64,
     /// Packs deleted.
     pub deleted: u64,
-    /// Bytes of the packs deleted.
+    /// Bytes of the packs deleted, and of their parity.
     pub bytes_freed: u64,
     /// Objects of any kind that the store refused to delete.
     pub refused: u64,

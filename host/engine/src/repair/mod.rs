@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 0 PUT text documents from whichever of their two copies is whole                 `texts`
+//!   PUT parity of packs that are whole                                              `parity`
 //! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
 //!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
@@ -24,6 +25,7 @@
 
 mod adopt;
 mod gaps;
+mod parity;
 mod publish;
 mod replace;
 mod salvage;
@@ -35,7 +37,7 @@ mod walk;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, ObjectKind, Problem, SigningKey};
+use credenza_format::{BlobIndex, ObjectKind, Problem, SigningKey, parity_key};
 use credenza_model::{SnapshotId, StoreKey};
 
 use crate::check::undescribed;
@@ -44,6 +46,7 @@ use crate::repository::Repository;
 use crate::write::Stow;
 use crate::{Event, Listener, Phase, Result};
 use gaps::Gaps;
+use parity::Parities;
 use survey::Survey;
 use texts::Texts;
 
@@ -90,7 +93,7 @@ pub enum Mend {
         /// The object.
         object: StoreKey,
     },
-    /// The config, a key slot or a record of removal, or the second copy of one, is written anew from the other.
+    /// The config, a key slot or a record of removal, or the second copy of one, is written anew from the other; parity from its pack.
     Restored {
         /// What is written.
         object: StoreKey,
@@ -163,6 +166,10 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         false => None,
     };
     let salvaged = salvage::run(repository, &survey, stow.as_ref()).await?;
+    let mut parities = Parities::find(repository, &survey, &salvaged);
+    if options.apply {
+        parities.write(repository).await?;
+    }
     report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
     report.mends.extend(
@@ -178,29 +185,34 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         published?;
     }
     report.mends.extend(texts.mends());
+    report.mends.extend(parities.mends());
     if options.replace_snapshots {
         report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
     }
+    // What was read by parity is among the findings.
+    drop(repository.take_healed());
     report.lost = lost(survey.findings, &report.mends);
     Ok(report)
 }
 
 /// The findings that are still true when all is mended.
 fn lost(findings: Vec<Finding>, mends: &[Mend]) -> Vec<Finding> {
-    let mended: HashSet<String> = mends.iter().filter_map(Mend::object).collect();
+    let mended: HashSet<String> = mends.iter().flat_map(Mend::objects).collect();
     findings.into_iter().filter(|finding| !mended.contains(&finding.damage.object)).collect()
 }
 
 impl Mend {
-    /// What is whole by it, as `check` names it.
-    fn object(&self) -> Option<String> {
+    /// What is whole or needed no more by it, as `check` names it.
+    fn objects(&self) -> Vec<String> {
+        let parity = |pack: &StoreKey| ObjectKind::parse(pack).map(|(_, id)| parity_key(id).to_string());
         match self {
-            Self::Described { pack } => ObjectKind::parse(pack).map(|(_, id)| undescribed(&id)),
-            Self::Replaced { pack, lost: 0, .. } => Some(pack.to_string()),
-            Self::Dropped { object } | Self::Restored { object } => Some(object.to_string()),
-            Self::Rewritten { usage } => Some(usage.to_string()),
-            Self::Recorded { after } => Some(after.to_string()),
-            Self::Replaced { .. } | Self::Beside { .. } => None,
+            Self::Described { pack } => ObjectKind::parse(pack).map(|(_, id)| undescribed(&id)).into_iter().collect(),
+            Self::Replaced { pack, lost: 0, .. } => [pack.to_string()].into_iter().chain(parity(pack)).collect(),
+            Self::Replaced { pack, .. } => parity(pack).into_iter().collect(),
+            Self::Dropped { object } | Self::Restored { object } => vec![object.to_string()],
+            Self::Rewritten { usage } => vec![usage.to_string()],
+            Self::Recorded { after } => vec![after.to_string()],
+            Self::Beside { .. } => Vec::new(),
         }
     }
 }

@@ -54,7 +54,11 @@ impl Survey {
         let missing = findings.iter().filter(|finding| finding.damage.kind == DamageKind::Missing);
         let missing: Vec<ObjectId> = missing.filter_map(pack).collect();
         expect_packs_gone(repository, &index, &missing).await?;
-        missing.iter().for_each(|pack| index.demote(pack, Standing::Gone));
+        for pack in missing {
+            if !is_healed(repository, &index, &pack).await? {
+                index.demote(&pack, Standing::Gone);
+            }
+        }
         // A segment that cannot be read may have described what running writers rely on.
         let segment_lost = findings.iter().any(|finding| is_of(finding, ObjectKind::Index));
         let mut found = Vec::new();
@@ -76,6 +80,7 @@ impl Survey {
             listener.on(Event::Phase(Phase::CheckingData));
             check::verify((repository, None), &index, &packs.present, &users, &mut findings).await?;
         }
+        check::add_healed(repository, &users, &mut findings);
         let ruined = ruined(repository, &findings, options.drop_snapshots).await?;
         let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
         let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
@@ -94,6 +99,13 @@ impl Survey {
         packs.sort_unstable_by_key(|pack| pack.id);
         packs
     }
+}
+
+/// Whether a pack that is not there can be read by its parity, as one of a single segment can.
+async fn is_healed(repository: &Repository, index: &BlobIndex, pack: &ObjectId) -> Result<bool> {
+    let Some(pack) = index.ordinal(pack).and_then(|ordinal| index.pack(ordinal)) else { return Ok(false) };
+    let damage = Damage::new(&pack.store_key(), DamageKind::Missing, "the pack is not in the store");
+    Ok(repository.heal(&pack.into(), &damage).await?.is_some())
 }
 
 /// Demands that packs which a listing does not show are not there: what is in them would be given up.

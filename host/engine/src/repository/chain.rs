@@ -97,6 +97,7 @@ mod tests {
             chunker: ChunkerParams::default(),
             compression: 1,
             retain_days: None,
+            parity: None,
         };
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
-    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, config_key, copy_key, slot_key,
+    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, ParityRate, config_key, copy_key,
+    slot_key,
 };
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
@@ -29,6 +30,8 @@ pub struct CreateOptions {
     pub compression: i32,
     /// For how many days nobody is to be able to delete a snapshot and what it needs, by locks of the store.
     pub retain_days: Option<u32>,
+    /// How much parity each pack is to have.
+    pub parity: Option<ParityRate>,
 }
 
 /// What `create` found out about the store.
@@ -79,9 +82,10 @@ impl Repository {
             created,
             revision: 0,
             store_traits: traits.clone(),
-            required_features: Vec::new(),
+            required_features: Config::features(options.parity),
             policy: None,
             retain_days: options.retain_days,
+            parity: options.parity,
             unknown: std::collections::BTreeMap::new(),
         };
         let encoded = config

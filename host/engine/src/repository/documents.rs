@@ -195,7 +195,7 @@ pub(crate) async fn fetch(store: &dyn Store, key: &StoreKey) -> Result<Option<Re
 }
 
 /// The same for an object of which it is known that it is smaller.
-pub(super) async fn fetch_up_to(
+pub(crate) async fn fetch_up_to(
     store: &dyn Store,
     key: &StoreKey,
     bytes_max: u64,

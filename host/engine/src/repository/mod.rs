@@ -13,6 +13,7 @@ mod documents;
 mod index;
 mod locks;
 mod open;
+mod parity;
 mod policy;
 mod probe;
 mod removal;
@@ -30,10 +31,11 @@ use credenza_model::StoreKey;
 
 pub(crate) use chain::Chain;
 pub use create::{CreateOptions, Created};
-pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, list};
-use documents::{fetch_up_to, list_at_least, list_with_strays};
+pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, fetch_up_to, list};
+use documents::{list_at_least, list_with_strays};
 pub(crate) use index::SegmentInfo;
 pub(crate) use locks::PROBES;
+pub(crate) use parity::{lacking, put_parity};
 pub(crate) use probe::VERSIONS;
 pub use probe::probe;
 pub use rotate::Rotation;
@@ -61,6 +63,8 @@ pub struct Repository {
     /// The key slot that was opened; none in plain text.
     slot: Option<KeySlot>,
     damages: Arc<[Damage]>,
+    /// What became of packs that were hurt.
+    healer: Arc<parity::Healer>,
     /// Whether listings are made in two ways that must agree.
     cautious: bool,
 }

@@ -66,6 +66,7 @@ impl Repository {
             clock: Arc::new(SystemClock),
             slot,
             damages: damages.into(),
+            healer: Arc::default(),
             cautious: false,
         })
     }
@@ -341,6 +342,7 @@ mod tests {
             chunker: ChunkerParams::default(),
             compression: 1,
             retain_days: None,
+            parity: None,
         };
         let repository = Repository::create(Arc::new(store.clone()), &options).await.unwrap().repository;
         let keyring = Keyring::generate().unwrap();

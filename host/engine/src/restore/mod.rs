@@ -28,7 +28,7 @@ use credenza_connect::Destination;
 use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Error, Event, Listener, Phase, Result};
+use crate::{Damage, Error, Event, Listener, Phase, Result};
 pub use stop::Stop;
 
 use above::Way;
@@ -71,6 +71,8 @@ pub struct RestoreReport {
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
+    /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: std::collections::BTreeMap<String, u64>,
 }
@@ -139,7 +141,8 @@ pub async fn run(
     if !options.no_sync {
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
-    Ok(RestoreReport { versions_left: shelves.versions_left, ..layer.into_report() })
+    let healed = repository.take_healed();
+    Ok(RestoreReport { versions_left: shelves.versions_left, healed, ..layer.into_report() })
 }
 
 /// What is to be restored, a shelf of records at a time.

@@ -315,6 +315,7 @@ async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
         chunker: plain.config().chunker.params,
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, BlobPlace};
+use credenza_format::{BlobIndex, BlobPlace, IndexedPack};
 use credenza_model::ChunkId;
 
 use super::packs::PackWriter;
-use crate::blobs::{Run, coalesce, copy_run, read_range};
+use crate::blobs::{Run, SealedRun, coalesce, copy_run, healed, read_range};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Result};
 
@@ -35,7 +35,25 @@ async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &Blob
         chunk: None,
         detail: "a pack to copy from is not described".to_owned(),
     })?;
-    let sealed = read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await??;
-    let (keys, filled) = (repository.keys().clone(), Arc::clone(packs));
-    packs.crew().work("copy", move || copy_run(&keys, &pack, &run, sealed, |frame| filled.push(frame))).await
+    let damages = match read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await? {
+        Ok(sealed) => copy_sealed(repository, packs, (&pack, &run), sealed).await?,
+        Err(damage) => run.damaged(&damage).map(|(_, damage)| damage).collect(),
+    };
+    let damages = match healed(repository, &pack, &run, &damages).await? {
+        Some((hurt, sealed)) => copy_sealed(repository, packs, (&pack, &hurt), sealed).await?,
+        None => damages,
+    };
+    damages.into_iter().next().map_or(Ok(()), |damage| Err(damage.into()))
+}
+
+/// Copies what is whole of a run that was read; what is not comes back.
+async fn copy_sealed(
+    repository: &Repository,
+    packs: &Arc<PackWriter>,
+    (pack, run): (&IndexedPack, &Run),
+    sealed: SealedRun,
+) -> Result<Vec<Damage>> {
+    let (keys, filled, pack, run) = (repository.keys().clone(), Arc::clone(packs), pack.clone(), run.clone());
+    let copy = move || copy_run(&keys, &pack, &run, sealed, |opened| filled.push(opened.frame()));
+    packs.crew().work("copy", copy).await
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{BlobIndex, LockRecord, Usage, config_key, copy_key};
+use credenza_format::{BlobIndex, LockRecord, Usage, config_key, copy_key, parity_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -28,7 +28,9 @@ struct Held {
     version: Option<String>,
     /// Others may remove it at any time: slots that are revoked, index segments that are merged.
     may_go: bool,
-    /// It is a text document, of which there is a second copy: that is locked with it, and is enough.
+    /// What is locked with it: the second copy of a text document, the parity of a pack.
+    companion: Option<StoreKey>,
+    /// The companion is enough.
     twofold: bool,
 }
 
@@ -53,7 +55,7 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
     let index = repository.load_index().await?;
     let lasts = |id: &ObjectId| index.locked_until(id) >= Some(needed);
     let packs = usage.packs.iter().map(|used| used.pack).filter(|pack| !lasts(pack));
-    let mut weak = packs.map(|pack| held_pack(&index, pack)).collect::<Result<Vec<_>>>()?;
+    let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>>>()?;
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
     let extended = extend(repository, weak, granted).await?;
@@ -64,18 +66,26 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
 async fn standing(repository: &Repository) -> Result<Vec<Held>> {
     let config = repository.config().repository;
     let config = ObjectId::new(*config.as_bytes());
-    let mut standing = vec![Held { id: config, key: config_key(), version: None, may_go: false, twofold: true }];
+    let mut standing = vec![Held {
+        id: config,
+        key: config_key(),
+        version: None,
+        may_go: false,
+        companion: Some(copy_key(&config_key())),
+        twofold: true,
+    }];
     for (folder, twofold) in [("index/", false), ("key/", true)] {
         let listed = list(&**repository.bare_store(), folder).await?.into_iter();
         standing.extend(listed.filter_map(|object| {
             let id = object.key.as_str().strip_prefix(folder)?.parse().ok()?;
-            Some(Held { id, key: object.key, version: None, may_go: true, twofold })
+            let companion = twofold.then(|| copy_key(&object.key));
+            Some(Held { id, key: object.key, version: None, may_go: true, companion, twofold })
         }));
     }
     Ok(standing)
 }
 
-fn held_pack(index: &BlobIndex, id: ObjectId) -> Result<Held> {
+fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result<Held> {
     let pack = index.ordinal(&id).and_then(|ordinal| index.pack(ordinal)).ok_or_else(|| Damage {
         object: format!("index of pack {id}"),
         kind: DamageKind::Missing,
@@ -83,7 +93,8 @@ fn held_pack(index: &BlobIndex, id: ObjectId) -> Result<Held> {
         detail: format!("no index segment describes pack {id}, which this snapshot relies on"),
     })?;
     let version = pack.version.as_deref().map(str::to_owned);
-    Ok(Held { id, key: pack.store_key(), version, may_go: false, twofold: false })
+    let companion = repository.config().parity.map(|_| parity_key(id));
+    Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, twofold: false })
 }
 
 async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> Result<Vec<LockRecord>> {
@@ -94,10 +105,13 @@ async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> R
 
 /// `None` when it is gone, and may be.
 async fn extend_one(repository: &Repository, held: Held, until: Timestamp) -> Result<Option<LockRecord>> {
-    let Held { id, key, version, may_go, twofold } = held;
+    let Held { id, key, version, may_go, companion, twofold } = held;
     let found = retained(repository, &key, version.as_deref(), until).await?;
-    let copied = twofold && retained(repository, &copy_key(&key), None, until).await?;
-    match found || copied {
+    let accompanied = match companion {
+        Some(companion) => retained(repository, &companion, None, until).await?,
+        None => false,
+    };
+    match found || twofold && accompanied {
         true => Ok(Some(LockRecord { object: id, until })),
         false if may_go => Ok(None),
         false => {

@@ -10,7 +10,7 @@
 //!
 //! An upload that failed fails every push and flush after it, so that the failure cannot be lost with the worker that met it.
 //!
-//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together.
+//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together; in a repository with parity that of each of them that is on its way.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -116,9 +116,10 @@ impl PackWriter {
         let Slot::Filling(full) = full else { return Ok(()) };
         let Filling { pack, permit } = *full;
         let sealed = pack.finish().map_err(Error::encode("sealing a pack"))?;
+        let parity = self.record.parity(&sealed)?;
         let record = Arc::clone(&self.record);
         let upload = async move {
-            let written = record.put_pack(sealed).await;
+            let written = record.put_pack(sealed, parity).await;
             drop(permit);
             match written? {
                 Some(described) => record.describe(described).await,

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use credenza_connect::{ErrorClass, Store};
 use credenza_format::{
-    Hex, IndexSegment, Intent, Keys, LockRecord, ObjectKind, PackRecord, SealedObject, SealedPack, seal_document,
+    Hex, IndexSegment, Intent, Keys, LockRecord, ObjectKind, PackRecord, ParityRate, SealedObject, SealedPack,
+    parity_of, seal_document,
 };
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
@@ -19,7 +20,7 @@ use super::locked;
 use super::locks::RunLocks;
 use super::put::put;
 use crate::clock::Lease;
-use crate::repository::{Repository, VERSIONS, random_id};
+use crate::repository::{Repository, VERSIONS, put_parity, random_id};
 use crate::{Error, Result};
 
 /// Packs after which an index segment is written, so that a long run that dies has not uploaded for nothing.
@@ -31,6 +32,7 @@ pub(crate) struct RunRecord {
     keys: Keys,
     writer: Hex<[u8; 16]>,
     lease: Lease,
+    parity: Option<ParityRate>,
     fresh: Fresh,
     written: Mutex<Written>,
     /// Whether what is read later is to be read by its version.
@@ -61,6 +63,7 @@ impl RunRecord {
             keys: repository.keys().clone(),
             writer,
             lease: Lease::begin(Arc::clone(repository.clock())),
+            parity: repository.config().parity,
             fresh: Fresh::default(),
             written: Mutex::default(),
             keeps_versions: repository.config().store_traits.iter().any(|name| name == VERSIONS),
@@ -83,12 +86,27 @@ impl RunRecord {
         &self.lease
     }
 
-    /// Puts a pack; comes back with the packs that are to be described now, if they are enough for a segment.
-    pub(super) async fn put_pack(&self, sealed: SealedPack) -> Result<Option<Vec<PackRecord>>> {
-        let length = sealed.object.length();
+    /// The parity of a pack, where the repository has any. Blocks for as long as it takes.
+    pub(super) fn parity(&self, pack: &SealedPack) -> Result<Option<Vec<u8>>> {
+        let object = &pack.object;
+        let parity = self.parity.map(|rate| parity_of(rate, self.keys.repository(), object.id(), object.pieces()));
+        parity.transpose().map_err(Error::encode("making the parity of a pack"))
+    }
+
+    /// Puts a pack, and then its parity, so that one that is described has it; comes back with the packs that are to be described now, if they are enough for a segment.
+    pub(super) async fn put_pack(
+        &self,
+        sealed: SealedPack,
+        parity: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<PackRecord>>> {
+        let mut length = sealed.object.length();
         let (until, mut pack) = (self.locks.now(), sealed.pack);
         let stored = put(&*self.store, sealed.object, until).await?;
         self.locks.note(pack.id, until);
+        if let Some(parity) = parity {
+            length += parity.len() as u64;
+            put_parity(&*self.store, pack.id, parity, until).await?;
+        }
         pack.version = stored.version.filter(|_| self.keeps_versions);
         let mut written = locked(&self.written);
         written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));

@@ -16,7 +16,7 @@ use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::collect::{self, CollectOptions, CollectReport};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
-use credenza_format::ChunkerParams;
+use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::{SnapshotId, StoreKey, Timestamp};
 
 /// What a source holds.
@@ -37,11 +37,25 @@ pub(crate) fn key_file() -> Secret {
 
 /// Makes a repository in an empty store and opens it.
 pub(crate) async fn create(store: &MemoryStore, secret: Secret) -> Repository {
-    create_locking(store, secret, None).await
+    create_with(store, secret, None, None).await
+}
+
+/// The same, with parity.
+pub(crate) async fn create_parity(store: &MemoryStore, secret: Secret, percent: u32) -> Repository {
+    create_with(store, secret, None, ParityRate::of_percent(percent)).await
 }
 
 /// The same, with locks that last for so many days.
 pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_days: Option<u32>) -> Repository {
+    create_with(store, secret, retain_days, None).await
+}
+
+async fn create_with(
+    store: &MemoryStore,
+    secret: Secret,
+    retain_days: Option<u32>,
+    parity: Option<ParityRate>,
+) -> Repository {
     store.set_clock(at(BEGIN));
     let chunker = ChunkerParams::default();
     let options = CreateOptions {
@@ -51,6 +65,7 @@ pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_d
         chunker,
         compression: 1,
         retain_days,
+        parity,
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
     open(Arc::new(store.clone()), &secret).await

@@ -50,6 +50,15 @@ impl Injury {
         Self { way, object: object.clone(), changes: vec![(object.clone(), bytes)], text }
     }
 
+    /// Objects of a pack and its parity that have other bytes, or are gone.
+    pub(crate) fn together(
+        object: &StoreKey,
+        changes: Vec<(StoreKey, Option<Bytes>)>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self { way: Way::Flipped, object: object.clone(), changes, text: format!("{object}: {}", text.into()) }
+    }
+
     /// Nothing happens to this object.
     pub(crate) fn none(key: &StoreKey) -> Self {
         Self { way: Way::Flipped, object: key.clone(), changes: Vec::new(), text: String::new() }

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod injury;
+mod parity;
 mod subject;
 mod table;
 mod verdict;

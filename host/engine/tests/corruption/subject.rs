@@ -38,6 +38,11 @@ fn files(numbers: std::ops::Range<u64>) -> Files {
     files
 }
 
+/// Some 50 KB that do not shrink.
+fn large(number: u64) -> Bytes {
+    (0..25).flat_map(|part| common::file(number * 32 + part)).collect()
+}
+
 impl Subject {
     pub(crate) async fn build() -> Self {
         let store = MemoryStore::new();
@@ -76,6 +81,23 @@ impl Subject {
         announce(&store, &repository).await;
         let heads = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap().heads;
         Self { objects: objects(&store), former, snapshots, heads }
+    }
+
+    /// A small repository with parity: packs of one segment, and of several.
+    pub(crate) async fn with_parity(percent: u32) -> Self {
+        let store = MemoryStore::new();
+        let repository = common::create_parity(&store, key_file(), percent).await;
+        let mut snapshots = Vec::new();
+        for (writer, numbers) in [("a", 0..12), ("a", 4..13), ("b", 30..31)] {
+            let files: Files = numbers.map(|number| (format!("file-{number:02}"), large(number))).collect();
+            let removed = backup(&repository, writer, &files).await.unwrap();
+            snapshots.push((removed, files));
+        }
+        let (removed, _) = snapshots.remove(0);
+        rm(&repository, removed).await;
+        collect(&repository).await.unwrap();
+        let heads = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap().heads;
+        Self { objects: objects(&store), former: Vec::new(), snapshots, heads }
     }
 
     /// A store with these objects.

@@ -96,7 +96,7 @@ impl Command {
 
 fn create_options(secret: Secret) -> CreateOptions {
     let chunker = ChunkerParams::default();
-    CreateOptions { secret, like: None, label: "test".into(), chunker, compression: 1, retain_days: None }
+    CreateOptions { secret, like: None, label: "test".into(), chunker, compression: 1, retain_days: None, parity: None }
 }
 
 /// An empty repository.

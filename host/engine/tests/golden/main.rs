@@ -20,6 +20,9 @@ const PASSPHRASE: &str = "golden, published, worth nothing";
 const REPOSITORIES: [&str; 7] =
     ["encrypted", "plaintext", "hurt-data-pack", "hurt-metadata-pack", "hurt-index", "hurt-snapshot", "hurt-config"];
 
+/// One with parity, which was made later.
+const WITH_PARITY: &str = "hurt-with-parity";
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
 }
@@ -42,7 +45,7 @@ fn recorded(name: &str, what: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_repositories_restore_what_they_always_did() {
-    for name in REPOSITORIES {
+    for name in REPOSITORIES.into_iter().chain([WITH_PARITY]) {
         let repository = open(name, &secret(name)).await;
         assert_eq!(contents(&repository).await, recorded(name, "CONTENTS"), "{name}");
     }
@@ -50,7 +53,7 @@ async fn golden_repositories_restore_what_they_always_did() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_golden_repositories_check_finds_what_is_hurt_and_no_more() {
-    for name in REPOSITORIES {
+    for name in REPOSITORIES.into_iter().chain([WITH_PARITY]) {
         let found = findings(&open(name, &secret(name)).await).await;
         assert_eq!(found, recorded(name, "FINDINGS"), "{name}");
         assert_eq!(found.is_empty(), !name.starts_with("hurt-"), "{name}");

@@ -9,15 +9,15 @@ use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::collect::{self, CollectOptions};
 use credenza_engine::{CreateOptions, Repository, Secret, Silent, SnapshotHandle, SnapshotName, remove};
 use credenza_format::{
-    Access, ChunkerParams, EscrowedConnector, Fact, Hex, Identity, Note, ObjectKind, OriginHead, RecipientKind,
-    Replica, SigningKey, seal_document,
+    Access, ChunkerParams, EscrowedConnector, Fact, Hex, Identity, Note, ObjectKind, OriginHead, ParityRate,
+    RecipientKind, Replica, SigningKey, seal_document,
 };
 use credenza_model::{
     AttributeValue, Checksum, Entry, EntryKind, Key, ObjectId, RepositoryId, SnapshotId, Timestamp, Version,
 };
 
 use crate::contents::{contents, findings};
-use crate::{PASSPHRASE, REPOSITORIES, folder, open, secret};
+use crate::{PASSPHRASE, REPOSITORIES, WITH_PARITY, folder, open, secret};
 
 /// Bytes that do not shrink, the same for the same seed.
 fn noise(seed: u8, length: usize) -> Vec<u8> {
@@ -54,7 +54,43 @@ async fn the_golden_repositories_are_made() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes the golden repository with parity anew, which only a new version of the format needs"]
+async fn the_golden_repository_with_parity_is_made() {
+    let _ = std::fs::remove_dir_all(folder(WITH_PARITY));
+    let repository = create_with(WITH_PARITY, ChunkerParams::default(), ParityRate::of_percent(50)).await;
+    let source = MemorySource::new();
+    (0..10).for_each(|number| source.put(format!("file-{number}").as_str(), noise(number, 28_000)));
+    back_up(&repository, "a", &source, None).await;
+    std::fs::remove_file(folder(WITH_PARITY).join("repository/~reserve")).unwrap();
+    // Five segments, of which two are hurt, and one of three shards.
+    injure(WITH_PARITY, "data", |bytes| {
+        (bytes[200], bytes[130_000]) = (bytes[200] ^ 1, bytes[130_000] ^ 1);
+        bytes[0] ^= 1;
+    });
+    let data = files(&folder(WITH_PARITY).join("repository/data"))[0].file_name().unwrap().to_owned();
+    injure(WITH_PARITY, &format!("parity/{}", data.to_str().unwrap()), |bytes| bytes[70_000] ^= 1);
+    let repository = open(WITH_PARITY, &secret(WITH_PARITY)).await;
+    let (contents, findings) = (contents(&repository).await, findings(&repository).await);
+    assert_eq!((contents.lines().count(), findings.lines().count()), (10, 2), "{findings}");
+    std::fs::write(folder(WITH_PARITY).join("CONTENTS"), contents).unwrap();
+    std::fs::write(folder(WITH_PARITY).join("FINDINGS"), findings).unwrap();
+}
+
+/// Changes an object, or the only one in a folder.
+fn injure(name: &str, object: &str, injure: impl Fn(&mut Vec<u8>)) {
+    let path = folder(name).join("repository").join(object);
+    let path = if path.is_dir() { files(&path).remove(0) } else { path };
+    let mut bytes = std::fs::read(&path).unwrap();
+    injure(&mut bytes);
+    replace(&path, &bytes);
+}
+
 async fn create(name: &str, chunker: ChunkerParams) -> Repository {
+    create_with(name, chunker, None).await
+}
+
+async fn create_with(name: &str, chunker: ChunkerParams, parity: Option<ParityRate>) -> Repository {
     std::fs::create_dir_all(folder(name)).unwrap();
     let store = FileStore::create(folder(name).join("repository")).unwrap();
     let options = CreateOptions {
@@ -64,6 +100,7 @@ async fn create(name: &str, chunker: ChunkerParams) -> Repository {
         chunker,
         compression: 3,
         retain_days: None,
+        parity,
     };
     Repository::create(Arc::new(store), &options).await.unwrap();
     open(name, &secret(name)).await

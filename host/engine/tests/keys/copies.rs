@@ -80,6 +80,7 @@ async fn a_lost_config_is_told_at_opening_and_keeps_a_second_repository_from_bei
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     let refused = Repository::create(Arc::new(store), &options).await;
     assert!(matches!(refused, Err(Error::RepositoryExists { .. })));

@@ -32,6 +32,7 @@ async fn create(store: &MemoryStore, secret: Secret) {
         chunker: ChunkerParams::default(),
         compression: 1,
         retain_days: None,
+        parity: None,
     };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }

@@ -69,7 +69,7 @@ pub fn sealed_span(plain_offset: u64, plain_length: u64, object_size: u64) -> Re
 }
 
 /// Number of segments and plaintext bytes of an object.
-fn segments(object_size: u64) -> Result<(u64, u64)> {
+pub(crate) fn segments(object_size: u64) -> Result<(u64, u64)> {
     let impossible = || Error::Geometry { object_bytes: object_size, wanted: "whole segments".to_owned() };
     let sealed = object_size.checked_sub(HEADER + CHECKSUM).ok_or_else(impossible)?;
     let count = sealed.div_ceil(SEALED);

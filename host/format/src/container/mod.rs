@@ -13,6 +13,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use geometry::segments;
 pub use geometry::{SEGMENT_SEALED_BYTES, SegmentSpan, plain_length, sealed_span};
 pub use header::{HEADER_BYTES, Header, Keying};
 pub use inspect::{CHECKSUM_BYTES, Inspected, Inspector};

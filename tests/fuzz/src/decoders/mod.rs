@@ -3,6 +3,7 @@
 mod documents;
 mod object;
 mod pack;
+mod parity;
 mod s3;
 mod text;
 mod tree;
@@ -35,11 +36,12 @@ impl Decoder {
 }
 
 /// All of them.
-pub(crate) const DECODERS: [Decoder; 19] = [
+pub(crate) const DECODERS: [Decoder; 20] = [
     Decoder { name: "object", seeds: object::seeds, run: object::run, limit: 0 },
     Decoder { name: "plaintext", seeds: object::plaintext_seeds, run: object::run_plaintext, limit: 3 * 64 * MIB },
     Decoder { name: "pack", seeds: pack::seeds, run: pack::run, limit: 8 * MIB },
     Decoder { name: "footer", seeds: pack::footer_seeds, run: pack::run_footer, limit: 0 },
+    Decoder { name: "parity", seeds: parity::seeds, run: parity::run, limit: 2 * MIB },
     Decoder { name: "index", seeds: documents::index_seeds, run: documents::run_index, limit: 0 },
     Decoder { name: "usage", seeds: documents::usage_seeds, run: documents::run_usage, limit: 0 },
     Decoder { name: "intent", seeds: documents::intent_seeds, run: documents::run_intent, limit: 0 },

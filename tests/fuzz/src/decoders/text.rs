@@ -25,6 +25,7 @@ pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
         required_features: Vec::new(),
         policy: Some(Policy { daily: 7, ..Policy::default() }),
         retain_days: Some(30),
+        parity: None,
         unknown: [("later".to_owned(), serde_json::json!({ "a": [1, null, "b"] }))].into(),
     };
     vec![config.encode(&keys()).expect("a config is encoded")]
