@@ -13,8 +13,8 @@ use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::{CreateOptions, Error, Event, Listener, Phase, Repository, Secret, Silent};
-use credenza_format::ChunkerParams;
-use credenza_model::StoreKey;
+use credenza_format::{ChunkerParams, ObjectKind, PackKind, ParityRate, parity_key};
+use credenza_model::{ObjectId, StoreKey};
 
 /// Locks last for 30 days, so a quantum is 3.
 const DAYS: i64 = 30;
@@ -76,6 +76,23 @@ async fn what_a_later_snapshot_takes_over_is_locked_for_as_long_as_it() {
     store.reveal();
     let found = open(Arc::new(store.clone()), &key_file()).await;
     restores(&found, last, &new).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parity_is_locked_as_long_as_its_pack() {
+    let store = MemoryStore::versioned();
+    create_with(&store, key_file(), Some(30), ParityRate::of_percent(5)).await;
+    let repository = open(Arc::new(store.clone()), &key_file()).await;
+    backup(&repository, "a", &files(0..5)).await.unwrap();
+    store.set_clock(at(BEGIN + 29 * DAY));
+    backup(&repository, "a", &files(0..6)).await.unwrap();
+    store.set_clock(at(BEGIN + (29 + DAYS) * DAY - 1));
+    ravage(&store).await;
+    store.reveal();
+    let keys = store.keys();
+    let packs = keys.iter().filter_map(ObjectKind::parse).filter(|(kind, _)| PackKind::of(*kind).is_some());
+    let packs: Vec<ObjectId> = packs.map(|(_, id)| id).collect();
+    assert!(packs.len() >= 3 && packs.iter().all(|pack| keys.contains(&parity_key(*pack))), "{keys:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

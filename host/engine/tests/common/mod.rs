@@ -50,7 +50,8 @@ pub(crate) async fn create_locking(store: &MemoryStore, secret: Secret, retain_d
     create_with(store, secret, retain_days, None).await
 }
 
-async fn create_with(
+/// The same, with locks or parity, or both.
+pub(crate) async fn create_with(
     store: &MemoryStore,
     secret: Secret,
     retain_days: Option<u32>,

@@ -1,17 +1,22 @@
 //! The same with parity: what is hurt of a pack and its parity together restores as long as no more parts are hurt than there are shards, and beyond
 //! that nothing is worse than without.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_connect::memory::MemoryStore;
+use credenza_connect::memory::{MemoryDestination, MemoryStore};
+use credenza_connect::{
+    Body, ByteRange, Check, Error as StoreError, ErrorClass, Page, Payload, PutOptions, Result as Answer, Store,
+    StoreInfo, Stored, StoredObject,
+};
 use credenza_engine::check::{self, CheckOptions, CheckReport, Sample};
 use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{Repository, Silent};
 use credenza_format::{CHECKSUM_BYTES, HEADER_BYTES, SEGMENT_SEALED_BYTES, parity_key, parity_pack};
-use credenza_model::{ObjectId, StoreKey};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use crate::common::{collect, create, create_parity, key_file, open};
 use crate::injury::{Injury, kind};
@@ -232,7 +237,7 @@ async fn expect_restored(subject: &Subject, repository: &Repository) {
     for (id, files) in &subject.snapshots {
         let snapshots = repository.snapshots().await.unwrap().whole;
         let handle = snapshots.iter().find(|handle| handle.snapshot.id == *id).unwrap();
-        let destination = credenza_connect::memory::MemoryDestination::new();
+        let destination = MemoryDestination::new();
         let to = Arc::new(destination.clone());
         let report = restore::run(repository, handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
         assert_eq!((report.damaged, report.healed), (0, vec![]));
@@ -254,7 +259,7 @@ async fn a_restore_says_once_what_parity_made_good() {
     let snapshots = repository.snapshots().await.unwrap().whole;
     let mut all = Vec::new();
     for handle in &snapshots {
-        let to = Arc::new(credenza_connect::memory::MemoryDestination::new());
+        let to = Arc::new(MemoryDestination::new());
         let report = restore::run(&repository, handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
         assert_eq!(report.damaged, 0);
         let mut told: Vec<String> = report.healed.into_iter().map(|damage| damage.object).collect();
@@ -268,6 +273,70 @@ async fn a_restore_says_once_what_parity_made_good() {
     all.sort();
     all.dedup();
     assert!(all.len() >= 3, "{all:?}");
+}
+
+/// A store on a disk that has lost a range of each pack.
+struct Scratched {
+    store: MemoryStore,
+    bad: Range<u64>,
+}
+
+#[async_trait::async_trait]
+impl Store for Scratched {
+    async fn info(&self) -> Answer<StoreInfo> {
+        self.store.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.store.check().await
+    }
+
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Answer<Stored> {
+        self.store.put(key, data, options).await
+    }
+
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Answer<Body> {
+        let (start, length) = range.map_or((0, None), |range| (range.offset, range.length));
+        let reaches = start < self.bad.end && length.is_none_or(|length| self.bad.start < start + length);
+        match kind(key) {
+            "data" if reaches => {
+                Err(StoreError::new(ErrorClass::Corrupt, "file.medium", "cannot read: input/output error"))
+            }
+            _ => self.store.get(key, range, version).await,
+        }
+    }
+
+    async fn stat(&self, key: &StoreKey) -> Answer<StoredObject> {
+        self.store.stat(key).await
+    }
+
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Answer<Page> {
+        self.store.list(prefix, cursor, max).await
+    }
+
+    async fn delete(&self, keys: &[StoreKey]) -> Answer<Vec<Answer<()>>> {
+        self.store.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Answer<()> {
+        self.store.retain(key, version, until).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_a_disk_cannot_read_is_made_good() {
+    let subject = Subject::with_parity(PERCENT).await;
+    let store = subject.store(&subject.objects).await;
+    let scratched = Scratched { store, bad: 400_000..404_096 };
+    let repository = open(Arc::new(scratched), &key_file()).await;
+    let mut healed = 0;
+    for handle in repository.snapshots().await.unwrap().whole {
+        let to = Arc::new(MemoryDestination::new());
+        let report = restore::run(&repository, &handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+        assert_eq!(report.damaged, 0);
+        healed += report.healed.len();
+    }
+    assert!(healed > 0);
 }
 
 /// Packs and parity of a store.
@@ -301,14 +370,7 @@ async fn a_pack_and_its_parity_come_and_go_together_and_sync_makes_it_as_the_tar
     // What a collector could not delete with its pack goes with the next.
     let (pack, _) = store.keys().into_iter().find_map(|key| Some((parity_pack(&key)?, key))).unwrap();
     let stray = parity_key(ObjectId::new([9; 16]));
-    credenza_connect::Store::put(
-        &store,
-        &stray,
-        Bytes::from_static(b"x").into(),
-        &credenza_connect::PutOptions::default(),
-    )
-    .await
-    .unwrap();
+    store.put(&stray, Bytes::from_static(b"x").into(), &PutOptions::default()).await.unwrap();
     collect(&origin).await.unwrap();
     assert!(store.keys().contains(&stray), "it may be that of a pack on its way");
     store.set_clock(crate::common::at(crate::common::BEGIN + 30 * crate::common::DAY));
