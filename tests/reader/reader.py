@@ -178,10 +178,10 @@ def decode_node(content, level):
     return items
 
 
-def decode_references(fields):
+def decode_references(fields, length="I"):
     references = []
     while not fields.is_empty():
-        references.append(fields.unpack("32sI"))
+        references.append(fields.unpack(f"32s{length}"))
     return references
 
 
@@ -353,9 +353,7 @@ class Repository:
         if 11 in record:
             references = decode_references(Bytes(record[11]))
         elif 12 in record:
-            height, references = record[12][0], decode_references(Bytes(record[12][1:]))
-            for level in range(height, 0, -1):
-                references = [item for reference in references for item in self.list(reference)]
+            references = self.lists(record[12][0], decode_references(Bytes(record[12][1:]), "Q"))
         else:
             return record.get(10, b"")
         chunks = [(self.blob(identity), length) for identity, length in references]
@@ -363,15 +361,19 @@ class Repository:
         require(all(len(chunk) == length for chunk, length in chunks), "a chunk has another length")
         return b"".join(chunk for chunk, _ in chunks)
 
-    def list(self, reference):
-        identity, length = reference
-        fields = Bytes(self.blob(identity))
-        self.used.add(identity)
-        form, version, level, zero, count = fields.unpack("BBBBI")
-        require((form, version, level, zero, len(fields.content)) == (FORM_LIST, 1, 0, 0, length), "it is no list")
-        references = decode_references(fields)
-        require(len(references) == count, "a list has another length")
-        return references
+    def lists(self, height, references):
+        """The chunks under lists of that height, which say how many bytes of content each is for."""
+        chunks = []
+        for identity, length in references:
+            fields = Bytes(self.blob(identity))
+            self.used.add(identity)
+            form, version, level, zero, count = fields.unpack("BBBBI")
+            require((form, version, level, zero) == (FORM_LIST, 1, height - 1, 0), "it is no list of its height")
+            below = decode_references(fields, "Q" if level else "I")
+            require(len(below) == count, "a list has another length")
+            require(sum(length for _, length in below) == length, "a list is for another number of bytes")
+            chunks += self.lists(level, below) if level else below
+        return chunks
 
     def walk(self, identity, level):
         """The records below a node, in the order of their keys."""

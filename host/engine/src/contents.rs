@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credenza_format::decode_list;
-use credenza_model::{ChunkId, ChunkRef, Content};
+use credenza_model::{ChunkId, ChunkRef, Content, ListRef};
 
 use crate::blobs::BlobLoader;
 use crate::{Damage, DamageKind, Result};
@@ -17,17 +17,29 @@ const LISTS_IN_WINDOW: usize = 16;
 /// A stream of the data chunks of one content.
 pub(crate) struct ContentChunks {
     loader: Arc<BlobLoader>,
-    /// References still to be expanded, with their height above the data.
-    pending: VecDeque<(u8, ChunkRef)>,
+    /// Still to come, in order.
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Pending {
+    Chunk(ChunkRef),
+    List { height: u8, list: ListRef },
+}
+
+fn pending(content: &Content) -> Vec<Pending> {
+    match content {
+        Content::None | Content::Inline(_) => Vec::new(),
+        Content::Chunks(refs) => refs.iter().copied().map(Pending::Chunk).collect(),
+        Content::Lists { height, lists } => {
+            lists.iter().map(|list| Pending::List { height: *height, list: *list }).collect()
+        }
+    }
 }
 
 impl ContentChunks {
     pub(crate) fn new(loader: Arc<BlobLoader>, content: &Content) -> Self {
-        let pending = match content {
-            Content::None | Content::Inline(_) => VecDeque::new(),
-            Content::Chunks(refs) => refs.iter().map(|chunk| (0, *chunk)).collect(),
-            Content::Lists { height, lists } => lists.iter().map(|list| (*height, *list)).collect(),
-        };
+        let pending = pending(content).into();
         Self { loader, pending }
     }
 
@@ -38,11 +50,11 @@ impl ContentChunks {
     pub(crate) async fn next(&mut self, bytes_max: u64) -> Result<Vec<ChunkRef>> {
         let mut taken = Vec::new();
         let mut bytes = 0;
-        while let Some((height, chunk)) = self.pending.front().copied() {
-            if height > 0 {
+        while let Some(next) = self.pending.front().copied() {
+            let Pending::Chunk(chunk) = next else {
                 self.expand().await?;
                 continue;
-            }
+            };
             if !taken.is_empty() && bytes + u64::from(chunk.length) > bytes_max {
                 break;
             }
@@ -58,24 +70,23 @@ impl ContentChunks {
     /// # Errors
     /// Damage when a list is lost.
     pub(crate) async fn claim_all(&mut self, holds: impl Fn(&ChunkId) -> bool) -> Result<bool> {
-        while let Some((height, chunk)) = self.pending.front().copied() {
-            let held =
-                if height > 0 { self.window().iter().all(|(_, list)| holds(&list.id)) } else { holds(&chunk.id) };
-            if !held {
-                return Ok(false);
-            }
-            if height > 0 {
-                self.expand().await?;
-            } else {
-                self.pending.pop_front();
+        while let Some(next) = self.pending.front().copied() {
+            match next {
+                Pending::Chunk(chunk) if holds(&chunk.id) => drop(self.pending.pop_front()),
+                Pending::List { .. } if self.window().iter().all(|(_, list)| holds(&list.id)) => self.expand().await?,
+                Pending::Chunk(_) | Pending::List { .. } => return Ok(false),
             }
         }
         Ok(true)
     }
 
     /// The lists that are expanded next.
-    fn window(&self) -> Vec<(u8, ChunkRef)> {
-        self.pending.iter().take_while(|(height, _)| *height > 0).take(LISTS_IN_WINDOW).copied().collect()
+    fn window(&self) -> Vec<(u8, ListRef)> {
+        let list = |next: &Pending| match next {
+            Pending::Chunk(_) => None,
+            Pending::List { height, list } => Some((*height, *list)),
+        };
+        self.pending.iter().map_while(list).take(LISTS_IN_WINDOW).collect()
     }
 
     async fn expand(&mut self) -> Result<()> {
@@ -86,12 +97,25 @@ impl ContentChunks {
             let missing =
                 || Damage::of_chunk("list", DamageKind::Missing, list.id, "a list of chunks is not in the repository");
             let bytes = loaded.get(&list.id).cloned().unwrap_or_else(|| Err(missing()))?;
-            let refs = decode_list(&bytes)
-                .map_err(|cause| Damage::of_chunk("list", DamageKind::Invalid, list.id, cause.to_string()))?;
-            expanded.extend(refs.into_iter().map(|chunk| (height - 1, chunk)));
+            expanded.extend(pending(&items(&bytes, *height, list)?));
         }
         self.pending.drain(..lists.len());
         expanded.into_iter().rev().for_each(|item| self.pending.push_front(item));
         Ok(())
     }
+}
+
+/// What a list names, which must be of the height and the length that whoever refers to it says.
+pub(crate) fn items(bytes: &[u8], height: u8, list: &ListRef) -> Result<Content, Damage> {
+    let invalid = |detail: String| Damage::of_chunk("list", DamageKind::Invalid, list.id, detail);
+    let items = decode_list(bytes).map_err(|cause| invalid(cause.to_string()))?;
+    let (below, found) = match &items {
+        Content::None | Content::Inline(_) => (0, 0),
+        Content::Chunks(refs) => (0, refs.iter().map(|chunk| u64::from(chunk.length)).sum()),
+        Content::Lists { height, lists } => (*height, lists.iter().map(|list| list.bytes).sum()),
+    };
+    if below.checked_add(1) == Some(height) && found == list.bytes {
+        return Ok(items);
+    }
+    Err(invalid(format!("a list of height {height} for {} bytes of content is one of {below} for {found}", list.bytes)))
 }

@@ -26,7 +26,6 @@ mod findings;
 mod listing;
 pub mod look;
 mod pulse;
-pub mod read;
 pub mod remove;
 pub mod repair;
 mod repository;
@@ -36,6 +35,7 @@ pub mod sync;
 mod task;
 #[cfg(test)]
 mod testing;
+pub mod view;
 mod walk;
 mod window;
 mod write;

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::Record as Recorder;
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
     Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_format::ChunkerParams;
-use credenza_model::{Attribute, Entry, Key, SnapshotId, StoreKey, Timestamp};
+use credenza_model::{Attribute, Content, Entry, EntryKind, EntryStatus, Key, Record, SnapshotId, StoreKey, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::backup::{self, BackupOptions};
 use crate::check::{self, CheckOptions, Sample};
 use crate::contents::ContentChunks;
+use crate::write::{Stow, TreeWriter};
 use crate::{Clock, CreateOptions, Moment, Repository, Secret, Silent, SnapshotHandle};
 
 /// A clock that moves when a test lets time pass.
@@ -205,7 +207,7 @@ pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMa
     let mut all = BTreeMap::new();
     while let Some(record) = records.next().await.unwrap() {
         let mut bytes = match &record.content {
-            credenza_model::Content::Inline(bytes) => bytes.clone(),
+            Content::Inline(bytes) => bytes.clone(),
             _ => Vec::new(),
         };
         let mut chunks = ContentChunks::new(Arc::clone(&loader), &record.content);
@@ -226,4 +228,40 @@ pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMa
 pub(crate) async fn expect_whole(repository: &Repository) {
     let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
+
+/// A store that records what is asked of it.
+pub(crate) type CountedStore = Recorder<MemoryStore>;
+
+pub(crate) async fn recorded() -> (CountedStore, Repository) {
+    let store = Recorder::new(Arc::new(MemoryStore::new()));
+    let repository = repository(Arc::new(store.clone()), secret(), None).await;
+    (store, repository)
+}
+
+/// A file with its bytes in the record.
+pub(crate) fn record(key: String, bytes: &[u8]) -> Record {
+    let mut entry = Entry::new(Key::from(key.as_str()), EntryKind::File);
+    entry.size = Some(bytes.len() as u64);
+    Record { entry, content: Content::Inline(bytes.to_vec()), status: EntryStatus::Stable }
+}
+
+/// A record in one of a thousand folders.
+pub(crate) fn numbered(number: u32) -> Record {
+    record(format!("folder-{:04}/file-{:04}", number / 1000, number % 1000), &number.to_le_bytes())
+}
+
+/// A snapshot of these records, without a source.
+pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
+    let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
+    let index = Arc::new(repository.load_index().await.unwrap());
+    let stow = Stow::begin(repository, index, repository.writer("", "")).await.unwrap();
+    let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        writer.push(records.by_ref().take(10_000).collect()).await.unwrap();
+    }
+    handle.snapshot.tree = writer.close().await.unwrap();
+    stow.flush().await.unwrap();
+    handle
 }

@@ -38,7 +38,7 @@ impl<T> Window<T> {
     }
 }
 
-/// Plaintext that a content takes in a window; a content of lists is larger than any.
+/// Plaintext that a content takes in a window; one of lists is read piece by piece, however short it is.
 pub(crate) fn weight(content: &Content) -> u64 {
     match content {
         Content::None | Content::Inline(_) => 0,

@@ -11,6 +11,15 @@ pub struct ChunkRef {
     pub length: u32,
 }
 
+/// One list of chunks of a long content, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListRef {
+    /// The list, a chunk itself.
+    pub id: ChunkId,
+    /// Bytes of the content under it, so that any place in the content is found without the lists before it.
+    pub bytes: u64,
+}
+
 /// Where the bytes of an entry are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Content {
@@ -25,7 +34,7 @@ pub enum Content {
     Lists {
         /// Levels of list chunks between `lists` and the data chunks, at least 1.
         height: u8,
-        /// List chunks of the uppermost level, in order, at most [`LIST_REFS_MAX`](crate::limits::LIST_REFS_MAX). `length` is that of the encoded list, not of the data under it.
-        lists: Vec<ChunkRef>,
+        /// List chunks of the uppermost level, in order, at most [`LIST_REFS_MAX`](crate::limits::LIST_REFS_MAX).
+        lists: Vec<ListRef>,
     },
 }

@@ -90,6 +90,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is there: neither a delete marker nor a version that another has superseded.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.version.as_ref().is_none_or(|version| version.latest && !version.deleted)
+    }
+
     /// An entry with a key and a kind and nothing else known.
     #[must_use]
     pub fn new(key: Key, kind: EntryKind) -> Self {

@@ -11,7 +11,7 @@ pub mod limits;
 mod store_key;
 mod time;
 
-pub use content::{ChunkRef, Content};
+pub use content::{ChunkRef, Content, ListRef};
 pub use entry::{Attribute, AttributeValue, Checksum, Entry, EntryKind, EntryStatus, Record, SkippedEntry, Version};
 pub use id::{ChunkId, InvalidId, ObjectId, RepositoryId, SnapshotId};
 pub use key::Key;

@@ -25,19 +25,20 @@ impl Cat {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let paths = self.files.iter().map(|word| SnapshotPath::parse(word)).collect::<Result<Vec<_>, _>>()?;
         let open = session.open_for_reading().await?;
+        let view = open.repository.view().await?;
         for path in paths {
             let key = path.key.as_ref().ok_or_else(|| {
                 Failure::usage("no key is named").hint("write SNAPSHOT:KEY, for example latest:etc/hosts")
             })?;
             let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-            let record = open.repository.record(&snapshot, key).await?;
+            let record = view.entry(&snapshot, key).await?;
             if record.entry.kind != EntryKind::File {
                 return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));
             }
             if let EntryStatus::Unreadable(reason) | EntryStatus::Referenced(reason) = &record.status {
                 return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason.clone()));
             }
-            let mut content = open.repository.content(&record).await?;
+            let mut content = view.content(&record);
             while let Some(bytes) = content.next().await? {
                 session.reporter.bytes(&bytes)?;
             }

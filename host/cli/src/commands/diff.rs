@@ -162,7 +162,7 @@ impl Diff {
         let snapshots = open.repository.snapshots().await?;
         let old = self.newest.choose(&snapshots, &before.snapshot, session)?;
         let new = self.newest.choose(&snapshots, &after.snapshot, session)?;
-        let mut diff = open.repository.diff((&old, before.prefix()), (&new, after.prefix())).await?;
+        let mut diff = open.repository.view().await?.diff((&old, before.prefix()), (&new, after.prefix()));
         let mut summary = Summary::default();
         while let Some(change) = diff.next().await? {
             show(session, &mut summary, &change)?;
@@ -194,7 +194,7 @@ impl Diff {
             Operand::Snapshot(path) => {
                 let open = session.open_for_reading().await?;
                 let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-                Ok(open.repository.side(&snapshot, path.prefix()).await?)
+                Ok(open.repository.view().await?.side(&snapshot, path.prefix()))
             }
             Operand::Location(word) => {
                 let place = session.lone_place(Kind::Source, word, parse_settings(&self.settings)?)?;

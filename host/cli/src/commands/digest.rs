@@ -101,7 +101,7 @@ impl Digest {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let open = session.open_for_reading().await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-        let mut digests = open.repository.digest(&snapshot, path.prefix(), self.algorithm.into()).await?;
+        let mut digests = open.repository.view().await?.digest(&snapshot, path.prefix(), self.algorithm.into());
         while let Some(EntryDigest { key, version, digest, unread }) = digests.next().await? {
             if !self.total && (digest.is_some() || unread) {
                 let (key, version, digest) = (JsonKey(&key), version.as_deref(), digest.map(Hex));

@@ -209,7 +209,7 @@ impl Info {
         match &path.key {
             None => session.reporter.result(&SnapshotDetails::new(&snapshot))?,
             Some(key) => {
-                let record = open.repository.record(&snapshot, key).await?;
+                let record = open.repository.view().await?.entry(&snapshot, key).await?;
                 session.reporter.result(&EntryDetails::new(&record.entry, &record.status))?;
             }
         }

@@ -82,7 +82,7 @@ impl Locate {
             true => all.whole.clone(),
             false => named.collect::<Result<Vec<_>, Failure>>()?,
         };
-        let mut locator = open.repository.locate(&self.pattern).await?;
+        let mut locator = open.repository.view().await?.locate(&self.pattern)?;
         let mut summary = Summary { snapshots: chosen.len() as u64, matches: 0 };
         for snapshot in &chosen {
             locator.begin(snapshot);

@@ -117,7 +117,7 @@ async fn list_entries(
 ) -> Result<Exit, Failure> {
     let open = session.open_for_reading().await?;
     let snapshot = newest.find(&open, &path.snapshot, session).await?;
-    let mut records = open.repository.records(&snapshot, path.prefix()).await?;
+    let mut records = open.repository.view().await?.records(&snapshot, path.prefix());
     let mut found = path.prefix().is_empty();
     while let Some(record) = records.next().await? {
         if record.entry.key.is_under(path.prefix()) {

@@ -9,7 +9,8 @@ use credenza_model::{ChunkId, Entry, Key, Record};
 use super::below;
 use super::cursor::{Cursor, Front, Subtree};
 use crate::Result;
-use crate::repository::{Repository, SnapshotHandle};
+use crate::repository::SnapshotHandle;
+use crate::view::View;
 
 /// How an entry differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -50,19 +51,16 @@ struct Side {
     prefix: Vec<u8>,
 }
 
-impl Repository {
+impl View {
     /// What differs between two snapshots, or between what lies at or under a key in each.
-    ///
-    /// # Errors
-    /// When the index cannot be loaded.
-    pub async fn diff(&self, before: (&SnapshotHandle, &[u8]), after: (&SnapshotHandle, &[u8])) -> Result<Diff> {
-        let loader = self.loader(std::sync::Arc::new(self.readable_index().await?));
+    #[must_use]
+    pub fn diff(&self, before: (&SnapshotHandle, &[u8]), after: (&SnapshotHandle, &[u8])) -> Diff {
         let side = |(handle, prefix): (&SnapshotHandle, &[u8])| Side {
-            cursor: Cursor::new(std::sync::Arc::clone(&loader), &handle.snapshot.tree, prefix.to_vec()),
+            cursor: Cursor::new(std::sync::Arc::clone(self.loader()), &handle.snapshot.tree, prefix.to_vec()),
             prefix: prefix.to_vec(),
         };
         let same_prefix = before.1 == after.1;
-        Ok(Diff { before: side(before), after: side(after), same_prefix, ready: VecDeque::new() })
+        Diff { before: side(before), after: side(after), same_prefix, ready: VecDeque::new() }
     }
 }
 

@@ -17,7 +17,8 @@ use futures_util::{Stream, StreamExt};
 
 use crate::blobs::{BlobLoader, Fetched};
 use crate::contents::ContentChunks;
-use crate::repository::{Repository, SnapshotHandle};
+use crate::repository::SnapshotHandle;
+use crate::view::View;
 use crate::walk::Records;
 use crate::window::{self, WINDOW_BYTES, Window};
 use crate::{Damage, DamageKind, Error, Result};
@@ -70,23 +71,12 @@ pub struct Digests {
     counts: (u64, u64, u64),
 }
 
-impl Repository {
+impl View {
     /// Digests what lies at or under a key of a snapshot; everything under the empty one.
-    ///
-    /// # Errors
-    /// When the index cannot be loaded.
-    pub async fn digest(
-        &self,
-        snapshot: &SnapshotHandle,
-        prefix: &[u8],
-        algorithm: DigestAlgorithm,
-    ) -> Result<Digests> {
-        let loader = self.loader(Arc::new(self.readable_index().await?));
-        let source = Windows {
-            records: self.walk(&loader, &snapshot.snapshot.tree, prefix),
-            prefix: prefix.to_vec(),
-            held: None,
-        };
+    #[must_use]
+    pub fn digest(&self, snapshot: &SnapshotHandle, prefix: &[u8], algorithm: DigestAlgorithm) -> Digests {
+        let loader = Arc::clone(self.loader());
+        let source = Windows { records: self.records(snapshot, prefix), prefix: prefix.to_vec(), held: None };
         let windows = futures_util::stream::try_unfold(source, |mut source| async {
             let window = source.next().await?;
             Ok::<_, Error>((!window.items.is_empty()).then_some((window, source)))
@@ -95,7 +85,7 @@ impl Repository {
         let windows = windows.map(move |window| fetch(Arc::clone(&reader), window)).buffered(2);
         let mut total = Hasher::new(algorithm);
         total.update(b"credenza digest 1\0");
-        Ok(Digests { algorithm, loader, windows: Box::pin(windows), ready: VecDeque::new(), total, counts: (0, 0, 0) })
+        Digests { algorithm, loader, windows: Box::pin(windows), ready: VecDeque::new(), total, counts: (0, 0, 0) }
     }
 }
 

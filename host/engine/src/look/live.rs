@@ -7,14 +7,14 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use credenza_connect::{Batches, Found, ScanOptions, Scanner, Source};
 use credenza_model::{Entry, EntryKind, SkippedEntry};
 
 use super::{Change, ChangeKind, below};
 use crate::listing::{PAGE_ENTRIES, SortedScan};
-use crate::repository::{Repository, SnapshotHandle};
+use crate::repository::SnapshotHandle;
+use crate::view::View;
 use crate::walk::Records;
 use crate::{Error, Result};
 
@@ -94,23 +94,20 @@ impl Side {
 /// What lies under the prefix, and of versions what is there now.
 fn is_wanted(found: &Found, prefix: &[u8]) -> bool {
     let is_latest = match found {
-        Found::Entry(entry) => entry.version.as_ref().is_none_or(|version| version.latest && !version.deleted),
+        Found::Entry(entry) => entry.is_current(),
         Found::Skipped(_) => true,
     };
     is_latest && found.key().is_under(prefix)
 }
 
-impl Repository {
+impl View {
     /// What lies at or under a key of a snapshot, as a side of a comparison.
-    ///
-    /// # Errors
-    /// When the index cannot be loaded.
-    pub async fn side(&self, handle: &SnapshotHandle, prefix: &[u8]) -> Result<Side> {
-        let loader = self.loader(Arc::new(self.readable_index().await?));
-        let records = self.walk(&loader, &handle.snapshot.tree, prefix);
+    #[must_use]
+    pub fn side(&self, handle: &SnapshotHandle, prefix: &[u8]) -> Side {
+        let records = self.records(handle, prefix);
         let source = &handle.snapshot.source;
         let is_flat = source.namespace == "flat";
-        Ok(Side::new(Entries::Recorded(Box::new(records)), source.identity.clone(), is_flat, prefix.to_vec()))
+        Side::new(Entries::Recorded(Box::new(records)), source.identity.clone(), is_flat, prefix.to_vec())
     }
 }
 
@@ -231,6 +228,8 @@ fn is_md5(etag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use credenza_connect::memory::{MemorySource, MemoryStore};
     use credenza_model::Key;
 
@@ -264,13 +263,13 @@ mod tests {
         for source in [filled(MemorySource::new()), filled(MemorySource::unordered())] {
             let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
             let handle = handle(&repository, snapshot(&repository, &source).await).await;
-            let recorded = repository.side(&handle, b"").await.unwrap();
+            let recorded = repository.view().await.unwrap().side(&handle, b"");
             assert_eq!(differences(recorded, Side::live(&source).await.unwrap()).await, (vec![], 0));
             source.put("b/c", b"x/y".to_vec());
             source.remove(&Key::from("e"));
             source.put("f", b"new".to_vec());
             source.skip("g", "no rights");
-            let recorded = repository.side(&handle, b"").await.unwrap();
+            let recorded = repository.view().await.unwrap().side(&handle, b"");
             let (found, _) = differences(recorded, Side::live(&source).await.unwrap()).await;
             assert_eq!(found, ["Metadata b/c", "Removed e", "Added f", "skipped g"]);
         }
@@ -306,7 +305,7 @@ mod tests {
         let handle = handle(&repository, snapshot(&repository, &filled(MemorySource::new())).await).await;
         let part = MemorySource::new();
         part.put("c", b"b/c".to_vec());
-        let recorded = repository.side(&handle, b"b").await.unwrap();
+        let recorded = repository.view().await.unwrap().side(&handle, b"b");
         let (found, _) = differences(recorded, Side::live(&part).await.unwrap()).await;
         assert_eq!(found, ["Metadata c", "Removed b/d"]);
     }

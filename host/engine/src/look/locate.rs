@@ -12,7 +12,8 @@ use credenza_model::{ChunkId, Key, Record};
 use super::cursor::{Cursor, Front};
 use crate::Result;
 use crate::blobs::BlobLoader;
-use crate::repository::{Repository, SnapshotHandle};
+use crate::repository::SnapshotHandle;
+use crate::view::View;
 
 /// Looks for records in snapshots.
 pub struct Locator {
@@ -23,15 +24,14 @@ pub struct Locator {
     cursor: Option<Cursor>,
 }
 
-impl Repository {
+impl View {
     /// Looks for a pattern: an exact key, or one in gitignore syntax (`*.jpg`, `photos/**/raw`), which is then matched to each key by itself.
     ///
     /// # Errors
-    /// [`Error::Pattern`], or when the index cannot be loaded.
-    pub async fn locate(&self, pattern: &str) -> Result<Locator> {
+    /// [`Error::Pattern`](crate::Error::Pattern).
+    pub fn locate(&self, pattern: &str) -> Result<Locator> {
         let pattern = Pattern::new(pattern)?;
-        let loader = self.loader(Arc::new(self.readable_index().await?));
-        Ok(Locator { loader, pattern, barren: HashSet::new(), cursor: None })
+        Ok(Locator { loader: Arc::clone(self.loader()), pattern, barren: HashSet::new(), cursor: None })
     }
 }
 

@@ -4,50 +4,19 @@ use std::sync::Arc;
 
 use credenza_connect::Store;
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_connect::wrap::{Record as Recorder, call};
+use credenza_connect::wrap::call;
 use credenza_model::{AttributeValue, Content, Entry, EntryKind, EntryStatus, Key, Record, Version};
 
 use super::*;
-use crate::testing::{handle, noise, repository, secret, snapshot};
-use crate::write::{Stow, TreeWriter};
+use crate::testing::{handle, noise, numbered, record, recorded, repository, snapshot, synthetic};
+use crate::view::View;
 use crate::{Error, Repository, Secret, SnapshotHandle};
 
-type CountedStore = Recorder<MemoryStore>;
-
-async fn recorded() -> (CountedStore, Repository) {
-    let store = Recorder::new(Arc::new(MemoryStore::new()));
-    let repository = repository(Arc::new(store.clone()), secret(), None).await;
-    (store, repository)
+async fn view(repository: &Repository) -> View {
+    repository.view().await.unwrap()
 }
 
-fn record(key: String, bytes: &[u8]) -> Record {
-    let mut entry = Entry::new(Key::from(key.as_str()), EntryKind::File);
-    entry.size = Some(bytes.len() as u64);
-    Record { entry, content: Content::Inline(bytes.to_vec()), status: EntryStatus::Stable }
-}
-
-/// A record in one of a thousand folders.
-fn numbered(number: u32) -> Record {
-    record(format!("folder-{:04}/file-{:04}", number / 1000, number % 1000), &number.to_le_bytes())
-}
-
-/// A snapshot of these records, without a source.
-async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
-    let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
-    let index = Arc::new(repository.load_index().await.unwrap());
-    let stow = Stow::begin(repository, index, repository.writer("", "")).await.unwrap();
-    let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
-    let mut records = records.peekable();
-    while records.peek().is_some() {
-        writer.push(records.by_ref().take(10_000).collect()).await.unwrap();
-    }
-    handle.snapshot.tree = writer.close().await.unwrap();
-    stow.flush().await.unwrap();
-    handle
-}
-
-async fn changes(diff: Result<Diff, Error>) -> Vec<(ChangeKind, String)> {
-    let mut diff = diff.unwrap();
+async fn changes(mut diff: Diff) -> Vec<(ChangeKind, String)> {
     let mut all = Vec::new();
     while let Some(change) = diff.next().await.unwrap() {
         let entry = change.after.or(change.before).unwrap();
@@ -63,7 +32,7 @@ async fn a_prefix_of_a_million_keys_is_listed_in_a_handful_of_requests() {
     assert_eq!(snapshot.snapshot.tree.entries, 1_000_000);
     for (prefix, expected) in [("folder-0500/", 1000), ("folder-0999/file-0999", 1), ("nowhere/", 0)] {
         store.clear();
-        let mut records = repository.records(&snapshot, prefix.as_bytes()).await.unwrap();
+        let mut records = view(&repository).await.records(&snapshot, prefix.as_bytes());
         let opening = store.count(call::GET);
         let mut found = 0;
         while records.next().await.unwrap().is_some() {
@@ -94,14 +63,14 @@ async fn a_difference_costs_what_changed_and_not_what_is_there() {
         (ChangeKind::Content, "folder-0077/file-0777".to_owned()),
         (ChangeKind::Removed, "folder-0150/file-0000".to_owned()),
     ];
-    assert_eq!(changes(repository.diff((&before, b""), (&after, b"")).await).await, expected);
+    assert_eq!(changes(view(&repository).await.diff((&before, b""), (&after, b""))).await, expected);
     let read: u64 = store.calls().iter().filter(|call| call.key.starts_with("meta/")).map(|call| call.bytes).sum();
     assert!(read < 1_500_000, "{read} bytes read");
     assert_eq!(
-        changes(repository.diff((&before, b"folder-0077"), (&after, b"folder-0077")).await).await,
+        changes(view(&repository).await.diff((&before, b"folder-0077"), (&after, b"folder-0077"))).await,
         expected[1..2]
     );
-    assert!(changes(repository.diff((&after, b""), (&after, b"")).await).await.is_empty());
+    assert!(changes(view(&repository).await.diff((&after, b""), (&after, b""))).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +78,7 @@ async fn snapshots_without_a_common_node_are_compared_too() {
     let (_, repository) = recorded().await;
     let even = synthetic(&repository, (0..20_000).filter(|number| number % 2 == 0).map(numbered)).await;
     let third = synthetic(&repository, (0..20_000).filter(|number| number % 3 == 0).map(numbered)).await;
-    let found = changes(repository.diff((&even, b""), (&third, b"")).await).await;
+    let found = changes(view(&repository).await.diff((&even, b""), (&third, b""))).await;
     let expected: Vec<(ChangeKind, String)> = (0..20_000)
         .filter_map(|number| match (number % 2 == 0, number % 3 == 0) {
             (true, false) => Some((ChangeKind::Removed, numbered(number).entry.key.to_string())),
@@ -127,7 +96,7 @@ async fn two_places_of_one_snapshot_are_compared_below_their_names() {
     let bytes = |key: &str| if key == "b/x" { b"2" } else { b"1" };
     let one = synthetic(&repository, records.into_iter().map(|key| record(key.to_owned(), bytes(key)))).await;
     for (a, b) in [("a", "b"), ("a/", "b/"), ("a/", "b")] {
-        let found = changes(repository.diff((&one, a.as_bytes()), (&one, b.as_bytes())).await).await;
+        let found = changes(view(&repository).await.diff((&one, a.as_bytes()), (&one, b.as_bytes()))).await;
         let expected = [(ChangeKind::Added, "b/new"), (ChangeKind::Removed, "a/only"), (ChangeKind::Content, "b/x")];
         assert_eq!(found, expected.map(|(kind, key)| (kind, key.to_owned())), "{a} {b}");
     }
@@ -155,7 +124,7 @@ async fn a_change_of_content_is_told_from_one_of_metadata_and_from_none() {
     ];
     for (number, (change, expected)) in cases.into_iter().enumerate() {
         let new = synthetic(&repository, std::iter::once(with(change))).await;
-        let found = changes(repository.diff((&old, b""), (&new, b"")).await).await;
+        let found = changes(view(&repository).await.diff((&old, b""), (&new, b""))).await;
         assert_eq!(found.first().map(|(kind, _)| *kind), expected, "case {number}");
     }
 }
@@ -172,7 +141,7 @@ async fn versions_are_compared_with_their_like() {
     };
     let old = synthetic(&repository, versions(0..3000)).await;
     let new = synthetic(&repository, versions(1..3002).chain([record("later".to_owned(), b"")])).await;
-    let found = changes(repository.diff((&old, b""), (&new, b"")).await).await;
+    let found = changes(view(&repository).await.diff((&old, b""), (&new, b""))).await;
     let kinds = |kind| found.iter().filter(|(found, _)| *found == kind).count();
     assert_eq!((kinds(ChangeKind::Added), kinds(ChangeKind::Removed), found.len()), (3, 1, 4));
 }
@@ -193,7 +162,7 @@ async fn what_was_searched_in_one_snapshot_is_not_searched_in_the_next() {
     let added = || record("folder-0050/needle.txt".to_owned(), b"");
     let second =
         synthetic(&repository, (0..51_000).map(numbered).chain([added()]).chain((51_000..100_000).map(numbered))).await;
-    let mut locator = repository.locate("needle*").await.unwrap();
+    let mut locator = view(&repository).await.locate("needle*").unwrap();
     assert!(located(&mut locator, &first).await.is_empty());
     for reads_max in [1_000_000, 300_000] {
         store.clear();
@@ -221,10 +190,10 @@ async fn a_pattern_means_a_key_or_what_gitignore_says() {
         ("nothing", &[]),
     ];
     for (pattern, expected) in cases {
-        let mut locator = repository.locate(pattern).await.unwrap();
+        let mut locator = view(&repository).await.locate(pattern).unwrap();
         assert_eq!(located(&mut locator, &snapshot).await, expected, "{pattern}");
     }
-    assert!(matches!(repository.locate("[z-a]").await, Err(Error::Pattern(_))));
+    assert!(matches!(view(&repository).await.locate("[z-a]"), Err(Error::Pattern(_))));
 }
 
 async fn digested(
@@ -233,7 +202,7 @@ async fn digested(
     algorithm: DigestAlgorithm,
 ) -> (Vec<EntryDigest>, SnapshotDigest) {
     let snapshot = handle(repository, snapshot(repository, source).await).await;
-    let mut digests = repository.digest(&snapshot, b"", algorithm).await.unwrap();
+    let mut digests = view(&repository).await.digest(&snapshot, b"", algorithm);
     let mut entries = Vec::new();
     while let Some(entry) = digests.next().await.unwrap() {
         entries.push(entry);

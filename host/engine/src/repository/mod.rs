@@ -148,15 +148,6 @@ impl Repository {
         Arc::new(BlobLoader::new(self.clone(), Arc::clone(store), index))
     }
 
-    /// The records of a snapshot whose keys begin with `prefix`, in key order.
-    ///
-    /// # Errors
-    /// When the index cannot be loaded.
-    pub async fn records(&self, snapshot: &SnapshotHandle, prefix: &[u8]) -> Result<Records> {
-        let index = Arc::new(self.readable_index().await?);
-        Ok(self.walk(&self.loader(index), &snapshot.snapshot.tree, prefix))
-    }
-
     pub(crate) fn walk(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, prefix: &[u8]) -> Records {
         Records::new(Arc::clone(loader), root, prefix.to_vec())
     }

@@ -168,7 +168,7 @@ impl<'a> Shelves<'a> {
                 continue;
             }
             self.found = true;
-            if !self.options.versions && !latest(&record) {
+            if !self.options.versions && !record.entry.is_current() {
                 self.versions_left += 1;
                 continue;
             }
@@ -180,11 +180,6 @@ impl<'a> Shelves<'a> {
         }
         Ok(shelf)
     }
-}
-
-/// Delete markers and superseded versions are history, not something that is there.
-fn latest(record: &Record) -> bool {
-    record.entry.version.as_ref().is_none_or(|version| version.latest && !version.deleted)
 }
 
 /// Why a record has no content to restore, if so.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use credenza_format::{
     Bitmap, BlobIndex, BlobKind, BlobPlace, Node, ObjectKind, TreeRoot, Usage, body_digest, decode_list,
 };
-use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, StoreKey};
+use credenza_model::{ChunkId, Content, ObjectId, StoreKey};
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
@@ -96,19 +96,17 @@ async fn copy_runs(
 
 /// Ids that a chunk refers to.
 fn references(kind: BlobKind, plain: &[u8]) -> credenza_format::Result<Vec<ChunkId>> {
-    let ids = |refs: &[ChunkRef]| refs.iter().map(|chunk| chunk.id).collect::<Vec<_>>();
+    let ids = |content: &Content| match content {
+        Content::None | Content::Inline(_) => Vec::new(),
+        Content::Chunks(refs) => refs.iter().map(|chunk| chunk.id).collect(),
+        Content::Lists { lists, .. } => lists.iter().map(|list| list.id).collect(),
+    };
     Ok(match kind {
         BlobKind::Data => Vec::new(),
         BlobKind::List => ids(&decode_list(plain)?),
         BlobKind::Node => match Node::decode_any(plain)? {
             Node::Inner(children) => children.into_iter().map(|child| child.id).collect(),
-            Node::Leaf(records) => records
-                .iter()
-                .flat_map(|record| match &record.content {
-                    Content::None | Content::Inline(_) => Vec::new(),
-                    Content::Chunks(refs) | Content::Lists { lists: refs, .. } => ids(refs),
-                })
-                .collect(),
+            Node::Leaf(records) => records.iter().flat_map(|record| ids(&record.content)).collect(),
         },
     })
 }

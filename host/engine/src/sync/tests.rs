@@ -275,7 +275,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
 
 async fn entries(repository: &Repository, id: SnapshotId) -> Vec<Entry> {
     let snapshot = handle(repository, id).await;
-    let mut records = repository.records(&snapshot, b"").await.unwrap();
+    let mut records = repository.view().await.unwrap().records(&snapshot, b"");
     let mut entries = Vec::new();
     while let Some(record) = records.next().await.unwrap() {
         entries.push(record.entry);

@@ -112,14 +112,12 @@ impl Stow {
     /// # Errors
     /// [`Error::Unkept`] when one is not: whoever made the record did not keep its content.
     pub(super) fn vouch(&self, content: &Content) -> Result<()> {
-        let refs = match content {
-            Content::None | Content::Inline(_) => return Ok(()),
-            Content::Chunks(refs) | Content::Lists { lists: refs, .. } => refs,
+        let unkept = match content {
+            Content::None | Content::Inline(_) => None,
+            Content::Chunks(refs) => refs.iter().map(|chunk| chunk.id).find(|id| !self.holds(id)),
+            Content::Lists { lists, .. } => lists.iter().map(|list| list.id).find(|id| !self.holds(id)),
         };
-        match refs.iter().find(|chunk| !self.holds(&chunk.id)) {
-            None => Ok(()),
-            Some(chunk) => Err(Error::Unkept { chunks: 1, example: chunk.id }),
-        }
+        unkept.map_or(Ok(()), |example| Err(Error::Unkept { chunks: 1, example }))
     }
 
     /// Uploads and describes all that was kept: it can be read back, and the run goes on.

@@ -214,12 +214,12 @@ fn root(child: &Child, level: u8) -> TreeRoot {
     TreeRoot { id, level, length, entries, bytes }
 }
 
-/// Bytes of a record's content; that of lists is only known from the entry.
+/// Bytes of a record's content.
 fn content_bytes(record: &Record) -> u64 {
     match &record.content {
         Content::None => 0,
         Content::Inline(bytes) => bytes.len() as u64,
         Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
-        Content::Lists { .. } => record.entry.size.unwrap_or(0),
+        Content::Lists { lists, .. } => lists.iter().map(|list| list.bytes).sum(),
     }
 }

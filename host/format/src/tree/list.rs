@@ -1,13 +1,14 @@
 //! Lists of the chunks of a long content, and lists of such lists.
 //!
-//! A list is a node of form 3: the head of `node` with level 0, then 36 bytes a chunk: id 32 · length u32. Where a list ends follows from
-//! the chunks, so that a content to which something was inserted shares its lists from there on.
+//! A list is a node of form 3 that names what a record may name: chunks (level 0 in its head), 36 bytes each: id 32 · length u32; or lists of
+//! height *h* (level *h*), 40 bytes each: id 32 · bytes of content below u64, so that any place of a content is found by one list a level.
+//! Where a list ends follows from the chunks, so that a content to which something was inserted shares its lists from there on.
 
 use credenza_model::limits::{BLOB_BYTES_MAX, LIST_REFS_MAX};
-use credenza_model::{ChunkId, ChunkRef, Content};
+use credenza_model::{ChunkId, ChunkRef, Content, ListRef};
 
 use super::node::{self, HEAD_BYTES};
-use super::record::{REF_BYTES, decode_refs, put_refs};
+use super::record::{LIST_REF_BYTES, decode_lists, decode_refs, put_lists, put_refs};
 use crate::wire::{Fields, length_u32};
 use crate::{BlobKind, Error, Keys, Result};
 
@@ -17,17 +18,26 @@ pub const LIST_REFS_SPLIT: usize = 8 * LIST_REFS_MAX;
 const LIST_REFS_MIN: usize = 64;
 const WHAT: &str = "a list of chunks";
 
-const _: () = assert!(HEAD_BYTES + LIST_REFS_SPLIT * REF_BYTES < BLOB_BYTES_MAX as usize);
+const _: () = assert!(HEAD_BYTES + LIST_REFS_SPLIT * LIST_REF_BYTES < BLOB_BYTES_MAX as usize);
 
-/// A list as bytes, of [`LIST_REFS_SPLIT`] chunks at most.
+/// A list as bytes: of [`Content::Chunks`] or [`Content::Lists`], with [`LIST_REFS_SPLIT`] items at most.
 ///
 /// # Errors
-/// [`Error::Malformed`] for an empty or too long list or a chunk of an impossible length.
-pub fn encode_list(refs: &[ChunkRef]) -> Result<Vec<u8>> {
-    check(refs)?;
-    let mut out = Vec::with_capacity(HEAD_BYTES + refs.len() * REF_BYTES);
-    node::put_head(&mut out, node::LIST, 0, length_u32(WHAT, refs.len())?);
-    put_refs(&mut out, refs);
+/// [`Error::Malformed`] for another content, an empty or too long list or an item of an impossible length.
+pub fn encode_list(items: &Content) -> Result<Vec<u8>> {
+    check(items)?;
+    let mut out = Vec::new();
+    match items {
+        Content::Chunks(refs) => {
+            node::put_head(&mut out, node::LIST, 0, length_u32(WHAT, refs.len())?);
+            put_refs(&mut out, refs);
+        }
+        Content::Lists { height, lists } => {
+            node::put_head(&mut out, node::LIST, *height, length_u32(WHAT, lists.len())?);
+            put_lists(&mut out, lists);
+        }
+        Content::None | Content::Inline(_) => {}
+    }
     Ok(out)
 }
 
@@ -35,37 +45,76 @@ pub fn encode_list(refs: &[ChunkRef]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::Malformed`] or [`Error::Unknown`] when any field breaks the rules.
-pub fn decode_list(bytes: &[u8]) -> Result<Vec<ChunkRef>> {
+pub fn decode_list(bytes: &[u8]) -> Result<Content> {
     let mut fields = Fields::new(WHAT, bytes);
     let (form, level, count) = node::decode_head(&mut fields)?;
-    if (form, level) != (node::LIST, 0) || fields.remaining() as u64 != u64::from(count) * REF_BYTES as u64 {
-        return Err(fields.malformed("its form or its length is not that of a list"));
+    if form != node::LIST {
+        return Err(fields.malformed("its form is not that of a list"));
     }
-    let refs = decode_refs(&mut fields)?;
-    check(&refs)?;
-    Ok(refs)
+    let (items, found) = match level {
+        0 => {
+            let refs = decode_refs(&mut fields)?;
+            let found = refs.len();
+            (Content::Chunks(refs), found)
+        }
+        height => {
+            let lists = decode_lists(&mut fields)?;
+            let found = lists.len();
+            (Content::Lists { height, lists }, found)
+        }
+    };
+    if found as u64 != u64::from(count) {
+        return Err(fields.malformed("its length is not that of its items"));
+    }
+    check(&items)?;
+    Ok(items)
 }
 
-fn check(refs: &[ChunkRef]) -> Result<()> {
-    let problem = if refs.is_empty() || refs.len() > LIST_REFS_SPLIT {
-        format!("it names {} chunks", refs.len())
-    } else if let Some(chunk) = refs.iter().find(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX) {
-        format!("it names a chunk of {} bytes", chunk.length)
+fn check(items: &Content) -> Result<()> {
+    let count = match items {
+        Content::None | Content::Inline(_) => 0,
+        Content::Chunks(refs) => refs.len(),
+        Content::Lists { lists, .. } => lists.len(),
+    };
+    let problem = if count == 0 || count > LIST_REFS_SPLIT {
+        format!("it names {count} chunks")
     } else {
-        return Ok(());
+        match impossible_item(items) {
+            None => return Ok(()),
+            Some(problem) => problem,
+        }
     };
     Err(Error::Malformed { what: WHAT, problem })
 }
 
+/// What no chunk and no list can be, if a content names such a one.
+pub(super) fn impossible_item(items: &Content) -> Option<String> {
+    match items {
+        Content::None | Content::Inline(_) => None,
+        Content::Chunks(refs) => refs
+            .iter()
+            .find(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX)
+            .map(|chunk| format!("it names a chunk of {} bytes", chunk.length)),
+        Content::Lists { height: 0, .. } => Some("its lists have no height".to_owned()),
+        Content::Lists { lists, .. } => {
+            let below = lists.iter().try_fold(0_u64, |sum, list| sum.checked_add(list.bytes));
+            if below.is_none() || lists.iter().any(|list| list.bytes == 0) {
+                return Some("it names lists of no or of impossibly many bytes".to_owned());
+            }
+            None
+        }
+    }
+}
+
 /// Turns a stream of chunks into the content of a record: chunks, or lists of them when there are more than [`LIST_REFS_MAX`].
 ///
-/// Memory: [`LIST_REFS_SPLIT`] chunks of 36 bytes a level; two levels hold contents of 60 GiB on average, three of 60 TiB.
+/// Memory: [`LIST_REFS_SPLIT`] items of 40 bytes a level; two levels hold contents of 60 GiB on average, three of 60 TiB.
 pub struct ListBuilder {
     keys: Keys,
-    /// Lists that are being filled, from the lowest level; all of a level but its last list has been emitted.
-    open: Vec<Vec<ChunkRef>>,
+    /// Lists that are being filled, from the lowest level, whose items are chunks; all of a level but its last list has been emitted.
+    open: Vec<Vec<ListRef>>,
     /// What the record itself will refer to, unless it grows beyond [`LIST_REFS_MAX`].
-    top: Vec<ChunkRef>,
+    top: Vec<ListRef>,
 }
 
 impl ListBuilder {
@@ -84,8 +133,8 @@ impl ListBuilder {
         chunk: ChunkRef,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        check(&[chunk])?;
-        self.push_at(0, chunk, emit)
+        check(&Content::Chunks(vec![chunk]))?;
+        self.push_at(0, ListRef { id: chunk.id, bytes: u64::from(chunk.length) }, emit)
     }
 
     /// The content of all chunks; `emit` takes the lists that are left. Without any chunk it is the empty inline content.
@@ -101,41 +150,37 @@ impl ListBuilder {
         while let Some(open) = self.open.get_mut(level) {
             let last = std::mem::take(open);
             if !last.is_empty() {
-                self.emit_list(level, &last, emit)?;
+                self.emit_list(level, last, emit)?;
             }
             level += 1;
         }
-        Ok(match u8::try_from(level).unwrap_or(u8::MAX) {
-            0 if self.top.is_empty() => Content::Inline(Vec::new()),
-            0 => Content::Chunks(self.top),
-            height => Content::Lists { height, lists: self.top },
-        })
+        Ok(if self.top.is_empty() { Content::Inline(Vec::new()) } else { items(level, self.top)? })
     }
 
     fn push_at<E: From<Error>>(
         &mut self,
         level: usize,
-        chunk: ChunkRef,
+        item: ListRef,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(open) = self.open.get_mut(level) else {
-            self.top.push(chunk);
+            self.top.push(item);
             return if self.top.len() > LIST_REFS_MAX { self.add_level(emit) } else { Ok(()) };
         };
-        open.push(chunk);
-        if open.len() < LIST_REFS_SPLIT && (open.len() < LIST_REFS_MIN || !is_boundary(&chunk.id)) {
+        open.push(item);
+        if open.len() < LIST_REFS_SPLIT && (open.len() < LIST_REFS_MIN || !is_boundary(&item.id)) {
             return Ok(());
         }
         let list = std::mem::take(open);
-        self.emit_list(level, &list, emit)
+        self.emit_list(level, list, emit)
     }
 
     /// Makes what the record would refer to the lists of a new level.
     fn add_level<E: From<Error>>(&mut self, emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let level = self.open.len();
         self.open.push(Vec::new());
-        for chunk in std::mem::take(&mut self.top) {
-            self.push_at(level, chunk, emit)?;
+        for item in std::mem::take(&mut self.top) {
+            self.push_at(level, item, emit)?;
         }
         Ok(())
     }
@@ -143,15 +188,25 @@ impl ListBuilder {
     fn emit_list<E: From<Error>>(
         &mut self,
         level: usize,
-        list: &[ChunkRef],
+        list: Vec<ListRef>,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let bytes = encode_list(list)?;
-        let id = self.keys.blob_id(BlobKind::List, &bytes);
-        let length = length_u32(WHAT, bytes.len())?;
-        emit(id, bytes)?;
-        self.push_at(level + 1, ChunkRef { id, length }, emit)
+        let bytes = list.iter().map(|item| item.bytes).sum();
+        let encoded = encode_list(&items(level, list)?)?;
+        let id = self.keys.blob_id(BlobKind::List, &encoded);
+        emit(id, encoded)?;
+        self.push_at(level + 1, ListRef { id, bytes }, emit)
     }
+}
+
+/// What a list of that level names.
+fn items(level: usize, items: Vec<ListRef>) -> Result<Content> {
+    let too_large = |_| Error::Malformed { what: WHAT, problem: "its content is too long".to_owned() };
+    if level > 0 {
+        return Ok(Content::Lists { height: u8::try_from(level).map_err(too_large)?, lists: items });
+    }
+    let chunk = |item: ListRef| Ok(ChunkRef { id: item.id, length: u32::try_from(item.bytes).map_err(too_large)? });
+    items.into_iter().map(chunk).collect::<Result<Vec<_>>>().map(Content::Chunks)
 }
 
 /// One chunk in [`LIST_REFS_MAX`] ends a list. Ids are keyed digests, so any bits of them decide by chance.

@@ -3,12 +3,13 @@
 //! Each field: tag u8 · length varint · payload. A tag that is not known is refused, unless its highest bit says that it may be
 //! passed over: so later programs can add what earlier ones may miss, and only that.
 
-use credenza_model::limits::{BLOB_BYTES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
+use credenza_model::limits::{INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
 use credenza_model::{
-    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, Record, Timestamp,
-    Version,
+    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record,
+    Timestamp, Version,
 };
 
+use super::list::impossible_item;
 use crate::wire::{Fields, put_sized, put_varint};
 use crate::{Error, Result};
 
@@ -19,6 +20,8 @@ const WHAT: &str = "a record";
 const SKIPPABLE: u8 = 0x80;
 /// Bytes of a chunk reference.
 pub(super) const REF_BYTES: usize = 36;
+/// Bytes of a list's reference.
+pub(super) const LIST_REF_BYTES: usize = 40;
 
 mod tag {
     pub(super) const KIND: u8 = 1;
@@ -50,7 +53,7 @@ pub fn encode_record(record: &Record) -> Result<Vec<u8>> {
         Content::Chunks(refs) => put_field(&mut out, tag::CHUNKS, |field| put_refs(field, refs)),
         Content::Lists { height, lists } => put_field(&mut out, tag::LISTS, |field| {
             field.push(*height);
-            put_refs(field, lists);
+            put_lists(field, lists);
         }),
     }
     let (status, reason) = match &record.status {
@@ -164,7 +167,7 @@ fn decode_field(record: &mut Record, tag: u8, mut field: Fields<'_>) -> Result<(
         tag::CHUNKS => set_content(record, Content::Chunks(decode_refs(&mut field)?))?,
         tag::LISTS => {
             let height = field.u8()?;
-            set_content(record, Content::Lists { height, lists: decode_refs(&mut field)? })?;
+            set_content(record, Content::Lists { height, lists: decode_lists(&mut field)? })?;
         }
         tag::STATUS => record.status = decode_status(&mut field)?,
         unknown if unknown & SKIPPABLE != 0 => {
@@ -187,19 +190,18 @@ fn set_content(record: &mut Record, content: Content) -> Result<()> {
 fn check(record: &Record) -> Result<()> {
     let Entry { key, checksums, attributes, modified, .. } = &record.entry;
     let refs = match &record.content {
-        Content::Chunks(refs) | Content::Lists { lists: refs, .. } => Some(refs),
+        Content::Chunks(refs) => Some(refs.len()),
+        Content::Lists { lists, .. } => Some(lists.len()),
         Content::None | Content::Inline(_) => None,
     };
     let problem = if key.as_bytes().len() > KEY_BYTES_MAX {
         format!("its key takes {} bytes and may take {KEY_BYTES_MAX}", key.as_bytes().len())
     } else if matches!(&record.content, Content::Inline(bytes) if bytes.len() > INLINE_BYTES_MAX) {
         format!("its content is inline and longer than {INLINE_BYTES_MAX} bytes")
-    } else if refs.is_some_and(|refs| refs.is_empty() || refs.len() > LIST_REFS_MAX) {
+    } else if refs.is_some_and(|count| count == 0 || count > LIST_REFS_MAX) {
         format!("it refers to no chunk or to more than {LIST_REFS_MAX}")
-    } else if refs.is_some_and(|refs| refs.iter().any(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX)) {
-        "it refers to a chunk of an impossible length".to_owned()
-    } else if matches!(&record.content, Content::Lists { height: 0, .. }) {
-        "its lists have no height".to_owned()
+    } else if let Some(problem) = impossible_item(&record.content) {
+        problem
     } else if !attributes.is_sorted_by(|(a, _), (b, _)| a < b) {
         "its attributes are not sorted by name, or a name is there twice".to_owned()
     } else if checksums.iter().any(|checksum| checksum.algorithm.is_empty()) {
@@ -236,6 +238,21 @@ pub(super) fn decode_refs(field: &mut Fields<'_>) -> Result<Vec<ChunkRef>> {
         refs.push(ChunkRef { id: ChunkId::new(field.array()?), length: field.u32()? });
     }
     Ok(refs)
+}
+
+pub(super) fn put_lists(out: &mut Vec<u8>, lists: &[ListRef]) {
+    for list in lists {
+        out.extend(list.id.as_bytes());
+        out.extend(list.bytes.to_le_bytes());
+    }
+}
+
+pub(super) fn decode_lists(field: &mut Fields<'_>) -> Result<Vec<ListRef>> {
+    let mut lists = Vec::with_capacity(field.remaining() / LIST_REF_BYTES);
+    while !field.is_empty() {
+        lists.push(ListRef { id: ChunkId::new(field.array()?), bytes: field.u64()? });
+    }
+    Ok(lists)
 }
 
 fn kind_number(kind: EntryKind) -> u8 {

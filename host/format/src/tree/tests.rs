@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use credenza_model::{
-    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, Record, RepositoryId,
-    Timestamp, Version,
+    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record,
+    RepositoryId, Timestamp, Version,
 };
 use proptest::prelude::*;
 
@@ -64,6 +64,11 @@ fn refs() -> impl Strategy<Value = Vec<ChunkRef>> {
         .prop_map(|refs| refs.into_iter().map(|(id, length)| ChunkRef { id: ChunkId::new(id), length }).collect())
 }
 
+fn lists() -> impl Strategy<Value = Vec<ListRef>> {
+    proptest::collection::vec((any::<[u8; 32]>(), 1..u64::MAX / 8), 1..5)
+        .prop_map(|lists| lists.into_iter().map(|(id, bytes)| ListRef { id: ChunkId::new(id), bytes }).collect())
+}
+
 fn time() -> impl Strategy<Value = Timestamp> {
     (any::<i64>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds })
 }
@@ -73,7 +78,7 @@ fn content() -> impl Strategy<Value = Content> {
         Just(Content::None),
         proptest::collection::vec(any::<u8>(), 0..=256).prop_map(Content::Inline),
         refs().prop_map(Content::Chunks),
-        (1..4_u8, refs()).prop_map(|(height, lists)| Content::Lists { height, lists }),
+        (1..4_u8, lists()).prop_map(|(height, lists)| Content::Lists { height, lists }),
     ]
 }
 
@@ -273,7 +278,10 @@ fn records_that_break_the_model_are_not_written() {
     with(&|record| record.content = Content::Chunks(Vec::new()));
     with(&|record| record.content = Content::Chunks(vec![chunk; 1025]));
     with(&|record| record.content = Content::Chunks(vec![ChunkRef { length: 0, ..chunk }]));
-    with(&|record| record.content = Content::Lists { height: 0, lists: vec![chunk] });
+    let list = ListRef { id: ChunkId::new([1; 32]), bytes: 1 };
+    with(&|record| record.content = Content::Lists { height: 0, lists: vec![list] });
+    with(&|record| record.content = Content::Lists { height: 1, lists: vec![ListRef { bytes: 0, ..list }] });
+    with(&|record| record.content = Content::Lists { height: 1, lists: vec![ListRef { bytes: u64::MAX, ..list }; 2] });
     with(&|record| record.entry.attributes = vec![("a".into(), AttributeValue::Integer(1)); 2]);
     with(&|record| record.entry.locator = Some(vec![0; RECORD_BYTES_MAX]));
 }
@@ -305,12 +313,16 @@ fn list(keys: &Keys, chunks: impl IntoIterator<Item = ChunkRef>) -> (Content, Bl
 fn expand(content: &Content, blobs: &Blobs) -> Vec<ChunkRef> {
     match content {
         Content::Chunks(refs) => refs.clone(),
-        Content::Lists { height, lists } => {
-            assert!(lists.len() <= 1024);
-            (0..*height).fold(lists.clone(), |refs, _| {
-                refs.iter().flat_map(|list| decode_list(&blobs[&list.id]).unwrap()).collect()
+        Content::Lists { height, lists } => lists
+            .iter()
+            .flat_map(|list| {
+                let below = decode_list(&blobs[&list.id]).unwrap();
+                assert!(!matches!(&below, Content::Lists { height: lower, .. } if lower + 1 != *height));
+                let refs = expand(&below, blobs);
+                assert_eq!(refs.iter().map(|chunk| u64::from(chunk.length)).sum::<u64>(), list.bytes);
+                refs
             })
-        }
+            .collect(),
         Content::None | Content::Inline(_) => Vec::new(),
     }
 }
@@ -325,7 +337,7 @@ fn contents_of_any_length_read_back_their_chunks() {
     for count in [0, 1, 1024, 1025, 5000, 100_000] {
         let (content, blobs) = list(&keys, chunks(count));
         assert_eq!(expand(&content, &blobs), chunks(count), "{count}");
-        assert_eq!(matches!(content, Content::Lists { .. }), count > 1024);
+        assert_eq!(matches!(&content, Content::Lists { lists, .. } if lists.len() <= 1024), count > 1024);
     }
     assert_eq!(list(&keys, []).0, Content::Inline(Vec::new()));
 }

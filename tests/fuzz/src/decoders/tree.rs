@@ -3,7 +3,7 @@
 use credenza_format::fuzzing::{encode_node, keys};
 use credenza_format::{Error, Node, TreeBuilder, decode_list, encode_list};
 use credenza_model::{
-    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, Record, Timestamp,
+    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record, Timestamp,
     Version,
 };
 
@@ -30,7 +30,7 @@ fn full(number: u32) -> Record {
         0 => Content::None,
         1 => Content::Inline(b"inline".to_vec()),
         2 => Content::Chunks(vec![chunk; 2]),
-        _ => Content::Lists { height: 1, lists: vec![chunk] },
+        _ => Content::Lists { height: 1, lists: vec![ListRef { id: chunk.id, bytes: 70_000 }] },
     };
     let status = match number % 3 {
         0 => EntryStatus::Stable,
@@ -65,9 +65,12 @@ pub(crate) fn run_node(input: &[u8]) {
 
 pub(crate) fn list_seeds() -> Vec<Vec<u8>> {
     let chunk = |number| ChunkRef { id: ChunkId::new([number; 32]), length: 1000 };
-    vec![encode_list(&[chunk(1), chunk(2)]).expect("a list is encoded")]
+    let list = |number| ListRef { id: ChunkId::new([number; 32]), bytes: 5_000_000_000 };
+    let chunks = Content::Chunks(vec![chunk(1), chunk(2)]);
+    let lists = Content::Lists { height: 1, lists: vec![list(3), list(4)] };
+    [chunks, lists].map(|items| encode_list(&items).expect("a list is encoded")).to_vec()
 }
 
 pub(crate) fn run_list(input: &[u8]) {
-    super::comes_back_exactly(input, decode_list, |refs| encode_list(refs));
+    super::comes_back_exactly(input, decode_list, encode_list);
 }

@@ -1,0 +1,125 @@
+//! A repository to look into: its index is loaded once, and any number of readers share it and what they read.
+//!
+//! Owned here: finding one entry (`place`), a page of a folder (`folder`), any bytes of a content (`reader`) and all of it in order
+//! (`content`), with few reads, all verified. Refused here: writing, printing, and what a name means to whoever asks. Called by `cli` and whatever
+//! else shows snapshots. Damage is an error that names the object; never wrong bytes, never "not found".
+//!
+//! Bound: the index, [`NODES_BYTES`] of tree nodes, [`CHUNKS_BYTES`] of chunks, and what one call loads.
+
+mod content;
+mod folder;
+mod kept;
+mod place;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use credenza_format::BlobIndex;
+use credenza_model::{Key, Record};
+
+use crate::blobs::BlobLoader;
+use crate::repository::{Repository, SnapshotHandle};
+use crate::{Error, Records, Result};
+
+pub use content::ContentReader;
+pub use folder::{FolderItem, FolderPage};
+pub use reader::Reader;
+
+use kept::KeptBlobs;
+use place::Place;
+
+/// Encoded tree nodes that are kept: at some 64 KiB each, the upper levels of several large trees and the leaves that were read last.
+const NODES_BYTES: usize = 32 * 1024 * 1024;
+/// Plaintext of chunks and lists that is kept for readers that come back.
+const CHUNKS_BYTES: usize = 64 * 1024 * 1024;
+
+/// A repository whose index is loaded. Cheap to clone; clones share what they have read.
+///
+/// It shows the repository as its index was when the view was opened, and finds chunks that a collector has moved since. A snapshot that was made later
+/// needs a new view.
+#[derive(Clone)]
+pub struct View {
+    repository: Repository,
+    loader: Arc<BlobLoader>,
+    nodes: Arc<KeptBlobs>,
+    chunks: Arc<KeptBlobs>,
+}
+
+impl Repository {
+    /// Opens a view: loads the index, as far as it can be read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn view(&self) -> Result<View> {
+        Ok(View::new(self.clone(), self.readable_index().await?))
+    }
+}
+
+impl View {
+    fn new(repository: Repository, index: BlobIndex) -> Self {
+        let loader = repository.loader(Arc::new(index));
+        let nodes = Arc::new(KeptBlobs::new(Arc::clone(&loader), NODES_BYTES));
+        let chunks = Arc::new(KeptBlobs::new(Arc::clone(&loader), CHUNKS_BYTES));
+        Self { repository, loader, nodes, chunks }
+    }
+
+    /// The repository that is looked into.
+    #[must_use]
+    pub const fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    pub(crate) const fn loader(&self) -> &Arc<BlobLoader> {
+        &self.loader
+    }
+
+    /// The records of a snapshot whose keys begin with `prefix`, in key order.
+    #[must_use]
+    pub fn records(&self, snapshot: &SnapshotHandle, prefix: &[u8]) -> Records {
+        self.repository.walk(&self.loader, &snapshot.snapshot.tree, prefix)
+    }
+
+    /// The record of exactly that key; the latest version, when there are several. It costs one node a level of the tree.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`] when there is none; damage when the way to it is lost.
+    pub async fn entry(&self, snapshot: &SnapshotHandle, key: &Key) -> Result<Record> {
+        let mut place = Place::seek(&self.nodes, &snapshot.snapshot.tree, key.as_bytes()).await?;
+        match place.next().await? {
+            Some(record) if record.entry.key == *key => Ok(record),
+            _ => Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: key.to_string() }),
+        }
+    }
+
+    /// The content of a record in order, to its end.
+    #[must_use]
+    pub fn content(&self, record: &Record) -> ContentReader {
+        ContentReader::new(Arc::clone(&self.loader), &record.content)
+    }
+
+    /// The content of a record, to be read anywhere.
+    #[must_use]
+    pub fn reader(&self, record: &Record) -> Reader {
+        Reader::new(Arc::clone(&self.chunks), record.content.clone())
+    }
+
+    /// A page of what lies directly under a prefix that is empty or ends with a slash: at most `max` items behind `after`, which is the `next` of the
+    /// page before it.
+    ///
+    /// A key with a further slash is shown as the folder that it lies in, once. In a snapshot of a file system a folder is its own entry, and shown by
+    /// itself only where that entry is missing. Of several versions the latest is shown, unless it is a delete marker.
+    ///
+    /// # Errors
+    /// Damage when a part of the tree is lost that holds what was asked for.
+    pub async fn folder(
+        &self,
+        snapshot: &SnapshotHandle,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<FolderPage> {
+        folder::page(self, snapshot, prefix, after, max).await
+    }
+}

@@ -1,0 +1,124 @@
+//! Any bytes of a content: the chunks that hold them, verified, and when reading goes on where it was, those behind them.
+//!
+//! Bound: the references of one content, [`AHEAD_BYTES`] beside what is asked for, and what the view keeps.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use credenza_model::{ChunkId, Content, ListRef};
+use tokio::sync::Mutex;
+
+use super::kept::KeptBlobs;
+use crate::contents;
+use crate::{Damage, DamageKind, Result};
+
+/// Bytes loaded beyond those asked for, when a read begins where the one before it ended.
+const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// Longest answer to one read.
+pub(super) const READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A content that can be read anywhere.
+pub struct Reader {
+    chunks: Arc<KeptBlobs>,
+    content: Content,
+    size: u64,
+    /// Where the last read ended.
+    ended: Mutex<u64>,
+}
+
+/// A chunk, with the offset of its first byte in the content.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    id: ChunkId,
+    start: u64,
+    end: u64,
+}
+
+impl Reader {
+    pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content) -> Self {
+        let size = match &content {
+            Content::None => 0,
+            Content::Inline(bytes) => bytes.len() as u64,
+            Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
+            Content::Lists { lists, .. } => lists.iter().map(|list| list.bytes).sum(),
+        };
+        Self { chunks, content, size, ended: Mutex::new(u64::MAX) }
+    }
+
+    /// Bytes of the content.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Up to `length` bytes from `offset`: fewer at the end, none behind it, and 8 MiB at most.
+    ///
+    /// # Errors
+    /// Damage when a chunk is lost; nothing wrong is ever returned.
+    pub async fn read_at(&self, offset: u64, length: u64) -> Result<Bytes> {
+        let end = offset.saturating_add(length.min(READ_BYTES_MAX)).min(self.size);
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        let goes_on = std::mem::replace(&mut *self.ended.lock().await, end) == offset;
+        let wanted = end.saturating_add(if goes_on { AHEAD_BYTES } else { 0 }).min(self.size);
+        let mut spans = Vec::new();
+        if let Content::Inline(bytes) = &self.content {
+            return Ok(part(&Bytes::copy_from_slice(bytes), 0, offset, end));
+        }
+        self.locate(&self.content, 0, (offset, wanted), &mut spans).await?;
+        let mut answer = BytesMut::new();
+        for (number, span) in spans.iter().enumerate().take_while(|(_, span)| span.start < end) {
+            let following: Vec<ChunkId> = spans.iter().skip(number + 1).map(|span| span.id).collect();
+            let bytes = self.chunks.get(span.id, &following).await?;
+            if bytes.len() as u64 != span.end - span.start {
+                let detail = format!("a chunk of {} bytes is said to have {}", bytes.len(), span.end - span.start);
+                return Err(Damage::of_chunk("tree", DamageKind::Invalid, span.id, detail).into());
+            }
+            let part = part(&bytes, span.start, offset, end);
+            if part.len() as u64 == end - offset {
+                return Ok(part);
+            }
+            answer.extend_from_slice(&part);
+        }
+        Ok(answer.freeze())
+    }
+
+    /// The chunks of a range in order, by one list of each height and its neighbours where the range goes beyond it.
+    async fn locate(&self, items: &Content, mut start: u64, range: (u64, u64), spans: &mut Vec<Span>) -> Result<()> {
+        match items {
+            Content::None | Content::Inline(_) => {}
+            Content::Chunks(refs) => {
+                for chunk in refs {
+                    let end = start + u64::from(chunk.length);
+                    if start < range.1 && range.0 < end {
+                        spans.push(Span { id: chunk.id, start, end });
+                    }
+                    start = end;
+                }
+            }
+            Content::Lists { height, lists } => {
+                for list in lists {
+                    let end = start + list.bytes;
+                    if start < range.1 && range.0 < end {
+                        let below = self.list(*height, list).await?;
+                        Box::pin(self.locate(&below, start, range, spans)).await?;
+                    }
+                    start = end;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, height: u8, list: &ListRef) -> Result<Content> {
+        let bytes = self.chunks.get(list.id, &[]).await?;
+        Ok(contents::items(&bytes, height, list)?)
+    }
+}
+
+/// The bytes of a chunk that lie between two offsets of the content.
+fn part(chunk: &Bytes, start: u64, from: u64, to: u64) -> Bytes {
+    let place = |offset: u64| usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX).min(chunk.len());
+    chunk.slice(place(from)..place(to).max(place(from)))
+}

@@ -1,0 +1,192 @@
+//! What a view shows, held against what is in the snapshot, and how little it reads for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::call;
+use credenza_model::{Entry, EntryKind, Key, Record, Version};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{
+    CountedStore, handle, noise, numbered, record, recorded, repository, secret, snapshot, synthetic,
+};
+
+/// Keys, or prefixes, of all pages of a folder.
+async fn pages(view: &View, snapshot: &SnapshotHandle, prefix: &str, max: usize) -> Vec<Vec<String>> {
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = view.folder(snapshot, prefix.as_bytes(), after.as_deref(), max).await.unwrap();
+        pages.push(page.items.iter().map(|item| item.key().to_string()).collect());
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+fn reads(store: &CountedStore) -> usize {
+    store.count(call::GET)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_large_folder_costs_a_handful_of_reads() {
+    let (store, repository) = recorded().await;
+    // 10^5 names under `flat/`, 10^5 folders of nine keys under `nested/`.
+    let flat = (0..100_000_u32).map(|number| record(format!("flat/{number:06}"), b"x"));
+    let nested = (0..900_000_u32).map(|number| record(format!("nested/{:06}/{}", number / 9, number % 9), b"y"));
+    let snapshot = synthetic(&repository, flat.chain(nested)).await;
+    for prefix in ["flat/", "nested/"] {
+        for after in ["", "050000", "099990"] {
+            let after = (!after.is_empty()).then(|| format!("{prefix}{after}{}", &prefix[prefix.len() - 1..]));
+            let view = repository.view().await.unwrap();
+            store.clear();
+            let page =
+                view.folder(&snapshot, prefix.as_bytes(), after.as_deref().map(str::as_bytes), 256).await.unwrap();
+            assert!(!page.items.is_empty());
+            assert!(reads(&store) <= 8, "{} reads for a page of {prefix} behind {after:?}", reads(&store));
+            // What was read for a page serves the next.
+            let (first, after) = (reads(&store), page.next);
+            view.folder(&snapshot, prefix.as_bytes(), after.as_deref(), 256).await.unwrap();
+            assert!(reads(&store) - first <= 4, "{} reads more", reads(&store) - first);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_entries_and_contents_are_read_with_one_load_of_the_index() {
+    let (store, repository) = recorded().await;
+    let source = MemorySource::new();
+    (0..50_u64).for_each(|number| source.put(format!("file-{number:02}").as_str(), noise(number, 5000)));
+    let snapshot = snapshot(&repository, &source).await;
+    let snapshot = handle(&repository, snapshot).await;
+    store.clear();
+    let view = repository.view().await.unwrap();
+    let segments = store.calls().iter().filter(|call| call.key.starts_with("index/")).count();
+    for number in 0..50_u64 {
+        let record = view.entry(&snapshot, &Key::from(format!("file-{number:02}").as_str())).await.unwrap();
+        let mut content = view.content(&record);
+        let mut bytes = Vec::new();
+        while let Some(piece) = content.next().await.unwrap() {
+            bytes.extend_from_slice(&piece);
+        }
+        assert_eq!(bytes, noise(number, 5000));
+    }
+    assert_eq!(store.calls().iter().filter(|call| call.key.starts_with("index/")).count(), segments);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bytes_of_a_long_content_are_read_with_one_list_a_level() {
+    let (store, repository) = recorded().await;
+    let content = noise(1, 24 << 20);
+    let source = MemorySource::new();
+    source.put("long", content.clone());
+    let snapshot = snapshot(&repository, &source).await;
+    let snapshot = handle(&repository, snapshot).await;
+    let view = repository.view().await.unwrap();
+    let record = view.entry(&snapshot, &Key::from("long")).await.unwrap();
+    assert!(matches!(record.content, credenza_model::Content::Lists { .. }));
+    let reader = view.reader(&record);
+    assert_eq!(reader.size(), content.len() as u64);
+    store.clear();
+    let last = reader.read_at(reader.size() - 10, 100).await.unwrap();
+    assert_eq!(last, content[content.len() - 10..]);
+    assert!(reads(&store) <= 2, "{} reads for a list and a chunk", reads(&store));
+    for (offset, length) in [(0, 1), (5_000_000, 3_000_000), (1, 0), (content.len() as u64, 1), (u64::MAX, 5)] {
+        let from = usize::try_from(offset).unwrap().min(content.len());
+        let expected = &content[from..(from + length as usize).min(content.len())];
+        assert_eq!(reader.read_at(offset, length).await.unwrap(), expected, "{length} bytes from {offset}");
+    }
+    // Read on in small pieces, it is fetched in large ones.
+    store.clear();
+    let mut at = 1_000_000_u64;
+    while at < 9_000_000 {
+        let piece = reader.read_at(at, 65_536).await.unwrap();
+        assert_eq!(piece, content[at as usize..at as usize + piece.len()]);
+        at += piece.len() as u64;
+    }
+    assert!(reads(&store) <= 12, "{} reads for 8 MB in a row", reads(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_damage_and_never_an_entry_that_is_not_there() {
+    let inner = Arc::new(MemoryStore::new());
+    let repository = repository(inner.clone(), secret(), None).await;
+    let snapshot = synthetic(&repository, (0..50_000).map(numbered)).await;
+    let view = repository.view().await.unwrap();
+    inner.keys().iter().filter(|key| key.as_str().starts_with("meta/")).for_each(|key| inner.tamper(key, None));
+    let entry = view.entry(&snapshot, &Key::from("folder-0000/file-0000")).await;
+    assert!(matches!(&entry, Err(Error::Damage(damage)) if damage.object.starts_with("meta/")), "{entry:?}");
+    assert!(matches!(view.folder(&snapshot, b"", None, 10).await, Err(Error::Damage(_))));
+}
+
+/// What a folder should show: direct entries, and prefixes without an entry of their own.
+fn expected(keys: &BTreeSet<String>, prefix: &str, is_tree: bool) -> Vec<String> {
+    let mut shown = BTreeSet::new();
+    for rest in keys.iter().filter_map(|key| key.strip_prefix(prefix)) {
+        match rest.find('/') {
+            None => shown.insert(format!("{prefix}{rest}")),
+            Some(slash) if is_tree && keys.contains(&format!("{prefix}{}", &rest[..slash])) => false,
+            Some(slash) => shown.insert(format!("{prefix}{}", &rest[..=slash])),
+        };
+    }
+    shown.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn pages_of_any_size_show_each_item_of_a_folder_once(
+        keys in proptest::collection::btree_set("[a-c./]{1,5}", 1..60),
+        max in 1_usize..8,
+        is_tree: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_, repository) = recorded().await;
+            let records = keys.iter().map(|key| {
+                // In a tree every entry is a folder, so that each may have keys below it.
+                let kind = if is_tree { EntryKind::Directory } else { EntryKind::File };
+                Record { entry: Entry::new(Key::from(key.as_str()), kind), ..record(key.clone(), b"") }
+            });
+            let mut snapshot = synthetic(&repository, records).await;
+            snapshot.snapshot.source.namespace = if is_tree { "tree" } else { "flat" }.to_owned();
+            let view = repository.view().await.unwrap();
+            for prefix in ["", "a/", "b/", "a//", "./"] {
+                let pages = pages(&view, &snapshot, prefix, max).await;
+                assert!(pages.iter().all(|page| page.len() <= max));
+                assert_eq!(pages.concat(), expected(&keys, prefix, is_tree), "{prefix} of {keys:?}");
+            }
+            for key in &keys {
+                assert_eq!(view.entry(&snapshot, &Key::from(key.as_str())).await.unwrap().entry.key, Key::from(key.as_str()));
+                let missing = Key::from(format!("{key}0").as_str());
+                assert!(matches!(view.entry(&snapshot, &missing).await, Err(Error::NoEntry { .. })));
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_keys_and_older_versions_are_not_shown_in_a_folder() {
+    let (_, repository) = recorded().await;
+    let version = |key: &str, id: &str, latest: bool, deleted: bool| {
+        let mut one = record(key.to_owned(), id.as_bytes());
+        one.entry.version = Some(Version { id: id.to_owned(), latest, deleted });
+        one
+    };
+    let records = [
+        version("a/gone", "2", true, true),
+        version("a/gone", "1", false, false),
+        version("b", "2", true, false),
+        version("b", "1", false, false),
+        version("c/gone", "1", true, true),
+        version("c/here", "1", true, false),
+    ];
+    let snapshot = synthetic(&repository, records.into_iter()).await;
+    let view = repository.view().await.unwrap();
+    assert_eq!(pages(&view, &snapshot, "", 1).await, [["b"], ["c/"]]);
+    let record = view.entry(&snapshot, &Key::from("b")).await.unwrap();
+    assert_eq!(record.entry.version.unwrap().id, "2");
+}
