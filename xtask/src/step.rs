@@ -18,7 +18,9 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = command(&cargo, arguments);
     let of_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix));
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names.filter(|name| of_package(name)).for_each(|name| drop(command.env_remove(name)));
+    for name in names.filter(|name| of_package(name)) {
+        command.env_remove(name);
+    }
     command
 }
 

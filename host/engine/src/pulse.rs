@@ -9,7 +9,8 @@
 //!    means in the order in which entries are taken, whichever answer came first.
 //!
 //! Owned here: these rules. Refused here: trying a call again (`connect::wrap::Retry`, which has done so before anything fails here, and paces what is
-//! asked here). Called by `backup` for the source and by `restore` for the destination.
+//! asked here). Called by `backup` for the source, by `restore` for the destination, and by `blobs` for the
+//! repository that `restore` and `check` read.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use credenza_model::limits::SEGMENT_BYTES;
 use credenza_model::{ChunkId, StoreKey};
 
 use super::{Fetched, Run};
-use crate::pulse::Pulse;
+use crate::pulse::{Absences, Pulse};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -32,16 +32,19 @@ pub(crate) async fn read_part(
 ) -> Result<Result<Bytes, Damage>> {
     let bytes_max = range.length.unwrap_or(u64::MAX);
     let read = || async {
-        let body = store.get(key, Some(range), version).await?;
+        let body = store.get(key, Some(range), version).await;
         match pulse {
-            Some(pulse) => pulse.listen(body).read_all(bytes_max).await,
-            None => body.read_all(bytes_max).await,
+            Some(pulse) => pulse.listen(pulse.of(body)?).read_all(bytes_max).await,
+            None => body?.read_all(bytes_max).await,
         }
     };
     let doing = || format!("reading `{key}` of the repository");
     let answer = match pulse {
         None => read().await,
-        Some(pulse) => pulse.call(doing, read, || async { store.stat(&config_key()).await.map(drop) }).await?,
+        Some(pulse) => {
+            let probe = || async { store.stat(&config_key()).await.map(drop) };
+            pulse.call(&mut Absences::default(), doing, read, probe).await?
+        }
     };
     match answer {
         Ok(bytes) => Ok(Ok(bytes)),

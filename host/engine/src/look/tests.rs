@@ -202,7 +202,7 @@ async fn digested(
     algorithm: DigestAlgorithm,
 ) -> (Vec<EntryDigest>, SnapshotDigest) {
     let snapshot = handle(repository, snapshot(repository, source).await).await;
-    let mut digests = view(&repository).await.digest(&snapshot, b"", algorithm);
+    let mut digests = view(repository).await.digest(&snapshot, b"", algorithm);
     let mut entries = Vec::new();
     while let Some(entry) = digests.next().await.unwrap() {
         entries.push(entry);
