@@ -74,7 +74,7 @@ impl Store for Busy {
 
     async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> credenza_connect::Result<Page> {
         let is_first = cursor.is_none() && (prefix.starts_with("index/") || prefix.starts_with("snapshot/"));
-        let is_before = self.roll() % 2 == 0;
+        let is_before = self.roll().is_multiple_of(2);
         if is_first && is_before {
             self.commit().await;
         }
