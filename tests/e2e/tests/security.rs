@@ -1,7 +1,7 @@
 //! Sentences of `SECURITY.md` that no other test shows, each by a test that is named after it, and that every test which the note names is
 //! there. What hostile connectors do stands in `hostile.rs`, what is put in the place of a repository in `surroundings.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails may panic")]
 
 use std::fs;
 use std::io::{Read, Write};
