@@ -252,8 +252,8 @@ fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
 
 /// Runs a command that a message suggests, as a person would who copies it: from its beginning to the end of the line, or to a mark.
 fn as_printed(setup: &Setup, message: &str, beginning: &str) -> Result<()> {
-    let from = message.find(beginning).with_context(|| format!("no `{beginning}` in {message}"))?;
-    let line = message[from..].lines().next().unwrap_or_default();
+    let (_, rest) = message.split_once(beginning).with_context(|| format!("no `{beginning}` in {message}"))?;
+    let line = format!("{beginning}{}", rest.lines().next().unwrap_or_default());
     let words = line.split(';').next().unwrap_or_default();
     let script = match words.strip_prefix("credenza") {
         Some(rest) => format!("'{}'{rest}", binary().display()),
