@@ -81,11 +81,11 @@ pub(super) async fn page(
                 FolderItem::Prefix(common)
             }
         };
-        page.items.push(item);
         if page.items.len() >= max {
             page.next = page.items.last().map(|item| item.key().as_bytes().to_vec());
             break;
         }
+        page.items.push(item);
     }
     Ok(page)
 }
