@@ -14,7 +14,8 @@ fn rate() -> ParityRate {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let parity = parity_of(rate(), OWNER.0, OWNER.1, &[vec![7; PACK_BYTES].into()]).expect("it is of the size of a pack");
+    let parity =
+        parity_of(rate(), OWNER.0, OWNER.1, &[vec![7; PACK_BYTES].into()]).expect("it is of the size of a pack");
     let head = inspect_parity(&parity).expect("it is whole").encode();
     vec![parity, head]
 }

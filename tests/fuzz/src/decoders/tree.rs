@@ -3,8 +3,8 @@
 use credenza_format::fuzzing::{encode_node, keys};
 use credenza_format::{Error, Node, TreeBuilder, decode_list, encode_list};
 use credenza_model::{
-    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record, Timestamp,
-    Version,
+    AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record,
+    Timestamp, Version,
 };
 
 use super::comes_back;
