@@ -103,6 +103,8 @@ fn a_bucket_is_backed_up_whole_however_its_listings_are_cut() -> Result<()> {
         setup.backup("@live")?;
         let all = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?.len();
         ensure!(all == 570, "seed {seed}: {all} versions and delete markers");
+        setup.credenza.run(["cat", "latest:key-0001"])?.expect_code(1)?.expect_message(&["key-0001", "was deleted"])?;
+        ensure!(setup.credenza.ok(["cat", "latest:key-0010"])?.stdout == "key-0010");
     }
     Ok(())
 }

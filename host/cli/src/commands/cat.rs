@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use credenza_model::{EntryKind, EntryStatus};
+use credenza_engine::view::never_read;
+use credenza_model::EntryKind;
 
 use super::Session;
 use super::newest::Newest;
@@ -35,8 +36,16 @@ impl Cat {
             if record.entry.kind != EntryKind::File {
                 return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));
             }
-            if let EntryStatus::Unreadable(reason) | EntryStatus::Referenced(reason) = &record.status {
-                return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason.clone()));
+            if record.entry.version.as_ref().is_some_and(|version| version.deleted) {
+                return Err(Failure::new(format!(
+                    "`{key}` was deleted when the snapshot was made: only older versions have content"
+                ))
+                .hint(
+                    "write them to a bucket that keeps versions: credenza restore SNAPSHOT --versions --to LOCATION",
+                ));
+            }
+            if let Some(reason) = never_read(&record) {
+                return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason));
             }
             let mut content = view.content(&record);
             while let Some(bytes) = content.next().await? {

@@ -25,7 +25,7 @@ mod tree_tests;
 use std::sync::Arc;
 
 use credenza_connect::Destination;
-use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record};
+use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Damage, Error, Event, Listener, Phase, Result};
@@ -179,16 +179,6 @@ impl<'a> Shelves<'a> {
             shelf.push(record);
         }
         Ok(shelf)
-    }
-}
-
-/// Why a record has no content to restore, if so.
-fn never_read(record: &Record) -> Option<String> {
-    match &record.status {
-        EntryStatus::Stable | EntryStatus::Changed | EntryStatus::Undescribed(_) | EntryStatus::Doubtful(_) => None,
-        EntryStatus::Vanished => Some("it was gone when the backup came to read it".to_owned()),
-        EntryStatus::Referenced(reason) => Some(format!("the snapshot has no content of it, as was wished: {reason}")),
-        EntryStatus::Unreadable(reason) => Some(format!("the snapshot has no content of it: {reason}")),
     }
 }
 

@@ -9,9 +9,9 @@ use credenza_model::{ChunkId, ChunkRef, Content, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::lay::Layer;
-use super::never_read;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::contents::ContentChunks;
+use crate::view::never_read;
 use crate::window::{WINDOW_BYTES, weight};
 use crate::{Error, Result};
 

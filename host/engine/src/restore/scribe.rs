@@ -13,10 +13,11 @@ use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Erro
 use credenza_model::{ChunkRef, Content, Entry, Key, Record};
 use futures_util::{Stream, StreamExt};
 
+use super::Stop;
 use super::plan::Item;
-use super::{Stop, never_read};
 use crate::blobs::Fetched;
 use crate::pulse::{Absences, Pulse};
+use crate::view::never_read;
 use crate::write::locked;
 use crate::{Damage, DamageKind, Error, Result};
 

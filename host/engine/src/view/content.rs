@@ -6,12 +6,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_model::Content;
+use credenza_model::{Content, EntryStatus, Record};
 
 use crate::Result;
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::window::WINDOW_BYTES;
+
+/// Why a snapshot has no content of an entry that should have some; `None` when it has, or the entry has none to have.
+#[must_use]
+pub fn never_read(record: &Record) -> Option<String> {
+    match &record.status {
+        EntryStatus::Stable | EntryStatus::Changed | EntryStatus::Undescribed(_) | EntryStatus::Doubtful(_) => None,
+        EntryStatus::Vanished => Some("it was gone when the backup came to read it".to_owned()),
+        EntryStatus::Referenced(reason) => Some(format!("the snapshot has no content of it, as was wished: {reason}")),
+        EntryStatus::Unreadable(reason) => Some(format!("the snapshot has no content of it: {reason}")),
+    }
+}
 
 /// The content of one entry, in order, verified.
 pub struct ContentReader {

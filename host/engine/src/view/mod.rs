@@ -23,7 +23,7 @@ use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Records, Result};
 
-pub use content::ContentReader;
+pub use content::{ContentReader, never_read};
 pub use folder::{FolderItem, FolderPage};
 pub use reader::Reader;
 

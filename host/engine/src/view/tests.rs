@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::call;
-use credenza_model::{Entry, EntryKind, Key, Record, Version};
+use credenza_model::{Entry, EntryKind, EntryStatus, Key, Record, Version};
 use proptest::prelude::*;
 
 use super::*;
@@ -189,4 +189,19 @@ async fn deleted_keys_and_older_versions_are_not_shown_in_a_folder() {
     assert_eq!(pages(&view, &snapshot, "", 1).await, [["b"], ["c/"]]);
     let record = view.entry(&snapshot, &Key::from("b")).await.unwrap();
     assert_eq!(record.entry.version.unwrap().id, "2");
+}
+
+#[test]
+fn an_entry_that_should_have_content_and_has_none_says_why() {
+    let with = |status| Record { status, ..record("key".to_owned(), b"") };
+    for status in [EntryStatus::Stable, EntryStatus::Changed, EntryStatus::Doubtful("rot".to_owned())] {
+        assert_eq!(never_read(&with(status)), None);
+    }
+    for (status, why) in [
+        (EntryStatus::Vanished, "gone"),
+        (EntryStatus::Unreadable("denied".to_owned()), "denied"),
+        (EntryStatus::Referenced("archived".to_owned()), "archived"),
+    ] {
+        assert!(never_read(&with(status)).is_some_and(|said| said.contains(why)), "{why}");
+    }
 }
