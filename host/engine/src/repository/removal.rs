@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use credenza_connect::PutOptions;
-use credenza_format::{Removal, RemovedSnapshot, SigningKey, removal_key};
+use credenza_format::{Removal, RemovedSnapshot, SigningKey, copy_key, removal_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -44,9 +44,9 @@ impl Repository {
             let key = removal_key(id);
             let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
             let put = put_twofold(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await;
-            if put.is_err() {
-                // Half a record would take up the room that the next try needs.
-                let _ = self.store().delete(std::slice::from_ref(&key)).await;
+            if put.as_ref().is_err_and(crate::Error::is_full) {
+                // Half a record would take up the room that the next try needs. Its copy goes first: a record without a copy is mended.
+                let _ = self.store().delete(&[copy_key(&key), key]).await;
             }
             put?;
         }

@@ -40,6 +40,16 @@ pub enum Reason {
     Ahead,
 }
 
+impl Reason {
+    /// Whether a rule of the policy keeps it, and not only caution.
+    const fn is_of_policy(self) -> bool {
+        match self {
+            Self::Last | Self::Newest(_) | Self::Whole(_) | Self::Within | Self::Tag => true,
+            Self::NewestWhole | Self::Timeless | Self::Ahead => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,8 +193,8 @@ fn has_errors(handle: &SnapshotHandle) -> bool {
 /// Why a plan is not carried out unasked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Excess {
-    /// A group would lose every snapshot.
-    #[error("every snapshot of `{group}` would be removed")]
+    /// A group would lose snapshots, and the rules keep none of it.
+    #[error("the rules keep no snapshot of `{group}`")]
     WholeGroup {
         /// Its name.
         group: String,
@@ -210,7 +220,11 @@ impl Plan {
     /// # Errors
     /// The first reason to ask.
     pub fn check(&self) -> Result<(), Excess> {
-        if let Some(group) = self.groups.iter().find(|group| !group.decisions.iter().any(Decision::is_kept)) {
+        let is_spurned = |group: &&Group| {
+            let reasons = group.decisions.iter().flat_map(|decision| &decision.reasons);
+            !group.decisions.iter().all(Decision::is_kept) && !reasons.copied().any(Reason::is_of_policy)
+        };
+        if let Some(group) = self.groups.iter().find(is_spurned) {
             return Err(Excess::WholeGroup { group: group.name.clone() });
         }
         let snapshots = self.decisions().count();

@@ -138,7 +138,8 @@ fn plans_larger_than_anybody_means_are_refused() {
     assert_eq!(check(daily(24), &Policy { last: 12, ..policy }), Ok(()), "half is not more than half");
     let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
     assert!(matches!(check(flawed(daily(1), &[0]), &nothing), Err(Excess::WholeGroup { .. })));
-    assert_eq!(check(daily(1), &nothing), Ok(()), "one without errors stays");
+    assert!(matches!(check(daily(2), &nothing), Err(Excess::WholeGroup { .. })), "caution keeps one, no rule does");
+    assert_eq!(check(daily(1), &nothing), Ok(()), "nothing goes");
 }
 
 /// The same, where some have entries that could not be read.
