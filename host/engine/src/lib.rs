@@ -10,6 +10,7 @@
 //! sync     usage list, or records > fetch ranges > open and verify > write
 //! repair   look > copy what can be read of damaged packs > index > condemn > usage lists
 //! collect  mark > repack > condemn > look again > delete > merge the index > expire
+//! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 
 pub mod audit;
