@@ -1,17 +1,18 @@
-//! What a store guarantees and what it does not, in plain words, from the abilities that `create` tried.
-
-use std::fmt::{self, Display};
+//! What a store guarantees and what it does not, in plain words, from the abilities that making a repository tried.
+//!
+//! Owned here: what follows from each ability, and from the lack of it. Refused here: trying them (`credenza-engine`), printing.
 
 use serde::Serialize;
 
 /// One thing that a store can or cannot do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Guarantee {
+pub struct Guarantee {
     /// As the config names it.
-    name: &'static str,
-    holds: bool,
+    pub name: &'static str,
+    /// Whether the store can.
+    pub holds: bool,
     /// What follows.
-    means: &'static str,
+    pub means: &'static str,
 }
 
 /// An ability, what follows from it, and from the lack of it.
@@ -39,37 +40,13 @@ const ABILITIES: [(&str, &str, &str); 4] = [
 ];
 
 /// Everything that is known of a store with these abilities.
-pub(crate) fn of(traits: &[String]) -> Vec<Guarantee> {
+#[must_use]
+pub fn of(traits: &[String]) -> Vec<Guarantee> {
     let guarantee = |(name, means, lacks): &(&'static str, &'static str, &'static str)| {
         let holds = traits.iter().any(|found| found == name);
         Guarantee { name, holds, means: if holds { means } else { lacks } }
     };
     ABILITIES.iter().map(guarantee).collect()
-}
-
-impl Guarantee {
-    /// As the config names it.
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Whether it holds, and what follows.
-    pub(crate) fn verdict(&self) -> String {
-        format!("{}: {}", if self.holds { "yes" } else { "no" }, self.means)
-    }
-}
-
-impl Display for Guarantee {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<9} {:<3}  {}", self.name, if self.holds { "yes" } else { "no" }, self.means)
-    }
-}
-
-/// What follows from locks, for a person.
-pub(crate) fn of_locks(days: u32) -> String {
-    format!(
-        "locks     on   each snapshot and all that it needs stays for at least {days} days after it was made, whoever wants it gone; locks end on whole days and may last a quarter longer"
-    )
 }
 
 #[cfg(test)]
@@ -81,6 +58,6 @@ mod tests {
         let told = of(&["versions".to_owned(), "unknown".to_owned()]);
         let holds: Vec<(&str, bool)> = told.iter().map(|guarantee| (guarantee.name, guarantee.holds)).collect();
         assert_eq!(holds, [("if-absent", false), ("versions", true), ("retention", false), ("delete", false)]);
-        assert!(told[2].to_string().starts_with("retention no   nothing is locked"), "{}", told[2]);
+        assert!(told[2].means.starts_with("nothing is locked"), "{}", told[2].means);
     }
 }

@@ -1,172 +1,169 @@
-//! Passphrases, from a file, a command, the environment or a prompt on a terminal.
+//! Passphrases, from a file, a command or the environment.
 //!
-//! Owned here: reading them, exact bytes but for one line end, and refusing new ones that are weak. Refused here: which of these
-//! sources counts (`secret`), what a passphrase opens (`credenza-engine`), what weakness is (`credenza-format`).
+//! Owned here: reading them, exact bytes but for one line end, and judging new ones. Refused here: which of these sources counts (`secret`),
+//! asking a person (the program), what a passphrase opens (`credenza-engine`), what is easy to guess (`credenza-format`).
 
-use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal, Read};
+use std::ffi::OsStr;
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use clap::Args;
 use credenza_format::{normal_passphrase, passphrase_weakness};
 use zeroize::Zeroizing;
 
 use crate::environment;
-use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::report::Reporter;
 
 /// Longer ones are a mistake, such as the name of the wrong file.
-const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
+pub const PASSPHRASE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A passphrase, wiped when dropped.
-pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
+pub type Passphrase = Zeroizing<Vec<u8>>;
 
-/// Where a new passphrase comes from, beside [`environment::NEW_PASSPHRASE`] and a prompt.
-#[derive(Debug, Default, Args)]
-pub(crate) struct NewPassphrase {
-    /// Read the new passphrase from this file.
-    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
-    pub(crate) new_passphrase_file: Option<PathBuf>,
-
-    /// Run this shell command and take what it prints as the new passphrase.
-    #[arg(long, value_name = "COMMAND", conflicts_with = "new_passphrase_file")]
-    pub(crate) new_passphrase_cmd: Option<OsString>,
-
-    /// Accept a new passphrase that is easy to guess.
-    #[arg(long)]
-    pub(crate) weak_passphrase: bool,
+/// A passphrase that cannot be read, or should not be used. It is never repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// It cannot be read.
+    #[error("{origin} cannot be read")]
+    Read {
+        /// Where it should be from.
+        origin: PassphraseOrigin,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is longer than any passphrase.
+    #[error("{origin} has more than {bytes_max} bytes")]
+    TooLong {
+        /// Where it is from.
+        origin: PassphraseOrigin,
+        /// The most that is read.
+        bytes_max: u64,
+    },
+    /// There is none.
+    #[error("{origin} is empty")]
+    Empty {
+        /// Where it should be from.
+        origin: PassphraseOrigin,
+    },
+    /// The command that should print it.
+    #[error("the command for the passphrase failed")]
+    Command(#[from] CommandFault),
+    /// A new one that should not be used.
+    #[error("the passphrase is too weak")]
+    Weak(#[from] Weakness),
 }
 
-impl NewPassphrase {
-    /// The new passphrase for a repository.
-    pub(crate) async fn get(&self, place: &str, reporter: &Reporter) -> Result<Passphrase, Failure> {
-        let passphrase = if let Some(path) = &self.new_passphrase_file {
-            from_file(path)?
-        } else if let Some(command) = &self.new_passphrase_cmd {
-            from_command(command)?
-        } else if let Some(passphrase) = from_variable(environment::NEW_PASSPHRASE) {
-            passphrase
-        } else if can_ask() {
-            ask_new(place).await?
-        } else {
-            return Err(Failure::new("no new passphrase is given").exit(Exit::WrongPassphrase).hint(
-                "set CREDENZA_NEW_PASSPHRASE, use --new-passphrase-file or --new-passphrase-cmd, or run this on a terminal",
-            ));
-        };
-        require_strength(&passphrase, self.weak_passphrase)?;
-        tell_form(&passphrase, reporter);
-        Ok(passphrase)
-    }
+/// Where a passphrase is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassphraseOrigin {
+    /// A file.
+    File(PathBuf),
+    /// What a command prints.
+    Command,
 }
 
-/// Says of a new passphrase where it does not count as it was given.
-pub(crate) fn tell_form(passphrase: &[u8], reporter: &Reporter) {
-    if normal_passphrase(passphrase).is_some() {
-        reporter.note(
-            "note: the passphrase counts in Unicode's composed form (NFC) and without a byte order mark, so that it is the same on every system",
-        );
-    }
-}
-
-/// Refuses a new passphrase that is easy to guess, unless the user insists.
-pub(crate) fn require_strength(passphrase: &[u8], weak_is_accepted: bool) -> Result<(), Failure> {
-    let weakness = match std::str::from_utf8(passphrase) {
-        Ok(text) if text.chars().any(char::is_control) => {
-            Some("it has a line end or another control character in it, which nobody can type at a prompt".to_owned())
+impl Display for PassphraseOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the passphrase file {}", path.display()),
+            Self::Command => f.write_str("what the command for the passphrase prints"),
         }
-        Ok(text) => passphrase_weakness(text),
-        Err(_) => Some("it is not UTF-8, as a file that was saved as UTF-16 is not, so that nobody can type it at a prompt; random bytes are for --key-file".to_owned()),
-    };
-    match weakness.filter(|_| !weak_is_accepted) {
-        None => Ok(()),
-        Some(why) => Err(Failure::new("the passphrase is too weak")
-            .because(why)
-            .hint("choose a longer one, for example six random words, or insist with --weak-passphrase")),
+    }
+}
+
+/// Why a command gave no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandFault {
+    /// It cannot be run.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Nothing can be read from it.
+    #[error("it has no output")]
+    NoOutput,
+    /// It says that it failed.
+    #[error("{0}")]
+    Status(ExitStatus),
+}
+
+/// Why a new passphrase should not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// It cannot be typed at a prompt.
+    #[error("it has a line end or another control character in it, which nobody can type at a prompt")]
+    Control,
+    /// It is no text.
+    #[error("it is not UTF-8, as a file that was saved as UTF-16 is not, so that nobody can type it at a prompt")]
+    NotText,
+    /// It is easy to guess; the sentence says why.
+    #[error("{0}")]
+    Guessable(String),
+}
+
+/// Whether a passphrase counts in another form than it was given: Unicode's composed form (NFC), without a byte order mark.
+#[must_use]
+pub fn is_normalised(passphrase: &[u8]) -> bool {
+    normal_passphrase(passphrase).is_some()
+}
+
+/// Refuses a new passphrase that is easy to guess or cannot be typed.
+///
+/// # Errors
+/// [`Weakness`] says why.
+pub fn require_strength(passphrase: &[u8]) -> Result<(), Weakness> {
+    match std::str::from_utf8(passphrase) {
+        Ok(text) if text.chars().any(char::is_control) => Err(Weakness::Control),
+        Ok(text) => passphrase_weakness(text).map_or(Ok(()), |why| Err(Weakness::Guessable(why))),
+        Err(_) => Err(Weakness::NotText),
     }
 }
 
 /// A passphrase in a variable of the environment, unless it is unset or empty.
-pub(crate) fn from_variable(name: &str) -> Option<Passphrase> {
+#[must_use]
+pub fn from_variable(name: &str) -> Option<Passphrase> {
     environment::variable(name).map(|text| Zeroizing::new(text.into_vec()))
 }
 
-/// Whether a person can be asked.
-pub(crate) fn can_ask() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-/// Asks for the passphrase of a repository.
-pub(crate) async fn ask(place: &str) -> Result<Passphrase, Failure> {
-    prompt(format!("passphrase of {place}: ")).await
-}
-
-/// Asks for a new passphrase, twice.
-pub(crate) async fn ask_new(place: &str) -> Result<Passphrase, Failure> {
-    let first = prompt(format!("new passphrase for {place}: ")).await?;
-    let second = prompt("the same again: ".to_owned()).await?;
-    if first == second {
-        Ok(first)
-    } else {
-        Err(Failure::new("the two passphrases differ").exit(Exit::WrongPassphrase))
+/// A passphrase in a file.
+///
+/// # Errors
+/// When the file cannot be read, is empty, or has more than [`PASSPHRASE_BYTES_MAX`].
+pub fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
+    let origin = PassphraseOrigin::File(path.to_owned());
+    match File::open(path) {
+        Ok(file) => read_bounded(file, &origin),
+        Err(source) => Err(PassphraseError::Read { origin, source }),
     }
 }
 
-/// Asks for the value of a secret setting: hidden on a terminal, else a line of standard input.
-pub(crate) fn ask_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
-    let answer = if can_ask() { rpassword::prompt_password(question) } else { line_of_input() };
-    answer.map(Zeroizing::new).map_err(|error| Failure::new("no value could be read").because(error.to_string()))
-}
-
-fn line_of_input() -> std::io::Result<String> {
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::stdin().lock().take(PASSPHRASE_BYTES_MAX), &mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// On a thread of its own, so that an interrupt ends the program while it waits.
-async fn prompt(question: String) -> Result<Passphrase, Failure> {
-    let asked = tokio::task::spawn_blocking(move || rpassword::prompt_password(question)).await;
-    let answer = asked.map_err(std::io::Error::other).and_then(|answer| answer);
-    let text = answer.map_err(|error| Failure::new("the passphrase could not be read").because(error.to_string()))?;
-    Ok(Zeroizing::new(text.into_bytes()))
-}
-
-/// A passphrase in a file.
-pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(format!("the passphrase file {} cannot be read", path.display())).because(error.to_string())
-    };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    read_bounded(file, &format!("the passphrase file {}", path.display()))
-}
-
-/// What a shell command prints.
-pub(crate) fn from_command(command: &OsStr) -> Result<Passphrase, Failure> {
-    let failed = |why: String| Failure::new("the command for the passphrase failed").because(why);
+/// What a shell command prints. It inherits none of our secrets.
+///
+/// # Errors
+/// When it fails, prints nothing, or more than [`PASSPHRASE_BYTES_MAX`].
+pub fn from_command(command: &OsStr) -> Result<Passphrase, PassphraseError> {
     let mut shell = Command::new("/bin/sh");
     for name in environment::SECRETS {
         shell.env_remove(name);
     }
     let spawned = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| failed(error.to_string()))?;
-    let output = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
-    let passphrase = read_bounded(output, "what the command for the passphrase prints");
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
-    if status.success() { passphrase } else { Err(failed(status.to_string())) }
+    let mut child = spawned.map_err(CommandFault::Io)?;
+    let output = child.stdout.take().ok_or(CommandFault::NoOutput)?;
+    let passphrase = read_bounded(output, &PassphraseOrigin::Command);
+    let status = child.wait().map_err(CommandFault::Io)?;
+    if status.success() { passphrase } else { Err(CommandFault::Status(status).into()) }
 }
 
 /// Everything but one line end.
-fn read_bounded(reader: impl Read, subject: &str) -> Result<Passphrase, Failure> {
+fn read_bounded(reader: impl Read, origin: &PassphraseOrigin) -> Result<Passphrase, PassphraseError> {
+    let origin = || origin.clone();
     // Room for all of it at once: a buffer that grew would leave copies behind.
     let capacity = usize::try_from(PASSPHRASE_BYTES_MAX).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     let read = reader.take(PASSPHRASE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::new(format!("{subject} cannot be read")).because(error.to_string()))?;
+    read.map_err(|source| PassphraseError::Read { origin: origin(), source })?;
     if bytes.len() as u64 > PASSPHRASE_BYTES_MAX {
-        return Err(Failure::new(format!("{subject} has more than {PASSPHRASE_BYTES_MAX} bytes")));
+        return Err(PassphraseError::TooLong { origin: origin(), bytes_max: PASSPHRASE_BYTES_MAX });
     }
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -174,7 +171,7 @@ fn read_bounded(reader: impl Read, subject: &str) -> Result<Passphrase, Failure>
             bytes.pop();
         }
     }
-    if bytes.is_empty() { Err(Failure::new(format!("{subject} is empty"))) } else { Ok(bytes) }
+    if bytes.is_empty() { Err(PassphraseError::Empty { origin: origin() }) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -184,7 +181,10 @@ mod tests {
     #[test]
     fn one_line_end_is_dropped_and_nothing_else() {
         for (text, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("a\r", "a\r")] {
-            assert_eq!(read_bounded(text.as_bytes(), "x").unwrap().as_slice(), expected.as_bytes());
+            assert_eq!(
+                read_bounded(text.as_bytes(), &PassphraseOrigin::Command).unwrap().as_slice(),
+                expected.as_bytes()
+            );
         }
     }
 
@@ -192,16 +192,15 @@ mod tests {
     fn a_new_passphrase_that_nobody_can_type_is_refused() {
         let utf16: Vec<u8> = "\u{feff}six random words of one file".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for wrong in [&utf16[..], b"\xff", b"six random words of\none file too", b"six random words of one file\x1b"] {
-            assert!(require_strength(wrong, false).is_err());
-            assert!(require_strength(wrong, true).is_ok());
+            assert!(require_strength(wrong).is_err());
         }
-        assert!(require_strength(b"six random words of one file", false).is_ok());
+        assert!(require_strength(b"six random words of one file").is_ok());
     }
 
     #[test]
     fn an_empty_and_an_endless_passphrase_are_refused() {
-        assert!(read_bounded(&b"\n"[..], "x").is_err());
-        assert!(read_bounded(std::io::repeat(b'a'), "x").is_err());
+        assert!(read_bounded(&b"\n"[..], &PassphraseOrigin::Command).is_err());
+        assert!(read_bounded(std::io::repeat(b'a'), &PassphraseOrigin::Command).is_err());
     }
 
     #[test]

@@ -7,7 +7,6 @@ pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
-mod check_place;
 pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
@@ -33,18 +32,19 @@ pub(crate) mod sync;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use session::Session;
 
+use credenza_app::Kind;
 use credenza_engine::restore::Stop;
 
 use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
-use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
-use crate::place::parse_settings;
 use crate::report::{Reporter, Unheard};
+use crate::settings::parse_settings;
 
 /// How long threads that still wait for a disk or a server may hold up the end of the program.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -61,13 +61,13 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
-    let reporter = Reporter::new(&invocation.arguments.globals);
+    let reporter = Arc::new(Reporter::new(&invocation.arguments.globals));
     listen_to_logs(&invocation.arguments.globals);
     let went = execute(invocation, &reporter);
     ExitCode::from(reporter.close(went) as u8)
 }
 
-fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+fn execute(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("no threads can be started").because(error.to_string()))?;
     let done = runtime.block_on(until_interrupted(invocation, reporter));
@@ -76,7 +76,7 @@ fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure>
 }
 
 /// Every store is sound wherever a run is dropped. A restore gives up what it is writing first, unless it is interrupted once more.
-async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let stop = Stop::default();
     let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
     tokio::select! {
@@ -92,7 +92,7 @@ async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Resul
     Err(Failure::interrupted())
 }
 
-async fn dispatch(invocation: Invocation, reporter: &Reporter, stop: Stop) -> Result<Exit, Failure> {
+async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) -> Result<Exit, Failure> {
     let Invocation { repository, arguments } = invocation;
     let settings = parse_settings(&arguments.settings)?;
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
@@ -145,7 +145,7 @@ fn listen_to_logs(globals: &Globals) {
         (false, _) => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "error,credenza={level},credenza_sandbox={level},credenza_connect={level},credenza_engine={level}"
+        "error,credenza={level},credenza_app={level},credenza_sandbox={level},credenza_connect={level},credenza_engine={level}"
     ));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

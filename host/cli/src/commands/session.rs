@@ -1,0 +1,124 @@
+//! What every command has at hand: the global options, the program's handle, the printer, and the way to the repository.
+
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use credenza_app::secret::{self, SecretSources};
+use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, signing};
+use credenza_engine::restore::Stop;
+use credenza_engine::{Repository, Secret};
+use credenza_format::SigningKey;
+
+use crate::arguments::Globals;
+use crate::failure::Failure;
+use crate::passphrase::Terminal;
+use crate::report::Reporter;
+use crate::settings::deal_settings;
+use crate::shell::place_word;
+
+/// One run of the program.
+pub(crate) struct Session<'a> {
+    pub(crate) globals: Globals,
+    pub(crate) app: App,
+    pub(crate) reporter: &'a Reporter,
+    /// Asked for when the program is to end: what can end in good order does.
+    pub(crate) stop: Stop,
+    /// What stands behind `at`.
+    at: Option<OsString>,
+    /// The `-o` before the command.
+    settings: Settings,
+    /// Repositories that were opened, and their places.
+    opened: RefCell<Vec<(Repository, String)>>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        globals: Globals,
+        at: Option<OsString>,
+        settings: Settings,
+        reporter: &'a Arc<Reporter>,
+        stop: Stop,
+    ) -> Self {
+        let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
+        let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
+        Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
+    }
+
+    /// Tells which packs were damaged and read by their parity, unless the command has told it.
+    pub(super) fn tell_healed(&self) {
+        for (repository, place) in &*self.opened.borrow() {
+            self.reporter.healed(&repository.take_healed(), place);
+        }
+    }
+
+    /// The place of the repository alone, with every `-o` of the command line.
+    pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
+        let configuration = self.app.configuration()?;
+        let word = self.app.repository_word(self.at.as_deref(), &configuration)?;
+        Ok(Place::resolve(Kind::Repository, &word, self.settings.clone(), &configuration)?)
+    }
+
+    /// The places of the repository and of another location that the command names, each with the `-o` that belong to it.
+    pub(crate) fn places(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<(Place, Place), Failure> {
+        let configuration = self.app.configuration()?;
+        let repository = self.app.repository_word(self.at.as_deref(), &configuration)?;
+        let mut repository = Place::resolve(Kind::Repository, &repository, Settings::new(), &configuration)?;
+        let mut other = Place::resolve(kind, word, Settings::new(), &configuration)?;
+        deal_settings(self.settings.clone(), behind, &mut repository, Some((kind, &mut other)));
+        Ok((repository, other))
+    }
+
+    /// A location that the command names, where no repository is involved.
+    pub(crate) fn lone_place(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<Place, Failure> {
+        let mut settings = self.settings.clone();
+        settings.extend(behind);
+        Ok(self.app.place(kind, word, settings)?)
+    }
+
+    /// The secret for the repository that is provided somewhere, so that nobody need be asked.
+    pub(crate) fn secret(&self, place: &Place) -> Result<Secret, Failure> {
+        let Globals { passphrase_file, passphrase_cmd, key_file, identity, .. } = self.globals.clone();
+        let sources = SecretSources { passphrase_file, passphrase_cmd, key_file, identity };
+        Ok(secret::provided(&sources, &place.settings)?)
+    }
+
+    /// What is committed to a place is signed with this key, if there is one.
+    pub(crate) fn signing_key(&self, place: &Place) -> Result<Option<SigningKey>, Failure> {
+        Ok(signing::provided(self.globals.signing_key.as_deref(), &place.settings)?)
+    }
+
+    /// Opens the repository at a place; asks for the passphrase when none is provided and a person is there.
+    pub(crate) async fn open_repository(&self, place: Place, purpose: StoreUse) -> Result<OpenRepository, Failure> {
+        let options = OpenOptions { purpose, secret: self.secret(&place)?, accept_plaintext: false };
+        self.open_with(place, options).await
+    }
+
+    /// Opens a further repository that the command names, with a secret of its own; one in plain text only with leave, for the
+    /// secret of the environment may be meant for the first repository alone.
+    pub(crate) async fn open_other(
+        &self,
+        place: Place,
+        purpose: StoreUse,
+        accept_plaintext: bool,
+    ) -> Result<OpenRepository, Failure> {
+        let options = OpenOptions { purpose, secret: secret::provided_for_other(&place.settings)?, accept_plaintext };
+        self.open_with(place, options).await
+    }
+
+    /// Opens the repository of the command for reading.
+    pub(crate) async fn open_for_reading(&self) -> Result<OpenRepository, Failure> {
+        self.open_repository(self.repository_place()?, StoreUse::Read).await
+    }
+
+    /// Opens the repository of the command for changing what it holds.
+    pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
+        self.open_repository(self.repository_place()?, StoreUse::Write).await
+    }
+
+    async fn open_with(&self, place: Place, options: OpenOptions) -> Result<OpenRepository, Failure> {
+        let open = self.app.open_repository(place, options).await?;
+        self.opened.borrow_mut().push((open.repository.clone(), place_word(&open.place)));
+        Ok(open)
+    }
+}
