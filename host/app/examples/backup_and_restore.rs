@@ -8,7 +8,7 @@ use credenza_app::secret::{self, SecretSources};
 use credenza_app::{App, AppOptions, Kind, OpenOptions, Settings, StoreUse, environment};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{CreateOptions, Secret, Silent, SnapshotName};
+use credenza_engine::{CreateOptions, RunContext, Secret, SnapshotName};
 use credenza_format::ChunkerParams;
 
 #[tokio::main]
@@ -48,11 +48,12 @@ pub async fn run<T: AsRef<OsStr>>(app: &App, secret: Secret, folders: [T; 3]) ->
         provenance: source.provenance,
         ..BackupOptions::default()
     };
-    backup::run(&open.repository, source.connector, &options, &Silent).await?;
+    backup::run(&open.repository, source.connector, &options, &RunContext::default()).await?;
 
     let latest = open.repository.find(&SnapshotName("latest".to_owned())).await?;
     let place = app.place(Kind::Destination, target, Settings::new())?;
     let destination = app.destination(&place, false).await?;
-    restore::run(&open.repository, &latest, destination.connector, &RestoreOptions::default(), &Silent).await?;
+    restore::run(&open.repository, &latest, destination.connector, &RestoreOptions::default(), &RunContext::default())
+        .await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::error::Result;
-use crate::notice::{Notice, Notices, Unheard};
+use crate::notice::{NoNotices, Notice, Notices};
 use crate::place::{Place, PlaceError};
 
 /// Where a program keeps what is its own.
@@ -64,7 +64,7 @@ impl App {
         let AppOptions { configuration_folder, cache_folder, connector } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
         let shared = Shared { configuration_folder, cache_folder, connectors, sandbox: OnceCell::new() };
-        Self { shared: Arc::new(shared), notices: Arc::new(Unheard), ask: Arc::new(Nobody) }
+        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody) }
     }
 
     /// The same program for a task whose notices go there.

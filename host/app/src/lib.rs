@@ -44,7 +44,7 @@ pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Ori
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use location::{Location, LocationError};
-pub use notice::{Notice, Notices, Unheard};
+pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
 pub use place::{Place, PlaceError, PlaceLabel, expand};
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};

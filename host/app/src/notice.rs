@@ -66,9 +66,9 @@ pub trait Notices: Send + Sync {
 
 /// Hears nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unheard;
+pub struct NoNotices;
 
-impl Notices for Unheard {
+impl Notices for NoNotices {
     fn notice(&self, _: Notice) {}
 }
 

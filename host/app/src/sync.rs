@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use credenza_engine::Listener;
+use credenza_engine::RunContext;
 use credenza_engine::sync::{self, SyncOptions, SyncReport};
 
 use crate::error::Result;
@@ -53,10 +53,10 @@ pub async fn carry(
     [from, to]: &mut [Side; 2],
     options: &SyncOptions,
     signing_key: Option<&Path>,
-    listener: &dyn Listener,
+    context: &RunContext,
 ) -> Result<Carried> {
     let signing_key = signing::provided(signing_key, &to.open.place.settings)?;
     let options = SyncOptions { signing_key, ..options.clone() };
-    let report = sync::run(&from.open.repository, &to.open.repository, &options, listener).await?;
+    let report = sync::run(&from.open.repository, &to.open.repository, &options, context).await?;
     Ok(Carried { report, requests_from: from.requests(), requests_to: to.requests() })
 }

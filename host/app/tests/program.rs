@@ -12,7 +12,7 @@ use credenza_app::{
 use credenza_connect::{Destination, Source, Store};
 use credenza_engine::retention::Filter;
 use credenza_engine::sync::SyncOptions;
-use credenza_engine::{CreateOptions, Secret, Silent};
+use credenza_engine::{CreateOptions, RunContext, Secret};
 use credenza_format::ChunkerParams;
 
 #[allow(dead_code, unreachable_pub, reason = "the example is a program of its own, too")]
@@ -60,10 +60,16 @@ fn what_many_tasks_share_can_be_shared_and_what_they_await_can_be_sent() {
     is_send(app.unproven_key_slots(&place));
     is_send(app.check_place(Kind::Repository, &place).next());
     // Never called: what it would await is looked at all the same.
-    fn with_open<'a>(open: &'a OpenRepository, sides: &'a mut [Side; 2], sync: &'a SyncOptions, filter: &'a Filter) {
+    fn with_open<'a>(
+        open: &'a OpenRepository,
+        sides: &'a mut [Side; 2],
+        sync: &'a SyncOptions,
+        filter: &'a Filter,
+        context: &'a RunContext,
+    ) {
         is_send(prune::plan(&open.repository, None, filter, true));
         is_send(remove::remove_all(open, &[], None));
-        is_send(sync::carry(sides, sync, None, &Silent));
+        is_send(sync::carry(sides, sync, None, context));
     }
     let _ = with_open;
 }

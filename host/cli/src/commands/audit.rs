@@ -93,7 +93,7 @@ impl Audit {
             options.remembered.extend(read_heads(path)?);
         }
         let store = session.app.store(&place, StoreUse::Read).await?;
-        let report = audit::run(store.connector.clone(), &options, session.reporter).await?;
+        let report = audit::run(store.connector.clone(), &options, &session.run_context()).await?;
         tell(report, &options, session)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
 use credenza_app::SnapshotPath;
-use credenza_engine::look::{DigestAlgorithm, EntryDigest, SnapshotDigest};
+use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
 use credenza_model::SnapshotId;
 use serde::Serialize;

@@ -38,7 +38,7 @@ use std::time::Duration;
 pub(crate) use session::Session;
 
 use credenza_app::Kind;
-use credenza_engine::restore::Stop;
+use credenza_engine::Stop;
 
 use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
 use crate::failure::{Exit, Failure};

@@ -169,7 +169,7 @@ impl Repair {
             user: environment::user_name(),
             signing_key: session.signing_key(&open.place)?,
         };
-        let report = repair::run(&open.repository, &options, session.reporter).await?;
+        let report = repair::run(&open.repository, &options, &session.run_context()).await?;
         Ok(print(&report, self.apply, session))
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
 use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, signing};
-use credenza_engine::restore::Stop;
-use credenza_engine::{Repository, Secret};
+use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
 use crate::arguments::Globals;
@@ -21,7 +20,7 @@ use crate::shell::place_word;
 pub(crate) struct Session<'a> {
     pub(crate) globals: Globals,
     pub(crate) app: App,
-    pub(crate) reporter: &'a Reporter,
+    pub(crate) reporter: &'a Arc<Reporter>,
     /// Asked for when the program is to end: what can end in good order does.
     pub(crate) stop: Stop,
     /// What stands behind `at`.
@@ -43,6 +42,11 @@ impl<'a> Session<'a> {
         let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
         let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
+    }
+
+    /// What a long operation of the engine takes: the reporter hears of it, and it ends when the program is to end.
+    pub(crate) fn run_context(&self) -> RunContext {
+        RunContext { events: Arc::clone(self.reporter) as Arc<dyn Listener>, stop: self.stop.clone() }
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.

@@ -141,7 +141,7 @@ impl Sync {
 async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
     let signing_key = session.globals.signing_key.as_deref();
     let Carried { report, requests_from, requests_to } =
-        sync::carry(sides, options, signing_key, session.reporter).await?;
+        sync::carry(sides, options, signing_key, &session.run_context()).await?;
     let [from, to] = sides;
     let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
     copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
