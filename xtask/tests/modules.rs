@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
 
-const ROOMS: [&str; 7] =
-    ["host/model", "host/format", "host/connect", "host/sandbox", "host/engine", "host/cli", "plugins/s3"];
+const ROOMS: [&str; 8] =
+    ["host/model", "host/format", "host/connect", "host/sandbox", "host/engine", "host/app", "host/cli", "plugins/s3"];
 const LIST: &str = "docs/modules.md";
 
 /// A module by the names that lead to it from the crate's root.

@@ -1,6 +1,5 @@
 //! Records of removal: written before snapshots are deleted, so that an audit can tell what was removed from what was lost.
 
-
 use credenza_connect::PutOptions;
 use credenza_format::{Removal, RemovedSnapshot, SigningKey, copy_key, removal_key};
 use credenza_model::{ObjectId, StoreKey};

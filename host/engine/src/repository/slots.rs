@@ -5,7 +5,6 @@
 //!
 //! Bound: all slots at once, a few KiB each.
 
-
 use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
 use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_object_name, original_key, slot_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
