@@ -210,7 +210,6 @@ fn require_own_commands(settings: &Settings, configuration: &Configuration) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment;
 
     fn configured(text: &str) -> Result<Place, PlaceError> {
         let folder = tempfile::tempdir().unwrap();
@@ -221,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_path_in_the_configuration_means_one_place_wherever_one_stands() {
-        let home = environment::home_folder().unwrap();
+        let home = home::folder().unwrap();
         let place = configured("location = '~/b'\nkey_file = '~/k'").unwrap();
         assert_eq!(place.location, Location::Folder(home.join("b")));
         assert_eq!(place.settings["key_file"], home.join("k").to_str().unwrap());

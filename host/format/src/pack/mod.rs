@@ -148,6 +148,17 @@ pub fn open_blob<'a>(
     opened.map_err(|cause| Error::Blob { pack, blob: blob.id, cause: Box::new(cause) })
 }
 
+impl Keys {
+    /// The id of a blob: keyed BLAKE3 of its plaintext, under one key for content and another for metadata.
+    #[must_use]
+    pub fn blob_id(&self, kind: BlobKind, plaintext: &[u8]) -> ChunkId {
+        match kind {
+            BlobKind::Data => self.content_id(plaintext),
+            BlobKind::Node | BlobKind::List => self.metadata_id(plaintext),
+        }
+    }
+}
+
 /// The rules that a blob obeys wherever it is described.
 fn check_blob(pack: PackKind, blob: &PackBlob) -> Result<()> {
     if blob.stored > BLOB_BYTES_MAX || blob.plain > BLOB_BYTES_MAX {
