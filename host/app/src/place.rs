@@ -94,8 +94,8 @@ impl Display for PlaceLabel {
     }
 }
 
-/// A location, never a name, and its settings.
-#[derive(Debug, Clone)]
+/// A location, never a name, and its settings, which may be secret: only their names are shown when it is formatted for a developer.
+#[derive(Clone)]
 pub struct Place {
     /// What it is called in the configuration, if it is from there.
     name: Option<String>,
@@ -103,6 +103,13 @@ pub struct Place {
     pub location: Location,
     /// Settings by name, without `location`.
     pub settings: Settings,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        f.debug_struct("Place").field("label", &self.label()).field("settings", &settings).finish()
+    }
 }
 
 impl Place {
@@ -216,6 +223,13 @@ mod tests {
         std::fs::write(folder.path().join("config.toml"), format!("[repository.a]\n{text}\n")).unwrap();
         let configuration = Configuration::read(folder.path()).unwrap();
         Place::resolve(Kind::Repository, OsStr::new("@a"), Settings::new(), &configuration)
+    }
+
+    #[test]
+    fn settings_are_named_and_not_shown_to_a_developer() {
+        let place = configured("location = '/b'\npassphrase = 'hunter2'").unwrap();
+        let shown = format!("{place:?}");
+        assert!(shown.contains("passphrase") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
