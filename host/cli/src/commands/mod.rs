@@ -19,6 +19,7 @@ pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod maintain;
+pub(crate) mod man;
 mod newest;
 pub(crate) mod place;
 pub(crate) mod policy;
@@ -133,6 +134,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Sync(command) => command.run(session).await,
         Command::Connector(command) => command.run(session),
         Command::Completions(command) => command.run(session),
+        Command::Man(command) => command.run(session),
     }
 }
 
