@@ -9,6 +9,7 @@ mod component;
 mod demo;
 mod fuzz;
 mod guests;
+mod package;
 mod step;
 mod test;
 mod toolchain;
@@ -21,6 +22,8 @@ const USAGE: &str = "usage: cargo xtask TASK
   bench [start|overhead|folder|parity|copy]...
                       what a start, the sandbox, daily work and the copy of a bucket cost
   demo                the main job, end to end, against an S3 server in memory
+  dist                pack the program for release: an archive, a .deb, an SBOM and their digests in target/dist
+  dist --prove        pack the development build, install it into a fresh Debian and use it there
   fuzz [TIMES]        try every decoder with bytes that a fuzzer makes up
   test                install what the tests need and run all of them
   guests              build the connectors into target/connectors and the test guests into target/guests
@@ -41,6 +44,8 @@ fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["bench", measurements @ ..] => bench::run_all(measurements),
         ["demo"] => demo::run_all(),
+        ["dist"] => package::release(),
+        ["dist", "--prove"] => package::prove(),
         ["test"] => test::run_all(),
         ["fuzz"] => fuzz::run_all(1),
         ["fuzz", times] => fuzz::run_all(times.parse().with_context(|| format!("`{times}` is no number"))?),
