@@ -10,6 +10,7 @@ mod clock;
 mod document;
 mod keys;
 mod lookup;
+mod mask;
 mod policy;
 mod proxy;
 mod route;
@@ -17,7 +18,6 @@ mod sign;
 mod tls;
 mod traffic;
 mod trial;
-mod veil;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use credenza_connect::{Body, Payload};
 
 pub(crate) use body::RemoteBody;
 pub use lookup::LookupClient;
+pub(crate) use mask::Arriving;
 pub use traffic::Traffic;
-pub(crate) use veil::Arriving;
 
 use crate::manifest::{Manifest, Role};
 use crate::settings::{Masker, Secret, Settings, SettingsError};
