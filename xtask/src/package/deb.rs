@@ -23,7 +23,8 @@ pub(super) fn build(out: &Path, tree: &Path, version: &str, glibc: &str) -> Resu
     write(&root.join("DEBIAN/control"), control.as_bytes())?;
 
     let path = out.join(format!("credenza_{version}_{architecture}.deb"));
-    let mut pack = step::command("dpkg-deb", &["--root-owner-group", "-Zgzip", "--build", &text(&root)?, &text(&path)?]);
+    let mut pack =
+        step::command("dpkg-deb", &["--root-owner-group", "-Zgzip", "--build", &text(&root)?, &text(&path)?]);
     pack.env("SOURCE_DATE_EPOCH", moment()?);
     run("pack the .deb (dpkg-deb is in Debian's package dpkg)", pack)?;
     fs::remove_dir_all(&root)?;
