@@ -18,10 +18,11 @@ fn main() -> io::Result<()> {
     let folder = embed_folder();
     let wanted: &[&str] = if folder == Path::new(NONE) { &[] } else { &CONNECTORS };
     let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let mut list =
-        String::from("/// Name and bytes of each embedded component.
+    let mut list = String::from(
+        "/// Name and bytes of each embedded component.
 static EMBEDDED: &[(&str, &[u8])] = &[
-");
+",
+    );
     for name in wanted {
         let path = folder.join(name).with_extension("wasm");
         // A file that is not there yet is looked for at each build.

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory};
 
 use super::Session;
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, path_parser};
 use crate::failure::{Exit, Failure};
-use crate::home;
 
 /// Write the manual pages, one a command, into a folder.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
     /// The folder; it is made if it is missing, and pages in it are replaced.
-    #[arg(value_name = "FOLDER", value_parser = home::path_parser())]
+    #[arg(value_name = "FOLDER", value_parser = path_parser())]
     folder: PathBuf,
 }
 
