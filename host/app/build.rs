@@ -1,6 +1,8 @@
 //! Embeds the connectors of [`CONNECTORS`] when the program is built, from `target/connectors` of the workspace or the folder that `CREDENZA_EMBED`
 //! names. Each must be what `cargo xtask guests` wrote there: its BLAKE3 lies beside it. Nothing else that lies there is embedded.
-//! Without them the program builds all the same and says at run time where it looks for connectors.
+//!
+//! Without them a release build fails and says what to type, so that nobody installs a program that reaches no bucket; a development build
+//! warns, so that sources can be looked at before anything is built. With `CREDENZA_EMBED=none` none is embedded. Nothing is built or fetched here.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -8,21 +10,41 @@ use std::{env, fs, io};
 /// The connectors that the program brings along.
 const CONNECTORS: [&str; 1] = ["s3"];
 
+/// What `CREDENZA_EMBED` holds where a program without connectors is wanted.
+const NONE: &str = "none";
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=CREDENZA_EMBED");
     let folder = embed_folder();
-    let mut list =
-        String::from("/// Name and bytes of each embedded component.\nstatic EMBEDDED: &[(&str, &[u8])] = &[\n");
-    for name in CONNECTORS {
+    let wanted: &[&str] = if folder == Path::new(NONE) { &[] } else { &CONNECTORS };
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let mut list = String::from(
+        "/// Name and bytes of each embedded component.
+static EMBEDDED: &[(&str, &[u8])] = &[
+",
+    );
+    for name in wanted {
         let path = folder.join(name).with_extension("wasm");
         // A file that is not there yet is looked for at each build.
         println!("cargo::rerun-if-changed={}", path.display());
         if let Some(path) = verified(&path)? {
             list.push_str(&format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string()));
+        } else {
+            let kind = if is_release { "error" } else { "warning" };
+            missing(name, &path).iter().for_each(|line| println!("cargo::{kind}={line}"));
         }
     }
     list.push_str("];\n");
     fs::write(PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs"), list)
+}
+
+/// What a person is told who builds without a connector, line by line.
+fn missing(name: &str, path: &Path) -> [String; 3] {
+    [
+        format!("the connector `{name}` is missing, which becomes part of the program: there is no {}", path.display()),
+        "build it first, in the folder of the sources: cargo xtask guests".to_owned(),
+        format!("or build a program that reaches no `{name}://`: set CREDENZA_EMBED={NONE}"),
+    ]
 }
 
 fn embed_folder() -> PathBuf {

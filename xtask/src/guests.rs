@@ -20,23 +20,38 @@ struct Guest {
     component: &'static str,
 }
 
-const GUESTS: [Guest; 3] = [
-    Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" },
+/// The connector that is part of the program.
+const EMBEDDED: [Guest; 1] =
+    [Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" }];
+
+/// What the tests load beside it.
+const FOR_TESTS: [Guest; 2] = [
     Guest { package: "credenza-connector-template", folder: "plugins/template", component: "guests/template.wasm" },
     Guest { package: "credenza-guest-hostile", folder: "tests/guests", component: "guests/hostile.wasm" },
 ];
 
-/// Compiles what changed, and encodes each component that is older than its module or its manifest.
-pub(crate) fn build(house: &Path) -> Result<()> {
-    compile(house)?;
-    probe(house)?;
-    GUESTS.iter().try_for_each(|guest| assemble(house, guest).with_context(|| format!("building {}", guest.package)))
+/// Builds the connector that is part of the program, and no others.
+pub(crate) fn build_embedded(house: &Path) -> Result<()> {
+    build_some(house, &EMBEDDED)
 }
 
-fn compile(house: &Path) -> Result<()> {
+/// Builds all of them, and the probe.
+pub(crate) fn build(house: &Path) -> Result<()> {
+    build_embedded(house)?;
+    build_some(house, &FOR_TESTS)?;
+    probe(house)
+}
+
+/// Compiles what changed, and encodes each component that is older than its module or its manifest.
+fn build_some(house: &Path, guests: &[Guest]) -> Result<()> {
+    compile(house, guests)?;
+    guests.iter().try_for_each(|guest| assemble(house, guest).with_context(|| format!("building {}", guest.package)))
+}
+
+fn compile(house: &Path, guests: &[Guest]) -> Result<()> {
     let mut command = toolchain::cargo_build()?;
     command.current_dir(house.join("plugins")).arg("--target-dir").arg(house.join("plugins/target"));
-    for guest in &GUESTS {
+    for guest in guests {
         command.args(["--package", guest.package]);
     }
     let status = command.status().context("starting cargo")?;

@@ -3,12 +3,15 @@
 //! Owned here: the list of tasks, one module each. Refused here: anything that the product does at run time.
 //! Called by developers and by CI.
 
+mod audit;
 mod bench;
 mod bindings;
 mod component;
 mod demo;
+mod docs;
 mod fuzz;
 mod guests;
+mod package;
 mod step;
 mod test;
 mod toolchain;
@@ -18,9 +21,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
+  audit               hold the licences, duplicates and sources of all code of others against deny.toml
   bench [start|overhead|folder|parity|copy]...
                       what a start, the sandbox, daily work and the copy of a bucket cost
   demo                the main job, end to end, against an S3 server in memory
+  dist                pack the program for release: an archive, a .deb, an SBOM and their digests in target/dist
+  dist --prove        pack the development build, install it into a fresh Debian and use it there
+  docs                make the book of docs/ in target/docs
   fuzz [TIMES]        try every decoder with bytes that a fuzzer makes up
   test                install what the tests need and run all of them
   guests              build the connectors into target/connectors and the test guests into target/guests
@@ -41,6 +48,10 @@ fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["bench", measurements @ ..] => bench::run_all(measurements),
         ["demo"] => demo::run_all(),
+        ["audit"] => audit::run_all(),
+        ["docs"] => docs::build(),
+        ["dist"] => package::release(),
+        ["dist", "--prove"] => package::prove(),
         ["test"] => test::run_all(),
         ["fuzz"] => fuzz::run_all(1),
         ["fuzz", times] => fuzz::run_all(times.parse().with_context(|| format!("`{times}` is no number"))?),

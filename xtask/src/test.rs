@@ -3,7 +3,7 @@
 //! Owned here: the order, and the installation of what the tests need. Continuous integration runs exactly this.
 
 use crate::step::{self, run, succeeds};
-use crate::{bench, fuzz, guests};
+use crate::{bench, fuzz, guests, package};
 use anyhow::Result;
 use std::process::Command;
 
@@ -34,6 +34,7 @@ pub(crate) fn run_all() -> Result<()> {
     run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
     test_over_free_stores()?;
     test_guests()?;
+    package::prove()?;
     fuzz::run_all(1)
 }
 

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
-    place, policy, prune, repair, restore, rm, sync,
+    man, place, policy, prune, repair, restore, rm, sync,
 };
 use crate::globals::Globals;
 
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Connector(connector::ConnectorCommand),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
+    /// Write the manual pages.
+    Man(man::Man),
 }
 
 /// The kinds of place that the configuration keeps.

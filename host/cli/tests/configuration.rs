@@ -192,3 +192,16 @@ fn completions_know_at_and_the_commands() {
         assert!(script.contains("restore") && script.contains("at"), "{shell}");
     }
 }
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("new/man1");
+    stdout(&mut credenza(folder.path(), &format!("man {}", pages.display())));
+    for (page, word) in
+        [("credenza.1", "credenza"), ("credenza-restore.1", "restore"), ("credenza-key-add.1", "key add")]
+    {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(word), "{page}: {text}");
+    }
+}

@@ -18,6 +18,7 @@ pub(crate) mod key;
 pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod maintain;
+pub(crate) mod man;
 mod newest;
 pub(crate) mod place;
 pub(crate) mod policy;

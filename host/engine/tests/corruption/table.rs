@@ -10,7 +10,7 @@ use crate::verdict::{Verdict, Witness};
 
 /// Set to write the table anew instead of comparing it.
 const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
-/// What stands around the table in the README.
+/// What stands around the table in `docs/damage.md`.
 const BORDERS: (&str, &str) = ("<!-- written by the corruption campaign -->\n", "<!-- end -->\n");
 /// The kinds, in the order in which they are needed to restore, and what a person calls them.
 const KINDS: [(&str, &str); 15] = [
@@ -103,9 +103,9 @@ impl Table {
         }
     }
 
-    /// Demands that the README tells what was found.
+    /// Demands that `docs/damage.md` tells what was found.
     pub(crate) fn expect_in_readme(&self) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/damage.md");
         let readme = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = readme.split_once(BORDERS.0).unwrap();
         let (written, after) = rest.split_once(BORDERS.1).unwrap();
@@ -114,7 +114,7 @@ impl Table {
             std::fs::write(&path, text).unwrap();
         } else {
             let command = format!("{WRITE}=1 cargo nextest run -p credenza-engine -E 'binary(corruption)'");
-            assert!(written == self.markdown(), "the README says otherwise; write it anew: {command}");
+            assert!(written == self.markdown(), "docs/damage.md says otherwise; write it anew: {command}");
         }
     }
 }

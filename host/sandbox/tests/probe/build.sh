@@ -4,12 +4,15 @@
 # (packages rustc-web, rust-web-src and lld-22).
 set -eu
 cd "$(dirname "$0")"
-target=$(cd ../../../.. && pwd)/target/guests
+house=$(cd ../../../.. && pwd)
+# The folder of the connectors, whose standard library is the same.
+build=$house/plugins/target
 triple=wasm32-unknown-unknown
 if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
-    cargo build --release --locked --target $triple --target-dir "$target/build"
+    cargo build --release --locked --target $triple --target-dir "$build"
 else
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22 \
-        cargo build --release --locked -Zbuild-std=std,panic_abort --target $triple --target-dir "$target/build"
+        cargo build --release --locked -Zbuild-std=std,panic_abort --target $triple --target-dir "$build"
 fi
-cp "$target/build/$triple/release/probe.wasm" "$target/probe.core.wasm"
+mkdir -p "$house/target/guests"
+cp "$build/$triple/release/probe.wasm" "$house/target/guests/probe.core.wasm"

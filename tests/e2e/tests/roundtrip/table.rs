@@ -1,4 +1,4 @@
-//! The tables: one a server for who runs the test, and one over all servers, which the README quotes.
+//! The tables: one a server for who runs the test, and one over all servers, which `docs/fidelity.md` quotes.
 
 use crate::verdict::{Trip, Verdict};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// Set to write the table anew instead of comparing it.
 const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
-/// What stands around the table in the README.
+/// What stands around the table in `docs/fidelity.md`.
 const BORDERS: (&str, &str) = ("<!-- written by the round trips -->\n", "<!-- end -->\n");
 
 /// What became of the samples of a row.
@@ -97,9 +97,9 @@ pub(crate) fn markdown(columns: &[Column]) -> String {
     text
 }
 
-/// Demands that the README quotes the table.
+/// Demands that `docs/fidelity.md` quotes the table.
 pub(crate) fn expect_in_readme(table: &str) {
-    let path = credenza_e2e::workspace().join("README.md");
+    let path = credenza_e2e::workspace().join("docs/fidelity.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = readme.split_once(BORDERS.0).unwrap();
     let (written, after) = rest.split_once(BORDERS.1).unwrap();
@@ -107,7 +107,7 @@ pub(crate) fn expect_in_readme(table: &str) {
         std::fs::write(&path, [before, BORDERS.0, table, BORDERS.1, after].concat()).unwrap();
     } else {
         let command = format!("{WRITE}=1 cargo nextest run --workspace -E 'binary(roundtrip)'");
-        assert!(written == table, "the README says otherwise; write it anew: {command}");
+        assert!(written == table, "docs/fidelity.md says otherwise; write it anew: {command}");
     }
 }
 

@@ -1,0 +1,140 @@
+//! The commands of the user's guide, run as they stand: each page of `docs/guide` by a user of its own, in the order of the page.
+//!
+//! Every block marked `sh` is run by `sh -eu`; blocks with another mark are not. What a page needs and a reader does not, stands in comments
+//! of the form `<!-- run: … -->`. `s3.example.com` is a server in memory that knows the access key AKIAIOSFODNN7EXAMPLE and has the
+//! buckets photos, backups and copy; where a command asks for a secret, it gets the one that goes with that key.
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::{PASSPHRASE, Report, binary, memory_server, workspace};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The host and the access key that the pages name.
+const HOST: &str = "s3.example.com";
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+
+/// How often the answer to a question for a secret stands in standard input: each command may read ahead.
+const ANSWERS: usize = 4096;
+
+#[test]
+fn every_command_of_the_guide_works() -> Result<()> {
+    let mut report = Report::default();
+    for page in pages(&workspace().join("docs/guide"))? {
+        report.scenario(&page.display().to_string(), || run(&page));
+    }
+    report.finish();
+    Ok(())
+}
+
+#[test]
+fn the_readme_begins_with_commands_that_work() -> Result<()> {
+    run(&workspace().join("README.md"))
+}
+
+#[test]
+fn every_variable_of_ours_is_in_the_guide() -> Result<()> {
+    let mut named = BTreeSet::new();
+    for room in fs::read_dir(workspace().join("host"))? {
+        let sources = room?.path().join("src");
+        if sources.is_dir() {
+            collect_variables(&sources, &mut named)?;
+        }
+    }
+    let path = workspace().join("docs/guide/configuration.md");
+    let page = fs::read_to_string(&path)?;
+    let missing: Vec<_> = named.iter().filter(|name| !page.contains(name.as_str())).collect();
+    ensure!(named.len() > 5, "no variables were found: {named:?}");
+    ensure!(missing.is_empty(), "{} does not mention {missing:?}", path.display());
+    Ok(())
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() -> Result<()> {
+    let mut broken = Vec::new();
+    let own = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|name| workspace().join(name));
+    let docs = workspace().join("docs");
+    let folders = [docs.clone(), docs.join("guide"), docs.join("decisions")];
+    let listed = folders.iter().map(|folder| pages(folder)).collect::<Result<Vec<_>>>()?;
+    for page in own.into_iter().chain(listed.into_iter().flatten()) {
+        let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        let files = links.map(|(link, _)| link.split('#').next().unwrap_or_default());
+        let local = files.filter(|file| !file.is_empty() && !file.contains("://"));
+        let folder = page.parent().unwrap_or(&page);
+        broken
+            .extend(local.filter(|file| !folder.join(file).exists()).map(|file| format!("{}: {file}", page.display())));
+    }
+    ensure!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+    Ok(())
+}
+
+fn run(page: &Path) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let (server, endpoint) = memory_server()?;
+    ["photos", "backups", "copy"].iter().for_each(|bucket| server.buckets.create(bucket));
+    let host = endpoint.url.trim_start_matches("http://");
+    let script = script(&text).replace(HOST, host).replace(ACCESS_KEY, &endpoint.access_key);
+    ensure!(!script.is_empty(), "no command in {}", page.display());
+
+    let folder = tempfile::TempDir::with_prefix("credenza-guide-")?;
+    let home = folder.path().join("home");
+    fs::create_dir(&home)?;
+    let answers = folder.path().join("answers");
+    fs::write(&answers, format!("{}\n", endpoint.secret_key).repeat(ANSWERS))?;
+    let programs = binary().parent().map(Path::to_path_buf).unwrap_or_default();
+    let output = Command::new("sh")
+        .args(["-eux", "-c", &script])
+        .current_dir(&home)
+        .env_clear()
+        .env("HOME", &home)
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .env("LANG", "C.UTF-8")
+        // Where a person would be asked.
+        .env("CREDENZA_PASSPHRASE", PASSPHRASE)
+        .stdin(File::open(&answers)?)
+        .output()
+        .context("cannot run sh")?;
+    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    ensure!(output.status.success(), "{}\n--- stdout\n{out}\n--- stderr\n{err}", output.status);
+    Ok(())
+}
+
+/// The commands of a page, one after the other.
+fn script(page: &str) -> String {
+    let mut lines = page.lines();
+    let mut script = Vec::new();
+    while let Some(line) = lines.next() {
+        if line == "```sh" {
+            script.extend(lines.by_ref().take_while(|line| *line != "```"));
+        } else if let Some(hidden) = line.strip_prefix("<!-- run: ").and_then(|rest| rest.strip_suffix(" -->")) {
+            script.push(hidden);
+        }
+    }
+    script.join("\n")
+}
+
+fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut pages = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    Ok(pages)
+}
+
+/// Names in quotes, as constants of names are: names in messages are among them.
+fn collect_variables(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect_variables(&path, named)?;
+        } else {
+            let text = fs::read_to_string(&path)?;
+            let quoted = text.split('"').filter(|word| word.starts_with("CREDENZA_"));
+            let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+            named.extend(quoted.filter(is_name).filter(|word| !word.ends_with('_')).map(str::to_owned));
+        }
+    }
+    Ok(())
+}
