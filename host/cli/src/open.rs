@@ -22,6 +22,7 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::location::Location;
 use crate::place::Place;
+use crate::profiles::Profiles;
 use crate::report::Reporter;
 
 /// A connector at work, and what is known of it.
@@ -209,9 +210,11 @@ impl<'a> Opener<'a> {
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
-        let surroundings = surroundings(connector.manifest(), &settings).await;
+        let surroundings = surroundings(connector.manifest(), &settings).await?;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await.map_err(refused)?;
         self.tell(configured.ways());
+        let ambient = configured.ambient_server();
+        self.tell(ambient.map(|(server, named_by)| format!("requests go to {server}, which {named_by} names")));
         let manifest = connector.manifest();
         let provenance = Provenance {
             name: manifest.name.clone(),
@@ -224,15 +227,21 @@ impl<'a> Opener<'a> {
 }
 
 /// What the machine offers where the settings say nothing.
-async fn surroundings(manifest: &Manifest, settings: &Settings) -> Surroundings<'static> {
+async fn surroundings(manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>, Failure> {
     let variable = &environment::connector_secret;
     let plain = Surroundings { variable, ..Surroundings::none() };
-    let Some(profile) = manifest.profile_setting() else { return plain };
+    let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
     let client = LookupClient::new(settings, &plain);
     let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
-    let aws_region = aws::region(profile).await;
-    let chain = aws::Chain::new(profile, aws_region.as_deref(), client);
-    Surroundings { variable, aws_region, aws_credentials: Some(Arc::new(chain)) }
+    let profiles = Profiles::read(profile).await;
+    // Who writes keys of their own needs no profile that the environment happens to name.
+    if profile.is_some() || !manifest.secrets.keys().any(|name| settings.contains_key(name)) {
+        profiles.check().map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    let aws_region = aws::region(profile, &profiles).await;
+    let chain = aws::Chain::new(profile, &profiles, aws_region.as_deref(), client);
+    let aws_endpoint = profiles.endpoint();
+    Ok(Surroundings { variable, aws_region, aws_endpoint, aws_credentials: Some(Arc::new(chain)), ..plain })
 }
 
 /// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
