@@ -197,7 +197,7 @@ impl From<EngineError> for Failure {
                 .exit(Exit::Usage)
                 .hint("if whoever can read that repository may read these snapshots, add --allow-plaintext"),
             EngineError::NotAlike => Self::new(what).exit(Exit::Usage),
-            EngineError::Overdue { .. } => {
+            EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
             EngineError::NoHistory { .. } => Self::new(what)
@@ -205,7 +205,7 @@ impl From<EngineError> for Failure {
             EngineError::NoLock { .. } => Self::new(what).hint(
                 "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
             ),
-            EngineError::Restless { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
+            EngineError::Contended { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
             EngineError::Unanswered { .. } => Self::new(what).hint(

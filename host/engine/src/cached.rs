@@ -37,19 +37,19 @@ impl ObjectCache {
         Self { folder: folder.into(), bytes_max }
     }
 
-    pub(crate) fn for_repository(&self, repository: RepositoryId) -> Shelf {
+    pub(crate) fn for_repository(&self, repository: RepositoryId) -> CacheFolder {
         trim(&self.folder, self.bytes_max);
-        Shelf { folder: self.folder.join(repository.to_string()) }
+        CacheFolder { folder: self.folder.join(repository.to_string()) }
     }
 }
 
 /// The copies of one repository's objects. Every failure of the cache is silence: it is only a cache.
 #[derive(Debug, Clone)]
-pub(crate) struct Shelf {
+pub(crate) struct CacheFolder {
     folder: PathBuf,
 }
 
-impl Shelf {
+impl CacheFolder {
     fn path(&self, key: &StoreKey) -> Option<PathBuf> {
         CACHED_PREFIXES.iter().any(|prefix| key.as_str().starts_with(prefix)).then(|| self.folder.join(key.as_str()))
     }
@@ -123,12 +123,12 @@ fn collect(folder: &Path, files: &mut Vec<(SystemTime, u64, PathBuf)>) {
 /// A store with a cache before it.
 pub struct CachedStore {
     store: Arc<dyn Store>,
-    shelf: Shelf,
+    cache_folder: CacheFolder,
 }
 
 impl CachedStore {
-    pub(crate) fn new(store: Arc<dyn Store>, shelf: Shelf) -> Self {
-        Self { store, shelf }
+    pub(crate) fn new(store: Arc<dyn Store>, cache_folder: CacheFolder) -> Self {
+        Self { store, cache_folder }
     }
 }
 
@@ -144,17 +144,17 @@ impl Store for CachedStore {
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
         let stored = self.store.put(key, data.clone(), options).await?;
-        if self.shelf.path(key).is_some() {
-            self.shelf.write(key, data.to_bytes()).await;
+        if self.cache_folder.path(key).is_some() {
+            self.cache_folder.write(key, data.to_bytes()).await;
         }
         Ok(stored)
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        if self.shelf.path(key).is_none() {
+        if self.cache_folder.path(key).is_none() {
             return self.store.get(key, range, version).await;
         }
-        if let Some(whole) = self.shelf.read(key).await
+        if let Some(whole) = self.cache_folder.read(key).await
             && let Some(part) = cut(&whole, range)
         {
             return Ok(Body::from_bytes(part));
@@ -164,7 +164,7 @@ impl Store for CachedStore {
             return Ok(body);
         }
         let whole = body.read_all(credenza_model::limits::DOCUMENT_BYTES_MAX).await?;
-        self.shelf.write(key, whole.clone()).await;
+        self.cache_folder.write(key, whole.clone()).await;
         Ok(Body::from_bytes(whole))
     }
 
@@ -178,7 +178,7 @@ impl Store for CachedStore {
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
         for key in keys {
-            self.shelf.forget(key).await;
+            self.cache_folder.forget(key).await;
         }
         self.store.delete(keys).await
     }

@@ -66,9 +66,9 @@ impl Lease {
     }
 
     /// # Errors
-    /// [`Error::Overdue`] when the lease is over.
+    /// [`Error::LeaseExpired`] when the lease is over.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_over() { Err(Error::Overdue { days: RUN_MAX.as_secs() / 86_400 }) } else { Ok(()) }
+        if self.is_over() { Err(Error::LeaseExpired { days: RUN_MAX.as_secs() / 86_400 }) } else { Ok(()) }
     }
 }
 

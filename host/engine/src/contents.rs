@@ -109,11 +109,8 @@ impl ContentChunks {
 pub(crate) fn items(bytes: &[u8], height: u8, list: &ListRef) -> Result<Content, Damage> {
     let invalid = |detail: String| Damage::of_chunk("list", DamageKind::Invalid, list.id, detail);
     let items = decode_list(bytes).map_err(|cause| invalid(cause.to_string()))?;
-    let (below, found) = match &items {
-        Content::None | Content::Inline(_) => (0, 0),
-        Content::Chunks(refs) => (0, refs.iter().map(|chunk| u64::from(chunk.length)).sum()),
-        Content::Lists { height, lists } => (*height, lists.iter().map(|list| list.bytes).sum()),
-    };
+    let below = if let Content::Lists { height, .. } = items { height } else { 0 };
+    let found = items.bytes();
     if below.checked_add(1) == Some(height) && found == list.bytes {
         return Ok(items);
     }

@@ -187,13 +187,13 @@ pub enum Error {
     #[error(
         "the run has taken longer than {days} days, by the clock of this machine: what others do no longer waits for it; nothing was committed or deleted"
     )]
-    Overdue {
+    LeaseExpired {
         /// How many days a run may take.
         days: u64,
     },
     /// Others changed the repository faster than it could be read.
     #[error("{what} changed each time that it was read: too much else is at work in this repository")]
-    Restless {
+    Contended {
         /// What was being read.
         what: String,
     },

@@ -70,8 +70,8 @@ pub trait Listener: Send + Sync {
 
 /// Listens to nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct NoEvents;
 
-impl Listener for Silent {
+impl Listener for NoEvents {
     fn on(&self, _: Event) {}
 }

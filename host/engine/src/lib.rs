@@ -5,11 +5,11 @@
 //! WebAssembly (`sandbox`), printing and asking (`cli`). Called by `cli`.
 //!
 //! ```text
-//! backup   scan > join > load > mill (cut, hash, compress) > tree > write (seal, pack, upload, commit)
-//! restore  walk the tree > plan in pack order > fetch ranges > open and verify > lay
+//! backup   scan > join > load > chunk pipeline (cut, hash, compress) > tree > write (seal, pack, upload, commit)
+//! restore  walk the tree > plan in pack order > fetch ranges > open and verify > write
 //! sync     usage list, or records > fetch ranges > open and verify > write
-//! repair   look > copy what can be read of damaged packs > index > condemn > usage lists
-//! collect  mark > repack > condemn > look again > delete > merge the index > expire
+//! repair   survey > copy what can be read of damaged packs > index > condemn > usage lists
+//! gc       mark > repack > condemn > look again > delete > merge the index > expire
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 
@@ -19,19 +19,21 @@ mod blobs;
 mod cached;
 pub mod check;
 mod clock;
-pub mod collect;
 mod contents;
 mod error;
 mod event;
 mod findings;
+pub mod gc;
 mod listing;
-pub mod look;
-mod pulse;
+mod liveness;
+pub mod query;
 pub mod remove;
 pub mod repair;
 mod repository;
 pub mod restore;
 pub mod retention;
+mod run;
+mod stop;
 pub mod sync;
 mod task;
 #[cfg(test)]
@@ -44,9 +46,11 @@ mod write;
 pub use cached::{CachedStore, ObjectCache};
 pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
-pub use event::{Event, Listener, Phase, Silent};
+pub use event::{Event, Listener, NoEvents, Phase};
 pub use repository::{
-    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Lock, Repository, Rotation, Secret,
+    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Rotation, Secret, SlotLock,
     SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
+pub use run::RunContext;
+pub use stop::Stop;
 pub use walk::Records;

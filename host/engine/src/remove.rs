@@ -1,4 +1,4 @@
-//! Remove: snapshots go, the space that they alone use is reclaimed by `collect`.
+//! Remove: snapshots go, the space that they alone use is reclaimed by `gc`.
 //!
 //! What goes is put on record first, so that an audit can tell it from what was lost. Where the store has no room for the record, one snapshot
 //! goes and all are put on record in the room that it left; if that is not enough another goes, and so on; then the rest goes. A run that
@@ -9,7 +9,7 @@ use credenza_format::{ObjectKind, SigningKey};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use crate::Result;
-use crate::collect::delete;
+use crate::gc::delete;
 use crate::repository::{Repository, SnapshotHandle};
 
 /// What became of a removal.

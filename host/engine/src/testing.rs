@@ -19,20 +19,20 @@ use zeroize::Zeroizing;
 use crate::backup::{self, BackupOptions};
 use crate::check::{self, CheckOptions, Sample};
 use crate::contents::ContentChunks;
-use crate::write::{Stow, TreeWriter};
-use crate::{Clock, CreateOptions, Moment, Repository, Secret, Silent, SnapshotHandle};
+use crate::write::{Deduplicator, TreeWriter};
+use crate::{Clock, CreateOptions, Moment, Repository, RunContext, Secret, SnapshotHandle};
 
 /// A clock that moves when a test lets time pass.
 #[derive(Default)]
-pub(crate) struct Hands(Mutex<Duration>);
+pub(crate) struct TestClock(Mutex<Duration>);
 
-impl Hands {
+impl TestClock {
     pub(crate) fn pass(&self, time: Duration) {
         *self.0.lock().unwrap() += time;
     }
 }
 
-impl Clock for Hands {
+impl Clock for TestClock {
     fn now(&self) -> Moment {
         let monotonic = *self.0.lock().unwrap();
         let wall = Timestamp { seconds: 1_800_000_000 + monotonic.as_secs() as i64, nanoseconds: 0 };
@@ -92,7 +92,7 @@ pub(crate) struct Withholding {
     pub(crate) object: StoreKey,
     /// Why; `connect` is no answer, and then nothing else is answered either once it was asked for that object.
     pub(crate) reason: &'static str,
-    pub(crate) clock: Arc<Hands>,
+    pub(crate) clock: Arc<TestClock>,
 }
 
 impl Withholding {
@@ -147,7 +147,7 @@ pub(crate) async fn withheld(reason: &'static str) -> (Repository, SnapshotId, S
     let object = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
     source.put("b", noise(2, 200_000));
     let both = snapshot(&whole, &source).await;
-    let clock = Arc::<Hands>::default();
+    let clock = Arc::<TestClock>::default();
     let withholding = Withholding { inner: store, object: object.clone(), reason, clock: Arc::clone(&clock) };
     (open(Arc::new(withholding), secret()).await.with_clock(clock), both, object)
 }
@@ -190,7 +190,7 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 pub(crate) async fn snapshot(repository: &Repository, source: &MemorySource) -> SnapshotId {
     let options = BackupOptions { tags: vec!["kept".to_owned()], host: "host".to_owned(), ..BackupOptions::default() };
-    let report = backup::run(repository, Arc::new(source.clone()), &options, &Silent).await.unwrap();
+    let report = backup::run(repository, Arc::new(source.clone()), &options, &RunContext::default()).await.unwrap();
     report.snapshot.unwrap()
 }
 
@@ -226,7 +226,7 @@ pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMa
 
 /// Demands that every byte of a repository is right.
 pub(crate) async fn expect_whole(repository: &Repository) {
-    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
 
@@ -255,13 +255,13 @@ pub(crate) fn numbered(number: u32) -> Record {
 pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
     let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
     let index = Arc::new(repository.load_index().await.unwrap());
-    let stow = Stow::begin(repository, index, repository.writer("", "")).await.unwrap();
-    let mut writer = TreeWriter::new(Arc::clone(&stow), 1);
+    let dedup = Deduplicator::begin(repository, index, repository.writer("", "")).await.unwrap();
+    let mut writer = TreeWriter::new(Arc::clone(&dedup), 1);
     let mut records = records.peekable();
     while records.peek().is_some() {
         writer.push(records.by_ref().take(10_000).collect()).await.unwrap();
     }
     handle.snapshot.tree = writer.close().await.unwrap();
-    stow.flush().await.unwrap();
+    dedup.flush().await.unwrap();
     handle
 }

@@ -1,6 +1,6 @@
 //! Records on their way through a stage that needs their contents: many small ones at once, or one large.
 //!
-//! Called by `sync`, `look`, `restore` and `read`. Bound: [`WINDOW_BYTES`] of plaintext and [`WINDOW_RECORDS`] records a window.
+//! Called by `sync`, `query`, `restore` and `read`. Bound: [`WINDOW_BYTES`] of plaintext and [`WINDOW_RECORDS`] records a window.
 
 use credenza_model::{ChunkId, Content, Record};
 

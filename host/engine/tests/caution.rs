@@ -15,7 +15,7 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::call;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::repair::{self, Mend, RepairOptions};
-use credenza_engine::{Clock, Error, Moment, Repository, Silent, SnapshotName};
+use credenza_engine::{Clock, Error, Moment, Repository, RunContext, SnapshotName};
 use credenza_model::{SnapshotId, StoreKey};
 use futures_util::FutureExt;
 use hooked::Hooked;
@@ -137,7 +137,7 @@ async fn a_pack_that_the_index_describes_and_no_listing_shows_is_looked_for() {
         let refused = collect(&cut).await.unwrap_err();
         assert!(matches!(&refused, Error::ListingsDisagree { key, .. } if *key == pack), "{refused}");
         let repair = RepairOptions { apply: true, ..RepairOptions::default() };
-        let refused = repair::run(&cut, &repair, &Silent).await.unwrap_err();
+        let refused = repair::run(&cut, &repair, &RunContext::default()).await.unwrap_err();
         assert!(matches!(&refused, Error::ListingsDisagree { key, .. } if *key == pack), "{refused}");
         assert_eq!(contents(&store), before);
     }
@@ -163,9 +163,9 @@ async fn a_snapshot_that_is_lost_ends_collections_until_somebody_gives_it_up() {
         assert!(matches!(collect(&repository).await, Err(Error::MissingSnapshots(_))), "{lost:?}");
         assert!(matches!(repository.all_snapshots().await, Err(Error::MissingSnapshots(_))), "{lost:?}");
         let repair = RepairOptions { apply: true, ..RepairOptions::default() };
-        assert_eq!(repair::run(&repository, &repair, &Silent).await.unwrap().mends, [], "{lost:?}");
+        assert_eq!(repair::run(&repository, &repair, &RunContext::default()).await.unwrap().mends, [], "{lost:?}");
         let repair = RepairOptions { drop_snapshots: true, ..repair };
-        let report = repair::run(&repository, &repair, &Silent).await.unwrap();
+        let report = repair::run(&repository, &repair, &RunContext::default()).await.unwrap();
         let after = snapshot_key(snapshots[lost.last().unwrap() + 1]);
         assert_eq!((report.mends, report.lost.len()), (vec![Mend::Recorded { after }], 0), "{lost:?}");
         collect(&repository).await.unwrap();
@@ -189,9 +189,9 @@ async fn what_was_removed_on_record_is_no_gap() {
 }
 
 /// A clock that somebody sets.
-struct Hands(AtomicI64);
+struct TestClock(AtomicI64);
 
-impl Clock for Hands {
+impl Clock for TestClock {
     fn now(&self) -> Moment {
         Moment { monotonic: std::time::Duration::ZERO, wall: at(self.0.load(Ordering::SeqCst)) }
     }
@@ -200,7 +200,7 @@ impl Clock for Hands {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_its_writer_took_back_leaves_no_gap_where_another_followed_it() {
     let (store, repository, _) = three().await;
-    let clock = Arc::new(Hands(AtomicI64::new(BEGIN)));
+    let clock = Arc::new(TestClock(AtomicI64::new(BEGIN)));
     let (hands, followed) = (Arc::clone(&clock), AtomicBool::new(false));
     let hooked = Hooked::new(&store, move |name, key, store| {
         if name == call::PUT && key.starts_with("snapshot/") {
@@ -218,7 +218,7 @@ async fn a_snapshot_that_its_writer_took_back_leaves_no_gap_where_another_follow
         }
     });
     let late = open(Arc::new(hooked), &key_file()).await.with_clock(clock);
-    assert!(matches!(backup(&late, "a", &files(30..35)).await, Err(Error::Overdue { .. })));
+    assert!(matches!(backup(&late, "a", &files(30..35)).await, Err(Error::LeaseExpired { .. })));
     assert_eq!(repository.snapshots().await.unwrap().whole.len(), 4);
     assert_eq!(damages(&repository).await, [""; 0]);
     collect(&repository).await.unwrap();

@@ -22,11 +22,11 @@ use credenza_connect::wrap::{Fault, FaultKind, Free, Freedom, Retry, RetryPolicy
 use credenza_connect::{ErrorClass, Pages, Source, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
-use credenza_engine::collect::{self, CollectOptions};
+use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{CreateOptions, Error, Repository, Silent, remove};
+use credenza_engine::{CreateOptions, Error, Repository, RunContext, remove};
 use credenza_format::ChunkerParams;
 use credenza_model::SnapshotId;
 
@@ -115,7 +115,7 @@ impl Life {
         let source: Arc<dyn Source> = Arc::new(Retry::new(Arc::new(free.clone()), PATIENT));
         let host = format!("host-{}", self.dice.below(2));
         let options = BackupOptions { host, user: "u".into(), ..BackupOptions::default() };
-        let report = backup::run(repository, source, &options, &Silent).await;
+        let report = backup::run(repository, source, &options, &RunContext::default()).await;
         self.taken.extend(free.taken());
         self.promised.insert(report?.snapshot.unwrap(), files);
         Ok(())
@@ -129,7 +129,7 @@ impl Life {
     }
 
     async fn reclaim(&mut self) -> Result<(), Error> {
-        let done = collect::run(&self.repository, &CollectOptions::default(), &Silent).await;
+        let done = gc::run(&self.repository, &GcOptions::default(), &RunContext::default()).await;
         match done {
             Err(Error::LateListings { .. }) if self.is_late() => Ok(()),
             Ok(report) if self.is_late() => panic!("a store that lists late was collected: {report:?}"),
@@ -154,7 +154,7 @@ impl Life {
         memory.set_clock(at(self.now));
         let (store, free) = free_store(&memory, self.dice.below(u64::MAX));
         let target = create_free(Arc::clone(&store)).await;
-        let report = sync::run(&self.repository, &target, &SyncOptions::default(), &Silent).await;
+        let report = sync::run(&self.repository, &target, &SyncOptions::default(), &RunContext::default()).await;
         let report = report.map_err(|cause| format!("sync: {cause}"))?;
         self.taken.extend(free.taken());
         if report.failed > 0 {
@@ -189,7 +189,8 @@ impl Life {
             let destination = MemoryDestination::new();
             let free = Free::new(Arc::new(destination.clone()), self.seed);
             let patient = Arc::new(Retry::new(Arc::new(free.clone()), PATIENT));
-            let report = restore::run(repository, handle, patient, &RestoreOptions::default(), &Silent).await;
+            let report =
+                restore::run(repository, handle, patient, &RestoreOptions::default(), &RunContext::default()).await;
             let report = report.map_err(|cause| format!("restore: {cause}"))?;
             self.taken.extend(free.taken());
             let restored: Files =
@@ -202,7 +203,7 @@ impl Life {
     }
 
     async fn findings(&self) -> Result<Vec<String>, String> {
-        let report = check::run(&self.repository, &CheckOptions::reading(Sample::All), &Silent).await;
+        let report = check::run(&self.repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await;
         let report = report.map_err(|cause| format!("check: {cause}"))?;
         Ok(report.findings.into_iter().map(|finding| finding.damage.to_string()).collect())
     }
@@ -229,13 +230,14 @@ impl Life {
             return Err(format!("`{pack}` was harmed, and check says: {}", found.join("; ")));
         }
         let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
-        match repair::run(&self.repository, &options, &Silent).await {
+        match repair::run(&self.repository, &options, &RunContext::default()).await {
             Err(Error::LateListings { .. }) if self.is_late() => return Ok(()),
             other => drop(other.map_err(|cause| format!("repair: {cause}"))?),
         }
         let everything = files(0..FILES);
         let options = BackupOptions { host: "host-0".into(), user: "u".into(), ..BackupOptions::default() };
-        let healed = backup::run(&self.repository, Arc::new(source(&everything)), &options, &Silent).await;
+        let healed =
+            backup::run(&self.repository, Arc::new(source(&everything)), &options, &RunContext::default()).await;
         let healed = healed.map_err(|cause| format!("backup: {cause}"))?;
         self.promised.insert(healed.snapshot.unwrap(), everything);
         self.verify().await.map_err(|cause| format!("after a repair: {cause}"))?;

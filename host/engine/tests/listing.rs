@@ -23,7 +23,7 @@ use credenza_connect::{
     SourceInfo, Store,
 };
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
-use credenza_engine::{CreateOptions, ObjectCache, Repository, Secret, Silent};
+use credenza_engine::{CreateOptions, ObjectCache, Repository, RunContext, Secret};
 use credenza_format::ChunkerParams;
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
 
@@ -139,7 +139,7 @@ impl Scanner for Listing {
 }
 
 async fn run(repository: &Repository, lister: &Lister) -> BackupReport {
-    backup::run(repository, Arc::new(lister.clone()), &BackupOptions::default(), &Silent).await.unwrap()
+    backup::run(repository, Arc::new(lister.clone()), &BackupOptions::default(), &RunContext::default()).await.unwrap()
 }
 
 #[test]

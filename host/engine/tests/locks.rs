@@ -12,7 +12,7 @@ use credenza_connect::wrap::{Record, call};
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::repair::{self, RepairOptions};
-use credenza_engine::{CreateOptions, Error, Event, Listener, Phase, Repository, Secret, Silent};
+use credenza_engine::{CreateOptions, Error, Event, Listener, Phase, Repository, RunContext, Secret};
 use credenza_format::{ChunkerParams, ObjectKind, PackKind, ParityRate, parity_key};
 use credenza_model::{ObjectId, StoreKey};
 
@@ -134,7 +134,14 @@ async fn a_run_that_takes_longer_than_a_quantum_extends_what_it_put_first() {
     let (store, record, repository) = repository().await;
     let files = files(0..5);
     let options = BackupOptions::default();
-    let report = backup::run(&repository, Arc::new(source(&files)), &options, &Jump(store.clone())).await.unwrap();
+    let report = backup::run(
+        &repository,
+        Arc::new(source(&files)),
+        &options,
+        &RunContext::telling(Arc::new(Jump(store.clone()))),
+    )
+    .await
+    .unwrap();
     assert!(record.calls().iter().any(|call| call.name == call::RETAIN && call.key.starts_with("meta/")));
     store.set_clock(at(BEGIN + (7 + DAYS) * DAY - 1));
     ravage(&store).await;
@@ -191,7 +198,7 @@ async fn what_is_repaired_in_a_store_with_locks_is_whole_locked_and_read_by_its_
     let snapshot = backup(&repository, "a", &files).await.unwrap();
     store.delete(&[keys(&store, "index/"), keys(&store, "usage/")].concat()).await.unwrap();
     let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
-    let report = repair::run(&repository, &options, &Silent).await.unwrap();
+    let report = repair::run(&repository, &options, &RunContext::default()).await.unwrap();
     assert_eq!((report.mends.len(), report.lost.len()), (3, 0), "{report:?}");
     assert_eq!(damages(&repository).await, [""; 0]);
     for pack in [keys(&store, "data/"), keys(&store, "meta/")].concat() {

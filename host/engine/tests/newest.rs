@@ -11,7 +11,7 @@ use bytes::Bytes;
 use common::{BEGIN, DAY, Files, at, create, file, key_file, open, rm, source};
 use credenza_connect::memory::MemoryStore;
 use credenza_engine::backup::{self, BackupOptions, BackupReport, Dated};
-use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Silent, SnapshotHandle, SnapshotName};
+use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, RunContext, SnapshotHandle, SnapshotName};
 use credenza_model::{SnapshotId, Timestamp};
 
 /// This machine's clock, where a test wants it.
@@ -45,7 +45,7 @@ async fn report_at(host: &str, store: &MemoryStore, repository: &Repository, sec
     store.set_clock(at(seconds));
     let options = BackupOptions { host: host.into(), user: "u".into(), ..BackupOptions::default() };
     let files = Files::from([("file".to_owned(), file(u64::try_from(seconds).unwrap()))]);
-    backup::run(repository, Arc::new(source(&files)), &options, &Silent).await.unwrap()
+    backup::run(repository, Arc::new(source(&files)), &options, &RunContext::default()).await.unwrap()
 }
 
 async fn handle(repository: &Repository, id: SnapshotId) -> SnapshotHandle {

@@ -1,6 +1,6 @@
 //! Every interleaving of writers and collectors, step by step: no snapshot that was promised ever loses a pack.
 //!
-//! The model is the order of requests of `write::commit` and `collect`, with crashes, removed snapshots, repacking, packs
+//! The model is the order of requests of `write::commit` and `gc`, with crashes, removed snapshots, repacking, packs
 //! that expire, writers that sleep for a week, and listings that are cut off. Each way to break the protocol that the design warns of is found unsafe
 //! by the same search, so that the search is known to see. States are kept as hashes of 64 bits: with 10⁷ of them the chance
 //! that any two collide is some 3 in 10⁶.

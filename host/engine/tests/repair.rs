@@ -17,7 +17,7 @@ use credenza_connect::wrap::{Fault, FaultKind, Permute, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{Repository, Secret, Silent, SnapshotName};
+use credenza_engine::{Repository, RunContext, Secret, SnapshotName};
 use credenza_format::{IndexSegment, Keyring, ObjectKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use hooked::Hooked;
@@ -46,7 +46,7 @@ fn all_bytes(store: &MemoryStore) -> Vec<(StoreKey, Bytes)> {
 const APPLY: fn() -> RepairOptions = || RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
 
 async fn run(repository: &Repository, options: RepairOptions) -> RepairReport {
-    repair::run(repository, &options, &Silent).await.unwrap()
+    repair::run(repository, &options, &RunContext::default()).await.unwrap()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +317,8 @@ async fn restores_what_is_left(repository: &Repository, snapshot: SnapshotId, le
     let handle = repository.find(&SnapshotName(snapshot.to_string())).await.unwrap();
     let destination = MemoryDestination::new();
     let to = Arc::new(destination.clone());
-    let report = restore::run(repository, &handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+    let report =
+        restore::run(repository, &handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!((report.entries, report.damaged, report.unread), (left.len() as u64, 0, lost));
     let restored: Files =
         destination.restored().into_iter().map(|(key, restored)| (key.to_string(), restored.bytes)).collect();
@@ -354,7 +355,8 @@ async fn a_lost_leaf_costs_its_own_entries_and_the_rest_of_the_tree_can_be_resto
     assert_eq!(handle.snapshot.problems, report.losses[0].problems);
     let destination = MemoryDestination::new();
     let to = Arc::new(destination.clone());
-    let restored = restore::run(&repository, &handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+    let restored =
+        restore::run(&repository, &handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!((restored.entries, restored.damaged), (3000 - lost, 0));
     assert!(destination.restored().into_iter().all(|(key, restored)| files[&key.to_string()] == restored.bytes));
 }
@@ -529,7 +531,7 @@ async fn a_repair_that_dies_anywhere_has_made_nothing_worse_and_the_next_complet
             harm(&store, &keys(&store, "usage/").remove(0), Harm::Remove);
             let dying = Fault::new(Arc::new(store.clone()), 1).at(call, number, FaultKind::Fail(ErrorClass::Denied));
             let dying = open(Arc::new(dying), &key_file()).await;
-            let _ = repair::run(&dying, &APPLY(), &Silent).await;
+            let _ = repair::run(&dying, &APPLY(), &RunContext::default()).await;
             let report = run(&repository, APPLY()).await;
             let lost = report.losses[0].entries;
             assert!(lost <= 65_536 / 2000 + 2, "{call} {number}: {lost} entries");

@@ -11,7 +11,7 @@ use common::{create, key_file, keys};
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::restore::{self, RestoreOptions, RestoreReport};
-use credenza_engine::{Repository, Silent, SnapshotName};
+use credenza_engine::{Repository, RunContext, SnapshotName};
 use credenza_format::{HEADER_BYTES, SEGMENT_SEALED_BYTES};
 use credenza_model::{AttributeValue, Entry, EntryKind};
 
@@ -33,14 +33,17 @@ async fn restore(repository: &Repository) -> (RestoreReport, MemoryDestination) 
     let handle = repository.find(&SnapshotName("latest".into())).await.unwrap();
     let destination = MemoryDestination::new();
     let target = Arc::new(destination.clone());
-    (restore::run(repository, &handle, target, &RestoreOptions::default(), &Silent).await.unwrap(), destination)
+    (
+        restore::run(repository, &handle, target, &RestoreOptions::default(), &RunContext::default()).await.unwrap(),
+        destination,
+    )
 }
 
 #[tokio::test]
 async fn a_restore_goes_on_behind_a_leaf_that_is_lost() {
     let store = MemoryStore::new();
     let repository = create(&store, key_file()).await;
-    backup::run(&repository, Arc::new(source()), &BackupOptions::default(), &Silent).await.unwrap();
+    backup::run(&repository, Arc::new(source()), &BackupOptions::default(), &RunContext::default()).await.unwrap();
     let pack = keys(&store, "meta/")[0].clone();
     let mut bytes = store.bytes(&pack).unwrap().to_vec();
     bytes[HEADER_BYTES + 2 * usize::try_from(SEGMENT_SEALED_BYTES).unwrap()] ^= 1;

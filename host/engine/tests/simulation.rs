@@ -22,8 +22,8 @@ use std::sync::Arc;
 use common::{Files, backup, create, damages, files, key_file, open, restores};
 use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
-use credenza_engine::collect::{self, CollectOptions};
-use credenza_engine::{Error, Repository, Silent, SnapshotName, remove};
+use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::{Error, Repository, RunContext, SnapshotName, remove};
 use credenza_model::SnapshotId;
 use futures_util::future::{Either, join_all, select};
 use world::{Calendar, Client, Dice, World};
@@ -84,7 +84,7 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
             Ok(())
         }
         _ => {
-            collect::run(&repository, &CollectOptions::default(), &Silent).await?;
+            gc::run(&repository, &GcOptions::default(), &RunContext::default()).await?;
             ledger.borrow_mut().collected += 1;
             Ok(())
         }

@@ -14,8 +14,8 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::audit::{self, AuditOptions};
-use credenza_engine::collect::{self, CollectOptions, CollectReport};
-use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, Secret, Silent};
+use credenza_engine::gc::{self, GcOptions, GcReport};
+use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, RunContext, Secret};
 use credenza_format::{Condemned, Hex, Intent, Keyring, ObjectKind, seal_document};
 use credenza_model::ObjectId;
 use hooked::Hooked;
@@ -66,7 +66,8 @@ async fn whatever_the_size_of_its_pages_maintenance_sees_every_snapshot() {
             restores(&repository, *snapshot, files).await.unwrap();
         }
         assert_eq!(damages(&repository).await, [""; 0]);
-        let audited = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap();
+        let audited =
+            audit::run(Arc::new(store.clone()), &AuditOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!((audited.snapshots, audited.objects), (7, store.keys().len() as u64));
     }
 }
@@ -78,8 +79,8 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let gone = backup(&repository, "a", &files(20..30)).await.unwrap();
     rm(&repository, gone).await;
     let before = store.keys();
-    let options = CollectOptions { dry_run: true, ..CollectOptions::default() };
-    let foreseen = collect::run(&repository, &options, &Silent).await.unwrap();
+    let options = GcOptions { dry_run: true, ..GcOptions::default() };
+    let foreseen = gc::run(&repository, &options, &RunContext::default()).await.unwrap();
     assert_eq!(store.keys(), before);
     let done = collect(&repository).await.unwrap();
     assert_eq!(
@@ -139,8 +140,8 @@ async fn a_budget_bounds_what_is_repacked() {
     let whole = backup(&repository, "a", &files(0..20)).await.unwrap();
     backup(&repository, "b", &files(0..4)).await.unwrap();
     rm(&repository, whole).await;
-    let options = CollectOptions { repack_bytes_max: Some(1000), ..CollectOptions::default() };
-    let report = collect::run(&repository, &options, &Silent).await.unwrap();
+    let options = GcOptions { repack_bytes_max: Some(1000), ..GcOptions::default() };
+    let report = gc::run(&repository, &options, &RunContext::default()).await.unwrap();
     assert_eq!((report.repacked, report.bytes_repacked), (0, 0));
 }
 
@@ -153,7 +154,7 @@ async fn put(store: &MemoryStore, repository: &Repository, kind: ObjectKind, bod
 }
 
 /// Another collector, run to its end while the caller waits.
-fn collect_beside(store: &MemoryStore) -> CollectReport {
+fn collect_beside(store: &MemoryStore) -> GcReport {
     let store = store.clone();
     let other = std::thread::spawn(move || {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -330,9 +331,9 @@ async fn a_store_that_refuses_to_delete_is_reported_and_not_fatal() {
 }
 
 /// A clock that a test moves.
-struct Hands(Mutex<i64>);
+struct TestClock(Mutex<i64>);
 
-impl Clock for Hands {
+impl Clock for TestClock {
     fn now(&self) -> Moment {
         Moment { monotonic: std::time::Duration::ZERO, wall: at(*self.0.lock().unwrap()) }
     }
@@ -342,7 +343,7 @@ impl Clock for Hands {
 async fn a_writer_that_slept_over_its_commit_takes_the_snapshot_back() {
     for collects in [true, false] {
         let (store, _) = repository().await;
-        let clock = Arc::new(Hands(Mutex::new(BEGIN)));
+        let clock = Arc::new(TestClock(Mutex::new(BEGIN)));
         let hands = Arc::clone(&clock);
         let sleeping = Hooked::new(&store, move |name, key, store| {
             if name == call::PUT && key.starts_with("snapshot/") {
@@ -354,7 +355,7 @@ async fn a_writer_that_slept_over_its_commit_takes_the_snapshot_back() {
         let writer = open(Arc::new(sleeping), &Secret::None).await.with_clock(clock);
         let committed = backup(&writer, "a", &files(0..5)).await;
         let snapshots = keys(&store, "snapshot/").len();
-        assert!(matches!(committed, Err(Error::Overdue { .. })) && snapshots == 0);
+        assert!(matches!(committed, Err(Error::LeaseExpired { .. })) && snapshots == 0);
         let reader = open(Arc::new(store), &Secret::None).await;
         assert_eq!(damages(&reader).await, [""; 0]);
     }

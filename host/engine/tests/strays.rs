@@ -13,10 +13,10 @@ use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::audit::{self, AuditOptions};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::check::{self, CheckOptions, Sample};
-use credenza_engine::collect::{self, CollectOptions};
+use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{Error, Repository, Silent, SnapshotName, key_slots};
+use credenza_engine::{Error, Repository, RunContext, SnapshotName, key_slots};
 use credenza_model::StoreKey;
 
 /// What consoles, file managers and people leave, where every kind of object has its place.
@@ -46,7 +46,7 @@ async fn put(store: &MemoryStore, name: &str, bytes: Bytes) {
 
 async fn back_up(repository: &Repository, files: &Files) -> BackupReport {
     let options = BackupOptions { host: "host".into(), user: "user".into(), ..BackupOptions::default() };
-    backup::run(repository, Arc::new(source(files)), &options, &Silent).await.unwrap()
+    backup::run(repository, Arc::new(source(files)), &options, &RunContext::default()).await.unwrap()
 }
 
 async fn with_two_snapshots() -> (MemoryStore, Repository, Files) {
@@ -75,22 +75,24 @@ async fn strays_stop_nothing_and_are_counted_and_named() {
     let mut named: Vec<&str> = STRAYS.to_vec();
     named.sort_unstable();
     let options = CheckOptions::reading(Sample::All);
-    let checked = check::run(&repository, &options, &Silent).await.unwrap();
+    let checked = check::run(&repository, &options, &RunContext::default()).await.unwrap();
     assert_eq!((checked.findings, checked.strays.count()), (Vec::new(), STRAYS.len() as u64));
     assert!(checked.strays.names().eq(named));
-    let audited = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap();
+    let audited = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!((audited.findings, audited.strays.count()), (Vec::new(), STRAYS.len() as u64));
 
-    let repaired = repair::run(&repository, &RepairOptions { apply: true, ..RepairOptions::default() }, &Silent).await;
+    let repaired =
+        repair::run(&repository, &RepairOptions { apply: true, ..RepairOptions::default() }, &RunContext::default())
+            .await;
     assert_eq!(repaired.unwrap().mends, []);
     store.set_clock(at(common::BEGIN + 30 * common::DAY));
-    collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
     let other = MemoryStore::new();
     let copy = create(&other, key_file()).await;
     for name in STRAYS {
         put(&other, name, Bytes::from_static(b"not mine")).await;
     }
-    let synced = sync::run(&repository, &copy, &SyncOptions::default(), &Silent).await.unwrap();
+    let synced = sync::run(&repository, &copy, &SyncOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!((synced.copied.len(), synced.failed), (3, 0));
     for name in STRAYS {
         assert!(store.bytes(&StoreKey::new(name).unwrap()).is_some(), "{name} was deleted, and is somebody's");
@@ -117,7 +119,8 @@ async fn what_is_put_without_a_key_costs_only_itself() {
         assert!(report.damages.iter().all(|damage| damage.object == name), "{name}: {:?}", report.damages);
         assert_eq!(restores(&repository, report.snapshot.unwrap(), &files).await, Ok(()), "{name}");
 
-        let checked = check::run(&repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+        let checked =
+            check::run(&repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
         let found: Vec<&str> = checked.findings.iter().map(|finding| finding.damage.object.as_str()).collect();
         assert_eq!(found, [name.as_str()]);
     }
@@ -152,11 +155,11 @@ async fn the_owner_clears_away_what_others_put_and_space_can_be_reclaimed_again(
     for name in [format!("index/{ID}"), format!("condemned/{ID}"), format!("snapshot/{ID}")] {
         let (store, repository, files) = with_two_snapshots().await;
         put(&store, &name, Bytes::from_static(b"of no kind")).await;
-        let refused = collect::run(&repository, &CollectOptions::default(), &Silent).await;
+        let refused = gc::run(&repository, &GcOptions::default(), &RunContext::default()).await;
         assert!(matches!(refused, Err(Error::Damage(damage)) if damage.object == name));
         let options = RepairOptions { apply: true, drop_snapshots: true, ..RepairOptions::default() };
-        repair::run(&repository, &options, &Silent).await.unwrap();
-        collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+        repair::run(&repository, &options, &RunContext::default()).await.unwrap();
+        gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
         let newest = repository.find(&SnapshotName("latest".to_owned())).await.unwrap();
         assert_eq!(restores(&repository, newest.snapshot.id, &files).await, Ok(()), "{name}");
     }

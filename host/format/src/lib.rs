@@ -5,7 +5,7 @@
 //!
 //! | step | out | back |
 //! |---|---|---|
-//! | content to chunks | [`Cutter`] | the engine joins |
+//! | content to chunks | [`Chunker`] | the engine joins |
 //! | chunk to id | [`Keys::blob_id`] | [`open_blob`] verifies |
 //! | chunk to frame | [`Compressor`] | [`Inflater`] |
 //! | frames to pack | [`PackBuilder`] | [`Opener`], [`read_footer`], [`open_blob`] |
@@ -20,11 +20,11 @@
 //!
 //! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents and parity.
 
+mod chunker;
 mod compress;
 mod condemned;
 mod config;
 mod container;
-mod cut;
 mod document;
 mod error;
 mod escrow;
@@ -53,6 +53,7 @@ mod usage;
 mod vectors;
 mod wire;
 
+pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
 pub use compress::{Compressor, Encoding, Inflater};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
@@ -60,7 +61,6 @@ pub use container::{
     CHECKSUM_BYTES, ChainLink, HEADER_BYTES, Header, Inspected, Inspector, Keying, Opener, SEGMENT_SEALED_BYTES,
     STATEMENT_BYTES, SealedObject, SegmentSpan, Statement, plain_length, sealed_span,
 };
-pub use cut::{CHUNKER_ALGORITHM, ChunkerParams, Cutter};
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;

@@ -11,7 +11,7 @@ use crate::container::Sealer;
 use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
-    Access, BlobKind, ChainLink, ChunkerParams, Cutter, Encoding, Error, Frame, Header, Hex, Identity, Inflater,
+    Access, BlobKind, ChainLink, Chunker, ChunkerParams, Encoding, Error, Frame, Header, Hex, Identity, Inflater,
     KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, ObjectKind, Opener, PackBuilder, PackKind, PackTail,
     ParityRate, RecoveryCode, SealedObject, SigningKey, Suite, TreeBuilder, inspect_parity, open_blob, open_document,
     parity_of, plain_length, read_footer, sealed_span,
@@ -62,9 +62,9 @@ fn derived(keys: &Keys) -> Value {
 }
 
 fn cuts(keys: &Keys, params: ChunkerParams, length: usize) -> Vec<usize> {
-    let (cutter, data) = (Cutter::new(&keys.gear(), params), stream(length));
+    let (chunker, data) = (Chunker::new(&keys.gear(), params), stream(length));
     let (mut rest, mut lengths) = (data.as_slice(), Vec::new());
-    while let Some(length) = cutter.cut(rest, true) {
+    while let Some(length) = chunker.cut(rest, true) {
         lengths.push(length);
         rest = &rest[length..];
     }

@@ -38,3 +38,16 @@ pub enum Content {
         lists: Vec<ListRef>,
     },
 }
+
+impl Content {
+    /// Bytes of the content, by what the record says.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Chunks(chunks) => chunks.iter().map(|chunk| u64::from(chunk.length)).sum(),
+            Self::Lists { lists, .. } => lists.iter().map(|list| list.bytes).sum(),
+        }
+    }
+}

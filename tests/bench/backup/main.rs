@@ -18,7 +18,7 @@ use credenza_connect::Source;
 use credenza_connect::file::FileStore;
 use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
-use credenza_engine::{CreateOptions, Repository, Secret, Silent};
+use credenza_engine::{CreateOptions, Repository, RunContext, Secret};
 use credenza_format::ChunkerParams;
 use credenza_sandbox::{Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, Settings, Surroundings, Traffic};
 
@@ -81,7 +81,7 @@ async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupRep
     Repository::create(store.clone(), &options).await?;
     let repository = Repository::open(store, &secret, None).await?;
     let source = Arc::new(Retry::new(source, RetryPolicy::default()));
-    Ok(backup::run(&repository, source, &BackupOptions::default(), &Silent).await?)
+    Ok(backup::run(&repository, source, &BackupOptions::default(), &RunContext::default()).await?)
 }
 
 #[allow(clippy::print_stdout)]

@@ -95,7 +95,7 @@ impl Audit {
         }
         let connectors = session.connectors();
         let store = Opener::new(&connectors, session.reporter).store(&place, StoreUse::Read).await?;
-        let report = audit::run(store.connector.clone(), &options, session.reporter).await?;
+        let report = audit::run(store.connector.clone(), &options, &session.run_context()).await?;
         tell(report, &options, session)
     }
 }

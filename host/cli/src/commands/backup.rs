@@ -222,7 +222,8 @@ impl Backup {
                 signing_key: signing_key.clone(),
                 ..self.options(&place, &excludes, source.provenance.clone())
             };
-            let report = backup::run(&open.repository, source.connector.clone(), &options, session.reporter).await?;
+            let report =
+                backup::run(&open.repository, source.connector.clone(), &options, &session.run_context()).await?;
             let requests = Requests { source: source.requests(), store: open.store.requests() - requests_told };
             requests_told = open.store.requests();
             if report.errors > 0 {

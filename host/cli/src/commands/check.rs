@@ -132,7 +132,7 @@ pub(super) async fn verify(
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
     let journal = environment::cache_folder().map(|folder| folder.join("checked"));
-    let report = check::run(repository, &CheckOptions { read_data, journal }, session.reporter).await?;
+    let report = check::run(repository, &CheckOptions { read_data, journal }, &session.run_context()).await?;
     report_findings(&report.findings, session);
     report_strays(&report.strays, session);
     let damages = report.findings.len() as u64;

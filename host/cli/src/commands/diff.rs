@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
-use credenza_engine::look::{Change, ChangeKind, Difference, LiveDiff, Side};
+use credenza_engine::query::{Change, ChangeKind, Difference, LiveDiff, Side};
 use credenza_model::{Entry, Key};
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
-use credenza_engine::look::{DigestAlgorithm, EntryDigest, SnapshotDigest};
+use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
 use credenza_model::SnapshotId;
 use serde::Serialize;

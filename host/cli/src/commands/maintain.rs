@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::collect::{self, CollectOptions, CollectReport};
+use credenza_engine::gc::{self, GcOptions, GcReport};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -49,10 +49,10 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(dry_run: bool, report: &CollectReport) -> Self {
-        let CollectReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
-        let CollectReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
-        let CollectReport { intents_expired, usages_expired, locked, full, .. } = *report;
+    fn new(dry_run: bool, report: &GcReport) -> Self {
+        let GcReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
+        let GcReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
+        let GcReport { intents_expired, usages_expired, locked, full, .. } = *report;
         Self {
             dry_run,
             snapshots,
@@ -114,8 +114,8 @@ impl Maintain {
             true => session.open_for_reading().await?,
             false => session.open_for_writing().await?,
         };
-        let options = CollectOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
-        let report = collect::run(&open.repository, &options, session.reporter).await?;
+        let options = GcOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
+        let report = gc::run(&open.repository, &options, &session.run_context()).await?;
         session.reporter.done_or_planned(!self.dry_run, &Summary::new(self.dry_run, &report))?;
         Ok(Exit::Done)
     }

@@ -33,11 +33,12 @@ pub(crate) mod sync;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use session::Session;
 
-use credenza_engine::restore::Stop;
+use credenza_engine::Stop;
 
 use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
 use crate::configuration::Kind;
@@ -61,13 +62,13 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
-    let reporter = Reporter::new(&invocation.arguments.globals);
+    let reporter = Arc::new(Reporter::new(&invocation.arguments.globals));
     listen_to_logs(&invocation.arguments.globals);
     let went = execute(invocation, &reporter);
     ExitCode::from(reporter.close(went) as u8)
 }
 
-fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+fn execute(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("no threads can be started").because(error.to_string()))?;
     let done = runtime.block_on(until_interrupted(invocation, reporter));
@@ -76,7 +77,7 @@ fn execute(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure>
 }
 
 /// Every store is sound wherever a run is dropped. A restore gives up what it is writing first, unless it is interrupted once more.
-async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Result<Exit, Failure> {
+async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let stop = Stop::default();
     let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
     tokio::select! {
@@ -92,7 +93,7 @@ async fn until_interrupted(invocation: Invocation, reporter: &Reporter) -> Resul
     Err(Failure::interrupted())
 }
 
-async fn dispatch(invocation: Invocation, reporter: &Reporter, stop: Stop) -> Result<Exit, Failure> {
+async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) -> Result<Exit, Failure> {
     let Invocation { repository, arguments } = invocation;
     let settings = parse_settings(&arguments.settings)?;
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);

@@ -170,7 +170,7 @@ impl Repair {
             user: environment::user_name(),
             signing_key: signing::provided(&session.globals, &open.place.settings)?,
         };
-        let report = repair::run(&open.repository, &options, session.reporter).await?;
+        let report = repair::run(&open.repository, &options, &session.run_context()).await?;
         Ok(print(&report, self.apply, session))
     }
 }

@@ -133,10 +133,9 @@ impl Restore {
             overwrite: self.overwrite,
             versions: self.versions,
             no_sync: self.no_sync,
-            stop: session.stop.clone(),
         };
         let report =
-            restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, session.reporter)
+            restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, &session.run_context())
                 .await?;
         session.reporter.healed(&report.healed, &open.place.text());
         let lost = !report.unrestored.is_empty() && !self.accept_loss;

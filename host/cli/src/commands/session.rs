@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use credenza_engine::restore::Stop;
-use credenza_engine::{Error as EngineError, ObjectCache, Repository, Secret};
+use credenza_engine::{Error as EngineError, Listener, ObjectCache, Repository, RunContext, Secret, Stop};
 
 use crate::arguments::Globals;
 use crate::configuration::{Configuration, ConfigurationError, Kind, Known, KnownRepository, Settings, Whereabouts};
@@ -29,7 +29,7 @@ const REPOSITORY_ID: &str = "repository_id";
 /// One run of the program.
 pub(crate) struct Session<'a> {
     pub(crate) globals: Globals,
-    pub(crate) reporter: &'a Reporter,
+    pub(crate) reporter: &'a Arc<Reporter>,
     /// Asked for when the program is to end: what can end in good order does.
     pub(crate) stop: Stop,
     /// What stands behind `at`.
@@ -54,10 +54,15 @@ impl<'a> Session<'a> {
         globals: Globals,
         at: Option<OsString>,
         settings: Settings,
-        reporter: &'a Reporter,
+        reporter: &'a Arc<Reporter>,
         stop: Stop,
     ) -> Self {
         Self { globals, reporter, stop, at, settings, opened: RefCell::default() }
+    }
+
+    /// What a long operation of the engine takes: the reporter hears of it, and it ends when the program is to end.
+    pub(crate) fn run_context(&self) -> RunContext {
+        RunContext { events: Arc::clone(self.reporter) as Arc<dyn Listener>, stop: self.stop.clone() }
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.

@@ -165,7 +165,7 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
     let [from, to] = sides;
     let signing_key = signing::provided(&session.globals, &to.open.place.settings)?;
     let options = SyncOptions { signing_key, ..options.clone() };
-    let report = sync::run(&from.open.repository, &to.open.repository, &options, session.reporter).await?;
+    let report = sync::run(&from.open.repository, &to.open.repository, &options, &session.run_context()).await?;
     let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
     copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
     report_findings(&findings, session);

@@ -30,7 +30,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
+use crate::{Damage, DamageKind, Error, Event, Phase, Result, RunContext};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -73,7 +73,8 @@ pub struct AuditReport {
 ///
 /// # Errors
 /// [`Error::NoRepository`] when there is none, or when the store cannot be read; damage is what the report is for.
-pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
+pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, run: &RunContext) -> Result<AuditReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::Auditing));
     let repository = identify(&*store).await?;
     let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, Findings::new(listener));

@@ -14,7 +14,7 @@ use super::*;
 use crate::backup::{self, BackupOptions};
 use crate::check::{self, CheckOptions, Sample};
 use crate::repository::random_id;
-use crate::{CreateOptions, Repository, Secret, Silent, SnapshotHandle};
+use crate::{CreateOptions, Repository, RunContext, Secret, SnapshotHandle};
 
 /// A repository that somebody backs up to.
 struct Bench {
@@ -61,7 +61,7 @@ impl Bench {
         self.source.put("changing", random_id::<2000>().unwrap().to_vec());
         let options =
             BackupOptions { host: "host".into(), user: "user".into(), signing_key, ..BackupOptions::default() };
-        backup::run(&self.repository, Arc::new(self.source.clone()), &options, &Silent).await.unwrap();
+        backup::run(&self.repository, Arc::new(self.source.clone()), &options, &RunContext::default()).await.unwrap();
     }
 
     /// The snapshots, in the order of the chain.
@@ -98,7 +98,7 @@ impl Bench {
     }
 
     async fn audit(&self, options: &AuditOptions) -> AuditReport {
-        run(Arc::new(self.store.clone()), options, &Silent).await.unwrap()
+        run(Arc::new(self.store.clone()), options, &RunContext::default()).await.unwrap()
     }
 
     /// What an audit finds: objects and kinds.
@@ -160,7 +160,8 @@ async fn nothing_is_found_where_a_backup_was_interrupted_at_any_of_its_writes() 
         bench.repository = Repository::open(Arc::new(faulty), &secret, None).await.unwrap();
         bench.source.put("more", random_id::<2000>().unwrap().to_vec());
         let options = BackupOptions { signing_key: Some(key()), ..BackupOptions::default() };
-        let run = backup::run(&bench.repository, Arc::new(bench.source.clone()), &options, &Silent).await;
+        let run =
+            backup::run(&bench.repository, Arc::new(bench.source.clone()), &options, &RunContext::default()).await;
         assert_eq!(run.is_err(), number <= 6, "packs, index, intent, usage, snapshot: write {number}");
         assert_eq!(bench.found(&trusting(&key())).await, [], "write {number}");
     }
@@ -168,7 +169,7 @@ async fn nothing_is_found_where_a_backup_was_interrupted_at_any_of_its_writes() 
 
 #[tokio::test]
 async fn a_store_without_a_repository_is_no_damage() {
-    let audit = run(Arc::new(MemoryStore::new()), &AuditOptions::default(), &Silent).await;
+    let audit = run(Arc::new(MemoryStore::new()), &AuditOptions::default(), &RunContext::default()).await;
     assert!(matches!(audit, Err(Error::NoRepository { .. })));
 }
 
@@ -391,7 +392,8 @@ async fn check_names_a_wrong_checksum_and_a_false_statement() {
         let mut flipped = bytes.to_vec();
         *flipped.last_mut().unwrap() ^= 1;
         bench.store.tamper(&name, Some(Bytes::from(flipped)));
-        let report = check::run(&bench.repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+        let report =
+            check::run(&bench.repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
         assert!(named(&report.findings).iter().any(|(object, _)| *object == *name.as_str()), "{name}");
         bench.store.tamper(&name, Some(bytes));
     }
@@ -403,6 +405,6 @@ async fn check_names_a_wrong_checksum_and_a_false_statement() {
     let checksum = blake3::hash(&forged[..end]);
     forged[end..].copy_from_slice(checksum.as_bytes());
     bench.store.tamper(&snapshot.store_key(), Some(Bytes::from(forged)));
-    let report = check::run(&bench.repository, &CheckOptions::default(), &Silent).await.unwrap();
+    let report = check::run(&bench.repository, &CheckOptions::default(), &RunContext::default()).await.unwrap();
     assert!(named(&report.findings).contains(&(snapshot.store_key().to_string(), DamageKind::Invalid)));
 }

@@ -17,7 +17,7 @@ use super::ranges;
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
 use crate::walk::{KeyedRecords, Records};
-use crate::write::{Stow, claim};
+use crate::write::{Deduplicator, claim};
 use crate::{Error, Result};
 
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
@@ -75,7 +75,7 @@ pub(crate) struct Join {
     parents: Vec<Parent>,
     sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
-    stow: Option<Arc<Stow>>,
+    dedup: Option<Arc<Deduplicator>>,
     complete_scan: bool,
     /// What is said of unchanged entries is read anew.
     refreshes: bool,
@@ -96,12 +96,12 @@ impl Join {
         info: &SourceInfo,
         parents: Vec<Parent>,
         excludes: Patterns,
-        stow: Option<Arc<Stow>>,
+        dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
         let complete_scan = info.has("complete-scan");
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
         let (batches, sieve) = (Batches::new(scanner), Sieve::new(excludes));
-        Self { batches, parents, sieve, stow, complete_scan, refreshes, previous, pages_repeated, repeats }
+        Self { batches, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read anew, unless the listing tells it all.
@@ -204,8 +204,8 @@ impl Join {
         let Some(record) = records.iter().find(|record| same_content(record, entry)).cloned() else {
             return Ok(None);
         };
-        let whole = match &self.stow {
-            Some(stow) => claim(stow, &parent.loader, &record.content).await?,
+        let whole = match &self.dedup {
+            Some(dedup) => claim(dedup, &parent.loader, &record.content).await?,
             None => true,
         };
         Ok(whole.then_some(record))

@@ -1,6 +1,6 @@
 //! Load: open the objects that must be read, many at a time when they come over a network.
 //!
-//! Owned here: what a failed or changed object means for the run, and metadata that costs a request of its own. Refused here: cutting (`mill`). Called by the line.
+//! Owned here: what a failed or changed object means for the run, and metadata that costs a request of its own. Refused here: cutting (`pipeline`). Called by the line.
 //!
 //! Bound: [`REQUESTS_IN_FLIGHT`] objects of at most [`SMALL_BYTES_MAX`] each.
 
@@ -14,7 +14,7 @@ use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntr
 
 use super::join::Planned;
 use crate::clock::Clock;
-use crate::pulse::{Absences, Failed, Pulse};
+use crate::liveness::{Absences, Failed, Liveness};
 use crate::{Error, Result};
 
 /// Objects opened ahead. A request to an object store takes some 10–50 ms: 32 in flight fetch about a thousand small objects a second.
@@ -74,12 +74,12 @@ pub(crate) struct Loader {
     local: bool,
     /// The listing tells all attributes, so that none is left to be asked for.
     complete_scan: bool,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
 }
 
 /// How an object is read, as what earlier reads of it have shown.
 #[derive(Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct ReadPolicy {
     /// As it was listed, or not at all.
     conditional: bool,
     contradictions: usize,
@@ -88,13 +88,13 @@ pub(crate) struct Terms {
     absences: Absences,
 }
 
-impl Terms {
+impl ReadPolicy {
     /// Of the first read.
     pub(crate) fn strict() -> Self {
         Self { conditional: true, contradictions: 0, left: READS_MAX - 1, absences: Absences::default() }
     }
 
-    /// Whether to read once more after this failure, on the terms that are then these.
+    /// Whether to read once more after this failure, on the policy that are then these.
     fn yield_to(&mut self, cause: &ConnectError) -> bool {
         let is_changed = cause.class == ErrorClass::Precondition;
         let is_contradicted = cause.is_contradicted();
@@ -143,13 +143,13 @@ impl Loader {
             source,
             local: info.has("local"),
             complete_scan: info.has("complete-scan"),
-            pulse: Pulse::begin("source", clock),
+            liveness: Liveness::begin("source", clock),
         }
     }
 
     /// Whether the source still answers.
-    pub(crate) const fn pulse(&self) -> &Arc<Pulse> {
-        &self.pulse
+    pub(crate) const fn liveness(&self) -> &Arc<Liveness> {
+        &self.liveness
     }
 
     /// Reads of one entry; a failure that comes back is that of the entry.
@@ -161,8 +161,8 @@ impl Loader {
         if_match: Option<&str>,
     ) -> Result<Result<Opened, ConnectError>> {
         let doing = || format!("reading `{}`", entry.key);
-        let read = || async { self.pulse.of(self.source.read(entry, range, if_match).await) };
-        self.pulse.call(absences, doing, read, || self.probe()).await
+        let read = || async { self.liveness.of(self.source.read(entry, range, if_match).await) };
+        self.liveness.call(absences, doing, read, || self.probe()).await
     }
 
     /// Asks the source for the beginning of its listing.
@@ -171,12 +171,12 @@ impl Loader {
         scanner.next(1).await.map(drop)
     }
 
-    /// Whether to read once more after a body failed, on the terms that are then these.
-    pub(crate) async fn yields_to(&self, entry: &Entry, cause: &ConnectError, terms: &mut Terms) -> Result<bool> {
+    /// Whether to read once more after a body failed, on the policy that are then these.
+    pub(crate) async fn yields_to(&self, entry: &Entry, cause: &ConnectError, policy: &mut ReadPolicy) -> Result<bool> {
         let doing = || format!("reading `{}`", entry.key);
         let probe = || self.probe();
-        let was_away = self.pulse.was_away(&mut terms.absences, self.pulse.now(), cause, doing, probe).await?;
-        Ok(was_away || terms.yield_to(cause))
+        let was_away = self.liveness.was_away(&mut policy.absences, self.liveness.now(), cause, doing, probe).await?;
+        Ok(was_away || policy.yield_to(cause))
     }
 
     pub(crate) async fn load(&self, planned: Planned) -> Result<Loaded> {
@@ -197,9 +197,9 @@ impl Loader {
     }
 
     async fn read_whole(&self, entry: Entry) -> Result<Loaded> {
-        let mut terms = Terms::strict();
+        let mut policy = ReadPolicy::strict();
         loop {
-            let (opened, status) = match self.open(&entry, &mut terms).await? {
+            let (opened, status) = match self.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => return Ok(kept(lost.recorded(entry))),
             };
@@ -211,7 +211,7 @@ impl Loader {
                 Ok(bytes) => return Ok(Loaded::Whole { entry: opened.entry, bytes, status }),
                 Err(cause) => cause,
             };
-            if !self.yields_to(&entry, &cause, &mut terms).await? {
+            if !self.yields_to(&entry, &cause, &mut policy).await? {
                 return Ok(kept(self.verdict(&entry, cause)?.recorded(entry)));
             }
         }
@@ -219,24 +219,24 @@ impl Loader {
 
     /// Opens an entry as it was listed, or, when it has changed since, as it is now. Its bytes are held against the checksum that its
     /// source states.
-    pub(crate) async fn open(&self, entry: &Entry, terms: &mut Terms) -> Result<Attempt> {
+    pub(crate) async fn open(&self, entry: &Entry, policy: &mut ReadPolicy) -> Result<Attempt> {
         loop {
-            let absences = terms.absences;
-            let attempt = self.open_once(entry, terms).await?;
+            let absences = policy.absences;
+            let attempt = self.open_once(entry, policy).await?;
             // A body that was opened before the source went away does not go on when it is back.
-            if terms.absences == absences || matches!(attempt, Attempt::Lost(_)) {
+            if policy.absences == absences || matches!(attempt, Attempt::Lost(_)) {
                 return Ok(attempt);
             }
         }
     }
 
-    async fn open_once(&self, entry: &Entry, terms: &mut Terms) -> Result<Attempt> {
-        let conditional = terms.conditional;
+    async fn open_once(&self, entry: &Entry, policy: &mut ReadPolicy) -> Result<Attempt> {
+        let conditional = policy.conditional;
         let condition = if conditional { entry.fingerprint.as_deref() } else { None };
         let mut status = EntryStatus::Stable;
-        let answer = match self.ask(entry, &mut terms.absences, None, condition).await? {
+        let answer = match self.ask(entry, &mut policy.absences, None, condition).await? {
             Err(cause) if cause.class == ErrorClass::Precondition && conditional => {
-                let answer = self.ask(entry, &mut terms.absences, None, None).await?;
+                let answer = self.ask(entry, &mut policy.absences, None, None).await?;
                 let is_same = |opened: &Opened| opened.entry.fingerprint == entry.fingerprint;
                 if condition.is_some() && answer.as_ref().is_ok_and(is_same) {
                     status = EntryStatus::Doubtful(CONTRARY.to_owned());
@@ -249,10 +249,10 @@ impl Loader {
             Ok(opened) => opened,
             Err(cause) => return self.verdict(entry, cause).map(Attempt::Lost),
         };
-        opened.body = self.pulse.listen(opened.body);
-        let undescribed = self.describe(&mut opened.entry, &mut terms.absences).await?;
+        opened.body = self.liveness.listen(opened.body);
+        let undescribed = self.describe(&mut opened.entry, &mut policy.absences).await?;
         if let Some(verifier) = Verifier::new(&opened.entry.checksums) {
-            if terms.verified() {
+            if policy.verified() {
                 opened.body = opened.body.verified(verifier);
             } else {
                 status = EntryStatus::Doubtful(ROTTEN.to_owned());
@@ -280,7 +280,7 @@ impl Loader {
             Err(cause) if cause.is_by_reference() => return Ok(kept((record, None))),
             Err(cause) => {
                 let status = refreshed(record.status, Some(undescribed(&record.entry, cause.clone())?));
-                return Ok(kept((Record { status, ..record }, Some(Err(self.pulse.failed(cause))))));
+                return Ok(kept((Record { status, ..record }, Some(Err(self.liveness.failed(cause))))));
             }
         };
         let undescribed = self.describe(&mut entry, &mut absences).await?;
@@ -305,7 +305,7 @@ impl Loader {
             // It may have been told without a request.
             answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new())))
         };
-        let answer = self.pulse.call(absences, doing, describe, || self.probe()).await?;
+        let answer = self.liveness.call(absences, doing, describe, || self.probe()).await?;
         match answer {
             Ok(told) => complete(&mut entry.attributes, told),
             Err(cause) => return undescribed(entry, cause).map(Some),
@@ -328,7 +328,7 @@ impl Loader {
             | ErrorClass::Unsupported
             | ErrorClass::Corrupt => EntryStatus::Unreadable(cause.message.clone()),
         };
-        Ok(Lost { status, failed: self.pulse.failed(cause) })
+        Ok(Lost { status, failed: self.liveness.failed(cause) })
     }
 }
 

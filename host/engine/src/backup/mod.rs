@@ -1,9 +1,9 @@
 //! Backup: a snapshot of a source, as one line of stages with bounded queues.
 //!
 //! ```text
-//! scan > join > load > mill > tree      entries, in key order from end to end
+//! scan > join > load > pipeline > tree      entries, in key order from end to end
 //!                        \     \
-//!                         write (stow: seal, pack, upload; commit)
+//!                         write (dedup: seal, pack, upload; commit)
 //! ```
 //!
 //! Owned here: the line. Refused here: what a stage does. Called by `cli`.
@@ -11,7 +11,7 @@
 mod exclude;
 mod join;
 mod load;
-mod mill;
+mod pipeline;
 mod ranges;
 mod scan;
 mod session;
@@ -22,23 +22,23 @@ mod tree;
 use std::sync::Arc;
 
 use credenza_connect::{ErrorClass, Patterns, Source, SourceInfo};
-use credenza_format::{Cutter, Provenance, SigningKey};
+use credenza_format::{Chunker, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::listing::SortedScan;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
-use crate::write::Stow;
-use crate::{Damage, Error, Event, Listener, Phase, Result};
+use crate::write::Deduplicator;
+use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext};
 use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
-use mill::Mill;
+use pipeline::ChunkPipeline;
 use scan::{Scan, Trusted};
 use session::Session;
 use tree::Tree;
 
-/// Entries dealt to a thread at once, unless their contents weigh [`mill::GROUP_BYTES`] before.
+/// Entries dealt to a thread at once, unless their contents weigh [`pipeline::GROUP_BYTES`] before.
 const BATCH_ENTRIES: usize = 128;
 
 /// What to back up, and how.
@@ -135,8 +135,9 @@ pub async fn run(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
-    listener: &dyn Listener,
+    run: &RunContext,
 ) -> Result<BackupReport> {
+    let listener = &*run.events;
     match attempt(repository, Arc::clone(&source), options, true, listener).await {
         Err(Error::Conflict { .. }) => attempt(repository, source, options, true, listener).await,
         // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
@@ -170,11 +171,11 @@ async fn attempt(
         return dry_run(&session, &*source, &info, options).await;
     }
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
-    let stow = Arc::clone(&line.stow);
+    let dedup = Arc::clone(&line.dedup);
     let done = record(repository, session, line, (source, &info), options, listener).await;
     if done.is_err() {
         // Nothing of this run is at work when another begins.
-        stow.packs().abandon().await;
+        dedup.packs().abandon().await;
     }
     done
 }
@@ -192,7 +193,7 @@ async fn record(
     let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
     let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
-    let join = Join::new(scanner, info, parents, options.excludes.clone(), Some(Arc::clone(&line.stow)))
+    let join = Join::new(scanner, info, parents, options.excludes.clone(), Some(Arc::clone(&line.dedup)))
         .refreshing(options.metadata_of_all);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
@@ -203,7 +204,7 @@ async fn record(
     }
     listener.on(Event::Phase(Phase::Committing));
     let tree = line.tree.finish().await?;
-    session.commit(repository, &line.stow, tree, options, listener).await
+    session.commit(repository, &line.dedup, tree, options, listener).await
 }
 
 /// What unchanged entries are taken from: nothing when all is to be read anew.
@@ -243,8 +244,8 @@ async fn dry_run(
 /// The stages of one run, from the listing to the tree.
 struct Line<'a> {
     loader: Arc<Loader>,
-    mill: Arc<Mill>,
-    stow: Arc<Stow>,
+    pipeline: Arc<ChunkPipeline>,
+    dedup: Arc<Deduplicator>,
     tree: Tree<'a>,
     mills_in_flight: usize,
 }
@@ -260,15 +261,15 @@ impl<'a> Line<'a> {
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
-        let stow = Stow::begin(repository, Arc::clone(session.index()), session.writer()).await?;
+        let dedup = Deduplicator::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
-        let cutter = Cutter::new(&repository.keys().gear(), repository.config().chunker.params);
+        let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
-        let mill = Mill::new(Arc::clone(&stow), Arc::clone(&loader), cutter, level, cores);
+        let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, cores);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        let tree = Tree::new(Arc::clone(&stow), level, listener, loader.pulse().row());
-        Ok(Self { loader, mill, tree, stow, mills_in_flight })
+        let tree = Tree::new(Arc::clone(&dedup), level, listener, loader.liveness().row());
+        Ok(Self { loader, pipeline, tree, dedup, mills_in_flight })
     }
 
     /// Runs the stages until the listing ends.
@@ -288,15 +289,15 @@ impl<'a> Line<'a> {
                 }
             }
         });
-        let mill = &self.mill;
+        let pipeline = &self.pipeline;
         let loaded = planned.map_ok(|batch| futures_util::stream::iter(batch.into_iter().map(Ok))).try_flatten();
         let loaded =
             loaded.map(|planned: Result<Planned>| async { loader.load(planned?).await }).buffered(REQUESTS_IN_FLIGHT);
-        let milled = batches(loaded)
-            .map(|batch: Result<Vec<Loaded>>| async { Arc::clone(mill).work(batch?).await })
+        let chunked = batches(loaded)
+            .map(|batch: Result<Vec<Loaded>>| async { Arc::clone(pipeline).work(batch?).await })
             .buffered(self.mills_in_flight);
-        let mut milled = std::pin::pin!(milled);
-        while let Some(batch) = milled.next().await {
+        let mut chunked = std::pin::pin!(chunked);
+        while let Some(batch) = chunked.next().await {
             self.tree.grow(batch?).await?;
         }
         Ok(ended.get())
@@ -312,7 +313,7 @@ impl<'a> Line<'a> {
         options: &BackupOptions,
     ) -> Result<Self> {
         let (tree, fresh) = self.tree.restart().await?;
-        self.stow.flush().await?;
+        self.dedup.flush().await?;
         let scan = SortedScan::collect(source, session.scan_options()).await?;
         let mut all = Vec::new();
         // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
@@ -321,7 +322,7 @@ impl<'a> Line<'a> {
             all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
         }
         all.extend(parents(session, options));
-        let join = Join::new(Box::new(scan), info, all, options.excludes.clone(), Some(Arc::clone(&self.stow)))
+        let join = Join::new(Box::new(scan), info, all, options.excludes.clone(), Some(Arc::clone(&self.dedup)))
             .refreshing(options.metadata_of_all);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? == Ending::OutOfOrder {
@@ -344,7 +345,7 @@ fn batches(
     futures_util::stream::try_unfold(state, |mut state| async move {
         let mut batch = Vec::new();
         let mut weight = 0_u64;
-        while batch.len() < BATCH_ENTRIES && weight < mill::GROUP_BYTES as u64 {
+        while batch.len() < BATCH_ENTRIES && weight < pipeline::GROUP_BYTES as u64 {
             let next = match state.held.take() {
                 Some(held) => held,
                 None => match state.input.try_next().await? {

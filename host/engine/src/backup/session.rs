@@ -16,7 +16,7 @@ use super::tree::Grown;
 use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
-use crate::write::{self, Committed, Draft, Stow};
+use crate::write::{self, Committed, Deduplicator, Draft};
 use crate::{Damage, Error, Event, Listener, Result};
 
 /// Most bytes of documents about the source that a snapshot keeps: snapshots are read by every command.
@@ -26,7 +26,7 @@ const DOCUMENTS_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Session {
     index: Arc<BlobIndex>,
     loader: Arc<BlobLoader>,
-    standing: Standing,
+    before: Before,
     source: SnapshotSource,
     /// What the source is asked to list.
     whole: ScanOptions,
@@ -38,7 +38,7 @@ pub(crate) struct Session {
 }
 
 /// Where a run stands among the snapshots of the repository.
-struct Standing {
+struct Before {
     parent: Option<SnapshotHandle>,
     chain: Chain,
     /// When the store says that its newest snapshot was committed.
@@ -49,7 +49,7 @@ struct Standing {
     damaged: Vec<Damage>,
 }
 
-impl Standing {
+impl Before {
     /// Who may add and not read knows no parent.
     async fn find(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
         let writer = repository.writer(&options.host, &options.user);
@@ -108,27 +108,27 @@ impl Session {
     ) -> Result<Self> {
         let started = repository.clock().now().wall;
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
-        let mut standing = Standing::find(repository, info, options).await?;
+        let mut before = Before::find(repository, info, options).await?;
         let (index, mut damages) = repository.index_to_add_to().await?;
-        damages.append(&mut standing.damaged);
+        damages.append(&mut before.damaged);
         let index = Arc::new(index);
         let source = SnapshotSource {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
-            as_of: if as_of_start { now(source, info, standing.parent.as_ref(), options).await? } else { None },
-            documents: documents(source, standing.parent.as_ref(), options).await?,
+            as_of: if as_of_start { now(source, info, before.parent.as_ref(), options).await? } else { None },
+            documents: documents(source, before.parent.as_ref(), options).await?,
         };
         let whole = ScanOptions {
             as_of: source.as_of,
             excludes: options.excludes.clone(),
             one_file_system: options.one_file_system,
-            racy_since: standing.parent.as_ref().map(|parent| parent.snapshot.started),
-            whole_seconds_are_racy: standing.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
+            racy_since: before.parent.as_ref().map(|parent| parent.snapshot.started),
+            whole_seconds_are_racy: before.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
             ..ScanOptions::default()
         };
         let loader = repository.loader(Arc::clone(&index));
-        Ok(Self { loader, index, standing, source, whole, started, listing: None, damages })
+        Ok(Self { loader, index, before, source, whole, started, listing: None, damages })
     }
 
     /// What the source is asked to list: all that is wanted, as of one time where it can.
@@ -137,7 +137,7 @@ impl Session {
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
-        self.standing.chain.writer()
+        self.before.chain.writer()
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -154,7 +154,7 @@ impl Session {
     }
 
     pub(crate) fn parent(&self) -> Option<&SnapshotHandle> {
-        self.standing.parent.as_ref()
+        self.before.parent.as_ref()
     }
 
     /// The source of another name that the parent is of.
@@ -172,20 +172,20 @@ impl Session {
     pub(crate) async fn commit(
         mut self,
         repository: &Repository,
-        stow: &Arc<Stow>,
+        dedup: &Arc<Deduplicator>,
         grown: Grown,
         options: &BackupOptions,
         listener: &dyn Listener,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
         let compared_with = self.other_source();
-        let mut chain = self.standing.chain.clone();
-        let (damages, dates) = (std::mem::take(&mut self.damages), std::mem::take(&mut self.standing.dates));
+        let mut chain = self.before.chain.clone();
+        let (damages, dates) = (std::mem::take(&mut self.damages), std::mem::take(&mut self.before.dates));
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
-        let Committed { stored, intents_left } = write::commit(repository, stow, draft, make).await?;
+        let Committed { stored, intents_left } = write::commit(repository, dedup, draft, make).await?;
         listener.on(Event::Committed(id));
         let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
         let counts = grown.counts;
@@ -198,7 +198,7 @@ impl Session {
             changed: counts.changed,
             referenced: counts.referenced,
             bytes_read: counts.bytes_read,
-            bytes_added: stow.record().bytes_added(),
+            bytes_added: dedup.record().bytes_added(),
             intents_left,
             ahead,
             compared_with,
@@ -215,7 +215,7 @@ impl Session {
         bytes_added: u64,
     ) -> Result<Snapshot> {
         let counts = &grown.counts;
-        let Standing { parent, store_time, .. } = self.standing;
+        let Before { parent, store_time, .. } = self.before;
         Ok(Snapshot {
             id,
             source: self.source,

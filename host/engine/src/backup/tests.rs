@@ -11,8 +11,8 @@ use credenza_connect::{Body, ByteRange, Check, Opened, Result as Answer, ScanOpt
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Key, Timestamp};
 
 use super::*;
-use crate::testing::{Hands, Reading, contents, handle, noise, open, repository, secret};
-use crate::{Repository, Silent};
+use crate::testing::{Reading, TestClock, contents, handle, noise, open, repository, secret};
+use crate::{Repository, RunContext};
 
 /// Orders of calls and answers that each run of the tests tries.
 const PERMUTATIONS: u64 = 40;
@@ -32,7 +32,7 @@ fn tagged() -> MemorySource {
 
 async fn backed_up(repository: &Repository, source: Arc<dyn Source>, metadata_of_all: bool) -> BackupReport {
     let options = BackupOptions { metadata_of_all, ..BackupOptions::default() };
-    run(repository, source, &options, &Silent).await.unwrap()
+    run(repository, source, &options, &RunContext::default()).await.unwrap()
 }
 
 /// The attributes of the tagged object in the snapshot that a run made.
@@ -262,13 +262,13 @@ async fn a_file_that_is_written_to_at_each_read_is_kept_as_it_was_read_last_and_
 }
 
 /// A bucket of so many objects of which all fail whenever they are read but one in so many; each failure takes two minutes.
-fn ailing(objects: usize, well: usize, reason: &'static str, listings: usize) -> (impl Source, Arc<Hands>) {
+fn ailing(objects: usize, well: usize, reason: &'static str, listings: usize) -> (impl Source, Arc<TestClock>) {
     let inner = MemorySource::new();
     for number in 0..objects {
         let state = if number % well == well - 1 { "well" } else { "ailing" };
         inner.put(format!("{number:05}/{state}").as_str(), b"some".to_vec());
     }
-    let clock = Arc::new(Hands::default());
+    let clock = Arc::new(TestClock::default());
     let hands = Arc::clone(&clock);
     let read = move |opened: credenza_connect::Result<Opened>| {
         if opened.as_ref().is_ok_and(|opened| opened.entry.key.as_bytes().ends_with(b"well")) {
@@ -281,10 +281,10 @@ fn ailing(objects: usize, well: usize, reason: &'static str, listings: usize) ->
 }
 
 async fn ailing_backed_up(
-    (source, clock): (impl Source + 'static, Arc<Hands>),
+    (source, clock): (impl Source + 'static, Arc<TestClock>),
 ) -> (Repository, crate::Result<BackupReport>) {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
-    let report = run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await;
+    let report = run(&repository, Arc::new(source), &BackupOptions::default(), &RunContext::default()).await;
     (repository, report)
 }
 
@@ -371,16 +371,16 @@ async fn a_run_that_rereads_trusts_no_listing_and_finds_what_changed_behind_it()
     assert_eq!((trusting.read, trusting.unchanged), (0, 1), "nothing shows it");
     let options = BackupOptions { reread: true, ..BackupOptions::default() };
     let dry = BackupOptions { dry_run: true, ..options.clone() };
-    assert_eq!(run(&repository, Arc::new(source.clone()), &dry, &Silent).await.unwrap().read, 1);
-    let reread = run(&repository, Arc::new(source), &options, &Silent).await.unwrap();
+    assert_eq!(run(&repository, Arc::new(source.clone()), &dry, &RunContext::default()).await.unwrap().read, 1);
+    let reread = run(&repository, Arc::new(source), &options, &RunContext::default()).await.unwrap();
     assert_eq!((reread.read, reread.unchanged), (1, 0));
     assert_eq!(contents(&repository, reread.snapshot.unwrap()).await[&"mapped".into()].1, b"behind");
 }
 
 /// A clock that stands still.
-struct Standing(i64);
+struct FixedClock(i64);
 
-impl crate::Clock for Standing {
+impl crate::Clock for FixedClock {
     fn now(&self) -> crate::Moment {
         crate::Moment { monotonic: std::time::Duration::ZERO, wall: at(self.0) }
     }
@@ -396,7 +396,7 @@ fn folder_of_one() -> (tempfile::TempDir, i64) {
 
 async fn folder_read(repository: &Repository, source: FileSource, options: &BackupOptions) -> BackupReport {
     let options = BackupOptions { location: "/place".to_owned(), ..options.clone() };
-    let report = run(repository, Arc::new(source), &options, &Silent).await.unwrap();
+    let report = run(repository, Arc::new(source), &options, &RunContext::default()).await.unwrap();
     assert_eq!((report.errors, report.read + report.unchanged), (0, 1));
     report
 }
@@ -408,7 +408,7 @@ async fn a_file_as_young_as_the_start_of_the_run_before_is_read_once_more() {
         let mut repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
         let mut read = Vec::new();
         for begins in [changed + began, changed + 120, changed + 180] {
-            repository = repository.with_clock(Arc::new(Standing(begins)));
+            repository = repository.with_clock(Arc::new(FixedClock(begins)));
             let source = FileSource::new(folder.path()).unwrap();
             read.push(folder_read(&repository, source, &BackupOptions::default()).await.read);
         }
@@ -420,7 +420,7 @@ async fn a_file_as_young_as_the_start_of_the_run_before_is_read_once_more() {
 async fn a_folder_under_another_host_name_is_not_read_again_and_the_history_it_leaves_is_named() {
     let (folder, changed) = folder_of_one();
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let repository = repository.with_clock(Arc::new(Standing(changed + 60)));
+    let repository = repository.with_clock(Arc::new(FixedClock(changed + 60)));
     let plain = BackupOptions::default();
     let of = |host: &str| FileSource::new(folder.path()).unwrap().of_host(host.to_owned());
     assert_eq!(folder_read(&repository, of("a"), &plain).await.compared_with, None);
@@ -442,7 +442,7 @@ async fn a_folder_under_another_host_name_is_not_read_again_and_the_history_it_l
 async fn a_source_with_a_name_of_its_own_goes_on_where_it_was_moved_to() {
     let (folder, changed) = folder_of_one();
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let repository = repository.with_clock(Arc::new(Standing(changed + 60)));
+    let repository = repository.with_clock(Arc::new(FixedClock(changed + 60)));
     let options = BackupOptions { source_as: Some("letters".to_owned()), ..BackupOptions::default() };
     let first = folder_read(&repository, FileSource::new(folder.path()).unwrap(), &options).await;
     let moved = folder.path().with_extension("moved");
@@ -465,7 +465,7 @@ async fn what_is_excluded_is_left_out_of_any_source_and_recorded() {
     source.skip("cache/closed", "denied");
     let excludes = credenza_connect::Patterns::new(["cache/", "!cache/keep", "*.tmp"]).unwrap();
     let options = BackupOptions { excludes, ..BackupOptions::default() };
-    let report = run(&repository, Arc::new(source), &options, &Silent).await.unwrap();
+    let report = run(&repository, Arc::new(source), &options, &RunContext::default()).await.unwrap();
     assert_eq!(report.errors, 0);
     let snapshot = handle(&repository, report.snapshot.unwrap()).await.snapshot;
     assert_eq!(snapshot.excluded, ["cache/", "!cache/keep", "*.tmp"]);
@@ -633,7 +633,7 @@ async fn an_object_that_takes_its_source_down_whenever_it_is_read_is_left_out_af
 async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
     // However fast they fail, and however few they are when it takes long.
     for (objects, pass) in [(300, 0), (80, 2)] {
-        let clock = Arc::new(Hands::default());
+        let clock = Arc::new(TestClock::default());
         let hands = Arc::clone(&clock);
         let inner = MemorySource::new();
         for number in 0..objects {
@@ -646,7 +646,7 @@ async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
         let store = MemoryStore::new();
         let repository = repository(Arc::new(store.clone()), secret(), None).await.with_clock(clock);
         let source = moody(inner, &Away::default(), read);
-        let ended = run(&repository, source, &BackupOptions::default(), &Silent).await;
+        let ended = run(&repository, source, &BackupOptions::default(), &RunContext::default()).await;
         assert!(matches!(&ended, Err(Error::Fruitless { side: "source", .. })), "{objects}: {ended:?}");
         assert!(repository.snapshots().await.unwrap().whole.is_empty(), "nothing is committed");
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use credenza_format::{PROBLEMS_MAX, Problem, TreeRoot};
 use credenza_model::{EntryKind, EntryStatus, Record};
 
-use super::mill::Milled;
-use crate::pulse::Row;
-use crate::write::{Stow, TreeWriter};
+use super::pipeline::Chunked;
+use crate::liveness::Row;
+use crate::write::{Deduplicator, TreeWriter};
 use crate::{Event, Listener, Result};
 
 const TORN: &str = "it was written to each time that it was read; what is kept of it may be of more than one moment";
@@ -46,21 +46,21 @@ pub(crate) struct Grown {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn new(stow: Arc<Stow>, level: i32, listener: &'a dyn Listener, row: Row) -> Self {
-        Self { writer: TreeWriter::new(stow, level), listener, counts: Counts::default(), row }
+    pub(crate) fn new(dedup: Arc<Deduplicator>, level: i32, listener: &'a dyn Listener, row: Row) -> Self {
+        Self { writer: TreeWriter::new(dedup, level), listener, counts: Counts::default(), row }
     }
 
     /// Takes the next records in order.
     ///
     /// # Errors
     /// [`Error::Fruitless`](crate::Error::Fruitless) when too many entries in a row could not be read; else those of the writer.
-    pub(crate) async fn grow(&mut self, batch: Vec<Milled>) -> Result<()> {
+    pub(crate) async fn grow(&mut self, batch: Vec<Chunked>) -> Result<()> {
         let mut progress = (0, 0);
         let mut records = Vec::with_capacity(batch.len());
-        for milled in batch {
-            match milled {
-                Milled::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason),
-                Milled::Record { record, bytes_read, asked } => {
+        for chunked in batch {
+            match chunked {
+                Chunked::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason),
+                Chunked::Record { record, bytes_read, asked } => {
                     if let Some(outcome) = &asked {
                         let doing = || format!("reading `{}`", record.entry.key);
                         self.row.take(outcome.as_ref().copied(), doing)?;

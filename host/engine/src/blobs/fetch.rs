@@ -13,7 +13,7 @@ use credenza_model::limits::SEGMENT_BYTES;
 use credenza_model::{ChunkId, StoreKey};
 
 use super::{Fetched, Run};
-use crate::pulse::{Absences, Pulse};
+use crate::liveness::{Absences, Liveness};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -23,9 +23,9 @@ pub(crate) struct SealedRun {
     pub(crate) bytes: BytesMut,
 }
 
-/// Reads a part of a pack. The inner error is the pack's: it is gone or shorter than recorded, or with a pulse, the store fails to give it.
+/// Reads a part of a pack. The inner error is the pack's: it is gone or shorter than recorded, or with a liveness, the store fails to give it.
 pub(crate) async fn read_part(
-    (store, pulse): (&dyn Store, Option<&Arc<Pulse>>),
+    (store, liveness): (&dyn Store, Option<&Arc<Liveness>>),
     key: &StoreKey,
     range: ByteRange,
     version: Option<&str>,
@@ -33,22 +33,22 @@ pub(crate) async fn read_part(
     let bytes_max = range.length.unwrap_or(u64::MAX);
     let read = || async {
         let body = store.get(key, Some(range), version).await;
-        match pulse {
-            Some(pulse) => pulse.listen(pulse.of(body)?).read_all(bytes_max).await,
+        match liveness {
+            Some(liveness) => liveness.listen(liveness.of(body)?).read_all(bytes_max).await,
             None => body?.read_all(bytes_max).await,
         }
     };
     let doing = || format!("reading `{key}` of the repository");
-    let answer = match pulse {
+    let answer = match liveness {
         None => read().await,
-        Some(pulse) => {
+        Some(liveness) => {
             let probe = || async { store.stat(&config_key()).await.map(drop) };
-            pulse.call(&mut Absences::default(), doing, read, probe).await?
+            liveness.call(&mut Absences::default(), doing, read, probe).await?
         }
     };
     match answer {
         Ok(bytes) => Ok(Ok(bytes)),
-        Err(cause) => damage_of(key, cause, pulse.is_some()).map(Err).map_err(Error::connector(doing())),
+        Err(cause) => damage_of(key, cause, liveness.is_some()).map(Err).map_err(Error::connector(doing())),
     }
 }
 
@@ -69,7 +69,7 @@ fn damage_of(key: &StoreKey, cause: ConnectError, goes_on: bool) -> Result<Damag
 
 /// Reads the segments that hold `length` bytes of plaintext from `offset`. The inner error as of [`read_part`].
 pub(crate) async fn read_range(
-    (store, pulse): (&dyn Store, Option<&Arc<Pulse>>),
+    (store, liveness): (&dyn Store, Option<&Arc<Liveness>>),
     pack: &IndexedPack,
     offset: u64,
     length: u64,
@@ -88,7 +88,7 @@ pub(crate) async fn read_range(
     let range =
         ByteRange { offset: span.object_range.start, length: Some(span.object_range.end - span.object_range.start) };
     let wanted = span.object_range.end - span.object_range.start;
-    Ok(match read_part((store, pulse), &key, range, pack.version.as_deref()).await? {
+    Ok(match read_part((store, liveness), &key, range, pack.version.as_deref()).await? {
         Ok(bytes) if bytes.len() as u64 == wanted => Ok(SealedRun { span, bytes: owned(bytes) }),
         Ok(bytes) => Err(Damage::new(
             &key,

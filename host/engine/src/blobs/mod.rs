@@ -26,7 +26,7 @@ use fetch::open_run;
 pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
 pub(crate) use locate::{Run, coalesce};
 
-use crate::pulse::Pulse;
+use crate::liveness::Liveness;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -49,7 +49,7 @@ pub(crate) struct BlobLoader {
     permits: Semaphore,
     age: Mutex<Age>,
     /// Whether the store still answers, where its failure to give a pack is the pack's alone.
-    pulse: Option<Arc<Pulse>>,
+    liveness: Option<Arc<Liveness>>,
 }
 
 /// How far the index of a loader has fallen behind.
@@ -64,13 +64,13 @@ impl BlobLoader {
     /// A loader that reads from one of the two stores of a repository.
     pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {
         let (permits, age) = (Semaphore::new(FETCHES_IN_FLIGHT), Mutex::default());
-        Self { repository, store, index, permits, age, pulse: None }
+        Self { repository, store, index, permits, age, liveness: None }
     }
 
     /// The same, which goes on without what the store fails to give as long as it answers anything: that is
     /// [`DamageKind::Unreadable`] then. For whoever takes nothing for lost by it.
-    pub(crate) fn going_on(self, pulse: &Arc<Pulse>) -> Self {
-        Self { pulse: Some(Arc::clone(pulse)), ..self }
+    pub(crate) fn going_on(self, liveness: &Arc<Liveness>) -> Self {
+        Self { liveness: Some(Arc::clone(liveness)), ..self }
     }
 
     pub(crate) fn index(&self) -> &Arc<BlobIndex> {
@@ -111,7 +111,7 @@ impl BlobLoader {
             if may_have_moved {
                 let index = Arc::new(self.repository.readable_index().await?);
                 let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
-                let successor = Self { pulse: self.pulse.clone(), ..successor };
+                let successor = Self { liveness: self.liveness.clone(), ..successor };
                 // What it does not find either is lost: packs never come back.
                 successor.age.lock().await.judged.clone_from(&age.judged);
                 age.successor = Some(Arc::new(successor));
@@ -188,7 +188,7 @@ impl BlobLoader {
             return Ok(run.blobs.iter().map(|(id, _)| (*id, Err(unknown(*id)))).collect());
         };
         let pack = pack.clone();
-        match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
+        match read_range((store, self.liveness.as_ref()), &pack, run.offset, run.length).await? {
             Err(damage) => Ok(run.damaged(&damage).map(|(id, damage)| (id, Err(damage))).collect()),
             Ok(sealed) => self.open(pack, run, sealed).await,
         }
@@ -215,7 +215,7 @@ impl BlobLoader {
         let Some(pack) = self.index.pack(run.pack).cloned() else {
             return Ok(run.blobs.iter().map(|(id, _)| unknown(*id)).collect());
         };
-        match read_range((store, self.pulse.as_ref()), &pack, run.offset, run.length).await? {
+        match read_range((store, self.liveness.as_ref()), &pack, run.offset, run.length).await? {
             Ok(sealed) => self.pass_opened(pack, run, sealed, keep).await,
             Err(damage) => Ok(run.damaged(&damage).map(|(_, damage)| damage).collect()),
         }

@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::Users;
 use crate::blobs::read_part;
 use crate::findings::Findings;
-use crate::pulse::Pulse;
+use crate::liveness::Liveness;
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -40,9 +40,9 @@ pub(crate) struct Reading {
 }
 
 /// Reads packs and their parity. What parity makes good is told by the repository. The damage of one that was moved and is needed no more is none.
-/// With a pulse, one that the store fails to give is passed over.
+/// With a liveness, one that the store fails to give is passed over.
 pub(crate) async fn verify(
-    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
+    (repository, liveness): (&Repository, Option<&Arc<Liveness>>),
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
@@ -52,7 +52,7 @@ pub(crate) async fn verify(
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
-        .map(|pack| async move { verify_both((repository, pulse), &pack).await.map(|damages| (pack, damages)) });
+        .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
     let mut reading = Reading::default();
     while let Some((pack, (damage, parity))) = checked.try_next().await? {
@@ -78,17 +78,17 @@ pub(crate) async fn verify(
 
 /// What is wrong with a pack, and what with its parity. Where that is missing, the listing tells it.
 async fn verify_both(
-    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
+    (repository, liveness): (&Repository, Option<&Arc<Liveness>>),
     pack: &PackRecord,
 ) -> Result<(Option<Damage>, Option<Damage>)> {
-    let damage = verify_pack((repository, pulse), pack).await?;
+    let damage = verify_pack((repository, liveness), pack).await?;
     let parity = repository.inspect_parity(pack).await?;
     Ok((damage, parity.filter(|damage| damage.kind != DamageKind::Missing)))
 }
 
 /// Reads one pack from its first to its last byte; the first thing that is wrong with it.
 async fn verify_pack(
-    (repository, pulse): (&Repository, Option<&Arc<Pulse>>),
+    (repository, liveness): (&Repository, Option<&Arc<Liveness>>),
     pack: &PackRecord,
 ) -> Result<Option<Damage>> {
     let key = pack.kind.object_kind().store_key(pack.id);
@@ -100,7 +100,7 @@ async fn verify_pack(
     while offset < pack.size {
         let end = pack.size.min(if offset == 0 { HEADER_BYTES as u64 + PIECE_BYTES } else { offset + PIECE_BYTES });
         let range = ByteRange { offset, length: Some(end - offset) };
-        let piece = match read_part((&**repository.bare_store(), pulse), &key, range, version).await? {
+        let piece = match read_part((&**repository.bare_store(), liveness), &key, range, version).await? {
             Ok(piece) if piece.len() as u64 == end - offset => piece,
             Ok(_) => return Ok(Some(Damage::new(&key, DamageKind::Size, "the pack ends before its recorded end"))),
             Err(damage) => return Ok(Some(damage)),

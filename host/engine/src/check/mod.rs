@@ -41,9 +41,9 @@ pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::blobs::BlobLoader;
 use crate::findings::Findings;
-use crate::pulse::Pulse;
+use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, Listener, Phase, Result, Silent};
+use crate::{Damage, Error, Event, NoEvents, Phase, Result, RunContext};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -102,15 +102,16 @@ pub struct CheckReport {
 ///
 /// # Errors
 /// When the store cannot be read; damage is what the report is for.
-pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
+pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =
         look(repository, &mut findings).await?;
     let index = Arc::new(index);
-    let pulse = Pulse::begin("repository", repository.clock());
+    let liveness = Liveness::begin("repository", repository.clock());
     let store = Arc::clone(repository.bare_store());
-    let loader = BlobLoader::new(repository.clone(), store, Arc::clone(&index)).going_on(&pulse);
+    let loader = BlobLoader::new(repository.clone(), store, Arc::clone(&index)).going_on(&liveness);
     structure::trees(Arc::new(loader), &snapshots, &mut findings).await?;
     let mut healed = add_healed(repository, &users, &mut findings);
     let mut report = CheckReport {
@@ -129,7 +130,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, listener: &dyn
         listener.on(Event::Phase(Phase::CheckingData));
         let readings = Readings::open(repository, options.journal.as_deref()).await?;
         let chosen = sample.choose(&index, &packs.present, &readings)?;
-        let reading = data::verify((repository, Some(&pulse)), &index, &chosen, &users, &mut findings).await?;
+        let reading = data::verify((repository, Some(&liveness)), &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
         healed.extend(reading.healed);
         heal_unread(repository, &index, &findings, &mut healed).await?;
@@ -192,7 +193,7 @@ pub(crate) struct Look {
 pub(crate) async fn look(repository: &Repository, findings: &mut Findings<'_>) -> Result<Look> {
     let mut before = None;
     for _ in 0..LOOKS_MAX {
-        let mut found = Findings::new(&Silent);
+        let mut found = Findings::new(&NoEvents);
         let look = look_once(repository, &mut found).await?;
         let found = found.into_list();
         if found.is_empty() || before.as_ref() == Some(&found) {
@@ -201,7 +202,7 @@ pub(crate) async fn look(repository: &Repository, findings: &mut Findings<'_>) -
         }
         before = Some(found);
     }
-    Err(Error::Restless { what: "what is wrong with the repository".to_owned() })
+    Err(Error::Contended { what: "what is wrong with the repository".to_owned() })
 }
 
 async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Result<Look> {

@@ -16,7 +16,7 @@ use super::{ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
-use crate::repository::{Repository, SnapshotHandle, Twofold, lacking};
+use crate::repository::{Repository, SnapshotHandle, TwoCopies, lacking};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Nodes opened at once: some 4 MiB.
@@ -123,7 +123,7 @@ pub(super) async fn texts(repository: &Repository, findings: &mut Findings<'_>) 
 }
 
 impl Texts {
-    fn note<T>(&mut self, found: &Twofold<T>, findings: &mut Findings<'_>) {
+    fn note<T>(&mut self, found: &TwoCopies<T>, findings: &mut Findings<'_>) {
         found.damages().into_iter().for_each(|damage| findings.add(damage, None));
         self.lacking_copies += u64::from(found.lacks_copy());
     }

@@ -9,22 +9,22 @@ use credenza_model::Timestamp;
 
 use super::*;
 use crate::testing::{noise, repository, secret, snapshot, withheld};
-use crate::{Clock, DamageKind, Moment, Silent};
+use crate::{Clock, DamageKind, Moment, RunContext};
 
 const DAY: u64 = 86_400;
 
 /// A clock that a test moves.
 #[derive(Default)]
-struct Hands(Mutex<i64>);
+struct TestClock(Mutex<i64>);
 
-impl Clock for Hands {
+impl Clock for TestClock {
     fn now(&self) -> Moment {
         let wall = Timestamp { seconds: *self.0.lock().unwrap(), nanoseconds: 0 };
         Moment { monotonic: Duration::ZERO, wall }
     }
 }
 
-impl Hands {
+impl TestClock {
     fn turn_to(&self, day: u64) {
         *self.0.lock().unwrap() = i64::try_from(day * DAY).unwrap();
     }
@@ -44,7 +44,7 @@ async fn five_snapshots() -> (MemoryStore, Repository) {
 
 async fn read(repository: &Repository, sample: Sample, journal: Option<&Path>) -> CheckReport {
     let options = CheckOptions { read_data: Some(sample), journal: journal.map(Path::to_owned) };
-    let report = run(repository, &options, &Silent).await.unwrap();
+    let report = run(repository, &options, &RunContext::default()).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     report
 }
@@ -74,7 +74,7 @@ async fn a_sample_finds_what_rots_in_it_and_only_that() {
     bytes[5000] ^= 1;
     store.tamper(&pack, Some(bytes.into()));
     let found = async |sample| {
-        let report = run(&repository, &CheckOptions::reading(sample), &Silent).await.unwrap();
+        let report = run(&repository, &CheckOptions::reading(sample), &RunContext::default()).await.unwrap();
         report.findings.into_iter().map(|finding| finding.damage.object).collect::<Vec<String>>()
     };
     assert_eq!(found(Sample::Percent(100)).await, [pack.to_string()]);
@@ -84,7 +84,7 @@ async fn a_sample_finds_what_rots_in_it_and_only_that() {
 #[tokio::test]
 async fn packs_read_lately_are_not_read_again_and_those_never_read_are() {
     let (_, repository) = five_snapshots().await;
-    let (clock, folder) = (Arc::new(Hands::default()), tempfile::tempdir().unwrap());
+    let (clock, folder) = (Arc::new(TestClock::default()), tempfile::tempdir().unwrap());
     let repository = repository.with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
     let old = Sample::OlderThan(Duration::from_secs(30 * DAY));
     let packs_read = async |sample, folder| read(&repository, sample, folder).await.packs_read;
@@ -113,19 +113,19 @@ async fn a_damaged_pack_is_read_every_time_until_it_is_whole() {
     let old = Some(Sample::OlderThan(Duration::from_secs(30 * DAY)));
     let options = CheckOptions { read_data: old, journal: Some(folder.path().to_owned()) };
     for (packs_read, findings) in [(10, 1), (1, 1)] {
-        let report = run(&repository, &options, &Silent).await.unwrap();
+        let report = run(&repository, &options, &RunContext::default()).await.unwrap();
         assert_eq!((report.packs_read, report.findings.len()), (packs_read, findings));
     }
     store.tamper(&pack, Some(whole));
-    assert_eq!(run(&repository, &options, &Silent).await.unwrap().packs_read, 1);
-    assert_eq!(run(&repository, &options, &Silent).await.unwrap().packs_read, 0);
+    assert_eq!(run(&repository, &options, &RunContext::default()).await.unwrap().packs_read, 1);
+    assert_eq!(run(&repository, &options, &RunContext::default()).await.unwrap().packs_read, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_the_store_never_gives_is_named_and_the_others_are_read_while_it_answers() {
     for reason in ["s3.internal", "http.timeout"] {
         let (repository, both, object) = withheld(reason).await;
-        let report = run(&repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+        let report = run(&repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
         let named: Vec<_> =
             report.findings.iter().map(|found| (found.damage.object.as_str(), found.damage.kind)).collect();
         assert_eq!(named, [(object.as_str(), DamageKind::Unreadable)], "{reason}");
@@ -137,6 +137,6 @@ async fn a_pack_that_the_store_never_gives_is_named_and_the_others_are_read_whil
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_answers_nothing_for_minutes_ends_the_check() {
     let (repository, _, _) = withheld("connect").await;
-    let ended = run(&repository, &CheckOptions::reading(Sample::All), &Silent).await;
+    let ended = run(&repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await;
     assert!(matches!(&ended, Err(Error::Unanswered { side: "repository", .. })), "{ended:?}");
 }

@@ -11,7 +11,7 @@ use super::survey::Survey;
 use crate::Result;
 use crate::audit::chain::Chains;
 use crate::findings::Finding;
-use crate::repository::{Repository, Twofold};
+use crate::repository::{Repository, TwoCopies};
 use crate::{DamageKind, Error};
 
 /// What is missing, and the snapshots that miss it.
@@ -34,7 +34,7 @@ impl Gaps {
         }
         let mut chains = Chains::default();
         survey.snapshots.iter().for_each(|handle| chains.add(handle.into()));
-        let removals = repository.removals().await?.into_iter().filter_map(Twofold::into_best);
+        let removals = repository.removals().await?.into_iter().filter_map(TwoCopies::into_best);
         removals.filter_map(Result::ok).for_each(|removal| chains.add_removal(removal));
         let named = chains.gaps().into_iter().map(|(damage, _)| StoreKey::new(damage.object));
         let after = named

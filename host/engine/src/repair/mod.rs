@@ -18,7 +18,7 @@
 //! Owned here: that order, which is a repack's: what is published is announced before and needed by snapshots after, and packs
 //! are condemned only when their chunks have other places. So it runs beside writers and collectors. A damaged pack is condemned,
 //! so that no later backup relies on it: one that finds a lost chunk in its source stores it anew, and every snapshot that lost it
-//! is whole again. Refused here: deleting packs (`collect`), removing snapshots (`remove`). Called by `cli`.
+//! is whole again. Refused here: deleting packs (`gc`), removing snapshots (`remove`). Called by `cli`.
 //!
 //! Bound: as `check`; a table of each damaged or undescribed pack (52 bytes a blob), what `write` holds, a usage list for each
 //! damaged one, [`PROBLEMS_MAX`](credenza_format::PROBLEMS_MAX) lost entries a snapshot.
@@ -43,8 +43,8 @@ use credenza_model::{SnapshotId, StoreKey};
 use crate::check::undescribed;
 use crate::findings::Finding;
 use crate::repository::Repository;
-use crate::write::Stow;
-use crate::{Event, Listener, Phase, Result};
+use crate::write::Deduplicator;
+use crate::{Event, Phase, Result, RunContext};
 use gaps::Gaps;
 use parity::Parities;
 use survey::Survey;
@@ -144,7 +144,8 @@ pub struct RepairReport {
 /// # Errors
 /// When the store cannot be read or written; with the keys of a writer; [`Error::ListingsDisagree`](crate::Error::ListingsDisagree) and
 /// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown.
-pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dyn Listener) -> Result<RepairReport> {
+pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
+    let listener = &*run.events;
     repository.require_reading("repairing")?;
     if options.apply {
         repository.require_prompt_listings().await?;
@@ -161,11 +162,11 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         true => Some(Gaps::find(repository, &survey).await?),
         false => None,
     };
-    let stow = match options.apply {
-        true => Some(Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
+    let dedup = match options.apply {
+        true => Some(Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
     };
-    let salvaged = salvage::run(repository, &survey, stow.as_ref()).await?;
+    let salvaged = salvage::run(repository, &survey, dedup.as_ref()).await?;
     let mut parities = Parities::find(repository, &survey, &salvaged);
     if options.apply {
         parities.write(repository).await?;
@@ -176,12 +177,12 @@ pub async fn run(repository: &Repository, options: &RepairOptions, listener: &dy
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
     report.mends.extend(gaps.iter().flat_map(Gaps::mends));
-    if let Some(stow) = stow.filter(|_| !report.mends.is_empty()) {
+    if let Some(dedup) = dedup.filter(|_| !report.mends.is_empty()) {
         if let Some(gaps) = &gaps {
             gaps.record(repository, options.signing_key.as_ref()).await?;
         }
-        let published = publish::run(repository, &survey, &salvaged, &stow).await;
-        stow.record().withdraw_intents().await;
+        let published = publish::run(repository, &survey, &salvaged, &dedup).await;
+        dedup.record().withdraw_intents().await;
         published?;
     }
     report.mends.extend(texts.mends());

@@ -11,9 +11,9 @@ use credenza_model::{ObjectId, StoreKey};
 use super::Mend;
 use super::salvage::{Salvaged, was_moved};
 use super::survey::Survey;
-use crate::collect::{delete, put_record};
+use crate::gc::{delete, put_record};
 use crate::repository::Repository;
-use crate::write::Stow;
+use crate::write::Deduplicator;
 use crate::{Error, Result};
 
 /// Blobs that one index segment describes: some 7 MB.
@@ -41,24 +41,29 @@ fn fresh<'a>(survey: &'a Survey, salvaged: &'a Salvaged) -> impl Iterator<Item =
 }
 
 /// Writes what mends, in the order of `repair`.
-pub(super) async fn run(repository: &Repository, survey: &Survey, salvaged: &Salvaged, stow: &Arc<Stow>) -> Result<()> {
+pub(super) async fn run(
+    repository: &Repository,
+    survey: &Survey,
+    salvaged: &Salvaged,
+    dedup: &Arc<Deduplicator>,
+) -> Result<()> {
     // First: once packs are marked as moved, a list that names them is harder to tell.
     for rebuilt in survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact) {
         rebuilt.put(repository).await?;
     }
-    stow.packs().close().await?;
-    stow.record().lease().check()?;
+    dedup.packs().close().await?;
+    dedup.record().lease().check()?;
     let replaced: Vec<PackRecord> = fresh(survey, salvaged).cloned().collect();
     let found = survey.found.iter().filter(|pack| replaced.iter().all(|replaced| replaced.id != pack.id));
-    let written = stow.record().packs().into_iter().map(|(pack, _)| pack);
+    let written = dedup.record().packs().into_iter().map(|(pack, _)| pack);
     let announced: Vec<ObjectId> = written.chain(found.clone().map(|pack| pack.id)).collect();
     if !announced.is_empty() {
-        stow.record().announce(announced).await?;
+        dedup.record().announce(announced).await?;
     }
     let moved = replaced.iter().map(|pack| PackRecord { moved: true, ..pack.clone() });
     let described: Vec<PackRecord> = found.cloned().chain(moved).collect();
     for batch in batches(described) {
-        stow.record().flush_index(batch).await?;
+        dedup.record().flush_index(batch).await?;
     }
     condemn(repository, survey, &replaced).await?;
     drop_ruined(repository, survey).await

@@ -19,7 +19,7 @@ use super::{Mend, RepairOptions, SnapshotLoss};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
-use crate::write::{self, Draft, Stow, TreeWriter, claim};
+use crate::write::{self, Deduplicator, Draft, TreeWriter, claim};
 use crate::{Error, Result};
 
 /// Blobs copied at once.
@@ -50,14 +50,14 @@ pub(super) async fn run(
 async fn replace(repository: &Repository, handle: &SnapshotHandle, options: &RepairOptions) -> Result<SnapshotId> {
     let writer = repository.writer(&options.host, &options.user);
     let index = Arc::new(repository.load_index().await?);
-    let stow = Stow::begin(repository, Arc::clone(&index), writer).await?;
+    let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
     let loader = repository.loader_from(repository.bare_store(), index);
-    let remainder = Remainder::gather(repository, &loader, &stow, handle).await?;
+    let remainder = Remainder::gather(repository, &loader, &dedup, handle).await?;
     let mut chain = Chain::new(writer, &repository.snapshots().await?.whole);
     let id = SnapshotId::new(random_id()?);
     let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
     let make = |usage: &Usage, added, link| remainder.snapshot(handle, id, usage, (added, link));
-    write::commit(repository, &stow, draft, make).await?;
+    write::commit(repository, &dedup, draft, make).await?;
     Ok(id)
 }
 
@@ -73,11 +73,11 @@ impl Remainder {
     async fn gather(
         repository: &Repository,
         loader: &Arc<BlobLoader>,
-        stow: &Arc<Stow>,
+        dedup: &Arc<Deduplicator>,
         handle: &SnapshotHandle,
     ) -> Result<Self> {
         let level = repository.config().compression_level;
-        let mut tree = TreeWriter::new(Arc::clone(stow), level);
+        let mut tree = TreeWriter::new(Arc::clone(dedup), level);
         let (mut lost, mut problems) = (0, handle.snapshot.problems.clone());
         let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
         while let Some(step) = walk.next().await? {
@@ -89,7 +89,7 @@ impl Remainder {
                 }
                 Step::Leaf(_, mut records) => {
                     for record in &mut records {
-                        if let Some(reason) = why_lost(carry(stow, loader, level, &record.content).await)? {
+                        if let Some(reason) = why_lost(carry(dedup, loader, level, &record.content).await)? {
                             lost += 1;
                             problems.push(Problem { key: record.entry.key.clone(), reason: reason.clone() });
                             strip(record, reason);
@@ -142,14 +142,14 @@ fn strip(record: &mut Record, reason: String) {
 }
 
 /// Takes a content over, and copies what of it is only in packs that are condemned; `false` when a part of it is nowhere.
-async fn carry(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, content: &Content) -> Result<bool> {
-    if claim(stow, loader, content).await? {
+async fn carry(dedup: &Arc<Deduplicator>, loader: &Arc<BlobLoader>, level: i32, content: &Content) -> Result<bool> {
+    if claim(dedup, loader, content).await? {
         return Ok(true);
     }
     let homeless = RefCell::new(Vec::new());
     let note = |id: &ChunkId| {
         let place = loader.index().get(id);
-        if let Some(place) = place.filter(|_| !stow.holds(id)) {
+        if let Some(place) = place.filter(|_| !dedup.holds(id)) {
             homeless.borrow_mut().push((*id, place.kind));
         }
         place.is_some()
@@ -158,14 +158,19 @@ async fn carry(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, content: 
         return Ok(false);
     }
     for window in homeless.into_inner().chunks(BLOBS_IN_WINDOW) {
-        copy(stow, loader, level, window.to_vec()).await?;
+        copy(dedup, loader, level, window.to_vec()).await?;
     }
     Ok(true)
 }
 
-async fn copy(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, blobs: Vec<(ChunkId, BlobKind)>) -> Result<()> {
+async fn copy(
+    dedup: &Arc<Deduplicator>,
+    loader: &Arc<BlobLoader>,
+    level: i32,
+    blobs: Vec<(ChunkId, BlobKind)>,
+) -> Result<()> {
     let mut fetched = loader.load(blobs.iter().map(|(id, _)| *id)).await?;
-    let kept = Arc::clone(stow);
+    let kept = Arc::clone(dedup);
     let work = move || {
         let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
         for (id, kind) in blobs {
@@ -175,5 +180,5 @@ async fn copy(stow: &Arc<Stow>, loader: &Arc<BlobLoader>, level: i32, blobs: Vec
         }
         Ok(())
     };
-    stow.packs().crew().work("copy", work).await
+    dedup.packs().workers().work("copy", work).await
 }

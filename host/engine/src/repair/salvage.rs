@@ -13,7 +13,7 @@ use super::survey::Survey;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::repository::Repository;
 use crate::window::WINDOW_BYTES;
-use crate::write::Stow;
+use crate::write::Deduplicator;
 use crate::{Error, Result};
 
 /// What became of the chunks of damaged packs.
@@ -27,8 +27,12 @@ pub(super) struct Salvaged {
     pub(super) lost: HashSet<ChunkId>,
 }
 
-/// Reads what is in need of every damaged pack, and copies it if there is a stow.
-pub(super) async fn run(repository: &Repository, survey: &Survey, stow: Option<&Arc<Stow>>) -> Result<Salvaged> {
+/// Reads what is in need of every damaged pack, and copies it if there is a dedup.
+pub(super) async fn run(
+    repository: &Repository,
+    survey: &Survey,
+    dedup: Option<&Arc<Deduplicator>>,
+) -> Result<Salvaged> {
     let loader = survey.loader(repository);
     let mut salvaged = Salvaged { packs: survey.damaged_packs(), ..Salvaged::default() };
     let damaged: HashSet<ObjectId> = salvaged.packs.iter().map(|pack| pack.id).collect();
@@ -43,8 +47,8 @@ pub(super) async fn run(repository: &Repository, survey: &Survey, stow: Option<&
                 window.iter().partition(|blob| fetched.get(&blob.id).is_some_and(Result::is_ok));
             (copied, lost) = (copied + whole.len() as u64, lost + gone.len() as u64);
             salvaged.lost.extend(gone.iter().map(|blob| blob.id));
-            if let Some(stow) = stow {
-                keep(stow, level, whole, fetched).await?;
+            if let Some(dedup) = dedup {
+                keep(dedup, level, whole, fetched).await?;
             }
         }
         salvaged.counts.insert(pack.id, (copied, lost));
@@ -85,8 +89,8 @@ async fn fetch(loader: &Arc<BlobLoader>, blobs: &[PackBlob]) -> Result<Fetched> 
 }
 
 /// Packs blobs on a thread that may block.
-async fn keep(stow: &Arc<Stow>, level: i32, blobs: Vec<PackBlob>, fetched: Fetched) -> Result<()> {
-    let kept = Arc::clone(stow);
+async fn keep(dedup: &Arc<Deduplicator>, level: i32, blobs: Vec<PackBlob>, fetched: Fetched) -> Result<()> {
+    let kept = Arc::clone(dedup);
     let work = move || {
         let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
         for blob in blobs {
@@ -96,5 +100,5 @@ async fn keep(stow: &Arc<Stow>, level: i32, blobs: Vec<PackBlob>, fetched: Fetch
         }
         Ok(())
     };
-    stow.packs().crew().work("salvage", work).await
+    dedup.packs().workers().work("salvage", work).await
 }

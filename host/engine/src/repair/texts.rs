@@ -9,7 +9,7 @@ use credenza_model::StoreKey;
 
 use super::Mend;
 use crate::Result;
-use crate::repository::{Repository, Twofold, put_text};
+use crate::repository::{Repository, TwoCopies, put_text};
 
 /// What is to be written, each under its name.
 pub(super) struct Texts(Vec<(StoreKey, Bytes)>);
@@ -19,7 +19,7 @@ impl Texts {
         let config = repository.twofold_config().await?.mend();
         let slots = repository.twofold_slots().await?;
         let removals = repository.removals().await?;
-        let texts = slots.iter().filter_map(Twofold::mend).chain(removals.iter().filter_map(Twofold::mend));
+        let texts = slots.iter().filter_map(TwoCopies::mend).chain(removals.iter().filter_map(TwoCopies::mend));
         Ok(Self(config.into_iter().chain(texts).collect()))
     }
 

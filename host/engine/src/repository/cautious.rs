@@ -2,7 +2,7 @@
 //!
 //! Owned here: listings made in two ways that must agree, of a folder as a whole and of each digit that its names can begin with: a store
 //! that cuts a listing off or loses a page of it does not leave out the same in both. Refused here: what follows from a listing, and how
-//! snapshots speak for each other (`complete`). Called by `collect`, `repair` and by whoever removes snapshots.
+//! snapshots speak for each other (`complete`). Called by `gc`, `repair` and by whoever removes snapshots.
 //!
 //! Requests: 16 more for each listing; one more listing and one request a name where only one of both shows it. Bound: the names of
 //! a folder three times, some 150 bytes each.

@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::backup::{self, BackupOptions};
-    use crate::{CreateOptions, Secret, Silent};
+    use crate::{CreateOptions, RunContext, Secret};
 
     #[tokio::test]
     async fn a_run_that_commits_after_another_of_its_writer_follows_it() {
@@ -103,7 +103,7 @@ mod tests {
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();
         let mut begun = Chain::new(repository.writer("", ""), &[]);
         let source = Arc::new(MemorySource::new());
-        backup::run(&repository, source, &BackupOptions::default(), &Silent).await.unwrap();
+        backup::run(&repository, source, &BackupOptions::default(), &RunContext::default()).await.unwrap();
         let other = repository.snapshots().await.unwrap().whole.pop().unwrap();
         assert_eq!((other.snapshot.sequence, other.snapshot.previous), (1, None));
         let link = begun.next(&repository).await.unwrap();

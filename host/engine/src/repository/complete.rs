@@ -2,7 +2,7 @@
 //!
 //! Snapshots speak for each other: each names the one that its writer committed before it, and each has a usage list, put just before
 //! it. So besides the two listings of `cautious`, no writer's chain may have a gap that no record of removal explains, and a usage list
-//! without a snapshot must have none. Called by `collect` and by whoever removes snapshots.
+//! without a snapshot must have none. Called by `gc` and by whoever removes snapshots.
 //!
 //! Requests beside those listings: a listing of usage lists, one request for each of them without a snapshot, and where a chain has gaps, one
 //! for each record of removal that the cache does not have. Bound: the snapshots, and some 200 bytes for each that was removed.
@@ -14,7 +14,7 @@ use credenza_format::ObjectKind;
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use super::snapshots::SNAPSHOTS;
-use super::{Repository, SnapshotHandle, SnapshotName, Snapshots, Twofold, list};
+use super::{Repository, SnapshotHandle, SnapshotName, Snapshots, TwoCopies, list};
 use crate::audit::chain::{Chains, Found};
 use crate::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Repository {
         self.removals_at_hand().await?.into_iter().for_each(|removal| chains.add_removal(removal));
         if !chains.gaps().is_empty() {
             // A record that cannot be read explains nothing.
-            let removals = self.removals().await?.into_iter().filter_map(Twofold::into_best);
+            let removals = self.removals().await?.into_iter().filter_map(TwoCopies::into_best);
             removals.filter_map(Result::ok).for_each(|removal| chains.add_removal(removal));
         }
         Ok(chains.gaps())

@@ -12,7 +12,7 @@ use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
 use super::locks::{LockRule, store_time};
 use super::probe::{RETENTION, probe};
-use super::twofold::{fetch_copy, put_text};
+use super::two_copies::{fetch_copy, put_text};
 use super::{Repository, Secret, fetch, random_id};
 use crate::{Error, Result};
 

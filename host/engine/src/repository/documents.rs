@@ -75,7 +75,7 @@ impl Repository {
     /// `take` says whether others may have been merged into an object.
     ///
     /// # Errors
-    /// [`Error::Restless`] when collectors merge at each of [`LISTINGS_MAX`] listings.
+    /// [`Error::Contended`] when collectors merge at each of [`LISTINGS_MAX`] listings.
     pub(crate) async fn merged_documents(
         &self,
         store: &Arc<dyn Store>,
@@ -99,7 +99,7 @@ impl Repository {
                 return Ok(());
             }
         }
-        Err(Error::Restless { what: format!("`{}/`", kind.folder()) })
+        Err(Error::Contended { what: format!("`{}/`", kind.folder()) })
     }
 
     async fn open_each<T>(

@@ -3,7 +3,7 @@
 //! Owned here: creating (`probe` tries the store), opening, the config and the retention policy in it, key slots, until when objects are
 //! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
 //! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
-//! packs (`blobs`, `write::stow`). Called by every command of the engine.
+//! packs (`blobs`, `write::dedup`). Called by every command of the engine.
 
 mod cautious;
 mod chain;
@@ -21,7 +21,7 @@ mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
-mod twofold;
+mod two_copies;
 
 use std::sync::Arc;
 
@@ -39,15 +39,15 @@ pub(crate) use parity::{lacking, put_parity};
 pub(crate) use probe::VERSIONS;
 pub use probe::probe;
 pub use rotate::Rotation;
-pub use secret::{Lock, Secret};
+pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
 pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
-pub(crate) use twofold::{Twofold, put_text};
+pub(crate) use two_copies::{TwoCopies, put_text};
 
 use crate::blobs::BlobLoader;
 use crate::clock::Clock;
-use crate::pulse::Pulse;
+use crate::liveness::Liveness;
 use crate::walk::Records;
 use crate::{Damage, Error, Result};
 
@@ -83,13 +83,13 @@ impl Repository {
     }
 
     /// Both copies of the config as they are now, verified with the keys.
-    pub(crate) async fn twofold_config(&self) -> Result<Twofold<Config>> {
+    pub(crate) async fn twofold_config(&self) -> Result<TwoCopies<Config>> {
         let decode = |_: &StoreKey, name: &StoreKey, bytes: &[u8]| open::decode_verified(name, bytes, &self.keys);
-        twofold::read_twofold(&*self.bare, config_key(), decode, |config| config.revision).await
+        two_copies::read_twofold(&*self.bare, config_key(), decode, |config| config.revision).await
     }
 
     /// Both copies of every key slot, verified with the keys; but for those of another repository, which a `create` that was cut off leaves.
-    pub(crate) async fn twofold_slots(&self) -> Result<Vec<Twofold<KeySlot>>> {
+    pub(crate) async fn twofold_slots(&self) -> Result<Vec<TwoCopies<KeySlot>>> {
         let decode = |key: &StoreKey, name: &StoreKey, bytes: &[u8]| self.verified_slot(key, name, bytes);
         let found = slots::twofold_slots(&*self.bare, decode).await?;
         Ok(found.into_iter().filter(|found| !found.is_foreign()).collect())
@@ -139,8 +139,8 @@ impl Repository {
 
     /// A loader that passes over what the store fails to give, as [`BlobLoader::going_on`].
     pub(crate) fn loader_going_on(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
-        let pulse = Pulse::begin("repository", self.clock());
-        Arc::new(BlobLoader::new(self.clone(), Arc::clone(&self.store), index).going_on(&pulse))
+        let liveness = Liveness::begin("repository", self.clock());
+        Arc::new(BlobLoader::new(self.clone(), Arc::clone(&self.store), index).going_on(&liveness))
     }
 
     /// A loader that reads from one of the two stores.

@@ -12,9 +12,9 @@ use credenza_format::{
 use credenza_model::StoreKey;
 
 use super::slots::{Copies, slots_of};
-use super::twofold::fetch_copy;
+use super::two_copies::fetch_copy;
 use super::{ListedSlot, Repository, Secret, fetch};
-use crate::cached::{CachedStore, ObjectCache, Shelf};
+use crate::cached::{CacheFolder, CachedStore, ObjectCache};
 use crate::clock::SystemClock;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -53,9 +53,9 @@ impl Repository {
     pub async fn open(store: Arc<dyn Store>, secret: &Secret, cache: Option<&ObjectCache>) -> Result<Self> {
         let bare = Arc::clone(&store);
         let trial = Trial { secret, work_left: AtomicU64::new(WORK_MAX) };
-        let (Unlocked { keys, config, slot, damages }, shelf) = unlock_by_either(&*bare, &trial, cache).await?;
-        let store: Arc<dyn Store> = match shelf {
-            Some(shelf) => Arc::new(CachedStore::new(store, shelf)),
+        let (Unlocked { keys, config, slot, damages }, cache_folder) = unlock_by_either(&*bare, &trial, cache).await?;
+        let store: Arc<dyn Store> = match cache_folder {
+            Some(cache_folder) => Arc::new(CachedStore::new(store, cache_folder)),
             None => store,
         };
         Ok(Self {
@@ -84,7 +84,7 @@ async fn unlock_by_either(
     store: &dyn Store,
     trial: &Trial<'_>,
     cache: Option<&ObjectCache>,
-) -> Result<(Unlocked, Option<Shelf>)> {
+) -> Result<(Unlocked, Option<CacheFolder>)> {
     let first = read_config(store).await;
     let tried = first.as_ref().ok().cloned();
     let refusal = match unlock_by(first, store, trial, cache).await {
@@ -93,9 +93,9 @@ async fn unlock_by_either(
     };
     let copy = read_config_copy(store).await?.filter(|copy| tried.as_ref() != Some(copy));
     let Some(copy) = copy else { return Err(refusal) };
-    let Ok((mut unlocked, shelf)) = unlock_by(Ok(copy), store, trial, cache).await else { return Err(refusal) };
+    let Ok((mut unlocked, cache_folder)) = unlock_by(Ok(copy), store, trial, cache).await else { return Err(refusal) };
     unlocked.damages.insert(0, damage_of_config(refusal));
-    Ok((unlocked, shelf))
+    Ok((unlocked, cache_folder))
 }
 
 async fn unlock_by(
@@ -103,11 +103,11 @@ async fn unlock_by(
     store: &dyn Store,
     trial: &Trial<'_>,
     cache: Option<&ObjectCache>,
-) -> Result<(Unlocked, Option<Shelf>)> {
+) -> Result<(Unlocked, Option<CacheFolder>)> {
     let config = config?;
-    let shelf = cache.map(|cache| cache.for_repository(config.repository()));
-    let unlocked = unlock(store, config, trial, shelf.as_ref()).await?;
-    Ok((unlocked, shelf))
+    let cache_folder = cache.map(|cache| cache.for_repository(config.repository()));
+    let unlocked = unlock(store, config, trial, cache_folder.as_ref()).await?;
+    Ok((unlocked, cache_folder))
 }
 
 /// The config as it is in the store now.
@@ -148,7 +148,7 @@ async fn unlock(
     store: &dyn Store,
     config: UnverifiedConfig,
     trial: &Trial<'_>,
-    shelf: Option<&Shelf>,
+    cache_folder: Option<&CacheFolder>,
 ) -> Result<Unlocked> {
     match (config.is_encrypted(), trial.secret.kind()) {
         (false, None) => {
@@ -159,12 +159,12 @@ async fn unlock(
         (false, Some(_)) => Err(Error::NotEncrypted),
         (true, None) => Err(Error::SecretMissing),
         (true, Some(kind)) => {
-            if let Some(unlocked) = unlock_remembered(store, &config, trial, shelf).await? {
+            if let Some(unlocked) = unlock_remembered(store, &config, trial, cache_folder).await? {
                 return Ok(unlocked);
             }
             let unlocked = unlock_listed(store, config, trial, kind).await?;
-            if let (Some(shelf), Some(slot)) = (shelf, &unlocked.slot) {
-                shelf.remember_slot(slot.id()).await;
+            if let (Some(cache_folder), Some(slot)) = (cache_folder, &unlocked.slot) {
+                cache_folder.remember_slot(slot.id()).await;
             }
             Ok(unlocked)
         }
@@ -232,10 +232,10 @@ async fn unlock_remembered(
     store: &dyn Store,
     config: &UnverifiedConfig,
     trial: &Trial<'_>,
-    shelf: Option<&Shelf>,
+    cache_folder: Option<&CacheFolder>,
 ) -> Result<Option<Unlocked>> {
-    let Some(shelf) = shelf else { return Ok(None) };
-    let Some(id) = shelf.remembered_slot().await else { return Ok(None) };
+    let Some(cache_folder) = cache_folder else { return Ok(None) };
+    let Some(id) = cache_folder.remembered_slot().await else { return Ok(None) };
     let Some(Ok(bytes)) = fetch(store, &slot_key(id)).await? else { return Ok(None) };
     let slot = KeySlot::decode(&bytes).ok().filter(|slot| slot.id() == id && slot.access() == Access::Full);
     let fitting = slot.filter(|slot| trial.secret.kind() == Some(slot.kind()));

@@ -7,7 +7,7 @@
 //! usual one at 5 %) and what `format` states; the last healed pack is kept.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store};
@@ -16,6 +16,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 use ring::digest;
 
 use super::Repository;
+use crate::write::lock_unpoisoned;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Bytes of an object read in one request.
@@ -169,7 +170,7 @@ impl Known {
 impl Healer {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         // Nothing here is half done when a thread ends early.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.known)
     }
 }
 

@@ -7,7 +7,7 @@ use credenza_format::{Removal, RemovedSnapshot, SigningKey, copy_key, removal_ke
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::twofold::{Twofold, put_twofold, read_folder};
+use super::two_copies::{TwoCopies, put_two_copies, read_folder};
 use super::{DOCUMENTS_IN_FLIGHT, Repository, SnapshotHandle, fetch, list, random_id};
 use crate::{Damage, DamageKind, Result};
 
@@ -43,7 +43,7 @@ impl Repository {
             };
             let key = removal_key(id);
             let options = PutOptions { retain_until, hint: "removed".to_owned(), ..PutOptions::default() };
-            let put = put_twofold(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await;
+            let put = put_two_copies(&**self.store(), &key, removal.encode(self.keys(), signing_key)?, &options).await;
             if put.as_ref().is_err_and(crate::Error::is_full) {
                 // Half a record would take up the room that the next try needs. Its copy goes first: a record without a copy is mended.
                 let _ = self.store().delete(&[copy_key(&key), key]).await;
@@ -54,7 +54,7 @@ impl Repository {
     }
 
     /// Both copies of every record of removal, verified with the keys of the repository.
-    pub(crate) async fn removals(&self) -> Result<Vec<Twofold<Removal>>> {
+    pub(crate) async fn removals(&self) -> Result<Vec<TwoCopies<Removal>>> {
         read_folder(&**self.bare_store(), (REMOVED, usize::MAX), |key, name, bytes| self.removal(key, name, bytes))
             .await
     }

@@ -82,8 +82,11 @@ impl Repository {
             if renewed.iter().any(|other| is_alike(other, slot)) {
                 continue;
             }
-            let lock =
-                slot.recipient().map(super::Lock::Recipient).or_else(|| secret.lock()).ok_or(Error::SecretMissing)?;
+            let lock = slot
+                .recipient()
+                .map(super::SlotLock::Recipient)
+                .or_else(|| secret.lock())
+                .ok_or(Error::SecretMissing)?;
             renewed.push(self.seal_slot(keyring, slot.access(), &lock, slot.label(), after(slot)).await?);
         }
         Ok(renewed)

@@ -27,7 +27,7 @@ pub enum Secret {
 
 /// What a new key slot will open with.
 #[derive(Clone)]
-pub enum Lock {
+pub enum SlotLock {
     /// A passphrase, which is wrapped for in its normal form ([`normal_passphrase`]).
     Passphrase(Zeroizing<Vec<u8>>),
     /// The content of a key file.
@@ -41,13 +41,13 @@ pub enum Lock {
 impl Secret {
     /// The lock that this secret opens; none for no secret.
     #[must_use]
-    pub fn lock(&self) -> Option<Lock> {
+    pub fn lock(&self) -> Option<SlotLock> {
         match self {
             Self::None => None,
-            Self::Passphrase(passphrase) => Some(Lock::Passphrase(passphrase.clone())),
-            Self::KeyFile(content) => Some(Lock::KeyFile(content.clone())),
-            Self::Identity(identity) => Some(Lock::Recipient(identity.recipient())),
-            Self::Recovery(code) => Some(Lock::Recovery(code.clone())),
+            Self::Passphrase(passphrase) => Some(SlotLock::Passphrase(passphrase.clone())),
+            Self::KeyFile(content) => Some(SlotLock::KeyFile(content.clone())),
+            Self::Identity(identity) => Some(SlotLock::Recipient(identity.recipient())),
+            Self::Recovery(code) => Some(SlotLock::Recovery(code.clone())),
         }
     }
 
@@ -85,7 +85,7 @@ fn open_passphrase(slot: &KeySlot, repository: RepositoryId, passphrase: &[u8]) 
     }
 }
 
-impl Lock {
+impl SlotLock {
     /// Makes a slot. As costly for a passphrase as opening.
     pub(super) fn seal(&self, new: &NewSlot<'_>) -> Result<KeySlot, SlotError> {
         match self {

@@ -12,8 +12,8 @@ use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::twofold::{Twofold, put_twofold, read_folder};
-use super::{Lock, Repository, fetch_up_to, list_at_least};
+use super::two_copies::{TwoCopies, put_two_copies, read_folder};
+use super::{Repository, SlotLock, fetch_up_to, list_at_least};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Most names of slots that are listed before a repository is unlocked, and most slots that are read and tried. Whoever can put objects can put
@@ -87,7 +87,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::NoAccess`] with a writer's keys, [`Error::NoKeys`] in plain text, [`Error::Slot`] for a lock that cannot be used.
-    pub async fn add_slot(&self, lock: &Lock, access: Access, label: &str) -> Result<KeySlot> {
+    pub async fn add_slot(&self, lock: &SlotLock, access: Access, label: &str) -> Result<KeySlot> {
         self.require_full_access("key slot")?;
         let slot = self.seal_slot(self.keys.keyring(), access, lock, label, now()).await?;
         self.put_slot(&slot).await?;
@@ -115,7 +115,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::NotByPassphrase`] when something else opened it.
-    pub async fn change_passphrase(&self, passphrase: &Lock) -> Result<KeySlot> {
+    pub async fn change_passphrase(&self, passphrase: &SlotLock) -> Result<KeySlot> {
         let old =
             self.slot.as_ref().filter(|slot| slot.kind() == SlotKind::Passphrase).ok_or(Error::NotByPassphrase)?;
         let slot = self.seal_slot(self.keys.keyring(), old.access(), passphrase, old.label(), after(old)).await?;
@@ -129,7 +129,7 @@ impl Repository {
         &self,
         keyring: &Keyring,
         access: Access,
-        lock: &Lock,
+        lock: &SlotLock,
         label: &str,
         created: Timestamp,
     ) -> Result<KeySlot> {
@@ -144,7 +144,7 @@ impl Repository {
         let (key, bytes) = (slot_key(slot.id()), slot.encode());
         let retain_until = self.lock_until().await?;
         let options = PutOptions { retain_until, hint: "key".to_owned(), ..PutOptions::default() };
-        put_twofold(&*self.bare, &key, bytes, &options).await
+        put_two_copies(&*self.bare, &key, bytes, &options).await
     }
 
     pub(super) fn require_full_access(&self, what: &'static str) -> Result<()> {
@@ -169,7 +169,7 @@ pub async fn key_slots(store: &dyn Store) -> Result<Vec<ListedSlot>> {
 pub(super) async fn twofold_slots(
     store: &dyn Store,
     decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<KeySlot, Damage>,
-) -> Result<Vec<Twofold<KeySlot>>> {
+) -> Result<Vec<TwoCopies<KeySlot>>> {
     read_folder(store, (SLOTS, SLOTS_LISTED_MAX), decode).await
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use credenza_model::{Entry, EntryKind, Key, Record};
 
-use super::lay::Layer;
-use super::scribe::{Failure, refused};
+use super::entry_writer::{NotRestored, refused};
+use super::writer::RestoreWriter;
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result};
@@ -17,13 +17,13 @@ pub(super) struct Way<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a SnapshotHandle,
     pub(super) loader: &'a Arc<BlobLoader>,
-    pub(super) layer: &'a Layer<'a>,
+    pub(super) writer: &'a RestoreWriter<'a>,
 }
 
 /// A folder on the way that cannot be looked up.
 pub(super) struct Lost {
     pub(super) key: Key,
-    pub(super) failure: Failure,
+    pub(super) failure: NotRestored,
 }
 
 impl Way<'_> {
@@ -31,7 +31,7 @@ impl Way<'_> {
     pub(super) async fn missing_above(&self, prefix: &[u8]) -> Result<(Vec<Record>, Vec<Lost>)> {
         let (mut found, mut lost) = (Vec::new(), Vec::new());
         for key in above(prefix) {
-            match self.layer.look(&key).await? {
+            match self.writer.look(&key).await? {
                 Ok(None) => {}
                 // Whether the restore makes it is not known.
                 Err(cause) if cause.is_transient() => {
@@ -44,7 +44,7 @@ impl Way<'_> {
             }
             match self.record(&key).await {
                 Ok(record) => found.extend(record),
-                Err(Error::Damage(damage)) => lost.push(Lost { key, failure: Failure::Damage(damage) }),
+                Err(Error::Damage(damage)) => lost.push(Lost { key, failure: NotRestored::Damage(damage) }),
                 Err(cause) => return Err(cause),
             }
         }

@@ -1,26 +1,25 @@
 //! Restore: a snapshot, or a part of one, to a destination, in pack order, every byte verified.
 //!
 //! ```text
-//! walk > gather a shelf of records > sort by pack > window > fetch, open, verify > lay
+//! walk > gather a batch of records > sort by pack > window > fetch, open, verify > write
 //! ```
 //!
 //! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
 //! here: what a destination can hold (`connect`). Called by `cli`.
 //!
-//! Bound: [`SHELF_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being laid and twice as much being fetched, and the folders
+//! Bound: [`BATCH_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
 //! that are not yet complete.
 
 mod above;
-mod fit;
-mod lay;
+mod entry_writer;
+mod mapping;
 mod plan;
 mod replay;
-mod scribe;
-mod stop;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tree_tests;
+mod writer;
 
 use std::sync::Arc;
 
@@ -28,18 +27,17 @@ use credenza_connect::Destination;
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, Listener, Phase, Result};
-pub use stop::Stop;
+use crate::{Damage, Error, Event, Phase, Result, RunContext};
 
 use above::Way;
-use fit::Fit;
-use lay::Layer;
+use mapping::AttributeMapping;
 use plan::Planner;
+use writer::RestoreWriter;
 
 /// The namespace of destinations that have folders.
 const TREE: &str = "tree";
 /// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
-const SHELF_RECORDS: usize = 16_384;
+const BATCH_RECORDS: usize = 16_384;
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +50,6 @@ pub struct RestoreOptions {
     pub versions: bool,
     /// Return without waiting until all of it would survive a power failure.
     pub no_sync: bool,
-    /// Ends the restore early.
-    pub stop: Stop,
 }
 
 /// What a restore did.
@@ -86,8 +82,9 @@ pub async fn run(
     snapshot: &SnapshotHandle,
     destination: Arc<dyn Destination>,
     options: &RestoreOptions,
-    listener: &dyn Listener,
+    run: &RunContext,
 ) -> Result<RestoreReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::Opening));
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
     if options.versions && !info.has("history") {
@@ -101,68 +98,68 @@ pub async fn run(
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
     listener.on(Event::Phase(Phase::Restoring));
-    let fit = Fit::between(&snapshot.snapshot.source.namespace, &info.namespace);
+    let mapping = AttributeMapping::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
-    let layer = Layer::new((Arc::clone(&destination), info), repository.clock(), options, listener);
-    options.stop.heed();
+    let writer = RestoreWriter::new((Arc::clone(&destination), info), repository.clock(), options, run);
+    run.stop.heed();
     let mut folders = Folders::default();
     if is_tree {
-        let way = Way { repository, snapshot, loader: &loader, layer: &layer };
+        let way = Way { repository, snapshot, loader: &loader, writer: &writer };
         let (found, lost) = way.missing_above(&options.prefix).await?;
-        layer.lose_above(lost)?;
-        folders.open(layer.make_above(found.into_iter().filter_map(|record| layer.fit(fit, record))).await?);
+        writer.lose_above(lost)?;
+        folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
-    let mut shelves = Shelves::new(options);
+    let mut batches = Batches::new(options);
     loop {
-        let shelf = options.stop.unless(shelves.gather(&mut records)).await??;
+        let batch = run.stop.unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
-            shelves.found = true;
-            layer.lose(lost);
+            batches.found = true;
+            writer.lose(lost);
         }
-        let Some(last) = shelf.last().map(|record| record.entry.key.clone()) else { break };
-        let fitted = shelf.into_iter().filter_map(|record| layer.fit(fit, record));
+        let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { break };
+        let mapped = batch.into_iter().filter_map(|record| writer.map(mapping, record));
         let (held, contents): (Vec<Record>, Vec<Record>) =
-            fitted.partition(|record| record.entry.kind != EntryKind::File);
-        folders.open(layer.begin(held).await?);
+            mapped.partition(|record| record.entry.kind != EntryKind::File);
+        folders.open(writer.begin(held).await?);
         if options.versions {
-            replay::lay_all(&loader, contents, &layer).await?;
+            replay::write_all(&loader, contents, &writer).await?;
         } else {
-            Planner::new(Arc::clone(&loader), contents).lay_all(&layer).await?;
+            Planner::new(Arc::clone(&loader), contents).write_all(&writer).await?;
         }
-        layer.complete(folders.closed_before(&last)).await?;
+        writer.complete(folders.closed_before(&last)).await?;
     }
-    if !shelves.found {
+    if !batches.found {
         return Err(Error::NoEntry {
             snapshot: snapshot.snapshot.id.to_string(),
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
-    layer.complete(folders.all()).await?;
+    writer.complete(folders.all()).await?;
     if !options.no_sync {
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     let healed = repository.take_healed();
-    Ok(RestoreReport { versions_left: shelves.versions_left, healed, ..layer.into_report() })
+    Ok(RestoreReport { versions_left: batches.versions_left, healed, ..writer.into_report() })
 }
 
-/// What is to be restored, a shelf of records at a time.
-struct Shelves<'a> {
+/// What is to be restored, a batch of records at a time.
+struct Batches<'a> {
     options: &'a RestoreOptions,
-    /// The first record of a key that did not fit the shelf before.
+    /// The first record of a key that did not fit the batch before.
     held: Option<Record>,
     /// Something was there to restore.
     found: bool,
     versions_left: u64,
 }
 
-impl<'a> Shelves<'a> {
+impl<'a> Batches<'a> {
     const fn new(options: &'a RestoreOptions) -> Self {
         Self { options, held: None, found: options.prefix.is_empty(), versions_left: 0 }
     }
 
     /// The next records in key order; those of one key are never parted.
     async fn gather(&mut self, records: &mut crate::walk::Records) -> Result<Vec<Record>> {
-        let mut shelf: Vec<Record> = self.held.take().into_iter().collect();
+        let mut batch: Vec<Record> = self.held.take().into_iter().collect();
         while let Some(record) = records.next().await? {
             if !record.entry.key.is_under(&self.options.prefix) {
                 continue;
@@ -172,13 +169,13 @@ impl<'a> Shelves<'a> {
                 self.versions_left += 1;
                 continue;
             }
-            if shelf.len() >= SHELF_RECORDS && shelf.last().is_some_and(|last| last.entry.key != record.entry.key) {
+            if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
                 self.held = Some(record);
                 break;
             }
-            shelf.push(record);
+            batch.push(record);
         }
-        Ok(shelf)
+        Ok(batch)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plan: contents in the order of the packs that hold them, in windows that fit into memory.
 //!
-//! Owned here: the order, the windows, and fetching one window while the one before is laid. Called by `restore::run`.
+//! Owned here: the order, the windows, and fetching one window while the one before is written. Called by `restore::run`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use credenza_model::{ChunkId, ChunkRef, Content, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::lay::Layer;
+use super::writer::RestoreWriter;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::contents::ContentChunks;
 use crate::view::never_read;
@@ -46,16 +46,16 @@ impl Planner {
     }
 
     /// Fetches and lays everything.
-    pub(crate) async fn lay_all(mut self, layer: &Layer<'_>) -> Result<()> {
+    pub(crate) async fn write_all(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
         let large = std::mem::take(&mut self.large);
         let loader = Arc::clone(&self.loader);
         let windows = std::iter::from_fn(|| self.next_window());
         let fetched =
-            futures_util::stream::iter(windows).map(|items| layer.stop().unless(fetch(&loader, items))).buffered(2);
+            futures_util::stream::iter(windows).map(|items| writer.stop().unless(fetch(&loader, items))).buffered(2);
         let fetched = fetched.map(Result::flatten);
-        fetched.try_for_each(|window| layer.lay(window)).await?;
+        fetched.try_for_each(|window| writer.write(window)).await?;
         for record in large {
-            lay_large(&loader, record, layer).await?;
+            write_large(&loader, record, writer).await?;
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ async fn fetch(loader: &BlobLoader, items: Vec<Item>) -> Result<Window> {
 }
 
 /// One content larger than a window: its windows follow each other, the next being fetched while one is written.
-async fn lay_large(loader: &Arc<BlobLoader>, record: Record, layer: &Layer<'_>) -> Result<()> {
+async fn write_large(loader: &Arc<BlobLoader>, record: Record, writer: &RestoreWriter<'_>) -> Result<()> {
     let chunks = ContentChunks::new(Arc::clone(loader), &record.content);
     let windows = futures_util::stream::try_unfold(chunks, |mut chunks| async move {
         let refs = chunks.next(WINDOW_BYTES).await?;
@@ -110,5 +110,5 @@ async fn lay_large(loader: &Arc<BlobLoader>, record: Record, layer: &Layer<'_>) 
         let fetched = loader.load(refs.iter().map(|chunk| chunk.id)).await?;
         Ok::<_, Error>((refs, fetched))
     });
-    layer.lay_stream(&record, Box::pin(fetched.buffered(2))).await
+    writer.write_stream(&record, Box::pin(fetched.buffered(2))).await
 }

@@ -1,7 +1,7 @@
 //! Replay: the versions of a key are written one after the other, oldest first, so that the destination's history becomes that of the
 //! source.
 //!
-//! Owned here: their order. Refused here: which records (`restore::run`), what may be overwritten (`scribe`), writing them (`lay`).
+//! Owned here: their order. Refused here: which records (`restore::run`), what may be overwritten (`entry_writer`), writing them (`writer`).
 //!
 //! Bound: the records it is given.
 
@@ -9,21 +9,25 @@ use std::sync::Arc;
 
 use credenza_model::Record;
 
-use super::lay::Layer;
 use super::plan::Planner;
+use super::writer::RestoreWriter;
 use crate::Result;
 use crate::blobs::BlobLoader;
 
 /// Lays all records, which come in key order and newest first within a key. Each round holds the next version of every
 /// key, so that keys go side by side and versions do not. A version that cannot be written leaves a hole, and is told.
-pub(super) async fn lay_all(loader: &Arc<BlobLoader>, records: Vec<Record>, layer: &Layer<'_>) -> Result<()> {
+pub(super) async fn write_all(
+    loader: &Arc<BlobLoader>,
+    records: Vec<Record>,
+    writer: &RestoreWriter<'_>,
+) -> Result<()> {
     let mut histories = histories(records);
     while !histories.is_empty() {
         let round = histories.iter_mut().filter_map(Vec::pop).collect();
-        Planner::new(Arc::clone(loader), round).lay_all(layer).await?;
+        Planner::new(Arc::clone(loader), round).write_all(writer).await?;
         histories.retain(|history| !history.is_empty());
     }
-    layer.forget_written();
+    writer.forget_written();
     Ok(())
 }
 

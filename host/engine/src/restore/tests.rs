@@ -10,9 +10,9 @@ use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Writer};
 use credenza_model::Version;
 
 use super::*;
-use crate::Silent;
+use crate::RunContext;
 use crate::backup::BackupOptions;
-use crate::testing::{Hands, handle, noise, open, repository, secret, snapshot, withheld};
+use crate::testing::{TestClock, handle, noise, open, repository, secret, snapshot, withheld};
 
 /// Orders of answers that are tried.
 const PERMUTATIONS: u64 = 24;
@@ -55,9 +55,11 @@ async fn restored_from(
     options: &RestoreOptions,
 ) -> Result<RestoreReport> {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
-    let report = crate::backup::run(&repository, Arc::new(source), &BackupOptions::default(), &Silent).await.unwrap();
+    let report = crate::backup::run(&repository, Arc::new(source), &BackupOptions::default(), &RunContext::default())
+        .await
+        .unwrap();
     let snapshot = handle(&repository, report.snapshot.unwrap()).await;
-    run(&repository, &snapshot, Arc::new(destination), options, &Silent).await
+    run(&repository, &snapshot, Arc::new(destination), options, &RunContext::default()).await
 }
 
 /// What was published of a key, oldest first; `None` stands for a delete marker.
@@ -124,7 +126,7 @@ struct Stubborn {
     refused: Vec<Key>,
     /// Why it fails; `connect` is not to be reached at all.
     reason: &'static str,
-    clock: Arc<Hands>,
+    clock: Arc<TestClock>,
 }
 
 impl Stubborn {
@@ -233,7 +235,7 @@ async fn in_whatever_order_calls_are_answered_a_restore_is_whole() {
         let permuted = Arc::new(Permute::new(Arc::new(patient(stumbling)), !seed));
         // What is written upon itself, because the answer was lost that it is there, must be allowed to be replaced: memory states no checksums.
         let options = RestoreOptions { overwrite: true, ..RestoreOptions::default() };
-        let report = run(&repository, &snapshot, permuted, &options, &Silent).await.unwrap();
+        let report = run(&repository, &snapshot, permuted, &options, &RunContext::default()).await.unwrap();
         assert_eq!((report.entries, report.failed, report.damaged, report.unread), (62, 0, 0, 0), "seed {seed}");
         let restored = destination.restored();
         assert_eq!(restored.len(), 62, "seed {seed}");
@@ -267,8 +269,14 @@ async fn a_pack_that_the_store_never_gives_costs_its_own_entries_while_it_answer
         let (repository, both, _) = withheld(reason).await;
         let destination = MemoryDestination::new();
         let snapshot = handle(&repository, both).await;
-        let report =
-            run(&repository, &snapshot, Arc::new(destination.clone()), &RestoreOptions::default(), &Silent).await;
+        let report = run(
+            &repository,
+            &snapshot,
+            Arc::new(destination.clone()),
+            &RestoreOptions::default(),
+            &RunContext::default(),
+        )
+        .await;
         let report = report.unwrap();
         assert_eq!((report.entries, report.failed, report.damaged), (1, 1, 0), "{reason}");
         let restored = destination.restored();
@@ -281,7 +289,7 @@ async fn a_store_that_answers_nothing_for_minutes_ends_the_restore() {
     let (repository, both, _) = withheld("connect").await;
     let snapshot = handle(&repository, both).await;
     let destination = Arc::new(MemoryDestination::new());
-    let ended = run(&repository, &snapshot, destination, &RestoreOptions::default(), &Silent).await;
+    let ended = run(&repository, &snapshot, destination, &RestoreOptions::default(), &RunContext::default()).await;
     assert!(
         matches!(&ended, Err(Error::Unanswered { side: "repository", seconds, .. }) if *seconds >= 300),
         "{ended:?}"
@@ -297,7 +305,7 @@ struct Distant {
     /// Of so many objects it takes one.
     takes_one_in: usize,
     asked: Arc<AtomicUsize>,
-    clock: Arc<Hands>,
+    clock: Arc<TestClock>,
 }
 
 impl Distant {

@@ -12,13 +12,14 @@ use credenza_connect::{ErrorClass, Source};
 use tempfile::TempDir;
 
 use super::*;
-use crate::Silent;
+use crate::RunContext;
 use crate::backup::BackupOptions;
 use crate::testing::{handle, repository, secret};
 
 async fn backed_up(source: Arc<dyn Source>) -> (Repository, SnapshotHandle) {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let report = crate::backup::run(&repository, source, &BackupOptions::default(), &Silent).await.unwrap();
+    let report =
+        crate::backup::run(&repository, source, &BackupOptions::default(), &RunContext::default()).await.unwrap();
     let snapshot = handle(&repository, report.snapshot.unwrap()).await;
     (repository, snapshot)
 }
@@ -54,7 +55,7 @@ async fn the_folders_above_a_part_become_what_they_are_in_the_snapshot() {
     for prefix in ["home/ann/notes/", "home/ann/notes/a"] {
         let target = tempfile::tempdir_in(folder.path()).unwrap().path().join("new");
         let destination = Arc::new(FileDestination::new(&target).unwrap());
-        let report = run(&repository, &snapshot, destination, &part(prefix), &Silent).await.unwrap();
+        let report = run(&repository, &snapshot, destination, &part(prefix), &RunContext::default()).await.unwrap();
         assert_eq!((report.failed, report.damaged), (0, 0));
         assert_eq!(look(&target), (0o751, 3), "{prefix}");
         assert_eq!(look(&target.join("home")), (0o755, 1), "{prefix}");
@@ -70,7 +71,7 @@ async fn a_folder_that_is_there_already_stays_as_it_is() {
     fs::create_dir_all(target.join("home")).unwrap();
     fs::set_permissions(target.join("home"), fs::Permissions::from_mode(0o770)).unwrap();
     let destination = Arc::new(FileDestination::new(&target).unwrap());
-    run(&repository, &snapshot, destination, &part("home/ann/notes"), &Silent).await.unwrap();
+    run(&repository, &snapshot, destination, &part("home/ann/notes"), &RunContext::default()).await.unwrap();
     assert_eq!(look(&target.join("home")).0, 0o770);
     assert_eq!(look(&target.join("home/ann")), (0o711, 2));
 }
@@ -79,7 +80,9 @@ async fn a_folder_that_is_there_already_stays_as_it_is() {
 async fn a_part_restored_to_a_bucket_makes_nothing_above_it() {
     let (_folder, repository, snapshot) = home().await;
     let destination = MemoryDestination::new();
-    run(&repository, &snapshot, Arc::new(destination.clone()), &part("home/ann/notes/a"), &Silent).await.unwrap();
+    run(&repository, &snapshot, Arc::new(destination.clone()), &part("home/ann/notes/a"), &RunContext::default())
+        .await
+        .unwrap();
     assert_eq!(destination.restored().keys().map(ToString::to_string).collect::<Vec<_>>(), ["home/ann/notes/a"]);
 }
 
@@ -95,7 +98,7 @@ async fn a_restore_is_done_when_it_is_durable_unless_that_is_not_wanted() {
     for no_sync in [false, true] {
         let destination = Arc::new(Recorded::new(Arc::new(MemoryDestination::new())));
         let options = RestoreOptions { no_sync, ..RestoreOptions::default() };
-        run(&repository, &snapshot, Arc::clone(&destination) as _, &options, &Silent).await.unwrap();
+        run(&repository, &snapshot, Arc::clone(&destination) as _, &options, &RunContext::default()).await.unwrap();
         assert_eq!(destination.count(call::SYNC), usize::from(!no_sync));
         let last = destination.calls().pop().unwrap();
         assert_eq!(last.name == call::SYNC, !no_sync, "after all else");
@@ -107,6 +110,7 @@ async fn a_restore_that_did_not_reach_the_disk_fails() {
     let (repository, snapshot) = backed_up(one_file()).await;
     let destination =
         Fault::new(Arc::new(MemoryDestination::new()), 1).at(call::SYNC, 1, FaultKind::Fail(ErrorClass::Corrupt));
-    let failed = run(&repository, &snapshot, Arc::new(destination), &RestoreOptions::default(), &Silent).await;
+    let failed =
+        run(&repository, &snapshot, Arc::new(destination), &RestoreOptions::default(), &RunContext::default()).await;
     assert!(matches!(failed, Err(Error::Connector { .. })), "{failed:?}");
 }

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::Stopped;
 use crate::blobs::{BlobLoader, Keep, Opened, Run, coalesce};
 use crate::repository::{Repository, SnapshotHandle};
-use crate::write::Stow;
+use crate::write::Deduplicator;
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Ranges read at once: an object store answers each in some 30 ms, and most are short where snapshots differ little.
@@ -31,33 +31,37 @@ const BYTES_IN_FLIGHT: usize = 24 * 1024 * 1024;
 pub(super) async fn copy(
     origin: &Repository,
     loader: &Arc<BlobLoader>,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     handle: &SnapshotHandle,
     listener: &dyn Listener,
 ) -> Result<TreeRoot, Stopped> {
     let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
-    let lacking = lacking(&used, loader.index(), stow).await?;
+    let lacking = lacking(&used, loader.index(), dedup).await?;
     let runs = coalesce(lacking);
     listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
-    copy_runs(loader, runs, keeper(&used, stow).await?, listener).await?;
+    copy_runs(loader, runs, keeper(&used, dedup).await?, listener).await?;
     let root = handle.snapshot.tree;
-    if stow.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
+    if dedup.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
 }
 
 /// The chunks in use that the target does not have, with their places at the origin; marks those that it has.
-async fn lacking(used: &Arc<Used>, index: &Arc<BlobIndex>, stow: &Arc<Stow>) -> Result<Vec<(ChunkId, BlobPlace)>> {
-    let (used, index, stow) = (Arc::clone(used), Arc::clone(index), Arc::clone(stow));
+async fn lacking(
+    used: &Arc<Used>,
+    index: &Arc<BlobIndex>,
+    dedup: &Arc<Deduplicator>,
+) -> Result<Vec<(ChunkId, BlobPlace)>> {
+    let (used, index, dedup) = (Arc::clone(used), Arc::clone(index), Arc::clone(dedup));
     let looked = tokio::task::spawn_blocking(move || {
-        let lacks = |(id, place): &(ChunkId, BlobPlace)| used.covers_place(place) && !stow.use_known(id);
+        let lacks = |(id, place): &(ChunkId, BlobPlace)| used.covers_place(place) && !dedup.use_known(id);
         index.iter().filter(lacks).collect()
     });
     looked.await.map_err(Error::worker("look-up"))
 }
 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
-async fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Result<Keep> {
-    let (used, stow) = (Arc::clone(used), Arc::clone(stow));
-    let place = stow.packs().crew().join().await?;
+async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>) -> Result<Keep> {
+    let (used, dedup) = (Arc::clone(used), Arc::clone(dedup));
+    let place = dedup.packs().workers().join().await?;
     Ok(Arc::new(move |opened: Opened| {
         // At work as long as anybody may call this.
         let _ = &place;
@@ -66,7 +70,7 @@ async fn keeper(used: &Arc<Used>, stow: &Arc<Stow>) -> Result<Keep> {
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
         match references.into_iter().find(|id| !used.covers(id)) {
             Some(id) => Err(used.left_out(id)),
-            None => stow.keep_stored(frame),
+            None => dedup.keep_stored(frame),
         }
     }))
 }

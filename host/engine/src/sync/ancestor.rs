@@ -8,7 +8,7 @@ use credenza_model::{Content, Record};
 
 use crate::blobs::BlobLoader;
 use crate::walk::{KeyedRecords, Records};
-use crate::write::{Stow, claim};
+use crate::write::{Deduplicator, claim};
 use crate::{Error, Result};
 
 pub(super) struct Ancestor {
@@ -24,7 +24,7 @@ impl Ancestor {
     }
 
     /// The content at the target of a record of the origin, claimed; records must come in order of their keys. `None` when it must be carried.
-    pub(super) async fn content(&mut self, record: &Record, stow: &Stow) -> Result<Option<Content>> {
+    pub(super) async fn content(&mut self, record: &Record, dedup: &Deduplicator) -> Result<Option<Content>> {
         let found = match self.twin(record).await {
             Err(Error::Damage(_)) => {
                 // An ancestor only saves work.
@@ -34,7 +34,7 @@ impl Ancestor {
             found => found?,
         };
         match found {
-            Some(content) if claim(stow, &self.loader, &content).await? => Ok(Some(content)),
+            Some(content) if claim(dedup, &self.loader, &content).await? => Ok(Some(content)),
             _ => Ok(None),
         }
     }

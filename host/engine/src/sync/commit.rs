@@ -6,14 +6,14 @@ use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
 use crate::repository::{Chain, Repository, SnapshotHandle};
-use crate::write::{self, Draft, Stow};
+use crate::write::{self, Deduplicator, Draft};
 use crate::{Error, Result};
 
 /// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, where whoever syncs is the writer; id, source, times, tags
 /// and figures are the original's.
 pub(super) async fn commit(
     target: &Repository,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     (chain, signing_key): (&mut Chain, Option<SigningKey>),
     handle: &SnapshotHandle,
     tree: TreeRoot,
@@ -37,7 +37,7 @@ pub(super) async fn commit(
             ..original.clone()
         })
     };
-    write::commit(target, stow, draft, make).await.map(drop)
+    write::commit(target, dedup, draft, make).await.map(drop)
 }
 
 /// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.

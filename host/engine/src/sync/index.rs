@@ -7,7 +7,7 @@ use credenza_format::{BlobIndex, Hex};
 
 use crate::Result;
 use crate::repository::Repository;
-use crate::write::Stow;
+use crate::write::Deduplicator;
 
 pub(super) struct TargetIndex<'a> {
     target: &'a Repository,
@@ -24,8 +24,8 @@ impl<'a> TargetIndex<'a> {
     }
 
     /// Where the chunks of the next snapshot go.
-    pub(super) async fn stow(&self, writer: Hex<[u8; 16]>) -> Result<Arc<Stow>> {
-        Stow::begin(self.target, self.current(), writer).await
+    pub(super) async fn dedup(&self, writer: Hex<[u8; 16]>) -> Result<Arc<Deduplicator>> {
+        Deduplicator::begin(self.target, self.current(), writer).await
     }
 
     /// Takes in what was written since, by this run or another, and what was condemned.

@@ -32,8 +32,8 @@ use credenza_model::{ObjectId, SnapshotId};
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
-use crate::write::Stow;
-use crate::{Damage, Error, Event, Listener, Phase, Result};
+use crate::write::Deduplicator;
+use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext};
 use ancestor::Ancestor;
 use index::TargetIndex;
 
@@ -78,8 +78,9 @@ pub async fn run(
     origin: &Repository,
     target: &Repository,
     options: &SyncOptions,
-    listener: &dyn Listener,
+    run: &RunContext,
 ) -> Result<SyncReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::Opening));
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
@@ -177,37 +178,37 @@ impl<'a> Carrier<'a> {
 
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
-        let stow = self.index.stow(self.chain.writer()).await?;
-        let carried = match self.tree(handle, &stow).await {
-            Ok(tree) => self.commit(handle, &stow, tree).await,
+        let dedup = self.index.dedup(self.chain.writer()).await?;
+        let carried = match self.tree(handle, &dedup).await {
+            Ok(tree) => self.commit(handle, &dedup, tree).await,
             Err(stopped) => {
                 // Also when the origin is out of reach: what has arrived need not be carried again. If even that fails, it is.
-                let _ = stow.flush().await;
+                let _ = dedup.flush().await;
                 Err(stopped)
             }
         };
         if carried.is_err() {
-            stow.packs().abandon().await;
+            dedup.packs().abandon().await;
         }
         let damages = match carried {
             Ok(()) => Vec::new(),
             Err(Stopped::Damaged(damages)) => damages,
             Err(Stopped::Run(cause)) => return Err(cause),
         };
-        report.chunks += stow.record().chunks_added();
-        report.bytes += stow.record().bytes_added();
-        drop(stow);
+        report.chunks += dedup.record().chunks_added();
+        report.bytes += dedup.record().bytes_added();
+        drop(dedup);
         self.index.renew().await?;
         Ok(damages)
     }
 
-    async fn tree(&self, handle: &SnapshotHandle, stow: &Arc<Stow>) -> Result<TreeRoot, Stopped> {
+    async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
         if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, stow, handle, self.listener).await;
+            return alike::copy(self.origin, &self.loader, dedup, handle, self.listener).await;
         }
         let ancestor = self.ancestor(handle);
         let level = self.target.config().compression_level;
-        rekey::rebuild(self.origin, &self.loader, stow, level, (handle, ancestor), self.listener).await
+        rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), self.listener).await
     }
 
     /// A snapshot that both sides have: the parent, else the latest of the same source before this one.
@@ -226,13 +227,18 @@ impl<'a> Carrier<'a> {
         Some(Ancestor::new(records, self.target.walk(&loader, twin, &[]), loader))
     }
 
-    async fn commit(&mut self, handle: &SnapshotHandle, stow: &Arc<Stow>, tree: TreeRoot) -> Result<(), Stopped> {
+    async fn commit(
+        &mut self,
+        handle: &SnapshotHandle,
+        dedup: &Arc<Deduplicator>,
+        tree: TreeRoot,
+    ) -> Result<(), Stopped> {
         let id = handle.snapshot.id;
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
         let writer = (&mut self.chain, self.signing_key.clone());
-        commit::commit(self.target, stow, writer, handle, tree).await?;
+        commit::commit(self.target, dedup, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::contents::ContentChunks;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::window::{self, WINDOW_BYTES, Window};
-use crate::write::{Stow, TreeWriter};
+use crate::write::{Deduplicator, TreeWriter};
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Windows read from the origin at once.
@@ -42,7 +42,7 @@ enum Item {
 pub(super) async fn rebuild(
     origin: &Repository,
     loader: &Arc<BlobLoader>,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     level: i32,
     (handle, ancestor): (&SnapshotHandle, Option<Ancestor>),
     listener: &dyn Listener,
@@ -50,16 +50,16 @@ pub(super) async fn rebuild(
     let tree = handle.snapshot.tree;
     listener.on(Event::Expected { entries: tree.entries, bytes: tree.bytes });
     let records = origin.walk(loader, &tree, &[]);
-    let join = Join { records, ancestor, stow: Arc::clone(stow), held: None };
+    let join = Join { records, ancestor, dedup: Arc::clone(dedup), held: None };
     let windows = futures_util::stream::try_unfold(join, |mut join| async {
         let window = join.next().await?;
         Ok::<_, Error>((!window.items.is_empty()).then_some((window, join)))
     });
     let fetched = windows.map(|window| fetch(loader, window)).buffered(WINDOWS_FETCHED);
-    let rekey = Rekey { stow: Arc::clone(stow), loader: Arc::clone(loader), level };
+    let rekey = Rekey { dedup: Arc::clone(dedup), loader: Arc::clone(loader), level };
     let kept = fetched.map(|fetched| async { rekey.keep(fetched?).await }).buffered(WINDOWS_KEPT);
     let mut kept = std::pin::pin!(kept);
-    let mut writer = TreeWriter::new(Arc::clone(stow), level);
+    let mut writer = TreeWriter::new(Arc::clone(dedup), level);
     while let Some(records) = kept.next().await {
         let records = records?;
         let bytes = records.iter().map(|record| record.entry.size.unwrap_or(0)).sum();
@@ -79,7 +79,7 @@ fn miscounted(tree: &TreeRoot, entries: u64) -> Error {
 struct Join {
     records: Records,
     ancestor: Option<Ancestor>,
-    stow: Arc<Stow>,
+    dedup: Arc<Deduplicator>,
     held: Option<(Item, u64)>,
 }
 
@@ -107,7 +107,7 @@ impl Join {
             return Ok(Some((Item::Settled(record), 0)));
         }
         let known = match &mut self.ancestor {
-            Some(ancestor) => ancestor.content(&record, &self.stow).await?,
+            Some(ancestor) => ancestor.content(&record, &self.dedup).await?,
             None => None,
         };
         Ok(Some(match known {
@@ -133,7 +133,7 @@ async fn fetch(loader: &BlobLoader, window: Result<Window<Item>>) -> Result<(Win
 
 /// Puts contents under the keys of the target.
 struct Rekey {
-    stow: Arc<Stow>,
+    dedup: Arc<Deduplicator>,
     loader: Arc<BlobLoader>,
     level: i32,
 }
@@ -147,33 +147,33 @@ impl Rekey {
         }
         let mut line = self.line()?;
         let work = move || items.into_iter().map(|item| line.settle(item, &fetched)).collect();
-        self.stow.packs().crew().work("re-key", work).await
+        self.dedup.packs().workers().work("re-key", work).await
     }
 
     async fn keep_large(&self, record: Record) -> Result<Record> {
         let mut chunks = ContentChunks::new(Arc::clone(&self.loader), &record.content);
         let mut line = self.line()?;
-        let crew = self.stow.packs().crew();
+        let workers = self.dedup.packs().workers();
         loop {
             let refs = chunks.next(WINDOW_BYTES).await?;
             if refs.is_empty() {
-                let content = crew.work("re-key", move || line.finish()).await?;
+                let content = workers.work("re-key", move || line.finish()).await?;
                 return Ok(Record { content, ..record });
             }
             let fetched = self.loader.load(refs.iter().map(|chunk| chunk.id)).await?;
-            line = crew.work("re-key", move || line.append(&refs, &fetched).map(|()| line)).await?;
+            line = workers.work("re-key", move || line.append(&refs, &fetched).map(|()| line)).await?;
         }
     }
 
     fn line(&self) -> Result<ContentLine> {
         let compressor = Compressor::new(self.level).map_err(Error::encode("starting a compressor"))?;
-        Ok(ContentLine { list: ListBuilder::new(self.stow.keys()), compressor, stow: Arc::clone(&self.stow) })
+        Ok(ContentLine { list: ListBuilder::new(self.dedup.keys()), compressor, dedup: Arc::clone(&self.dedup) })
     }
 }
 
 /// One content after another, under the target's keys. All of it blocks.
 struct ContentLine {
-    stow: Arc<Stow>,
+    dedup: Arc<Deduplicator>,
     compressor: Compressor,
     list: ListBuilder,
 }
@@ -191,20 +191,20 @@ impl ContentLine {
     }
 
     fn append(&mut self, refs: &[ChunkRef], fetched: &Fetched) -> Result<()> {
-        let Self { stow, compressor, list } = self;
+        let Self { dedup, compressor, list } = self;
         for chunk in refs {
             let missing = || Damage::of_chunk("index", DamageKind::Missing, chunk.id, "a chunk was not found");
             let plain = fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing()))?;
-            let kept = stow.keep(compressor, BlobKind::Data, &plain)?;
-            list.push(kept, &mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::List, &bytes).map(drop))?;
+            let kept = dedup.keep(compressor, BlobKind::Data, &plain)?;
+            list.push(kept, &mut |_, bytes: Vec<u8>| dedup.keep(compressor, BlobKind::List, &bytes).map(drop))?;
         }
         Ok(())
     }
 
     /// The content of what was appended; the next begins.
     fn finish(&mut self) -> Result<Content> {
-        let Self { stow, compressor, list } = self;
-        let list = std::mem::replace(list, ListBuilder::new(stow.keys()));
-        list.finish(&mut |_, bytes: Vec<u8>| stow.keep(compressor, BlobKind::List, &bytes).map(drop))
+        let Self { dedup, compressor, list } = self;
+        let list = std::mem::replace(list, ListBuilder::new(dedup.keys()));
+        list.finish(&mut |_, bytes: Vec<u8>| dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
     }
 }

@@ -12,7 +12,7 @@ use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 use super::*;
 use crate::audit::{self, AuditOptions};
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
-use crate::{DamageKind, Repository, Secret, Silent};
+use crate::{DamageKind, Repository, RunContext, Secret};
 
 /// Orders of answers that are tried.
 const PERMUTATIONS: u64 = 24;
@@ -47,7 +47,7 @@ async fn snapshots_of(repository: &Repository, source: MemorySource) -> Vec<Snap
 }
 
 async fn sync(origin: &Repository, target: &Repository) -> Result<SyncReport> {
-    run(origin, target, &SyncOptions::default(), &Silent).await
+    run(origin, target, &SyncOptions::default(), &RunContext::default()).await
 }
 
 async fn expect_equal(origin: &Repository, target: &Repository, ids: &[SnapshotId]) {
@@ -74,11 +74,11 @@ async fn snapshots_arrive_whole_whatever_the_keys_and_only_once() {
         let target = repository(Arc::new(MemoryStore::new()), secret_of(plain_target), like).await;
         let ids = three_snapshots(&origin).await;
         let options = SyncOptions { allow_plaintext: true, ..SyncOptions::default() };
-        let report = run(&origin, &target, &options, &Silent).await.unwrap();
+        let report = run(&origin, &target, &options, &RunContext::default()).await.unwrap();
         assert_eq!((&report.copied, report.skipped, report.failed), (&ids, 0, 0));
         assert!(report.chunks > 1200 && report.bytes > 6_000_000, "{report:?}");
         expect_equal(&origin, &target, &ids).await;
-        let again = run(&origin, &target, &options, &Silent).await.unwrap();
+        let again = run(&origin, &target, &options, &RunContext::default()).await.unwrap();
         assert_eq!((again.copied.len(), again.skipped, again.bytes), (0, 3, 0));
     }
 }
@@ -99,10 +99,10 @@ async fn only_the_snapshots_named_are_carried() {
     let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let ids = three_snapshots(&origin).await;
     let named = SyncOptions { snapshots: vec![SnapshotName(ids[1].to_string())], ..SyncOptions::default() };
-    assert_eq!(run(&origin, &target, &named, &Silent).await.unwrap().copied, [ids[1]]);
+    assert_eq!(run(&origin, &target, &named, &RunContext::default()).await.unwrap().copied, [ids[1]]);
     expect_equal(&origin, &target, &ids[1..2]).await;
     let unknown = SyncOptions { snapshots: vec![SnapshotName("no".to_owned())], ..SyncOptions::default() };
-    assert!(matches!(run(&origin, &target, &unknown, &Silent).await, Err(Error::NoSnapshot { .. })));
+    assert!(matches!(run(&origin, &target, &unknown, &RunContext::default()).await, Err(Error::NoSnapshot { .. })));
 }
 
 /// Bytes that were read of packs of that folder.
@@ -198,7 +198,7 @@ async fn a_sync_that_dies_at_any_put_is_taken_up_again() {
 /// What a dead run leaves harms nothing that was committed.
 async fn expect_whole_but_for_leftovers(target: &Repository) {
     let options = crate::check::CheckOptions::reading(crate::check::Sample::All);
-    let report = crate::check::run(target, &options, &Silent).await.unwrap();
+    let report = crate::check::run(target, &options, &RunContext::default()).await.unwrap();
     assert!(report.findings.iter().all(|finding| finding.affects.is_empty()), "{:?}", report.findings);
 }
 
@@ -328,9 +328,9 @@ async fn whoever_syncs_signs_at_the_target() {
     three_snapshots(&origin).await;
     let key = SigningKey::from_seed(&[1; 32]);
     let options = SyncOptions { signing_key: Some(key.clone()), ..SyncOptions::default() };
-    run(&origin, &target, &options, &Silent).await.unwrap();
+    run(&origin, &target, &options, &RunContext::default()).await.unwrap();
     let trusting = AuditOptions { trusted: vec![key.public()], ..AuditOptions::default() };
-    let report = audit::run(Arc::new(target_store), &trusting, &Silent).await.unwrap();
+    let report = audit::run(Arc::new(target_store), &trusting, &RunContext::default()).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     assert_eq!(report.heads.iter().map(|head| head.sequence).collect::<Vec<u64>>(), [3]);
 }

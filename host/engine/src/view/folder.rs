@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use credenza_model::{EntryKind, Key, Record};
 
 use super::View;
-use super::place::Place;
+use super::tree_cursor::TreeCursor;
 use crate::repository::SnapshotHandle;
 use crate::{Error, Result};
 
@@ -55,7 +55,7 @@ pub(super) async fn page(
 ) -> Result<FolderPage> {
     let is_tree = snapshot.snapshot.source.namespace == TREE;
     let start = after.map_or_else(|| prefix.to_vec(), |after| behind(prefix, after));
-    let mut place = Place::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
+    let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
     let mut page = FolderPage { items: Vec::new(), next: None };
     // Folders of this page, whose contents are met behind them.
     let mut folders = HashSet::new();

@@ -2,13 +2,14 @@
 //!
 //! Bound: the bytes that it is made with, and what one call loads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use credenza_model::ChunkId;
 use lru::LruCache;
 
 use crate::blobs::{BlobLoader, Fetched};
+use crate::write::lock_unpoisoned;
 use crate::{Damage, DamageKind, Result};
 
 /// What remembering a blob takes beside its bytes.
@@ -53,7 +54,7 @@ impl KeptBlobs {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.kept)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A repository to look into: its index is loaded once, and any number of readers share it and what they read.
 //!
-//! Owned here: finding one entry (`place`), a page of a folder (`folder`), any bytes of a content (`reader`) and all of it in order
+//! Owned here: finding one entry (`tree_cursor`), a page of a folder (`folder`), any bytes of a content (`reader`) and all of it in order
 //! (`content`), with few reads, all verified. Refused here: writing, printing, and what a name means to whoever asks. Called by `cli` and whatever
 //! else shows snapshots. Damage is an error that names the object; never wrong bytes, never "not found".
 //!
@@ -9,10 +9,10 @@
 mod content;
 mod folder;
 mod kept;
-mod place;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod tree_cursor;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub use folder::{FolderItem, FolderPage};
 pub use reader::Reader;
 
 use kept::KeptBlobs;
-use place::Place;
+use tree_cursor::TreeCursor;
 
 /// Encoded tree nodes that are kept: at some 64 KiB each, the upper levels of several large trees and the leaves that were read last.
 const NODES_BYTES: usize = 32 * 1024 * 1024;
@@ -86,7 +86,7 @@ impl View {
     /// # Errors
     /// [`Error::NoEntry`] when there is none; damage when the way to it is lost.
     pub async fn entry(&self, snapshot: &SnapshotHandle, key: &Key) -> Result<Record> {
-        let mut place = Place::seek(&self.nodes, &snapshot.snapshot.tree, key.as_bytes()).await?;
+        let mut place = TreeCursor::seek(&self.nodes, &snapshot.snapshot.tree, key.as_bytes()).await?;
         match place.next().await? {
             Some(record) if record.entry.key == *key => Ok(record),
             _ => Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: key.to_string() }),

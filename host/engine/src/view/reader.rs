@@ -36,12 +36,7 @@ struct Span {
 
 impl Reader {
     pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content) -> Self {
-        let size = match &content {
-            Content::None => 0,
-            Content::Inline(bytes) => bytes.len() as u64,
-            Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
-            Content::Lists { lists, .. } => lists.iter().map(|list| list.bytes).sum(),
-        };
+        let size = content.bytes();
         Self { chunks, content, size, ended: Mutex::new(u64::MAX) }
     }
 

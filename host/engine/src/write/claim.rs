@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use credenza_model::Content;
 
-use super::Stow;
+use super::Deduplicator;
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::{Error, Result};
 
 /// Marks every chunk of a content as used; `false` when one of them is no longer in the repository, so that the content must be read again.
-pub(crate) async fn claim(stow: &Stow, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
+pub(crate) async fn claim(dedup: &Deduplicator, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
     match content {
         Content::None | Content::Inline(_) => Ok(true),
-        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| stow.holds(&chunk.id))),
+        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| dedup.holds(&chunk.id))),
         Content::Lists { .. } => {
             let mut chunks = ContentChunks::new(Arc::clone(loader), content);
-            match chunks.claim_all(|id| stow.holds(id)).await {
+            match chunks.claim_all(|id| dedup.holds(id)).await {
                 Ok(whole) => Ok(whole),
                 Err(Error::Damage(_)) => Ok(false),
                 Err(cause) => Err(cause),

@@ -17,7 +17,7 @@ use credenza_format::{
 };
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
-use super::Stow;
+use super::Deduplicator;
 use super::hold::hold;
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
@@ -46,70 +46,70 @@ pub(crate) struct Committed {
 /// the writer's chain.
 ///
 /// # Errors
-/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::Overdue`] when the run took too long, [`Error::Unkept`] when the index
+/// [`Error::Conflict`] when collectors took what the run relied on, [`Error::LeaseExpired`] when the run took too long, [`Error::Unkept`] when the index
 /// does not describe all that was kept; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<Committed> {
     let signing_key = draft.signing_key.clone();
-    stow.packs().close().await?;
-    let (snapshot, place) = match prepare(repository, stow, draft, make).await {
+    dedup.packs().close().await?;
+    let (snapshot, place) = match prepare(repository, dedup, draft, make).await {
         Ok(prepared) => prepared,
         Err(cause) => {
-            stow.record().withdraw_intents().await;
+            dedup.record().withdraw_intents().await;
             return Err(cause);
         }
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
-    let stored = stow.record().put(snapshot).await?;
-    confirm(repository, stow, place, signing_key.as_ref()).await?;
-    Ok(Committed { stored, intents_left: stow.record().withdraw_intents().await })
+    let stored = dedup.record().put(snapshot).await?;
+    confirm(repository, dedup, place, signing_key.as_ref()).await?;
+    Ok(Committed { stored, intents_left: dedup.record().withdraw_intents().await })
 }
 
 /// Everything before the snapshot itself; with it, what is on record when it is taken back.
 async fn prepare(
     repository: &Repository,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
-    let usage = settle(repository, stow).await?;
-    hold(repository, stow, &usage).await?;
+    let usage = settle(repository, dedup).await?;
+    hold(repository, dedup, &usage).await?;
     let object = ObjectId::new(*draft.id.as_bytes());
-    stow.record().put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
+    dedup.record().put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;
     let ChainLink { writer, sequence, .. } = link;
-    let snapshot = make(&usage, stow.record().bytes_added(), link)?;
+    let snapshot = make(&usage, dedup.record().bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
-    stow.record().lease().check()?;
+    dedup.record().lease().check()?;
     let place = RemovedSnapshot { snapshot: draft.id, writer, sequence, digest: Hex(*snapshot.sha256()) };
     Ok((snapshot, place))
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it.
-async fn settle(repository: &Repository, stow: &Arc<Stow>) -> Result<Usage> {
-    let mut usage = stow.usage();
+async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>) -> Result<Usage> {
+    let mut usage = dedup.usage();
     for _ in 0..ROUNDS_MAX {
-        stow.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
-        stow.record().flush_index(Vec::new()).await?;
-        stow.record().prove()?;
-        let condemned = condemned(repository, stow, &usage).await?;
+        dedup.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
+        dedup.record().flush_index(Vec::new()).await?;
+        dedup.record().prove()?;
+        let condemned = condemned(repository, dedup, &usage).await?;
         if taken(&usage, &condemned) == 0 {
             return Ok(usage);
         }
-        usage = relocate(repository, stow, &usage, &condemned).await?;
+        usage = relocate(repository, dedup, &usage, &condemned).await?;
     }
-    Err(Error::Conflict { packs: taken(&usage, &condemned(repository, stow, &usage).await?) })
+    Err(Error::Conflict { packs: taken(&usage, &condemned(repository, dedup, &usage).await?) })
 }
 
 /// Packs that records condemn. One that cannot be read may name any pack but those of this run, which are announced.
-async fn condemned(repository: &Repository, stow: &Stow, usage: &Usage) -> Result<HashSet<ObjectId>> {
+async fn condemned(repository: &Repository, dedup: &Deduplicator, usage: &Usage) -> Result<HashSet<ObjectId>> {
     let (mut condemned, damaged) = repository.condemned_records().await?;
     if !damaged.is_empty() {
-        let own: HashSet<ObjectId> = stow.record().packs().into_iter().map(|(pack, _)| pack).collect();
+        let own: HashSet<ObjectId> = dedup.record().packs().into_iter().map(|(pack, _)| pack).collect();
         condemned.extend(usage.packs.iter().map(|used| used.pack).filter(|pack| !own.contains(pack)));
     }
     Ok(condemned)
@@ -120,11 +120,11 @@ async fn condemned(repository: &Repository, stow: &Stow, usage: &Usage) -> Resul
 /// next of its writer may follow it already. Keys that may only add cannot write such a record.
 async fn confirm(
     repository: &Repository,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     place: RemovedSnapshot,
     signing_key: Option<&SigningKey>,
 ) -> Result<()> {
-    let Err(overdue) = stow.record().lease().check() else { return Ok(()) };
+    let Err(overdue) = dedup.record().lease().check() else { return Ok(()) };
     if repository.can_read() {
         repository.record_removed(&[place], signing_key).await?;
     }

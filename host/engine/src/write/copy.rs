@@ -1,6 +1,6 @@
 //! Copying blobs from one pack into another as they are stored: nothing is inflated but to verify it.
 //!
-//! Called by `relocate` and by `collect::repack`. Bound: one range of a pack, sealed and opened.
+//! Called by `relocate` and by `gc::repack`. Bound: one range of a pack, sealed and opened.
 
 use std::sync::Arc;
 
@@ -55,5 +55,5 @@ async fn copy_sealed(
 ) -> Result<Vec<Damage>> {
     let (keys, filled, pack, run) = (repository.keys().clone(), Arc::clone(packs), pack.clone(), run.clone());
     let copy = move || copy_run(&keys, &pack, &run, sealed, |opened| filled.push(opened.frame()));
-    packs.crew().work("copy", copy).await
+    packs.workers().work("copy", copy).await
 }

@@ -6,7 +6,7 @@
 //!    └─────── dropped ──────┘      whoever waits for it takes it over
 //! ```
 //!
-//! Owned here: these states and the waiting. Refused here: packs (`packs`), index segments (`record`). Called by `stow`.
+//! Owned here: these states and the waiting. Refused here: packs (`packs`), index segments (`record`). Called by `dedup`.
 //!
 //! Bound: 33 bytes for each chunk that the run adds.
 
@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use credenza_model::ChunkId;
 
-use super::locked;
+use super::lock_unpoisoned;
 
 /// The chunks that a run adds.
 #[derive(Default)]
@@ -52,7 +52,7 @@ pub(crate) struct Packing<'a> {
 impl Fresh {
     /// Asks whether a chunk is to be packed. Blocks while somebody else packs it: call it from a thread that may.
     pub(crate) fn begin(&self, id: ChunkId) -> Turn<'_> {
-        let mut states = locked(&self.states);
+        let mut states = lock_unpoisoned(&self.states);
         loop {
             match self.turn(&mut states, id) {
                 Some(turn) => return turn,
@@ -75,12 +75,12 @@ impl Fresh {
 
     /// Whether a chunk is in a pack. One that is being packed is not yet.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        locked(&self.states).get(id).is_some_and(|state| *state != State::Pending)
+        lock_unpoisoned(&self.states).get(id).is_some_and(|state| *state != State::Pending)
     }
 
     /// Notes that the store knows where these chunks are. Those of which nothing is known are passed over.
     pub(crate) fn describe(&self, ids: impl Iterator<Item = ChunkId>) {
-        let mut states = locked(&self.states);
+        let mut states = lock_unpoisoned(&self.states);
         for id in ids {
             states.entry(id).and_modify(|state| *state = State::Described);
         }
@@ -88,7 +88,7 @@ impl Fresh {
 
     /// Chunks of which the store does not know where they are: how many, and one of them.
     pub(crate) fn undescribed(&self) -> Option<(u64, ChunkId)> {
-        let states = locked(&self.states);
+        let states = lock_unpoisoned(&self.states);
         let mut without = states.iter().filter(|(_, state)| **state != State::Described).map(|(id, _)| *id);
         let first = without.next()?;
         Some((1 + without.count() as u64, first))
@@ -98,7 +98,7 @@ impl Fresh {
 impl Packing<'_> {
     /// The chunk is in a pack.
     pub(crate) fn done(self) {
-        let mut states = locked(&self.fresh.states);
+        let mut states = lock_unpoisoned(&self.fresh.states);
         // The pack may be in the store by now, and described.
         states
             .entry(self.id)
@@ -108,7 +108,7 @@ impl Packing<'_> {
 
 impl Drop for Packing<'_> {
     fn drop(&mut self) {
-        let mut states = locked(&self.fresh.states);
+        let mut states = lock_unpoisoned(&self.fresh.states);
         if states.get(&self.id) == Some(&State::Pending) {
             states.remove(&self.id);
         }
@@ -147,7 +147,7 @@ mod tests {
             let (role, packing, step) = &mut self.threads[thread];
             match (*role, *step) {
                 (Role::Describes, 0) if self.packed > 0 => self.fresh.describe([ID].into_iter()),
-                (Role::Keeps | Role::Fails, 0) => match self.fresh.turn(&mut locked(&self.fresh.states), ID) {
+                (Role::Keeps | Role::Fails, 0) => match self.fresh.turn(&mut lock_unpoisoned(&self.fresh.states), ID) {
                     None => return false,
                     Some(Turn::Mine(mine)) => *packing = Some(mine),
                     Some(Turn::Kept) => {

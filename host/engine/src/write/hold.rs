@@ -13,7 +13,7 @@ use credenza_format::{BlobIndex, LockRecord, Usage, config_key, copy_key, parity
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::Stow;
+use super::Deduplicator;
 use crate::repository::{Repository, list};
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -31,23 +31,23 @@ struct Held {
     /// What is locked with it: the second copy of a text document, the parity of a pack.
     companion: Option<StoreKey>,
     /// The companion is enough.
-    twofold: bool,
+    two_copies: bool,
 }
 
 /// Extends the locks that end too early, and puts on record that they were.
 ///
 /// # Errors
 /// When a lock cannot be extended: the snapshot must not be committed.
-pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usage) -> Result<()> {
+pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usage: &Usage) -> Result<()> {
     let Some(rule) = repository.lock_rule() else { return Ok(()) };
-    let now = match stow.record().locks().announced_at() {
+    let now = match dedup.record().locks().announced_at() {
         Some(now) => now,
         None => repository.lock_time().await?,
     };
     let (needed, granted) = (rule.needed(now), rule.granted(now));
-    stow.record().locks().raise(granted);
+    dedup.record().locks().raise(granted);
     let standing = standing(repository).await?;
-    let lasts = |id: &ObjectId| stow.locked_until(id) >= Some(needed);
+    let lasts = |id: &ObjectId| dedup.locked_until(id) >= Some(needed);
     if usage.packs.iter().all(|used| lasts(&used.pack)) && standing.iter().all(|held| lasts(&held.id)) {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub(super) async fn hold(repository: &Repository, stow: &Arc<Stow>, usage: &Usag
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
     let extended = extend(repository, weak, granted).await?;
-    stow.record().record_locks(extended).await
+    dedup.record().record_locks(extended).await
 }
 
 /// Key slots, index segments and the config.
@@ -72,14 +72,14 @@ async fn standing(repository: &Repository) -> Result<Vec<Held>> {
         version: None,
         may_go: false,
         companion: Some(copy_key(&config_key())),
-        twofold: true,
+        two_copies: true,
     }];
-    for (folder, twofold) in [("index/", false), ("key/", true)] {
+    for (folder, two_copies) in [("index/", false), ("key/", true)] {
         let listed = list(&**repository.bare_store(), folder).await?.into_iter();
         standing.extend(listed.filter_map(|object| {
             let id = object.key.as_str().strip_prefix(folder)?.parse().ok()?;
-            let companion = twofold.then(|| copy_key(&object.key));
-            Some(Held { id, key: object.key, version: None, may_go: true, companion, twofold })
+            let companion = two_copies.then(|| copy_key(&object.key));
+            Some(Held { id, key: object.key, version: None, may_go: true, companion, two_copies })
         }));
     }
     Ok(standing)
@@ -94,7 +94,7 @@ fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result
     })?;
     let version = pack.version.as_deref().map(str::to_owned);
     let companion = repository.config().parity.map(|_| parity_key(id));
-    Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, twofold: false })
+    Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, two_copies: false })
 }
 
 async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> Result<Vec<LockRecord>> {
@@ -105,13 +105,13 @@ async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> R
 
 /// `None` when it is gone, and may be.
 async fn extend_one(repository: &Repository, held: Held, until: Timestamp) -> Result<Option<LockRecord>> {
-    let Held { id, key, version, may_go, companion, twofold } = held;
+    let Held { id, key, version, may_go, companion, two_copies } = held;
     let found = retained(repository, &key, version.as_deref(), until).await?;
     let accompanied = match companion {
         Some(companion) => retained(repository, &companion, None, until).await?,
         None => false,
     };
-    match found || twofold && accompanied {
+    match found || two_copies && accompanied {
         true => Ok(Some(LockRecord { object: id, until })),
         false if may_go => Ok(None),
         false => {

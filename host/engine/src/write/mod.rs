@@ -1,13 +1,13 @@
 //! Writing to a repository: what backup, sync and repacking share.
 //!
-//! Owned here: deduplication (`stow`, `fresh`), packing and upload (`packs`, `crew`), what was written (`record`), which packs a snapshot relies on
+//! Owned here: deduplication (`dedup`, `fresh`), packing and upload (`packs`, `workers`), what was written (`record`), which packs a snapshot relies on
 //! (`usage`), the protocol that makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between
 //! packs (`copy`). Refused here: what a snapshot says.
 
 mod claim;
 mod commit;
 mod copy;
-mod crew;
+mod dedup;
 mod fresh;
 mod hold;
 mod locks;
@@ -15,23 +15,23 @@ mod packs;
 mod put;
 mod record;
 mod relocate;
-mod stow;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod usage;
+mod workers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use claim::claim;
 pub(crate) use commit::{Committed, Draft, commit};
 pub(crate) use copy::copy;
+pub(crate) use dedup::Deduplicator;
 pub(crate) use put::put;
-pub(crate) use stow::Stow;
 pub(crate) use tree::TreeWriter;
 pub(crate) use usage::UsageMap;
 
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! Pack writer: chunks go into the pack that is filling, and full packs go to the store.
 //!
 //! Owned here: the packs being filled, their upload, who fills them, and that nothing comes after the last of them. Refused here: which chunks
-//! (`stow`), what is told of a pack that arrived (`record`). Called by `stow`, and by `copy` for blobs as they are stored.
+//! (`dedup`), what is told of a pack that arrived (`record`). Called by `dedup`, and by `copy` for blobs as they are stored.
 //!
 //! ```text
 //! open ── close ──> closed      nobody is at work, every pack is in the store; a push is an error
@@ -21,9 +21,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::crew::Crew;
-use super::locked;
+use super::lock_unpoisoned;
 use super::record::RunRecord;
+use super::workers::Workers;
 use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;
@@ -32,7 +32,7 @@ const META_PACKS_IN_MEMORY: usize = 2;
 /// Fills packs and uploads them.
 pub(crate) struct PackWriter {
     record: Arc<RunRecord>,
-    crew: Crew,
+    workers: Workers,
     data: Lane,
     meta: Lane,
     uploads: Mutex<JoinSet<Result<()>>>,
@@ -71,7 +71,7 @@ impl PackWriter {
     pub(super) fn begin(record: Arc<RunRecord>) -> Arc<Self> {
         Arc::new(Self {
             record,
-            crew: Crew::new(),
+            workers: Workers::new(),
             data: Lane::new(PackKind::Data, DATA_PACK_BYTES, DATA_PACKS_IN_MEMORY),
             meta: Lane::new(PackKind::Meta, META_PACK_BYTES, META_PACKS_IN_MEMORY),
             uploads: Mutex::default(),
@@ -81,17 +81,17 @@ impl PackWriter {
     }
 
     /// The threads that fill its packs.
-    pub(crate) const fn crew(&self) -> &Crew {
-        &self.crew
+    pub(crate) const fn workers(&self) -> &Workers {
+        &self.workers
     }
 
-    /// Packs a blob. Blocks while the packs in memory are on their way: call it from a thread of the crew.
+    /// Packs a blob. Blocks while the packs in memory are on their way: call it from a thread of the workers.
     ///
     /// # Errors
     /// [`Error::PacksClosed`] after the last pack, and whatever an upload failed with.
     pub(crate) fn push(&self, frame: Frame<'_>) -> Result<()> {
         let lane = if frame.kind == BlobKind::Data { &self.data } else { &self.meta };
-        let mut slot = locked(&lane.slot);
+        let mut slot = lock_unpoisoned(&lane.slot);
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
         if matches!(*slot, Slot::Empty) {
             *slot = Slot::Filling(Box::new(self.begin_pack(lane)?));
@@ -126,24 +126,24 @@ impl PackWriter {
                 None => Ok(()),
             }
         };
-        locked(&self.uploads).spawn_on(upload, &self.handle);
+        lock_unpoisoned(&self.uploads).spawn_on(upload, &self.handle);
         Ok(())
     }
 
     fn failed(&self) -> Option<Error> {
-        locked(&self.failure).clone()
+        lock_unpoisoned(&self.failure).clone()
     }
 
     /// Keeps the first failure of an upload.
     fn judge(&self, done: Result<Result<()>, tokio::task::JoinError>) {
         if let Err(cause) = done.map_err(Error::worker("upload")).flatten() {
-            locked(&self.failure).get_or_insert(cause);
+            lock_unpoisoned(&self.failure).get_or_insert(cause);
         }
     }
 
     /// Fails as soon as an upload has failed, instead of filling packs for nothing.
     fn reap_finished(&self) -> Result<()> {
-        let mut uploads = locked(&self.uploads);
+        let mut uploads = lock_unpoisoned(&self.uploads);
         while let Some(done) = uploads.try_join_next() {
             self.judge(done);
         }
@@ -156,7 +156,7 @@ impl PackWriter {
     /// # Errors
     /// Whatever an upload failed with.
     pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
-        self.crew.idle().await;
+        self.workers.idle().await;
         self.drain(|| Slot::Empty).await
     }
 
@@ -165,7 +165,7 @@ impl PackWriter {
     /// # Errors
     /// Whatever an upload failed with.
     pub(crate) async fn close(self: &Arc<Self>) -> Result<()> {
-        self.crew.dismiss().await;
+        self.workers.dismiss().await;
         self.drain(|| Slot::Closed).await
     }
 
@@ -173,7 +173,7 @@ impl PackWriter {
         let this = Arc::clone(self);
         let sealed = tokio::task::spawn_blocking(move || {
             [&this.data, &this.meta].into_iter().try_for_each(|lane| {
-                let mut slot = locked(&lane.slot);
+                let mut slot = lock_unpoisoned(&lane.slot);
                 let left = if matches!(*slot, Slot::Closed) { Slot::Closed } else { left() };
                 this.dispatch(std::mem::replace(&mut *slot, left))
             })
@@ -184,7 +184,7 @@ impl PackWriter {
     }
 
     async fn join_uploads(&self) {
-        while let Some(done) = poll_fn(|context| locked(&self.uploads).poll_join_next(context)).await {
+        while let Some(done) = poll_fn(|context| lock_unpoisoned(&self.uploads).poll_join_next(context)).await {
             self.judge(done);
         }
     }
@@ -195,12 +195,12 @@ impl PackWriter {
             // Whoever waits for leave gets none, and lets go of the lane.
             lane.permits.close();
         }
-        locked(&self.uploads).abort_all();
-        self.crew.dismiss().await;
+        lock_unpoisoned(&self.uploads).abort_all();
+        self.workers.dismiss().await;
         for lane in [&self.data, &self.meta] {
-            *locked(&lane.slot) = Slot::Closed;
+            *lock_unpoisoned(&lane.slot) = Slot::Closed;
         }
-        locked(&self.uploads).abort_all();
+        lock_unpoisoned(&self.uploads).abort_all();
         self.join_uploads().await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owned here: the index segments that describe its packs, the intents that announce packs before a segment does, so that no collector takes packs
 //! that the index describes and no snapshot uses yet for rubbish, its locks, its lease and its count of bytes. Refused here: filling packs
-//! (`packs`), which chunks go there (`stow`). Called by both, and by whoever commits.
+//! (`packs`), which chunks go there (`dedup`). Called by both, and by whoever commits.
 //!
 //! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs; 20 bytes a pack; what `fresh` and `locks` state.
 
@@ -16,7 +16,7 @@ use credenza_format::{
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::fresh::Fresh;
-use super::locked;
+use super::lock_unpoisoned;
 use super::locks::RunLocks;
 use super::put::put;
 use crate::clock::Lease;
@@ -108,7 +108,7 @@ impl RunRecord {
             put_parity(&*self.store, pack.id, parity, until).await?;
         }
         pack.version = stored.version.filter(|_| self.keeps_versions);
-        let mut written = locked(&self.written);
+        let mut written = lock_unpoisoned(&self.written);
         written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
         written.bytes += length;
         written.unindexed.push(pack);
@@ -124,13 +124,13 @@ impl RunRecord {
 
     /// Announces and describes the packs that no segment describes yet.
     pub(super) async fn describe_rest(&self) -> Result<()> {
-        let packs = std::mem::take(&mut locked(&self.written).unindexed);
+        let packs = std::mem::take(&mut lock_unpoisoned(&self.written).unindexed);
         if packs.is_empty() { Ok(()) } else { self.describe(packs).await }
     }
 
     /// Describes the packs that no segment describes yet and, with the same object, those that were `moved` into them. An intent must name them before.
     pub(crate) async fn flush_index(&self, moved: Vec<PackRecord>) -> Result<IndexSegment> {
-        let mut packs = std::mem::take(&mut locked(&self.written).unindexed);
+        let mut packs = std::mem::take(&mut lock_unpoisoned(&self.written).unindexed);
         packs.extend(moved);
         match packs.is_empty() {
             true => Ok(IndexSegment::default()),
@@ -163,7 +163,7 @@ impl RunRecord {
         let intent = Intent { packs, created: self.lease.wall(), writer: self.writer };
         let id = ObjectId::new(random_id()?);
         // Noted before it is sent: a put whose answer is lost may have arrived.
-        locked(&self.intents).push(ObjectKind::Intent.store_key(id));
+        lock_unpoisoned(&self.intents).push(ObjectKind::Intent.store_key(id));
         // Never locked: collectors wait for as long as it is there.
         let intent = seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?;
         self.locks.note_announcement(put(&*self.store, intent, None).await?.modified);
@@ -172,7 +172,7 @@ impl RunRecord {
 
     /// Takes all intents back, and says how many the store refused to delete. Whatever stays behind expires by itself.
     pub(crate) async fn withdraw_intents(&self) -> u64 {
-        let intents = std::mem::take(&mut *locked(&self.intents));
+        let intents = std::mem::take(&mut *lock_unpoisoned(&self.intents));
         if intents.is_empty() {
             return 0;
         }
@@ -185,23 +185,23 @@ impl RunRecord {
 
     /// Every pack of this run, and how many blobs it has.
     pub(crate) fn packs(&self) -> Vec<(ObjectId, u32)> {
-        locked(&self.written).packs.clone()
+        lock_unpoisoned(&self.written).packs.clone()
     }
 
     /// Puts one sealed object of the run and counts its bytes. Tells when that was, if the store does.
     pub(super) async fn put(&self, object: SealedObject) -> Result<Option<Timestamp>> {
-        locked(&self.written).bytes += object.length();
+        lock_unpoisoned(&self.written).bytes += object.length();
         Ok(put(&*self.store, object, self.locks.now()).await?.modified)
     }
 
     /// Bytes sent to the store so far.
     pub(crate) fn bytes_added(&self) -> u64 {
-        locked(&self.written).bytes
+        lock_unpoisoned(&self.written).bytes
     }
 
     /// Chunks in the packs written so far.
     pub(crate) fn chunks_added(&self) -> u64 {
-        locked(&self.written).packs.iter().map(|(_, count)| u64::from(*count)).sum()
+        lock_unpoisoned(&self.written).packs.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
     /// Demands that the store knows where every chunk is that the run has kept.

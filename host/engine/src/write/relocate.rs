@@ -11,7 +11,7 @@ use credenza_model::{ChunkId, ObjectId};
 
 use super::packs::PackWriter;
 use super::usage::UsageMap;
-use super::{Stow, copy};
+use super::{Deduplicator, copy};
 use crate::repository::Repository;
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// [`Error::Conflict`] when a chunk can no longer be had.
 pub(super) async fn relocate(
     repository: &Repository,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     usage: &Usage,
     condemned: &HashSet<ObjectId>,
 ) -> Result<Usage> {
@@ -37,14 +37,14 @@ pub(super) async fn relocate(
         }
     }
     let homeless = rehouse(&index, &lost, &mut kept);
-    let before: HashSet<ObjectId> = stow.record().packs().into_iter().map(|(pack, _)| pack).collect();
-    let packs = PackWriter::begin(Arc::clone(stow.record()));
+    let before: HashSet<ObjectId> = dedup.record().packs().into_iter().map(|(pack, _)| pack).collect();
+    let packs = PackWriter::begin(Arc::clone(dedup.record()));
     copy(repository, &packs, &index, homeless).await.map_err(|cause| match cause {
         Error::Damage(_) => Error::Conflict { packs: lost.len() },
         other => other,
     })?;
     packs.close().await?;
-    for (pack, blobs) in stow.record().packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
+    for (pack, blobs) in dedup.record().packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
         kept.unite(pack, &Bitmap::full(blobs));
     }
     Ok(kept.to_usage())

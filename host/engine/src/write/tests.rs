@@ -16,13 +16,13 @@ use crate::testing::{noise, open, repository, secret};
 use crate::{Error, Repository, Result};
 use std::sync::Arc;
 
-async fn stow(repository: &Repository) -> Arc<Stow> {
+async fn dedup(repository: &Repository) -> Arc<Deduplicator> {
     let index = Arc::new(repository.load_index().await.unwrap());
-    Stow::begin(repository, index, repository.writer("", "")).await.unwrap()
+    Deduplicator::begin(repository, index, repository.writer("", "")).await.unwrap()
 }
 
-fn keep(stow: &Stow, plain: &[u8]) -> Result<ChunkRef> {
-    tokio::task::block_in_place(|| stow.keep(&mut Compressor::new(1).unwrap(), BlobKind::Data, plain))
+fn keep(dedup: &Deduplicator, plain: &[u8]) -> Result<ChunkRef> {
+    tokio::task::block_in_place(|| dedup.keep(&mut Compressor::new(1).unwrap(), BlobKind::Data, plain))
 }
 
 async fn is_described(repository: &Repository, id: ChunkId) -> bool {
@@ -30,59 +30,59 @@ async fn is_described(repository: &Repository, id: ChunkId) -> bool {
 }
 
 /// Commits an empty hand; fails the test if it comes as far as the snapshot.
-async fn commit_nothing(repository: &Repository, stow: &Arc<Stow>) -> Error {
+async fn commit_nothing(repository: &Repository, dedup: &Arc<Deduplicator>) -> Error {
     let mut chain = Chain::new(repository.writer("", ""), &[]);
     let draft = Draft { id: SnapshotId::new([7; 16]), chain: &mut chain, signing_key: None };
-    commit(repository, stow, draft, |_, _, _| panic!("a snapshot was announced")).await.unwrap_err()
+    commit(repository, dedup, draft, |_, _, _| panic!("a snapshot was announced")).await.unwrap_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_whose_packing_was_given_up_is_packed_by_whoever_comes_next() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let stow = stow(&repository).await;
+    let dedup = dedup(&repository).await;
     let plain = noise(1, 5000);
-    let id = stow.keys().blob_id(BlobKind::Data, &plain);
-    let Turn::Mine(first) = stow.record().fresh().begin(id) else { panic!("it is new") };
-    assert!(!stow.holds(&id), "it is not in a pack yet");
-    let other = Arc::clone(&stow);
-    let second = stow.packs().crew().begin(move || keep(&other, &plain)).await.unwrap();
+    let id = dedup.keys().blob_id(BlobKind::Data, &plain);
+    let Turn::Mine(first) = dedup.record().fresh().begin(id) else { panic!("it is new") };
+    assert!(!dedup.holds(&id), "it is not in a pack yet");
+    let other = Arc::clone(&dedup);
+    let second = dedup.packs().workers().begin(move || keep(&other, &plain)).await.unwrap();
     drop(first);
     assert_eq!(second.await.unwrap().unwrap().id, id);
-    assert!(stow.holds(&id));
-    stow.flush().await.unwrap();
+    assert!(dedup.holds(&id));
+    dedup.flush().await.unwrap();
     assert!(is_described(&repository, id).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_nobody_waits_for_is_done_before_the_packs_are_closed() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let stow = stow(&repository).await;
+    let dedup = dedup(&repository).await;
     let (go, gone) = mpsc::channel::<()>();
-    let other = Arc::clone(&stow);
+    let other = Arc::clone(&dedup);
     let work = move || {
         gone.recv().unwrap();
         keep(&other, &noise(1, 5000)).unwrap();
     };
-    drop(stow.packs().crew().begin(work).await.unwrap());
-    let mut closing = Box::pin(stow.packs().close());
+    drop(dedup.packs().workers().begin(work).await.unwrap());
+    let mut closing = Box::pin(dedup.packs().close());
     assert!((&mut closing).now_or_never().is_none(), "somebody is at work");
     go.send(()).unwrap();
     closing.await.unwrap();
-    stow.flush().await.unwrap();
-    assert!(is_described(&repository, stow.keys().blob_id(BlobKind::Data, &noise(1, 5000))).await);
+    dedup.flush().await.unwrap();
+    assert!(is_described(&repository, dedup.keys().blob_id(BlobKind::Data, &noise(1, 5000))).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_packed_after_the_last_flush() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let stow = stow(&repository).await;
-    keep(&stow, &noise(1, 5000)).unwrap();
-    stow.packs().close().await.unwrap();
-    let late = keep(&stow, &noise(2, 5000));
+    let dedup = dedup(&repository).await;
+    keep(&dedup, &noise(1, 5000)).unwrap();
+    dedup.packs().close().await.unwrap();
+    let late = keep(&dedup, &noise(2, 5000));
     assert!(matches!(late, Err(Error::PacksClosed)), "{late:?}");
-    let late = stow.packs().crew().work("late", || Ok(())).await;
+    let late = dedup.packs().workers().work("late", || Ok(())).await;
     assert!(matches!(late, Err(Error::PacksClosed)), "{late:?}");
-    assert_eq!(stow.record().packs().len(), 1);
+    assert_eq!(dedup.record().packs().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,26 +91,26 @@ async fn an_upload_that_failed_fails_the_run_whoever_met_it_first() {
     repository(Arc::new(store.clone()), secret(), None).await;
     let denied = Fault::new(Arc::new(store), 1).one_in(call::PUT, 1, FaultKind::Fail(ErrorClass::Denied));
     let repository = open(Arc::new(denied), secret()).await;
-    let stow = stow(&repository).await;
-    keep(&stow, &noise(1, 5000)).unwrap();
+    let dedup = dedup(&repository).await;
+    keep(&dedup, &noise(1, 5000)).unwrap();
     for _ in 0..2 {
-        let flushed = stow.flush().await;
+        let flushed = dedup.flush().await;
         assert!(matches!(flushed, Err(Error::Connector { .. })), "{flushed:?}");
-        let kept = keep(&stow, &noise(2, 5000));
+        let kept = keep(&dedup, &noise(2, 5000));
         assert!(matches!(kept, Err(Error::Connector { .. })), "{kept:?}");
     }
-    assert!(matches!(commit_nothing(&repository, &stow).await, Error::Connector { .. }));
+    assert!(matches!(commit_nothing(&repository, &dedup).await, Error::Connector { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_not_announced_while_a_chunk_of_it_is_described_nowhere() {
     let store = MemoryStore::new();
     let repository = repository(Arc::new(store.clone()), secret(), None).await;
-    let stow = stow(&repository).await;
-    let id = stow.keys().blob_id(BlobKind::Data, b"never packed");
-    let Turn::Mine(packing) = stow.record().fresh().begin(id) else { panic!("it is new") };
+    let dedup = dedup(&repository).await;
+    let id = dedup.keys().blob_id(BlobKind::Data, b"never packed");
+    let Turn::Mine(packing) = dedup.record().fresh().begin(id) else { panic!("it is new") };
     packing.done();
-    let refused = commit_nothing(&repository, &stow).await;
+    let refused = commit_nothing(&repository, &dedup).await;
     assert!(matches!(refused, Error::Unkept { chunks: 1, example } if example == id), "{refused:?}");
     assert!(store.list("snapshot/", None, 10).await.unwrap().objects.is_empty());
 }
@@ -118,15 +118,15 @@ async fn a_snapshot_is_not_announced_while_a_chunk_of_it_is_described_nowhere() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_takes_no_record_that_names_a_chunk_which_was_not_kept() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-    let stow = stow(&repository).await;
-    let kept = keep(&stow, &noise(1, 5000)).unwrap();
+    let dedup = dedup(&repository).await;
+    let kept = keep(&dedup, &noise(1, 5000)).unwrap();
     let foreign = ChunkRef { id: ChunkId::new([9; 32]), length: 5 };
     let record = |chunk| Record {
         entry: Entry::new("a".into(), EntryKind::File),
         content: Content::Chunks(vec![chunk]),
         status: EntryStatus::Stable,
     };
-    let mut tree = TreeWriter::new(Arc::clone(&stow), 1);
+    let mut tree = TreeWriter::new(Arc::clone(&dedup), 1);
     tree.push(vec![record(kept)]).await.unwrap();
     let refused = tree.push(vec![record(foreign)]).await;
     assert!(matches!(refused, Err(Error::Unkept { example, .. }) if example == foreign.id), "{refused:?}");

@@ -13,9 +13,9 @@ use credenza_connect::wrap::{Free, Freedom, Retry, RetryPolicy};
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
-use credenza_engine::collect::{self, CollectOptions, CollectReport};
+use credenza_engine::gc::{self, GcOptions, GcReport};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
+use credenza_engine::{CreateOptions, Error, Repository, RunContext, Secret, SnapshotName, remove};
 use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::{SnapshotId, StoreKey, Timestamp};
 
@@ -142,12 +142,12 @@ pub(crate) fn source(files: &Files) -> MemorySource {
 /// Backs up files in a repository.
 pub(crate) async fn backup(repository: &Repository, host: &str, files: &Files) -> Result<SnapshotId, Error> {
     let options = BackupOptions { host: host.into(), user: "u".into(), ..BackupOptions::default() };
-    let report = backup::run(repository, Arc::new(source(files)), &options, &Silent).await?;
+    let report = backup::run(repository, Arc::new(source(files)), &options, &RunContext::default()).await?;
     Ok(report.snapshot.unwrap())
 }
 
-pub(crate) async fn collect(repository: &Repository) -> Result<CollectReport, Error> {
-    collect::run(repository, &CollectOptions::default(), &Silent).await
+pub(crate) async fn collect(repository: &Repository) -> Result<GcReport, Error> {
+    gc::run(repository, &GcOptions::default(), &RunContext::default()).await
 }
 
 pub(crate) async fn rm(repository: &Repository, snapshot: SnapshotId) {
@@ -161,7 +161,7 @@ pub(crate) async fn restores(repository: &Repository, snapshot: SnapshotId, file
     let handle = handles.iter().find(|handle| handle.snapshot.id == snapshot).ok_or("it is not listed")?;
     let destination = MemoryDestination::new();
     let options = RestoreOptions::default();
-    let report = restore::run(repository, handle, Arc::new(destination.clone()), &options, &Silent)
+    let report = restore::run(repository, handle, Arc::new(destination.clone()), &options, &RunContext::default())
         .await
         .map_err(|cause| cause.to_string())?;
     let restored: Files =
@@ -174,7 +174,7 @@ pub(crate) async fn restores(repository: &Repository, snapshot: SnapshotId, file
 
 /// Everything that `check` finds wrong, every byte read.
 pub(crate) async fn damages(repository: &Repository) -> Vec<String> {
-    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
     report.findings.into_iter().map(|finding| finding.damage.to_string()).collect()
 }
 

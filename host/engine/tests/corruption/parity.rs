@@ -14,7 +14,7 @@ use credenza_engine::check::{self, CheckOptions, CheckReport, Sample};
 use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{Repository, Silent};
+use credenza_engine::{Repository, RunContext};
 use credenza_format::{CHECKSUM_BYTES, HEADER_BYTES, SEGMENT_SEALED_BYTES, parity_key, parity_pack};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
@@ -168,7 +168,7 @@ impl Pair {
 }
 
 async fn everything_read(repository: &Repository) -> CheckReport {
-    check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap()
+    check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +223,7 @@ async fn what_parity_made_good_is_counted_and_repair_writes_it_anew() {
             let report = everything_read(&repository).await;
             assert_eq!(report.packs_healed, u64::from(is_pack_hurt), "{}", injury.text);
             let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
-            let repaired = repair::run(&repository, &options, &Silent).await.unwrap();
+            let repaired = repair::run(&repository, &options, &RunContext::default()).await.unwrap();
             assert_eq!((repaired.lost, repaired.losses), (vec![], vec![]), "{}", injury.text);
             assert!(!repaired.mends.is_empty(), "{}", injury.text);
             let repository = open(Arc::new(store.clone()), &key_file()).await;
@@ -239,7 +239,8 @@ async fn expect_restored(subject: &Subject, repository: &Repository) {
         let handle = snapshots.iter().find(|handle| handle.snapshot.id == *id).unwrap();
         let destination = MemoryDestination::new();
         let to = Arc::new(destination.clone());
-        let report = restore::run(repository, handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+        let report =
+            restore::run(repository, handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!((report.damaged, report.healed), (0, vec![]));
         let restored = destination.restored();
         assert_eq!(restored.len(), files.len());
@@ -260,7 +261,8 @@ async fn a_restore_says_once_what_parity_made_good() {
     let mut all = Vec::new();
     for handle in &snapshots {
         let to = Arc::new(MemoryDestination::new());
-        let report = restore::run(&repository, handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+        let report =
+            restore::run(&repository, handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!(report.damaged, 0);
         let mut told: Vec<String> = report.healed.into_iter().map(|damage| damage.object).collect();
         let count = told.len();
@@ -332,7 +334,8 @@ async fn a_range_that_a_disk_cannot_read_is_made_good() {
     let mut healed = 0;
     for handle in repository.snapshots().await.unwrap().whole {
         let to = Arc::new(MemoryDestination::new());
-        let report = restore::run(&repository, &handle, to, &RestoreOptions::default(), &Silent).await.unwrap();
+        let report =
+            restore::run(&repository, &handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!(report.damaged, 0);
         healed += report.healed.len();
     }
@@ -361,7 +364,7 @@ async fn a_pack_and_its_parity_come_and_go_together_and_sync_makes_it_as_the_tar
             true => create_parity(target, key_file(), 50).await,
             false => create(target, key_file()).await,
         };
-        let report = sync::run(&origin, &repository, &SyncOptions::default(), &Silent).await.unwrap();
+        let report = sync::run(&origin, &repository, &SyncOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!((report.copied.len(), report.failed), (subject.snapshots.len(), 0));
         let (packs, parity) = ids(target);
         assert_eq!(if has { packs } else { vec![] }, parity);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::audit::{self, AuditOptions, Head};
-use credenza_engine::{Repository, Secret, Silent};
+use credenza_engine::{Repository, RunContext, Secret};
 use credenza_format::{
     Access, Condemned, EscrowedConnector, Fact, Hex, Identity, Intent, Note, ObjectKind, Policy, RecipientKind,
     seal_document,
@@ -79,7 +79,8 @@ impl Subject {
         let writer = open_now(&store, &Secret::Identity(writer)).await;
         keep(backup(&writer, "w", &by_writer).await.unwrap(), by_writer);
         announce(&store, &repository).await;
-        let heads = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap().heads;
+        let heads =
+            audit::run(Arc::new(store.clone()), &AuditOptions::default(), &RunContext::default()).await.unwrap().heads;
         Self { objects: objects(&store), former, snapshots, heads }
     }
 
@@ -96,7 +97,8 @@ impl Subject {
         let (removed, _) = snapshots.remove(0);
         rm(&repository, removed).await;
         collect(&repository).await.unwrap();
-        let heads = audit::run(Arc::new(store.clone()), &AuditOptions::default(), &Silent).await.unwrap().heads;
+        let heads =
+            audit::run(Arc::new(store.clone()), &AuditOptions::default(), &RunContext::default()).await.unwrap().heads;
         Self { objects: objects(&store), former: Vec::new(), snapshots, heads }
     }
 

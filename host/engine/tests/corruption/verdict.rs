@@ -7,7 +7,7 @@ use credenza_connect::memory::{MemoryDestination, MemoryStore};
 use credenza_engine::audit::{self, AuditOptions};
 use credenza_engine::check::{self, CheckOptions, Finding, Sample};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{DamageKind, Error, Repository, Silent};
+use credenza_engine::{DamageKind, Error, Repository, RunContext};
 use credenza_model::{SnapshotId, StoreKey};
 
 use crate::common::{Files, as_asked, key_file};
@@ -97,7 +97,9 @@ impl Case<'_> {
         let mut last = Witness::Nobody;
         for (witness, read_data) in [(Witness::Check, false), (Witness::ReadData, true)] {
             let options = CheckOptions { read_data: read_data.then_some(Sample::All), ..CheckOptions::default() };
-            let report = check::run(repository, &options, &Silent).await.map_err(|cause| format!("check: {cause}"))?;
+            let report = check::run(repository, &options, &RunContext::default())
+                .await
+                .map_err(|cause| format!("check: {cause}"))?;
             if self.names(&report.findings)? {
                 return Ok(witness);
             }
@@ -112,7 +114,7 @@ impl Case<'_> {
     async fn audit(&self, store: &MemoryStore, remembers: bool) -> Result<bool, String> {
         let remembered = if remembers { self.subject.heads.clone() } else { Vec::new() };
         let options = AuditOptions { remembered, ..AuditOptions::default() };
-        let report = audit::run(Arc::new(store.clone()), &options, &Silent).await;
+        let report = audit::run(Arc::new(store.clone()), &options, &RunContext::default()).await;
         self.names(&report.map_err(|cause| format!("audit: {cause}"))?.findings)
     }
 
@@ -165,8 +167,14 @@ async fn restored(repository: &Repository, id: SnapshotId, files: &Files) -> Res
     let listed = repository.snapshots().await.map_err(|cause| format!("listing: {cause}"))?.whole;
     let Some(handle) = listed.iter().find(|handle| handle.snapshot.id == id) else { return Ok(0) };
     let destination = MemoryDestination::new();
-    let run =
-        restore::run(repository, handle, Arc::new(destination.clone()), &RestoreOptions::default(), &Silent).await;
+    let run = restore::run(
+        repository,
+        handle,
+        Arc::new(destination.clone()),
+        &RestoreOptions::default(),
+        &RunContext::default(),
+    )
+    .await;
     let restored = destination.restored();
     for (key, found) in &restored {
         if files.get(&key.to_string()) != Some(&found.bytes) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::FaultKind;
 use credenza_connect::{ErrorClass, Payload, Store};
-use credenza_engine::collect::{self, CollectOptions};
+use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName, remove};
+use credenza_engine::{CreateOptions, Error, Repository, RunContext, Secret, SnapshotName, remove};
 use credenza_format::{ChunkerParams, Condemned, Identity, ObjectKind, RecipientKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
@@ -77,7 +77,7 @@ impl Command {
             Act::Backup(host, files) => backup(&repository, host, files).await.map(drop),
             Act::Sync(origin) => {
                 let origin = common::open(Arc::new(origin.clone()), &key_file()).await;
-                let report = sync::run(&origin, &repository, &SyncOptions::default(), &Silent).await?;
+                let report = sync::run(&origin, &repository, &SyncOptions::default(), &RunContext::default()).await?;
                 assert_eq!(report.failed, 0, "{:?}", report.findings);
                 Ok(())
             }
@@ -87,7 +87,7 @@ impl Command {
                 Err(Error::NoSnapshot { .. }) => Ok(()),
                 Err(cause) => Err(cause),
             },
-            Act::Maintain => collect::run(&repository, &CollectOptions::default(), &Silent).await.map(drop),
+            Act::Maintain => gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.map(drop),
             Act::Rotate => repository.rotate_keys(&key_file(), false).await.map(drop),
             Act::ChangePassphrase(new) => repository.change_passphrase(&new.lock().unwrap()).await.map(drop),
         }

@@ -18,7 +18,7 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{PutOptions, Store};
 use credenza_engine::check::{self, CheckOptions, Sample};
-use credenza_engine::{Error, Repository, Silent};
+use credenza_engine::{Error, Repository, RunContext};
 use futures_util::FutureExt;
 
 use command::Command;
@@ -161,7 +161,7 @@ async fn sound(command: &Command, repository: &Repository, tally: &mut Tally) ->
         let files = known.or(command.new.as_ref()).ok_or_else(|| format!("snapshot {id} is nobody's"))?;
         restores(repository, id, files).await.map_err(|cause| format!("snapshot {id}: {cause}"))?;
     }
-    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
     if let Some(finding) = report.findings.first() {
         return Err(finding.damage.to_string());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryDestination;
 use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{Error, Repository, Silent};
+use credenza_engine::{Error, Repository, RunContext};
 
 /// A line for each entry of each snapshot: the snapshot, the kind, the BLAKE3 of its content or of its link's target, its key.
 pub(crate) async fn contents(repository: &Repository) -> String {
@@ -16,7 +16,7 @@ pub(crate) async fn contents(repository: &Repository) -> String {
     for handle in snapshots {
         let destination = MemoryDestination::new();
         let options = RestoreOptions::default();
-        match restore::run(repository, &handle, Arc::new(destination.clone()), &options, &Silent).await {
+        match restore::run(repository, &handle, Arc::new(destination.clone()), &options, &RunContext::default()).await {
             Ok(_) | Err(Error::Damage(_)) => {}
             Err(cause) => panic!("{cause}"),
         }
@@ -31,7 +31,7 @@ pub(crate) async fn contents(repository: &Repository) -> String {
 
 /// A line for each finding of `check --read-data`: the object and what kind of damage it is.
 pub(crate) async fn findings(repository: &Repository) -> String {
-    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
     report
         .findings
         .iter()

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use credenza_connect::file::FileStore;
 use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
-use credenza_engine::collect::{self, CollectOptions};
-use credenza_engine::{CreateOptions, Repository, Secret, Silent, SnapshotHandle, SnapshotName, remove};
+use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::{CreateOptions, Repository, RunContext, Secret, SnapshotHandle, SnapshotName, remove};
 use credenza_format::{
     Access, ChunkerParams, EscrowedConnector, Fact, Hex, Identity, Note, ObjectKind, OriginHead, ParityRate,
     RecipientKind, Replica, SigningKey, seal_document,
@@ -115,7 +115,7 @@ async fn back_up(repository: &Repository, host: &str, source: &MemorySource, key
         signing_key: key.cloned(),
         ..BackupOptions::default()
     };
-    backup::run(repository, Arc::new(source.clone()), &options, &Silent).await.unwrap().snapshot.unwrap()
+    backup::run(repository, Arc::new(source.clone()), &options, &RunContext::default()).await.unwrap().snapshot.unwrap()
 }
 
 async fn find(repository: &Repository, id: SnapshotId) -> SnapshotHandle {
@@ -149,7 +149,7 @@ async fn encrypted() {
     source.remove(&Key::from("many/0007"));
     back_up(&repository, "a", &source, Some(&signer)).await;
     remove::run(&repository, &[find(&repository, removed).await], Some(&signer)).await.unwrap();
-    let report = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    let report = gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
     assert!(report.deleted > 0 && report.segments_merged > 0, "{report:?}");
     leave_notes(&repository);
     repository.rotate_keys(&secret("encrypted"), false).await.unwrap();

@@ -7,7 +7,7 @@ use credenza_connect::memory::MemoryStore;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::repair::{self, Mend, RepairOptions};
-use credenza_engine::{CreateOptions, DamageKind, Error, Lock, Repository, Secret, Silent, key_slots};
+use credenza_engine::{CreateOptions, DamageKind, Error, Repository, RunContext, Secret, SlotLock, key_slots};
 use credenza_format::{
     Access, ChunkerParams, Identity, KeySlot, Keyring, NewSlot, Policy, RecipientKind, config_key, copy_key, slot_key,
 };
@@ -38,7 +38,7 @@ fn injuries(bytes: &Bytes) -> [Option<Bytes>; 3] {
 
 async fn mended(repository: &Repository) -> Vec<Mend> {
     let options = RepairOptions { apply: true, ..RepairOptions::default() };
-    let report = repair::run(repository, &options, &Silent).await.unwrap();
+    let report = repair::run(repository, &options, &RunContext::default()).await.unwrap();
     assert!(report.lost.is_empty(), "{:?}", report.lost);
     report.mends
 }
@@ -108,7 +108,7 @@ async fn an_older_config_put_back_is_found_by_its_copy() {
     let newer = store.bytes(&config_key());
     store.tamper(&config_key(), older);
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let report = check::run(&repository, &CheckOptions::default(), &Silent).await.unwrap();
+    let report = check::run(&repository, &CheckOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!(report.findings[0].damage.object, "config");
     assert_eq!(mended(&repository).await, [Mend::Restored { object: config_key() }]);
     assert_eq!(store.bytes(&config_key()), newer);
@@ -157,7 +157,7 @@ async fn a_forged_slot_is_named_and_is_not_given_the_keys_by_a_rotation() {
     assert!(key_slots(&store).await.unwrap().iter().any(|slot| slot.key == forged && slot.slot.is_ok()));
     let verified = repository.key_slots().await.unwrap();
     assert!(verified.iter().any(|slot| slot.key == forged && slot.slot.is_err()), "with the keys it is known");
-    let report = check::run(&repository, &CheckOptions::default(), &Silent).await.unwrap();
+    let report = check::run(&repository, &CheckOptions::default(), &RunContext::default()).await.unwrap();
     assert!(report.findings.iter().any(|finding| finding.damage.object == forged.as_str()));
     repository.rotate_keys(&key_file(1), true).await.unwrap();
     for listed in key_slots(&store).await.unwrap() {
@@ -170,7 +170,7 @@ async fn a_forged_slot_is_named_and_is_not_given_the_keys_by_a_rotation() {
 async fn a_label_that_somebody_changed_is_shown_by_nobody_who_has_the_keys() {
     let (store, _) = repository().await;
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let lock = Lock::Recipient(Identity::generate(RecipientKind::X25519).unwrap().recipient());
+    let lock = SlotLock::Recipient(Identity::generate(RecipientKind::X25519).unwrap().recipient());
     let slot = repository.add_slot(&lock, Access::Full, "office").await.unwrap();
     let key = slot_key(slot.id());
     let text = String::from_utf8(store.bytes(&key).unwrap().to_vec()).unwrap().replace("office", "attic!");

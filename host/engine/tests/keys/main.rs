@@ -15,7 +15,7 @@ use credenza_connect::{Payload, PutOptions, Source, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::restore::{self, RestoreOptions};
-use credenza_engine::{CreateOptions, Error, Repository, Secret, Silent, SnapshotName};
+use credenza_engine::{CreateOptions, Error, Repository, RunContext, Secret, SnapshotName};
 use credenza_format::ChunkerParams;
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 
@@ -56,7 +56,7 @@ fn source(seed: u8) -> MemorySource {
 
 async fn back_up(repository: &Repository, source: &MemorySource) -> backup::BackupReport {
     let options = BackupOptions { host: "host".to_owned(), user: "user".to_owned(), ..BackupOptions::default() };
-    let report = backup::run(repository, Arc::new(source.clone()), &options, &Silent).await.unwrap();
+    let report = backup::run(repository, Arc::new(source.clone()), &options, &RunContext::default()).await.unwrap();
     assert_eq!(report.errors, 0);
     report
 }
@@ -65,8 +65,14 @@ async fn back_up(repository: &Repository, source: &MemorySource) -> backup::Back
 async fn expect_restored(repository: &Repository, snapshot: &str, seed: u8) {
     let snapshot = repository.find(&SnapshotName(snapshot.to_owned())).await.unwrap();
     let destination = MemoryDestination::new();
-    let report =
-        restore::run(repository, &snapshot, Arc::new(destination.clone()), &RestoreOptions::default(), &Silent).await;
+    let report = restore::run(
+        repository,
+        &snapshot,
+        Arc::new(destination.clone()),
+        &RestoreOptions::default(),
+        &RunContext::default(),
+    )
+    .await;
     let report = report.unwrap();
     assert_eq!((report.damaged, report.failed), (0, 0));
     let expected = source(seed);
@@ -82,7 +88,7 @@ async fn content(source: &MemorySource, key: &Key) -> bytes::Bytes {
 }
 
 async fn expect_whole(repository: &Repository) {
-    let report = check::run(repository, &CheckOptions::reading(Sample::All), &Silent).await.unwrap();
+    let report = check::run(repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
 

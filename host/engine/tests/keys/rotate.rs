@@ -5,8 +5,8 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
-use credenza_engine::collect::{self, CollectOptions};
-use credenza_engine::{Error, Repository, Secret, Silent, SnapshotName};
+use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::{Error, Repository, RunContext, Secret, SnapshotName};
 use credenza_format::{Access, Header, Identity, RecipientKind, config_key};
 
 use crate::{back_up, copy, create, expect_restored, expect_whole, key_file, names, open, source};
@@ -53,14 +53,14 @@ async fn maintenance_brings_old_packs_under_the_new_keys() {
     let old = open(&store, &reader).await.unwrap().find(&SnapshotName("latest".to_owned())).await.unwrap();
     open(&store, &key_file(1)).await.unwrap().rotate_keys(&key_file(1), false).await.unwrap();
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let report = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    let report = gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
     assert!(report.repacked > 0 && report.deleted == report.repacked, "{report:?}");
     for pack in names(&store, "data/").into_iter().chain(names(&store, "meta/")) {
         assert_eq!(Header::decode(&store.bytes(&pack).unwrap()).unwrap().epoch(), 1, "{pack}");
     }
     expect_restored(&repository, &old.snapshot.id.to_string(), 1).await;
     expect_whole(&repository).await;
-    let again = collect::run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+    let again = gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!(again.repacked, 0, "what is under the new keys stays");
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_engine::{Error, Lock, ObjectCache, Repository, Secret, key_slots};
+use credenza_engine::{Error, ObjectCache, Repository, Secret, SlotLock, key_slots};
 use credenza_format::{Access, Identity, RecipientKind, RecoveryCode, SlotKind};
 
 use crate::{create, key_file, names, open};
@@ -170,7 +170,7 @@ async fn a_key_file_that_is_too_short_makes_no_slot() {
     let store = MemoryStore::new();
     create(&store, key_file(1)).await;
     let repository = open(&store, &key_file(1)).await.unwrap();
-    let weak = Lock::KeyFile(vec![1; 31].into());
+    let weak = SlotLock::KeyFile(vec![1; 31].into());
     assert!(matches!(repository.add_slot(&weak, Access::Full, "").await, Err(Error::Slot(_))));
     assert_eq!(names(&store, "key/").len(), 1);
 }

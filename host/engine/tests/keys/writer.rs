@@ -9,7 +9,7 @@ use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_engine::check::{self, CheckOptions};
-use credenza_engine::{Error, Repository, Silent, SnapshotName};
+use credenza_engine::{Error, Repository, RunContext, SnapshotName};
 use credenza_format::{Access, config_key, copy_key};
 use credenza_model::{StoreKey, Timestamp};
 
@@ -56,7 +56,7 @@ async fn a_writer_reads_no_snapshot_its_own_included() {
     let refused = |error: Error| assert!(matches!(error, Error::NoAccess { .. }), "{error}");
     refused(writer.snapshots().await.err().unwrap());
     refused(writer.find(&SnapshotName(id)).await.err().unwrap());
-    refused(check::run(&writer, &CheckOptions::default(), &Silent).await.err().unwrap());
+    refused(check::run(&writer, &CheckOptions::default(), &RunContext::default()).await.err().unwrap());
     refused(writer.add_slot(&key_file(3).lock().unwrap(), Access::Writer, "").await.err().unwrap());
     refused(writer.remove_slot("0").await.err().unwrap());
     refused(writer.rotate_keys(&key_file(2), true).await.err().unwrap());

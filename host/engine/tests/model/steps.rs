@@ -1,4 +1,4 @@
-//! One step of anybody: what the engine does between two requests, in the order of `write::commit` and `collect`.
+//! One step of anybody: what the engine does between two requests, in the order of `write::commit` and `gc`.
 
 use super::state::*;
 

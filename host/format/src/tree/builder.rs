@@ -99,7 +99,7 @@ impl TreeBuilder {
             version,
             body,
             entries: 1,
-            bytes: content_bytes(record),
+            bytes: record.content.bytes(),
             child: None,
         };
         self.push_item(0, item, emit)?;
@@ -212,14 +212,4 @@ fn is_boundary(keys: &Keys, level: u8, open: &OpenNode, weight: usize) -> bool {
 fn root(child: &Child, level: u8) -> TreeRoot {
     let Child { id, length, entries, bytes, .. } = *child;
     TreeRoot { id, level, length, entries, bytes }
-}
-
-/// Bytes of a record's content.
-fn content_bytes(record: &Record) -> u64 {
-    match &record.content {
-        Content::None => 0,
-        Content::Inline(bytes) => bytes.len() as u64,
-        Content::Chunks(refs) => refs.iter().map(|chunk| u64::from(chunk.length)).sum(),
-        Content::Lists { lists, .. } => lists.iter().map(|list| list.bytes).sum(),
-    }
 }

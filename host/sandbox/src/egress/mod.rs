@@ -32,6 +32,7 @@ mod document;
 mod fault;
 mod keys;
 mod lookup;
+mod mask;
 mod policy;
 mod proxy;
 mod route;
@@ -39,7 +40,6 @@ mod sign;
 mod tls;
 mod traffic;
 mod trial;
-mod veil;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ use credenza_connect::{Body, Payload, Waits};
 
 pub(crate) use body::RemoteBody;
 pub use lookup::LookupClient;
+pub(crate) use mask::Arriving;
 pub use traffic::Traffic;
-pub(crate) use veil::Arriving;
 
 use crate::manifest::{Manifest, Role};
 use crate::settings::{Masker, Secret, Settings, SettingsError};

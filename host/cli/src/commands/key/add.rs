@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::Args;
-use credenza_engine::{Lock, Repository};
+use credenza_engine::{Repository, SlotLock};
 use credenza_format::{Access, Error as FormatError, Recipient, RecoveryCode};
 use credenza_model::ObjectId;
 use serde::Serialize;
@@ -74,9 +74,9 @@ impl Add {
             return Ok(Exit::Done);
         }
         let lock = match (recipient, &self.new_key_file) {
-            (Some(recipient), _) => Lock::Recipient(recipient),
-            (None, Some(path)) => Lock::KeyFile(read_key_file(path)?),
-            (None, None) => Lock::Passphrase(self.new.get(&open.place.text(), session.reporter).await?),
+            (Some(recipient), _) => SlotLock::Recipient(recipient),
+            (None, Some(path)) => SlotLock::KeyFile(read_key_file(path)?),
+            (None, None) => SlotLock::Passphrase(self.new.get(&open.place.text(), session.reporter).await?),
         };
         let access = if self.writer { Access::Writer } else { Access::Full };
         let slot = open.repository.add_slot(&lock, access, &label).await?;
@@ -92,7 +92,7 @@ pub(crate) async fn add_recovery_code(
     session: &Session<'_>,
 ) -> Result<(), Failure> {
     let code = RecoveryCode::generate().map_err(|error: FormatError| Failure::new(error.to_string()))?;
-    let slot = repository.add_slot(&Lock::Recovery(code.clone()), Access::Full, label).await?;
+    let slot = repository.add_slot(&SlotLock::Recovery(code.clone()), Access::Full, label).await?;
     session.reporter.result(&RecoveryLine { id: slot.id(), code: code.to_string() })?;
     session.reporter.note("note: write the code down and keep it away from this machine; it is not shown again");
     Ok(())
@@ -100,7 +100,7 @@ pub(crate) async fn add_recovery_code(
 
 pub(super) async fn passwd(new: &NewPassphrase, session: &Session<'_>) -> Result<Exit, Failure> {
     let open = session.open_for_writing().await?;
-    let lock = Lock::Passphrase(new.get(&open.place.text(), session.reporter).await?);
+    let lock = SlotLock::Passphrase(new.get(&open.place.text(), session.reporter).await?);
     let slot = open.repository.change_passphrase(&lock).await?;
     session.reporter.done(&KeyLine::from(&slot));
     Ok(Exit::Done)

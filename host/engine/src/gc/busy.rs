@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::*;
 use crate::backup::{self, BackupOptions};
 use crate::testing::{expect_whole, handle, noise, open, repository, secret, snapshot};
-use crate::{Silent, remove};
+use crate::{RunContext, remove};
 
 /// Machines that back up.
 const WRITERS: u64 = 3;
@@ -33,7 +33,8 @@ impl Busy {
         let source = MemorySource::new();
         source.put("file", noise(self.seed * 100_000 + number + 1, 1500));
         let options = BackupOptions { host: format!("host {}", self.roll() % WRITERS), ..BackupOptions::default() };
-        let committed = || Handle::current().block_on(backup::run(&writers, Arc::new(source), &options, &Silent));
+        let committed =
+            || Handle::current().block_on(backup::run(&writers, Arc::new(source), &options, &RunContext::default()));
         tokio::task::block_in_place(committed).unwrap();
     }
 
@@ -106,7 +107,7 @@ async fn writers_that_commit_during_every_listing_keep_no_collection_from_its_en
         let writers = Mutex::new(open(Arc::new(store.clone()), secret()).await);
         let busy = Arc::new(Busy { store: store.clone(), writers, seed, commits: AtomicU64::new(0) });
         let repository = open(busy.clone(), secret()).await;
-        let report = run(&repository, &CollectOptions::default(), &Silent).await.unwrap();
+        let report = run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
         assert!(report.bytes_freed > 20_000, "seed {seed}: {report:?}");
         expect_whole(&calm).await;
         let commits = busy.commits.load(Relaxed);

@@ -55,7 +55,7 @@ impl View {
     /// Looks at everything, in the order that the protocol demands. The repository is a cautious one.
     ///
     /// # Errors
-    /// [`Error::Damage`] when something cannot be read, or a needed pack is neither described nor there; [`Error::Restless`] when other collectors
+    /// [`Error::Damage`] when something cannot be read, or a needed pack is neither described nor there; [`Error::Contended`] when other collectors
     /// change what does not fit together at each look.
     pub(super) async fn read(repository: &Repository, now: Timestamp) -> Result<Self> {
         let mut before = None;
@@ -67,7 +67,7 @@ impl View {
                 found => before = found,
             }
         }
-        Err(Error::Restless { what: "what snapshots need".to_owned() })
+        Err(Error::Contended { what: "what snapshots need".to_owned() })
     }
 
     async fn look(repository: &Repository, now: Timestamp) -> Result<Self> {

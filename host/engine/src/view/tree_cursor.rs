@@ -14,7 +14,7 @@ use crate::{Damage, DamageKind, Result};
 /// Leaves that are loaded along with the next one, when reading goes on behind the end of a leaf.
 const LEAVES_AHEAD: usize = 3;
 
-pub(super) struct Place {
+pub(super) struct TreeCursor {
     nodes: Arc<KeptBlobs>,
     /// The way down from the root, each node with the child that the way goes through.
     path: Vec<Step>,
@@ -29,7 +29,7 @@ struct Step {
     at: usize,
 }
 
-impl Place {
+impl TreeCursor {
     /// In front of the first record whose key is not before `key`.
     pub(super) async fn seek(nodes: &Arc<KeptBlobs>, root: &TreeRoot, key: &[u8]) -> Result<Self> {
         let mut place = Self { nodes: Arc::clone(nodes), path: Vec::new(), leaf: VecDeque::new() };

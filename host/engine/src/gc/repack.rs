@@ -13,10 +13,10 @@ use credenza_format::{Bitmap, BlobIndex, BlobPlace, Header, Hex, PackKind, PackO
 use credenza_model::limits::DATA_PACK_BYTES;
 use credenza_model::{ChunkId, ObjectId};
 
-use super::CollectReport;
+use super::GcReport;
 use super::mark::{Needs, View};
 use crate::repository::Repository;
-use crate::write::{Stow, copy};
+use crate::write::{Deduplicator, copy};
 use crate::{Damage, Error, Event, Listener, Result};
 
 /// Packs are sparse below this share of bytes in need, in percent.
@@ -45,7 +45,7 @@ pub(super) fn foresee(
     repository: &Repository,
     view: &View,
     bytes_max: Option<u64>,
-    report: &mut CollectReport,
+    report: &mut GcReport,
 ) -> Result<(), Damage> {
     let chosen = within(candidates(repository, view, &view.needs()?), bytes_max);
     report.repacked = chosen.len() as u64;
@@ -59,7 +59,7 @@ pub(super) async fn run(
     view: &mut View,
     bytes_max: Option<u64>,
     listener: &dyn Listener,
-    report: &mut CollectReport,
+    report: &mut GcReport,
 ) -> Result<()> {
     let mut needs = view.needs()?;
     let chosen = within(candidates(repository, view, &needs), bytes_max);
@@ -151,15 +151,15 @@ async fn move_batch(
     needs: &mut Needs,
     batch: &[Candidate],
     listener: &dyn Listener,
-    report: &mut CollectReport,
+    report: &mut GcReport,
 ) -> Result<()> {
     let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-    let stow = Stow::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
+    let dedup = Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
     let mut described = places_of(&view.index, batch);
     let mut moved = Vec::new();
     for one in batch {
         let places = described.remove(&one.pack).unwrap_or_default();
-        match copy_needed(repository, view, needs, &stow, one.pack, &places).await {
+        match copy_needed(repository, view, needs, &dedup, one.pack, &places).await {
             Ok(()) => moved.extend(record(&view.index, one.pack, places)),
             // A pack that is damaged stays as it is: `check` names it, and what of it can be read is not lost.
             Err(Error::Damage(damage)) => {
@@ -172,13 +172,13 @@ async fn move_batch(
         report.bytes_repacked += one.live_bytes;
         listener.on(Event::Progress { entries: 1, bytes: one.live_bytes });
     }
-    stow.packs().close().await?;
-    stow.record().lease().check()?;
-    stow.record().announce(stow.record().packs().into_iter().map(|(pack, _)| pack).collect()).await?;
-    let segment = stow.record().flush_index(moved).await?;
+    dedup.packs().close().await?;
+    dedup.record().lease().check()?;
+    dedup.record().announce(dedup.record().packs().into_iter().map(|(pack, _)| pack).collect()).await?;
+    let segment = dedup.record().flush_index(moved).await?;
     view.adopt(&segment)?;
     // From here on the snapshots that used the old packs protect the new ones.
-    stow.record().withdraw_intents().await;
+    dedup.record().withdraw_intents().await;
     Ok(())
 }
 
@@ -187,7 +187,7 @@ async fn copy_needed(
     repository: &Repository,
     view: &mut View,
     needs: &mut Needs,
-    stow: &Arc<Stow>,
+    dedup: &Arc<Deduplicator>,
     pack: PackOrdinal,
     places: &[(ChunkId, BlobPlace)],
 ) -> Result<()> {
@@ -198,7 +198,7 @@ async fn copy_needed(
         others.find(|place| view.index.standing(place.pack) == Standing::Live)
     };
     let (held, alone): (Vec<_>, Vec<_>) = needed.copied().partition(|(id, _)| elsewhere(id).is_some());
-    copy(repository, stow.packs(), &view.index, alone).await?;
+    copy(repository, dedup.packs(), &view.index, alone).await?;
     held.iter().filter_map(|(id, _)| elsewhere(id)).for_each(|place| needs.add(&view.index, &place));
     if let Some(id) = view.index.pack(pack).map(|pack| pack.id) {
         view.index.demote(&id, Standing::Moved);

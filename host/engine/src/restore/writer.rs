@@ -1,7 +1,7 @@
-//! Lay: verified bytes become entries of the destination, and what becomes of each is counted.
+//! Restore writer: verified bytes become entries of the destination, and what becomes of each is counted.
 //!
 //! Owned here: how many entries are written at once, their metadata, the report. Refused here: how one entry is written
-//! (`scribe`), in which order (`plan`). Called by `plan` and `restore::run`.
+//! (`entry_writer`), in which order (`plan`). Called by `plan` and `restore::run`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,16 @@ use credenza_model::{Entry, EntryKind, Key, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::above::Lost;
-use super::fit::Fit;
+use super::entry_writer::{ChunkWindows, EntryWriter, NotRestored, Written, refused, writing};
+use super::mapping::AttributeMapping;
 use super::plan::{Item, Window};
-use super::scribe::{ChunkWindows, Failure, Scribe, Written, refused, writing};
-use super::{RestoreOptions, RestoreReport, Stop};
+use super::{RestoreOptions, RestoreReport};
 use crate::blobs::Fetched;
 use crate::clock::Clock;
-use crate::pulse::{Absences, Pulse, Row};
+use crate::liveness::{Absences, Liveness, Row};
 use crate::walk::LostNode;
-use crate::write::locked;
-use crate::{Damage, DamageKind, Error, Event, Listener, Result, task};
+use crate::write::lock_unpoisoned;
+use crate::{Damage, DamageKind, Error, Event, Listener, Result, RunContext, Stop, task};
 
 /// Entries being written at once where each waits for a network.
 const REMOTE_WRITES_IN_FLIGHT: usize = 32;
@@ -33,8 +33,8 @@ const UNLISTED: &str = "others";
 /// Entries whose metadata is set in one call.
 const METADATA_BATCH: usize = 512;
 
-pub(crate) struct Layer<'a> {
-    scribe: Scribe,
+pub(crate) struct RestoreWriter<'a> {
+    entry_writer: EntryWriter,
     listener: &'a dyn Listener,
     report: Mutex<RestoreReport>,
     /// Of contents that were given to the destination.
@@ -43,33 +43,33 @@ pub(crate) struct Layer<'a> {
 }
 
 /// Entries of a group, and what became of each.
-type Group = Vec<(Entry, Result<Written, Failure>)>;
+type Group = Vec<(Entry, Result<Written, NotRestored>)>;
 
-impl<'a> Layer<'a> {
+impl<'a> RestoreWriter<'a> {
     pub(crate) fn new(
         (destination, info): (Arc<dyn Destination>, DestinationInfo),
         clock: &Arc<dyn Clock>,
         options: &RestoreOptions,
-        listener: &'a dyn Listener,
+        run: &'a RunContext,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let written = options.versions.then(Arc::default);
-        let pulse = Pulse::begin("destination", clock);
-        let row = Mutex::new(pulse.row());
-        let scribe = Scribe {
+        let liveness = Liveness::begin("destination", clock);
+        let row = Mutex::new(liveness.row());
+        let entry_writer = EntryWriter {
             destination,
             info: Arc::new(info),
             overwrite: options.overwrite,
-            stop: options.stop.clone(),
-            pulse,
+            stop: run.stop.clone(),
+            liveness,
             written,
         };
-        Self { scribe, listener, report: Mutex::default(), row, cores }
+        Self { entry_writer, listener: &*run.events, report: Mutex::default(), row, cores }
     }
 
     /// What ends the run early.
     pub(crate) const fn stop(&self) -> &Stop {
-        &self.scribe.stop
+        &self.entry_writer.stop
     }
 
     pub(crate) fn into_report(self) -> RestoreReport {
@@ -77,9 +77,9 @@ impl<'a> Layer<'a> {
     }
 
     /// The record as the destination is to have it, if at all.
-    pub(crate) fn fit(&self, fit: Fit, record: Record) -> Option<Record> {
-        let (entry, lost) = fit.apply(record.entry)?;
-        count(&mut locked(&self.report).unrestored, lost);
+    pub(crate) fn map(&self, mapping: AttributeMapping, record: Record) -> Option<Record> {
+        let (entry, lost) = mapping.apply(record.entry)?;
+        count(&mut lock_unpoisoned(&self.report).unrestored, lost);
         Some(Record { entry, ..record })
     }
 
@@ -88,7 +88,7 @@ impl<'a> Layer<'a> {
         let mut folders = Vec::new();
         let mut others = Vec::new();
         for record in records {
-            let made = self.scribe.make(&record.entry).await.map(|()| Written::whole(0));
+            let made = self.entry_writer.make(&record.entry).await.map(|()| Written::whole(0));
             let Some(entry) = self.account(record.entry, made)? else { continue };
             if entry.kind == EntryKind::Directory { folders.push(entry) } else { others.push(entry) }
         }
@@ -99,15 +99,15 @@ impl<'a> Layer<'a> {
     /// What is there now under a key.
     pub(crate) async fn look(&self, key: &Key) -> Result<Result<Option<Entry>, ConnectError>> {
         let doing = || format!("looking for `{key}` at the destination");
-        let stat = || self.scribe.destination.stat(key);
-        self.scribe.pulse.call(&mut Absences::default(), doing, stat, || self.scribe.probe(key)).await
+        let stat = || self.entry_writer.destination.stat(key);
+        self.entry_writer.liveness.call(&mut Absences::default(), doing, stat, || self.entry_writer.probe(key)).await
     }
 
     /// Makes the folders above what was asked for; they are no part of it and not counted, unless they fail.
     pub(crate) async fn make_above(&self, records: impl Iterator<Item = Record>) -> Result<Vec<Entry>> {
         let mut made = Vec::new();
         for Record { entry, .. } in records.filter(|record| record.entry.kind == EntryKind::Directory) {
-            match self.scribe.make(&entry).await {
+            match self.entry_writer.make(&entry).await {
                 Ok(()) => made.push(entry),
                 Err(failure) => self.fail(&entry, failure)?,
             }
@@ -123,35 +123,36 @@ impl<'a> Layer<'a> {
 
     /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when
     /// the file itself is whole.
-    pub(crate) async fn lay(&self, window: Window) -> Result<()> {
+    pub(crate) async fn write(&self, window: Window) -> Result<()> {
         let Window { items, fetched } = window;
         let fetched = Arc::new(fetched);
-        let (group, in_flight) = match self.scribe.info.has("local") {
+        let (group, in_flight) = match self.entry_writer.info.has("local") {
             true => (LOCAL_GROUP_ENTRIES, self.cores),
             false => (1, REMOTE_WRITES_IN_FLIGHT),
         };
-        let groups = grouped(items, group).map(|items| write_group(self.scribe.clone(), items, Arc::clone(&fetched)));
-        let mut written = futures_util::stream::iter(groups).buffered(in_flight);
-        let mut laid = Vec::new();
+        let groups =
+            grouped(items, group).map(|items| write_group(self.entry_writer.clone(), items, Arc::clone(&fetched)));
+        let mut groups = futures_util::stream::iter(groups).buffered(in_flight);
+        let mut written = Vec::new();
         let mut ended = Ok(());
-        while let Some(group) = written.next().await {
+        while let Some(group) = groups.next().await {
             match group.and_then(|group| self.account_all(group)) {
-                Ok(entries) => laid.extend(entries),
+                Ok(entries) => written.extend(entries),
                 // What else is being written is given up in good order before the run ends.
                 Err(cause) => {
-                    self.scribe.stop.request();
+                    self.entry_writer.stop.request();
                     ended = ended.and(Err(cause));
                 }
             }
         }
         ended?;
-        let batches = grouped(laid, METADATA_BATCH).map(|batch| self.set_metadata(batch));
+        let batches = grouped(written, METADATA_BATCH).map(|batch| self.set_metadata(batch));
         futures_util::stream::iter(batches).buffered(self.cores).try_collect().await
     }
 
     /// Writes one large content as its chunks come.
-    pub(crate) async fn lay_stream(&self, record: &Record, chunks: ChunkWindows<'_>) -> Result<()> {
-        let outcome = self.scribe.write_stream(record, chunks).await;
+    pub(crate) async fn write_stream(&self, record: &Record, chunks: ChunkWindows<'_>) -> Result<()> {
+        let outcome = self.entry_writer.write_stream(record, chunks).await;
         self.follow_row(&record.entry, &outcome)?;
         match self.account(record.entry.clone(), outcome)? {
             Some(entry) => self.complete(vec![entry]).await,
@@ -170,8 +171,8 @@ impl<'a> Layer<'a> {
     async fn set_metadata(&self, mut batch: Vec<Entry>) -> Result<()> {
         let mut absences = Absences::default();
         while let Some(first) = batch.first() {
-            let asked = self.scribe.pulse.now();
-            let results = match self.scribe.destination.set_metadata(&batch).await {
+            let asked = self.entry_writer.liveness.now();
+            let results = match self.entry_writer.destination.set_metadata(&batch).await {
                 Ok(results) => results,
                 // What fails for all of them is the failure of each.
                 Err(cause) if cause.is_transient() => vec![Err(cause); batch.len()],
@@ -179,13 +180,13 @@ impl<'a> Layer<'a> {
             };
             let unanswered = results.iter().find_map(|result| result.as_ref().err().filter(|e| e.is_unanswered()));
             let is_again = match unanswered {
-                Some(cause) => self.scribe.was_away(&mut absences, asked, cause, &first.key).await?,
+                Some(cause) => self.entry_writer.was_away(&mut absences, asked, cause, &first.key).await?,
                 None => false,
             };
             let mut left = Vec::new();
             for (entry, result) in batch.into_iter().zip(results) {
                 match result {
-                    Ok(unrestored) => count(&mut locked(&self.report).unrestored, unrestored),
+                    Ok(unrestored) => count(&mut lock_unpoisoned(&self.report).unrestored, unrestored),
                     Err(cause) if is_again && cause.is_unanswered() => left.push(entry),
                     Err(cause) => self.fail(&entry, refused(&entry, cause))?,
                 }
@@ -197,30 +198,30 @@ impl<'a> Layer<'a> {
 
     /// Counts and reports what became of the entries of a group; those that metadata is to be set on.
     fn account_all(&self, group: Group) -> Result<Vec<Entry>> {
-        let mut laid = Vec::new();
+        let mut written = Vec::new();
         for (entry, outcome) in group {
             self.follow_row(&entry, &outcome)?;
             // A delete marker has nothing that metadata could be set on.
-            laid.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
+            written.extend(self.account(entry, outcome)?.filter(|entry| !is_marker(entry)));
         }
-        Ok(laid)
+        Ok(written)
     }
 
     /// Ends the run when too many contents in a row could not be written.
-    fn follow_row(&self, entry: &Entry, outcome: &Result<Written, Failure>) -> Result<()> {
+    fn follow_row(&self, entry: &Entry, outcome: &Result<Written, NotRestored>) -> Result<()> {
         let outcome = match outcome {
             Ok(_) => Ok(()),
-            Err(Failure::Failing(cause)) => Err(self.scribe.pulse.failed(cause.clone())),
+            Err(NotRestored::Failing(cause)) => Err(self.entry_writer.liveness.failed(cause.clone())),
             Err(_) => return Ok(()),
         };
-        locked(&self.row).take(outcome.as_ref().copied(), || writing(&entry.key))
+        lock_unpoisoned(&self.row).take(outcome.as_ref().copied(), || writing(&entry.key))
     }
 
     /// Counts and reports what became of an entry; the entry, if it was written.
-    fn account(&self, entry: Entry, outcome: Result<Written, Failure>) -> Result<Option<Entry>> {
+    fn account(&self, entry: Entry, outcome: Result<Written, NotRestored>) -> Result<Option<Entry>> {
         match outcome {
             Ok(Written { bytes, lost }) => {
-                count(&mut locked(&self.report).unrestored, lost);
+                count(&mut lock_unpoisoned(&self.report).unrestored, lost);
                 self.done(&entry, bytes);
                 Ok(Some(entry))
             }
@@ -230,22 +231,22 @@ impl<'a> Layer<'a> {
 
     /// Nothing more will come of the keys that were written.
     pub(crate) fn forget_written(&self) {
-        if let Some(written) = &self.scribe.written {
-            locked(written).clear();
+        if let Some(written) = &self.entry_writer.written {
+            lock_unpoisoned(written).clear();
         }
     }
 
     /// Counts and reports entries that nobody can name any longer.
     pub(crate) fn lose(&self, lost: LostNode) {
         let LostNode { last_key, entries, damage } = lost;
-        count_lost(&mut locked(&self.report), &damage, entries);
+        count_lost(&mut lock_unpoisoned(&self.report), &damage, entries);
         let reason = format!("it and up to {entries} entries before it are lost: {damage}");
         self.listener.on(Event::EntryFailed { key: last_key, reason });
         self.listener.on(Event::Damage(damage));
     }
 
     fn done(&self, entry: &Entry, bytes: u64) {
-        let mut report = locked(&self.report);
+        let mut report = lock_unpoisoned(&self.report);
         report.entries += 1;
         report.bytes += bytes;
         drop(report);
@@ -253,20 +254,20 @@ impl<'a> Layer<'a> {
     }
 
     /// Counts and reports an entry that was not restored, unless the whole run must end.
-    fn fail(&self, entry: &Entry, failure: Failure) -> Result<()> {
+    fn fail(&self, entry: &Entry, failure: NotRestored) -> Result<()> {
         match failure {
-            Failure::Run(cause) => return Err(cause),
-            Failure::Damage(damage) => {
-                count_lost(&mut locked(&self.report), &damage, 1);
+            NotRestored::Run(cause) => return Err(cause),
+            NotRestored::Damage(damage) => {
+                count_lost(&mut lock_unpoisoned(&self.report), &damage, 1);
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason: damage.to_string() });
                 self.listener.on(Event::Damage(damage));
             }
-            Failure::Unread(reason) => {
-                locked(&self.report).unread += 1;
+            NotRestored::Unread(reason) => {
+                lock_unpoisoned(&self.report).unread += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }
-            Failure::Refused(reason) | Failure::Failing(ConnectError { message: reason, .. }) => {
-                locked(&self.report).failed += 1;
+            NotRestored::Refused(reason) | NotRestored::Failing(ConnectError { message: reason, .. }) => {
+                lock_unpoisoned(&self.report).failed += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }
         }
@@ -275,16 +276,16 @@ impl<'a> Layer<'a> {
 }
 
 /// Writes a group of entries on a thread of the pool, one after the other.
-async fn write_group(scribe: Scribe, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Group> {
+async fn write_group(entry_writer: EntryWriter, items: Vec<Item>, fetched: Arc<Fetched>) -> Result<Group> {
     let work = async move {
         let mut written = Vec::with_capacity(items.len());
         for item in items {
-            let outcome = scribe.write_item(&item, &fetched).await;
+            let outcome = entry_writer.write_item(&item, &fetched).await;
             written.push((item.record.entry, outcome));
         }
         written
     };
-    task::spawn(work).await.map_err(Error::worker("lay"))
+    task::spawn(work).await.map_err(Error::worker("write"))
 }
 
 fn is_marker(entry: &Entry) -> bool {

@@ -1,7 +1,7 @@
-//! Stop: the wish that a restore ends early, and cleanly.
+//! Stop: the wish that a run ends early, and cleanly.
 //!
 //! What is being written is given up between two parts, so that no half of it stays at the destination. Owned here: the wish. Refused here:
-//! heeding it (`scribe`). Called by `cli`, which makes it, and by the layer, when one failure ends the whole run.
+//! heeding it (`entry_writer`). Called by `cli`, which makes it, and by the restore writer, when one failure ends the whole run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,11 +38,11 @@ impl Stop {
         self.0.is_heeded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn heed(&self) {
+    pub(crate) fn heed(&self) {
         self.0.is_heeded.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         *self.0.wish.borrow()
     }
 
@@ -50,7 +50,7 @@ impl Stop {
     ///
     /// # Errors
     /// `Cancelled` when it was.
-    pub(super) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+    pub(crate) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let mut wish = self.0.wish.subscribe();
         tokio::select! {
             biased;

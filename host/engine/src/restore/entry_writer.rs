@@ -1,7 +1,7 @@
-//! Scribe: writes one entry to the destination, whole or not at all.
+//! Entry writer: writes one entry to the destination, whole or not at all.
 //!
 //! Owned here: creating, writing in parts, finishing and aborting, and what a failure of it means. Refused here: which entries,
-//! in which order (`plan`), counting and reporting (`lay`). Called by `lay`.
+//! in which order (`plan`), counting and reporting (`writer`). Called by `writer`.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -13,19 +13,18 @@ use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Erro
 use credenza_model::{ChunkRef, Content, Entry, Key, Record};
 use futures_util::{Stream, StreamExt};
 
-use super::Stop;
 use super::plan::Item;
 use crate::blobs::Fetched;
-use crate::pulse::{Absences, Pulse};
+use crate::liveness::{Absences, Liveness};
 use crate::view::never_read;
-use crate::write::locked;
-use crate::{Damage, DamageKind, Error, Result};
+use crate::write::lock_unpoisoned;
+use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Chunks of one long content with the references to them, window by window.
 pub(super) type ChunkWindows<'a> = Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRef>, Fetched)>> + Send + 'a>>;
 
 /// Why an entry was not restored.
-pub(super) enum Failure {
+pub(super) enum NotRestored {
     Damage(Damage),
     /// There is nothing to restore, because nothing was read.
     Unread(String),
@@ -35,7 +34,7 @@ pub(super) enum Failure {
     Run(Error),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for NotRestored {
     fn from(cause: Error) -> Self {
         match cause {
             Error::Damage(damage) => Self::Damage(damage),
@@ -59,21 +58,21 @@ impl Written {
 
 /// Writes entries to one destination; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Scribe {
+pub(super) struct EntryWriter {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) info: Arc<DestinationInfo>,
     pub(super) overwrite: bool,
     /// What is written is given up when this is asked for.
     pub(super) stop: Stop,
     /// Whether the destination still answers.
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) liveness: Arc<Liveness>,
     /// Keys that this run has written, where further versions of them follow: those stand upon their own.
     pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
 }
 
-impl Scribe {
+impl EntryWriter {
     /// Makes an entry without content.
-    pub(super) async fn make(&self, entry: &Entry) -> Result<(), Failure> {
+    pub(super) async fn make(&self, entry: &Entry) -> Result<(), NotRestored> {
         match self.create(entry).await? {
             Some(parts) => parts.end(Ok(())).await.map(drop),
             None => Ok(()),
@@ -93,43 +92,43 @@ impl Scribe {
         cause: &ConnectError,
         key: &Key,
     ) -> Result<bool> {
-        self.stop.unless(self.pulse.was_away(absences, asked, cause, || writing(key), || self.probe(key))).await?
+        self.stop.unless(self.liveness.was_away(absences, asked, cause, || writing(key), || self.probe(key))).await?
     }
 
     fn may_replace(&self, key: &Key) -> bool {
-        self.overwrite || self.written.as_ref().is_some_and(|written| locked(written).contains(key))
+        self.overwrite || self.written.as_ref().is_some_and(|written| lock_unpoisoned(written).contains(key))
     }
 
     fn note_written(&self, key: &Key) {
         if let Some(written) = &self.written {
-            locked(written).insert(key.clone());
+            lock_unpoisoned(written).insert(key.clone());
         }
     }
 
     /// Begins an entry; `None` when it is complete without content. Many a destination asks nobody for that, so that it is no sign of life.
-    async fn create<'a>(&'a self, entry: &'a Entry) -> Result<Option<Parts<'a>>, Failure> {
+    async fn create<'a>(&'a self, entry: &'a Entry) -> Result<Option<Parts<'a>>, NotRestored> {
         let key = &entry.key;
         let mut absences = Absences::default();
         let create = || self.destination.create(entry, self.may_replace(key));
-        let created = self.pulse.call(&mut absences, || writing(key), create, || self.probe(key));
+        let created = self.liveness.call(&mut absences, || writing(key), create, || self.probe(key));
         let writer = self.stop.unless(created).await??.map_err(|cause| refused(entry, cause))?;
         Ok(writer.map(|writer| Parts::new(self, entry, writer, absences)))
     }
 
     /// Writes an entry whose chunks were all fetched.
-    pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<Written, Failure> {
+    pub(super) async fn write_item(&self, item: &Item, fetched: &Fetched) -> Result<Written, NotRestored> {
         let record = &item.record;
         if self.stop.is_requested() {
-            return Err(Failure::Run(Error::Cancelled));
+            return Err(NotRestored::Run(Error::Cancelled));
         }
         match never_read(record) {
-            Some(reason) => Err(Failure::Unread(reason)),
+            Some(reason) => Err(NotRestored::Unread(reason)),
             None => self.write_whole(record, &item.refs, fetched).await,
         }
     }
 
     /// All chunks are verified before the entry is even created: a damaged one leaves no trace in the destination.
-    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<Written, Failure> {
+    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<Written, NotRestored> {
         let pieces = match &record.content {
             Content::Inline(bytes) => vec![Bytes::copy_from_slice(bytes)],
             _ => collect(refs, fetched)?,
@@ -147,14 +146,18 @@ impl Scribe {
     }
 
     /// Writes one long content as its chunks come.
-    pub(super) async fn write_stream(&self, record: &Record, mut chunks: ChunkWindows<'_>) -> Result<Written, Failure> {
+    pub(super) async fn write_stream(
+        &self,
+        record: &Record,
+        mut chunks: ChunkWindows<'_>,
+    ) -> Result<Written, NotRestored> {
         let Some(mut parts) = self.create(&record.entry).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
         let outcome = loop {
             let (refs, fetched) = match self.stop.unless(chunks.next()).await {
                 Ok(None) => break Ok(()),
                 Ok(Some(Ok(window))) => window,
-                Ok(Some(Err(cause))) | Err(cause) => break Err(Failure::from(cause)),
+                Ok(Some(Err(cause))) | Err(cause) => break Err(NotRestored::from(cause)),
             };
             let payload = match collect(&refs, &fetched) {
                 Ok(pieces) => Payload::new(pieces),
@@ -171,10 +174,12 @@ impl Scribe {
     }
 }
 
-fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, Failure> {
+fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, NotRestored> {
     let missing = |id| Damage::of_chunk("index", DamageKind::Missing, id, "the chunk was not found");
     refs.iter()
-        .map(|chunk| fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing(chunk.id))).map_err(Failure::Damage))
+        .map(|chunk| {
+            fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing(chunk.id))).map_err(NotRestored::Damage)
+        })
         .collect()
 }
 
@@ -183,21 +188,21 @@ pub(super) fn writing(key: &Key) -> String {
 }
 
 /// What a failed call of the destination means for its entry; that the destination answers is known by then.
-pub(super) fn refused(entry: &Entry, cause: ConnectError) -> Failure {
+pub(super) fn refused(entry: &Entry, cause: ConnectError) -> NotRestored {
     match cause.class {
         ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => {
-            Failure::Run(Error::Connector { doing: writing(&entry.key), cause })
+            NotRestored::Run(Error::Connector { doing: writing(&entry.key), cause })
         }
-        ErrorClass::Precondition => Failure::Refused("it exists already; --overwrite replaces it".to_owned()),
-        ErrorClass::Transient => Failure::Failing(cause),
-        _ => Failure::Refused(cause.message),
+        ErrorClass::Precondition => NotRestored::Refused("it exists already; --overwrite replaces it".to_owned()),
+        ErrorClass::Transient => NotRestored::Failing(cause),
+        _ => NotRestored::Refused(cause.message),
     }
 }
 
 /// Cuts what is written into parts of the size that the writer names, the last of which is never empty unless all is. What was given while
 /// the destination was away is given again when it is back.
 struct Parts<'a> {
-    scribe: &'a Scribe,
+    entry_writer: &'a EntryWriter,
     entry: &'a Entry,
     writer: Box<dyn Writer>,
     part_bytes: Option<u64>,
@@ -207,11 +212,11 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(scribe: &'a Scribe, entry: &'a Entry, writer: Box<dyn Writer>, absences: Absences) -> Self {
-        Self { part_bytes: writer.part_bytes(), scribe, entry, writer, held: Payload::default(), absences }
+    fn new(entry_writer: &'a EntryWriter, entry: &'a Entry, writer: Box<dyn Writer>, absences: Absences) -> Self {
+        Self { part_bytes: writer.part_bytes(), entry_writer, entry, writer, held: Payload::default(), absences }
     }
 
-    async fn write(&mut self, data: Payload) -> Result<(), Failure> {
+    async fn write(&mut self, data: Payload) -> Result<(), NotRestored> {
         let before = std::mem::replace(&mut self.held, data);
         let Some(part_bytes) = self.part_bytes else { return self.pass(before).await };
         let pieces = [before.pieces(), self.held.pieces()].concat();
@@ -224,13 +229,13 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    async fn pass(&mut self, data: Payload) -> Result<(), Failure> {
+    async fn pass(&mut self, data: Payload) -> Result<(), NotRestored> {
         if data.length() == 0 {
             return self.heed_stop();
         }
         loop {
             self.heed_stop()?;
-            let asked = self.scribe.pulse.now();
+            let asked = self.entry_writer.liveness.now();
             match self.writer.write(data.clone()).await {
                 // It may only be held in memory as yet: no sign of life.
                 Ok(()) => return Ok(()),
@@ -239,11 +244,11 @@ impl<'a> Parts<'a> {
         }
     }
 
-    async fn finish(&mut self) -> Result<Vec<String>, Failure> {
+    async fn finish(&mut self) -> Result<Vec<String>, NotRestored> {
         loop {
             self.heed_stop()?;
-            let asked = self.scribe.pulse.now();
-            match self.scribe.pulse.of(self.writer.finish(self.held.clone()).await) {
+            let asked = self.entry_writer.liveness.now();
+            match self.entry_writer.liveness.of(self.writer.finish(self.held.clone()).await) {
                 Ok(lost) => return Ok(lost),
                 Err(cause) => self.outlast(asked, cause).await?,
             }
@@ -251,19 +256,19 @@ impl<'a> Parts<'a> {
     }
 
     /// Returns when what failed may be given again.
-    async fn outlast(&mut self, asked: Duration, cause: ConnectError) -> Result<(), Failure> {
-        match self.scribe.was_away(&mut self.absences, asked, &cause, &self.entry.key).await? {
+    async fn outlast(&mut self, asked: Duration, cause: ConnectError) -> Result<(), NotRestored> {
+        match self.entry_writer.was_away(&mut self.absences, asked, &cause, &self.entry.key).await? {
             true => Ok(()),
             false => Err(refused(self.entry, cause)),
         }
     }
 
-    fn heed_stop(&self) -> Result<(), Failure> {
-        if self.scribe.stop.is_requested() { Err(Failure::Run(Error::Cancelled)) } else { Ok(()) }
+    fn heed_stop(&self) -> Result<(), NotRestored> {
+        if self.entry_writer.stop.is_requested() { Err(NotRestored::Run(Error::Cancelled)) } else { Ok(()) }
     }
 
     /// Publishes what was written, or leaves nothing behind when that failed. The names of the attributes that turned out to be lost.
-    async fn end(mut self, written: Result<(), Failure>) -> Result<Vec<String>, Failure> {
+    async fn end(mut self, written: Result<(), NotRestored>) -> Result<Vec<String>, NotRestored> {
         let finished = match written {
             Ok(()) => self.finish().await,
             Err(failure) => Err(failure),

@@ -1,4 +1,4 @@
-//! Collect: space that no snapshot needs goes back to the store, beside any number of writers and other collectors.
+//! Gc: space that no snapshot needs goes back to the store, beside any number of writers and other collectors.
 //!
 //! ```text
 //! 1 LIST condemned, index, intents, then snapshots, then packs      `mark`; all but the packs in two ways that must agree
@@ -40,7 +40,7 @@ use credenza_model::{StoreKey, Timestamp};
 
 use crate::clock::Lease;
 use crate::repository::Repository;
-use crate::{Error, Event, Listener, Phase, Result};
+use crate::{Error, Event, Phase, Result, RunContext};
 pub(crate) use condemn::put_record;
 use mark::View;
 
@@ -49,7 +49,7 @@ const DELETES_AT_ONCE: usize = 1000;
 
 /// How to collect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CollectOptions {
+pub struct GcOptions {
     /// Only say what would be done.
     pub dry_run: bool,
     /// Most bytes to copy while repacking; `None` for as many as there are.
@@ -58,7 +58,7 @@ pub struct CollectOptions {
 
 /// What a collection did, or would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CollectReport {
+pub struct GcReport {
     /// Snapshots seen.
     pub snapshots: u64,
     /// Packs seen.
@@ -98,7 +98,8 @@ pub struct CollectReport {
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
 /// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted.
-pub async fn run(repository: &Repository, options: &CollectOptions, listener: &dyn Listener) -> Result<CollectReport> {
+pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
+    let listener = &*run.events;
     repository.require_reading("reclaiming space")?;
     repository.require_prompt_listings().await?;
     listener.on(Event::Phase(Phase::Collecting));
@@ -117,7 +118,7 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
         // What was copied is nobody's and expires; what was seen is out of date. Deleting makes the room that copying needs next time.
         Err(cause) if cause.is_full() => {
             view = View::read(&cautious, now).await?;
-            report = CollectReport { full: true, ..begun(&view) };
+            report = GcReport { full: true, ..begun(&view) };
         }
         repacked => repacked?,
     }
@@ -132,8 +133,8 @@ pub async fn run(repository: &Repository, options: &CollectOptions, listener: &d
     Ok(report)
 }
 
-fn begun(view: &View) -> CollectReport {
-    CollectReport { snapshots: view.snapshots.len() as u64, packs: view.packs.len() as u64, ..CollectReport::default() }
+fn begun(view: &View) -> GcReport {
+    GcReport { snapshots: view.snapshots.len() as u64, packs: view.packs.len() as u64, ..GcReport::default() }
 }
 
 /// A store without a clock: nothing ever expires.
@@ -158,7 +159,7 @@ pub(crate) async fn delete(repository: &Repository, keys: &[StoreKey]) -> Result
     Ok(results)
 }
 
-impl CollectReport {
+impl GcReport {
     /// Counts the refusals among results and returns how many succeeded.
     fn count(&mut self, results: &[Result<(), String>]) -> u64 {
         let refused = results.iter().filter(|result| result.is_err()).count() as u64;

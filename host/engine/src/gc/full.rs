@@ -11,7 +11,7 @@ use super::*;
 use crate::repair::{self, RepairOptions};
 use crate::repository::SnapshotHandle;
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
-use crate::{Silent, remove};
+use crate::{RunContext, remove};
 
 /// A repository with a snapshot of twenty files and one of four of them.
 async fn filled() -> (MemoryStore, [SnapshotId; 2]) {
@@ -70,7 +70,7 @@ async fn a_store_too_full_to_be_asked_for_its_time_is_collected() {
     for id in [all, few] {
         remove::run(&open, &[handle(&open, id).await], None).await.unwrap();
     }
-    let report = run(&full(&store, &[1]).await, &CollectOptions::default(), &Silent).await.unwrap();
+    let report = run(&full(&store, &[1]).await, &GcOptions::default(), &RunContext::default()).await.unwrap();
     assert!(report.bytes_freed > 40_000 && !report.full, "{report:?}");
     assert_eq!((keys(&store, "data/"), keys(&store, "meta/")), (0, 0));
 }
@@ -83,13 +83,13 @@ async fn a_store_without_room_for_copies_loses_nothing_and_says_so() {
         let open = open(Arc::new(store.clone()), secret()).await;
         let before = contents(&open, kept).await;
         remove::run(&open, &[handle(&open, gone).await], None).await.unwrap();
-        let report = run(&full(&store, &[put]).await, &CollectOptions::default(), &Silent).await;
+        let report = run(&full(&store, &[put]).await, &GcOptions::default(), &RunContext::default()).await;
         match report {
             Ok(report) => assert!(report.full && report.repacked == 0, "{put}: {report:?}"),
             Err(cause) => assert!(cause.is_full(), "{put}: {cause}"),
         }
         assert_eq!(contents(&open, kept).await, before, "{put}");
-        let again = run(&open, &CollectOptions::default(), &Silent).await.unwrap();
+        let again = run(&open, &GcOptions::default(), &RunContext::default()).await.unwrap();
         assert!(!again.full);
         assert_eq!(contents(&open, kept).await, before, "{put}");
         expect_whole(&open).await;
@@ -126,7 +126,7 @@ async fn no_more_goes_from_a_full_store_without_a_record_than_makes_room_for_it(
         assert_eq!((report.removed, report.unrecorded), (vec![first, second], None), "{short}");
         assert_eq!((keys(&store, "removed/"), keys(&store, "copy/removed/"), keys(&store, "snapshot/")), (1, 1, 1));
         let calm = open(Arc::new(store.clone()), secret()).await;
-        run(&calm, &CollectOptions::default(), &Silent).await.unwrap();
+        run(&calm, &GcOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!(contents(&calm, kept).await.len(), 1);
         expect_whole(&calm).await;
     }
@@ -153,12 +153,12 @@ async fn a_removal_from_a_full_store_that_is_cut_off_leaves_what_a_repair_and_a_
     assert_eq!(report.removed, [first], "the rest waits for its record");
     assert!(report.unrecorded.is_some());
     let calm = open(Arc::new(store.clone()), secret()).await;
-    let refused = run(&calm, &CollectOptions::default(), &Silent).await;
+    let refused = run(&calm, &GcOptions::default(), &RunContext::default()).await;
     assert!(matches!(refused, Err(crate::Error::MissingSnapshots(_))), "{refused:?}");
     let options = RepairOptions { apply: true, drop_snapshots: true, ..RepairOptions::default() };
-    repair::run(&calm, &options, &Silent).await.unwrap();
+    repair::run(&calm, &options, &RunContext::default()).await.unwrap();
     remove::run(&calm, &handles(&calm, &[second]).await, None).await.unwrap();
-    run(&calm, &CollectOptions::default(), &Silent).await.unwrap();
+    run(&calm, &GcOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!(contents(&calm, kept).await.len(), 1);
     expect_whole(&calm).await;
 }

@@ -11,7 +11,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::condemn::put_record;
 use super::mark::View;
-use super::{CollectReport, delete};
+use super::{GcReport, delete};
 use crate::clock::is_expired;
 use crate::repository::{Repository, SegmentInfo, random_id};
 use crate::write::put;
@@ -23,7 +23,7 @@ const GROUP_BLOBS_MAX: u64 = 1 << 17;
 const RECORDS_MAX: usize = 16;
 
 /// Merges index segments, and deletes those that others replaced before.
-pub(super) async fn segments(repository: &Repository, view: &View, report: &mut CollectReport) -> Result<()> {
+pub(super) async fn segments(repository: &Repository, view: &View, report: &mut GcReport) -> Result<()> {
     let superseded: HashSet<ObjectId> =
         view.segments.iter().flat_map(|segment| segment.supersedes.iter().copied()).collect();
     let (replaced, current): (Vec<&SegmentInfo>, Vec<&SegmentInfo>) =
@@ -100,7 +100,7 @@ impl Merge<'_> {
         &self,
         repository: &Repository,
         is_ghost: &impl Fn(&ObjectId) -> bool,
-        report: &mut CollectReport,
+        report: &mut GcReport,
     ) -> Result<()> {
         let mut merged = Merged::default();
         let mut supersedes: HashSet<ObjectId> = self.group.iter().copied().collect();
@@ -149,7 +149,7 @@ impl Merged {
 }
 
 /// Merges records of condemned packs when there are many, and only such as have outlived every run (`Repository::condemned`).
-pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mut CollectReport) -> Result<()> {
+pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mut GcReport) -> Result<()> {
     let (mut ids, mut packs) = (Vec::new(), HashSet::new());
     for document in repository.documents(repository.store(), ObjectKind::Condemned).await? {
         if !is_expired(document.object.modified, now) {
@@ -171,7 +171,7 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
     Ok(())
 }
 
-async fn remove(repository: &Repository, kind: ObjectKind, ids: &[ObjectId], report: &mut CollectReport) -> Result<()> {
+async fn remove(repository: &Repository, kind: ObjectKind, ids: &[ObjectId], report: &mut GcReport) -> Result<()> {
     let keys: Vec<StoreKey> = ids.iter().map(|id| kind.store_key(*id)).collect();
     let results = delete(repository, &keys).await?;
     report.count(&results);

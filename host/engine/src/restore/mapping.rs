@@ -1,4 +1,4 @@
-//! Fit: what an entry of a folder becomes in a bucket, and how it comes back.
+//! Attribute mapping: what an entry of a folder becomes in a bucket, and how it comes back.
 //!
 //! A bucket has no folders, links, modes or times of its own. An entry of a tree becomes an object there, and what it was is kept in
 //! attributes that begin with `tree.`, which the destination keeps as it keeps any:
@@ -18,7 +18,7 @@
 //! name had to be another; `tree.implied`, of a folder that is there only because a key needs it; and `tree.plain`, of what was an object and
 //! whose mode, owner and time nobody chose. An empty object whose key ends with `/` is a folder, as everywhere.
 //!
-//! Owned here: these names. Refused here: writing (`scribe`). Called by `restore::run`.
+//! Owned here: these names. Refused here: writing (`entry_writer`). Called by `restore::run`.
 
 use credenza_connect::file::escape::key_of_path;
 use credenza_connect::file::{IMPLIED, KEY};
@@ -35,16 +35,16 @@ const OF_A_FILE_SYSTEM: [&str; 2] = ["posix.", "xattr."];
 /// Bits of a mode that are taken from a bucket: those that say who may read, write and run.
 const PLAIN_MODE: i64 = 0o777;
 
-/// How entries are fitted to a destination.
+/// How entries are mapped to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(super) enum AttributeMapping {
     /// As they are.
     Kept,
     Flat,
     Tree,
 }
 
-impl Fit {
+impl AttributeMapping {
     /// Between the namespaces of a source and a destination.
     pub(super) fn between(source: &str, destination: &str) -> Self {
         match (source, destination) {

@@ -4,13 +4,13 @@ use credenza_format::{ObjectKind, document_id};
 use credenza_model::StoreKey;
 
 use super::mark::View;
-use super::{CollectReport, delete};
+use super::{GcReport, delete};
 use crate::Result;
 use crate::clock::is_expired;
 use crate::repository::{PROBES, Repository, list};
 
 /// Deletes intents, usage lists and probes that have outlived their lease, and parity whose pack is gone.
-pub(super) async fn run(repository: &Repository, view: &View, report: &mut CollectReport) -> Result<()> {
+pub(super) async fn run(repository: &Repository, view: &View, report: &mut GcReport) -> Result<()> {
     let results = delete(repository, &view.expired).await?;
     report.intents_expired = report.count(&results);
     let results = delete(repository, &ownerless_usages(repository, view).await?).await?;

@@ -1,6 +1,6 @@
-//! Looking into snapshots: what differs between two or from what is there now, which hold a key, what the digest of their content is.
+//! Query: what differs between two or from what is there now, which hold a key, what the digest of their content is.
 //!
-//! Owned here: how little is read for an answer. Refused here: listing (`walk`), reading one entry (`read`), printing.
+//! Owned here: how little is read for an answer. Refused here: listing (`walk`), reading one entry (`view`), printing.
 //! Called by `cli`. Every answer comes as a stream in key order, in the memory that its file states.
 
 mod cursor;

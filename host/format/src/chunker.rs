@@ -1,6 +1,6 @@
 //! Where content is cut into chunks, so that equal stretches give equal chunks wherever they lie.
 //!
-//! Owned here: the cutter and its parameters. Its opposite, joining chunks, is the engine's. Cut points are part of the format and
+//! Owned here: the chunker and its parameters. Its opposite, joining chunks, is the engine's. Cut points are part of the format and
 //! frozen by test vectors: a change would store everything again.
 
 use credenza_model::limits::{BLOB_BYTES_MAX, CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN};
@@ -87,7 +87,7 @@ impl From<ChunkerParams> for Sizes {
 
 /// Finds cut points (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems", IEEE
 /// TPDS 2020): a rolling gear hash, a stricter mask before the average size and a looser one behind it.
-pub struct Cutter {
+pub struct Chunker {
     gear: GearTable,
     gear_shifted: GearTable,
     params: ChunkerParams,
@@ -95,8 +95,8 @@ pub struct Cutter {
     mask_loose: u64,
 }
 
-impl Cutter {
-    /// A cutter of a repository's table and sizes.
+impl Chunker {
+    /// A chunker of a repository's table and sizes.
     #[must_use]
     pub fn new(gear: &GearTable, params: ChunkerParams) -> Self {
         let (mask_strict, mask_loose) = v2020::select_masks(params.avg() as usize, Normalization::Level1);
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
     use crate::Keyring;
 
-    fn cutter() -> Cutter {
+    fn chunker() -> Chunker {
         let gear = Keyring::public().keys(RepositoryId::new([0; 16])).gear();
-        Cutter::new(&gear, ChunkerParams::new(64, 256, 1024).unwrap())
+        Chunker::new(&gear, ChunkerParams::new(64, 256, 1024).unwrap())
     }
 
     fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -146,9 +146,9 @@ mod tests {
         out
     }
 
-    fn cut_all(cutter: &Cutter, mut data: &[u8]) -> Vec<usize> {
+    fn cut_all(chunker: &Chunker, mut data: &[u8]) -> Vec<usize> {
         let mut lengths = Vec::new();
-        while let Some(length) = cutter.cut(data, true) {
+        while let Some(length) = chunker.cut(data, true) {
             lengths.push(length);
             data = &data[length..];
         }
@@ -158,13 +158,13 @@ mod tests {
     proptest! {
         #[test]
         fn cutting_does_not_depend_on_how_data_arrives(seed: u64, length in 0_usize..20_000, steps in proptest::collection::vec(1_usize..3000, 1..20)) {
-            let (cutter, data) = (cutter(), noise(seed, length));
+            let (chunker, data) = (chunker(), noise(seed, length));
             let (mut lengths, mut buffer, mut arrived) = (Vec::new(), Vec::new(), 0);
             for step in steps.iter().cycle() {
                 let next = (arrived + step).min(length);
                 buffer.extend_from_slice(&data[arrived..next]);
                 arrived = next;
-                while let Some(cut) = cutter.cut(&buffer, arrived == length) {
+                while let Some(cut) = chunker.cut(&buffer, arrived == length) {
                     lengths.push(cut);
                     buffer.drain(..cut);
                 }
@@ -172,12 +172,12 @@ mod tests {
                     break;
                 }
             }
-            prop_assert_eq!(lengths, cut_all(&cutter, &data));
+            prop_assert_eq!(lengths, cut_all(&chunker, &data));
         }
 
         #[test]
         fn chunks_cover_the_content_within_their_bounds(seed: u64, length in 1_usize..20_000) {
-            let lengths = cut_all(&cutter(), &noise(seed, length));
+            let lengths = cut_all(&chunker(), &noise(seed, length));
             prop_assert_eq!(lengths.iter().sum::<usize>(), length);
             let (last, others) = lengths.split_last().unwrap();
             prop_assert!(*last <= 1024 && others.iter().all(|length| (64..=1024).contains(length)));
@@ -186,9 +186,9 @@ mod tests {
 
     #[test]
     fn an_insertion_moves_the_cuts_near_it_only() {
-        let (cutter, data) = (cutter(), noise(1, 200_000));
+        let (chunker, data) = (chunker(), noise(1, 200_000));
         let shifted = [b"inserted".as_slice(), &data].concat();
-        let (before, after) = (cut_all(&cutter, &data), cut_all(&cutter, &shifted));
+        let (before, after) = (cut_all(&chunker, &data), cut_all(&chunker, &shifted));
         let common = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
         assert!(common > before.len() - 50, "{common} of {} chunks survive", before.len());
     }

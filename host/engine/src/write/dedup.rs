@@ -1,12 +1,12 @@
-//! Stow: where the chunks of a run go. What the repository has is marked as used; what it lacks is packed once.
+//! Deduplicator: where the chunks of a run go. What the repository has is marked as used; what it lacks is packed once.
 //!
 //! Owned here: deduplication, and which chunks of older packs the run relies on. Refused here: what a chunk means, packs (`packs`), what was
-//! written (`record`). Called by `backup::mill` (data), `tree` (nodes), `sync` and `repair`.
+//! written (`record`). Called by `backup::pipeline` (data), `tree` (nodes), `sync` and `repair`.
 //!
-//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Stow::keep`], [`Stow::keep_stored`] or [`Stow::holds`], and the tree
+//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`] or [`Deduplicator::holds`], and the tree
 //! ([`TreeWriter`](super::TreeWriter)) asks again for each that a record names. Each of them says yes when the index that the run loaded has
 //! the chunk, which is then marked in the usage list, or when the chunk is in a pack of this run. What is in packs is noted in `fresh`, and noted
-//! once more when the index segment that describes its pack is in the store. Before a commit the two notes must be the same set: [`Stow::prove`].
+//! once more when the index segment that describes its pack is in the store. Before a commit the two notes must be the same set: [`Deduplicator::prove`].
 //!
 //! Bound: what `packs` and `record` state, 33 bytes per fresh chunk, and a bit per chunk of every pack in use.
 
@@ -16,22 +16,22 @@ use credenza_format::{Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, Keys,
 use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Timestamp};
 
 use super::fresh::Turn;
-use super::locked;
+use super::lock_unpoisoned;
 use super::packs::PackWriter;
 use super::record::RunRecord;
 use super::usage::UsageMap;
 use crate::repository::Repository;
 use crate::{Error, Result};
 
-pub(crate) struct Stow {
+pub(crate) struct Deduplicator {
     index: Arc<BlobIndex>,
     usage: Mutex<UsageMap>,
     record: Arc<RunRecord>,
     packs: Arc<PackWriter>,
 }
 
-impl Stow {
-    /// A stow that deduplicates against `index`, which was loaded after the records of condemned packs. The run's lease begins.
+impl Deduplicator {
+    /// A dedup that deduplicates against `index`, which was loaded after the records of condemned packs. The run's lease begins.
     ///
     /// # Errors
     /// When the repository locks and the store does not tell its time.
@@ -60,7 +60,7 @@ impl Stow {
     }
 
     /// Keeps a chunk: at once when the repository has it, else compressed and packed. Blocks while the packs in memory are on their way, and
-    /// while another packs the same chunk: call it from a thread of the crew.
+    /// while another packs the same chunk: call it from a thread of the workers.
     pub(crate) fn keep(&self, compressor: &mut Compressor, kind: BlobKind, plain: &[u8]) -> Result<ChunkRef> {
         let id = self.keys().blob_id(kind, plain);
         let length = u32::try_from(plain.len()).map_err(|_| Error::Encode {
@@ -74,7 +74,7 @@ impl Stow {
         Ok(ChunkRef { id, length })
     }
 
-    /// Keeps a chunk that is compressed already and was verified to have its id. Blocks as [`Stow::keep`] does.
+    /// Keeps a chunk that is compressed already and was verified to have its id. Blocks as [`Deduplicator::keep`] does.
     pub(crate) fn keep_stored(&self, frame: Frame<'_>) -> Result<()> {
         self.keep_once(frame.id, || self.packs.push(frame))
     }
@@ -97,7 +97,7 @@ impl Stow {
     pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
         let reliable = self.index.get(id).filter(|place| self.index.standing(place.pack) < Standing::Condemned);
         reliable.is_some_and(|place| {
-            locked(&self.usage).mark(&self.index, &place);
+            lock_unpoisoned(&self.usage).mark(&self.index, &place);
             true
         })
     }
@@ -133,7 +133,7 @@ impl Stow {
 
     /// What the snapshot uses: of older packs the chunks marked, of packs of this run every chunk.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = locked(&self.usage);
+        let mut usage = lock_unpoisoned(&self.usage);
         self.record.packs().into_iter().for_each(|(pack, blobs)| usage.unite(pack, &Bitmap::full(blobs)));
         usage.to_usage()
     }

@@ -1,8 +1,8 @@
-//! Mill: cut contents into chunks, and have each of them hashed, compressed and packed.
+//! Chunk pipeline: cut contents into chunks, and have each of them hashed, compressed and packed.
 //!
 //! Owned here: how work is dealt to threads. One batch of small entries runs on one thread from the first byte to the
 //! pack, so that nothing is handed over per file; one large content is cut on the way in and its groups of chunks are
-//! worked on all cores. Refused here: what is fresh (`stow`), what a failed read means (`load`). Called by the line.
+//! worked on all cores. Refused here: what is fresh (`dedup`), what a failed read means (`load`). Called by the line.
 //!
 //! Bound: [`groups_in_flight`] groups of [`GROUP_BYTES`] over all large contents, one more being filled for each of
 //! them, and one buffer per batch.
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use credenza_connect::{Body, BodyReader, Error as ConnectError, ErrorClass};
-use credenza_format::{BlobKind, Compressor, Cutter, ListBuilder};
+use credenza_format::{BlobKind, Chunker, Compressor, ListBuilder};
 use credenza_model::limits::INLINE_BYTES_MAX;
 use credenza_model::{ChunkRef, Content, Entry, EntryStatus, Record, SkippedEntry};
 use futures_util::StreamExt;
@@ -21,8 +21,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::load::{Asked, Attempt, Loaded, Loader, Terms};
-use crate::write::{Stow, locked};
+use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
+use crate::write::{Deduplicator, lock_unpoisoned};
 use crate::{Error, Result};
 
 /// Plaintext that one thread works on at a time.
@@ -34,7 +34,7 @@ fn groups_in_flight(cores: usize) -> usize {
 }
 
 /// What becomes of an entry.
-pub(crate) enum Milled {
+pub(crate) enum Chunked {
     /// No content was read for a record taken over as it was.
     Record {
         record: Box<Record>,
@@ -44,10 +44,10 @@ pub(crate) enum Milled {
     Skipped(SkippedEntry),
 }
 
-pub(crate) struct Mill {
-    stow: Arc<Stow>,
+pub(crate) struct ChunkPipeline {
+    dedup: Arc<Deduplicator>,
     loader: Arc<Loader>,
-    cutter: Cutter,
+    chunker: Chunker,
     level: i32,
     compressors: Mutex<Vec<Compressor>>,
     groups: Arc<Semaphore>,
@@ -73,12 +73,18 @@ impl From<Error> for Broken {
     }
 }
 
-impl Mill {
-    pub(crate) fn new(stow: Arc<Stow>, loader: Arc<Loader>, cutter: Cutter, level: i32, cores: usize) -> Arc<Self> {
+impl ChunkPipeline {
+    pub(crate) fn new(
+        dedup: Arc<Deduplicator>,
+        loader: Arc<Loader>,
+        chunker: Chunker,
+        level: i32,
+        cores: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            stow,
+            dedup,
             loader,
-            cutter,
+            chunker,
             level,
             compressors: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
@@ -86,34 +92,34 @@ impl Mill {
     }
 
     /// Works on one batch: many small entries, or one large.
-    pub(crate) async fn work(self: Arc<Self>, mut batch: Vec<Loaded>) -> Result<Vec<Milled>> {
+    pub(crate) async fn work(self: Arc<Self>, mut batch: Vec<Loaded>) -> Result<Vec<Chunked>> {
         if let [Loaded::Streamed(_)] = batch.as_slice() {
             let Some(Loaded::Streamed(entry)) = batch.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.work_large(entry).await?]);
         }
         let this = Arc::clone(&self);
-        self.stow.packs().crew().work("mill", move || this.work_small(batch)).await
+        self.dedup.packs().workers().work("pipeline", move || this.work_small(batch)).await
     }
 
-    fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Milled>> {
+    fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Chunked>> {
         let handle = Handle::current();
         let mut compressor = self.compressor()?;
         let mut slicer = Slicer::default();
-        let milled = batch
+        let chunked = batch
             .into_iter()
             .map(|loaded| match loaded {
-                Loaded::Kept { record, asked } => Ok(Milled::Record { record, bytes_read: None, asked }),
-                Loaded::Skipped(skipped) => Ok(Milled::Skipped(skipped)),
+                Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked }),
+                Loaded::Skipped(skipped) => Ok(Chunked::Skipped(skipped)),
                 Loaded::Whole { entry, bytes, status } => {
-                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], Terms::strict());
+                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], ReadPolicy::strict());
                     self.settle(entry, status, kept)
                 }
                 Loaded::Local(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
                 Loaded::Streamed(entry) => handle.block_on(self.work_large(entry)),
             })
             .collect::<Result<Vec<_>>>()?;
-        locked(&self.compressors).push(compressor);
-        Ok(milled)
+        lock_unpoisoned(&self.compressors).push(compressor);
+        Ok(chunked)
     }
 
     fn work_local(
@@ -122,20 +128,20 @@ impl Mill {
         compressor: &mut Compressor,
         slicer: &mut Slicer,
         entry: Entry,
-    ) -> Result<Milled> {
-        let mut terms = Terms::strict();
+    ) -> Result<Chunked> {
+        let mut policy = ReadPolicy::strict();
         loop {
-            let (opened, status) = match handle.block_on(self.loader.open(&entry, &mut terms))? {
+            let (opened, status) = match handle.block_on(self.loader.open(&entry, &mut policy))? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => return Ok(without_content(lost.recorded(entry))),
             };
             let body = opened.body;
             let kept = match body.reader {
-                BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, terms),
-                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, terms)),
+                BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, policy),
+                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy)),
             };
             let again = match &kept {
-                Err(Broken::Source(cause)) => handle.block_on(self.loader.yields_to(&entry, cause, &mut terms))?,
+                Err(Broken::Source(cause)) => handle.block_on(self.loader.yields_to(&entry, cause, &mut policy))?,
                 _ => false,
             };
             if !again {
@@ -150,16 +156,16 @@ impl Mill {
         compressor: &mut Compressor,
         slicer: &mut Slicer,
         reader: &mut dyn Read,
-        terms: Terms,
+        policy: ReadPolicy,
     ) -> Result<Kept, Broken> {
         slicer.clear();
-        let mut list = ListBuilder::new(self.stow.keys());
+        let mut list = ListBuilder::new(self.dedup.keys());
         let mut total = 0;
         loop {
             let (read, failed) = slicer.fill_from(reader);
             total += read as u64;
             let torn = match failed.map(unreadable) {
-                Some(cause) if terms.tolerate(&cause) => true,
+                Some(cause) if policy.tolerate(&cause) => true,
                 Some(cause) => return Err(Broken::Source(cause)),
                 None => false,
             };
@@ -171,8 +177,8 @@ impl Mill {
             if !ended && total <= INLINE_BYTES_MAX as u64 {
                 continue;
             }
-            while let Some(chunk) = slicer.next_chunk(&self.cutter, ended) {
-                let chunk = self.stow.keep(compressor, BlobKind::Data, chunk)?;
+            while let Some(chunk) = slicer.next_chunk(&self.chunker, ended) {
+                let chunk = self.dedup.keep(compressor, BlobKind::Data, chunk)?;
                 self.append(compressor, &mut list, &[chunk])?;
             }
             if ended {
@@ -181,16 +187,16 @@ impl Mill {
         }
     }
 
-    async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Milled> {
-        let mut terms = Terms::strict();
+    async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Chunked> {
+        let mut policy = ReadPolicy::strict();
         loop {
-            let (opened, status) = match self.loader.open(&entry, &mut terms).await? {
+            let (opened, status) = match self.loader.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => return Ok(without_content(lost.recorded(entry))),
             };
-            let kept = self.keep_stream(opened.body, terms).await;
+            let kept = self.keep_stream(opened.body, policy).await;
             let again = match &kept {
-                Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut terms).await?,
+                Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut policy).await?,
                 _ => false,
             };
             if !again {
@@ -200,10 +206,10 @@ impl Mill {
     }
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.
-    async fn keep_stream(self: &Arc<Self>, body: Body, terms: Terms) -> Result<Kept, Broken> {
-        let list = Some(ListBuilder::new(self.stow.keys()));
-        let mut line = GroupLine { mill: Arc::clone(self), list, working: VecDeque::new() };
-        match self.feed(&mut line, body, terms).await {
+    async fn keep_stream(self: &Arc<Self>, body: Body, policy: ReadPolicy) -> Result<Kept, Broken> {
+        let list = Some(ListBuilder::new(self.dedup.keys()));
+        let mut line = GroupLine { pipeline: Arc::clone(self), list, working: VecDeque::new() };
+        match self.feed(&mut line, body, policy).await {
             Ok(Fed { tiny: Some(bytes), total, torn }) => {
                 Ok(Kept { content: Content::Inline(bytes), bytes: total, torn })
             }
@@ -216,14 +222,14 @@ impl Mill {
     }
 
     /// Gives a content to a line, group by group.
-    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body, terms: Terms) -> Result<Fed, Broken> {
+    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body, policy: ReadPolicy) -> Result<Fed, Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();
         let mut slicer = Slicer::default();
         let (mut total, mut torn) = (0_u64, false);
         while let Some(piece) = stream.next().await {
             let piece: Bytes = match piece {
-                Err(cause) if terms.tolerate(&cause) => {
+                Err(cause) if policy.tolerate(&cause) => {
                     torn = true;
                     break;
                 }
@@ -232,7 +238,7 @@ impl Mill {
             total += piece.len() as u64;
             slicer.feed(&piece);
             if slicer.rest().len() >= GROUP_BYTES {
-                line.push(slicer.take_group(&self.cutter, false)).await?;
+                line.push(slicer.take_group(&self.chunker, false)).await?;
             }
         }
         if announced.is_some_and(|length| length != total) {
@@ -245,7 +251,7 @@ impl Mill {
         if total <= INLINE_BYTES_MAX as u64 {
             return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn });
         }
-        line.push(slicer.take_group(&self.cutter, true)).await?;
+        line.push(slicer.take_group(&self.chunker, true)).await?;
         Ok(Fed { tiny: None, total, torn })
     }
 
@@ -254,40 +260,40 @@ impl Mill {
         let mut start = 0;
         let mut refs = Vec::with_capacity(group.cuts.len());
         for end in &group.cuts {
-            refs.push(self.stow.keep(
+            refs.push(self.dedup.keep(
                 &mut compressor,
                 BlobKind::Data,
                 group.bytes.get(start..*end).unwrap_or_default(),
             )?);
             start = *end;
         }
-        locked(&self.compressors).push(compressor);
+        lock_unpoisoned(&self.compressors).push(compressor);
         Ok(refs)
     }
 
     fn append(self: &Arc<Self>, compressor: &mut Compressor, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
         refs.iter().try_for_each(|chunk| {
-            list.push(*chunk, &mut |_, bytes: Vec<u8>| self.stow.keep(compressor, BlobKind::List, &bytes).map(drop))
+            list.push(*chunk, &mut |_, bytes: Vec<u8>| self.dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
         })
     }
 
     fn close(self: &Arc<Self>, compressor: &mut Compressor, list: ListBuilder) -> Result<Content> {
-        list.finish(&mut |_, bytes: Vec<u8>| self.stow.keep(compressor, BlobKind::List, &bytes).map(drop))
+        list.finish(&mut |_, bytes: Vec<u8>| self.dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
     }
 
     fn compressor(&self) -> Result<Compressor> {
-        let idle = locked(&self.compressors).pop();
+        let idle = lock_unpoisoned(&self.compressors).pop();
         idle.map_or_else(|| Compressor::new(self.level).map_err(Error::encode("starting a compressor")), Ok)
     }
 
     /// `status` is that of an entry which was read to its end.
-    fn settle(&self, entry: Entry, status: EntryStatus, kept: Result<Kept, Broken>) -> Result<Milled> {
+    fn settle(&self, entry: Entry, status: EntryStatus, kept: Result<Kept, Broken>) -> Result<Chunked> {
         match kept {
             Ok(Kept { content, bytes, torn }) => {
                 let status = if torn { EntryStatus::Changed } else { status };
                 let entry = Entry { size: Some(bytes), ..entry };
                 let record = Box::new(Record { entry, content, status });
-                Ok(Milled::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())) })
+                Ok(Chunked::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())) })
             }
             Err(Broken::Run(cause)) => Err(cause),
             Err(Broken::Source(cause)) => {
@@ -297,8 +303,8 @@ impl Mill {
     }
 }
 
-fn without_content((record, asked): (Record, Asked)) -> Milled {
-    Milled::Record { record: Box::new(record), bytes_read: Some(0), asked }
+fn without_content((record, asked): (Record, Asked)) -> Chunked {
+    Chunked::Record { record: Box::new(record), bytes_read: Some(0), asked }
 }
 
 /// The error of a local reader; one that is not the connector's own stays.
@@ -317,7 +323,7 @@ struct Fed {
     torn: bool,
 }
 
-/// Bytes on their way through the cutter.
+/// Bytes on their way through the chunker.
 #[derive(Default)]
 struct Slicer {
     buffer: Vec<u8>,
@@ -352,17 +358,17 @@ impl Slicer {
         (self.buffer.len() - before, failed)
     }
 
-    fn next_chunk(&mut self, cutter: &Cutter, ended: bool) -> Option<&[u8]> {
-        let length = cutter.cut(self.rest(), ended)?;
+    fn next_chunk(&mut self, chunker: &Chunker, ended: bool) -> Option<&[u8]> {
+        let length = chunker.cut(self.rest(), ended)?;
         let chunk = self.start..self.start + length;
         self.start += length;
         self.buffer.get(chunk)
     }
 
     /// Takes all whole chunks out, leaving the rest for the next group.
-    fn take_group(&mut self, cutter: &Cutter, ended: bool) -> Group {
+    fn take_group(&mut self, chunker: &Chunker, ended: bool) -> Group {
         let mut cuts = Vec::new();
-        while let Some(length) = cutter.cut(self.rest(), ended) {
+        while let Some(length) = chunker.cut(self.rest(), ended) {
             self.start += length;
             cuts.push(self.start);
         }
@@ -377,21 +383,21 @@ impl Slicer {
 
 /// The groups of one large content, worked on out of order and listed in order.
 struct GroupLine {
-    mill: Arc<Mill>,
+    pipeline: Arc<ChunkPipeline>,
     list: Option<ListBuilder>,
     working: VecDeque<JoinHandle<Result<Vec<ChunkRef>>>>,
 }
 
 impl GroupLine {
     async fn push(&mut self, group: Group) -> Result<()> {
-        let permit = Arc::clone(&self.mill.groups).acquire_owned().await.map_err(|_| Error::Cancelled)?;
-        let mill = Arc::clone(&self.mill);
+        let permit = Arc::clone(&self.pipeline.groups).acquire_owned().await.map_err(|_| Error::Cancelled)?;
+        let pipeline = Arc::clone(&self.pipeline);
         let work = move || {
-            let refs = mill.keep_group(&group);
+            let refs = pipeline.keep_group(&group);
             drop(permit);
             refs
         };
-        self.working.push_back(self.mill.stow.packs().crew().begin(work).await?);
+        self.working.push_back(self.pipeline.dedup.packs().workers().begin(work).await?);
         while self.working.front().is_some_and(JoinHandle::is_finished) {
             self.collect().await?;
         }
@@ -400,16 +406,18 @@ impl GroupLine {
 
     async fn collect(&mut self) -> Result<()> {
         let Some(oldest) = self.working.pop_front() else { return Ok(()) };
-        let refs = oldest.await.map_err(Error::worker("mill"))??;
-        self.with_list(move |mill, compressor, mut list| mill.append(compressor, &mut list, &refs).map(|()| list))
-            .await
-            .map(|list| self.list = Some(list))
+        let refs = oldest.await.map_err(Error::worker("pipeline"))??;
+        self.with_list(move |pipeline, compressor, mut list| {
+            pipeline.append(compressor, &mut list, &refs).map(|()| list)
+        })
+        .await
+        .map(|list| self.list = Some(list))
     }
 
     /// Waits for all that is being worked on, whose chunks are kept all the same: what is read again is mostly the same.
     async fn give_up(self) -> Result<()> {
         for working in self.working {
-            working.await.map_err(Error::worker("mill"))??;
+            working.await.map_err(Error::worker("pipeline"))??;
         }
         Ok(())
     }
@@ -418,22 +426,22 @@ impl GroupLine {
         while !self.working.is_empty() {
             self.collect().await?;
         }
-        self.with_list(|mill, compressor, list| mill.close(compressor, list)).await
+        self.with_list(|pipeline, compressor, list| pipeline.close(compressor, list)).await
     }
 
     /// Runs work on the list on a thread that may block, because full lists are packed at once.
     async fn with_list<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&Arc<Mill>, &mut Compressor, ListBuilder) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<ChunkPipeline>, &mut Compressor, ListBuilder) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let list = self.list.take().unwrap_or_else(|| ListBuilder::new(self.mill.stow.keys()));
-        let mill = Arc::clone(&self.mill);
+        let list = self.list.take().unwrap_or_else(|| ListBuilder::new(self.pipeline.dedup.keys()));
+        let pipeline = Arc::clone(&self.pipeline);
         let work = move || {
-            let mut compressor = mill.compressor()?;
-            let done = work(&mill, &mut compressor, list)?;
-            locked(&mill.compressors).push(compressor);
+            let mut compressor = pipeline.compressor()?;
+            let done = work(&pipeline, &mut compressor, list)?;
+            lock_unpoisoned(&pipeline.compressors).push(compressor);
             Ok(done)
         };
-        self.mill.stow.packs().crew().work("list", work).await
+        self.pipeline.dedup.packs().workers().work("list", work).await
     }
 }

@@ -26,14 +26,14 @@ use crate::{Damage, DamageKind, Error, Result};
 type Found<T> = Option<Result<(Bytes, T), Damage>>;
 
 /// A text document and its copy, as they were found.
-pub(crate) struct Twofold<T> {
+pub(crate) struct TwoCopies<T> {
     /// The name of the document.
     pub(crate) key: StoreKey,
     first: Found<T>,
     copy: Found<T>,
 }
 
-impl<T> Twofold<T> {
+impl<T> TwoCopies<T> {
     /// Judges both; of two that are whole and differ the one of the higher revision is right.
     fn new(key: StoreKey, first: Found<T>, copy: Found<T>, revision: impl Fn(&T) -> u64) -> Self {
         let mut found = Self { key, first, copy };
@@ -107,7 +107,7 @@ pub(crate) async fn read_twofold<T>(
     key: StoreKey,
     decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<T, Damage>,
     revision: impl Fn(&T) -> u64,
-) -> Result<Twofold<T>> {
+) -> Result<TwoCopies<T>> {
     let copied = copy_key(&key);
     let decoded = |name: &StoreKey, bytes: Result<Bytes, Damage>| {
         bytes.and_then(|bytes| decode(&key, name, &bytes).map(|document| (bytes, document)))
@@ -115,7 +115,7 @@ pub(crate) async fn read_twofold<T>(
     // In the order in which they are written, so that what is written meanwhile is not taken for lost.
     let first = fetch(store, &key).await?.map(|bytes| decoded(&key, bytes));
     let copy = fetch_copy(store, &copied).await?.map(|bytes| decoded(&copied, bytes));
-    Ok(Twofold::new(key.clone(), first, copy, revision))
+    Ok(TwoCopies::new(key.clone(), first, copy, revision))
 }
 
 /// The second copy of a document. Whoever may not read it has none.
@@ -131,11 +131,11 @@ pub(crate) async fn read_folder<T>(
     store: &dyn Store,
     (folder, count): (&str, usize),
     decode: impl Fn(&StoreKey, &StoreKey, &[u8]) -> Result<T, Damage>,
-) -> Result<Vec<Twofold<T>>> {
+) -> Result<Vec<TwoCopies<T>>> {
     let decode = &decode;
     let names = names(store, folder, count).await?;
     let read = names.into_iter().map(|key| read_twofold(store, key, decode, |_| 0));
-    let found: Vec<Twofold<T>> = futures_util::stream::iter(read).buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
+    let found: Vec<TwoCopies<T>> = futures_util::stream::iter(read).buffered(DOCUMENTS_IN_FLIGHT).try_collect().await?;
     // What was removed since it was listed is none.
     Ok(found.into_iter().filter(|found| found.first.is_some() || found.copy.is_some()).collect())
 }
@@ -154,7 +154,12 @@ async fn names(store: &dyn Store, folder: &str, count: usize) -> Result<BTreeSet
 }
 
 /// Puts a document, then its copy. Its bytes are the same at every try and belong to its name, so no condition is needed.
-pub(super) async fn put_twofold(store: &dyn Store, key: &StoreKey, bytes: Vec<u8>, options: &PutOptions) -> Result<()> {
+pub(super) async fn put_two_copies(
+    store: &dyn Store,
+    key: &StoreKey,
+    bytes: Vec<u8>,
+    options: &PutOptions,
+) -> Result<()> {
     for name in [key, &copy_key(key)] {
         put_text(store, name, bytes.clone(), options).await?;
     }

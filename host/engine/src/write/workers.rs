@@ -1,4 +1,4 @@
-//! Crew: the threads that work for a run. Whoever gives a piece of work up leaves a thread behind; the run does not end before that is done.
+//! Workers: the threads that work for a run. Whoever gives a piece of work up leaves a thread behind; the run does not end before that is done.
 //!
 //! Owned here: who is at work. Refused here: what is done. Called by `packs`, whose packs all of them fill.
 
@@ -13,12 +13,12 @@ use crate::{Error, Result};
 const PLACES: u32 = 1 << 16;
 
 /// Counts who is at work.
-pub(crate) struct Crew(Arc<Semaphore>);
+pub(crate) struct Workers(Arc<Semaphore>);
 
 /// Somebody at work, until it is dropped.
-pub(crate) struct Place(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+pub(crate) struct Busy(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
 
-impl Crew {
+impl Workers {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(PLACES as usize)))
     }
@@ -26,9 +26,9 @@ impl Crew {
     /// Takes a place, for work that is done elsewhere.
     ///
     /// # Errors
-    /// [`Error::PacksClosed`] once the crew is dismissed.
-    pub(crate) async fn join(&self) -> Result<Place> {
-        Arc::clone(&self.0).acquire_owned().await.map(Place).map_err(|_| Error::PacksClosed)
+    /// [`Error::PacksClosed`] once the workers is dismissed.
+    pub(crate) async fn join(&self) -> Result<Busy> {
+        Arc::clone(&self.0).acquire_owned().await.map(Busy).map_err(|_| Error::PacksClosed)
     }
 
     /// Begins work on a thread that may block.
@@ -61,7 +61,7 @@ impl Crew {
 
     /// Waits until nobody is at work. Whoever comes meanwhile waits in turn.
     pub(super) async fn idle(&self) {
-        // A crew that was dismissed is idle.
+        // A workers that was dismissed is idle.
         let _ = self.0.acquire_many(PLACES).await;
     }
 

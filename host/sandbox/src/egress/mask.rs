@@ -15,7 +15,7 @@ use crate::settings::{Masker, Secret};
 /// A body and what of it has come.
 pub(crate) struct Arriving {
     body: RemoteBody,
-    veil: Veil,
+    mask: Mask,
     is_whole: bool,
 }
 
@@ -24,7 +24,7 @@ impl Arriving {
     pub(crate) fn new(body: RemoteBody, masker: &Masker) -> Self {
         let mut needles = masker.needles();
         needles.extend(body.proof.clone());
-        Self { body, veil: Veil::new(needles), is_whole: false }
+        Self { body, mask: Mask::new(needles), is_whole: false }
     }
 
     /// What the remote said of its length.
@@ -34,33 +34,33 @@ impl Arriving {
 
     /// At most `max` bytes; none at the end.
     pub(crate) async fn read_veiled(&mut self, max: usize) -> Result<Bytes> {
-        while self.veil.clear == 0 && !self.is_whole && max > 0 {
+        while self.mask.clear == 0 && !self.is_whole && max > 0 {
             match self.body.next().await? {
-                Some(piece) => self.veil.take_in(&piece),
+                Some(piece) => self.mask.take_in(&piece),
                 None => {
                     self.is_whole = true;
-                    self.veil.end();
+                    self.mask.end();
                 }
             }
         }
-        Ok(self.veil.give_out(max))
+        Ok(self.mask.give_out(max))
     }
 
     /// The rest, for the engine.
     pub(crate) fn into_body(self) -> Body {
-        self.body.into_body(self.veil.unread.freeze())
+        self.body.into_body(self.mask.unread.freeze())
     }
 }
 
 /// Bytes on their way to a guest.
-struct Veil {
+struct Mask {
     needles: Vec<Secret>,
     unread: BytesMut,
     /// Bytes at the front of `unread` in which no secret can begin any more.
     clear: usize,
 }
 
-impl Veil {
+impl Mask {
     fn new(needles: Vec<Secret>) -> Self {
         Self { needles, unread: BytesMut::new(), clear: 0 }
     }
@@ -95,17 +95,17 @@ mod tests {
     /// What a guest reads of a body that arrives in such pieces.
     fn read(pieces: &[&str], max: usize) -> String {
         let masker = Masker::new([Secret::new("a-secret-of-some-length"), Secret::new("short")]);
-        let mut veil = Veil::new(masker.needles());
+        let mut mask = Mask::new(masker.needles());
         let mut read = Vec::new();
         for piece in pieces {
-            veil.take_in(piece.as_bytes());
-            while veil.clear > 0 {
-                read.extend_from_slice(&veil.give_out(max));
+            mask.take_in(piece.as_bytes());
+            while mask.clear > 0 {
+                read.extend_from_slice(&mask.give_out(max));
             }
         }
-        veil.end();
-        while veil.clear > 0 {
-            read.extend_from_slice(&veil.give_out(max));
+        mask.end();
+        while mask.clear > 0 {
+            read.extend_from_slice(&mask.give_out(max));
         }
         String::from_utf8(read).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Pulse: whether the other side of a run still answers, and does what it is asked for. By these rules, and not by which answer comes first, a
+//! Liveness: whether the other side of a run still answers, and does what it is asked for. By these rules, and not by which answer comes first, a
 //! failure is one entry's or the run's:
 //!
 //! 1. **While the other side answers anything, an entry's failure is that entry's: it is recorded, and the run goes on. The run ends when
@@ -19,7 +19,7 @@ use credenza_connect::{Body, BodyReader, Error as ConnectError};
 use futures_util::StreamExt;
 
 use crate::clock::Clock;
-use crate::write::locked;
+use crate::write::lock_unpoisoned;
 use crate::{Error, Result};
 
 /// How long the other side may answer nothing before the run ends.
@@ -34,7 +34,7 @@ const LONG_ROW: u32 = 64;
 const ROW_TIME: Duration = Duration::from_mins(30);
 
 /// When the other side of a run answered last.
-pub(crate) struct Pulse {
+pub(crate) struct Liveness {
     /// Which side, for a person.
     side: &'static str,
     clock: Arc<dyn Clock>,
@@ -47,7 +47,7 @@ struct Last {
     count: u64,
 }
 
-impl Pulse {
+impl Liveness {
     /// Silence counts from now.
     pub(crate) fn begin(side: &'static str, clock: &Arc<dyn Clock>) -> Arc<Self> {
         let answered = Mutex::new(Last { at: clock.now().monotonic, count: 0 });
@@ -56,7 +56,7 @@ impl Pulse {
 
     /// Notes an answer.
     pub(crate) fn beat(&self) {
-        let mut last = locked(&self.answered);
+        let mut last = lock_unpoisoned(&self.answered);
         last.at = self.clock.now().monotonic;
         last.count += 1;
     }
@@ -123,12 +123,12 @@ impl Pulse {
         let mut was_away = false;
         while cause.is_unanswered() {
             // Only what is answered from now on says anything: answers to others may have come before it went away.
-            let before = locked(&self.answered).count;
+            let before = lock_unpoisoned(&self.answered).count;
             if !self.of(probe().await).is_err_and(|e| e.is_unanswered()) {
                 break;
             }
             was_away = true;
-            if locked(&self.answered).count != before {
+            if lock_unpoisoned(&self.answered).count != before {
                 break;
             }
             self.demand(asked, &doing, cause)?;
@@ -149,7 +149,7 @@ impl Pulse {
 
     /// Silence counts from when something was asked: before, nobody may have had a question.
     fn demand(&self, asked: Duration, doing: &impl Fn() -> String, cause: &ConnectError) -> Result<()> {
-        let silent = self.now().saturating_sub(asked.max(locked(&self.answered).at));
+        let silent = self.now().saturating_sub(asked.max(lock_unpoisoned(&self.answered).at));
         if silent < SILENCE_MAX {
             return Ok(());
         }
@@ -224,35 +224,35 @@ mod tests {
     use credenza_connect::ErrorClass;
 
     use super::*;
-    use crate::testing::Hands;
+    use crate::testing::TestClock;
 
     fn unanswered() -> ConnectError {
         ConnectError::new(ErrorClass::Transient, "connect", "nobody is there")
     }
 
-    fn pulse() -> (Arc<Pulse>, Arc<Hands>) {
-        let hands = Arc::new(Hands::default());
+    fn liveness() -> (Arc<Liveness>, Arc<TestClock>) {
+        let hands = Arc::new(TestClock::default());
         let clock = Arc::clone(&hands) as Arc<dyn Clock>;
-        (Pulse::begin("source", &clock), hands)
+        (Liveness::begin("source", &clock), hands)
     }
 
     #[tokio::test]
     async fn an_answer_to_somebody_else_from_before_a_failure_does_not_prove_that_anybody_is_there() {
-        let (pulse, _) = pulse();
+        let (liveness, _) = liveness();
         let (calls, probes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let call = || async {
             // Somebody else is answered while this hangs.
-            pulse.beat();
+            liveness.beat();
             if calls.fetch_add(1, SeqCst) == 0 { Err(unanswered()) } else { Ok("read") }
         };
         let probe = || async { if probes.fetch_add(1, SeqCst) < 2 { Err(unanswered()) } else { Ok(()) } };
-        let answer = pulse.call(&mut Absences::default(), || "reading".to_owned(), call, probe).await.unwrap();
+        let answer = liveness.call(&mut Absences::default(), || "reading".to_owned(), call, probe).await.unwrap();
         assert_eq!(answer.unwrap(), "read");
     }
 
     #[tokio::test]
     async fn a_run_that_was_busy_elsewhere_does_not_take_that_for_silence() {
-        let (pulse, hands) = pulse();
+        let (liveness, hands) = liveness();
         hands.pass(Duration::from_mins(10));
         let (calls, probes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let call = || async { if calls.fetch_add(1, SeqCst) == 0 { Err(unanswered()) } else { Ok("read") } };
@@ -260,21 +260,21 @@ mod tests {
             hands.pass(Duration::from_mins(2));
             if probes.fetch_add(1, SeqCst) < 2 { Err(unanswered()) } else { Ok(()) }
         };
-        let answer = pulse.call(&mut Absences::default(), || "reading".to_owned(), call, probe).await.unwrap();
+        let answer = liveness.call(&mut Absences::default(), || "reading".to_owned(), call, probe).await.unwrap();
         assert_eq!(answer.unwrap(), "read");
     }
 
     #[test]
     fn entries_that_fail_in_a_row_end_the_run_and_one_that_does_not_begins_a_new_row() {
-        let (pulse, hands) = pulse();
+        let (liveness, hands) = liveness();
         let doing = || "reading".to_owned();
         let failures = |row: &mut Row, count: u32, each: Duration| {
             (0..count).try_for_each(|_| {
                 hands.pass(each);
-                row.take(Err(&pulse.failed(unanswered())), doing)
+                row.take(Err(&liveness.failed(unanswered())), doing)
             })
         };
-        let mut row = pulse.row();
+        let mut row = liveness.row();
         for _ in 0..10 {
             failures(&mut row, ROW_MAX - 1, Duration::ZERO).unwrap();
             row.take(Ok(()), doing).unwrap();
@@ -282,11 +282,11 @@ mod tests {
             row.take(Ok(()), doing).unwrap();
         }
         let denied = ConnectError::new(ErrorClass::Denied, "s3.access-denied", "not for you");
-        let denied = pulse.failed(denied);
+        let denied = liveness.failed(denied);
         (0..2 * ROW_MAX).for_each(|_| row.take(Err(&denied), doing).unwrap());
-        let long = failures(&mut pulse.row(), ROW_MAX, Duration::ZERO);
+        let long = failures(&mut liveness.row(), ROW_MAX, Duration::ZERO);
         assert!(matches!(long, Err(Error::Fruitless { entries: ROW_MAX, seconds: 0, .. })), "{long:?}");
-        let slow = failures(&mut pulse.row(), LONG_ROW, Duration::from_mins(2));
+        let slow = failures(&mut liveness.row(), LONG_ROW, Duration::from_mins(2));
         assert!(matches!(slow, Err(Error::Fruitless { entries: LONG_ROW, seconds: 7560, .. })), "{slow:?}");
     }
 }

@@ -4,18 +4,18 @@ use credenza_format::{Condemned, ObjectKind, seal_document};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::mark::{Needs, View};
-use super::{CollectReport, delete};
+use super::{GcReport, delete};
 use crate::clock::is_expired;
 use crate::repository::{Repository, random_id};
 use crate::write::put;
 use crate::{Damage, Result};
 
 /// What would be condemned and deleted if nobody else were at work.
-pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Damage> {
+pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<(), Damage> {
     let needs = view.needs()?;
     let condemned = candidates(view, &needs);
     report.condemned = condemned.len() as u64;
-    report.locked = locked(view, &needs);
+    report.locked = lock_unpoisoned(view, &needs);
     let unneeded = view.packs.iter().filter(|(pack, _)| {
         (condemned.contains(pack) || view.condemned.contains(pack)) && !view.must_stay(pack, &needs)
     });
@@ -28,9 +28,9 @@ pub(super) fn foresee(view: &View, report: &mut CollectReport) -> Result<(), Dam
 }
 
 /// Puts the record of what nobody needs.
-pub(super) async fn record(repository: &Repository, view: &mut View, report: &mut CollectReport) -> Result<()> {
+pub(super) async fn record(repository: &Repository, view: &mut View, report: &mut GcReport) -> Result<()> {
     let needs = view.needs()?;
-    report.locked = locked(view, &needs);
+    report.locked = lock_unpoisoned(view, &needs);
     let packs = candidates(view, &needs);
     if packs.is_empty() {
         return Ok(());
@@ -50,7 +50,7 @@ pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) ->
 }
 
 /// How many packs stay for their locks alone.
-fn locked(view: &View, needs: &Needs) -> u64 {
+fn lock_unpoisoned(view: &View, needs: &Needs) -> u64 {
     view.packs.keys().filter(|pack| view.is_locked(pack) && !view.is_wanted(pack, needs)).count() as u64
 }
 
@@ -67,11 +67,7 @@ fn candidates(view: &View, needs: &Needs) -> Vec<ObjectId> {
 }
 
 /// Deletes condemned packs that are still not needed now that everybody can know of the record.
-pub(super) async fn delete_unneeded(
-    repository: &Repository,
-    view: &mut View,
-    report: &mut CollectReport,
-) -> Result<()> {
+pub(super) async fn delete_unneeded(repository: &Repository, view: &mut View, report: &mut GcReport) -> Result<()> {
     let needs = view.needs()?;
     let condemned = view.packs.iter().filter(|(pack, _)| view.condemned.contains(pack));
     let (spared, doomed): (Vec<_>, Vec<_>) = condemned.partition(|(pack, _)| view.must_stay(pack, &needs));
