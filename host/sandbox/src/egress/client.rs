@@ -134,3 +134,37 @@ fn text(value: &HeaderValue) -> String {
     let bytes = value.as_bytes();
     std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().copied().map(char::from).collect(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use credenza_connect::WaitListener;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Wait>>);
+
+    impl WaitListener for Heard {
+        fn on_wait(&self, wait: &Wait) {
+            self.0.lock().unwrap().push(wait.clone());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_told_and_given_up() {
+        // The system takes connections for it, and nobody reads.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap().to_string();
+        let heard = Arc::new(Heard::default());
+        let client = Client::new(&HostSettings::default(), Duration::from_millis(20), Arc::default()).unwrap();
+        let client = client.telling(Waits::told_to(Arc::clone(&heard) as Arc<dyn WaitListener>));
+        let request = http::Request::get(format!("http://{server}/")).body(()).unwrap();
+        let fault = client.send(request, Payload::default()).await.unwrap_err();
+        assert_eq!(fault.reason, "http.timeout");
+        let heard = heard.0.lock().unwrap();
+        assert_eq!((heard.len(), heard[0].reason.as_str()), (1, "http.timeout"));
+        assert!(heard[0].cause.contains(&server), "{heard:?}");
+    }
+}

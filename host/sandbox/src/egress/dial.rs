@@ -109,3 +109,35 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Takes a connection and never comes to its end, as a server that takes TCP and does not begin TLS.
+    struct Endless;
+
+    impl Service<Uri> for Endless {
+        type Response = ();
+        type Error = BoxError;
+        type Future = std::future::Pending<Result<(), BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_ready_in_time_is_given_up() {
+        let begun = Instant::now();
+        let error = Bounded(Endless).call(Uri::from_static("https://h/")).await.unwrap_err();
+        assert!(error.is::<TooSlow>());
+        assert_eq!(begun.elapsed(), WHOLE_TIMEOUT);
+    }
+}
