@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Check, Destination, Error, Source, Store};
+use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
@@ -314,10 +314,16 @@ impl Configured {
         self.egress.trial().await.into_iter().map(mask).collect()
     }
 
-    /// Servers that are reached through a proxy, and which: a line for each, without passwords.
+    /// Servers that are reached through a proxy, each with it and where it is named, without passwords.
     #[must_use]
-    pub fn ways(&self) -> Vec<String> {
-        self.egress.ways()
+    pub fn proxies(&self) -> Vec<(String, String)> {
+        self.egress.proxies()
+    }
+
+    /// Those to whom it tells what it waits for, for wrappers that wait too.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.egress.waits()
     }
 
     /// The server that requests go to and who names it, where it is the machine and not the settings.

@@ -15,6 +15,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use credenza_app::{Notice, Notices};
 use credenza_connect::Check;
 use credenza_engine::{Damage, Event, Listener};
 use credenza_sandbox::deceives;
@@ -25,6 +26,7 @@ pub(crate) use entry::{EntryDetails, EntryLine};
 use self::progress::Progress;
 use crate::arguments::Globals;
 use crate::failure::{Exit, Failure};
+use crate::shell::label_word;
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -36,6 +38,8 @@ pub(crate) struct Reporter {
     progress: Progress,
     /// Whether damage was told that the command went on despite.
     damaged: AtomicBool,
+    /// What a person was told already; as many as a command opens places, and a few.
+    noticed: Mutex<Vec<Notice>>,
 }
 
 impl Reporter {
@@ -48,6 +52,7 @@ impl Reporter {
             was_asked: AtomicBool::new(false),
             progress: Progress::new(drawn),
             damaged: AtomicBool::new(false),
+            noticed: Mutex::default(),
         }
     }
 
@@ -174,8 +179,56 @@ impl Reporter {
         self.progress.suspend(|| write_to_stderr(&printable_lines(&text.to_string())));
     }
 
+    /// What is waited for; with `--json` as an object.
+    fn waiting(&self, line: &Waiting<'_>) {
+        if self.json { self.done(line) } else { self.note(line) }
+    }
+
     fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each is said once.
+impl Notices for Reporter {
+    fn notice(&self, notice: Notice) {
+        if let Notice::Waiting { reason, cause, tries, next_in_ms } = &notice {
+            // It comes as often as it is to be said.
+            return self.waiting(&Waiting { reason, cause, tries: *tries, next_in_ms: *next_in_ms });
+        }
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.contains(&notice) {
+            return;
+        }
+        noticed.push(notice.clone());
+        drop(noticed);
+        match notice {
+            Notice::ForeignConnector { name, version, path, sha256 } => {
+                let (name, version) = (brief(&name), brief(&version));
+                self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
+            }
+            Notice::NoCompiledCache { why } => {
+                self.note(format!("connectors are compiled anew at every start: {why}"));
+            }
+            Notice::Proxy { server, proxy } => {
+                self.note(format!("requests to {server} go through the proxy {proxy}"));
+            }
+            Notice::AmbientServer { server, named_by } => {
+                self.note(format!("requests go to {server}, which {named_by} names"));
+            }
+            Notice::AwsFileUnreadable { path, why } => {
+                self.note(format!("warning: {} cannot be read, and nothing is taken from it: {why}", path.display()));
+            }
+            Notice::Waiting { .. } => {}
+            Notice::ConfigurationReadable { path } => {
+                let path = path.display();
+                self.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
+            }
+            Notice::NotRemembered { location, why } => self.note(format!(
+                "note: what is at {location} is not remembered, so that another repository in its place would go unnoticed: {why}"
+            )),
+            Notice::OpenedDespite { place, damages } => self.despite(&damages, &label_word(&place)),
+        }
     }
 }
 
@@ -253,6 +306,27 @@ struct EntryFailed<'a> {
 impl Display for EntryFailed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.key.0, self.reason)
+    }
+}
+
+/// Something that is waited for.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "waiting")]
+struct Waiting<'a> {
+    reason: &'a str,
+    cause: &'a str,
+    tries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_in_ms: Option<u64>,
+}
+
+impl Display for Waiting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "waiting: {}", brief(self.cause))?;
+        match self.next_in_ms {
+            Some(ms) => write!(f, "; try {} in {} s", self.tries.saturating_add(1), ms.div_ceil(1000)),
+            None => Ok(()),
+        }
     }
 }
 

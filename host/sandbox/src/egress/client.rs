@@ -37,7 +37,7 @@ pub(crate) struct Client {
     proxies: Arc<Proxies>,
     idle_timeout: Duration,
     traffic: Arc<Traffic>,
-    waits: Waits,
+    pub(super) waits: Waits,
 }
 
 impl Client {

@@ -36,50 +36,43 @@ const NAMES_MAX: usize = 20;
     files.join(", "),
     similar.as_ref().map_or_else(String::new, |similar| format!("; did you mean `{}`?", similar.escape_debug()))
 )]
-pub(crate) struct NoProfile {
+pub struct NoProfile {
     /// What was given.
-    name: String,
-    /// Who gave it.
-    named_by: &'static str,
-    /// Each file with what it has, or why it could not be read.
-    files: Vec<String>,
+    pub name: String,
+    /// Who gave it: the setting, or `AWS_PROFILE`.
+    pub named_by: &'static str,
+    /// Each file, with why it could not be read; then the profiles that there are. For a person.
+    pub files: Vec<String>,
     /// The nearest that there is.
-    similar: Option<String>,
+    pub similar: Option<String>,
 }
 
 /// The files as they are at one time.
 pub(crate) struct Profiles {
     files: EnvConfigFiles,
     sections: EnvConfigSections,
-    /// What a person is told of each file.
-    told: Vec<String>,
+    texts: [Text; 2],
     /// The profile that somebody names, and who.
     named: Option<(String, &'static str)>,
 }
 
 impl Profiles {
-    /// Reads the files. One that is not there is empty, and so, with a warning, is one that cannot be read. `profile` goes before `AWS_PROFILE`.
+    /// Reads the files. One that is not there is empty, and so is one that cannot be read. `profile` goes before `AWS_PROFILE`.
     pub(crate) async fn read(profile: Option<&str>) -> Self {
         let of_variable = || Some((environment::variable(PROFILE)?.into_string().ok()?, PROFILE));
         let named = profile.map(|name| (name.to_owned(), "the setting `profile`")).or_else(of_variable);
-        let config = Text::read("AWS_CONFIG_FILE", ".aws/config");
-        let credentials = Text::read("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+        let mut config = Text::read("AWS_CONFIG_FILE", ".aws/config");
+        let mut credentials = Text::read("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+        config.understand(EnvConfigFileKind::Config).await;
+        credentials.understand(EnvConfigFileKind::Credentials).await;
         let files = EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, guarded(&config.text))
-            .with_contents(EnvConfigFileKind::Credentials, guarded(&credentials.text))
+            .with_contents(EnvConfigFileKind::Config, &config.text)
+            .with_contents(EnvConfigFileKind::Credentials, &credentials.text)
             .build();
-        let mut told = vec![config.told, credentials.told];
         let chosen = named.as_ref().map(|(name, _)| Cow::Owned(name.clone()));
-        let sections = match aws_config::profile::load(&Fs::real(), &Env::real(), &files, chosen).await {
-            Ok(sections) => sections,
-            Err(error) => {
-                let cause = causes(&error);
-                tracing::warn!("AWS's files cannot be used: {cause}");
-                told.push(cause);
-                EnvConfigSections::default()
-            }
-        };
-        Self { files, sections, told, named }
+        // Each was understood by itself, so that both are.
+        let sections = aws_config::profile::load(&Fs::real(), &Env::real(), &files, chosen).await.unwrap_or_default();
+        Self { files, sections, texts: [config, credentials], named }
     }
 
     /// The files, for those who read them further.
@@ -108,11 +101,16 @@ impl Profiles {
         }
         let value = EnvConfigValue::new().env(ENDPOINT).profile("endpoint_url").service_id("s3");
         let env = Env::real();
-        let (url, _) = value.load(&env, Some(&self.sections))?;
+        let (url, _) = value.load(&env, Some(&self.sections)).filter(|(url, _)| !url.is_empty())?;
         let of_variable = [format!("{ENDPOINT}_S3"), ENDPOINT.to_owned()].into_iter();
         let origin = of_variable.into_iter().find(|name| environment::variable(name).is_some());
         let of_profile = || format!("the profile `{}` of AWS's files", self.sections.selected_profile());
         Some(AwsEndpoint { origin: origin.unwrap_or_else(of_profile), url: url.into_owned() })
+    }
+
+    /// Files that are there and cannot be read, and why.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.texts.iter().filter_map(|text| Some((text.path.as_path(), text.unreadable.as_deref()?)))
     }
 
     fn told(&self) -> Vec<String> {
@@ -126,33 +124,43 @@ impl Profiles {
         }
         let have =
             if names.is_empty() { "they have none".to_owned() } else { format!("they have {}", names.join(", ")) };
-        self.told.iter().cloned().chain([have]).collect()
+        self.texts.iter().map(Text::told).chain([have]).collect()
     }
 }
 
 /// What is in a file.
 struct Text {
+    path: PathBuf,
     text: String,
-    /// For a person: which file it is, and why it could not be read.
-    told: String,
+    /// Why it could not be read, if it is there.
+    unreadable: Option<String>,
 }
 
 impl Text {
     fn read(variable: &str, below_home: &str) -> Self {
-        let Some(path) = path(variable, below_home) else {
-            return Self { text: String::new(), told: format!("~/{below_home} (there is no home folder)") };
-        };
-        let shown = path.display();
+        let path = path(variable, below_home).unwrap_or_else(|| Path::new("~").join(below_home));
         match text(&path) {
-            Ok(text) => Self { text, told: shown.to_string() },
+            Ok(text) => Self { path, text, unreadable: None },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Self { text: String::new(), told: format!("{shown} (is not there)") }
+                Self { path, text: String::new(), unreadable: None }
             }
-            Err(error) => {
-                tracing::warn!("{shown} cannot be read, so that no region, keys or server are taken from it: {error}");
-                Self { text: String::new(), told: format!("{shown} (cannot be read: {error})") }
-            }
+            Err(error) => Self { path, text: String::new(), unreadable: Some(error.to_string()) },
         }
+    }
+
+    /// Empties what is no file of profiles, and says why.
+    async fn understand(&mut self, kind: EnvConfigFileKind) {
+        self.text = guarded(&self.text);
+        let file = EnvConfigFiles::builder().with_contents(kind, &self.text).build();
+        if let Err(error) = aws_config::profile::load(&Fs::real(), &Env::real(), &file, None).await {
+            self.unreadable = Some(causes(&error));
+            self.text.clear();
+        }
+    }
+
+    fn told(&self) -> String {
+        let why = self.unreadable.as_ref().map_or_else(String::new, |why| format!(" (cannot be read: {why})"));
+        format!("{}{why}", self.path.display())
     }
 }
 
