@@ -144,6 +144,10 @@ impl App {
         self.notices.notice(notice);
     }
 
+    pub(crate) fn notices(&self) -> &Arc<dyn Notices> {
+        &self.notices
+    }
+
     pub(crate) fn ask(&self) -> &dyn Ask {
         &*self.ask
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::profiles;
+use crate::profiles::Profiles;
 use async_trait::async_trait;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -27,10 +27,11 @@ const INSTANCE_TIMEOUT: Duration = Duration::from_secs(1);
 const REGION_DEFAULT: &str = "us-east-1";
 
 /// The region of the environment, else of the profile; the named one, else that of `AWS_PROFILE`, else `default`.
-pub(crate) async fn region(profile: Option<&str>) -> Option<String> {
+pub(crate) async fn region(profile: Option<&str>, profiles: &Profiles) -> Option<String> {
+    let of_profile = ProfileFileRegionProvider::builder().profile_files(profiles.files());
     let of_profile = match profile {
-        Some(name) => ProfileFileRegionProvider::builder().profile_name(name).build(),
-        None => ProfileFileRegionProvider::new(),
+        Some(name) => of_profile.profile_name(name).build(),
+        None => of_profile.build(),
     };
     let region = match EnvironmentVariableRegionProvider::new().region().await {
         Some(region) => Some(region),
@@ -47,10 +48,10 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// The named profile alone, or else everything that the tools of AWS ask; `region` is where the token service is asked, by `client`.
-    pub(crate) fn new(profile: Option<&str>, region: Option<&str>, client: LookupClient) -> Self {
+    pub(crate) fn new(profile: Option<&str>, profiles: &Profiles, region: Option<&str>, client: LookupClient) -> Self {
         let region = Region::new(region.unwrap_or(REGION_DEFAULT).to_owned());
         let config = ProviderConfig::without_region().with_http_client(client).with_region(Some(region));
-        let of_profile = ProfileFileCredentialsProvider::builder().configure(&config).profile_files(profiles::files());
+        let of_profile = ProfileFileCredentialsProvider::builder().configure(&config).profile_files(profiles.files());
         if let Some(name) = profile {
             let provider = SharedCredentialsProvider::new(of_profile.profile_name(name).build());
             return Self { sources: vec![(format!("profile `{name}` of AWS's files"), provider)] };

@@ -18,6 +18,7 @@ use crate::location::LocationError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
 use crate::place::{PlaceError, PlaceLabel};
+use crate::profiles::NoProfile;
 use crate::recognise::Swapped;
 use crate::remove::RemovalError;
 use crate::secret::SecretError;
@@ -64,6 +65,9 @@ pub enum Error {
     /// A place that cannot be meant.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// A profile of AWS's files that is not there.
+    #[error(transparent)]
+    Profile(#[from] NoProfile),
     /// A text that is no location.
     #[error(transparent)]
     Location(#[from] LocationError),

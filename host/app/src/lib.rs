@@ -47,6 +47,7 @@ pub use location::{Location, LocationError};
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
 pub use place::{Place, PlaceError, PlaceLabel, expand};
+pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};
 pub use repository::{OpenOptions, OpenRepository};
 pub use snapshot_path::{InvalidSnapshotName, SnapshotPath};

@@ -36,6 +36,31 @@ pub enum Notice {
         /// The proxy, without its credentials.
         proxy: String,
     },
+    /// Requests go to a server that the surroundings name, because no setting names one.
+    AmbientServer {
+        /// Host and port, and the path there.
+        server: String,
+        /// Who names it: a variable, or a profile.
+        named_by: String,
+    },
+    /// A file of AWS's tools cannot be read, so that nothing is taken from it.
+    AwsFileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Something is waited for: another try of what failed, or an answer that does not come. Each cause comes once, and then less and less often.
+    Waiting {
+        /// Short machine-readable cause, such as `connect`.
+        reason: String,
+        /// A sentence: what happened, to what.
+        cause: String,
+        /// Tries that were made; none when the answer to the first is waited for.
+        tries: u32,
+        /// Milliseconds until the next try, if there is one to come.
+        next_in_ms: Option<u64>,
+    },
     /// Other users can read the configuration, and with it the secrets in it.
     ConfigurationReadable {
         /// Its file.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
-use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store};
+use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{Configured, LookupClient, Manifest, Role, Surroundings, Traffic};
 
@@ -18,8 +18,9 @@ use crate::connectors::Component;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::notice::Notice;
+use crate::notice::{Notice, Notices};
 use crate::place::{Place, PlaceError};
+use crate::profiles::Profiles;
 
 /// A connector at work, and what is known of it.
 pub struct Opened<T: ?Sized> {
@@ -80,7 +81,7 @@ impl App {
             return Ok(Opened::built_in(Arc::new(source)));
         }
         let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
-        Ok(Opened::remote(guarded(configured.source()?), &configured, provenance))
+        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, provenance))
     }
 
     /// Somewhere to keep a repository.
@@ -95,7 +96,7 @@ impl App {
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
         let (configured, provenance) = self.component(place, roles, "repository").await?;
-        Ok(Opened::remote(guarded(configured.store()?), &configured, provenance))
+        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, provenance))
     }
 
     /// Somewhere to restore to; `replay` grants the right to write delete markers.
@@ -109,7 +110,7 @@ impl App {
         }
         let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
         let (configured, provenance) = self.component(place, roles, "restore").await?;
-        Ok(Opened::remote(guarded(configured.destination()?), &configured, provenance))
+        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, provenance))
     }
 
     /// Tries the way to a place, step by step; a folder needs none.
@@ -139,10 +140,13 @@ impl App {
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
-        let surroundings = surroundings(connector.manifest(), &settings).await;
+        let surroundings = self.surroundings(connector.manifest(), &settings).await?;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
+        }
+        if let Some((server, named_by)) = configured.ambient_server() {
+            self.notice(Notice::AmbientServer { server, named_by: named_by.to_owned() });
         }
         let manifest = connector.manifest();
         let provenance = Provenance {
@@ -153,24 +157,45 @@ impl App {
         };
         Ok((configured, provenance))
     }
+
+    /// What the machine offers where the settings say nothing.
+    async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
+        let variable = &environment::connector_secret;
+        let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
+        let plain = Surroundings { variable, waits, ..Surroundings::none() };
+        let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
+        let client = LookupClient::new(settings, &plain);
+        let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
+        let profiles = Profiles::read(profile).await;
+        for (path, why) in profiles.unreadable() {
+            self.notice(Notice::AwsFileUnreadable { path: path.to_owned(), why: why.to_owned() });
+        }
+        // Who writes keys of their own needs no profile that the environment happens to name.
+        if profile.is_some() || !manifest.secrets.keys().any(|name| settings.contains_key(name)) {
+            profiles.check()?;
+        }
+        let aws_region = aws::region(profile, &profiles).await;
+        let chain = aws::Chain::new(profile, &profiles, aws_region.as_deref(), client);
+        let aws_endpoint = profiles.endpoint();
+        Ok(Surroundings { aws_region, aws_endpoint, aws_credentials: Some(Arc::new(chain)), ..plain })
+    }
 }
 
-/// What the machine offers where the settings say nothing.
-async fn surroundings(manifest: &Manifest, settings: &Settings) -> Surroundings<'static> {
-    let variable = &environment::connector_secret;
-    let plain = Surroundings { variable, ..Surroundings::none() };
-    let Some(profile) = manifest.profile_setting() else { return plain };
-    let client = LookupClient::new(settings, &plain);
-    let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
-    let aws_region = aws::region(profile).await;
-    let chain = aws::Chain::new(profile, aws_region.as_deref(), client);
-    Surroundings { variable, aws_region, aws_credentials: Some(Arc::new(chain)) }
+/// Tells waits as notices.
+struct WaitNotices(Arc<dyn Notices>);
+
+impl WaitListener for WaitNotices {
+    fn on_wait(&self, wait: &Wait) {
+        let next_in_ms = wait.next_in.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        let Wait { reason, cause, tries, .. } = wait.clone();
+        self.0.notice(Notice::Waiting { reason, cause, tries, next_in_ms });
+    }
 }
 
 /// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
-fn guarded<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<Limit<T>>> {
+fn guarded<T: ?Sized>(connector: Arc<T>, configured: &Configured) -> Arc<Retry<Limit<T>>> {
     let limited = Limit::new(connector, LimitPolicy::default());
-    Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()))
+    Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()).telling(configured.waits()))
 }
 
 /// A folder has no settings but those of a repository; others are a mistake that must not pass in silence.

@@ -296,6 +296,7 @@ impl From<AppError> for Failure {
             AppError::Configuration(error) => error.into(),
             AppError::Place(error) => error.into(),
             AppError::Location(error) => error.into(),
+            AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
             AppError::FolderSetting { .. } | AppError::TrustedSigners(_) => said.exit(Exit::Usage),

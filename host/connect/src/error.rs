@@ -7,7 +7,17 @@ const CONTRADICTED: &str = "body.checksum";
 /// The reason of an error that is none: the entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
 /// The reasons of the host for requests that got no whole answer.
-const UNANSWERED: [&str; 6] = ["connect", "tls", "http.timeout", "http.idle", "http.interrupted", "body.too-short"];
+const UNANSWERED: [&str; 9] = [
+    "dns",
+    "proxy",
+    "connect",
+    "tls",
+    "http.not-http",
+    "http.timeout",
+    "http.idle",
+    "http.interrupted",
+    "body.too-short",
+];
 /// The reason of bytes that all came and may be of more than one moment.
 const TORN: &str = "file.changed";
 

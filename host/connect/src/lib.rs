@@ -1,7 +1,7 @@
 //! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
 //! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
 //!
-//! Owned here: the shape of a connector, retries, limits on requests in flight, seeded faults, `file` and `memory`,
+//! Owned here: the shape of a connector, retries and what is told of them, limits on requests in flight, seeded faults, `file` and `memory`,
 //! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
@@ -19,6 +19,7 @@ mod random;
 mod source;
 mod store;
 mod strays;
+mod wait;
 pub mod wrap;
 
 pub use body::{Body, BodyReader};
@@ -31,6 +32,7 @@ pub use payload::Payload;
 pub use source::{Batch, ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{Page, PutOptions, Store, StoreInfo, Stored, StoredObject};
 pub use strays::Strays;
+pub use wait::{Wait, WaitListener, Waits};
 
 /// One line of a connector's self-test, shown to the user as it is.
 #[derive(Debug)]

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Record, Retry, RetryPolicy, call};
-use credenza_connect::{ByteRange, Destination, ErrorClass, Payload, PutOptions, ScanOptions, Source, Store};
+use credenza_connect::{
+    ByteRange, Destination, ErrorClass, Payload, PutOptions, ScanOptions, Source, Store, Wait, WaitListener, Waits,
+};
 use credenza_model::{Checksum, Entry, EntryKind, Key, StoreKey, Timestamp};
 use tokio::time::Instant;
 
@@ -44,6 +46,44 @@ async fn pauses_grow_from_the_shortest_to_the_longest_and_the_tries_end() {
     assert!(error.message.contains("6 tries") && error.message.contains("seed 1"), "{error}");
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_secs(5) && waited <= Duration::from_secs(50), "{waited:?}");
+}
+
+/// What was told, and when.
+#[derive(Default)]
+struct Told(Mutex<Vec<(Instant, Wait)>>);
+
+impl WaitListener for Told {
+    fn on_wait(&self, wait: &Wait) {
+        self.0.lock().unwrap().push((Instant::now(), wait.clone()));
+    }
+}
+
+/// Looks for an object while the first calls fail, and hands back what was told.
+async fn told_of(failures: u64, pause_max: Duration) -> (Instant, Vec<(Instant, Wait)>) {
+    let told = Arc::new(Told::default());
+    let fault = (1..=failures).fold(Fault::new(Arc::new(stored(&key("a")).await), 1), |fault, nth| {
+        fault.at(call::STAT, nth, FaultKind::Fail(ErrorClass::Transient))
+    });
+    let begun = Instant::now();
+    let retry = Retry::new(Arc::new(fault), RetryPolicy { pause_max, ..RetryPolicy::default() });
+    let retry = retry.telling(Waits::told_to(Arc::clone(&told) as Arc<dyn WaitListener>));
+    retry.stat(&key("a")).await.unwrap();
+    let told = told.0.lock().unwrap().clone();
+    (begun, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_within_two_seconds_why_and_for_how_long() {
+    let (begun, told) = told_of(6, Duration::from_secs(20)).await;
+    let (at, wait) = told.first().unwrap();
+    assert!(at.duration_since(begun) < Duration::from_secs(2), "{:?}", at.duration_since(begun));
+    assert!(wait.cause.contains("seed 1") && wait.tries >= 1 && wait.next_in.is_some(), "{wait:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_over_within_two_seconds_is_not_told() {
+    let (_, told) = told_of(3, Duration::from_millis(500)).await;
+    assert_eq!(told, []);
 }
 
 #[tokio::test(start_paused = true)]

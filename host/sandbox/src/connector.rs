@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Check, Destination, Error, Source, Store};
+use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
@@ -214,6 +214,7 @@ impl Connector {
         }
         let settings = Settings::resolve(&self.manifest, raw, surroundings)?;
         let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
+        let egress = egress.telling(surroundings.waits.clone());
         let configured = Configured {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),
@@ -317,6 +318,18 @@ impl Configured {
     #[must_use]
     pub fn proxies(&self) -> Vec<(String, String)> {
         self.egress.proxies()
+    }
+
+    /// Those to whom it tells what it waits for, for wrappers that wait too.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.egress.waits()
+    }
+
+    /// The server that requests go to and who names it, where it is the machine and not the settings.
+    #[must_use]
+    pub fn ambient_server(&self) -> Option<(String, &str)> {
+        Some((self.address()?, self.settings.server_named_by.as_deref()?))
     }
 
     /// Where it goes: the servers of its endpoints and the paths there, whatever settings they follow from.

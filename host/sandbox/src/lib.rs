@@ -24,6 +24,6 @@ pub use manifest::{
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
-    CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings, RawSettings,
-    Secret, Settings, SettingsError, Surroundings, Value, deceives,
+    AwsEndpoint, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings,
+    RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives,
 };

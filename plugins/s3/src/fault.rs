@@ -114,7 +114,7 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             "s3.signature",
             format!("{place} does not accept the signature; check secret_access_key and region"),
         ),
-        "InvalidAccessKeyId" => {
+        "InvalidAccessKeyId" | "NotSignedUp" => {
             (Configuration, "s3.access-key", format!("{place} does not know the access key; check access_key"))
         }
         "ExpiredToken" | "TokenRefreshRequired" => {
@@ -225,7 +225,10 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
         Some(said) if said.code.is_empty() => said.message.clone(),
         Some(said) => format!("{}: {}", quote(&said.code), said.message),
         None if body.is_empty() => String::new(),
-        None => "the answer is no document of S3; check that the host speaks S3".to_owned(),
+        None if status == 400 => {
+            "the answer is no document of S3; set use_tls=true if it is a server with TLS, else check that the host speaks S3".to_owned()
+        }
+        None => "the answer is no document of S3; check that the host speaks S3".to_owned()
     };
     explained(class, reason, action, &why, &detail)
 }

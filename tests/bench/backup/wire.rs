@@ -92,9 +92,9 @@ fn failure(error: EgressError) -> Error {
     let message = error.to_string();
     let (class, reason) = match error {
         EgressError::Refused { reason, .. } => (ErrorClass::Denied, reason),
-        EgressError::Unreachable { reason, .. } | EgressError::Interrupted { reason, .. } => {
-            (ErrorClass::Transient, reason)
-        }
+        EgressError::Unreachable { reason, .. }
+        | EgressError::NeverAnswered { reason, .. }
+        | EgressError::Interrupted { reason, .. } => (ErrorClass::Transient, reason),
     };
     Error::new(class, reason, message)
 }

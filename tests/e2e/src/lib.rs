@@ -2,7 +2,8 @@
 //!
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
-//! code with the connector under test, [`metadata`] hands out credentials, and [`servers`] starts real servers by the scripts of `tests/servers`.
+//! code with the connector under test, [`metadata`] hands out credentials, [`servers`] starts
+//! real servers by the scripts of `tests/servers`, and [`wrong_server`] one that no client can use.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
@@ -16,6 +17,7 @@ pub mod servers;
 mod setup;
 pub mod store;
 pub mod tree;
+pub mod wrong_server;
 
 pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};
 pub use report::Report;

@@ -166,15 +166,95 @@ fn missing_credentials_are_told_with_what_was_tried() {
         ensure!(scene.server.log().requests("source") == 0, "a request went out without credentials");
         Ok(())
     });
-    report.scenario("a profile that there is not", || {
+    let names_what_there_is = |outcome: Outcome, named_by: &str| -> Result<()> {
+        let outcome = outcome.expect_code(2)?;
+        for words in ["`godo`", named_by, "`default`, `good`", "did you mean `good`", "AWS_SHARED_CREDENTIALS_FILE"] {
+            ensure!(outcome.stderr.contains(words), "{words}: {}", outcome.whole());
+        }
+        Ok(())
+    };
+    report.scenario("a profile that there is not, by the settings", || {
         let mut scene = Scene::new()?;
         scene.write("AWS_SHARED_CREDENTIALS_FILE", PROFILES)?;
-        scene.browse(&["profile=godo"])?.expect_code(2)?.expect_message(&["`godo`"]).map(drop)
+        names_what_there_is(scene.browse(&["profile=godo"])?, "the setting `profile`")
+    });
+    report.scenario("a profile that there is not, by the environment", || {
+        let mut scene = Scene::new()?;
+        scene.write("AWS_SHARED_CREDENTIALS_FILE", PROFILES)?;
+        scene.set("AWS_PROFILE", "godo");
+        names_what_there_is(scene.browse(&[])?, "AWS_PROFILE")?;
+        // Whoever writes keys of their own does not need it.
+        let (key, secret) = (&scene.server.access_key, &scene.server.secret_key);
+        scene.expect_listing(&[&format!("access_key={key}"), &format!("secret_access_key={secret}")])
+    });
+    report.scenario("a file that cannot be read", || {
+        let mut scene = Scene::new()?;
+        let folder = scene.setup.path("folder");
+        fs::create_dir(&folder)?;
+        scene.set("AWS_CONFIG_FILE", &folder.to_string_lossy());
+        let unreadable = format!("{} cannot be read", folder.display());
+        scene.browse(&[])?.expect_code(2)?.expect_message(&[&unreadable])?;
+        scene.browse(&["profile=good"])?.expect_code(2)?.expect_message(&["(cannot be read"]).map(drop)
     });
     report.scenario("a process that fails", || {
         let mut scene = Scene::new()?;
         scene.write("AWS_CONFIG_FILE", "[profile run]\ncredential_process=/bin/false\n")?;
         scene.browse(&["profile=run"])?.expect_code(2)?.expect_message(&["`run`"]).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn the_server_is_that_of_the_environment_or_the_profile_when_none_is_named() {
+    let elsewhere = "http://127.0.0.1:1";
+    let scene = || -> Result<(Scene, String)> {
+        let mut scene = Scene::new()?;
+        scene.write("AWS_SHARED_CREDENTIALS_FILE", PROFILES)?;
+        let url = scene.endpoint.url.clone();
+        Ok((scene, url))
+    };
+    let listed = |scene: &Scene, named_by: &str| -> Result<()> {
+        let outcome = scene.setup.credenza.run(["--json", "browse", "s3://source", "-o", "profile=good"])?;
+        let outcome = outcome.expect_code(0)?.expect_message(&[&format!("which {named_by} names")])?;
+        ensure!(!outcome.lines_of("entry")?.is_empty(), "{}", outcome.whole());
+        Ok(())
+    };
+    let mut report = Report::default();
+    report.scenario("AWS_ENDPOINT_URL", || {
+        let (mut scene, url) = scene()?;
+        scene.set("AWS_ENDPOINT_URL", &url);
+        listed(&scene, "AWS_ENDPOINT_URL")
+    });
+    report.scenario("AWS_ENDPOINT_URL_S3 goes before it", || {
+        let (mut scene, url) = scene()?;
+        scene.set("AWS_ENDPOINT_URL", elsewhere);
+        scene.set("AWS_ENDPOINT_URL_S3", &url);
+        listed(&scene, "AWS_ENDPOINT_URL_S3")
+    });
+    report.scenario("the profile", || {
+        let (mut scene, url) = scene()?;
+        scene.write("AWS_CONFIG_FILE", &format!("[profile good]\nendpoint_url={url}\n"))?;
+        listed(&scene, "the profile `good` of AWS's files")
+    });
+    report.scenario("the services of the profile", || {
+        let (mut scene, url) = scene()?;
+        let services = format!("[services here]\ns3 =\n  endpoint_url = {url}\n");
+        scene.write(
+            "AWS_CONFIG_FILE",
+            &format!("[profile good]\nendpoint_url={elsewhere}\nservices=here\n{services}"),
+        )?;
+        listed(&scene, "the profile `good` of AWS's files")
+    });
+    report.scenario("a location that names a server goes before all of them", || {
+        let (mut scene, _) = scene()?;
+        scene.set("AWS_ENDPOINT_URL", elsewhere);
+        scene.expect_listing(&["profile=good"])
+    });
+    report.scenario("one that cannot be used is refused by its name", || {
+        let (mut scene, url) = scene()?;
+        scene.set("AWS_ENDPOINT_URL", &format!("{url}/minio"));
+        let outcome = scene.setup.credenza.run(["browse", "s3://source", "-o", "profile=good"])?;
+        outcome.expect_code(2)?.expect_message(&["AWS_ENDPOINT_URL names cannot be used: it has a path"]).map(drop)
     });
     report.finish();
 }

@@ -69,6 +69,70 @@ fn a_failing_source_is_named_and_loses_nothing() {
     report.finish();
 }
 
+#[test]
+fn what_only_a_person_can_mend_is_asked_for_once_and_told_with_what_to_do() {
+    let nothing = |_: &Server, endpoint: &Endpoint| endpoint.clone();
+    let faulty = |fault: Fault| {
+        move |server: &Server, endpoint: &Endpoint| {
+            server.faults().add(Rule::new(fault.clone()));
+            endpoint.clone()
+        }
+    };
+    type Change = Box<dyn Fn(&Server, &Endpoint) -> Endpoint>;
+    let cases: [(&str, &str, Change, &[&str]); 5] = [
+        (
+            "another region",
+            "source",
+            Box::new(faulty(Fault::WrongRegion { region: "eu-west-9".to_owned() })),
+            &["is in region `eu-west-9`; set region to it"],
+        ),
+        (
+            "a clock that is wrong",
+            "source",
+            Box::new(faulty(Fault::TimeTooSkewed)),
+            &["the clock of this machine", "set it"],
+        ),
+        (
+            "a bucket that there is not",
+            "nowhere-to-be-found",
+            Box::new(nothing),
+            &["does not exist; check its name and the host"],
+        ),
+        (
+            "a wrong secret",
+            "source",
+            Box::new(|_, endpoint| Endpoint { secret_key: "guessed".to_owned(), ..endpoint.clone() }),
+            &["check secret_access_key and region"],
+        ),
+        (
+            "an unknown access key",
+            "source",
+            Box::new(|_, endpoint| Endpoint { access_key: "NOBODY".to_owned(), ..endpoint.clone() }),
+            &["does not know the access key; check access_key"],
+        ),
+    ];
+    let mut report = Report::default();
+    for (name, bucket, change, words) in &cases {
+        report.scenario(name, || {
+            let (server, endpoint) = memory_server_of_pages(700)?;
+            bucket::fill_many(&server.buckets, "source", 3);
+            let setup = Setup::new()?;
+            let endpoint = change(&server, &endpoint);
+            for (kind, command) in [("source", ["browse", "@it"].as_slice()), ("repository", &["at", "@it", "ls"])] {
+                setup.add(kind, "it", &endpoint, bucket)?;
+                server.log().clear();
+                let outcome = setup.credenza.run(command)?.expect_code(1)?;
+                for words in *words {
+                    ensure!(outcome.stderr.contains(words), "`{words}` is missing\n{}", outcome.whole());
+                }
+                ensure!(server.log().requests(bucket) == 1, "{:?}\n{}", server.log().lines(), outcome.whole());
+            }
+            Ok(())
+        });
+    }
+    report.finish();
+}
+
 /// Backs up and restores a bucket of so many objects under each fault: nothing may be missing, and nothing may be reported.
 fn ride_out(objects: u64, rules: Vec<(&str, Rule)>) {
     let mut report = Report::default();

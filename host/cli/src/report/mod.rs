@@ -179,6 +179,11 @@ impl Reporter {
         self.progress.suspend(|| write_to_stderr(&printable_lines(&text.to_string())));
     }
 
+    /// What is waited for; with `--json` as an object.
+    fn waiting(&self, line: &Waiting<'_>) {
+        if self.json { self.done(line) } else { self.note(line) }
+    }
+
     fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,6 +192,10 @@ impl Reporter {
 /// Each is said once.
 impl Notices for Reporter {
     fn notice(&self, notice: Notice) {
+        if let Notice::Waiting { reason, cause, tries, next_in_ms } = &notice {
+            // It comes as often as it is to be said.
+            return self.waiting(&Waiting { reason, cause, tries: *tries, next_in_ms: *next_in_ms });
+        }
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.contains(&notice) {
             return;
@@ -204,6 +213,13 @@ impl Notices for Reporter {
             Notice::Proxy { server, proxy } => {
                 self.note(format!("requests to {server} go through the proxy {proxy}"));
             }
+            Notice::AmbientServer { server, named_by } => {
+                self.note(format!("requests go to {server}, which {named_by} names"));
+            }
+            Notice::AwsFileUnreadable { path, why } => {
+                self.note(format!("warning: {} cannot be read, and nothing is taken from it: {why}", path.display()));
+            }
+            Notice::Waiting { .. } => {}
             Notice::ConfigurationReadable { path } => {
                 let path = path.display();
                 self.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
@@ -290,6 +306,27 @@ struct EntryFailed<'a> {
 impl Display for EntryFailed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.key.0, self.reason)
+    }
+}
+
+/// Something that is waited for.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "waiting")]
+struct Waiting<'a> {
+    reason: &'a str,
+    cause: &'a str,
+    tries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_in_ms: Option<u64>,
+}
+
+impl Display for Waiting<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "waiting: {}", brief(self.cause))?;
+        match self.next_in_ms {
+            Some(ms) => write!(f, "; try {} in {} s", self.tries.saturating_add(1), ms.div_ceil(1000)),
+            None => Ok(()),
+        }
     }
 }
 

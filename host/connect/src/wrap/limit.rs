@@ -142,10 +142,11 @@ impl Gate {
     }
 }
 
-/// Whether a failure means too many requests, by the words that connectors use in `reason` or by a wish to be left alone.
+/// Whether an answer means too many requests, by the words that connectors use in `reason` or by a wish to be left alone.
 fn says_slow_down(error: &Error) -> bool {
     let words = ["slow-down", "503", "429", "throttl", "too-many"];
-    error.is_transient() && (error.retry_after.is_some() || words.iter().any(|word| error.reason.contains(word)))
+    let is_answer = error.is_transient() && !error.is_unanswered();
+    is_answer && (error.retry_after.is_some() || words.iter().any(|word| error.reason.contains(word)))
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -337,6 +338,17 @@ mod tests {
             limit.gate.run(async { Ok(()) }).await.unwrap();
         }
         assert_eq!(limit.allowed(), 18);
+    }
+
+    #[tokio::test]
+    async fn nobody_who_does_not_answer_says_slow_down_whatever_the_time_of_the_next_try() {
+        let limit = limit(16, 2, 18);
+        let gone = Error {
+            retry_after: Some(std::time::Duration::from_secs(2)),
+            ..Error::new(ErrorClass::Transient, "connect", "")
+        };
+        limit.gate.run::<()>(async { Err(gone) }).await.unwrap_err();
+        assert_eq!(limit.allowed(), 16);
     }
 
     #[tokio::test]

@@ -101,7 +101,7 @@ impl RemoteBody {
                 Error::new(ErrorClass::Transient, "http.idle", message)
             })?;
             let frame = frame.transpose().map_err(|e| {
-                let message = format!("{}: the answer broke off: {}", self.peer, super::client::causes(&e));
+                let message = format!("{}: the answer broke off: {}", self.peer, super::fault::causes(&e));
                 Error::new(ErrorClass::Transient, "http.interrupted", message)
             })?;
             match frame.map(Frame::into_data) {

@@ -17,9 +17,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector as Tcp;
 use hyper_util::rt::TokioExecutor;
 
+use super::dial::{Bounded, tcp};
 use super::proxy::{Proxies, Way};
 use super::tls;
 use crate::settings::{HostSettings, ProxySettings, RawSettings, SettingsError, Surroundings};
@@ -84,12 +84,10 @@ impl Lookup {
         HttpResponse::try_from(answer).map_err(|e| ConnectorError::user(e.into()))
     }
 
-    fn pool(&self, use_tls: bool) -> Result<Pool<HttpsConnector<Way>, Full<Bytes>>, SettingsError> {
-        let mut tcp = Tcp::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(self.connect_timeout));
+    fn pool(&self, use_tls: bool) -> Result<Pool<Bounded<HttpsConnector<Way>>, Full<Bytes>>, SettingsError> {
         let proxy = if use_tls { self.proxy.clone() } else { ProxySettings::default() };
         let settings = HostSettings { use_tls, proxy, ..HostSettings::default() };
+        let tcp = tcp(self.connect_timeout);
         let connector = Way::secured(tls::client_config(&settings)?, tcp, Proxies::new(&settings.proxy)?);
         Ok(Pool::builder(TokioExecutor::new()).build(connector))
     }

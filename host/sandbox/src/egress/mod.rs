@@ -3,11 +3,33 @@
 //! Owned here: where a label leads, what a role may ask there, authentication, connections, time-outs and the count of what
 //! went out. Refused here: retries (`connect` retries whole calls), redirects, and addresses that a guest made up. Called
 //! by the host functions in `guest`, and by `tests/bench`, which sends the same requests without a sandbox.
+//!
+//! The longest silence that each fault can cause, before a person is told or the command ends. What is told after the first time is told again
+//! after 30 s, and then less and less often (`connect::Waits`):
+//!
+//! | fault | silence | constant | then |
+//! |---|---|---|---|
+//! | a name that leads nowhere | 10 s, of a name service that does not answer | `dial::NAME_TIMEOUT` | (1) |
+//! | a port that is refused | none | | (1) |
+//! | a server that takes no connection | 10 s | `dial::CONNECT_TIMEOUT` | (1) |
+//! | several addresses, of which some take no connection | 10 s divided by their number, for each; of two families, 0.3 s | `dial::CONNECT_TIMEOUT` | the next address |
+//! | a server that takes connections and does not begin TLS, a proxy that does not open its tunnel | 15 s | `dial::WHOLE_TIMEOUT` | (1) |
+//! | no TLS where TLS is wanted or the reverse, a certificate that is not accepted, a proxy that wants a password | none | | (2) |
+//! | a proxy that refuses | none | | (1) |
+//! | a server that takes a request and does not answer | 10 s | `client::TOLD_AFTER` | told; the request is given up after 60 s (`SandboxOptions::idle_timeout`) and tried again |
+//! | an answer that stands still in the middle | 20 s | `client::STALL_TIMEOUT` | tried again from there |
+//! | anything that passes and is tried again | 2 s | `TOLD_AFTER` of `connect::Waits` | told; given up after 10 tries or 5 minutes (`connect::wrap::RetryPolicy`) |
+//!
+//! (1) When the endpoint has never answered in this run: told, looked at once more 2 s later (`contact::SECOND_LOOK`), and final. Else told, and tried again.
+//! (2) When the endpoint has never answered in this run: final. Else told, and tried again.
 
 mod body;
 mod client;
 mod clock;
+mod contact;
+mod dial;
 mod document;
+mod fault;
 mod keys;
 mod lookup;
 mod mask;
@@ -24,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Body, Payload};
+use credenza_connect::{Body, Payload, Waits};
 
 pub(crate) use body::RemoteBody;
 pub use lookup::LookupClient;
@@ -54,6 +76,16 @@ pub enum EgressError {
         reason: &'static str,
         /// For a person.
         message: String,
+    },
+    /// No answer came, and none ever did from there in this run: final, unless it may be tried again soon.
+    #[error("{message}")]
+    NeverAnswered {
+        /// Short machine-readable cause.
+        reason: &'static str,
+        /// For a person, with what to do.
+        message: String,
+        /// When it is worth another try, if it is.
+        again_in: Option<Duration>,
     },
     /// The answer broke off.
     #[error("{message}")]
@@ -139,6 +171,16 @@ impl Egress {
         Ok(Self { routes, client, traffic, masker, insecure: settings.host.tls_insecure_no_verify })
     }
 
+    /// With somebody who hears of answers that do not come.
+    #[must_use]
+    pub fn telling(self, waits: Waits) -> Self {
+        Self { client: self.client.telling(waits), ..self }
+    }
+
+    pub(crate) fn waits(&self) -> Waits {
+        self.client.waits.clone()
+    }
+
     /// What went out so far.
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
@@ -190,7 +232,8 @@ impl Egress {
         let (route, head) = self.admit(request, &payload).inspect_err(|_| self.traffic.count_refused())?;
         let head = route.signer.sign(head, &payload).await?;
         let proof = proof_of(&head);
-        let mut response = self.client.send(head, payload).await?;
+        let mut response = self.client.send(head, payload).await.map_err(|fault| route.contact.judge(fault))?;
+        route.contact.answered();
         if let Some(proof) = &proof {
             let values = response.headers.iter_mut().map(|(_, value)| value);
             values.for_each(|value| *value = value.replace(proof.expose(), "***"));

@@ -15,12 +15,13 @@ use http::{HeaderValue, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::dial::{Bounded, Tcp};
 use crate::settings::{Named, ProxySettings, SettingsError, Told};
 
 /// The proxies of a configured connector.
@@ -64,10 +65,7 @@ impl Proxies {
 
     /// What a person is told of the way to a server, if it is not the straight one.
     pub(crate) fn told_of(&self, to: &Uri) -> Option<String> {
-        let Proxy { origin, way } = self.of(to)?;
-        let user = if way.basic_auth().is_some() { "***@" } else { "" };
-        let (scheme, authority) = (way.uri().scheme_str().unwrap_or_default(), way.uri().authority()?);
-        Some(format!("{scheme}://{user}{authority} ({origin})"))
+        self.of(to).map(Proxy::told)
     }
 
     /// What proves to the proxy who asks, for a request that it gets in its own form.
@@ -83,6 +81,14 @@ impl Proxies {
 }
 
 impl Proxy {
+    /// Its address without a password, and who names it.
+    fn told(&self) -> String {
+        let user = if self.way.basic_auth().is_some() { "***@" } else { "" };
+        let scheme = self.way.uri().scheme_str().unwrap_or_default();
+        let authority = self.way.uri().authority().map_or("", |authority| authority.as_str());
+        format!("{scheme}://{user}{authority} ({})", self.origin)
+    }
+
     fn new(named: &Named) -> Result<Self, SettingsError> {
         let unusable = |cause| SettingsError::Proxy { origin: named.origin.clone(), cause };
         // The parts of an address are looked at by the one that reads it; what it matches does not matter.
@@ -113,21 +119,17 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// Connects to servers, or to the proxies before them.
 #[derive(Clone)]
 pub(crate) struct Way {
-    tcp: HttpConnector,
-    to_proxy: HttpsConnector<HttpConnector>,
+    tcp: Tcp,
+    to_proxy: HttpsConnector<Tcp>,
     proxies: Arc<Proxies>,
 }
 
 impl Way {
-    /// Connections with TLS where an address asks for it.
-    pub(crate) fn secured(
-        tls: rustls::ClientConfig,
-        tcp: HttpConnector,
-        proxies: Arc<Proxies>,
-    ) -> HttpsConnector<Self> {
+    /// Connections with TLS where an address asks for it, made within a bound.
+    pub(crate) fn secured(tls: rustls::ClientConfig, tcp: Tcp, proxies: Arc<Proxies>) -> Bounded<HttpsConnector<Self>> {
         let secured = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
         let to_proxy = secured().wrap_connector(tcp.clone());
-        secured().wrap_connector(Self { tcp, to_proxy, proxies })
+        Bounded(secured().wrap_connector(Self { tcp, to_proxy, proxies }))
     }
 }
 
@@ -141,21 +143,44 @@ impl Service<Uri> for Way {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let Some(Proxy { way, .. }) = self.proxies.of(&to) else {
+        let Some(proxy) = self.proxies.of(&to) else {
             let straight = self.tcp.call(to);
             return Box::pin(async move { Ok(Line { socket: straight.await?.into(), is_to_proxy: false }) });
         };
+        let (way, told) = (&proxy.way, proxy.told());
         if to.scheme_str() != Some("https") {
             let connection = self.to_proxy.call(way.uri().clone());
-            return Box::pin(async move { Ok(Line { socket: connection.await?, is_to_proxy: true }) });
+            return Box::pin(async move {
+                let socket = connection.await.map_err(|cause| ByProxy { proxy: told, wants_keys: false, cause })?;
+                Ok(Line { socket, is_to_proxy: true })
+            });
         }
         let mut tunnel = Tunnel::new(way.uri().clone(), self.to_proxy.clone());
         if let Some(authorization) = way.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         let through = tunnel.call(to);
-        Box::pin(async move { Ok(Line { socket: through.await?, is_to_proxy: false }) })
+        Box::pin(async move {
+            let socket = through.await.map_err(|cause| {
+                // The library tells this answer from others by its text alone.
+                let wants_keys = cause.to_string().contains("proxy authorization required");
+                ByProxy { proxy: told, wants_keys, cause: cause.into() }
+            })?;
+            Ok(Line { socket, is_to_proxy: false })
+        })
     }
+}
+
+/// A proxy that opened no way.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy {proxy} opened no way")]
+pub(super) struct ByProxy {
+    /// Its address without a password, and who names it.
+    pub(super) proxy: String,
+    /// It wants to know who asks.
+    pub(super) wants_keys: bool,
+    #[source]
+    cause: BoxError,
 }
 
 /// A connection.

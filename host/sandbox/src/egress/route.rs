@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
 
+use super::contact::Contact;
 use super::sign::Signer;
 use crate::manifest::{Auth, Endpoint, HeaderRule, Role, Verb, When};
 use crate::settings::{Masker, Settings, SettingsError};
@@ -27,6 +28,7 @@ pub(crate) struct Route {
     /// For messages.
     pub(crate) roles: Vec<Role>,
     pub(crate) signer: Signer,
+    pub(crate) contact: Contact,
     /// Paths are names of objects, byte by byte, so that `..` in them is data (object stores).
     pub(crate) opaque_paths: bool,
 }
@@ -59,6 +61,7 @@ impl Route {
             headers: headers.filter(|rule| is_met(rule.when())).cloned().collect(),
             roles: roles.to_vec(),
             signer: Signer::new(label, &endpoint.auth, settings, masker)?,
+            contact: Contact::default(),
             opaque_paths: matches!(endpoint.auth, Auth::AwsSigv4 { .. }),
         })
     }

@@ -2,14 +2,15 @@
 //!
 //! Each endpoint gets one unsigned `HEAD` of its own path, whose answer may be anything. Called by `check` commands.
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use credenza_connect::{Check, Error, ErrorClass, Payload, Result};
 use http::uri::Scheme;
 
+use super::dial::Resolver;
+use super::fault::Fault;
 use super::route::Route;
-use super::{Egress, EgressError, Response, clock};
+use super::{Egress, Response, clock};
 
 /// Addresses of a name that are told.
 const ADDRESSES_MAX: usize = 4;
@@ -37,26 +38,25 @@ impl Egress {
                 return;
             }
         }
-        let answer = self.knock(route).await;
-        let tls = matches!(&answer, Err(EgressError::Unreachable { reason: "tls", .. }));
-        if let Some(error) = answer.as_ref().err().filter(|_| !tls) {
-            return lines.push(line("connect", Err(unreachable("connect", error))));
-        }
+        let answer = match self.knock(route).await {
+            Ok(answer) => answer,
+            Err(fault) if fault.is_of_tls() => {
+                lines.push(line("connect", Ok(format!("{authority} takes connections"))));
+                return lines.push(line("tls", Err(unreachable(&fault))));
+            }
+            Err(fault) => return lines.push(line("connect", Err(unreachable(&fault)))),
+        };
         lines.push(line("connect", Ok(format!("{authority} takes connections"))));
-        match &answer {
-            Err(error) => return lines.push(line("tls", Err(unreachable("tls", error)))),
-            Ok(_) => lines.push(line("tls", Ok(self.trust(route)))),
-        }
-        lines.extend(answer.ok().and_then(|answer| clocks(&answer)).map(|outcome| line("clock", outcome)));
+        lines.push(line("tls", Ok(self.trust(route))));
+        lines.extend(clocks(&answer).map(|outcome| line("clock", outcome)));
         lines.push(line("credentials", credentials(route).await));
     }
 
-    async fn knock(&self, route: &Route) -> Result<Response, EgressError> {
+    async fn knock(&self, route: &Route) -> Result<Response, Fault> {
         let path = if route.base_path.is_empty() { "/" } else { &route.base_path };
         let uri = http::Uri::builder().scheme(route.scheme.clone()).authority(route.authority.clone());
-        let refused = |cause: http::Error| EgressError::refused("egress.address", cause.to_string());
-        let uri = uri.path_and_query(path).build().map_err(refused)?;
-        let head = http::Request::head(uri).body(()).map_err(refused)?;
+        let head = uri.path_and_query(path).build().and_then(|uri| http::Request::head(uri).body(()));
+        let head = head.map_err(|cause| Fault::no_address(&route.authority, &cause))?;
         self.client.send(head, Payload::default()).await
     }
 
@@ -74,11 +74,8 @@ async fn addresses(route: &Route) -> Result<String> {
     let default = if route.scheme == Scheme::HTTPS { 443 } else { 80 };
     let host = route.authority.host().trim_matches(['[', ']']);
     let port = route.authority.port_u16().unwrap_or(default);
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|cause| {
-        let message = format!("{host} is the name of no server ({cause}); check the location and the name service");
-        Error::new(ErrorClass::Configuration, "dns", message)
-    })?;
-    let found: Vec<String> = found.take(ADDRESSES_MAX).map(|address: SocketAddr| address.ip().to_string()).collect();
+    let found = Resolver::addresses(host, port).await.map_err(|error| unreachable(&Fault::unresolved(&error)))?;
+    let found: Vec<String> = found.iter().take(ADDRESSES_MAX).map(|address| address.ip().to_string()).collect();
     Ok(format!("{host} is {}", found.join(", ")))
 }
 
@@ -98,12 +95,8 @@ async fn credentials(route: &Route) -> Result<String> {
         .map_err(|error| Error::new(ErrorClass::Configuration, "credentials", error.to_string()))
 }
 
-fn unreachable(step: &str, error: &EgressError) -> Error {
-    let advice = match step {
-        "tls" => "set ca_file to the certificate of its authority, or use_tls=false for a server without TLS",
-        _ => "check host, port and use_tls of the location, and what stands between here and there",
-    };
-    Error::new(ErrorClass::Configuration, "unreachable", format!("{error}; {advice}"))
+fn unreachable(fault: &Fault) -> Error {
+    Error::new(ErrorClass::Configuration, fault.reason, fault.to_string())
 }
 
 fn line(name: &str, outcome: Result<String>) -> Check {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use credenza_connect::{Error, ErrorClass};
 use wasmtime::component::Resource;
 
 use super::bindings::credenza::host::{bodies, http, log, task};
@@ -120,6 +121,7 @@ impl http::Host for State {
         self.clock.resume(Instant::now());
         match answer {
             Ok(response) => {
+                self.never_answered = None;
                 self.clock_skew = self.clock_skew.take().or_else(|| response.clock_skew.clone());
                 self.push(response).map(Ok)
             }
@@ -136,6 +138,12 @@ impl State {
                 self.refusal = Some((reason, message.clone()));
                 self.count_refusal()?;
                 (http::FailureKind::Refused, reason)
+            }
+            EgressError::NeverAnswered { reason, again_in, .. } => {
+                let class = if again_in.is_some() { ErrorClass::Transient } else { ErrorClass::Configuration };
+                let error = Error { retry_after: again_in, ..Error::new(class, reason, message.clone()) };
+                self.never_answered = Some(error);
+                (http::FailureKind::Unreachable, reason)
             }
             EgressError::Unreachable { reason, .. } => (http::FailureKind::Unreachable, reason),
             EgressError::Interrupted { reason, .. } => (http::FailureKind::Interrupted, reason),

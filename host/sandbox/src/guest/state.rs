@@ -94,6 +94,8 @@ pub(crate) struct State {
     pub(crate) fault: Option<Fault>,
     /// The policy's refusal in this call: final, whatever class the guest reports.
     pub(crate) refusal: Option<(&'static str, String)>,
+    /// Why the last request of this call got no answer, where none ever came from there: what a guest makes of it says less.
+    pub(crate) never_answered: Option<Error>,
     /// What a refused, signed request told about the clocks, in this call.
     pub(crate) clock_skew: Option<String>,
     /// The last error line of the guest, which is where a panic speaks.
@@ -126,6 +128,7 @@ impl State {
             limits,
             fault: None,
             refusal: None,
+            never_answered: None,
             clock_skew: None,
             last_error_line: None,
             clock: Arc::new(Clock::new(Instant::now())),
@@ -142,6 +145,7 @@ impl State {
         self.end_call();
         self.fault = None;
         self.refusal = None;
+        self.never_answered = None;
         self.clock_skew = None;
         self.last_error_line = None;
         (self.sent, self.refused) = (0, 0);

@@ -128,6 +128,8 @@ pub struct SettingSpec {
 pub enum Ambient {
     /// The region that the tools of AWS would use: of the environment, else of the profile.
     AwsRegion,
+    /// The server that the tools of AWS would use: of the environment, else of the profile. Whether it speaks TLS decides `use_tls` too, unless that is written.
+    AwsEndpoint,
 }
 
 /// How a setting follows from another: `s3.{}.example.com` against its text, where `{}` is one part without a dot.

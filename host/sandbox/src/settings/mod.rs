@@ -3,6 +3,7 @@
 //! Owned here: the rules for values and the newtype [`Secret`]. Refused here: files and the environment, which the
 //! caller reads ([`Surroundings`]). Called by `connector` and by the command line, which shows the errors.
 
+mod endpoint;
 mod location;
 mod proxy;
 mod resolve;
@@ -10,6 +11,7 @@ mod secret;
 mod surroundings;
 mod value;
 
+pub use endpoint::AwsEndpoint;
 pub use proxy::ProxySettings;
 pub use resolve::{HostSettings, Settings, SettingsError};
 pub use secret::{Secret, deceives};

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::value::parse_boolean;
-use super::{CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value};
-use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
+use super::{
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value,
+};
+use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
 
 /// A setting that cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +97,16 @@ pub enum SettingsError {
         /// Where they were looked for, and what to do.
         cause: String,
     },
+    /// A server of AWS's tools that cannot be used. Its address may hold a password, and is not repeated.
+    #[error(
+        "the server that {origin} names cannot be used: {cause}; name one in the location (s3://HOST[:PORT]/BUCKET), or take that away"
+    )]
+    Endpoint {
+        /// Who names it.
+        origin: String,
+        /// What is wrong.
+        cause: &'static str,
+    },
     /// A proxy that cannot be used. Its address may hold a password, and is not repeated.
     #[error("the proxy that {origin} names cannot be used: {cause}; set `proxy` to another, or to `none`")]
     Proxy {
@@ -114,7 +126,7 @@ pub enum SettingsError {
 /// What the host keeps for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostSettings {
-    /// `use_tls`, default true: `{scheme}` in endpoints is `https`.
+    /// `use_tls`, default true, or as the server of the surroundings does: `{scheme}` in endpoints is `https`.
     pub use_tls: bool,
     /// `tls_insecure_no_verify`, default false: any certificate is accepted.
     pub tls_insecure_no_verify: bool,
@@ -135,6 +147,8 @@ pub struct Settings {
     pub secrets: BTreeMap<String, Secret>,
     /// What the host keeps for itself.
     pub host: HostSettings,
+    /// Who names the server, when it is the machine.
+    pub server_named_by: Option<String>,
     /// Whether the secrets were written by the user; else they are those of the environment.
     secrets_written: bool,
     /// Finds credentials where there are no secrets.
@@ -158,8 +172,17 @@ impl Settings {
                 suggestion: nearest(name, known_names(manifest)),
             });
         }
-        let host = host_settings(raw, surroundings)?;
-        let texts = texts(manifest, raw, surroundings.aws_region.as_deref())?;
+        let preset = preset(manifest, raw)?;
+        let mut texts = written_texts(manifest, raw)?;
+        let ambient = ambient_server(manifest, &texts, &preset, surroundings);
+        let mut use_tls = true;
+        if let Some((name, endpoint)) = ambient {
+            let (server, with_tls) = endpoint.server()?;
+            texts.insert(name.clone(), server.to_owned());
+            use_tls = with_tls;
+        }
+        let host = host_settings(raw, surroundings, use_tls)?;
+        complete(&mut texts, manifest, &preset, surroundings.aws_region.as_deref());
         let mut values = BTreeMap::new();
         for (name, spec) in &manifest.settings {
             match texts.get(name) {
@@ -178,9 +201,15 @@ impl Settings {
                 None => {}
             }
         }
-        let aws_credentials = surroundings.aws_credentials.clone();
-        let mut settings =
-            Self { values, texts, secrets: written(manifest, raw), host, secrets_written: true, aws_credentials };
+        let mut settings = Self {
+            values,
+            texts,
+            secrets: written(manifest, raw),
+            host,
+            server_named_by: ambient.map(|(_, endpoint)| endpoint.origin.clone()),
+            secrets_written: true,
+            aws_credentials: surroundings.aws_credentials.clone(),
+        };
         settings.refuse_anonymous_secrets(manifest)?;
         if settings.secrets.is_empty() {
             settings.secrets_written = false;
@@ -262,20 +291,33 @@ fn is_known(manifest: &Manifest, name: &str) -> bool {
     known_names(manifest).any(|known| known == name)
 }
 
-/// What was written, then what the location says, what follows from other settings, what a preset says, what the surroundings
-/// say, and defaults. Where a preset says an empty text, the user must say something: there is no default.
-fn texts(
-    manifest: &Manifest,
-    raw: &RawSettings,
-    aws_region: Option<&str>,
-) -> Result<BTreeMap<String, String>, SettingsError> {
-    let preset = preset(manifest, raw)?;
+/// What was written, then what the location says.
+fn written_texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, String>, SettingsError> {
     let mut texts = match raw.get("location") {
         Some(location) => manifest.settings_from_location(location)?,
         None => BTreeMap::new(),
     };
     let own = raw.iter().filter(|(name, _)| manifest.settings.contains_key(*name));
     texts.extend(own.map(|(name, text)| (name.clone(), text.clone())));
+    Ok(texts)
+}
+
+/// The server of the surroundings and the setting that it is for, where neither the user nor a preset names one.
+fn ambient_server<'s>(
+    manifest: &'s Manifest,
+    written: &BTreeMap<String, String>,
+    preset: &RawSettings,
+    surroundings: &'s Surroundings<'_>,
+) -> Option<(&'s String, &'s AwsEndpoint)> {
+    let wanted = manifest.settings.iter().find(|(_, spec)| spec.ambient == Some(Ambient::AwsEndpoint));
+    let is_named = |name: &String| written.contains_key(name) || preset.get(name).is_some_and(|text| !text.is_empty());
+    let name = wanted.map(|(name, _)| name).filter(|name| !is_named(name))?;
+    Some((name, surroundings.aws_endpoint.as_ref()?))
+}
+
+/// Adds what follows from other settings, what a preset says, what the surroundings say, and defaults. Where a preset says an empty text, the user
+/// must say something: there is no default.
+fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &RawSettings, aws_region: Option<&str>) {
     for (name, derive) in manifest.settings.iter().filter_map(|(n, s)| s.derive.as_ref().map(|d| (n, d))) {
         let found = texts.get(&derive.from).and_then(|text| derive.patterns.iter().find_map(|p| capture(p, text)));
         if let (Some(found), false) = (found.map(str::to_owned), texts.contains_key(name)) {
@@ -283,7 +325,7 @@ fn texts(
         }
     }
     let default = |name: &String, spec: &SettingSpec| {
-        let ambient = spec.ambient.and(aws_region).map(str::to_owned);
+        let ambient = aws_region.filter(|_| spec.ambient == Some(Ambient::AwsRegion)).map(str::to_owned);
         preset.get(name).cloned().or(ambient).or_else(|| spec.default.clone())
     };
     let defaults = manifest.settings.iter().filter_map(|(name, spec)| Some((name, default(name, spec)?)));
@@ -295,7 +337,6 @@ fn texts(
             texts.insert(name.clone(), text);
         }
     }
-    Ok(texts)
 }
 
 /// The settings of the preset that the user chose, none without.
@@ -308,7 +349,11 @@ fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<RawSettings, Setting
     })
 }
 
-fn host_settings(raw: &RawSettings, surroundings: &Surroundings<'_>) -> Result<HostSettings, SettingsError> {
+fn host_settings(
+    raw: &RawSettings,
+    surroundings: &Surroundings<'_>,
+    use_tls: bool,
+) -> Result<HostSettings, SettingsError> {
     let boolean = |name: &str, default: bool| match raw.get(name) {
         None => Ok(default),
         Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
@@ -317,7 +362,7 @@ fn host_settings(raw: &RawSettings, surroundings: &Surroundings<'_>) -> Result<H
         }),
     };
     Ok(HostSettings {
-        use_tls: boolean("use_tls", true)?,
+        use_tls: boolean("use_tls", use_tls)?,
         tls_insecure_no_verify: boolean("tls_insecure_no_verify", false)?,
         ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(PathBuf::from),
         proxy: ProxySettings::of(raw, surroundings),
@@ -508,6 +553,33 @@ region = "garage"
         assert_eq!(region(&[("location", "s3://s3.eu-west-1.amazonaws.com/b")]), "eu-west-1");
         assert_eq!(region(&[("bucket", "b"), ("region", "eu-west-2")]), "eu-west-2");
         assert_eq!(region(&[("location", "s3://h:1/b"), ("preset", "own")]), "garage");
+    }
+
+    #[test]
+    fn the_server_of_the_surroundings_counts_where_nothing_else_names_one_and_decides_tls() {
+        let manifest = S3.replacen("[settings.host]", "[settings.host]\nambient = \"aws-endpoint\"", 1);
+        let manifest = Manifest::parse(&format!("{manifest}{PRESETS}")).unwrap();
+        let resolve = |url: &str, pairs: &[(&str, &str)]| {
+            let endpoint = AwsEndpoint { origin: "AWS_ENDPOINT_URL".to_owned(), url: url.to_owned() };
+            let surroundings = Surroundings { aws_endpoint: Some(endpoint), ..Surroundings::none() };
+            Settings::resolve(&manifest, &raw(pairs), &surroundings)
+        };
+        let server = |pairs: &[(&str, &str)]| {
+            let settings = resolve("http://h:9000", pairs).unwrap();
+            (text(&settings, "host"), settings.host.use_tls, settings.server_named_by.is_some())
+        };
+        assert_eq!(server(&[("bucket", "b")]), ("h:9000".to_owned(), false, true));
+        assert_eq!(server(&[("bucket", "b"), ("use_tls", "true")]), ("h:9000".to_owned(), true, true));
+        assert_eq!(server(&[("bucket", "b"), ("preset", "own"), ("region", "r")]), ("h:9000".to_owned(), false, true));
+        for named in [("location", "s3://s3.example.com/b"), ("host", "s3.example.com"), ("preset", "wasabi")] {
+            let (host, use_tls, by_machine) = server(&[("bucket", "b"), named]);
+            assert!(host != "h:9000" && use_tls && !by_machine, "{named:?}: {host}");
+        }
+        let derived = resolve("https://s3.eu-west-1.amazonaws.com", &[("bucket", "b")]).unwrap();
+        assert_eq!(text(&derived, "region"), "eu-west-1");
+        let refused = resolve("h:9000", &[("bucket", "b")]).unwrap_err().to_string();
+        assert!(refused.contains("AWS_ENDPOINT_URL"), "{refused}");
+        assert!(resolve("h:9000", &[("bucket", "b"), ("host", "s3.example.com")]).is_ok());
     }
 
     #[test]

@@ -5,23 +5,36 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
+use credenza_connect::Waits;
 
-/// Variables, region and credentials of the machine.
+use super::AwsEndpoint;
+
+/// Variables, region and credentials of the machine, and who sits before it.
 #[derive(Clone)]
 pub struct Surroundings<'a> {
     /// Looks up an environment variable that a manifest names as the home of a secret.
     pub variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The region that the tools of AWS would use here.
     pub aws_region: Option<String>,
+    /// The server that the tools of AWS would use here instead of Amazon's.
+    pub aws_endpoint: Option<AwsEndpoint>,
     /// Finds the credentials that the tools of AWS would use here; without it, requests without keys are anonymous.
     pub aws_credentials: Option<Arc<dyn CredentialSource>>,
+    /// Somebody who hears what is waited for.
+    pub waits: Waits,
 }
 
 impl Surroundings<'_> {
     /// A machine that offers nothing.
     #[must_use]
     pub fn none() -> Self {
-        Self { variable: &|_| None, aws_region: None, aws_credentials: None }
+        Self {
+            variable: &|_| None,
+            aws_region: None,
+            aws_endpoint: None,
+            aws_credentials: None,
+            waits: Waits::default(),
+        }
     }
 }
 

@@ -105,7 +105,10 @@ impl<'a> ConnectorDetails<'a> {
 fn settings(manifest: &Manifest) -> BTreeMap<&str, SettingOut<'_>> {
     let out = manifest.settings.iter().map(|(name, spec)| {
         let default = spec.default.as_deref();
-        let ambient = spec.ambient.map(|Ambient::AwsRegion| "aws-region");
+        let ambient = spec.ambient.map(|ambient| match ambient {
+            Ambient::AwsRegion => "aws-region",
+            Ambient::AwsEndpoint => "aws-endpoint",
+        });
         (
             name.as_str(),
             SettingOut { help: &spec.help, required: spec.required, default, values: &spec.values, ambient },
@@ -172,9 +175,10 @@ impl ConnectorDetails<'_> {
         for (name, secret) in self.secrets.iter().filter(|(_, secret)| !secret.env.is_empty()) {
             write!(f, "\n  {:<22} from the environment: {}", brief(name), brief(&secret.env.join(", ")))?;
         }
-        let ambient = self.settings.iter().filter(|(_, setting)| setting.ambient.is_some());
-        ambient.into_iter().try_for_each(|(name, _)| {
-            write!(f, "\n  {:<22} from the environment: the region of AWS's tools", brief(name))
+        let ambient = self.settings.iter().filter_map(|(name, setting)| Some((name, setting.ambient?)));
+        ambient.into_iter().try_for_each(|(name, ambient)| {
+            let what = if ambient == "aws-region" { "region" } else { "server" };
+            write!(f, "\n  {:<22} from the environment: the {what} of AWS's tools", brief(name))
         })
     }
 

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use credenza_model::{Entry, Key};
 
-use super::{Retry, RetryPolicy, Tries, retried};
+use super::{Patience, Retry, Tries, retried};
 use crate::{Check, Destination, DestinationInfo, ErrorClass, Payload, Result, Verifier, Writer};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
     async fn info(&self) -> Result<DestinationInfo> {
-        retried(self.policy, || self.inner.info()).await
+        retried(&self.patience, || self.inner.info()).await
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -23,20 +23,21 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
     }
 
     async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
-        retried(self.policy, || self.inner.stat(key)).await
+        retried(&self.patience, || self.inner.stat(key)).await
     }
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
-        let inner = retried(self.policy, || self.inner.create(entry, overwrite)).await?;
+        let inner = retried(&self.patience, || self.inner.create(entry, overwrite)).await?;
         let destination = Arc::clone(&self.inner);
-        let (policy, entry) = (self.policy, entry.clone());
+        let (patience, entry) = (self.patience.clone(), entry.clone());
         let (in_parts, may_be_published) = (false, false);
-        Ok(inner
-            .map(|inner| Box::new(RetryWriter { inner, destination, policy, entry, in_parts, may_be_published }) as _))
+        Ok(inner.map(|inner| {
+            Box::new(RetryWriter { inner, destination, patience, entry, in_parts, may_be_published }) as _
+        }))
     }
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        retried(self.policy, || self.inner.set_metadata(entries)).await
+        retried(&self.patience, || self.inner.set_metadata(entries)).await
     }
 
     async fn sync(&self) -> Result<()> {
@@ -48,7 +49,7 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
 struct RetryWriter<T: ?Sized> {
     inner: Box<dyn Writer>,
     destination: Arc<T>,
-    policy: RetryPolicy,
+    patience: Patience,
     entry: Entry,
     /// Whether there were bytes before the last.
     in_parts: bool,
@@ -60,14 +61,14 @@ impl<T: Destination + ?Sized> RetryWriter<T> {
     /// Whether what is there under the key has the bytes that were all.
     async fn is_published(&mut self, whole: &Payload) -> bool {
         let (destination, key) = (&self.destination, &self.entry.key);
-        let found = retried(self.policy, || destination.stat(key)).await;
+        let found = retried(&self.patience, || destination.stat(key)).await;
         let stated = found.ok().flatten().map(|found| found.checksums).unwrap_or_default();
         !self.in_parts && Verifier::verdict(&stated, whole) == Some(true)
     }
 
     /// Begins the entry anew, as one that may be replaced.
     async fn begin_upon_itself(&mut self) -> Result<()> {
-        let begun = retried(self.policy, || self.destination.create(&self.entry, true)).await?;
+        let begun = retried(&self.patience, || self.destination.create(&self.entry, true)).await?;
         if let Some(writer) = begun {
             std::mem::replace(&mut self.inner, writer).abort().await;
         }
@@ -84,7 +85,7 @@ impl<T: Destination + ?Sized + 'static> Writer for RetryWriter<T> {
 
     async fn write(&mut self, part: Payload) -> Result<()> {
         self.in_parts = true;
-        let mut tries = Tries::new(self.policy);
+        let mut tries = Tries::new(&self.patience);
         loop {
             match self.inner.write(part.clone()).await {
                 Err(error) => tries.pause_after(error).await?,
@@ -94,7 +95,7 @@ impl<T: Destination + ?Sized + 'static> Writer for RetryWriter<T> {
     }
 
     async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
-        let mut tries = Tries::new(self.policy);
+        let mut tries = Tries::new(&self.patience);
         loop {
             match self.inner.finish(last.clone()).await {
                 Err(error) if error.is_transient() => {

@@ -1,4 +1,4 @@
-//! Tries transient failures again: with growing, random pauses, a limit on tries and one on time.
+//! Tries transient failures again: with growing, random pauses, a limit on tries and one on time. A pause that makes somebody wait is told.
 //!
 //! Owned here: the pause between tries, the verdict whether a put whose answer was lost has succeeded, and going on
 //! with a body that breaks off ([`resume`]). Refused here: failures of any other class. Memory: none beyond the call's own.
@@ -14,7 +14,8 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::{Error, Result, SourceInfo};
+use crate::wait::TOLD_AFTER;
+use crate::{Error, Result, SourceInfo, Wait, Waits};
 
 /// How long and how often to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Default for RetryPolicy {
 #[derive(Debug)]
 pub struct Retry<T: ?Sized> {
     inner: Arc<T>,
-    policy: RetryPolicy,
+    patience: Patience,
     /// What the source said of itself, asked for once.
     source_info: OnceCell<SourceInfo>,
 }
@@ -54,13 +55,26 @@ impl<T: ?Sized> Retry<T> {
     /// Wraps a connector.
     #[must_use]
     pub fn new(inner: Arc<T>, policy: RetryPolicy) -> Self {
-        Self { inner, policy, source_info: OnceCell::new() }
+        Self { inner, patience: Patience { policy, waits: Waits::default() }, source_info: OnceCell::new() }
+    }
+
+    /// With somebody who hears what is waited for.
+    #[must_use]
+    pub fn telling(self, waits: Waits) -> Self {
+        Self { patience: Patience { waits, ..self.patience }, ..self }
     }
 }
 
+/// How long and how often to try, and who hears of it.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    policy: RetryPolicy,
+    waits: Waits,
+}
+
 /// Calls until it succeeds, fails for good, or the policy is spent.
-async fn retried<T, F: Future<Output = Result<T>>>(policy: RetryPolicy, mut call: impl FnMut() -> F) -> Result<T> {
-    let mut tries = Tries::new(policy);
+async fn retried<T, F: Future<Output = Result<T>>>(patience: &Patience, mut call: impl FnMut() -> F) -> Result<T> {
+    let mut tries = Tries::new(patience);
     loop {
         match call().await {
             Ok(done) => return Ok(done),
@@ -72,15 +86,15 @@ async fn retried<T, F: Future<Output = Result<T>>>(policy: RetryPolicy, mut call
 /// The tries of one call so far.
 #[derive(Debug)]
 pub(super) struct Tries {
-    policy: RetryPolicy,
+    patience: Patience,
     made: u32,
     pause: Duration,
     since: Option<Instant>,
 }
 
 impl Tries {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, made: 0, pause: policy.pause_min, since: None }
+    pub(super) fn new(patience: &Patience) -> Self {
+        Self { patience: patience.clone(), made: 0, pause: patience.policy.pause_min, since: None }
     }
 
     /// Waits until the next try may begin.
@@ -91,14 +105,19 @@ impl Tries {
         if !error.is_transient() {
             return Err(error);
         }
+        let policy = self.patience.policy;
         let since = *self.since.get_or_insert_with(Instant::now);
         self.made = self.made.saturating_add(1);
-        self.pause = between(self.policy.pause_min, self.pause.saturating_mul(3)).min(self.policy.pause_max);
+        self.pause = between(policy.pause_min, self.pause.saturating_mul(3)).min(policy.pause_max);
         let pause = self.pause.max(error.retry_after.unwrap_or_default());
-        if self.made >= self.policy.tries_max || since.elapsed().saturating_add(pause) > self.policy.time_max {
+        if self.made >= policy.tries_max || since.elapsed().saturating_add(pause) > policy.time_max {
             return Err(given_up(error, self.made, since.elapsed()));
         }
-        tracing::debug!(reason = error.reason, message = error.message, ?pause, "trying again");
+        tracing::info!("trying again in {pause:.1?}, after {} tries: {}", self.made, error.message);
+        if since.elapsed().saturating_add(pause) >= TOLD_AFTER {
+            let Error { reason, message: cause, .. } = error;
+            self.patience.waits.tell(&Wait { reason, cause, tries: self.made, next_in: Some(pause) });
+        }
         tokio::time::sleep(pause).await;
         Ok(())
     }

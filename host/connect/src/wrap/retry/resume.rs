@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::try_unfold;
 use futures_util::{Stream, StreamExt};
 
-use super::{RetryPolicy, Tries};
+use super::{Patience, Tries};
 use crate::{Body, BodyReader, Error, ErrorClass, Result};
 
 /// Opens the body again from so many bytes on.
@@ -20,18 +20,19 @@ struct Transfer {
     pieces: Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>,
     received: u64,
     length: Option<u64>,
-    policy: RetryPolicy,
+    patience: Patience,
     tries: Tries,
     reopen: Reopen,
 }
 
 /// The same body, resumed through `reopen` when it breaks off.
-pub(super) fn resumed(body: Body, policy: RetryPolicy, reopen: Reopen) -> Body {
+pub(super) fn resumed(body: Body, patience: Patience, reopen: Reopen) -> Body {
     let length = body.length;
     match body.reader {
         BodyReader::Blocking(_) => body,
         BodyReader::Stream(pieces) => {
-            let transfer = Transfer { pieces, received: 0, length, policy, tries: Tries::new(policy), reopen };
+            let tries = Tries::new(&patience);
+            let transfer = Transfer { pieces, received: 0, length, patience, tries, reopen };
             Body::from_stream(length, try_unfold(transfer, next_piece))
         }
     }
@@ -42,7 +43,7 @@ async fn next_piece(mut transfer: Transfer) -> Result<Option<(Bytes, Transfer)>>
         match transfer.pieces.next().await {
             Some(Ok(piece)) => {
                 transfer.received = transfer.received.saturating_add(piece.len() as u64);
-                transfer.tries = Tries::new(transfer.policy);
+                transfer.tries = Tries::new(&transfer.patience);
                 return Ok(Some((piece, transfer)));
             }
             Some(Err(error)) => transfer.go_on(error).await?,

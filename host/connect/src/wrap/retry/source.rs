@@ -7,18 +7,18 @@ use credenza_model::{Attribute, Entry, Timestamp};
 
 use super::resume::resumed;
 use super::store::rest_of;
-use super::{Retry, RetryPolicy, Tries, retried};
+use super::{Patience, Retry, Tries, retried};
 use crate::{Batch, ByteRange, Check, Error, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     async fn info(&self) -> Result<SourceInfo> {
-        retried(self.policy, || self.inner.info()).await
+        retried(&self.patience, || self.inner.info()).await
     }
 
     async fn now(&self) -> Result<Option<Timestamp>> {
-        retried(self.policy, || self.inner.now()).await
+        retried(&self.patience, || self.inner.now()).await
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -26,13 +26,13 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
     }
 
     async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
-        let inner = retried(self.policy, || self.inner.scan(options)).await?;
-        Ok(Box::new(RetryScanner { inner, policy: self.policy }))
+        let inner = retried(&self.patience, || self.inner.scan(options)).await?;
+        Ok(Box::new(RetryScanner { inner, patience: self.patience.clone() }))
     }
 
     /// A body is resumed only where the source can prove that it is still the same object: by fingerprint, or by version.
     async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened> {
-        let mut opened = retried(self.policy, || self.inner.read(entry, range, if_match)).await?;
+        let mut opened = retried(&self.patience, || self.inner.read(entry, range, if_match)).await?;
         let proof = if_match.map(str::to_owned).or_else(|| opened.entry.fingerprint.clone());
         let is_local = matches!(opened.body.reader, crate::BodyReader::Blocking(_));
         if is_local || (proof.is_none() && entry.version.is_none()) || !self.reads_ranges().await {
@@ -45,25 +45,25 @@ impl<T: Source + ?Sized + 'static> Source for Retry<T> {
             Box::pin(async move { inner.read(&entry, Some(rest), proof.as_deref()).await.map(|opened| opened.body) })
                 as _
         };
-        opened.body = resumed(opened.body, self.policy, Box::new(reopen));
+        opened.body = resumed(opened.body, self.patience.clone(), Box::new(reopen));
         Ok(opened)
     }
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        let mut answers = retried(self.policy, || self.inner.describe(entries)).await?;
+        let mut answers = retried(&self.patience, || self.inner.describe(entries)).await?;
         // Each entry has a failure of its own.
         for (entry, answer) in entries.iter().zip(&mut answers) {
             if answer.as_ref().is_err_and(Error::is_transient) {
-                *answer = retried(self.policy, || self.describe_one(entry)).await;
+                *answer = retried(&self.patience, || self.describe_one(entry)).await;
             }
         }
         Ok(answers)
     }
 
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
-        let mut documents = retried(self.policy, || self.inner.documents()).await?;
+        let mut documents = retried(&self.patience, || self.inner.documents()).await?;
         // Each has a failure of its own: what was read stays, and only what failed in passing is looked for again.
-        let mut tries = Tries::new(self.policy);
+        let mut tries = Tries::new(&self.patience);
         while let Some(failure) = documents.iter().find_map(passing_failure) {
             if tries.pause_after(failure).await.is_err() {
                 break;
@@ -100,14 +100,14 @@ fn renewed(document: SourceDocument, again: &[SourceDocument]) -> Option<SourceD
 
 struct RetryScanner {
     inner: Box<dyn Scanner>,
-    policy: RetryPolicy,
+    patience: Patience,
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Scanner for RetryScanner {
     async fn next(&mut self, max: usize) -> Result<Batch> {
-        let mut tries = Tries::new(self.policy);
+        let mut tries = Tries::new(&self.patience);
         loop {
             match self.inner.next(max).await {
                 Err(error) => tries.pause_after(error).await?,

@@ -7,7 +7,7 @@ use credenza_model::{StoreKey, Timestamp};
 use futures_util::StreamExt;
 
 use super::resume::resumed;
-use super::{Retry, RetryPolicy, Tries, retried};
+use super::{Patience, Retry, Tries, retried};
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
     StoredObject,
@@ -17,7 +17,7 @@ use crate::{
 #[async_trait]
 impl<T: Store + ?Sized + 'static> Store for Retry<T> {
     async fn info(&self) -> Result<StoreInfo> {
-        retried(self.policy, || self.inner.info()).await
+        retried(&self.patience, || self.inner.info()).await
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -26,7 +26,7 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
 
     /// A put whose condition no longer holds after an answer was lost compares what is there: its own bytes mean that the lost try had succeeded.
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
-        let mut tries = Tries::new(self.policy);
+        let mut tries = Tries::new(&self.patience);
         let mut answer_was_lost = false;
         let is_conditional = options.if_absent || options.if_match.is_some();
         loop {
@@ -35,7 +35,7 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
                 Err(error) => error,
             };
             if answer_was_lost && is_conditional && error.class == ErrorClass::Precondition {
-                return match retried(self.policy, || self.holds(key, &data)).await? {
+                return match retried(&self.patience, || self.holds(key, &data)).await? {
                     Some(stored) => Ok(stored),
                     None => Err(error),
                 };
@@ -46,31 +46,31 @@ impl<T: Store + ?Sized + 'static> Store for Retry<T> {
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        let body = retried(self.policy, || self.inner.get(key, range, version)).await?;
+        let body = retried(&self.patience, || self.inner.get(key, range, version)).await?;
         let (inner, key, version) = (Arc::clone(&self.inner), key.clone(), version.map(str::to_owned));
         let reopen = move |received| {
             let (inner, key, version) = (Arc::clone(&inner), key.clone(), version.clone());
             let rest = rest_of(range, received);
             Box::pin(async move { inner.get(&key, Some(rest), version.as_deref()).await }) as _
         };
-        Ok(resumed(body, self.policy, Box::new(reopen)))
+        Ok(resumed(body, self.patience.clone(), Box::new(reopen)))
     }
 
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        retried(self.policy, || self.inner.stat(key)).await
+        retried(&self.patience, || self.inner.stat(key)).await
     }
 
     async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
-        retried(self.policy, || self.inner.list(prefix, cursor, max)).await
+        retried(&self.patience, || self.inner.list(prefix, cursor, max)).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
-        let outcomes = retried(self.policy, || self.inner.delete(keys)).await?;
-        delete_again(&*self.inner, self.policy, keys, outcomes).await
+        let outcomes = retried(&self.patience, || self.inner.delete(keys)).await?;
+        delete_again(&*self.inner, &self.patience, keys, outcomes).await
     }
 
     async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
-        retried(self.policy, || self.inner.retain(key, version, until)).await
+        retried(&self.patience, || self.inner.retain(key, version, until)).await
     }
 }
 
@@ -86,11 +86,11 @@ pub(super) fn rest_of(range: Option<ByteRange>, received: u64) -> ByteRange {
 /// Deletes once more the keys whose own outcome was transient.
 async fn delete_again<T: Store + ?Sized>(
     inner: &T,
-    policy: RetryPolicy,
+    patience: &Patience,
     keys: &[StoreKey],
     mut outcomes: Vec<Result<()>>,
 ) -> Result<Vec<Result<()>>> {
-    let mut tries = Tries::new(policy);
+    let mut tries = Tries::new(patience);
     loop {
         let is_again = |outcome: &Result<()>| outcome.as_ref().is_err_and(Error::is_transient);
         let Some(Err(cause)) = outcomes.iter().find(|outcome| is_again(outcome)) else { return Ok(outcomes) };
@@ -99,7 +99,7 @@ async fn delete_again<T: Store + ?Sized>(
         }
         let again: Vec<StoreKey> =
             keys.iter().zip(&outcomes).filter(|(_, outcome)| is_again(outcome)).map(|(key, _)| key.clone()).collect();
-        let mut later = retried(policy, || inner.delete(&again)).await?.into_iter();
+        let mut later = retried(patience, || inner.delete(&again)).await?.into_iter();
         for outcome in outcomes.iter_mut().filter(|outcome| is_again(outcome)) {
             if let Some(now) = later.next() {
                 *outcome = now;
