@@ -256,8 +256,8 @@ pub enum Error {
         /// Its error.
         cause: Box<ConnectError>,
     },
-    /// The user cancelled.
-    #[error("interrupted; nothing was committed")]
+    /// The run was asked to end before it was done.
+    #[error("interrupted")]
     Cancelled,
     /// Work went on after the last pack of a run was closed.
     #[error("work went on after the last pack of the run was closed; nothing was committed")]

@@ -60,6 +60,11 @@ pub enum Event {
     Damage(Damage),
     /// A snapshot was committed.
     Committed(SnapshotId),
+    /// A run ends early, and what it has uploaded is in the repository for the next, which uploads the rest only.
+    Kept {
+        /// Bytes that the next run need not upload again.
+        bytes: u64,
+    },
 }
 
 /// Receives the events of a run, from any thread; must not block for long.

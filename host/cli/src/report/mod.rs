@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use credenza_connect::Check;
 use credenza_engine::{Damage, Event, Listener};
 use credenza_sandbox::deceives;
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine};
@@ -189,6 +190,10 @@ impl Listener for Reporter {
                 let line = EntryFailed { key: JsonKey(&key), reason: &reason };
                 if self.json { self.done(&line) } else { self.say(&line) }
             }
+            Event::Kept { bytes } => self.note(format!(
+                "{} that this run has uploaded are in the repository: the same command, run again, uploads the rest only",
+                HumanBytes(bytes)
+            )),
             Event::Damage(_) | Event::Committed(_) => {}
         }
     }

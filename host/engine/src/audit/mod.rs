@@ -30,7 +30,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Phase, Result, RunContext};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, RunContext};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -72,9 +72,14 @@ pub struct AuditReport {
 /// Audits the repository in a store.
 ///
 /// # Errors
-/// [`Error::NoRepository`] when there is none, or when the store cannot be read; damage is what the report is for.
+/// [`Error::NoRepository`] when there is none, or when the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the
+/// report is for.
 pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, run: &RunContext) -> Result<AuditReport> {
-    let listener = &*run.events;
+    // It reads, and may be dropped wherever it stands.
+    run.stop.unless(audited(store, options, &*run.events)).await?
+}
+
+async fn audited(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
     listener.on(Event::Phase(Phase::Auditing));
     let repository = identify(&*store).await?;
     let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, Findings::new(listener));

@@ -36,7 +36,7 @@ use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use pipeline::ChunkPipeline;
 use scan::{Scan, Trusted};
 use session::Session;
-use tree::Tree;
+use tree::{Grown, Tree};
 
 /// Entries dealt to a thread at once, unless their contents weigh [`pipeline::GROUP_BYTES`] before.
 const BATCH_ENTRIES: usize = 128;
@@ -130,19 +130,20 @@ pub struct OtherSource {
 /// only what is gone.
 ///
 /// # Errors
-/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error.
+/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error,
+/// and what was uploaded by then is found by the next run ([`Event::Kept`]). [`Error::Cancelled`] when it was to stop, unless the snapshot was on its way.
 pub async fn run(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
     run: &RunContext,
 ) -> Result<BackupReport> {
-    let listener = &*run.events;
-    match attempt(repository, Arc::clone(&source), options, true, listener).await {
-        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, listener).await,
+    let _heeding = run.stop.heeding();
+    match attempt(repository, Arc::clone(&source), options, true, run).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, run).await,
         // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
         Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Unsupported => {
-            attempt(repository, source, options, false, listener).await
+            attempt(repository, source, options, false, run).await
         }
         done => done,
     }
@@ -153,12 +154,15 @@ async fn attempt(
     source: Arc<dyn Source>,
     options: &BackupOptions,
     as_of_start: bool,
-    listener: &dyn Listener,
+    run: &RunContext,
 ) -> Result<BackupReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::Opening));
-    let mut info = source.info().await.map_err(Error::connector("opening the source"))?;
+    let info = run.stop.unless(source.info()).await?;
+    let mut info = info.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
-    let session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
+    let session = Session::begin(repository, &*source, &info, options, as_of_start);
+    let session = run.stop.unless(session).await??;
     session.damages().iter().for_each(|damage| listener.on(Event::Damage(damage.clone())));
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
@@ -168,14 +172,16 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return dry_run(&session, &*source, &info, options).await;
+        return run.stop.unless(dry_run(&session, &*source, &info, options)).await?;
     }
+    run.stop.check()?;
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
     let dedup = Arc::clone(&line.dedup);
-    let done = record(repository, session, line, (source, &info), options, listener).await;
-    if done.is_err() {
-        // Nothing of this run is at work when another begins.
-        dedup.packs().abandon().await;
+    let done = record(repository, session, line, (source, &info), options, run).await;
+    if done.is_err()
+        && let Some(bytes) = dedup.end_early().await
+    {
+        listener.on(Event::Kept { bytes });
     }
     done
 }
@@ -184,12 +190,27 @@ async fn attempt(
 async fn record(
     repository: &Repository,
     mut session: Session,
+    line: Line<'_>,
+    (source, info): (Arc<dyn Source>, &SourceInfo),
+    options: &BackupOptions,
+    run: &RunContext,
+) -> Result<BackupReport> {
+    let dedup = Arc::clone(&line.dedup);
+    let reading = dedup.packs().describing(read(repository, &mut session, line, (source, info), options));
+    let tree = run.stop.unless(reading).await??;
+    run.events.on(Event::Phase(Phase::Committing));
+    session.commit(repository, &dedup, tree, options, run).await
+}
+
+/// Reads the source into the packs and the tree. Dropped, it leaves what was given to the packs there.
+async fn read(
+    repository: &Repository,
+    session: &mut Session,
     mut line: Line<'_>,
     (source, info): (Arc<dyn Source>, &SourceInfo),
     options: &BackupOptions,
-    listener: &dyn Listener,
-) -> Result<BackupReport> {
-    let parents = parents(&session, options);
+) -> Result<Grown> {
+    let parents = parents(session, options);
     let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
     let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
@@ -199,12 +220,10 @@ async fn record(
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
         Ending::OutOfOrder => {
-            line = line.again_sorted(repository, &session, &*source, info, options).await?;
+            line = line.again_sorted(repository, session, &*source, info, options).await?;
         }
     }
-    listener.on(Event::Phase(Phase::Committing));
-    let tree = line.tree.finish().await?;
-    session.commit(repository, &line.dedup, tree, options, listener).await
+    line.tree.finish().await
 }
 
 /// What unchanged entries are taken from: nothing when all is to be read anew.

@@ -11,7 +11,7 @@ use credenza_connect::{Body, ByteRange, Check, Opened, Result as Answer, ScanOpt
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Key, Timestamp};
 
 use super::*;
-use crate::testing::{Reading, TestClock, contents, handle, noise, open, repository, secret};
+use crate::testing::{Reading, TestClock, contents, handle, noise, open, recorded, repository, secret};
 use crate::{Repository, RunContext};
 
 /// Orders of calls and answers that each run of the tests tries.
@@ -776,4 +776,61 @@ async fn an_object_that_grew_after_it_was_listed_is_kept_as_it_is_now() {
         let kept = contents(&repository, report.snapshot.unwrap()).await;
         assert!(kept[&"tagged".into()].1 == noise(3, size));
     }
+}
+
+/// A source of two objects, each as large as a pack, of which the second never comes to its end.
+fn stuck(inner: &MemorySource) -> impl Source + 'static {
+    let reads = AtomicUsize::new(0);
+    let read = move |answer: Answer<Opened>| {
+        let mut opened = answer?;
+        if reads.fetch_add(1, SeqCst) == 1 {
+            let begun = futures_util::stream::iter([Ok(vec![7; 1 << 20].into())]);
+            opened.body = Body::from_stream(None, begun.chain(futures_util::stream::pending()));
+        }
+        Ok(opened)
+    };
+    Reading { inner: inner.clone(), local: false, listings: AtomicUsize::new(usize::MAX), read }
+}
+
+/// Bytes of data packs that were put.
+fn data_bytes(store: &crate::testing::CountedStore) -> u64 {
+    let puts = store.calls().into_iter().filter(|made| made.name == call::PUT && made.key.starts_with("data/"));
+    puts.map(|made| made.bytes).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_while_its_source_is_slow_loses_at_most_the_packs_of_two_minutes() {
+    let (store, repository) = recorded().await;
+    let clock = Arc::new(TestClock::default());
+    let repository = repository.with_clock(Arc::clone(&clock) as Arc<dyn crate::Clock>);
+    let source = MemorySource::new();
+    let pack = credenza_model::limits::DATA_PACK_BYTES as usize;
+    source.put("a", noise(1, pack + (1 << 20)));
+    source.put("b", noise(2, pack / 4));
+    store.clear();
+    let (options, context) = (BackupOptions::default(), RunContext::default());
+    {
+        let mut running = std::pin::pin!(run(&repository, Arc::new(stuck(&source)), &options, &context));
+        let is_put =
+            |folder: &str| store.calls().iter().any(|made| made.name == call::PUT && made.key.starts_with(folder));
+        let described = async {
+            while !is_put("data/") {
+                tokio::task::yield_now().await;
+            }
+            assert!(!is_put("index/"), "no time has passed");
+            while !is_put("index/") {
+                clock.pass(Duration::from_mins(2));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            done = &mut running => panic!("it ended: {done:?}"),
+            () = described => {}
+        }
+        // Dropped here, as if it was killed.
+    }
+    store.clear();
+    backed_up(&repository, Arc::new(source), false).await;
+    let sent = data_bytes(&store);
+    assert!(sent < pack as u64 / 2, "{sent} bytes were sent once more");
 }

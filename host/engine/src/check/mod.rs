@@ -43,7 +43,7 @@ use crate::blobs::BlobLoader;
 use crate::findings::Findings;
 use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, NoEvents, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -101,9 +101,13 @@ pub struct CheckReport {
 /// Checks a repository.
 ///
 /// # Errors
-/// When the store cannot be read; damage is what the report is for.
+/// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
-    let listener = &*run.events;
+    // It reads, and may be dropped wherever it stands.
+    run.stop.unless(verified(repository, options, &*run.events)).await?
+}
+
+async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =

@@ -44,7 +44,7 @@ use crate::check::undescribed;
 use crate::findings::Finding;
 use crate::repository::Repository;
 use crate::write::Deduplicator;
-use crate::{Event, Phase, Result, RunContext};
+use crate::{Event, Phase, Result, RunContext, Stop, heed};
 use gaps::Gaps;
 use parity::Parities;
 use survey::Survey;
@@ -143,15 +143,20 @@ pub struct RepairReport {
 ///
 /// # Errors
 /// When the store cannot be read or written; with the keys of a writer; [`Error::ListingsDisagree`](crate::Error::ListingsDisagree) and
-/// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown.
+/// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown; [`Error::Cancelled`](crate::Error::Cancelled) when it was
+/// to stop: what is mended stays so.
 pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
+    let _heeding = run.stop.heeding();
+    heed::end(&run.stop, repair(&repository.heeding(&run.stop), options, run).await)
+}
+
+async fn repair(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
     let listener = &*run.events;
     repository.require_reading("repairing")?;
     if options.apply {
         repository.require_prompt_listings().await?;
     }
     let survey = Survey::read(&repository.cautious(), options, listener).await?;
-    let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
     let texts = Texts::read(repository).await?;
     if options.apply {
@@ -166,7 +171,25 @@ pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunCont
         true => Some(Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
     };
-    let salvaged = salvage::run(repository, &survey, dedup.as_ref()).await?;
+    let mended = mend(repository, survey, (&texts, gaps.as_ref(), dedup.as_ref()), options, &run.stop).await;
+    if mended.is_err()
+        && let Some(dedup) = &dedup
+    {
+        dedup.packs().abandon().await;
+    }
+    mended
+}
+
+/// Mends what a survey has found; with nowhere to put what is salvaged, it only says what would be done.
+async fn mend(
+    repository: &Repository,
+    survey: Survey,
+    (texts, gaps, dedup): (&Texts, Option<&Gaps>, Option<&Arc<Deduplicator>>),
+    options: &RepairOptions,
+    stop: &Stop,
+) -> Result<RepairReport> {
+    let mut report = RepairReport::default();
+    let salvaged = salvage::run(repository, &survey, dedup).await?;
     let mut parities = Parities::find(repository, &survey, &salvaged);
     if options.apply {
         parities.write(repository).await?;
@@ -176,19 +199,19 @@ pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunCont
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
-    report.mends.extend(gaps.iter().flat_map(Gaps::mends));
+    report.mends.extend(gaps.into_iter().flat_map(Gaps::mends));
     if let Some(dedup) = dedup.filter(|_| !report.mends.is_empty()) {
-        if let Some(gaps) = &gaps {
+        if let Some(gaps) = gaps {
             gaps.record(repository, options.signing_key.as_ref()).await?;
         }
-        let published = publish::run(repository, &survey, &salvaged, &dedup).await;
+        let published = publish::run(repository, &survey, &salvaged, dedup).await;
         dedup.record().withdraw_intents().await;
         published?;
     }
     report.mends.extend(texts.mends());
     report.mends.extend(parities.mends());
     if options.replace_snapshots {
-        report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
+        report.mends.extend(replace::run(repository, &survey, &report.losses, options, stop).await?);
     }
     // What was read by parity is among the findings.
     drop(repository.take_healed());

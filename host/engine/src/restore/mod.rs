@@ -101,7 +101,7 @@ pub async fn run(
     let mapping = AttributeMapping::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), repository.clock(), options, run);
-    run.stop.heed();
+    let _heeding = run.stop.heeding();
     let mut folders = Folders::default();
     if is_tree {
         let way = Way { repository, snapshot, loader: &loader, writer: &writer };
