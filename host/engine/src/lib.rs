@@ -25,6 +25,7 @@ mod event;
 mod findings;
 pub mod gc;
 mod heed;
+mod json;
 mod listing;
 mod liveness;
 pub mod query;

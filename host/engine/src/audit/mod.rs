@@ -30,7 +30,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, RunContext};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, RunContext, json};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -51,13 +51,12 @@ pub struct AuditOptions {
 }
 
 /// What an audit found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct AuditReport {
     /// The repository.
     pub repository: RepositoryId,
-    /// Everything that is wrong, one finding per object and kind.
-    pub findings: Vec<Finding>,
-    /// The newest snapshot of each writer, to be remembered.
+    /// The newest snapshot of each writer, to be remembered. As data each is a line of its own.
+    #[serde(skip)]
     pub heads: Vec<Head>,
     /// Objects examined.
     pub objects: u64,
@@ -65,7 +64,15 @@ pub struct AuditReport {
     pub bytes: u64,
     /// Snapshots among them.
     pub snapshots: u64,
+    /// Everything that is wrong, one finding per object and kind.
+    #[serde(rename = "damages", serialize_with = "json::count")]
+    pub findings: Vec<Finding>,
+    /// Whether headers and snapshots were read only, not every byte.
+    pub quick: bool,
+    /// How many were named who may sign; with none, everybody may.
+    pub trusted_signers: usize,
     /// What lies beside the objects of the repository: harmless.
+    #[serde(serialize_with = "json::strays")]
     pub strays: Strays,
 }
 
@@ -236,6 +243,8 @@ impl<'a> Survey<'a> {
             bytes: self.bytes,
             snapshots: self.snapshots.len() as u64,
             strays: self.strays,
+            quick: options.quick,
+            trusted_signers: options.trusted.len(),
         }
     }
 }

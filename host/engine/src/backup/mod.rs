@@ -21,16 +21,16 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{ErrorClass, Patterns, Source, SourceInfo};
+use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo};
 use credenza_format::{Chunker, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::listing::SortedScan;
+use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Deduplicator;
-use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, json, task};
 use join::{Ending, Join, Parent, Planned, Step};
 use load::{Loaded, Loader, REQUESTS_IN_FLIGHT};
 use pipeline::ChunkPipeline;
@@ -75,10 +75,12 @@ pub struct BackupOptions {
 }
 
 /// What a backup did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct BackupReport {
     /// The snapshot; `None` after a dry run.
     pub snapshot: Option<SnapshotId>,
+    /// The source, as the user wrote its location.
+    pub source: String,
     /// Entries in the snapshot.
     pub entries: u64,
     /// Entries whose content was read, or would have been.
@@ -98,18 +100,21 @@ pub struct BackupReport {
     /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
     pub intents_left: u64,
     /// What of the repository cannot be read. The snapshot is whole without it; earlier ones may not be.
+    #[serde(serialize_with = "json::count")]
     pub damages: Vec<Damage>,
     /// Snapshots that are dated more than [`AHEAD_SECONDS`](crate::AHEAD_SECONDS) after now: those that were there, by the store's clock and by this
     /// machine's; and the one that was made, by this machine's.
     pub ahead: Vec<Dated>,
-    /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
+    /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet. No part of the data.
+    #[serde(skip)]
     pub compared_with: Option<OtherSource>,
 }
 
 /// A snapshot and its date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Dated {
     /// Which.
+    #[serde(rename = "id")]
     pub snapshot: SnapshotId,
     /// When it was made, by the clock of the store at that time.
     pub time: Timestamp,
@@ -175,7 +180,11 @@ async fn attempt(
         return run.stop.unless(dry_run(&session, &*source, &info, options)).await?;
     }
     run.stop.check()?;
-    let line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
+    // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
+    let counts = session.parent().is_none() && info.has("local");
+    let counting = (Arc::clone(&source), session.scan_options().clone(), Arc::clone(&run.events));
+    let _counting = counts.then(|| task::spawn(count(counting)));
+    let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
     let dedup = Arc::clone(&line.dedup);
     let done = record(repository, session, line, (source, &info), options, run).await;
     if done.is_err()
@@ -184,6 +193,27 @@ async fn attempt(
         listener.on(Event::Kept { bytes });
     }
     done
+}
+
+/// Tells how much a source holds. One that cannot be listed is told about by whoever reads it.
+async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn Listener>)) {
+    let (mut entries, mut bytes) = (0_u64, 0_u64);
+    let Ok(scanner) = source.scan(&options).await else { return };
+    let mut batches = Batches::new(scanner);
+    loop {
+        match batches.next(PAGE_ENTRIES).await {
+            Ok(Some(page)) => {
+                for found in page {
+                    entries = entries.saturating_add(1);
+                    if let Found::Entry(entry) = found {
+                        bytes = bytes.saturating_add(entry.size.unwrap_or(0));
+                    }
+                }
+            }
+            Ok(None) => return events.on(Event::Expected { entries, bytes }),
+            Err(_) => return,
+        }
+    }
 }
 
 /// Reads the source and commits what was read.
@@ -243,7 +273,8 @@ async fn dry_run(
     let scan = SortedScan::collect(source, session.scan_options()).await?;
     let mut join = Join::new(Box::new(scan), info, parents(session, options), options.excludes.clone(), None);
     let (damages, compared_with) = (session.damages().to_vec(), session.other_source());
-    let mut report = BackupReport { damages, compared_with, ..BackupReport::default() };
+    let source = options.location.clone();
+    let mut report = BackupReport { source, damages, compared_with, ..BackupReport::default() };
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {
@@ -276,7 +307,7 @@ impl<'a> Line<'a> {
         source: Arc<dyn Source>,
         info: &SourceInfo,
         options: &BackupOptions,
-        listener: &'a dyn Listener,
+        events: &'a Arc<dyn Listener>,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
@@ -284,10 +315,11 @@ impl<'a> Line<'a> {
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
-        let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, cores);
+        let threads = (cores, Arc::clone(events));
+        let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, threads);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        let tree = Tree::new(Arc::clone(&dedup), level, listener, loader.liveness().row());
+        let tree = Tree::new(Arc::clone(&dedup), level, &**events, loader.liveness().row());
         Ok(Self { loader, pipeline, tree, dedup, mills_in_flight })
     }
 

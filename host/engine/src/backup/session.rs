@@ -191,6 +191,7 @@ impl Session {
         let counts = grown.counts;
         Ok(BackupReport {
             snapshot: Some(id),
+            source: options.location.clone(),
             entries: counts.entries,
             read: counts.read,
             unchanged: counts.files.saturating_sub(counts.read + counts.unread),

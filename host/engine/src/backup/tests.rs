@@ -834,3 +834,82 @@ async fn a_run_that_is_killed_while_its_source_is_slow_loses_at_most_the_packs_o
     let sent = data_bytes(&store);
     assert!(sent < pack as u64 / 2, "{sent} bytes were sent once more");
 }
+
+/// Keeps what it hears.
+#[derive(Default)]
+struct Heard(std::sync::Mutex<Vec<Event>>);
+
+impl Heard {
+    fn has_heard_what_to_expect(&self) -> bool {
+        self.0.lock().unwrap().iter().any(|event| matches!(event, Event::Expected { .. }))
+    }
+}
+
+impl Listener for Heard {
+    fn on(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_move_while_one_large_object_is_read_and_are_told_once() {
+    const LARGE: u64 = 100 << 20;
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    inner.put("large", vec![1; LARGE as usize]);
+    inner.put("small", noise(1, 100));
+    // As it comes over a network, in pieces.
+    let read = |answer: Answer<Opened>| {
+        let mut opened = answer?;
+        if opened.body.length == Some(LARGE) {
+            let pieces = (0..LARGE >> 20).map(|_| Ok(vec![1; 1 << 20].into()));
+            opened.body = Body::from_stream(Some(LARGE), futures_util::stream::iter(pieces));
+        }
+        Ok(opened)
+    };
+    let source = Reading { inner, local: false, listings: AtomicUsize::new(usize::MAX), read };
+    let heard = Arc::new(Heard::default());
+    let context = RunContext::telling(Arc::clone(&heard) as Arc<dyn Listener>);
+    run(&repository, Arc::new(source), &BackupOptions::default(), &context).await.unwrap();
+    let heard = heard.0.lock().unwrap();
+    let moves = heard.iter().filter_map(|event| match event {
+        Event::Progress { entries, bytes } => Some((*entries, *bytes)),
+        _ => None,
+    });
+    let moves: Vec<(u64, u64)> = moves.collect();
+    let before_it_was_whole: u64 = moves.iter().take_while(|(entries, _)| *entries == 0).map(|(_, bytes)| bytes).sum();
+    assert!(before_it_was_whole > LARGE * 9 / 10, "{before_it_was_whole}");
+    assert!(moves.iter().all(|(_, bytes)| *bytes <= LARGE / 10), "in steps");
+    assert_eq!(moves.iter().map(|(_, bytes)| bytes).sum::<u64>(), LARGE + 100);
+    assert_eq!(moves.iter().map(|(entries, _)| entries).sum::<u64>(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_local_source_holds_is_counted_when_no_parent_tells_it() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    (0..10_u64).for_each(|number| inner.put(format!("{number}").as_str(), noise(number, 1000)));
+    for local in [true, false] {
+        let listings = AtomicUsize::new(usize::MAX);
+        let (heard, options) = (Arc::new(Heard::default()), BackupOptions::default());
+        let told = Arc::clone(&heard);
+        // A local source is read by threads of its own, which may wait for the count.
+        let read = move |answer| {
+            while local && !told.has_heard_what_to_expect() {
+                std::thread::yield_now();
+            }
+            answer
+        };
+        let source = Reading { inner: inner.clone(), local, listings, read };
+        let context = RunContext::telling(Arc::clone(&heard) as Arc<dyn Listener>);
+        let session = BackupOptions { source_as: Some(format!("local {local}")), ..options };
+        run(&repository, Arc::new(source), &session, &context).await.unwrap();
+        let heard = heard.0.lock().unwrap();
+        let told = heard.iter().filter_map(|event| match event {
+            Event::Expected { entries, bytes } => Some((*entries, *bytes)),
+            _ => None,
+        });
+        let counted = local.then_some((10, 10_000));
+        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(counted), "for others a listing costs requests");
+    }
+}

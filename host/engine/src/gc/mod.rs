@@ -57,7 +57,7 @@ pub struct GcOptions {
 }
 
 /// What a collection did, or would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct GcReport {
     /// Snapshots seen.
     pub snapshots: u64,

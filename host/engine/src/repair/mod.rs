@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use credenza_format::{BlobIndex, ObjectKind, Problem, SigningKey, parity_key};
 use credenza_model::{SnapshotId, StoreKey};
+use serde::{Serialize, Serializer};
 
 use crate::check::undescribed;
 use crate::findings::Finding;
@@ -117,6 +118,33 @@ pub enum Mend {
     },
 }
 
+/// As data: the `action`, the `object`, and what belongs to that action.
+impl Serialize for Mend {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            action: &'static str,
+            object: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            chunks_copied: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            chunks_lost: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            replacement: Option<&'a SnapshotId>,
+        }
+        let (chunks_copied, chunks_lost) = match self {
+            Self::Replaced { copied, lost, .. } => (Some(*copied), Some(*lost)),
+            _ => (None, None),
+        };
+        let replacement = match self {
+            Self::Beside { replacement, .. } => replacement.as_ref(),
+            _ => None,
+        };
+        Line { action: self.action(), object: self.object(), chunks_copied, chunks_lost, replacement }
+            .serialize(serializer)
+    }
+}
+
 /// What a snapshot has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotLoss {
@@ -128,7 +156,7 @@ pub struct SnapshotLoss {
     pub problems: Vec<Problem>,
 }
 
-/// What a repair did, or would do.
+/// What a repair did, or would do. As data: how many `repairs`, `snapshots_damaged`, `entries_lost`, and `damages` that stay.
 #[derive(Debug, Clone, Default)]
 pub struct RepairReport {
     /// What is mended.
@@ -137,6 +165,33 @@ pub struct RepairReport {
     pub losses: Vec<SnapshotLoss>,
     /// Damage that cannot be mended.
     pub lost: Vec<Finding>,
+}
+
+impl Serialize for RepairReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line {
+            repairs: u64,
+            snapshots_damaged: u64,
+            entries_lost: u64,
+            damages: u64,
+        }
+        let line = Line {
+            repairs: self.mends.len() as u64,
+            snapshots_damaged: self.losses.len() as u64,
+            entries_lost: self.entries_lost(),
+            damages: self.lost.len() as u64,
+        };
+        line.serialize(serializer)
+    }
+}
+
+impl RepairReport {
+    /// Entries that snapshots have lost, each once a snapshot.
+    #[must_use]
+    pub fn entries_lost(&self) -> u64 {
+        self.losses.iter().map(|loss| loss.entries).sum()
+    }
 }
 
 /// Repairs a repository.
@@ -226,6 +281,32 @@ fn lost(findings: Vec<Finding>, mends: &[Mend]) -> Vec<Finding> {
 }
 
 impl Mend {
+    /// What is done.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Described { .. } => "describe",
+            Self::Replaced { .. } => "salvage",
+            Self::Dropped { .. } => "drop",
+            Self::Restored { .. } => "restore",
+            Self::Rewritten { .. } => "rewrite",
+            Self::Recorded { .. } => "record",
+            Self::Beside { .. } => "replace",
+        }
+    }
+
+    /// What it is done to, by its name in the store.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::Described { pack } | Self::Replaced { pack, .. } => pack.to_string(),
+            Self::Dropped { object } | Self::Restored { object } => object.to_string(),
+            Self::Rewritten { usage } => usage.to_string(),
+            Self::Recorded { after } => after.to_string(),
+            Self::Beside { snapshot, .. } => format!("snapshot/{snapshot}"),
+        }
+    }
+
     /// What is whole or needed no more by it, as `check` names it.
     fn objects(&self) -> Vec<String> {
         let parity = |pack: &StoreKey| ObjectKind::parse(pack).map(|(_, id)| parity_key(id).to_string());

@@ -33,7 +33,7 @@ use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::write::Deduplicator;
-use crate::{Damage, Error, Event, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Phase, Result, RunContext, json};
 use ancestor::Ancestor;
 use index::TargetIndex;
 
@@ -53,15 +53,17 @@ pub struct SyncOptions {
 }
 
 /// What a sync did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct SyncReport {
     /// Snapshots that the target has now and had not, in the order of their commits.
+    #[serde(serialize_with = "json::count")]
     pub copied: Vec<SnapshotId>,
     /// Snapshots that it had already.
     pub skipped: u64,
     /// Snapshots that were not carried, because something that they need is damaged.
     pub failed: u64,
-    /// That damage.
+    /// That damage. As data each is a line of its own.
+    #[serde(skip)]
     pub findings: Vec<Finding>,
     /// Chunks added to the target: of contents, lists of them, and tree nodes.
     pub chunks: u64,
