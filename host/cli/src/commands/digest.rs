@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
+use credenza_app::SnapshotPath;
 use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
 use credenza_model::{Key, SnapshotId};
@@ -12,7 +13,6 @@ use serde::Serialize;
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
-use crate::snapshot_path::SnapshotPath;
 
 /// Read and verify a snapshot, or what lies at or under a key, and print a digest of each file and link and one of all.
 ///
