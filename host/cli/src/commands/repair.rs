@@ -129,7 +129,7 @@ impl Repair {
 
 fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Exit {
     let reporter = session.reporter;
-    report.mends.iter().for_each(|mend| reporter.done(&MendLine::new(mend, applied)));
+    report.mends.iter().for_each(|mend| reporter.done(&MendLine { mend, applied }));
     report_findings(&report.lost, session);
     for SnapshotLoss { snapshot, problems, .. } in &report.losses {
         problems.iter().for_each(|problem| {

@@ -187,8 +187,10 @@ async fn attempt(
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
     let dedup = Arc::clone(&line.dedup);
     let done = record(repository, session, line, (source, &info), options, run).await;
-    if done.is_err()
+    if let Err(cause) = &done
         && let Some(bytes) = dedup.end_early().await
+        // Where it begins anew, it has not ended.
+        && !matches!(cause, Error::Conflict { .. })
     {
         listener.on(Event::Kept { bytes });
     }

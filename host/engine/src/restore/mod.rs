@@ -53,7 +53,7 @@ pub struct RestoreOptions {
 }
 
 /// What a restore did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct RestoreReport {
     /// Entries restored.
     pub entries: u64,
@@ -68,6 +68,7 @@ pub struct RestoreReport {
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
     /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
     pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: std::collections::BTreeMap<String, u64>,
