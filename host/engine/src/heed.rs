@@ -24,8 +24,8 @@ pub(crate) struct Heed {
 }
 
 impl Heed {
-    pub(crate) fn new(inner: Arc<dyn Store>, stop: Stop) -> Arc<dyn Store> {
-        Arc::new(Self { inner, stop })
+    pub(crate) const fn new(inner: Arc<dyn Store>, stop: Stop) -> Self {
+        Self { inner, stop }
     }
 
     async fn read<T>(&self, request: impl Future<Output = Answer<T>>) -> Answer<T> {

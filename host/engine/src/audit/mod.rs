@@ -83,7 +83,7 @@ pub struct AuditReport {
 /// report is for.
 pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, run: &RunContext) -> Result<AuditReport> {
     // It reads, and may be dropped wherever it stands.
-    run.stop.unless(audited(store, options, &*run.events)).await?
+    run.stop.unless(Box::pin(audited(store, options, &*run.events))).await?
 }
 
 async fn audited(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {

@@ -167,7 +167,7 @@ async fn attempt(
     let mut info = info.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
     let session = Session::begin(repository, &*source, &info, options, as_of_start);
-    let session = run.stop.unless(session).await??;
+    let session = run.stop.unless(Box::pin(session)).await??;
     session.damages().iter().for_each(|damage| listener.on(Event::Damage(damage.clone())));
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
@@ -177,7 +177,7 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return run.stop.unless(dry_run(&session, &*source, &info, options)).await?;
+        return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options))).await?;
     }
     run.stop.check()?;
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
@@ -186,7 +186,7 @@ async fn attempt(
     let _counting = counts.then(|| task::spawn(count(counting)));
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
     let dedup = Arc::clone(&line.dedup);
-    let done = record(repository, session, line, (source, &info), options, run).await;
+    let done = Box::pin(record(repository, session, line, (source, &info), options, run)).await;
     if let Err(cause) = &done
         && let Some(bytes) = dedup.end_early().await
         // Where it begins anew, it has not ended.
@@ -228,8 +228,8 @@ async fn record(
     run: &RunContext,
 ) -> Result<BackupReport> {
     let dedup = Arc::clone(&line.dedup);
-    let reading = dedup.packs().describing(read(repository, &mut session, line, (source, info), options));
-    let tree = run.stop.unless(reading).await??;
+    let reading = Box::pin(read(repository, &mut session, line, (source, info), options));
+    let tree = run.stop.unless(dedup.packs().describing(reading)).await??;
     run.events.on(Event::Phase(Phase::Committing));
     session.commit(repository, &dedup, tree, options, run).await
 }

@@ -106,7 +106,7 @@ pub struct CheckReport {
 /// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
     // It reads, and may be dropped wherever it stands.
-    run.stop.unless(verified(repository, options, &*run.events)).await?
+    run.stop.unless(Box::pin(verified(repository, options, &*run.events))).await?
 }
 
 async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {

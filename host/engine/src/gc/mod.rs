@@ -101,7 +101,8 @@ pub struct GcReport {
 /// done stays, and the next run goes on.
 pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
     let _heeding = run.stop.heeding();
-    heed::end(&run.stop, collect(&repository.heeding(&run.stop), options, &*run.events).await)
+    let repository = repository.heeding(&run.stop);
+    heed::end(&run.stop, Box::pin(collect(&repository, options, &*run.events)).await)
 }
 
 async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {

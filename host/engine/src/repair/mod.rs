@@ -202,7 +202,8 @@ impl RepairReport {
 /// to stop: what is mended stays so.
 pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
     let _heeding = run.stop.heeding();
-    heed::end(&run.stop, repair(&repository.heeding(&run.stop), options, run).await)
+    let repository = repository.heeding(&run.stop);
+    heed::end(&run.stop, Box::pin(repair(&repository, options, run)).await)
 }
 
 async fn repair(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
@@ -226,7 +227,8 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
         true => Some(Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
     };
-    let mended = mend(repository, survey, (&texts, gaps.as_ref(), dedup.as_ref()), options, &run.stop).await;
+    let given = (&texts, gaps.as_ref(), dedup.as_ref());
+    let mended = Box::pin(mend(repository, survey, given, options, &run.stop)).await;
     if mended.is_err()
         && let Some(dedup) = &dedup
     {

@@ -85,7 +85,8 @@ impl Repository {
 
     /// The same repository, whose requests end with a run.
     pub(crate) fn heeding(&self, stop: &Stop) -> Self {
-        let heeding = |store: &Arc<dyn Store>| Heed::new(Arc::clone(store), stop.clone());
+        let heeding =
+            |store: &Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(Heed::new(Arc::clone(store), stop.clone())) };
         Self { store: heeding(&self.store), bare: heeding(&self.bare), ..self.clone() }
     }
 

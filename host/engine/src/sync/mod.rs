@@ -90,7 +90,7 @@ pub async fn run(
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
     }
-    let there = run.stop.unless(origin.snapshots()).await??;
+    let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let meant = choose(&there, &options.snapshots)?;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
@@ -98,7 +98,7 @@ pub async fn run(
         report.failed = there.damaged.len() as u64;
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
-    let mut carrier = run.stop.unless(Carrier::open(origin, target, there, options, run)).await??;
+    let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
     listener.on(Event::Phase(Phase::Copying));
     for handle in meant {
         let id = handle.snapshot.id;
@@ -184,7 +184,8 @@ impl<'a> Carrier<'a> {
         let stop = &self.run.stop;
         stop.check()?;
         let dedup = self.index.dedup(self.chain.writer()).await?;
-        let tree = stop.unless(dedup.packs().describing(self.tree(handle, &dedup))).await;
+        let carrying = Box::pin(self.tree(handle, &dedup));
+        let tree = stop.unless(dedup.packs().describing(carrying)).await;
         let carried = match tree.map_err(Stopped::Run).flatten() {
             Ok(tree) => self.commit(handle, &dedup, tree).await,
             Err(stopped) => Err(stopped),
@@ -204,7 +205,7 @@ impl<'a> Carrier<'a> {
         report.chunks += dedup.record().chunks_added();
         report.bytes += dedup.record().bytes_added();
         drop(dedup);
-        self.run.stop.unless(self.index.renew()).await??;
+        self.run.stop.unless(Box::pin(self.index.renew())).await??;
         Ok(damages)
     }
 
