@@ -28,6 +28,7 @@ mod heed;
 mod json;
 mod listing;
 mod liveness;
+mod poison;
 pub mod query;
 pub mod remove;
 pub mod repair;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::watch;
 
-use crate::write::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 use crate::{Error, Result};
 
 /// A wish that can be made once and is seen by all clones.
