@@ -19,8 +19,8 @@ use crate::settings::parse_settings;
 
 /// How long threads that still wait for a disk or a server may hold up the end of the program.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a restore that is interrupted may take to give up what it is writing: some parts that are under way, and a request for each.
-const CLEARANCE: Duration = Duration::from_secs(20);
+/// How long a run that is interrupted may take to end in good order: a backup has five packs on their way at most, 112 MiB.
+const CLEARANCE: Duration = Duration::from_mins(1);
 
 /// Runs one command line, program name included.
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
@@ -46,7 +46,7 @@ fn execute(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Fai
     done
 }
 
-/// Every store is sound wherever a run is dropped. A restore gives up what it is writing first, unless it is interrupted once more.
+/// Every store is sound wherever a run is dropped. One that has something to put in order does that first, unless it is interrupted once more.
 async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let stop = Stop::default();
     let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
@@ -55,8 +55,17 @@ async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> 
         () = interrupt::requested() => stop.request(),
     }
     if stop.is_heeded() {
+        reporter.note(format!(
+            "interrupted: ending in good order, for {} s at most; interrupt once more to end at once",
+            CLEARANCE.as_secs()
+        ));
         tokio::select! {
-            _ = tokio::time::timeout(CLEARANCE, work) => {}
+            ended = tokio::time::timeout(CLEARANCE, work) => {
+                // Where the wish came too late, the command has done its work.
+                if let Ok(Ok(exit)) = ended {
+                    return Ok(exit);
+                }
+            }
             () = interrupt::requested() => {}
         }
     }

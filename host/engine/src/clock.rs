@@ -1,4 +1,4 @@
-//! What time it is on this machine. It decides nothing but that a run has taken too long to commit.
+//! What time it is on this machine. It decides nothing but that a run has taken too long to commit, and when it describes what it has uploaded.
 //!
 //! Owned here: the clock, which tests replace, and the lease of a run. Called by `write` and `repository`.
 
@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use credenza_model::Timestamp;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use crate::{Error, Result};
 
@@ -27,6 +29,11 @@ pub struct Moment {
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Moment;
+
+    /// Ends when so much time has passed.
+    fn wait(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
+    }
 }
 
 /// The clocks of the system.
@@ -55,6 +62,11 @@ impl Lease {
     /// The calendar now.
     pub(crate) fn wall(&self) -> Timestamp {
         self.clock.now().wall
+    }
+
+    /// Ends when so much time has passed.
+    pub(crate) async fn wait(&self, time: Duration) {
+        self.clock.wait(time).await;
     }
 
     /// Whether the run has taken longer than it may, by either clock: one stands still in sleep, the other may be set.

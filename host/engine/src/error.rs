@@ -256,8 +256,8 @@ pub enum Error {
         /// Its error.
         cause: Box<ConnectError>,
     },
-    /// The user cancelled.
-    #[error("interrupted; nothing was committed")]
+    /// The run was asked to end before it was done.
+    #[error("interrupted")]
     Cancelled,
     /// Work went on after the last pack of a run was closed.
     #[error("work went on after the last pack of the run was closed; nothing was committed")]
@@ -366,7 +366,7 @@ impl DamageKind {
 }
 
 /// Damage found in the repository.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[error("damage in `{object}` ({}): {detail}", kind.name())]
 pub struct Damage {
     /// The object's name in the store.
@@ -374,6 +374,7 @@ pub struct Damage {
     /// What kind of damage.
     pub kind: DamageKind,
     /// The chunk that is lost, when it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<ChunkId>,
     /// A sentence for a person.
     pub detail: String,

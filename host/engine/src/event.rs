@@ -1,11 +1,12 @@
 //! What a run tells while it runs. Listeners print, draw or record; the engine does none of it.
 
 use credenza_model::{Key, SnapshotId};
+use serde::{Serialize, Serializer};
 
 use crate::Damage;
 
 /// The part of a run that has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Reading config, keys and index.
@@ -30,7 +31,7 @@ pub enum Phase {
     Auditing,
 }
 
-/// Something that happened.
+/// Something that happened. As data it has a `type` and the fields of its kind; a key as [`Key`] says.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A part of the run has begun.
@@ -60,6 +61,55 @@ pub enum Event {
     Damage(Damage),
     /// A snapshot was committed.
     Committed(SnapshotId),
+    /// A run ends early, and what it has uploaded is in the repository for the next, which uploads the rest only.
+    Kept {
+        /// Bytes that the next run need not upload again.
+        bytes: u64,
+    },
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let line = match self {
+            Self::Phase(phase) => Line::Phase { phase: *phase },
+            Self::Expected { entries, bytes } => Line::Expected { entries: *entries, bytes: *bytes },
+            Self::Progress { entries, bytes } => Line::Progress { entries: *entries, bytes: *bytes },
+            Self::EntryFailed { key, reason } => Line::EntryFailed { key, reason },
+            Self::Damage(damage) => Line::Damage(damage),
+            Self::Committed(snapshot) => Line::Committed { snapshot: *snapshot },
+            Self::Kept { bytes } => Line::Kept { bytes: *bytes },
+        };
+        line.serialize(serializer)
+    }
+}
+
+/// An event as data.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Phase {
+        phase: Phase,
+    },
+    Expected {
+        entries: u64,
+        bytes: u64,
+    },
+    Progress {
+        entries: u64,
+        bytes: u64,
+    },
+    EntryFailed {
+        #[serde(flatten)]
+        key: &'a Key,
+        reason: &'a str,
+    },
+    Damage(&'a Damage),
+    Committed {
+        snapshot: SnapshotId,
+    },
+    Kept {
+        bytes: u64,
+    },
 }
 
 /// Receives the events of a run, from any thread; must not block for long.
@@ -74,4 +124,42 @@ pub struct NoEvents;
 
 impl Listener for NoEvents {
     fn on(&self, _: Event) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_model::ChunkId;
+
+    use super::*;
+    use crate::DamageKind;
+
+    #[test]
+    fn an_event_is_one_object_with_its_type_first() {
+        let failed = |key: &[u8]| Event::EntryFailed { key: Key::new(key), reason: "r".to_owned() };
+        let damage = |chunk| {
+            Event::Damage(Damage {
+                object: "o".to_owned(),
+                kind: DamageKind::MissingLink,
+                chunk,
+                detail: "d".to_owned(),
+            })
+        };
+        let chunk = ChunkId::new([1; 32]);
+        let told = [
+            (Event::Phase(Phase::CheckingData), r#"{"type":"phase","phase":"checking-data"}"#.to_owned()),
+            (Event::Expected { entries: 1, bytes: 2 }, r#"{"type":"expected","entries":1,"bytes":2}"#.to_owned()),
+            (Event::Progress { entries: 1, bytes: 2 }, r#"{"type":"progress","entries":1,"bytes":2}"#.to_owned()),
+            (failed(b"a\"b"), r#"{"type":"entry_failed","key":"a\"b","reason":"r"}"#.to_owned()),
+            (failed(b"\xff"), r#"{"type":"entry_failed","key_base64":"/w==","reason":"r"}"#.to_owned()),
+            (damage(None), r#"{"type":"damage","object":"o","kind":"missing-link","detail":"d"}"#.to_owned()),
+            (
+                damage(Some(chunk)),
+                format!(r#"{{"type":"damage","object":"o","kind":"missing-link","chunk":"{chunk}","detail":"d"}}"#),
+            ),
+            (Event::Kept { bytes: 7 }, r#"{"type":"kept","bytes":7}"#.to_owned()),
+        ];
+        for (event, line) in told {
+            assert_eq!(serde_json::to_string(&event).unwrap(), line);
+        }
+    }
 }

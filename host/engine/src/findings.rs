@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credenza_model::SnapshotId;
+use serde::{Serialize, Serializer};
 
-use crate::{Damage, Event, Listener};
+use crate::{Damage, DamageKind, Event, Listener};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub struct Finding {
     pub damage: Damage,
     /// The snapshots that rely on it.
     pub affects: BTreeSet<SnapshotId>,
+}
+
+/// As data: `object`, `kind`, `affects` and `detail`.
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            object: &'a str,
+            kind: DamageKind,
+            affects: &'a BTreeSet<SnapshotId>,
+            detail: &'a str,
+        }
+        let Damage { object, kind, detail, .. } = &self.damage;
+        Line { object, kind: *kind, affects: &self.affects, detail }.serialize(serializer)
+    }
 }
 
 /// Findings so far, one per object and kind.

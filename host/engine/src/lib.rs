@@ -24,6 +24,8 @@ mod error;
 mod event;
 mod findings;
 pub mod gc;
+mod heed;
+mod json;
 mod listing;
 mod liveness;
 mod poison;

@@ -13,7 +13,7 @@ use crate::gc::delete;
 use crate::repository::{Repository, SnapshotHandle};
 
 /// What became of a removal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RemoveReport {
     /// Snapshots that are gone.
     pub removed: Vec<SnapshotId>,

@@ -1,13 +1,26 @@
-//! Stop: the wish that a run ends early, and cleanly.
+//! Stop: the wish that a run ends early, and in good order.
 //!
-//! What is being written is given up between two parts, so that no half of it stays at the destination. Owned here: the wish. Refused here:
-//! heeding it (`entry_writer`). Called by `cli`, which makes it, and by the restore writer, when one failure ends the whole run.
+//! | operation | between the wish and the end |
+//! |---|---|
+//! | backup, sync | reading is dropped; packs on their way arrive, what was kept is put and described, so that the next run finds it |
+//! | restore | what is being written is given up between two parts |
+//! | gc, repair | reads are dropped, the writing request under way is answered, no other is sent (`heed`) |
+//! | check, audit | dropped where they stand: they read |
+//!
+//! A run that has sent its snapshot finishes: what is left are a request or two. Owned here: the wish, and whether anybody needs time to heed it. Refused
+//! here: heeding it. Called by whoever starts runs, and by the restore writer, which ends its own part when one failure ends the run.
+//!
+//! Bound: one weak reference for each child that is alive, and as many again at most.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::watch;
 
+use crate::poison::lock_unpoisoned;
 use crate::{Error, Result};
 
 /// A wish that can be made once and is seen by all clones.
@@ -17,33 +30,84 @@ pub struct Stop(Arc<State>);
 #[derive(Debug)]
 struct State {
     wish: watch::Sender<bool>,
-    is_heeded: AtomicBool,
+    /// Runs that need time to end in good order.
+    heeding: AtomicUsize,
+    children: Mutex<Vec<Weak<State>>>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { wish: watch::Sender::new(false), is_heeded: AtomicBool::new(false) }
+        Self { wish: watch::Sender::new(false), heeding: AtomicUsize::new(0), children: Mutex::default() }
+    }
+}
+
+impl State {
+    fn request(&self) {
+        self.wish.send_replace(true);
+        for child in self.children() {
+            child.request();
+        }
+    }
+
+    fn children(&self) -> Vec<Arc<Self>> {
+        lock_unpoisoned(&self.children).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn is_heeded(&self) -> bool {
+        self.heeding.load(Ordering::Relaxed) > 0 || self.children().iter().any(|child| child.is_heeded())
+    }
+}
+
+/// A run that would end in good order if it was asked to, until it is dropped.
+pub(crate) struct Heeding<'a>(&'a AtomicUsize);
+
+impl Drop for Heeding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Stop {
-    /// Makes the wish.
+    /// Makes the wish, for all children too.
     pub fn request(&self) {
-        self.0.wish.send_replace(true);
+        self.0.request();
     }
 
-    /// Whether a run would end in good order now; any other may be dropped where it stands.
+    /// A wish of its own, which is also made when this one is: one of several runs can be ended by it, or all.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let child = Self::default();
+        let mut children = lock_unpoisoned(&self.0.children);
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&child.0));
+        drop(children);
+        // Whoever made it before the child was known has not told it.
+        if self.is_requested() {
+            child.request();
+        }
+        child
+    }
+
+    /// Whether a run is at work that ends in good order when it is given time; any other may be dropped where it stands.
     #[must_use]
     pub fn is_heeded(&self) -> bool {
-        self.0.is_heeded.load(Ordering::Relaxed)
+        self.0.is_heeded()
     }
 
-    pub(crate) fn heed(&self) {
-        self.0.is_heeded.store(true, Ordering::Relaxed);
+    /// Notes that a run needs time to end in good order.
+    pub(crate) fn heeding(&self) -> Heeding<'_> {
+        self.0.heeding.fetch_add(1, Ordering::Relaxed);
+        Heeding(&self.0.heeding)
     }
 
     pub(crate) fn is_requested(&self) -> bool {
         *self.0.wish.borrow()
+    }
+
+    /// # Errors
+    /// `Cancelled` when the wish was made.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_requested() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Work that may be dropped when the wish is made.

@@ -1,8 +1,8 @@
 //! What tests of the engine begin with: repositories in memory, sources, and reading back what is in a snapshot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +14,9 @@ use credenza_connect::{
 };
 use credenza_format::ChunkerParams;
 use credenza_model::{Attribute, Content, Entry, EntryKind, EntryStatus, Key, Record, SnapshotId, StoreKey, Timestamp};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::backup::{self, BackupOptions};
@@ -23,18 +26,34 @@ use crate::write::{Deduplicator, TreeWriter};
 use crate::{Clock, CreateOptions, Moment, Repository, RunContext, Secret, SnapshotHandle};
 
 /// A clock that moves when a test lets time pass.
-#[derive(Default)]
-pub(crate) struct TestClock(Mutex<Duration>);
+pub(crate) struct TestClock(watch::Sender<Duration>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(watch::Sender::new(Duration::ZERO))
+    }
+}
 
 impl TestClock {
     pub(crate) fn pass(&self, time: Duration) {
-        *self.0.lock().unwrap() += time;
+        self.0.send_modify(|now| *now += time);
     }
 }
 
 impl Clock for TestClock {
+    fn wait(&self, time: Duration) -> BoxFuture<'static, ()> {
+        let mut now = self.0.subscribe();
+        let end = *now.borrow() + time;
+        async move {
+            if now.wait_for(|now| *now >= end).await.is_err() {
+                std::future::pending().await
+            }
+        }
+        .boxed()
+    }
+
     fn now(&self) -> Moment {
-        let monotonic = *self.0.lock().unwrap();
+        let monotonic = *self.0.borrow();
         let wall = Timestamp { seconds: 1_800_000_000 + monotonic.as_secs() as i64, nanoseconds: 0 };
         Moment { monotonic, wall }
     }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
 /// The key of an entry within its source, exact bytes.
 ///
 /// Hierarchical sources separate with `/`, and a folder's key ends in `/`; the root folder is the empty key. A bucket's keys are whatever the bucket holds. Keys sort by byte value.
@@ -40,6 +43,18 @@ impl Key {
             Some(rest) => prefix.is_empty() || prefix.ends_with(b"/") || rest.is_empty() || rest.starts_with(b"/"),
             None => false,
         }
+    }
+}
+
+/// For JSON: a map of one, `key` with the text or `key_base64` where it is not UTF-8. To be flattened into what the key belongs to.
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.as_str() {
+            Some(text) => map.serialize_entry("key", text)?,
+            None => map.serialize_entry("key_base64", &BASE64_STANDARD.encode(&self.0))?,
+        }
+        map.end()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Folders into a local repository and back: every attribute, unchanged runs, damage, interruption.
 
 use anyhow::{Result, ensure};
-use credenza_e2e::{Precious, Report, Setup, memory_server, number, snapshot_of, tree};
-use credenza_s3_server::Operation;
+use credenza_e2e::s3::S3;
+use credenza_e2e::{Precious, Report, Setup, bucket, memory_server, number, snapshot_of, tree};
+use credenza_s3_server::{Fault, Operation, Rule};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -178,15 +179,58 @@ fn an_interrupted_backup_leaves_the_repository_sound() {
             run.signal(signal)?;
             let outcome = run.wait()?;
             assert_eq!(outcome.code, code, "{}", outcome.whole());
+            let uploaded = server.log().count("repository", Operation::PutObject).bytes_in;
             precious.expect_only_snapshot()?;
             precious.setup.check()?.expect_code(0)?;
             precious.expect_intact()?;
+            server.log().clear();
             precious.setup.backup(&large.to_string_lossy())?;
+            if signal == Signal::INT {
+                outcome.expect_message(&["uploads the rest only"])?;
+                let all = uploaded + server.log().count("repository", Operation::PutObject).bytes_in;
+                let new = 16 * 32 * 1024 * 1024;
+                ensure!(all < new + new / 50, "{all} bytes were uploaded for {new}, {uploaded} before the interrupt");
+            }
             let target = precious.setup.restore("latest", "large again")?;
             tree::compare(&large, &target)
         });
     }
     report.finish();
+}
+
+#[test]
+fn a_killed_backup_of_a_slow_source_uploads_only_the_rest_when_it_is_run_again() -> Result<()> {
+    const LARGE: u64 = 40 * 1024 * 1024;
+    let (server, endpoint) = memory_server()?;
+    server.buckets.create("repository");
+    // Thirty-two at a time, fifteen seconds each: the run goes on for some minutes.
+    bucket::fill_many(&server.buckets, "source", 600);
+    let s3 = S3::new(endpoint.clone())?;
+    for seed in 0..2 {
+        let body = tree::noise(seed, LARGE);
+        let parts: Vec<_> = body.chunks(8 * 1024 * 1024).map(bytes::Bytes::copy_from_slice).collect();
+        s3.put_parts("source", format!("a-large-{seed}").as_bytes(), &parts, &[])?;
+    }
+    let setup = Setup::with_s3_repository(&endpoint, "repository")?;
+    setup.add("source", "slow", &endpoint, "source")?;
+    let slow = Rule::new(Fault::Late { ms: 15_000 }).in_bucket("source").on(&[Operation::GetObject]);
+    server.faults().add(slow.under("dir-"));
+    server.log().clear();
+    let mut run = setup.credenza.start(["backup", "@slow"])?;
+    // Two minutes after it has begun, however slow its source is.
+    while !server.log().lines().iter().any(|line| line.contains("PutObject") && line.contains("index/")) {
+        ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    run.signal(Signal::KILL)?;
+    run.wait()?;
+    server.faults().clear();
+    server.log().clear();
+    setup.check()?.expect_code(0)?;
+    setup.backup("@slow")?;
+    let sent = server.log().count("repository", Operation::PutObject).bytes_in;
+    ensure!(sent < LARGE, "{sent} bytes were uploaded, of {} that the killed run had read", 2 * LARGE);
+    setup.check()?.expect_code(0).map(drop)
 }
 
 fn walk(root: &Path) -> Result<Vec<PathBuf>> {

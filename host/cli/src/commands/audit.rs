@@ -8,7 +8,6 @@ use clap::Args;
 use credenza_app::{StoreUse, signing};
 use credenza_engine::audit::{self, AuditOptions, AuditReport, Head};
 use credenza_format::PublicKey;
-use credenza_model::RepositoryId;
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
@@ -55,27 +54,20 @@ impl Display for HeadLine {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
-    repository: RepositoryId,
-    objects: u64,
-    bytes: u64,
-    snapshots: u64,
-    damages: u64,
-    quick: bool,
-    trusted_signers: usize,
-    /// What is no object of the repository; harmless.
-    strays: u64,
+    #[serde(flatten)]
+    report: AuditReport,
 }
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let depth = if self.quick { "headers of" } else { "every byte of" };
-        let (objects, snapshots) = (self.objects, self.snapshots);
-        write!(f, "audited {depth} {objects} objects ({}), {snapshots} snapshots", HumanBytes(self.bytes))?;
-        match self.trusted_signers {
+        let AuditReport { objects, bytes, snapshots, quick, trusted_signers, findings, .. } = &self.report;
+        let depth = if *quick { "headers of" } else { "every byte of" };
+        write!(f, "audited {depth} {objects} objects ({}), {snapshots} snapshots", HumanBytes(*bytes))?;
+        match trusted_signers {
             0 => f.write_str(", whoever wrote them: ")?,
             count => write!(f, ", trusting {count} signers: ")?,
         }
-        match self.damages {
+        match findings.len() {
             0 => f.write_str("nothing found"),
             count => write!(f, "{count} findings"),
         }
@@ -94,27 +86,19 @@ impl Audit {
         }
         let store = session.app.store(&place, StoreUse::Read).await?;
         let report = audit::run(store.connector.clone(), &options, &session.run_context()).await?;
-        tell(report, &options, session)
+        tell(report, session)
     }
 }
 
-fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> Result<Exit, Failure> {
+fn tell(mut report: AuditReport, session: &Session<'_>) -> Result<Exit, Failure> {
     report_findings(&report.findings, session);
     report_strays(&report.strays, session);
-    for head in report.heads {
+    for head in std::mem::take(&mut report.heads) {
         session.reporter.result(&HeadLine { head })?;
     }
-    session.reporter.result(&Summary {
-        repository: report.repository,
-        objects: report.objects,
-        bytes: report.bytes,
-        snapshots: report.snapshots,
-        damages: report.findings.len() as u64,
-        quick: options.quick,
-        trusted_signers: options.trusted.len(),
-        strays: report.strays.count(),
-    })?;
-    Ok(if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound })
+    let exit = if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound };
+    session.reporter.result(&Summary { report })?;
+    Ok(exit)
 }
 
 /// The heads among the lines of an earlier audit.

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use credenza_app::{Kind, Place, StoreUse, environment, patterns};
 use credenza_connect::Patterns;
 use credenza_engine::Repository;
-use credenza_engine::backup::{self, BackupOptions, BackupReport};
+use credenza_engine::backup::{self, BackupOptions, BackupReport, Dated};
 use credenza_format::Provenance;
-use credenza_model::{SnapshotId, Timestamp};
+use credenza_model::Timestamp;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -102,35 +102,12 @@ enum Metadata {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
-    snapshot: Option<SnapshotId>,
-    source: String,
-    entries: u64,
-    read: u64,
-    unchanged: u64,
-    errors: u64,
-    /// Of those, written to each time that they were read, and kept as they were read last.
-    changed: u64,
-    /// Recorded without their content, as the settings of the source say.
-    referenced: u64,
-    bytes_read: u64,
-    bytes_added: u64,
-    /// Records of what the run relied on that the store did not let it delete.
-    intents_left: u64,
-    /// Objects of the repository that the run could not read, and did without.
-    damages: u64,
-    /// Snapshots that are dated after now.
-    ahead: Vec<AheadLine>,
+    #[serde(flatten)]
+    report: BackupReport,
     /// As `at` takes it.
     #[serde(skip)]
     repository: String,
     requests: Requests,
-}
-
-/// A snapshot that is dated after now.
-#[derive(Serialize)]
-struct AheadLine {
-    id: SnapshotId,
-    time: Timestamp,
 }
 
 /// Requests that really went out, retries included.
@@ -142,33 +119,34 @@ struct Requests {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.snapshot {
+        let report = &self.report;
+        match &report.snapshot {
             Some(id) => write!(f, "snapshot {id}")?,
             None => f.write_str("dry run, nothing written")?,
         }
-        write!(f, ": {} entries, {} read ({})", self.entries, self.read, HumanBytes(self.bytes_read))?;
-        write!(f, ", {} unchanged, {} added", self.unchanged, HumanBytes(self.bytes_added))?;
+        write!(f, ": {} entries, {} read ({})", report.entries, report.read, HumanBytes(report.bytes_read))?;
+        write!(f, ", {} unchanged, {} added", report.unchanged, HumanBytes(report.bytes_added))?;
         if self.requests.source + self.requests.store > 0 {
             write!(f, ", {} + {} requests (source + repository)", self.requests.source, self.requests.store)?;
         }
-        if self.referenced > 0 {
-            write!(f, "; {} entries are recorded without their content", self.referenced)?;
+        if report.referenced > 0 {
+            write!(f, "; {} entries are recorded without their content", report.referenced)?;
         }
-        if self.changed > 0 {
-            write!(f, "; {} entries changed at each read and may be kept torn", self.changed)?;
+        if report.changed > 0 {
+            write!(f, "; {} entries changed at each read and may be kept torn", report.changed)?;
         }
-        if self.errors > self.changed {
-            write!(f, "; {} entries could not be read", self.errors - self.changed)?;
+        if report.errors > report.changed {
+            write!(f, "; {} entries could not be read", report.errors - report.changed)?;
         }
-        if self.damages > 0 {
+        if !report.damages.is_empty() {
             write!(
                 f,
                 "\n{} objects of the repository are damaged, which this snapshot does without: see `check`",
-                self.damages
+                report.damages.len()
             )?;
         }
-        self.ahead.iter().rev().take(AHEAD_TOLD_MAX).try_for_each(|line| self.tell_ahead(line, f))?;
-        match self.ahead.len().saturating_sub(AHEAD_TOLD_MAX) {
+        report.ahead.iter().rev().take(AHEAD_TOLD_MAX).try_for_each(|dated| self.tell_ahead(dated, f))?;
+        match report.ahead.len().saturating_sub(AHEAD_TOLD_MAX) {
             0 => Ok(()),
             more => write!(f, "\n{more} more snapshots are dated after now: credenza at {} ls", self.repository),
         }
@@ -176,10 +154,10 @@ impl Display for Summary {
 }
 
 impl Summary {
-    fn tell_ahead(&self, AheadLine { id, time }: &AheadLine, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn tell_ahead(&self, Dated { snapshot: id, time }: &Dated, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = Timestamp { nanoseconds: 0, ..*time };
         let place = &self.repository;
-        match self.snapshot == Some(*id) {
+        match self.report.snapshot == Some(*id) {
             true => write!(
                 f,
                 "\nsnapshot {id} is dated {time} by the store's clock, after now by that of this machine: set right whichever is wrong"
@@ -232,7 +210,8 @@ impl Backup {
                     .reporter
                     .note(source_name::begun_anew(other, &self.host.clone().unwrap_or_else(environment::host_name)));
             }
-            session.reporter.done_or_planned(!self.dry_run, &summary(report, (&open.place, &place), requests))?;
+            let summary = Summary { report, repository: open.place.text(), requests };
+            session.reporter.done_or_planned(!self.dry_run, &summary)?;
         }
         if self.check {
             exit = exit.max(self.verify(&open.repository, session).await?);
@@ -261,25 +240,5 @@ impl Backup {
 
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
         check::verify(repository, None, session).await
-    }
-}
-
-fn summary(report: BackupReport, (repository, place): (&Place, &Place), requests: Requests) -> Summary {
-    Summary {
-        snapshot: report.snapshot,
-        source: place.text(),
-        entries: report.entries,
-        read: report.read,
-        unchanged: report.unchanged,
-        errors: report.errors,
-        changed: report.changed,
-        referenced: report.referenced,
-        bytes_read: report.bytes_read,
-        bytes_added: report.bytes_added,
-        intents_left: report.intents_left,
-        damages: report.damages.len() as u64,
-        ahead: report.ahead.iter().map(|dated| AheadLine { id: dated.snapshot, time: dated.time }).collect(),
-        repository: repository.text(),
-        requests,
     }
 }

@@ -13,7 +13,6 @@ use serde::Serialize;
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
-use crate::report::JsonKey;
 use crate::settings::parse_settings;
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
@@ -59,7 +58,7 @@ impl<'a> Operand<'a> {
 struct ChangeLine<'a> {
     change: ChangeKind,
     #[serde(flatten)]
-    key: JsonKey<'a>,
+    key: &'a Key,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
     size_before: Option<u64>,
@@ -71,7 +70,7 @@ impl<'a> ChangeLine<'a> {
         let size = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.size);
         Self {
             change: change.kind,
-            key: JsonKey(&entry.key),
+            key: &entry.key,
             version: entry.version.as_ref().map(|version| version.id.as_str()),
             size_before: size(&change.before),
             size_after: size(&change.after),
@@ -87,8 +86,7 @@ impl Display for ChangeLine<'_> {
             ChangeKind::Content => '*',
             ChangeKind::Metadata => '~',
         };
-        let key: &Key = self.key.0;
-        write!(f, "{sign} {key}")?;
+        write!(f, "{sign} {}", self.key)?;
         match (self.size_before, self.size_after) {
             (Some(before), Some(after)) if before != after => write!(f, " ({before} > {after} bytes)"),
             (Some(size), None) | (None, Some(size)) => write!(f, " ({size} bytes)"),

@@ -7,13 +7,12 @@ use clap::{Args, ValueEnum};
 use credenza_app::SnapshotPath;
 use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
-use credenza_model::SnapshotId;
+use credenza_model::{Key, SnapshotId};
 use serde::Serialize;
 
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
-use crate::report::JsonKey;
 
 /// Read and verify a snapshot, or what lies at or under a key, and print a digest of each file and link and one of all.
 ///
@@ -60,7 +59,7 @@ impl From<Algorithm> for DigestAlgorithm {
 #[serde(tag = "type", rename = "digest")]
 struct DigestLine<'a> {
     #[serde(flatten)]
-    key: JsonKey<'a>,
+    key: &'a Key,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
     digest: Option<Hex<[u8; 32]>>,
@@ -69,8 +68,8 @@ struct DigestLine<'a> {
 impl Display for DigestLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.digest {
-            Some(digest) => write!(f, "{digest}  {}", self.key.0),
-            None => write!(f, "{:<64}  {}", "never read", self.key.0),
+            Some(digest) => write!(f, "{digest}  {}", self.key),
+            None => write!(f, "{:<64}  {}", "never read", self.key),
         }
     }
 }
@@ -104,7 +103,7 @@ impl Digest {
         let mut digests = open.repository.view().await?.digest(&snapshot, path.prefix(), self.algorithm.into());
         while let Some(EntryDigest { key, version, digest, unread }) = digests.next().await? {
             if !self.total && (digest.is_some() || unread) {
-                let (key, version, digest) = (JsonKey(&key), version.as_deref(), digest.map(Hex));
+                let (key, version, digest) = (&key, version.as_deref(), digest.map(Hex));
                 session.reporter.result(&DigestLine { key, version, digest })?;
             }
         }

@@ -6,12 +6,11 @@ use std::fmt::{self, Display};
 use clap::Args;
 use credenza_app::SnapshotPath;
 use credenza_engine::SnapshotHandle;
-use credenza_model::{Entry, SnapshotId, Timestamp};
+use credenza_model::{Entry, Key, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::Session;
 use crate::failure::{Exit, Failure};
-use crate::report::JsonKey;
 
 /// Find the snapshots that hold a key, oldest first.
 #[derive(Debug, Args)]
@@ -30,7 +29,7 @@ pub(crate) struct Locate {
 struct MatchLine<'a> {
     snapshot: SnapshotId,
     #[serde(flatten)]
-    key: JsonKey<'a>,
+    key: &'a Key,
     kind: &'static str,
     size: Option<u64>,
     modified: Option<Timestamp>,
@@ -42,7 +41,7 @@ impl<'a> MatchLine<'a> {
     fn new(snapshot: &SnapshotHandle, entry: &'a Entry) -> Self {
         Self {
             snapshot: snapshot.snapshot.id,
-            key: JsonKey(&entry.key),
+            key: &entry.key,
             kind: entry.kind.name(),
             size: entry.size,
             modified: entry.modified,
@@ -56,7 +55,7 @@ impl Display for MatchLine<'_> {
         let size = self.size.map_or_else(String::new, |size| size.to_string());
         let whole_seconds = |time: Timestamp| Timestamp { nanoseconds: 0, ..time }.to_string();
         let time = self.modified.map_or_else(String::new, whole_seconds);
-        write!(f, "{}  {:<9} {size:>15} {time:<20} {}", self.snapshot, self.kind, self.key.0)
+        write!(f, "{}  {:<9} {size:>15} {time:<20} {}", self.snapshot, self.kind, self.key)
     }
 }
 

@@ -27,82 +27,44 @@ pub(crate) struct Maintain {
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
     dry_run: bool,
-    snapshots: u64,
-    packs: u64,
-    kept: u64,
-    repacked: u64,
-    bytes_repacked: u64,
-    /// The store had no room for copies.
-    full: bool,
-    condemned: u64,
-    spared: u64,
-    /// Packs that nobody needs and that are locked still.
-    locked: u64,
-    deleted: u64,
-    bytes_freed: u64,
-    /// Objects that the store refused to delete.
-    refused: u64,
-    segments_merged: u64,
-    records_merged: u64,
-    intents_expired: u64,
-    usages_expired: u64,
-}
-
-impl Summary {
-    fn new(dry_run: bool, report: &GcReport) -> Self {
-        let GcReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
-        let GcReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
-        let GcReport { intents_expired, usages_expired, locked, full, .. } = *report;
-        Self {
-            dry_run,
-            snapshots,
-            packs,
-            kept,
-            repacked,
-            bytes_repacked,
-            full,
-            condemned,
-            spared,
-            locked,
-            deleted,
-            bytes_freed,
-            refused,
-            segments_merged,
-            records_merged,
-            intents_expired,
-            usages_expired,
-        }
-    }
+    #[serde(flatten)]
+    report: GcReport,
 }
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
         let would = if self.dry_run { "would be " } else { "" };
-        writeln!(f, "seen       {} snapshots, {} packs", self.snapshots, self.packs)?;
-        writeln!(f, "repacked   {} packs {would}copied in part, {}", self.repacked, HumanBytes(self.bytes_repacked))?;
-        writeln!(f, "condemned  {} packs {would}condemned, {} spared", self.condemned, self.spared)?;
+        writeln!(f, "seen       {} snapshots, {} packs", report.snapshots, report.packs)?;
+        writeln!(
+            f,
+            "repacked   {} packs {would}copied in part, {}",
+            report.repacked,
+            HumanBytes(report.bytes_repacked)
+        )?;
+        writeln!(f, "condemned  {} packs {would}condemned, {} spared", report.condemned, report.spared)?;
         write!(
             f,
             "freed      {}: {} packs {would}deleted, {} kept",
-            HumanBytes(self.bytes_freed),
-            self.deleted,
-            self.kept
+            HumanBytes(report.bytes_freed),
+            report.deleted,
+            report.kept
         )?;
         if !self.dry_run {
-            let (segments, records) = (self.segments_merged, self.records_merged);
+            let (segments, records) = (report.segments_merged, report.records_merged);
             write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
-            write!(f, "\nexpired    {} intents, {} usage lists", self.intents_expired, self.usages_expired)?;
+            write!(f, "\nexpired    {} intents, {} usage lists", report.intents_expired, report.usages_expired)?;
         }
-        if self.full {
+        if report.full {
             f.write_str(
                 "\nfull       the store had no room for copies of what is needed: run it again, now that there is more",
             )?;
         }
-        if self.locked > 0 {
-            write!(f, "\nlocked     {} packs that no snapshot needs, until their locks end", self.locked)?;
+        if report.locked > 0 {
+            write!(f, "\nlocked     {} packs that no snapshot needs, until their locks end", report.locked)?;
         }
-        if self.refused > 0 {
-            write!(f, "\nrefused    {} objects, which the store keeps", self.refused)?;
+        if report.refused > 0 {
+            write!(f, "\nrefused    {} objects, which the store keeps", report.refused)?;
         }
         Ok(())
     }
@@ -116,7 +78,7 @@ impl Maintain {
         };
         let options = GcOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
         let report = gc::run(&open.repository, &options, &session.run_context()).await?;
-        session.reporter.done_or_planned(!self.dry_run, &Summary::new(self.dry_run, &report))?;
+        session.reporter.done_or_planned(!self.dry_run, &Summary { dry_run: self.dry_run, report })?;
         Ok(Exit::Done)
     }
 }

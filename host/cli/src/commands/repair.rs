@@ -5,13 +5,13 @@ use std::fmt::{self, Display};
 use clap::Args;
 use credenza_app::environment;
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
-use credenza_model::SnapshotId;
+use credenza_model::{Key, SnapshotId};
 use serde::Serialize;
 
 use super::Session;
 use super::check::report_findings;
 use crate::failure::{Exit, Failure};
-use crate::report::{JsonKey, printable};
+use crate::report::printable;
 
 /// Mend what `check` finds: write the config, keys and records of removal anew from their second copies, describe packs in the index
 /// again, copy what can be read of damaged packs, write usage lists anew.
@@ -41,53 +41,20 @@ pub(crate) struct Repair {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "repair")]
 struct MendLine<'a> {
-    action: &'static str,
-    object: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chunks_copied: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chunks_lost: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replacement: Option<&'a SnapshotId>,
+    #[serde(flatten)]
+    mend: &'a Mend,
     applied: bool,
-}
-
-impl<'a> MendLine<'a> {
-    fn new(mend: &'a Mend, applied: bool) -> Self {
-        let line = |action, object: String| Self {
-            action,
-            object,
-            chunks_copied: None,
-            chunks_lost: None,
-            replacement: None,
-            applied,
-        };
-        match mend {
-            Mend::Described { pack } => line("describe", pack.to_string()),
-            Mend::Replaced { pack, copied, lost } => {
-                Self { chunks_copied: Some(*copied), chunks_lost: Some(*lost), ..line("salvage", pack.to_string()) }
-            }
-            Mend::Dropped { object } => line("drop", object.to_string()),
-            Mend::Restored { object } => line("restore", object.to_string()),
-            Mend::Rewritten { usage } => line("rewrite", usage.to_string()),
-            Mend::Recorded { after } => line("record", after.to_string()),
-            Mend::Beside { snapshot, replacement } => {
-                Self { replacement: replacement.as_ref(), ..line("replace", format!("snapshot/{snapshot}")) }
-            }
-        }
-    }
 }
 
 impl Display for MendLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<8}  {}", self.action, self.object)?;
-        if let (Some(copied), Some(lost)) = (self.chunks_copied, self.chunks_lost) {
-            write!(f, "  ({copied} chunks in need copied, {lost} lost)")?;
+        write!(f, "{:<8}  {}", self.mend.action(), self.mend.object())?;
+        match self.mend {
+            Mend::Replaced { copied, lost, .. } => write!(f, "  ({copied} chunks in need copied, {lost} lost)"),
+            Mend::Recorded { .. } => f.write_str("  (what its writer committed before it is gone)"),
+            Mend::Beside { replacement: Some(replacement), .. } => write!(f, "  (by snapshot {replacement})"),
+            _ => Ok(()),
         }
-        if self.action == "record" {
-            f.write_str("  (what its writer committed before it is gone)")?;
-        }
-        self.replacement.map_or(Ok(()), |replacement| write!(f, "  (by snapshot {replacement})"))
     }
 }
 
@@ -97,57 +64,43 @@ impl Display for MendLine<'_> {
 struct LostLine<'a> {
     snapshot: &'a SnapshotId,
     #[serde(flatten)]
-    key: JsonKey<'a>,
+    key: &'a Key,
     reason: &'a str,
 }
 
 impl Display for LostLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lost in snapshot {}: {}: {}", self.snapshot, self.key.0, printable(self.reason))
+        write!(f, "lost in snapshot {}: {}: {}", self.snapshot, self.key, printable(self.reason))
     }
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
-struct Summary {
+struct Summary<'a> {
     applied: bool,
-    repairs: u64,
-    /// Snapshots that lost something.
-    snapshots_damaged: u64,
-    entries_lost: u64,
-    /// Findings that stay.
-    damages: u64,
+    #[serde(flatten)]
+    report: &'a RepairReport,
 }
 
-impl Summary {
-    fn new(applied: bool, report: &RepairReport) -> Self {
-        Self {
-            applied,
-            repairs: report.mends.len() as u64,
-            snapshots_damaged: report.losses.len() as u64,
-            entries_lost: report.losses.iter().map(|loss| loss.entries).sum(),
-            damages: report.lost.len() as u64,
-        }
-    }
-
+impl Summary<'_> {
     /// A plan that waits to be carried out is damage as much as what cannot be mended.
     fn exit(&self) -> Exit {
-        let mended = self.applied || self.repairs == 0;
-        if mended && self.damages == 0 { Exit::Done } else { Exit::DamageFound }
+        let mended = self.applied || self.report.mends.is_empty();
+        if mended && self.report.lost.is_empty() { Exit::Done } else { Exit::DamageFound }
     }
 }
 
-impl Display for Summary {
+impl Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.repairs, self.applied) {
+        match (self.report.mends.len(), self.applied) {
             (0, _) => f.write_str("nothing to mend")?,
             (count, true) => write!(f, "{count} repairs done")?,
             (count, false) => write!(f, "{count} repairs would be done; do them with --apply")?,
         }
-        match self.damages {
+        match self.report.lost.len() {
             0 => f.write_str(", nothing is lost"),
             count => {
-                let (entries, snapshots) = (self.entries_lost, self.snapshots_damaged);
+                let (entries, snapshots) = (self.report.entries_lost(), self.report.losses.len());
                 write!(f, "; {count} damages cannot be mended: {entries} entries are lost in {snapshots} snapshots")
             }
         }
@@ -176,14 +129,14 @@ impl Repair {
 
 fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Exit {
     let reporter = session.reporter;
-    report.mends.iter().for_each(|mend| reporter.done(&MendLine::new(mend, applied)));
+    report.mends.iter().for_each(|mend| reporter.done(&MendLine { mend, applied }));
     report_findings(&report.lost, session);
     for SnapshotLoss { snapshot, problems, .. } in &report.losses {
         problems.iter().for_each(|problem| {
-            reporter.done(&LostLine { snapshot, key: JsonKey(&problem.key), reason: &problem.reason });
+            reporter.done(&LostLine { snapshot, key: &problem.key, reason: &problem.reason });
         });
     }
-    let summary = Summary::new(applied, report);
+    let summary = Summary { applied, report };
     reporter.done(&summary);
     if summary.exit() == Exit::Done {
         reporter.mended();

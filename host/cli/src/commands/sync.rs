@@ -74,11 +74,8 @@ impl Display for CopiedLine {
 struct Summary {
     from: String,
     to: String,
-    copied: u64,
-    skipped: u64,
-    failed: u64,
-    chunks: u64,
-    bytes: u64,
+    #[serde(flatten)]
+    report: SyncReport,
     requests: Requests,
 }
 
@@ -92,13 +89,14 @@ struct Requests {
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (printable(&self.from), printable(&self.to));
-        write!(f, "{from} to {to}: {} snapshots copied, {} there already", self.copied, self.skipped)?;
-        write!(f, ", {} chunks, {} added", self.chunks, HumanBytes(self.bytes))?;
+        let SyncReport { copied, skipped, failed, chunks, bytes, .. } = &self.report;
+        write!(f, "{from} to {to}: {} snapshots copied, {skipped} there already", copied.len())?;
+        write!(f, ", {chunks} chunks, {} added", HumanBytes(*bytes))?;
         if self.requests.from + self.requests.to > 0 {
             write!(f, ", {} + {} requests", self.requests.from, self.requests.to)?;
         }
-        if self.failed > 0 {
-            write!(f, "\n{} snapshots were not copied: something that they need is damaged", self.failed)?;
+        if *failed > 0 {
+            write!(f, "\n{failed} snapshots were not copied: something that they need is damaged")?;
         }
         Ok(())
     }
@@ -143,20 +141,13 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
     let Carried { report, requests_from, requests_to } =
         sync::carry(sides, options, signing_key, &session.run_context()).await?;
     let [from, to] = sides;
-    let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
-    copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
-    report_findings(&findings, session);
-    session.reporter.done(&Summary {
-        from: from.open.place.text(),
-        to: to.open.place.text(),
-        copied: copied.len() as u64,
-        skipped,
-        failed,
-        chunks,
-        bytes,
-        requests: Requests { from: requests_from, to: requests_to },
-    });
-    Ok(if failed == 0 { Exit::Done } else { Exit::DamageFound })
+    report.copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
+    report_findings(&report.findings, session);
+    let exit = if report.failed == 0 { Exit::Done } else { Exit::DamageFound };
+    let (here, there) = (from.open.place.text(), to.open.place.text());
+    let requests = Requests { from: requests_from, to: requests_to };
+    session.reporter.done(&Summary { from: here, to: there, report, requests });
+    Ok(exit)
 }
 
 /// Sync makes no repository: whether it is to be like this one is worth a decision.

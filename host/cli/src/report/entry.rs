@@ -7,14 +7,14 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use credenza_model::{AttributeValue, Checksum, Entry, EntryStatus, Key, Timestamp};
 use serde::Serialize;
 
-use super::{JsonKey, printable};
+use super::printable;
 
 /// A line of `ls SNAPSHOT` and `browse`.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "entry")]
 pub(crate) struct EntryLine<'a> {
     #[serde(flatten)]
-    key: JsonKey<'a>,
+    key: &'a Key,
     kind: &'static str,
     size: Option<u64>,
     modified: Option<Timestamp>,
@@ -61,7 +61,7 @@ impl<'a> EntryLine<'a> {
         let version = entry.version.as_ref();
         let (status, reason) = describe(status);
         Self {
-            key: JsonKey(&entry.key),
+            key: &entry.key,
             kind: entry.kind.name(),
             size: entry.size,
             modified: entry.modified,
@@ -93,7 +93,7 @@ impl Display for EntryLine<'_> {
             let time = self.modified.map_or_else(String::new, |time| whole_seconds(time).to_string());
             write!(f, "{:<9} {size:>15} {time:<20} ", self.kind)?;
         }
-        write!(f, "{}", self.key.0)?;
+        write!(f, "{}", self.key)?;
         if self.details.is_some()
             && let Some(target) = &self.link_target
         {
@@ -146,7 +146,7 @@ fn json(value: &AttributeValue) -> serde_json::Value {
 impl Display for EntryDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = &self.0;
-        write!(f, "key          {}\nkind         {}", line.key.0, line.kind)?;
+        write!(f, "key          {}\nkind         {}", line.key, line.kind)?;
         let facts = [
             ("size", line.size.map(|size| size.to_string())),
             ("modified", line.modified.map(|time| time.to_string())),

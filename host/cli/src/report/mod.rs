@@ -19,6 +19,7 @@ use credenza_app::{Notice, Notices};
 use credenza_connect::Check;
 use credenza_engine::{Damage, Event, Listener};
 use credenza_sandbox::deceives;
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine};
@@ -114,13 +115,17 @@ impl Reporter {
     }
 
     fn line(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        match self.json {
+            true => self.json_line(line),
+            false => self.progress.suspend(|| writeln!(self.out(), "{line}")),
+        }
+    }
+
+    fn json_line(&self, line: &impl Serialize) -> io::Result<()> {
         self.progress.suspend(|| {
             let mut out = self.out();
-            if self.json {
-                serde_json::to_writer(&mut *out, line)?;
-                return out.write_all(b"\n");
-            }
-            writeln!(out, "{line}")
+            serde_json::to_writer(&mut *out, line)?;
+            out.write_all(b"\n")
         })
     }
 
@@ -238,10 +243,13 @@ impl Listener for Reporter {
             Event::Phase(phase) => self.progress.begin(phase),
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
-            Event::EntryFailed { key, reason } => {
-                let line = EntryFailed { key: JsonKey(&key), reason: &reason };
-                if self.json { self.done(&line) } else { self.say(&line) }
-            }
+            // What could not be written is found by `close`, which tries again.
+            Event::EntryFailed { .. } if self.json => drop(self.json_line(&event)),
+            Event::EntryFailed { key, reason } => self.say(format!("{key}: {reason}")),
+            Event::Kept { bytes } => self.note(format!(
+                "{} that this run has uploaded are in the repository: the same command, run again, uploads the rest only",
+                HumanBytes(bytes)
+            )),
             Event::Damage(_) | Event::Committed(_) => {}
         }
     }
@@ -266,23 +274,6 @@ impl Write for Unheard {
     }
 }
 
-/// A key for JSON: a text, or an object's `key_base64` when it is not UTF-8. To be flattened.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct JsonKey<'a>(pub(crate) &'a credenza_model::Key);
-
-impl Serialize for JsonKey<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use base64::prelude::{BASE64_STANDARD, Engine};
-        use serde::ser::SerializeMap;
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self.0.as_str() {
-            Some(text) => map.serialize_entry("key", text)?,
-            None => map.serialize_entry("key_base64", &BASE64_STANDARD.encode(self.0.as_bytes()))?,
-        }
-        map.end()
-    }
-}
-
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "error")]
 struct ErrorLine<'a> {
@@ -292,21 +283,6 @@ struct ErrorLine<'a> {
     cause: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
-}
-
-/// An entry that could not be read or written.
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "entry_failed")]
-struct EntryFailed<'a> {
-    #[serde(flatten)]
-    key: JsonKey<'a>,
-    reason: &'a str,
-}
-
-impl Display for EntryFailed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.key.0, self.reason)
-    }
 }
 
 /// Something that is waited for.
@@ -382,17 +358,6 @@ pub(crate) fn brief(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use credenza_model::Key;
-
-    #[test]
-    fn a_key_that_is_not_utf_8_comes_as_base64_and_type_comes_first() {
-        let line = |key: &[u8]| {
-            let key = Key::new(key);
-            serde_json::to_string(&EntryFailed { key: JsonKey(&key), reason: "r" }).unwrap()
-        };
-        assert_eq!(line(b"a\"b"), r#"{"type":"entry_failed","key":"a\"b","reason":"r"}"#);
-        assert_eq!(line(b"\xff"), r#"{"type":"entry_failed","key_base64":"/w==","reason":"r"}"#);
-    }
 
     #[test]
     fn control_characters_never_reach_a_terminal() {

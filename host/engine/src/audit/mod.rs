@@ -29,7 +29,7 @@ use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};
 use crate::repository::fetch;
-use crate::{Damage, DamageKind, Error, Event, Phase, Result, RunContext};
+use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result, RunContext, json};
 
 /// Objects examined at once.
 const OBJECTS_IN_FLIGHT: usize = 4;
@@ -50,13 +50,12 @@ pub struct AuditOptions {
 }
 
 /// What an audit found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct AuditReport {
     /// The repository.
     pub repository: RepositoryId,
-    /// Everything that is wrong, one finding per object and kind.
-    pub findings: Vec<Finding>,
-    /// The newest snapshot of each writer, to be remembered.
+    /// The newest snapshot of each writer, to be remembered. As data each is a line of its own.
+    #[serde(skip)]
     pub heads: Vec<Head>,
     /// Objects examined.
     pub objects: u64,
@@ -64,16 +63,29 @@ pub struct AuditReport {
     pub bytes: u64,
     /// Snapshots among them.
     pub snapshots: u64,
+    /// Everything that is wrong, one finding per object and kind.
+    #[serde(rename = "damages", serialize_with = "json::count")]
+    pub findings: Vec<Finding>,
+    /// Whether headers and snapshots were read only, not every byte.
+    pub quick: bool,
+    /// How many were named who may sign; with none, everybody may.
+    pub trusted_signers: usize,
     /// What lies beside the objects of the repository: harmless.
+    #[serde(serialize_with = "json::strays")]
     pub strays: Strays,
 }
 
 /// Audits the repository in a store.
 ///
 /// # Errors
-/// [`Error::NoRepository`] when there is none, or when the store cannot be read; damage is what the report is for.
+/// [`Error::NoRepository`] when there is none, or when the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the
+/// report is for.
 pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, run: &RunContext) -> Result<AuditReport> {
-    let listener = &*run.events;
+    // It reads, and may be dropped wherever it stands.
+    run.stop.unless(Box::pin(audited(store, options, &*run.events))).await?
+}
+
+async fn audited(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
     listener.on(Event::Phase(Phase::Auditing));
     let repository = identify(&*store).await?;
     let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, Findings::new(listener));
@@ -230,6 +242,8 @@ impl<'a> Survey<'a> {
             bytes: self.bytes,
             snapshots: self.snapshots.len() as u64,
             strays: self.strays,
+            quick: options.quick,
+            trusted_signers: options.trusted.len(),
         }
     }
 }

@@ -21,22 +21,22 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{ErrorClass, Patterns, Source, SourceInfo};
+use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo};
 use credenza_format::{Chunker, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::listing::SortedScan;
+use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Deduplicator;
-use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, json, task};
 use join::{Ending, Join, Parent, Step};
 use load::{Loaded, Loader, Planned, REQUESTS_IN_FLIGHT};
 use pipeline::ChunkPipeline;
 use scan::{Scan, Trusted};
 use session::Session;
-use tree::Tree;
+use tree::{Grown, Tree};
 
 /// Entries dealt to a thread at once, unless their contents weigh [`pipeline::GROUP_BYTES`] before.
 const BATCH_ENTRIES: usize = 128;
@@ -75,10 +75,12 @@ pub struct BackupOptions {
 }
 
 /// What a backup did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct BackupReport {
     /// The snapshot; `None` after a dry run.
     pub snapshot: Option<SnapshotId>,
+    /// The source, as the user wrote its location.
+    pub source: String,
     /// Entries in the snapshot.
     pub entries: u64,
     /// Entries whose content was read, or would have been.
@@ -98,18 +100,21 @@ pub struct BackupReport {
     /// Records of what the run relied on that the store did not let it delete; collectors clear them away when they have expired.
     pub intents_left: u64,
     /// What of the repository cannot be read. The snapshot is whole without it; earlier ones may not be.
+    #[serde(serialize_with = "json::count")]
     pub damages: Vec<Damage>,
     /// Snapshots that are dated more than [`AHEAD_SECONDS`](crate::AHEAD_SECONDS) after now: those that were there, by the store's clock and by this
     /// machine's; and the one that was made, by this machine's.
     pub ahead: Vec<Dated>,
-    /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet.
+    /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet. No part of the data.
+    #[serde(skip)]
     pub compared_with: Option<OtherSource>,
 }
 
 /// A snapshot and its date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Dated {
     /// Which.
+    #[serde(rename = "id")]
     pub snapshot: SnapshotId,
     /// When it was made, by the clock of the store at that time.
     pub time: Timestamp,
@@ -130,19 +135,20 @@ pub struct OtherSource {
 /// only what is gone.
 ///
 /// # Errors
-/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error.
+/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error,
+/// and what was uploaded by then is found by the next run ([`Event::Kept`]). [`Error::Cancelled`] when it was to stop, unless the snapshot was on its way.
 pub async fn run(
     repository: &Repository,
     source: Arc<dyn Source>,
     options: &BackupOptions,
     run: &RunContext,
 ) -> Result<BackupReport> {
-    let listener = &*run.events;
-    match attempt(repository, Arc::clone(&source), options, true, listener).await {
-        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, listener).await,
+    let _heeding = run.stop.heeding();
+    match attempt(repository, Arc::clone(&source), options, true, run).await {
+        Err(Error::Conflict { .. }) => attempt(repository, source, options, true, run).await,
         // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
         Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Unsupported => {
-            attempt(repository, source, options, false, listener).await
+            attempt(repository, source, options, false, run).await
         }
         done => done,
     }
@@ -153,12 +159,15 @@ async fn attempt(
     source: Arc<dyn Source>,
     options: &BackupOptions,
     as_of_start: bool,
-    listener: &dyn Listener,
+    run: &RunContext,
 ) -> Result<BackupReport> {
+    let listener = &*run.events;
     listener.on(Event::Phase(Phase::Opening));
-    let mut info = source.info().await.map_err(Error::connector("opening the source"))?;
+    let info = run.stop.unless(source.info()).await?;
+    let mut info = info.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
-    let session = Session::begin(repository, &*source, &info, options, as_of_start).await?;
+    let session = Session::begin(repository, &*source, &info, options, as_of_start);
+    let session = run.stop.unless(Box::pin(session)).await??;
     session.damages().iter().for_each(|damage| listener.on(Event::Damage(damage.clone())));
     if let Some(parent) = session.parent() {
         listener.on(Event::Expected {
@@ -168,28 +177,72 @@ async fn attempt(
     }
     listener.on(Event::Phase(Phase::Reading));
     if options.dry_run {
-        return dry_run(&session, &*source, &info, options).await;
+        return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options))).await?;
     }
-    let line = Line::new(repository, &session, Arc::clone(&source), &info, options, listener).await?;
+    run.stop.check()?;
+    // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
+    let counts = session.parent().is_none() && info.has("local");
+    let counting = (Arc::clone(&source), session.scan_options().clone(), Arc::clone(&run.events));
+    let _counting = counts.then(|| task::spawn(count(counting)));
+    let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
     let dedup = Arc::clone(&line.dedup);
-    let done = record(repository, session, line, (source, &info), options, listener).await;
-    if done.is_err() {
-        // Nothing of this run is at work when another begins.
-        dedup.packs().abandon().await;
+    let done = Box::pin(record(repository, session, line, (source, &info), options, run)).await;
+    if let Err(cause) = &done
+        && let Some(bytes) = dedup.end_early().await
+        // Where it begins anew, it has not ended.
+        && !matches!(cause, Error::Conflict { .. })
+    {
+        listener.on(Event::Kept { bytes });
     }
     done
+}
+
+/// Tells how much a source holds. One that cannot be listed is told about by whoever reads it.
+async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn Listener>)) {
+    let (mut entries, mut bytes) = (0_u64, 0_u64);
+    let Ok(scanner) = source.scan(&options).await else { return };
+    let mut batches = Batches::new(scanner);
+    loop {
+        match batches.next(PAGE_ENTRIES).await {
+            Ok(Some(page)) => {
+                for found in page {
+                    entries = entries.saturating_add(1);
+                    if let Found::Entry(entry) = found {
+                        bytes = bytes.saturating_add(entry.size.unwrap_or(0));
+                    }
+                }
+            }
+            Ok(None) => return events.on(Event::Expected { entries, bytes }),
+            Err(_) => return,
+        }
+    }
 }
 
 /// Reads the source and commits what was read.
 async fn record(
     repository: &Repository,
     mut session: Session,
+    line: Line<'_>,
+    (source, info): (Arc<dyn Source>, &SourceInfo),
+    options: &BackupOptions,
+    run: &RunContext,
+) -> Result<BackupReport> {
+    let dedup = Arc::clone(&line.dedup);
+    let reading = Box::pin(read(repository, &mut session, line, (source, info), options));
+    let tree = run.stop.unless(dedup.packs().describing(reading)).await??;
+    run.events.on(Event::Phase(Phase::Committing));
+    session.commit(repository, &dedup, tree, options, run).await
+}
+
+/// Reads the source into the packs and the tree. Dropped, it leaves what was given to the packs there.
+async fn read(
+    repository: &Repository,
+    session: &mut Session,
     mut line: Line<'_>,
     (source, info): (Arc<dyn Source>, &SourceInfo),
     options: &BackupOptions,
-    listener: &dyn Listener,
-) -> Result<BackupReport> {
-    let parents = parents(&session, options);
+) -> Result<Grown> {
+    let parents = parents(session, options);
     let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
     let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
@@ -199,12 +252,10 @@ async fn record(
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
         Ending::OutOfOrder => {
-            line = line.again_sorted(repository, &session, &*source, info, options).await?;
+            line = line.again_sorted(repository, session, &*source, info, options).await?;
         }
     }
-    listener.on(Event::Phase(Phase::Committing));
-    let tree = line.tree.finish().await?;
-    session.commit(repository, &line.dedup, tree, options, listener).await
+    line.tree.finish().await
 }
 
 /// What unchanged entries are taken from: nothing when all is to be read anew.
@@ -224,7 +275,8 @@ async fn dry_run(
     let scan = SortedScan::collect(source, session.scan_options()).await?;
     let mut join = Join::new(Box::new(scan), info, parents(session, options), options.excludes.clone(), None);
     let (damages, compared_with) = (session.damages().to_vec(), session.other_source());
-    let mut report = BackupReport { damages, compared_with, ..BackupReport::default() };
+    let source = options.location.clone();
+    let mut report = BackupReport { source, damages, compared_with, ..BackupReport::default() };
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {
@@ -257,7 +309,7 @@ impl<'a> Line<'a> {
         source: Arc<dyn Source>,
         info: &SourceInfo,
         options: &BackupOptions,
-        listener: &'a dyn Listener,
+        events: &'a Arc<dyn Listener>,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let local = info.has("local");
@@ -265,10 +317,11 @@ impl<'a> Line<'a> {
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
-        let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, cores);
+        let threads = (cores, Arc::clone(events));
+        let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, threads);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        let tree = Tree::new(Arc::clone(&dedup), level, listener, loader.liveness().row());
+        let tree = Tree::new(Arc::clone(&dedup), level, &**events, loader.liveness().row());
         Ok(Self { loader, pipeline, tree, dedup, mills_in_flight })
     }
 

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
 use crate::poison::lock_unpoisoned;
 use crate::write::Deduplicator;
-use crate::{Error, Result};
+use crate::{Error, Event, Listener, Result};
 
 /// Plaintext that one thread works on at a time.
 pub(crate) const GROUP_BYTES: usize = 1024 * 1024;
@@ -41,8 +41,19 @@ pub(crate) enum Chunked {
         record: Box<Record>,
         bytes_read: Option<u64>,
         asked: Asked,
+        /// Bytes of it that were told as progress while it was read.
+        told: u64,
     },
     Skipped(SkippedEntry),
+}
+
+impl Chunked {
+    fn having_told(self, bytes: u64) -> Self {
+        match self {
+            Self::Record { record, bytes_read, asked, .. } => Self::Record { record, bytes_read, asked, told: bytes },
+            skipped @ Self::Skipped(_) => skipped,
+        }
+    }
 }
 
 pub(crate) struct ChunkPipeline {
@@ -52,6 +63,22 @@ pub(crate) struct ChunkPipeline {
     level: i32,
     compressors: Mutex<Vec<Compressor>>,
     groups: Arc<Semaphore>,
+    events: Arc<dyn Listener>,
+}
+
+/// What is told of a large content while it is read. What is read once more is not told again.
+struct Told<'a> {
+    events: &'a dyn Listener,
+    bytes: u64,
+}
+
+impl Told<'_> {
+    fn reach(&mut self, bytes: u64) {
+        if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
+            self.bytes = bytes;
+            self.events.on(Event::Progress { entries: 0, bytes: more });
+        }
+    }
 }
 
 /// A content that was cut and kept.
@@ -80,7 +107,7 @@ impl ChunkPipeline {
         loader: Arc<Loader>,
         chunker: Chunker,
         level: i32,
-        cores: usize,
+        (cores, events): (usize, Arc<dyn Listener>),
     ) -> Arc<Self> {
         Arc::new(Self {
             dedup,
@@ -89,6 +116,7 @@ impl ChunkPipeline {
             level,
             compressors: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
+            events,
         })
     }
 
@@ -109,7 +137,7 @@ impl ChunkPipeline {
         let chunked = batch
             .into_iter()
             .map(|loaded| match loaded {
-                Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked }),
+                Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked, told: 0 }),
                 Loaded::Skipped(skipped) => Ok(Chunked::Skipped(skipped)),
                 Loaded::Whole { entry, bytes, status } => {
                     let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], ReadPolicy::strict());
@@ -139,7 +167,7 @@ impl ChunkPipeline {
             let body = opened.body;
             let kept = match body.reader {
                 BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, policy),
-                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy)),
+                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy, &mut self.telling())),
             };
             let again = match &kept {
                 Err(Broken::Source(cause)) => handle.block_on(self.loader.yields_to(&entry, cause, &mut policy))?,
@@ -189,28 +217,38 @@ impl ChunkPipeline {
     }
 
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Chunked> {
-        let mut policy = ReadPolicy::strict();
-        loop {
+        let (mut policy, mut told) = (ReadPolicy::strict(), self.telling());
+        let chunked = loop {
             let (opened, status) = match self.loader.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
-                Attempt::Lost(lost) => return Ok(without_content(lost.recorded(entry))),
+                Attempt::Lost(lost) => break without_content(lost.recorded(entry)),
             };
-            let kept = self.keep_stream(opened.body, policy).await;
+            let kept = self.keep_stream(opened.body, policy, &mut told).await;
             let again = match &kept {
                 Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut policy).await?,
                 _ => false,
             };
             if !again {
-                return self.settle(opened.entry, status, kept);
+                break self.settle(opened.entry, status, kept)?;
             }
-        }
+        };
+        Ok(chunked.having_told(told.bytes))
+    }
+
+    fn telling(&self) -> Told<'_> {
+        Told { events: &*self.events, bytes: 0 }
     }
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.
-    async fn keep_stream(self: &Arc<Self>, body: Body, policy: ReadPolicy) -> Result<Kept, Broken> {
+    async fn keep_stream(
+        self: &Arc<Self>,
+        body: Body,
+        policy: ReadPolicy,
+        told: &mut Told<'_>,
+    ) -> Result<Kept, Broken> {
         let list = Some(ListBuilder::new(self.dedup.keys()));
         let mut line = GroupLine { pipeline: Arc::clone(self), list, working: VecDeque::new() };
-        match self.feed(&mut line, body, policy).await {
+        match self.feed(&mut line, body, policy, told).await {
             Ok(Fed { tiny: Some(bytes), total, torn }) => {
                 Ok(Kept { content: Content::Inline(bytes), bytes: total, torn })
             }
@@ -223,7 +261,13 @@ impl ChunkPipeline {
     }
 
     /// Gives a content to a line, group by group.
-    async fn feed(self: &Arc<Self>, line: &mut GroupLine, body: Body, policy: ReadPolicy) -> Result<Fed, Broken> {
+    async fn feed(
+        self: &Arc<Self>,
+        line: &mut GroupLine,
+        body: Body,
+        policy: ReadPolicy,
+        told: &mut Told<'_>,
+    ) -> Result<Fed, Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();
         let mut slicer = Slicer::default();
@@ -240,6 +284,7 @@ impl ChunkPipeline {
             slicer.feed(&piece);
             if slicer.rest().len() >= GROUP_BYTES {
                 line.push(slicer.take_group(&self.chunker, false)).await?;
+                told.reach(total);
             }
         }
         if announced.is_some_and(|length| length != total) {
@@ -294,7 +339,7 @@ impl ChunkPipeline {
                 let status = if torn { EntryStatus::Changed } else { status };
                 let entry = Entry { size: Some(bytes), ..entry };
                 let record = Box::new(Record { entry, content, status });
-                Ok(Chunked::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())) })
+                Ok(Chunked::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())), told: 0 })
             }
             Err(Broken::Run(cause)) => Err(cause),
             Err(Broken::Source(cause)) => {
@@ -305,7 +350,7 @@ impl ChunkPipeline {
 }
 
 fn without_content((record, asked): (Record, Asked)) -> Chunked {
-    Chunked::Record { record: Box::new(record), bytes_read: Some(0), asked }
+    Chunked::Record { record: Box::new(record), bytes_read: Some(0), asked, told: 0 }
 }
 
 /// The error of a local reader; one that is not the connector's own stays.

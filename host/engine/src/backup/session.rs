@@ -17,7 +17,7 @@ use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
 use crate::write::{self, Committed, Deduplicator, Draft};
-use crate::{Damage, Error, Event, Listener, Result};
+use crate::{Damage, Error, Event, Result, RunContext};
 
 /// Most bytes of documents about the source that a snapshot keeps: snapshots are read by every command.
 const DOCUMENTS_BYTES_MAX: usize = 256 * 1024;
@@ -175,22 +175,23 @@ impl Session {
         dedup: &Arc<Deduplicator>,
         grown: Grown,
         options: &BackupOptions,
-        listener: &dyn Listener,
+        run: &RunContext,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
         let compared_with = self.other_source();
         let mut chain = self.before.chain.clone();
         let (damages, dates) = (std::mem::take(&mut self.damages), std::mem::take(&mut self.before.dates));
-        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
+        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), stop: &run.stop };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
         let Committed { stored, intents_left } = write::commit(repository, dedup, draft, make).await?;
-        listener.on(Event::Committed(id));
+        run.events.on(Event::Committed(id));
         let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
         let counts = grown.counts;
         Ok(BackupReport {
             snapshot: Some(id),
+            source: options.location.clone(),
             entries: counts.entries,
             read: counts.read,
             unchanged: counts.files.saturating_sub(counts.read + counts.unread),

@@ -11,7 +11,7 @@ use credenza_connect::{Body, ByteRange, Check, Opened, Result as Answer, ScanOpt
 use credenza_model::{Attribute, AttributeValue, Checksum, Entry, EntryKind, Key, Timestamp};
 
 use super::*;
-use crate::testing::{Reading, TestClock, contents, handle, noise, open, repository, secret};
+use crate::testing::{Reading, TestClock, contents, handle, noise, open, recorded, repository, secret};
 use crate::{Repository, RunContext};
 
 /// Orders of calls and answers that each run of the tests tries.
@@ -775,5 +775,141 @@ async fn an_object_that_grew_after_it_was_listed_is_kept_as_it_is_now() {
         assert_eq!((report.errors, report.read), (0, 1), "{metadata_of_all}");
         let kept = contents(&repository, report.snapshot.unwrap()).await;
         assert!(kept[&"tagged".into()].1 == noise(3, size));
+    }
+}
+
+/// A source of two objects, each as large as a pack, of which the second never comes to its end.
+fn stuck(inner: &MemorySource) -> impl Source + 'static {
+    let reads = AtomicUsize::new(0);
+    let read = move |answer: Answer<Opened>| {
+        let mut opened = answer?;
+        if reads.fetch_add(1, SeqCst) == 1 {
+            let begun = futures_util::stream::iter([Ok(vec![7; 1 << 20].into())]);
+            opened.body = Body::from_stream(None, begun.chain(futures_util::stream::pending()));
+        }
+        Ok(opened)
+    };
+    Reading { inner: inner.clone(), local: false, listings: AtomicUsize::new(usize::MAX), read }
+}
+
+/// Bytes of data packs that were put.
+fn data_bytes(store: &crate::testing::CountedStore) -> u64 {
+    let puts = store.calls().into_iter().filter(|made| made.name == call::PUT && made.key.starts_with("data/"));
+    puts.map(|made| made.bytes).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_while_its_source_is_slow_loses_at_most_the_packs_of_two_minutes() {
+    let (store, repository) = recorded().await;
+    let clock = Arc::new(TestClock::default());
+    let repository = repository.with_clock(Arc::clone(&clock) as Arc<dyn crate::Clock>);
+    let source = MemorySource::new();
+    let pack = credenza_model::limits::DATA_PACK_BYTES as usize;
+    source.put("a", noise(1, pack + (1 << 20)));
+    source.put("b", noise(2, pack / 4));
+    store.clear();
+    let (options, context) = (BackupOptions::default(), RunContext::default());
+    {
+        let mut running = std::pin::pin!(run(&repository, Arc::new(stuck(&source)), &options, &context));
+        let is_put =
+            |folder: &str| store.calls().iter().any(|made| made.name == call::PUT && made.key.starts_with(folder));
+        let described = async {
+            while !is_put("data/") {
+                tokio::task::yield_now().await;
+            }
+            assert!(!is_put("index/"), "no time has passed");
+            while !is_put("index/") {
+                clock.pass(Duration::from_mins(2));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            done = &mut running => panic!("it ended: {done:?}"),
+            () = described => {}
+        }
+        // Dropped here, as if it was killed.
+    }
+    store.clear();
+    backed_up(&repository, Arc::new(source), false).await;
+    let sent = data_bytes(&store);
+    assert!(sent < pack as u64 / 2, "{sent} bytes were sent once more");
+}
+
+/// Keeps what it hears.
+#[derive(Default)]
+struct Heard(std::sync::Mutex<Vec<Event>>);
+
+impl Heard {
+    fn has_heard_what_to_expect(&self) -> bool {
+        self.0.lock().unwrap().iter().any(|event| matches!(event, Event::Expected { .. }))
+    }
+}
+
+impl Listener for Heard {
+    fn on(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_move_while_one_large_object_is_read_and_are_told_once() {
+    const LARGE: u64 = 100 << 20;
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    inner.put("large", vec![1; LARGE as usize]);
+    inner.put("small", noise(1, 100));
+    // As it comes over a network, in pieces.
+    let read = |answer: Answer<Opened>| {
+        let mut opened = answer?;
+        if opened.body.length == Some(LARGE) {
+            let pieces = (0..LARGE >> 20).map(|_| Ok(vec![1; 1 << 20].into()));
+            opened.body = Body::from_stream(Some(LARGE), futures_util::stream::iter(pieces));
+        }
+        Ok(opened)
+    };
+    let source = Reading { inner, local: false, listings: AtomicUsize::new(usize::MAX), read };
+    let heard = Arc::new(Heard::default());
+    let context = RunContext::telling(Arc::clone(&heard) as Arc<dyn Listener>);
+    run(&repository, Arc::new(source), &BackupOptions::default(), &context).await.unwrap();
+    let heard = heard.0.lock().unwrap();
+    let moves = heard.iter().filter_map(|event| match event {
+        Event::Progress { entries, bytes } => Some((*entries, *bytes)),
+        _ => None,
+    });
+    let moves: Vec<(u64, u64)> = moves.collect();
+    let before_it_was_whole: u64 = moves.iter().take_while(|(entries, _)| *entries == 0).map(|(_, bytes)| bytes).sum();
+    assert!(before_it_was_whole > LARGE * 9 / 10, "{before_it_was_whole}");
+    assert!(moves.iter().all(|(_, bytes)| *bytes <= LARGE / 10), "in steps");
+    assert_eq!(moves.iter().map(|(_, bytes)| bytes).sum::<u64>(), LARGE + 100);
+    assert_eq!(moves.iter().map(|(entries, _)| entries).sum::<u64>(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_local_source_holds_is_counted_when_no_parent_tells_it() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    (0..10_u64).for_each(|number| inner.put(format!("{number}").as_str(), noise(number, 1000)));
+    for local in [true, false] {
+        let listings = AtomicUsize::new(usize::MAX);
+        let (heard, options) = (Arc::new(Heard::default()), BackupOptions::default());
+        let told = Arc::clone(&heard);
+        // A local source is read by threads of its own, which may wait for the count.
+        let read = move |answer| {
+            while local && !told.has_heard_what_to_expect() {
+                std::thread::yield_now();
+            }
+            answer
+        };
+        let source = Reading { inner: inner.clone(), local, listings, read };
+        let context = RunContext::telling(Arc::clone(&heard) as Arc<dyn Listener>);
+        let session = BackupOptions { source_as: Some(format!("local {local}")), ..options };
+        run(&repository, Arc::new(source), &session, &context).await.unwrap();
+        let heard = heard.0.lock().unwrap();
+        let told = heard.iter().filter_map(|event| match event {
+            Event::Expected { entries, bytes } => Some((*entries, *bytes)),
+            _ => None,
+        });
+        let counted = local.then_some((10, 10_000));
+        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(counted), "for others a listing costs requests");
     }
 }

@@ -43,7 +43,7 @@ use crate::blobs::BlobLoader;
 use crate::findings::Findings;
 use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, NoEvents, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, json};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -66,10 +66,8 @@ impl CheckOptions {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct CheckReport {
-    /// Everything that is wrong, one finding per object and kind.
-    pub findings: Vec<Finding>,
     /// Snapshots checked.
     pub snapshots: u64,
     /// Packs that are there.
@@ -78,6 +76,8 @@ pub struct CheckReport {
     pub bytes: u64,
     /// Packs that no index names: left by interrupted runs, harmless.
     pub unreferenced_packs: u64,
+    /// Packs that were read and verified.
+    pub packs_read: u64,
     /// Usage lists without a snapshot that no record says was removed: left by runs that ended before their commit; or the newest
     /// snapshot of a writer was lost, which an audit tells that remembers an earlier one.
     pub ownerless_usages: u64,
@@ -89,21 +89,27 @@ pub struct CheckReport {
     /// Whether the config names an older key epoch than the keys know: a rotation was interrupted, or somebody put an older config back.
     pub config_is_behind: bool,
     /// What lies beside the objects of the repository: harmless.
+    #[serde(serialize_with = "json::strays")]
     pub strays: Strays,
-    /// Packs that were read and verified.
-    pub packs_read: u64,
-    /// Bytes of them.
+    /// Bytes of the packs that were read.
     pub bytes_read: u64,
     /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
     pub packs_healed: u64,
+    /// Everything that is wrong, one finding per object and kind.
+    #[serde(rename = "damages", serialize_with = "json::count")]
+    pub findings: Vec<Finding>,
 }
 
 /// Checks a repository.
 ///
 /// # Errors
-/// When the store cannot be read; damage is what the report is for.
+/// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
-    let listener = &*run.events;
+    // It reads, and may be dropped wherever it stands.
+    run.stop.unless(Box::pin(verified(repository, options, &*run.events))).await?
+}
+
+async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =

@@ -40,7 +40,7 @@ use credenza_model::{StoreKey, Timestamp};
 
 use crate::clock::Lease;
 use crate::repository::Repository;
-use crate::{Error, Event, Phase, Result, RunContext};
+use crate::{Error, Event, Listener, Phase, Result, RunContext, heed};
 pub(crate) use condemn::put_record;
 use mark::View;
 
@@ -57,7 +57,7 @@ pub struct GcOptions {
 }
 
 /// What a collection did, or would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct GcReport {
     /// Snapshots seen.
     pub snapshots: u64,
@@ -97,9 +97,15 @@ pub struct GcReport {
 ///
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
-/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted.
+/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
+/// done stays, and the next run goes on.
 pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
-    let listener = &*run.events;
+    let _heeding = run.stop.heeding();
+    let repository = repository.heeding(&run.stop);
+    heed::end(&run.stop, Box::pin(collect(&repository, options, &*run.events)).await)
+}
+
+async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {
     repository.require_reading("reclaiming space")?;
     repository.require_prompt_listings().await?;
     listener.on(Event::Phase(Phase::Collecting));

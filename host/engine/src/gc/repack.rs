@@ -65,7 +65,13 @@ pub(super) async fn run(
     let chosen = within(candidates(repository, view, &needs), bytes_max);
     listener.on(Event::Expected { entries: chosen.len() as u64, bytes: chosen.iter().map(|one| one.live_bytes).sum() });
     for batch in batches(&chosen) {
-        move_batch(repository, view, &mut needs, batch, listener, report).await?;
+        let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
+        let dedup = Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
+        let moved = move_batch(repository, view, (&mut needs, &dedup), batch, listener, report).await;
+        if moved.is_err() {
+            dedup.packs().abandon().await;
+        }
+        moved?;
     }
     Ok(())
 }
@@ -148,18 +154,16 @@ fn batches(chosen: &[Candidate]) -> Vec<&[Candidate]> {
 async fn move_batch(
     repository: &Repository,
     view: &mut View,
-    needs: &mut Needs,
+    (needs, dedup): (&mut Needs, &Arc<Deduplicator>),
     batch: &[Candidate],
     listener: &dyn Listener,
     report: &mut GcReport,
 ) -> Result<()> {
-    let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-    let dedup = Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
     let mut described = places_of(&view.index, batch);
     let mut moved = Vec::new();
     for one in batch {
         let places = described.remove(&one.pack).unwrap_or_default();
-        match copy_needed(repository, view, needs, &dedup, one.pack, &places).await {
+        match copy_needed(repository, view, needs, dedup, one.pack, &places).await {
             Ok(()) => moved.extend(record(&view.index, one.pack, places)),
             // A pack that is damaged stays as it is: `check` names it, and what of it can be read is not lost.
             Err(Error::Damage(damage)) => {

@@ -39,12 +39,13 @@ use std::sync::Arc;
 
 use credenza_format::{BlobIndex, ObjectKind, Problem, SigningKey, parity_key};
 use credenza_model::{SnapshotId, StoreKey};
+use serde::{Serialize, Serializer};
 
 use crate::check::undescribed;
 use crate::findings::Finding;
 use crate::repository::Repository;
 use crate::write::Deduplicator;
-use crate::{Event, Phase, Result, RunContext};
+use crate::{Event, Phase, Result, RunContext, Stop, heed};
 use gaps::Gaps;
 use parity::Parities;
 use survey::Survey;
@@ -117,6 +118,33 @@ pub enum Mend {
     },
 }
 
+/// As data: the `action`, the `object`, and what belongs to that action.
+impl Serialize for Mend {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            action: &'static str,
+            object: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            chunks_copied: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            chunks_lost: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            replacement: Option<&'a SnapshotId>,
+        }
+        let (chunks_copied, chunks_lost) = match self {
+            Self::Replaced { copied, lost, .. } => (Some(*copied), Some(*lost)),
+            _ => (None, None),
+        };
+        let replacement = match self {
+            Self::Beside { replacement, .. } => replacement.as_ref(),
+            _ => None,
+        };
+        Line { action: self.action(), object: self.object(), chunks_copied, chunks_lost, replacement }
+            .serialize(serializer)
+    }
+}
+
 /// What a snapshot has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotLoss {
@@ -128,7 +156,7 @@ pub struct SnapshotLoss {
     pub problems: Vec<Problem>,
 }
 
-/// What a repair did, or would do.
+/// What a repair did, or would do. As data: how many `repairs`, `snapshots_damaged`, `entries_lost`, and `damages` that stay.
 #[derive(Debug, Clone, Default)]
 pub struct RepairReport {
     /// What is mended.
@@ -139,19 +167,52 @@ pub struct RepairReport {
     pub lost: Vec<Finding>,
 }
 
+impl Serialize for RepairReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line {
+            repairs: u64,
+            snapshots_damaged: u64,
+            entries_lost: u64,
+            damages: u64,
+        }
+        let line = Line {
+            repairs: self.mends.len() as u64,
+            snapshots_damaged: self.losses.len() as u64,
+            entries_lost: self.entries_lost(),
+            damages: self.lost.len() as u64,
+        };
+        line.serialize(serializer)
+    }
+}
+
+impl RepairReport {
+    /// Entries that snapshots have lost, each once a snapshot.
+    #[must_use]
+    pub fn entries_lost(&self) -> u64 {
+        self.losses.iter().map(|loss| loss.entries).sum()
+    }
+}
+
 /// Repairs a repository.
 ///
 /// # Errors
 /// When the store cannot be read or written; with the keys of a writer; [`Error::ListingsDisagree`](crate::Error::ListingsDisagree) and
-/// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown.
+/// [`Error::LateListings`](crate::Error::LateListings) where what is missing may only not be shown; [`Error::Cancelled`](crate::Error::Cancelled) when it was
+/// to stop: what is mended stays so.
 pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
+    let _heeding = run.stop.heeding();
+    let repository = repository.heeding(&run.stop);
+    heed::end(&run.stop, Box::pin(repair(&repository, options, run)).await)
+}
+
+async fn repair(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
     let listener = &*run.events;
     repository.require_reading("repairing")?;
     if options.apply {
         repository.require_prompt_listings().await?;
     }
     let survey = Survey::read(&repository.cautious(), options, listener).await?;
-    let mut report = RepairReport::default();
     listener.on(Event::Phase(Phase::Repairing));
     let texts = Texts::read(repository).await?;
     if options.apply {
@@ -166,7 +227,26 @@ pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunCont
         true => Some(Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
     };
-    let salvaged = salvage::run(repository, &survey, dedup.as_ref()).await?;
+    let given = (&texts, gaps.as_ref(), dedup.as_ref());
+    let mended = Box::pin(mend(repository, survey, given, options, &run.stop)).await;
+    if mended.is_err()
+        && let Some(dedup) = &dedup
+    {
+        dedup.packs().abandon().await;
+    }
+    mended
+}
+
+/// Mends what a survey has found; with nowhere to put what is salvaged, it only says what would be done.
+async fn mend(
+    repository: &Repository,
+    survey: Survey,
+    (texts, gaps, dedup): (&Texts, Option<&Gaps>, Option<&Arc<Deduplicator>>),
+    options: &RepairOptions,
+    stop: &Stop,
+) -> Result<RepairReport> {
+    let mut report = RepairReport::default();
+    let salvaged = salvage::run(repository, &survey, dedup).await?;
     let mut parities = Parities::find(repository, &survey, &salvaged);
     if options.apply {
         parities.write(repository).await?;
@@ -176,19 +256,19 @@ pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunCont
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
     );
-    report.mends.extend(gaps.iter().flat_map(Gaps::mends));
+    report.mends.extend(gaps.into_iter().flat_map(Gaps::mends));
     if let Some(dedup) = dedup.filter(|_| !report.mends.is_empty()) {
-        if let Some(gaps) = &gaps {
+        if let Some(gaps) = gaps {
             gaps.record(repository, options.signing_key.as_ref()).await?;
         }
-        let published = publish::run(repository, &survey, &salvaged, &dedup).await;
+        let published = publish::run(repository, &survey, &salvaged, dedup).await;
         dedup.record().withdraw_intents().await;
         published?;
     }
     report.mends.extend(texts.mends());
     report.mends.extend(parities.mends());
     if options.replace_snapshots {
-        report.mends.extend(replace::run(repository, &survey, &report.losses, options).await?);
+        report.mends.extend(replace::run(repository, &survey, &report.losses, options, stop).await?);
     }
     // What was read by parity is among the findings.
     drop(repository.take_healed());
@@ -203,6 +283,32 @@ fn lost(findings: Vec<Finding>, mends: &[Mend]) -> Vec<Finding> {
 }
 
 impl Mend {
+    /// What is done.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Described { .. } => "describe",
+            Self::Replaced { .. } => "salvage",
+            Self::Dropped { .. } => "drop",
+            Self::Restored { .. } => "restore",
+            Self::Rewritten { .. } => "rewrite",
+            Self::Recorded { .. } => "record",
+            Self::Beside { .. } => "replace",
+        }
+    }
+
+    /// What it is done to, by its name in the store.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::Described { pack } | Self::Replaced { pack, .. } => pack.to_string(),
+            Self::Dropped { object } | Self::Restored { object } => object.to_string(),
+            Self::Rewritten { usage } => usage.to_string(),
+            Self::Recorded { after } => after.to_string(),
+            Self::Beside { snapshot, .. } => format!("snapshot/{snapshot}"),
+        }
+    }
+
     /// What is whole or needed no more by it, as `check` names it.
     fn objects(&self) -> Vec<String> {
         let parity = |pack: &StoreKey| ObjectKind::parse(pack).map(|(_, id)| parity_key(id).to_string());

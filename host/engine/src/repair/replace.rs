@@ -20,7 +20,7 @@ use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::write::{self, Deduplicator, Draft, TreeWriter, claim};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// Blobs copied at once.
 const BLOBS_IN_WINDOW: usize = 64;
@@ -31,6 +31,7 @@ pub(super) async fn run(
     survey: &Survey,
     losses: &[SnapshotLoss],
     options: &RepairOptions,
+    stop: &Stop,
 ) -> Result<Vec<Mend>> {
     let unlisted = survey.rebuilt.iter().filter(|rebuilt| !rebuilt.exact).map(|rebuilt| rebuilt.snapshot);
     let lossy: BTreeSet<SnapshotId> = losses.iter().map(|loss| loss.snapshot).chain(unlisted).collect();
@@ -40,22 +41,34 @@ pub(super) async fn run(
     for handle in survey.snapshots.iter().filter(|handle| lossy.contains(&handle.snapshot.id)) {
         let snapshot = handle.snapshot.id;
         if !replaced.contains(&snapshot) {
-            let replacement = if options.apply { Some(replace(repository, handle, options).await?) } else { None };
+            let replacement =
+                if options.apply { Some(replace(repository, handle, options, stop).await?) } else { None };
             mends.push(Mend::Beside { snapshot, replacement });
         }
     }
     Ok(mends)
 }
 
-async fn replace(repository: &Repository, handle: &SnapshotHandle, options: &RepairOptions) -> Result<SnapshotId> {
+async fn replace(
+    repository: &Repository,
+    handle: &SnapshotHandle,
+    options: &RepairOptions,
+    stop: &Stop,
+) -> Result<SnapshotId> {
     let writer = repository.writer(&options.host, &options.user);
     let index = Arc::new(repository.load_index().await?);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
     let loader = repository.loader_from(repository.bare_store(), index);
-    let remainder = Remainder::gather(repository, &loader, &dedup, handle).await?;
+    let remainder = match Remainder::gather(repository, &loader, &dedup, handle).await {
+        Ok(remainder) => remainder,
+        Err(cause) => {
+            dedup.packs().abandon().await;
+            return Err(cause);
+        }
+    };
     let mut chain = Chain::new(writer, &repository.snapshots().await?.whole);
     let id = SnapshotId::new(random_id()?);
-    let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone() };
+    let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), stop };
     let make = |usage: &Usage, added, link| remainder.snapshot(handle, id, usage, (added, link));
     write::commit(repository, &dedup, draft, make).await?;
     Ok(id)

@@ -49,7 +49,8 @@ pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName
 pub(crate) use two_copies::{TwoCopies, put_text};
 
 use crate::clock::Clock;
-use crate::{Damage, Error, Result};
+use crate::heed::Heed;
+use crate::{Damage, Error, Result, Stop};
 
 /// A repository, opened; clones share its stores.
 #[derive(Clone)]
@@ -80,6 +81,13 @@ impl Repository {
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same repository, whose requests end with a run.
+    pub(crate) fn heeding(&self, stop: &Stop) -> Self {
+        let heeding =
+            |store: &Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(Heed::new(Arc::clone(store), stop.clone())) };
+        Self { store: heeding(&self.store), bare: heeding(&self.bare), ..self.clone() }
     }
 
     /// Both copies of the config as they are now, verified with the keys.

@@ -53,7 +53,7 @@ pub struct RestoreOptions {
 }
 
 /// What a restore did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct RestoreReport {
     /// Entries restored.
     pub entries: u64,
@@ -68,6 +68,7 @@ pub struct RestoreReport {
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
     /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
     pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: std::collections::BTreeMap<String, u64>,
@@ -101,7 +102,7 @@ pub async fn run(
     let mapping = AttributeMapping::between(&snapshot.snapshot.source.namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), repository.clock(), options, run);
-    run.stop.heed();
+    let _heeding = run.stop.heeding();
     let mut folders = Folders::default();
     if is_tree {
         let way = Way { repository, snapshot, loader: &loader, writer: &writer };

@@ -419,3 +419,17 @@ async fn a_destination_that_takes_no_object_ends_the_restore_and_one_that_takes_
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_ends_a_restore_ends_no_other_run_of_its_caller() {
+    let distant = Distant::new(usize::MAX, 1);
+    let clock = Arc::clone(&distant.clock) as Arc<dyn crate::Clock>;
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await.with_clock(clock);
+    let source = MemorySource::new();
+    (0..20).for_each(|number| source.put(format!("{number}").as_str(), noise(number, 20_000)));
+    let snapshot = handle(&repository, snapshot(&repository, &source).await).await;
+    let (options, context) = (RestoreOptions { overwrite: true, ..RestoreOptions::default() }, RunContext::default());
+    let ended = run(&repository, &snapshot, Arc::new(distant), &options, &context).await;
+    assert!(matches!(ended, Err(Error::Unanswered { .. })), "{ended:?}");
+    assert!(!context.stop.is_requested());
+}

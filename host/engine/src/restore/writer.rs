@@ -60,14 +60,15 @@ impl<'a> RestoreWriter<'a> {
             destination,
             info: Arc::new(info),
             overwrite: options.overwrite,
-            stop: run.stop.clone(),
+            // A failure that ends the run ends no other run of the caller's.
+            stop: run.stop.child(),
             liveness,
             written,
         };
         Self { entry_writer, listener: &*run.events, report: Mutex::default(), row, cores }
     }
 
-    /// What ends the run early.
+    /// What ends the run early: the caller's wish, or a failure.
     pub(crate) const fn stop(&self) -> &Stop {
         &self.entry_writer.stop
     }

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use crate::repository::{Chain, Repository, SnapshotHandle};
 use crate::write::{self, Deduplicator, Draft};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, where whoever syncs is the writer; id, source, times, tags
 /// and figures are the original's.
 pub(super) async fn commit(
     target: &Repository,
     dedup: &Arc<Deduplicator>,
-    (chain, signing_key): (&mut Chain, Option<SigningKey>),
+    (chain, signing_key, stop): (&mut Chain, Option<SigningKey>, &Stop),
     handle: &SnapshotHandle,
     tree: TreeRoot,
 ) -> Result<()> {
     let original = &handle.snapshot;
-    let draft = Draft { id: original.id, chain, signing_key };
+    let draft = Draft { id: original.id, chain, signing_key, stop };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,

@@ -10,7 +10,7 @@
 //! protocol of committing (`write`). Called by `cli`.
 //!
 //! A run that ends early, however it ends, has carried whole snapshots only; the next finds their ids, and what was
-//! uploaded and indexed of others by their chunks. Two runs that carry the same snapshot to the same target at the same
+//! uploaded and described of others by their chunks. Two runs that carry the same snapshot to the same target at the same
 //! moment store its chunks twice, and only one of them commits it.
 //!
 //! Bound: the indexes of both sides, what `alike` and `rekey` state, and the root of each snapshot of the target.
@@ -33,7 +33,7 @@ use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::write::Deduplicator;
-use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext};
+use crate::{Damage, Error, Event, Phase, Result, RunContext, json};
 use ancestor::Ancestor;
 use index::TargetIndex;
 
@@ -53,15 +53,17 @@ pub struct SyncOptions {
 }
 
 /// What a sync did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct SyncReport {
     /// Snapshots that the target has now and had not, in the order of their commits.
+    #[serde(serialize_with = "json::count")]
     pub copied: Vec<SnapshotId>,
     /// Snapshots that it had already.
     pub skipped: u64,
     /// Snapshots that were not carried, because something that they need is damaged.
     pub failed: u64,
-    /// That damage.
+    /// That damage. As data each is a line of its own.
+    #[serde(skip)]
     pub findings: Vec<Finding>,
     /// Chunks added to the target: of contents, lists of them, and tree nodes.
     pub chunks: u64,
@@ -73,7 +75,8 @@ pub struct SyncReport {
 ///
 /// # Errors
 /// [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
-/// written at all. What was committed before stays.
+/// written at all; [`Error::Cancelled`] when it was to stop. What was committed before stays, and what was uploaded of the next snapshot is found by the next
+/// run ([`Event::Kept`]).
 pub async fn run(
     origin: &Repository,
     target: &Repository,
@@ -81,12 +84,13 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<SyncReport> {
     let listener = &*run.events;
+    let _heeding = run.stop.heeding();
     listener.on(Event::Phase(Phase::Opening));
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
     }
-    let there = origin.snapshots().await?;
+    let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let meant = choose(&there, &options.snapshots)?;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
@@ -94,7 +98,7 @@ pub async fn run(
         report.failed = there.damaged.len() as u64;
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
-    let mut carrier = Carrier::open(origin, target, there, options, listener).await?;
+    let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
     listener.on(Event::Phase(Phase::Copying));
     for handle in meant {
         let id = handle.snapshot.id;
@@ -105,7 +109,6 @@ pub async fn run(
         let damages = carrier.carry(&handle, &mut report).await?;
         if damages.is_empty() {
             report.copied.push(id);
-            listener.on(Event::Committed(id));
         } else {
             report.failed += 1;
             damages.into_iter().for_each(|damage| findings.add(damage, [id]));
@@ -145,7 +148,7 @@ struct Carrier<'a> {
     signing_key: Option<SigningKey>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
-    listener: &'a dyn Listener,
+    run: &'a RunContext,
 }
 
 impl<'a> Carrier<'a> {
@@ -154,7 +157,7 @@ impl<'a> Carrier<'a> {
         target: &'a Repository,
         there: Snapshots,
         options: &SyncOptions,
-        listener: &'a dyn Listener,
+        run: &'a RunContext,
     ) -> Result<Self> {
         let here = target.snapshots().await?;
         let chain = Chain::new(target.writer(&options.host, &options.user), &here.whole);
@@ -172,23 +175,27 @@ impl<'a> Carrier<'a> {
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
             at_target,
-            listener,
+            run,
         })
     }
 
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
+        let stop = &self.run.stop;
+        stop.check()?;
         let dedup = self.index.dedup(self.chain.writer()).await?;
-        let carried = match self.tree(handle, &dedup).await {
+        let carrying = Box::pin(self.tree(handle, &dedup));
+        let tree = stop.unless(dedup.packs().describing(carrying)).await;
+        let carried = match tree.map_err(Stopped::Run).flatten() {
             Ok(tree) => self.commit(handle, &dedup, tree).await,
-            Err(stopped) => {
-                // Also when the origin is out of reach: what has arrived need not be carried again. If even that fails, it is.
-                let _ = dedup.flush().await;
-                Err(stopped)
-            }
+            Err(stopped) => Err(stopped),
         };
-        if carried.is_err() {
-            dedup.packs().abandon().await;
+        // Also when the origin is out of reach: what has arrived need not be carried again.
+        if carried.is_err()
+            && let Some(bytes) = dedup.end_early().await
+            && matches!(carried, Err(Stopped::Run(_)))
+        {
+            self.run.events.on(Event::Kept { bytes });
         }
         let damages = match carried {
             Ok(()) => Vec::new(),
@@ -198,17 +205,17 @@ impl<'a> Carrier<'a> {
         report.chunks += dedup.record().chunks_added();
         report.bytes += dedup.record().bytes_added();
         drop(dedup);
-        self.index.renew().await?;
+        self.run.stop.unless(Box::pin(self.index.renew())).await??;
         Ok(damages)
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
         if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, dedup, handle, self.listener).await;
+            return alike::copy(self.origin, &self.loader, dedup, handle, &*self.run.events).await;
         }
         let ancestor = self.ancestor(handle);
         let level = self.target.config().compression_level;
-        rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), self.listener).await
+        rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 
     /// A snapshot that both sides have: the parent, else the latest of the same source before this one.
@@ -237,9 +244,10 @@ impl<'a> Carrier<'a> {
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
-        let writer = (&mut self.chain, self.signing_key.clone());
+        let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         commit::commit(self.target, dedup, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
+        self.run.events.on(Event::Committed(id));
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use super::Deduplicator;
 use super::hold::hold;
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// How often a run gives way to collectors before it gives up. One that works without a pause condemns what is copied only if it runs wild.
 const ROUNDS_MAX: usize = 4;
@@ -31,6 +31,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) id: SnapshotId,
     pub(crate) chain: &'a mut Chain,
     pub(crate) signing_key: Option<SigningKey>,
+    /// Heeded as long as nothing of the snapshot is in the store.
+    pub(crate) stop: &'a Stop,
 }
 
 /// A snapshot that is in the store.
@@ -47,7 +49,7 @@ pub(crate) struct Committed {
 ///
 /// # Errors
 /// [`Error::Conflict`] when collectors took what the run relied on, [`Error::LeaseExpired`] when the run took too long, [`Error::Unkept`] when the index
-/// does not describe all that was kept; nothing is committed then.
+/// does not describe all that was kept, [`Error::Cancelled`] when it was to stop before its usage list was put; nothing is committed then.
 pub(crate) async fn commit(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
@@ -58,6 +60,8 @@ pub(crate) async fn commit(
     dedup.packs().close().await?;
     let (snapshot, place) = match prepare(repository, dedup, draft, make).await {
         Ok(prepared) => prepared,
+        // What the next run is to find stays announced.
+        Err(Error::Cancelled) => return Err(Error::Cancelled),
         Err(cause) => {
             dedup.record().withdraw_intents().await;
             return Err(cause);
@@ -76,8 +80,9 @@ async fn prepare(
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
-    let usage = settle(repository, dedup).await?;
-    hold(repository, dedup, &usage).await?;
+    let usage = settle(repository, dedup, draft.stop).await?;
+    hold(repository, dedup, &usage, draft.stop).await?;
+    draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
     dedup.record().put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
     let link = draft.chain.next(repository).await?;
@@ -90,17 +95,19 @@ async fn prepare(
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it.
-async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>) -> Result<Usage> {
+async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>, stop: &Stop) -> Result<Usage> {
     let mut usage = dedup.usage();
     for _ in 0..ROUNDS_MAX {
+        stop.check()?;
         dedup.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
         dedup.record().flush_index(Vec::new()).await?;
         dedup.record().prove()?;
+        stop.check()?;
         let condemned = condemned(repository, dedup, &usage).await?;
         if taken(&usage, &condemned) == 0 {
             return Ok(usage);
         }
-        usage = relocate(repository, dedup, &usage, &condemned).await?;
+        usage = relocate(repository, dedup, &usage, &condemned, stop).await?;
     }
     Err(Error::Conflict { packs: taken(&usage, &condemned(repository, dedup, &usage).await?) })
 }

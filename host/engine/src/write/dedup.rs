@@ -123,7 +123,29 @@ impl Deduplicator {
     /// Uploads and describes all that was kept: it can be read back, and the run goes on.
     pub(crate) async fn flush(&self) -> Result<()> {
         self.packs.flush().await?;
-        self.record.describe_rest().await
+        self.record.describe_rest().await?;
+        // What is being described since some time passed.
+        self.packs.arrive().await
+    }
+
+    /// Ends a run early: what was kept is in the store and described, so that the next run uploads the rest only. It returns how many bytes that
+    /// are, and nothing when they could not be put; then what was described before is found all the same. The intents stay until they expire, or
+    /// a collector would take for rubbish what no snapshot uses yet.
+    pub(crate) async fn end_early(&self) -> Option<u64> {
+        let kept = match self.packs.failed() {
+            // It would fail again, after as long.
+            Some(_) => None,
+            None => self.flush_in_haste().await.ok().map(|()| self.record.bytes_added()),
+        };
+        // Nothing of this run is at work when another begins.
+        self.packs.abandon().await;
+        kept.filter(|bytes| *bytes > 0)
+    }
+
+    /// As [`flush`](Self::flush), what has arrived first: nobody knows how long the program has.
+    async fn flush_in_haste(&self) -> Result<()> {
+        self.record.describe_rest().await?;
+        self.flush().await
     }
 
     /// Until when an object is locked, as far as this run knows.

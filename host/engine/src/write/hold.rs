@@ -15,7 +15,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::Deduplicator;
 use crate::repository::{Repository, list};
-use crate::{Damage, DamageKind, Error, Result};
+use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Locks extended at once.
 const RETAINS_IN_FLIGHT: usize = 16;
@@ -38,7 +38,7 @@ struct Held {
 ///
 /// # Errors
 /// When a lock cannot be extended: the snapshot must not be committed.
-pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usage: &Usage) -> Result<()> {
+pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usage: &Usage, stop: &Stop) -> Result<()> {
     let Some(rule) = repository.lock_rule() else { return Ok(()) };
     let now = match dedup.record().locks().announced_at() {
         Some(now) => now,
@@ -58,7 +58,7 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
     let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>>>()?;
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
-    let extended = extend(repository, weak, granted).await?;
+    let extended = extend(repository, weak, granted, stop).await?;
     dedup.record().record_locks(extended).await
 }
 
@@ -97,8 +97,12 @@ fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result
     Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, two_copies: false })
 }
 
-async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp) -> Result<Vec<LockRecord>> {
-    let extended = futures_util::stream::iter(weak.into_iter().map(|held| extend_one(repository, held, until)));
+async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp, stop: &Stop) -> Result<Vec<LockRecord>> {
+    let extended = weak.into_iter().map(|held| async move {
+        stop.check()?;
+        extend_one(repository, held, until).await
+    });
+    let extended = futures_util::stream::iter(extended);
     let extended: Vec<Option<LockRecord>> = extended.buffer_unordered(RETAINS_IN_FLIGHT).try_collect().await?;
     Ok(extended.into_iter().flatten().collect())
 }

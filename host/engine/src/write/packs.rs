@@ -13,7 +13,9 @@
 //! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together; in a repository with parity that of each of them that is on its way.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use credenza_format::{BlobKind, Frame, PackBuilder, PackKind};
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
@@ -28,6 +30,8 @@ use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;
 const META_PACKS_IN_MEMORY: usize = 2;
+/// How long a pack may be in the store undescribed while the run reads: what a run that is killed has uploaded before is found by the next.
+const DESCRIBED_EVERY: Duration = Duration::from_mins(2);
 
 /// Fills packs and uploads them.
 pub(crate) struct PackWriter {
@@ -130,7 +134,7 @@ impl PackWriter {
         Ok(())
     }
 
-    fn failed(&self) -> Option<Error> {
+    pub(super) fn failed(&self) -> Option<Error> {
         lock_unpoisoned(&self.failure).clone()
     }
 
@@ -179,8 +183,36 @@ impl PackWriter {
             })
         });
         sealed.await.map_err(Error::worker("seal"))??;
+        self.arrive().await
+    }
+
+    /// Waits for everything that is on its way.
+    ///
+    /// # Errors
+    /// Whatever an upload failed with.
+    pub(super) async fn arrive(&self) -> Result<()> {
         self.join_uploads().await;
         self.failed().map_or(Ok(()), Err)
+    }
+
+    /// Does work that fills packs; those that arrive meanwhile are described at least every [`DESCRIBED_EVERY`], however slowly it goes.
+    pub(crate) async fn describing<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.record.lease().wait(DESCRIBED_EVERY) => self.describe_arrived(),
+            }
+        }
+    }
+
+    /// On its way as an upload is, so that it is neither given up with the work nor forgotten by a flush.
+    fn describe_arrived(&self) {
+        let (record, arrived) = (Arc::clone(&self.record), self.record.take_undescribed());
+        if !arrived.is_empty() {
+            lock_unpoisoned(&self.uploads).spawn_on(async move { record.describe(arrived).await }, &self.handle);
+        }
     }
 
     async fn join_uploads(&self) {

@@ -23,7 +23,7 @@ use crate::poison::lock_unpoisoned;
 use crate::repository::{Repository, VERSIONS, put_parity, random_id};
 use crate::{Error, Result};
 
-/// Packs after which an index segment is written, so that a long run that dies has not uploaded for nothing.
+/// Packs after which an index segment is written at the latest, whatever time has passed: some 2 GiB.
 const PACKS_PER_SEGMENT: usize = 64;
 
 /// What a run has written.
@@ -122,15 +122,20 @@ impl RunRecord {
         self.put_segment(packs, Vec::new()).await.map(drop)
     }
 
+    /// The packs that arrived and that no segment describes yet; whoever takes them describes them.
+    pub(super) fn take_undescribed(&self) -> Vec<PackRecord> {
+        std::mem::take(&mut lock_unpoisoned(&self.written).unindexed)
+    }
+
     /// Announces and describes the packs that no segment describes yet.
     pub(super) async fn describe_rest(&self) -> Result<()> {
-        let packs = std::mem::take(&mut lock_unpoisoned(&self.written).unindexed);
+        let packs = self.take_undescribed();
         if packs.is_empty() { Ok(()) } else { self.describe(packs).await }
     }
 
     /// Describes the packs that no segment describes yet and, with the same object, those that were `moved` into them. An intent must name them before.
     pub(crate) async fn flush_index(&self, moved: Vec<PackRecord>) -> Result<IndexSegment> {
-        let mut packs = std::mem::take(&mut lock_unpoisoned(&self.written).unindexed);
+        let mut packs = self.take_undescribed();
         packs.extend(moved);
         match packs.is_empty() {
             true => Ok(IndexSegment::default()),

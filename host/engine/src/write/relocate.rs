@@ -13,7 +13,7 @@ use super::packs::PackWriter;
 use super::usage::UsageMap;
 use super::{Deduplicator, copy};
 use crate::repository::Repository;
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// The same chunks without the condemned packs. What was copied is flushed, and not yet in the index.
 ///
@@ -24,6 +24,7 @@ pub(super) async fn relocate(
     dedup: &Arc<Deduplicator>,
     usage: &Usage,
     condemned: &HashSet<ObjectId>,
+    stop: &Stop,
 ) -> Result<Usage> {
     let index = repository.load_index().await?;
     let mut kept = UsageMap::default();
@@ -39,10 +40,14 @@ pub(super) async fn relocate(
     let homeless = rehouse(&index, &lost, &mut kept);
     let before: HashSet<ObjectId> = dedup.record().packs().into_iter().map(|(pack, _)| pack).collect();
     let packs = PackWriter::begin(Arc::clone(dedup.record()));
-    copy(repository, &packs, &index, homeless).await.map_err(|cause| match cause {
-        Error::Damage(_) => Error::Conflict { packs: lost.len() },
-        other => other,
-    })?;
+    let copied = stop.unless(copy(repository, &packs, &index, homeless)).await.flatten();
+    if let Err(cause) = copied {
+        packs.abandon().await;
+        return Err(match cause {
+            Error::Damage(_) => Error::Conflict { packs: lost.len() },
+            other => other,
+        });
+    }
     packs.close().await?;
     for (pack, blobs) in dedup.record().packs().into_iter().filter(|(pack, _)| !before.contains(pack)) {
         kept.unite(pack, &Bitmap::full(blobs));

@@ -13,7 +13,7 @@ use super::fresh::Turn;
 use super::*;
 use crate::repository::Chain;
 use crate::testing::{noise, open, repository, secret};
-use crate::{Error, Repository, Result};
+use crate::{Error, Repository, Result, Stop};
 use std::sync::Arc;
 
 async fn dedup(repository: &Repository) -> Arc<Deduplicator> {
@@ -32,7 +32,7 @@ async fn is_described(repository: &Repository, id: ChunkId) -> bool {
 /// Commits an empty hand; fails the test if it comes as far as the snapshot.
 async fn commit_nothing(repository: &Repository, dedup: &Arc<Deduplicator>) -> Error {
     let mut chain = Chain::new(repository.writer("", ""), &[]);
-    let draft = Draft { id: SnapshotId::new([7; 16]), chain: &mut chain, signing_key: None };
+    let draft = Draft { id: SnapshotId::new([7; 16]), chain: &mut chain, signing_key: None, stop: &Stop::default() };
     commit(repository, dedup, draft, |_, _, _| panic!("a snapshot was announced")).await.unwrap_err()
 }
 

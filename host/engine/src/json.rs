@@ -1,0 +1,44 @@
+//! How reports are told as data: what has lines of its own counts in a report as a number.
+//!
+//! Owned here: these numbers. Refused here: fields' names, which each report states. Called by the reports.
+
+use credenza_connect::Strays;
+use serde::Serializer;
+
+#[expect(clippy::ptr_arg, reason = "serde hands over the field")]
+pub(crate) fn count<T, S: Serializer>(list: &Vec<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(list.len() as u64)
+}
+
+pub(crate) fn strays<S: Serializer>(strays: &Strays, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(strays.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::backup::BackupReport;
+    use crate::check::CheckReport;
+    use crate::gc::GcReport;
+    use crate::repair::RepairReport;
+    use crate::sync::SyncReport;
+
+    fn told(report: &impl serde::Serialize) -> String {
+        serde_json::to_string(report).unwrap().replace('"', "")
+    }
+
+    #[test]
+    fn reports_have_the_fields_that_scripts_read_in_their_order() {
+        let backup = "{snapshot:null,source:,entries:0,read:0,unchanged:0,errors:0,changed:0,referenced:0,bytes_read:0,\
+                      bytes_added:0,intents_left:0,damages:0,ahead:[]}";
+        assert_eq!(told(&BackupReport::default()), backup);
+        let check = "{snapshots:0,packs:0,bytes:0,unreferenced_packs:0,packs_read:0,ownerless_usages:0,removed_snapshots:0,\
+                     lacking_copies:0,config_is_behind:false,strays:0,bytes_read:0,packs_healed:0,damages:0}";
+        assert_eq!(told(&CheckReport::default()), check);
+        assert_eq!(told(&SyncReport::default()), "{copied:0,skipped:0,failed:0,chunks:0,bytes:0}");
+        let gc = "{snapshots:0,packs:0,kept:0,repacked:0,bytes_repacked:0,full:false,condemned:0,spared:0,locked:0,deleted:0,\
+                  bytes_freed:0,refused:0,segments_merged:0,records_merged:0,intents_expired:0,usages_expired:0}";
+        assert_eq!(told(&GcReport::default()), gc);
+        let repair = "{repairs:0,snapshots_damaged:0,entries_lost:0,damages:0}";
+        assert_eq!(told(&RepairReport::default()), repair);
+    }
+}
