@@ -2,7 +2,7 @@
 
 use credenza_model::{Key, SnapshotId};
 
-use crate::Damage;
+use crate::{Conflict, Damage, Standing};
 
 /// The part of a run that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -55,6 +55,22 @@ pub enum Event {
         key: Key,
         /// Why.
         reason: String,
+    },
+    /// How an entry stands to what is at the destination, where a restore is only tried.
+    Compared {
+        /// Which.
+        key: Key,
+        /// How.
+        standing: Standing,
+        /// Bytes of its content.
+        bytes: u64,
+    },
+    /// Something at the destination was left as it is; the run goes on.
+    Left {
+        /// Which.
+        key: Key,
+        /// Why.
+        conflict: Conflict,
     },
     /// Damage was found; the run goes on where it can.
     Damage(Damage),

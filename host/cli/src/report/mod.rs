@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::Check;
-use credenza_engine::{Damage, Event, Listener};
+use credenza_engine::{Conflict, Damage, Event, Listener, Standing};
 use credenza_sandbox::deceives;
 use serde::Serialize;
 
@@ -30,6 +30,7 @@ use crate::failure::{Exit, Failure};
 pub(crate) struct Reporter {
     json: bool,
     quiet: bool,
+    verbose: bool,
     out: Mutex<BufWriter<Stdout>>,
     /// Whether anything was printed for which the command was run.
     was_asked: AtomicBool,
@@ -44,6 +45,7 @@ impl Reporter {
         Self {
             json: globals.json,
             quiet: globals.quiet,
+            verbose: globals.verbose > 0,
             out: Mutex::new(BufWriter::new(io::stdout())),
             was_asked: AtomicBool::new(false),
             progress: Progress::new(drawn),
@@ -100,6 +102,13 @@ impl Reporter {
             return Ok(());
         }
         self.result(line)
+    }
+
+    /// One line of what a program reads, and a person only who wants to know more.
+    fn detail(&self, line: &(impl Serialize + Display)) {
+        if self.json || self.verbose {
+            self.done(line);
+        }
     }
 
     /// Bytes of a result that is no list of lines.
@@ -189,6 +198,10 @@ impl Listener for Reporter {
                 let line = EntryFailed { key: JsonKey(&key), reason: &reason };
                 if self.json { self.done(&line) } else { self.say(&line) }
             }
+            Event::Compared { key, standing, bytes } => {
+                self.detail(&Compared { standing, key: JsonKey(&key), bytes });
+            }
+            Event::Left { key, conflict } => self.detail(&LeftAlone { key: JsonKey(&key), conflict }),
             Event::Damage(_) | Event::Committed(_) => {}
         }
     }
@@ -254,6 +267,58 @@ impl Display for EntryFailed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.key.0, self.reason)
     }
+}
+
+/// How an entry stands to what is at a destination.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "compared")]
+struct Compared<'a> {
+    standing: Standing,
+    #[serde(flatten)]
+    key: JsonKey<'a>,
+    bytes: u64,
+}
+
+impl Display for Compared<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = match self.standing {
+            Standing::New => "new",
+            Standing::Changed => "changed",
+            Standing::Attributes => "attributes",
+            Standing::Identical => "identical",
+            Standing::Extra => "extra",
+        };
+        write!(f, "{word:<10} {}", named(self.key.0))
+    }
+}
+
+/// Something at a destination that was left as it is.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "left")]
+struct LeftAlone<'a> {
+    conflict: Conflict,
+    #[serde(flatten)]
+    key: JsonKey<'a>,
+}
+
+impl Display for LeftAlone<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match self.conflict {
+            Conflict::Content => "it differs",
+            Conflict::Kind => "something of another kind is there",
+            Conflict::Below => "what is above it is no folder",
+            Conflict::Changing => "it was written to while it was compared",
+            Conflict::Uncompared => "it exists, and its content cannot be compared",
+            Conflict::NotOlder => "what is there is not older",
+            Conflict::Kept => "it exists",
+        };
+        write!(f, "left       {}: {why}", named(self.key.0))
+    }
+}
+
+/// A key for a person; the folder that was restored itself has an empty one.
+pub(crate) fn named(key: &credenza_model::Key) -> String {
+    if key.as_bytes().is_empty() { ".".to_owned() } else { key.to_string() }
 }
 
 /// One line of a connector's self-test.
