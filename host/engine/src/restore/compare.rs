@@ -142,11 +142,12 @@ impl Comparer {
         if may_replace && !self.has_posix_attributes() && !entry.attributes.iter().all(is_seen) {
             return Ok(Verdict::Changed);
         }
-        let is_linked = entry.kind != EntryKind::File || entry.attribute(HARD_LINK).is_none() || {
-            let kept = self.entry_writer.destination.keep(entry).await;
-            kept.map_err(|cause| refused(entry, cause))?
-        };
-        Ok(if is_linked && self.describes(entry, found) { Verdict::Identical } else { Verdict::Attributes })
+        let is_named_twice = entry.kind == EntryKind::File && entry.attribute(HARD_LINK).is_some();
+        if is_named_twice && !self.entry_writer.destination.keep(entry).await.map_err(|cause| refused(entry, cause))? {
+            // It becomes a name of the other file in its turn, when that is whole; no byte is lost.
+            return Ok(Verdict::Changed);
+        }
+        Ok(if self.describes(entry, found) { Verdict::Identical } else { Verdict::Attributes })
     }
 
     fn has_posix_attributes(&self) -> bool {

@@ -185,6 +185,11 @@ pub async fn run(
     let writer =
         RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     run.stop.heed();
+    if is_tree {
+        // Where the folder itself cannot be looked at, each entry would fail of that.
+        let there = writer.look(&Key::default()).await?;
+        there.map_err(Error::connector("looking at the destination"))?;
+    }
     let extra = match &extras {
         Some(extras) => run.stop.unless(extras.count(listener)).await??,
         None => 0,

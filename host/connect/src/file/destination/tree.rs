@@ -253,7 +253,11 @@ impl Tree {
             let status = status_of(place.folder.descriptor.as_fd(), &place.name)?;
             Ok((status.stx_dev_major, status.stx_dev_minor, status.stx_ino))
         };
-        Ok(inode(&first)? == inode(&entry.key)?)
+        match inode(&first) {
+            // It is being written.
+            Err(Errno::NOENT) => Ok(false),
+            first => Ok(first? == inode(&entry.key)?),
+        }
     }
 
     /// A new name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
