@@ -175,7 +175,9 @@ pub enum Error {
         wish: &'static str,
     },
     /// More would have been removed than anybody is likely to mean.
-    #[error("{extra} of the {all} entries in {destination} are not in the snapshot and would be removed; nothing was done")]
+    #[error(
+        "{extra} of the {all} entries in {destination} are not in the snapshot and would be removed; nothing was done"
+    )]
     MuchExtra {
         /// Where they are.
         destination: String,

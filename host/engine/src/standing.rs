@@ -56,15 +56,17 @@ impl Conflict {
 pub struct Left {
     /// How many.
     pub entries: u64,
-    /// The first of them, up to three.
+    /// The first of them in key order, up to three.
     pub examples: Vec<Key>,
 }
 
 impl Left {
     pub(crate) fn add(&mut self, key: &Key) {
         self.entries += 1;
-        if self.examples.len() < EXAMPLES_MAX {
-            self.examples.push(key.clone());
+        let place = self.examples.partition_point(|known| known < key);
+        if place < EXAMPLES_MAX {
+            self.examples.insert(place, key.clone());
+            self.examples.truncate(EXAMPLES_MAX);
         }
     }
 }

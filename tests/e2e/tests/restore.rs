@@ -1,8 +1,8 @@
 //! Restores to where something is: what the program says and how it ends. What is fetched and written is tested in the engine.
 
 use anyhow::{Result, ensure};
-use credenza_e2e::{Report, Setup, memory_server, number, tree};
-use credenza_s3_server::Operation;
+use credenza_e2e::{Report, Setup, bucket, memory_server, number, tree};
+use credenza_s3_server::{Attributes, Fault, Operation, Rule, Server};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -61,7 +61,8 @@ fn a_restore_to_where_something_is() {
         let counts = ["entries", "replaced", "extra", "removed"].map(|name| number(&summary, &[name]).ok());
         ensure!(counts == [Some(1), Some(1), Some(1), Some(0)], "{summary}");
         let lines = trial.lines_of("compared")?;
-        let is = |standing: &str, key: &str| lines.iter().any(|line| line["standing"] == standing && line["key"] == key);
+        let is =
+            |standing: &str, key: &str| lines.iter().any(|line| line["standing"] == standing && line["key"] == key);
         ensure!(is("changed", "00/0001/file-0000100") && is("extra", "strange"), "{}", trial.whole());
         ensure!(fs::read(target.join("00/0001/file-0000100"))? == b"mine" && target.join("strange").exists());
         Ok(())
@@ -69,12 +70,14 @@ fn a_restore_to_where_something_is() {
     report.scenario("what is not in the snapshot is removed, and much of it only with --force", || {
         let (setup, target) = restored()?;
         fs::write(target.join("strange"), "")?;
-        let words = ["restore", "latest", "--accept-loss", "--delete", "--to", &target.to_string_lossy()].map(str::to_owned);
+        let words =
+            ["restore", "latest", "--accept-loss", "--delete", "--to", &target.to_string_lossy()].map(str::to_owned);
         setup.credenza.ok(&words)?;
         ensure!(!target.join("strange").exists());
         let other = setup.path("other");
         tree::build_many(&other, 3000)?;
-        let to_other = ["restore", "latest", "--accept-loss", "--delete", "--to", &other.to_string_lossy()].map(str::to_owned);
+        let to_other =
+            ["restore", "latest", "--accept-loss", "--delete", "--to", &other.to_string_lossy()].map(str::to_owned);
         let refused = setup.credenza.run(&to_other)?.expect_code(1)?;
         refused.expect_message(&["are not in the snapshot and would be removed; nothing was done", "--force"])?;
         setup.credenza.ok(to_other.iter().map(String::as_str).chain(["--force", "--overwrite"]))?;
@@ -83,14 +86,28 @@ fn a_restore_to_where_something_is() {
     report.scenario("patterns choose, and what was written is verified", || {
         let (setup, _) = restored()?;
         let target = setup.path("part").to_string_lossy().into_owned();
-        let words = ["--json", "restore", "latest", "--accept-loss", "--verify", "--include", "0001", "--exclude", "*5", "--to", &target];
+        let words = [
+            "--json",
+            "restore",
+            "latest",
+            "--accept-loss",
+            "--verify",
+            "--include",
+            "0001",
+            "--exclude",
+            "*5",
+            "--to",
+            &target,
+        ];
         let summary = setup.credenza.ok(words)?.summary()?;
         ensure!(number(&summary, &["verified"])? == 90, "{summary}");
         Ok(())
     });
     report.scenario("a target in which nothing can be written fails once", || {
         let (setup, _) = restored()?;
-        for target in ["/sys/credenza".to_owned(), setup.path("source/00/0001/file-0000100").to_string_lossy().into_owned()] {
+        for target in
+            ["/sys/credenza".to_owned(), setup.path("source/00/0001/file-0000100").to_string_lossy().into_owned()]
+        {
             let failed = setup.credenza.run(["restore", "latest", "--to", &target])?.expect_code(1)?;
             ensure!(failed.stdout.is_empty() && failed.stderr.lines().count() <= 2, "{}", failed.whole());
         }
@@ -120,4 +137,57 @@ fn a_restore_from_a_bucket_over_itself_reads_no_pack() -> Result<()> {
     setup.credenza.ok(["restore", "latest", "--accept-loss", "--overwrite", "--to", &target.to_string_lossy()])?;
     ensure!(bytes() < 16 * 1024 * 1024, "{} bytes were read for one that differs", bytes());
     tree::compare(&source, &target)
+}
+
+#[test]
+fn a_restore_to_a_bucket_that_holds_something() {
+    let mut report = Report::default();
+    let start = || -> Result<(Server, Setup)> {
+        let (server, endpoint) = memory_server()?;
+        let setup = Setup::with_local_repository()?;
+        setup.add("source", "live", &endpoint, "source")?;
+        server.buckets.create("copy");
+        setup.add("destination", "copy", &endpoint, "copy")?;
+        Ok((server, setup))
+    };
+    report.scenario("objects with the same bytes are not written again, and one that differs is left", || {
+        let (server, setup) = start()?;
+        bucket::fill_many(&server.buckets, "source", 200);
+        setup.backup("@live")?;
+        let restore = ["--json", "restore", "latest", "--to", "@copy"];
+        setup.credenza.ok(restore)?;
+        server.log().clear();
+        let summary = setup.credenza.ok(restore)?.summary()?;
+        ensure!(number(&summary, &["identical"])? == 200 && number(&summary, &["entries"])? == 0, "{summary}");
+        ensure!(server.log().count("copy", Operation::PutObject).requests == 0, "{summary}");
+        server.buckets.put_object("copy", "dir-000/object-000007", b"mine".to_vec(), Attributes::default());
+        let summary = setup.credenza.run(restore)?.expect_code(3)?.summary()?;
+        ensure!(summary["left"]["content"] == 1, "{summary}");
+        setup.credenza.ok(restore.into_iter().chain(["--overwrite"]))?;
+        bucket::compare(&server.buckets, "source", "copy")
+    });
+    report.scenario("files that were restored before are taken for equal by size and time, and that is told", || {
+        let (server, setup) = start()?;
+        let source = setup.path("source");
+        tree::build_many(&source, 50)?;
+        setup.backup(&source.to_string_lossy())?;
+        let restore = ["--json", "restore", "latest", "--accept-loss", "--to", "@copy"];
+        setup.credenza.ok(restore)?;
+        server.log().clear();
+        let summary = setup.credenza.ok(restore)?.summary()?;
+        let (identical, presumed) = (number(&summary, &["identical"])?, number(&summary, &["presumed"])?);
+        ensure!(identical >= 50 && presumed >= 50, "{summary}");
+        ensure!(server.log().count("copy", Operation::PutObject).requests == 0, "{summary}");
+        Ok(())
+    });
+    report.scenario("a bucket that may not be written to fails once", || {
+        let (server, setup) = start()?;
+        bucket::fill_many(&server.buckets, "source", 200);
+        setup.backup("@live")?;
+        server.faults().add(Rule::new(Fault::AccessDenied).on(&[Operation::PutObject]).in_bucket("copy"));
+        let failed = setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(1)?;
+        ensure!(failed.stdout.is_empty() && failed.stderr.lines().count() <= 2, "{}", failed.whole());
+        Ok(())
+    });
+    report.finish();
 }

@@ -171,8 +171,13 @@ impl Display for Summary {
         if self.bytes_reused > 0 {
             write!(f, "\n{} of it were in the files that were replaced", HumanBytes(self.bytes_reused))?;
         }
-        self.counts().into_iter().filter(|(count, _)| *count > 0).try_for_each(|(count, text)| write!(f, "\n{count} {text}"))?;
-        self.conflicts.iter().try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
+        self.counts()
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, text)| write!(f, "\n{count} {text}"))?;
+        self.conflicts
+            .iter()
+            .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
         if self.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;
         }
@@ -187,20 +192,42 @@ impl Summary {
     /// What is told where it is not nothing.
     fn counts(&self) -> Vec<(u64, String)> {
         let are = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
-        let extra = if self.is_deleting { "entries are not in the snapshot and would be removed" } else { "entries there are not in the snapshot" };
+        let extra = if self.is_deleting {
+            "entries are not in the snapshot and would be removed"
+        } else {
+            "entries there are not in the snapshot"
+        };
         let kept = self.extra.saturating_sub(self.removed);
         vec![
             (self.replaced, are("of them replaced what was there", "of them would replace what is there")),
-            (self.attributes, are("entries were there; their times, mode, owner or attributes were set", "entries are there; their times, mode, owner or attributes would be set")),
-            (self.identical, are("entries were there as they are in the snapshot", "entries are there as they are in the snapshot")),
+            (
+                self.attributes,
+                are(
+                    "entries were there; their times, mode, owner or attributes were set",
+                    "entries are there; their times, mode, owner or attributes would be set",
+                ),
+            ),
+            (
+                self.identical,
+                are("entries were there as they are in the snapshot", "entries are there as they are in the snapshot"),
+            ),
             (self.presumed, "of those were taken for equal by their size and time, without being read".to_owned()),
             (if self.dry_run { self.extra } else { 0 }, extra.to_owned()),
             (self.removed, "entries that are not in the snapshot were removed".to_owned()),
-            (if self.is_deleting && !self.dry_run { kept } else { 0 }, "entries that are not in the snapshot were not removed".to_owned()),
+            (
+                if self.is_deleting && !self.dry_run { kept } else { 0 },
+                "entries that are not in the snapshot were not removed".to_owned(),
+            ),
             (self.verified, "entries were read again after they were written".to_owned()),
-            (self.miswritten, "entries are not what was written when they are read again: this disk cannot be trusted".to_owned()),
+            (
+                self.miswritten,
+                "entries are not what was written when they are read again: this disk cannot be trusted".to_owned(),
+            ),
             (self.damaged, "entries were not restored: their content is lost".to_owned()),
-            (self.packs_healed, "packs are damaged and were read by their parity: what was restored is right".to_owned()),
+            (
+                self.packs_healed,
+                "packs are damaged and were read by their parity: what was restored is right".to_owned(),
+            ),
             (self.unread, "entries have no content in the snapshot".to_owned()),
             (self.failed, "entries were refused by the destination, or could not be read".to_owned()),
         ]
@@ -216,10 +243,9 @@ fn told(conflict: Conflict, left: &Left) -> String {
             "; --overwrite replaces files and links, a folder only you can move away",
         ),
         Conflict::Below => ("entries were left: what is above them is no folder", ""),
-        Conflict::Changing => (
-            "entries were written to while they were compared and were left",
-            "; --overwrite replaces them",
-        ),
+        Conflict::Changing => {
+            ("entries were written to while they were compared and were left", "; --overwrite replaces them")
+        }
         Conflict::Uncompared => (
             "entries exist, their content cannot be compared, and they were left",
             "; --overwrite replaces them, --overwrite=if-changed those of another size or time",

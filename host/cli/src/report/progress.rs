@@ -35,8 +35,9 @@ impl Progress {
 
     pub(super) fn expect(&self, bytes: u64) {
         if bytes > 0 {
-            self.bar
-                .set_style(style("{prefix} {wide_bar} {percent}%, {decimal_bytes} of about {decimal_total_bytes}, {msg}, {eta} left"));
+            self.bar.set_style(style(
+                "{prefix} {wide_bar} {percent}%, {decimal_bytes} of about {decimal_total_bytes}, {msg}, {eta} left",
+            ));
             self.bar.set_length(bytes);
         }
     }

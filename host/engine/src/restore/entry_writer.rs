@@ -47,7 +47,8 @@ impl EntryWriter {
             return Ok(());
         }
         let failed = Error::connector(format!("writing in {}", self.info.identity));
-        let try_it = || async { self.destination.check().await.into_iter().try_for_each(|check| check.outcome.map(drop)) };
+        let try_it =
+            || async { self.destination.check().await.into_iter().try_for_each(|check| check.outcome.map(drop)) };
         self.is_writable.get_or_try_init(try_it).await.map(drop).map_err(failed)
     }
 
@@ -88,7 +89,9 @@ impl EntryWriter {
     }
 
     fn may_replace(&self, key: &Key, replaces: bool) -> bool {
-        replaces || self.overwrite || self.written.as_ref().is_some_and(|written| lock_unpoisoned(written).contains(key))
+        replaces
+            || self.overwrite
+            || self.written.as_ref().is_some_and(|written| lock_unpoisoned(written).contains(key))
     }
 
     fn note_written(&self, key: &Key) {

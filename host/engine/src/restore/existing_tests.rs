@@ -88,13 +88,16 @@ impl Bed {
     fn expect_equal(&self, path: &str) {
         let (from, to) = (self.source(path), self.target(path));
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap(), "{path}");
-        let look = |path: &Path| fs::metadata(path).map(|status| (status.mode(), status.mtime(), status.mtime_nsec())).unwrap();
+        let look = |path: &Path| {
+            fs::metadata(path).map(|status| (status.mode(), status.mtime(), status.mtime_nsec())).unwrap()
+        };
         assert_eq!(look(&from), look(&to), "{path}");
     }
 }
 
 async fn backed_up(repository: &Repository, source: Arc<dyn Source>) -> SnapshotHandle {
-    let report = crate::backup::run(repository, source, &BackupOptions::default(), &RunContext::default()).await.unwrap();
+    let report =
+        crate::backup::run(repository, source, &BackupOptions::default(), &RunContext::default()).await.unwrap();
     handle(repository, report.snapshot.unwrap()).await
 }
 
@@ -173,7 +176,8 @@ async fn a_restore_that_was_broken_off_goes_on() {
         (0..40).for_each(|number| write_at(&source.join(format!("{number:02}")), &noise(number, 100_000), number));
     })
     .await;
-    let broken = Fault::new(Arc::new(bed.destination()), 1).at(call::FINISH, 25, FaultKind::Fail(ErrorClass::Exhausted));
+    let broken =
+        Fault::new(Arc::new(bed.destination()), 1).at(call::FINISH, 25, FaultKind::Fail(ErrorClass::Exhausted));
     let ended = bed.restore_to(broken, &options()).await;
     assert!(matches!(ended, Err(Error::Connector { .. })), "{ended:?}");
     let done = names(&bed.target("")).len() as u64;
@@ -301,7 +305,10 @@ async fn patterns_choose_what_is_restored_with_the_folders_above() {
     let report = bed.restore(&chosen).await.unwrap();
     assert_eq!(report.entries, 5, "the root, a/, a/b/ and two files");
     assert_eq!(names(&bed.target("")), ["a"]);
-    assert_eq!((names(&bed.target("a")), names(&bed.target("a/b"))), (vec!["b".to_owned()], vec!["x.jpg".to_owned(), "x.txt".to_owned()]));
+    assert_eq!(
+        (names(&bed.target("a")), names(&bed.target("a/b"))),
+        (vec!["b".to_owned()], vec!["x.jpg".to_owned(), "x.txt".to_owned()])
+    );
     assert_eq!(fs::metadata(bed.target("a/b")).unwrap().mode() & 0o777, 0o711);
 }
 
@@ -394,11 +401,13 @@ async fn nothing_is_removed_outside_the_part_that_is_restored() {
     bed.restore(&options()).await.unwrap();
     fs::write(bed.target("a/b/strange"), "").unwrap();
     fs::write(bed.target("a/strange"), "").unwrap();
-    let part =
-        RestoreOptions { prefix: b"a/b/".to_vec(), delete: Some(Deletion::Limited), ..options() };
+    let part = RestoreOptions { prefix: b"a/b/".to_vec(), delete: Some(Deletion::Limited), ..options() };
     let report = bed.restore(&part).await.unwrap();
     assert_eq!((report.extra, report.removed), (1, 1));
-    assert_eq!((names(&bed.target("a/b")), names(&bed.target("a"))), (vec!["two".to_owned()], vec!["b".to_owned(), "one".to_owned(), "strange".to_owned()]));
+    assert_eq!(
+        (names(&bed.target("a/b")), names(&bed.target("a"))),
+        (vec!["two".to_owned()], vec!["b".to_owned(), "one".to_owned(), "strange".to_owned()])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,7 +466,10 @@ async fn a_file_with_holes_is_the_same_file_without() {
     let bytes = fs::read(bed.target("holes")).unwrap();
     fs::remove_file(bed.target("holes")).unwrap();
     fs::write(bed.target("holes"), bytes).unwrap();
-    fs::File::open(bed.target("holes")).unwrap().set_modified(fs::metadata(bed.source("holes")).unwrap().modified().unwrap()).unwrap();
+    fs::File::open(bed.target("holes"))
+        .unwrap()
+        .set_modified(fs::metadata(bed.source("holes")).unwrap().modified().unwrap())
+        .unwrap();
     let report = bed.restore(&options()).await.unwrap();
     assert_eq!((report.entries, report.identical, bed.fetched()), (0, 1, 0));
     assert_eq!(report.attributes, 1, "the time of the folder");
@@ -469,7 +481,10 @@ async fn a_target_in_which_nothing_can_be_written_fails_once_and_before_anything
     fs::write(bed.folder.path().join("no folder"), "").unwrap();
     let places = ["no folder", "no folder/below"].map(|place| bed.folder.path().join(place));
     let parts = [options(), RestoreOptions { prefix: b"a/b/".to_vec(), ..options() }];
-    let cases = places.into_iter().chain(["/sys/credenza".into()]).flat_map(|place| parts.each_ref().map(|part| (place.clone(), part)));
+    let cases = places
+        .into_iter()
+        .chain(["/sys/credenza".into()])
+        .flat_map(|place| parts.each_ref().map(|part| (place.clone(), part)));
     for (place, part) in cases {
         let told = Arc::new(Failures::default());
         bed.store.clear();
@@ -517,7 +532,10 @@ impl Destination for Busy {
         self.inner.create(entry, overwrite).await
     }
 
-    async fn set_metadata(&self, entries: &[Entry]) -> credenza_connect::Result<Vec<credenza_connect::Result<Vec<String>>>> {
+    async fn set_metadata(
+        &self,
+        entries: &[Entry],
+    ) -> credenza_connect::Result<Vec<credenza_connect::Result<Vec<String>>>> {
         self.inner.set_metadata(entries).await
     }
 
@@ -563,7 +581,11 @@ async fn a_bucket_is_asked_for_nothing_until_something_is_met_and_then_nothing_m
     let again = restore(Recorded::new(Arc::new(bucket.clone()))).await;
     assert!(again.is_whole());
     assert_eq!((again.entries, again.identical), (0, 60));
-    let fetched: u64 =
-        store.calls().iter().filter(|call| call.name == call::GET && call.key.starts_with("data/")).map(|call| call.bytes).sum();
+    let fetched: u64 = store
+        .calls()
+        .iter()
+        .filter(|call| call.name == call::GET && call.key.starts_with("data/"))
+        .map(|call| call.bytes)
+        .sum();
     assert!(fetched <= 3 * 9 * 1024 * 1024, "{fetched}: the windows that were under way when something was met");
 }

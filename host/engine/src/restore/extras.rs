@@ -71,9 +71,10 @@ impl<'a> Extras<'a> {
         match (options.delete, can_tell) {
             (None, _) if !options.dry_run => Ok(None),
             (None, false) => Ok(None),
-            (Some(_), false) => {
-                Err(Error::NotReadable { destination: identity, wish: "listed beside this snapshot, to remove what is not in it" })
-            }
+            (Some(_), false) => Err(Error::NotReadable {
+                destination: identity,
+                wish: "listed beside this snapshot, to remove what is not in it",
+            }),
             (_, true) => Ok(Some(Self { destination, identity, repository, loader, snapshot, options })),
         }
     }
@@ -124,7 +125,14 @@ impl<'a> Extras<'a> {
         }
         let Some(scanner) = self.destination.scan().await.map_err(failed)? else { return Ok(None) };
         let records = self.repository.walk(self.loader, &self.snapshot.snapshot.tree, &self.options.prefix);
-        Ok(Some(Walk { extras: self, listed: Batches::new(scanner), page: Vec::new().into_iter(), records, next: None, ended: false }))
+        Ok(Some(Walk {
+            extras: self,
+            listed: Batches::new(scanner),
+            page: Vec::new().into_iter(),
+            records,
+            next: None,
+            ended: false,
+        }))
     }
 
     async fn record(&self, key: &Key) -> Result<Option<Entry>> {
@@ -238,7 +246,8 @@ impl Removal<'_> {
 
     /// Leaves the folders in which `next` does not lie: removes those that are extra, and has the others as they were before something in them was removed.
     async fn leave(&mut self, next: Option<&Key>) -> Result<()> {
-        let is_left = |open: &Open| next.is_none_or(|next| !next.as_bytes().starts_with(open.seen.found.key.as_bytes()));
+        let is_left =
+            |open: &Open| next.is_none_or(|next| !next.as_bytes().starts_with(open.seen.found.key.as_bytes()));
         while let Some(open) = self.path.pop_if(|open| is_left(open)) {
             if open.seen.is_extra {
                 self.remove(&open.seen.found).await;

@@ -182,8 +182,7 @@ pub async fn run(
     listener.on(Event::Phase(Phase::Restoring));
     let mapping = AttributeMapping::between(namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
-    let writer =
-        RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
+    let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     run.stop.heed();
     if is_tree {
         // Where the folder itself cannot be looked at, each entry would fail of that.

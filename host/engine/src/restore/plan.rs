@@ -39,8 +39,9 @@ impl Planner {
         let large = std::mem::take(&mut self.large);
         let loader = Arc::clone(&self.loader);
         let windows = std::iter::from_fn(|| self.next_window());
-        let fetched =
-            futures_util::stream::iter(windows).map(|items| writer.stop().unless(prepare(&loader, items, writer))).buffered(2);
+        let fetched = futures_util::stream::iter(windows)
+            .map(|items| writer.stop().unless(prepare(&loader, items, writer)))
+            .buffered(2);
         let fetched = fetched.map(Result::flatten);
         fetched.try_for_each(|window| writer.write(window)).await?;
         for record in large {

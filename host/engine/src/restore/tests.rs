@@ -328,7 +328,8 @@ impl Distant {
 
     async fn restored(&self) -> Result<RestoreReport> {
         let clock = Arc::clone(&self.clock) as Arc<dyn crate::Clock>;
-        restored_by(clock, self.clone(), &RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() }).await
+        restored_by(clock, self.clone(), &RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() })
+            .await
     }
 }
 

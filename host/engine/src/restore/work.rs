@@ -38,6 +38,8 @@ pub(super) enum NotRestored {
     /// What is there stays.
     Left(Conflict),
     Refused(String),
+    /// Who restores may not write it.
+    Denied(ConnectError),
     /// It may be taken later.
     Failing(ConnectError),
     Run(Error),
@@ -83,6 +85,7 @@ pub(super) fn refused(entry: &Entry, cause: ConnectError) -> NotRestored {
         }
         ErrorClass::Precondition => NotRestored::Exists,
         ErrorClass::Transient => NotRestored::Failing(cause),
+        ErrorClass::Denied => NotRestored::Denied(cause),
         _ => NotRestored::Refused(cause.message),
     }
 }

@@ -70,7 +70,8 @@ impl<'a> RestoreWriter<'a> {
         let written = options.versions.then(Arc::default);
         let liveness = Liveness::begin("destination", repository.clock());
         let row = Mutex::new(liveness.row());
-        let is_looking = !options.versions && (info.has("local") || options.dry_run || options.overwrite != Overwrite::No);
+        let is_looking =
+            !options.versions && (info.has("local") || options.dry_run || options.overwrite != Overwrite::No);
         let is_same = |name: &str| namespace == name && info.namespace == name;
         let (has_own_names, has_etags) = (is_same(TREE), is_same("flat"));
         let entry_writer = EntryWriter {
@@ -197,7 +198,9 @@ impl<'a> RestoreWriter<'a> {
         for item in items {
             match self.foreseen(&item.record.entry.key) {
                 // What was never read says so when it is to be written.
-                _ if never_read(&item.record).is_some() => self.settle(item, Ok(Verdict::New), &mut to_write, &mut to_describe)?,
+                _ if never_read(&item.record).is_some() => {
+                    self.settle(item, Ok(Verdict::New), &mut to_write, &mut to_describe)?
+                }
                 Some(verdict) => self.settle(item, Ok(verdict), &mut to_write, &mut to_describe)?,
                 None => unknown.push(item),
             }
@@ -358,11 +361,14 @@ impl<'a> RestoreWriter<'a> {
             return Ok(());
         }
         if self.options.versions {
-            return met.iter().try_for_each(|item| self.fail(&item.record.entry, NotRestored::Left(Conflict::Uncompared)));
+            return met
+                .iter()
+                .try_for_each(|item| self.fail(&item.record.entry, NotRestored::Left(Conflict::Uncompared)));
         }
         self.is_looking.store(true, Relaxed);
-        let mut judged = futures_util::stream::iter(met.into_iter().map(|item| judge_group(Arc::clone(&self.comparer), vec![item])))
-            .buffered(REMOTE_WRITES_IN_FLIGHT);
+        let mut judged =
+            futures_util::stream::iter(met.into_iter().map(|item| judge_group(Arc::clone(&self.comparer), vec![item])))
+                .buffered(REMOTE_WRITES_IN_FLIGHT);
         let (mut to_write, mut to_describe) = (Vec::new(), Vec::new());
         while let Some(group) = judged.next().await {
             for (item, verdict) in group? {
@@ -383,7 +389,11 @@ impl<'a> RestoreWriter<'a> {
         if written.is_empty() {
             return Ok(());
         }
-        self.entry_writer.destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
+        self.entry_writer
+            .destination
+            .sync()
+            .await
+            .map_err(Error::connector("waiting until what was restored is durable"))?;
         let (group, in_flight) = self.pace();
         let groups = grouped(written, group).map(|records| read_group(Arc::clone(&self.comparer), records));
         let mut read = futures_util::stream::iter(groups).buffered(in_flight);
@@ -478,10 +488,17 @@ impl<'a> RestoreWriter<'a> {
         outcome: Result<Written, NotRestored>,
         met: &mut Vec<Item>,
     ) -> Result<Option<Entry>> {
-        if let Err(NotRestored::Exists) = outcome {
-            met.push(item);
-            return Ok(None);
-        }
+        let outcome = match outcome {
+            Err(NotRestored::Exists) => {
+                met.push(item);
+                return Ok(None);
+            }
+            // A remote place that lets nothing be written would refuse each in turn.
+            Err(NotRestored::Denied(cause)) if !self.has_done_anything() => {
+                return Err(Error::Connector { doing: writing(&item.record.entry.key), cause });
+            }
+            outcome => outcome,
+        };
         let entry = self.account(item.record.entry.clone(), outcome)?;
         if entry.is_some() {
             lock_unpoisoned(&self.report).replaced += u64::from(item.replaces);
@@ -512,6 +529,12 @@ impl<'a> RestoreWriter<'a> {
             }
             Err(failure) => self.fail(&entry, failure).map(|()| None),
         }
+    }
+
+    /// Whether the place is known to be one that can be written: a folder was tried before.
+    fn has_done_anything(&self) -> bool {
+        let report = lock_unpoisoned(&self.report);
+        self.entry_writer.info.has("local") || report.entries + report.identical > 0
     }
 
     fn leave(&self, key: &Key, conflict: Conflict) {
@@ -578,7 +601,9 @@ impl<'a> RestoreWriter<'a> {
             }
             NotRestored::Left(conflict) => self.leave(&entry.key, conflict),
             NotRestored::Exists => self.leave(&entry.key, Conflict::Uncompared),
-            NotRestored::Refused(reason) | NotRestored::Failing(ConnectError { message: reason, .. }) => {
+            NotRestored::Refused(reason)
+            | NotRestored::Denied(ConnectError { message: reason, .. })
+            | NotRestored::Failing(ConnectError { message: reason, .. }) => {
                 lock_unpoisoned(&self.report).failed += 1;
                 self.listener.on(Event::EntryFailed { key: entry.key.clone(), reason });
             }
@@ -588,10 +613,7 @@ impl<'a> RestoreWriter<'a> {
 }
 
 /// Compares a group of entries on a thread of the pool, one after the other.
-async fn judge_group(
-    comparer: Arc<Comparer>,
-    items: Vec<Item>,
-) -> Result<Vec<(Item, Result<Verdict, NotRestored>)>> {
+async fn judge_group(comparer: Arc<Comparer>, items: Vec<Item>) -> Result<Vec<(Item, Result<Verdict, NotRestored>)>> {
     let work = async move {
         let mut judged = Vec::with_capacity(items.len());
         for item in items {

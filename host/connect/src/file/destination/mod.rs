@@ -30,7 +30,8 @@ use super::reader::FileReader;
 use super::source::{FileSource, bounds};
 use super::writer::FileWriter;
 use crate::{
-    Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source, Writer,
+    Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
+    Writer,
 };
 pub(super) use place::Place;
 pub(super) use tree::Tree;
