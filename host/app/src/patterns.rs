@@ -2,7 +2,7 @@
 //!
 //! Owned here: the form of a file of patterns, as git has it: one a line, `#` for a comment, spaces at the end dropped unless a `\` stands
 //! before them; besides, a byte order mark, line ends of Windows and a last line without an end. Refused here: what a pattern means
-//! ([`Patterns`]). Called by programs before a backup.
+//! ([`Patterns`]). Called by programs before a backup or a restore.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -220,6 +220,11 @@ impl From<EngineError> for Failure {
             }
             EngineError::NoHistory { .. } => Self::new(what)
                 .hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
+            EngineError::NotReadable { .. } => Self::new(what).exit(Exit::Usage).hint(
+                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
+            ),
+            EngineError::MuchExtra { .. } => Self::new(what)
+                .hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
             EngineError::NoLock { .. } => Self::new(what).hint(
                 "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
             ),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use credenza_model::{Entry, Key};
 
-use crate::{Check, Payload, Result};
+use crate::{Body, ByteRange, Check, Error, ErrorClass, Payload, Result, Scanner};
 
 /// What a destination says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +14,8 @@ pub struct DestinationInfo {
     pub namespace: String,
     /// `atomic-finish`, `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
     /// `history` (versions of one key that are written one after the other are all kept),
-    /// `local` (writes may block a worker thread for a moment and cost no round trip).
+    /// `local` (writes may block a worker thread for a moment and cost no round trip),
+    /// `readable` ([`read`](Destination::read), [`scan`](Destination::scan) and [`remove`](Destination::remove) work).
     pub traits: Vec<String>,
 }
 
@@ -57,6 +58,42 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// When the whole call fails.
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>>;
+
+    /// Opens the file that is there under that key; `None` where a destination does not give back what it holds. A file that changes while it is
+    /// read ends with the error [`is_torn`](Error::is_torn). `fresh`: from the medium instead of from memory, as far as the system lets.
+    ///
+    /// # Errors
+    /// The cause, by class; a range that begins past the end is `Corrupt`.
+    async fn read(&self, _key: &Key, _range: Option<ByteRange>, _fresh: bool) -> Result<Option<Body>> {
+        Ok(None)
+    }
+
+    /// Lists what is there, as a source would, each under the name that it has there, which is not always its key; `None` where it cannot be
+    /// listed.
+    ///
+    /// # Errors
+    /// When the walk cannot begin.
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        Ok(None)
+    }
+
+    /// Removes what a scan found; a folder only when it is empty. A link is removed and not followed.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        let message = format!("`{}` cannot be removed: this destination removes nothing", found.key);
+        Err(Error::new(ErrorClass::Unsupported, "destination.remove", message))
+    }
+
+    /// Takes the file that is there already, with the right content, for the one that the entry means, so that further names of it are linked to
+    /// it. `false`: another name of the same file was taken before, and this is another file; to be created anew, so that it is linked.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    async fn keep(&self, _entry: &Entry) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Returns when everything that was written would survive a power failure. Called once, after all else; a remote has promised as much
     /// with each answer.

@@ -166,6 +166,26 @@ pub enum Error {
         /// Where they were to be written.
         destination: String,
     },
+    /// A destination does not give back what it holds.
+    #[error("{destination} cannot be {wish}")]
+    NotReadable {
+        /// Where it was to be read.
+        destination: String,
+        /// What for, as the rest of a sentence.
+        wish: &'static str,
+    },
+    /// More would have been removed than anybody is likely to mean.
+    #[error(
+        "{extra} of the {all} entries in {destination} are not in the snapshot and would be removed; nothing was done"
+    )]
+    MuchExtra {
+        /// Where they are.
+        destination: String,
+        /// Those that are not in the snapshot.
+        extra: u64,
+        /// All that are there.
+        all: u64,
+    },
     /// A concurrent prune took data that this run relied on.
     #[error(
         "{packs} packs that this backup relied on were condemned by a prune that ran at the same time; nothing was committed and nothing is lost"

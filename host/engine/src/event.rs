@@ -3,7 +3,7 @@
 use credenza_model::{Key, SnapshotId};
 use serde::{Serialize, Serializer};
 
-use crate::Damage;
+use crate::{Conflict, Damage, Standing};
 
 /// The part of a run that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +57,22 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// How an entry stands to what is at the destination, where a restore is only tried.
+    Compared {
+        /// Which.
+        key: Key,
+        /// How.
+        standing: Standing,
+        /// Bytes of its content.
+        bytes: u64,
+    },
+    /// Something at the destination was left as it is; the run goes on.
+    Left {
+        /// Which.
+        key: Key,
+        /// Why.
+        conflict: Conflict,
+    },
     /// Damage was found; the run goes on where it can.
     Damage(Damage),
     /// A snapshot was committed.
@@ -75,6 +91,8 @@ impl Serialize for Event {
             Self::Expected { entries, bytes } => Line::Expected { entries: *entries, bytes: *bytes },
             Self::Progress { entries, bytes } => Line::Progress { entries: *entries, bytes: *bytes },
             Self::EntryFailed { key, reason } => Line::EntryFailed { key, reason },
+            Self::Compared { key, standing, bytes } => Line::Compared { standing: *standing, key, bytes: *bytes },
+            Self::Left { key, conflict } => Line::Left { conflict: *conflict, key },
             Self::Damage(damage) => Line::Damage(damage),
             Self::Committed(snapshot) => Line::Committed { snapshot: *snapshot },
             Self::Kept { bytes } => Line::Kept { bytes: *bytes },
@@ -102,6 +120,17 @@ enum Line<'a> {
         #[serde(flatten)]
         key: &'a Key,
         reason: &'a str,
+    },
+    Compared {
+        standing: Standing,
+        #[serde(flatten)]
+        key: &'a Key,
+        bytes: u64,
+    },
+    Left {
+        conflict: Conflict,
+        #[serde(flatten)]
+        key: &'a Key,
     },
     Damage(&'a Damage),
     Committed {

@@ -36,6 +36,8 @@ mod repository;
 pub mod restore;
 pub mod retention;
 mod run;
+mod standing;
+mod stated;
 mod stop;
 pub mod sync;
 mod task;
@@ -55,5 +57,6 @@ pub use repository::{
     SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
 pub use run::RunContext;
+pub use standing::{Conflict, Left, Standing};
 pub use stop::Stop;
 pub use walk::Records;

@@ -17,8 +17,8 @@ pub(crate) struct Man {
 
 impl Man {
     pub(crate) fn run(self, grammar: Command) -> Result<Exit, Failure> {
-        let written = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| clap_mangen::generate_to(grammar, &self.folder));
+        let written =
+            std::fs::create_dir_all(&self.folder).and_then(|()| clap_mangen::generate_to(grammar, &self.folder));
         written.map_err(|error| {
             Failure::new(format!("the manual pages cannot be written to {}", self.folder.display()))
                 .because(error.to_string())

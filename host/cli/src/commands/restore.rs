@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{Kind, SnapshotPath, StoreUse};
-use credenza_engine::restore::{self, RestoreOptions};
+use credenza_app::{Kind, SnapshotPath, StoreUse, patterns};
+use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions};
+use credenza_engine::{Conflict, Left};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
-use crate::report::printable;
+use crate::report::{named, printable};
 use crate::settings::parse_settings;
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
@@ -31,9 +32,37 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "DESTINATION")]
     to: OsString,
 
-    /// Replace what exists.
+    /// Restore only what matches this pattern (gitignore syntax, of paths in the snapshot), with the folders above it; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    include: Vec<OsString>,
+
+    /// Leave out what matches this pattern; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<OsString>,
+
+    /// Replace what exists and differs; without it, that is left, counted, and the command ends with 3.
+    ///
+    /// What is there as it is in the snapshot is never written again, and where only times, mode, owner or attributes differ, they are set.
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    overwrite: Option<When>,
+
+    /// Compare only, and say what would be done; with -v, of each entry.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Read everything that was written again, from the disk where the system lets, and end with 20 where it is not what was written.
+    #[arg(long, conflicts_with = "dry_run")]
+    verify: bool,
+
+    /// Remove what is in the destination, at or under the prefix, and not in the snapshot; what --include and --exclude leave out stays.
+    ///
+    /// It is done after all else, and only if everything was restored. Links are removed and not followed.
     #[arg(long)]
-    overwrite: bool,
+    delete: bool,
+
+    /// Remove it also if that is more than half of all that is there.
+    #[arg(long, requires = "delete")]
+    force: bool,
 
     /// Restore every version and delete marker of each key, oldest first, to a destination that keeps versions.
     #[arg(long)]
@@ -52,14 +81,66 @@ pub(crate) struct Restore {
     settings: Vec<OsString>,
 }
 
-/// What a restore did.
+/// When what exists and differs is replaced.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum When {
+    /// Always.
+    Always,
+    /// Where it is older than what the snapshot has.
+    IfNewer,
+    /// Always; files of the same size and time are taken for equal without being read.
+    IfChanged,
+    /// Never, nor are its times or attributes set; and that is no failure.
+    Never,
+}
+
+impl From<When> for Overwrite {
+    fn from(when: When) -> Self {
+        match when {
+            When::Always => Self::Always,
+            When::IfNewer => Self::IfNewer,
+            When::IfChanged => Self::IfChanged,
+            When::Never => Self::Never,
+        }
+    }
+}
+
+/// What a restore did, or would do.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
     snapshot: SnapshotId,
     destination: String,
+    /// Nothing was done.
+    dry_run: bool,
+    /// Made, written or replaced.
     entries: u64,
+    /// Of content written.
     bytes: u64,
+    /// Of `entries`, those that replaced something.
+    replaced: u64,
+    /// There with their content; times, mode, owner or attributes were set.
+    attributes: u64,
+    /// There as they are in the snapshot.
+    identical: u64,
+    /// Taken for equal by size and time.
+    presumed: u64,
+    /// Of `bytes`, what was taken from the files that were replaced.
+    bytes_reused: u64,
+    /// Left as they are, by the reason.
+    left: BTreeMap<Conflict, u64>,
+    /// The same for a person.
+    #[serde(skip)]
+    conflicts: BTreeMap<Conflict, Left>,
+    /// There and not in the snapshot, where that was looked for.
+    extra: u64,
+    removed: u64,
+    /// Whether `extra` was to be removed.
+    #[serde(skip)]
+    is_deleting: bool,
+    verified: u64,
+    /// Read back otherwise than they were written.
+    miswritten: u64,
     damaged: u64,
     /// Packs that were damaged and read by their parity.
     packs_healed: u64,
@@ -81,32 +162,22 @@ struct Requests {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "restored {} entries, {}, to {}",
-            self.entries,
-            HumanBytes(self.bytes),
-            printable(&self.destination)
-        )?;
+        let done = if self.dry_run { "would restore" } else { "restored" };
+        let (bytes, to) = (HumanBytes(self.bytes), printable(&self.destination));
+        write!(f, "{done} {} entries, {bytes}, to {to}", self.entries)?;
         if self.requests.store + self.requests.destination > 0 {
             write!(f, ", {} + {} requests (repository + destination)", self.requests.store, self.requests.destination)?;
         }
-        if self.damaged > 0 {
-            write!(f, "\n{} entries were not restored: their content is lost", self.damaged)?;
+        if self.bytes_reused > 0 {
+            write!(f, "\n{} of it were in the files that were replaced", HumanBytes(self.bytes_reused))?;
         }
-        if self.packs_healed > 0 {
-            write!(
-                f,
-                "\n{} packs are damaged and were read by their parity: what was restored is right",
-                self.packs_healed
-            )?;
-        }
-        if self.unread > 0 {
-            write!(f, "\n{} entries have no content in the snapshot", self.unread)?;
-        }
-        if self.failed > 0 {
-            write!(f, "\n{} entries were refused by the destination, or could not be read", self.failed)?;
-        }
+        self.counts()
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, text)| write!(f, "\n{count} {text}"))?;
+        self.conflicts
+            .iter()
+            .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
         if self.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;
         }
@@ -115,6 +186,78 @@ impl Display for Summary {
             .into_iter()
             .try_for_each(|(name, count)| write!(f, "\nnot restored: {} of {count} entries", printable(name)))
     }
+}
+
+impl Summary {
+    /// What is told where it is not nothing.
+    fn counts(&self) -> Vec<(u64, String)> {
+        let are = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
+        let extra = if self.is_deleting {
+            "entries are not in the snapshot and would be removed"
+        } else {
+            "entries there are not in the snapshot"
+        };
+        let kept = self.extra.saturating_sub(self.removed);
+        vec![
+            (self.replaced, are("of them replaced what was there", "of them would replace what is there")),
+            (
+                self.attributes,
+                are(
+                    "entries were there; their times, mode, owner or attributes were set",
+                    "entries are there; their times, mode, owner or attributes would be set",
+                ),
+            ),
+            (
+                self.identical,
+                are("entries were there as they are in the snapshot", "entries are there as they are in the snapshot"),
+            ),
+            (self.presumed, "of those were taken for equal by their size and time, without being read".to_owned()),
+            (if self.dry_run { self.extra } else { 0 }, extra.to_owned()),
+            (self.removed, "entries that are not in the snapshot were removed".to_owned()),
+            (
+                if self.is_deleting && !self.dry_run { kept } else { 0 },
+                "entries that are not in the snapshot were not removed".to_owned(),
+            ),
+            (self.verified, "entries were read again after they were written".to_owned()),
+            (
+                self.miswritten,
+                "entries are not what was written when they are read again: this disk cannot be trusted".to_owned(),
+            ),
+            (self.damaged, "entries were not restored: their content is lost".to_owned()),
+            (
+                self.packs_healed,
+                "packs are damaged and were read by their parity: what was restored is right".to_owned(),
+            ),
+            (self.unread, "entries have no content in the snapshot".to_owned()),
+            (self.failed, "entries were refused by the destination, or could not be read".to_owned()),
+        ]
+    }
+}
+
+/// What was left for one reason, with the first of it and what to do.
+fn told(conflict: Conflict, left: &Left) -> String {
+    let (what, way) = match conflict {
+        Conflict::Content => ("entries differ from the snapshot and were left", "; --overwrite replaces them"),
+        Conflict::Kind => (
+            "entries were left: a file, folder or link is where the snapshot has another kind",
+            "; --overwrite replaces files and links, a folder only you can move away",
+        ),
+        Conflict::Below => ("entries were left: what is above them is no folder", ""),
+        Conflict::Changing => {
+            ("entries were written to while they were compared and were left", "; --overwrite replaces them")
+        }
+        Conflict::Uncompared => (
+            "entries exist, their content cannot be compared, and they were left",
+            "; --overwrite replaces them, --overwrite=if-changed those of another size or time",
+        ),
+        Conflict::NotOlder => ("entries are not older than the snapshot's and were left", ""),
+        Conflict::Kept => ("entries exist and were left", ""),
+    };
+    let mut examples = left.examples.iter().map(named).collect::<Vec<_>>().join(", ");
+    if left.entries > left.examples.len() as u64 {
+        examples.push_str(", …");
+    }
+    format!("{what}{way} ({examples})")
 }
 
 impl Restore {
@@ -126,7 +269,12 @@ impl Restore {
         let destination = session.app.destination(&place, self.versions).await?;
         let options = RestoreOptions {
             prefix: path.prefix().to_vec(),
-            overwrite: self.overwrite,
+            include: patterns::gather(&self.include, &[])?,
+            exclude: patterns::gather(&self.exclude, &[])?,
+            overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),
+            dry_run: self.dry_run,
+            verify: self.verify,
+            delete: self.delete.then_some(if self.force { Deletion::All } else { Deletion::Limited }),
             versions: self.versions,
             no_sync: self.no_sync,
         };
@@ -135,12 +283,25 @@ impl Restore {
                 .await?;
         session.reporter.healed(&report.healed, &open.place.text());
         let lost = !report.unrestored.is_empty() && !self.accept_loss;
-        let exit = exit_of(report.damaged, report.unread + report.failed, lost);
+        let exit = exit_of(report.damaged + report.miswritten, !report.is_whole() || lost);
         session.reporter.done(&Summary {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
+            dry_run: self.dry_run,
             entries: report.entries,
             bytes: report.bytes,
+            replaced: report.replaced,
+            attributes: report.attributes,
+            identical: report.identical,
+            presumed: report.presumed,
+            bytes_reused: report.reused,
+            left: report.left.iter().map(|(conflict, left)| (*conflict, left.entries)).collect(),
+            conflicts: report.left,
+            extra: report.extra,
+            removed: report.removed,
+            is_deleting: self.delete,
+            verified: report.verified,
+            miswritten: report.miswritten,
             damaged: report.damaged,
             packs_healed: report.healed.len() as u64,
             unread: report.unread,
@@ -153,11 +314,11 @@ impl Restore {
     }
 }
 
-/// Lost content outweighs what was never read, a refusal and lost attributes.
-const fn exit_of(damaged: u64, missing: u64, lost: bool) -> Exit {
-    match (damaged, missing, lost) {
-        (0, 0, false) => Exit::Done,
-        (0, ..) => Exit::Incomplete,
+/// Lost content outweighs what was never read, a refusal, a conflict and lost attributes.
+const fn exit_of(damaged: u64, is_incomplete: bool) -> Exit {
+    match (damaged, is_incomplete) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Incomplete,
         _ => Exit::DamageFound,
     }
 }

@@ -17,7 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_app::{Notice, Notices};
 use credenza_connect::Check;
-use credenza_engine::{Damage, Event, Listener};
+use credenza_engine::{Conflict, Damage, Event, Listener, Standing};
+use credenza_model::Key;
 use credenza_sandbox::deceives;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -33,6 +34,7 @@ use crate::shell::label_word;
 pub(crate) struct Reporter {
     json: bool,
     quiet: bool,
+    verbose: bool,
     out: Mutex<BufWriter<Stdout>>,
     /// Whether anything was printed for which the command was run.
     was_asked: AtomicBool,
@@ -49,6 +51,7 @@ impl Reporter {
         Self {
             json: globals.json,
             quiet: globals.quiet,
+            verbose: globals.verbose > 0,
             out: Mutex::new(BufWriter::new(io::stdout())),
             was_asked: AtomicBool::new(false),
             progress: Progress::new(drawn),
@@ -106,6 +109,13 @@ impl Reporter {
             return Ok(());
         }
         self.result(line)
+    }
+
+    /// A line on standard output for who wants to know more.
+    fn detail(&self, line: &String) {
+        if self.verbose {
+            self.done(line);
+        }
     }
 
     /// Bytes of a result that is no list of lines.
@@ -244,12 +254,16 @@ impl Listener for Reporter {
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             // What could not be written is found by `close`, which tries again.
-            Event::EntryFailed { .. } if self.json => drop(self.json_line(&event)),
+            Event::EntryFailed { .. } | Event::Compared { .. } | Event::Left { .. } if self.json => {
+                drop(self.json_line(&event));
+            }
             Event::EntryFailed { key, reason } => self.say(format!("{key}: {reason}")),
             Event::Kept { bytes } => self.note(format!(
                 "{} that this run has uploaded are in the repository: the same command, run again, uploads the rest only",
                 HumanBytes(bytes)
             )),
+            Event::Compared { key, standing, .. } => self.detail(&compared(standing, &key)),
+            Event::Left { key, conflict } => self.detail(&left_alone(&key, conflict)),
             Event::Damage(_) | Event::Committed(_) => {}
         }
     }
@@ -304,6 +318,37 @@ impl Display for Waiting<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// How an entry stands to what is at the destination.
+fn compared(standing: Standing, key: &Key) -> String {
+    let word = match standing {
+        Standing::New => "new",
+        Standing::Changed => "changed",
+        Standing::Attributes => "attributes",
+        Standing::Identical => "identical",
+        Standing::Extra => "extra",
+    };
+    format!("{word:<10} {}", named(key))
+}
+
+/// What was left as it is, and why.
+fn left_alone(key: &Key, conflict: Conflict) -> String {
+    let why = match conflict {
+        Conflict::Content => "it differs",
+        Conflict::Kind => "something of another kind is there",
+        Conflict::Below => "what is above it is no folder",
+        Conflict::Changing => "it was written to while it was compared",
+        Conflict::Uncompared => "it exists, and its content cannot be compared",
+        Conflict::NotOlder => "what is there is not older",
+        Conflict::Kept => "it exists",
+    };
+    format!("left       {}: {why}", named(key))
+}
+
+/// A key for a person; the folder that was restored itself has an empty one.
+pub(crate) fn named(key: &Key) -> String {
+    if key.as_bytes().is_empty() { ".".to_owned() } else { key.to_string() }
 }
 
 /// One line of a connector's self-test.

@@ -280,6 +280,24 @@ impl<T: Destination + ?Sized> Destination for Fault<T> {
         Ok(self.plan.around(call::SET_METADATA, || self.inner.set_metadata(entries)).await?.0)
     }
 
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        let (body, fault) = self.plan.around(call::READ, || self.inner.read(key, range, fresh)).await?;
+        Ok(body.map(|body| self.plan.spoil(call::READ, body, fault)))
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        let (inner, _) = self.plan.around(call::SCAN, || self.inner.scan()).await?;
+        Ok(inner.map(|inner| Box::new(Faulty { inner, plan: Arc::clone(&self.plan) }) as _))
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        Ok(self.plan.around(call::REMOVE, || self.inner.remove(found)).await?.0)
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        self.inner.keep(entry).await
+    }
+
     async fn sync(&self) -> Result<()> {
         self.plan.around(call::SYNC, || self.inner.sync()).await.map(|_| ())
     }

@@ -37,11 +37,13 @@ pub mod call {
     pub const NEXT: &str = "next";
     /// `put` of a store.
     pub const PUT: &str = "put";
-    /// `read` of a source.
+    /// `read` of a source or destination.
     pub const READ: &str = "read";
+    /// `remove` of a destination.
+    pub const REMOVE: &str = "remove";
     /// `retain` of a store.
     pub const RETAIN: &str = "retain";
-    /// `scan` of a source.
+    /// `scan` of a source or destination.
     pub const SCAN: &str = "scan";
     /// `set_metadata` of a destination.
     pub const SET_METADATA: &str = "set_metadata";

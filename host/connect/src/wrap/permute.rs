@@ -226,6 +226,24 @@ impl<T: Destination + ?Sized> Destination for Permute<T> {
         self.gate.run(self.inner.set_metadata(entries)).await
     }
 
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        let body = self.gate.run(self.inner.read(key, range, fresh)).await?;
+        Ok(body.map(|body| self.gate.cut(body)))
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        let inner = self.gate.run(self.inner.scan()).await?;
+        Ok(inner.map(|inner| Box::new(Permuted { inner, gate: Arc::clone(&self.gate) }) as _))
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        self.gate.run(self.inner.remove(found)).await
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        self.gate.run(self.inner.keep(entry)).await
+    }
+
     async fn sync(&self) -> Result<()> {
         self.gate.run(self.inner.sync()).await
     }

@@ -183,6 +183,26 @@ impl<T: Destination + ?Sized> Destination for Record<T> {
         self.inner.set_metadata(entries).await
     }
 
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        self.log.add(call::READ, key, 0);
+        self.inner.read(key, range, fresh).await
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        self.log.add(call::SCAN, "", 0);
+        let recorded = |inner| Recorded { inner, key: String::new(), log: self.log.clone() };
+        Ok(self.inner.scan().await?.map(|inner| Box::new(recorded(inner)) as _))
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        self.log.add(call::REMOVE, &found.key, 0);
+        self.inner.remove(found).await
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        self.inner.keep(entry).await
+    }
+
     async fn sync(&self) -> Result<()> {
         self.log.add(call::SYNC, "", 0);
         self.inner.sync().await

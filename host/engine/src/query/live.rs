@@ -14,6 +14,7 @@ use credenza_model::{Entry, EntryKind, SkippedEntry};
 use super::{Change, ChangeKind, below};
 use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::SnapshotHandle;
+use crate::stated::{digests_agree, etags_agree};
 use crate::view::View;
 use crate::walk::Records;
 use crate::{Error, Result};
@@ -198,32 +199,14 @@ impl LiveDiff {
                 false if old.modified == new.modified => Verdict::Differs(ChangeKind::Metadata),
                 false => Verdict::Differs(ChangeKind::Content),
             },
-            Some((a, b)) if self.before.is_flat && self.after.is_flat => match (etag(a), etag(b)) {
-                (a, b) if a == b => Verdict::Equal,
-                (a, b) if is_md5(a) && is_md5(b) => Verdict::Differs(ChangeKind::Content),
-                // Those of uploads in parts follow from where they were cut.
-                _ => Verdict::EqualBySize,
+            Some((a, b)) if self.before.is_flat && self.after.is_flat => match etags_agree(a, b) {
+                Some(true) => Verdict::Equal,
+                Some(false) => Verdict::Differs(ChangeKind::Content),
+                None => Verdict::EqualBySize,
             },
             _ => Verdict::EqualBySize,
         }
     }
-}
-
-/// Whether digests of one algorithm agree, if both have one.
-fn digests_agree(old: &Entry, new: &Entry) -> Option<bool> {
-    old.checksums.iter().find_map(|a| {
-        let b = new.checksums.iter().find(|b| a.algorithm == b.algorithm)?;
-        Some(a.value == b.value)
-    })
-}
-
-/// The ETag in a fingerprint: the id of a version may follow it.
-fn etag(fingerprint: &str) -> &str {
-    fingerprint.split(' ').next().unwrap_or_default()
-}
-
-fn is_md5(etag: &str) -> bool {
-    etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

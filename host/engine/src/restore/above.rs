@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use credenza_model::{Entry, EntryKind, Key, Record};
 
-use super::entry_writer::{NotRestored, refused};
+use super::ground::folders_above;
+use super::work::{Lost, NotRestored, bare, refused};
 use super::writer::RestoreWriter;
 use crate::blobs::BlobLoader;
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Error, Result};
+use crate::{Conflict, Error, Result};
 
 /// The way to a part of a snapshot.
 pub(super) struct Way<'a> {
@@ -20,18 +21,17 @@ pub(super) struct Way<'a> {
     pub(super) writer: &'a RestoreWriter<'a>,
 }
 
-/// A folder on the way that cannot be looked up.
-pub(super) struct Lost {
-    pub(super) key: Key,
-    pub(super) failure: NotRestored,
-}
-
 impl Way<'_> {
     /// The records of the folders above `prefix` that the destination does not have, and those that the snapshot lost.
     pub(super) async fn missing_above(&self, prefix: &[u8]) -> Result<(Vec<Record>, Vec<Lost>)> {
         let (mut found, mut lost) = (Vec::new(), Vec::new());
-        for key in above(prefix) {
+        for key in folders_above(&Key::new(prefix)) {
             match self.writer.look(&key).await? {
+                // What has the name and is no folder stays, and nothing is written through it.
+                Ok(None) if self.is_taken(&key).await? => {
+                    lost.push(Lost { key, failure: NotRestored::Left(Conflict::Kind) });
+                    break;
+                }
                 Ok(None) => {}
                 // Whether the restore makes it is not known.
                 Err(cause) if cause.is_transient() => {
@@ -51,31 +51,14 @@ impl Way<'_> {
         Ok((found, lost))
     }
 
+    /// Whether something that is no folder has the name of a folder.
+    async fn is_taken(&self, key: &Key) -> Result<bool> {
+        let is_named = self.writer.has_own_names() && !key.as_bytes().is_empty();
+        Ok(is_named && self.writer.look(&Key::new(bare(key))).await?.is_ok_and(|found| found.is_some()))
+    }
+
     async fn record(&self, key: &Key) -> Result<Option<Record>> {
         let mut records = self.repository.walk(self.loader, &self.snapshot.snapshot.tree, key.as_bytes());
         Ok(records.next().await?.filter(|record| record.entry.key == *key))
-    }
-}
-
-/// The keys of the folders above, the root first.
-fn above(prefix: &[u8]) -> Vec<Key> {
-    let inner = prefix.strip_suffix(b"/").unwrap_or(prefix);
-    let ends = inner.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
-    let ends = (!prefix.is_empty()).then_some(0).into_iter().chain(ends);
-    ends.filter_map(|end| inner.get(..end)).map(Key::new).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_lies_below_the_root_and_each_folder_on_the_way() {
-        let keys = |prefix: &str| above(prefix.as_bytes()).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(keys(""), [""; 0]);
-        assert_eq!(keys("a"), [""]);
-        assert_eq!(keys("a/"), [""]);
-        assert_eq!(keys("a/b/c"), ["", "a/", "a/b/"]);
-        assert_eq!(keys("a/b/c/"), ["", "a/", "a/b/"]);
     }
 }

@@ -1,66 +1,31 @@
 //! Entry writer: writes one entry to the destination, whole or not at all.
 //!
-//! Owned here: creating, writing in parts, finishing and aborting, and what a failure of it means. Refused here: which entries,
-//! in which order (`plan`), counting and reporting (`writer`). Called by `writer`.
+//! Owned here: looking, creating, writing in parts, finishing and aborting, and whether the destination can be written at all. Refused here: which
+//! entries, in which order (`plan`), what may be replaced (`compare`), counting and reporting (`writer`). Called by `compare` and `writer`.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Payload, Writer};
-use credenza_model::{ChunkRef, Content, Entry, Key, Record};
-use futures_util::{Stream, StreamExt};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Payload, Writer};
+use credenza_model::{ChunkRef, Content, Entry, EntryKind, Key, Record};
+use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 
-use super::plan::Item;
+use super::work::{ChunkWindows, Item, NotRestored, Written, bare, refused, writing};
 use crate::blobs::Fetched;
 use crate::liveness::{Absences, Liveness};
 use crate::poison::lock_unpoisoned;
 use crate::view::never_read;
 use crate::{Damage, DamageKind, Error, Result, Stop};
 
-/// Chunks of one long content with the references to them, window by window.
-pub(super) type ChunkWindows<'a> = Pin<Box<dyn Stream<Item = Result<(Vec<ChunkRef>, Fetched)>> + Send + 'a>>;
-
-/// Why an entry was not restored.
-pub(super) enum NotRestored {
-    Damage(Damage),
-    /// There is nothing to restore, because nothing was read.
-    Unread(String),
-    Refused(String),
-    /// It may be taken later.
-    Failing(ConnectError),
-    Run(Error),
-}
-
-impl From<Error> for NotRestored {
-    fn from(cause: Error) -> Self {
-        match cause {
-            Error::Damage(damage) => Self::Damage(damage),
-            cause => Self::Run(cause),
-        }
-    }
-}
-
-/// What was written of an entry.
-pub(super) struct Written {
-    pub(super) bytes: u64,
-    /// Attributes that turned out to be lost while it was written.
-    pub(super) lost: Vec<String>,
-}
-
-impl Written {
-    pub(super) const fn whole(bytes: u64) -> Self {
-        Self { bytes, lost: Vec::new() }
-    }
-}
-
 /// Writes entries to one destination; cheap to clone.
 #[derive(Clone)]
 pub(super) struct EntryWriter {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) info: Arc<DestinationInfo>,
+    /// What exists may be replaced, also what came while the run was under way.
     pub(super) overwrite: bool,
     /// What is written is given up when this is asked for.
     pub(super) stop: Stop,
@@ -68,12 +33,40 @@ pub(super) struct EntryWriter {
     pub(super) liveness: Arc<Liveness>,
     /// Keys that this run has written, where further versions of them follow: those stand upon their own.
     pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
+    /// Set once the destination was seen to be one that can be written.
+    pub(super) is_writable: Arc<OnceCell<()>>,
 }
 
 impl EntryWriter {
-    /// Makes an entry without content.
-    pub(super) async fn make(&self, entry: &Entry) -> Result<(), NotRestored> {
-        match self.create(entry).await? {
+    /// Ends the run before anything is fetched for a folder in which nothing can be written. A remote place is asked by the first write.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(super) async fn demand_writable(&self) -> Result<()> {
+        if !self.info.has("local") {
+            return Ok(());
+        }
+        let failed = Error::connector(format!("writing in {}", self.info.identity));
+        let try_it =
+            || async { self.destination.check().await.into_iter().try_for_each(|check| check.outcome.map(drop)) };
+        self.is_writable.get_or_try_init(try_it).await.map(drop).map_err(failed)
+    }
+
+    /// What is there now under a key.
+    pub(super) async fn look(&self, key: &Key) -> Result<Result<Option<Entry>, ConnectError>> {
+        let doing = || format!("looking for `{key}` at the destination");
+        let stat = || self.destination.stat(key);
+        self.stop.unless(self.liveness.call(&mut Absences::default(), doing, stat, || self.probe(key))).await?
+    }
+
+    /// Makes an entry without content, in the place of what is there if it is to replace that.
+    pub(super) async fn make(&self, entry: &Entry, replaces: bool) -> Result<(), NotRestored> {
+        self.demand_writable().await?;
+        if replaces && entry.kind == EntryKind::Directory {
+            let in_the_way = Entry::new(Key::new(bare(&entry.key)), EntryKind::Other);
+            self.destination.remove(&in_the_way).await.map_err(|cause| refused(entry, cause))?;
+        }
+        match self.create(entry, replaces).await? {
             Some(parts) => parts.end(Ok(())).await.map(drop),
             None => Ok(()),
         }
@@ -95,8 +88,10 @@ impl EntryWriter {
         self.stop.unless(self.liveness.was_away(absences, asked, cause, || writing(key), || self.probe(key))).await?
     }
 
-    fn may_replace(&self, key: &Key) -> bool {
-        self.overwrite || self.written.as_ref().is_some_and(|written| lock_unpoisoned(written).contains(key))
+    fn may_replace(&self, key: &Key, replaces: bool) -> bool {
+        replaces
+            || self.overwrite
+            || self.written.as_ref().is_some_and(|written| lock_unpoisoned(written).contains(key))
     }
 
     fn note_written(&self, key: &Key) {
@@ -106,10 +101,10 @@ impl EntryWriter {
     }
 
     /// Begins an entry; `None` when it is complete without content. Many a destination asks nobody for that, so that it is no sign of life.
-    async fn create<'a>(&'a self, entry: &'a Entry) -> Result<Option<Parts<'a>>, NotRestored> {
+    async fn create<'a>(&'a self, entry: &'a Entry, replaces: bool) -> Result<Option<Parts<'a>>, NotRestored> {
         let key = &entry.key;
         let mut absences = Absences::default();
-        let create = || self.destination.create(entry, self.may_replace(key));
+        let create = || self.destination.create(entry, self.may_replace(key, replaces));
         let created = self.liveness.call(&mut absences, || writing(key), create, || self.probe(key));
         let writer = self.stop.unless(created).await??.map_err(|cause| refused(entry, cause))?;
         Ok(writer.map(|writer| Parts::new(self, entry, writer, absences)))
@@ -123,19 +118,20 @@ impl EntryWriter {
         }
         match never_read(record) {
             Some(reason) => Err(NotRestored::Unread(reason)),
-            None => self.write_whole(record, &item.refs, fetched).await,
+            None => self.write_whole(item, fetched).await,
         }
     }
 
     /// All chunks are verified before the entry is even created: a damaged one leaves no trace in the destination.
-    async fn write_whole(&self, record: &Record, refs: &[ChunkRef], fetched: &Fetched) -> Result<Written, NotRestored> {
+    async fn write_whole(&self, item: &Item, fetched: &Fetched) -> Result<Written, NotRestored> {
+        let Item { record, refs, replaces } = item;
         let pieces = match &record.content {
             Content::Inline(bytes) => vec![Bytes::copy_from_slice(bytes)],
             _ => collect(refs, fetched)?,
         };
         let payload = Payload::new(pieces);
         let bytes = payload.length();
-        let Some(mut parts) = self.create(&record.entry).await? else {
+        let Some(mut parts) = self.create(&record.entry, *replaces).await? else {
             self.note_written(&record.entry.key);
             return Ok(Written::whole(bytes));
         };
@@ -149,9 +145,10 @@ impl EntryWriter {
     pub(super) async fn write_stream(
         &self,
         record: &Record,
+        replaces: bool,
         mut chunks: ChunkWindows<'_>,
     ) -> Result<Written, NotRestored> {
-        let Some(mut parts) = self.create(&record.entry).await? else { return Ok(Written::whole(0)) };
+        let Some(mut parts) = self.create(&record.entry, replaces).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
         let outcome = loop {
             let (refs, fetched) = match self.stop.unless(chunks.next()).await {
@@ -181,22 +178,6 @@ fn collect(refs: &[ChunkRef], fetched: &Fetched) -> Result<Vec<Bytes>, NotRestor
             fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing(chunk.id))).map_err(NotRestored::Damage)
         })
         .collect()
-}
-
-pub(super) fn writing(key: &Key) -> String {
-    format!("writing `{key}` to the destination")
-}
-
-/// What a failed call of the destination means for its entry; that the destination answers is known by then.
-pub(super) fn refused(entry: &Entry, cause: ConnectError) -> NotRestored {
-    match cause.class {
-        ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => {
-            NotRestored::Run(Error::Connector { doing: writing(&entry.key), cause })
-        }
-        ErrorClass::Precondition => NotRestored::Refused("it exists already; --overwrite replaces it".to_owned()),
-        ErrorClass::Transient => NotRestored::Failing(cause),
-        _ => NotRestored::Refused(cause.message),
-    }
 }
 
 /// Cuts what is written into parts of the size that the writer names, the last of which is never empty unless all is. What was given while

@@ -1,17 +1,25 @@
-//! Restore: a snapshot, or a part of one, to a destination, in pack order, every byte verified.
+//! Restore: a snapshot, or a part of one, to a destination, in pack order, every byte verified; what is there already is compared first.
 //!
 //! ```text
-//! walk > gather a batch of records > sort by pack > window > fetch, open, verify > write
+//! walk > gather a batch of records > sort by pack > window > compare > fetch, open, verify > write > read again
 //! ```
 //!
-//! Owned here: the order of work, the overwrite policy, and what happens to an entry whose chunks are lost. Refused
-//! here: what a destination can hold (`connect`). Called by `cli`.
+//! Each stage calls those behind it and none before: `run` > `plan` > `writer` > `compare` > `entry_writer`; what they hand on is in `work`.
 //!
-//! Bound: [`BATCH_RECORDS`] records and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
+//! Owned here: the order of work, what may be replaced and removed, and what happens to an entry whose chunks are lost. Refused here: what a
+//! destination can hold (`connect`). Called by `cli`.
+//!
+//! Bound: a batch of records, and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
 //! that are not yet complete.
 
 mod above;
+mod batches;
+mod compare;
 mod entry_writer;
+#[cfg(test)]
+mod existing_tests;
+mod extras;
+mod ground;
 mod mapping;
 mod plan;
 mod replay;
@@ -19,46 +27,107 @@ mod replay;
 mod tests;
 #[cfg(test)]
 mod tree_tests;
+mod work;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::Destination;
+use credenza_connect::{Destination, Patterns};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, Phase, Result, RunContext};
+use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
 
 use above::Way;
+use batches::Batches;
+use extras::Extras;
 use mapping::AttributeMapping;
 use plan::Planner;
 use writer::RestoreWriter;
 
 /// The namespace of destinations that have folders.
 const TREE: &str = "tree";
-/// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
-const BATCH_RECORDS: usize = 16_384;
+
+/// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
+/// attributes differ, they are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overwrite {
+    /// It is left, and counted as a conflict.
+    #[default]
+    No,
+    /// It is replaced.
+    Always,
+    /// It is replaced if it is older than what the snapshot has; else it is left, as was wished.
+    IfNewer,
+    /// It is replaced; files of the size and time that the snapshot has are taken for equal without being read.
+    IfChanged,
+    /// Nothing that exists is touched, whatever it is.
+    Never,
+}
+
+/// What is removed that the snapshot does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing, if that were more than [`EXTRA_PERCENT_MAX`] percent of what is there.
+    Limited,
+    /// All, however much it is.
+    All,
+}
+
+pub use extras::EXTRA_PERCENT_MAX;
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
     /// Only this key and what lies under it; empty for everything.
     pub prefix: Vec<u8>,
-    /// Replace what exists.
-    pub overwrite: bool,
+    /// Only what these patterns mean, with the folders above; everything without any.
+    pub include: Patterns,
+    /// Not what these patterns mean.
+    pub exclude: Patterns,
+    /// What becomes of what exists and differs.
+    pub overwrite: Overwrite,
+    /// Compare and count only: nothing is fetched, written, set or removed.
+    pub dry_run: bool,
+    /// Read everything that was written again and compare it.
+    pub verify: bool,
+    /// Remove what lies under the prefix, is not left out by the patterns, and is not in the snapshot.
+    pub delete: Option<Deletion>,
     /// Write every version and delete marker of a key, oldest first, instead of what was there last.
     pub versions: bool,
     /// Return without waiting until all of it would survive a power failure.
     pub no_sync: bool,
 }
 
-/// What a restore did.
+/// What a restore did, or in a trial would do.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct RestoreReport {
-    /// Entries restored.
+    /// Entries restored: made, written or replaced.
     pub entries: u64,
     /// Bytes of content written.
     pub bytes: u64,
+    /// Of `entries`, those that replaced something.
+    pub replaced: u64,
+    /// Entries that were there with their content, and of which times, mode, owner or attributes were set.
+    pub attributes: u64,
+    /// Entries that were there as they are in the snapshot.
+    pub identical: u64,
+    /// Entries whose content was taken for equal by its size and time alone.
+    pub presumed: u64,
+    /// Of `bytes`, those that were taken from the file that was replaced instead of the repository.
+    #[serde(rename = "bytes_reused")]
+    pub reused: u64,
+    /// Entries that were left as they are, by the reason.
+    pub left: BTreeMap<Conflict, Left>,
+    /// What is there and not in the snapshot; counted when it is to be removed, and in a trial wherever the destination can be listed.
+    pub extra: u64,
+    /// Of `extra`, what was removed.
+    pub removed: u64,
+    /// Entries that were read again after they were written.
+    pub verified: u64,
+    /// Of `verified`, those that were not what was written.
+    pub miswritten: u64,
     /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
@@ -71,7 +140,16 @@ pub struct RestoreReport {
     #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
     pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
-    pub unrestored: std::collections::BTreeMap<String, u64>,
+    pub unrestored: BTreeMap<String, u64>,
+}
+
+impl RestoreReport {
+    /// Whether all that was asked for is there as it was: nothing is lost, refused, or left against the wish of whoever restores.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_left = self.left.keys().any(|conflict| !conflict.is_wished());
+        !is_left && self.damaged + self.unread + self.failed + self.miswritten == 0
+    }
 }
 
 /// Restores a snapshot, or the part of it under a prefix.
@@ -91,18 +169,32 @@ pub async fn run(
     if options.versions && !info.has("history") {
         return Err(Error::NoHistory { destination: info.identity });
     }
+    if options.verify && !info.has("readable") {
+        return Err(Error::NotReadable { destination: info.identity, wish: "verified by reading it again" });
+    }
+    let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
     let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix).salvaging();
+    let extras = Extras::of(&*destination, (&info, namespace), (repository, &loader, snapshot), options)?;
     if options.prefix.is_empty() {
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
     listener.on(Event::Phase(Phase::Restoring));
-    let mapping = AttributeMapping::between(&snapshot.snapshot.source.namespace, &info.namespace);
+    let mapping = AttributeMapping::between(namespace, &info.namespace);
     let is_tree = info.namespace == TREE;
-    let writer = RestoreWriter::new((Arc::clone(&destination), info), repository.clock(), options, run);
+    let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     let _heeding = run.stop.heeding();
+    if is_tree {
+        // Where the folder itself cannot be looked at, each entry would fail of that.
+        let there = writer.look(&Key::default()).await?;
+        there.map_err(Error::connector("looking at the destination"))?;
+    }
+    let extra = match &extras {
+        Some(extras) => run.stop.unless(extras.count(listener)).await??,
+        None => 0,
+    };
     let mut folders = Folders::default();
     if is_tree {
         let way = Way { repository, snapshot, loader: &loader, writer: &writer };
@@ -127,7 +219,9 @@ pub async fn run(
         } else {
             Planner::new(Arc::clone(&loader), contents).write_all(&writer).await?;
         }
-        writer.complete(folders.closed_before(&last)).await?;
+        writer.verify().await?;
+        writer.close(folders.closed_before(&last)).await?;
+        writer.forget_before(&last);
     }
     if !batches.found {
         return Err(Error::NoEntry {
@@ -135,49 +229,16 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
-    writer.complete(folders.all()).await?;
-    if !options.no_sync {
+    writer.close(folders.all()).await?;
+    let versions_left = batches.versions_left;
+    let mut report = RestoreReport { versions_left, extra, ..writer.into_report() };
+    if let Some(extras) = extras.filter(|_| options.delete.is_some() && !options.dry_run && report.is_whole()) {
+        report.removed = run.stop.unless(extras.remove(&mut report.failed, listener)).await??;
+    }
+    if !options.no_sync && !options.dry_run {
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
-    let healed = repository.take_healed();
-    Ok(RestoreReport { versions_left: batches.versions_left, healed, ..writer.into_report() })
-}
-
-/// What is to be restored, a batch of records at a time.
-struct Batches<'a> {
-    options: &'a RestoreOptions,
-    /// The first record of a key that did not fit the batch before.
-    held: Option<Record>,
-    /// Something was there to restore.
-    found: bool,
-    versions_left: u64,
-}
-
-impl<'a> Batches<'a> {
-    const fn new(options: &'a RestoreOptions) -> Self {
-        Self { options, held: None, found: options.prefix.is_empty(), versions_left: 0 }
-    }
-
-    /// The next records in key order; those of one key are never parted.
-    async fn gather(&mut self, records: &mut crate::walk::Records) -> Result<Vec<Record>> {
-        let mut batch: Vec<Record> = self.held.take().into_iter().collect();
-        while let Some(record) = records.next().await? {
-            if !record.entry.key.is_under(&self.options.prefix) {
-                continue;
-            }
-            self.found = true;
-            if !self.options.versions && !record.entry.is_current() {
-                self.versions_left += 1;
-                continue;
-            }
-            if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
-                self.held = Some(record);
-                break;
-            }
-            batch.push(record);
-        }
-        Ok(batch)
-    }
+    Ok(RestoreReport { healed: repository.take_healed(), ..report })
 }
 
 /// Folders that wait for their metadata until nothing more is written below them.

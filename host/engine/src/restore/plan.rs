@@ -1,13 +1,14 @@
 //! Plan: contents in the order of the packs that hold them, in windows that fit into memory.
 //!
-//! Owned here: the order, the windows, and fetching one window while the one before is written. Called by `restore::run`.
+//! Owned here: the order, the windows, and comparing and fetching one window while the one before is written. Called by `restore::run` and `replay`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use credenza_model::{ChunkId, ChunkRef, Content, Record};
+use credenza_model::{ChunkId, ChunkRef, Content, Key, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::work::{Item, Window};
 use super::writer::RestoreWriter;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::contents::ContentChunks;
@@ -18,26 +19,14 @@ use crate::{Error, Result};
 /// Entries in one window, so that many tiny files do not make it long.
 const WINDOW_ENTRIES: usize = 4096;
 
-/// One entry with the chunks of it that are in a window.
-pub(crate) struct Item {
-    pub(crate) record: Record,
-    pub(crate) refs: Vec<ChunkRef>,
-}
-
-/// Entries whose chunks were fetched together.
-pub(crate) struct Window {
-    pub(crate) items: Vec<Item>,
-    pub(crate) fetched: Fetched,
-}
-
-pub(crate) struct Planner {
+pub(super) struct Planner {
     loader: Arc<BlobLoader>,
     small: VecDeque<Record>,
     large: Vec<Record>,
 }
 
 impl Planner {
-    pub(crate) fn new(loader: Arc<BlobLoader>, mut records: Vec<Record>) -> Self {
+    pub(super) fn new(loader: Arc<BlobLoader>, mut records: Vec<Record>) -> Self {
         records.sort_by_cached_key(|record| {
             first_chunk(&record.content).and_then(|id| loader.index().get(&id)).map(|place| (place.pack, place.offset))
         });
@@ -45,17 +34,21 @@ impl Planner {
         Self { loader, small: small.into(), large }
     }
 
-    /// Fetches and lays everything.
-    pub(crate) async fn write_all(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
+    /// Compares everything with what is there, and fetches and writes what is not.
+    pub(super) async fn write_all(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
         let large = std::mem::take(&mut self.large);
         let loader = Arc::clone(&self.loader);
         let windows = std::iter::from_fn(|| self.next_window());
-        let fetched =
-            futures_util::stream::iter(windows).map(|items| writer.stop().unless(fetch(&loader, items))).buffered(2);
+        let fetched = futures_util::stream::iter(windows)
+            .map(|items| writer.stop().unless(prepare(&loader, items, writer)))
+            .buffered(2);
         let fetched = fetched.map(Result::flatten);
         fetched.try_for_each(|window| writer.write(window)).await?;
         for record in large {
-            write_large(&loader, record, writer).await?;
+            let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
+            for item in left {
+                write_large(&loader, item, writer).await?;
+            }
         }
         Ok(())
     }
@@ -75,7 +68,7 @@ impl Planner {
                 Content::Chunks(refs) => refs.clone(),
                 Content::None | Content::Inline(_) | Content::Lists { .. } => Vec::new(),
             };
-            items.push(Item { record, refs });
+            items.push(Item { record, refs, replaces: false });
         }
         (!items.is_empty()).then_some(items)
     }
@@ -92,23 +85,54 @@ fn fits_window(record: &Record) -> bool {
     weight(&record.content) <= WINDOW_BYTES
 }
 
-async fn fetch(loader: &BlobLoader, items: Vec<Item>) -> Result<Window> {
+/// Takes out what is there as it was, and fetches the rest.
+async fn prepare(loader: &BlobLoader, items: Vec<Item>, writer: &RestoreWriter<'_>) -> Result<Window> {
+    let items = writer.sift(items).await?;
+    let mut fetched = Fetched::new();
+    for item in items.iter().filter(|item| item.replaces) {
+        fetched.extend(writer.reuse(&item.record.entry.key, &item.refs, 0).await);
+    }
     let readable = items.iter().filter(|item| never_read(&item.record).is_none());
-    let fetched = loader.load(readable.flat_map(|item| item.refs.iter().map(|chunk| chunk.id))).await?;
+    let missing = missing(readable.flat_map(|item| &item.refs), &fetched);
+    fetched.extend(loader.load(missing).await?);
     Ok(Window { items, fetched })
 }
 
+fn missing<'a>(refs: impl Iterator<Item = &'a ChunkRef>, fetched: &Fetched) -> Vec<ChunkId> {
+    refs.map(|chunk| chunk.id).filter(|id| !fetched.contains_key(id)).collect()
+}
+
 /// One content larger than a window: its windows follow each other, the next being fetched while one is written.
-async fn write_large(loader: &Arc<BlobLoader>, record: Record, writer: &RestoreWriter<'_>) -> Result<()> {
+async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWriter<'_>) -> Result<()> {
+    let Item { record, replaces, .. } = item;
+    let key = &record.entry.key;
     let chunks = ContentChunks::new(Arc::clone(loader), &record.content);
-    let windows = futures_util::stream::try_unfold(chunks, |mut chunks| async move {
+    let windows = futures_util::stream::try_unfold((chunks, 0), |(mut chunks, offset)| async move {
         let refs = chunks.next(WINDOW_BYTES).await?;
-        Ok::<_, Error>((!refs.is_empty()).then_some((refs, chunks)))
+        let length: u64 = refs.iter().map(|chunk| u64::from(chunk.length)).sum();
+        Ok::<_, Error>((!refs.is_empty()).then_some(((refs, offset), (chunks, offset + length))))
     });
-    let fetched = windows.map(|refs| async {
-        let refs = refs?;
-        let fetched = loader.load(refs.iter().map(|chunk| chunk.id)).await?;
+    let fetched = windows.map(|window| async {
+        let (refs, offset) = window?;
+        let fetched = fetch_part(loader, key, &refs, replaces.then_some(offset), writer).await?;
         Ok::<_, Error>((refs, fetched))
     });
-    writer.write_stream(&record, Box::pin(fetched.buffered(2))).await
+    writer.write_stream(&record, replaces, Box::pin(fetched.buffered(2))).await
+}
+
+/// The chunks of a part of a content, those that the file in its place has there from `old` on, the others from the repository.
+async fn fetch_part(
+    loader: &BlobLoader,
+    key: &Key,
+    refs: &[ChunkRef],
+    old: Option<u64>,
+    writer: &RestoreWriter<'_>,
+) -> Result<Fetched> {
+    let mut fetched = match old {
+        Some(offset) => writer.reuse(key, refs, offset).await,
+        None => Fetched::new(),
+    };
+    let missing = missing(refs.iter(), &fetched);
+    fetched.extend(loader.load(missing).await?);
+    Ok(fetched)
 }

@@ -114,7 +114,8 @@ async fn a_history_is_not_written_upon_an_object_that_is_not_to_be_replaced() {
     destination.create(&own, false).await.unwrap().unwrap().finish(Payload::default()).await.unwrap();
     let report =
         restored(destination.clone(), &RestoreOptions { versions: true, ..RestoreOptions::default() }).await.unwrap();
-    assert_eq!((report.entries, report.failed), (5, 3));
+    assert_eq!((report.entries, report.failed), (5, 0));
+    assert_eq!(report.left[&Conflict::Uncompared].entries, 3);
     assert_eq!(published(&destination, "b"), [Some(String::new())], "the user's own, which is empty");
     assert_eq!(published(&destination, "a"), texts(&["one", "two", "three"]));
 }
@@ -234,7 +235,7 @@ async fn in_whatever_order_calls_are_answered_a_restore_is_whole() {
             .one_in(call::SET_METADATA, 4, FaultKind::Fail(ErrorClass::Transient));
         let permuted = Arc::new(Permute::new(Arc::new(patient(stumbling)), !seed));
         // What is written upon itself, because the answer was lost that it is there, must be allowed to be replaced: memory states no checksums.
-        let options = RestoreOptions { overwrite: true, ..RestoreOptions::default() };
+        let options = RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() };
         let report = run(&repository, &snapshot, permuted, &options, &RunContext::default()).await.unwrap();
         assert_eq!((report.entries, report.failed, report.damaged, report.unread), (62, 0, 0, 0), "seed {seed}");
         let restored = destination.restored();
@@ -327,7 +328,8 @@ impl Distant {
 
     async fn restored(&self) -> Result<RestoreReport> {
         let clock = Arc::clone(&self.clock) as Arc<dyn crate::Clock>;
-        restored_by(clock, self.clone(), &RestoreOptions { overwrite: true, ..RestoreOptions::default() }).await
+        restored_by(clock, self.clone(), &RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() })
+            .await
     }
 }
 
@@ -428,7 +430,7 @@ async fn a_failure_that_ends_a_restore_ends_no_other_run_of_its_caller() {
     let source = MemorySource::new();
     (0..20).for_each(|number| source.put(format!("{number}").as_str(), noise(number, 20_000)));
     let snapshot = handle(&repository, snapshot(&repository, &source).await).await;
-    let (options, context) = (RestoreOptions { overwrite: true, ..RestoreOptions::default() }, RunContext::default());
+    let (options, context) = (RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() }, RunContext::default());
     let ended = run(&repository, &snapshot, Arc::new(distant), &options, &context).await;
     assert!(matches!(ended, Err(Error::Unanswered { .. })), "{ended:?}");
     assert!(!context.stop.is_requested());

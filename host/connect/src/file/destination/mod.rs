@@ -20,11 +20,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_model::{Entry, EntryKind, Key};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Advice, fadvise, fdatasync};
 use rustix::io::Errno;
 
+use super::attributes::{fingerprint, is_sparse};
 use super::cause::from_errno;
 use super::medium::Medium;
-use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Result, Writer};
+use super::reader::FileReader;
+use super::source::{FileSource, bounds};
+use crate::{
+    Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
+    Writer,
+};
 use place::folder_key;
 use tree::{Tree, exists};
 use writer::FileWriter;
@@ -62,7 +70,7 @@ impl Destination for FileDestination {
         Ok(DestinationInfo {
             identity: format!("file://{}", self.tree.path().display()),
             namespace: "tree".to_owned(),
-            traits: ["atomic-finish", "symlinks", "attributes:posix", "local"].map(str::to_owned).to_vec(),
+            traits: ["atomic-finish", "symlinks", "attributes:posix", "local", "readable"].map(str::to_owned).to_vec(),
         })
     }
 
@@ -102,6 +110,34 @@ impl Destination for FileDestination {
         })
     }
 
+    /// Opens without leaving the calling thread, unless what is on the medium is asked for.
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        let (file, status) = self.tree.open(key).map_err(|e| from_errno("cannot read", key, e))?;
+        let file = if fresh { forgotten(file, key).await? } else { file };
+        let (start, end) = bounds(range, status.stx_size, key)?;
+        let mut reader = FileReader::new(file, start, end).expecting(fingerprint(&status));
+        if range.is_none() {
+            reader = reader.beyond_end();
+        }
+        if is_sparse(&status) {
+            reader = reader.with_holes();
+        }
+        Ok(Some(Body::from_reader(None, reader)))
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        FileSource::new(self.tree.path())?.scan(&ScanOptions::default()).await.map(Some)
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        let is_folder = found.kind == EntryKind::Directory;
+        self.tree.remove(&found.key, is_folder).map_err(|e| from_errno("cannot remove", &found.key, e))
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        self.tree.keep(entry).map_err(|e| from_errno("cannot look at", &entry.key, e))
+    }
+
     /// One flush of each file system instead of two waits for each file: that of a thousand small files takes as long as that of one.
     async fn sync(&self) -> Result<()> {
         let tree = Arc::clone(&self.tree);
@@ -109,4 +145,18 @@ impl Destination for FileDestination {
             Error::new(ErrorClass::Internal, "file.thread", format!("the thread that synced ended early: {e}"))
         })?
     }
+}
+
+/// The same file, of which memory holds no more than the system wants to: what is read of it comes from the medium, where it has one.
+async fn forgotten(file: OwnedFd, key: &Key) -> Result<OwnedFd> {
+    let forget = move || {
+        fdatasync(&file)?;
+        // A file system that has no medium, such as tmpfs, has nowhere else to read from.
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        Ok(file)
+    };
+    let done = tokio::task::spawn_blocking(forget).await.map_err(|e| {
+        Error::new(ErrorClass::Internal, "file.thread", format!("the thread that synced a file ended early: {e}"))
+    })?;
+    done.map_err(|e| from_errno("cannot sync", key, e))
 }

@@ -11,11 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use credenza_model::{AttributeValue, Entry, EntryKind, Key};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, linkat, mkdirat, openat, readlinkat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Statx, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::super::accounts::Accounts;
 use super::super::attributes::{describe, extended, path_through, status_of};
+use super::super::beneath::{is_plain_segment, open_beneath, open_regular};
 use super::super::cause::{from_errno, from_io};
 use super::super::escape::{escaped_names_of, names_of};
 use super::super::foreign::KEY;
@@ -203,6 +206,48 @@ impl Tree {
             Some(first) => *first != entry.key,
             None if links.len() < LINK_GROUPS_MAX => links.insert(group.clone(), entry.key.clone()).is_some(),
             None => false,
+        }
+    }
+
+    /// Opens the file of a key for reading, with its status; nothing but a regular file.
+    pub(super) fn open(&self, key: &Key) -> Result<(OwnedFd, Statx), Errno> {
+        let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
+        open_regular(place.folder.descriptor.as_fd(), &place.name)
+    }
+
+    /// Removes what has this path, an empty folder or anything else, never through a link.
+    pub(super) fn remove(&self, path: &Key, is_folder: bool) -> Result<(), Errno> {
+        let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
+        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (path.get(..at).unwrap_or_default(), path.get(at.saturating_add(1)..).unwrap_or_default()),
+            None => (&b""[..], path),
+        };
+        if !is_plain_segment(name) {
+            return Err(Errno::NOENT);
+        }
+        let folder = open_beneath(self.root()?.descriptor.as_fd(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        unlinkat(&folder, name, if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() })?;
+        if is_folder {
+            guard(&self.folders).clear();
+        }
+        Ok(())
+    }
+
+    /// Takes what is there for the file that carries the content of its hard links; `false` where another file does.
+    pub(super) fn keep(&self, entry: &Entry) -> Result<bool, Errno> {
+        if !self.is_further_link(entry) {
+            return Ok(true);
+        }
+        let Some(first) = self.first_link(entry) else { return Ok(true) };
+        let inode = |key: &Key| {
+            let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
+            let status = status_of(place.folder.descriptor.as_fd(), &place.name)?;
+            Ok((status.stx_dev_major, status.stx_dev_minor, status.stx_ino))
+        };
+        match inode(&first) {
+            // It is being written.
+            Err(Errno::NOENT) => Ok(false),
+            first => Ok(first? == inode(&entry.key)?),
         }
     }
 

@@ -7,7 +7,9 @@ use credenza_model::{Entry, Key};
 
 use super::{Free, Freedom, Will};
 use crate::wrap::call;
-use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Writer};
+use crate::{
+    Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Scanner, Writer,
+};
 
 /// The attribute that cannot be given back.
 const LOST: &str = "user.lost";
@@ -78,6 +80,25 @@ impl<T: Destination + ?Sized> Destination for Free<T> {
         let has_size = inner.part_bytes().is_none() && self.will.one_in(Freedom::PartSize, 2);
         let part_bytes = has_size.then_some(size);
         Ok(Some(Box::new(FreeWriter { inner, will: Arc::clone(&self.will), part_bytes })))
+    }
+
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        self.will.stumble(call::READ)?;
+        self.inner.read(key, range, fresh).await
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        self.will.stumble(call::SCAN)?;
+        self.inner.scan().await
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        self.will.stumble(call::REMOVE)?;
+        self.inner.remove(found).await
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        self.inner.keep(entry).await
     }
 
     /// Bytes that were lost are not there when it is asked again: it is never a call to repeat.

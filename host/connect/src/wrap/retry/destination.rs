@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use credenza_model::{Entry, Key};
 
 use super::{Patience, Retry, Tries, retried};
-use crate::{Check, Destination, DestinationInfo, ErrorClass, Payload, Result, Verifier, Writer};
+use crate::{
+    Body, ByteRange, Check, Destination, DestinationInfo, ErrorClass, Payload, Result, Scanner, Verifier, Writer,
+};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
@@ -38,6 +40,22 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
         retried(&self.patience, || self.inner.set_metadata(entries)).await
+    }
+
+    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
+        retried(&self.patience, || self.inner.read(key, range, fresh)).await
+    }
+
+    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
+        retried(&self.patience, || self.inner.scan()).await
+    }
+
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        retried(&self.patience, || self.inner.remove(found)).await
+    }
+
+    async fn keep(&self, entry: &Entry) -> Result<bool> {
+        retried(&self.patience, || self.inner.keep(entry)).await
     }
 
     async fn sync(&self) -> Result<()> {

@@ -1,0 +1,80 @@
+//! Batches: which records of a snapshot are restored, so many at a time.
+//!
+//! Owned here: the part, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
+//!
+//! Bound: [`BATCH_RECORDS`] records, where versions are replayed those of one key more, and the folders above the last.
+
+use credenza_connect::Patterns;
+use credenza_model::{EntryKind, Record};
+
+use super::RestoreOptions;
+use crate::Result;
+use crate::walk::Records;
+
+/// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
+const BATCH_RECORDS: usize = 16_384;
+
+/// What is to be restored, a batch of records at a time.
+pub(super) struct Batches<'a> {
+    options: &'a RestoreOptions,
+    /// The first record of a key that did not fit the batch before.
+    held: Option<Record>,
+    /// Folders that are restored when something below them is.
+    above: Vec<Record>,
+    /// Something was there to restore.
+    pub(super) found: bool,
+    pub(super) versions_left: u64,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) const fn new(options: &'a RestoreOptions) -> Self {
+        Self { options, held: None, above: Vec::new(), found: options.prefix.is_empty(), versions_left: 0 }
+    }
+
+    /// The next records in key order; those of one key are never parted.
+    pub(super) async fn gather(&mut self, records: &mut Records) -> Result<Vec<Record>> {
+        let mut batch: Vec<Record> = self.held.take().into_iter().collect();
+        while let Some(record) = records.next().await? {
+            if !record.entry.key.is_under(&self.options.prefix) {
+                continue;
+            }
+            self.found = true;
+            if !self.options.versions && !record.entry.is_current() {
+                self.versions_left += u64::from(self.options.selects(record.entry.key.as_bytes()));
+                continue;
+            }
+            let Some(mut wanted) = self.select(record) else { continue };
+            let Some(record) = wanted.pop() else { continue };
+            batch.append(&mut wanted);
+            if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+                self.held = Some(record);
+                break;
+            }
+            batch.push(record);
+        }
+        Ok(batch)
+    }
+
+    /// The record, behind the folders above it that were waiting for something to include.
+    fn select(&mut self, record: Record) -> Option<Vec<Record>> {
+        let key = record.entry.key.as_bytes();
+        self.above.retain(|folder| key.starts_with(folder.entry.key.as_bytes()));
+        if self.options.selects(key) {
+            let mut wanted = std::mem::take(&mut self.above);
+            wanted.push(record);
+            return Some(wanted);
+        }
+        if record.entry.kind == EntryKind::Directory && !self.options.exclude.cover(key) {
+            self.above.push(record);
+        }
+        None
+    }
+}
+
+impl RestoreOptions {
+    /// Whether the patterns let a key through.
+    pub(super) fn selects(&self, key: &[u8]) -> bool {
+        let is_included = self.include == Patterns::default() || self.include.cover(key);
+        is_included && !self.exclude.cover(key)
+    }
+}
