@@ -16,8 +16,8 @@ use tokio::sync::OnceCell;
 use super::work::{ChunkWindows, Item, NotRestored, Written, bare, refused, writing};
 use crate::blobs::Fetched;
 use crate::liveness::{Absences, Liveness};
+use crate::poison::lock_unpoisoned;
 use crate::view::never_read;
-use crate::write::lock_unpoisoned;
 use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Writes entries to one destination; cheap to clone.

@@ -22,10 +22,10 @@ use super::work::{ChunkWindows, Item, Lost, NotRestored, Window, Written, refuse
 use super::{Overwrite, RestoreOptions, RestoreReport, TREE};
 use crate::blobs::{BlobLoader, Fetched};
 use crate::liveness::{Absences, Liveness, Row};
+use crate::poison::lock_unpoisoned;
 use crate::repository::Repository;
 use crate::view::never_read;
 use crate::walk::LostNode;
-use crate::write::lock_unpoisoned;
 use crate::{Conflict, Damage, DamageKind, Error, Event, Listener, Result, RunContext, Standing, Stop, task};
 
 /// Entries being written at once where each waits for a network.

@@ -13,6 +13,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,14 +29,13 @@ use super::cause::from_errno;
 use super::medium::Medium;
 use super::reader::FileReader;
 use super::source::{FileSource, bounds};
-use super::writer::FileWriter;
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
     Writer,
 };
-pub(super) use place::Place;
-pub(super) use tree::Tree;
-use tree::{exists, folder_key};
+use place::folder_key;
+use tree::{Tree, exists};
+use writer::FileWriter;
 
 /// A local folder to restore to.
 #[derive(Debug, Clone)]
