@@ -291,7 +291,7 @@ impl<T: Destination + ?Sized> Destination for Fault<T> {
     }
 
     async fn remove(&self, found: &Entry) -> Result<()> {
-        Ok(self.plan.around(call::REMOVE, || self.inner.remove(found)).await?.0)
+        self.plan.around(call::REMOVE, || self.inner.remove(found)).await.map(|_| ())
     }
 
     async fn keep(&self, entry: &Entry) -> Result<bool> {

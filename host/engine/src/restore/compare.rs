@@ -80,7 +80,13 @@ impl Comparer {
     /// What is to become of an entry.
     pub(super) async fn judge(&self, record: &Record) -> Result<Verdict, NotRestored> {
         let entry = &record.entry;
-        let Some(found) = self.look(entry, &entry.key).await? else { return self.judge_obstacle(entry).await };
+        let found = match self.look(entry, &entry.key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.judge_obstacle(entry).await,
+            // Writing opens a folder of the user's own that is closed to looking, and meets what is there.
+            Err(NotRestored::Denied(_)) => return Ok(Verdict::New),
+            Err(failure) => return Err(failure),
+        };
         if self.overwrite == Overwrite::Never {
             let is_folder = (entry.kind, found.kind) == (EntryKind::Directory, EntryKind::Directory);
             return Ok(if is_folder { Verdict::Identical } else { Verdict::Left(Conflict::Kept) });
