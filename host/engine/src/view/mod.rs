@@ -108,8 +108,8 @@ impl View {
     /// A page of what lies directly under a prefix that is empty or ends with a slash: at most `max` items behind `after`, which is the `next` of the
     /// page before it.
     ///
-    /// A key with a further slash is shown as the folder that it lies in, once. In a snapshot of a file system a folder is its own entry, and shown by
-    /// itself only where that entry is missing. Of several versions the latest is shown, unless it is a delete marker.
+    /// A key with a further slash is shown as the folder that it lies in, once: as its entry where it has one, else as a prefix. The entry of the folder
+    /// that is listed is not in it. Of several versions the latest is shown, unless it is a delete marker.
     ///
     /// # Errors
     /// Damage when a part of the tree is lost that holds what was asked for.
