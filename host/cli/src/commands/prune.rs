@@ -3,8 +3,8 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::SnapshotHandle;
-use credenza_engine::retention::{self, Decision, Filter};
+use credenza_engine::retention::{self, Decision};
+use credenza_engine::{SnapshotFilter, SnapshotHandle};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
@@ -100,7 +100,7 @@ impl Prune {
             return Err(credenza_engine::Error::from(unread.damage.clone()).into());
         }
         let sources = self.source.into_iter().flat_map(spellings).collect();
-        let filter = Filter { tags: self.tag, sources, hosts: self.host };
+        let filter = SnapshotFilter { tags: self.tag, sources, hosts: self.host, paths: Vec::new() };
         let plan = retention::plan(snapshots, &policy, &filter);
         for group in &plan.groups {
             for decision in &group.decisions {
