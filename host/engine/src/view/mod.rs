@@ -27,7 +27,7 @@ pub use content::{ContentReader, never_read};
 pub use folder::{FolderItem, FolderPage};
 pub use reader::Reader;
 
-use kept::KeptBlobs;
+pub(crate) use kept::KeptBlobs;
 use tree_cursor::TreeCursor;
 
 /// Encoded tree nodes that are kept: at some 64 KiB each, the upper levels of several large trees and the leaves that were read last.
@@ -69,6 +69,10 @@ impl View {
     #[must_use]
     pub const fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    pub(crate) const fn nodes(&self) -> &Arc<KeptBlobs> {
+        &self.nodes
     }
 
     pub(crate) const fn loader(&self) -> &Arc<BlobLoader> {
