@@ -191,6 +191,8 @@ impl From<EngineError> for Failure {
             EngineError::NoEntry { .. } => {
                 Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
             }
+            EngineError::Output { is_closed: true, .. } => Self::new(""),
+            EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
             EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)

@@ -71,6 +71,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Committing => "committing",
         Phase::Copying => "copying",
         Phase::Restoring => "restoring",
+        Phase::Archiving => "writing the archive",
         Phase::Collecting => "reclaiming space",
         Phase::Repairing => "repairing",
         Phase::CheckingStructure => "checking structure",
