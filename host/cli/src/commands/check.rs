@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::Session;
 use super::sizes::parse_sample;
-use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
@@ -131,7 +130,7 @@ pub(super) async fn verify(
     read_data: Option<Sample>,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let journal = environment::cache_folder().map(|folder| folder.join("checked"));
+    let journal = session.app.cache_folder().map(|folder| folder.join("checked"));
     let report = check::run(repository, &CheckOptions { read_data, journal }, &session.run_context()).await?;
     report_findings(&report.findings, session);
     report_strays(&report.strays, session);

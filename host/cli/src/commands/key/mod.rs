@@ -9,7 +9,8 @@ mod signer;
 use std::fmt::{self, Display};
 
 use clap::Subcommand;
-use credenza_engine::{ListedSlot, Rotation, key_slots};
+use credenza_app::Place;
+use credenza_engine::{ListedSlot, Rotation, Secret};
 use credenza_format::{Access, KeySlot, SlotKind};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use serde::Serialize;
@@ -17,12 +18,10 @@ use serde::Serialize;
 pub(crate) use add::add_recovery_code;
 
 use super::Session;
-use super::session::explain;
 use crate::failure::{Exit, Failure};
-use crate::open::{Opener, StoreUse};
 use crate::passphrase::NewPassphrase;
-use crate::place::Place;
 use crate::report::brief;
+use crate::shell::place_word;
 
 /// Characters of a public key in a line: all of the shorter kind.
 const RECIPIENT_SHOWN: usize = 88;
@@ -154,7 +153,7 @@ impl Display for RotatedLine<'_> {
 
 async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     let place = session.repository_place()?;
-    let proven = session.has_secret(&place)?;
+    let proven = !matches!(session.secret(&place)?, Secret::None);
     let slots = if proven {
         session.open_for_reading().await?.repository.key_slots().await?
     } else {
@@ -175,9 +174,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
 
 /// What the slots say of themselves.
 async fn unproven(session: &Session<'_>, place: &Place) -> Result<Vec<ListedSlot>, Failure> {
-    let connectors = session.connectors();
-    let store = Opener::new(&connectors, session.reporter).store(place, StoreUse::Read).await?;
-    let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, place))?;
+    let slots = session.app.unproven_key_slots(place).await?;
     session.reporter.note(match slots.is_empty() {
         true => "no keys: the repository is in plain text, or there is none",
         false => "note: nothing of this is proven: whoever can write to the store can have written it; with a secret each key is verified",
@@ -191,7 +188,7 @@ async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     session.reporter.done(&RemovedLine { id: id_of(&removed) });
     session.reporter.note(format!(
         "note: who had this key may have copied the repository's secrets with it; shut them out of what is to come: credenza at {} key rotate",
-        open.place.word()
+        place_word(&open.place)
     ));
     Ok(Exit::Done)
 }
