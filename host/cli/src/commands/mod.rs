@@ -12,10 +12,12 @@ pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod digest;
+pub(crate) mod dump;
+mod filters;
+pub(crate) mod find;
 mod guarantees;
 pub(crate) mod info;
 pub(crate) mod key;
-pub(crate) mod locate;
 pub(crate) mod ls;
 pub(crate) mod maintain;
 mod newest;
@@ -98,7 +100,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let done = perform(arguments.command, &session).await;
     session.tell_healed();
-    done
+    done.map_err(|failure| session.with_repository(failure))
 }
 
 async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failure> {
@@ -118,7 +120,9 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Cat(command) => command.run(session).await,
         Command::Info(command) => command.run(session).await,
         Command::Diff(command) => command.run(session).await,
-        Command::Locate(command) => command.run(session).await,
+        Command::Find(command) => command.run(session).await,
+        Command::History(command) => command.run(session).await,
+        Command::Dump(command) => command.run(session).await,
         Command::Digest(command) => command.run(session).await,
         Command::Browse(command) => command.run(session).await,
         Command::Restore(command) => command.run(session).await,
