@@ -152,9 +152,11 @@ fn contains(name: &[u8], part: &[u8]) -> bool {
 
 /// The folders that a pattern names before its first wildcard. Only one with a slash before its end means a place.
 fn literal_prefix(text: &str) -> Vec<u8> {
+    if !text.trim_end_matches('/').contains('/') {
+        return Vec::new();
+    }
+    let text = text.strip_prefix('/').unwrap_or(text);
     let literal =
         text.find(['*', '?', '[', '\\', '!', '#', ' ']).map_or(text, |end| text.get(..end).unwrap_or_default());
-    let folders = literal.rfind('/').and_then(|end| literal.get(..end)).unwrap_or_default();
-    let anchored = text.trim_end_matches('/').contains('/') && !text.starts_with('/');
-    if anchored { folders.as_bytes().to_vec() } else { Vec::new() }
+    literal.rfind('/').and_then(|end| literal.get(..end)).unwrap_or_default().as_bytes().to_vec()
 }
