@@ -115,8 +115,8 @@ fn folder_as_objects(server: &RealServer) -> Result<()> {
     setup.add("source", "objects", server.s3.endpoint(), &place)?;
     setup.backup(&folder.to_string_lossy())?;
     let told = setup.credenza.run(["--json", "restore", "latest", "--to", "@objects"])?.expect_code(3)?.summary()?;
-    setup.backup("@objects")?;
-    setup.restore("latest", "back")?;
+    let objects = snapshot_of(&setup.backup("@objects")?)?;
+    setup.restore(&objects, "back")?;
     tree::forget_bucket(&back)?;
     match number(&told, &["unrestored", "tree.kind"]) {
         // The server keeps nothing of a folder but that it is there, and that was told.

@@ -52,18 +52,23 @@ impl Newest {
 
     /// Lists those that are meant, once for any number of names.
     pub(crate) async fn among(&self, open: &OpenRepository, session: &Session<'_>) -> Result<Choice, Failure> {
-        let filter = self.filters.filter(session)?;
         let all = open.repository.snapshots().await?;
+        Ok(Choice { or_older: self.or_older, ..Choice::of(all, &self.filters, session)? })
+    }
+}
+
+impl Choice {
+    /// Those of all snapshots that the filters let through.
+    pub(super) fn of(all: Snapshots, filters: &Filters, session: &Session<'_>) -> Result<Self, Failure> {
+        let filter = filters.filter(session)?;
         let held = all.whole.len();
         let snapshots = all.filtered(&filter);
         if snapshots.whole.is_empty() && held > 0 {
             return Err(none_fits(held));
         }
-        Ok(Choice { snapshots, is_filtered: !filter.is_empty(), or_older: self.or_older })
+        Ok(Self { snapshots, is_filtered: !filter.is_empty(), or_older: false })
     }
-}
 
-impl Choice {
     /// The one of that name. Where `latest` could be of several sources it is said which was taken.
     pub(crate) fn choose(&self, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
         let found = self.named(name, session)?;
