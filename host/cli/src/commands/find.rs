@@ -70,7 +70,7 @@ pub(crate) struct Find {
 pub(crate) struct History {
     /// A key, or the path where the source was.
     #[arg(value_name = "PATH")]
-    path: OsString,
+    of: OsString,
 
     #[command(flatten)]
     newest: Newest,
@@ -186,7 +186,7 @@ impl History {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let search = Search { newest: &self.newest, only: &[], zone: Zone::new(self.utc) };
         let query = |snapshots: &[SnapshotHandle], _| {
-            Ok(FindQuery { names: exact(&self.path, snapshots), ..FindQuery::default() })
+            Ok(FindQuery { names: exact(&self.of, snapshots), ..FindQuery::default() })
         };
         search.run(query, session).await
     }
