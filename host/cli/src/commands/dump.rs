@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::Session;
 use super::newest::Newest;
-use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::report::{Bytes, Reporter, printable};
 
 /// Write a snapshot, or what lies at or under a path in it, as a tar or zip; every byte is verified before it goes out.

@@ -26,8 +26,8 @@ pub(crate) use entry::{EntryDetails, EntryLine, PrefixLine};
 pub(crate) use zone::{Bytes, Zone};
 
 use self::progress::Progress;
-use crate::arguments::Globals;
 use crate::failure::{Exit, Failure};
+use crate::globals::Globals;
 use crate::shell::label_word;
 
 /// Prints.
