@@ -9,6 +9,7 @@ use credenza_connect::Error as ConnectError;
 use credenza_engine::Error as EngineError;
 use credenza_engine::retention::Excess;
 use credenza_format::InvalidSigningKey;
+use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
 use crate::configuration::{ConfigurationError, KnownRepository};
@@ -77,6 +78,16 @@ pub enum Error {
     /// A word that names no snapshot.
     #[error(transparent)]
     SnapshotName(#[from] InvalidSnapshotName),
+    /// A path that a snapshot does not hold.
+    #[error("snapshot {snapshot} holds nothing at or under `{path}`")]
+    NotInSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// The path, as it was typed.
+        path: Key,
+        /// The key that is most like it, in the same folder.
+        near: Option<Key>,
+    },
     /// A setting that a folder does not have.
     #[error("the folder {place} has no setting `{}`", setting.escape_debug())]
     FolderSetting {

@@ -50,4 +50,4 @@ pub use place::{Place, PlaceError, PlaceLabel, expand};
 pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};
 pub use repository::{OpenOptions, OpenRepository};
-pub use snapshot_path::{InvalidSnapshotName, SnapshotPath};
+pub use snapshot_path::{InvalidSnapshotName, Located, SnapshotPath, spellings};

@@ -10,7 +10,7 @@ use credenza_app::{
     App, AppOptions, Kind, Notice, OpenOptions, OpenRepository, Opened, Place, Settings, StoreUse, prune, remove, sync,
 };
 use credenza_connect::{Destination, Source, Store};
-use credenza_engine::retention::Filter;
+use credenza_engine::SnapshotFilter;
 use credenza_engine::sync::SyncOptions;
 use credenza_engine::{CreateOptions, RunContext, Secret};
 use credenza_format::ChunkerParams;
@@ -64,7 +64,7 @@ fn what_many_tasks_share_can_be_shared_and_what_they_await_can_be_sent() {
         open: &'a OpenRepository,
         sides: &'a mut [Side; 2],
         sync: &'a SyncOptions,
-        filter: &'a Filter,
+        filter: &'a SnapshotFilter,
         context: &'a RunContext,
     ) {
         is_send(prune::plan(&open.repository, None, filter, true));

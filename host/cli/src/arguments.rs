@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
-    man, place, policy, prune, repair, restore, rm, sync,
+    audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, ls,
+    maintain, man, place, policy, prune, repair, restore, rm, sync,
 };
 use crate::globals::Globals;
 
@@ -71,8 +71,13 @@ pub(crate) enum Command {
     Info(info::Info),
     /// Show what differs between two snapshots.
     Diff(diff::Diff),
-    /// Find the snapshots that hold a key.
-    Locate(locate::Locate),
+    /// Find files in all snapshots.
+    #[command(visible_alias = "locate")]
+    Find(find::Find),
+    /// Show the versions of a path over the snapshots.
+    History(find::History),
+    /// Write a snapshot or a part of it as a tar or zip.
+    Dump(dump::Dump),
     /// Digest what a snapshot holds.
     Digest(digest::Digest),
     /// List a folder or bucket as it is now, without a snapshot.

@@ -16,6 +16,7 @@ use credenza_app::{
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
 use credenza_format::{Error as FormatError, InvalidRecipientKey};
+use credenza_model::SnapshotId;
 use credenza_sandbox::ConfigureError;
 
 use crate::shell::{label_word, shell_word};
@@ -209,6 +210,8 @@ impl From<EngineError> for Failure {
             EngineError::NoEntry { .. } => {
                 Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
             }
+            EngineError::Output { is_closed: true, .. } => Self::new(""),
+            EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
             EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
@@ -281,6 +284,11 @@ impl From<ConfigurationError> for Failure {
     }
 }
 
+/// As many digits of an id as are shown where it is one of a few.
+fn brief_id(id: &SnapshotId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let said = Self::of(&error);
@@ -304,6 +312,12 @@ impl From<AppError> for Failure {
             AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
+            AppError::NotInSnapshot { snapshot, near: Some(near), .. } => {
+                said.hint(format!("did you mean {}:{near}?", brief_id(&snapshot)))
+            }
+            AppError::NotInSnapshot { snapshot, .. } => {
+                said.hint(format!("see what is in it: credenza at REPOSITORY ls {}", brief_id(&snapshot)))
+            }
             AppError::FolderSetting { .. } | AppError::TrustedSigners(_) => said.exit(Exit::Usage),
             AppError::Connector { doing, cause } => Self::of_connector(doing, &cause),
             AppError::Connectors(error) => error.into(),

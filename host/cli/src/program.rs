@@ -78,7 +78,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let done = perform(arguments.command, &session).await;
     session.tell_healed();
-    done
+    done.map_err(|failure| session.with_repository(failure))
 }
 
 async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failure> {
@@ -98,7 +98,9 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Cat(command) => command.run(session).await,
         Command::Info(command) => command.run(session).await,
         Command::Diff(command) => command.run(session).await,
-        Command::Locate(command) => command.run(session).await,
+        Command::Find(command) => command.run(session).await,
+        Command::History(command) => command.run(session).await,
+        Command::Dump(command) => command.run(session).await,
         Command::Digest(command) => command.run(session).await,
         Command::Browse(command) => command.run(session).await,
         Command::Restore(command) => command.run(session).await,

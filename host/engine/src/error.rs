@@ -157,6 +157,14 @@ pub enum Error {
         /// The key asked for.
         key: String,
     },
+    /// What was asked for cannot be written out.
+    #[error("the archive cannot be written: {reason}")]
+    Output {
+        /// What the system says.
+        reason: String,
+        /// Whether the reader has simply gone.
+        is_closed: bool,
+    },
     /// A pattern can match nothing.
     #[error(transparent)]
     Pattern(#[from] credenza_connect::InvalidPattern),

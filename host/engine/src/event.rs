@@ -19,6 +19,8 @@ pub enum Phase {
     Copying,
     /// Writing to the destination.
     Restoring,
+    /// Writing an archive.
+    Archiving,
     /// Reclaiming space.
     Collecting,
     /// Mending what is damaged.

@@ -10,9 +10,11 @@
 //! sync     usage list, or records > fetch ranges > open and verify > write
 //! repair   survey > copy what can be read of damaged packs > index > condemn > usage lists
 //! gc       mark > repack > condemn > look again > delete > merge the index > expire
+//! archive  walk the tree > fetch, open and verify a window > name > tar or zip
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 
+pub mod archive;
 pub mod audit;
 pub mod backup;
 mod blobs;
@@ -54,7 +56,7 @@ pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Rotation, Secret, SlotLock,
-    SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
+    SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
 pub use run::RunContext;
 pub use standing::{Conflict, Left, Standing};

@@ -12,8 +12,10 @@ use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
     Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject,
 };
-use credenza_format::ChunkerParams;
-use credenza_model::{Attribute, Content, Entry, EntryKind, EntryStatus, Key, Record, SnapshotId, StoreKey, Timestamp};
+use credenza_format::{ChunkerParams, Hex, PacksRelied, Provenance, Snapshot, SnapshotSource, Statistics, TreeRoot};
+use credenza_model::{
+    Attribute, ChunkId, Content, Entry, EntryKind, EntryStatus, Key, Record, SnapshotId, StoreKey, Timestamp,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -241,6 +243,39 @@ pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMa
         all.insert(record.entry.key.clone(), (record.entry, bytes));
     }
     all
+}
+
+/// A snapshot that is nowhere. Each is of a writer of its own, so that dates decide between them.
+pub(crate) fn unsealed(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
+    let (started, finished) = (Timestamp::default(), Timestamp::default());
+    let snapshot = Snapshot {
+        id: SnapshotId::new([number; 16]),
+        source: SnapshotSource { identity: "folder".into(), ..SnapshotSource::default() },
+        connector: Provenance::default(),
+        host: host.into(),
+        user: "u".into(),
+        tags: Vec::new(),
+        started,
+        finished,
+        store_time: None,
+        parent: None,
+        writer: Hex([number; 16]),
+        sequence: u64::from(number),
+        previous: None,
+        signer: None,
+        origin: None,
+        replaces: None,
+        part: None,
+        tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
+        usage: Hex([0; 32]),
+        packs: PacksRelied::default(),
+        statistics: Statistics::default(),
+        listing: None,
+        problems: Vec::new(),
+        problems_unlisted: 0,
+        excluded: Vec::new(),
+    };
+    SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), digest: Hex([0; 32]) }
 }
 
 /// Demands that every byte of a repository is right.

@@ -180,7 +180,7 @@ impl Demo {
     }
 
     fn bytes_of(&self, snapshot: &str) -> Result<u64> {
-        let entries = self.setup.credenza.ok(["--json", "ls", snapshot])?.lines_of("entry")?;
+        let entries = self.setup.credenza.ok(["--json", "ls", "-R", snapshot])?.lines_of("entry")?;
         entries.iter().map(|entry| number(entry, &["size"])).sum()
     }
 }

@@ -44,7 +44,7 @@ fn what_is_archived_is_treated_as_the_user_wishes() {
         let (server, setup) = start()?;
         let (summary, named) = backup(&setup, "reference", &[], 0)?;
         assert_eq!((number(&summary, &["referenced"])?, named.len()), (2, 0), "{summary}");
-        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
         let recorded = entries.iter().filter(|entry| entry["status"] == "referenced").count();
         assert_eq!((entries.len(), recorded), (3, 2), "{entries:?}");
         server.log().clear();

@@ -89,7 +89,7 @@ fn buckets_come_back() {
     report.scenario("a snapshot lists exactly the keys of the bucket", || {
         let (server, setup) = with_source(|server| bucket::fill_odd(&server.buckets, "source"))?;
         setup.backup("@live")?;
-        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
         let keys: BTreeSet<String> =
             entries.iter().filter_map(|entry| entry["key"].as_str()).map(str::to_owned).collect();
         assert_eq!(keys, server.buckets.keys("source").into_iter().collect());
@@ -139,7 +139,7 @@ fn buckets_come_back() {
         let endpoint = endpoint_of(&server, "us-east-1");
         setup.add("source", "part", &endpoint, "source/foo")?;
         setup.backup("@part")?;
-        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
         let keys: Vec<&str> = entries.iter().filter_map(|entry| entry["key"].as_str()).collect();
         assert_eq!(keys, ["1", "deep/2"]);
         Ok(())

@@ -23,7 +23,7 @@ fn folders_come_back() {
         let source = setup.path("source");
         tree::build_many(&source, 250)?;
         setup.backup(&source.to_string_lossy())?;
-        let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+        let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
         let files = entries.iter().filter(|entry| entry["kind"] == "file");
         let keys: BTreeSet<&str> = files.filter_map(|entry| entry["key"].as_str()).collect();
         assert_eq!(keys.len(), 250);

@@ -30,7 +30,7 @@ fn most_listings(server: &Server) -> usize {
 }
 
 fn expect_keys(server: &Server, setup: &Setup) -> Result<()> {
-    let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+    let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
     let kept: Vec<&str> = entries.iter().filter_map(|entry| entry["key"].as_str()).collect();
     ensure!(kept == server.buckets.keys("source"), "{} keys are in the snapshot", kept.len());
     Ok(())

@@ -56,7 +56,7 @@ fn backup(setup: &Setup) -> Result<Vec<Value>> {
 
 /// The keys of a snapshot whose status is that.
 fn keys_that(setup: &Setup, status: &str) -> Result<BTreeSet<String>> {
-    let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+    let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
     let of_status = entries.iter().filter(|entry| entry["status"].as_str() == Some(status));
     Ok(of_status.filter_map(|entry| entry["key"].as_str()).map(str::to_owned).collect())
 }

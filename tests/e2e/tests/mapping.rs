@@ -2,7 +2,7 @@
 //! beside it and comes back, or is told.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, tree};
+use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, snapshot_of, tree};
 use credenza_s3_server::{Attributes, Server};
 use serde_json::{Value, json};
 use std::fs;
@@ -60,7 +60,7 @@ fn folders_and_buckets_come_back_from_each_other() -> Result<()> {
             ensure!(server.buckets.get("copy", key).is_some(), "no {key} in {:?}", server.buckets.keys("copy"));
         }
         setup.backup("@copy")?;
-        assert_eq!(lost_by(&setup, &["latest", "--to", &text(&back)])?, json!({}));
+        assert_eq!(lost_by(&setup, &["latest", "--source", "@copy", "--to", &text(&back)])?, json!({}));
         tree::forget_bucket(&back)?;
         tree::compare(&folder, &back)
     });
@@ -79,7 +79,7 @@ fn folders_and_buckets_come_back_from_each_other() -> Result<()> {
         ensure!(lost.as_object().is_some_and(|names| names.keys().all(renamed)), "{lost}");
         ensure!(folder.join("alone").is_dir() && folder.join("marked").is_dir(), "a mark of a folder is no folder");
         setup.backup(&text(&folder))?;
-        assert_eq!(lost_by(&setup, &["latest", "--to", "@to-copy"])?, json!({}));
+        assert_eq!(lost_by(&setup, &["latest", "--path", &text(&folder), "--to", "@to-copy"])?, json!({}));
         bucket::compare(&server.buckets, "source", "copy")
     });
     report.scenario("two names of one file that became two objects are two files then", || {
@@ -92,8 +92,8 @@ fn folders_and_buckets_come_back_from_each_other() -> Result<()> {
         setup.credenza.ok(["restore", "latest", "--to", "@to-copy"])?;
         let stored = server.buckets.get("copy", "b").context("b")?;
         server.buckets.put_object("copy", "b", "another", stored.attributes().clone());
-        setup.backup("@copy")?;
-        setup.restore("latest", "back")?;
+        let second = snapshot_of(&setup.backup("@copy")?)?;
+        setup.restore(&second, "back")?;
         assert_eq!((fs::read(back.join("a"))?, fs::read(back.join("b"))?), (b"one".to_vec(), b"another".to_vec()));
         Ok(())
     });

@@ -95,13 +95,13 @@ fn a_bucket_is_backed_up_whole_however_its_listings_are_cut() -> Result<()> {
         setup.add("source", "live", &endpoint, "source")?;
         for _ in 0..2 {
             setup.backup("@live")?;
-            let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+            let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
             let kept: Vec<&str> = entries.iter().filter_map(|entry| entry["key"].as_str()).collect();
             ensure!(kept == server.buckets.keys("source"), "seed {seed}: {kept:?}");
         }
         setup.credenza.ok(["config", "source", "set", "live", "versions=true"])?;
         setup.backup("@live")?;
-        let all = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?.len();
+        let all = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?.len();
         ensure!(all == 570, "seed {seed}: {all} versions and delete markers");
         setup.credenza.run(["cat", "latest:key-0001"])?.expect_code(1)?.expect_message(&["key-0001", "was deleted"])?;
         ensure!(setup.credenza.ok(["cat", "latest:key-0010"])?.stdout == "key-0010");

@@ -39,7 +39,7 @@ fn what_alone_cannot_be_read_is_recorded_and_the_rest_is_backed_up() {
             let outcome = setup.credenza.run(["--json", "backup", "@live"])?.expect_code(3)?;
             ensure!(outcome.stdout.contains(words) || outcome.stderr.contains(words), "{}", outcome.whole());
             ensure!(number(&outcome.summary()?, &["errors"])? == 2, "{}", outcome.whole());
-            let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+            let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
             ensure!(entries.len() as u64 >= OBJECTS, "only {} entries", entries.len());
             Ok(())
         });

@@ -193,7 +193,7 @@ fn a_hostile_connector_prints_no_control_characters() {
     let setup = Setup::with_local_repository().unwrap();
     let location = "hostile://localhost:1/terminal-names";
     let backup = hostile(&setup.credenza, &["backup", "-v", location]);
-    let listed = setup.credenza.ok(["ls", "latest"]).unwrap();
+    let listed = setup.credenza.ok(["ls", "-R", "latest"]).unwrap();
     assert!(listed.stdout.contains("gone"), "{}", listed.whole());
     for text in [&backup.stdout, &backup.stderr, &listed.stdout, &listed.stderr] {
         assert!(!text.contains(['\u{1b}', '\u{7}', '\r']), "{text:?}");

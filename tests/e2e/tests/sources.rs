@@ -28,7 +28,7 @@ fn read(outcome: &Outcome) -> Result<u64> {
 
 /// The keys of the files in the newest snapshot.
 fn files(setup: &Setup) -> Result<Vec<String>> {
-    let entries = setup.credenza.ok(["--json", "ls", "latest"])?.lines_of("entry")?;
+    let entries = setup.credenza.ok(["--json", "ls", "-R", "latest"])?.lines_of("entry")?;
     let files = entries.iter().filter(|entry| entry["kind"] == "file");
     Ok(files.filter_map(|entry| entry["key"].as_str().map(str::to_owned)).collect())
 }

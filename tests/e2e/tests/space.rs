@@ -99,14 +99,21 @@ fn differences(home: &mut Home) -> Result<()> {
     json(&home.setup, &["diff", first, "abcdef"]).map_or(Ok(()), |_| anyhow::bail!("an unknown snapshot was found"))
 }
 
-fn locating(home: &mut Home) -> Result<()> {
+fn finding(home: &mut Home) -> Result<()> {
     let history = History::make(&home.setup)?;
-    let found = json(&home.setup, &["locate", "*.bin"])?;
-    let snapshots: Vec<Value> = found.lines_of("match")?.into_iter().map(|line| line["snapshot"].clone()).collect();
-    ensure!(snapshots == history.ids, "oldest first: {snapshots:?}");
-    let summary = json(&home.setup, &["locate", "c"])?.summary()?;
+    let [first, second, third] = &history.ids;
+    // An older word for it is understood.
+    for word in ["find", "locate"] {
+        let found = json(&home.setup, &[word, "*.bin"])?;
+        let snapshots: Vec<Value> = found.lines_of("match")?.iter().map(|line| line["snapshots"].clone()).collect();
+        ensure!(
+            snapshots == [serde_json::json!([third, second]), serde_json::json!([first])],
+            "newest first: {snapshots:?}"
+        );
+    }
+    let summary = json(&home.setup, &["find", "c"])?.summary()?;
     ensure!(number(&summary, &["matches"])? == 1 && number(&summary, &["snapshots"])? == 3, "{summary}");
-    home.setup.credenza.run(["--json", "locate", "nowhere"])?.expect_code(1)?.expect_message(&["nothing matches"])?;
+    home.setup.credenza.run(["--json", "find", "nowhere"])?.expect_code(1)?.expect_message(&["matches"])?;
     Ok(())
 }
 
@@ -127,7 +134,7 @@ fn digests(home: &mut Home) -> Result<()> {
 
 #[test]
 fn history_is_compared_searched_and_digested() {
-    on_both(&[("diff", differences), ("locate", locating), ("digest", digests)]);
+    on_both(&[("diff", differences), ("find", finding), ("digest", digests)]);
 }
 
 fn removing(home: &mut Home) -> Result<()> {
@@ -251,7 +258,7 @@ fn without_a_home(home: &mut Home) -> Result<()> {
     let commands: [&[&str]; 13] = [
         &["ls"],
         &["diff", first, second],
-        &["locate", "keep"],
+        &["find", "keep"],
         &["digest", third],
         &["info"],
         &["policy", "set", "--keep-last", "2"],

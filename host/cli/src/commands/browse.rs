@@ -9,7 +9,7 @@ use credenza_model::EntryStatus;
 
 use super::Session;
 use crate::failure::{Exit, Failure};
-use crate::report::EntryLine;
+use crate::report::{EntryLine, Zone};
 use crate::settings::parse_settings;
 
 /// Entries asked of the source at once.
@@ -21,9 +21,13 @@ pub(crate) struct Browse {
     /// A folder, a location such as s3://host/bucket/prefix, or @name of a source.
     location: OsString,
 
-    /// Show kind, size and time; with --json, their attributes too.
+    /// Show mode, owner, size and time; with --json, their attributes too.
     #[arg(short, long)]
     long: bool,
+
+    /// Show times in UTC, as --json always does, and not in the zone of this machine.
+    #[arg(long)]
+    utc: bool,
 
     /// List everything below, not only what lies directly there.
     #[arg(short, long)]
@@ -55,7 +59,11 @@ impl Browse {
             // The location itself is no news.
             Found::Entry(entry) if entry.key.as_bytes().is_empty() => Ok(Exit::Done),
             Found::Entry(entry) => {
-                session.reporter.result(&EntryLine::new(entry, &EntryStatus::Stable, self.long))?;
+                session.reporter.result(&EntryLine::new(
+                    entry,
+                    &EntryStatus::Stable,
+                    self.long.then(|| Zone::new(self.utc)).as_ref(),
+                ))?;
                 Ok(Exit::Done)
             }
             Found::Skipped(skipped) => {

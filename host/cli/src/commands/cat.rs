@@ -1,9 +1,11 @@
 //! `cat`: the content of files in a snapshot.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 
 use clap::Args;
-use credenza_app::SnapshotPath;
+use credenza_app::{Located, SnapshotPath};
 use credenza_engine::view::never_read;
 use credenza_model::EntryKind;
 
@@ -14,8 +16,8 @@ use crate::failure::{Exit, Failure};
 /// Print the content of files in a snapshot, verified.
 #[derive(Debug, Args)]
 pub(crate) struct Cat {
-    /// The snapshot and the key of a file in it.
-    #[arg(required = true, value_name = "SNAPSHOT:KEY")]
+    /// The snapshot and the path of a file in it.
+    #[arg(required = true, value_name = "SNAPSHOT:PATH")]
     files: Vec<OsString>,
 
     #[command(flatten)]
@@ -26,13 +28,24 @@ impl Cat {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let paths = self.files.iter().map(|word| SnapshotPath::parse(word)).collect::<Result<Vec<_>, _>>()?;
         let open = session.open_for_reading().await?;
+        let choice = self.newest.among(&open, session).await?;
         let view = open.repository.view().await?;
+        let mut chosen = BTreeMap::new();
         for path in paths {
-            let key = path.key.as_ref().ok_or_else(|| {
-                Failure::usage("no key is named").hint("write SNAPSHOT:KEY, for example latest:etc/hosts")
-            })?;
-            let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-            let record = view.entry(&snapshot, key).await?;
+            if path.key.is_none() {
+                return Err(
+                    Failure::usage("no file is named").hint("write SNAPSHOT:PATH, for example latest:etc/hosts")
+                );
+            }
+            // What a name means is told once.
+            let snapshot = match chosen.entry(path.snapshot.0.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(choice.choose(&path.snapshot, session)?),
+            };
+            let Located { key, record } = path.locate(&view, snapshot).await?;
+            let Some(record) = record else {
+                return Err(Failure::new(format!("`{key}` is a folder, which has no content")));
+            };
             if record.entry.kind != EntryKind::File {
                 return Err(Failure::new(format!("`{key}` is a {}, which has no content", record.entry.kind.name())));
             }
@@ -40,9 +53,7 @@ impl Cat {
                 return Err(Failure::new(format!(
                     "`{key}` was deleted when the snapshot was made: only older versions have content"
                 ))
-                .hint(
-                    "write them to a bucket that keeps versions: credenza restore SNAPSHOT --versions --to LOCATION",
-                ));
+                .hint("write them to a bucket that keeps versions with `restore --versions`"));
             }
             if let Some(reason) = never_read(&record) {
                 return Err(Failure::new(format!("the content of `{key}` was never backed up")).because(reason));

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
-use credenza_app::{Kind, SnapshotPath};
+use credenza_app::{Error as AppError, Kind, SnapshotPath};
 use credenza_engine::query::{Change, ChangeKind, Difference, LiveDiff, Side};
 use credenza_model::{Entry, Key};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
+use crate::report::Bytes;
 use crate::settings::parse_settings;
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
@@ -21,12 +22,12 @@ use crate::settings::parse_settings;
 /// `.` or `~`, `scheme://…` or `@name`; it is listed, and no content is read.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The older side: `latest` or the beginning of a snapshot's id, and behind a colon a key; or a location.
-    #[arg(value_name = "SNAPSHOT[:KEY]|LOCATION")]
+    /// The older side: `latest` or the first digits of a snapshot's id, and behind a colon a path; or a location.
+    #[arg(value_name = "SNAPSHOT[:PATH]|LOCATION")]
     before: OsString,
 
     /// The newer side.
-    #[arg(value_name = "SNAPSHOT[:KEY]|LOCATION")]
+    #[arg(value_name = "SNAPSHOT[:PATH]|LOCATION")]
     after: OsString,
 
     #[command(flatten)]
@@ -88,8 +89,8 @@ impl Display for ChangeLine<'_> {
         };
         write!(f, "{sign} {}", self.key)?;
         match (self.size_before, self.size_after) {
-            (Some(before), Some(after)) if before != after => write!(f, " ({before} > {after} bytes)"),
-            (Some(size), None) | (None, Some(size)) => write!(f, " ({size} bytes)"),
+            (Some(before), Some(after)) if before != after => write!(f, " ({} > {})", Bytes(before), Bytes(after)),
+            (Some(size), None) | (None, Some(size)) => write!(f, " ({})", Bytes(size)),
             _ => Ok(()),
         }
     }
@@ -155,10 +156,17 @@ impl Diff {
         after: &SnapshotPath,
     ) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
-        let snapshots = open.repository.snapshots().await?;
-        let old = self.newest.choose(&snapshots, &before.snapshot, session)?;
-        let new = self.newest.choose(&snapshots, &after.snapshot, session)?;
-        let mut diff = open.repository.view().await?.diff((&old, before.prefix()), (&new, after.prefix()));
+        let choice = self.newest.among(&open, session).await?;
+        let old = choice.choose(&before.snapshot, session)?;
+        let new = choice.choose(&after.snapshot, session)?;
+        let view = open.repository.view().await?;
+        let (from, to) = match (before.locate(&view, &old).await, after.locate(&view, &new).await) {
+            // What only one side has is new or gone there.
+            (Ok(from), Err(AppError::NotInSnapshot { .. })) => (from.key.clone(), from.key),
+            (Err(AppError::NotInSnapshot { .. }), Ok(to)) => (to.key.clone(), to.key),
+            (from, to) => (from?.key, to?.key),
+        };
+        let mut diff = view.diff((&old, from.as_bytes()), (&new, to.as_bytes()));
         let mut summary = Summary::default();
         while let Some(change) = diff.next().await? {
             show(session, &mut summary, &change)?;
@@ -190,7 +198,9 @@ impl Diff {
             Operand::Snapshot(path) => {
                 let open = session.open_for_reading().await?;
                 let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-                Ok(open.repository.view().await?.side(&snapshot, path.prefix()))
+                let view = open.repository.view().await?;
+                let located = path.locate(&view, &snapshot).await?;
+                Ok(view.side(&snapshot, located.key.as_bytes()))
             }
             Operand::Location(word) => {
                 let place = session.lone_place(Kind::Source, word, parse_settings(&self.settings)?)?;

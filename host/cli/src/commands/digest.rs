@@ -19,8 +19,8 @@ use crate::failure::{Exit, Failure};
 /// The digests depend on keys and contents alone, not on times or attributes, nor on the repository: after a sync, both sides give the same.
 #[derive(Debug, Args)]
 pub(crate) struct Digest {
-    /// `latest` or the beginning of a snapshot's id; behind a colon, a key to digest what lies at or under it.
-    #[arg(value_name = "SNAPSHOT[:PREFIX]")]
+    /// `latest` or the first digits of a snapshot's id; behind a colon, a path to digest what lies at or under it.
+    #[arg(value_name = "SNAPSHOT[:PATH]")]
     snapshot: OsString,
 
     #[command(flatten)]
@@ -100,7 +100,9 @@ impl Digest {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let open = session.open_for_reading().await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-        let mut digests = open.repository.view().await?.digest(&snapshot, path.prefix(), self.algorithm.into());
+        let view = open.repository.view().await?;
+        let located = path.locate(&view, &snapshot).await?;
+        let mut digests = view.digest(&snapshot, located.key.as_bytes(), self.algorithm.into());
         while let Some(EntryDigest { key, version, digest, unread }) = digests.next().await? {
             if !self.total && (digest.is_some() || unread) {
                 let (key, version, digest) = (&key, version.as_deref(), digest.map(Hex));
@@ -109,10 +111,6 @@ impl Digest {
         }
         let SnapshotDigest { entries, bytes, unread, digest } = digests.total();
         let (snapshot, algorithm) = (snapshot.snapshot.id, self.algorithm);
-        if entries == 0 && !path.prefix().is_empty() {
-            let key = path.key.unwrap_or_default().to_string();
-            return Err(credenza_engine::Error::NoEntry { snapshot: snapshot.to_string(), key }.into());
-        }
         let digest = Hex(digest);
         session.reporter.result(&Summary { snapshot, algorithm, entries, bytes, unread, digest })?;
         Ok(if unread == 0 { Exit::Done } else { Exit::Incomplete })

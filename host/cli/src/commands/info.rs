@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::SnapshotPath;
 use credenza_app::guarantees::{self, Guarantee};
+use credenza_app::{Located, SnapshotPath};
 use credenza_engine::SnapshotHandle;
 use credenza_format::{Digest, Hex, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
@@ -20,8 +20,8 @@ use crate::report::{EntryDetails, printable};
 /// Describe the repository, a snapshot, or an entry in it.
 #[derive(Debug, Args)]
 pub(crate) struct Info {
-    /// A snapshot; behind a colon, the key of an entry. Without it, the repository.
-    #[arg(value_name = "SNAPSHOT[:KEY]")]
+    /// A snapshot; behind a colon, the path of an entry. Without it, the repository.
+    #[arg(value_name = "SNAPSHOT[:PATH]")]
     subject: Option<OsString>,
 
     #[command(flatten)]
@@ -206,11 +206,19 @@ impl Info {
             return Ok(Exit::Done);
         };
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-        match &path.key {
-            None => session.reporter.result(&SnapshotDetails::new(&snapshot))?,
-            Some(key) => {
-                let record = open.repository.view().await?.entry(&snapshot, key).await?;
+        if path.key.is_none() {
+            session.reporter.result(&SnapshotDetails::new(&snapshot))?;
+            return Ok(Exit::Done);
+        }
+        match path.locate(&open.repository.view().await?, &snapshot).await? {
+            Located { record: Some(record), .. } => {
                 session.reporter.result(&EntryDetails::new(&record.entry, &record.status))?;
+            }
+            Located { key, record: None } if key.as_bytes().is_empty() => {
+                session.reporter.result(&SnapshotDetails::new(&snapshot))?;
+            }
+            Located { key, record: None } => {
+                return Err(Failure::new(format!("`{key}` is no entry of its own, only what keys begin with")));
             }
         }
         Ok(Exit::Done)

@@ -4,11 +4,12 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::prune;
-use credenza_engine::retention::{Decision, Filter};
+use credenza_engine::retention::Decision;
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::Session;
+use super::filters::Filters;
 use super::policy::KeepRules;
 use super::rm::remove_all;
 use crate::failure::{Exit, Failure};
@@ -24,15 +25,8 @@ pub(crate) struct Prune {
     #[command(flatten)]
     rules: KeepRules,
 
-    /// Judge only snapshots with this tag; may be given several times.
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
-    /// Judge only snapshots of this source, as it was given to `backup` or as `info` shows it.
-    #[arg(long, value_name = "SOURCE")]
-    source: Vec<String>,
-    /// Judge only snapshots of this machine.
-    #[arg(long, value_name = "HOST")]
-    host: Vec<String>,
+    #[command(flatten)]
+    filters: Filters,
 
     /// Remove them.
     #[arg(long)]
@@ -89,8 +83,7 @@ impl Prune {
             true => session.open_for_writing().await?,
             false => session.open_for_reading().await?,
         };
-        let sources = self.source.into_iter().flat_map(prune::spellings).collect();
-        let filter = Filter { tags: self.tag, sources, hosts: self.host };
+        let filter = self.filters.filter(session)?;
         let plan = prune::plan(&open.repository, self.rules.policy(), &filter, self.apply).await?;
         for group in &plan.groups {
             for decision in &group.decisions {

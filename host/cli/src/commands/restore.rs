@@ -21,8 +21,8 @@ use crate::settings::parse_settings;
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
-    /// `latest` or the beginning of a snapshot's id; behind a colon, a key to restore what lies at or under it.
-    #[arg(value_name = "SNAPSHOT[:PREFIX]")]
+    /// `latest` or the first digits of a snapshot's id; behind a colon, a path to restore what lies at or under it.
+    #[arg(value_name = "SNAPSHOT[:PATH]")]
     snapshot: OsString,
 
     #[command(flatten)]
@@ -265,10 +265,11 @@ impl Restore {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_repository(repository, StoreUse::Read).await?;
-        let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
+        let snapshot = self.newest.among(&open, session).await?.choose_surely(&path.snapshot, session)?;
+        let located = path.locate(&open.repository.view().await?, &snapshot).await?;
         let destination = session.app.destination(&place, self.versions).await?;
         let options = RestoreOptions {
-            prefix: path.prefix().to_vec(),
+            prefix: located.key.as_bytes().to_vec(),
             include: patterns::gather(&self.include, &[])?,
             exclude: patterns::gather(&self.exclude, &[])?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),

@@ -6,19 +6,24 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::{OpenRepository, SnapshotPath, remove};
-use credenza_engine::SnapshotHandle;
+use credenza_engine::{SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
+use super::filters::Filters;
+use super::newest::Choice;
 use crate::failure::{Exit, Failure};
 
 /// Remove snapshots. The space that they alone use comes back with `maintain`.
 #[derive(Debug, Args)]
 pub(crate) struct Rm {
-    /// Snapshots: ids, their first digits, or `latest`.
+    /// Snapshots: ids, their first digits, or `latest`, which is refused where it could be of several sources.
     #[arg(required = true, value_name = "SNAPSHOT")]
     snapshots: Vec<OsString>,
+
+    #[command(flatten)]
+    filters: Filters,
 
     /// Only say what would be removed.
     #[arg(long)]
@@ -53,7 +58,14 @@ impl Rm {
         // All names are understood before the first snapshot goes.
         let mut snapshots = BTreeMap::new();
         for path in &paths {
-            let handle = open.repository.find_for_removal(&path.snapshot).await?;
+            let name = match path.snapshot.is_latest() {
+                true => {
+                    let choice = Choice::of(open.repository.all_snapshots().await?, &self.filters, session)?;
+                    SnapshotName(choice.choose_surely(&path.snapshot, session)?.snapshot.id.to_string())
+                }
+                false => path.snapshot.clone(),
+            };
+            let handle = open.repository.find_for_removal(&name).await?;
             snapshots.insert(handle.snapshot.id, handle);
         }
         if self.dry_run {

@@ -56,6 +56,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A failure whose hints name the repository that the command opened.
+    pub(crate) fn with_repository(&self, failure: Failure) -> Failure {
+        match self.opened.borrow().first() {
+            Some((_, place)) => failure.of_repository(place),
+            None => failure,
+        }
+    }
+
     /// The place of the repository alone, with every `-o` of the command line.
     pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
         let configuration = self.app.configuration()?;

@@ -6,14 +6,16 @@ use std::fmt::{self, Display};
 use clap::{Args, ValueEnum};
 use credenza_app::sync::{self, Carried, Side};
 use credenza_app::{Kind, Place, SnapshotPath, StoreUse, environment};
-use credenza_engine::SnapshotName;
 use credenza_engine::sync::{SyncOptions, SyncReport};
+use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
 use super::check::report_findings;
+use super::filters::Filters;
+use super::newest::none_fits;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 use crate::settings::parse_settings;
@@ -34,6 +36,9 @@ pub(crate) struct Sync {
     /// `latest` or the beginnings of snapshots' ids; all without any.
     #[arg(value_name = "SNAPSHOT")]
     snapshots: Vec<OsString>,
+
+    #[command(flatten)]
+    filters: Filters,
 
     /// Accept that the other repository is not encrypted, or that encrypted snapshots become readable in one that is not.
     #[arg(long)]
@@ -112,12 +117,15 @@ impl Sync {
         let other = session.open_other(other, written(Direction::From), self.allow_plaintext).await;
         let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place))?)];
         let mut exit = Exit::Done;
+        let filter = self.filters.filter(session)?;
         if self.direction != Direction::From {
-            exit = exit.max(carry(&mut sides, &options, session).await?);
+            let meant = filtered(&sides, &options, &filter).await?;
+            exit = exit.max(carry(&mut sides, &meant, session).await?);
         }
         if self.direction != Direction::To {
             sides.reverse();
-            exit = exit.max(carry(&mut sides, &options, session).await?);
+            let meant = filtered(&sides, &options, &filter).await?;
+            exit = exit.max(carry(&mut sides, &meant, session).await?);
         }
         Ok(exit)
     }
@@ -133,6 +141,26 @@ impl Sync {
         let (host, user) = (environment::host_name(), environment::user_name());
         Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, signing_key: None })
     }
+}
+
+/// The snapshots of the first side that are meant, by their ids where a filter leaves some out.
+async fn filtered(sides: &[Side; 2], options: &SyncOptions, filter: &SnapshotFilter) -> Result<SyncOptions, Failure> {
+    let [from, _] = sides;
+    if filter.is_empty() {
+        return Ok(options.clone());
+    }
+    let all = from.open.repository.snapshots().await?;
+    let held = all.whole.len();
+    let meant = all.filtered(filter);
+    let chosen: Vec<SnapshotHandle> = match options.snapshots.as_slice() {
+        [] => meant.whole,
+        names => names.iter().map(|name| meant.find(name)).collect::<Result<_, _>>()?,
+    };
+    if chosen.is_empty() {
+        return Err(none_fits(held));
+    }
+    let snapshots = chosen.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
+    Ok(SyncOptions { snapshots, ..options.clone() })
 }
 
 /// Carries from the first side to the second.

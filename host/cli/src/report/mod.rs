@@ -9,6 +9,7 @@
 
 mod entry;
 mod progress;
+mod zone;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
@@ -23,7 +24,8 @@ use credenza_sandbox::deceives;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-pub(crate) use entry::{EntryDetails, EntryLine};
+pub(crate) use entry::{EntryDetails, EntryLine, PrefixLine};
+pub(crate) use zone::{Bytes, Zone};
 
 use self::progress::Progress;
 use crate::failure::{Exit, Failure};
@@ -94,6 +96,23 @@ impl Reporter {
     pub(crate) fn result(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
         self.was_asked.store(true, Relaxed);
         self.line(line)
+    }
+
+    /// What stands above the lines of a table; nothing with `--json`.
+    pub(crate) fn heading(&self, text: &str) -> io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        self.progress.suspend(|| writeln!(self.out(), "{text}"))
+    }
+
+    /// How many there were of what was asked for: a line of JSON, else a note beside the list.
+    pub(crate) fn summary(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        if self.json {
+            return self.result(line);
+        }
+        self.note(line);
+        Ok(())
     }
 
     /// One line of what the command has done. It is done whether or not that can be printed.

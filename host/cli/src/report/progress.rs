@@ -1,6 +1,6 @@
 //! The bar of a run that is under way, on a terminal only.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use credenza_engine::Phase;
@@ -13,22 +13,30 @@ pub(super) struct Progress {
     bar: ProgressBar,
     entries: AtomicU64,
     drawn: bool,
+    /// Whether there is a run under way: until then there is no bar, and none is drawn again behind a line.
+    is_begun: AtomicBool,
 }
 
 impl Progress {
     pub(super) fn new(drawn: bool) -> Self {
         let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bar: ProgressBar::with_draw_target(None, target), entries: AtomicU64::new(0), drawn }
+        Self {
+            bar: ProgressBar::with_draw_target(None, target),
+            entries: AtomicU64::new(0),
+            drawn,
+            is_begun: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn begin(&self, phase: Phase) {
         if !self.drawn {
             return;
         }
+        self.is_begun.store(true, Relaxed);
         self.bar.reset();
         self.bar.unset_length();
         self.entries.store(0, Relaxed);
-        self.bar.set_style(style("{prefix} {spinner} {decimal_bytes} {msg}, {decimal_bytes_per_sec}"));
+        self.bar.set_style(style("{prefix} {spinner} {binary_bytes} {msg}, {binary_bytes_per_sec}"));
         self.bar.set_prefix(name(phase));
         self.bar.enable_steady_tick(Duration::from_millis(REDRAW_MS));
     }
@@ -36,7 +44,7 @@ impl Progress {
     pub(super) fn expect(&self, bytes: u64) {
         if bytes > 0 {
             self.bar.set_style(style(
-                "{prefix} {wide_bar} {percent} %, {decimal_bytes} of about {decimal_total_bytes}, {msg}, {eta} left",
+                "{prefix} {wide_bar} {percent} %, {binary_bytes} of about {binary_total_bytes}, {msg}, {eta} left",
             ));
             self.bar.set_length(bytes);
         }
@@ -52,11 +60,13 @@ impl Progress {
 
     /// Takes the bar away while something else is printed.
     pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
+        if self.is_begun.load(Relaxed) { self.bar.suspend(print) } else { print() }
     }
 
     pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
+        if self.is_begun.load(Relaxed) {
+            self.bar.finish_and_clear();
+        }
     }
 }
 
@@ -72,6 +82,7 @@ const fn name(phase: Phase) -> &'static str {
         Phase::Committing => "committing",
         Phase::Copying => "copying",
         Phase::Restoring => "restoring",
+        Phase::Archiving => "writing the archive",
         Phase::Collecting => "reclaiming space",
         Phase::Repairing => "repairing",
         Phase::CheckingStructure => "checking structure",

@@ -21,7 +21,8 @@ const NAME_BYTES_MAX: usize = 255;
 const MARK: &[u8] = b"%~";
 
 /// The names, outermost folder first, that stand for one segment.
-pub(super) fn names_of(segment: &[u8]) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn names_of(segment: &[u8]) -> Vec<Vec<u8>> {
     let plain = !matches!(segment, b"" | b"." | b"..")
         && segment.len() <= NAME_BYTES_MAX
         && !segment.contains(&0)
@@ -29,12 +30,33 @@ pub(super) fn names_of(segment: &[u8]) -> Vec<Vec<u8>> {
     if plain { vec![segment.to_vec()] } else { escaped_names_of(segment) }
 }
 
+/// The same where names must be UTF-8: of a segment that is not, every byte that is not ASCII is written as `%XX`.
+#[must_use]
+pub fn text_names_of(segment: &[u8]) -> Vec<Vec<u8>> {
+    let names = names_of(segment);
+    match names.iter().all(|name| std::str::from_utf8(name).is_ok()) {
+        true => names,
+        false => escaped_text_names_of(segment),
+    }
+}
+
+/// The escaped form of a segment in ASCII, whether it needs one or not.
+#[must_use]
+pub fn escaped_text_names_of(segment: &[u8]) -> Vec<Vec<u8>> {
+    escaped(segment, |byte| !byte.is_ascii())
+}
+
 /// The escaped form of a segment, whether it needs one or not.
-pub(super) fn escaped_names_of(segment: &[u8]) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn escaped_names_of(segment: &[u8]) -> Vec<Vec<u8>> {
+    escaped(segment, |_| false)
+}
+
+fn escaped(segment: &[u8], is_special: impl Fn(u8) -> bool) -> Vec<Vec<u8>> {
     let dots = matches!(segment, b"." | b"..");
     let mut names = vec![MARK.to_vec()];
     for &byte in segment {
-        let special = dots || matches!(byte, b'%' | b'~' | b'/' | 0);
+        let special = dots || matches!(byte, b'%' | b'~' | b'/' | 0) || is_special(byte);
         let unit = if special { format!("%{byte:02X}").into_bytes() } else { vec![byte] };
         if let Some(name) = names.last_mut() {
             if name.len() + unit.len() < NAME_BYTES_MAX {
@@ -110,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_has_a_path_that_reads_back(key in prop::collection::vec(prop_oneof![4 => any::<u8>(), 1 => Just(b'/'), 1 => Just(b'.'), 1 => Just(b'%'), 1 => Just(b'~')], 0..1500)) {
-            for names in [names_of as fn(&[u8]) -> Vec<Vec<u8>>, escaped_names_of] {
+            for names in [names_of as fn(&[u8]) -> Vec<Vec<u8>>, escaped_names_of, text_names_of, escaped_text_names_of] {
                 let path = path_of(&key, names);
                 prop_assert_eq!(key_of_path(&path).unwrap(), key.clone());
                 for name in path.split(|byte| *byte == b'/') {

@@ -117,14 +117,4 @@ impl Cursor {
     pub(super) fn following(&self, level: u8) -> impl Iterator<Item = ChunkId> {
         self.levels.get(usize::from(level)).into_iter().flatten().take(LEAVES_AHEAD).copied()
     }
-
-    /// Whether every subtree of that level which is open to be visited obeys a condition.
-    pub(super) fn all_of(&self, level: u8, condition: impl Fn(&ChunkId) -> bool) -> bool {
-        self.levels.get(usize::from(level)).into_iter().flatten().all(condition)
-    }
-
-    /// Drops what is ready and does not obey a condition.
-    pub(super) fn retain(&mut self, condition: impl Fn(&Record) -> bool) {
-        self.ready.retain(condition);
-    }
 }

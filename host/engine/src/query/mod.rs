@@ -1,4 +1,4 @@
-//! Query: what differs between two or from what is there now, which hold a key, what the digest of their content is.
+//! Query: what differs between two snapshots or from what is there now, which hold what, what the digest of their content is.
 //!
 //! Owned here: how little is read for an answer. Refused here: listing (`walk`), reading one entry (`view`), printing.
 //! Called by `cli`. Every answer comes as a stream in key order, in the memory that its file states.
@@ -6,15 +6,17 @@
 mod cursor;
 mod diff;
 mod digest;
+mod find;
 mod live;
-mod locate;
+mod matching;
 #[cfg(test)]
 mod tests;
 
 pub use diff::{Change, ChangeKind, Diff};
 pub use digest::{DigestAlgorithm, Digests, EntryDigest, SnapshotDigest};
+pub use find::{Finder, Found, TREES_AT_ONCE};
 pub use live::{Difference, LiveDiff, Side};
-pub use locate::Locator;
+pub use matching::{FindQuery, NamePattern};
 
 use credenza_model::Key;
 

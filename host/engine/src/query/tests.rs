@@ -5,10 +5,12 @@ use std::sync::Arc;
 use credenza_connect::Store;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::call;
-use credenza_model::{AttributeValue, Content, Entry, EntryKind, EntryStatus, Key, Record, Version};
+use credenza_model::{
+    AttributeValue, Content, Entry, EntryKind, EntryStatus, Key, Record, SnapshotId, Timestamp, Version,
+};
 
 use super::*;
-use crate::testing::{handle, noise, numbered, record, recorded, repository, snapshot, synthetic};
+use crate::testing::{CountedStore, handle, noise, numbered, record, recorded, repository, snapshot, synthetic};
 use crate::view::View;
 use crate::{Error, Repository, Secret, SnapshotHandle};
 
@@ -146,54 +148,166 @@ async fn versions_are_compared_with_their_like() {
     assert_eq!((kinds(ChangeKind::Added), kinds(ChangeKind::Removed), found.len()), (3, 1, 4));
 }
 
-async fn located(locator: &mut Locator, snapshot: &SnapshotHandle) -> Vec<String> {
-    locator.begin(snapshot);
+/// What is found: the key, and the numbers of the snapshots that hold it.
+async fn found(view: &View, snapshots: &[SnapshotHandle], query: FindQuery) -> Vec<(String, Vec<usize>)> {
+    let mut finder = view.find(snapshots, query);
     let mut all = Vec::new();
-    while let Some(record) = locator.next().await.unwrap() {
-        all.push(record.entry.key.to_string());
+    while let Some(found) = finder.next().await.unwrap() {
+        let number = |id: &SnapshotId| snapshots.iter().position(|handle| handle.snapshot.id == *id).unwrap();
+        all.push((found.record.entry.key.to_string(), found.snapshots.iter().map(number).collect()));
     }
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_searched_in_one_snapshot_is_not_searched_in_the_next() {
-    let (store, repository) = recorded().await;
-    let first = synthetic(&repository, (0..100_000).map(numbered)).await;
-    let added = || record("folder-0050/needle.txt".to_owned(), b"");
-    let second =
-        synthetic(&repository, (0..51_000).map(numbered).chain([added()]).chain((51_000..100_000).map(numbered))).await;
-    let mut locator = view(&repository).await.locate("needle*").unwrap();
-    assert!(located(&mut locator, &first).await.is_empty());
-    for reads_max in [1_000_000, 300_000] {
-        store.clear();
-        assert_eq!(located(&mut locator, &second).await, ["folder-0050/needle.txt"]);
-        let read: u64 = store.calls().iter().map(|call| call.bytes).sum();
-        assert!(read < reads_max, "{read} bytes read");
-    }
-    assert!(located(&mut locator, &first).await.is_empty());
+fn named(pattern: &str) -> FindQuery {
+    FindQuery { names: vec![NamePattern::new(pattern, false).unwrap()], ..FindQuery::default() }
+}
+
+async fn keys_found(view: &View, snapshot: &SnapshotHandle, query: FindQuery) -> Vec<String> {
+    found(view, std::slice::from_ref(snapshot), query).await.into_iter().map(|(key, _)| key).collect()
+}
+
+fn meta_bytes(store: &CountedStore) -> u64 {
+    store.calls().iter().filter(|call| call.key.starts_with("meta/")).map(|call| call.bytes).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pattern_means_a_key_or_what_gitignore_says() {
+async fn alike_snapshots_are_searched_at_the_cost_of_one_and_of_what_differs() {
+    const RECORDS: u32 = 5_000;
+    let (store, repository) = recorded().await;
+    let one = |number: u32, change: u32| {
+        let mut bytes = noise(u64::from(number), 200);
+        bytes.extend(change.to_le_bytes());
+        record(format!("folder-{:03}/file-{number:05}.txt", number / 100), &bytes)
+    };
+    let mut snapshots = Vec::new();
+    for change in 0..50_u32 {
+        // One per cent of the files differs from the first snapshot.
+        let changed = |number: u32| if number / (RECORDS / 100) == change { change } else { 0 };
+        snapshots.push(synthetic(&repository, (0..RECORDS).map(|number| one(number, changed(number)))).await);
+    }
+    store.clear();
+    let nothing = view(&repository).await;
+    assert!(found(&nothing, &snapshots[..1], named("needle")).await.is_empty());
+    let walk = meta_bytes(&store);
+    let mut changes = 0;
+    for snapshot in &snapshots[1..] {
+        store.clear();
+        assert!(!self::changes(view(&repository).await.diff((&snapshots[0], b""), (snapshot, b""))).await.is_empty());
+        changes += meta_bytes(&store);
+    }
+    store.clear();
+    let all = found(&view(&repository).await, &snapshots, named("file-00250.txt")).await;
+    assert_eq!(
+        all,
+        [
+            ("folder-002/file-00250.txt".to_owned(), (0..50).filter(|number| *number != 5).collect()),
+            ("folder-002/file-00250.txt".to_owned(), vec![5])
+        ]
+    );
+    let read = meta_bytes(&store);
+    assert!(read <= walk + changes, "{read} bytes read, {walk} for one walk and {changes} for what differs");
+    // A path alone costs a way down each tree.
+    store.clear();
+    let history =
+        FindQuery { names: vec![NamePattern::Exact(Key::from("folder-002/file-00250.txt"))], ..FindQuery::default() };
+    assert_eq!(found(&view(&repository).await, &snapshots, history).await, all);
+    assert!(
+        meta_bytes(&store) <= changes,
+        "{} bytes read, and {changes} would be all that differs",
+        meta_bytes(&store)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_path_and_content_is_found_once_with_the_snapshots_that_hold_it() {
     let (_, repository) = recorded().await;
-    let keys = ["#odd", "/absolute", "a/b.txt", "a/c/b.txt", "b.txt", "x/a/b.txt"];
+    let snapshot = async |records: &[(&str, &[u8])]| {
+        synthetic(
+            &repository,
+            records.iter().map(|(key, bytes)| record((*key).to_owned(), bytes)).collect::<Vec<_>>().into_iter(),
+        )
+        .await
+    };
+    let snapshots = [
+        snapshot(&[("a", b"new"), ("b", b"b")]).await,
+        snapshot(&[("a", b"old"), ("b", b"b"), ("c", b"")]).await,
+        snapshot(&[("a", b"new")]).await,
+        snapshot(&[("a", b"old"), ("b", b"b"), ("c", b"")]).await,
+    ];
+    let expected = [("a", vec![0, 2]), ("a", vec![1, 3]), ("b", vec![0, 1, 3]), ("c", vec![1, 3])];
+    let all = found(&view(&repository).await, &snapshots, FindQuery::default()).await;
+    assert_eq!(all, expected.map(|(key, numbers)| (key.to_owned(), numbers)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_different_trees_than_are_read_at_once_are_all_searched() {
+    let (_, repository) = recorded().await;
+    let first = synthetic(&repository, std::iter::once(record("key".to_owned(), b"same"))).await;
+    let mut snapshots = vec![first.clone()];
+    for number in 0..TREES_AT_ONCE {
+        let records = [record("key".to_owned(), b"same"), record(format!("other-{number:04}"), b"")];
+        snapshots.push(synthetic(&repository, records.into_iter()).await);
+    }
+    let all = found(&view(&repository).await, &snapshots, named("key")).await;
+    let numbers: Vec<usize> = all.iter().flat_map(|(_, numbers)| numbers.clone()).collect();
+    assert_eq!(numbers, (0..=TREES_AT_ONCE).collect::<Vec<_>>());
+    assert_eq!(all.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_means_a_part_of_a_name_or_what_gitignore_says() {
+    let (_, repository) = recorded().await;
+    let keys = ["#odd", "/absolute", "IMG_1.JPG", "a/b.txt", "a/c/b.txt", "b.txt", "img/x", "x/a/b.txt"];
     let snapshot = synthetic(&repository, keys.into_iter().map(|key| record(key.to_owned(), b""))).await;
-    let cases: [(&str, &[&str]); 9] = [
-        ("b.txt", &["a/b.txt", "a/c/b.txt", "b.txt", "x/a/b.txt"]),
+    let view = view(&repository).await;
+    let cases: [(&str, &[&str]); 10] = [
+        ("b.t", &["a/b.txt", "a/c/b.txt", "b.txt", "x/a/b.txt"]),
+        ("img", &[]),
         ("a/b.txt", &["a/b.txt"]),
         ("a/**/b.txt", &["a/b.txt", "a/c/b.txt"]),
         ("/b.txt", &["b.txt"]),
         ("a/*.txt", &["a/b.txt"]),
-        ("/absolute", &["/absolute"]),
         ("#odd", &["#odd"]),
         ("**/c/*", &["a/c/b.txt"]),
+        ("*.JPG", &["IMG_1.JPG"]),
         ("nothing", &[]),
     ];
     for (pattern, expected) in cases {
-        let mut locator = view(&repository).await.locate(pattern).unwrap();
-        assert_eq!(located(&mut locator, &snapshot).await, expected, "{pattern}");
+        assert_eq!(keys_found(&view, &snapshot, named(pattern)).await, expected, "{pattern}");
     }
-    assert!(matches!(view(&repository).await.locate("[z-a]"), Err(Error::Pattern(_))));
+    for pattern in ["img", "*.jpg", "IMG_1.jpg"] {
+        let names = vec![NamePattern::new(pattern, true).unwrap()];
+        let found = keys_found(&view, &snapshot, FindQuery { names, ..FindQuery::default() }).await;
+        assert_eq!(found, ["IMG_1.JPG"], "{pattern} in any case");
+    }
+    assert!(matches!(NamePattern::new("[z-a]", false), Err(Error::Pattern(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_can_be_held_to_kinds_sizes_and_times() {
+    let (_, repository) = recorded().await;
+    let at = |seconds| Some(Timestamp { seconds, nanoseconds: 0 });
+    let with = |key: &str, size: usize, seconds: i64| {
+        let mut one = record(key.to_owned(), &vec![0; size]);
+        one.entry.modified = at(seconds);
+        one
+    };
+    let folder = Record { entry: Entry::new(Key::from("d/"), EntryKind::Directory), ..record("d/".to_owned(), b"") };
+    let records = [with("a", 10, 100), with("b", 20, 200), folder, with("e", 30, 300)];
+    let snapshot = synthetic(&repository, records.into_iter()).await;
+    let view = view(&repository).await;
+    let any = FindQuery::default;
+    let cases: [(FindQuery, &[&str]); 5] = [
+        (FindQuery { kinds: vec![EntryKind::Directory], ..any() }, &["d/"]),
+        (FindQuery { size_min: Some(20), ..any() }, &["b", "e"]),
+        (FindQuery { size_min: Some(11), size_max: Some(20), ..any() }, &["b"]),
+        (FindQuery { modified_since: at(200), ..any() }, &["b", "e"]),
+        (FindQuery { modified_until: at(200), names: vec![NamePattern::Exact(Key::from("b"))], ..any() }, &["b"]),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(keys_found(&view, &snapshot, query.clone()).await, expected, "{query:?}");
+    }
 }
 
 async fn digested(

@@ -14,6 +14,12 @@ use crate::{Damage, Error, Result};
 /// How far a snapshot may be dated after now: clocks differ, and some tell the time of another zone.
 pub const AHEAD_SECONDS: i64 = 24 * 3600;
 
+/// Fewest digits of an id that are shown; so many of random ids tell thousands of snapshots apart.
+const SHORT_ID_DIGITS_MIN: usize = 8;
+/// Most snapshots that are named where several are meant.
+const CANDIDATES_MAX: usize = 8;
+/// The name of the newest snapshot.
+const LATEST: &str = "latest";
 /// Where snapshots are.
 pub(super) const SNAPSHOTS: &str = "snapshot/";
 
@@ -73,7 +79,7 @@ pub struct Snapshots {
     pub now: Timestamp,
 }
 
-/// How a person names a snapshot: `latest` or the beginning of an id.
+/// How a person names a snapshot: `latest`, `latest~2` (two before that of the same source), or the beginning of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotName(pub String);
 
@@ -167,7 +173,7 @@ impl Snapshots {
         match (name.is_latest(), self.unread_newest()) {
             (true, Some(unread)) if self.whole.is_empty() => Err(unread.damage.clone().into()),
             (true, Some(unread)) => Err(Error::NewestUnreadable { damage: unread.damage.clone() }),
-            (true, None) => self.newest(),
+            (true, None) => self.before(&self.newest()?, name),
             (false, _) => self.by_id(&name.0),
         }
     }
@@ -180,7 +186,7 @@ impl Snapshots {
         match self.find(name) {
             Err(Error::NewestUnreadable { .. } | Error::NewestAhead { .. }) => {
                 let others = self.last_made(|handle| !self.is_ahead(handle));
-                others.or_else(|| self.last_made(|_| true)).cloned().ok_or_else(none)
+                self.before(others.or_else(|| self.last_made(|_| true)).ok_or_else(none)?, name)
             }
             found => found,
         }
@@ -199,6 +205,45 @@ impl Snapshots {
         }
     }
 
+    /// As many before the newest of the same source as the name says.
+    fn before(&self, newest: &SnapshotHandle, name: &SnapshotName) -> Result<SnapshotHandle> {
+        let source = &newest.snapshot.source;
+        let mut passed = BTreeSet::from([newest.snapshot.id]);
+        let mut found = newest;
+        for steps in 0..name.steps_back() {
+            let is_earlier = |handle: &SnapshotHandle| {
+                handle.snapshot.source.identity == source.identity && !passed.contains(&handle.snapshot.id)
+            };
+            found = self.last_made(is_earlier).ok_or_else(|| Error::NoSnapshot {
+                reason: format!("`{}` names none: {} has {} snapshots", name.0, source.location, steps + 1),
+            })?;
+            passed.insert(found.snapshot.id);
+        }
+        Ok(found.clone())
+    }
+
+    /// The newest of each source, newest first: several where `latest` alone does not say of which.
+    #[must_use]
+    pub fn newest_by_source(&self) -> Vec<&SnapshotHandle> {
+        let sources: BTreeSet<&str> =
+            self.whole.iter().map(|handle| handle.snapshot.source.identity.as_str()).collect();
+        let newest = |source: &str| self.last_made(|handle| handle.snapshot.source.identity == source);
+        let mut found: Vec<&SnapshotHandle> = sources.into_iter().filter_map(newest).collect();
+        found.sort_by_key(|handle| std::cmp::Reverse((handle.time(), handle.snapshot.id)));
+        found
+    }
+
+    /// How many digits of an id tell each snapshot from all others, those that are damaged among them; at least [`SHORT_ID_DIGITS_MIN`].
+    #[must_use]
+    pub fn short_id_digits(&self) -> usize {
+        let damaged = self.damaged.iter().filter_map(|damaged| damaged.damage.object.strip_prefix(SNAPSHOTS));
+        let ids = self.whole.iter().map(|handle| handle.snapshot.id.to_string()).chain(damaged.map(str::to_owned));
+        let ids: BTreeSet<String> = ids.collect();
+        let shared = |(a, b): (&String, &String)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+        let longest = ids.iter().zip(ids.iter().skip(1)).map(shared).max();
+        longest.map_or(0, |shared| shared + 1).max(SHORT_ID_DIGITS_MIN)
+    }
+
     /// One that cannot be read and may be the newest of all: it is not known to have been there before one that can be read. What is ahead of
     /// time tells nothing of that.
     fn unread_newest(&self) -> Option<&DamagedSnapshot> {
@@ -215,16 +260,34 @@ impl Snapshots {
         if let Some(unread) = unread {
             return Err(unread.damage.clone().into());
         }
-        let mut matches = self.whole.iter().filter(|handle| is_meant(&handle.snapshot.id.to_string()));
-        match (matches.next(), matches.count()) {
-            (Some(handle), 0) => Ok(handle.clone()),
-            (None, _) => {
+        let matches: Vec<&SnapshotHandle> =
+            self.whole.iter().filter(|handle| is_meant(&handle.snapshot.id.to_string())).collect();
+        match matches.as_slice() {
+            [handle] => Ok((*handle).clone()),
+            [] => {
                 Err(Error::NoSnapshot { reason: format!("no snapshot's id begins with `{}`", digits.escape_debug()) })
             }
-            (Some(_), others) => Err(Error::NoSnapshot {
-                reason: format!("`{digits}` begins the ids of {} snapshots; name more digits", others + 1),
-            }),
+            several => Err(Error::NoSnapshot { reason: self.ambiguous(digits, several) }),
         }
+    }
+
+    fn ambiguous(&self, digits: &str, matches: &[&SnapshotHandle]) -> String {
+        let shown = self.short_id_digits();
+        let candidate = |handle: &&SnapshotHandle| {
+            let SnapshotHandle { snapshot, .. } = handle;
+            let time = handle.time().map_or_else(String::new, |time| format!(", {}", to_the_second(time)));
+            format!("{:.shown$} ({}{time})", snapshot.id.to_string(), snapshot.source.location)
+        };
+        let named: Vec<String> = matches.iter().take(CANDIDATES_MAX).map(candidate).collect();
+        let more = matches
+            .len()
+            .checked_sub(CANDIDATES_MAX + 1)
+            .map_or_else(String::new, |more| format!(" and {} more", more + 1));
+        format!(
+            "`{digits}` begins the ids of {} snapshots: {}{more}; give more digits",
+            matches.len(),
+            named.join(", ")
+        )
     }
 }
 
@@ -262,9 +325,98 @@ fn none() -> Error {
 }
 
 impl SnapshotName {
-    /// Whether it means the newest.
+    /// Whether it means the newest, or one that is counted from it.
     #[must_use]
     pub fn is_latest(&self) -> bool {
-        self.0 == "latest"
+        self.counted().is_some()
+    }
+
+    /// Whether it can name a snapshot at all.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        self.is_latest() || (!self.0.is_empty() && self.0.bytes().all(is_digit))
+    }
+
+    fn steps_back(&self) -> usize {
+        self.counted().unwrap_or(0)
+    }
+
+    /// How many before the newest are to be passed over.
+    fn counted(&self) -> Option<usize> {
+        match self.0.strip_prefix(LATEST)? {
+            "" => Some(0),
+            rest => rest.strip_prefix('~')?.parse().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SnapshotFilter;
+    use super::*;
+    use crate::testing::unsealed;
+
+    const DAY: i64 = 86_400;
+
+    fn of(source: &str, number: u8, host: &str, seconds: i64) -> SnapshotHandle {
+        let mut handle = unsealed(number, host, seconds);
+        handle.snapshot.source.identity = format!("{host}:{source}");
+        handle.snapshot.source.location = source.to_owned();
+        handle
+    }
+
+    fn known(whole: Vec<SnapshotHandle>) -> Snapshots {
+        Snapshots { whole, ..Snapshots::default() }.judged(Timestamp { seconds: 9 * DAY, nanoseconds: 0 })
+    }
+
+    fn found(snapshots: &Snapshots, name: &str) -> Result<u8> {
+        snapshots.find(&SnapshotName(name.to_owned())).map(|handle| handle.snapshot.id.as_bytes()[0])
+    }
+
+    #[test]
+    fn latest_is_counted_back_within_its_source() {
+        let all = known(vec![of("/a", 1, "x", 1), of("/a", 2, "x", 2), of("/b", 3, "x", 3), of("/a", 4, "x", 4)]);
+        for (name, expected) in [("latest", 4), ("latest~0", 4), ("latest~1", 2), ("latest~2", 1)] {
+            assert_eq!(found(&all, name).unwrap(), expected, "{name}");
+        }
+        let beyond = found(&all, "latest~3").unwrap_err().to_string();
+        assert!(beyond.contains("/a has 3 snapshots"), "{beyond}");
+        for (name, is_valid) in [("latest~1", true), ("latest~", false), ("latest1", false), ("0af", true), ("", false)]
+        {
+            assert_eq!(SnapshotName(name.to_owned()).is_valid(), is_valid, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_newest_of_each_source_shows_what_latest_could_mean() {
+        let all = known(vec![of("/a", 1, "x", 1), of("/b", 2, "x", 2), of("/a", 3, "y", 3), of("/a", 4, "x", 4)]);
+        let ids = |snapshots: &Snapshots| -> Vec<u8> {
+            snapshots.newest_by_source().iter().map(|handle| handle.snapshot.id.as_bytes()[0]).collect()
+        };
+        assert_eq!(ids(&all), [4, 3, 2]);
+        let filter = |filter: SnapshotFilter| all.clone().filtered(&filter);
+        let of_a = filter(SnapshotFilter { sources: vec!["/a".into()], ..SnapshotFilter::default() });
+        assert_eq!(ids(&of_a), [4, 3], "the same folder of two machines is two sources");
+        let of_x = SnapshotFilter { paths: vec!["/b/c".into()], hosts: vec!["x".into()], ..SnapshotFilter::default() };
+        assert_eq!(found(&filter(of_x), "latest").unwrap(), 2);
+    }
+
+    #[test]
+    fn ids_are_shown_as_far_as_they_differ_and_one_that_means_two_names_both() {
+        let mut all = known(vec![of("/a", 1, "x", 1), of("/b", 2, "x", 2)]);
+        assert_eq!(all.short_id_digits(), 8);
+        let alike = |last: u8| {
+            let mut id = [7; 16];
+            id[5] = last;
+            SnapshotId::new(id)
+        };
+        for (handle, last) in all.whole.iter_mut().zip([1, 2]) {
+            handle.snapshot.id = alike(last);
+        }
+        assert_eq!(all.short_id_digits(), 12);
+        let several = found(&all, "0707").unwrap_err().to_string();
+        assert!(several.contains("070707070701 (/a") && several.contains("070707070702 (/b"), "{several}");
+        assert_eq!(found(&all, "070707070702").unwrap(), 7);
     }
 }

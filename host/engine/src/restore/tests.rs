@@ -430,7 +430,8 @@ async fn a_failure_that_ends_a_restore_ends_no_other_run_of_its_caller() {
     let source = MemorySource::new();
     (0..20).for_each(|number| source.put(format!("{number}").as_str(), noise(number, 20_000)));
     let snapshot = handle(&repository, snapshot(&repository, &source).await).await;
-    let (options, context) = (RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() }, RunContext::default());
+    let (options, context) =
+        (RestoreOptions { overwrite: Overwrite::Always, ..RestoreOptions::default() }, RunContext::default());
     let ended = run(&repository, &snapshot, Arc::new(distant), &options, &context).await;
     assert!(matches!(ended, Err(Error::Unanswered { .. })), "{ended:?}");
     assert!(!context.stop.is_requested());

@@ -13,7 +13,7 @@ use std::fmt;
 use credenza_format::{Grouping, Policy};
 use credenza_model::SnapshotId;
 
-use crate::repository::{SnapshotHandle, Snapshots, last_made};
+use crate::repository::{SnapshotFilter, SnapshotHandle, Snapshots, last_made};
 use buckets::Bucket;
 
 /// A plan may remove so many snapshots, whatever their share.
@@ -98,34 +98,11 @@ pub struct Plan {
     pub groups: Vec<Group>,
 }
 
-/// Only snapshots that match are judged; an empty list matches all.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// With one of these tags.
-    pub tags: Vec<String>,
-    /// Of one of these sources: the identity, or the location as it was given.
-    pub sources: Vec<String>,
-    /// Of one of these machines.
-    pub hosts: Vec<String>,
-}
-
-impl Filter {
-    fn matches(&self, handle: &SnapshotHandle) -> bool {
-        let any = |wanted: &[String], found: &[&String]| {
-            wanted.is_empty() || wanted.iter().any(|wanted| found.contains(&wanted))
-        };
-        let snapshot = &handle.snapshot;
-        any(&self.tags, &snapshot.tags.iter().collect::<Vec<_>>())
-            && any(&self.sources, &[&snapshot.source.identity, &snapshot.source.location])
-            && any(&self.hosts, &[&snapshot.host])
-    }
-}
-
 /// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule. One with entries that could
 /// not be read takes nobody's place: where it is the newest of a span, the newest without such stays beside it, and the newest without in its
 /// group stays whatever the rules say.
 #[must_use]
-pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &Filter) -> Plan {
+pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &SnapshotFilter) -> Plan {
     let Snapshots { whole, ahead, .. } = snapshots;
     let mut groups: BTreeMap<String, Vec<SnapshotHandle>> = BTreeMap::new();
     for handle in whole.into_iter().filter(|handle| filter.matches(handle)) {

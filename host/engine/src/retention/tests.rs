@@ -1,47 +1,14 @@
 //! Rules one by one, and all of them against a plain count.
 
-use credenza_format::{Hex, PacksRelied, Provenance, Snapshot, SnapshotSource, Statistics, TreeRoot};
-use credenza_model::{ChunkId, SnapshotId, Timestamp};
+use credenza_model::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::unsealed as snapshot;
 
 const DAY: i64 = 86_400;
 /// 2026-01-31T12:00:00Z, a Saturday.
 const NOON: i64 = 1_769_860_800;
-
-/// Each of a writer of its own, so that dates decide between them.
-fn snapshot(number: u8, host: &str, seconds: i64) -> SnapshotHandle {
-    let (started, finished) = (Timestamp::default(), Timestamp::default());
-    let snapshot = Snapshot {
-        id: SnapshotId::new([number; 16]),
-        source: SnapshotSource { identity: "folder".into(), ..SnapshotSource::default() },
-        connector: Provenance::default(),
-        host: host.into(),
-        user: "u".into(),
-        tags: Vec::new(),
-        started,
-        finished,
-        store_time: None,
-        parent: None,
-        writer: Hex([number; 16]),
-        sequence: u64::from(number),
-        previous: None,
-        signer: None,
-        origin: None,
-        replaces: None,
-        part: None,
-        tree: TreeRoot { id: ChunkId::new([0; 32]), level: 0, length: 0, entries: 0, bytes: 0 },
-        usage: Hex([0; 32]),
-        packs: PacksRelied::default(),
-        statistics: Statistics::default(),
-        listing: None,
-        problems: Vec::new(),
-        problems_unlisted: 0,
-        excluded: Vec::new(),
-    };
-    SnapshotHandle { snapshot, stored: Some(Timestamp { seconds, nanoseconds: 0 }), digest: Hex([0; 32]) }
-}
 
 fn known(whole: Vec<SnapshotHandle>) -> Snapshots {
     Snapshots { whole, ..Snapshots::default() }
@@ -53,7 +20,7 @@ fn daily(days: i64) -> Vec<SnapshotHandle> {
 
 /// The numbers of what is kept, with its reasons.
 fn kept(snapshots: Vec<SnapshotHandle>, policy: &Policy) -> Vec<(u64, String)> {
-    let plan = plan(known(snapshots), policy, &Filter::default());
+    let plan = plan(known(snapshots), policy, &SnapshotFilter::default());
     let kept = plan.decisions().filter(|decision| decision.is_kept());
     kept.map(|decision| {
         let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
@@ -68,7 +35,7 @@ fn a_snapshot_that_is_ahead_of_time_is_kept_and_takes_no_good_ones_place() {
     snapshots.push(snapshot(9, "h", NOON + 4000 * DAY));
     let ahead = [snapshots[2].snapshot.id].into();
     let policy = Policy { last: 1, within_seconds: Some(1), ..Policy::default() };
-    let plan = plan(Snapshots { ahead, ..known(snapshots) }, &policy, &Filter::default());
+    let plan = plan(Snapshots { ahead, ..known(snapshots) }, &policy, &SnapshotFilter::default());
     let decisions: Vec<(u64, &[Reason])> =
         plan.decisions().map(|decision| (decision.snapshot.snapshot.sequence, &*decision.reasons)).collect();
     assert_eq!(decisions, [(9, &[Reason::Ahead][..]), (0, &[Reason::Last, Reason::Within]), (1, &[])]);
@@ -112,7 +79,7 @@ fn machines_are_judged_apart_and_a_filter_leaves_the_others_alone() {
     assert_eq!(kept(all().collect(), &policy), expected(&[(4, "last"), (5, "last")]));
     let together = Policy { group_by: vec![Grouping::Source], ..policy.clone() };
     assert_eq!(kept(all().collect(), &together), expected(&[(5, "last")]));
-    let filter = Filter { hosts: vec!["a".into()], ..Filter::default() };
+    let filter = SnapshotFilter { hosts: vec!["a".into()], ..SnapshotFilter::default() };
     assert!(
         plan(known(all().collect()), &policy, &filter)
             .decisions()
@@ -131,7 +98,7 @@ fn what_has_the_tag_or_no_time_is_kept() {
 
 #[test]
 fn plans_larger_than_anybody_means_are_refused() {
-    let check = |snapshots, policy: &Policy| plan(known(snapshots), policy, &Filter::default()).check();
+    let check = |snapshots, policy: &Policy| plan(known(snapshots), policy, &SnapshotFilter::default()).check();
     let policy = Policy { last: 1, ..Policy::default() };
     assert_eq!(check(daily(11), &policy), Ok(()), "ten are few");
     assert_eq!(check(daily(12), &policy), Err(Excess::Many { removed: 11, snapshots: 12 }));
@@ -203,7 +170,7 @@ proptest! {
         let policy = Policy { last, hourly, daily, weekly, monthly, yearly, ..Policy::default() };
         let snapshots: Vec<_> = (0..).zip(&times).map(|(number, time)| snapshot(number, "h", NOON + time)).collect();
         let newest = times.iter().max().unwrap();
-        let plan = plan(known(snapshots), &policy, &Filter::default());
+        let plan = plan(known(snapshots), &policy, &SnapshotFilter::default());
         let kept: Vec<_> = plan.decisions().filter(|decision| decision.is_kept()).collect();
         let wanted = counts.iter().sum::<u32>() as usize;
         prop_assert!(kept.len() <= wanted.max(1), "one without errors stays in any case");

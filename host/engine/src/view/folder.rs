@@ -2,17 +2,12 @@
 //!
 //! Bound: one page.
 
-use std::collections::HashSet;
-
 use credenza_model::{EntryKind, Key, Record};
 
 use super::View;
 use super::tree_cursor::TreeCursor;
+use crate::Result;
 use crate::repository::SnapshotHandle;
-use crate::{Error, Result};
-
-/// The namespace of sources that have folders.
-const TREE: &str = "tree";
 
 /// The byte behind the slash: the first that no key of a folder can have in its place.
 const BEHIND_SLASH: u8 = b'/' + 1;
@@ -53,32 +48,25 @@ pub(super) async fn page(
     after: Option<&[u8]>,
     max: usize,
 ) -> Result<FolderPage> {
-    let is_tree = snapshot.snapshot.source.namespace == TREE;
     let start = after.map_or_else(|| prefix.to_vec(), |after| behind(prefix, after));
     let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
     let mut page = FolderPage { items: Vec::new(), next: None };
-    // Folders of this page, whose contents are met behind them.
-    let mut folders = HashSet::new();
     while let Some(record) = place.next().await? {
         let key = record.entry.key.clone();
         let Some(rest) = key.as_bytes().strip_prefix(prefix) else { break };
         let slash = rest.iter().position(|byte| *byte == b'/');
-        let common = slash.and_then(|slash| key.as_bytes().get(..=prefix.len() + slash)).map(Key::new);
-        let item = match common {
+        let below = slash.and_then(|slash| key.as_bytes().get(..=prefix.len() + slash)).map(Key::new);
+        let is_folder = record.entry.kind == EntryKind::Directory;
+        let item = match below {
             // Of a folder whose last keys are gone another may still be there.
             _ if !record.entry.is_current() => continue,
-            None => {
-                if record.entry.kind == EntryKind::Directory {
-                    folders.insert(key);
-                }
-                FolderItem::Entry(Box::new(record))
-            }
-            Some(common) => {
-                place.skip_to(&behind(prefix, common.as_bytes())).await?;
-                if is_tree && has_entry(view, snapshot, &folders, &common).await? {
-                    continue;
-                }
-                FolderItem::Prefix(common)
+            // The folder itself.
+            None if rest.is_empty() && is_folder => continue,
+            None => FolderItem::Entry(Box::new(record)),
+            Some(below) => {
+                place.skip_to(&behind(prefix, below.as_bytes())).await?;
+                // A folder comes before all that lies in it.
+                if is_folder && key == below { FolderItem::Entry(Box::new(record)) } else { FolderItem::Prefix(below) }
             }
         };
         if page.items.len() >= max {
@@ -98,17 +86,4 @@ fn behind(prefix: &[u8], item: &[u8]) -> Vec<u8> {
         _ => start.push(0),
     }
     start
-}
-
-/// Whether a folder that keys lie in is an entry itself.
-async fn has_entry(view: &View, snapshot: &SnapshotHandle, folders: &HashSet<Key>, prefix: &Key) -> Result<bool> {
-    let folder = Key::new(prefix.as_bytes().strip_suffix(b"/").unwrap_or_default());
-    if folders.contains(&folder) {
-        return Ok(true);
-    }
-    match view.entry(snapshot, &folder).await {
-        Ok(record) => Ok(record.entry.kind == EntryKind::Directory),
-        Err(Error::NoEntry { .. }) => Ok(false),
-        Err(cause) => Err(cause),
-    }
 }

@@ -15,7 +15,7 @@ use crate::{Damage, DamageKind, Result};
 /// What remembering a blob takes beside its bytes.
 const OVERHEAD_BYTES: usize = 128;
 
-pub(super) struct KeptBlobs {
+pub(crate) struct KeptBlobs {
     loader: Arc<BlobLoader>,
     bytes_max: usize,
     kept: Mutex<Kept>,
@@ -37,7 +37,7 @@ impl KeptBlobs {
     }
 
     /// One blob. What `ahead` names is loaded along, if anything must be loaded at all; damage to it is met when it is asked for.
-    pub(super) async fn get(&self, id: ChunkId, ahead: &[ChunkId]) -> Result<Bytes> {
+    pub(crate) async fn get(&self, id: ChunkId, ahead: &[ChunkId]) -> Result<Bytes> {
         if let Some(bytes) = self.lock().blobs.get(&id) {
             return Ok(bytes.clone());
         }

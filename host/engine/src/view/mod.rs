@@ -27,7 +27,7 @@ pub use content::{ContentReader, never_read};
 pub use folder::{FolderItem, FolderPage};
 pub use reader::Reader;
 
-use kept::KeptBlobs;
+pub(crate) use kept::KeptBlobs;
 use tree_cursor::TreeCursor;
 
 /// Encoded tree nodes that are kept: at some 64 KiB each, the upper levels of several large trees and the leaves that were read last.
@@ -71,6 +71,10 @@ impl View {
         &self.repository
     }
 
+    pub(crate) const fn nodes(&self) -> &Arc<KeptBlobs> {
+        &self.nodes
+    }
+
     pub(crate) const fn loader(&self) -> &Arc<BlobLoader> {
         &self.loader
     }
@@ -108,8 +112,8 @@ impl View {
     /// A page of what lies directly under a prefix that is empty or ends with a slash: at most `max` items behind `after`, which is the `next` of the
     /// page before it.
     ///
-    /// A key with a further slash is shown as the folder that it lies in, once. In a snapshot of a file system a folder is its own entry, and shown by
-    /// itself only where that entry is missing. Of several versions the latest is shown, unless it is a delete marker.
+    /// A key with a further slash is shown as the folder that it lies in, once: as its entry where it has one, else as a prefix. The entry of the folder
+    /// that is listed is not in it. Of several versions the latest is shown, unless it is a delete marker.
     ///
     /// # Errors
     /// Damage when a part of the tree is lost that holds what was asked for.

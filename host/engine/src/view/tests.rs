@@ -121,13 +121,13 @@ async fn what_is_lost_is_damage_and_never_an_entry_that_is_not_there() {
     assert!(matches!(view.folder(&snapshot, b"", None, 10).await, Err(Error::Damage(_))));
 }
 
-/// What a folder should show: direct entries, and prefixes without an entry of their own.
+/// What a folder should show: what has no further slash, and each folder once.
 fn expected(keys: &BTreeSet<String>, prefix: &str, is_tree: bool) -> Vec<String> {
     let mut shown = BTreeSet::new();
     for rest in keys.iter().filter_map(|key| key.strip_prefix(prefix)) {
         match rest.find('/') {
+            None if rest.is_empty() && is_tree => false,
             None => shown.insert(format!("{prefix}{rest}")),
-            Some(slash) if is_tree && keys.contains(&format!("{prefix}{}", &rest[..slash])) => false,
             Some(slash) => shown.insert(format!("{prefix}{}", &rest[..=slash])),
         };
     }
@@ -147,12 +147,10 @@ proptest! {
         runtime.block_on(async {
             let (_, repository) = recorded().await;
             let records = keys.iter().map(|key| {
-                // In a tree every entry is a folder, so that each may have keys below it.
-                let kind = if is_tree { EntryKind::Directory } else { EntryKind::File };
+                let kind = if is_tree && key.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
                 Record { entry: Entry::new(Key::from(key.as_str()), kind), ..record(key.clone(), b"") }
             });
-            let mut snapshot = synthetic(&repository, records).await;
-            snapshot.snapshot.source.namespace = if is_tree { "tree" } else { "flat" }.to_owned();
+            let snapshot = synthetic(&repository, records).await;
             let view = repository.view().await.unwrap();
             for prefix in ["", "a/", "b/", "a//", "./"] {
                 let pages = pages(&view, &snapshot, prefix, max).await;
@@ -166,6 +164,29 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_shows_the_entries_of_its_folders_and_not_its_own() {
+    let (_, repository) = recorded().await;
+    let folder =
+        |key: &str| Record { entry: Entry::new(Key::from(key), EntryKind::Directory), ..record(key.to_owned(), b"") };
+    let records = [
+        folder(""),
+        folder("a/"),
+        record("a/x".to_owned(), b"x"),
+        record("a0".to_owned(), b""),
+        record("b/y".to_owned(), b""),
+    ];
+    let snapshot = synthetic(&repository, records.into_iter()).await;
+    let view = repository.view().await.unwrap();
+    let shown = |page: FolderPage| -> Vec<(String, bool)> {
+        let is_entry = |item: &FolderItem| matches!(item, FolderItem::Entry(_));
+        page.items.iter().map(|item| (item.key().to_string(), is_entry(item))).collect()
+    };
+    let top = shown(view.folder(&snapshot, b"", None, 10).await.unwrap());
+    assert_eq!(top, [("a/".to_owned(), true), ("a0".to_owned(), true), ("b/".to_owned(), false)]);
+    assert_eq!(shown(view.folder(&snapshot, b"a/", None, 10).await.unwrap()), [("a/x".to_owned(), true)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ pub(crate) fn round_trip(s3: &S3, buckets: Buckets) -> Result<Trip> {
     let backup = setup.credenza.run(["--json", "backup", "-o", &versions, "-o", "acl=true", "@live"])?;
     let named = failed_keys(&backup)?;
     backup.expect_code(if named.is_empty() { 0 } else { 3 })?;
-    let entries = setup.credenza.ok(["--json", "ls", "-l", "latest"])?.lines_of("entry")?;
+    let entries = setup.credenza.ok(["--json", "ls", "-lR", "latest"])?.lines_of("entry")?;
     let mut words =
         vec!["--json", "restore", "latest", "--overwrite", "--accept-loss", "-o", "acl=true", "-o", "locks=true"];
     words.extend((buckets == Buckets::Versioned).then_some("--versions"));
