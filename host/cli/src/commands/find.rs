@@ -147,7 +147,9 @@ impl Display for MatchLine<'_> {
         if let Some(more) = self.snapshots.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
             named.push_str(&format!(" +{more}"));
         }
-        write!(f, "{size:>11}  {time:<23}  {}  ({named})", self.key)
+        // The folder that was backed up.
+        let name = if self.key.as_bytes().is_empty() { ".".to_owned() } else { self.key.to_string() };
+        write!(f, "{size:>11}  {time:<23}  {name}  ({named})")
     }
 }
 
@@ -160,7 +162,7 @@ struct Summary {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} matches in {} snapshots", self.matches, self.snapshots)
+        write!(f, "{} found in {} snapshots", self.matches, self.snapshots)
     }
 }
 
