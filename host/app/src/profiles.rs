@@ -15,7 +15,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use credenza_sandbox::AwsEndpoint;
 
 use crate::configuration::suggestion;
-use crate::environment;
+use crate::{environment, home};
 
 const PROCESS: &str = "credential_process";
 /// Names the profile that AWS's tools use.
@@ -177,10 +177,10 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 fn path(variable: &str, below_home: &str) -> Option<PathBuf> {
     let Some(named) = environment::variable(variable).map(PathBuf::from) else {
-        return Some(environment::home_folder()?.join(below_home));
+        return Some(home::folder()?.join(below_home));
     };
     match named.strip_prefix("~") {
-        Ok(rest) => Some(environment::home_folder()?.join(rest)),
+        Ok(rest) => Some(home::folder()?.join(rest)),
         Err(_) => Some(named),
     }
 }

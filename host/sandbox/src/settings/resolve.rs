@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::template::{capture, expand};
 use super::value::parse_boolean;
-use super::{AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, Secret, Surroundings, Value};
-use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec};
-
-/// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
-pub type RawSettings = BTreeMap<String, String>;
+use super::{
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value,
+};
+use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
 
 /// A setting that cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -179,7 +177,8 @@ impl Settings {
         let ambient = ambient_server(manifest, &texts, &preset, surroundings);
         let mut use_tls = true;
         if let Some((name, endpoint)) = ambient {
-            let (server, with_tls) = endpoint.server()?;
+            let unusable = |cause| SettingsError::Endpoint { origin: endpoint.origin.clone(), cause };
+            let (server, with_tls) = endpoint.server().map_err(unusable)?;
             texts.insert(name.clone(), server.to_owned());
             use_tls = with_tls;
         }
