@@ -383,7 +383,7 @@ async fn a_server_with_tls_is_reached_through_a_tunnel() {
     let settings = [KEYS, &tls].concat();
     let configured = configure(&proxy, &[Role::Source], &settings).await.unwrap();
     let error = configured.source().unwrap().read(&file("key"), None, None).await.unwrap_err();
-    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Transient, "connect"), "{error}");
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Transient, "proxy"), "{error}");
     assert_eq!(proxy.asked()[0].line(), "CONNECT server.invalid:443 HTTP/1.1");
     assert!(!proxy.asked()[0].head.contains("authorization"), "{}", proxy.asked()[0].head);
 }

@@ -40,7 +40,7 @@ impl Contact {
     /// What a fault means now.
     pub(crate) fn judge(&self, fault: Fault) -> EgressError {
         let Fault { kind, reason, what, advice } = fault;
-        let mut state = self.state();
+        let (mut state, now) = (self.state(), Instant::now());
         let first = match (*state, kind) {
             (_, Kind::BrokenOff) => return EgressError::Interrupted { reason, message: what },
             (State::Answered, _) | (_, Kind::Silent) => return EgressError::Unreachable { reason, message: what },
@@ -48,13 +48,14 @@ impl Contact {
                 let message = format!("{what}; {advice}");
                 return EgressError::NeverAnswered { reason, message, again_in: None };
             }
-            (State::Unknown, Kind::Absent) => Instant::now(),
+            (State::Unknown, Kind::Absent) => now,
             (State::Missed(first), Kind::Absent) => first,
         };
         *state = State::Missed(first);
-        let again_in = SECOND_LOOK.saturating_sub(first.elapsed());
+        let missed = now.saturating_duration_since(first);
+        let again_in = SECOND_LOOK.saturating_sub(missed);
         if again_in.is_zero() {
-            let message = format!("{what}, twice within {} s; {advice}", first.elapsed().as_secs());
+            let message = format!("{what}, twice within {} s; {advice}", missed.as_secs());
             return EgressError::NeverAnswered { reason, message, again_in: None };
         }
         EgressError::NeverAnswered { reason, message: format!("{what}; {advice}"), again_in: Some(again_in) }

@@ -177,7 +177,8 @@ impl Settings {
         let ambient = ambient_server(manifest, &texts, &preset, surroundings);
         let mut use_tls = true;
         if let Some((name, endpoint)) = ambient {
-            let (server, with_tls) = endpoint.server()?;
+            let unusable = |cause| SettingsError::Endpoint { origin: endpoint.origin.clone(), cause };
+            let (server, with_tls) = endpoint.server().map_err(unusable)?;
             texts.insert(name.clone(), server.to_owned());
             use_tls = with_tls;
         }
