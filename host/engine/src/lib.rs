@@ -24,6 +24,7 @@ mod error;
 mod event;
 mod findings;
 pub mod gc;
+mod health;
 mod listing;
 mod liveness;
 pub mod query;

@@ -7,21 +7,23 @@ use clap::Args;
 use credenza_connect::Strays;
 use credenza_engine::check::{self, CheckOptions, Finding, Sample};
 use credenza_engine::{Damage, Repository};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
 use super::sizes::parse_sample;
-use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
 /// Verify the repository: that everything the snapshots need is there and, with --read-data, every byte of it.
+/// What is found damaged is put on record in the repository: each check, repair and maintain names it and ends with 20, on any machine, until
+/// it is mended or read whole again.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what this machine has not found whole for
-    /// a time (older-than:30d). What was read is remembered in the cache; where that is lost, everything counts as not read.
+    /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what no machine has found whole for a time
+    /// (older-than:30d). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
+    /// with it when its files are copied: read a copy once in full.
     #[arg(
         long, value_name = "SAMPLE", num_args = 0..=1, require_equals = true, default_missing_value = "all",
         value_parser = parse_sample
@@ -61,8 +63,14 @@ struct Summary {
     packs: u64,
     /// Bytes of the packs.
     bytes: u64,
-    /// Left by interrupted runs; harmless.
+    /// Left by interrupted runs, or put by runs at work; harmless.
     unreferenced_packs: u64,
+    unreferenced_bytes: u64,
+    /// Announcements of runs, alike.
+    intents: u64,
+    /// From when on `maintain` frees these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_from: Option<Timestamp>,
     packs_read: u64,
     /// Left by interrupted runs, or by snapshots that were lost.
     ownerless_usages: u64,
@@ -77,7 +85,14 @@ struct Summary {
     bytes_read: u64,
     /// Damaged packs that are whole by their parity.
     packs_healed: u64,
+    /// Packs that nobody has read whole yet, by the record.
+    packs_never_read: u64,
+    /// When the pack was read whole that waits the longest for its next reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_reading: Option<Timestamp>,
     damages: u64,
+    /// Whether later runs know of what was found.
+    recorded: bool,
     read_data: bool,
 }
 
@@ -97,6 +112,21 @@ impl Display for Summary {
         if self.packs_healed > 0 {
             let text = "packs are damaged and whole by their parity: nothing in them is lost";
             write!(f, "\n{} {text} (`repair --read-data --apply` writes them anew)", self.packs_healed)?;
+        }
+        if let Some(oldest) = self.oldest_reading {
+            let read = self.packs.saturating_sub(self.packs_never_read);
+            write!(f, "\n{read} of {} packs were read whole, the one that waits the longest on {oldest}", self.packs)?;
+        }
+        if self.unreferenced_packs > 0 || self.intents > 0 {
+            let (packs, bytes, intents) = (self.unreferenced_packs, HumanBytes(self.unreferenced_bytes), self.intents);
+            write!(
+                f,
+                "\n{packs} packs ({bytes}) and {intents} announcements are of runs that are at work or were interrupted"
+            )?;
+            match self.freed_from {
+                Some(time) => write!(f, ": `maintain` frees them from {time} on")?,
+                None => f.write_str(": the store does not say when it was written, so that `maintain` leaves it")?,
+            }
         }
         if self.ownerless_usages > 0 {
             let (count, text) =
@@ -131,16 +161,19 @@ pub(super) async fn verify(
     read_data: Option<Sample>,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let journal = environment::cache_folder().map(|folder| folder.join("checked"));
-    let report = check::run(repository, &CheckOptions { read_data, journal }, &session.run_context()).await?;
+    let report = check::run(repository, &CheckOptions { read_data }, &session.run_context()).await?;
     report_findings(&report.findings, session);
+    warn_unrecorded(report.unrecorded.as_deref(), session);
     report_strays(&report.strays, session);
     let damages = report.findings.len() as u64;
     session.reporter.done(&Summary {
         snapshots: report.snapshots,
         packs: report.packs,
         bytes: report.bytes,
-        unreferenced_packs: report.unreferenced_packs,
+        unreferenced_packs: report.leftovers.packs,
+        unreferenced_bytes: report.leftovers.bytes,
+        intents: report.leftovers.intents,
+        freed_from: report.leftovers.freed_from,
         packs_read: report.packs_read,
         ownerless_usages: report.ownerless_usages,
         removed_snapshots: report.removed_snapshots,
@@ -149,7 +182,10 @@ pub(super) async fn verify(
         strays: report.strays.count(),
         bytes_read: report.bytes_read,
         packs_healed: report.packs_healed,
+        packs_never_read: report.packs_never_read,
+        oldest_reading: report.oldest_reading,
         damages,
+        recorded: report.unrecorded.is_none(),
         read_data: read_data.is_some(),
     });
     Ok(if damages == 0 { Exit::Done } else { Exit::DamageFound })
@@ -174,6 +210,14 @@ pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) {
     let unnamed = strays.count().saturating_sub(strays.names().len() as u64);
     if unnamed > 0 {
         session.reporter.note(format!("note: {unnamed} more strays are not named"));
+    }
+}
+
+/// Says that what was found could not be put on record.
+pub(super) fn warn_unrecorded(why: Option<&str>, session: &Session<'_>) {
+    if let Some(why) = why {
+        let what = "what was read could not be put on record in the repository, so that later runs do not know of it";
+        session.reporter.warning(format!("{what}: {why}"));
     }
 }
 

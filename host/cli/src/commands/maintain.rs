@@ -1,17 +1,21 @@
 //! `maintain`: space that no snapshot needs goes back to the store.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_engine::check::Finding;
 use credenza_engine::gc::{self, GcOptions, GcReport};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::check::{DamageLine, warn_unrecorded};
 use super::sizes::parse_size;
 use crate::failure::{Exit, Failure};
 
-/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository.
+/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
+/// as damaged is named, and left as it is with every other copy of what is in it; then this ends with 20.
 #[derive(Debug, Args)]
 pub(crate) struct Maintain {
     /// Only say what would be done.
@@ -46,13 +50,20 @@ struct Summary {
     records_merged: u64,
     intents_expired: u64,
     usages_expired: u64,
+    notes_merged: u64,
+    /// Packs on record as damaged that no snapshot needs, deleted.
+    damaged_deleted: u64,
+    /// What is damaged and was left as it is.
+    damages: u64,
+    /// Whether later runs know of what was found now.
+    recorded: bool,
 }
 
 impl Summary {
     fn new(dry_run: bool, report: &GcReport) -> Self {
         let GcReport { snapshots, packs, kept, repacked, bytes_repacked, condemned, spared, .. } = *report;
         let GcReport { deleted, bytes_freed, refused, segments_merged, records_merged, .. } = *report;
-        let GcReport { intents_expired, usages_expired, locked, full, .. } = *report;
+        let GcReport { intents_expired, usages_expired, locked, full, notes_merged, damaged_deleted, .. } = *report;
         Self {
             dry_run,
             snapshots,
@@ -71,6 +82,10 @@ impl Summary {
             records_merged,
             intents_expired,
             usages_expired,
+            notes_merged,
+            damaged_deleted,
+            damages: report.damages.len() as u64,
+            recorded: report.unrecorded.is_none(),
         }
     }
 }
@@ -91,7 +106,20 @@ impl Display for Summary {
         if !self.dry_run {
             let (segments, records) = (self.segments_merged, self.records_merged);
             write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
+            if self.notes_merged > 0 {
+                write!(f, ", {} notes of what was read", self.notes_merged)?;
+            }
             write!(f, "\nexpired    {} intents, {} usage lists", self.intents_expired, self.usages_expired)?;
+        }
+        if self.damaged_deleted > 0 {
+            write!(f, "\nmended     {} damaged packs that no snapshot needs are deleted", self.damaged_deleted)?;
+        }
+        if self.damages > 0 {
+            write!(
+                f,
+                "\ndamaged    {} objects, left as they are with every other copy of what is in them",
+                self.damages
+            )?;
         }
         if self.full {
             f.write_str(
@@ -116,7 +144,16 @@ impl Maintain {
         };
         let options = GcOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
         let report = gc::run(&open.repository, &options, &session.run_context()).await?;
+        for damage in &report.damages {
+            let finding = Finding { damage: damage.clone(), affects: BTreeSet::new() };
+            session.reporter.done(&DamageLine::new(&finding));
+        }
+        warn_unrecorded(report.unrecorded.as_deref(), session);
         session.reporter.done_or_planned(!self.dry_run, &Summary::new(self.dry_run, &report))?;
-        Ok(Exit::Done)
+        if report.damages.is_empty() {
+            return Ok(Exit::Done);
+        }
+        session.reporter.note(format!("hint: mend what is damaged: credenza at {} repair --apply", open.place.word()));
+        Ok(Exit::DamageFound)
     }
 }
