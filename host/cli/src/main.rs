@@ -11,6 +11,7 @@ mod failure;
 mod home;
 mod interrupt;
 mod location;
+mod near;
 mod open;
 mod passphrase;
 mod patterns;

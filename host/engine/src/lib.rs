@@ -49,7 +49,7 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use repository::{
-    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Rotation, Secret, SlotLock,
+    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret, SlotLock,
     SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
 pub use run::RunContext;
