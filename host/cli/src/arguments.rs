@@ -6,14 +6,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use credenza_app::home;
 
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
     place, policy, prune, repair, restore, rm, sync,
 };
-use crate::home;
 use crate::near;
 
 /// A backup engine whose connectors are sandboxed components.
@@ -66,11 +68,11 @@ pub(crate) struct Globals {
     pub(crate) no_progress: bool,
 
     /// Use this component for the locations whose scheme it serves.
-    #[arg(long, global = true, value_name = "PATH", value_parser = home::path_parser())]
+    #[arg(long, global = true, value_name = "PATH", value_parser = path_parser())]
     pub(crate) connector: Option<PathBuf>,
 
     /// Read the passphrase of the repository from this file.
-    #[arg(long, global = true, value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path_parser())]
     pub(crate) passphrase_file: Option<PathBuf>,
 
     /// Run this shell command and take what it prints as the passphrase.
@@ -78,14 +80,14 @@ pub(crate) struct Globals {
     pub(crate) passphrase_cmd: Option<OsString>,
 
     /// Open the repository with this key file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"], value_parser = home::path_parser())]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"], value_parser = path_parser())]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Open the repository with the recipient's secret key in this file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"], value_parser = home::path_parser())]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"], value_parser = path_parser())]
     pub(crate) identity: Option<PathBuf>,
     /// Sign what is committed to the repository with the key in this file (see `key signer`).
-    #[arg(long, global = true, value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path_parser())]
     pub(crate) signing_key: Option<PathBuf>,
 }
 
@@ -171,6 +173,11 @@ pub(crate) struct Invocation {
     /// What stands behind `at`.
     pub(crate) repository: Option<OsString>,
     pub(crate) arguments: Arguments,
+}
+
+/// Understands a path of the command line: a shell leaves `--option=~/x` alone.
+pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| home::expand(&path))
 }
 
 /// Understands a command line, program name included.

@@ -2,14 +2,23 @@
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
+use std::path::Path;
+
+use credenza_app::passphrase::{PassphraseError, Weakness};
+use credenza_app::patterns::PatternsError;
+use credenza_app::remove::RemovalError;
+use credenza_app::secret::SecretError;
+use credenza_app::signing::SigningError;
+use credenza_app::{
+    ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
+    InvalidSnapshotName, KnownRepository, LocationError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
+};
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
 use credenza_format::{Error as FormatError, InvalidRecipientKey};
+use credenza_sandbox::ConfigureError;
 
-use crate::configuration::ConfigurationError;
-use crate::home::HomeError;
-use crate::location::{LocationError, shell_word};
-use crate::snapshot_path::InvalidSnapshotName;
+use crate::shell::{label_word, shell_word};
 
 /// How the program ends. The numbers are promised to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,10 +75,19 @@ impl Failure {
         Self { exit, ..self }
     }
 
-    /// The same, with the repository that it is about in the commands that it suggests.
-    pub(crate) fn of_repository(self, word: &str) -> Self {
-        let named = |hint: String| hint.replace("at REPOSITORY ", &format!("at {word} "));
+    /// The same, with the repository that it is about in the commands that it suggests, if one is known: `at`, its word, and settings before it.
+    pub(crate) fn of_repository(self, at: Option<&str>) -> Self {
+        let named = |hint: String| at.map_or_else(|| hint.clone(), |at| hint.replace("at REPOSITORY", at));
         Self { hint: self.hint.map(named), ..self }
+    }
+
+    /// What an error says of itself, and why.
+    fn of(error: &dyn std::error::Error) -> Self {
+        let failure = Self::new(error.to_string());
+        match error.source() {
+            Some(why) => failure.because(why.to_string()),
+            None => failure,
+        }
     }
 
     /// A failed call of a connector.
@@ -188,8 +206,8 @@ impl From<EngineError> for Failure {
             )),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
-            EngineError::NoEntry { .. } => {
-                Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
+            EngineError::NoEntry { snapshot, .. } => {
+                Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
             }
             EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
@@ -258,6 +276,205 @@ impl From<ConfigurationError> for Failure {
     }
 }
 
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            AppError::Engine(error) => error.into(),
+            AppError::Repository { place, source } => {
+                Self::from(*source).of_repository(Some(&format!("at {}", label_word(&place))))
+            }
+            AppError::NoRepository { place, known } => no_repository(said, &place, known.as_ref()),
+            AppError::Swapped(swapped) => {
+                let way = way_to_accept(&swapped);
+                said.exit(Exit::WrongPassphrase).hint(format!(
+                    "somebody may have put it there to read what you back up: do not trust it unless you know better. If it was you who put it in the place of the other: {way}"
+                ))
+            }
+            AppError::NotEncrypted { .. } => said
+                .because("what is backed up could be read by whoever can read the location, and somebody may have put it there for that")
+                .exit(Exit::WrongPassphrase)
+                .hint("if it is meant, add --plaintext once, or set plaintext=true for the repository"),
+            AppError::Configuration(error) => error.into(),
+            AppError::Place(error) => error.into(),
+            AppError::Location(error) => error.into(),
+            AppError::Home(error) => error.into(),
+            AppError::SnapshotName(error) => error.into(),
+            AppError::FolderSetting { .. } => said.exit(Exit::Usage).hint(
+                "a setting of the repository stands before the command: credenza -o KEY=VALUE at REPOSITORY …; one of another location behind it, as --source-option, --destination-option or --other-option",
+            ),
+            AppError::TrustedSigners(_) => said.exit(Exit::Usage),
+            AppError::Connector { doing, cause } => Self::of_connector(doing, &cause),
+            AppError::Connectors(error) => error.into(),
+            AppError::Load { .. } => said.exit(Exit::ContractBroken),
+            AppError::Configure(ConfigureError::Connector(cause)) => {
+                Self::of_connector("looking at the settings", &cause)
+            }
+            AppError::Configure(error) => Self::usage(error.to_string()),
+            AppError::Secret(error) => error.into(),
+            AppError::Passphrase(error) => error.into(),
+            AppError::Signing(error) => error.into(),
+            AppError::Patterns(error) => error.into(),
+            AppError::NoPolicy => said.exit(Exit::Usage).hint(
+                "give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`",
+            ),
+            AppError::ExcessivePlan(_) => said.hint("if it is meant, add --force"),
+            AppError::Removal(error) => error.into(),
+            AppError::Sandbox(_) | AppError::Ask { .. } => said,
+        }
+    }
+}
+
+/// A disk that is not there must not lead to a new repository.
+fn no_repository(said: Failure, place: &PlaceLabel, known: Option<&KnownRepository>) -> Failure {
+    let word = label_word(place);
+    let said = said.exit(Exit::NoRepository);
+    match known {
+        None => said.hint(format!("make one: credenza at {word} create")),
+        Some(known) => said.because(format!("this machine knows one there: {known}")).hint(format!(
+            "see that its disk is mounted, or that it is the right server and bucket; only if it is gone for good, make a new one: credenza at {word} create"
+        )),
+    }
+}
+
+/// The command of somebody who has put another repository there.
+fn way_to_accept(Swapped { place, expected, found }: &Swapped) -> String {
+    let (word, id) = (label_word(place), &found.id);
+    match (expected, &place.name) {
+        (Expected::Pinned { .. }, Some(name)) => format!("credenza repository set {name} {REPOSITORY_ID} {id}"),
+        (Expected::Pinned { .. }, None) => format!("credenza -o {REPOSITORY_ID}={id} at {word} ls"),
+        (Expected::Known { takes_another: false, .. }, _) => format!("credenza repository forget {word}"),
+        (Expected::Known { takes_another: true, .. }, _) => format!(
+            "credenza repository forget {word}; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={id} at {word} ls"
+        ),
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            PlaceError::Configuration(error) => error.into(),
+            PlaceError::Location(error) => error.into(),
+            PlaceError::Home(error) => error.into(),
+            PlaceError::NoRepositoryNamed => said.exit(Exit::Usage).hint(
+                "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
+            ),
+            PlaceError::NoLocation { kind, name } => {
+                said.hint(format!("credenza config {kind} set {name} location LOCATION"))
+            }
+            PlaceError::LocationIsName { .. } => said.hint("a configured location must be a folder or scheme://…"),
+            PlaceError::RelativePath { kind, name, setting, value, .. } => said.exit(Exit::Usage).hint(format!(
+                "write the whole path, or begin it with ~/; this does it from the folder that is meant: credenza config {kind} set {name} {setting} {}",
+                value.escape_debug()
+            )),
+            PlaceError::ForeignCommand { open, .. } => {
+                said.because("whoever can do that could run commands as you").hint(format!(
+                    "look at what it says, then close it: chmod go-w {open}; where it belongs to somebody else: chown $(id -u) {open}",
+                    open = open.display()
+                ))
+            }
+            PlaceError::NotBoolean { .. } | PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
+        }
+    }
+}
+
+impl From<ConnectorsError> for Failure {
+    fn from(error: ConnectorsError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            ConnectorsError::File { source: ComponentFault::Manifest(_), .. } => said.exit(Exit::ContractBroken),
+            ConnectorsError::Unknown { folder, .. } => {
+                said.hint(format!("see what there is: credenza connector list; {}", way_to_add(folder.as_deref())))
+            }
+            ConnectorsError::NothingServes { folder, .. } => said.hint(way_to_add(folder.as_deref())),
+            ConnectorsError::Shadows { path, .. } => {
+                let path = path.display();
+                said.exit(Exit::Usage).hint(format!(
+                    "to use it, name it with --connector {path} or the setting connector={path}; else remove the file"
+                ))
+            }
+            ConnectorsError::File { .. } | ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
+        }
+    }
+}
+
+fn way_to_add(folder: Option<&Path>) -> String {
+    let folder = folder.map_or_else(String::new, |folder| format!("put one into {}, or ", folder.display()));
+    let bare = match Connectors::is_built_bare() {
+        true => "; this credenza was built without any, see `cargo xtask guests`",
+        false => "",
+    };
+    format!("{folder}name one with --connector PATH{bare}")
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            SecretError::Passphrase(error) => error.into(),
+            SecretError::NoIdentity { .. } => said.hint("make one: credenza key generate FILE"),
+            SecretError::RecoveryCode(_) => said.exit(Exit::WrongPassphrase).hint("type it as it is written down"),
+            SecretError::Read { .. } | SecretError::Write { .. } => said,
+        }
+    }
+}
+
+impl From<PassphraseError> for Failure {
+    fn from(error: PassphraseError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            PassphraseError::Weak(why) => {
+                let way = if why == Weakness::NotText { "; random bytes are for --key-file" } else { "" };
+                said.because(format!("{why}{way}"))
+                    .hint("choose a longer one, for example six random words, or insist with --weak-passphrase")
+            }
+            _ => said,
+        }
+    }
+}
+
+impl From<SigningError> for Failure {
+    fn from(error: SigningError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            SigningError::Exists { .. } => {
+                said.hint("choose another file: whoever trusts the old key would not trust a new one")
+            }
+            _ => said,
+        }
+    }
+}
+
+impl From<PatternsError> for Failure {
+    fn from(error: PatternsError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            PatternsError::Read { .. } => said,
+            PatternsError::NotText { .. } => said
+                .exit(Exit::Usage)
+                .hint("save the file as UTF-8; names that are not text may stand in it as the bytes that they are"),
+            PatternsError::Word(_) | PatternsError::Line { .. } | PatternsError::TooLarge { .. } => {
+                said.exit(Exit::Usage)
+            }
+        }
+    }
+}
+
+impl From<RemovalError> for Failure {
+    fn from(error: RemovalError) -> Self {
+        match &error {
+            RemovalError::Unrecorded { place, reason, .. } => {
+                Self::new(format!("{error}: `maintain`, `prune` and `audit` will miss them")).because(reason).hint(format!(
+                    "put it on record as soon as there is room: credenza at {} repair --drop-snapshots --apply; then run this again if more was to go",
+                    label_word(place)
+                ))
+            }
+            RemovalError::Refused { reason, .. } => Self::new(error.to_string()).because(reason),
+        }
+    }
+}
+
 impl From<LocationError> for Failure {
     fn from(error: LocationError) -> Self {
         Self::usage(error.to_string())
@@ -272,7 +489,7 @@ impl From<HomeError> for Failure {
 
 impl From<InvalidSnapshotName> for Failure {
     fn from(error: InvalidSnapshotName) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(format!("{error} as `credenza ls` shows it"))
     }
 }
 

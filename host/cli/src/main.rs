@@ -1,28 +1,17 @@
-//! The `credenza` program.
+//! The `credenza` program: arguments, prompts, printing, exit codes. What it does is done by `credenza-app` and `credenza-engine`.
 
 mod arguments;
 mod at;
-mod aws;
 mod commands;
-mod configuration;
-mod connectors;
-mod environment;
 mod failure;
-mod home;
 mod interrupt;
-mod location;
 mod near;
-mod open;
 mod passphrase;
-mod patterns;
-mod place;
-mod profiles;
 #[cfg(test)]
 mod reference;
 mod report;
-mod secret;
-mod signing;
-mod snapshot_path;
+mod settings;
+mod shell;
 
 use std::process::ExitCode;
 

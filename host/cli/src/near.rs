@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn what_is_mistyped_leads_to_what_is_near() {
-        for (typed, meant) in [("restor", "restore"), ("bakcup", "backup"), ("maintian", "maintain"), ("chek", "check")] {
+        for (typed, meant) in [("restor", "restore"), ("bakcup", "backup"), ("maintian", "maintain"), ("chek", "check")]
+        {
             assert!(answer(&format!("credenza at x {typed}")).contains(&format!("'{meant}'")), "{typed}");
         }
     }

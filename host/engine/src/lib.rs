@@ -49,8 +49,8 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use repository::{
-    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret, SlotLock,
-    SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
+    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
+    SlotLock, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
 pub use run::RunContext;
 pub use stop::Stop;

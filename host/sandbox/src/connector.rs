@@ -313,10 +313,10 @@ impl Configured {
         self.egress.trial().await.into_iter().map(mask).collect()
     }
 
-    /// Servers that are reached through a proxy, and which: a line for each, without passwords.
+    /// Servers that are reached through a proxy, each with it and where it is named, without passwords.
     #[must_use]
-    pub fn ways(&self) -> Vec<String> {
-        self.egress.ways()
+    pub fn proxies(&self) -> Vec<(String, String)> {
+        self.egress.proxies()
     }
 
     /// Where it goes: the servers of its endpoints and the paths there, whatever settings they follow from.

@@ -3,7 +3,7 @@
 //!
 //! Owned here: the manifest and its settings, the way out (`egress`: connections, policy, signatures), the runtime and its limits, and
 //! the translation between `wit/` and `connect`. Refused here: files and the environment (the caller hands over bytes and
-//! what the machine offers), retries and rate limits (`connect`), and every decision about backups. Called by `cli` only.
+//! what the machine offers), retries and rate limits (`connect`), and every decision about backups. Called by `app`.
 //!
 //! The way of a call: `connector` configures, `adapt` is what the engine holds, `guest` runs one instance, `egress` sends.
 
@@ -23,6 +23,6 @@ pub use manifest::{
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
-    CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings, RawSettings,
-    Secret, Settings, SettingsError, Surroundings, Value, deceives,
+    BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings,
+    RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
 };

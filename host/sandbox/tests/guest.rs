@@ -365,9 +365,8 @@ async fn a_request_goes_to_the_proxy_that_the_settings_name_with_the_whole_addre
     let address = format!("http://me:hunter2@{}", proxy.address);
     let settings = [KEYS, &[("proxy", address.as_str()), ELSEWHERE]].concat();
     let configured = configure(&proxy, &[Role::Source], &settings).await.unwrap();
-    let told =
-        format!("requests to server.invalid go through the proxy http://***@{} (the setting `proxy`)", proxy.address);
-    assert_eq!(configured.ways(), [told]);
+    let named = format!("http://***@{} (the setting `proxy`)", proxy.address);
+    assert_eq!(configured.proxies(), [("server.invalid".to_owned(), named)]);
     let opened = configured.source().unwrap().read(&file("key"), None, None).await.unwrap();
     assert_eq!(opened.body.read_all(100).await.unwrap(), "through");
     let asked = &proxy.asked()[0];

@@ -1,4 +1,5 @@
-//! The direction of dependencies between the rooms of the house, held against `cargo metadata`.
+//! The direction of dependencies between the rooms of the house, held against `cargo metadata`: no crate of the host depends on a plugin
+//! (they share only `wit/`), the engine on the sandbox, or anything on the command line.
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::workspace;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate with the crates of ours that it may depend on, and why no others.
-const ROOMS: [(&str, &[&str], &str); 12] = [
+const ROOMS: [(&str, &[&str], &str); 13] = [
     ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
     ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
     ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
@@ -14,9 +15,14 @@ const ROOMS: [(&str, &[&str], &str); 12] = [
     (
         "credenza-engine",
         &["credenza-model", "credenza-format", "credenza-connect"],
-        "the engine meets connectors through traits; the command line joins it with the sandbox",
+        "the engine meets connectors through traits; the app joins it with the sandbox",
     ),
-    ("credenza-web", &["credenza-model", "credenza-engine"], "the web page sees the engine alone"),
+    (
+        "credenza-app",
+        &["credenza-model", "credenza-format", "credenza-connect", "credenza-sandbox", "credenza-engine"],
+        "what every program needs is assembled here, of everything below and of no program",
+    ),
+    ("credenza-web", &["credenza-model", "credenza-engine", "credenza-app"], "the web page works over the app"),
     (
         "credenza",
         &[
@@ -25,9 +31,10 @@ const ROOMS: [(&str, &[&str], &str); 12] = [
             "credenza-connect",
             "credenza-sandbox",
             "credenza-engine",
+            "credenza-app",
             "credenza-web",
         ],
-        "the command line assembles the host, and nothing of plugins or tests",
+        "the command line prints what the host does, and knows nothing of plugins or tests",
     ),
     ("credenza-s3-server", &[], "a server under the code under test must share none of it"),
     ("credenza-e2e", &["credenza-s3-server"], "end to end tests know the binary, not its crates"),

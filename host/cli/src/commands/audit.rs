@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use credenza_app::{StoreUse, signing};
 use credenza_engine::audit::{self, AuditOptions, AuditReport, Head};
 use credenza_format::PublicKey;
 use credenza_model::RepositoryId;
@@ -13,10 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Session;
 use super::check::{report_findings, report_strays};
-use crate::configuration::Settings;
+use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::open::{Opener, StoreUse};
 
 /// More than the output of any audit has: some 100,000 writers.
 const HEADS_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -34,7 +33,7 @@ pub(crate) struct Audit {
     trust: Vec<PublicKey>,
 
     /// The output of an earlier `--json audit`, kept elsewhere: report what the repository has lost since.
-    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(long, value_name = "FILE", value_parser = path_parser())]
     head: Vec<PathBuf>,
 }
 
@@ -88,13 +87,12 @@ impl Audit {
         let place = session.repository_place()?;
         let mut options = AuditOptions { quick: self.quick, trusted: self.trust, remembered: Vec::new() };
         if options.trusted.is_empty() {
-            options.trusted = trusted_signers(&place.settings)?;
+            options.trusted = signing::trusted(&place.settings).map_err(credenza_app::Error::from)?;
         }
         for path in &self.head {
             options.remembered.extend(read_heads(path)?);
         }
-        let connectors = session.connectors();
-        let store = Opener::new(&connectors, session.reporter).store(&place, StoreUse::Read).await?;
+        let store = session.app.store(&place, StoreUse::Read).await?;
         let report = audit::run(store.connector.clone(), &options, &session.run_context()).await?;
         tell(report, &options, session)
     }
@@ -117,12 +115,6 @@ fn tell(report: AuditReport, options: &AuditOptions, session: &Session<'_>) -> R
         strays: report.strays.count(),
     })?;
     Ok(if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound })
-}
-
-fn trusted_signers(settings: &Settings) -> Result<Vec<PublicKey>, Failure> {
-    let words = settings.get("trusted_signers").map_or("", String::as_str).split(',').map(str::trim);
-    let keys = words.filter(|word| !word.is_empty()).map(str::parse).collect::<Result<Vec<PublicKey>, _>>();
-    keys.map_err(|error| Failure::usage("the setting `trusted_signers` is wrong").because(error.to_string()))
 }
 
 /// The heads among the lines of an earlier audit.
@@ -158,14 +150,5 @@ mod tests {
         assert_eq!(read_heads(file.path()).unwrap(), [head]);
         std::fs::write(file.path(), "{\"type\":\"summary\"}\n").unwrap();
         assert!(read_heads(file.path()).is_err());
-    }
-
-    #[test]
-    fn trusted_signers_are_public_keys_with_commas_between_them() {
-        let key = credenza_format::SigningKey::from_seed(&[1; 32]).public();
-        let settings = |text: String| Settings::from([("trusted_signers".to_owned(), text)]);
-        assert_eq!(trusted_signers(&settings(format!("{key}, {key}"))).unwrap(), [key, key]);
-        assert_eq!(trusted_signers(&Settings::new()).unwrap(), []);
-        assert!(trusted_signers(&settings("nobody".to_owned())).is_err());
     }
 }

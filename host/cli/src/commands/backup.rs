@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use credenza_app::{Kind, Place, StoreUse, environment, patterns};
 use credenza_connect::Patterns;
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
@@ -13,16 +14,11 @@ use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::session::{OpenRepository, known_as};
 use super::{Session, check, source_name};
-use crate::configuration::Kind;
-use crate::environment;
+use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::open::{Opener, StoreUse};
-use crate::patterns;
-use crate::place::{Place, parse_settings};
-use crate::signing;
+use crate::settings::parse_settings;
+use crate::shell::place_word;
 
 /// Snapshots dated after now that are named; of more, the number is told.
 const AHEAD_TOLD_MAX: usize = 3;
@@ -46,7 +42,7 @@ pub(crate) struct Backup {
     exclude: Vec<OsString>,
 
     /// Leave out what matches the patterns in this file, one a line, as in a .gitignore in the root of the source.
-    #[arg(long, value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(long, value_name = "FILE", value_parser = path_parser())]
     exclude_file: Vec<PathBuf>,
 
     /// Stay on the file system of the source: what is mounted below it is kept as an empty folder.
@@ -88,8 +84,8 @@ pub(crate) struct Backup {
     #[arg(long, conflicts_with = "dry_run")]
     check: bool,
 
-    /// A setting of the sources, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the sources, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
@@ -208,16 +204,14 @@ impl Backup {
         let places = words.iter().map(|word| session.places(Kind::Source, word, settings.clone()));
         let places = places.collect::<Result<Vec<(Place, Place)>, _>>()?;
         let Some((repository, _)) = places.first().cloned() else { return Ok(Exit::Done) };
-        let signing_key = signing::provided(&session.globals, &repository.settings)?;
-        let connectors = session.connectors();
-        let opener = Opener::new(&connectors, session.reporter).of_host(self.host.clone());
-        let open = session.open_repository(&opener, repository, StoreUse::Write).await?;
-        self.require_encryption(&open, session)?;
+        let signing_key = session.signing_key(&repository)?;
+        let open = session.open_repository(repository, StoreUse::Write).await?;
+        session.app.require_encryption(&open, self.plaintext)?;
         let mut exit = Exit::Done;
         // What opening the repository cost belongs to the first of the snapshots.
         let mut requests_told = 0;
         for (_, place) in places {
-            let source = opener.source(&place).await?;
+            let source = session.app.source(&place, self.host.as_deref()).await?;
             let options = BackupOptions {
                 signing_key: signing_key.clone(),
                 ..self.options(&place, &excludes, source.provenance.clone())
@@ -229,7 +223,7 @@ impl Backup {
             if report.errors > 0 {
                 exit = exit.max(Exit::Incomplete);
             }
-            session.reporter.despite(&report.damages, &open.place.word());
+            session.reporter.despite(&report.damages, &place_word(&open.place));
             if report.intents_left > 0 {
                 session.reporter.note(NOT_DELETED.to_owned());
             }
@@ -244,25 +238,6 @@ impl Backup {
             exit = exit.max(self.verify(&open.repository, session).await?);
         }
         Ok(exit)
-    }
-
-    /// Whoever can write to a location could put a repository there that anybody can read: one without encryption takes nothing that was not
-    /// meant for it.
-    fn require_encryption(&self, open: &OpenRepository, session: &Session<'_>) -> Result<(), Failure> {
-        let place = &open.place;
-        let is_meant = || place.settings.get("plaintext").is_some_and(|value| value == "true");
-        let is_known = || Ok::<_, Failure>(!session.known(place, open.store.server.as_deref())?.is_empty());
-        if open.repository.config().encrypted || is_meant() || is_known()? {
-            return Ok(());
-        }
-        if self.plaintext {
-            session.remember(place, open.store.server.as_deref(), &known_as(&open.repository), false);
-            return Ok(());
-        }
-        Err(Failure::new(format!("the repository in {} is not encrypted, and this machine does not know it", place.text()))
-            .because("what is backed up could be read by whoever can read the location, and somebody may have put it there for that")
-            .exit(Exit::WrongPassphrase)
-            .hint("if it is meant, add --plaintext once, or set plaintext=true for the repository"))
     }
 
     fn options(&self, place: &Place, excludes: &Patterns, provenance: Provenance) -> BackupOptions {

@@ -3,15 +3,14 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use credenza_app::Kind;
 use credenza_connect::{Batches, Found, ScanOptions};
 use credenza_model::EntryStatus;
 
 use super::Session;
-use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
-use crate::open::Opener;
-use crate::place::parse_settings;
 use crate::report::EntryLine;
+use crate::settings::parse_settings;
 
 /// Entries asked of the source at once.
 const PAGE: usize = 1000;
@@ -30,16 +29,15 @@ pub(crate) struct Browse {
     #[arg(short, long)]
     recursive: bool,
 
-    /// A setting of the location, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the location, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
 impl Browse {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let place = session.lone_place(Kind::Source, &self.location, parse_settings(&self.settings)?)?;
-        let connectors = session.connectors();
-        let source = Opener::new(&connectors, session.reporter).source(&place).await?.connector;
+        let source = session.app.source(&place, None).await?.connector;
         let failed = |error| Failure::of_connector(format!("listing {}", place.text()), &error);
         let options = ScanOptions { one_level: !self.recursive, ..ScanOptions::default() };
         let mut batches = Batches::new(source.scan(&options).await.map_err(failed)?);

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use credenza_app::SnapshotPath;
 use credenza_engine::view::never_read;
 use credenza_model::EntryKind;
 
 use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
-use crate::snapshot_path::SnapshotPath;
 
 /// Print the content of files in a snapshot, verified.
 #[derive(Debug, Args)]

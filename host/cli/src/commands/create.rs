@@ -3,21 +3,20 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::guarantees::{self, Guarantee};
+use credenza_app::{Kind, Place, StoreUse};
 use credenza_engine::{CreateOptions, Repository, Secret};
 use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
-use super::guarantees::{self, Guarantee};
 use super::sizes::{parse_days, parse_parity};
-use super::{Session, key};
-use crate::configuration::{Kind, KnownRepository};
+use super::{Session, guarantees as lines, key};
 use crate::failure::{Exit, Failure};
-use crate::open::{Opener, StoreUse};
 use crate::passphrase;
-use crate::place::Place;
 use crate::report::printable;
-use crate::secret;
+use crate::settings::parse_settings;
+use crate::shell::place_word;
 
 /// zstd level 1: higher ones cost twice the time and more for a few per cent.
 const COMPRESSION: i32 = 1;
@@ -65,9 +64,13 @@ pub(crate) struct Create {
     #[arg(long, value_name = "SHARE", value_parser = parse_parity)]
     parity: Option<ParityRate>,
 
-    /// A setting of the repository, or with --like of the other, as key=value; may be given several times.
+    /// A setting of the repository, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<std::ffi::OsString>,
+
+    /// A setting of the repository that --like names, as key=value; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", requires = "like")]
+    like_option: Vec<std::ffi::OsString>,
 }
 
 /// What was made.
@@ -91,9 +94,9 @@ impl Display for CreatedLine {
         let kind = if self.encrypted { "encrypted" } else { "plain text" };
         write!(f, "created repository {} in {} ({kind})", self.repository, printable(&self.location))?;
         f.write_str("\nthe store was tried:")?;
-        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
+        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.caveats.iter().try_for_each(|caveat| write!(f, "\n  note      {}", printable(caveat)))?;
-        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))?;
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
         let parity =
             |percent| write!(f, "\neach pack has parity: what is damaged of one, up to {percent}% of it, is made good");
         self.parity_percent.map_or(Ok(()), parity)
@@ -102,18 +105,15 @@ impl Display for CreatedLine {
 
 impl Create {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let connectors = session.connectors();
-        let opener = Opener::new(&connectors, session.reporter);
         let (place, other) = self.places(session)?;
         let like = match other {
-            Some(other) => Some(session.open_other(&opener, other, StoreUse::Read, self.plaintext).await?.repository),
+            Some(other) => Some(session.open_other(other, StoreUse::Read, self.plaintext).await?.repository),
             None => None,
         };
         let secret = match self.plaintext {
             true => Secret::None,
             false => self.secret(session, &place).await?,
         };
-        let store = opener.store(&place, StoreUse::Create).await?;
         let options = CreateOptions {
             secret: secret.clone(),
             like: like.as_ref().map(Repository::content_keys),
@@ -123,12 +123,7 @@ impl Create {
             retain_days: self.retain,
             parity: self.parity,
         };
-        let created = Repository::create(store.connector.clone(), &options).await?;
-        let known = KnownRepository {
-            id: created.repository.to_string(),
-            owner: created.owner.to_string(),
-            encrypted: !self.plaintext,
-        };
+        let (created, store) = session.app.create_repository(&place, &options).await?;
         session.reporter.done(&CreatedLine {
             repository: created.repository,
             location: place.text(),
@@ -139,14 +134,13 @@ impl Create {
             caveats: created.caveats,
             traits: created.traits,
         });
-        session.remember(&place, store.server.as_deref(), &known, false);
         if self.recovery_code {
             let repository = Repository::open(store.connector, &secret, None).await?;
             key::add_recovery_code(&repository, RECOVERY_LABEL, session).await?;
         } else if !self.plaintext {
             session.reporter.note(format!(
                 "note: a recovery code on paper opens it when the passphrase is lost: credenza at {} key add --recovery-code",
-                place.word()
+                place_word(&place)
             ));
         }
         Ok(Exit::Done)
@@ -154,13 +148,14 @@ impl Create {
 
     /// The new repository, and the one that it is to be like.
     fn places(&self, session: &Session<'_>) -> Result<(Place, Option<Place>), Failure> {
-        let behind = crate::place::parse_settings(&self.settings)?;
-        if let Some(other) = &self.like {
-            return session.places(Kind::Repository, other, behind).map(|(place, other)| (place, Some(other)));
-        }
+        let behind = parse_settings(&self.settings)?;
         let mut place = session.repository_place()?;
         place.settings.extend(behind);
-        Ok((place, None))
+        let like = self
+            .like
+            .as_ref()
+            .map(|other| session.other_place(Kind::Repository, other, parse_settings(&self.like_option)?));
+        Ok((place, like.transpose()?))
     }
 
     /// Minimum and maximum lie a factor of four from the average, as in the default.
@@ -171,14 +166,13 @@ impl Create {
     }
 
     async fn secret(&self, session: &Session<'_>, place: &Place) -> Result<Secret, Failure> {
-        let secret = match secret::provided(&session.globals, &place.settings)? {
+        let secret = match session.secret(place)? {
             Secret::None if passphrase::can_ask() => Secret::Passphrase(passphrase::ask_new(&place.text()).await?),
             Secret::None => return Err(no_passphrase()),
             provided => provided,
         };
         if let Secret::Passphrase(passphrase) = &secret {
-            passphrase::require_strength(passphrase, self.weak_passphrase)?;
-            passphrase::tell_form(passphrase, session.reporter);
+            passphrase::accept(passphrase, self.weak_passphrase, session.reporter)?;
         }
         Ok(secret)
     }

@@ -5,18 +5,16 @@ use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
+use credenza_app::{Kind, SnapshotPath};
 use credenza_engine::query::{Change, ChangeKind, Difference, LiveDiff, Side};
 use credenza_model::{Entry, Key};
 use serde::Serialize;
 
 use super::Session;
 use super::newest::Newest;
-use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
-use crate::open::Opener;
-use crate::place::parse_settings;
 use crate::report::JsonKey;
-use crate::snapshot_path::SnapshotPath;
+use crate::settings::parse_settings;
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
 ///
@@ -35,8 +33,8 @@ pub(crate) struct Diff {
     #[command(flatten)]
     newest: Newest,
 
-    /// A setting of the locations, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the locations, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
@@ -198,8 +196,7 @@ impl Diff {
             }
             Operand::Location(word) => {
                 let place = session.lone_place(Kind::Source, word, parse_settings(&self.settings)?)?;
-                let connectors = session.connectors();
-                let source = Opener::new(&connectors, session.reporter).source(&place).await?.connector;
+                let source = session.app.source(&place, None).await?.connector;
                 Ok(Side::live(&*source).await?)
             }
         }

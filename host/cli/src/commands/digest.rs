@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
+use credenza_app::SnapshotPath;
 use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
 use credenza_model::SnapshotId;
@@ -13,7 +14,6 @@ use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::JsonKey;
-use crate::snapshot_path::SnapshotPath;
 
 /// Read and verify a snapshot, or what lies at or under a key, and print a digest of each file and link and one of all.
 ///

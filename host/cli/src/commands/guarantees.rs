@@ -1,72 +1,15 @@
-//! What a store guarantees and what it does not, in plain words, from the abilities that `create` tried.
+//! What a store guarantees, as `create` and `info` print it.
 
-use std::fmt::{self, Display};
+use credenza_app::guarantees::Guarantee;
 
-use serde::Serialize;
-
-/// One thing that a store can or cannot do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Guarantee {
-    /// As the config names it.
-    name: &'static str,
-    holds: bool,
-    /// What follows.
-    means: &'static str,
-}
-
-/// An ability, what follows from it, and from the lack of it.
-const ABILITIES: [(&str, &str, &str); 4] = [
-    (
-        "if-absent",
-        "an object that exists is not replaced: of two creations of one name the second is refused",
-        "an object can be replaced by whoever may write, also by mistake: names are drawn at random, so no two runs of credenza collide",
-    ),
-    (
-        "versions",
-        "what is overwritten or deleted stays as an older version, and packs are read by the version that was written",
-        "what is overwritten or deleted can no longer be read: versioning is off, or parts of an older version cannot be read",
-    ),
-    (
-        "retention",
-        "objects can be locked, so that until a time nobody can destroy them, whatever their rights",
-        "nothing is locked: whoever may delete can delete all of the repository at any time",
-    ),
-    (
-        "delete",
-        "these credentials may delete, and so may whoever steals them",
-        "these credentials may not delete; space is reclaimed with others that may",
-    ),
-];
-
-/// Everything that is known of a store with these abilities.
-pub(crate) fn of(traits: &[String]) -> Vec<Guarantee> {
-    let guarantee = |(name, means, lacks): &(&'static str, &'static str, &'static str)| {
-        let holds = traits.iter().any(|found| found == name);
-        Guarantee { name, holds, means: if holds { means } else { lacks } }
-    };
-    ABILITIES.iter().map(guarantee).collect()
-}
-
-impl Guarantee {
-    /// As the config names it.
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Whether it holds, and what follows.
-    pub(crate) fn verdict(&self) -> String {
-        format!("{}: {}", if self.holds { "yes" } else { "no" }, self.means)
-    }
-}
-
-impl Display for Guarantee {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<9} {:<3}  {}", self.name, if self.holds { "yes" } else { "no" }, self.means)
-    }
+/// A line for a guarantee: its name, whether it holds, and what follows.
+pub(super) fn line(guarantee: &Guarantee) -> String {
+    let Guarantee { name, holds, means } = guarantee;
+    format!("{name:<9} {:<3}  {means}", if *holds { "yes" } else { "no" })
 }
 
 /// What follows from locks, for a person.
-pub(crate) fn of_locks(days: u32) -> String {
+pub(super) fn of_locks(days: u32) -> String {
     format!(
         "locks     on   each snapshot and all that it needs stays for at least {days} days after it was made, whoever wants it gone; locks end on whole days and may last a quarter longer"
     )
@@ -74,13 +17,14 @@ pub(crate) fn of_locks(days: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use credenza_app::guarantees;
+
     use super::*;
 
     #[test]
-    fn every_ability_is_told_whether_it_holds_or_not() {
-        let told = of(&["versions".to_owned(), "unknown".to_owned()]);
-        let holds: Vec<(&str, bool)> = told.iter().map(|guarantee| (guarantee.name, guarantee.holds)).collect();
-        assert_eq!(holds, [("if-absent", false), ("versions", true), ("retention", false), ("delete", false)]);
-        assert!(told[2].to_string().starts_with("retention no   nothing is locked"), "{}", told[2]);
+    fn a_line_tells_whether_an_ability_holds() {
+        let lines: Vec<String> = guarantees::of(&["versions".to_owned()]).iter().map(line).collect();
+        assert!(lines[1].starts_with("versions  yes  what is overwritten"), "{}", lines[1]);
+        assert!(lines[2].starts_with("retention no   nothing is locked"), "{}", lines[2]);
     }
 }

@@ -4,18 +4,18 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::SnapshotPath;
+use credenza_app::guarantees::{self, Guarantee};
 use credenza_engine::SnapshotHandle;
 use credenza_format::{Digest, Hex, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::Session;
-use super::guarantees::{self, Guarantee};
 use super::newest::Newest;
+use super::{Session, guarantees as lines};
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryDetails, printable};
-use crate::snapshot_path::SnapshotPath;
 
 /// Describe the repository, a snapshot, or an entry in it.
 #[derive(Debug, Args)]
@@ -53,8 +53,8 @@ impl Display for RepositoryDetails {
         writeln!(f, "chunks       {avg} bytes on average, {min} to {max}")?;
         writeln!(f, "compression  zstd level {}", self.compression)?;
         f.write_str("store        as it was when the repository was made:")?;
-        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {guarantee}"))?;
-        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", guarantees::of_locks(days)))?;
+        self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
+        self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
         self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))
     }
 }

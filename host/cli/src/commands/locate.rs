@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::SnapshotPath;
 use credenza_engine::SnapshotHandle;
 use credenza_model::{Entry, SnapshotId, Timestamp};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::report::JsonKey;
-use crate::snapshot_path::SnapshotPath;
 
 /// Find the snapshots that hold a key, oldest first.
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::SnapshotPath;
 use credenza_engine::SnapshotHandle;
 use credenza_format::PublicKey;
 use credenza_model::{SnapshotId, Timestamp};
@@ -14,7 +15,6 @@ use super::Session;
 use super::newest::{Newest, tell_ahead};
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryLine, printable};
-use crate::snapshot_path::SnapshotPath;
 
 /// List the snapshots, or what is in one.
 #[derive(Debug, Args)]

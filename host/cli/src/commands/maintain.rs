@@ -13,6 +13,7 @@ use super::Session;
 use super::check::{DamageLine, warn_unrecorded};
 use super::sizes::parse_size;
 use crate::failure::{Exit, Failure};
+use crate::shell::place_word;
 
 /// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
 /// as damaged is named, and left as it is with every other copy of what is in it; then this ends with 20.
@@ -153,7 +154,9 @@ impl Maintain {
         if report.damages.is_empty() {
             return Ok(Exit::Done);
         }
-        session.reporter.note(format!("hint: mend what is damaged: credenza at {} repair --apply", open.place.word()));
+        session
+            .reporter
+            .note(format!("hint: mend what is damaged: credenza at {} repair --apply", place_word(&open.place)));
         Ok(Exit::DamageFound)
     }
 }

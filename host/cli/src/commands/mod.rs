@@ -7,7 +7,6 @@ pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
-mod check_place;
 pub(crate) mod completions;
 pub(crate) mod connector;
 pub(crate) mod create;
@@ -38,14 +37,14 @@ use std::time::Duration;
 
 pub(crate) use session::Session;
 
+use credenza_app::Kind;
 use credenza_engine::Stop;
 
 use crate::arguments::{self, Command, ConfigCommand, Globals, Invocation};
-use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
 use crate::interrupt;
-use crate::place::parse_settings;
 use crate::report::{Reporter, Unheard};
+use crate::settings::parse_settings;
 
 /// How long threads that still wait for a disk or a server may hold up the end of the program.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -98,6 +97,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let settings = parse_settings(&arguments.settings)?;
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let done = perform(arguments.command, &session).await;
+    let done = done.map_err(|failure| failure.of_repository(session.at_repository().as_deref()));
     session.tell_healed();
     done
 }
@@ -146,7 +146,7 @@ fn listen_to_logs(globals: &Globals) {
         (false, _) => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "error,credenza={level},credenza_sandbox={level},credenza_connect={level},credenza_engine={level}"
+        "error,credenza={level},credenza_app={level},credenza_sandbox={level},credenza_connect={level},credenza_engine={level}"
     ));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

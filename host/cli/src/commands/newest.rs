@@ -3,11 +3,11 @@
 //! Owned here: what is said where `latest` is not what it would be in a healthy repository. Refused here: what it is (`credenza-engine`).
 
 use clap::Args;
+use credenza_app::OpenRepository;
 use credenza_engine::{Error as EngineError, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::Timestamp;
 
 use super::Session;
-use super::session::OpenRepository;
 use crate::failure::Failure;
 
 /// What `latest` means where the newest snapshot cannot be read, or nobody can tell which it is.

@@ -6,20 +6,18 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use clap::Subcommand;
+use credenza_app::{
+    Configuration, Connectors, HOST_SETTINGS, HostSetting, Kind, Known, Location, LocationError, Place, PlaceName,
+    Settings, home, is_path, is_secret, require_boolean, suggestion,
+};
 use credenza_sandbox::Manifest;
 use serde::Serialize;
 
-use super::{Session, check_place};
-use crate::configuration::{
-    Configuration, HOST_SETTINGS, HostSetting, Kind, Known, PlaceName, Settings, is_path, is_secret, suggestion,
-};
-use crate::connectors::Connectors;
+use super::Session;
 use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::location::{Location, LocationError};
 use crate::passphrase;
-use crate::place::parse_settings;
-use crate::report::printable;
+use crate::report::{CheckLine, printable};
+use crate::settings::parse_settings;
 
 const HIDDEN: &str = "***";
 
@@ -128,14 +126,30 @@ impl PlaceCommand {
                 edit(session, |configuration| Ok(configuration.remove(kind, &name)?))
             }
             Self::List => list(kind, session),
-            Self::Check { name } => check_place::run(kind, &name, session).await,
+            Self::Check { name } => check(kind, &name, session).await,
         }
     }
 }
 
+/// Reaches a place step by step and prints each; fails where one has.
+async fn check(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> {
+    let name = PlaceName::new(kind, name)?;
+    let place = Place::named(kind, &name, Settings::new(), &session.app.configuration()?)?;
+    let mut steps = session.app.check_place(kind, &place);
+    while let Some(check) = steps.next().await? {
+        session.reporter.result(&CheckLine::from(&check))?;
+    }
+    let steps = match steps.failed() {
+        0 => return Ok(Exit::Done),
+        1 => "a step".to_owned(),
+        failed => format!("{failed} steps"),
+    };
+    Err(Failure::new(format!("{steps} of the check of {} failed", place.text())))
+}
+
 fn forget(location: &OsString, session: &Session<'_>) -> Result<Exit, Failure> {
     let location = session.lone_place(Kind::Repository, location, Settings::new())?.text();
-    if !Known::forget(&session.configuration_folder()?, &location)? {
+    if !Known::forget(session.app.configuration_folder()?, &location)? {
         session.reporter.note(format!("note: this machine knew of no repository in {location}"));
     }
     Ok(Exit::Done)
@@ -145,7 +159,7 @@ fn edit(
     session: &Session<'_>,
     change: impl FnOnce(&mut Configuration) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
-    Configuration::edit(&session.configuration_folder()?, change)?;
+    Configuration::edit(session.app.configuration_folder()?, change)?;
     Ok(Exit::Done)
 }
 
@@ -192,15 +206,16 @@ fn store_settings(
     configuration: &mut Configuration,
     session: &Session<'_>,
 ) -> Result<(), Failure> {
-    let connectors = session.connectors();
+    let connectors = session.app.connectors();
     for (setting, value) in settings {
         let present = configuration.settings(kind, name)?;
         let value = match setting.as_str() {
-            "location" => storable_location(&value, &connectors, &present)?,
+            "location" => storable_location(&value, connectors, &present)?,
             _ if is_path(&setting, &value) => absolute(value.as_ref())?,
             _ => value,
         };
-        require_known(kind, &setting, &present, &connectors, session)?;
+        require_boolean(&setting, &value)?;
+        require_known(kind, &setting, &present, connectors, session)?;
         configuration.set(kind, name, &setting, &value)?;
     }
     Ok(())
@@ -322,7 +337,7 @@ impl Display for PlaceLine<'_> {
 }
 
 fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
-    let configuration = session.configuration()?;
+    let configuration = session.app.configuration()?;
     let default = configuration.default_repository()?.filter(|_| kind == Kind::Repository);
     for name in configuration.names(kind)? {
         let settings = configuration.settings(kind, &PlaceName::new(kind, &name)?)?;
@@ -335,8 +350,8 @@ fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
 
 fn show(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
-    let mut settings = session.configuration()?.settings(kind, &name)?;
-    let manifests = manifests_for(&settings, &session.connectors()).unwrap_or_default();
+    let mut settings = session.app.configuration()?.settings(kind, &name)?;
+    let manifests = manifests_for(&settings, session.app.connectors()).unwrap_or_default();
     let open = |setting: &str| manifests.iter().any(|manifest| manifest.settings.contains_key(setting));
     let secret = |setting: &str| manifests.iter().any(|manifest| manifest.secrets.contains_key(setting));
     for (setting, value) in &mut settings {

@@ -138,7 +138,7 @@ impl PolicyCommand {
                 session.reporter.result(&PolicyLine { policy: open.repository.config().policy.as_ref() })?;
                 return Ok(Exit::Done);
             }
-            Self::Set(rules) => Some(rules.policy().ok_or_else(no_rule)?),
+            Self::Set(rules) => Some(rules.policy().ok_or(credenza_app::Error::NoPolicy)?),
             Self::Clear => None,
         };
         let open = session.open_for_writing().await?;
@@ -146,9 +146,4 @@ impl PolicyCommand {
         session.reporter.result(&PolicyLine { policy: policy.as_ref() })?;
         Ok(Exit::Done)
     }
-}
-
-pub(super) fn no_rule() -> Failure {
-    Failure::usage("nothing says which snapshots to keep")
-        .hint("give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`")
 }

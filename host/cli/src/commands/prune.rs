@@ -3,16 +3,15 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::SnapshotHandle;
-use credenza_engine::retention::{self, Decision, Filter};
+use credenza_app::prune;
+use credenza_engine::retention::{Decision, Filter};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::Session;
-use super::policy::{KeepRules, no_rule};
+use super::policy::KeepRules;
 use super::rm::remove_all;
 use crate::failure::{Exit, Failure};
-use crate::location::Location;
 use crate::report::printable;
 
 /// Remove the snapshots that a policy does not keep. Only says what it would do unless --apply is given.
@@ -90,45 +89,25 @@ impl Prune {
             true => session.open_for_writing().await?,
             false => session.open_for_reading().await?,
         };
-        let policy = self.rules.policy().or_else(|| open.repository.config().policy.clone()).ok_or_else(no_rule)?;
-        let snapshots = match self.apply {
-            true => open.repository.snapshots_by_store_time().await?,
-            false => open.repository.all_snapshots().await?,
-        };
-        // A damaged snapshot has no time and no source: it is not for a rule to remove it.
-        if let Some(unread) = snapshots.damaged.first() {
-            return Err(credenza_engine::Error::from(unread.damage.clone()).into());
-        }
-        let sources = self.source.into_iter().flat_map(spellings).collect();
+        let sources = self.source.into_iter().flat_map(prune::spellings).collect();
         let filter = Filter { tags: self.tag, sources, hosts: self.host };
-        let plan = retention::plan(snapshots, &policy, &filter);
+        let plan = prune::plan(&open.repository, self.rules.policy(), &filter, self.apply).await?;
         for group in &plan.groups {
             for decision in &group.decisions {
                 session.reporter.done_or_planned(self.apply, &line(&group.name, decision))?;
             }
         }
-        let doomed = plan.decisions().filter(|decision| !decision.is_kept());
-        let doomed: Vec<SnapshotHandle> = doomed.map(|decision| decision.snapshot.clone()).collect();
-        let kept = plan.decisions().count() - doomed.len();
         if !self.force {
-            plan.check().map_err(|excess| {
-                Failure::new("this plan removes more than is usual")
-                    .because(excess.to_string())
-                    .hint("if it is meant, add --force")
-            })?;
+            prune::require_usual(&plan)?;
         }
+        let removed = prune::removed(&plan);
+        let kept = plan.decisions().count() - removed.len();
         if self.apply {
-            remove_all(&open, &doomed, session).await?;
+            remove_all(&open, &removed, session).await?;
         }
-        session.reporter.done_or_planned(self.apply, &Summary { kept, removed: doomed.len(), applied: self.apply })?;
+        session.reporter.done_or_planned(self.apply, &Summary { kept, removed: removed.len(), applied: self.apply })?;
         Ok(Exit::Done)
     }
-}
-
-/// A source as it is written, and a folder as `backup` records it.
-fn spellings(source: String) -> Vec<String> {
-    let recorded = Location::parse(source.as_ref()).ok().map(|location| location.text());
-    recorded.into_iter().chain([source]).collect()
 }
 
 fn line<'a>(group: &'a str, decision: &Decision) -> DecisionLine<'a> {

@@ -3,16 +3,15 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::environment;
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
 use super::check::{report_findings, warn_unrecorded};
-use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::report::{JsonKey, printable};
-use crate::signing;
 
 /// Mend what `check` finds: write the config, keys and records of removal anew from their second copies, describe packs in the index
 /// again, copy what can be read of damaged packs, write usage lists anew.
@@ -168,7 +167,7 @@ impl Repair {
             drop_snapshots: self.drop_snapshots,
             host: environment::host_name(),
             user: environment::user_name(),
-            signing_key: signing::provided(&session.globals, &open.place.settings)?,
+            signing_key: session.signing_key(&open.place)?,
         };
         let report = repair::run(&open.repository, &options, &session.run_context()).await?;
         Ok(print(&report, self.apply, session))

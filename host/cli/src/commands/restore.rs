@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::{Kind, SnapshotPath, StoreUse};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
@@ -12,12 +13,9 @@ use serde::Serialize;
 
 use super::Session;
 use super::newest::Newest;
-use crate::configuration::Kind;
 use crate::failure::{Exit, Failure};
-use crate::open::{Opener, StoreUse};
-use crate::place::parse_settings;
 use crate::report::printable;
-use crate::snapshot_path::SnapshotPath;
+use crate::settings::parse_settings;
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -49,8 +47,8 @@ pub(crate) struct Restore {
     #[arg(long)]
     accept_loss: bool,
 
-    /// A setting of the destination, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the destination, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "destination-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
@@ -123,11 +121,9 @@ impl Restore {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
-        let connectors = session.connectors();
-        let opener = Opener::new(&connectors, session.reporter);
-        let open = session.open_repository(&opener, repository, StoreUse::Read).await?;
+        let open = session.open_repository(repository, StoreUse::Read).await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
-        let destination = opener.destination(&place, self.versions).await?;
+        let destination = session.app.destination(&place, self.versions).await?;
         let options = RestoreOptions {
             prefix: path.prefix().to_vec(),
             overwrite: self.overwrite,

@@ -5,15 +5,13 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_engine::{SnapshotHandle, remove};
+use credenza_app::{OpenRepository, SnapshotPath, remove};
+use credenza_engine::SnapshotHandle;
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
-use super::session::OpenRepository;
 use crate::failure::{Exit, Failure};
-use crate::signing;
-use crate::snapshot_path::SnapshotPath;
 
 /// Remove snapshots. The space that they alone use comes back with `maintain`.
 #[derive(Debug, Args)]
@@ -72,25 +70,9 @@ pub(super) async fn remove_all(
     snapshots: &[SnapshotHandle],
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let signing_key = signing::provided(&session.globals, &open.place.settings)?;
-    let report = remove::run(&open.repository, snapshots, signing_key.as_ref()).await?;
-    report.removed.iter().for_each(|id| session.reporter.done(&RemovedLine { id: *id, dry_run: false }));
-    match (report.refused.first(), report.unrecorded) {
-        (None, None) => Ok(Exit::Done),
-        (None, Some(reason)) => {
-            let what = format!(
-                "{} of {} snapshots are removed, and no record of it could be written: `maintain`, `prune` and `audit` will miss them",
-                report.removed.len(),
-                snapshots.len()
-            );
-            let place = open.place.word();
-            Err(Failure::new(what).because(reason).hint(format!(
-                "put it on record as soon as there is room: credenza at {place} repair --drop-snapshots --apply; then run this again if more was to go"
-            )))
-        }
-        (Some((id, reason)), _) => {
-            let what = format!("the store refused to delete {} snapshots, {id} the first", report.refused.len());
-            Err(Failure::new(what).because(reason.clone()))
-        }
-    }
+    let signing_key = session.signing_key(&open.place)?;
+    let removal = remove::remove_all(open, snapshots, signing_key.as_ref()).await?;
+    removal.removed.iter().for_each(|id| session.reporter.done(&RemovedLine { id: *id, dry_run: false }));
+    removal.verdict?;
+    Ok(Exit::Done)
 }

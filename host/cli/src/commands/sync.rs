@@ -4,23 +4,20 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
+use credenza_app::sync::{self, Carried, Side};
+use credenza_app::{Kind, Place, SnapshotPath, StoreUse, environment};
 use credenza_engine::SnapshotName;
-use credenza_engine::sync::{self, SyncOptions, SyncReport};
+use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
 use super::check::report_findings;
-use super::session::OpenRepository;
-use crate::configuration::Kind;
-use crate::environment;
 use crate::failure::{Exit, Failure};
-use crate::open::{Opener, StoreUse};
-use crate::place::{Place, parse_settings};
 use crate::report::printable;
-use crate::signing;
-use crate::snapshot_path::SnapshotPath;
+use crate::settings::parse_settings;
+use crate::shell::place_word;
 
 /// Carry snapshots between the repository and another, which must exist.
 ///
@@ -44,7 +41,7 @@ pub(crate) struct Sync {
 
     /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
     /// of its own, that of CREDENZA_PASSPHRASE is tried.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    #[arg(short = 'o', long = "other-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
@@ -111,13 +108,11 @@ impl Sync {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let options = self.options()?;
         let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
-        let connectors = session.connectors();
-        let opener = Opener::new(&connectors, session.reporter);
         let written = |direction| if self.direction == direction { StoreUse::Read } else { StoreUse::Write };
-        let own = session.open_repository(&opener, own, written(Direction::To)).await?;
-        let place = other.clone();
-        let other = session.open_other(&opener, other, written(Direction::From), self.allow_plaintext).await;
-        let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place))?)];
+        let own = session.open_repository(own, written(Direction::To)).await?;
+        let (own_place, place) = (own.place.clone(), other.clone());
+        let other = session.open_other(other, written(Direction::From), self.allow_plaintext).await;
+        let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place, &own_place))?)];
         let mut exit = Exit::Done;
         if self.direction != Direction::From {
             exit = exit.max(carry(&mut sides, &options, session).await?);
@@ -142,30 +137,12 @@ impl Sync {
     }
 }
 
-/// One of the two repositories.
-struct Side {
-    open: OpenRepository,
-    requests_told: u64,
-}
-
-impl Side {
-    fn new(open: OpenRepository) -> Self {
-        Self { open, requests_told: 0 }
-    }
-
-    /// Requests since this was last asked.
-    fn requests(&mut self) -> u64 {
-        let all = self.open.store.requests();
-        all - std::mem::replace(&mut self.requests_told, all)
-    }
-}
-
 /// Carries from the first side to the second.
 async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
+    let signing_key = session.globals.signing_key.as_deref();
+    let Carried { report, requests_from, requests_to } =
+        sync::carry(sides, options, signing_key, &session.run_context()).await?;
     let [from, to] = sides;
-    let signing_key = signing::provided(&session.globals, &to.open.place.settings)?;
-    let options = SyncOptions { signing_key, ..options.clone() };
-    let report = sync::run(&from.open.repository, &to.open.repository, &options, &session.run_context()).await?;
     let SyncReport { copied, skipped, failed, findings, chunks, bytes } = report;
     copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
     report_findings(&findings, session);
@@ -177,15 +154,17 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
         failed,
         chunks,
         bytes,
-        requests: Requests { from: from.requests(), to: to.requests() },
+        requests: Requests { from: requests_from, to: requests_to },
     });
     Ok(if failed == 0 { Exit::Done } else { Exit::DamageFound })
 }
 
 /// Sync makes no repository: whether it is to be like this one is worth a decision.
-fn to_be_made(failure: Failure, place: &Place) -> Failure {
+fn to_be_made(failure: Failure, place: &Place, like: &Place) -> Failure {
     match failure.exit {
-        Exit::NoRepository => failure.hint(format!("make one: credenza at {} create --like REPOSITORY", place.word())),
+        Exit::NoRepository => {
+            failure.hint(format!("make one: credenza at {} create --like {}", place_word(place), place_word(like)))
+        }
         _ => failure,
     }
 }

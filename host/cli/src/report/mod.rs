@@ -15,6 +15,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use credenza_app::{Notice, Notices};
 use credenza_connect::Check;
 use credenza_engine::{Damage, Event, Listener};
 use credenza_sandbox::deceives;
@@ -25,6 +26,7 @@ pub(crate) use entry::{EntryDetails, EntryLine};
 use self::progress::Progress;
 use crate::arguments::Globals;
 use crate::failure::{Exit, Failure};
+use crate::shell::label_word;
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -36,6 +38,8 @@ pub(crate) struct Reporter {
     progress: Progress,
     /// Whether damage was told that the command went on despite.
     damaged: AtomicBool,
+    /// What a person was told already; as many as a command opens places, and a few.
+    noticed: Mutex<Vec<Notice>>,
 }
 
 impl Reporter {
@@ -48,6 +52,7 @@ impl Reporter {
             was_asked: AtomicBool::new(false),
             progress: Progress::new(drawn),
             damaged: AtomicBool::new(false),
+            noticed: Mutex::default(),
         }
     }
 
@@ -176,6 +181,41 @@ impl Reporter {
 
     fn out(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each is said once.
+impl Notices for Reporter {
+    fn notice(&self, notice: Notice) {
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.contains(&notice) {
+            return;
+        }
+        noticed.push(notice.clone());
+        drop(noticed);
+        match notice {
+            Notice::ForeignConnector { name, version, path, sha256 } => {
+                let (name, version) = (brief(&name), brief(&version));
+                self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
+            }
+            Notice::NoCompiledCache { why } => {
+                self.note(format!("connectors are compiled anew at every start: {why}"));
+            }
+            Notice::Proxy { server, proxy } => {
+                self.note(format!("requests to {server} go through the proxy {proxy}"));
+            }
+            Notice::ConfigurationReadable { path } => {
+                let path = path.display();
+                self.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
+            }
+            Notice::NotRemembered { location, why } => self.note(format!(
+                "note: what is at {location} is not remembered, so that another repository in its place would go unnoticed: {why}"
+            )),
+            Notice::KnownBefore { place, known } => self.note(format!(
+                "note: this machine knows another repository in {place}: {known}; from now on it is the new one that is expected there, and the other would be refused"
+            )),
+            Notice::OpenedDespite { place, damages } => self.despite(&damages, &label_word(&place)),
+        }
     }
 }
 

@@ -150,14 +150,12 @@ impl Egress {
         &self.masker
     }
 
-    /// Servers that are reached through a proxy, and which: a line for each.
-    pub(crate) fn ways(&self) -> Vec<String> {
-        let way = |route: &Route| {
-            Some(format!("requests to {} go through the proxy {}", route.authority, self.way_to(route)?))
-        };
-        let mut ways: Vec<String> = self.routes.values().filter_map(way).collect();
-        ways.dedup();
-        ways
+    /// Servers that are reached through a proxy, each with it.
+    pub(crate) fn proxies(&self) -> Vec<(String, String)> {
+        let proxy = |route: &Route| Some((route.authority.to_string(), self.way_to(route)?));
+        let mut proxies: Vec<(String, String)> = self.routes.values().filter_map(proxy).collect();
+        proxies.dedup();
+        proxies
     }
 
     /// The servers and the paths there, in the order of their labels; `None` without an endpoint.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::template::{capture, expand};
-use super::value::parse_boolean;
+use super::value::{BOOLEANS, parse_boolean};
 use super::{CredentialSource, InvalidValue, Masker, ProxySettings, Secret, Surroundings, Value};
 use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec};
 
@@ -317,7 +317,7 @@ fn host_settings(raw: &RawSettings, surroundings: &Surroundings<'_>) -> Result<H
         None => Ok(default),
         Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
             name: name.to_owned(),
-            cause: InvalidValue { text: text.clone(), allowed: "true or false".to_owned() },
+            cause: InvalidValue { text: text.clone(), allowed: BOOLEANS.to_owned() },
         }),
     };
     Ok(HostSettings {

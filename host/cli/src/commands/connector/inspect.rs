@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
+use credenza_app::Component;
 use credenza_sandbox::{Ambient, Auth, Manifest, Role};
 use serde::Serialize;
 
 use super::ConnectorLine;
-use crate::connectors::Component;
 use crate::report::brief;
 
 #[derive(Serialize)]
@@ -224,8 +224,9 @@ impl ConnectorDetails<'_> {
 
 #[cfg(test)]
 mod tests {
+    use credenza_app::Origin;
+
     use super::*;
-    use crate::connectors::Origin;
 
     const FORGED: &str = r#"
 name = "forged"

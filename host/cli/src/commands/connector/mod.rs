@@ -5,10 +5,10 @@ mod inspect;
 use std::fmt::{self, Display};
 
 use clap::Subcommand;
+use credenza_app::Component;
 use serde::Serialize;
 
 use super::Session;
-use crate::connectors::Component;
 use crate::failure::{Exit, Failure};
 use crate::report::brief;
 use inspect::ConnectorDetails;
@@ -70,12 +70,12 @@ impl ConnectorCommand {
     pub(crate) fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match self {
             Self::List => {
-                for component in session.connectors().all()? {
+                for component in session.app.connectors().all()? {
                     session.reporter.result(&ConnectorLine::new(&component))?;
                 }
             }
             Self::Inspect { name_or_path } => {
-                let component = session.connectors().named(&name_or_path)?;
+                let component = session.app.connectors().named(&name_or_path)?;
                 session.reporter.result(&ConnectorDetails::new(&component))?;
             }
         }

@@ -4,18 +4,17 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::Args;
+use credenza_app::{environment, secret::read_key_file};
 use credenza_engine::{Repository, SlotLock};
 use credenza_format::{Access, Error as FormatError, Recipient, RecoveryCode};
 use credenza_model::ObjectId;
 use serde::Serialize;
 
 use super::KeyLine;
+use crate::arguments::path_parser;
 use crate::commands::Session;
-use crate::environment;
 use crate::failure::{Exit, Failure};
-use crate::home;
 use crate::passphrase::NewPassphrase;
-use crate::secret::read_key_file;
 
 /// Add a key to the repository: a passphrase, unless another sort is chosen.
 ///
@@ -27,7 +26,7 @@ pub(crate) struct Add {
     passphrase: bool,
 
     /// A key file of at least 32 random bytes.
-    #[arg(long, group = "sort", value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(long, group = "sort", value_name = "FILE", value_parser = path_parser())]
     new_key_file: Option<PathBuf>,
 
     /// Whoever holds the secret half of this public key, as `key generate` prints it.

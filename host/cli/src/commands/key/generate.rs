@@ -4,20 +4,20 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::Args;
+use credenza_app::secret::write_identity;
 use credenza_format::{Identity, RecipientKind};
 use serde::Serialize;
 
+use crate::arguments::path_parser;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
-use crate::home;
 use crate::report::printable;
-use crate::secret::write_identity;
 
 /// Make a key pair for a recipient: the secret key goes to a new file, the public key is printed.
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     /// Where the secret key goes; the file must not exist.
-    #[arg(value_name = "FILE", value_parser = home::path_parser())]
+    #[arg(value_name = "FILE", value_parser = path_parser())]
     file: PathBuf,
 
     /// Make a hybrid pair, X25519 with ML-KEM-768: what is sealed to it outlives quantum computers. Its public key is long.

@@ -9,20 +9,20 @@ mod signer;
 use std::fmt::{self, Display};
 
 use clap::Subcommand;
-use credenza_engine::{ListedSlot, Rotation, key_slots};
+use credenza_app::Place;
+use credenza_engine::{ListedSlot, Resealing, Rotation, Secret};
 use credenza_format::{Access, KeySlot, SlotKind};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 pub(crate) use add::add_recovery_code;
 
 use super::Session;
-use super::session::explain;
 use crate::failure::{Exit, Failure};
-use crate::open::{Opener, StoreUse};
 use crate::passphrase::NewPassphrase;
-use crate::place::Place;
 use crate::report::brief;
+use crate::shell::place_word;
 
 /// Characters of a public key in a line: all of the shorter kind.
 const RECIPIENT_SHOWN: usize = 88;
@@ -154,7 +154,7 @@ impl Display for RotatedLine<'_> {
 
 async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     let place = session.repository_place()?;
-    let proven = session.has_secret(&place)?;
+    let proven = !matches!(session.secret(&place)?, Secret::None);
     let slots = if proven {
         session.open_for_reading().await?.repository.key_slots().await?
     } else {
@@ -175,9 +175,7 @@ async fn list(session: &Session<'_>) -> Result<Exit, Failure> {
 
 /// What the slots say of themselves.
 async fn unproven(session: &Session<'_>, place: &Place) -> Result<Vec<ListedSlot>, Failure> {
-    let connectors = session.connectors();
-    let store = Opener::new(&connectors, session.reporter).store(place, StoreUse::Read).await?;
-    let slots = key_slots(&*store.connector).await.map_err(|error| explain(error, place))?;
+    let slots = session.app.unproven_key_slots(place).await?;
     session.reporter.note(match slots.is_empty() {
         true => "no keys: the repository is in plain text, or there is none",
         false => "note: nothing of this is proven: whoever can write to the store can have written it; with a secret each key is verified",
@@ -191,17 +189,23 @@ async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     session.reporter.done(&RemovedLine { id: id_of(&removed) });
     session.reporter.note(format!(
         "note: who had this key may have copied the repository's secrets with it; shut them out of what is to come: credenza at {} key rotate",
-        open.place.word()
+        place_word(&open.place)
     ));
     Ok(Exit::Done)
 }
 
 async fn rotate(remove_others: bool, session: &Session<'_>) -> Result<Exit, Failure> {
     let open = session.open_for_writing().await?;
+    let Resealing { packs, bytes, requests } = open.repository.resealing().await?;
+    if packs > 0 {
+        let (word, bytes) = (place_word(&open.place), HumanBytes(bytes));
+        session.reporter.note(format!(
+            "note: what was written before stays sealed with the old secrets until `maintain` has sealed it anew: up to {packs} packs, {bytes} to read and as much to write, in some {requests} requests; in parts: credenza at {word} maintain --repack-max 10GiB"
+        ));
+    }
     let Rotation { epoch, renewed, removed } = open.repository.rotate_keys(&open.secret, remove_others).await?;
     let renewed = renewed.iter().map(KeySlot::id).collect();
     session.reporter.done(&RotatedLine { epoch, renewed, removed: removed.iter().map(id_of).collect() });
-    session.reporter.note("note: what was written before stays sealed with the old secrets until it is repacked");
     Ok(Exit::Done)
 }
 

@@ -4,13 +4,13 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::Args;
+use credenza_app::signing;
 use credenza_format::PublicKey;
 use serde::Serialize;
 
+use crate::arguments::path_parser;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::signing;
 
 /// Make a key to sign snapshots with, and print its public key.
 ///
@@ -19,7 +19,7 @@ use crate::signing;
 #[derive(Debug, Args)]
 pub(crate) struct Signer {
     /// The file to make; it must not exist.
-    #[arg(value_parser = home::path_parser())]
+    #[arg(value_parser = path_parser())]
     file: PathBuf,
 }
 

@@ -11,9 +11,8 @@ const CONNECTORS: [&str; 1] = ["s3"];
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed=CREDENZA_EMBED");
     let folder = embed_folder();
-    let mut list = String::from(
-        "/// Name and bytes of each embedded component.\npub(crate) static EMBEDDED: &[(&str, &[u8])] = &[\n",
-    );
+    let mut list =
+        String::from("/// Name and bytes of each embedded component.\nstatic EMBEDDED: &[(&str, &[u8])] = &[\n");
     for name in CONNECTORS {
         let path = folder.join(name).with_extension("wasm");
         // A file that is not there yet is looked for at each build.

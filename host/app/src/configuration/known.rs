@@ -3,10 +3,13 @@
 //!
 //! Owned here: the file `known-repositories.toml` beside the configuration, which the program writes and a person may read. A location has
 //! an entry for each repository that may be there: disks that take turns have several, and so has a location that leaves the server to the
-//! settings. Refused here: when a location is remembered, and what happens when it has changed (`commands::session`).
+//! settings. Refused here: when a location is remembered, and what happens when it has changed (`recognise`).
 
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
+use credenza_engine::Repository;
+use serde::Serialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
 use super::{ConfigurationError, edit, file};
@@ -19,34 +22,58 @@ const OWNER: &str = "owner";
 const ENCRYPTED: &str = "encrypted";
 
 /// What tells a repository from every other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KnownRepository {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KnownRepository {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// The public key that its secrets lead to.
-    pub(crate) owner: String,
-    pub(crate) encrypted: bool,
+    pub owner: String,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+}
+
+impl KnownRepository {
+    /// What tells this repository from every other.
+    #[must_use]
+    pub fn of(repository: &Repository) -> Self {
+        let config = repository.config();
+        Self {
+            id: config.repository.to_string(),
+            owner: repository.owner().to_string(),
+            encrypted: config.suite.encrypts(),
+        }
+    }
+}
+
+impl Display for KnownRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.encrypted { "encrypted" } else { "not encrypted" };
+        write!(f, "{} ({kind})", self.id)
+    }
 }
 
 /// Where a repository is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Whereabouts<'a> {
+pub struct Whereabouts<'a> {
     /// The location as it is written.
-    pub(crate) location: &'a str,
+    pub location: &'a str,
     /// The server and the path there that settings and location lead to; nothing of a folder.
-    pub(crate) server: Option<&'a str>,
+    pub server: Option<&'a str>,
 }
 
 /// The locations that are known.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub struct Known {
     path: PathBuf,
     document: DocumentMut,
 }
 
 impl Known {
     /// Reads what is remembered in the folder of the configuration; nothing where there is no file.
-    pub(crate) fn read(folder: &Path) -> Result<Self, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something else than it should.
+    pub fn read(folder: &Path) -> Result<Self, ConfigurationError> {
         let path = folder.join(NAME);
         let text = file::read(&path)?;
         let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
@@ -58,13 +85,19 @@ impl Known {
     }
 
     /// What may be at a place; nothing where it is not known.
-    pub(crate) fn get(&self, place: Whereabouts<'_>) -> Result<Vec<KnownRepository>, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something else than it should.
+    pub fn get(&self, place: Whereabouts<'_>) -> Result<Vec<KnownRepository>, ConfigurationError> {
         let known = self.of_location(place.location)?.into_iter();
         Ok(known.filter(|(server, _)| server.as_deref() == place.server).map(|(_, repository)| repository).collect())
     }
 
     /// What was at a location, whatever server it led to.
-    pub(crate) fn at_location(&self, location: &str) -> Result<Vec<KnownRepository>, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something else than it should.
+    pub fn at_location(&self, location: &str) -> Result<Vec<KnownRepository>, ConfigurationError> {
         Ok(self.of_location(location)?.into_iter().map(|(_, repository)| repository).collect())
     }
 
@@ -79,7 +112,10 @@ impl Known {
     }
 
     /// Remembers what is at a place: instead of what was there before, or beside it.
-    pub(crate) fn remember(
+    ///
+    /// # Errors
+    /// When the file cannot be written or says something else than it should.
+    pub fn remember(
         folder: &Path,
         place: Whereabouts<'_>,
         repository: &KnownRepository,
@@ -98,7 +134,10 @@ impl Known {
     }
 
     /// Forgets a location; `false` when it was not known.
-    pub(crate) fn forget(folder: &Path, location: &str) -> Result<bool, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When the file cannot be written or says something else than it should.
+    pub fn forget(folder: &Path, location: &str) -> Result<bool, ConfigurationError> {
         Self::edit(folder, |document| document.remove(named(location)).is_some())
     }
 

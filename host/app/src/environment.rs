@@ -9,35 +9,37 @@ use std::path::{Path, PathBuf};
 use crate::home;
 
 /// The repository of a command that names none.
-pub(crate) const REPOSITORY: &str = "CREDENZA_REPOSITORY";
+pub const REPOSITORY: &str = "CREDENZA_REPOSITORY";
 /// The passphrase of the repository.
-pub(crate) const PASSPHRASE: &str = "CREDENZA_PASSPHRASE";
+pub const PASSPHRASE: &str = "CREDENZA_PASSPHRASE";
 /// A passphrase for a new key slot.
-pub(crate) const NEW_PASSPHRASE: &str = "CREDENZA_NEW_PASSPHRASE";
+pub const NEW_PASSPHRASE: &str = "CREDENZA_NEW_PASSPHRASE";
 /// The key file of the repository.
-pub(crate) const KEY_FILE: &str = "CREDENZA_KEY_FILE";
+pub const KEY_FILE: &str = "CREDENZA_KEY_FILE";
 /// The file with a recipient's secret key.
-pub(crate) const IDENTITY: &str = "CREDENZA_IDENTITY";
+pub const IDENTITY: &str = "CREDENZA_IDENTITY";
 /// A recovery code of the repository.
-pub(crate) const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
+pub const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
 /// The file of the key that snapshots are signed with.
-pub(crate) const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
+pub const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
 /// What the names above begin with, and those of all variables of ours.
 const OWN: &str = "CREDENZA_";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
 
 /// Variables of ours that hold secrets or say where they are, which no command that is run for us inherits.
-pub(crate) const SECRETS: [&str; 6] = [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY];
+pub const SECRETS: [&str; 6] = [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY];
 
 /// A variable, unless it is unset or empty.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// A variable that the manifest of a connector names as the home of one of its secrets. Ours are for nobody else: a manifest says where
 /// its secrets are sent, and might ask for the passphrase.
-pub(crate) fn connector_secret(name: &str) -> Option<String> {
+#[must_use]
+pub fn connector_secret(name: &str) -> Option<String> {
     if is_own(name) { None } else { env::var(name).ok() }
 }
 
@@ -48,28 +50,33 @@ fn is_own(name: &str) -> bool {
 /// The folder of the configuration: `CREDENZA_CONFIG`, else `credenza` in `XDG_CONFIG_HOME` or `~/.config`. `None` without a home of ours.
 ///
 /// Places of the XDG base directory specification; relative ones are ignored, as it asks.
-pub(crate) fn config_folder() -> Option<PathBuf> {
+#[must_use]
+pub fn config_folder() -> Option<PathBuf> {
     own_folder(CONFIG, "XDG_CONFIG_HOME", ".config")
 }
 
 /// The folder of the cache: `CREDENZA_CACHE`, else `credenza` in `XDG_CACHE_HOME` or `~/.cache`. `None` without a home of ours.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
 /// The home folder of the user.
-pub(crate) fn home_folder() -> Option<PathBuf> {
+#[must_use]
+pub fn home_folder() -> Option<PathBuf> {
     env::home_dir()
 }
 
 /// Name of this machine, for snapshots.
-pub(crate) fn host_name() -> String {
+#[must_use]
+pub fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Name of the user, for snapshots.
-pub(crate) fn user_name() -> String {
+#[must_use]
+pub fn user_name() -> String {
     let name = variable("USER").or_else(|| variable("LOGNAME"));
     name.map_or_else(
         || format!("uid {}", rustix::process::getuid().as_raw()),

@@ -6,11 +6,14 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// A name that needs no quotes in the file and cannot be taken for an option: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PlaceName(String);
+pub struct PlaceName(String);
 
 impl PlaceName {
     /// Checks a name; an `@` before it, as it is written in a location, is dropped.
-    pub(crate) fn new(kind: Kind, text: &str) -> Result<Self, ConfigurationError> {
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Name`].
+    pub fn new(kind: Kind, text: &str) -> Result<Self, ConfigurationError> {
         let name = text.strip_prefix('@').unwrap_or(text);
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -21,7 +24,9 @@ impl PlaceName {
         }
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// Without an `@`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -1,7 +1,7 @@
 //! Locations: a folder, `scheme://…`, or `@name`.
 //!
-//! Owned here: telling the three apart, the one way to write a folder down, and a location as a word of a command. Refused here: the parts of a remote location, which the connector's manifest
-//! explains (`connectors`), and what a name stands for (`place`).
+//! Owned here: telling the three apart, and the one way to write a folder down. Refused here: the parts of a remote location, which the
+//! connector's manifest explains (`connectors`), and what a name stands for (`place`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,11 +13,12 @@ use crate::home::{self, HomeError};
 
 /// A location as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Location {
+pub enum Location {
     /// A local folder (or, for a source, a file).
     Folder(PathBuf),
     /// A place that a component reaches.
     Remote {
+        /// The part before `://`.
         scheme: String,
         /// The whole location, scheme included.
         text: String,
@@ -28,24 +29,35 @@ pub(crate) enum Location {
 
 /// A text that is no location.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LocationError {
+pub enum LocationError {
+    /// Nothing was written.
     #[error("an empty text is no location")]
     Empty,
+    /// It is not UTF-8.
     #[error("`{0}` is no location: a remote location must be UTF-8")]
     NotText(String),
+    /// A `file:` location of another machine.
     #[error("`{0}` is no location on this machine: write file:///path")]
     ForeignFile(String),
+    /// A name or password before the server. It is not repeated.
     #[error(
         "the location of `{scheme}://` holds credentials; keep them out of locations, which are shown and recorded, and use settings instead"
     )]
-    Credentials { scheme: String },
+    Credentials {
+        /// The part before `://`.
+        scheme: String,
+    },
+    /// A `~` that stands for nothing.
     #[error(transparent)]
     Home(#[from] HomeError),
 }
 
 impl Location {
     /// Understands one word. A word without `scheme://` and `@` is a path, which may begin with `~`.
-    pub(crate) fn parse(word: &OsStr) -> Result<Self, LocationError> {
+    ///
+    /// # Errors
+    /// [`LocationError`] says what it lacks.
+    pub fn parse(word: &OsStr) -> Result<Self, LocationError> {
         let bytes = word.as_bytes();
         if bytes.is_empty() {
             return Err(LocationError::Empty);
@@ -61,7 +73,8 @@ impl Location {
     }
 
     /// The text to show and to record; a path is made absolute, without dots and slashes that mean nothing.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         match self {
             Self::Folder(path) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -71,16 +84,6 @@ impl Location {
             Self::Remote { text, .. } => text.clone(),
             Self::Named(name) => format!("@{name}"),
         }
-    }
-}
-
-/// A text as one word of a command that a person copies into a shell.
-pub(crate) fn shell_word(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -155,21 +158,6 @@ mod tests {
     fn a_folder_is_recorded_in_one_spelling() {
         for spelling in ["/a/b", "/a/b/", "/a/./b/.", "//a//b"] {
             assert_eq!(parse(spelling).unwrap().text(), "/a/b", "{spelling}");
-        }
-    }
-
-    #[test]
-    fn a_word_for_a_shell_is_quoted_where_it_must_be() {
-        for (text, word) in [
-            ("/mnt/my disk", "'/mnt/my disk'"),
-            ("/it's", "'/it'\\''s'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("~x", "'~x'"),
-            ("", "''"),
-            ("s3://h:9000/b/p", "s3://h:9000/b/p"),
-            ("@s3", "@s3"),
-        ] {
-            assert_eq!(shell_word(text), word);
         }
     }
 

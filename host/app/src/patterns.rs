@@ -1,8 +1,8 @@
-//! The patterns of what to leave out: from the command line, and from files as editors on every platform write them.
+//! The patterns of what to leave out: from words, and from files as editors on every platform write them.
 //!
 //! Owned here: the form of a file of patterns, as git has it: one a line, `#` for a comment, spaces at the end dropped unless a `\` stands
 //! before them; besides, a byte order mark, line ends of Windows and a last line without an end. Refused here: what a pattern means
-//! (`credenza_connect::Patterns`). Called by `backup`.
+//! ([`Patterns`]). Called by programs before a backup.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,9 +10,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use credenza_connect::Patterns;
-
-use crate::failure::Failure;
+use credenza_connect::{InvalidPattern, Patterns};
 
 /// Patterns are read whole; thousands of lines fit.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,33 +18,72 @@ const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// In both orders; those of UTF-32 begin with one of them, or with a NUL.
 const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// The patterns of the command line, and behind them those of the files.
-pub(crate) fn gather(words: &[OsString], files: &[PathBuf]) -> Result<Patterns, Failure> {
+/// Patterns that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternsError {
+    /// A pattern that was given.
+    #[error(transparent)]
+    Word(#[from] InvalidPattern),
+    /// A pattern in a file.
+    #[error("{}, line {line}: {cause}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        cause: InvalidPattern,
+    },
+    /// The file cannot be read.
+    #[error("the patterns in {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is larger than any list of patterns.
+    #[error("{} has more than {bytes_max} bytes of patterns", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        bytes_max: u64,
+    },
+    /// The file is no text that can be read.
+    #[error("the patterns in {} are not UTF-8 but UTF-16, or no text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The patterns that are given as words, and behind them those of the files.
+///
+/// # Errors
+/// When a file cannot be read, or a pattern is none.
+pub fn gather(words: &[OsString], files: &[PathBuf]) -> Result<Patterns, PatternsError> {
     let mut all: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
     for path in files {
         let text = read(path)?;
-        for (number, pattern) in lines(&text) {
-            Patterns::check(pattern)
-                .map_err(|error| Failure::usage(format!("{}, line {number}: {error}", path.display())))?;
+        for (line, pattern) in lines(&text) {
+            Patterns::check(pattern).map_err(|cause| PatternsError::Line { path: path.clone(), line, cause })?;
             all.push(pattern.to_vec());
         }
     }
-    Patterns::new(all).map_err(|error| Failure::usage(error.to_string()))
+    Ok(Patterns::new(all)?)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(format!("the patterns in {} cannot be read", path.display())).because(error.to_string())
-    };
+fn read(path: &Path) -> Result<Vec<u8>, PatternsError> {
+    let failed = |source| PatternsError::Read { path: path.to_owned(), source };
     let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Failure::usage(format!("{} has more than {FILE_BYTES_MAX} bytes of patterns", path.display())));
+        return Err(PatternsError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
     }
     if UTF_16_MARKS.iter().any(|mark| text.starts_with(mark)) || text.contains(&0) {
-        return Err(Failure::usage(format!("the patterns in {} are not UTF-8 but UTF-16, or no text", path.display()))
-            .hint("save the file as UTF-8; names that are not text may stand in it as the bytes that they are"));
+        return Err(PatternsError::NotText { path: path.to_owned() });
     }
     Ok(text)
 }
@@ -75,7 +112,7 @@ fn without_spaces(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn gathered(text: &[u8]) -> Result<Vec<String>, Failure> {
+    fn gathered(text: &[u8]) -> Result<Vec<String>, PatternsError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let patterns = gather(&["first".into()], &[file.path().to_owned()])?;
@@ -102,10 +139,9 @@ mod tests {
     #[test]
     fn what_is_no_file_of_patterns_is_refused_with_the_line() {
         for text in [&b"\xff\xfea\0\n\0"[..], b"\xfe\xff\0a", b"a\0\n\0"] {
-            assert!(gathered(text).unwrap_err().what.contains("UTF-16"));
+            assert!(matches!(gathered(text).unwrap_err(), PatternsError::NotText { .. }));
         }
-        let failure = gathered(b"# fine\na\n[\n").unwrap_err();
-        assert!(failure.what.contains("line 3: the pattern `[`"), "{failure:?}");
-        assert_eq!(failure.exit, crate::failure::Exit::Usage);
+        let refused = gathered(b"# fine\na\n[\n").unwrap_err().to_string();
+        assert!(refused.contains("line 3: the pattern `[`"), "{refused}");
     }
 }

@@ -7,19 +7,21 @@ use toml_edit::{Item, Value};
 use super::Kind;
 
 /// Settings by name, as texts; who uses a setting parses it.
-pub(crate) type Settings = BTreeMap<String, String>;
+pub type Settings = BTreeMap<String, String>;
 
 /// A setting that the host uses itself, whatever the connector.
 #[derive(Debug)]
-pub(crate) struct HostSetting {
-    pub(crate) name: &'static str,
-    pub(crate) help: &'static str,
+pub struct HostSetting {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub help: &'static str,
     /// Only repositories have it.
-    pub(crate) repository_only: bool,
+    pub repository_only: bool,
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub(crate) const HOST_SETTINGS: [HostSetting; 17] = [
+pub const HOST_SETTINGS: [HostSetting; 17] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("preset", "what is known of a provider, such as wasabi: credenza connector inspect NAME lists them"),
@@ -49,18 +51,21 @@ const fn of_repository(name: &'static str, help: &'static str) -> HostSetting {
 
 impl HostSetting {
     /// Whether a place of that kind has the setting.
-    pub(crate) fn fits(&self, kind: Kind) -> bool {
+    #[must_use]
+    pub fn fits(&self, kind: Kind) -> bool {
         !self.repository_only || kind == Kind::Repository
     }
 }
 
 /// Whether a setting is the host's own business with a repository, which no connector needs to know.
-pub(crate) fn is_for_repositories(setting: &str) -> bool {
+#[must_use]
+pub fn is_for_repositories(setting: &str) -> bool {
     HOST_SETTINGS.iter().any(|known| known.repository_only && known.name == setting)
 }
 
 /// Whether a value is a path on this machine, where `~` may stand for the home folder.
-pub(crate) fn is_path(setting: &str, value: &str) -> bool {
+#[must_use]
+pub fn is_path(setting: &str, value: &str) -> bool {
     match setting {
         "passphrase_file" | "key_file" | "identity" | "signing_key" | "ca_file" => true,
         "connector" => value.contains('/') || value.ends_with(".wasm"),
@@ -68,8 +73,15 @@ pub(crate) fn is_path(setting: &str, value: &str) -> bool {
     }
 }
 
+/// Whether a setting of the host is true or false.
+#[must_use]
+pub fn is_boolean(setting: &str) -> bool {
+    matches!(setting, "use_tls" | "tls_insecure_no_verify" | "plaintext")
+}
+
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
-pub(crate) fn is_secret(setting: &str) -> bool {
+#[must_use]
+pub fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
         return matches!(known.name, "passphrase" | "recovery_code" | "proxy");
     }
@@ -78,7 +90,8 @@ pub(crate) fn is_secret(setting: &str) -> bool {
 }
 
 /// The name that a misspelt one probably meant.
-pub(crate) fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const SIMILARITY_MIN: f64 = 0.8;
     let scored = names.into_iter().map(|name| (strsim::jaro_winkler(wrong, name), name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;

@@ -2,7 +2,7 @@
 //!
 //! Owned here: `config.toml` in the configuration folder, its layout and what may be in it. What this version does not
 //! know in the file (keys, tables, comments) is kept as it is. Refused here: what a setting means (`location`,
-//! `connectors`), printing (`commands::place`). Called by `commands` and `location`.
+//! `connectors`), printing. Called by `place` and by programs that change it.
 //!
 //! ```toml
 //! default_repository = "s3"
@@ -22,38 +22,100 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-pub(crate) use known::{Known, KnownRepository, Whereabouts};
-pub(crate) use name::PlaceName;
-pub(crate) use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_path, is_secret, suggestion};
+pub use known::{Known, KnownRepository, Whereabouts};
+pub use name::PlaceName;
+pub use settings::{
+    HOST_SETTINGS, HostSetting, Settings, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
+};
 
 const DEFAULT_REPOSITORY: &str = "default_repository";
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigurationError {
+pub enum ConfigurationError {
+    /// No folder of the configuration is known.
     #[error("there is no folder for the configuration: neither CREDENZA_CONFIG nor XDG_CONFIG_HOME nor HOME is set")]
     NoFolder,
+    /// A file or folder that the system refuses.
     #[error("{} cannot be {doing}", path.display())]
-    File { path: PathBuf, doing: &'static str, source: std::io::Error },
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was to be done, as in "cannot be read".
+        doing: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file larger than any configuration.
     #[error("{} has more than {bytes_max} bytes, which no configuration needs", path.display())]
-    TooLarge { path: PathBuf, bytes_max: u64 },
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// The most that is read.
+        bytes_max: u64,
+    },
+    /// A file that is no TOML. What is written there may be secret and is not repeated.
     #[error("{} is no valid TOML, line {line}: {reason}", path.display())]
-    Syntax { path: PathBuf, line: usize, reason: String },
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A key with something else than it should have.
     #[error("{}: `{key}` must be {expected}", path.display())]
-    Shape { path: PathBuf, key: String, expected: &'static str },
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The key, with dots between its parts.
+        key: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A text that can be no name.
     #[error("`{name}` is no name for a {kind}: use letters, digits, `_`, `-` and `.`, at most 64, beginning with a letter or digit", name = name.escape_debug())]
-    Name { kind: Kind, name: String },
+    Name {
+        /// What was to be named.
+        kind: Kind,
+        /// The text.
+        name: String,
+    },
+    /// No place is called so.
     #[error("there is no {kind} `{name}` in the configuration")]
-    Unknown { kind: Kind, name: String, similar: Option<String> },
+    Unknown {
+        /// What was looked for.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The most similar name that there is.
+        similar: Option<String>,
+    },
+    /// A place is called so already.
     #[error("there is a {kind} `{name}` in the configuration already")]
-    Exists { kind: Kind, name: String },
+    Exists {
+        /// What it is.
+        kind: Kind,
+        /// The name.
+        name: String,
+    },
+    /// The setting to remove is not there.
     #[error("the {kind} `{name}` has no setting `{setting}`")]
-    NotSet { kind: Kind, name: String, setting: String },
+    NotSet {
+        /// What it is.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The setting.
+        setting: String,
+    },
 }
 
 impl ConfigurationError {
     /// The file of what locations were, when it is that which says something else than it should.
-    pub(crate) fn broken_memory(&self) -> Option<&Path> {
+    #[must_use]
+    pub fn broken_memory(&self) -> Option<&Path> {
         match self {
             Self::TooLarge { path, .. } | Self::Syntax { path, .. } | Self::Shape { path, .. } => {
                 Some(path.as_path()).filter(|path| path.ends_with(known::NAME))
@@ -66,15 +128,19 @@ impl ConfigurationError {
 /// The kinds of place that the configuration keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Where backups are kept.
     Repository,
+    /// What is backed up.
     Source,
+    /// Where backups are restored to.
     Destination,
 }
 
 impl Kind {
     /// The word for a person, and the table in the file.
-    pub(crate) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Repository => "repository",
             Self::Source => "source",
@@ -91,14 +157,17 @@ impl std::fmt::Display for Kind {
 
 /// The configuration as read from its file.
 #[derive(Debug, Default)]
-pub(crate) struct Configuration {
+pub struct Configuration {
     path: PathBuf,
     document: DocumentMut,
 }
 
 impl Configuration {
     /// Reads the configuration in `folder`; without a file it is empty.
-    pub(crate) fn read(folder: &Path) -> Result<Self, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no configuration.
+    pub fn read(folder: &Path) -> Result<Self, ConfigurationError> {
         let path = folder.join(file::NAME);
         let text = file::read(&path)?;
         let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
@@ -110,7 +179,10 @@ impl Configuration {
     }
 
     /// Reads, changes and writes the configuration while no other process does; nothing is written when `change` fails.
-    pub(crate) fn edit<T, E: From<ConfigurationError>>(
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, and what `change` gives.
+    pub fn edit<T, E: From<ConfigurationError>>(
         folder: &Path,
         change: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -122,27 +194,36 @@ impl Configuration {
     }
 
     /// Whether other users can read the file, and with it the secrets in it.
-    pub(crate) fn is_readable_by_others(&self) -> bool {
+    #[must_use]
+    pub fn is_readable_by_others(&self) -> bool {
         file::is_readable_by_others(&self.path)
     }
 
     /// What others can change of the file or its folder, so that what is in it may be theirs.
-    pub(crate) fn writable_by_others(&self) -> Option<PathBuf> {
+    #[must_use]
+    pub fn writable_by_others(&self) -> Option<PathBuf> {
         file::writable_by_others(&self.path)
     }
 
     /// The file, for messages.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Names of all places of a kind, in the order of the file.
-    pub(crate) fn names(&self, kind: Kind) -> Result<Vec<String>, ConfigurationError> {
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Shape`].
+    pub fn names(&self, kind: Kind) -> Result<Vec<String>, ConfigurationError> {
         Ok(self.places(kind)?.map_or_else(Vec::new, |places| places.iter().map(|(name, _)| name.to_owned()).collect()))
     }
 
     /// The settings of a place.
-    pub(crate) fn settings(&self, kind: Kind, name: &PlaceName) -> Result<Settings, ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is none of that name, or something in it is no setting.
+    pub fn settings(&self, kind: Kind, name: &PlaceName) -> Result<Settings, ConfigurationError> {
         let item = self.places(kind)?.and_then(|places| places.get(name.as_str()));
         let item = item.ok_or_else(|| self.unknown(kind, name))?;
         let table = item.as_table_like().ok_or_else(|| self.shape(format!("{kind}.{name}"), "a table"))?;
@@ -156,7 +237,10 @@ impl Configuration {
     }
 
     /// Adds a place without settings.
-    pub(crate) fn create(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is one of that name.
+    pub fn create(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
         let exists = self.places(kind)?.is_some_and(|places| places.contains_key(name.as_str()));
         if exists {
             return Err(ConfigurationError::Exists { kind, name: name.to_string() });
@@ -170,19 +254,19 @@ impl Configuration {
     }
 
     /// Sets one setting of a place.
-    pub(crate) fn set(
-        &mut self,
-        kind: Kind,
-        name: &PlaceName,
-        setting: &str,
-        value: &str,
-    ) -> Result<(), ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn set(&mut self, kind: Kind, name: &PlaceName, setting: &str, value: &str) -> Result<(), ConfigurationError> {
         edit::put(self.place_mut(kind, name)?, setting, value);
         Ok(())
     }
 
     /// Removes one setting of a place.
-    pub(crate) fn unset(&mut self, kind: Kind, name: &PlaceName, setting: &str) -> Result<(), ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is no such setting.
+    pub fn unset(&mut self, kind: Kind, name: &PlaceName, setting: &str) -> Result<(), ConfigurationError> {
         if edit::take_out(self.item_mut(kind, name)?, setting) {
             return Ok(());
         }
@@ -190,7 +274,10 @@ impl Configuration {
     }
 
     /// Removes a place with its settings; nothing else is touched, neither data nor other places.
-    pub(crate) fn remove(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn remove(&mut self, kind: Kind, name: &PlaceName) -> Result<(), ConfigurationError> {
         self.place_mut(kind, name)?;
         if let Some(places) = self.document.get_mut(kind.name()).and_then(Item::as_table_like_mut) {
             places.remove(name.as_str());
@@ -202,7 +289,10 @@ impl Configuration {
     }
 
     /// The name of the repository that commands use when nothing names one.
-    pub(crate) fn default_repository(&self) -> Result<Option<String>, ConfigurationError> {
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Shape`].
+    pub fn default_repository(&self) -> Result<Option<String>, ConfigurationError> {
         match self.document.get(DEFAULT_REPOSITORY) {
             None => Ok(None),
             Some(item) => match item.as_str() {
@@ -213,7 +303,10 @@ impl Configuration {
     }
 
     /// Makes a repository the default.
-    pub(crate) fn set_default_repository(&mut self, name: &PlaceName) -> Result<(), ConfigurationError> {
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn set_default_repository(&mut self, name: &PlaceName) -> Result<(), ConfigurationError> {
         self.place_mut(Kind::Repository, name)?;
         edit::put(self.document.as_table_mut(), DEFAULT_REPOSITORY, name.as_str());
         Ok(())

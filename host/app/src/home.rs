@@ -1,21 +1,21 @@
 //! `~` at the beginning of a path that no shell has seen: in the configuration, in a setting, behind the `=` of an option.
 //!
 //! Owned here: what it stands for, as in a shell. Refused here: the homes of other users. A folder that is really called so is written
-//! `./~`. Called by `location`, `place` and `environment`, and by the command line for its files.
+//! `./~`. Called by `location`, `place`, `environment`, and by programs for the paths that they are given.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
-
 use crate::environment;
 
-/// A `~` that stands for nothing known.
+/// A `~` that stands for nothing known. Each holds the path as it was written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HomeError {
+pub enum HomeError {
+    /// There is no home folder.
     #[error("`{0}` begins with the home folder, and there is none: HOME is not set; write the whole path")]
     None(String),
+    /// It is the home folder of another user.
     #[error(
         "`{0}` begins with the home folder of another user: write the whole path, or ./{0} for what is really called so"
     )]
@@ -23,13 +23,11 @@ pub(crate) enum HomeError {
 }
 
 /// A path with the home folder in place of its `~`.
-pub(crate) fn expand(path: &Path) -> Result<PathBuf, HomeError> {
+///
+/// # Errors
+/// [`HomeError`] where the `~` stands for nothing known.
+pub fn expand(path: &Path) -> Result<PathBuf, HomeError> {
     expand_with(path, environment::home_folder())
-}
-
-/// Understands a path of the command line: a shell leaves `--option=~/x` alone.
-pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| expand(&path))
 }
 
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, HomeError> {

@@ -8,21 +8,26 @@ use credenza_model::Key;
 
 /// A snapshot and, behind the first colon, a key in it, exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SnapshotPath {
-    pub(crate) snapshot: SnapshotName,
-    pub(crate) key: Option<Key>,
+pub struct SnapshotPath {
+    /// The snapshot.
+    pub snapshot: SnapshotName,
+    /// What in it; without one, all of it.
+    pub key: Option<Key>,
 }
 
 /// A text that cannot begin an id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` names no snapshot: give `latest`, or the first digits (0-9, a-f) of an id as `credenza ls` shows it")]
-pub(crate) struct InvalidSnapshotName {
+#[error("`{text}` names no snapshot: give `latest`, or the first digits (0-9, a-f) of an id")]
+pub struct InvalidSnapshotName {
     text: String,
 }
 
 impl SnapshotPath {
-    /// Understands one word of a command line.
-    pub(crate) fn parse(word: &OsStr) -> Result<Self, InvalidSnapshotName> {
+    /// Understands one word.
+    ///
+    /// # Errors
+    /// When what is before the first colon can begin no id.
+    pub fn parse(word: &OsStr) -> Result<Self, InvalidSnapshotName> {
         let mut parts = word.as_bytes().splitn(2, |byte| *byte == b':');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -33,7 +38,8 @@ impl SnapshotPath {
     }
 
     /// The key as a prefix: empty for the whole snapshot.
-    pub(crate) fn prefix(&self) -> &[u8] {
+    #[must_use]
+    pub fn prefix(&self) -> &[u8] {
         self.key.as_ref().map_or(&[], Key::as_bytes)
     }
 }

@@ -1,31 +1,113 @@
-//! What opens a repository: the command line's option, else the environment, else the settings of the repository, else nothing, and
+//! What opens a repository: what the program was given, else the environment, else the settings of the repository, else nothing, and
 //! then a person may be asked for a passphrase.
 //!
 //! Owned here: that order, key files, identity files and recovery codes. Refused here: passphrases (`passphrase`), what a secret opens
 //! (`credenza-engine`).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use credenza_engine::Secret;
-use credenza_format::{Identity, RecoveryCode};
+use credenza_format::{Identity, InvalidRecipientKey, InvalidRecoveryCode, RecoveryCode};
 use zeroize::Zeroizing;
 
-use crate::arguments::Globals;
 use crate::configuration::Settings;
 use crate::environment;
-use crate::failure::{Exit, Failure};
-use crate::passphrase;
+use crate::error::FileFault;
+use crate::passphrase::{self, PassphraseError};
 
 /// Larger files are a mistake, such as the name of the wrong file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// The secret that the user has provided somewhere; [`Secret::None`] when only a person can be asked.
-pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Secret, Failure> {
-    if let Some(secret) = on_command_line(globals)? {
+/// A secret that cannot be read, or is none. What was read is never repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// A passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// A file that cannot be read.
+    #[error("{file} {} cannot be read", path.display())]
+    Read {
+        /// What it should hold.
+        file: SecretFile,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: FileFault,
+    },
+    /// An identity file that holds something else.
+    #[error("the identity file {} holds no secret key", path.display())]
+    NoIdentity {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: IdentityFault,
+    },
+    /// An identity file that cannot be made.
+    #[error("the identity file {} cannot be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A text that is no recovery code.
+    #[error(transparent)]
+    RecoveryCode(#[from] InvalidRecoveryCode),
+}
+
+/// Files that hold secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretFile {
+    /// Random bytes.
+    Key,
+    /// A recipient's secret key.
+    Identity,
+}
+
+impl Display for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "the key file",
+            Self::Identity => "the identity file",
+        })
+    }
+}
+
+/// Why a file is no identity file.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityFault {
+    /// None or several lines that could be a key.
+    #[error("it must have exactly one line that is no comment")]
+    Lines,
+    /// A line that is no key.
+    #[error(transparent)]
+    Key(#[from] InvalidRecipientKey),
+}
+
+/// Where the program was told to find the secret; at most one of them counts, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct SecretSources {
+    /// A file that holds the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// A shell command that prints the passphrase.
+    pub passphrase_cmd: Option<OsString>,
+    /// A key file.
+    pub key_file: Option<PathBuf>,
+    /// A file with a recipient's secret key.
+    pub identity: Option<PathBuf>,
+}
+
+/// The secret that is provided somewhere; [`Secret::None`] when only a person can be asked.
+///
+/// # Errors
+/// When the first that is named cannot be read.
+pub fn provided(sources: &SecretSources, settings: &Settings) -> Result<Secret, SecretError> {
+    if let Some(secret) = given(sources)? {
         return Ok(secret);
     }
     if let Some(secret) = in_environment()? {
@@ -34,29 +116,32 @@ pub(crate) fn provided(globals: &Globals, settings: &Settings) -> Result<Secret,
     Ok(in_settings(settings)?.unwrap_or(Secret::None))
 }
 
-/// The secret of a further repository that a command names: its own settings go before the environment, which is meant for the
-/// repository of `at` and may fit both.
-pub(crate) fn provided_for_other(settings: &Settings) -> Result<Secret, Failure> {
+/// The secret of a further repository that a task works with: its own settings go before the environment, which is meant for the first and
+/// may fit both.
+///
+/// # Errors
+/// As for [`provided`].
+pub fn provided_for_other(settings: &Settings) -> Result<Secret, SecretError> {
     match in_settings(settings)? {
         Some(secret) => Ok(secret),
         None => Ok(in_environment()?.unwrap_or(Secret::None)),
     }
 }
 
-fn on_command_line(globals: &Globals) -> Result<Option<Secret>, Failure> {
-    if let Some(path) = &globals.passphrase_file {
+fn given(sources: &SecretSources) -> Result<Option<Secret>, SecretError> {
+    if let Some(path) = &sources.passphrase_file {
         return Ok(Some(Secret::Passphrase(passphrase::from_file(path)?)));
     }
-    if let Some(command) = &globals.passphrase_cmd {
+    if let Some(command) = &sources.passphrase_cmd {
         return Ok(Some(Secret::Passphrase(passphrase::from_command(command)?)));
     }
-    if let Some(path) = &globals.key_file {
+    if let Some(path) = &sources.key_file {
         return Ok(Some(Secret::KeyFile(read_key_file(path)?)));
     }
-    globals.identity.as_deref().map(|path| read_identity(path).map(Secret::Identity)).transpose()
+    sources.identity.as_deref().map(|path| read_identity(path).map(Secret::Identity)).transpose()
 }
 
-fn in_environment() -> Result<Option<Secret>, Failure> {
+fn in_environment() -> Result<Option<Secret>, SecretError> {
     if let Some(passphrase) = passphrase::from_variable(environment::PASSPHRASE) {
         return Ok(Some(Secret::Passphrase(passphrase)));
     }
@@ -70,7 +155,7 @@ fn in_environment() -> Result<Option<Secret>, Failure> {
     code.map(|code| recovery_code(&code.to_string_lossy()).map(Secret::Recovery)).transpose()
 }
 
-fn in_settings(settings: &Settings) -> Result<Option<Secret>, Failure> {
+fn in_settings(settings: &Settings) -> Result<Option<Secret>, SecretError> {
     if let Some(path) = settings.get("passphrase_file") {
         return Ok(Some(Secret::Passphrase(passphrase::from_file(Path::new(path))?)));
     }
@@ -90,53 +175,54 @@ fn in_settings(settings: &Settings) -> Result<Option<Secret>, Failure> {
 }
 
 /// All bytes of a key file.
-pub(crate) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    read_file("the key file", path)
+///
+/// # Errors
+/// When it cannot be read, or is larger than 64 KiB.
+pub fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read_file(SecretFile::Key, path)
 }
 
 /// The secret key in a file that [`write_identity`] made: one line, beside comments that begin with `#`.
-fn read_identity(path: &Path) -> Result<Identity, Failure> {
-    let bytes = read_file("the identity file", path)?;
+fn read_identity(path: &Path) -> Result<Identity, SecretError> {
+    let bytes = read_file(SecretFile::Identity, path)?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let mut keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let invalid = |why: String| {
-        let what = format!("the identity file {} holds no secret key", path.display());
-        Failure::new(what).because(why).hint("make one: credenza key generate FILE")
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) => key.parse().map_err(IdentityFault::Key),
+        _ => Err(IdentityFault::Lines),
     };
-    match (keys.next(), keys.next()) {
-        (Some(key), None) => {
-            key.parse().map_err(|error: credenza_format::InvalidRecipientKey| invalid(error.to_string()))
-        }
-        _ => Err(invalid("it must have exactly one line that is no comment".to_owned())),
-    }
+    key.map_err(|source| SecretError::NoIdentity { path: path.to_owned(), source })
 }
 
 /// Writes a new identity file that its owner alone can read, and never over another file.
-pub(crate) fn write_identity(path: &Path, identity: &Identity) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(format!("the identity file {} cannot be written", path.display())).because(error.to_string())
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn write_identity(path: &Path, identity: &Identity) -> Result<(), SecretError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "# public key: {}", identity.recipient())?;
+        writeln!(file, "{}", identity.to_text().as_str())?;
+        file.sync_all()
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    writeln!(file, "# public key: {}", identity.recipient()).map_err(failed)?;
-    writeln!(file, "{}", identity.to_text().as_str()).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    write().map_err(|source| SecretError::Write { path: path.to_owned(), source })
 }
 
-fn recovery_code(text: &str) -> Result<RecoveryCode, Failure> {
-    let code = text.parse::<RecoveryCode>();
-    code.map_err(|error| {
-        Failure::new(error.to_string()).exit(Exit::WrongPassphrase).hint("type it as it is written down")
-    })
+fn recovery_code(text: &str) -> Result<RecoveryCode, SecretError> {
+    Ok(text.parse()?)
 }
 
-fn read_file(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |why: String| Failure::new(format!("{what} {} cannot be read", path.display())).because(why);
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+fn read_file(file: SecretFile, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read_bounded(path).map_err(|source| SecretError::Read { file, path: path.to_owned(), source })
+}
+
+fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
+    let file = File::open(path)?;
     // Room for all of it at once: a buffer that grew would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(FILE_BYTES_MAX).unwrap_or(0).saturating_add(1)));
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > FILE_BYTES_MAX {
-        true => Err(failed(format!("it has more than {FILE_BYTES_MAX} bytes"))),
+        true => Err(FileFault::TooLarge { bytes_max: FILE_BYTES_MAX }),
         false => Ok(bytes),
     }
 }

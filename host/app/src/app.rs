@@ -1,0 +1,163 @@
+//! The one handle of a program: what is shared by all its tasks, and whom a task tells and asks.
+//!
+//! Owned here: the folders, the connectors at hand and the WebAssembly engine, made once, when the first component is needed. Refused here:
+//! opening places (`open`) and repositories (`repository`).
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use credenza_sandbox::{Sandbox, SandboxOptions};
+use tokio::sync::OnceCell;
+
+use crate::ask::{Ask, Nobody};
+use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
+use crate::connectors::Connectors;
+use crate::environment;
+use crate::error::Result;
+use crate::notice::{NoNotices, Notice, Notices};
+use crate::place::{Place, PlaceError};
+
+/// Where a program keeps what is its own.
+#[derive(Debug, Clone, Default)]
+pub struct AppOptions {
+    /// The folder of the configuration; without one nothing is configured, and nothing is remembered of locations.
+    pub configuration_folder: Option<PathBuf>,
+    /// The folder of the cache; without one components are compiled at each start, and objects are fetched again.
+    pub cache_folder: Option<PathBuf>,
+    /// A component that goes before all others for the schemes that it serves.
+    pub connector: Option<PathBuf>,
+}
+
+impl AppOptions {
+    /// The folders that the environment names, and no component.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
+            configuration_folder: environment::config_folder(),
+            cache_folder: environment::cache_folder(),
+            connector: None,
+        }
+    }
+}
+
+/// A program over the engine: cheap to clone, and all clones share one WebAssembly engine.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+    notices: Arc<dyn Notices>,
+    ask: Arc<dyn Ask>,
+}
+
+/// What there is once a process.
+struct Shared {
+    configuration_folder: Option<PathBuf>,
+    cache_folder: Option<PathBuf>,
+    connectors: Connectors,
+    sandbox: OnceCell<Sandbox>,
+}
+
+impl App {
+    /// A program that nobody listens to and that can ask nobody.
+    #[must_use]
+    pub fn new(options: AppOptions) -> Self {
+        let AppOptions { configuration_folder, cache_folder, connector } = options;
+        let connectors = Connectors::new(connector, configuration_folder.as_deref());
+        let shared = Shared { configuration_folder, cache_folder, connectors, sandbox: OnceCell::new() };
+        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody) }
+    }
+
+    /// The same program for a task whose notices go there.
+    #[must_use]
+    pub fn with_notices(self, notices: Arc<dyn Notices>) -> Self {
+        Self { notices, ..self }
+    }
+
+    /// The same program for a task that can ask there.
+    #[must_use]
+    pub fn with_ask(self, ask: Arc<dyn Ask>) -> Self {
+        Self { ask, ..self }
+    }
+
+    /// The folder of the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::NoFolder`] where there is none.
+    pub fn configuration_folder(&self) -> Result<&Path, ConfigurationError> {
+        self.known_folder().ok_or(ConfigurationError::NoFolder)
+    }
+
+    /// The folder of the cache, if there is one.
+    #[must_use]
+    pub fn cache_folder(&self) -> Option<&Path> {
+        self.shared.cache_folder.as_deref()
+    }
+
+    /// The configuration as it is now; empty where there is no folder for one.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is no configuration.
+    pub fn configuration(&self) -> Result<Configuration, ConfigurationError> {
+        let Some(folder) = self.known_folder() else { return Ok(Configuration::default()) };
+        let configuration = Configuration::read(folder)?;
+        if configuration.is_readable_by_others() {
+            self.notice(Notice::ConfigurationReadable { path: configuration.path().to_owned() });
+        }
+        Ok(configuration)
+    }
+
+    /// The components at hand.
+    #[must_use]
+    pub fn connectors(&self) -> &Connectors {
+        &self.shared.connectors
+    }
+
+    /// The place that a word stands for: a folder, `scheme://…` or `@name`, with the settings given beside it.
+    ///
+    /// # Errors
+    /// When the word is no location, or what the configuration says of it cannot be used.
+    pub fn place(&self, kind: Kind, word: &OsStr, settings: Settings) -> Result<Place> {
+        Ok(Place::resolve(kind, word, settings, &self.configuration()?)?)
+    }
+
+    /// The word that names the repository: the one given, else that of the environment, else the configured default.
+    ///
+    /// # Errors
+    /// [`PlaceError::NoRepositoryNamed`] where none of them names one.
+    pub fn repository_word(&self, given: Option<&OsStr>, configuration: &Configuration) -> Result<OsString> {
+        if let Some(word) = given {
+            return Ok(word.to_owned());
+        }
+        if let Some(word) = environment::variable(environment::REPOSITORY) {
+            return Ok(word);
+        }
+        let default = configuration.default_repository()?;
+        Ok(default.map(|name| format!("@{name}").into()).ok_or(PlaceError::NoRepositoryNamed)?)
+    }
+
+    /// The folder of the configuration and of what is remembered, if there is one.
+    pub(crate) fn known_folder(&self) -> Option<&Path> {
+        self.shared.configuration_folder.as_deref()
+    }
+
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.notices.notice(notice);
+    }
+
+    pub(crate) fn ask(&self) -> &dyn Ask {
+        &*self.ask
+    }
+
+    /// The engine that runs components.
+    pub(crate) async fn sandbox(&self) -> Result<&Sandbox> {
+        let sandbox = self.shared.sandbox.get_or_try_init(async || {
+            let cache_dir = self.cache_folder().map(|folder| folder.join("compiled"));
+            Sandbox::new(SandboxOptions { cache_dir, ..SandboxOptions::default() })
+        });
+        let sandbox = sandbox.await?;
+        if let Some(why) = sandbox.without_cache() {
+            self.notice(Notice::NoCompiledCache { why: why.to_string() });
+        }
+        Ok(sandbox)
+    }
+}

@@ -1,0 +1,52 @@
+//! What every program over the engine needs and no program prints: the configuration, locations and the places they stand for, the
+//! connectors that reach them, secrets, and opening repositories.
+//!
+//! Owned here: which place is meant, how it is reached, what opens it, and whether it is the one that was there before; the rules of
+//! removal and pruning; the steps of a check of a place. Errors and notices are values. Refused here: printing, asking, flags, exit codes
+//! (`cli`), what a repository is (`engine`), WebAssembly (`sandbox`). Called by every program that works with repositories.
+//!
+//! [`App`] is the one handle: cheap to clone, shared by any number of tasks, with one WebAssembly engine for all of them.
+
+mod app;
+mod ask;
+mod aws;
+mod check_place;
+mod configuration;
+mod connectors;
+pub mod environment;
+mod error;
+pub mod guarantees;
+pub mod home;
+mod location;
+mod notice;
+mod open;
+pub mod passphrase;
+pub mod patterns;
+mod place;
+mod profiles;
+pub mod prune;
+mod recognise;
+pub mod remove;
+mod repository;
+pub mod secret;
+pub mod signing;
+mod snapshot_path;
+pub mod sync;
+
+pub use app::{App, AppOptions};
+pub use ask::{Ask, Nobody};
+pub use check_place::PlaceCheck;
+pub use configuration::{
+    Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
+    Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
+};
+pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use error::{Error, FileFault, Result};
+pub use home::HomeError;
+pub use location::{Location, LocationError};
+pub use notice::{NoNotices, Notice, Notices};
+pub use open::{Opened, StoreUse};
+pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
+pub use recognise::{Expected, REPOSITORY_ID, Swapped};
+pub use repository::{OpenOptions, OpenRepository};
+pub use snapshot_path::{InvalidSnapshotName, SnapshotPath};

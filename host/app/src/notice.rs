@@ -1,0 +1,85 @@
+//! What a person should know while places are opened, and what is no error.
+//!
+//! Owned here: which notices there are. Refused here: their words, and whether one is shown again that was shown before (the program).
+
+use std::path::PathBuf;
+
+use credenza_engine::Damage;
+use serde::{Serialize, Serializer};
+
+use crate::configuration::KnownRepository;
+use crate::place::PlaceLabel;
+
+/// Something worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+pub enum Notice {
+    /// A component that is not the program's own serves a location.
+    ForeignConnector {
+        /// As its manifest says; a stranger's text.
+        name: String,
+        /// As its manifest says; a stranger's text.
+        version: String,
+        /// Its file.
+        path: PathBuf,
+        /// SHA-256 of the file, in hexadecimal.
+        sha256: String,
+    },
+    /// Components are compiled at every start, because the folder for compiled ones cannot be used.
+    NoCompiledCache {
+        /// A sentence.
+        why: String,
+    },
+    /// Requests go through a proxy.
+    Proxy {
+        /// Host and port that they are for.
+        server: String,
+        /// The proxy, without its credentials.
+        proxy: String,
+    },
+    /// Other users can read the configuration, and with it the secrets in it.
+    ConfigurationReadable {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// What is at a location cannot be remembered, so that another repository in its place would go unnoticed.
+    NotRemembered {
+        /// The location.
+        location: String,
+        /// Why.
+        why: String,
+    },
+    /// A repository is made where this machine knows another, which it will know no more.
+    KnownBefore {
+        /// Where.
+        place: PlaceLabel,
+        /// What was there.
+        known: KnownRepository,
+    },
+    /// A repository was opened although something of it is damaged, because something else stood in.
+    OpenedDespite {
+        /// Where it is.
+        place: PlaceLabel,
+        /// What is damaged.
+        #[serde(serialize_with = "as_texts")]
+        damages: Vec<Damage>,
+    },
+}
+
+/// Hears notices. Called from any task; it must not wait.
+pub trait Notices: Send + Sync {
+    /// One notice. The same may come again, each time that a place is opened.
+    fn notice(&self, notice: Notice);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoNotices;
+
+impl Notices for NoNotices {
+    fn notice(&self, _: Notice) {}
+}
+
+fn as_texts<S: Serializer>(damages: &[Damage], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(damages.iter().map(ToString::to_string))
+}

@@ -1,0 +1,186 @@
+//! From a place to something that the engine can use: a built-in connector for folders, a component for all else.
+//!
+//! Owned here: assembling connector and wrappers. Refused here: choosing the component (`connectors`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use credenza_connect::file::{FileDestination, FileSource, FileStore};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
+use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store};
+use credenza_format::{Hex, Provenance};
+use credenza_sandbox::{Configured, LookupClient, Manifest, Role, Surroundings, Traffic};
+
+use crate::app::App;
+use crate::aws;
+use crate::configuration::{Settings, is_for_repositories};
+use crate::connectors::Component;
+use crate::environment;
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::notice::Notice;
+use crate::place::{Place, PlaceError};
+
+/// A connector at work, and what is known of it.
+pub struct Opened<T: ?Sized> {
+    /// What the engine works with.
+    pub connector: Arc<T>,
+    /// The server and the path there, which settings may say beside the location; a folder has none.
+    pub server: Option<String>,
+    /// Requests that really went out; folders have none.
+    pub traffic: Option<Arc<Traffic>>,
+    /// Which code it is, for the record.
+    pub provenance: Provenance,
+}
+
+impl<T: ?Sized> Opened<T> {
+    /// Requests sent so far, retries included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
+    }
+
+    fn built_in(connector: Arc<T>) -> Self {
+        let provenance = Provenance {
+            name: "file".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Provenance::default()
+        };
+        Self { connector, server: None, traffic: None, provenance }
+    }
+
+    fn remote(connector: Arc<T>, configured: &Configured, provenance: Provenance) -> Self {
+        Self { connector, server: configured.address(), traffic: Some(configured.traffic()), provenance }
+    }
+}
+
+/// What a store is opened for, which decides what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreUse {
+    /// A new repository: a folder may be made.
+    Create,
+    /// Changing a repository: adding to it, which includes removing objects that the run itself has put, and reclaiming space.
+    Write,
+    /// Reading from it.
+    Read,
+}
+
+impl App {
+    /// Something to back up. `host` is the name of the machine that a folder is said to be of, where it is another than its own.
+    ///
+    /// # Errors
+    /// When the place cannot be reached, its settings are refused, or no connector serves it.
+    pub async fn source(&self, place: &Place, host: Option<&str>) -> Result<Opened<dyn Source>> {
+        if let Location::Folder(path) = &place.location {
+            let source = FileSource::new(folder(place, path)?).map_err(failed("opening the source"))?;
+            let source = match host {
+                Some(host) => source.of_host(host.to_owned()),
+                None => source,
+            };
+            return Ok(Opened::built_in(Arc::new(source)));
+        }
+        let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
+        Ok(Opened::remote(guarded(configured.source()?), &configured, provenance))
+    }
+
+    /// Somewhere to keep a repository.
+    ///
+    /// # Errors
+    /// As for [`source`](Self::source).
+    pub async fn store(&self, place: &Place, purpose: StoreUse) -> Result<Opened<dyn Store>> {
+        if let Location::Folder(path) = &place.location {
+            let path = folder(place, path)?;
+            let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
+            return Ok(Opened::built_in(Arc::new(store.map_err(failed("opening the folder of the repository"))?)));
+        }
+        let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
+        let (configured, provenance) = self.component(place, roles, "repository").await?;
+        Ok(Opened::remote(guarded(configured.store()?), &configured, provenance))
+    }
+
+    /// Somewhere to restore to; `replay` grants the right to write delete markers.
+    ///
+    /// # Errors
+    /// As for [`source`](Self::source).
+    pub async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>> {
+        if let Location::Folder(path) = &place.location {
+            let destination = FileDestination::new(folder(place, path)?).map_err(failed("opening the destination"))?;
+            return Ok(Opened::built_in(Arc::new(destination)));
+        }
+        let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
+        let (configured, provenance) = self.component(place, roles, "restore").await?;
+        Ok(Opened::remote(guarded(configured.destination()?), &configured, provenance))
+    }
+
+    /// Tries the way to a place, step by step; a folder needs none.
+    pub(crate) async fn trial(&self, place: &Place, role: Role) -> Result<Vec<Check>> {
+        match &place.location {
+            Location::Folder(_) => Ok(Vec::new()),
+            _ => Ok(self.configured(place, &[role], "check").await?.0.trial().await),
+        }
+    }
+
+    /// A component that is ready to go out, with credentials.
+    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
+        let (configured, provenance) = self.configured(place, roles, purpose).await?;
+        configured.authenticate().await?;
+        Ok((configured, provenance))
+    }
+
+    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
+        let Location::Remote { scheme, text } = &place.location else {
+            return Err(PlaceError::Unresolved { location: place.text() }.into());
+        };
+        let component = self.connectors().serving(scheme, &place.settings)?;
+        component.notice().into_iter().for_each(|notice| self.notice(notice));
+        let Component { bytes, origin, .. } = component;
+        let refused = |source| Error::Load { scheme: scheme.clone(), origin, source };
+        let connector = self.sandbox().await?.load(&bytes).map_err(refused)?;
+        let mut settings = place.settings.clone();
+        settings.retain(|name, _| !is_for_repositories(name));
+        settings.insert("location".to_owned(), text.clone());
+        let surroundings = surroundings(connector.manifest(), &settings).await;
+        let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
+        for (server, proxy) in configured.proxies() {
+            self.notice(Notice::Proxy { server, proxy });
+        }
+        let manifest = connector.manifest();
+        let provenance = Provenance {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: Some(Hex(connector.digests().blake3)),
+            ..Provenance::default()
+        };
+        Ok((configured, provenance))
+    }
+}
+
+/// What the machine offers where the settings say nothing.
+async fn surroundings(manifest: &Manifest, settings: &Settings) -> Surroundings<'static> {
+    let variable = &environment::connector_secret;
+    let plain = Surroundings { variable, ..Surroundings::none() };
+    let Some(profile) = manifest.profile_setting() else { return plain };
+    let client = LookupClient::new(settings, &plain);
+    let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
+    let aws_region = aws::region(profile).await;
+    let chain = aws::Chain::new(profile, aws_region.as_deref(), client);
+    Surroundings { variable, aws_region, aws_credentials: Some(Arc::new(chain)) }
+}
+
+/// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
+fn guarded<T: ?Sized>(connector: Arc<T>) -> Arc<Retry<Limit<T>>> {
+    let limited = Limit::new(connector, LimitPolicy::default());
+    Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()))
+}
+
+/// A folder has no settings but those of a repository; others are a mistake that must not pass in silence.
+fn folder<'p>(place: &Place, path: &'p Path) -> Result<&'p Path> {
+    match place.settings.keys().find(|name| !is_for_repositories(name)) {
+        None => Ok(path),
+        Some(setting) => Err(Error::FolderSetting { place: place.label(), setting: setting.clone() }),
+    }
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(ConnectError) -> Error {
+    move |cause| Error::Connector { doing, cause }
+}

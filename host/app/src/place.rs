@@ -1,0 +1,258 @@
+//! A place that a program works with: a location with the settings that belong to it.
+//!
+//! Owned here: what `@name` stands for, and that a path in the configuration does not depend on where one stands. Refused here: reaching the
+//! place (`open`), and which settings were given beside it (the program).
+
+use std::ffi::OsStr;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use credenza_sandbox::{BOOLEANS, parse_boolean};
+use serde::Serialize;
+
+use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_path};
+use crate::home::{self, HomeError};
+use crate::location::{Location, LocationError};
+
+/// The setting that is a command.
+const COMMAND: &str = "passphrase_cmd";
+
+/// A place that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// No word, no variable and no default names a repository.
+    #[error("no repository is named")]
+    NoRepositoryNamed,
+    /// The configuration.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// A text that is no location.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A `~` that stands for nothing.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// An entry of the configuration that nobody has given a location yet.
+    #[error("the {kind} `{name}` has no location yet")]
+    NoLocation {
+        /// What it is.
+        kind: Kind,
+        /// What it is called.
+        name: String,
+    },
+    /// An entry of the configuration whose location is the name of another.
+    #[error("the location of the {kind} `{name}` is the name `@{other}`")]
+    LocationIsName {
+        /// What it is.
+        kind: Kind,
+        /// What it is called.
+        name: String,
+        /// The other's name.
+        other: String,
+    },
+    /// A path in the configuration that depends on where one stands: somebody has edited the file.
+    #[error("the `{setting}` of the {kind} `{name}` in {} is the path `{}`, which means another place wherever one stands", file.display(), value.escape_debug())]
+    RelativePath {
+        /// What it is.
+        kind: Kind,
+        /// What it is called.
+        name: String,
+        /// Which setting.
+        setting: String,
+        /// The path.
+        value: String,
+        /// The file of the configuration.
+        file: PathBuf,
+    },
+    /// The configuration names a command to run, and others than its owner can change it.
+    #[error("the configuration names a command to run, `{setting}`, and others can change {}", open.display())]
+    ForeignCommand {
+        /// Which setting.
+        setting: &'static str,
+        /// The file or folder that others can change.
+        open: PathBuf,
+    },
+    /// A setting that is true or false is something else.
+    #[error("the setting `{setting}` is `{}`: it must be {BOOLEANS}", value.escape_debug())]
+    NotBoolean {
+        /// Which setting.
+        setting: String,
+        /// What it is.
+        value: String,
+    },
+    /// A name was not looked up.
+    #[error("{location} is no location")]
+    Unresolved {
+        /// What stands for one.
+        location: String,
+    },
+}
+
+/// What a place is called: enough to name it to a person or in a command, without its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlaceLabel {
+    /// Its name in the configuration, if it is from there.
+    pub name: Option<String>,
+    /// Its location; a path is whole.
+    pub location: String,
+}
+
+impl Display for PlaceLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.location)
+    }
+}
+
+/// A location, never a name, and its settings.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// What it is called in the configuration, if it is from there.
+    name: Option<String>,
+    /// Where it is.
+    pub location: Location,
+    /// Settings by name, without `location`.
+    pub settings: Settings,
+}
+
+impl Place {
+    /// The place that a word stands for, with the settings given beside it.
+    ///
+    /// # Errors
+    /// When the word is no location, or what the configuration says of it cannot be used.
+    pub fn resolve(
+        kind: Kind,
+        word: &OsStr,
+        settings: Settings,
+        configuration: &Configuration,
+    ) -> Result<Self, PlaceError> {
+        match Location::parse(word)? {
+            Location::Named(name) => Self::named(kind, &PlaceName::new(kind, &name)?, settings, configuration),
+            location => Self { name: None, location, settings }.checked(),
+        }
+    }
+
+    /// A place of the configuration; settings given beside it go before those kept there.
+    ///
+    /// # Errors
+    /// When there is none of that name, or what is kept there cannot be used.
+    pub fn named(
+        kind: Kind,
+        name: &PlaceName,
+        settings: Settings,
+        configuration: &Configuration,
+    ) -> Result<Self, PlaceError> {
+        let mut all = configuration.settings(kind, name)?;
+        require_own_commands(&all, configuration)?;
+        for (setting, value) in &mut all {
+            expand(setting, value)?;
+            if is_path(setting, value) && !value.starts_with('/') {
+                return Err(relative(kind, name, setting, value, configuration));
+            }
+        }
+        all.extend(settings);
+        let without_location = || PlaceError::NoLocation { kind, name: name.to_string() };
+        let location = Location::parse(all.remove("location").ok_or_else(without_location)?.as_ref())?;
+        match location {
+            Location::Named(other) => Err(PlaceError::LocationIsName { kind, name: name.to_string(), other }),
+            Location::Folder(path) if path.is_relative() => {
+                Err(relative(kind, name, "location", &path.to_string_lossy(), configuration))
+            }
+            location => Self { name: Some(name.to_string()), location, settings: all }.checked(),
+        }
+    }
+
+    fn checked(self) -> Result<Self, PlaceError> {
+        self.settings.iter().try_for_each(|(setting, value)| require_boolean(setting, value))?;
+        Ok(self)
+    }
+
+    /// The location for messages and records.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.location.text()
+    }
+
+    /// What it is called in the configuration, if it is from there.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn label(&self) -> PlaceLabel {
+        PlaceLabel { name: self.name.clone(), location: self.text() }
+    }
+
+    /// Whether the location takes no settings but those that open a repository.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        matches!(self.location, Location::Folder(_))
+    }
+}
+
+/// Puts the home folder in the place of a `~` before the value of a setting, where that is a path.
+///
+/// # Errors
+/// When the `~` stands for nothing known.
+pub fn expand(setting: &str, value: &mut String) -> Result<(), LocationError> {
+    if is_path(setting, value) {
+        let path = home::expand(value.as_ref())?.into_os_string();
+        *value = path.into_string().map_err(|path| LocationError::NotText(path.display().to_string()))?;
+    }
+    Ok(())
+}
+
+/// Refuses what is neither true nor false for a setting of the host that is one or the other. Those of connectors are in their manifests.
+///
+/// # Errors
+/// [`PlaceError::NotBoolean`].
+pub fn require_boolean(setting: &str, value: &str) -> Result<(), PlaceError> {
+    match !is_boolean(setting) || parse_boolean(value).is_some() {
+        true => Ok(()),
+        false => Err(PlaceError::NotBoolean { setting: setting.to_owned(), value: value.to_owned() }),
+    }
+}
+
+fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configuration: &Configuration) -> PlaceError {
+    PlaceError::RelativePath {
+        kind,
+        name: name.to_string(),
+        setting: setting.to_owned(),
+        value: value.to_owned(),
+        file: configuration.path().to_owned(),
+    }
+}
+
+/// Refuses to run what others may have written into the configuration.
+fn require_own_commands(settings: &Settings, configuration: &Configuration) -> Result<(), PlaceError> {
+    match configuration.writable_by_others().filter(|_| settings.contains_key(COMMAND)) {
+        None => Ok(()),
+        Some(open) => Err(PlaceError::ForeignCommand { setting: COMMAND, open }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment;
+
+    fn configured(text: &str) -> Result<Place, PlaceError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), format!("[repository.a]\n{text}\n")).unwrap();
+        let configuration = Configuration::read(folder.path()).unwrap();
+        Place::resolve(Kind::Repository, OsStr::new("@a"), Settings::new(), &configuration)
+    }
+
+    #[test]
+    fn a_path_in_the_configuration_means_one_place_wherever_one_stands() {
+        let home = environment::home_folder().unwrap();
+        let place = configured("location = '~/b'\nkey_file = '~/k'").unwrap();
+        assert_eq!(place.location, Location::Folder(home.join("b")));
+        assert_eq!(place.settings["key_file"], home.join("k").to_str().unwrap());
+        for relative in ["location = 'b'", "location = '/b'\nkey_file = 'k'", "location = '~bob/b'"] {
+            let refused = configured(relative).unwrap_err();
+            assert!(matches!(refused, PlaceError::RelativePath { .. } | PlaceError::Location(_)), "{relative}");
+        }
+    }
+}

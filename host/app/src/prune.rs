@@ -1,0 +1,48 @@
+//! Which snapshots a policy removes: a plan first, which is judged before it is carried out.
+//!
+//! Owned here: which policy counts, what a plan is made of, and that one that removes more than is usual needs leave. Refused here: the
+//! rules (`credenza_engine::retention`), removal (`remove`).
+
+use credenza_engine::retention::{self, Filter, Plan};
+use credenza_engine::{Error as EngineError, Repository, SnapshotHandle};
+use credenza_format::Policy;
+
+use crate::error::{Error, Result};
+use crate::location::Location;
+
+/// What a policy makes of the snapshots that the filter leaves: `policy`, else the one that the repository keeps. A plan that is to be carried
+/// out (`for_removal`) goes by the clock of the store, which is asked for by writing an object.
+///
+/// # Errors
+/// [`Error::NoPolicy`]; and when a snapshot cannot be read: it has no time and no source, and it is not for a rule to remove it.
+pub async fn plan(repository: &Repository, policy: Option<Policy>, filter: &Filter, for_removal: bool) -> Result<Plan> {
+    let policy = policy.or_else(|| repository.config().policy.clone()).ok_or(Error::NoPolicy)?;
+    let snapshots = match for_removal {
+        true => repository.snapshots_by_store_time().await?,
+        false => repository.all_snapshots().await?,
+    };
+    if let Some(unread) = snapshots.damaged.first() {
+        return Err(EngineError::from(unread.damage.clone()).into());
+    }
+    Ok(retention::plan(snapshots, &policy, filter))
+}
+
+/// The snapshots that a plan removes.
+#[must_use]
+pub fn removed(plan: &Plan) -> Vec<SnapshotHandle> {
+    plan.decisions().filter(|decision| !decision.is_kept()).map(|decision| decision.snapshot.clone()).collect()
+}
+
+/// Refuses a plan that removes more than somebody usually means: all of a group, or most of many snapshots.
+///
+/// # Errors
+/// [`Error::ExcessivePlan`].
+pub fn require_usual(plan: &Plan) -> Result<()> {
+    Ok(plan.check()?)
+}
+
+/// A source as it is written, and a folder as a backup records it, for [`Filter::sources`].
+pub fn spellings(source: String) -> impl Iterator<Item = String> {
+    let recorded = Location::parse(source.as_ref()).ok().map(|location| location.text());
+    recorded.into_iter().chain([source])
+}

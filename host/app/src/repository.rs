@@ -1,0 +1,151 @@
+//! Opening and making the repository at a place.
+//!
+//! Owned here: from a place and a secret to a repository that is the one that was there before; where nobody has provided the secret, a
+//! person is asked. Refused here: where secrets are from (`secret`), recognition (`recognise`), everything inside (`credenza-engine`).
+
+use std::sync::Arc;
+
+use credenza_connect::Store;
+use credenza_engine::{
+    CreateOptions, Created, Error as EngineError, ListedSlot, ObjectCache, Repository, Secret, key_slots,
+};
+
+use credenza_sandbox::parse_boolean;
+
+use crate::app::App;
+use crate::configuration::{Known, KnownRepository};
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::notice::Notice;
+use crate::open::{Opened, StoreUse};
+use crate::place::Place;
+
+/// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
+const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// What the connector for folders says of one that is not there.
+const NO_FOLDER: &str = "file.no-root";
+/// The setting that says that a repository without encryption is meant.
+const PLAINTEXT: &str = "plaintext";
+
+/// A repository, opened, and the store below it.
+pub struct OpenRepository {
+    /// What the engine works with.
+    pub repository: Repository,
+    /// Where it is.
+    pub place: Place,
+    /// The store below it.
+    pub store: Opened<dyn Store>,
+    /// What opened it.
+    pub secret: Secret,
+}
+
+/// How a repository is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// What for.
+    pub purpose: StoreUse,
+    /// What opens it; with [`Secret::None`] a person is asked where the repository needs a passphrase.
+    pub secret: Secret,
+    /// Whether one without encryption is opened all the same where a secret is given.
+    pub accept_plaintext: bool,
+}
+
+impl App {
+    /// Opens the repository at a place.
+    ///
+    /// # Errors
+    /// When the place cannot be reached, holds no repository or another than before, or the secret does not open it.
+    pub async fn open_repository(&self, place: Place, options: OpenOptions) -> Result<OpenRepository> {
+        let OpenOptions { purpose, mut secret, accept_plaintext } = options;
+        let store = self.store(&place, purpose).await?;
+        let cache = self.object_cache(&place);
+        let mut repository = Repository::open(Arc::clone(&store.connector), &secret, cache.as_ref()).await;
+        if matches!(repository, Err(EngineError::SecretMissing)) {
+            let answer = self.ask().passphrase(&place.label()).await.map_err(|source| Error::Ask { source })?;
+            if let Some(passphrase) = answer {
+                secret = Secret::Passphrase(passphrase);
+                repository = Repository::open(Arc::clone(&store.connector), &secret, cache.as_ref()).await;
+            }
+        }
+        if matches!(repository, Err(EngineError::NotEncrypted)) && accept_plaintext {
+            secret = Secret::None;
+            repository = Repository::open(Arc::clone(&store.connector), &secret, cache.as_ref()).await;
+        }
+        let repository = repository.map_err(|error| self.missed(error, &place))?;
+        self.recognised(OpenRepository { repository, place, store, secret })
+    }
+
+    /// Makes a repository at a place, remembers it, and gives the store below it.
+    ///
+    /// # Errors
+    /// When the place cannot be reached, or holds a repository.
+    pub async fn create_repository(
+        &self,
+        place: &Place,
+        options: &CreateOptions,
+    ) -> Result<(Created, Opened<dyn Store>)> {
+        let store = self.store(place, StoreUse::Create).await?;
+        if let Some(known) = self.known(place, store.server.as_deref())?.into_iter().next() {
+            self.notice(Notice::KnownBefore { place: place.label(), known });
+        }
+        let created = Repository::create(Arc::clone(&store.connector), options).await?;
+        let known = KnownRepository {
+            id: created.repository.to_string(),
+            owner: created.owner.to_string(),
+            encrypted: !matches!(options.secret, Secret::None),
+        };
+        self.remember(place, store.server.as_deref(), &known, false);
+        Ok((created, store))
+    }
+
+    /// The key slots of a repository, as they say of themselves: no secret is needed and nothing is proven.
+    ///
+    /// # Errors
+    /// When the place cannot be reached.
+    pub async fn unproven_key_slots(&self, place: &Place) -> Result<Vec<ListedSlot>> {
+        let store = self.store(place, StoreUse::Read).await?;
+        key_slots(&*store.connector).await.map_err(|error| of_place(error, place))
+    }
+
+    /// Whoever can write to a location could put a repository there that anybody can read: one without encryption takes nothing that was not
+    /// meant for it. It is meant where `is_meant` or its setting `plaintext` says so, and is remembered then.
+    ///
+    /// # Errors
+    /// [`Error::NotEncrypted`] where it is not meant and not known to this machine.
+    pub fn require_encryption(&self, open: &OpenRepository, is_meant: bool) -> Result<()> {
+        let OpenRepository { repository, place, store, .. } = open;
+        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value)) == Some(true);
+        if repository.config().encrypted || is_set() || !self.known(place, store.server.as_deref())?.is_empty() {
+            return Ok(());
+        }
+        if !is_meant {
+            return Err(Error::NotEncrypted { place: place.label() });
+        }
+        self.remember(place, store.server.as_deref(), &KnownRepository::of(repository), false);
+        Ok(())
+    }
+
+    /// Remote repositories have a cache of small objects; a folder is as near as its cache would be.
+    fn object_cache(&self, place: &Place) -> Option<ObjectCache> {
+        let remote = matches!(place.location, Location::Remote { .. });
+        let folder = self.cache_folder().filter(|_| remote)?;
+        Some(ObjectCache::new(folder.join("objects"), CACHE_BYTES_MAX))
+    }
+
+    /// The failure to find a repository, where one was: a disk that is not there must not lead to a new one.
+    fn missed(&self, error: EngineError, place: &Place) -> Error {
+        let error = of_place(error, place);
+        let Error::NoRepository { place: label, .. } = error else { return error };
+        let was = || Known::read(self.known_folder()?).ok()?.at_location(&place.text()).ok();
+        Error::NoRepository { place: label, known: was().and_then(|was| was.into_iter().next()) }
+    }
+}
+
+/// The place as it was written says more than the store's own name; a missing folder is a missing repository.
+fn of_place(error: EngineError, place: &Place) -> Error {
+    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == NO_FOLDER);
+    if no_folder || matches!(error, EngineError::NoRepository { .. }) {
+        return Error::NoRepository { place: place.label(), known: None };
+    }
+    Error::Repository { place: place.label(), source: Box::new(error) }
+}
