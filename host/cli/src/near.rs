@@ -88,9 +88,9 @@ mod tests {
     fn every_word_of_another_program_leads_to_commands_that_there_are_and_is_none_itself() {
         let command = Arguments::command();
         for (theirs, ours) in MEANT {
-            assert!(command.find_subcommand(theirs).is_none(), "{theirs}");
+            assert!(command.find_subcommand(*theirs).is_none(), "{theirs}");
             let shown = answer(&format!("credenza {theirs}"));
-            for name in ours {
+            for name in *ours {
                 assert!(command.find_subcommand(name).is_some(), "{name}");
                 assert!(shown.contains(&format!("'{name}'")), "{shown}");
             }
