@@ -27,6 +27,7 @@ pub mod gc;
 mod health;
 mod listing;
 mod liveness;
+mod poison;
 pub mod query;
 pub mod remove;
 pub mod repair;

@@ -9,8 +9,8 @@ use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Se
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
-use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::globals::Globals;
 use crate::passphrase::Terminal;
 use crate::report::Reporter;
 use crate::shell::{place_word, shell_word};
@@ -49,7 +49,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.
-    pub(super) fn tell_healed(&self) {
+    pub(crate) fn tell_healed(&self) {
         for (repository, place) in &*self.opened.borrow() {
             self.reporter.healed(&repository.take_healed(), place);
         }
@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
 
     /// The repository as a further command names it, with the settings that were given before this one but for the secrets; nothing where none is
     /// named.
-    pub(super) fn at_repository(&self) -> Option<String> {
+    pub(crate) fn at_repository(&self) -> Option<String> {
         let place = self.repository_place().ok()?;
         let open = self.settings.iter().filter(|(name, _)| !is_secret(name));
         let settings: String =
