@@ -38,7 +38,7 @@ pub use ask::{Ask, Nobody};
 pub use check_place::PlaceCheck;
 pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
-    Whereabouts, is_for_repositories, is_path, is_secret, suggestion,
+    Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
 pub use error::{Error, FileFault, Result};
@@ -46,7 +46,7 @@ pub use home::HomeError;
 pub use location::{Location, LocationError};
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
-pub use place::{Place, PlaceError, PlaceLabel, expand};
+pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
 pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};
 pub use repository::{OpenOptions, OpenRepository};

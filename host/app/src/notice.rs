@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use credenza_engine::Damage;
 use serde::{Serialize, Serializer};
 
+use crate::configuration::KnownRepository;
 use crate::place::PlaceLabel;
 
 /// Something worth knowing.
@@ -72,6 +73,13 @@ pub enum Notice {
         location: String,
         /// Why.
         why: String,
+    },
+    /// A repository is made where this machine knows another, which it will know no more.
+    KnownBefore {
+        /// Where.
+        place: PlaceLabel,
+        /// What was there.
+        known: KnownRepository,
     },
     /// A repository was opened although something of it is damaged, because something else stood in.
     OpenedDespite {

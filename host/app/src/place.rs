@@ -7,9 +7,10 @@ use std::ffi::OsStr;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use credenza_sandbox::{BOOLEANS, parse_boolean};
 use serde::Serialize;
 
-use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_path};
+use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_path};
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
 
@@ -71,6 +72,14 @@ pub enum PlaceError {
         /// The file or folder that others can change.
         open: PathBuf,
     },
+    /// A setting that is true or false is something else.
+    #[error("the setting `{setting}` is `{}`: it must be {BOOLEANS}", value.escape_debug())]
+    NotBoolean {
+        /// Which setting.
+        setting: String,
+        /// What it is.
+        value: String,
+    },
     /// A name was not looked up.
     #[error("{location} is no location")]
     Unresolved {
@@ -125,7 +134,7 @@ impl Place {
     ) -> Result<Self, PlaceError> {
         match Location::parse(word)? {
             Location::Named(name) => Self::named(kind, &PlaceName::new(kind, &name)?, settings, configuration),
-            location => Ok(Self { name: None, location, settings }),
+            location => Self { name: None, location, settings }.checked(),
         }
     }
 
@@ -155,8 +164,13 @@ impl Place {
             Location::Folder(path) if path.is_relative() => {
                 Err(relative(kind, name, "location", &path.to_string_lossy(), configuration))
             }
-            location => Ok(Self { name: Some(name.to_string()), location, settings: all }),
+            location => Self { name: Some(name.to_string()), location, settings: all }.checked(),
         }
+    }
+
+    fn checked(self) -> Result<Self, PlaceError> {
+        self.settings.iter().try_for_each(|(setting, value)| require_boolean(setting, value))?;
+        Ok(self)
     }
 
     /// The location for messages and records.
@@ -194,6 +208,17 @@ pub fn expand(setting: &str, value: &mut String) -> Result<(), LocationError> {
         *value = path.into_string().map_err(|path| LocationError::NotText(path.display().to_string()))?;
     }
     Ok(())
+}
+
+/// Refuses what is neither true nor false for a setting of the host that is one or the other. Those of connectors are in their manifests.
+///
+/// # Errors
+/// [`PlaceError::NotBoolean`].
+pub fn require_boolean(setting: &str, value: &str) -> Result<(), PlaceError> {
+    match !is_boolean(setting) || parse_boolean(value).is_some() {
+        true => Ok(()),
+        false => Err(PlaceError::NotBoolean { setting: setting.to_owned(), value: value.to_owned() }),
+    }
 }
 
 fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configuration: &Configuration) -> PlaceError {

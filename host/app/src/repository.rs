@@ -10,10 +10,13 @@ use credenza_engine::{
     CreateOptions, Created, Error as EngineError, ListedSlot, ObjectCache, Repository, Secret, key_slots,
 };
 
+use credenza_sandbox::parse_boolean;
+
 use crate::app::App;
 use crate::configuration::{Known, KnownRepository};
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::notice::Notice;
 use crate::open::{Opened, StoreUse};
 use crate::place::Place;
 
@@ -82,6 +85,9 @@ impl App {
         options: &CreateOptions,
     ) -> Result<(Created, Opened<dyn Store>)> {
         let store = self.store(place, StoreUse::Create).await?;
+        if let Some(known) = self.known(place, store.server.as_deref())?.into_iter().next() {
+            self.notice(Notice::KnownBefore { place: place.label(), known });
+        }
         let created = Repository::create(Arc::clone(&store.connector), options).await?;
         let known = KnownRepository {
             id: created.repository.to_string(),
@@ -108,7 +114,7 @@ impl App {
     /// [`Error::NotEncrypted`] where it is not meant and not known to this machine.
     pub fn require_encryption(&self, open: &OpenRepository, is_meant: bool) -> Result<()> {
         let OpenRepository { repository, place, store, .. } = open;
-        let is_set = || place.settings.get(PLAINTEXT).is_some_and(|value| value == "true");
+        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value)) == Some(true);
         if repository.config().encrypted || is_set() || !self.known(place, store.server.as_deref())?.is_empty() {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use crate::commands::{
     maintain, man, place, policy, prune, repair, restore, rm, sync,
 };
 use crate::globals::Globals;
+use crate::near;
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -143,7 +144,12 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Invocation, clap::Error> {
     let mut command = Arguments::command();
     let at::Split { repository, rest } = at::split(words, &command)
         .map_err(|missing| command.error(clap::error::ErrorKind::MissingRequiredArgument, missing))?;
-    let matches = command.try_get_matches_from_mut(rest)?;
+    let place = at::first_plain_word(&rest, &command);
+    let rest = near::plain(rest, place);
+    let named = at::first_plain_word(&rest, &command).and_then(|place| rest.get(place)).and_then(|word| word.to_str());
+    let named = named.map(str::to_owned);
+    let matches = command.try_get_matches_from_mut(rest);
+    let matches = matches.map_err(|error| near::suggesting(error, named.as_deref()))?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok(Invocation { repository, arguments })
 }

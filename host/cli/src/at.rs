@@ -36,7 +36,8 @@ pub(crate) fn split(words: Vec<OsString>, options: &clap::Command) -> Result<Spl
     Ok(Split { repository: Some(repository), rest })
 }
 
-fn first_plain_word(words: &[OsString], options: &clap::Command) -> Option<usize> {
+/// The place of the first word that is neither an option nor an option's value.
+pub(crate) fn first_plain_word(words: &[OsString], options: &clap::Command) -> Option<usize> {
     let mut skip_next = false;
     for (place, word) in words.iter().enumerate().skip(1) {
         if std::mem::take(&mut skip_next) {

@@ -76,9 +76,9 @@ impl Failure {
         Self { exit, ..self }
     }
 
-    /// The same, with the repository that it is about in the commands that it suggests.
-    pub(crate) fn of_repository(self, word: &str) -> Self {
-        let named = |hint: String| hint.replace("at REPOSITORY ", &format!("at {word} "));
+    /// The same, with the repository that it is about in the commands that it suggests, if one is known: `at`, its word, and settings before it.
+    pub(crate) fn of_repository(self, at: Option<&str>) -> Self {
+        let named = |hint: String| at.map_or_else(|| hint.clone(), |at| hint.replace("at REPOSITORY", at));
         Self { hint: self.hint.map(named), ..self }
     }
 
@@ -207,8 +207,8 @@ impl From<EngineError> for Failure {
             )),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
-            EngineError::NoEntry { .. } => {
-                Self::new(what).hint("list what is in it: credenza at REPOSITORY ls SNAPSHOT")
+            EngineError::NoEntry { snapshot, .. } => {
+                Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
             }
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
@@ -294,7 +294,9 @@ impl From<AppError> for Failure {
         let said = Self::of(&error);
         match error {
             AppError::Engine(error) => error.into(),
-            AppError::Repository { place, source } => Self::from(*source).of_repository(&label_word(&place)),
+            AppError::Repository { place, source } => {
+                Self::from(*source).of_repository(Some(&format!("at {}", label_word(&place))))
+            }
             AppError::NoRepository { place, known } => no_repository(said, &place, known.as_ref()),
             AppError::Swapped(swapped) => {
                 let way = way_to_accept(&swapped);
@@ -318,7 +320,10 @@ impl From<AppError> for Failure {
             AppError::NotInSnapshot { snapshot, .. } => {
                 said.hint(format!("see what is in it: credenza at REPOSITORY ls {}", brief_id(&snapshot)))
             }
-            AppError::FolderSetting { .. } | AppError::TrustedSigners(_) => said.exit(Exit::Usage),
+            AppError::FolderSetting { .. } => said.exit(Exit::Usage).hint(
+                "a setting of the repository stands before the command: credenza -o KEY=VALUE at REPOSITORY …; one of another location behind it, as --source-option, --destination-option or --other-option",
+            ),
+            AppError::TrustedSigners(_) => said.exit(Exit::Usage),
             AppError::Connector { doing, cause } => Self::of_connector(doing, &cause),
             AppError::Connectors(error) => error.into(),
             AppError::Load { .. } => said.exit(Exit::ContractBroken),
@@ -389,7 +394,7 @@ impl From<PlaceError> for Failure {
                     open = open.display()
                 ))
             }
-            PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
+            PlaceError::NotBoolean { .. } | PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
         }
     }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod globals;
 mod interrupt;
+mod near;
 mod passphrase;
 mod program;
 #[cfg(test)]

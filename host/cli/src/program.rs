@@ -78,7 +78,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let done = perform(arguments.command, &session).await;
     session.tell_healed();
-    done.map_err(|failure| session.with_repository(failure))
+    done.map_err(|failure| failure.of_repository(session.at_repository().as_deref()))
 }
 
 async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failure> {

@@ -1,38 +1,14 @@
 //! The settings of a command line, `-o key=value`.
 //!
-//! Owned here: reading them, and to which location each goes. Refused here: what they mean (`credenza-app`, connectors). Called by
-//! `commands`.
+//! Owned here: reading them. Before the command they are the repository's, behind it those of the location that the command names, where each
+//! has a long name, too (`--source-option`). Refused here: what they mean (`credenza-app`, connectors). Called by `commands`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use credenza_app::{Kind, Place, Settings, expand, is_for_repositories};
+use credenza_app::{Settings, expand, require_boolean};
 
 use crate::failure::Failure;
-
-/// Gives each `-o` to the location it was written beside: before the command to the repository, behind it to the location
-/// that the command names. A folder takes no settings but those that only a repository has, so those that one
-/// cannot take go to the other location, if that takes any.
-pub(crate) fn deal_settings(
-    before: Settings,
-    behind: Settings,
-    repository: &mut Place,
-    other: Option<(Kind, &mut Place)>,
-) {
-    let Some((kind, other)) = other else {
-        repository.settings.extend(before);
-        repository.settings.extend(behind);
-        return;
-    };
-    let (own, foreign): (Settings, Settings) = before
-        .into_iter()
-        .partition(|(name, _)| !repository.is_folder() || other.is_folder() || is_for_repositories(name));
-    let (others, rest): (Settings, Settings) = behind.into_iter().partition(|(name, _)| {
-        !other.is_folder() || repository.is_folder() || kind == Kind::Repository && is_for_repositories(name)
-    });
-    repository.settings.extend(own.into_iter().chain(rest));
-    other.settings.extend(foreign.into_iter().chain(others));
-}
 
 /// Understands `key=value` words.
 pub(crate) fn parse_settings(words: &[OsString]) -> Result<Settings, Failure> {
@@ -45,6 +21,7 @@ pub(crate) fn parse_settings(words: &[OsString]) -> Result<Settings, Failure> {
         })?;
         let mut value = value.to_owned();
         expand(key, &mut value)?;
+        require_boolean(key, &value)?;
         Ok((key.to_owned(), value))
     };
     words.iter().map(parse).collect()
@@ -52,59 +29,21 @@ pub(crate) fn parse_settings(words: &[OsString]) -> Result<Settings, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use credenza_app::Configuration;
-
     use super::*;
-
-    fn place(word: &str) -> Place {
-        Place::resolve(Kind::Source, word.as_ref(), Settings::new(), &Configuration::default()).unwrap()
-    }
+    use crate::failure::Exit;
 
     fn settings(text: &str) -> Settings {
         parse_settings(&text.split_whitespace().map(OsString::from).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
-    fn a_setting_goes_to_the_location_it_stands_beside_or_to_the_one_that_takes_it() {
-        let cases = [
-            ("s3://r/b", Some("s3://s/b"), "region=1", "region=2"),
-            ("/r", Some("s3://s/b"), "passphrase=x", "a=1 b=2"),
-            ("s3://r/b", Some("/s"), "a=1 b=2", ""),
-            ("s3://r/b", None, "a=1 b=2", ""),
-        ];
-        let given = [("region=1", "region=2"), ("a=1 passphrase=x", "b=2"), ("a=1", "b=2"), ("a=1", "b=2")];
-        deal_all(Kind::Source, cases, given);
-    }
-
-    #[test]
-    fn each_of_two_repositories_has_the_passphrase_written_beside_it() {
-        let cases = [
-            ("s3://r/b", Some("/s"), "a=1 b=2 passphrase=x", "passphrase=y"),
-            ("/r", Some("s3://s/b"), "passphrase=x", "a=1 b=2 passphrase=y"),
-            ("/r", Some("/s"), "passphrase=x", "passphrase=y"),
-            ("s3://r/b", Some("s3://s/b"), "a=1 passphrase=x", "b=2 passphrase=y"),
-        ];
-        let given = [
-            ("a=1 passphrase=x", "b=2 passphrase=y"),
-            ("a=1 passphrase=x", "b=2 passphrase=y"),
-            ("passphrase=x", "passphrase=y"),
-            ("a=1 passphrase=x", "b=2 passphrase=y"),
-        ];
-        deal_all(Kind::Repository, cases, given);
-    }
-
-    fn deal_all(kind: Kind, cases: [(&str, Option<&str>, &str, &str); 4], given: [(&str, &str); 4]) {
-        for ((repository, other, first, second), (before, behind)) in cases.into_iter().zip(given) {
-            let mut repository = place(repository);
-            let mut other = other.map(place);
-            deal_settings(
-                settings(before),
-                settings(behind),
-                &mut repository,
-                other.as_mut().map(|other| (kind, other)),
-            );
-            assert_eq!(repository.settings, settings(first));
-            assert_eq!(other.map_or_else(Settings::new, |other| other.settings), settings(second));
+    fn what_is_neither_true_nor_false_is_refused_with_what_is_allowed() {
+        for value in ["true", "no", "ON", "1", "off", "0", "yes", "False"] {
+            assert!(parse_settings(&[format!("plaintext={value}").into()]).is_ok(), "{value}");
+        }
+        for value in ["", "ja", "2", "truth"] {
+            let refused = parse_settings(&[format!("use_tls={value}").into()]).unwrap_err();
+            assert!(refused.exit == Exit::Usage && refused.what.contains("true or false"), "{}", refused.what);
         }
     }
 

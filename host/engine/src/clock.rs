@@ -84,6 +84,11 @@ impl Lease {
     }
 }
 
+/// Until when collectors leave alone what the store wrote at `modified`.
+pub(crate) fn lease_end(modified: Timestamp) -> Timestamp {
+    Timestamp { seconds: modified.seconds.saturating_add(seconds(LEASE)), ..modified }
+}
+
 /// Whether what the store wrote at `modified` has outlived its lease. What has no time never has.
 pub(crate) fn is_expired(modified: Option<Timestamp>, store_now: Timestamp) -> bool {
     modified.is_some_and(|modified| store_now.seconds.saturating_sub(modified.seconds) > seconds(LEASE))

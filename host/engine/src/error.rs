@@ -372,6 +372,27 @@ pub enum DamageKind {
 }
 
 impl DamageKind {
+    const ALL: [Self; 13] = [
+        Self::Missing,
+        Self::Hidden,
+        Self::Unreadable,
+        Self::Size,
+        Self::Corrupt,
+        Self::Invalid,
+        Self::Foreign,
+        Self::MissingLink,
+        Self::Fork,
+        Self::Rollback,
+        Self::Replayed,
+        Self::Unsigned,
+        Self::Intruder,
+    ];
+
+    /// The kind that [`name`](Self::name) calls so.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word for JSON and for a person.
     #[must_use]
     pub const fn name(self) -> &'static str {

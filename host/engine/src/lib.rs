@@ -26,6 +26,7 @@ mod error;
 mod event;
 mod findings;
 pub mod gc;
+mod health;
 mod heed;
 mod json;
 mod listing;
@@ -55,8 +56,8 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use repository::{
-    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Rotation, Secret, SlotLock,
-    SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
+    AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
+    SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
 };
 pub use run::RunContext;
 pub use standing::{Conflict, Left, Standing};

@@ -39,8 +39,10 @@ async fn three_snapshots() -> (MemoryStore, Kept) {
     (store, kept)
 }
 
+/// All objects but the record of what was read.
 fn all_bytes(store: &MemoryStore) -> Vec<(StoreKey, Bytes)> {
-    store.keys().into_iter().map(|key| (key.clone(), store.bytes(&key).unwrap())).collect()
+    let keys = store.keys().into_iter().filter(|key| !key.as_str().starts_with("note/"));
+    keys.map(|key| (key.clone(), store.bytes(&key).unwrap())).collect()
 }
 
 const APPLY: fn() -> RepairOptions = || RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
@@ -98,7 +100,7 @@ async fn whatever_is_harmed_is_mended_or_named_and_mended_once() {
             let whole_before =
                 if key.as_str().starts_with("index/") { BTreeSet::new() } else { whole(&repository, &kept).await };
             let plan = run(&repository, RepairOptions { apply: false, ..APPLY() }).await;
-            assert_eq!(all_bytes(&harmed), before, "{case}: a plan changes nothing");
+            assert_eq!(all_bytes(&harmed), before, "{case}: a plan changes nothing but what is on record");
             let done = run(&repository, APPLY()).await;
             assert_eq!((&done.mends, &done.losses), (&plan.mends, &plan.losses), "{case}");
             let damages = damages(&repository).await;

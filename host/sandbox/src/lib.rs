@@ -24,6 +24,6 @@ pub use manifest::{
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
-    AwsEndpoint, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue, ProxySettings,
-    RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives,
+    AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
+    ProxySettings, RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
 };

@@ -24,7 +24,9 @@ use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 pub use known::{Known, KnownRepository, Whereabouts};
 pub use name::PlaceName;
-pub use settings::{HOST_SETTINGS, HostSetting, Settings, is_for_repositories, is_path, is_secret, suggestion};
+pub use settings::{
+    HOST_SETTINGS, HostSetting, Settings, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
+};
 
 const DEFAULT_REPOSITORY: &str = "default_repository";
 

@@ -73,6 +73,12 @@ pub fn is_path(setting: &str, value: &str) -> bool {
     }
 }
 
+/// Whether a setting of the host is true or false.
+#[must_use]
+pub fn is_boolean(setting: &str) -> bool {
+    matches!(setting, "use_tls" | "tls_insecure_no_verify" | "plaintext")
+}
+
 /// Whether a value must never be shown, judged by the name of its setting alone: a connector that is not at hand cannot say which of its settings are secret.
 #[must_use]
 pub fn is_secret(setting: &str) -> bool {

@@ -84,8 +84,8 @@ pub(crate) struct Backup {
     #[arg(long, conflicts_with = "dry_run")]
     check: bool,
 
-    /// A setting of the sources, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the sources, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 

@@ -33,8 +33,8 @@ pub(crate) struct Browse {
     #[arg(short, long)]
     recursive: bool,
 
-    /// A setting of the location, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the location, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 

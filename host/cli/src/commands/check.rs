@@ -15,10 +15,13 @@ use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
 /// Verify the repository: that everything the snapshots need is there and, with --read-data, every byte of it.
+/// What is found damaged is put on record in the repository: each check, repair and maintain names it and ends with 20, on any machine, until
+/// it is mended or read whole again.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what this machine has not found whole for
-    /// a time (older-than:30d). What was read is remembered in the cache; where that is lost, everything counts as not read.
+    /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what no machine has found whole for a time
+    /// (older-than:30d). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
+    /// with it when its files are copied: read a copy once in full.
     #[arg(
         long, value_name = "SAMPLE", num_args = 0..=1, require_equals = true, default_missing_value = "all",
         value_parser = parse_sample
@@ -68,6 +71,26 @@ impl Display for Summary {
             let text = "packs are damaged and whole by their parity: nothing in them is lost";
             write!(f, "\n{} {text} (`repair --read-data --apply` writes them anew)", report.packs_healed)?;
         }
+        if let Some(oldest) = report.oldest_reading {
+            let read = report.packs.saturating_sub(report.packs_never_read);
+            write!(
+                f,
+                "\n{read} of {} packs were read whole, the one that waits the longest on {oldest}",
+                report.packs
+            )?;
+        }
+        if report.leftovers.packs > 0 || report.leftovers.intents > 0 {
+            let (packs, bytes, intents) =
+                (report.leftovers.packs, HumanBytes(report.leftovers.bytes), report.leftovers.intents);
+            write!(
+                f,
+                "\n{packs} packs ({bytes}) and {intents} announcements are of runs that are at work or were interrupted"
+            )?;
+            match report.leftovers.freed_from {
+                Some(time) => write!(f, ": `maintain` frees them from {time} on")?,
+                None => f.write_str(": the store does not say when it was written, so that `maintain` leaves it")?,
+            }
+        }
         if report.ownerless_usages > 0 {
             let (count, text) =
                 (report.ownerless_usages, "usage lists belong to no snapshot: their runs were interrupted");
@@ -101,9 +124,9 @@ pub(super) async fn verify(
     read_data: Option<Sample>,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let journal = session.app.cache_folder().map(|folder| folder.join("checked"));
-    let report = check::run(repository, &CheckOptions { read_data, journal }, &session.run_context()).await?;
+    let report = check::run(repository, &CheckOptions { read_data }, &session.run_context()).await?;
     report_findings(&report.findings, session);
+    warn_unrecorded(report.unrecorded.as_deref(), session);
     report_strays(&report.strays, session);
     let exit = if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound };
     session.reporter.done(&Summary { report, read_data: read_data.is_some() });
@@ -129,6 +152,14 @@ pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) {
     let unnamed = strays.count().saturating_sub(strays.names().len() as u64);
     if unnamed > 0 {
         session.reporter.note(format!("note: {unnamed} more strays are not named"));
+    }
+}
+
+/// Says that what was found could not be put on record.
+pub(super) fn warn_unrecorded(why: Option<&str>, session: &Session<'_>) {
+    if let Some(why) = why {
+        let what = "what was read could not be put on record in the repository, so that later runs do not know of it";
+        session.reporter.warning(format!("{what}: {why}"));
     }
 }
 

@@ -64,9 +64,13 @@ pub(crate) struct Create {
     #[arg(long, value_name = "SHARE", value_parser = parse_parity)]
     parity: Option<ParityRate>,
 
-    /// A setting of the repository, or with --like of the other, as key=value; may be given several times.
+    /// A setting of the repository, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
     settings: Vec<std::ffi::OsString>,
+
+    /// A setting of the repository that --like names, as key=value; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", requires = "like")]
+    like_option: Vec<std::ffi::OsString>,
 }
 
 /// What was made.
@@ -145,12 +149,13 @@ impl Create {
     /// The new repository, and the one that it is to be like.
     fn places(&self, session: &Session<'_>) -> Result<(Place, Option<Place>), Failure> {
         let behind = parse_settings(&self.settings)?;
-        if let Some(other) = &self.like {
-            return session.places(Kind::Repository, other, behind).map(|(place, other)| (place, Some(other)));
-        }
         let mut place = session.repository_place()?;
         place.settings.extend(behind);
-        Ok((place, None))
+        let like = self
+            .like
+            .as_ref()
+            .map(|other| session.other_place(Kind::Repository, other, parse_settings(&self.like_option)?));
+        Ok((place, like.transpose()?))
     }
 
     /// Minimum and maximum lie a factor of four from the average, as in the default.

@@ -1,17 +1,22 @@
 //! `maintain`: space that no snapshot needs goes back to the store.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_engine::check::Finding;
 use credenza_engine::gc::{self, GcOptions, GcReport};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::check::{report_findings, warn_unrecorded};
 use super::sizes::parse_size;
 use crate::failure::{Exit, Failure};
+use crate::shell::place_word;
 
-/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository.
+/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
+/// as damaged is named, and left as it is with every other copy of what is in it; then this ends with 20.
 #[derive(Debug, Args)]
 pub(crate) struct Maintain {
     /// Only say what would be done.
@@ -53,7 +58,20 @@ impl Display for Summary {
         if !self.dry_run {
             let (segments, records) = (report.segments_merged, report.records_merged);
             write!(f, "\nmerged     {segments} index segments, {records} records of condemned packs")?;
+            if report.notes_merged > 0 {
+                write!(f, ", {} notes of what was read", report.notes_merged)?;
+            }
             write!(f, "\nexpired    {} intents, {} usage lists", report.intents_expired, report.usages_expired)?;
+        }
+        if report.damaged_deleted > 0 {
+            write!(f, "\nmended     {} damaged packs that no snapshot needs are deleted", report.damaged_deleted)?;
+        }
+        if !report.damages.is_empty() {
+            write!(
+                f,
+                "\ndamaged    {} objects, left as they are with every other copy of what is in them",
+                report.damages.len()
+            )?;
         }
         if report.full {
             f.write_str(
@@ -78,7 +96,18 @@ impl Maintain {
         };
         let options = GcOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
         let report = gc::run(&open.repository, &options, &session.run_context()).await?;
+        let findings: Vec<Finding> =
+            report.damages.iter().map(|damage| Finding { damage: damage.clone(), affects: BTreeSet::new() }).collect();
+        report_findings(&findings, session);
+        warn_unrecorded(report.unrecorded.as_deref(), session);
+        let is_whole = report.damages.is_empty();
         session.reporter.done_or_planned(!self.dry_run, &Summary { dry_run: self.dry_run, report })?;
-        Ok(Exit::Done)
+        if is_whole {
+            return Ok(Exit::Done);
+        }
+        session
+            .reporter
+            .note(format!("hint: mend what is damaged: credenza at {} repair --apply", place_word(&open.place)));
+        Ok(Exit::DamageFound)
     }
 }

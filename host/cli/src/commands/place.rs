@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Subcommand;
 use credenza_app::{
     Configuration, Connectors, HOST_SETTINGS, HostSetting, Kind, Known, Location, LocationError, Place, PlaceName,
-    Settings, home, is_path, is_secret, suggestion,
+    Settings, home, is_path, is_secret, require_boolean, suggestion,
 };
 use credenza_sandbox::Manifest;
 use serde::Serialize;
@@ -214,6 +214,7 @@ fn store_settings(
             _ if is_path(&setting, &value) => absolute(value.as_ref())?,
             _ => value,
         };
+        require_boolean(&setting, &value)?;
         require_known(kind, &setting, &present, connectors, session)?;
         configuration.set(kind, name, &setting, &value)?;
     }

@@ -9,17 +9,17 @@ use credenza_model::{Key, SnapshotId};
 use serde::Serialize;
 
 use super::Session;
-use super::check::report_findings;
+use super::check::{report_findings, warn_unrecorded};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
 /// Mend what `check` finds: write the config, keys and records of removal anew from their second copies, describe packs in the index
 /// again, copy what can be read of damaged packs, write usage lists anew.
-/// Only says what it would do unless --apply is given. Snapshots are never changed: back up again to bring back what the
+/// Reads what is on record as damaged, and puts on record what it finds. Only says what it would do otherwise, unless --apply is given. Snapshots are never changed: back up again to bring back what the
 /// source still has, or see --replace-snapshots.
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
-    /// Look for damage in every byte, not only in the structure.
+    /// Look for damage in every byte, not only in the structure and in what is on record as damaged.
     #[arg(long)]
     read_data: bool,
 
@@ -131,6 +131,7 @@ fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Exit {
     let reporter = session.reporter;
     report.mends.iter().for_each(|mend| reporter.done(&MendLine { mend, applied }));
     report_findings(&report.lost, session);
+    warn_unrecorded(report.unrecorded.as_deref(), session);
     for SnapshotLoss { snapshot, problems, .. } in &report.losses {
         problems.iter().for_each(|problem| {
             reporter.done(&LostLine { snapshot, key: &problem.key, reason: &problem.reason });

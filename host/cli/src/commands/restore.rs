@@ -76,8 +76,8 @@ pub(crate) struct Restore {
     #[arg(long)]
     accept_loss: bool,
 
-    /// A setting of the destination, as key=value; may be given several times.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    /// A setting of the destination, as key=value; may be given several times. One of the repository stands before the command.
+    #[arg(short = 'o', long = "destination-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 

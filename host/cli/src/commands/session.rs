@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
-use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, signing};
+use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing};
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
@@ -13,8 +13,7 @@ use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::passphrase::Terminal;
 use crate::report::Reporter;
-use crate::settings::deal_settings;
-use crate::shell::place_word;
+use crate::shell::{place_word, shell_word};
 
 /// One run of the program.
 pub(crate) struct Session<'a> {
@@ -56,14 +55,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A failure whose hints name the repository that the command opened.
-    pub(crate) fn with_repository(&self, failure: Failure) -> Failure {
-        match self.opened.borrow().first() {
-            Some((_, place)) => failure.of_repository(place),
-            None => failure,
-        }
-    }
-
     /// The place of the repository alone, with every `-o` of the command line.
     pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
         let configuration = self.app.configuration()?;
@@ -71,14 +62,28 @@ impl<'a> Session<'a> {
         Ok(Place::resolve(Kind::Repository, &word, self.settings.clone(), &configuration)?)
     }
 
-    /// The places of the repository and of another location that the command names, each with the `-o` that belong to it.
+    /// The places of the repository and of another location that the command names: before the command stand the settings of the one, behind it
+    /// those of the other.
     pub(crate) fn places(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<(Place, Place), Failure> {
         let configuration = self.app.configuration()?;
         let repository = self.app.repository_word(self.at.as_deref(), &configuration)?;
-        let mut repository = Place::resolve(Kind::Repository, &repository, Settings::new(), &configuration)?;
-        let mut other = Place::resolve(kind, word, Settings::new(), &configuration)?;
-        deal_settings(self.settings.clone(), behind, &mut repository, Some((kind, &mut other)));
-        Ok((repository, other))
+        let repository = Place::resolve(Kind::Repository, &repository, self.settings.clone(), &configuration)?;
+        Ok((repository, Place::resolve(kind, word, behind, &configuration)?))
+    }
+
+    /// A location that the command names beside the repository, with its own settings.
+    pub(crate) fn other_place(&self, kind: Kind, word: &OsStr, settings: Settings) -> Result<Place, Failure> {
+        Ok(self.app.place(kind, word, settings)?)
+    }
+
+    /// The repository as a further command names it, with the settings that were given before this one but for the secrets; nothing where none is
+    /// named.
+    pub(crate) fn at_repository(&self) -> Option<String> {
+        let place = self.repository_place().ok()?;
+        let open = self.settings.iter().filter(|(name, _)| !is_secret(name));
+        let settings: String =
+            open.map(|(name, value)| format!("-o {} ", shell_word(&format!("{name}={value}")))).collect();
+        Some(format!("{settings}at {}", place_word(&place)))
     }
 
     /// A location that the command names, where no repository is involved.

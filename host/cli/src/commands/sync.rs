@@ -46,7 +46,7 @@ pub(crate) struct Sync {
 
     /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
     /// of its own, that of CREDENZA_PASSPHRASE is tried.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    #[arg(short = 'o', long = "other-option", value_name = "KEY=VALUE")]
     settings: Vec<OsString>,
 }
 
@@ -113,9 +113,9 @@ impl Sync {
         let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
         let written = |direction| if self.direction == direction { StoreUse::Read } else { StoreUse::Write };
         let own = session.open_repository(own, written(Direction::To)).await?;
-        let place = other.clone();
+        let (own_place, place) = (own.place.clone(), other.clone());
         let other = session.open_other(other, written(Direction::From), self.allow_plaintext).await;
-        let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place))?)];
+        let mut sides = [Side::new(own), Side::new(other.map_err(|failure| to_be_made(failure, &place, &own_place))?)];
         let mut exit = Exit::Done;
         let filter = self.filters.filter(session)?;
         if self.direction != Direction::From {
@@ -179,10 +179,10 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
 }
 
 /// Sync makes no repository: whether it is to be like this one is worth a decision.
-fn to_be_made(failure: Failure, place: &Place) -> Failure {
+fn to_be_made(failure: Failure, place: &Place, like: &Place) -> Failure {
     match failure.exit {
         Exit::NoRepository => {
-            failure.hint(format!("make one: credenza at {} create --like REPOSITORY", place_word(place)))
+            failure.hint(format!("make one: credenza at {} create --like {}", place_word(place), place_word(like)))
         }
         _ => failure,
     }

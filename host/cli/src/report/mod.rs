@@ -261,6 +261,9 @@ impl Notices for Reporter {
             Notice::NotRemembered { location, why } => self.note(format!(
                 "note: what is at {location} is not remembered, so that another repository in its place would go unnoticed: {why}"
             )),
+            Notice::KnownBefore { place, known } => self.note(format!(
+                "note: this machine knows another repository in {place}: {known}; from now on it is the new one that is expected there, and the other would be refused"
+            )),
             Notice::OpenedDespite { place, damages } => self.despite(&damages, &label_word(&place)),
         }
     }

@@ -31,8 +31,8 @@ const VERIFY_BYTES: usize = 1024 * 1024;
 #[derive(Default)]
 pub(crate) struct Reading {
     pub(super) bytes: u64,
-    /// Packs of which every byte is right.
-    pub(super) whole: Vec<ObjectId>,
+    /// Packs of which every byte is right, and of their parity.
+    pub(crate) whole: Vec<ObjectId>,
     /// Packs that are damaged and whole by their parity.
     pub(super) healed: HashSet<ObjectId>,
     /// A pack was gone when it was to be read. Whether that is damage takes another look.

@@ -5,19 +5,21 @@
 //!
 //! A pack that the store fails to give is named, and does not keep the others from being checked while the store answers anything.
 //!
+//! What was found of the bytes of packs is put on record in the repository (`health`), and named by each check until the pack is read whole.
+//! Where nothing can be put there, the check ends as it would, and says so.
+//!
 //! Owned here: the order of verification and what each finding affects. Refused here: mending. Reads the store itself,
 //! never the cache. Called by `cli`.
 //!
 //! ```text
 //! documents (config, keys, index, usage, intents, snapshots) > chains > packs by listing > trees > with --read-data the packs of a
-//! sample
+//! sample, and those that are on record as damaged > the record
 //! ```
 //!
 //! Bound: the index, one id per tree node and per pack, and a window of nodes or [`data::PIECE_BYTES`] of a pack.
 
 mod chains;
 mod data;
-mod journal;
 mod sample;
 mod structure;
 #[cfg(test)]
@@ -25,22 +27,22 @@ mod tests;
 mod users;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal};
-use credenza_model::{ObjectId, SnapshotId, StoreKey};
+use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, Standing};
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
 pub use crate::findings::Finding;
 
 pub(crate) use self::data::{PIECE_BYTES, described, verify};
-use self::journal::Readings;
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::blobs::BlobLoader;
+use crate::clock::lease_end;
 use crate::findings::Findings;
+use crate::health::Health;
 use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, json};
@@ -49,19 +51,17 @@ use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext,
 const LOOKS_MAX: usize = 8;
 
 /// How much to verify.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckOptions {
     /// Which packs to read and verify byte by byte; `None` for the structure alone.
     pub read_data: Option<Sample>,
-    /// The folder that remembers when packs were read, for [`Sample::OlderThan`]; without it nothing is remembered.
-    pub journal: Option<PathBuf>,
 }
 
 impl CheckOptions {
     /// The structure, and the packs of a sample.
     #[must_use]
-    pub fn reading(sample: Sample) -> Self {
-        Self { read_data: Some(sample), journal: None }
+    pub const fn reading(sample: Sample) -> Self {
+        Self { read_data: Some(sample) }
     }
 }
 
@@ -74,8 +74,9 @@ pub struct CheckReport {
     pub packs: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// Packs that no index names: left by interrupted runs, harmless.
-    pub unreferenced_packs: u64,
+    /// What runs left that were interrupted, or have put so far that are at work.
+    #[serde(flatten)]
+    pub leftovers: Leftovers,
     /// Packs that were read and verified.
     pub packs_read: u64,
     /// Usage lists without a snapshot that no record says was removed: left by runs that ended before their commit; or the newest
@@ -95,9 +96,39 @@ pub struct CheckReport {
     pub bytes_read: u64,
     /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
     pub packs_healed: u64,
+    /// Packs that are there and were never read whole, by the record.
+    pub packs_never_read: u64,
+    /// When the pack was read whole that waits the longest for its next reading; nothing where none was ever read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_reading: Option<Timestamp>,
     /// Everything that is wrong, one finding per object and kind.
     #[serde(rename = "damages", serialize_with = "json::count")]
     pub findings: Vec<Finding>,
+    /// Why what was found could not be put on record, so that later runs may not know of it.
+    #[serde(rename = "recorded", serialize_with = "json::is_none")]
+    pub unrecorded: Option<String>,
+}
+
+/// What belongs to no snapshot: runs left it that were interrupted, or have put it and are at work. Harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Leftovers {
+    /// Packs that no index segment describes and no snapshot uses.
+    #[serde(rename = "unreferenced_packs")]
+    pub packs: u64,
+    /// Bytes of them.
+    #[serde(rename = "unreferenced_bytes")]
+    pub bytes: u64,
+    /// Announcements of runs.
+    pub intents: u64,
+    /// From when on a collection frees all of it, by the store's clock; nothing where there is nothing, or the store has no clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freed_from: Option<Timestamp>,
+}
+
+impl Leftovers {
+    fn add(&mut self, modified: Option<Timestamp>) {
+        self.freed_from = self.freed_from.max(modified.map(lease_end));
+    }
 }
 
 /// Checks a repository.
@@ -112,8 +143,9 @@ pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunConte
 async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
     listener.on(Event::Phase(Phase::CheckingStructure));
     let mut findings = Findings::new(listener);
-    let Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies } =
+    let Look { index, snapshots, users, packs, health, ownerless_usages, removed_snapshots, lacking_copies, leftovers } =
         look(repository, &mut findings).await?;
+    let mut health = health;
     let index = Arc::new(index);
     let liveness = Liveness::begin("repository", repository.clock());
     let store = Arc::clone(repository.bare_store());
@@ -124,7 +156,7 @@ async fn verified(repository: &Repository, options: &CheckOptions, listener: &dy
         snapshots: snapshots.len() as u64,
         packs: packs.present.len() as u64,
         bytes: packs.present.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size).sum(),
-        unreferenced_packs: packs.undescribed.len() as u64,
+        leftovers,
         ownerless_usages,
         removed_snapshots,
         lacking_copies,
@@ -132,20 +164,28 @@ async fn verified(repository: &Repository, options: &CheckOptions, listener: &dy
         strays: packs.strays.clone(),
         ..CheckReport::default()
     };
+    let mut whole = Vec::new();
     if let Some(sample) = options.read_data {
         listener.on(Event::Phase(Phase::CheckingData));
-        let readings = Readings::open(repository, options.journal.as_deref()).await?;
-        let chosen = sample.choose(&index, &packs.present, &readings)?;
+        let now = repository.clock().now().wall;
+        let chosen = sample.choose(&index, &packs.present, &health, now)?;
         let reading = data::verify((repository, Some(&liveness)), &index, &chosen, &users, &mut findings).await?;
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
         healed.extend(reading.healed);
         heal_unread(repository, &index, &findings, &mut healed).await?;
         add_healed(repository, &users, &mut findings);
-        readings.remember(&reading.whole, &ids_of(&index, &packs.present)).await;
         if reading.vanished {
             look(repository, &mut findings).await?;
         }
+        whole = reading.whole;
     }
+    add_remembered(&health, (&index, &users), &whole, &mut findings);
+    let damages = findings.iter().map(|finding| &finding.damage);
+    report.unrecorded = health.record(repository, damages, &whole).await.err().map(|cause| cause.to_string());
+    let present = packs.present.iter().filter_map(|pack| index.pack(*pack));
+    let (never, read): (Vec<_>, Vec<_>) =
+        present.map(|pack| health.read_at(&pack.id)).partition(|reading| reading.is_none());
+    (report.packs_never_read, report.oldest_reading) = (never.len() as u64, read.into_iter().flatten().min());
     report.packs_healed = healed.len() as u64;
     report.findings = findings.into_list();
     Ok(report)
@@ -172,6 +212,27 @@ async fn heal_unread(
     Ok(())
 }
 
+/// Finds what is on record as damaged of packs that are needed or may be relied on, were not read whole now, and of which nothing else is found.
+fn add_remembered(
+    health: &Health,
+    (index, users): (&BlobIndex, &Users),
+    whole: &[ObjectId],
+    findings: &mut Findings<'_>,
+) {
+    let whole: HashSet<&ObjectId> = whole.iter().collect();
+    let found: HashSet<String> = findings.iter().map(|finding| finding.damage.object.clone()).collect();
+    let remembered: Vec<(ObjectId, Damage)> =
+        health.damages().filter(|(pack, damage)| !whole.contains(pack) && !found.contains(&damage.object)).collect();
+    let ordinals: Vec<PackOrdinal> = remembered.iter().filter_map(|(pack, _)| index.ordinal(pack)).collect();
+    let there = described(index, &ordinals).into_iter().filter(|pack| {
+        let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.standing(ordinal) == Standing::Gone);
+        !is_gone && !users.has_replaced(index, pack)
+    });
+    let there: HashSet<ObjectId> = there.map(|pack| pack.id).collect();
+    let remembered = remembered.into_iter().filter(|(pack, _)| there.contains(pack));
+    remembered.for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+}
+
 /// Finds packs that were read by their parity.
 pub(crate) fn add_healed(repository: &Repository, users: &Users, findings: &mut Findings<'_>) -> HashSet<ObjectId> {
     let healed = repository.take_healed_packs();
@@ -187,6 +248,10 @@ pub(crate) struct Look {
     pub(crate) snapshots: Vec<SnapshotHandle>,
     pub(crate) users: Users,
     pub(crate) packs: Packs,
+    /// What is on record.
+    pub(crate) health: Health,
+    /// As [`CheckReport::leftovers`].
+    pub(crate) leftovers: Leftovers,
     /// As [`CheckReport::ownerless_usages`].
     pub(crate) ownerless_usages: u64,
     /// As [`CheckReport::removed_snapshots`].
@@ -222,17 +287,20 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
         findings.add(damage, owner);
     });
     let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, findings).await?;
-    structure::small_objects(repository, findings).await?;
+    let mut leftovers = structure::small_objects(repository, findings).await?;
+    let health = Health::load(repository).await?;
+    health.unreadable().iter().for_each(|damage| findings.add(damage.clone(), None));
     let structure::Texts { removals, lacking_copies } = structure::texts(repository, findings).await?;
     let ownerless_usages = chains::without_record(&ownerless, &removals);
     let removed_snapshots = chains::judge(&snapshots.whole, &removals, findings);
     let packs = structure::packs(repository, &mut index, &users, findings).await?;
+    let is_used = |key| ObjectKind::parse(key).is_some_and(|(_, pack)| users.of(&pack).is_some());
+    for pack in packs.undescribed.iter().filter(|pack| !is_used(&pack.key)) {
+        (leftovers.packs, leftovers.bytes) = (leftovers.packs + 1, leftovers.bytes.saturating_add(pack.size));
+        leftovers.add(pack.modified);
+    }
     let snapshots = snapshots.whole;
-    Ok(Look { index, snapshots, users, packs, ownerless_usages, removed_snapshots, lacking_copies })
-}
-
-fn ids_of(index: &BlobIndex, packs: &[PackOrdinal]) -> HashSet<ObjectId> {
-    packs.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.id).collect()
+    Ok(Look { index, snapshots, users, packs, health, leftovers, ownerless_usages, removed_snapshots, lacking_copies })
 }
 
 fn ids(snapshots: &[SnapshotHandle]) -> impl Iterator<Item = SnapshotId> + '_ {

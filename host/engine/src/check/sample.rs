@@ -1,13 +1,15 @@
 //! Sample: which of the packs a check reads.
 //!
-//! A sample is made of whole packs, so it may be larger than what was asked for, by one pack at most. Called by `check::run`.
+//! A sample is made of whole packs, so it may be larger than what was asked for, by one pack at most; and packs that are on record as damaged
+//! are read beside any sample, so that one which the store failed to give for a while is soon known to be whole. Called by `check::run`.
 
 use std::time::Duration;
 
 use credenza_format::{BlobIndex, PackOrdinal};
+use credenza_model::Timestamp;
 
-use super::journal::Readings;
 use crate::Result;
+use crate::health::Health;
 use crate::repository::random_id;
 
 /// How much of the data to read and verify.
@@ -19,7 +21,7 @@ pub enum Sample {
     Percent(u8),
     /// Packs drawn at random that have this many bytes together.
     Bytes(u64),
-    /// Packs that were not found whole within this time before now, as far as this machine remembers.
+    /// Packs that were not found whole within this time before now, by the record in the repository.
     OlderThan(Duration),
 }
 
@@ -29,20 +31,26 @@ impl Sample {
         self,
         index: &BlobIndex,
         present: &[PackOrdinal],
-        readings: &Readings,
+        health: &Health,
+        now: Timestamp,
     ) -> Result<Vec<PackOrdinal>> {
+        let damaged = health.damaged_packs();
+        let is_damaged = |pack: &PackOrdinal| index.pack(*pack).is_some_and(|pack| damaged.contains(&pack.id));
+        let (mut chosen, others): (Vec<PackOrdinal>, Vec<PackOrdinal>) =
+            present.iter().partition(|pack| is_damaged(pack));
         let size = |pack: &PackOrdinal| index.pack(*pack).map_or(0, |pack| pack.size);
-        let draw = |bytes: u64| Ok(until(shuffled(present)?, bytes, size));
-        match self {
-            Self::All => Ok(present.to_vec()),
-            Self::Percent(percent) => draw(share(present.iter().map(size).sum(), percent)),
-            Self::Bytes(bytes) => draw(bytes),
-            Self::OlderThan(age) => {
-                let stale =
-                    |pack: &&PackOrdinal| index.pack(**pack).is_none_or(|pack| !readings.is_recent(&pack.id, age));
-                Ok(present.iter().filter(stale).copied().collect())
+        let is_stale =
+            |pack: &PackOrdinal, age| index.pack(*pack).is_none_or(|pack| !health.is_recent(&pack.id, age, now));
+        chosen.extend(match self {
+            Self::All => others,
+            Self::Percent(percent) => {
+                let bytes = share(present.iter().map(size).sum(), percent);
+                until(shuffled(&others)?, bytes, size)
             }
-        }
+            Self::Bytes(bytes) => until(shuffled(&others)?, bytes, size),
+            Self::OlderThan(age) => others.into_iter().filter(|pack| is_stale(pack, age)).collect(),
+        });
+        Ok(chosen)
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use credenza_connect::{StoredObject, Strays};
 use credenza_format::{
-    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, Note, ObjectKind, PackOrdinal, ParityRate,
-    Removal, Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
+    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, ParityRate, Removal,
+    Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 
 use super::data::described;
 use super::users::Users;
-use super::{ids, kind_of};
+use super::{Leftovers, ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
 use crate::contents::ContentChunks;
 use crate::findings::Findings;
@@ -78,16 +78,20 @@ pub(super) async fn usages(
     Ok(usages)
 }
 
-/// Opens intents, records of condemned packs, notes and escrowed connectors; what is in them is not kept.
-pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<()> {
-    let store = repository.bare_store();
-    for kind in [ObjectKind::Intent, ObjectKind::Condemned, ObjectKind::Note, ObjectKind::Connector] {
+/// Opens intents, records of condemned packs and escrowed connectors; what is in them is not kept. Counts the intents.
+pub(super) async fn small_objects(repository: &Repository, findings: &mut Findings<'_>) -> Result<Leftovers> {
+    let (store, mut leftovers) = (repository.bare_store(), Leftovers::default());
+    for kind in [ObjectKind::Intent, ObjectKind::Condemned, ObjectKind::Connector] {
         let open = |id, bytes| open_document(repository.keys(), kind, id, bytes).and_then(|body| decode(kind, &body));
         for document in repository.documents_opened(store, kind, &open).await? {
+            if kind == ObjectKind::Intent {
+                leftovers.intents += 1;
+                leftovers.add(document.object.modified);
+            }
             document.body.err().into_iter().for_each(|damage| findings.add(damage, None));
         }
     }
-    Ok(())
+    Ok(leftovers)
 }
 
 /// Whether a body is that of its kind.
@@ -95,7 +99,6 @@ fn decode(kind: ObjectKind, body: &[u8]) -> credenza_format::Result<()> {
     match kind {
         ObjectKind::Intent => Intent::decode(body).map(drop),
         ObjectKind::Condemned => Condemned::decode(body).map(drop),
-        ObjectKind::Note => Note::decode(body).map(drop),
         ObjectKind::Connector => EscrowedConnector::decode(body).map(drop),
         _ => Ok(()),
     }

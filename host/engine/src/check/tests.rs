@@ -1,14 +1,13 @@
 //! Checks of repositories in memory: what a sample reads, and what is remembered of it.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_model::Timestamp;
+use credenza_model::{StoreKey, Timestamp};
 
 use super::*;
-use crate::testing::{noise, repository, secret, snapshot, withheld};
+use crate::testing::{noise, open, repository, secret, snapshot, withheld};
 use crate::{Clock, DamageKind, Moment, RunContext};
 
 const DAY: u64 = 86_400;
@@ -42,82 +41,88 @@ async fn five_snapshots() -> (MemoryStore, Repository) {
     (store, repository)
 }
 
-async fn read(repository: &Repository, sample: Sample, journal: Option<&Path>) -> CheckReport {
-    let options = CheckOptions { read_data: Some(sample), journal: journal.map(Path::to_owned) };
-    let report = run(repository, &options, &RunContext::default()).await.unwrap();
+async fn read(repository: &Repository, sample: Sample) -> CheckReport {
+    let report = run(repository, &CheckOptions::reading(sample), &RunContext::default()).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     report
 }
 
-#[tokio::test]
-async fn a_share_or_an_amount_reads_so_much_and_at_most_a_pack_more() {
-    let (_, repository) = five_snapshots().await;
-    let all = read(&repository, Sample::All, None).await;
-    assert_eq!((all.packs, all.packs_read, all.bytes_read), (10, 10, all.bytes));
-    let largest = 25_000;
-    let half = read(&repository, Sample::Percent(50), None).await;
-    assert!((all.bytes / 2..all.bytes / 2 + largest).contains(&half.bytes_read), "{} bytes", half.bytes_read);
-    assert_eq!((half.packs, half.bytes), (all.packs, all.bytes));
-    let some = read(&repository, Sample::Bytes(30_000), None).await;
-    assert!((30_000..30_000 + largest).contains(&some.bytes_read), "{} bytes", some.bytes_read);
-    let none = read(&repository, Sample::Bytes(0), None).await;
-    assert_eq!((none.packs_read, none.bytes_read), (0, 0));
-    let more_than_there_is = read(&repository, Sample::Bytes(1 << 40), None).await;
-    assert_eq!(more_than_there_is.packs_read, 10);
-}
-
-#[tokio::test]
-async fn a_sample_finds_what_rots_in_it_and_only_that() {
-    let (store, repository) = five_snapshots().await;
-    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
-    let mut bytes = store.bytes(&pack).unwrap().to_vec();
-    bytes[5000] ^= 1;
-    store.tamper(&pack, Some(bytes.into()));
-    let found = async |sample| {
-        let report = run(&repository, &CheckOptions::reading(sample), &RunContext::default()).await.unwrap();
-        report.findings.into_iter().map(|finding| finding.damage.object).collect::<Vec<String>>()
-    };
-    assert_eq!(found(Sample::Percent(100)).await, [pack.to_string()]);
-    assert_eq!(found(Sample::Bytes(0)).await, [""; 0]);
-}
-
-#[tokio::test]
-async fn packs_read_lately_are_not_read_again_and_those_never_read_are() {
-    let (_, repository) = five_snapshots().await;
-    let (clock, folder) = (Arc::new(TestClock::default()), tempfile::tempdir().unwrap());
-    let repository = repository.with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
-    let old = Sample::OlderThan(Duration::from_secs(30 * DAY));
-    let packs_read = async |sample, folder| read(&repository, sample, folder).await.packs_read;
-    let remembered = Some(folder.path());
-    assert_eq!(packs_read(old, remembered).await, 10, "nothing was read before");
-    clock.turn_to(29);
-    assert_eq!(packs_read(old, remembered).await, 0);
-    assert_eq!(packs_read(old, None).await, 10, "without a memory everything is read");
-    clock.turn_to(30);
-    assert_eq!(packs_read(old, remembered).await, 10);
-    snapshot(&repository, &MemorySource::new()).await;
-    assert_eq!(packs_read(old, remembered).await, 1, "the pack that is new");
-    clock.turn_to(20);
-    assert_eq!(packs_read(old, remembered).await, 11, "what was read in the future was not read");
-}
-
-#[tokio::test]
-async fn a_damaged_pack_is_read_every_time_until_it_is_whole() {
-    let (store, repository) = five_snapshots().await;
-    let folder = tempfile::tempdir().unwrap();
+/// Lets a data pack rot; its name and what it was.
+fn rot(store: &MemoryStore) -> (StoreKey, bytes::Bytes) {
     let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
     let whole = store.bytes(&pack).unwrap();
     let mut rotten = whole.to_vec();
     rotten[5000] ^= 1;
     store.tamper(&pack, Some(rotten.into()));
-    let old = Some(Sample::OlderThan(Duration::from_secs(30 * DAY)));
-    let options = CheckOptions { read_data: old, journal: Some(folder.path().to_owned()) };
+    (pack, whole)
+}
+
+#[tokio::test]
+async fn a_share_or_an_amount_reads_so_much_and_at_most_a_pack_more() {
+    let (_, repository) = five_snapshots().await;
+    let all = read(&repository, Sample::All).await;
+    assert_eq!((all.packs, all.packs_read, all.bytes_read), (10, 10, all.bytes));
+    let largest = 25_000;
+    let half = read(&repository, Sample::Percent(50)).await;
+    assert!((all.bytes / 2..all.bytes / 2 + largest).contains(&half.bytes_read), "{} bytes", half.bytes_read);
+    assert_eq!((half.packs, half.bytes), (all.packs, all.bytes));
+    let some = read(&repository, Sample::Bytes(30_000)).await;
+    assert!((30_000..30_000 + largest).contains(&some.bytes_read), "{} bytes", some.bytes_read);
+    let none = read(&repository, Sample::Bytes(0)).await;
+    assert_eq!((none.packs_read, none.bytes_read), (0, 0));
+    let more_than_there_is = read(&repository, Sample::Bytes(1 << 40)).await;
+    assert_eq!(more_than_there_is.packs_read, 10);
+}
+
+#[tokio::test]
+async fn a_sample_finds_what_rots_in_it_and_every_later_one_names_it() {
+    let (store, repository) = five_snapshots().await;
+    let found = async |options| {
+        let report = run(&repository, &options, &RunContext::default()).await.unwrap();
+        report.findings.into_iter().map(|finding| finding.damage.object).collect::<Vec<String>>()
+    };
+    let (pack, _) = rot(&store);
+    assert_eq!(found(CheckOptions::reading(Sample::Bytes(0))).await, [""; 0]);
+    assert_eq!(found(CheckOptions::reading(Sample::Percent(100))).await, [pack.to_string()]);
+    assert_eq!(found(CheckOptions::reading(Sample::Bytes(0))).await, [pack.to_string()]);
+    assert_eq!(found(CheckOptions::default()).await, [pack.to_string()]);
+}
+
+#[tokio::test]
+async fn packs_read_lately_are_not_read_again_on_any_machine_and_those_never_read_are() {
+    let (store, repository) = five_snapshots().await;
+    let clock = Arc::new(TestClock::default());
+    let repository = repository.with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let other = open(Arc::new(store.clone()), secret()).await.with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let old = Sample::OlderThan(Duration::from_secs(30 * DAY));
+    assert_eq!(read(&repository, Sample::Bytes(0)).await.packs_never_read, 10);
+    assert_eq!(read(&repository, old).await.packs_read, 10, "nothing was read before");
+    clock.turn_to(29);
+    let later = read(&other, old).await;
+    assert_eq!((later.packs_read, later.packs_never_read), (0, 0));
+    assert_eq!(later.oldest_reading, Some(Timestamp { seconds: 0, nanoseconds: 0 }));
+    clock.turn_to(30);
+    assert_eq!(read(&other, old).await.packs_read, 10);
+    snapshot(&repository, &MemorySource::new()).await;
+    assert_eq!(read(&repository, old).await.packs_read, 1, "the pack that is new");
+    clock.turn_to(20);
+    assert_eq!(read(&repository, old).await.packs_read, 11, "what was read in the future was not read");
+}
+
+#[tokio::test]
+async fn a_damaged_pack_is_read_every_time_until_it_is_whole() {
+    let (store, repository) = five_snapshots().await;
+    let (_, whole) = rot(&store);
+    let options = CheckOptions::reading(Sample::OlderThan(Duration::from_secs(30 * DAY)));
     for (packs_read, findings) in [(10, 1), (1, 1)] {
         let report = run(&repository, &options, &RunContext::default()).await.unwrap();
         assert_eq!((report.packs_read, report.findings.len()), (packs_read, findings));
     }
+    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
     store.tamper(&pack, Some(whole));
-    assert_eq!(run(&repository, &options, &RunContext::default()).await.unwrap().packs_read, 1);
+    let again = run(&repository, &options, &RunContext::default()).await.unwrap();
+    assert_eq!((again.packs_read, again.findings.len()), (1, 0), "a fault of the store brands no pack");
+    assert_eq!(run(&repository, &CheckOptions::default(), &RunContext::default()).await.unwrap().findings.len(), 0);
     assert_eq!(run(&repository, &options, &RunContext::default()).await.unwrap().packs_read, 0);
 }
 

@@ -90,6 +90,7 @@ pub(super) async fn delete_unneeded(repository: &Repository, view: &mut View, re
     report.deleted = report.count(&results);
     for ((pack, _, size), result) in doomed.into_iter().zip(results) {
         if result.is_ok() {
+            report.damaged_deleted += u64::from(view.damaged.contains(&pack));
             report.bytes_freed += size;
             view.packs.remove(&pack);
         }

@@ -40,6 +40,8 @@ pub(super) struct View {
     used: HashMap<ObjectId, Bitmap>,
     /// Packs that live intents name.
     pub(super) pinned: HashSet<ObjectId>,
+    /// Packs that are on record as damaged: what is in them is kept wherever else it is, too.
+    pub(super) damaged: HashSet<ObjectId>,
     /// Intents that have outlived their lease.
     pub(super) expired: Vec<StoreKey>,
     /// The store's time when the run began.
@@ -57,10 +59,10 @@ impl View {
     /// # Errors
     /// [`Error::Damage`] when something cannot be read, or a needed pack is neither described nor there; [`Error::Contended`] when other collectors
     /// change what does not fit together at each look.
-    pub(super) async fn read(repository: &Repository, now: Timestamp) -> Result<Self> {
+    pub(super) async fn read(repository: &Repository, now: Timestamp, damaged: &HashSet<ObjectId>) -> Result<Self> {
         let mut before = None;
         for _ in 0..LOOKS_MAX {
-            let view = Self::look(repository, now).await?;
+            let view = Self { damaged: damaged.clone(), ..Self::look(repository, now).await? };
             match view.check(repository).await? {
                 None => return Ok(view),
                 Some(damage) if before.as_ref() == Some(&damage) => return Err(damage.into()),
@@ -86,6 +88,7 @@ impl View {
             snapshots: HashSet::new(),
             used: HashMap::new(),
             pinned: HashSet::new(),
+            damaged: HashSet::new(),
             expired: Vec::new(),
             now,
         };
@@ -218,7 +221,8 @@ impl View {
     ///
     /// A chunk used in a moved pack is needed in one pack that nobody condemned. Where every place of it is condemned, all
     /// of them are needed: two collectors that condemned one each spare at least one, because each looks for the other's
-    /// record after it has put its own.
+    /// record after it has put its own. So are all places of a chunk that is needed in a pack which is on record as damaged: any other may be
+    /// the last that is whole.
     ///
     /// # Errors
     /// Damage when a needed chunk is nowhere.
@@ -239,6 +243,9 @@ impl View {
                 ));
             } else {
                 needs.add(&self.index, &place);
+                if self.damaged.contains(&pack.id) {
+                    self.need_everywhere(&id, &mut needs);
+                }
             }
         }
         Ok(needs)
@@ -252,16 +259,26 @@ impl View {
                 *id,
                 format!("no pack in the store holds chunk {id}, which snapshots use"),
             )),
-            Some(best) if self.index.standing(best.pack) == Standing::Live => {
+            Some(best) if self.is_reliable(best.pack) => {
                 needs.add(&self.index, &best);
                 Ok(())
             }
             Some(_) => {
-                let there = self.index.places(id).filter(|place| self.index.standing(place.pack) < Standing::Gone);
-                there.for_each(|place| needs.add(&self.index, &place));
+                self.need_everywhere(id, needs);
                 Ok(())
             }
         }
+    }
+
+    fn need_everywhere(&self, id: &ChunkId, needs: &mut Needs) {
+        let there = self.index.places(id).filter(|place| self.index.standing(place.pack) < Standing::Gone);
+        there.for_each(|place| needs.add(&self.index, &place));
+    }
+
+    /// Whether a pack is there without reserve and not on record as damaged.
+    pub(super) fn is_reliable(&self, pack: PackOrdinal) -> bool {
+        let damaged = self.index.pack(pack).is_some_and(|pack| self.damaged.contains(&pack.id));
+        self.index.standing(pack) == Standing::Live && !damaged
     }
 
     /// Takes packs that this run has written, which no listing shows yet, and the packs that it moved.

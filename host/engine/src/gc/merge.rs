@@ -1,4 +1,4 @@
-//! Merge: many small index segments become few large ones, many records of condemned packs one.
+//! Merge: many small index segments become few large ones, many records of condemned packs one, many notes of what was read one.
 //!
 //! What replaces is put before what it replaces is deleted, so that a reader finds one or the other
 //! (`Repository::merged_documents`). A merge is also where the descriptions of packs go that were deleted and that no
@@ -13,6 +13,7 @@ use super::condemn::put_record;
 use super::mark::View;
 use super::{GcReport, delete};
 use crate::clock::is_expired;
+use crate::health::Health;
 use crate::repository::{Repository, SegmentInfo, random_id};
 use crate::write::put;
 use crate::{Damage, DamageKind, Result};
@@ -168,6 +169,16 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
     put_record(repository, packs).await?;
     remove(repository, ObjectKind::Condemned, &ids, report).await?;
     report.records_merged = ids.len() as u64;
+    Ok(())
+}
+
+/// Merges notes of what was read and found damaged when there are many, without what they say of packs that are gone.
+pub(super) async fn notes(repository: &Repository, view: &View, health: &Health, report: &mut GcReport) -> Result<()> {
+    let is_kept = |pack: &ObjectId| view.packs.contains_key(pack) || view.is_named(pack);
+    let merged = health.merge(repository, is_kept).await?;
+    let results = delete(repository, &merged).await?;
+    report.count(&results);
+    report.notes_merged = merged.len() as u64;
     Ok(())
 }
 

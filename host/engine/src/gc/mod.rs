@@ -6,8 +6,11 @@
 //! 3 PUT the record of what nobody needs                             `condemn`
 //! 4 LIST intents, then snapshots, then condemned again; spare what is needed after all
 //! 5 DELETE the rest
-//!   merge index segments; delete what expired                       `merge`, `expire`
+//!   merge index segments and notes; delete what expired             `merge`, `expire`
 //! ```
+//!
+//! What is on record as damaged (`health`) is named by each run until it is mended. Nothing is copied out of it, and of the chunks that are
+//! needed in it every other copy is kept.
 //!
 //! Whatever speaks for something that a listing leaves out ends the run before anything is condemned or deleted: the other listing, the
 //! chains of snapshots and their usage lists (`Repository::all_snapshots`), the index for packs.
@@ -36,11 +39,12 @@ mod repack;
 
 use std::sync::Arc;
 
-use credenza_model::{StoreKey, Timestamp};
+use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use crate::clock::Lease;
+use crate::health::Health;
 use crate::repository::Repository;
-use crate::{Error, Event, Listener, Phase, Result, RunContext, heed};
+use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, heed};
 pub(crate) use condemn::put_record;
 use mark::View;
 
@@ -57,7 +61,7 @@ pub struct GcOptions {
 }
 
 /// What a collection did, or would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct GcReport {
     /// Snapshots seen.
     pub snapshots: u64,
@@ -87,10 +91,20 @@ pub struct GcReport {
     pub segments_merged: u64,
     /// Records of condemned packs that were merged into one.
     pub records_merged: u64,
+    /// Notes of what was read and found damaged that were merged into one.
+    pub notes_merged: u64,
     /// Intents of writers that died.
     pub intents_expired: u64,
     /// Usage lists without a snapshot.
     pub usages_expired: u64,
+    /// Packs on record as damaged that no snapshot needs and that are deleted.
+    pub damaged_deleted: u64,
+    /// What is damaged and was left as it is: by the record, or found now.
+    #[serde(serialize_with = "crate::json::count")]
+    pub damages: Vec<Damage>,
+    /// Why what was found now could not be put on record.
+    #[serde(rename = "recorded", serialize_with = "crate::json::is_none")]
+    pub unrecorded: Option<String>,
 }
 
 /// Collects.
@@ -113,21 +127,26 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     let now = if options.dry_run { repository.time_reached().await? } else { repository.time().await? };
     let now = now.unwrap_or(NEVER);
     let cautious = repository.cautious();
-    let mut view = View::read(&cautious, now).await?;
+    let mut health = Health::load(&cautious).await?;
+    let damaged = health.damaged_packs();
+    let mut view = View::read(&cautious, now, &damaged).await?;
     let mut report = begun(&view);
     if options.dry_run {
         repack::foresee(repository, &view, options.repack_bytes_max, &mut report)?;
         condemn::foresee(&view, &mut report)?;
+        report.name_remembered(&view, &health)?;
         return Ok(report);
     }
     match repack::run(repository, &mut view, options.repack_bytes_max, listener, &mut report).await {
         // What was copied is nobody's and expires; what was seen is out of date. Deleting makes the room that copying needs next time.
         Err(cause) if cause.is_full() => {
-            view = View::read(&cautious, now).await?;
-            report = GcReport { full: true, ..begun(&view) };
+            view = View::read(&cautious, now, &damaged).await?;
+            report = GcReport { full: true, damages: report.damages, ..begun(&view) };
         }
         repacked => repacked?,
     }
+    report.unrecorded =
+        health.record(repository, report.damages.iter(), &[]).await.err().map(|cause| cause.to_string());
     condemn::record(repository, &mut view, &mut report).await?;
     view.look_again(&cautious).await?;
     // What was seen at first counts only as long as a run may take.
@@ -135,6 +154,8 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
     merge::records(repository, now, &mut report).await?;
+    merge::notes(repository, &view, &health, &mut report).await?;
+    report.name_remembered(&view, &health)?;
     expire::run(repository, &view, &mut report).await?;
     Ok(report)
 }
@@ -166,6 +187,26 @@ pub(crate) async fn delete(repository: &Repository, keys: &[StoreKey]) -> Result
 }
 
 impl GcReport {
+    /// Names what is on record as damaged and there, unless all that snapshots need of it is elsewhere; notes that cannot be read, too.
+    fn name_remembered(&mut self, view: &View, health: &Health) -> Result<(), Damage> {
+        self.damages.extend(health.unreadable().iter().cloned());
+        if view.damaged.is_empty() {
+            return Ok(());
+        }
+        let needs = view.needs()?;
+        let was_moved = |pack: &ObjectId| {
+            view.index.ordinal(pack).and_then(|pack| view.index.pack(pack)).is_some_and(|pack| pack.moved)
+        };
+        let is_there = |pack: &ObjectId| view.packs.contains_key(pack);
+        let named = health.damages().filter(|(pack, damage)| {
+            let is_new = self.damages.iter().all(|found| found.object != damage.object);
+            is_new && is_there(pack) && (view.is_wanted(pack, &needs) || !was_moved(pack))
+        });
+        let named: Vec<Damage> = named.map(|(_, damage)| damage).collect();
+        self.damages.extend(named);
+        Ok(())
+    }
+
     /// Counts the refusals among results and returns how many succeeded.
     fn count(&mut self, results: &[Result<(), String>]) -> u64 {
         let refused = results.iter().filter(|result| result.is_err()).count() as u64;

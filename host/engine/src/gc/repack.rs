@@ -76,13 +76,16 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted.
+/// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted;
+/// and so is what is on record as damaged, until it is mended.
 fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candidate> {
     let movable = |candidate: &Candidate| {
-        view.index
-            .pack(candidate.pack)
-            .filter(|pack| !pack.moved && pack.standing < Standing::Gone)
-            .is_some_and(|pack| !view.pinned.contains(&pack.id) && !view.is_locked(&pack.id))
+        view.index.pack(candidate.pack).filter(|pack| !pack.moved && pack.standing < Standing::Gone).is_some_and(
+            |pack| {
+                let is_kept = view.pinned.contains(&pack.id) || view.is_locked(&pack.id);
+                !is_kept && !view.damaged.contains(&pack.id)
+            },
+        )
     };
     let mut all = weigh(view, needs);
     all.retain(movable);
@@ -165,9 +168,10 @@ async fn move_batch(
         let places = described.remove(&one.pack).unwrap_or_default();
         match copy_needed(repository, view, needs, dedup, one.pack, &places).await {
             Ok(()) => moved.extend(record(&view.index, one.pack, places)),
-            // A pack that is damaged stays as it is: `check` names it, and what of it can be read is not lost.
+            // A pack that is damaged stays as it is, and what of it can be read is not lost. It is put on record.
             Err(Error::Damage(damage)) => {
-                listener.on(Event::Damage(damage));
+                listener.on(Event::Damage(damage.clone()));
+                report.damages.push(damage);
                 continue;
             }
             Err(cause) => return Err(cause),
@@ -199,7 +203,7 @@ async fn copy_needed(
     let needed = places.iter().filter(|(_, place)| needed.as_ref().is_some_and(|needed| needed.get(place.position)));
     let elsewhere = |id: &ChunkId| {
         let mut others = view.index.places(id).filter(|place| place.pack != pack);
-        others.find(|place| view.index.standing(place.pack) == Standing::Live)
+        others.find(|place| view.is_reliable(place.pack))
     };
     let (held, alone): (Vec<_>, Vec<_>) = needed.copied().partition(|(id, _)| elsewhere(id).is_some());
     copy(repository, dedup.packs(), &view.index, alone).await?;

@@ -5,6 +5,7 @@
 //!   PUT parity of packs that are whole                                              `parity`
 //! 1 look as `check` does, and into the packs that no index segment describes       `survey`, `adopt`
 //!   what a snapshot uses whose usage list is damaged follows from its tree         `usage`
+//!   PUT the record of what was read                                                `health`
 //! 2 copy what can be read of damaged packs into new ones                           `salvage`
 //! 3 PUT usage lists                                                                 `publish`
 //! 4 PUT intent; PUT index segments: new packs, found packs, damaged ones as moved
@@ -25,6 +26,7 @@
 
 mod adopt;
 mod gaps;
+mod losses;
 mod parity;
 mod publish;
 mod replace;
@@ -56,7 +58,7 @@ use texts::Texts;
 pub struct RepairOptions {
     /// Write what mends; else only say it.
     pub apply: bool,
-    /// Look for damage in every byte of every pack, not only in the structure.
+    /// Look for damage in every byte of every pack, not only in the structure and in packs that are on record as damaged.
     pub read_data: bool,
     /// Write a snapshot of what is left beside each one that lost something.
     pub replace_snapshots: bool,
@@ -165,6 +167,8 @@ pub struct RepairReport {
     pub losses: Vec<SnapshotLoss>,
     /// Damage that cannot be mended.
     pub lost: Vec<Finding>,
+    /// Why what was read could not be put on record, so that later runs may not know of it, or take for damaged what is whole.
+    pub unrecorded: Option<String>,
 }
 
 impl Serialize for RepairReport {
@@ -240,7 +244,7 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
 /// Mends what a survey has found; with nowhere to put what is salvaged, it only says what would be done.
 async fn mend(
     repository: &Repository,
-    survey: Survey,
+    mut survey: Survey,
     (texts, gaps, dedup): (&Texts, Option<&Gaps>, Option<&Arc<Deduplicator>>),
     options: &RepairOptions,
     stop: &Stop,
@@ -250,8 +254,11 @@ async fn mend(
     let mut parities = Parities::find(repository, &survey, &salvaged);
     if options.apply {
         parities.write(repository).await?;
+        // They were made of packs that are whole.
+        survey.whole.extend(parities.packs());
     }
-    report.losses = walk::losses(repository, &survey, &salvaged.lost).await?;
+    report.unrecorded = record(repository, &mut survey).await.err().map(|cause| cause.to_string());
+    report.losses = losses::find(repository, &survey, &salvaged.lost).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
@@ -274,6 +281,12 @@ async fn mend(
     drop(repository.take_healed());
     report.lost = lost(survey.findings, &report.mends);
     Ok(report)
+}
+
+/// Puts on record what was read. That is done before anything is mended: what is mended is asked for no more.
+async fn record(repository: &Repository, survey: &mut Survey) -> Result<()> {
+    let damages = survey.findings.iter().map(|finding| &finding.damage);
+    survey.health.record(repository, damages, &survey.whole).await
 }
 
 /// The findings that are still true when all is mended.

@@ -39,6 +39,11 @@ impl Parities {
         self.0.iter().map(|pack| Mend::Restored { object: parity_key(pack.id) })
     }
 
+    /// The packs.
+    pub(super) fn packs(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.0.iter().map(|pack| pack.id)
+    }
+
     /// Puts them; of a pack that turns out not to be whole there is none to put.
     pub(super) async fn write(&mut self, repository: &Repository) -> Result<()> {
         let mut written = Vec::new();

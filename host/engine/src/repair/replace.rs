@@ -13,8 +13,9 @@ use credenza_format::{
 };
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
 
+use super::losses::why_lost;
 use super::survey::Survey;
-use super::walk::{Step, Walk, why_lost};
+use super::walk::{Step, Walk};
 use super::{Mend, RepairOptions, SnapshotLoss};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Error as FormatError, Intent, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
+    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
     open_snapshot,
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
@@ -14,6 +14,8 @@ use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
 use crate::check::{self, Look, Users};
 use crate::findings::{Finding, Findings};
+use crate::health::Health;
+use crate::liveness::Liveness;
 use crate::repository::{Repository, SnapshotHandle, fetch};
 use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
@@ -34,6 +36,10 @@ pub(super) struct Survey {
     /// What cannot be read and is to be dropped.
     pub(super) ruined: Vec<(ObjectKind, StoreKey)>,
     pub(super) findings: Vec<Finding>,
+    /// What is on record of the bytes of packs.
+    pub(super) health: Health,
+    /// Packs that were read now and are whole.
+    pub(super) whole: Vec<ObjectId>,
 }
 
 impl Survey {
@@ -45,7 +51,8 @@ impl Survey {
     ) -> Result<Self> {
         listener.on(Event::Phase(Phase::CheckingStructure));
         let mut findings = Findings::new(listener);
-        let Look { mut index, snapshots, mut users, packs, .. } = check::look(repository, &mut findings).await?;
+        let Look { mut index, snapshots, mut users, packs, health, .. } =
+            check::look(repository, &mut findings).await?;
         let pinned = pinned(repository).await?;
         let condemned = match repository.condemned().await {
             Err(Error::Damage(_)) => HashSet::new(),
@@ -76,25 +83,35 @@ impl Survey {
         let loader = repository.loader_from(repository.bare_store(), Arc::clone(&index));
         let rebuilt = usage::rebuild(&loader, &snapshots, &findings, &mut users).await?;
         check::trees(Arc::clone(&loader), &snapshots, &mut findings).await?;
-        if options.read_data {
+        let damaged = health.damaged_packs();
+        let is_doubtful = |pack: &PackOrdinal| index.pack(*pack).is_some_and(|pack| damaged.contains(&pack.id));
+        let read: Vec<PackOrdinal> =
+            packs.present.iter().filter(|pack| options.read_data || is_doubtful(pack)).copied().collect();
+        let mut whole = Vec::new();
+        if !read.is_empty() {
             listener.on(Event::Phase(Phase::CheckingData));
-            check::verify((repository, None), &index, &packs.present, &users, &mut findings).await?;
+            let liveness = Liveness::begin("repository", repository.clock());
+            let reading = check::verify((repository, Some(&liveness)), &index, &read, &users, &mut findings).await?;
+            whole = reading.whole;
         }
         check::add_healed(repository, &users, &mut findings);
-        let ruined = ruined(repository, &findings, options.drop_snapshots).await?;
+        let ruined = ruined(repository, &findings, options).await?;
         let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
         let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
-        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings: findings.into_list() })
+        let findings = findings.into_list();
+        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings, health, whole })
     }
 
     pub(super) fn loader(&self, repository: &Repository) -> Arc<BlobLoader> {
         repository.loader_from(repository.bare_store(), Arc::clone(&self.index))
     }
 
-    /// The packs that something is wrong with, as the index describes them.
+    /// The packs that something is wrong with, as the index describes them. Not those that the store fails to give for now: nothing is known of
+    /// their bytes, and they may be whole.
     pub(super) fn damaged_packs(&self) -> Vec<PackRecord> {
+        let known = self.findings.iter().filter(|finding| finding.damage.kind != DamageKind::Unreadable);
         let ordinals: HashSet<PackOrdinal> =
-            self.findings.iter().filter_map(pack).filter_map(|pack| self.index.ordinal(&pack)).collect();
+            known.filter_map(pack).filter_map(|pack| self.index.ordinal(&pack)).collect();
         let mut packs = check::described(&self.index, &ordinals.into_iter().collect::<Vec<_>>());
         packs.sort_unstable_by_key(|pack| pack.id);
         packs
@@ -161,17 +178,19 @@ async fn digested(
     Ok(packs)
 }
 
-/// Objects that nobody can read, of kinds that are dropped then: not those that a later program may have written.
+/// Objects that nobody can read, of kinds that are dropped then: not those that a later program may have written, and notes only where
+/// everything was read that they may have said something of.
 async fn ruined(
     repository: &Repository,
     findings: &Findings<'_>,
-    snapshots: bool,
+    options: &RepairOptions,
 ) -> Result<Vec<(ObjectKind, StoreKey)>> {
     let mut ruined = Vec::new();
     for (kind, id, key) in findings.iter().filter_map(object) {
         let is_droppable = match kind {
             ObjectKind::Index | ObjectKind::Condemned => true,
-            ObjectKind::Snapshot => snapshots,
+            ObjectKind::Snapshot => options.drop_snapshots,
+            ObjectKind::Note => options.read_data,
             _ => false,
         };
         if is_droppable && is_ruined(repository, (kind, id), &key).await? {
@@ -189,6 +208,9 @@ async fn is_ruined(repository: &Repository, (kind, id): (ObjectKind, ObjectId), 
     };
     let opened = match kind {
         ObjectKind::Snapshot => open_snapshot(repository.keys(), SnapshotId::new(*id.as_bytes()), bytes).map(drop),
+        ObjectKind::Note => {
+            open_document(repository.keys(), kind, id, bytes).and_then(|body| Note::decode(&body)).map(drop)
+        }
         kind => open_document(repository.keys(), kind, id, bytes).map(drop),
     };
     Ok(!matches!(opened, Ok(()) | Err(FormatError::Unknown { .. })))

@@ -1,18 +1,13 @@
-//! Walk: a tree in key order, past what is lost of it, and what that amounts to.
+//! Walk: a tree in key order, past what is lost of it.
 //!
-//! Bound: the children of one node a level, one leaf, and [`PROBLEMS_MAX`] names a snapshot.
+//! Refused here: what that amounts to (`losses`, `usage`, `replace`). Bound: the children of one node a level, and one leaf.
 
-use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{Node, PROBLEMS_MAX, Problem, TreeRoot};
-use credenza_model::{ChunkId, Key, Record, SnapshotId};
+use credenza_format::{Node, Problem, TreeRoot};
+use credenza_model::{ChunkId, Key, Record};
 
-use super::SnapshotLoss;
-use super::survey::Survey;
 use crate::blobs::BlobLoader;
-use crate::contents::ContentChunks;
-use crate::repository::{Repository, SnapshotHandle};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// What comes next in a tree.
@@ -80,62 +75,5 @@ impl Walk {
             Err(Error::Damage(damage)) => Step::Gap(Gap { last_key, entries, damage }),
             Err(cause) => return Err(cause),
         }))
-    }
-}
-
-/// What each snapshot has lost that relies on something lost.
-pub(super) async fn losses(
-    repository: &Repository,
-    survey: &Survey,
-    lost: &HashSet<ChunkId>,
-) -> Result<Vec<SnapshotLoss>> {
-    let affected: BTreeSet<SnapshotId> =
-        survey.findings.iter().flat_map(|finding| finding.affects.iter().copied()).collect();
-    let mut losses = Vec::new();
-    let loader = survey.loader(repository);
-    for handle in survey.snapshots.iter().filter(|handle| affected.contains(&handle.snapshot.id)) {
-        let loss = loss(&loader, handle, lost).await?;
-        losses.extend((loss.entries > 0).then_some(loss));
-    }
-    Ok(losses)
-}
-
-async fn loss(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, lost: &HashSet<ChunkId>) -> Result<SnapshotLoss> {
-    let mut loss = SnapshotLoss { snapshot: handle.snapshot.id, entries: 0, problems: Vec::new() };
-    let is_there = |id: &ChunkId| !lost.contains(id) && loader.index().get(id).is_some();
-    let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
-    while let Some(step) = walk.next().await? {
-        match step {
-            Step::Inner(_) => {}
-            Step::Gap(gap) => loss.add(gap.entries, gap.problem()),
-            Step::Leaf(_, records) => {
-                for record in records {
-                    let claimed = ContentChunks::new(Arc::clone(loader), &record.content).claim_all(is_there).await;
-                    if let Some(reason) = why_lost(claimed)? {
-                        loss.add(1, Problem { key: record.entry.key, reason });
-                    }
-                }
-            }
-        }
-    }
-    Ok(loss)
-}
-
-/// Why a content is lost, if it is.
-pub(super) fn why_lost(claimed: Result<bool>) -> Result<Option<String>> {
-    match claimed {
-        Ok(true) => Ok(None),
-        Ok(false) => Ok(Some("its content is lost: a chunk of it is nowhere in the repository".to_owned())),
-        Err(Error::Damage(damage)) => Ok(Some(format!("its content is lost: {damage}"))),
-        Err(cause) => Err(cause),
-    }
-}
-
-impl SnapshotLoss {
-    fn add(&mut self, entries: u64, problem: Problem) {
-        self.entries += entries;
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(problem);
-        }
     }
 }

@@ -80,10 +80,20 @@ impl Repository {
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
-        mut take: impl FnMut(Document) -> bool,
+        take: impl FnMut(Document) -> bool,
+    ) -> Result<()> {
+        self.merged_documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes), take).await
+    }
+
+    /// The same, each opened by `open`.
+    pub(crate) async fn merged_documents_opened<T>(
+        &self,
+        store: &Arc<dyn Store>,
+        kind: ObjectKind,
+        open: &Open<'_, T>,
+        mut take: impl FnMut(Document<T>) -> bool,
     ) -> Result<()> {
         self.require_access(kind)?;
-        let open = |id, bytes| open_document(&self.keys, kind, id, bytes);
         let mut seen = HashSet::new();
         for round in 0..LISTINGS_MAX {
             let mut listed = self.list_kind(store, kind).await?;
@@ -94,7 +104,7 @@ impl Repository {
                 unread = unread.saturating_sub(1);
                 is_merged |= take(document);
             };
-            self.open_each(store, kind, &open, listed, MERGED_IN_FLIGHT, note).await?;
+            self.open_each(store, kind, open, listed, MERGED_IN_FLIGHT, note).await?;
             if round > 0 && unread == 0 && !is_merged {
                 return Ok(());
             }

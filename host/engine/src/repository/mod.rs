@@ -43,7 +43,7 @@ pub(crate) use locks::PROBES;
 pub(crate) use parity::{lacking, put_parity};
 pub(crate) use probe::VERSIONS;
 pub use probe::probe;
-pub use rotate::Rotation;
+pub use rotate::{Resealing, Rotation};
 pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
 pub(crate) use snapshots::last_made;

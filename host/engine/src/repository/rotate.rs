@@ -10,13 +10,16 @@
 //! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs anew, which is repacking. Called by `cli`.
 
 use credenza_connect::{ErrorClass, Payload, PutOptions};
-use credenza_format::{Access, Config, KeySlot, Keyring, config_key, copy_key, slot_key};
+use credenza_format::{Access, Config, KeySlot, Keyring, Standing, config_key, copy_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
 use super::slots::delete_slots;
 use super::{ListedSlot, Repository, Secret, fetch, put_text};
 use crate::{Error, Result};
+
+/// Bytes that repacking reads of a pack in one request, about.
+const READ_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What a rotation did.
 #[derive(Debug, Clone)]
@@ -29,7 +32,34 @@ pub struct Rotation {
     pub removed: Vec<StoreKey>,
 }
 
+/// What collections seal anew after a rotation, at most: what no snapshot needs goes without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Resealing {
+    /// Packs that are read and written anew.
+    pub packs: u64,
+    /// Bytes of them: so much is read, and as much written.
+    pub bytes: u64,
+    /// Requests for that, about: a pack is read in pieces and put in one, and its parity is put where it has any.
+    pub requests: u64,
+}
+
 impl Repository {
+    /// What a rotation now would leave to be sealed anew.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn resealing(&self) -> Result<Resealing> {
+        let index = self.load_index().await?;
+        let puts = if self.config.parity.is_some() { 2 } else { 1 };
+        let mut all = Resealing::default();
+        for pack in index.packs().iter().filter(|pack| !pack.moved && pack.standing < Standing::Condemned) {
+            all.packs += 1;
+            all.bytes = all.bytes.saturating_add(pack.size);
+            all.requests = all.requests.saturating_add(pack.size.div_ceil(READ_BYTES) + puts);
+        }
+        Ok(all)
+    }
+
     /// Opens a new epoch of keys. The slot that `secret` opened and those of recipients are renewed; others cannot be, for lack of
     /// their secrets, and go with `remove_others`. The repository must be opened again afterwards.
     ///

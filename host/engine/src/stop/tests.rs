@@ -178,7 +178,7 @@ async fn expect_uploaded_once(store: &MemoryStore, at: usize) {
     assert_eq!(twice, 0, "of {} chunks, stopped at request {at}", places.len());
     let options = CheckOptions::default();
     let report = check::run(&repository, &options, &RunContext::default()).await.unwrap();
-    assert_eq!(report.unreferenced_packs, 0, "stopped at request {at}");
+    assert_eq!(report.leftovers.packs, 0, "stopped at request {at}");
 }
 
 /// Runs an operation over and over: at each, or each so manieth, of its requests it is asked to end.

@@ -165,7 +165,7 @@ async fn sound(command: &Command, repository: &Repository, tally: &mut Tally) ->
     if let Some(finding) = report.findings.first() {
         return Err(finding.damage.to_string());
     }
-    let leftovers = report.unreferenced_packs + report.ownerless_usages + report.removed_snapshots;
+    let leftovers = report.leftovers.packs + report.ownerless_usages + report.removed_snapshots;
     tally.with_leftovers += usize::from(leftovers > 0 || report.config_is_behind);
     Ok(())
 }

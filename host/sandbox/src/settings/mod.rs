@@ -16,7 +16,7 @@ pub use proxy::ProxySettings;
 pub use resolve::{HostSettings, Settings, SettingsError};
 pub use secret::{Secret, deceives};
 pub use surroundings::{CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings};
-pub use value::{InvalidValue, Value};
+pub use value::{BOOLEANS, InvalidValue, Value, parse_boolean};
 
 pub(crate) use proxy::{Named, Told};
 pub(crate) use secret::Masker;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::value::parse_boolean;
+use super::value::{BOOLEANS, parse_boolean};
 use super::{
     AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value,
 };
@@ -359,7 +359,7 @@ fn host_settings(
         None => Ok(default),
         Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
             name: name.to_owned(),
-            cause: InvalidValue { text: text.clone(), allowed: "true or false".to_owned() },
+            cause: InvalidValue { text: text.clone(), allowed: BOOLEANS.to_owned() },
         }),
     };
     Ok(HostSettings {

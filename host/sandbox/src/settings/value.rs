@@ -46,9 +46,7 @@ impl Value {
             SettingKind::Integer => integer(text.parse().ok(), "a whole number"),
             SettingKind::Duration => integer(duration_ms(text), "a duration such as 500ms, 30s, 5m, 2h or 1d"),
             SettingKind::Size => integer(size_bytes(text), "a size such as 512, 64KiB or 8MB"),
-            SettingKind::Boolean => {
-                parse_boolean(text).map(Self::Boolean).ok_or_else(|| invalid("true or false".to_owned()))
-            }
+            SettingKind::Boolean => parse_boolean(text).map(Self::Boolean).ok_or_else(|| invalid(BOOLEANS.to_owned())),
             SettingKind::Enum if spec.values.iter().any(|v| v == text) => Ok(Self::Text(text.to_owned())),
             SettingKind::Enum => Err(invalid(format!("one of {}", spec.values.join(", ")))),
             SettingKind::Url if is_http_url(text) => Ok(Self::Text(text.to_owned())),
@@ -61,8 +59,12 @@ impl Value {
     }
 }
 
-/// `true` or `false`, as every setting of that type writes them.
-pub(crate) fn parse_boolean(text: &str) -> Option<bool> {
+/// What a setting that is true or false may be.
+pub const BOOLEANS: &str = "true or false (or yes, no, on, off, 1, 0)";
+
+/// `true` or `false`, as every setting of that type writes them, in either case.
+#[must_use]
+pub fn parse_boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
         "false" | "no" | "off" | "0" => Some(false),
@@ -121,7 +123,7 @@ mod tests {
             ("size", "99999999999999999999", "KiB"),
             ("size", "2MiB", "between"),
             ("duration", "", "30s"),
-            ("boolean", "perhaps", "true or false"),
+            ("boolean", "perhaps", BOOLEANS),
             ("enum", "c", "one of a, b"),
             ("integer", "1.5", "whole number"),
             ("url", "ftp://h", "https://"),

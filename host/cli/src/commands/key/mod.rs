@@ -10,9 +10,10 @@ use std::fmt::{self, Display};
 
 use clap::Subcommand;
 use credenza_app::Place;
-use credenza_engine::{ListedSlot, Rotation, Secret};
+use credenza_engine::{ListedSlot, Resealing, Rotation, Secret};
 use credenza_format::{Access, KeySlot, SlotKind};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 pub(crate) use add::add_recovery_code;
@@ -195,10 +196,16 @@ async fn remove(id: &str, session: &Session<'_>) -> Result<Exit, Failure> {
 
 async fn rotate(remove_others: bool, session: &Session<'_>) -> Result<Exit, Failure> {
     let open = session.open_for_writing().await?;
+    let Resealing { packs, bytes, requests } = open.repository.resealing().await?;
+    if packs > 0 {
+        let (word, bytes) = (place_word(&open.place), HumanBytes(bytes));
+        session.reporter.note(format!(
+            "note: what was written before stays sealed with the old secrets until `maintain` has sealed it anew: up to {packs} packs, {bytes} to read and as much to write, in some {requests} requests; in parts: credenza at {word} maintain --repack-max 10GiB"
+        ));
+    }
     let Rotation { epoch, renewed, removed } = open.repository.rotate_keys(&open.secret, remove_others).await?;
     let renewed = renewed.iter().map(KeySlot::id).collect();
     session.reporter.done(&RotatedLine { epoch, renewed, removed: removed.iter().map(id_of).collect() });
-    session.reporter.note("note: what was written before stays sealed with the old secrets until it is repacked");
     Ok(Exit::Done)
 }
 
