@@ -15,6 +15,9 @@ use std::process::Command;
 const HOST: &str = "s3.example.com";
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
+/// The one variable in `host` that only tests read.
+const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
+
 /// How often the answer to a question for a secret stands in standard input: each command may read ahead.
 const ANSWERS: usize = 4096;
 
@@ -44,6 +47,7 @@ fn every_variable_of_ours_is_in_the_guide() -> Result<()> {
     }
     let path = workspace().join("docs/guide/configuration.md");
     let page = fs::read_to_string(&path)?;
+    named.remove(FOR_TESTS);
     let missing: Vec<_> = named.iter().filter(|name| !page.contains(name.as_str())).collect();
     ensure!(named.len() > 5, "no variables were found: {named:?}");
     ensure!(missing.is_empty(), "{} does not mention {missing:?}", path.display());
