@@ -61,12 +61,6 @@ pub fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
-/// The home folder of the user.
-#[must_use]
-pub fn home_folder() -> Option<PathBuf> {
-    env::home_dir()
-}
-
 /// Name of this machine, for snapshots.
 #[must_use]
 pub fn host_name() -> String {
@@ -89,7 +83,7 @@ fn own_folder(own: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
         return Some(home::expand(&folder).unwrap_or(folder));
     }
     let base = variable(xdg).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let base = base.or_else(|| Some(home_folder()?.join(below_home)))?;
+    let base = base.or_else(|| Some(home::folder()?.join(below_home)))?;
     is_ours(&base).then(|| base.join("credenza"))
 }
 

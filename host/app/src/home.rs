@@ -7,8 +7,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::environment;
-
 /// A `~` that stands for nothing known. Each holds the path as it was written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomeError {
@@ -22,12 +20,18 @@ pub enum HomeError {
     OfAnother(String),
 }
 
+/// The home folder of the user.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    std::env::home_dir()
+}
+
 /// A path with the home folder in place of its `~`.
 ///
 /// # Errors
 /// [`HomeError`] where the `~` stands for nothing known.
 pub fn expand(path: &Path) -> Result<PathBuf, HomeError> {
-    expand_with(path, environment::home_folder())
+    expand_with(path, folder())
 }
 
 fn expand_with(path: &Path, home: Option<PathBuf>) -> Result<PathBuf, HomeError> {

@@ -94,8 +94,8 @@ impl Display for PlaceLabel {
     }
 }
 
-/// A location, never a name, and its settings.
-#[derive(Debug, Clone)]
+/// A location, never a name, and its settings, which may be secret: only their names are shown when it is formatted for a developer.
+#[derive(Clone)]
 pub struct Place {
     /// What it is called in the configuration, if it is from there.
     name: Option<String>,
@@ -103,6 +103,13 @@ pub struct Place {
     pub location: Location,
     /// Settings by name, without `location`.
     pub settings: Settings,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<&String> = self.settings.keys().collect();
+        f.debug_struct("Place").field("label", &self.label()).field("settings", &settings).finish()
+    }
 }
 
 impl Place {
@@ -210,7 +217,6 @@ fn require_own_commands(settings: &Settings, configuration: &Configuration) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment;
 
     fn configured(text: &str) -> Result<Place, PlaceError> {
         let folder = tempfile::tempdir().unwrap();
@@ -220,8 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_named_and_not_shown_to_a_developer() {
+        let place = configured("location = '/b'\npassphrase = 'hunter2'").unwrap();
+        let shown = format!("{place:?}");
+        assert!(shown.contains("passphrase") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
     fn a_path_in_the_configuration_means_one_place_wherever_one_stands() {
-        let home = environment::home_folder().unwrap();
+        let home = home::folder().unwrap();
         let place = configured("location = '~/b'\nkey_file = '~/k'").unwrap();
         assert_eq!(place.location, Location::Folder(home.join("b")));
         assert_eq!(place.settings["key_file"], home.join("k").to_str().unwrap());

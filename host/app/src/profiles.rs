@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 
-use crate::environment;
+use crate::{environment, home};
 
 const PROCESS: &str = "credential_process";
 /// Thousands of profiles.
@@ -36,10 +36,10 @@ fn read(variable: &str, below_home: &str) -> String {
 
 fn path(variable: &str, below_home: &str) -> Option<PathBuf> {
     let Some(named) = environment::variable(variable).map(PathBuf::from) else {
-        return Some(environment::home_folder()?.join(below_home));
+        return Some(home::folder()?.join(below_home));
     };
     match named.strip_prefix("~") {
-        Ok(rest) => Some(environment::home_folder()?.join(rest)),
+        Ok(rest) => Some(home::folder()?.join(rest)),
         Err(_) => Some(named),
     }
 }

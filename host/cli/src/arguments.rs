@@ -4,18 +4,15 @@
 //! Owned here: the grammar. Refused here: what a command does (`commands`), `at REPOSITORY` (`at`).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-
-use credenza_app::home;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, info, key, locate, ls, maintain,
     man, place, policy, prune, repair, restore, rm, sync,
 };
+use crate::globals::Globals;
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -46,49 +43,6 @@ has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
 11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found, 21 a connector broke its contract,
 130 interrupted.";
-
-/// Options that every command understands, before or behind it.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Globals {
-    /// Print results as JSON, one object a line.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    /// Say nothing but results and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-
-    /// Say more; twice for what connectors log.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-
-    /// Draw no progress bar.
-    #[arg(long, global = true)]
-    pub(crate) no_progress: bool,
-
-    /// Use this component for the locations whose scheme it serves.
-    #[arg(long, global = true, value_name = "PATH", value_parser = path_parser())]
-    pub(crate) connector: Option<PathBuf>,
-
-    /// Read the passphrase of the repository from this file.
-    #[arg(long, global = true, value_name = "FILE", value_parser = path_parser())]
-    pub(crate) passphrase_file: Option<PathBuf>,
-
-    /// Run this shell command and take what it prints as the passphrase.
-    #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "passphrase_file")]
-    pub(crate) passphrase_cmd: Option<OsString>,
-
-    /// Open the repository with this key file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd"], value_parser = path_parser())]
-    pub(crate) key_file: Option<PathBuf>,
-
-    /// Open the repository with the recipient's secret key in this file.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_cmd", "key_file"], value_parser = path_parser())]
-    pub(crate) identity: Option<PathBuf>,
-    /// Sign what is committed to the repository with the key in this file (see `key signer`).
-    #[arg(long, global = true, value_name = "FILE", value_parser = path_parser())]
-    pub(crate) signing_key: Option<PathBuf>,
-}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -174,11 +128,6 @@ pub(crate) struct Invocation {
     /// What stands behind `at`.
     pub(crate) repository: Option<OsString>,
     pub(crate) arguments: Arguments,
-}
-
-/// Understands a path of the command line: a shell leaves `--option=~/x` alone.
-pub(crate) fn path_parser() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| home::expand(&path))
 }
 
 /// Understands a command line, program name included.

@@ -4,8 +4,10 @@ mod arguments;
 mod at;
 mod commands;
 mod failure;
+mod globals;
 mod interrupt;
 mod passphrase;
+mod program;
 #[cfg(test)]
 mod reference;
 mod report;
@@ -19,5 +21,5 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 fn main() -> ExitCode {
     // What a crash leaves behind must hold no keys, and nobody else of this user is to look into the memory or the environment.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    commands::run(std::env::args_os().collect())
+    program::run(std::env::args_os().collect())
 }

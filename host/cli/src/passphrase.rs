@@ -13,8 +13,8 @@ use credenza_app::passphrase::{self, PASSPHRASE_BYTES_MAX, Passphrase};
 use credenza_app::{Ask, PlaceLabel, environment};
 use zeroize::Zeroizing;
 
-use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::report::Reporter;
 
 /// Where a new passphrase comes from, beside [`environment::NEW_PASSPHRASE`] and a prompt.

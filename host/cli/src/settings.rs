@@ -112,7 +112,7 @@ mod tests {
     fn a_wrong_setting_is_refused_without_being_repeated() {
         let error = parse_settings(&["hunter2".into()]).unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
-        let home = credenza_app::environment::home_folder().unwrap();
+        let home = credenza_app::home::folder().unwrap();
         assert_eq!(settings("key_file=~/k")["key_file"], home.join("k").to_str().unwrap());
         assert_eq!(settings("a=b=c").get("a").map(String::as_str), Some("b=c"));
     }

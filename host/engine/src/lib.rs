@@ -26,6 +26,7 @@ mod findings;
 pub mod gc;
 mod listing;
 mod liveness;
+mod poison;
 pub mod query;
 pub mod remove;
 pub mod repair;

@@ -19,7 +19,7 @@ use credenza_connect::{Body, BodyReader, Error as ConnectError};
 use futures_util::StreamExt;
 
 use crate::clock::Clock;
-use crate::write::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 use crate::{Error, Result};
 
 /// How long the other side may answer nothing before the run ends.

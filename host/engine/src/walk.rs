@@ -11,6 +11,7 @@ use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{ChunkId, Key, Record};
 
 use crate::blobs::BlobLoader;
+use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 const LEAVES_IN_WINDOW: usize = 32;
@@ -51,6 +52,12 @@ pub(crate) struct LostNode {
     /// Entries in it.
     pub(crate) entries: u64,
     pub(crate) damage: Damage,
+}
+
+impl Repository {
+    pub(crate) fn walk(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, prefix: &[u8]) -> Records {
+        Records::new(Arc::clone(loader), root, prefix.to_vec())
+    }
 }
 
 impl Records {

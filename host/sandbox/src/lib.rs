@@ -14,6 +14,7 @@ mod guest;
 mod manifest;
 mod runtime;
 mod settings;
+mod ticker;
 
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
 pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};

@@ -2,13 +2,14 @@
 
 use credenza_sdk::{AttributeValue, Attributes, Entry, Result};
 
-use crate::attributes::ACL_NAME;
 use crate::bucket::{Bucket, shown};
 use crate::encode;
 use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::wire::{Wire, request};
 use crate::xml::Element;
 
+/// The attribute that keeps it.
+pub(crate) const ACL_NAME: &str = "s3.acl";
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const KNOWN_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 

@@ -5,11 +5,11 @@
 use credenza_sdk::{Entry, Error, ErrorClass, Result};
 
 use crate::bucket::{Bucket, shown};
+use crate::fault::ARCHIVED;
+use crate::place::Archived;
 use crate::wire::{Wire, request};
 use crate::{attributes, encode};
 
-/// The reason of an error of an object that is archived.
-pub(crate) const ARCHIVED: &str = "s3.archived";
 /// The reason that tells the host that an entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
 /// How long a copy that was asked for stays; a backup a day has several chances.
@@ -17,28 +17,6 @@ const COPY_DAYS: u32 = 7;
 /// The cheapest way to get one, which takes up to 12 hours, from the deepest archive up to 48
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>).
 const TIER: &str = "Bulk";
-
-/// What becomes of an archived object in a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Archived {
-    /// It is named as one that could not be read.
-    Report,
-    /// It is recorded without its content, and the run is complete.
-    Reference,
-    /// It is named, and a copy is asked for that a later run can read.
-    Request,
-}
-
-impl Archived {
-    /// The policy of that name; the manifest lists them.
-    pub(crate) fn of(name: Option<&str>) -> Self {
-        match name {
-            Some("reference") => Self::Reference,
-            Some("request") => Self::Request,
-            _ => Self::Report,
-        }
-    }
-}
 
 impl<W: Wire> Bucket<W> {
     /// What the failure to read an archived object is to the host; any other stays as it is.

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
-use crate::acl::is_canned;
+use crate::acl::{ACL_NAME, is_canned};
 use crate::kept::Room;
+use crate::place::WriteOptions;
 use crate::sum::{self, ALGORITHMS, is_of_parts};
 use crate::wire::Headers;
 use crate::{encode, kept, time};
@@ -42,10 +43,9 @@ const ENCODING: (&str, &str) = ("content-encoding", "http.content-encoding");
 const USER_HEADER: &str = "x-amz-meta-";
 const USER_NAME: &str = "user.";
 const TAG_NAME: &str = "s3.tag.";
-/// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
-pub(crate) const ACL_NAME: &str = "s3.acl";
 /// Object Lock is given back by `protect`.
 const LOCKS: [&str; 3] = ["s3.lock-mode", "s3.lock-until", "s3.legal-hold"];
+/// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
 const FACTS: [&str; 9] = [
     "s3.checksum-algorithm",
     "s3.missing-meta",
@@ -156,15 +156,8 @@ pub(crate) fn md5_of(etag: &str) -> Option<Vec<u8>> {
     (digits.len() == 32).then(|| digits.chunks(2).map(byte).collect()).flatten()
 }
 
-/// What of an object's protection is given back; each is a wish of the settings.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wishes {
-    pub(crate) acl: bool,
-    pub(crate) locks: bool,
-}
-
 /// The headers with which an object is written so that it has these attributes, and the names of those that it will lack.
-pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, String)>, Vec<String>) {
+pub(crate) fn restore(attributes: &Attributes, options: WriteOptions) -> (Vec<(String, String)>, Vec<String>) {
     let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let (of_a_tree, own): (Vec<_>, Vec<_>) = attributes
         .iter()
@@ -181,11 +174,11 @@ pub(crate) fn restore(attributes: &Attributes, wishes: Wishes) -> (Vec<(String, 
             (None, Some(tag), AttributeValue::Text(text)) => {
                 tags.push(format!("{}={}", encode::value(tag.as_bytes()), encode::value(text.as_bytes())));
             }
-            (None, None, AttributeValue::Text(acl)) if name == ACL_NAME && wishes.acl && is_canned(acl) => {
+            (None, None, AttributeValue::Text(acl)) if name == ACL_NAME && options.acl && is_canned(acl) => {
                 headers.push(("x-amz-acl".to_owned(), acl.clone()));
             }
             _ if FACTS.contains(&name.as_str()) => {}
-            _ if wishes.locks && LOCKS.contains(&name.as_str()) => {}
+            _ if options.locks && LOCKS.contains(&name.as_str()) => {}
             _ => lost.push(name.clone()),
         }
     }
@@ -250,7 +243,7 @@ mod tests {
         ];
         let mut attributes = Vec::new();
         complete(&mut attributes, &headers(&told), None);
-        let (mut restored, lost) = restore(&attributes, Wishes::default());
+        let (mut restored, lost) = restore(&attributes, WriteOptions::default());
         let mut expected: Vec<_> = headers(&told).0;
         restored.sort();
         expected.sort();
@@ -277,7 +270,7 @@ mod tests {
             text("s3.version-id", "v"),
             text("s3.tag.a b", "c=d"),
         ];
-        let (headers, lost) = restore(&attributes, Wishes::default());
+        let (headers, lost) = restore(&attributes, WriteOptions::default());
         assert_eq!(headers, [("x-amz-tagging".to_owned(), "a%20b=c%3Dd".to_owned())]);
         assert_eq!(lost, ["posix.mode", "user.not a token", "s3.lock-mode"]);
     }
@@ -306,7 +299,7 @@ mod tests {
             let mut attributes = Vec::new();
             complete(&mut attributes, &told, Some(&etag));
             let _ = checksums(&told, Some(&etag));
-            for (_, written) in restore(&attributes, Wishes::default()).0 {
+            for (_, written) in restore(&attributes, WriteOptions::default()).0 {
                 prop_assert!(is_printable(&written));
             }
         }

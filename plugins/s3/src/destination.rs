@@ -6,10 +6,11 @@ use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result}
 
 use crate::bucket::{Bucket, shown};
 use crate::fault::{ALREADY_OWNED, NO_BUCKET};
+use crate::listing::etag_of;
 use crate::protect::Locks;
-use crate::source::{entry_of_head, etag_of};
+use crate::source::entry_of_head;
 use crate::sum::Sum;
-use crate::upload::Upload;
+use crate::upload::{Upload, is_bare_mark};
 use crate::wire::{Wire, request};
 use crate::xml::escape;
 use crate::{attributes, layout};
@@ -115,14 +116,14 @@ impl<W: Wire> Bucket<W> {
             sum: Sum::of(entry),
             without_sum: false,
             encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
-            locks: self.place.wishes.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
+            locks: self.place.options.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
             parts: None,
             asked_to_complete: false,
         }))
     }
 
     fn headers_of(&self, entry: &Entry) -> Vec<(String, String)> {
-        let (mut headers, _) = attributes::restore(&entry.attributes, self.place.wishes);
+        let (mut headers, _) = attributes::restore(&entry.attributes, self.place.options);
         let kept = attributes::text_of(entry, "s3.storage-class");
         let class =
             if self.place.storage_class.is_empty() { kept.unwrap_or_default() } else { &self.place.storage_class };
@@ -134,20 +135,11 @@ impl<W: Wire> Bucket<W> {
 
     /// The names of the attributes that an object cannot have.
     pub(crate) fn lost(&self, entry: &Entry) -> Vec<String> {
-        let mut lost = attributes::restore(&entry.attributes, self.place.wishes).1;
+        let mut lost = attributes::restore(&entry.attributes, self.place.options).1;
         // It comes back with what lies in it; an empty one does not.
         lost.extend((entry.kind == EntryKind::Directory).then(|| "kind.directory".to_owned()));
         lost
     }
-}
-
-/// Whether an object is the mark of a folder and nothing more: a server that keeps keys as paths makes such marks by itself, and nothing is
-/// lost with one.
-pub(crate) fn is_bare_mark(there: &Entry) -> bool {
-    let is_of_a_user = |name: &str| ["user.", "tree.", "s3.tag"].iter().any(|own| name.starts_with(own));
-    there.key.ends_with(b"/")
-        && there.size.unwrap_or(0) == 0
-        && !there.attributes.iter().any(|(name, _)| is_of_a_user(name))
 }
 
 /// The ETag of an entry of a bucket, if it is one that the same bytes get again: an MD5, or that of parts.

@@ -9,8 +9,7 @@ use std::sync::atomic::Ordering;
 use credenza_sdk::{ByteRange, Entry, Error, ErrorClass, Result};
 
 use crate::bucket::Bucket;
-use crate::listing::normalise_etag;
-use crate::source::etag_of;
+use crate::listing::{etag_of, normalise_etag};
 use crate::wire::{Answer, Wire};
 use crate::{attributes, range};
 

@@ -5,7 +5,6 @@
 
 use credenza_sdk::{Error, ErrorClass};
 
-use crate::archive::ARCHIVED;
 use crate::wire::Headers;
 use crate::xml::Element;
 
@@ -31,6 +30,8 @@ pub(crate) const NOT_IMPLEMENTED: &str = "s3.not-implemented";
 pub(crate) const NOT_TAKEN: &str = "s3.not-taken";
 /// The reason of an error of a status alone: some server on the way may have said it.
 pub(crate) const BARE_NOT_FOUND: &str = "s3.not-found";
+/// The reason of an error of an object that is archived.
+pub(crate) const ARCHIVED: &str = "s3.archived";
 /// The reason of an error of a bucket that is not there.
 pub(crate) const NO_BUCKET: &str = "s3.no-such-bucket";
 /// The reason of an error of a bucket that cannot be created once more.

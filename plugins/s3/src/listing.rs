@@ -274,6 +274,11 @@ pub(crate) fn normalise_etag(text: &str) -> Option<String> {
     (!bare.is_empty()).then(|| bare.to_owned())
 }
 
+/// The ETag in a fingerprint.
+pub(crate) fn etag_of(fingerprint: &str) -> Option<&str> {
+    fingerprint.split(' ').next().filter(|etag| !etag.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -2,8 +2,6 @@
 
 use credenza_sdk::{Config, Problem, Timestamp};
 
-use crate::archive::Archived;
-use crate::attributes::Wishes;
 use crate::{encode, time};
 
 /// What the user configured.
@@ -20,7 +18,7 @@ pub(crate) struct Place {
     /// The bucket is read as it was then.
     pub(crate) as_of: Option<Timestamp>,
     /// What protects objects: whether it is backed up and restored.
-    pub(crate) wishes: Wishes,
+    pub(crate) options: WriteOptions,
     /// What becomes of archived objects in a backup.
     pub(crate) archived: Archived,
     /// Whether the bucket of a destination is created when it is not there.
@@ -49,7 +47,7 @@ impl Place {
             storage_class: text("storage_class"),
             versions: config.boolean("versions").unwrap_or(false),
             as_of: time::parse_iso(&text("as_of")),
-            wishes: Wishes {
+            options: WriteOptions {
                 acl: config.boolean("acl").unwrap_or(false),
                 locks: config.boolean("locks").unwrap_or(false),
             },
@@ -108,6 +106,35 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
     ];
     let broken = rules.into_iter().filter(|(broken, ..)| *broken);
     broken.map(|(_, setting, rule)| Problem { setting: Some(setting.to_owned()), message: rule.to_owned() }).collect()
+}
+
+/// What of an object's protection is given back; each is a wish of the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WriteOptions {
+    pub(crate) acl: bool,
+    pub(crate) locks: bool,
+}
+
+/// What becomes of an archived object in a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Archived {
+    /// It is named as one that could not be read.
+    Report,
+    /// It is recorded without its content, and the run is complete.
+    Reference,
+    /// It is named, and a copy is asked for that a later run can read.
+    Request,
+}
+
+impl Archived {
+    /// The policy of that name; the manifest lists them.
+    pub(crate) fn of(name: Option<&str>) -> Self {
+        match name {
+            Some("reference") => Self::Reference,
+            Some("request") => Self::Request,
+            _ => Self::Report,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use credenza_sdk::{AttributeValue, Attributes, Timestamp};
 
 use crate::attributes;
 use crate::bucket::Bucket;
-use crate::upload::Made;
 use crate::wire::{Wire, request};
 use crate::{encode, time};
 
@@ -62,11 +61,11 @@ impl Locks {
 
 impl<W: Wire> Bucket<W> {
     /// The names of the locks that an object has not got.
-    pub(crate) fn unlocked(&self, locks: &Locks, target: &str, made: &Made, action: &str) -> Vec<String> {
+    pub(crate) fn unlocked(&self, locks: &Locks, target: &str, version: Option<&str>, action: &str) -> Vec<String> {
         if locks.is_none() {
             return Vec::new();
         }
-        let version = made.version.as_deref().map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
+        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
         let answer = self.ask(request("HEAD", format!("{target}{}", version.unwrap_or_default())), None, action);
         // The object is there and right; a lock that is not is told, and no reason to fail.
         let Ok(answer) = answer else { return locks.names() };

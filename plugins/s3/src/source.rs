@@ -11,7 +11,7 @@ use credenza_sdk::{
 use crate::bucket::{Bucket, shown};
 use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
-use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, normalise_etag};
+use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of, normalise_etag};
 use crate::range;
 use crate::wire::{Answer, Wire, request};
 use crate::{attributes, encoded};
@@ -131,7 +131,7 @@ impl<W: Wire> Bucket<W> {
         if has_tags(entry) {
             told.extend(self.tags(entry)?);
         }
-        if self.place.wishes.acl {
+        if self.place.options.acl {
             told.extend(self.acl(entry).or_else(none_if_unknown)?);
         }
         Ok(told)
@@ -292,11 +292,6 @@ fn fingerprint(etag: Option<String>, version: Option<&str>) -> Option<String> {
         (etag, None) => etag,
         (etag, Some(id)) => Some(format!("{} {id}", etag.unwrap_or_default())),
     }
-}
-
-/// The ETag in a fingerprint.
-pub(crate) fn etag_of(fingerprint: &str) -> Option<&str> {
-    fingerprint.split(' ').next().filter(|etag| !etag.is_empty())
 }
 
 /// The entry that a HEAD of a key describes.

@@ -4,10 +4,9 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>). Refused here: computing it: a guest that hands
 //! bytes on has not seen them, and asks the host by a header.
 
-use credenza_sdk::Entry;
 use credenza_sdk::http::Request;
+use credenza_sdk::{AttributeValue, Entry};
 
-use crate::attributes;
 use crate::wire::Headers;
 
 /// Those that S3 knows and the host computes.
@@ -28,7 +27,10 @@ impl Sum {
     /// That of an entry: one that was stated of its content, else what its attributes name.
     pub(crate) fn of(entry: &Entry) -> Option<Self> {
         let stated = entry.checksums.iter().map(|checksum| (checksum.algorithm.clone(), true));
-        let named = attributes::text_of(entry, ATTRIBUTE).map(|name| (name.to_ascii_lowercase(), false));
+        let named = entry.attributes.iter().find_map(|(name, value)| match value {
+            AttributeValue::Text(text) if name == ATTRIBUTE => Some((text.to_ascii_lowercase(), false)),
+            _ => None,
+        });
         let (algorithm, is_of_whole) = stated.chain(named).find(|(algorithm, _)| algorithm != "md5")?;
         Some(Self { algorithm, is_of_whole })
     }

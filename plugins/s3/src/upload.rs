@@ -6,11 +6,10 @@
 use std::sync::atomic::Ordering;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{AttributeValue, Error, ErrorClass, Result};
+use credenza_sdk::{AttributeValue, Entry, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
 use crate::bucket::Bucket;
-use crate::destination::is_bare_mark;
 use crate::fault::{DOCUMENT_BYTES_MAX, NOT_IMPLEMENTED, NOT_TAKEN};
 use crate::layout::Layout;
 use crate::listing::normalise_etag;
@@ -103,7 +102,7 @@ impl<W: Wire> Upload<W> {
         let is_weaker = self.encryption.is_some() && self.encryption != made.encryption;
         lost.extend(is_weaker.then(|| "s3.sse".to_owned()));
         if let Some(locks) = self.locks.take() {
-            lost.extend(self.bucket.unlocked(&locks, &self.target, &made, &self.action));
+            lost.extend(self.bucket.unlocked(&locks, &self.target, made.version.as_deref(), &self.action));
         }
         lost.extend(self.forgotten_by_a_folder());
         Ok(lost)
@@ -329,6 +328,15 @@ impl<W: Wire> Upload<W> {
 
 fn upload_query(id: &str) -> String {
     encode::query(&[("uploadId", Some(id.as_bytes()))])
+}
+
+/// Whether an object is the mark of a folder and nothing more: a server that keeps keys as paths makes such marks by itself, and nothing is
+/// lost with one.
+pub(crate) fn is_bare_mark(there: &Entry) -> bool {
+    let is_of_a_user = |name: &str| ["user.", "tree.", "s3.tag"].iter().any(|own| name.starts_with(own));
+    there.key.ends_with(b"/")
+        && there.size.unwrap_or(0) == 0
+        && !there.attributes.iter().any(|(name, _)| is_of_a_user(name))
 }
 
 /// What a server says of an object that it has taken.

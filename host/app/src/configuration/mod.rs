@@ -153,11 +153,17 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// The configuration as read from its file.
-#[derive(Debug, Default)]
+/// The configuration as read from its file, secrets included.
+#[derive(Default)]
 pub struct Configuration {
     path: PathBuf,
     document: DocumentMut,
+}
+
+impl std::fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Configuration").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Configuration {
@@ -417,11 +423,14 @@ mod tests {
     }
 
     #[test]
-    fn a_syntax_error_names_the_line_and_shows_no_secret() {
+    fn neither_an_error_nor_a_trace_shows_a_secret() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.toml"), "[repository.a]\npassphrase = \"hunter2\" oops\n").unwrap();
         let error = Configuration::read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
+        fs::write(folder.path().join("config.toml"), "[repository.a]\npassphrase = \"hunter2\"\n").unwrap();
+        let shown = format!("{:?}", Configuration::read(folder.path()).unwrap());
+        assert!(shown.contains("config.toml") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Session;
 use super::check::{report_findings, report_strays};
-use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 
 /// More than the output of any audit has: some 100,000 writers.
 const HEADS_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -15,8 +15,8 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::{Session, check, source_name};
-use crate::arguments::path_parser;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::settings::parse_settings;
 use crate::shell::place_word;
 

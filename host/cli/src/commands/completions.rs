@@ -1,10 +1,9 @@
 //! `completions`: a script that teaches a shell the command line.
 
-use clap::{Arg, Args, Command, CommandFactory, ValueHint};
+use clap::{Arg, Args, Command, ValueHint};
 use clap_complete::Shell;
 
 use super::Session;
-use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 
 /// Print a completion script for a shell, to be put where the shell looks for it.
@@ -15,9 +14,9 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, grammar: Command, session: &Session<'_>) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut with_at(Arguments::command()), "credenza", &mut script);
+        clap_complete::generate(self.shell, &mut with_at(grammar), "credenza", &mut script);
         session.reporter.bytes(&script)?;
         Ok(Exit::Done)
     }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use super::Session;
-use crate::arguments::{Arguments, path_parser};
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 
 /// Write the manual pages, one a command, into a folder.
 #[derive(Debug, Args)]
@@ -17,9 +16,9 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(self, _session: &Session<'_>) -> Result<Exit, Failure> {
-        let written = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| clap_mangen::generate_to(Arguments::command(), &self.folder));
+    pub(crate) fn run(self, grammar: Command) -> Result<Exit, Failure> {
+        let written =
+            std::fs::create_dir_all(&self.folder).and_then(|()| clap_mangen::generate_to(grammar, &self.folder));
         written.map_err(|error| {
             Failure::new(format!("the manual pages cannot be written to {}", self.folder.display()))
                 .because(error.to_string())

@@ -9,8 +9,8 @@ use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Se
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
-use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::globals::Globals;
 use crate::passphrase::Terminal;
 use crate::report::Reporter;
 use crate::settings::deal_settings;
@@ -50,7 +50,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.
-    pub(super) fn tell_healed(&self) {
+    pub(crate) fn tell_healed(&self) {
         for (repository, place) in &*self.opened.borrow() {
             self.reporter.healed(&repository.take_healed(), place);
         }

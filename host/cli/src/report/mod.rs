@@ -24,8 +24,8 @@ use serde::Serialize;
 pub(crate) use entry::{EntryDetails, EntryLine};
 
 use self::progress::Progress;
-use crate::arguments::Globals;
 use crate::failure::{Exit, Failure};
+use crate::globals::Globals;
 use crate::shell::label_word;
 
 /// Prints.

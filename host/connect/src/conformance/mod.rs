@@ -7,7 +7,6 @@
 
 mod destination;
 mod keys;
-mod model;
 mod source;
 mod store;
 

@@ -1,12 +1,14 @@
 //! The cases of a store.
 
+mod model;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_model::{StoreKey, Timestamp};
 
-use super::{Case, CaseResult, OrSay, Verdict, ensure, expect_class, model, run, unopened};
+use super::{Case, CaseResult, OrSay, Verdict, ensure, expect_class, run, unopened};
 use crate::random::Dice;
 use crate::{ByteRange, ErrorClass, Page, Pages, Payload, PutOptions, Result, Store, StoredObject};
 

@@ -21,7 +21,6 @@ mod root;
 mod source;
 mod store;
 mod walk;
-mod writer;
 
 pub use destination::FileDestination;
 pub use foreign::{IMPLIED, KEY};

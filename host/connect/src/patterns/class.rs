@@ -1,7 +1,5 @@
 //! A character class of a pattern: `[a-z]`, `[!0-9]`, `[[:space:]]`, with `\` before what is meant literally.
 
-use super::glob::byte;
-
 const OPEN: &str = "the `[` in it is never closed; write `\\[` for a bracket";
 const UNKNOWN: &str = "it has a `[:…:]` that is the name of no class";
 const BACKWARDS: &str = "a range in its `[…]` runs backwards";
@@ -103,4 +101,9 @@ fn predicate(name: &[u8]) -> Option<fn(&u8) -> bool> {
         b"xdigit" => u8::is_ascii_hexdigit,
         _ => return None,
     })
+}
+
+/// Exactly this byte.
+pub(super) fn byte(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("\\x{byte:02x}") }
 }

@@ -3,7 +3,7 @@
 //! Owned here: what `*`, `**`, `?`, `[…]` and `\` mean, as git's wildmatch has it where `/` separates. Refused here: `!`, the leading
 //! and the trailing slash (the rule's). Matching takes time linear in the path, whatever the pattern.
 
-use super::class;
+use super::class::{self, byte};
 
 /// The expression that matches what the glob matches, whole.
 ///
@@ -48,9 +48,4 @@ fn stars<'a>(more: &'a [u8], begins_segment: bool, expression: &mut String) -> &
         _ => expression.push_str("[^/]*"),
     }
     rest
-}
-
-/// Exactly this byte.
-pub(super) fn byte(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("\\x{byte:02x}") }
 }

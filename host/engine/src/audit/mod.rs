@@ -9,7 +9,6 @@
 //!
 //! Bound: a page of the listing, [`OBJECTS_IN_FLIGHT`] pieces of 4 MiB or documents, and some 200 bytes a snapshot.
 
-pub(crate) mod chain;
 mod object;
 #[cfg(test)]
 mod tests;
@@ -24,8 +23,8 @@ use credenza_format::{
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 use futures_util::StreamExt;
 
-pub use chain::Head;
-use chain::{Chains, Trust};
+pub use crate::repository::Head;
+use crate::repository::{Chains, Trust};
 use object::{Examiner, Fact};
 
 use crate::findings::{Finding, Findings};

@@ -12,7 +12,7 @@ use credenza_format::{
 };
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, StoreKey};
 
-use super::chain::Stated;
+use crate::repository::Stated;
 use crate::repository::{PROBES, fetch, fetch_up_to};
 use crate::{Damage, DamageKind, Error, Result};
 

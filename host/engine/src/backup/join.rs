@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo};
-use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
+use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record};
 use tokio::sync::Mutex;
 
 use super::exclude::Sieve;
-use super::load::complete;
+use super::load::{Planned, complete};
 use super::ranges;
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
@@ -22,19 +22,6 @@ use crate::{Error, Result};
 
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
 const PAGES_REPEATED_MAX: usize = 8;
-
-/// What is to be done with an entry.
-#[derive(Debug)]
-pub(crate) enum Planned {
-    /// Nothing to read: unchanged, or without content.
-    Keep(Box<Record>),
-    /// The content is unchanged; what is said of it is read anew, because all is to be, or could not be read before.
-    Refresh { scanned: Entry, record: Box<Record> },
-    /// New or changed.
-    Read(Entry),
-    /// It could not be described.
-    Skipped(SkippedEntry),
-}
 
 /// What the listing gave next.
 pub(crate) enum Step {
@@ -252,6 +239,7 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
 #[cfg(test)]
 mod tests {
     use credenza_connect::Batch;
+    use credenza_model::SkippedEntry;
 
     use super::*;
 

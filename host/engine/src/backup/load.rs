@@ -12,7 +12,6 @@ use credenza_connect::{
 };
 use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
-use super::join::Planned;
 use crate::clock::Clock;
 use crate::liveness::{Absences, Failed, Liveness};
 use crate::{Error, Result};
@@ -32,6 +31,19 @@ const ROTTEN: &str =
 /// Of an object that is what was listed, and is only handed out to who does not ask for that.
 const CONTRARY: &str =
     "its source hands out other bytes than it lists, whatever it is asked for; they are kept as they came";
+
+/// What is to be done with an entry.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// Nothing to read: unchanged, or without content.
+    Keep(Box<Record>),
+    /// The content is unchanged; what is said of it is read anew, because all is to be, or could not be read before.
+    Refresh { scanned: Entry, record: Box<Record> },
+    /// New or changed.
+    Read(Entry),
+    /// It could not be described.
+    Skipped(SkippedEntry),
+}
 
 /// An entry on its way to be cut.
 pub(crate) enum Loaded {

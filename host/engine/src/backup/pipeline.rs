@@ -22,7 +22,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
-use crate::write::{Deduplicator, lock_unpoisoned};
+use crate::poison::lock_unpoisoned;
+use crate::write::Deduplicator;
 use crate::{Error, Result};
 
 /// Plaintext that one thread works on at a time.

@@ -60,6 +60,23 @@ struct Age {
     successor: Option<Arc<BlobLoader>>,
 }
 
+impl Repository {
+    pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
+        self.loader_from(self.store(), index)
+    }
+
+    /// A loader that passes over what the store fails to give, as [`BlobLoader::going_on`].
+    pub(crate) fn loader_going_on(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
+        let liveness = Liveness::begin("repository", self.clock());
+        Arc::new(BlobLoader::new(self.clone(), Arc::clone(self.store()), index).going_on(&liveness))
+    }
+
+    /// A loader that reads from one of the two stores.
+    pub(crate) fn loader_from(&self, store: &Arc<dyn Store>, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
+        Arc::new(BlobLoader::new(self.clone(), Arc::clone(store), index))
+    }
+}
+
 impl BlobLoader {
     /// A loader that reads from one of the two stores of a repository.
     pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {

@@ -1,6 +1,6 @@
 //! What is whole and has no right to be there, or should have something before it: an older state shows by what was written since.
 //!
-//! Owned here: which findings about chains are damage to someone with a key. Refused here: the chains themselves (`audit::chain`).
+//! Owned here: which findings about chains are damage to someone with a key. Refused here: the chains themselves (`repository::chains`).
 //! Memory: some 200 bytes a snapshot, live or removed.
 
 use std::collections::BTreeSet;
@@ -9,9 +9,9 @@ use credenza_format::Removal;
 use credenza_model::SnapshotId;
 
 use crate::DamageKind;
-use crate::audit::chain::{Chains, Trust};
 use crate::findings::Findings;
 use crate::repository::SnapshotHandle;
+use crate::repository::{Chains, Trust};
 
 /// Finds snapshots that miss the one before them; returns how many are on record as removed and there. That is no damage: an
 /// interrupted removal leaves it. Nor are two in one place of a chain: runs of one writer that end at the same time leave them.

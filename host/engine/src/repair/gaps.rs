@@ -9,8 +9,8 @@ use credenza_model::StoreKey;
 use super::Mend;
 use super::survey::Survey;
 use crate::Result;
-use crate::audit::chain::Chains;
 use crate::findings::Finding;
+use crate::repository::Chains;
 use crate::repository::{Repository, TwoCopies};
 use crate::{DamageKind, Error};
 

@@ -13,9 +13,9 @@ use credenza_connect::StoredObject;
 use credenza_format::ObjectKind;
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
+use super::chains::{Chains, Found};
 use super::snapshots::SNAPSHOTS;
 use super::{Repository, SnapshotHandle, SnapshotName, Snapshots, TwoCopies, list};
-use crate::audit::chain::{Chains, Found};
 use crate::{Error, Result};
 
 impl Repository {

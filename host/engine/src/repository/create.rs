@@ -1,7 +1,6 @@
 //! Create: the first key slot, then the config that makes the store a repository.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_format::{
@@ -14,6 +13,7 @@ use super::locks::{LockRule, store_time};
 use super::probe::{RETENTION, probe};
 use super::two_copies::{fetch_copy, put_text};
 use super::{Repository, Secret, fetch, random_id};
+use crate::clock::{Clock, SystemClock};
 use crate::{Error, Result};
 
 /// How a repository is created.
@@ -61,7 +61,7 @@ impl Repository {
             return Err(Error::RepositoryExists { place: info.identity });
         }
         let repository = RepositoryId::new(random_id()?);
-        let created = Timestamp::from_system(SystemTime::now());
+        let created = SystemClock.now().wall;
         let lock = options.secret.lock();
         let keyring = keyring(options)?;
         let keys = keyring.keys(repository);

@@ -7,6 +7,7 @@
 
 mod cautious;
 mod chain;
+mod chains;
 mod complete;
 mod create;
 mod documents;
@@ -26,10 +27,12 @@ mod two_copies;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Config, Hex, KeySlot, Keys, ObjectKind, TreeRoot, config_key};
+use credenza_format::{Config, Hex, KeySlot, Keys, ObjectKind, config_key};
 use credenza_model::StoreKey;
 
 pub(crate) use chain::Chain;
+pub use chains::Head;
+pub(crate) use chains::{Chains, Stated, Trust};
 pub use create::{CreateOptions, Created};
 pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, fetch_up_to, list};
 use documents::{list_at_least, list_with_strays};
@@ -45,10 +48,7 @@ pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
 pub(crate) use two_copies::{TwoCopies, put_text};
 
-use crate::blobs::BlobLoader;
 use crate::clock::Clock;
-use crate::liveness::Liveness;
-use crate::walk::Records;
 use crate::{Damage, Error, Result};
 
 /// A repository, opened; clones share its stores.
@@ -131,25 +131,6 @@ impl Repository {
     /// Refuses what the keys of a writer cannot do, named as in "removing snapshots".
     pub(crate) fn require_reading(&self, what: &'static str) -> Result<()> {
         if self.can_read() { Ok(()) } else { Err(Error::NoAccess { what }) }
-    }
-
-    pub(crate) fn loader(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
-        self.loader_from(&self.store, index)
-    }
-
-    /// A loader that passes over what the store fails to give, as [`BlobLoader::going_on`].
-    pub(crate) fn loader_going_on(&self, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
-        let liveness = Liveness::begin("repository", self.clock());
-        Arc::new(BlobLoader::new(self.clone(), Arc::clone(&self.store), index).going_on(&liveness))
-    }
-
-    /// A loader that reads from one of the two stores.
-    pub(crate) fn loader_from(&self, store: &Arc<dyn Store>, index: Arc<BlobIndex>) -> Arc<BlobLoader> {
-        Arc::new(BlobLoader::new(self.clone(), Arc::clone(store), index))
-    }
-
-    pub(crate) fn walk(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, prefix: &[u8]) -> Records {
-        Records::new(Arc::clone(loader), root, prefix.to_vec())
     }
 
     /// Who writes: stable for a user on a machine, and telling nothing of them to anyone without the keys.

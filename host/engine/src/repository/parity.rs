@@ -16,7 +16,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 use ring::digest;
 
 use super::Repository;
-use crate::write::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Bytes of an object read in one request.

@@ -1,10 +1,8 @@
 //! Records of removal: written before snapshots are deleted, so that an audit can tell what was removed from what was lost.
 
-use std::time::SystemTime;
-
 use credenza_connect::PutOptions;
 use credenza_format::{Removal, RemovedSnapshot, SigningKey, copy_key, removal_key};
-use credenza_model::{ObjectId, StoreKey, Timestamp};
+use credenza_model::{ObjectId, StoreKey};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::two_copies::{TwoCopies, put_two_copies, read_folder};
@@ -37,7 +35,7 @@ impl Repository {
             let removal = Removal {
                 id,
                 repository: self.config().repository,
-                created: Timestamp::from_system(SystemTime::now()),
+                created: self.clock().now().wall,
                 signer: None,
                 snapshots: snapshots.to_vec(),
             };

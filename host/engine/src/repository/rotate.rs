@@ -14,7 +14,7 @@ use credenza_format::{Access, Config, KeySlot, Keyring, config_key, copy_key, sl
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
-use super::slots::{after, delete_slots};
+use super::slots::delete_slots;
 use super::{ListedSlot, Repository, Secret, fetch, put_text};
 use crate::{Error, Result};
 
@@ -87,7 +87,7 @@ impl Repository {
                 .map(super::SlotLock::Recipient)
                 .or_else(|| secret.lock())
                 .ok_or(Error::SecretMissing)?;
-            renewed.push(self.seal_slot(keyring, slot.access(), &lock, slot.label(), after(slot)).await?);
+            renewed.push(self.seal_slot(keyring, slot.access(), &lock, slot.label(), self.after(slot)).await?);
         }
         Ok(renewed)
     }

@@ -5,8 +5,6 @@
 //!
 //! Bound: all slots at once, a few KiB each.
 
-use std::time::SystemTime;
-
 use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
 use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_object_name, original_key, slot_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
@@ -89,7 +87,7 @@ impl Repository {
     /// [`Error::NoAccess`] with a writer's keys, [`Error::NoKeys`] in plain text, [`Error::Slot`] for a lock that cannot be used.
     pub async fn add_slot(&self, lock: &SlotLock, access: Access, label: &str) -> Result<KeySlot> {
         self.require_full_access("key slot")?;
-        let slot = self.seal_slot(self.keys.keyring(), access, lock, label, now()).await?;
+        let slot = self.seal_slot(self.keys.keyring(), access, lock, label, self.clock().now().wall).await?;
         self.put_slot(&slot).await?;
         Ok(slot)
     }
@@ -118,7 +116,7 @@ impl Repository {
     pub async fn change_passphrase(&self, passphrase: &SlotLock) -> Result<KeySlot> {
         let old =
             self.slot.as_ref().filter(|slot| slot.kind() == SlotKind::Passphrase).ok_or(Error::NotByPassphrase)?;
-        let slot = self.seal_slot(self.keys.keyring(), old.access(), passphrase, old.label(), after(old)).await?;
+        let slot = self.seal_slot(self.keys.keyring(), old.access(), passphrase, old.label(), self.after(old)).await?;
         self.put_slot(&slot).await?;
         delete_slots(&*self.bare, &[slot_key(old.id())]).await?;
         Ok(slot)
@@ -281,12 +279,10 @@ pub(super) async fn delete_slots(store: &dyn Store, keys: &[StoreKey]) -> Result
     Ok(())
 }
 
-/// Now, but after a slot that is replaced: the newer of two is tried first, whatever the clocks say.
-pub(super) fn after(old: &KeySlot) -> Timestamp {
-    let next = Timestamp { seconds: old.created().seconds.saturating_add(1), ..old.created() };
-    now().max(next)
-}
-
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_system(SystemTime::now())
+impl Repository {
+    /// Now, but after a slot that is replaced: the newer of two is tried first, whatever the clocks say.
+    pub(super) fn after(&self, old: &KeySlot) -> Timestamp {
+        let next = Timestamp { seconds: old.created().seconds.saturating_add(1), ..old.created() };
+        self.clock().now().wall.max(next)
+    }
 }

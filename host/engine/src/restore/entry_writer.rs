@@ -16,8 +16,8 @@ use futures_util::{Stream, StreamExt};
 use super::plan::Item;
 use crate::blobs::Fetched;
 use crate::liveness::{Absences, Liveness};
+use crate::poison::lock_unpoisoned;
 use crate::view::never_read;
-use crate::write::lock_unpoisoned;
 use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Chunks of one long content with the references to them, window by window.

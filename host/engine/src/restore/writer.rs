@@ -18,8 +18,8 @@ use super::{RestoreOptions, RestoreReport};
 use crate::blobs::Fetched;
 use crate::clock::Clock;
 use crate::liveness::{Absences, Liveness, Row};
+use crate::poison::lock_unpoisoned;
 use crate::walk::LostNode;
-use crate::write::lock_unpoisoned;
 use crate::{Damage, DamageKind, Error, Event, Listener, Result, RunContext, Stop, task};
 
 /// Entries being written at once where each waits for a network.

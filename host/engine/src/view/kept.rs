@@ -9,7 +9,7 @@ use credenza_model::ChunkId;
 use lru::LruCache;
 
 use crate::blobs::{BlobLoader, Fetched};
-use crate::write::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 use crate::{Damage, DamageKind, Result};
 
 /// What remembering a blob takes beside its bytes.

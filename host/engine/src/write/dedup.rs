@@ -16,10 +16,10 @@ use credenza_format::{Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, Keys,
 use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Timestamp};
 
 use super::fresh::Turn;
-use super::lock_unpoisoned;
 use super::packs::PackWriter;
 use super::record::RunRecord;
 use super::usage::UsageMap;
+use crate::poison::lock_unpoisoned;
 use crate::repository::Repository;
 use crate::{Error, Result};
 

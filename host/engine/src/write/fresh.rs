@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use credenza_model::ChunkId;
 
-use super::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 
 /// The chunks that a run adds.
 #[derive(Default)]

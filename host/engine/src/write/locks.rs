@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use credenza_format::LockRecord;
 use credenza_model::{ObjectId, Timestamp};
 
-use super::lock_unpoisoned;
+use crate::poison::lock_unpoisoned;
 
 /// The locks of a run.
 pub(super) struct RunLocks(Mutex<State>);

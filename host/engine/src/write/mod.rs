@@ -21,8 +21,6 @@ mod tree;
 mod usage;
 mod workers;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub(crate) use claim::claim;
 pub(crate) use commit::{Committed, Draft, commit};
 pub(crate) use copy::copy;
@@ -30,8 +28,3 @@ pub(crate) use dedup::Deduplicator;
 pub(crate) use put::put;
 pub(crate) use tree::TreeWriter;
 pub(crate) use usage::UsageMap;
-
-pub(crate) fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock means that a worker panicked; its run fails by the join error, and no state here outlives the run.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

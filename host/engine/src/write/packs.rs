@@ -21,9 +21,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::lock_unpoisoned;
 use super::record::RunRecord;
 use super::workers::Workers;
+use crate::poison::lock_unpoisoned;
 use crate::{Error, Result};
 
 const DATA_PACKS_IN_MEMORY: usize = 3;

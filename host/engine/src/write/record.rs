@@ -16,10 +16,10 @@ use credenza_format::{
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::fresh::Fresh;
-use super::lock_unpoisoned;
 use super::locks::RunLocks;
 use super::put::put;
 use crate::clock::Lease;
+use crate::poison::lock_unpoisoned;
 use crate::repository::{Repository, VERSIONS, put_parity, random_id};
 use crate::{Error, Result};
 

@@ -6,9 +6,15 @@ use std::ops::Range;
 
 use credenza_model::limits::SEGMENT_BYTES;
 
-use super::{CHECKSUM_BYTES, HEADER_BYTES};
 use crate::suite::TAG_BYTES;
 use crate::{Error, Result};
+
+/// Length of the header.
+pub const HEADER_BYTES: usize = 128;
+/// Length of a statement.
+pub const STATEMENT_BYTES: usize = 160;
+/// Length of the checksum that every object ends in: BLAKE3 of all bytes before it.
+pub const CHECKSUM_BYTES: usize = 32;
 
 const PLAIN: u64 = SEGMENT_BYTES as u64;
 const TAG: u64 = TAG_BYTES as u64;

@@ -3,13 +3,11 @@
 use credenza_model::{ObjectId, RepositoryId};
 use zeroize::Zeroizing;
 
-use super::STATEMENT_BYTES;
+use super::geometry::{HEADER_BYTES, STATEMENT_BYTES};
 use crate::keys::{self, NoKey};
 use crate::wire::Fields;
 use crate::{Error, Keys, ObjectKind, Result, Suite};
 
-/// Length of the header.
-pub const HEADER_BYTES: usize = 128;
 /// The part of the header that the object's key follows from: all before the commitment.
 const IDENTITY_BYTES: usize = 88;
 const MAGIC: &[u8; 8] = b"CREDENZA";
@@ -24,6 +22,13 @@ pub enum Keying {
     Derived = 0,
     /// By X25519 from the repository's public key; the salt is the ephemeral public key. For writers that may add and not read.
     Recipient = 1,
+}
+
+impl Keying {
+    /// How new objects of a kind get their key.
+    fn of(keys: &Keys, kind: ObjectKind) -> Self {
+        if keys.can_open(kind) { Self::Derived } else { Self::Recipient }
+    }
 }
 
 /// Only snapshots state something in the clear.
@@ -94,7 +99,7 @@ impl Header {
         object: ObjectId,
         random: [u8; 32],
     ) -> Result<(Self, Zeroizing<[u8; 32]>)> {
-        let (epoch, keying) = (keys.current_epoch(), keys.keying(kind));
+        let (epoch, keying) = (keys.current_epoch(), Keying::of(keys, kind));
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());

@@ -4,11 +4,9 @@
 
 use ring::digest;
 
-use super::{HEADER_BYTES, Header, STATEMENT_BYTES, Statement, plain_length};
+use super::geometry::{CHECKSUM_BYTES, HEADER_BYTES, STATEMENT_BYTES, plain_length};
+use super::{Header, Statement};
 use crate::{Digest, Error, Hex, Result};
-
-/// Length of the checksum that every object ends in: BLAKE3 of all bytes before it.
-pub const CHECKSUM_BYTES: usize = 32;
 
 /// An object of which everything holds that can be verified without a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

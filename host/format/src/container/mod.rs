@@ -14,11 +14,13 @@ mod statement;
 mod tests;
 
 pub(crate) use geometry::segments;
-pub use geometry::{SEGMENT_SEALED_BYTES, SegmentSpan, plain_length, sealed_span};
-pub use header::{HEADER_BYTES, Header, Keying};
-pub use inspect::{CHECKSUM_BYTES, Inspected, Inspector};
+pub use geometry::{
+    CHECKSUM_BYTES, HEADER_BYTES, SEGMENT_SEALED_BYTES, STATEMENT_BYTES, SegmentSpan, plain_length, sealed_span,
+};
+pub use header::{Header, Keying};
+pub use inspect::{Inspected, Inspector};
 pub(crate) use inspect::{check_sum, inspect};
 pub use opener::Opener;
 pub use sealer::SealedObject;
 pub(crate) use sealer::Sealer;
-pub use statement::{ChainLink, STATEMENT_BYTES, Statement};
+pub use statement::{ChainLink, Statement};

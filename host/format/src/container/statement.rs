@@ -5,12 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::HEADER_BYTES;
+use super::geometry::{HEADER_BYTES, STATEMENT_BYTES};
 use crate::wire::Fields;
 use crate::{Digest, Error, Hex, PublicKey, Result, SigningKey};
 
-/// Length of a statement.
-pub const STATEMENT_BYTES: usize = 160;
 /// Length of what the signature covers of the statement itself.
 const SIGNED_BYTES: usize = STATEMENT_BYTES - 64;
 const VERSION: u16 = 1;

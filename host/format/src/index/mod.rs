@@ -9,3 +9,6 @@ mod tests;
 pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
 pub use segment::IndexSegment;
 pub use tail::LockRecord;
+
+/// What errors call it.
+const WHAT: &str = "an index segment";

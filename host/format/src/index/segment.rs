@@ -6,6 +6,7 @@
 use credenza_model::limits::PACK_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};
 
+use super::WHAT;
 use super::tail::{self, LockRecord};
 use crate::container::HEADER_BYTES;
 use crate::pack::{PACK_BLOBS_MAX, check_layout};
@@ -13,7 +14,6 @@ use crate::wire::{Fields, length_u32};
 use crate::{BlobKind, Encoding, Error, ObjectKind, PackBlob, PackKind, PackRecord, Result};
 
 const VERSION: u16 = 1;
-pub(super) const WHAT: &str = "an index segment";
 /// The flag of a segment with a tail.
 const TAIL: u16 = 1;
 const PACK_BYTES: usize = 16 + 1 + 1 + 2 + HEADER_BYTES + 8 + 32 + 4;

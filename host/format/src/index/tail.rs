@@ -5,7 +5,7 @@
 
 use credenza_model::{ObjectId, Timestamp};
 
-use super::segment::WHAT;
+use super::WHAT;
 use crate::wire::{Fields, length_u32, put_sized};
 use crate::{Error, PackRecord, Result};
 

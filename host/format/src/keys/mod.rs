@@ -17,7 +17,7 @@ pub use gear::GearTable;
 pub use keyring::{Access, Keyring};
 use keyring::{Epoch, Secrets, WriterEpoch};
 
-use crate::{BlobKind, Error, Hex, Keying, ObjectKind, Result, Suite};
+use crate::{Error, Hex, ObjectKind, Result, Suite};
 
 const DATA_BLOB_CONTEXT: &str = "credenza v1 2026-11-24 chunk id: data";
 const META_BLOB_CONTEXT: &str = "credenza v1 2026-11-24 chunk id: metadata";
@@ -119,14 +119,14 @@ impl Keys {
         self.0.keyring.access() == Access::Full || !kind.is_hidden_from_writers()
     }
 
-    /// The id of a blob: keyed BLAKE3 of its plaintext, under one key for content and another for metadata.
-    #[must_use]
-    pub fn blob_id(&self, kind: BlobKind, plaintext: &[u8]) -> ChunkId {
-        let key = match kind {
-            BlobKind::Data => &self.0.data_blob,
-            BlobKind::Node | BlobKind::List => &self.0.meta_blob,
-        };
-        ChunkId::new(*blake3::keyed_hash(key, plaintext).as_bytes())
+    /// The id of a chunk of content: keyed BLAKE3 of its plaintext.
+    pub(crate) fn content_id(&self, plaintext: &[u8]) -> ChunkId {
+        ChunkId::new(*blake3::keyed_hash(&self.0.data_blob, plaintext).as_bytes())
+    }
+
+    /// The id of a chunk of metadata: the same under another key.
+    pub(crate) fn metadata_id(&self, plaintext: &[u8]) -> ChunkId {
+        ChunkId::new(*blake3::keyed_hash(&self.0.meta_blob, plaintext).as_bytes())
     }
 
     /// The secret table that cut points follow from.
@@ -165,11 +165,6 @@ impl Keys {
     /// Whether the repository's own key signed the first two lines of a text document.
     pub(crate) fn verify_text(&self, text: &[u8], signature: &[u8; 64]) -> bool {
         sign::verify(&self.0.signer, text, signature)
-    }
-
-    /// How new objects of a kind get their key.
-    pub(crate) fn keying(&self, kind: ObjectKind) -> Keying {
-        if self.can_open(kind) { Keying::Derived } else { Keying::Recipient }
     }
 
     /// The key of an object with keying 0. `identity` is the part of the header that makes the object unique: all of it before the
@@ -284,6 +279,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BlobKind;
 
     const REPOSITORY: RepositoryId = RepositoryId::new([1; 16]);
 

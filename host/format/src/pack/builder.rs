@@ -2,8 +2,9 @@
 
 use credenza_model::ChunkId;
 use credenza_model::ObjectId;
-use credenza_model::limits::{BLOB_BYTES_MAX, PACK_BYTES_MAX};
+use credenza_model::limits::PACK_BYTES_MAX;
 
+use super::check_blob;
 use super::footer::{TRAILER_BYTES, put_footer_entry, trailer};
 use super::{BlobKind, FOOTER_ENTRY_BYTES, PACK_BLOBS_MAX, PackBlob, PackKind, PackRecord};
 use crate::container::{CHECKSUM_BYTES, HEADER_BYTES, SealedObject, Sealer};
@@ -152,20 +153,4 @@ impl PackBuilder {
         let plain = self.suite.padded(self.sealer.plain_bytes() + stored + self.end_bytes(self.blobs.len() + 1));
         plain + plain / 1024 + 1024 + (HEADER_BYTES + CHECKSUM_BYTES) as u64
     }
-}
-
-/// The rules that a blob obeys wherever it is described.
-pub(super) fn check_blob(pack: PackKind, blob: &PackBlob) -> Result<()> {
-    if blob.stored > BLOB_BYTES_MAX || blob.plain > BLOB_BYTES_MAX {
-        let bytes = u64::from(blob.stored.max(blob.plain));
-        return Err(Error::TooLarge { what: "a blob", bytes, bytes_max: u64::from(BLOB_BYTES_MAX) });
-    }
-    let problem = if blob.kind.pack_kind() != pack {
-        "it holds a blob that belongs in the other kind of pack"
-    } else if blob.encoding == Encoding::Raw && blob.stored != blob.plain {
-        "a blob is stored raw in another length than its own"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Malformed { what: "a pack", problem: format!("{problem} ({})", blob.id) })
 }

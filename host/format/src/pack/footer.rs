@@ -6,7 +6,7 @@
 use credenza_model::ChunkId;
 use credenza_model::limits::{PACK_BYTES_MAX, SEGMENT_BYTES};
 
-use super::builder::check_blob;
+use super::check_blob;
 use super::{BlobKind, PACK_BLOBS_MAX, PackBlob, PackKind};
 use crate::container::{SegmentSpan, plain_length, sealed_span};
 use crate::wire::Fields;

@@ -11,6 +11,7 @@ mod group;
 #[cfg(test)]
 mod tests;
 
+use credenza_model::limits::BLOB_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};
 
 pub use builder::{Frame, PackBuilder, SealedPack};
@@ -145,4 +146,31 @@ pub fn open_blob<'a>(
         if id == blob.id { Ok(plain) } else { Err(Error::WrongBlob { blob: blob.id }) }
     });
     opened.map_err(|cause| Error::Blob { pack, blob: blob.id, cause: Box::new(cause) })
+}
+
+impl Keys {
+    /// The id of a blob: keyed BLAKE3 of its plaintext, under one key for content and another for metadata.
+    #[must_use]
+    pub fn blob_id(&self, kind: BlobKind, plaintext: &[u8]) -> ChunkId {
+        match kind {
+            BlobKind::Data => self.content_id(plaintext),
+            BlobKind::Node | BlobKind::List => self.metadata_id(plaintext),
+        }
+    }
+}
+
+/// The rules that a blob obeys wherever it is described.
+fn check_blob(pack: PackKind, blob: &PackBlob) -> Result<()> {
+    if blob.stored > BLOB_BYTES_MAX || blob.plain > BLOB_BYTES_MAX {
+        let bytes = u64::from(blob.stored.max(blob.plain));
+        return Err(Error::TooLarge { what: "a blob", bytes, bytes_max: u64::from(BLOB_BYTES_MAX) });
+    }
+    let problem = if blob.kind.pack_kind() != pack {
+        "it holds a blob that belongs in the other kind of pack"
+    } else if blob.encoding == Encoding::Raw && blob.stored != blob.plain {
+        "a blob is stored raw in another length than its own"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Malformed { what: "a pack", problem: format!("{problem} ({})", blob.id) })
 }

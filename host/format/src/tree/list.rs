@@ -8,7 +8,7 @@ use credenza_model::limits::{BLOB_BYTES_MAX, LIST_REFS_MAX};
 use credenza_model::{ChunkId, ChunkRef, Content, ListRef};
 
 use super::node::{self, HEAD_BYTES};
-use super::record::{LIST_REF_BYTES, decode_lists, decode_refs, put_lists, put_refs};
+use super::record::{LIST_REF_BYTES, decode_lists, decode_refs, impossible_item, put_lists, put_refs};
 use crate::wire::{Fields, length_u32};
 use crate::{BlobKind, Error, Keys, Result};
 
@@ -85,25 +85,6 @@ fn check(items: &Content) -> Result<()> {
         }
     };
     Err(Error::Malformed { what: WHAT, problem })
-}
-
-/// What no chunk and no list can be, if a content names such a one.
-pub(super) fn impossible_item(items: &Content) -> Option<String> {
-    match items {
-        Content::None | Content::Inline(_) => None,
-        Content::Chunks(refs) => refs
-            .iter()
-            .find(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX)
-            .map(|chunk| format!("it names a chunk of {} bytes", chunk.length)),
-        Content::Lists { height: 0, .. } => Some("its lists have no height".to_owned()),
-        Content::Lists { lists, .. } => {
-            let below = lists.iter().try_fold(0_u64, |sum, list| sum.checked_add(list.bytes));
-            if below.is_none() || lists.iter().any(|list| list.bytes == 0) {
-                return Some("it names lists of no or of impossibly many bytes".to_owned());
-            }
-            None
-        }
-    }
 }
 
 /// Turns a stream of chunks into the content of a record: chunks, or lists of them when there are more than [`LIST_REFS_MAX`].

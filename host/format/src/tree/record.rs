@@ -3,13 +3,12 @@
 //! Each field: tag u8 · length varint · payload. A tag that is not known is refused, unless its highest bit says that it may be
 //! passed over: so later programs can add what earlier ones may miss, and only that.
 
-use credenza_model::limits::{INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
+use credenza_model::limits::{BLOB_BYTES_MAX, INLINE_BYTES_MAX, KEY_BYTES_MAX, LIST_REFS_MAX};
 use credenza_model::{
     AttributeValue, Checksum, ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ListRef, Record,
     Timestamp, Version,
 };
 
-use super::list::impossible_item;
 use crate::wire::{Fields, put_sized, put_varint};
 use crate::{Error, Result};
 
@@ -348,4 +347,23 @@ fn unzigzag(value: u64) -> i64 {
 fn rest_text(field: &mut Fields<'_>) -> Result<String> {
     let bytes = field.rest();
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| field.malformed("a text is not UTF-8"))
+}
+
+/// What no chunk and no list can be, if a content names such a one.
+pub(super) fn impossible_item(items: &Content) -> Option<String> {
+    match items {
+        Content::None | Content::Inline(_) => None,
+        Content::Chunks(refs) => refs
+            .iter()
+            .find(|chunk| chunk.length == 0 || chunk.length > BLOB_BYTES_MAX)
+            .map(|chunk| format!("it names a chunk of {} bytes", chunk.length)),
+        Content::Lists { height: 0, .. } => Some("its lists have no height".to_owned()),
+        Content::Lists { lists, .. } => {
+            let below = lists.iter().try_fold(0_u64, |sum, list| sum.checked_add(list.bytes));
+            if below.is_none() || lists.iter().any(|list| list.bytes == 0) {
+                return Some("it names lists of no or of impossibly many bytes".to_owned());
+            }
+            None
+        }
+    }
 }

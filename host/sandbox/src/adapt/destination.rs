@@ -7,8 +7,8 @@ use credenza_connect::{Check, Destination, DestinationInfo, Error, ErrorClass, P
 use credenza_model::{Entry, Key};
 use wasmtime::component::ResourceAny;
 
-use super::convert;
 use crate::guest::bindings::{destination, types};
+use crate::guest::convert;
 use crate::guest::{BodyHandle, DestinationRole, Instance, Lease, Pool, State, repeatable};
 
 /// A destination that runs in the sandbox.

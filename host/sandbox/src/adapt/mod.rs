@@ -3,7 +3,6 @@
 //! Owned here: translation between the contract and the host's words, and the checks of what a connector answers: keys, order, sizes,
 //! counts. Refused here: how instances run (`guest`) and what they may reach (`egress`). Made by `connector`, called by the engine.
 
-pub(crate) mod convert;
 mod destination;
 mod source;
 mod store;

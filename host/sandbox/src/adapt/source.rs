@@ -11,8 +11,8 @@ use credenza_connect::{
 use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 use wasmtime::component::ResourceAny;
 
-use super::convert;
 use crate::guest::bindings::{source, types};
+use crate::guest::convert;
 use crate::guest::{BodyHandle, Instance, Lease, Pool, SourceRole, State, repeatable};
 
 /// Most bytes that a guest hands over in one `reader.read`.

@@ -9,8 +9,8 @@ use credenza_connect::{
 };
 use credenza_model::{StoreKey, Timestamp};
 
-use super::convert;
 use crate::guest::bindings::{store, types};
+use crate::guest::convert;
 use crate::guest::{BodyHandle, Instance, Pool, State, StoreRole, repeatable};
 
 /// A store that runs in the sandbox.

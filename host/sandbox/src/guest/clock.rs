@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::runtime::TICK_MS;
+use crate::ticker::TICK_MS;
 
 /// A guest is looked at with every tick, so that a longer stretch is not its own: the machine was busy elsewhere.
 const STRETCH_MAX: Duration = Duration::from_millis(2 * TICK_MS);

@@ -10,11 +10,11 @@ use wasmtime::{Store, UpdateDeadline};
 use super::bindings::lifecycle::Problem;
 use super::bindings::settings::Config;
 use super::bindings::types;
+use super::convert;
 use super::fault::Fault;
 use super::limits::{CALL_BYTES_MAX, LINE_BYTES_MAX};
 use super::role::{Lifecycle, RoleExports};
 use super::state::State;
-use crate::adapt::convert;
 
 /// How a call ended without a value.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 pub(crate) mod bindings;
 mod budget;
 mod clock;
+pub(crate) mod convert;
 mod fault;
 mod host;
 mod instance;

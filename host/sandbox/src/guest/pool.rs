@@ -15,8 +15,8 @@ use super::instance::{Instance, Outcome};
 use super::role::RoleExports;
 use super::state::{InstanceLimits, Shared, State};
 use crate::egress::Egress;
-use crate::runtime::Ticker;
 use crate::settings::Masker;
+use crate::ticker::Ticker;
 
 /// What every instance of a pool is made of.
 pub(crate) struct PoolSpec {

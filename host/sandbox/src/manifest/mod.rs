@@ -4,21 +4,24 @@
 //! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
 
 mod allow;
+mod error;
 mod header;
 mod query;
 mod schema;
 mod section;
+mod template;
 
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
+pub use error::{MANIFEST_BYTES_MAX, ManifestError};
 pub use header::{HeaderRule, HeaderRuleError};
 pub(crate) use query::Query;
 pub use schema::{
-    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, ManifestError, Role, SecretSpec, SettingKind,
-    SettingSpec,
+    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
 };
+pub use section::Digests;
 pub(crate) use section::manifest_text;
-pub use section::{Digests, MANIFEST_BYTES_MAX};
+pub(crate) use template::{capture, expand};
 
 pub(crate) use schema::HOST_SETTINGS;
 

@@ -2,10 +2,7 @@
 
 use wasmparser::{Parser, Payload};
 
-use super::ManifestError;
-
-/// Longest manifest.
-pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
+use super::error::{MANIFEST_BYTES_MAX, ManifestError};
 
 const SECTION_NAME: &str = "credenza:manifest";
 

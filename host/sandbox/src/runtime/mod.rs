@@ -4,7 +4,6 @@
 //! a single component. Called by `connector`.
 
 mod cache;
-mod ticker;
 
 use std::path::PathBuf;
 
@@ -12,10 +11,10 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, Config, Engine};
 
 pub use cache::CacheError;
-pub(crate) use ticker::{TICK_MS, Ticker};
 
 use crate::guest::State;
 use crate::guest::bindings::FullConnector;
+use crate::ticker::Ticker;
 
 /// The engine, what it offers to components, and its clock.
 pub(crate) struct Runtime {

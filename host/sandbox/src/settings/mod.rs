@@ -8,18 +8,19 @@ mod proxy;
 mod resolve;
 mod secret;
 mod surroundings;
-mod template;
 mod value;
 
 pub use proxy::ProxySettings;
-pub use resolve::{HostSettings, RawSettings, Settings, SettingsError};
+pub use resolve::{HostSettings, Settings, SettingsError};
 pub use secret::{Secret, deceives};
 pub use surroundings::{CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings};
 pub use value::{InvalidValue, Value};
 
 pub(crate) use proxy::{Named, Told};
 pub(crate) use secret::Masker;
-pub(crate) use template::template_names;
+
+/// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
+pub type RawSettings = std::collections::BTreeMap<String, String>;
 
 #[cfg(test)]
 pub(crate) use resolve::tests::S3 as S3_MANIFEST;

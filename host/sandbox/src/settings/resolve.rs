@@ -4,13 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::template::{capture, expand};
 use super::value::parse_boolean;
-use super::{CredentialSource, InvalidValue, Masker, ProxySettings, Secret, Surroundings, Value};
-use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec};
-
-/// Settings and secrets as texts by name, as they stand in the configuration file or on the command line.
-pub type RawSettings = BTreeMap<String, String>;
+use super::{CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value};
+use crate::manifest::{Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
 
 /// A setting that cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

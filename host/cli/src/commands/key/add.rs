@@ -11,9 +11,9 @@ use credenza_model::ObjectId;
 use serde::Serialize;
 
 use super::KeyLine;
-use crate::arguments::path_parser;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::passphrase::NewPassphrase;
 
 /// Add a key to the repository: a passphrase, unless another sort is chosen.

@@ -8,9 +8,9 @@ use credenza_app::secret::write_identity;
 use credenza_format::{Identity, RecipientKind};
 use serde::Serialize;
 
-use crate::arguments::path_parser;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::report::printable;
 
 /// Make a key pair for a recipient: the secret key goes to a new file, the public key is printed.

@@ -8,9 +8,9 @@ use credenza_app::signing;
 use credenza_format::PublicKey;
 use serde::Serialize;
 
-use crate::arguments::path_parser;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 
 /// Make a key to sign snapshots with, and print its public key.
 ///

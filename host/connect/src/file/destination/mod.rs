@@ -13,6 +13,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +24,10 @@ use rustix::io::Errno;
 
 use super::cause::from_errno;
 use super::medium::Medium;
-use super::writer::FileWriter;
 use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Result, Writer};
-pub(super) use place::Place;
-pub(super) use tree::Tree;
-use tree::{exists, folder_key};
+use place::folder_key;
+use tree::{Tree, exists};
+use writer::FileWriter;
 
 /// A local folder to restore to.
 #[derive(Debug, Clone)]

@@ -15,7 +15,6 @@ use super::super::beneath::{descriptor_path, open_beneath};
 use super::super::escape::{escaped_names_of, names_of};
 use super::super::foreign::IMPLIED_AS;
 use super::super::medium::At;
-use super::tree::folder_key;
 
 /// Opens a folder, never through a link.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -148,4 +147,13 @@ pub(super) fn place_in(parent: &Arc<Folder>, mut names: Vec<Vec<u8>>, make: bool
         Err(error) => return Err(error),
     };
     Ok(Some(Place { folder, name, existing }))
+}
+
+/// The key of a folder with its `/`, which a careless source may have left out.
+pub(super) fn folder_key(key: &Key) -> Vec<u8> {
+    let mut bytes = key.as_bytes().to_vec();
+    if !bytes.is_empty() && !bytes.ends_with(b"/") {
+        bytes.push(b'/');
+    }
+    bytes
 }

@@ -23,7 +23,7 @@ use super::super::medium::{At, Medium};
 use super::super::metadata;
 use super::super::store::random_name;
 use super::loosen::Loosened;
-use super::place::{Folder, Place, place_in, renamed_to, renaming, step};
+use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, step};
 use super::special;
 use crate::{Error, ErrorClass, Result};
 
@@ -54,15 +54,6 @@ pub(in crate::file) struct Tree {
 
 pub(super) fn exists(key: &Key) -> Error {
     Error::new(ErrorClass::Precondition, "file.exists", format!("`{key}` exists already at the destination"))
-}
-
-/// The key of a folder with its `/`, which a careless source may have left out.
-pub(super) fn folder_key(key: &Key) -> Vec<u8> {
-    let mut bytes = key.as_bytes().to_vec();
-    if !bytes.is_empty() && !bytes.ends_with(b"/") {
-        bytes.push(b'/');
-    }
-    bytes
 }
 
 impl Tree {

@@ -8,7 +8,7 @@ use credenza_format::{ChainLink, Digest, Hex, ObjectKind, PublicKey, Removal, Re
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use serde::{Deserialize, Serialize};
 
-use crate::repository::SnapshotHandle;
+use super::SnapshotHandle;
 use crate::{Damage, DamageKind};
 
 type Writer = Hex<[u8; 16]>;

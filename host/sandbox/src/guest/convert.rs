@@ -7,8 +7,8 @@ use credenza_connect::{Check, ErrorClass};
 use credenza_model as model;
 use credenza_model::limits::KEY_BYTES_MAX;
 
-use crate::guest::State;
-use crate::guest::bindings::{source, types};
+use super::State;
+use super::bindings::{source, types};
 
 /// Longest message of a connector that a person sees.
 const MESSAGE_BYTES_MAX: usize = 2048;

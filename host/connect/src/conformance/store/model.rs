@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use credenza_model::StoreKey;
 
-use super::store::{IF_ABSENT, StoreBed, fresh, get, key, put};
-use super::{OrSay, Verdict, ensure, expect_class};
+use super::super::{OrSay, Verdict, ensure, expect_class};
+use super::{IF_ABSENT, StoreBed, fresh, get, key, put};
 use crate::random::Dice;
 use crate::{ByteRange, ErrorClass, Pages, Payload, Store};
 

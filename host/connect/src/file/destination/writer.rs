@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use credenza_model::Entry;
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 
-use super::cause::{from_errno, from_io};
-use super::destination::{Place, Tree};
+use super::super::cause::{from_errno, from_io};
+use super::place::Place;
+use super::tree::Tree;
 use crate::{Error, ErrorClass, Payload, Result, Writer};
 
 /// Parts up to this size are written on the calling thread: copying them to the page cache takes less than a hand-over costs.
