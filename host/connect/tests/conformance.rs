@@ -1,5 +1,6 @@
 //! The conformance suite over the built-in connectors, bare and behind the wrappers that stand before them in use.
 
+#![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,6 @@
 //! What a folder is as a source: how it may be called, what of it is passed over, and which times prove that a file is unchanged.
 
+#![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 
 use std::fs;

@@ -43,6 +43,7 @@ pub struct SystemClock;
 static FIRST_LOOK: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Moment {
         Moment { monotonic: FIRST_LOOK.elapsed(), wall: Timestamp::from_system(SystemTime::now()) }
     }

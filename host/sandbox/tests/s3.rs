@@ -1,6 +1,7 @@
 //! The conformance suite over the S3 component, in the sandbox, against the S3 server in memory; bare, as the wrappers
 //! that stand before it in use must not be what makes it right.
 
+#![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
 use std::collections::BTreeMap;

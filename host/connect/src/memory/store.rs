@@ -131,6 +131,7 @@ impl MemoryStore {
 }
 
 impl Content {
+    #[expect(clippy::disallowed_methods, reason = "the clock of the store, unless a test sets it")]
     fn now(&self) -> Timestamp {
         self.clock.unwrap_or_else(|| Timestamp::from_system(SystemTime::now()))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use credenza_connect::{Payload, Wait, Waits};
 use http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, USER_AGENT};
@@ -122,7 +122,7 @@ impl Client {
         let (head, incoming) = answer.into_parts();
         let date = head.headers.get(DATE).and_then(|value| value.to_str().ok());
         let refused = head.status == StatusCode::FORBIDDEN;
-        let clock_skew = date.filter(|_| refused).and_then(|date| clock::skew(date, SystemTime::now()));
+        let clock_skew = date.filter(|_| refused).and_then(|date| clock::skew(date, clock::now()));
         let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let body = RemoteBody::new(incoming, self.idle_timeout.min(STALL_TIMEOUT), Arc::clone(&self.traffic), peer);
         Response { status: head.status.as_u16(), headers, body, clock_skew }

@@ -1,4 +1,4 @@
-//! Names the difference between two clocks when a remote refuses a signed request: signatures are valid for some minutes only.
+//! The time of this machine, and the difference to a remote's that refuses a signed request: signatures are valid for some minutes only.
 
 use std::time::SystemTime;
 
@@ -6,6 +6,12 @@ use credenza_model::Timestamp;
 
 /// A remote whose clock is this far away may refuse signatures; AWS allows 15 minutes, others less.
 const SKEW_SECONDS: u64 = 300;
+
+/// The time of this machine, by which requests are signed.
+#[expect(clippy::disallowed_methods, reason = "signatures and guests take the time that others see")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
 
 /// A sentence with both clocks when they differ too much. The clock is never corrected silently.
 pub(crate) fn skew(date: &str, now: SystemTime) -> Option<String> {

@@ -49,6 +49,7 @@ use bytes::Bytes;
 use credenza_connect::{Body, Payload, Waits};
 
 pub(crate) use body::RemoteBody;
+pub(crate) use clock::now;
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
 pub use traffic::Traffic;

@@ -91,7 +91,7 @@ impl Signer {
         request: http::Request<()>,
         payload: &Payload,
     ) -> Result<http::Request<()>, EgressError> {
-        self.sign_at(request, payload, SystemTime::now()).await
+        self.sign_at(request, payload, super::clock::now()).await
     }
 
     /// Where the credentials come from; they are looked up when that was not done yet.
@@ -100,7 +100,7 @@ impl Signer {
             Self::Anonymous => Ok("nowhere: requests are anonymous".to_owned()),
             Self::Header { origin, .. } => Ok((*origin).to_owned()),
             Self::Sigv4 { keys, .. } => {
-                let found = keys.find(SystemTime::now()).await;
+                let found = keys.find(super::clock::now()).await;
                 found.map_err(|error| SettingsError::Credentials { cause: error.to_string() })
             }
         }

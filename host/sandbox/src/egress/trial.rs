@@ -2,8 +2,6 @@
 //!
 //! Each endpoint gets one unsigned `HEAD` of its own path, whose answer may be anything. Called by `check` commands.
 
-use std::time::SystemTime;
-
 use credenza_connect::{Check, Error, ErrorClass, Payload, Result};
 use http::uri::Scheme;
 
@@ -82,7 +80,7 @@ async fn addresses(route: &Route) -> Result<String> {
 /// Whether the clocks agree, when the answer tells the server's.
 fn clocks(answer: &Response) -> Option<Result<String>> {
     let (_, date) = answer.headers.iter().find(|(name, _)| name == "date")?;
-    Some(match clock::skew(date, SystemTime::now()) {
+    Some(match clock::skew(date, clock::now()) {
         None => Ok("this computer's and the server's agree".to_owned()),
         Some(skew) => Err(Error::new(ErrorClass::Configuration, "clock", skew)),
     })

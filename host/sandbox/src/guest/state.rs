@@ -217,7 +217,7 @@ impl State {
 
     /// Milliseconds since 1970 by the host's clock.
     pub(crate) fn now_ms(&self) -> u64 {
-        let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let elapsed = crate::egress::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -1,5 +1,7 @@
 //! A folder store whose folder belongs to somebody hostile, or is on a file system that lacks something.
 
+#![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
+
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
