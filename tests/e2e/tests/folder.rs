@@ -189,7 +189,11 @@ fn an_interrupted_backup_leaves_the_repository_sound() {
                 outcome.expect_message(&["uploads the rest only"])?;
                 let all = uploaded + server.log().count("repository", Operation::PutObject).bytes_in;
                 let new = 16 * 32 * 1024 * 1024;
-                ensure!(all < new + new / 50, "{all} bytes were uploaded for {new}, {uploaded} before the interrupt");
+                // A request that the network made go out twice counts twice.
+                ensure!(
+                    all < new + uploaded / 2,
+                    "{all} bytes were uploaded for {new}, {uploaded} before the interrupt"
+                );
             }
             let target = precious.setup.restore("latest", "large again")?;
             tree::compare(&large, &target)
