@@ -116,7 +116,6 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Connector(command) => command.run(session),
         Command::Man(command) => command.run(Arguments::command()),
         Command::Completions(command) => command.run(Arguments::command(), session),
-        Command::Man(command) => command.run(Arguments::command()),
     }
 }
 

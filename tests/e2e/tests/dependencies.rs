@@ -220,7 +220,7 @@ fn packages_of(manifest: &str) -> Result<Vec<Value>> {
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    Ok(metadata["packages"].as_array().context("metadata lists packages")?.clone())
+    Ok(metadata.get("packages").and_then(Value::as_array).context("metadata lists packages")?.clone())
 }
 
 fn id(package: &Value) -> String {

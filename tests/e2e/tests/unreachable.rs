@@ -35,12 +35,15 @@ fn told_at_once(outcome: Outcome, words: &[&str]) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// What it is, how the server behaves, the settings, what is said, and how often the server is asked.
+type Case<'a> = (&'a str, Manner, Vec<&'a str>, &'a [&'a str], usize);
+
 #[test]
 fn a_server_that_the_settings_do_not_fit_is_asked_once_and_told_with_what_to_do() {
     let trusted = format!("ca_file={}", authority_file().display());
     let other = authority_file().with_file_name("of-another.pem");
     let untrusted = format!("ca_file={}", other.display());
-    let cases: [(&str, Manner, Vec<&str>, &[&str], usize); 7] = [
+    let cases: [Case<'_>; 7] = [
         (
             "TLS to a server without",
             Manner::Answers(NO_TLS),

@@ -60,7 +60,7 @@ fn metadata(manifest: &str, platform: &str) -> Result<Value> {
 /// The package of that name and what it uses, directly or not.
 fn reachable(metadata: &Value, root: &str) -> Result<Vec<Package>> {
     let packages = indexed(&metadata["packages"]);
-    let nodes = indexed(&metadata["resolve"]["nodes"]);
+    let nodes = indexed(metadata.pointer("/resolve/nodes").unwrap_or(&Value::Null));
     let start = packages.iter().find(|(_, package)| package["name"] == root);
     let mut to_visit = vec![*start.with_context(|| format!("no package {root}"))?.0];
     let mut seen = BTreeSet::new();

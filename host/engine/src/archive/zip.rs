@@ -265,9 +265,10 @@ impl Fields {
         let second = time.seconds.rem_euclid(86_400);
         let (date, clock) = match year {
             1980..=2107 => {
-                ((year - 1980) << 9 | month << 5 | day, second / 3600 << 11 | second / 60 % 60 << 5 | second % 60 / 2)
+                let clock = ((second / 3600) << 11) | ((second / 60 % 60) << 5) | (second % 60 / 2);
+                (((year - 1980) << 9) | (month << 5) | day, clock)
             }
-            _ => (1 << 5 | 1, 0),
+            _ => ((1 << 5) | 1, 0),
         };
         let field = |value: i64| u16::try_from(value).unwrap_or(0);
         self.u16(field(clock)).u16(field(date))

@@ -125,7 +125,7 @@ async fn copy_of(store: &MemoryStore) -> MemoryStore {
 /// What is asked to end.
 enum Operation {
     Backup(MemorySource),
-    Sync(Repository),
+    Sync(Box<Repository>),
     Check,
     Audit,
     Gc,
@@ -262,7 +262,7 @@ async fn a_sync_that_is_stopped_keeps_what_it_uploaded_whatever_the_keys() {
         let origin = repository(Arc::new(MemoryStore::new()), secret(), like).await;
         snapshot(&origin, &source(0..6)).await;
         snapshot(&origin, &source(4..9)).await;
-        stopped_anywhere("sync", (&store, 1), &Operation::Sync(origin)).await;
+        stopped_anywhere("sync", (&store, 1), &Operation::Sync(Box::new(origin))).await;
     }
 }
 
