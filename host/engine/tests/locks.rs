@@ -58,7 +58,10 @@ async fn a_snapshot_outlives_whoever_may_do_everything_until_its_locks_end() {
     store.set_clock(at(BEGIN + DAY + DAYS * DAY + 3 * QUANTUM));
     ravage(&store).await;
     store.reveal();
-    assert_eq!(store.keys(), [], "the end of the locks is the end of the promise");
+    // The check has put its note later, with a lock of its own.
+    let is_note = |key: &StoreKey| key.as_str().starts_with("note/");
+    let left: Vec<StoreKey> = store.keys().into_iter().filter(|key| !is_note(key)).collect();
+    assert_eq!(left, [], "the end of the locks is the end of the promise");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Precious, Report, Setup, bucket, memory_server_of_pages, tree};
+use credenza_e2e::{Precious, Report, Setup, bucket, memory_server_of_pages, snapshot_of, tree};
 use credenza_s3_server::{Fault, Operation, Rule, Server};
 
 /// A repository and a source on one server; the repository holds a good snapshot.
@@ -141,8 +141,8 @@ fn ride_out(objects: u64, rules: Vec<(&str, Rule)>) {
             let (server, _, precious) = start()?;
             bucket::fill_many(&server.buckets, "source", objects);
             server.faults().add(rule);
-            precious.setup.backup("@live")?;
-            let target = precious.setup.restore("latest", "target")?;
+            let snapshot = snapshot_of(&precious.setup.backup("@live")?)?;
+            let target = precious.setup.restore(&snapshot, "target")?;
             ensure!(server.faults().struck() > 0, "the fault never struck");
             server.faults().clear();
             for key in server.buckets.keys("source") {
@@ -208,7 +208,7 @@ fn ride_out_writing(rules: Vec<(&str, Rule)>) {
             S3::new(endpoint)?.put_parts("source", b"large", &parts, &[])?;
             precious.setup.backup("@live")?;
             server.faults().add(rule.in_bucket("copy"));
-            precious.setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;
+            precious.setup.credenza.ok(["restore", "latest", "--source", "@live", "--to", "@copy"])?;
             ensure!(server.faults().struck() > 0, "the fault never struck");
             bucket::compare(&server.buckets, "source", "copy")?;
             ensure!(server.buckets.uploads("copy").is_empty(), "an upload is left behind");
@@ -256,7 +256,11 @@ fn what_a_server_refuses_with_its_checksum_is_written_without_and_that_is_told()
     precious.setup.add("destination", "copy", &endpoint, "copy")?;
     precious.setup.backup("@live")?;
     server.faults().add(Rule::new(Fault::ChecksumsRefused).in_bucket("copy"));
-    let restored = precious.setup.credenza.run(["--json", "restore", "latest", "--to", "@copy"])?.expect_code(3)?;
+    let restored = precious
+        .setup
+        .credenza
+        .run(["--json", "restore", "latest", "--source", "@live", "--to", "@copy"])?
+        .expect_code(3)?;
     let summary = restored.summary()?;
     let lost = summary.get("unrestored").map(ToString::to_string).unwrap_or_default();
     assert_eq!(lost, "{\"s3.checksum-algorithm\":41}", "{summary}");
@@ -339,7 +343,7 @@ fn a_lying_store_never_yields_wrong_bytes() {
         server.buckets.put_object("source", "large", large, credenza_s3_server::Attributes::default());
         precious.setup.backup("@live")?;
         server.faults().add(Rule::new(Fault::ErrorInOk).next(1).on(&[Operation::CompleteMultipartUpload]));
-        let outcome = precious.setup.credenza.run(["restore", "latest", "--to", "@copy"])?;
+        let outcome = precious.setup.credenza.run(["restore", "latest", "--source", "@live", "--to", "@copy"])?;
         match outcome.code {
             Some(0) => bucket::compare(&server.buckets, "source", "copy"),
             _ => outcome.expect_message(&["large"]).map(drop),

@@ -184,7 +184,7 @@ fn an_interrupted_backup_leaves_the_repository_sound() {
             precious.setup.check()?.expect_code(0)?;
             precious.expect_intact()?;
             server.log().clear();
-            precious.setup.backup(&large.to_string_lossy())?;
+            let snapshot = snapshot_of(&precious.setup.backup(&large.to_string_lossy())?)?;
             if signal == Signal::INT {
                 outcome.expect_message(&["uploads the rest only"])?;
                 let all = uploaded + server.log().count("repository", Operation::PutObject).bytes_in;
@@ -195,7 +195,7 @@ fn an_interrupted_backup_leaves_the_repository_sound() {
                     "{all} bytes were uploaded for {new}, {uploaded} before the interrupt"
                 );
             }
-            let target = precious.setup.restore("latest", "large again")?;
+            let target = precious.setup.restore(&snapshot, "large again")?;
             tree::compare(&large, &target)
         });
     }
