@@ -4,26 +4,26 @@
 //! destination and its writers.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use credenza_model::{AttributeValue, Entry, EntryKind, Key};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Statx, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
-};
-use rustix::io::Errno;
 
 use super::super::accounts::Accounts;
-use super::super::attributes::{describe, extended, path_through, status_of};
-use super::super::beneath::{is_plain_segment, open_beneath, open_regular};
+use super::super::attributes::{describe, extended};
 use super::super::cause::{from_errno, from_io};
 use super::super::escape::{escaped_names_of, names_of};
 use super::super::foreign::KEY;
-use super::super::medium::{At, Medium};
 use super::super::metadata;
+use super::super::platform::posix::{
+    AtFlags, CWD, Errno, FileType, Mode, OFlags, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
+};
+use super::super::platform::{
+    At, Medium, Status, is_plain_segment, open_beneath, open_regular, path_through, status_of, sync_everything,
+};
 use super::super::store::random_name;
 use super::loosen::Loosened;
 use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, step};
@@ -134,7 +134,7 @@ impl Tree {
     pub(super) fn sync(&self) -> Result<()> {
         let known = guard(&self.file_systems);
         if known.len() > FILE_SYSTEMS_MAX {
-            rustix::fs::sync();
+            sync_everything();
         }
         let synced = known.values().try_for_each(|any| self.medium.sync_file_system(any.as_fd()));
         synced.map_err(|e| from_errno("what was restored did not reach the disk of", self.path.display(), e))
@@ -210,7 +210,7 @@ impl Tree {
     }
 
     /// Opens the file of a key for reading, with its status; nothing but a regular file.
-    pub(super) fn open(&self, key: &Key) -> Result<(OwnedFd, Statx), Errno> {
+    pub(super) fn open(&self, key: &Key) -> Result<(OwnedFd, Status), Errno> {
         let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
         open_regular(place.folder.descriptor.as_fd(), &place.name)
     }
@@ -241,8 +241,7 @@ impl Tree {
         let Some(first) = self.first_link(entry) else { return Ok(true) };
         let inode = |key: &Key| {
             let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
-            let status = status_of(place.folder.descriptor.as_fd(), &place.name)?;
-            Ok((status.stx_dev_major, status.stx_dev_minor, status.stx_ino))
+            Ok(status_of(place.folder.descriptor.as_fd(), &place.name)?.identity())
         };
         match inode(&first) {
             // It is being written.
