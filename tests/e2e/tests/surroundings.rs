@@ -321,6 +321,12 @@ fn whoever_is_right_to_use_what_is_there_is_told_a_command_that_works_as_printed
         as_printed(&setup, &refused.stderr, "credenza repository forget")?;
         setup.credenza.ok(["backup", &source]).map(drop)
     });
+    report.finish();
+}
+
+#[test]
+fn whoever_has_lost_or_mistaken_a_repository_is_told_a_command_that_works_as_printed() {
+    let mut report = Report::default();
     report.scenario("the configuration names another", || {
         let (setup, source) = talkative()?;
         let (place, id) = (setup.path("repository"), format!("repository_id={}", "0".repeat(32)));
