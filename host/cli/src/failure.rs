@@ -188,7 +188,7 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
 
 /// Whether the connector for folders says it.
 fn is_local(cause: &ConnectError) -> bool {
-    cause.reason.starts_with("file.")
+    cause.reason.starts_with(credenza_connect::file::REASONS)
 }
 
 impl From<EngineError> for Failure {

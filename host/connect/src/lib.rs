@@ -5,6 +5,7 @@
 //! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
+pub mod ability;
 mod body;
 mod checksum;
 pub mod conformance;

@@ -25,3 +25,8 @@ pub use foreign::{IMPLIED, KEY};
 pub use platform::host_name;
 pub use source::FileSource;
 pub use store::FileStore;
+
+/// What the reasons of all errors of this connector begin with.
+pub const REASONS: &str = "file.";
+/// The reason of an error of a folder that is not there.
+pub const NO_ROOT: &str = "file.no-root";

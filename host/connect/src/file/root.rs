@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::NO_ROOT;
 use super::cause::from_io;
 use super::platform::posix::{CWD, Mode, OFlags, openat};
 use super::platform::{PLACE, missing};
@@ -60,7 +61,7 @@ fn unopened(path: &Path, cause: &std::io::Error) -> Error {
     let mut error = from_io("cannot open the source", path.display(), cause);
     if error.class == ErrorClass::NotFound {
         error.class = ErrorClass::Configuration;
-        "file.no-root".clone_into(&mut error.reason);
+        NO_ROOT.clone_into(&mut error.reason);
         if let Ok(target) = std::fs::read_link(path) {
             error.message = format!("`{}` is a link to `{}`, and nothing is there", path.display(), target.display());
         }

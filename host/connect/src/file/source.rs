@@ -21,7 +21,7 @@ use super::root::{Root, one_spelling};
 use super::walk::Walk;
 use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo,
+    SourceDocument, SourceInfo, ability,
 };
 
 /// A local folder or file to back up.
@@ -102,10 +102,16 @@ impl Source for FileSource {
         self.root()?;
         Ok(SourceInfo {
             identity: self.identity(),
-            namespace: "tree".to_owned(),
-            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
-                .map(str::to_owned)
-                .to_vec(),
+            namespace: ability::TREE.to_owned(),
+            traits: [
+                ability::ORDERED_SCAN,
+                ability::COMPLETE_SCAN,
+                ability::FINGERPRINTS,
+                ability::RANGED_READ,
+                ability::LOCAL,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         })
     }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo};
+use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo, ability};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record};
 use tokio::sync::Mutex;
 
@@ -85,7 +85,7 @@ impl Join {
         excludes: Patterns,
         dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
-        let complete_scan = info.has("complete-scan");
+        let complete_scan = info.has(ability::COMPLETE_SCAN);
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
         let (batches, sieve) = (Batches::new(scanner), Sieve::new(excludes));
         Self { batches, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{
-    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
+    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier, ability,
 };
 use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
@@ -153,8 +153,8 @@ impl Loader {
     pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo, clock: &Arc<dyn Clock>) -> Self {
         Self {
             source,
-            local: info.has("local"),
-            complete_scan: info.has("complete-scan"),
+            local: info.has(ability::LOCAL),
+            complete_scan: info.has(ability::COMPLETE_SCAN),
             liveness: Liveness::begin("source", clock),
         }
     }

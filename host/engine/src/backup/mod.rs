@@ -21,7 +21,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo};
+use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{Chunker, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -181,7 +181,7 @@ async fn attempt(
     }
     run.stop.check()?;
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
-    let counts = session.parent().is_none() && info.has("local");
+    let counts = session.parent().is_none() && info.has(ability::LOCAL);
     let counting = (Arc::clone(&source), session.scan_options().clone(), Arc::clone(&run.events));
     let _counting = counts.then(|| task::spawn(count(counting)));
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
@@ -312,7 +312,7 @@ impl<'a> Line<'a> {
         events: &'a Arc<dyn Listener>,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let local = info.has("local");
+        let local = info.has(ability::LOCAL);
         let dedup = Deduplicator::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);

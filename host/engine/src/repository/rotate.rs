@@ -9,7 +9,7 @@
 //!
 //! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs anew, which is repacking. Called by `cli`.
 
-use credenza_connect::{ErrorClass, Payload, PutOptions};
+use credenza_connect::{ErrorClass, Payload, PutOptions, ability};
 use credenza_format::{Access, Config, KeySlot, Keyring, Standing, config_key, copy_key, slot_key};
 use credenza_model::StoreKey;
 
@@ -139,7 +139,7 @@ impl Repository {
         let bytes = config
             .encode(&keyring.keys(self.keys.repository()))
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
-        let if_match = stat.tag.filter(|_| info.has("if-match"));
+        let if_match = stat.tag.filter(|_| info.has(ability::IF_MATCH));
         let retain_until = self.lock_until().await?;
         let options = PutOptions { if_match, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
         match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {

@@ -10,11 +10,11 @@
 use std::sync::Arc;
 
 use credenza_connect::file::escape::key_of_path;
-use credenza_connect::{Batches, Destination, DestinationInfo, Found};
+use credenza_connect::{Batches, Destination, DestinationInfo, Found, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use super::work::bare;
-use super::{Deletion, RestoreOptions, TREE};
+use super::{Deletion, RestoreOptions};
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
 use crate::repository::{Repository, SnapshotHandle};
@@ -67,7 +67,7 @@ impl<'a> Extras<'a> {
     ) -> Result<Option<Self>> {
         let identity = info.identity.clone();
         // A bucket in a folder has other names and folders than its keys say.
-        let can_tell = info.has("readable") && namespace == TREE && info.namespace == TREE;
+        let can_tell = info.has(ability::READABLE) && namespace == ability::TREE && info.namespace == ability::TREE;
         match (options.delete, can_tell) {
             (None, _) if !options.dry_run => Ok(None),
             (None, false) => Ok(None),

@@ -30,7 +30,7 @@ use super::reader::FileReader;
 use super::source::{FileSource, bounds};
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
-    Writer,
+    Writer, ability,
 };
 use place::folder_key;
 use tree::{Tree, exists};
@@ -68,8 +68,16 @@ impl Destination for FileDestination {
     async fn info(&self) -> Result<DestinationInfo> {
         Ok(DestinationInfo {
             identity: format!("file://{}", self.tree.path().display()),
-            namespace: "tree".to_owned(),
-            traits: ["atomic-finish", "symlinks", "attributes:posix", "local", "readable"].map(str::to_owned).to_vec(),
+            namespace: ability::TREE.to_owned(),
+            traits: [
+                ability::ATOMIC_FINISH,
+                ability::SYMLINKS,
+                ability::POSIX_ATTRIBUTES,
+                ability::LOCAL,
+                ability::READABLE,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         })
     }
 

@@ -17,6 +17,7 @@ use std::sync::{Arc, Once, OnceLock};
 use async_trait::async_trait;
 use credenza_model::{StoreKey, Timestamp};
 
+use super::NO_ROOT;
 use super::cause::{from_errno, from_io};
 use super::platform::posix::{AtFlags, Errno, FileType, OFlags, unlinkat};
 use super::platform::{Medium, PLACE, Status, open_beneath, open_regular, status_of};
@@ -25,7 +26,7 @@ use super::source::bounds;
 use crate::paging::key_of;
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
-    StoredObject,
+    StoredObject, ability,
 };
 use list::Wanted;
 use root::Root;
@@ -165,8 +166,9 @@ impl Store for FileStore {
 impl Inner {
     fn info(&self) -> Result<StoreInfo> {
         let rights = self.root()?.rights;
-        let if_absent = (!self.medium.replaces()).then_some("if-absent");
-        let traits = ["ranged-get", "ordered-list", "list-after-write"].into_iter().chain(if_absent);
+        let if_absent = (!self.medium.replaces()).then_some(ability::IF_ABSENT);
+        let traits =
+            [ability::RANGED_GET, ability::ORDERED_LIST, ability::LIST_AFTER_WRITE].into_iter().chain(if_absent);
         let shared = rights.is_shared.then_some(SHARED);
         let caveats = [shared, self.medium.replaces().then_some(REPLACES), self.medium.forgets().then_some(FORGETS)];
         Ok(StoreInfo {
@@ -192,7 +194,7 @@ impl Inner {
     fn no_root(&self, cause: &str) -> Error {
         Error::new(
             ErrorClass::Configuration,
-            "file.no-root",
+            NO_ROOT,
             format!("`{}` holds no repository: {cause}; check the path, or create the repository", self.path.display()),
         )
     }
