@@ -1,4 +1,4 @@
-//! From any room's error to what a person needs: what failed, why, one hint, and one exit code.
+//! From any crate's error to what a person needs: what failed, why, one hint, and one exit code.
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
@@ -130,7 +130,7 @@ impl Failure {
             ),
             EngineError::MuchExtra { .. } => said.hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
             EngineError::NoLock { .. } => said.hint(
-                "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
+                "leave --retain out, or make a new bucket with Object Lock: it cannot be added by credenza",
             ),
             _ => said,
         }

@@ -1,5 +1,5 @@
 //! Folders into buckets and back, and buckets into folders and back, on the in-memory server: what one cannot hold of the other is kept
-//! beside it and comes back, or is told.
+//! beside it and comes back, or is reported.
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, snapshot_of, tree};

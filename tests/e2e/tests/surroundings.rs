@@ -222,7 +222,7 @@ fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
         setup.credenza.set("CREDENZA_PASSPHRASE", "another long passphrase, 0815");
         setup.credenza.ok(["backup", &source]).map(drop)
     });
-    report.scenario("it was made anew here", || {
+    report.scenario("it was made again here", || {
         let (setup, source) = talkative()?;
         fs::remove_dir_all(setup.path("repository"))?;
         setup.credenza.ok(["create"])?;

@@ -34,7 +34,7 @@ pub(crate) enum Step {
 pub(crate) enum Ending {
     /// Whole, its keys ascend strictly.
     Ascending,
-    /// Whole, some entries were told twice.
+    /// Whole, some entries were reported twice.
     Repeating,
     /// A key came that does not follow the one before, or ranges do not fit together: the listing must be sorted first.
     OutOfOrder,
@@ -64,7 +64,7 @@ pub(crate) struct Join {
     /// Absent in a dry run, where nothing is kept.
     dedup: Option<Arc<Deduplicator>>,
     complete_scan: bool,
-    /// What is said of unchanged entries is read anew.
+    /// What is said of unchanged entries is read again.
     refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
@@ -91,7 +91,7 @@ impl Join {
         Self { batches, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
-    /// With what is said of unchanged entries read anew, unless the listing tells it all.
+    /// With what is said of unchanged entries read again, unless the listing tells it all.
     pub(crate) fn refreshing(self, refreshes: bool) -> Self {
         Self { refreshes: refreshes && !self.complete_scan, ..self }
     }

@@ -270,7 +270,7 @@ async fn now(
 }
 
 /// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from
-/// its parent, unless all metadata is to be read anew or a document could not be read then.
+/// its parent, unless all metadata is to be read again or a document could not be read then.
 async fn documents(
     source: &dyn Source,
     parent: Option<&SnapshotHandle>,

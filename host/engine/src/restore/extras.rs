@@ -58,7 +58,7 @@ impl<'a> Extras<'a> {
     /// What a restore may leave over, if anybody asks.
     ///
     /// # Errors
-    /// When it is to be removed, and cannot be told.
+    /// When it is to be removed, and cannot be known.
     pub(super) fn of(
         destination: &'a dyn Destination,
         (info, namespace): (&DestinationInfo, &str),
@@ -73,7 +73,7 @@ impl<'a> Extras<'a> {
             (None, false) => Ok(None),
             (Some(_), false) => Err(Error::NotReadable {
                 destination: identity,
-                wish: "listed beside this snapshot, to remove what is not in it",
+                action: "listed beside this snapshot, to remove what is not in it",
             }),
             (_, true) => Ok(Some(Self { destination, identity, repository, loader, snapshot, options })),
         }

@@ -169,7 +169,7 @@ pub async fn run(
         return Err(Error::NoHistory { destination: info.identity });
     }
     if options.verify && !info.has(ability::READABLE) {
-        return Err(Error::NotReadable { destination: info.identity, wish: "verified by reading it again" });
+        return Err(Error::NotReadable { destination: info.identity, action: "verified by reading it again" });
     }
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);

@@ -122,7 +122,7 @@ impl Tree {
 
     fn open_to_write(&self, folder: &Folder) -> Result<(), Errno> {
         self.loosened.loosen(folder)?;
-        let mut known = guard(&self.file_systems);
+        let mut known = lock_unpoisoned(&self.file_systems);
         if known.len() <= FILE_SYSTEMS_MAX && !known.contains_key(&folder.device) {
             let copy = folder.descriptor.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
             known.insert(folder.device, copy);
@@ -132,7 +132,7 @@ impl Tree {
 
     /// Makes durable what was written.
     pub(super) fn sync(&self) -> Result<()> {
-        let known = guard(&self.file_systems);
+        let known = lock_unpoisoned(&self.file_systems);
         if known.len() > FILE_SYSTEMS_MAX {
             sync_everything();
         }
@@ -142,7 +142,7 @@ impl Tree {
 
     /// The innermost open folder on the way to a key, and how many bytes of the key it covers.
     fn nearest(&self, key: &[u8]) -> Result<(usize, Arc<Folder>), Errno> {
-        let folders = guard(&self.folders);
+        let folders = lock_unpoisoned(&self.folders);
         let ends = (1..=key.len()).rev().filter(|end| key.get(..*end).is_some_and(|part| part.ends_with(b"/")));
         for end in ends {
             if let Some(folder) = key.get(..end).and_then(|part| folders.get(part)) {
@@ -153,7 +153,7 @@ impl Tree {
     }
 
     fn remember(&self, key: &[u8], folder: &Arc<Folder>) {
-        let mut folders = guard(&self.folders);
+        let mut folders = lock_unpoisoned(&self.folders);
         if folders.len() >= OPEN_FOLDERS_MAX {
             folders.clear();
         }
@@ -201,7 +201,7 @@ impl Tree {
     /// Whether another key already carries the content of this hard-linked file; if none does, this one will.
     pub(super) fn is_further_link(&self, entry: &Entry) -> bool {
         let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return false };
-        let mut links = guard(&self.links);
+        let mut links = lock_unpoisoned(&self.links);
         match links.get(group) {
             Some(first) => *first != entry.key,
             None if links.len() < LINK_GROUPS_MAX => links.insert(group.clone(), entry.key.clone()).is_some(),
@@ -228,7 +228,7 @@ impl Tree {
         let folder = open_beneath(self.root()?.descriptor.as_fd(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
         unlinkat(&folder, name, if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() })?;
         if is_folder {
-            guard(&self.folders).clear();
+            lock_unpoisoned(&self.folders).clear();
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ impl Tree {
     /// Takes back the promise that this entry carries the content of its hard links.
     pub(in crate::file) fn forget_link(&self, entry: &Entry) {
         if let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") {
-            let mut links = guard(&self.links);
+            let mut links = lock_unpoisoned(&self.links);
             if links.get(group) == Some(&entry.key) {
                 links.remove(group);
             }
@@ -268,7 +268,7 @@ impl Tree {
 
     fn first_link(&self, entry: &Entry) -> Option<Key> {
         let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return None };
-        guard(&self.links).get(group).cloned()
+        lock_unpoisoned(&self.links).get(group).cloned()
     }
 
     /// Gives an unfinished file of `folder` its name; a folder that has taken the name meanwhile makes it an escaped one.
@@ -343,7 +343,7 @@ impl Tree {
 
     /// A folder has its own mode now, whatever it was opened with.
     fn forget(&self, key: &[u8], folder: &Folder, entry: &Entry) {
-        guard(&self.folders).remove(key);
+        lock_unpoisoned(&self.folders).remove(key);
         self.loosened.settle(folder, entry.attribute("posix.mode").is_some());
     }
 
@@ -379,6 +379,6 @@ impl Drop for Tree {
     }
 }
 
-fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -118,7 +118,7 @@ fn open_by_segments(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<
     folder.ok_or(Errno::NOENT)
 }
 
-/// A link where a folder was wanted is told as one, as `openat2` does.
+/// A link where a folder was wanted is reported as one, as `openat2` does.
 fn told(cause: Errno, folder: BorrowedFd<'_>, name: &[u8]) -> Errno {
     let is_link = || status_of(folder, name).is_ok_and(|status| status.kind == FileType::Symlink);
     if cause == Errno::NOTDIR && is_link() { Errno::LOOP } else { cause }

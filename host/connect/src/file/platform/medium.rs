@@ -1,6 +1,6 @@
 //! What file systems do in different ways: giving a file a name that must be free, and making what was done durable.
 //!
-//! Owned here: the best means that there is, and which was refused, so that it can be told. Called by the store and the destination.
+//! Owned here: the best means that there is, and which was refused, so that it can be reported. Called by the store and the destination.
 
 use std::fmt;
 use std::os::fd::BorrowedFd;

@@ -2,7 +2,7 @@
 //!
 //! What can be no object is passed over and told: names that are no keys, links, pipes, devices, sockets. A folder is neither, whatever its name:
 //! one that holds nothing is nothing, because deleting leaves such folders. All strays of a folder belong to the page that comes to it first, so that
-//! each is told once; of a folder that is no key itself, only that.
+//! each is reported once; of a folder that is no key itself, only that.
 //!
 //! Bound: the names of one page for each folder on the way, [`NAMES_MAX`] at most, however many a folder has, and those of some strays; folders nest no
 //! deeper than a key has segments.
