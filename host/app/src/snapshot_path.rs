@@ -18,6 +18,16 @@ const NEAR_NAMES_MAX: usize = 1000;
 const ALIKE_MIN: f64 = 0.8;
 
 /// A snapshot and, behind the first colon, a path in it, exact bytes.
+///
+/// ```
+/// use credenza_app::SnapshotPath;
+///
+/// let path = SnapshotPath::parse("latest~1:letters/a.txt".as_ref())?;
+/// assert_eq!(path.snapshot.0, "latest~1");
+/// assert_eq!(path.key.unwrap().as_bytes(), b"letters/a.txt");
+/// assert!(SnapshotPath::parse("letters/a.txt".as_ref()).is_err());
+/// # Ok::<(), credenza_app::InvalidSnapshotName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotPath {
     /// The snapshot.
