@@ -65,7 +65,7 @@ pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
 pub use hex_text::{Digest, Hex};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{

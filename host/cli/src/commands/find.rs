@@ -148,7 +148,7 @@ impl Display for MatchLine<'_> {
             named.push_str(&format!(" +{more}"));
         }
         // The folder that was backed up.
-        let name = report::named(&self.key);
+        let name = report::named(self.key);
         write!(f, "{size:>11}  {time:<23}  {name}  ({named})")
     }
 }

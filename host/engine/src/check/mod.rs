@@ -30,7 +30,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, Standing};
+use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, PackState};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
@@ -225,7 +225,7 @@ fn add_remembered(
         health.damages().filter(|(pack, damage)| !whole.contains(pack) && !found.contains(&damage.object)).collect();
     let ordinals: Vec<PackOrdinal> = remembered.iter().filter_map(|(pack, _)| index.ordinal(pack)).collect();
     let there = described(index, &ordinals).into_iter().filter(|pack| {
-        let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.standing(ordinal) == Standing::Gone);
+        let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.state(ordinal) == PackState::Gone);
         !is_gone && !users.has_replaced(index, pack)
     });
     let there: HashSet<ObjectId> = there.map(|pack| pack.id).collect();

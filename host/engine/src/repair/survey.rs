@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
+    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, PackState, open_document,
     open_snapshot,
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
@@ -63,7 +63,7 @@ impl Survey {
         expect_packs_gone(repository, &index, &missing).await?;
         for pack in missing {
             if !is_healed(repository, &index, &pack).await? {
-                index.demote(&pack, Standing::Gone);
+                index.demote(&pack, PackState::Gone);
             }
         }
         // A segment that cannot be read may have described what running writers rely on.
@@ -75,7 +75,7 @@ impl Survey {
             let in_need = users.of(&pack.id).is_some() || segment_lost && pinned.contains(&pack.id);
             if !in_need {
                 // It may be a running writer's: it is relied on where nothing else holds a chunk.
-                index.demote(&pack.id, Standing::Condemned);
+                index.demote(&pack.id, PackState::Condemned);
             }
             found.push((pack, in_need));
         }

@@ -19,7 +19,6 @@ use crate::{Error, Result};
 
 /// What names in a folder begin with.
 const DIGITS: &str = "0123456789abcdef";
-/// What a store promises when what was written is listed at once.
 /// Of objects that a listing leaves out, so many are looked for at most: of those that it should show, the first is found.
 const LOOKED_FOR_MAX: usize = 64;
 

@@ -10,7 +10,7 @@
 //! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs again, which is repacking. Called by `cli`.
 
 use credenza_connect::{ErrorClass, Payload, PutOptions, ability};
-use credenza_format::{Access, Config, KeySlot, Keyring, Standing, config_key, copy_key, slot_key};
+use credenza_format::{Access, Config, KeySlot, Keyring, PackState, config_key, copy_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
@@ -52,7 +52,7 @@ impl Repository {
         let index = self.load_index().await?;
         let puts = if self.config.parity.is_some() { 2 } else { 1 };
         let mut all = Resealing::default();
-        for pack in index.packs().iter().filter(|pack| !pack.moved && pack.standing < Standing::Condemned) {
+        for pack in index.packs().iter().filter(|pack| !pack.moved && pack.state < PackState::Condemned) {
             all.packs += 1;
             all.bytes = all.bytes.saturating_add(pack.size);
             all.requests = all.requests.saturating_add(pack.size.div_ceil(READ_BYTES) + puts);

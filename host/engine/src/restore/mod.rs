@@ -46,8 +46,6 @@ use mapping::AttributeMapping;
 use plan::Planner;
 use writer::RestoreWriter;
 
-/// The namespace of destinations that have folders.
-
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
 /// attributes differ, they are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
