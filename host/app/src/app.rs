@@ -15,6 +15,7 @@ use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::error::Result;
+use crate::mistaken;
 use crate::notice::{NoNotices, Notice, Notices};
 use crate::place::{Place, PlaceError};
 
@@ -117,7 +118,22 @@ impl App {
     /// # Errors
     /// When the word is no location, or what the configuration says of it cannot be used.
     pub fn place(&self, kind: Kind, word: &OsStr, settings: Settings) -> Result<Place> {
-        Ok(Place::resolve(kind, word, settings, &self.configuration()?)?)
+        self.place_in(&self.configuration()?, kind, word, settings)
+    }
+
+    /// The same, by a configuration that was read already.
+    ///
+    /// # Errors
+    /// As for [`place`](Self::place).
+    pub fn place_in(
+        &self,
+        configuration: &Configuration,
+        kind: Kind,
+        word: &OsStr,
+        settings: Settings,
+    ) -> Result<Place> {
+        mistaken::require_folder(kind, word, configuration, self.connectors())?;
+        Ok(Place::resolve(kind, word, settings, configuration)?)
     }
 
     /// The word that names the repository: the one given, else that of the environment, else the configured default.

@@ -18,6 +18,7 @@ mod error;
 pub mod guarantees;
 pub mod home;
 mod location;
+mod mistaken;
 mod notice;
 mod open;
 pub mod passphrase;
@@ -44,6 +45,7 @@ pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Ori
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use location::{Location, LocationError};
+pub use mistaken::Meant;
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};

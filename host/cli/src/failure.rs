@@ -11,7 +11,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
-    InvalidSnapshotName, KnownRepository, LocationError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
+    InvalidSnapshotName, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
+    suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -377,6 +378,11 @@ impl From<PlaceError> for Failure {
             PlaceError::Configuration(error) => error.into(),
             PlaceError::Location(error) => error.into(),
             PlaceError::Home(error) => error.into(),
+            PlaceError::Mistaken { word, meant } => said.exit(Exit::Usage).hint(format!(
+                "did you mean {}? A new folder of that name is {}",
+                meant_word(&meant),
+                shell_word(&format!("./{word}"))
+            )),
             PlaceError::NoRepositoryNamed => said.exit(Exit::Usage).hint(
                 "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
             ),
@@ -399,6 +405,18 @@ impl From<PlaceError> for Failure {
     }
 }
 
+/// How that is written which was meant.
+fn meant_word(meant: &Meant) -> String {
+    match meant {
+        Meant::Scheme(scheme) => format!("a location such as {scheme}://…"),
+        Meant::Name { name, kind } => format!("@{name}, the {kind} in the configuration"),
+        Meant::Location { location, without_tls } => {
+            let setting = if *without_tls { " with the setting use_tls=false" } else { "" };
+            format!("{}{setting}", shell_word(location))
+        }
+    }
+}
+
 impl From<ConnectorsError> for Failure {
     fn from(error: ConnectorsError) -> Self {
         let said = Self::of(&error);
@@ -407,7 +425,11 @@ impl From<ConnectorsError> for Failure {
             ConnectorsError::Unknown { folder, .. } => {
                 said.hint(format!("see what there is: credenza connector list; {}", way_to_add(folder.as_deref())))
             }
-            ConnectorsError::NothingServes { folder, .. } => said.hint(way_to_add(folder.as_deref())),
+            ConnectorsError::NothingServes { scheme, served, folder } => {
+                let way = way_to_add(folder.as_deref());
+                let near = suggestion(&scheme, served.iter().map(String::as_str));
+                said.hint(near.map_or_else(|| way.clone(), |near| format!("did you mean {near}://…? Else {way}")))
+            }
             ConnectorsError::Shadows { path, .. } => {
                 let path = path.display();
                 said.exit(Exit::Usage).hint(format!(

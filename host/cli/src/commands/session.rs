@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
     pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
         let configuration = self.app.configuration()?;
         let word = self.app.repository_word(self.at.as_deref(), &configuration)?;
-        Ok(Place::resolve(Kind::Repository, &word, self.settings.clone(), &configuration)?)
+        Ok(self.app.place_in(&configuration, Kind::Repository, &word, self.settings.clone())?)
     }
 
     /// The places of the repository and of another location that the command names: before the command stand the settings of the one, behind it
@@ -67,8 +67,8 @@ impl<'a> Session<'a> {
     pub(crate) fn places(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<(Place, Place), Failure> {
         let configuration = self.app.configuration()?;
         let repository = self.app.repository_word(self.at.as_deref(), &configuration)?;
-        let repository = Place::resolve(Kind::Repository, &repository, self.settings.clone(), &configuration)?;
-        Ok((repository, Place::resolve(kind, word, behind, &configuration)?))
+        let repository = self.app.place_in(&configuration, Kind::Repository, &repository, self.settings.clone())?;
+        Ok((repository, self.app.place_in(&configuration, kind, word, behind)?))
     }
 
     /// A location that the command names beside the repository, with its own settings.
