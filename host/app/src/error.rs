@@ -51,6 +51,16 @@ pub enum Error {
         /// What was there, if this machine knew one: its disk may not be mounted.
         known: Option<KnownRepository>,
     },
+    /// Other things are where a repository is to be made.
+    #[error("{place} holds other things: {}", listed(names, *count))]
+    Occupied {
+        /// Where.
+        place: PlaceLabel,
+        /// How many there are, as far as was looked.
+        count: usize,
+        /// The first of them.
+        names: Vec<String>,
+    },
     /// Another repository is where one was known.
     #[error("what is at {} is not the repository that was there before", .0.place)]
     Swapped(#[source] Box<Swapped>),
@@ -154,6 +164,14 @@ pub enum Error {
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),
+}
+
+fn listed(names: &[String], count: usize) -> String {
+    let shown: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
+    match count.saturating_sub(names.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Why the content of a file cannot be used.

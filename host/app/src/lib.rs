@@ -20,6 +20,7 @@ pub mod home;
 mod location;
 mod mistaken;
 mod notice;
+mod occupied;
 mod open;
 pub mod passphrase;
 pub mod patterns;

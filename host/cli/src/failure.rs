@@ -299,6 +299,10 @@ impl From<AppError> for Failure {
                 Self::from(*source).of_repository(Some(&format!("at {}", label_word(&place))))
             }
             AppError::NoRepository { place, known } => no_repository(said, &place, known.as_ref()),
+            AppError::Occupied { place, .. } => said.hint(format!(
+                "choose another folder or prefix, such as {}; if a repository is to lie among them, add --beside-others",
+                shell_word(&format!("{}/backups", place.location.trim_end_matches('/')))
+            )),
             AppError::Swapped(swapped) => {
                 let way = way_to_accept(&swapped);
                 said.exit(Exit::WrongPassphrase).hint(format!(

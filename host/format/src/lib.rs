@@ -71,6 +71,7 @@ pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
     ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
     slot_key,
+    top_names,
 };
 pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
 pub use pack::{

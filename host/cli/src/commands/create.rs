@@ -41,6 +41,11 @@ pub(crate) struct Create {
     /// Also make a recovery code and print it, once.
     #[arg(long, conflicts_with = "plaintext")]
     recovery_code: bool,
+
+    /// Make it although the folder or the bucket's prefix holds other things. They stay as they are; `check` and `audit` name them each time.
+    #[arg(long)]
+    beside_others: bool,
+
     /// Share the ids of chunks with this repository, so that `sync` between the two costs least; its chunk size is taken too. A
     /// folder, a location such as s3://host/bucket, or @name of a repository.
     #[arg(long, value_name = "OTHER")]
@@ -123,7 +128,7 @@ impl Create {
             retain_days: self.retain,
             parity: self.parity,
         };
-        let (created, store) = session.app.create_repository(&place, &options).await?;
+        let (created, store) = session.app.create_repository(&place, &options, self.beside_others).await?;
         session.reporter.done(&CreatedLine {
             repository: created.repository,
             location: place.text(),
