@@ -54,7 +54,7 @@ mod vectors;
 mod wire;
 
 pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
-pub use compress::{Compressor, Encoding, Inflater};
+pub use compress::{COMPRESSION_LEVELS, Compressor, Encoding, Inflater, NO_COMPRESSION};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
 pub use container::{

@@ -10,6 +10,7 @@ use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
+use super::compression::{Compression, parse_compression};
 use super::sizes::{parse_days, parse_parity};
 use super::{Session, guarantees as lines, key};
 use crate::failure::{Exit, Failure};
@@ -55,9 +56,9 @@ pub(crate) struct Create {
     #[arg(long, value_name = "KIB", default_value_t = 64, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]
     chunk_size: u32,
 
-    /// zstd level of backups.
-    #[arg(long, value_name = "LEVEL", default_value_t = COMPRESSION, value_parser = clap::value_parser!(i32).range(1..=19))]
-    compression: i32,
+    /// How hard backups compress that do not say it themselves: a level of zstd from 1 to 19, or none, fast (1), better (7) or max (19).
+    #[arg(long, value_name = "LEVEL", default_value = "default", value_parser = parse_compression)]
+    compression: Compression,
 
     /// Lock every snapshot and all that it needs for this time against everybody, yourself included: a number and d, w, m (30 days) or y. The
     /// store must be able to; a bucket must have been made with Object Lock.
@@ -124,7 +125,7 @@ impl Create {
             like: like.as_ref().map(Repository::content_keys),
             label: LABEL.to_owned(),
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
-            compression: self.compression,
+            compression: self.compression.0.unwrap_or(COMPRESSION),
             retain_days: self.retain,
             parity: self.parity,
         };

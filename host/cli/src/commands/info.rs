@@ -7,7 +7,7 @@ use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
 use credenza_app::{Located, SnapshotPath};
 use credenza_engine::SnapshotHandle;
-use credenza_format::{Digest, Hex, ParityRate, PublicKey, SourceDocument};
+use credenza_format::{Digest, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -51,7 +51,10 @@ impl Display for RepositoryDetails {
         writeln!(f, "encrypted    {}", if self.encrypted { "yes" } else { "no" })?;
         writeln!(f, "created      {}", self.created)?;
         writeln!(f, "chunks       {avg} bytes on average, {min} to {max}")?;
-        writeln!(f, "compression  zstd level {}", self.compression)?;
+        match self.compression {
+            NO_COMPRESSION => writeln!(f, "compression  none")?,
+            level => writeln!(f, "compression  zstd level {level}")?,
+        }
         f.write_str("store        as it was when the repository was made:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;

@@ -8,6 +8,7 @@ pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod completions;
+mod compression;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod diff;
