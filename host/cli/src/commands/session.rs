@@ -38,7 +38,8 @@ impl<'a> Session<'a> {
         reporter: &'a Arc<Reporter>,
         stop: Stop,
     ) -> Self {
-        let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
+        let (connector, rates) = (globals.connector.clone(), globals.rates());
+        let options = AppOptions { connector, rates, ..AppOptions::from_environment() };
         let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
     }
