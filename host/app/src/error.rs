@@ -12,6 +12,7 @@ use credenza_format::InvalidSigningKey;
 use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
+use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
 use crate::home::HomeError;
@@ -88,6 +89,9 @@ pub enum Error {
     /// A word that names no snapshot.
     #[error(transparent)]
     SnapshotName(#[from] InvalidSnapshotName),
+    /// A name that means no snapshot for sure.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// A path that a snapshot does not hold.
     #[error("snapshot {snapshot} holds nothing at or under `{path}`")]
     NotInSnapshot {

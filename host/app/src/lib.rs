@@ -11,6 +11,7 @@ mod app;
 mod ask;
 mod aws;
 mod check_place;
+mod choice;
 mod configuration;
 mod connectors;
 pub mod environment;
@@ -38,6 +39,7 @@ pub mod sync;
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
 pub use check_place::PlaceCheck;
+pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,

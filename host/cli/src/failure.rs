@@ -10,7 +10,7 @@ use credenza_app::remove::RemovalError;
 use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
-    ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
+    ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
     InvalidSnapshotName, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
     suggestion,
 };
@@ -213,7 +213,7 @@ impl From<EngineError> for Failure {
             }
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
-            EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
+            EngineError::Pattern(_) | EngineError::InvalidTag { .. } => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
@@ -319,6 +319,16 @@ impl From<AppError> for Failure {
             AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
+            AppError::Choice(ChoiceError::NoneFits { .. }) => {
+                said.hint("see which there are: credenza at REPOSITORY ls")
+            }
+            AppError::Choice(ChoiceError::ManySources { newest, .. }) => {
+                let source = newest.first().map_or("SOURCE", |handle| &handle.snapshot.source.location);
+                said.exit(Exit::Usage).hint(format!(
+                    "add --source {}, or --host or --path; or name the snapshot by its id",
+                    shell_word(source)
+                ))
+            }
             AppError::NotInSnapshot { snapshot, near: Some(near), .. } => {
                 said.hint(format!("did you mean {}:{near}?", brief_id(&snapshot)))
             }
