@@ -73,7 +73,7 @@ pub use names::{
     slot_key,
     top_names,
 };
-pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
+pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,

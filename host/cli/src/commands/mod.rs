@@ -33,5 +33,6 @@ mod session;
 mod sizes;
 mod source_name;
 pub(crate) mod sync;
+pub(crate) mod tag;
 
 pub(crate) use session::Session;

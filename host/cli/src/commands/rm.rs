@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{OpenRepository, SnapshotPath, remove};
+use credenza_app::{Choice, OpenRepository, SnapshotPath, remove};
 use credenza_engine::{SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
 use super::filters::Filters;
-use super::newest::Choice;
+use super::newest::choose_surely;
 use crate::failure::{Exit, Failure};
 
 /// Remove snapshots. The space that they alone use comes back with `maintain`.
@@ -60,8 +60,8 @@ impl Rm {
         for path in &paths {
             let name = match path.snapshot.is_latest() {
                 true => {
-                    let choice = Choice::of(open.repository.all_snapshots().await?, &self.filters, session)?;
-                    SnapshotName(choice.choose_surely(&path.snapshot, session)?.snapshot.id.to_string())
+                    let choice = Choice::among_all(&open.repository, &self.filters.filter(session)?).await?;
+                    SnapshotName(choose_surely(&choice, &path.snapshot, session)?.snapshot.id.to_string())
                 }
                 false => path.snapshot.clone(),
             };

@@ -6,7 +6,7 @@ use credenza_connect::memory::{MemorySource, MemoryStore};
 use super::*;
 use crate::gc::{self, GcOptions};
 use crate::sync::{self, SyncOptions};
-use crate::testing::{keys, open, repository, secret, snapshot};
+use crate::testing::{open, repository, secret, snapshot};
 use crate::{Clock, Moment, RunContext};
 
 /// A clock that stands still.
@@ -17,6 +17,10 @@ impl Clock for Stopped {
         let wall = Timestamp { seconds: *self.0.lock().unwrap(), nanoseconds: 0 };
         Moment { monotonic: Duration::ZERO, wall }
     }
+}
+
+fn keys(store: &MemoryStore, prefix: &str) -> usize {
+    store.keys().iter().filter(|key| key.as_str().starts_with(prefix)).count()
 }
 
 /// A store with a snapshot, and two machines, one of them a year ahead of the other.
