@@ -15,6 +15,9 @@ use crate::passphrase::Terminal;
 use crate::report::Reporter;
 use crate::shell::{place_word, shell_word};
 
+/// Digits of a whole id.
+const ID_DIGITS: usize = 32;
+
 /// One run of the program.
 pub(crate) struct Session<'a> {
     pub(crate) globals: Globals,
@@ -47,6 +50,11 @@ impl<'a> Session<'a> {
     /// What a long operation of the engine takes: the reporter hears of it, and it ends when the program is to end.
     pub(crate) fn run_context(&self) -> RunContext {
         RunContext { events: Arc::clone(self.reporter) as Arc<dyn Listener>, stop: self.stop.clone() }
+    }
+
+    /// How many digits of an id are shown where so many tell it from all others: all of them to those who want to know more.
+    pub(crate) const fn digits_shown(&self, digits: usize) -> usize {
+        if self.globals.verbose > 0 { ID_DIGITS } else { digits }
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.
