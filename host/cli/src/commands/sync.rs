@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{Kind, Place, SnapshotPath, StoreUse, environment};
+use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment};
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
