@@ -144,9 +144,9 @@ mod tests {
     fn what_is_written_as_a_path_or_exists_is_a_folder() {
         let there = tempfile::tempdir().unwrap();
         let there = there.path().to_str().unwrap();
-        for text in
-            ["./s3", "../s3", "/s3", "~/s3", ".", "..", "src", "backups", "a:b", "a b", "s3x", "s3/x", "gopher:x", there]
-        {
+        for text in [
+            "./s3", "../s3", "/s3", "~/s3", ".", "..", "src", "backups", "a:b", "a b", "s3x", "s3/x", "gopher:x", there,
+        ] {
             assert_eq!(found(Kind::Repository, text), None, "{text}");
         }
     }

@@ -102,7 +102,8 @@ fn is_of_file_system(name: &str) -> bool {
 async fn listed(store: &dyn Store, prefix: &str) -> Result<Vec<String>> {
     let page = store.list(prefix, None, PAGE_OBJECTS).await;
     let page = page.map_err(|cause| Error::Connector { doing: "looking at what is there", cause })?;
-    let objects = page.objects.iter().filter(|object| !is_object_name(&object.key)).map(|object| object.key.to_string());
+    let objects =
+        page.objects.iter().filter(|object| !is_object_name(&object.key)).map(|object| object.key.to_string());
     let strays = page.strays.names().filter(|name| !name.is_empty() && !name.ends_with('/')).map(str::to_owned);
     Ok(objects.chain(strays).collect())
 }

@@ -10,9 +10,9 @@ use credenza_app::remove::RemovalError;
 use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
-    ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
-    InvalidSnapshotName, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
-    suggestion,
+    ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
+    HomeError, InvalidSnapshotName, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel, REPOSITORY_ID,
+    Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;

@@ -27,9 +27,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 /// Bytes a second, at least [`RATE_MIN`]: a size, with or without `/s`.
 pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
     let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text))?;
-    NonZeroU64::new(bytes).filter(|_| bytes >= RATE_MIN).ok_or_else(|| {
-        format!("write at least {RATE_MIN} bytes a second, such as 500KiB; a bare number is bytes")
-    })
+    NonZeroU64::new(bytes)
+        .filter(|_| bytes >= RATE_MIN)
+        .ok_or_else(|| format!("write at least {RATE_MIN} bytes a second, such as 500KiB; a bare number is bytes"))
 }
 
 /// A number and what stands behind it.

@@ -14,9 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use credenza_format::{
-    Fact, Header, Keying, Note, ObjectKind, TAG_BYTES_MAX, TagEdit, open_document, seal_document,
-};
+use credenza_format::{Fact, Header, Keying, Note, ObjectKind, TAG_BYTES_MAX, TagEdit, open_document, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 use crate::repository::{Document, Repository, SnapshotHandle, Snapshots, random_id};

@@ -212,7 +212,10 @@ mod tests {
     #[test]
     fn without_compression_all_is_stored_raw() {
         let plain = vec![0; 100_000];
-        assert_eq!(Compressor::new(NO_COMPRESSION).unwrap().compress(&plain).unwrap(), (Encoding::Raw, plain.as_slice()));
+        assert_eq!(
+            Compressor::new(NO_COMPRESSION).unwrap().compress(&plain).unwrap(),
+            (Encoding::Raw, plain.as_slice())
+        );
     }
 
     #[test]

@@ -70,8 +70,7 @@ pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
     ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
-    slot_key,
-    top_names,
+    slot_key, top_names,
 };
 pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict};
 pub use pack::{

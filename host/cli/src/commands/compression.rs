@@ -38,9 +38,14 @@ mod tests {
 
     #[test]
     fn levels_and_words_are_read_and_what_is_out_of_range_is_told_the_range() {
-        for (text, level) in
-            [("1", Some(1)), ("19", Some(19)), ("none", Some(0)), ("fast", Some(1)), ("max", Some(19)), ("default", None)]
-        {
+        for (text, level) in [
+            ("1", Some(1)),
+            ("19", Some(19)),
+            ("none", Some(0)),
+            ("fast", Some(1)),
+            ("max", Some(19)),
+            ("default", None),
+        ] {
             assert_eq!(parse_compression(text), Ok(Compression(level)), "{text}");
         }
         for wrong in ["0", "20", "-1", "best", ""] {

@@ -47,11 +47,7 @@ impl Newest {
 }
 
 /// The one of that name. Where `latest` could be of several sources it is said which was taken.
-pub(super) fn choose(
-    choice: &Choice,
-    name: &SnapshotName,
-    session: &Session<'_>,
-) -> Result<SnapshotHandle, Failure> {
+pub(super) fn choose(choice: &Choice, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
     Ok(tell(choice, choice.choose(name)?, name, session))
 }
 

@@ -43,8 +43,8 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use crate::clock::Lease;
 use crate::health::Health;
-use crate::tags::TagEdits;
 use crate::repository::Repository;
+use crate::tags::TagEdits;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, heed};
 pub(crate) use condemn::put_record;
 use mark::View;

@@ -48,8 +48,11 @@ pub(super) async fn run(
     for handle in survey.snapshots.iter().filter(|handle| lossy.contains(&handle.snapshot.id)) {
         let snapshot = handle.snapshot.id;
         if !replaced.contains(&snapshot) {
-            let replacement =
-                if options.apply { Some(replace(repository, &tags.applied(handle.clone()), options, stop).await?) } else { None };
+            let replacement = if options.apply {
+                Some(replace(repository, &tags.applied(handle.clone()), options, stop).await?)
+            } else {
+                None
+            };
             mends.push(Mend::Beside { snapshot, replacement });
         }
     }

@@ -78,8 +78,7 @@ impl Client {
         let for_proxy = self.proxies.authorization(head.uri()).cloned();
         let progress = Arc::new(AtomicU64::new(0));
         self.traffic.count_request(head.method().as_str());
-        let body =
-            OutBody::new(&payload, Arc::clone(&progress), Arc::clone(&self.traffic), self.rates.upload.clone());
+        let body = OutBody::new(&payload, Arc::clone(&progress), Arc::clone(&self.traffic), self.rates.upload.clone());
         let mut request = head.map(|()| body);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         for_proxy.into_iter().for_each(|value| drop(request.headers_mut().insert(PROXY_AUTHORIZATION, value)));
