@@ -7,6 +7,7 @@
 
 mod fault;
 mod free;
+mod gated;
 mod limit;
 mod permute;
 mod record;

@@ -9,6 +9,9 @@ use crate::sync::{self, SyncOptions};
 use crate::testing::{open, repository, secret, snapshot};
 use crate::{Clock, Moment, RunContext};
 
+/// The tag of each snapshot of these tests that it is made with.
+const MADE_WITH: &str = "kept";
+
 /// A clock that stands still.
 struct Stopped(Mutex<i64>);
 
@@ -42,13 +45,17 @@ async fn machines() -> (MemoryStore, [Repository; 2], SnapshotHandle) {
 async fn change(repository: &Repository, handle: &SnapshotHandle, add: &[&str], remove: &[&str]) -> Tagged {
     let texts = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
     let change = Change { add: texts(add), remove: texts(remove) };
-    edit(repository, std::slice::from_ref(handle), &change).await.unwrap().pop().unwrap()
+    let mut tagged = edit(repository, std::slice::from_ref(handle), &change).await.unwrap().pop().unwrap();
+    tagged.tags.retain(|tag| tag != MADE_WITH);
+    tagged
 }
 
 async fn tags(repository: &Repository) -> Vec<String> {
     let snapshots = repository.snapshots().await.unwrap();
     let edits = TagEdits::load(repository).await.unwrap();
-    edits.apply(snapshots).whole.pop().unwrap().snapshot.tags
+    let mut tags = edits.apply(snapshots).whole.pop().unwrap().snapshot.tags;
+    assert_eq!(tags.remove(0), MADE_WITH);
+    tags
 }
 
 #[tokio::test(flavor = "multi_thread")]
