@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::Traffic;
-use crate::settings::Secret;
+use crate::settings::SecretText;
 
 /// Slices are small enough that each one is progress on a slow line.
 const SLICE_BYTES: usize = 256 * 1024;
@@ -96,7 +96,7 @@ pub(crate) struct RemoteBody {
     peer: Arc<str>,
     rate: Rate,
     /// What proved who sent the request: an answer may repeat it.
-    pub(crate) proof: Option<Secret>,
+    pub(crate) proof: Option<SecretText>,
 }
 
 impl std::fmt::Debug for RemoteBody {
