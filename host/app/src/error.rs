@@ -16,6 +16,7 @@ use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
 use crate::home::HomeError;
+use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
@@ -80,6 +81,9 @@ pub enum Error {
     /// A profile of AWS's files that is not there.
     #[error(transparent)]
     Profile(#[from] NoProfile),
+    /// A setting that is not kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// A text that is no location.
     #[error(transparent)]
     Location(#[from] LocationError),

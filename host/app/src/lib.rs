@@ -35,6 +35,7 @@ pub mod environment;
 mod error;
 pub mod guarantees;
 pub mod home;
+mod kept;
 mod location;
 mod mistaken;
 mod notice;
@@ -65,6 +66,7 @@ pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Ori
 pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
+pub use kept::KeepError;
 pub use location::{Location, LocationError};
 pub use mistaken::Meant;
 pub use notice::{NoNotices, Notice, Notices};

@@ -11,8 +11,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
-    HomeError, InvalidSnapshotName, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel, REPOSITORY_ID,
-    Swapped, suggestion,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel,
+    REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -343,6 +343,15 @@ impl From<AppError> for Failure {
             AppError::Configuration(error) => error.into(),
             AppError::Place(error) => error.into(),
             AppError::Location(error) => error.into(),
+            AppError::Keep(KeepError::Unknown { setting, known }) => {
+                let near = suggestion(&setting, known.iter().map(String::as_str));
+                let hint = near.map_or_else(
+                    || format!("known here: {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                said.exit(Exit::Usage).hint(hint)
+            }
+            AppError::Keep(_) => said.exit(Exit::Usage),
             AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
@@ -469,7 +478,11 @@ impl From<ConnectorsError> for Failure {
             ConnectorsError::NothingServes { scheme, served, folder } => {
                 let way = way_to_add(folder.as_deref());
                 let near = suggestion(&scheme, served.iter().map(String::as_str));
-                said.hint(near.map_or_else(|| way.clone(), |near| format!("did you mean {near}://…? Else {way}")))
+                said.hint(match (near, served.as_slice()) {
+                    (Some(near), _) => format!("did you mean {near}://…? Else {way}"),
+                    (None, []) => way,
+                    (None, served) => format!("served here: {}://; for others, {way}", served.join("://, ")),
+                })
             }
             ConnectorsError::Shadows { path, .. } => {
                 let path = path.display();

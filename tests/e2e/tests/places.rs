@@ -59,6 +59,11 @@ fn a_word_that_means_something_else_becomes_no_folder() {
     });
     report.scenario("a name that is not there, and a scheme that nothing serves", || {
         let setup = Setup::with_local_repository()?;
+        for word in ["s3", "s3:host/bucket", "S3://host/bucket"] {
+            setup.credenza.run(["source", "add", "new", word])?.expect_code(2)?.expect_message(&["did you mean"])?;
+            ensure!(!setup.credenza.ok(["source", "list"])?.stdout.contains("new"), "{word} is kept");
+        }
+        setup.credenza.ok(["source", "add", "letters", "letters"])?;
         setup.credenza.ok(["repository", "add", "backups", &setup.path("b").to_string_lossy()])?;
         setup.credenza.run(["at", "@bakups", "ls"])?.expect_code(2)?.expect_message(&["did you mean `backups`"])?;
         setup
@@ -76,6 +81,7 @@ fn a_word_that_means_something_else_becomes_no_folder() {
         ensure!(setup.path("user/s3/config").is_file() && setup.path("user/backups/config").is_file());
         Ok(())
     });
+    report.finish();
 }
 
 #[test]
@@ -112,6 +118,7 @@ fn a_repository_is_made_among_other_things_only_where_that_is_meant() {
         setup.credenza.ok(["at", "@part", "create"])?;
         Ok(())
     });
+    report.finish();
 }
 
 #[test]
@@ -144,6 +151,7 @@ fn bytes_pass_no_faster_than_they_may() {
         setup.credenza.run(["ls", "--limit-upload", "10"])?.expect_code(2)?.expect_message(&["at least 1024"])?;
         Ok(())
     });
+    report.finish();
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn tags_are_edited_later() {
         ensure!(tags(&setup, &other)? == [vec!["keep".to_owned()]]);
         Ok(())
     });
+    report.finish();
 }
 
 #[test]
