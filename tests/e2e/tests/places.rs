@@ -68,7 +68,7 @@ fn a_word_that_means_something_else_becomes_no_folder() {
         setup.credenza.run(["at", "@bakups", "ls"])?.expect_code(2)?.expect_message(&["did you mean `backups`"])?;
         setup
             .credenza
-            .run(["at", "ss3://host/bucket", "ls"])?
+            .run(["at", "s33://host/bucket", "ls"])?
             .expect_code(1)?
             .expect_message(&["did you mean s3://"])?;
         Ok(())
