@@ -71,6 +71,8 @@ fn a_word_that_means_something_else_becomes_no_folder() {
             .run(["at", "s33://host/bucket", "ls"])?
             .expect_code(1)?
             .expect_message(&["did you mean s3://"])?;
+        let unserved = setup.credenza.run(["at", "ftp://host/folder", "ls"])?.expect_code(1)?;
+        unserved.expect_message(&["served here: s3://"])?;
         Ok(())
     });
     report.scenario("what is written as a path, and what exists, is a folder", || {
