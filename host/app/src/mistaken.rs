@@ -47,11 +47,10 @@ pub(crate) fn require_folder(
 ) -> Result<(), PlaceError> {
     let Some(text) = word.to_str().filter(|text| !is_certain(text)) else { return Ok(()) };
     let Some(meant) = meant(kind, text, configuration, || connectors.schemes())? else { return Ok(()) };
-    if let Meant::Location { location, .. } = &meant {
-        match Location::parse(location.as_ref()) {
-            Err(error @ LocationError::Credentials { .. }) => return Err(error.into()),
-            _ => {}
-        }
+    if let Meant::Location { location, .. } = &meant
+        && let Err(error @ LocationError::Credentials { .. }) = Location::parse(location.as_ref())
+    {
+        return Err(error.into());
     }
     Err(PlaceError::Mistaken { word: text.to_owned(), meant })
 }

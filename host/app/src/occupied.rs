@@ -6,7 +6,7 @@
 //!
 //! Bound: [`LOOKED_AT_MAX`] names of a folder, [`PAGE_OBJECTS`] of each listing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use credenza_connect::Store;
 use credenza_format::{config_key, copy_key, is_object_name, top_names};
@@ -60,7 +60,7 @@ async fn holds_repository(store: &dyn Store) -> bool {
 }
 
 /// What is in a folder and not a repository's.
-async fn in_folder(path: std::path::PathBuf, store: &dyn Store) -> Result<Vec<String>> {
+async fn in_folder(path: PathBuf, store: &dyn Store) -> Result<Vec<String>> {
     // Where this cannot be read, the listing says why.
     let top = tokio::task::spawn_blocking(move || top_of(&path).unwrap_or_default()).await.unwrap_or_default();
     let (own, mut others): (Vec<String>, Vec<String>) = top.into_iter().partition(|name| is_own(name));
