@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use credenza_connect::Rates;
 use credenza_sandbox::{Sandbox, SandboxOptions};
 use tokio::sync::OnceCell;
 
@@ -15,6 +16,7 @@ use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
 use crate::connectors::Connectors;
 use crate::environment;
 use crate::error::Result;
+use crate::mistaken;
 use crate::notice::{NoNotices, Notice, Notices};
 use crate::place::{Place, PlaceError};
 
@@ -27,6 +29,8 @@ pub struct AppOptions {
     pub cache_folder: Option<PathBuf>,
     /// A component that goes before all others for the schemes that it serves.
     pub connector: Option<PathBuf>,
+    /// How many bytes a second may pass, over all places together.
+    pub rates: Rates,
 }
 
 impl AppOptions {
@@ -37,6 +41,7 @@ impl AppOptions {
             configuration_folder: environment::config_folder(),
             cache_folder: environment::cache_folder(),
             connector: None,
+            rates: Rates::default(),
         }
     }
 }
@@ -54,6 +59,7 @@ struct Shared {
     configuration_folder: Option<PathBuf>,
     cache_folder: Option<PathBuf>,
     connectors: Connectors,
+    rates: Rates,
     sandbox: OnceCell<Sandbox>,
 }
 
@@ -61,9 +67,9 @@ impl App {
     /// A program that nobody listens to and that can ask nobody.
     #[must_use]
     pub fn new(options: AppOptions) -> Self {
-        let AppOptions { configuration_folder, cache_folder, connector } = options;
+        let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
-        let shared = Shared { configuration_folder, cache_folder, connectors, sandbox: OnceCell::new() };
+        let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
         Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody) }
     }
 
@@ -117,7 +123,22 @@ impl App {
     /// # Errors
     /// When the word is no location, or what the configuration says of it cannot be used.
     pub fn place(&self, kind: Kind, word: &OsStr, settings: Settings) -> Result<Place> {
-        Ok(Place::resolve(kind, word, settings, &self.configuration()?)?)
+        self.place_in(&self.configuration()?, kind, word, settings)
+    }
+
+    /// The same, by a configuration that was read already.
+    ///
+    /// # Errors
+    /// As for [`place`](Self::place).
+    pub fn place_in(
+        &self,
+        configuration: &Configuration,
+        kind: Kind,
+        word: &OsStr,
+        settings: Settings,
+    ) -> Result<Place> {
+        mistaken::require_folder(kind, word, configuration, self.connectors())?;
+        Ok(Place::resolve(kind, word, settings, configuration)?)
     }
 
     /// The word that names the repository: the one given, else that of the environment, else the configured default.
@@ -138,6 +159,11 @@ impl App {
     /// The folder of the configuration and of what is remembered, if there is one.
     pub(crate) fn known_folder(&self) -> Option<&Path> {
         self.shared.configuration_folder.as_deref()
+    }
+
+    /// How many bytes a second may pass.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.shared.rates
     }
 
     pub(crate) fn notice(&self, notice: Notice) {

@@ -66,6 +66,8 @@ pub enum ConnectorsError {
     NothingServes {
         /// The scheme.
         scheme: String,
+        /// Those that are served here.
+        served: Vec<String>,
         /// The connectors folder.
         folder: Option<PathBuf>,
     },
@@ -183,7 +185,11 @@ impl Connectors {
         if let Some(choice) = settings.get("connector") {
             return self.named(choice.expose());
         }
-        let nothing = || ConnectorsError::NothingServes { scheme: scheme.to_owned(), folder: self.folder.clone() };
+        let nothing = || ConnectorsError::NothingServes {
+            scheme: scheme.to_owned(),
+            served: self.schemes(),
+            folder: self.folder.clone(),
+        };
         self.chosen(|component| component.serves(scheme))?.ok_or_else(nothing)
     }
 
@@ -227,6 +233,18 @@ impl Connectors {
             all.push(Component::embedded(bytes)?);
         }
         Ok(all)
+    }
+
+    /// The schemes of all that can be used, each once.
+    #[must_use]
+    pub fn schemes(&self) -> Vec<String> {
+        let files = self.given.iter().cloned().chain(self.installed().unwrap_or_default());
+        let files = files.filter_map(|path| Component::read(&path).ok());
+        let embedded = EMBEDDED.iter().filter_map(|(_, bytes)| Component::embedded(bytes).ok());
+        let mut schemes: Vec<String> = files.chain(embedded).flat_map(|component| component.manifest.schemes).collect();
+        schemes.sort();
+        schemes.dedup();
+        schemes
     }
 
     fn installed(&self) -> Result<Vec<PathBuf>, ConnectorsError> {

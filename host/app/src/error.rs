@@ -12,9 +12,11 @@ use credenza_format::InvalidSigningKey;
 use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
+use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
 use crate::home::HomeError;
+use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
@@ -51,6 +53,16 @@ pub enum Error {
         /// What was there, if this machine knew one: its disk may not be mounted.
         known: Option<KnownRepository>,
     },
+    /// Other things are where a repository is to be made.
+    #[error("{place} holds other things: {}", listed(names, *count))]
+    Occupied {
+        /// Where.
+        place: PlaceLabel,
+        /// How many there are, as far as was looked.
+        count: usize,
+        /// The first of them.
+        names: Vec<String>,
+    },
     /// Another repository is where one was known.
     #[error("what is at {} is not the repository that was there before", .0.place)]
     Swapped(#[source] Box<Swapped>),
@@ -69,6 +81,9 @@ pub enum Error {
     /// A profile of AWS's files that is not there.
     #[error(transparent)]
     Profile(#[from] NoProfile),
+    /// A setting that is not kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// A text that is no location.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -78,6 +93,9 @@ pub enum Error {
     /// A word that names no snapshot.
     #[error(transparent)]
     SnapshotName(#[from] InvalidSnapshotName),
+    /// A name that means no snapshot for sure.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// A path that a snapshot does not hold.
     #[error("snapshot {snapshot} holds nothing at or under `{path}`")]
     NotInSnapshot {
@@ -154,6 +172,14 @@ pub enum Error {
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),
+}
+
+fn listed(names: &[String], count: usize) -> String {
+    let shown: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
+    match count.saturating_sub(names.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Why the content of a file cannot be used.

@@ -28,14 +28,18 @@ mod app;
 mod ask;
 mod aws;
 mod check_place;
+mod choice;
 mod configuration;
 mod connectors;
 pub mod environment;
 mod error;
 pub mod guarantees;
 pub mod home;
+mod kept;
 mod location;
+mod mistaken;
 mod notice;
+mod occupied;
 mod open;
 pub mod passphrase;
 pub mod patterns;
@@ -53,6 +57,7 @@ pub mod sync;
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
 pub use check_place::PlaceCheck;
+pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
@@ -61,7 +66,9 @@ pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Ori
 pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
+pub use kept::KeepError;
 pub use location::{Location, LocationError};
+pub use mistaken::Meant;
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};

@@ -1,7 +1,7 @@
 //! Locations: a folder, `scheme://…`, or `@name`.
 //!
 //! Owned here: telling the three apart, and the one way to write a folder down. Refused here: the parts of a remote location, which the
-//! connector's manifest explains (`connectors`), and what a name stands for (`place`).
+//! connector's manifest explains (`connectors`), what a name stands for (`place`), and what else than a folder a word may mean (`mistaken`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -100,9 +100,13 @@ impl Location {
 /// The scheme, as RFC 3986 §3.1 spells one, lower-case.
 fn scheme_of(bytes: &[u8]) -> Option<&str> {
     let end = bytes.windows(3).position(|window| window == b"://")?;
-    let scheme = std::str::from_utf8(bytes.get(..end)?).ok()?;
+    std::str::from_utf8(bytes.get(..end)?).ok().filter(|scheme| is_scheme(scheme))
+}
+
+/// Whether a text can be the scheme of a location.
+pub(crate) fn is_scheme(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
-    (scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(allowed)).then_some(scheme)
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
 }
 
 fn remote_location(scheme: &str, bytes: &[u8]) -> Result<Location, LocationError> {

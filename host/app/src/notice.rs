@@ -67,6 +67,11 @@ pub enum Notice {
         /// Its file.
         path: PathBuf,
     },
+    /// No connector is at hand to say whether a setting is one of its own; it is kept.
+    UnjudgedSetting {
+        /// The setting.
+        setting: String,
+    },
     /// What is at a location cannot be remembered, so that another repository in its place would go unnoticed.
     NotRemembered {
         /// The location.

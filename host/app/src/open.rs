@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
-use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Throttle};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
 use credenza_format::{Hex, Provenance};
 use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, Traffic};
@@ -92,7 +92,11 @@ impl App {
         if let Location::Folder(path) = &place.location {
             let path = folder(place, path)?;
             let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
-            return Ok(Opened::built_in(Arc::new(store.map_err(failed("opening the folder of the repository"))?)));
+            let store = store.map_err(failed("opening the folder of the repository"))?;
+            return Ok(Opened::built_in(match self.rates().are_bounded() {
+                true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
+                false => Arc::new(store),
+            }));
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
         let (configured, provenance) = self.component(place, roles, "repository").await?;
@@ -162,7 +166,7 @@ impl App {
     async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
         let variable = &environment::connector_secret;
         let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
-        let plain = Surroundings { variable, waits, ..Surroundings::none() };
+        let plain = Surroundings { variable, waits, rates: self.rates().clone(), ..Surroundings::none() };
         let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
         let client = LookupClient::new(settings, &plain);
         let profile = settings.get(profile).map(SecretText::expose).filter(|name| !name.is_empty());

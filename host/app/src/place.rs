@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_path};
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
+use crate::mistaken::Meant;
 
 /// The setting that is a command.
 const COMMAND: &str = "passphrase_cmd";
@@ -32,6 +33,14 @@ pub enum PlaceError {
     /// A `~` that stands for nothing.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// A word that names no folder and would make one, although something else is meant.
+    #[error("there is no folder `{}`", word.escape_debug())]
+    Mistaken {
+        /// As it was written.
+        word: String,
+        /// What it most likely means.
+        meant: Meant,
+    },
     /// An entry of the configuration that nobody has given a location yet.
     #[error("the {kind} `{name}` has no location yet")]
     NoLocation {
@@ -126,7 +135,7 @@ impl Place {
     ///
     /// # Errors
     /// When the word is no location, or what the configuration says of it cannot be used.
-    pub fn resolve(
+    pub(crate) fn resolve(
         kind: Kind,
         word: &OsStr,
         settings: Settings,

@@ -18,6 +18,7 @@ use crate::configuration::{Known, KnownRepository};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::notice::Notice;
+use crate::occupied;
 use crate::open::{Opened, StoreUse};
 use crate::place::Place;
 
@@ -74,16 +75,21 @@ impl App {
         self.recognised(OpenRepository { repository, place, store, secret })
     }
 
-    /// Makes a repository at a place, remembers it, and gives the store below it.
+    /// Makes a repository at a place, remembers it, and gives the store below it. One that holds other things is taken only where that is meant
+    /// (`beside_others`).
     ///
     /// # Errors
-    /// When the place cannot be reached, or holds a repository.
+    /// When the place cannot be reached, or holds a repository; [`Error::Occupied`].
     pub async fn create_repository(
         &self,
         place: &Place,
         options: &CreateOptions,
+        beside_others: bool,
     ) -> Result<(Created, Opened<dyn Store>)> {
         let store = self.store(place, StoreUse::Create).await?;
+        if !beside_others {
+            occupied::require_vacant(place, &*store.connector).await?;
+        }
         if let Some(known) = self.known(place, store.server.as_deref())?.into_iter().next() {
             self.notice(Notice::KnownBefore { place: place.label(), known });
         }

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, ls,
-    maintain, man, place, policy, prune, repair, restore, rm, sync,
+    maintain, man, place, policy, prune, repair, restore, rm, sync, tag,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -90,6 +90,9 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Mend what is damaged and say what is lost.
     Repair(repair::Repair),
+    /// Give tags to snapshots that are there, or take them away.
+    #[command(subcommand)]
+    Tag(tag::TagCommand),
     /// Remove snapshots.
     Rm(rm::Rm),
     /// Remove the snapshots that a policy does not keep.

@@ -10,8 +10,9 @@ use credenza_app::remove::RemovalError;
 use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
-    ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
-    InvalidSnapshotName, KnownRepository, LocationError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
+    ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel,
+    REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -245,7 +246,7 @@ impl From<EngineError> for Failure {
             }
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
-            EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
+            EngineError::Pattern(_) | EngineError::InvalidTag { .. } => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
@@ -325,6 +326,10 @@ impl From<AppError> for Failure {
                 Self::from(*source).of_repository(Some(&format!("at {}", label_word(&place))))
             }
             AppError::NoRepository { place, known } => no_repository(said, &place, known.as_ref()),
+            AppError::Occupied { place, .. } => said.hint(format!(
+                "choose another folder or prefix, such as {}; if a repository is to lie among them, add --beside-others",
+                shell_word(&format!("{}/backups", place.location.trim_end_matches('/')))
+            )),
             AppError::Swapped(swapped) => {
                 let way = way_to_accept(&swapped);
                 said.exit(Exit::WrongPassphrase).hint(format!(
@@ -338,9 +343,28 @@ impl From<AppError> for Failure {
             AppError::Configuration(error) => error.into(),
             AppError::Place(error) => error.into(),
             AppError::Location(error) => error.into(),
+            AppError::Keep(KeepError::Unknown { setting, known }) => {
+                let near = suggestion(&setting, known.iter().map(String::as_str));
+                let hint = near.map_or_else(
+                    || format!("known here: {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                said.exit(Exit::Usage).hint(hint)
+            }
+            AppError::Keep(_) => said.exit(Exit::Usage),
             AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
+            AppError::Choice(ChoiceError::NoneFits { .. }) => {
+                said.hint("see which there are: credenza at REPOSITORY ls")
+            }
+            AppError::Choice(ChoiceError::ManySources { newest, .. }) => {
+                let source = newest.first().map_or("SOURCE", |handle| &handle.snapshot.source.location);
+                said.exit(Exit::Usage).hint(format!(
+                    "add --source {}, or --host or --path; or name the snapshot by its id",
+                    shell_word(source)
+                ))
+            }
             AppError::NotInSnapshot { snapshot, near: Some(near), .. } => {
                 said.hint(format!("did you mean {}:{near}?", brief_id(&snapshot)))
             }
@@ -404,6 +428,11 @@ impl From<PlaceError> for Failure {
             PlaceError::Configuration(error) => error.into(),
             PlaceError::Location(error) => error.into(),
             PlaceError::Home(error) => error.into(),
+            PlaceError::Mistaken { word, meant } => said.exit(Exit::Usage).hint(format!(
+                "did you mean {}? A new folder of that name is {}",
+                meant_word(&meant),
+                shell_word(&format!("./{word}"))
+            )),
             PlaceError::NoRepositoryNamed => said.exit(Exit::Usage).hint(
                 "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
             ),
@@ -426,6 +455,18 @@ impl From<PlaceError> for Failure {
     }
 }
 
+/// How that is written which was meant.
+fn meant_word(meant: &Meant) -> String {
+    match meant {
+        Meant::Scheme(scheme) => format!("a location such as {scheme}://…"),
+        Meant::Name { name, kind } => format!("@{name}, the {kind} in the configuration"),
+        Meant::Location { location, without_tls } => {
+            let setting = if *without_tls { " with the setting use_tls=false" } else { "" };
+            format!("{}{setting}", shell_word(location))
+        }
+    }
+}
+
 impl From<ConnectorsError> for Failure {
     fn from(error: ConnectorsError) -> Self {
         let said = Self::of(&error);
@@ -434,7 +475,15 @@ impl From<ConnectorsError> for Failure {
             ConnectorsError::Unknown { folder, .. } => {
                 said.hint(format!("see what there is: credenza connector list; {}", way_to_add(folder.as_deref())))
             }
-            ConnectorsError::NothingServes { folder, .. } => said.hint(way_to_add(folder.as_deref())),
+            ConnectorsError::NothingServes { scheme, served, folder } => {
+                let way = way_to_add(folder.as_deref());
+                let near = suggestion(&scheme, served.iter().map(String::as_str));
+                said.hint(match (near, served.as_slice()) {
+                    (Some(near), _) => format!("did you mean {near}://…? Else {way}"),
+                    (None, []) => way,
+                    (None, served) => format!("served here: {}://; for others, {way}", served.join("://, ")),
+                })
+            }
             ConnectorsError::Shadows { path, .. } => {
                 let path = path.display();
                 said.exit(Exit::Usage).hint(format!(

@@ -1,7 +1,7 @@
 //! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
 //! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
 //!
-//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight, seeded faults, `file` and `memory`,
+//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight and on bytes a second, seeded faults, `file` and `memory`,
 //! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 //!
@@ -33,6 +33,7 @@ mod paging;
 mod patterns;
 mod payload;
 mod random;
+mod rate;
 mod source;
 mod store;
 mod strays;
@@ -46,6 +47,7 @@ pub use error::{Error, ErrorClass, Result};
 pub use paging::{Batches, CURSOR_BYTES_MAX, Pages};
 pub use patterns::{InvalidPattern, Patterns};
 pub use payload::Payload;
+pub use rate::{Rate, Rates};
 pub use source::{Batch, ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{Page, PutOptions, Store, StoreInfo, Stored, StoredObject};
 pub use strays::Strays;

@@ -122,6 +122,14 @@ pub enum Error {
         /// Why that was impossible.
         cause: String,
     },
+    /// A text that can be no tag.
+    #[error("a tag of {bytes} bytes is none: it has 1 to {bytes_max}")]
+    InvalidTag {
+        /// How long it is.
+        bytes: usize,
+        /// How long a tag may be.
+        bytes_max: usize,
+    },
     /// A codec refused what the engine gave it.
     #[error(transparent)]
     Format(#[from] credenza_format::Error),

@@ -78,6 +78,7 @@ mod standing;
 mod stated;
 mod stop;
 pub mod sync;
+pub mod tags;
 mod task;
 #[cfg(test)]
 mod testing;

@@ -5,7 +5,8 @@
 //! | backup, sync | reading is dropped; packs on their way arrive, what was kept is put and described, so that the next run finds it |
 //! | restore | what is being written is given up between two parts |
 //! | gc, repair | reads are dropped, the writing request under way is answered, no other is sent (`heed`) |
-//! | check, audit | dropped where they stand: they read |
+//! | check | reading is dropped; which packs were read whole and what is damaged is put on record |
+//! | audit | dropped where it stands: it reads |
 //!
 //! A run that has sent its snapshot finishes: what is left are a request or two. Owned here: the request, and whether anybody needs time to heed it. Refused
 //! here: heeding it. Called by whoever starts runs, and by the restore writer, which ends its own part when one failure ends the run.

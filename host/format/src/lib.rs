@@ -54,7 +54,7 @@ mod vectors;
 mod wire;
 
 pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
-pub use compress::{Compressor, Encoding, Inflater};
+pub use compress::{COMPRESSION_LEVELS, Compressor, Encoding, Inflater, NO_COMPRESSION};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
 pub use container::{
@@ -70,9 +70,9 @@ pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
     ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
-    slot_key,
+    slot_key, top_names,
 };
-pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
+pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,

@@ -14,6 +14,7 @@ use credenza_model::Timestamp;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::compression::{Compression, parse_compression};
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
@@ -71,6 +72,10 @@ pub(crate) struct Backup {
     /// Whose metadata to read: of what is new or changed, or of everything, because tags and the like change without a trace.
     #[arg(long, value_enum, default_value_t = Metadata::Changed)]
     metadata: Metadata,
+
+    /// How hard to compress what is new: a level of zstd from 1 to 19, or none, fast (1), better (7) or max (19); `default` is the repository's.
+    #[arg(long, value_name = "LEVEL", default_value = "default", value_parser = parse_compression)]
+    compression: Compression,
 
     /// Only say what would be read.
     #[arg(long)]
@@ -233,7 +238,7 @@ impl Backup {
             source_as: self.source_as.clone(),
             user: environment::user_name(),
             provenance,
-            compression: None,
+            compression: self.compression.0,
             signing_key: None,
         }
     }

@@ -13,7 +13,7 @@ use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose};
 use super::sizes::{Moment, parse_moment, parse_size};
 use crate::failure::{Exit, Failure};
 use crate::report::{self, Bytes, Zone};
@@ -231,7 +231,7 @@ impl Search<'_> {
         let mut chosen: Vec<SnapshotHandle> = match self.only {
             [] => choice.snapshots.whole.clone(),
             only => {
-                let named = only.iter().map(|word| choice.choose(&SnapshotPath::parse(word)?.snapshot, session));
+                let named = only.iter().map(|word| choose(&choice, &SnapshotPath::parse(word)?.snapshot, session));
                 let named = named.collect::<Result<Vec<_>, Failure>>()?;
                 let by_id: HashMap<SnapshotId, SnapshotHandle> =
                     named.into_iter().map(|handle| (handle.snapshot.id, handle)).collect();

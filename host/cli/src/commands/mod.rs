@@ -8,6 +8,7 @@ pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod completions;
+mod compression;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod diff;
@@ -32,5 +33,6 @@ mod session;
 mod sizes;
 mod source_name;
 pub(crate) mod sync;
+pub(crate) mod tag;
 
 pub(crate) use session::Session;

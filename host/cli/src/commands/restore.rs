@@ -12,7 +12,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose_surely};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
 use crate::settings::{SettingWord, parse_settings};
@@ -234,7 +234,7 @@ impl Restore {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_repository(repository, StoreUse::Read).await?;
-        let snapshot = self.newest.among(&open, session).await?.choose_surely(&path.snapshot, session)?;
+        let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
         let prefix = match path.is_whole() {
             true => Vec::new(),

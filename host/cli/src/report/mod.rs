@@ -258,6 +258,9 @@ impl Notices for Reporter {
                 let path = path.display();
                 self.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
             }
+            Notice::UnjudgedSetting { setting } => self.note(format!(
+                "note: there is no connector here to say whether `{setting}` is one of its settings; it is kept"
+            )),
             Notice::NotRemembered { location, why } => self.note(format!(
                 "note: what is at {location} is not remembered, so that another repository in its place would go unnoticed: {why}"
             )),

@@ -22,7 +22,7 @@ mod tree;
 use std::sync::Arc;
 
 use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo, ability};
-use credenza_format::{Chunker, Provenance, SigningKey};
+use credenza_format::{Chunker, NO_COMPRESSION, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -317,11 +317,13 @@ impl<'a> Line<'a> {
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
+        // What is not to be compressed are contents; trees shrink by most of their size.
+        let tree_level = if level == NO_COMPRESSION { repository.config().compression_level } else { level };
         let threads = (cores, Arc::clone(events));
         let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, threads);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        let tree = Tree::new(Arc::clone(&dedup), level, &**events, loader.liveness().row());
+        let tree = Tree::new(Arc::clone(&dedup), tree_level, &**events, loader.liveness().row());
         Ok(Self { loader, pipeline, tree, dedup, mills_in_flight })
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use credenza_format::{Condemned, IndexSegment, LockRecord, ObjectKind, PackRecord, seal_document};
-use credenza_model::{ObjectId, StoreKey, Timestamp};
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 use super::condemn::put_record;
 use super::mark::View;
@@ -15,6 +15,7 @@ use super::{GcReport, delete};
 use crate::clock::is_expired;
 use crate::health::Health;
 use crate::repository::{Repository, SegmentInfo, random_id};
+use crate::tags::TagEdits;
 use crate::write::put;
 use crate::{Damage, DamageKind, Result};
 
@@ -172,10 +173,17 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
     Ok(())
 }
 
-/// Merges notes of what was read and found damaged when there are many, without what they say of packs that are gone.
-pub(super) async fn notes(repository: &Repository, view: &View, health: &Health, report: &mut GcReport) -> Result<()> {
+/// Merges notes of what was read and found damaged, and of tags, when there are many; without what they say of packs and snapshots that are gone.
+pub(super) async fn notes(
+    repository: &Repository,
+    view: &View,
+    (health, tags): (&Health, &TagEdits),
+    report: &mut GcReport,
+) -> Result<()> {
     let is_kept = |pack: &ObjectId| view.packs.contains_key(pack) || view.is_named(pack);
-    let merged = health.merge(repository, is_kept).await?;
+    let mut merged = health.merge(repository, is_kept).await?;
+    let is_there = |snapshot: &SnapshotId| view.snapshots.contains(&ObjectId::new(*snapshot.as_bytes()));
+    merged.extend(tags.merge(repository, is_there).await?);
     let results = delete(repository, &merged).await?;
     report.count(&results);
     report.notes_merged = merged.len() as u64;

@@ -44,6 +44,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 use crate::clock::Lease;
 use crate::health::Health;
 use crate::repository::Repository;
+use crate::tags::TagEdits;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, heed};
 pub(crate) use condemn::put_record;
 use mark::View;
@@ -128,6 +129,8 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     let now = now.unwrap_or(NEVER);
     let cautious = repository.cautious();
     let mut health = Health::load(&cautious).await?;
+    // Before the snapshots are listed: what is said of one that is not listed then is said of one that is gone.
+    let tags = if options.dry_run { TagEdits::default() } else { TagEdits::load(&cautious).await? };
     let damaged = health.damaged_packs();
     let mut view = View::read(&cautious, now, &damaged).await?;
     let mut report = begun(&view);
@@ -154,7 +157,7 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
     merge::records(repository, now, &mut report).await?;
-    merge::notes(repository, &view, &health, &mut report).await?;
+    merge::notes(repository, &view, (&health, &tags), &mut report).await?;
     report.name_remembered(&view, &health)?;
     expire::run(repository, &view, &mut report).await?;
     Ok(report)

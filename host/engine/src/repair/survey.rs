@@ -12,7 +12,7 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use super::usage::{self, Rebuilt};
 use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
-use crate::check::{self, Look, Users};
+use crate::check::{self, Look, Reading, Users};
 use crate::findings::{Finding, Findings};
 use crate::health::Health;
 use crate::liveness::Liveness;
@@ -91,7 +91,9 @@ impl Survey {
         if !read.is_empty() {
             listener.on(Event::Phase { phase: Phase::CheckingData });
             let liveness = Liveness::begin("repository", repository.clock());
-            let reading = check::verify((repository, Some(&liveness)), &index, &read, &users, &mut findings).await?;
+            let mut reading = Reading::default();
+            let found = (&mut findings, &mut reading);
+            check::verify((repository, Some(&liveness)), &index, &read, &users, found).await?;
             whole = reading.whole;
         }
         check::add_healed(repository, &users, &mut findings);

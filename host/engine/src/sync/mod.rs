@@ -23,7 +23,7 @@ mod rekey;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_format::{ObjectKind, SigningKey, TreeRoot};
@@ -32,6 +32,7 @@ use credenza_model::{ObjectId, SnapshotId};
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
+use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
 use crate::{Damage, Error, Event, Phase, Result, RunContext, json};
 use ancestor::Ancestor;
@@ -69,6 +70,8 @@ pub struct SyncReport {
     pub chunks: u64,
     /// Bytes added to the target.
     pub bytes: u64,
+    /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
+    pub tags: u64,
 }
 
 /// Carries snapshots from `origin` to `target`, oldest first. Those that the target has are skipped; those that are damaged are reported and left out.
@@ -92,6 +95,7 @@ pub async fn run(
     }
     let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let meant = choose(&there, &options.snapshots)?;
+    let tags = run.stop.unless(Box::pin(TagEdits::load(origin))).await??;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
     if options.snapshots.is_empty() {
@@ -100,13 +104,13 @@ pub async fn run(
     }
     let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
     listener.on(Event::Phase { phase: Phase::Copying });
-    for handle in meant {
+    for handle in &meant {
         let id = handle.snapshot.id;
         if carrier.at_target.contains_key(&id) {
             report.skipped += 1;
             continue;
         }
-        let damages = carrier.carry(&handle, &mut report).await?;
+        let damages = carrier.carry(handle, &mut report).await?;
         if damages.is_empty() {
             report.copied.push(id);
         } else {
@@ -114,6 +118,7 @@ pub async fn run(
             damages.into_iter().for_each(|damage| findings.add(damage, [id]));
         }
     }
+    report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carrier.carried(&meant)))).await??;
     report.findings = findings.into_list();
     Ok(report)
 }
@@ -207,6 +212,12 @@ impl<'a> Carrier<'a> {
         drop(dedup);
         self.run.stop.unless(Box::pin(self.index.renew())).await??;
         Ok(damages)
+    }
+
+    /// Those of some snapshots that the target has now.
+    fn carried(&self, handles: &[SnapshotHandle]) -> BTreeSet<SnapshotId> {
+        let ids = handles.iter().map(|handle| handle.snapshot.id);
+        ids.filter(|id| self.at_target.contains_key(id)).collect()
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {

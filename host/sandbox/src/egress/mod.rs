@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Body, Payload, Waits};
+use credenza_connect::{Body, Payload, Rates, Waits};
 
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
@@ -176,6 +176,12 @@ impl Egress {
     #[must_use]
     pub fn telling(self, waits: Waits) -> Self {
         Self { client: self.client.telling(waits), ..self }
+    }
+
+    /// With a bound on the bytes of bodies a second.
+    #[must_use]
+    pub fn within(self, rates: Rates) -> Self {
+        Self { client: self.client.within(rates), ..self }
     }
 
     pub(crate) fn waits(&self) -> Waits {

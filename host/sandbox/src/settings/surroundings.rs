@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
-use credenza_connect::Waits;
+use credenza_connect::{Rates, Waits};
 
 use super::{AwsEndpoint, SecretText};
 
@@ -22,6 +22,8 @@ pub struct Surroundings<'a> {
     pub aws_credentials: Option<Arc<dyn CredentialSource>>,
     /// Somebody who hears what is waited for.
     pub waits: Waits,
+    /// How many bytes a second may pass.
+    pub rates: Rates,
 }
 
 impl Surroundings<'_> {
@@ -34,6 +36,7 @@ impl Surroundings<'_> {
             aws_endpoint: None,
             aws_credentials: None,
             waits: Waits::default(),
+            rates: Rates::default(),
         }
     }
 }
