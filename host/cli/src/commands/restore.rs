@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{Kind, SnapshotPath, StoreUse, patterns};
+use credenza_app::patterns::PatternList;
+use credenza_app::{Kind, SnapshotPath, StoreUse};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions};
 use credenza_engine::{Conflict, Left};
 use credenza_model::SnapshotId;
@@ -17,6 +18,9 @@ use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
 use crate::settings::parse_settings;
+
+/// Patterns without a match that are named.
+const UNMATCHED_TOLD_MAX: usize = 8;
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -33,10 +37,12 @@ pub(crate) struct Restore {
     to: OsString,
 
     /// Restore only what matches this pattern (gitignore syntax, of paths in the snapshot), with the folders above it; may be given several times.
+    ///
+    /// One that begins with the absolute path of the source goes on from there. Where one matches nothing the command ends with 3, where none does with 1.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<OsString>,
 
-    /// Leave out what matches this pattern; may be given several times.
+    /// Leave out what matches this pattern; may be given several times. What matches nothing is named at the end.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<OsString>,
 
@@ -149,6 +155,9 @@ struct Summary {
     failed: u64,
     /// Older versions and delete markers that were not asked for.
     versions_left: u64,
+    /// Patterns that no entry of the snapshot matched.
+    include_unmatched: Vec<String>,
+    exclude_unmatched: Vec<String>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     unrestored: BTreeMap<String, u64>,
     requests: Requests,
@@ -180,6 +189,10 @@ impl Display for Summary {
             .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
         if self.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;
+        }
+        let unmatched = self.include_unmatched.iter().chain(&self.exclude_unmatched).take(UNMATCHED_TOLD_MAX);
+        for pattern in unmatched {
+            write!(f, "\nthe pattern `{}` matched nothing in the snapshot", printable(pattern))?;
         }
         let attributes = self.unrestored.iter();
         attributes
@@ -268,10 +281,11 @@ impl Restore {
         let snapshot = self.newest.among(&open, session).await?.choose_surely(&path.snapshot, session)?;
         let located = path.locate(&open.repository.view().await?, &snapshot).await?;
         let destination = session.app.destination(&place, self.versions).await?;
+        let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
             prefix: located.key.as_bytes().to_vec(),
-            include: patterns::gather(&self.include, &[])?,
-            exclude: patterns::gather(&self.exclude, &[])?,
+            include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
+            exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),
             dry_run: self.dry_run,
             verify: self.verify,
@@ -308,6 +322,8 @@ impl Restore {
             unread: report.unread,
             failed: report.failed,
             versions_left: report.versions_left,
+            include_unmatched: report.include_unmatched,
+            exclude_unmatched: report.exclude_unmatched,
             unrestored: report.unrestored,
             requests: Requests { store: open.store.requests(), destination: destination.requests() },
         });

@@ -13,6 +13,7 @@ mod destination;
 pub mod escape;
 mod folder;
 mod foreign;
+mod marker;
 mod medium;
 mod metadata;
 mod racy;
