@@ -124,7 +124,7 @@ mod tests {
     fn a_list_is_lines_or_what_stands_between_nul_bytes() {
         let folder = Location::Folder("/home/me".into());
         assert_eq!(meant(b"b\n\n a \n#c\n", &folder), [" a ", "#c", "b"]);
-        assert_eq!(meant(b"a\nb\0c\0", &folder), ["a\\nb", "c"]);
+        assert_eq!(meant(b"a\nb\0c\0", &folder), ["a\\x0ab", "c"]);
         assert_eq!(PathList::parse(b"\n\n").0, Vec::<Vec<u8>>::new());
     }
 

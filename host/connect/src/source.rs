@@ -25,7 +25,7 @@ pub struct SourceInfo {
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
-    /// `once` (its contents can be read once only: a run over it cannot begin anew),
+    /// `once` (its contents can be read once only: a run over it cannot begin again),
     /// `ranged-read`, `fingerprints`, `versions`, `history` (its settings want it as it was at a time).
     pub traits: Vec<String>,
 }
@@ -62,14 +62,14 @@ pub struct ScanOptions {
     pub excludes: Patterns,
     /// What alone the user wants, with the folders above. A source that can pass over the rest without reaching it does.
     pub only: Selection,
-    /// What keeps the rest of the folder that it lies in out, where there are folders: such a folder is told, and so is what marks it; nothing else in
-    /// it is looked at.
+    /// What keeps the rest of the folder that it lies in out, where there are folders: such a folder is reported, and so is what marks it; nothing else
+    /// in it is looked at.
     pub markers: Vec<Marker>,
-    /// Folders on other file systems than the root's are told and not entered, where there are file systems.
+    /// Folders on other file systems than the root's are reported and not entered, where there are file systems.
     pub one_file_system: bool,
-    /// When an earlier run began: a file that may have changed since without its times showing it is told without its fingerprint.
+    /// When an earlier run began: a file that may have changed since without its times showing it is reported without its fingerprint.
     pub racy_since: Option<Timestamp>,
-    /// The earlier run was of another source, so that a file whose time is a whole second is told without its fingerprint, too: times that
+    /// The earlier run was of another source, so that a file whose time is a whole second is reported without its fingerprint, too: times that
     /// were made up, as in images, may be those of another file.
     pub whole_seconds_are_racy: bool,
 }

@@ -4,7 +4,7 @@
 //! which command, and what it inherits (`app`). Called by the engine as any source.
 //!
 //! The file has neither size nor times, so that equal streams make equal snapshots; its mode lets nobody but the owner read it, for it may hold all of
-//! a database. A stream cannot be read again: whoever would begin anew ends instead (the trait `once`).
+//! a database. A stream cannot be read again: whoever would begin again ends instead (the trait `once`).
 
 use std::fmt;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key, Timestamp
 
 use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo,
+    SourceDocument, SourceInfo, ability,
 };
 
 /// Readable for the owner alone.
@@ -162,8 +162,8 @@ impl Source for StreamSource {
     async fn info(&self) -> Result<SourceInfo> {
         Ok(SourceInfo {
             identity: format!("stream://{}/{}", self.host, self.name),
-            namespace: "tree".to_owned(),
-            traits: ["ordered-scan", "complete-scan", "once"].map(str::to_owned).to_vec(),
+            namespace: ability::TREE.to_owned(),
+            traits: [ability::ORDERED_SCAN, ability::COMPLETE_SCAN, ability::ONCE].map(str::to_owned).to_vec(),
         })
     }
 

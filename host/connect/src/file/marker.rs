@@ -4,13 +4,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::BorrowedFd;
 
-use rustix::fd::BorrowedFd;
-use rustix::fs::FileType;
-
-use super::attributes::{status_of, type_of};
-use super::beneath::open_regular;
-use super::folder::Name;
+use super::platform::posix::FileType;
+use super::platform::{Name, open_regular, status_of};
 use crate::Marker;
 
 /// The names of the markers that the folder holds, sorted; none where it is wanted. What cannot be looked at is no marker.
@@ -29,6 +26,6 @@ fn name(folder: BorrowedFd<'_>, Marker { name, content }: &Marker) -> Option<Nam
         File::from(file).take(content.len() as u64).read_to_end(&mut begin).ok()?;
         return (begin == *content).then(|| name.as_slice().into());
     }
-    let end: &[u8] = if type_of(&status) == FileType::Directory { b"/" } else { b"" };
+    let end: &[u8] = if status.kind == FileType::Directory { b"/" } else { b"" };
     Some([name.as_slice(), end].concat().into_boxed_slice())
 }

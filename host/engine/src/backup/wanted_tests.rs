@@ -50,7 +50,7 @@ async fn a_pattern_that_nothing_matches_is_in_the_report_of_a_run_and_of_a_trial
             backed_up(&repository, bucket.clone(), &options).await,
             backed_up(&repository, source(folder.path()), &options).await,
         ] {
-            assert_eq!(report.unmatched, ["/target", "!nothing"], "each run counts anew");
+            assert_eq!(report.unmatched, ["/target", "!nothing"], "each run counts for itself");
         }
     }
 }
@@ -156,7 +156,7 @@ async fn a_stream_that_fails_is_no_snapshot_and_the_fault_of_its_source() {
 }
 
 #[tokio::test]
-async fn a_run_over_a_stream_does_not_begin_anew() {
+async fn a_run_over_a_stream_does_not_begin_again() {
     let stream = StreamSource::of_reader(b"dump", "h".to_owned(), std::io::empty()).unwrap();
     assert!(is_read_once(&stream).await && !is_read_once(&MemorySource::new()).await);
 }

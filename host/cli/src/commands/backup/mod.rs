@@ -19,7 +19,7 @@ use credenza_format::SigningKey;
 
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 use outcome::{Attempt, Outcome};
 use selecting::{Selected, Selecting};
@@ -88,7 +88,7 @@ pub(crate) struct Backup {
 
     /// A setting of the sources, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// Whose metadata a backup reads.

@@ -21,7 +21,7 @@ pub(super) struct Streaming {
     /// Back up what a command writes, as the one file NAME: `backup --stdin-command shop.sql -- pg_dump shop`.
     ///
     /// The command is run without a shell and with nothing on its standard input. If it fails there is no snapshot. A stream is read once: where the
-    /// repository changes so that a backup would have to begin anew, this one ends with 11.
+    /// repository changes so that a backup would have to begin again, this one ends with 11.
     #[arg(long, value_name = "NAME", requires = "sources", conflicts_with = "files_from")]
     stdin_command: Option<OsString>,
 }

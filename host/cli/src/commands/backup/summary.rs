@@ -9,7 +9,7 @@ use credenza_model::Timestamp;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-/// Snapshots dated after now that are named; of more, the number is told.
+/// Snapshots dated after now that are named; of more, the number is reported.
 const AHEAD_TOLD_MAX: usize = 3;
 
 /// What a backup did.
