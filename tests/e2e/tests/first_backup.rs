@@ -295,6 +295,8 @@ fn a_stream_is_backed_up_as_one_file() {
         ] {
             setup.credenza.feed(["backup"].iter().chain(words), b"")?.expect_code(2)?;
         }
+        let idle = setup.credenza.feed(["backup", "--stdin", "x", "--exclude", "*", "-x"], b"")?.expect_code(0)?;
+        assert_eq!(idle.stderr.matches("does nothing at stream:x").count(), 2, "{}", idle.whole());
         Ok(())
     });
     report.finish();

@@ -47,7 +47,7 @@ pub(crate) struct Backup {
     #[command(flatten)]
     selecting: Selecting,
 
-    /// Make no snapshot of a source that is just as its last snapshot has it, and in which nothing failed.
+    /// Make no snapshot of a source that is just as its last snapshot has it, whatever its tags, and in which nothing failed.
     #[arg(long)]
     skip_if_unchanged: bool,
 

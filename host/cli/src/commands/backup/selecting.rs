@@ -79,8 +79,10 @@ pub(super) struct Selected {
     markers: Vec<Marker>,
     size_max: Option<u64>,
     one_file_system: bool,
-    /// Options that mean something for folders alone.
+    /// Options that were given and mean something for folders alone.
     of_folders: Vec<&'static str>,
+    /// Those that mean something wherever there is more than one file.
+    of_listings: Vec<&'static str>,
 }
 
 impl Selecting {
@@ -91,6 +93,11 @@ impl Selecting {
             (!self.exclude_if_present.is_empty(), "--exclude-if-present"),
             (self.one_file_system, "--one-file-system"),
         ];
+        let of_listings = [
+            (!self.exclude.is_empty(), "--exclude"),
+            (!self.exclude_file.is_empty(), "--exclude-file"),
+            (self.exclude_larger_than.is_some(), "--exclude-larger-than"),
+        ];
         let caches = self.exclude_caches.then(Marker::of_caches);
         Ok(Selected {
             excludes: PatternList::gather(&self.exclude, &self.exclude_file)?,
@@ -98,9 +105,15 @@ impl Selecting {
             markers: caches.into_iter().chain(self.exclude_if_present.iter().cloned()).collect(),
             size_max: self.exclude_larger_than,
             one_file_system: self.one_file_system,
-            of_folders: of_folders.into_iter().filter(|(is_given, _)| *is_given).map(|(_, name)| name).collect(),
+            of_folders: given(of_folders),
+            of_listings: given(of_listings),
         })
     }
+}
+
+/// The names of options that were given.
+fn given<const N: usize>(options: [(bool, &'static str); N]) -> Vec<&'static str> {
+    options.into_iter().filter(|(is_given, _)| *is_given).map(|(_, name)| name).collect()
 }
 
 impl Selected {
@@ -111,10 +124,14 @@ impl Selected {
                 .hint("back them up one by one, each with a list of its own"));
         }
         for target in targets {
-            let is_folder = matches!(target, Target::Place(place) if place.is_folder());
-            for option in self.of_folders.iter().filter(|_| !is_folder) {
-                let place = target.location();
-                reporter.note(format!("note: {option} is for folders and does nothing at {}", printable(&place)));
+            let (idle, why) = match target {
+                Target::Place(place) if place.is_folder() => continue,
+                Target::Place(_) => (self.of_folders.clone(), "is for folders"),
+                Target::Stream(_) => ([&self.of_folders[..], &self.of_listings].concat(), "is for more than one file"),
+            };
+            let place = target.location();
+            for option in idle {
+                reporter.note(format!("note: {option} {why} and does nothing at {}", printable(&place)));
             }
         }
         Ok(())
