@@ -22,6 +22,9 @@ use crate::notice::{Notice, Notices};
 use crate::place::{Place, PlaceError};
 use crate::profiles::Profiles;
 
+/// The connector of folders.
+const FILE: &str = "file";
+
 /// A connector at work, and what is known of it.
 pub struct Opened<T: ?Sized> {
     /// What the engine works with.
@@ -41,9 +44,9 @@ impl<T: ?Sized> Opened<T> {
         self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
     }
 
-    fn built_in(connector: Arc<T>) -> Self {
+    pub(crate) fn built_in(name: &str, connector: Arc<T>) -> Self {
         let provenance = Provenance {
-            name: "file".to_owned(),
+            name: name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()
         };
@@ -78,7 +81,7 @@ impl App {
                 Some(host) => source.of_host(host.to_owned()),
                 None => source,
             };
-            return Ok(Opened::built_in(Arc::new(source)));
+            return Ok(Opened::built_in(FILE, Arc::new(source)));
         }
         let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
         Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, provenance))
@@ -93,10 +96,11 @@ impl App {
             let path = folder(place, path)?;
             let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
             let store = store.map_err(failed("opening the folder of the repository"))?;
-            return Ok(Opened::built_in(match self.rates().are_bounded() {
+            let store: Arc<dyn Store> = match self.rates().are_bounded() {
                 true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
                 false => Arc::new(store),
-            }));
+            };
+            return Ok(Opened::built_in(FILE, store));
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
         let (configured, provenance) = self.component(place, roles, "repository").await?;
@@ -110,7 +114,7 @@ impl App {
     pub async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>> {
         if let Location::Folder(path) = &place.location {
             let destination = FileDestination::new(folder(place, path)?).map_err(failed("opening the destination"))?;
-            return Ok(Opened::built_in(Arc::new(destination)));
+            return Ok(Opened::built_in(FILE, Arc::new(destination)));
         }
         let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
         let (configured, provenance) = self.component(place, roles, "restore").await?;

@@ -11,8 +11,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
-    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PlaceError, PlaceLabel,
-    REPOSITORY_ID, Swapped, suggestion,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PathListError, PlaceError,
+    PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -162,6 +162,8 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
                 "this is for the system to allow, no credentials help: see whose the folder is and who may write there (`ls -ld`), and whether the disk is mounted read-only (`findmnt -T`)",
             ),
         ),
+        ErrorClass::Configuration if cause.reason == "stream.name" => (Exit::Usage, None),
+        ErrorClass::Configuration if cause.reason.starts_with("stream.") => (Exit::Failed, None),
         ErrorClass::Configuration if is_local(cause) => (Exit::Failed, Some("correct the path")),
         ErrorClass::NotFound | ErrorClass::Precondition => (Exit::Failed, None),
         ErrorClass::Transient => {
@@ -196,7 +198,9 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let what = error.to_string();
         match error {
-            EngineError::Connector { doing, cause } => Self::of_connector(doing, &cause),
+            EngineError::Connector { doing, cause } | EngineError::Source { doing, cause } => {
+                Self::of_connector(doing, &cause)
+            }
             EngineError::NoRepository { .. } => {
                 Self::new(what).exit(Exit::NoRepository).hint(
                     "make one: credenza at REPOSITORY create; or if one was deleted from a bucket that keeps versions, read it as it was: credenza -o as_of=TIME at REPOSITORY ls",
@@ -244,6 +248,10 @@ impl From<EngineError> for Failure {
             EngineError::NoEntry { snapshot, .. } => {
                 Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
             }
+            EngineError::NothingIncluded { snapshot, .. } => Self::new(what).hint(format!(
+                "list what is in it: credenza at REPOSITORY ls -R {}; a pattern with a / begins at the source",
+                brief_id(&snapshot)
+            )),
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
             EngineError::Pattern(_) | EngineError::InvalidTag { .. } => Self::new(what).exit(Exit::Usage),
@@ -553,6 +561,16 @@ impl From<PatternsError> for Failure {
             PatternsError::Word(_) | PatternsError::Line { .. } | PatternsError::TooLarge { .. } => {
                 said.exit(Exit::Usage)
             }
+        }
+    }
+}
+
+impl From<PathListError> for Failure {
+    fn from(error: PathListError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            PathListError::Read { .. } => said,
+            PathListError::TooLarge { .. } | PathListError::Empty { .. } => said.exit(Exit::Usage),
         }
     }
 }

@@ -17,6 +17,8 @@ pub const FINGERPRINTS: &str = "fingerprints";
 pub const RANGED_READ: &str = "ranged-read";
 /// It is on this machine: a call may block for a moment, and costs no round trip.
 pub const LOCAL: &str = "local";
+/// Contents can be read once only, so that a run over the source cannot begin again: that of a stream alone.
+pub const ONCE: &str = "once";
 
 /// A store refuses to replace an object that is there.
 pub const IF_ABSENT: &str = "if-absent";

@@ -1,8 +1,8 @@
 //! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
 //! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
 //!
-//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight and on bytes a second, seeded faults, `file` and `memory`,
-//! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
+//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight and on bytes a second, seeded faults, `file`, `memory`
+//! and the source of one stream, and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 //!
 //! ```
@@ -34,9 +34,11 @@ mod patterns;
 mod payload;
 mod random;
 mod rate;
+mod selection;
 mod source;
 mod store;
 mod strays;
+mod stream;
 mod wait;
 pub mod wrap;
 
@@ -48,9 +50,11 @@ pub use paging::{Batches, CURSOR_BYTES_MAX, Pages};
 pub use patterns::{InvalidPattern, Patterns};
 pub use payload::Payload;
 pub use rate::{Rate, Rates};
-pub use source::{Batch, ByteRange, Found, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
+pub use selection::Selection;
+pub use source::{Batch, ByteRange, Found, Marker, Opened, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
 pub use store::{Page, PutOptions, Store, StoreInfo, Stored, StoredObject};
 pub use strays::Strays;
+pub use stream::StreamSource;
 pub use wait::{Wait, WaitListener, Waits};
 
 /// One line of a connector's self-test, shown to the user as it is.

@@ -35,14 +35,14 @@ pub(crate) struct SortedScan {
 
 impl SortedScan {
     pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
-        let scanner = source.scan(options).await.map_err(Error::connector("listing the source"))?;
+        let scanner = source.scan(options).await.map_err(Error::source("listing the source"))?;
         Self::gather(scanner, RUN_ENTRIES).await
     }
 
     async fn gather(scanner: Box<dyn Scanner>, run_entries: usize) -> Result<Self> {
         let mut sorter = Sorter { run_entries, held: Vec::new(), runs: Vec::new(), told: 0 };
         let mut batches = Batches::new(scanner);
-        while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))? {
+        while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::source("listing the source"))? {
             sorter.take(batch)?;
         }
         settle(&mut sorter.held);

@@ -21,7 +21,7 @@ const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -32,6 +32,7 @@ const PAGES: [&str; 10] = [
     "restore",
     "retention",
     "verification",
+    "what-is-backed-up",
 ];
 
 #[test]
@@ -89,6 +90,11 @@ fn the_commands_of_retention_work() -> Result<()> {
 #[test]
 fn the_commands_of_verification_work() -> Result<()> {
     run(&page("verification"))
+}
+
+#[test]
+fn the_commands_of_what_is_backed_up_work() -> Result<()> {
+    run(&page("what-is-backed-up"))
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{Kind, SnapshotPath, StoreUse, patterns};
+use credenza_app::patterns::PatternList;
+use credenza_app::{Kind, SnapshotPath, StoreUse};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{Conflict, Left};
 use credenza_model::SnapshotId;
@@ -16,6 +17,9 @@ use super::newest::{Newest, choose_surely};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
 use crate::settings::{SettingWord, parse_settings};
+
+/// Patterns without a match that are named; of more, `--json` names all.
+const UNMATCHED_TOLD_MAX: usize = 8;
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -32,10 +36,12 @@ pub(crate) struct Restore {
     to: OsString,
 
     /// Restore only what matches this pattern (gitignore syntax, of paths in the snapshot), with the folders above it; may be given several times.
+    ///
+    /// One that begins with the absolute path of the source goes on from there. Where one matches nothing the command ends with 3, where none does with 1.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<OsString>,
 
-    /// Leave out what matches this pattern; may be given several times.
+    /// Leave out what matches this pattern; may be given several times. What matches nothing is named at the end.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<OsString>,
 
@@ -149,6 +155,10 @@ impl Display for Summary {
         if report.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", report.versions_left)?;
         }
+        let unmatched = report.include_unmatched.iter().chain(&report.exclude_unmatched).take(UNMATCHED_TOLD_MAX);
+        for pattern in unmatched {
+            write!(f, "\nthe pattern `{}` matched nothing in the snapshot", printable(pattern))?;
+        }
         report
             .unrestored
             .iter()
@@ -241,10 +251,11 @@ impl Restore {
             false => path.locate(&open.repository.view().await?, &snapshot).await?.key.as_bytes().to_vec(),
         };
         let destination = session.app.destination(&place, self.versions).await?;
+        let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
             prefix,
-            include: patterns::gather(&self.include, &[])?,
-            exclude: patterns::gather(&self.exclude, &[])?,
+            include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
+            exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),
             dry_run: self.dry_run,
             verify: self.verify,

@@ -189,7 +189,7 @@ impl Reporter {
     }
 
     /// Why a command failed; with `--json` as an object.
-    fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         if failure.what.is_empty() {
             return;
         }

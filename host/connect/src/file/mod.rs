@@ -11,6 +11,7 @@ mod cause;
 mod destination;
 pub mod escape;
 mod foreign;
+mod marker;
 mod metadata;
 mod platform;
 mod racy;

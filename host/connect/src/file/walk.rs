@@ -11,6 +11,7 @@ use credenza_model::{Entry, EntryKind, Key, SkippedEntry};
 
 use super::accounts::Accounts;
 use super::attributes::{describe, extended};
+use super::marker;
 use super::platform::posix::{Errno, FileType, Mode, OFlags, openat, readlinkat};
 use super::platform::{
     FOLDER, Name, Status, is_plain_segment, known_status_of, open_beneath, path_through, sorted_names, status_of,
@@ -78,7 +79,7 @@ impl Walk {
                 key_bytes: 0,
             });
             self.key.clone_from(&only.key);
-            return Ok(if self.options.excludes.name(&self.key) { None } else { self.visit_file(&only.name) });
+            return Ok(if self.is_left_out() { None } else { self.visit_file(&only.name) });
         }
         let folder = open_beneath(root.folder.as_fd(), b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let status = self.enter(folder)?;
@@ -98,7 +99,7 @@ impl Walk {
             return self.is_wanted().then(|| self.skipped(format!("its path is longer than {KEY_BYTES_MAX} bytes")));
         }
         // Before anything is asked of it: what is excluded may be out of reach, or hang whoever looks.
-        if self.options.excludes.name(&self.key) {
+        if self.is_left_out() {
             return None;
         }
         match name.strip_suffix(b"/") {
@@ -158,7 +159,9 @@ impl Walk {
     /// Makes `folder`, whose key is the current one, the innermost level.
     fn enter(&mut self, folder: OwnedFd) -> Result<Status, Errno> {
         let status = status_of(folder.as_fd(), b"")?;
+        let marked = marker::names(folder.as_fd(), &self.options.markers);
         let names = match next_of_prefix(&self.options.prefix, &self.key) {
+            _ if !marked.is_empty() => marked,
             Some(name) if is_plain_segment(name.strip_suffix(b"/").unwrap_or(name)) => vec![Name::from(name)],
             Some(_) => Vec::new(),
             None => sorted_names(folder.as_fd())?,
@@ -226,6 +229,11 @@ impl Walk {
             }
         }
         Found::Entry(entry)
+    }
+
+    /// Whether the user does not want what has the current key.
+    fn is_left_out(&self) -> bool {
+        !self.options.only.selects(&self.key) || self.options.excludes.name(&self.key)
     }
 
     /// Whether the current key itself is asked for.

@@ -13,6 +13,7 @@ use credenza_connect::{
 use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
 use crate::clock::Clock;
+use crate::error::SOURCE;
 use crate::liveness::{Absences, Failed, Liveness};
 use crate::{Error, Result};
 
@@ -155,7 +156,7 @@ impl Loader {
             source,
             local: info.has(ability::LOCAL),
             complete_scan: info.has(ability::COMPLETE_SCAN),
-            liveness: Liveness::begin("source", clock),
+            liveness: Liveness::begin(SOURCE, clock),
         }
     }
 
@@ -330,7 +331,7 @@ impl Loader {
         let status = match cause.class {
             _ if cause.is_by_reference() => EntryStatus::Referenced(cause.message.clone()),
             ErrorClass::Configuration | ErrorClass::Internal => {
-                return Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
+                return Err(Error::source(format!("reading `{}` of the source", entry.key))(cause));
             }
             ErrorClass::NotFound => EntryStatus::Vanished,
             ErrorClass::Transient
@@ -355,7 +356,7 @@ fn describing(entry: &Entry) -> String {
 /// Why an entry is not described, unless that ends the run.
 fn undescribed(entry: &Entry, cause: ConnectError) -> Result<String> {
     match cause.class {
-        ErrorClass::Configuration | ErrorClass::Internal => Err(Error::connector(describing(entry))(cause)),
+        ErrorClass::Configuration | ErrorClass::Internal => Err(Error::source(describing(entry))(cause)),
         _ => Ok(cause.message),
     }
 }

@@ -43,7 +43,7 @@ impl Scan {
             let ranged_runs = trusted.listing.ranged_runs.saturating_add(1);
             return Ok(Self { scanner: Box::new(ranges), if_ordered: Some(OrderedListing { ranged_runs }) });
         }
-        let scanner = source.scan(whole).await.map_err(Error::connector("listing the source"))?;
+        let scanner = source.scan(whole).await.map_err(Error::source("listing the source"))?;
         Ok(Self { scanner, if_ordered: is_flat(info).then(OrderedListing::default) })
     }
 }

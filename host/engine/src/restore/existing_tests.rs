@@ -589,3 +589,26 @@ async fn a_bucket_is_asked_for_nothing_until_something_is_met_and_then_nothing_m
         .sum();
     assert!(fetched <= 3 * 9 * 1024 * 1024, "{fetched}: the windows that were under way when something was met");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_that_includes_nothing_of_the_snapshot_is_told_and_nothing_else_is_restored_for_it() {
+    let bed = Bed::usual().await;
+    let including = |words: &[&str]| RestoreOptions { include: patterns(words), ..options() };
+    let nothing = bed.restore(&including(&["*.jpg", "/b"])).await;
+    assert!(
+        matches!(&nothing, Err(Error::NothingIncluded { patterns, .. }) if patterns == &["*.jpg", "/b"]),
+        "{nothing:?}"
+    );
+    assert!(!bed.target("three").exists());
+    let some = RestoreOptions { exclude: patterns(&["two", "nowhere"]), ..including(&["/a/", "/a/one", "*.jpg"]) };
+    let report = bed.restore(&some).await.unwrap();
+    assert_eq!(report.include_unmatched, ["*.jpg"], "what lies in a folder that another includes is included by both");
+    assert_eq!((report.exclude_unmatched.as_slice(), report.is_whole()), (&["nowhere".to_owned()][..], false));
+    assert!(bed.target("a/one").exists() && !bed.target("a/b/two").exists());
+    // What is at the destination is no match of what is restored.
+    fs::write(bed.target("x.jpg"), "mine").unwrap();
+    let deleting = RestoreOptions { delete: Some(Deletion::All), ..some };
+    let report = bed.restore(&deleting).await.unwrap();
+    assert_eq!((report.include_unmatched.as_slice(), report.removed), (&["*.jpg".to_owned()][..], 0));
+    assert!(bed.target("x.jpg").exists());
+}

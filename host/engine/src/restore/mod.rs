@@ -136,6 +136,10 @@ pub struct RestoreReport {
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
+    /// Of the patterns of what to restore, as they were written, those that no entry of the snapshot matched.
+    pub include_unmatched: Vec<String>,
+    /// The same of the patterns of what to leave out.
+    pub exclude_unmatched: Vec<String>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: BTreeMap<String, u64>,
 }
@@ -145,14 +149,15 @@ impl RestoreReport {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let is_left = self.left.keys().any(|conflict| !conflict.is_wished());
-        !is_left && self.damaged + self.unread + self.failed + self.miswritten == 0
+        let is_restored = self.damaged + self.unread + self.failed + self.miswritten == 0;
+        !is_left && is_restored && self.include_unmatched.is_empty()
     }
 }
 
 /// Restores a snapshot, or the part of it under a prefix.
 ///
 /// # Errors
-/// When the repository cannot be read at all or the destination is unusable, or it was to stop; lost and refused entries are counted and reported instead.
+/// When the repository cannot be read at all or the destination is unusable, [`Error::NothingIncluded`], or it was to stop; lost and refused entries are counted and reported instead.
 pub async fn run(
     repository: &Repository,
     snapshot: &SnapshotHandle,
@@ -199,11 +204,16 @@ pub async fn run(
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
-    let mut batches = Batches::new(options);
+    // What is at the destination may match, too, and does not count.
+    let counted =
+        RestoreOptions { include: options.include.fresh(), exclude: options.exclude.fresh(), ..options.clone() };
+    let mut batches = Batches::new(&counted);
+    let mut is_whole = true;
     loop {
         let batch = run.stop.unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
             batches.found = true;
+            is_whole = false;
             writer.lose(lost);
         }
         let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { break };
@@ -226,9 +236,16 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
+    let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>();
+    let (include_unmatched, exclude_unmatched) = (unmatched(&counted.include), unmatched(&counted.exclude));
+    let includes = counted.include.texts().count();
+    if includes > 0 && include_unmatched.len() == includes && is_whole {
+        return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
+    }
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
-    let mut report = RestoreReport { versions_left, extra, ..writer.into_report() };
+    let mut report =
+        RestoreReport { versions_left, extra, include_unmatched, exclude_unmatched, ..writer.into_report() };
     if let Some(extras) = extras.filter(|_| options.delete.is_some() && !options.dry_run && report.is_whole()) {
         report.removed = run.stop.unless(extras.remove(&mut report.failed, listener)).await??;
     }
