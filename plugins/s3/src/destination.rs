@@ -12,7 +12,7 @@ use crate::source::entry_of_head;
 use crate::sum::Sum;
 use crate::upload::{Upload, is_bare_mark};
 use crate::wire::{Wire, request};
-use crate::xml::escape;
+use credenza_sdk::xml::escape;
 use crate::{attributes, layout};
 
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.

@@ -108,7 +108,7 @@ impl Source for FileSource {
         Ok(SourceInfo {
             identity: self.identity(),
             namespace: "tree".to_owned(),
-            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
+            traits: ["ordered-scan", "start-after", "complete-scan", "fingerprints", "ranged-read", "local"]
                 .map(str::to_owned)
                 .to_vec(),
         })

@@ -158,6 +158,7 @@ impl Source for MemorySource {
         let mut traits = vec!["fingerprints", "ranged-read"];
         traits.extend(is_complete.then_some("complete-scan"));
         traits.extend((!self.unordered).then_some("ordered-scan"));
+        traits.push("start-after");
         traits.extend(has_versions.then_some("versions"));
         Ok(SourceInfo {
             identity: "memory:".to_owned(),

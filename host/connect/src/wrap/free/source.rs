@@ -114,8 +114,8 @@ impl<T: Source + ?Sized> Source for Free<T> {
         self.will.stumble("info")?;
         let mut info = self.inner.info().await?;
         let ruled_out: [(Freedom, &[&str]); 4] = [
-            (Freedom::AnyScanOrder, &["ordered-scan"]),
-            (Freedom::RepeatedEntry, &["ordered-scan"]),
+            (Freedom::AnyScanOrder, &["ordered-scan", "start-after"]),
+            (Freedom::RepeatedEntry, &["ordered-scan", "start-after"]),
             (Freedom::NoFingerprint, &["fingerprints"]),
             (Freedom::ReadCompletes, &["complete-scan"]),
         ];
