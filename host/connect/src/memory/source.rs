@@ -157,8 +157,7 @@ impl Source for MemorySource {
         let (has_versions, is_complete) = (content.has_versions, content.costly.is_empty());
         let mut traits = vec!["fingerprints", "ranged-read"];
         traits.extend(is_complete.then_some("complete-scan"));
-        traits.extend((!self.unordered).then_some("ordered-scan"));
-        traits.push("start-after");
+        traits.extend(["ordered-scan", "start-after"].into_iter().filter(|_| !self.unordered));
         traits.extend(has_versions.then_some("versions"));
         Ok(SourceInfo {
             identity: "memory:".to_owned(),

@@ -119,7 +119,7 @@ async fn level(source: &dyn Source, whole: &ScanOptions, prefix: &[u8]) -> Resul
         Ok(None)
     };
     match list.await {
-        Err(cause) if !Error::is_transient(&cause) => Ok(None),
+        Err(cause) if !cause.is_transient() => Ok(None),
         listed => listed,
     }
 }
