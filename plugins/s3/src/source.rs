@@ -12,7 +12,7 @@ use crate::bucket::{Bucket, shown};
 use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of};
-use credenza_sdk::{etag, percent, range};
+use credenza_sdk::{etag, percent, range, time};
 use crate::wire::{Answer, Wire, request};
 use crate::{attributes, encoded};
 
@@ -176,7 +176,7 @@ fn has_tags(entry: &Entry) -> bool {
 fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>, whole: bool) -> bool {
     let headers = &answer.headers;
     let etag = headers.get("etag").and_then(etag::bare);
-    let modified = headers.get("last-modified").and_then(crate::time::parse_http);
+    let modified = headers.get("last-modified").and_then(time::parse_http);
     let listed_etag = entry.fingerprint.as_deref().and_then(etag_of);
     let differs = |listed: Option<i64>, read: Option<i64>| listed.zip(read).is_some_and(|(a, b)| a != b);
     let later = differs(entry.modified.map(|t| t.seconds), modified.map(|t| t.seconds));

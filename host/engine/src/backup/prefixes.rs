@@ -116,7 +116,7 @@ async fn level(source: &dyn Source, whole: &ScanOptions, prefix: &[u8]) -> Resul
                 None => return Ok(Some(all)),
             }
         }
-        Ok(None)
+        Ok::<_, Error>(None)
     };
     match list.await {
         Err(cause) if !cause.is_transient() => Ok(None),
