@@ -141,7 +141,8 @@ impl App {
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), text.clone());
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
-        let configured = connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
+        let configured =
+            connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }

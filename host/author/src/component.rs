@@ -82,6 +82,22 @@ mod tests {
         assert!(encode(b"", &" ".repeat(MANIFEST_BYTES_MAX + 1)).unwrap_err().to_string().contains("262144"));
     }
 
+    /// As a registry of WIT packages takes it, and as any generator of bindings reads it.
+    #[test]
+    fn the_contract_is_one_package_with_what_it_builds_on() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let mut resolve = wit_parser::Resolve::default();
+        let (package, _) = resolve.push_dir(&folder).unwrap();
+        let names: Vec<String> = resolve.packages.iter().map(|(_, package)| package.name.to_string()).collect();
+        assert_eq!(names, ["credenza:host@0.1.0", "credenza:connector@0.1.0"]);
+        for world in ["source-connector", "store-connector", "destination-connector", "full-connector"] {
+            resolve.select_world(&[package], Some(world)).unwrap();
+        }
+        let published = wit_component::encode(&resolve, package).unwrap();
+        let read = wit_component::decode(&published).unwrap();
+        assert_eq!(read.resolve().packages[read.package()].name.to_string(), "credenza:connector@0.1.0");
+    }
+
     #[test]
     fn a_module_that_exports_nothing_of_the_contract_is_told_apart_from_a_broken_one() {
         assert!(matches!(encode(b"\0asm\x01\0\0\0", ""), Err(EncodeError::NoRole)));

@@ -61,7 +61,9 @@ impl ScaffoldError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Name { .. } => "a name has 1 to 64 of a-z, 0-9 and `-`, begins with a letter, and is not `template` or `credenza`",
+            Self::Name { .. } => {
+                "a name has 1 to 64 of a-z, 0-9 and `-`, begins with a letter, and is not `template` or `credenza`"
+            }
             Self::Role { .. } => "roles are source, store and destination, with commas between them",
             Self::Exists { .. } => "choose another name, or another folder with --folder",
             Self::File { .. } => "see whose the folder is and whether there is room",

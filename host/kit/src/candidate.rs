@@ -74,6 +74,10 @@ impl Candidate {
             Ok(_) => CaseOutcome::Passed,
             Err(error) => CaseOutcome::Failed(error.message),
         };
-        CaseResult { id: "package.settings", why: "what the plan says is what the manifest and the connector take", outcome }
+        CaseResult {
+            id: "package.settings",
+            why: "what the plan says is what the manifest and the connector take",
+            outcome,
+        }
     }
 }

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_plan_points_at_an_address_and_a_folder() {
-        let plan = Plan::parse("stand-in = \"webdav\"\nlocation = \"x://{address}/{folder}\"\n[settings]\na = \"{folder}\"");
+        let plan =
+            Plan::parse("stand-in = \"webdav\"\nlocation = \"x://{address}/{folder}\"\n[settings]\na = \"{folder}\"");
         let settings = plan.unwrap().settings("127.0.0.1:1", "f2");
         assert_eq!(settings["location"], "x://127.0.0.1:1/f2");
         assert_eq!(settings["a"], "f2");
@@ -76,7 +77,11 @@ mod tests {
 
     #[test]
     fn what_is_no_plan_is_told_with_its_line() {
-        for wrong in ["stand-in = \"gopher\"\nlocation = \"\"", "stand-in = \"webdav\"", "stand-in = \"webdav\"\nlocation = \"\"\nport = 1"] {
+        for wrong in [
+            "stand-in = \"gopher\"\nlocation = \"\"",
+            "stand-in = \"webdav\"",
+            "stand-in = \"webdav\"\nlocation = \"\"\nport = 1",
+        ] {
             assert!(Plan::parse(wrong).unwrap_err().to_string().contains("line"), "{wrong}");
         }
     }

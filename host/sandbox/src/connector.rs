@@ -11,7 +11,7 @@ use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::MEMORY_BYTES_MAX;
-use crate::guest::{Instance, IsStopped, InstanceLimits, Pool, PoolSpec, RoleExports, Shared, State};
+use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
 use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
 use crate::runtime::{CacheError, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};

@@ -4,12 +4,12 @@
 
 use credenza_sdk::{Entry, Error, ErrorClass, Result};
 
+use crate::attributes;
 use crate::bucket::{Bucket, shown};
 use crate::fault::ARCHIVED;
 use crate::place::Archived;
 use crate::wire::{Wire, request};
 use credenza_sdk::percent;
-use crate::attributes;
 
 /// The reason that tells the host that an entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";

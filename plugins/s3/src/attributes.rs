@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
 use crate::acl::{ACL_NAME, is_canned};
-use credenza_sdk::tree::Room;
 use crate::place::WriteOptions;
 use crate::sum::{self, ALGORITHMS, is_of_parts};
 use crate::wire::Headers;
+use credenza_sdk::tree::Room;
 use credenza_sdk::{percent, time, tree};
 
 /// Most user metadata of an object, names and values

@@ -2,8 +2,8 @@
 
 use credenza_sdk::{Error, ErrorClass, Result};
 
-use credenza_sdk::percent;
 use crate::listing::Cursor;
+use credenza_sdk::percent;
 
 /// A place in a listing; the default is its beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 
 use credenza_sdk::{ByteRange, Entry, Error, ErrorClass, Result};
 
+use crate::attributes;
 use crate::bucket::Bucket;
 use crate::listing::etag_of;
 use crate::wire::{Answer, Wire};
 use credenza_sdk::{etag, range};
-use crate::attributes;
 
 /// An answer with the content of an object, or a part of it.
 pub(crate) struct Content<B> {

@@ -4,8 +4,8 @@
 use credenza_sdk::{AttributeValue, Attributes, Entry};
 
 use crate::bucket::{Bucket, shown};
-use credenza_sdk::percent;
 use crate::wire::{Wire, request};
+use credenza_sdk::percent;
 
 /// How many parts, and how long all but the last are.
 pub(crate) const PARTS_NAME: &str = "s3.parts";

@@ -12,9 +12,9 @@ use crate::bucket::{Bucket, shown};
 use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of};
-use credenza_sdk::{etag, percent, range, time};
 use crate::wire::{Answer, Wire, request};
 use crate::{attributes, encoded};
+use credenza_sdk::{etag, percent, range, time};
 
 /// An object opened for reading.
 pub struct Opened<B> {

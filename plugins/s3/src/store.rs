@@ -7,9 +7,9 @@ use crate::bucket::{Bucket, shown};
 use crate::cursor::Place;
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question};
+use crate::retain;
 use crate::wire::{Headers, Wire, request};
 use credenza_sdk::{etag, percent, range, time};
-use crate::retain;
 
 /// Largest object of a single PUT (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
 const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;

@@ -9,17 +9,17 @@ use credenza_sdk::http::Request;
 use credenza_sdk::{AttributeValue, Entry, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
+use crate::attributes;
 use crate::bucket::Bucket;
 use crate::fault::{DOCUMENT_BYTES_MAX, NOT_IMPLEMENTED, NOT_TAKEN};
 use crate::layout::Layout;
-use credenza_sdk::etag;
 use crate::protect::Locks;
 use crate::source::entry_of_head;
 use crate::sum::{self, Sum};
 use crate::wire::{Headers, Wire, request};
-use credenza_sdk::xml::escape;
+use credenza_sdk::etag;
 use credenza_sdk::percent;
-use crate::attributes;
+use credenza_sdk::xml::escape;
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];

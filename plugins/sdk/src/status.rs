@@ -32,8 +32,7 @@ pub const fn class_of(status: u16) -> ErrorClass {
 pub fn error_of<B>(answer: &Answer<B>, action: &str) -> Error {
     let status = answer.status;
     let message = format!("{action} failed: the server answered status {status}");
-    Error::new(class_of(status), format!("http.{status}"), message)
-        .with_retry_after_ms(retry_after_ms(&answer.headers))
+    Error::new(class_of(status), format!("http.{status}"), message).with_retry_after_ms(retry_after_ms(&answer.headers))
 }
 
 /// `Retry-After` in seconds (RFC 9110 section 10.2.3); the form with a date is left to the host's own backoff.

@@ -4,9 +4,9 @@
 //! number percent-encoded, bytes as Base64. In the name everything but lower-case letters, digits, `.`, `-` and `_` is percent-encoded,
 //! because no server keeps the case.
 
+use crate::{AttributeValue, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use crate::{AttributeValue, Timestamp};
 
 use crate::percent;
 

@@ -3,9 +3,7 @@
 use std::rc::Rc;
 
 use credenza_sdk::wire::{Host, Wire};
-use credenza_sdk::{
-    Body, Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer,
-};
+use credenza_sdk::{Body, Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer};
 
 use crate::Files;
 use crate::dav::{Dav, is_path, request, shown};

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use credenza_sdk::wire::Wire;
 use credenza_sdk::{
-    ByteRange, Check, Content, Entry, Error, ErrorClass, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, etag,
-    range, time,
+    ByteRange, Check, Content, Entry, Error, ErrorClass, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    etag, range, time,
 };
 
 use crate::Files;

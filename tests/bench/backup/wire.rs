@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use credenza_connect::Body;
-use credenza_sdk::wire::{Answer, Headers, Wire};
 use credenza_model::Timestamp;
 use credenza_sandbox::{Egress, EgressError, GuestRequest};
 use credenza_sdk::http::Request;
+use credenza_sdk::wire::{Answer, Headers, Wire};
 use credenza_sdk::{Error, ErrorClass, Result};
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;

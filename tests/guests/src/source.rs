@@ -1,8 +1,8 @@
 //! A source that lies about what it holds.
 
 use credenza_sdk::{
-    AttributeValue, Attributes, Batch, Body, ByteRange, Check, Content, Entry, EntryKind, Error, ErrorClass,
-    Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, task,
+    AttributeValue, Attributes, Batch, Body, ByteRange, Check, Content, Entry, EntryKind, Error, ErrorClass, Found,
+    Opened, Result, ScanOptions, Scanner, Source, SourceInfo, task,
 };
 
 use crate::{Hostile, requests, resources};

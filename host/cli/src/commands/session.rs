@@ -39,7 +39,10 @@ impl<'a> Session<'a> {
         stop: Stop,
     ) -> Self {
         let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
-        let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal)).with_stop(stop.clone());
+        let app = App::new(options)
+            .with_notices(Arc::clone(reporter) as _)
+            .with_ask(Arc::new(Terminal))
+            .with_stop(stop.clone());
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
     }
 

@@ -61,15 +61,18 @@ impl BuildCommand {
         // As every command would, so that what is built is also accepted.
         let manifest_path = self.folder.join("connector.toml");
         let candidate = Candidate::load(&component).map_err(|error| {
-            Failure::new("what was built is no connector that the host accepts").because(error.to_string()).hint(format!(
-                "correct {}, or the roles in the line `credenza_sdk::export!` of src/lib.rs",
-                manifest_path.display()
-            ))
+            Failure::new("what was built is no connector that the host accepts").because(error.to_string()).hint(
+                format!(
+                    "correct {}, or the roles in the line `credenza_sdk::export!` of src/lib.rs",
+                    manifest_path.display()
+                ),
+            )
         })?;
         let manifest = candidate.manifest();
         let path = self.output.unwrap_or_else(|| self.folder.join(format!("{}.wasm", manifest.name)));
-        std::fs::write(&path, &component)
-            .map_err(|error| Failure::new(format!("{} cannot be written", path.display())).because(error.to_string()))?;
+        std::fs::write(&path, &component).map_err(|error| {
+            Failure::new(format!("{} cannot be written", path.display())).because(error.to_string())
+        })?;
         let sha256 = Digests::of(&component).sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         let (name, version) = (manifest.name.clone(), manifest.version.clone());
         session.reporter.done(&Built { name, version, path, bytes: component.len(), sha256 });
