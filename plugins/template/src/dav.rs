@@ -26,7 +26,7 @@ pub struct Dav<W> {
 }
 
 /// A file or folder, as the server describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// Its name; that of a folder ends in `/`.
     pub name: Vec<u8>,
