@@ -33,6 +33,10 @@ fn asked(bucket: &Bucket<Tape>) -> Vec<Asked> {
 }
 
 fn page(keys: &[&str], next: Option<&str>) -> Reply {
+    reply(200, &[], &page_of(keys, next))
+}
+
+fn page_of(keys: &[&str], next: Option<&str>) -> String {
     let object = |key: &&str| {
         format!(
             "<Contents><Key>{key}</Key><Size>3</Size><ETag>&quot;e&quot;</ETag><LastModified>2024-01-01T00:00:00.000Z</LastModified><StorageClass>STANDARD</StorageClass></Contents>"
@@ -42,7 +46,7 @@ fn page(keys: &[&str], next: Option<&str>) -> Reply {
         format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>")
     });
     let objects: String = keys.iter().map(object).collect();
-    reply(200, &[], &format!("<ListBucketResult><EncodingType>url</EncodingType>{next}{objects}</ListBucketResult>"))
+    format!("<ListBucketResult><EncodingType>url</EncodingType>{next}{objects}</ListBucketResult>")
 }
 
 fn error(status: u16, code: &str) -> Reply {
