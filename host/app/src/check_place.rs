@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use credenza_connect::{Check, Destination, Error as ConnectError, ErrorClass, Store};
+use credenza_connect::{Check, Destination, Error as ConnectError, ErrorClass, Store, ability};
 use credenza_engine::{Error as EngineError, probe};
 use credenza_sandbox::Role;
 
@@ -106,7 +106,7 @@ const fn role(kind: Kind) -> Role {
 
 /// What a restore that is broken off leaves where the remote cannot remove it.
 async fn leftovers(destination: &dyn Destination) -> Option<Check> {
-    let leaves_parts = destination.info().await.is_ok_and(|info| info.has("leaves-parts"));
+    let leaves_parts = destination.info().await.is_ok_and(|info| info.has(ability::LEAVES_PARTS));
     let told = "parts of what a restore gives up stay there until the service removes them; they may be paid for";
     leaves_parts.then(|| Check { name: "note".to_owned(), outcome: Ok(told.to_owned()) })
 }

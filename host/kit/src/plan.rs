@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use credenza_sandbox::{RawSettings, SecretText};
 use serde::Deserialize;
 
 /// The server that a connector is tested against.
@@ -53,10 +54,9 @@ impl Plan {
     }
 
     /// The settings that point a connector at a folder of the server.
-    pub(crate) fn settings(&self, address: &str, folder: &str) -> BTreeMap<String, String> {
-        let fill = |text: &str| text.replace("{address}", address).replace("{folder}", folder);
-        let mut settings: BTreeMap<String, String> =
-            self.settings.iter().map(|(name, text)| (name.clone(), fill(text))).collect();
+    pub(crate) fn settings(&self, address: &str, folder: &str) -> RawSettings {
+        let fill = |text: &str| SecretText::new(text.replace("{address}", address).replace("{folder}", folder));
+        let mut settings: RawSettings = self.settings.iter().map(|(name, text)| (name.clone(), fill(text))).collect();
         settings.insert("location".to_owned(), fill(&self.location));
         settings
     }
@@ -71,8 +71,8 @@ mod tests {
         let plan =
             Plan::parse("stand-in = \"webdav\"\nlocation = \"x://{address}/{folder}\"\n[settings]\na = \"{folder}\"");
         let settings = plan.unwrap().settings("127.0.0.1:1", "f2");
-        assert_eq!(settings["location"], "x://127.0.0.1:1/f2");
-        assert_eq!(settings["a"], "f2");
+        assert_eq!(settings["location"].expose(), "x://127.0.0.1:1/f2");
+        assert_eq!(settings["a"].expose(), "f2");
     }
 
     #[test]

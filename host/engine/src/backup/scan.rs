@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo};
+use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo, ability};
 use credenza_format::{OrderedListing, Provenance};
 
 use super::join::Parent;
@@ -57,7 +57,7 @@ async fn side_by_side(
     parent: &Parent,
 ) -> Result<Option<Box<dyn Scanner>>> {
     let (source, whole) = (Arc::clone(source), whole.clone());
-    if info.has("start-after") {
+    if info.has(ability::START_AFTER) {
         let ranges = Ranges::begin(source, whole, parent.records(), Shape::of(trusted.entries)).await;
         return Ok(ranges.map(|ranges| Box::new(ranges) as Box<dyn Scanner>));
     }
@@ -81,5 +81,5 @@ impl Trusted {
 }
 
 fn is_flat(info: &SourceInfo) -> bool {
-    info.namespace == "flat"
+    info.namespace == ability::FLAT
 }
