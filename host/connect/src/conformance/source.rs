@@ -77,7 +77,7 @@ const CASES: [Case<Bed>; 12] = [
     Case {
         id: "source.start-after",
         why: "a listing can be split by keys and resumed",
-        needs: Some(ability::START_AFTER),
+        needs: Some("start-after"),
         run: |bed, _| Box::pin(start_after(bed)),
     },
     Case {
