@@ -1,10 +1,12 @@
 //! `kit.toml`: which stand-in takes the place of the service, and how the connector is pointed at it.
 //!
-//!     stand-in = "webdav"
-//!     location = "web://{address}/{folder}"
+//! ```toml
+//! stand-in = "webdav"
+//! location = "web://{address}/{folder}"
 //!
-//!     [settings]
-//!     use_tls = "false"
+//! [settings]
+//! use_tls = "false"
+//! ```
 
 use std::collections::BTreeMap;
 
