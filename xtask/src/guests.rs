@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::toolchain::TARGET;
-use crate::{component, report, toolchain};
+use crate::{report, toolchain};
+use credenza_author::{TARGET, encode};
 
 /// A crate that becomes a component.
 struct Guest {
@@ -77,7 +77,7 @@ fn assemble(root: &Path, guest: &Guest) -> Result<()> {
     }
     let text = fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
     let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
-    let encoded = component::encode(&bytes, &text)?;
+    let encoded = encode(&bytes, &text)?;
     write_whole(&component, &encoded)?;
     // What is embedded into the program is held against it.
     write_whole(&digest, blake3::hash(&encoded).to_hex().as_bytes())?;

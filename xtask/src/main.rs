@@ -6,7 +6,6 @@
 mod audit;
 mod bench;
 mod bindings;
-mod component;
 mod demo;
 mod docs;
 mod fuzz;

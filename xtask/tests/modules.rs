@@ -14,8 +14,18 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
 
-const CRATES: [&str; 8] =
-    ["host/model", "host/format", "host/connect", "host/sandbox", "host/engine", "host/app", "host/cli", "plugins/s3"];
+const CRATES: [&str; 10] = [
+    "host/model",
+    "host/format",
+    "host/connect",
+    "host/sandbox",
+    "host/engine",
+    "host/app",
+    "host/author",
+    "host/kit",
+    "host/cli",
+    "plugins/s3",
+];
 const LIST: &str = "docs/modules.md";
 /// The modules that hold the errors of a crate.
 const ERRORS: &str = "error";

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use credenza_connect::Rates;
-use credenza_sandbox::{Sandbox, SandboxOptions};
+use credenza_engine::Stop;
+use credenza_sandbox::{IsStopped, Sandbox, SandboxOptions};
 use tokio::sync::OnceCell;
 
 use crate::ask::{Ask, Nobody};
@@ -52,6 +53,7 @@ pub struct App {
     shared: Arc<Shared>,
     notices: Arc<dyn Notices>,
     ask: Arc<dyn Ask>,
+    stop: Stop,
 }
 
 /// What there is once a process.
@@ -70,7 +72,7 @@ impl App {
         let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
         let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
-        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody) }
+        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody), stop: Stop::default() }
     }
 
     /// The same program for a task whose notices go there.
@@ -83,6 +85,12 @@ impl App {
     #[must_use]
     pub fn with_ask(self, ask: Arc<dyn Ask>) -> Self {
         Self { ask, ..self }
+    }
+
+    /// The same program for a task that this can end: connectors that ask learn of it.
+    #[must_use]
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self { stop, ..self }
     }
 
     /// The folder of the configuration.
@@ -172,6 +180,11 @@ impl App {
 
     pub(crate) fn notices(&self) -> &Arc<dyn Notices> {
         &self.notices
+    }
+
+    pub(crate) fn is_stopped(&self) -> IsStopped {
+        let stop = self.stop.clone();
+        Arc::new(move || stop.is_requested())
     }
 
     pub(crate) fn ask(&self) -> &dyn Ask {

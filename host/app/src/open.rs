@@ -149,7 +149,8 @@ impl App {
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), SecretText::new(text.as_str()));
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
-        let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
+        let configured =
+            connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }

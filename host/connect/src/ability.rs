@@ -9,6 +9,8 @@ pub const TREE: &str = "tree";
 
 /// A source lists in the order of keys.
 pub const ORDERED_SCAN: &str = "ordered-scan";
+/// A scan begins behind any key, and costs no more than what it tells.
+pub const START_AFTER: &str = "start-after";
 /// A listing says of an entry all that there is to say.
 pub const COMPLETE_SCAN: &str = "complete-scan";
 /// Entries have fingerprints, and equal ones promise equal content.
@@ -37,6 +39,8 @@ pub const RETENTION: &str = "retention";
 
 /// An entry is there whole or not at all.
 pub const ATOMIC_FINISH: &str = "atomic-finish";
+/// What was sent of an entry that is given up stays until the service removes it.
+pub const LEAVES_PARTS: &str = "leaves-parts";
 /// A destination keeps symbolic links.
 pub const SYMLINKS: &str = "symlinks";
 /// A destination takes every key as it is.

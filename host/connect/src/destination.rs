@@ -12,7 +12,7 @@ pub struct DestinationInfo {
     pub identity: String,
     /// `flat` (bucket) or `tree` (file system).
     pub namespace: String,
-    /// `atomic-finish`, `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `atomic-finish`, `leaves-parts` (what was sent of an entry that is given up stays there), `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
     /// `history` (versions of one key that are written one after the other are all kept),
     /// `local` (writes may block a worker thread for a moment and cost no round trip),
     /// `readable` ([`read`](Destination::read), [`scan`](Destination::scan) and [`remove`](Destination::remove) work).

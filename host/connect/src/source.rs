@@ -23,6 +23,7 @@ pub struct SourceInfo {
     pub namespace: String,
     /// Facts found out at run time:
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
+    /// `start-after` (a scan can begin behind any key and costs no more than what it tells; others are split by prefixes),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
     /// `once` (its contents can be read once only: a run over it cannot begin again),
@@ -52,7 +53,7 @@ impl SourceInfo {
 pub struct ScanOptions {
     /// Everything whose key starts with these bytes (bytes, not segments).
     pub prefix: Vec<u8>,
-    /// Only keys after this one, when the scan is ordered.
+    /// Only keys after this one, in the order of the remote; only with the trait `start-after`.
     pub start_after: Option<Vec<u8>>,
     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of kind `Directory` with a key that ends in `/`.
     pub one_level: bool,

@@ -101,7 +101,9 @@ impl Stop {
         Heeding(&self.0.heeding)
     }
 
-    pub(crate) fn is_requested(&self) -> bool {
+    /// Whether the request was made.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
         *self.0.requested.borrow()
     }
 

@@ -11,7 +11,7 @@ use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::MEMORY_BYTES_MAX;
-use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, Shared, State};
+use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
 use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
 use crate::runtime::{CacheError, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};
@@ -219,7 +219,7 @@ impl Connector {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),
             egress: Arc::new(egress),
-            shared: Arc::new(Shared::new(Arc::clone(&self.name))),
+            shared: Arc::new(Shared::new(Arc::clone(&self.name), Arc::new(|| false))),
             settings,
             roles: roles.to_vec(),
             connector: Arc::clone(&self.name),
@@ -272,6 +272,13 @@ pub struct Configured {
 }
 
 impl Configured {
+    /// The same in a run that can be ended: guests that ask learn from it whether they are to end. Before a role is taken.
+    #[must_use]
+    pub fn stopped_by(self, is_stopped: IsStopped) -> Self {
+        let shared = Arc::new(Shared::new(Arc::clone(&self.connector), is_stopped));
+        Self { shared, ..self }
+    }
+
     /// As something to back up.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod ticker;
 
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
 pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
+pub use guest::IsStopped;
 pub use manifest::{
     API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, HeaderRule, HeaderRuleError, Limits,
     MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
@@ -424,6 +426,19 @@ async fn floods_the_log_and_still_works() {
     let server = Server::start(|_, _| Answer::ok(b"")).await;
     let configured = configure(&server, &[Role::Source], &with("floods-log")).await.unwrap();
     configured.source().unwrap().read(&file("k"), None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_that_goes_on_by_its_own_will_learns_that_the_run_is_to_end() {
+    let server = Server::start(|_, _| Answer::ok(b"")).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let configured = configure(&server, &[Role::Source], &with("waits-to-be-told")).await.unwrap();
+    let configured = configured.stopped_by(Arc::new(move || seen.fetch_add(1, Relaxed) == 3));
+    let error = configured.source().unwrap().read(&file("k"), None, None).await.unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Transient, "probe.cancelled"));
+    assert!(error.message.contains("asked 3 times"), "{}", error.message);
+    assert_eq!(asked.load(Relaxed), 4);
 }
 
 #[tokio::test]

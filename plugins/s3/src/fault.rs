@@ -3,10 +3,10 @@
 //! The codes are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>; servers that answer no
 //! document, or one of their own, are judged by the status alone.
 
-use credenza_sdk::{Error, ErrorClass};
+use credenza_sdk::{Error, ErrorClass, status};
 
 use crate::wire::Headers;
-use crate::xml::Element;
+use credenza_sdk::xml::Element;
 
 /// Longest error document that is looked at.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -49,7 +49,7 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Error {
     let said = said(failure.body);
     let code = said.as_ref().map_or("", |said| said.code.as_str());
     let error = by_code(code, failure, said.as_ref()).unwrap_or_else(|| by_status(failure, said.as_ref()));
-    error.with_retry_after_ms(retry_after_ms(failure.headers))
+    error.with_retry_after_ms(status::retry_after_ms(failure.headers))
 }
 
 /// The error in a document that came with a status of success, if it is one.
@@ -61,8 +61,8 @@ pub(crate) fn in_disguise(document: &Element, failure: &Failure<'_>) -> Option<E
 pub(crate) fn of_code(code: &str, message: &str, action: &str, place: &str) -> Error {
     let document = format!(
         "<Error><Code>{}</Code><Message>{}</Message></Error>",
-        crate::xml::escape(code),
-        crate::xml::escape(message)
+        credenza_sdk::xml::escape(code),
+        credenza_sdk::xml::escape(message)
     );
     classify(&Failure { status: 200, headers: &Headers::default(), body: document.as_bytes(), action, place })
 }
@@ -261,11 +261,6 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
 fn explained(class: ErrorClass, reason: &str, action: &str, why: &str, detail: &str) -> Error {
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
     Error::new(class, reason, format!("{action} failed: {why}{detail}"))
-}
-
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3); the form with a date is left to the host's own backoff.
-fn retry_after_ms(headers: &Headers) -> Option<u64> {
-    headers.number("retry-after")?.checked_mul(1000)
 }
 
 #[cfg(test)]

@@ -46,3 +46,12 @@ fn connectors_run_where_nothing_can_be_cached() {
     let outcome = setup.credenza.ok(words).unwrap();
     assert_eq!(outcome.stderr.matches("compiled again at every start").count(), 1, "{}", outcome.stderr);
 }
+
+#[test]
+fn what_a_connector_is_at_is_told_to_who_looks_closely() {
+    let setup = Setup::with_local_repository().unwrap();
+    let guest = built("guests/hostile.wasm");
+    let words = ["-v", "--connector", &guest.to_string_lossy(), "backup", "hostile://localhost:1/well"];
+    let outcome = setup.credenza.ok(words).unwrap();
+    assert!(outcome.stderr.contains("telling what there is"), "{}", outcome.stderr);
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate with the crates of ours that it may depend on, and why no others.
-const CRATES: [(&str, &[&str], &str); 13] = [
+const CRATES: [(&str, &[&str], &str); 15] = [
     ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
     ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
     ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
@@ -22,6 +22,12 @@ const CRATES: [(&str, &[&str], &str); 13] = [
         &["credenza-model", "credenza-format", "credenza-connect", "credenza-sandbox", "credenza-engine"],
         "what every program needs is assembled here, of everything below and of no program",
     ),
+    ("credenza-author", &[], "a connector is started and built without the host that will run it"),
+    (
+        "credenza-kit",
+        &["credenza-model", "credenza-connect", "credenza-sandbox"],
+        "a component is tested by the doors and the sandbox alone, without repository or configuration",
+    ),
     ("credenza-web", &["credenza-model", "credenza-engine", "credenza-app"], "the web page works over the app"),
     (
         "credenza",
@@ -32,6 +38,8 @@ const CRATES: [(&str, &[&str], &str); 13] = [
             "credenza-sandbox",
             "credenza-engine",
             "credenza-app",
+            "credenza-author",
+            "credenza-kit",
             "credenza-web",
         ],
         "the command line prints what the host does, and knows nothing of plugins or tests",
@@ -53,7 +61,7 @@ const CRATES: [(&str, &[&str], &str); 13] = [
         ],
         "only a measurement of the sandbox links what runs on both of its sides",
     ),
-    ("xtask", &[], "tasks build and run things, they link none"),
+    ("xtask", &["credenza-author"], "tasks build and run things, and build connectors as their authors do"),
 ];
 
 #[test]

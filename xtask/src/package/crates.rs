@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::step;
-use crate::toolchain;
 
 /// The package of the program, and that of the embedded connector with the manifest of its workspace.
 const PROGRAM: &str = "credenza";
@@ -44,7 +43,7 @@ impl Package {
 pub(super) fn linked() -> Result<Vec<Package>> {
     let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut all = reachable(&metadata("Cargo.toml", &host)?, PROGRAM)?;
-    all.extend(reachable(&metadata(CONNECTORS, toolchain::TARGET)?, CONNECTOR)?);
+    all.extend(reachable(&metadata(CONNECTORS, credenza_author::TARGET)?, CONNECTOR)?);
     let by_id: BTreeMap<String, Package> = all.into_iter().map(|package| (package.id(), package)).collect();
     Ok(by_id.into_values().collect())
 }

@@ -43,7 +43,10 @@ impl<'a> Session<'a> {
     ) -> Self {
         let (connector, rates) = (globals.connector.clone(), globals.rates());
         let options = AppOptions { connector, rates, ..AppOptions::from_environment() };
-        let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
+        let app = App::new(options)
+            .with_notices(Arc::clone(reporter) as _)
+            .with_ask(Arc::new(Terminal))
+            .with_stop(stop.clone());
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
     }
 

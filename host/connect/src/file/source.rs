@@ -105,6 +105,7 @@ impl Source for FileSource {
             namespace: ability::TREE.to_owned(),
             traits: [
                 ability::ORDERED_SCAN,
+                ability::START_AFTER,
                 ability::COMPLETE_SCAN,
                 ability::FINGERPRINTS,
                 ability::RANGED_READ,

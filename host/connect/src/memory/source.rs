@@ -157,7 +157,7 @@ impl Source for MemorySource {
         let (has_versions, is_complete) = (content.has_versions, content.costly.is_empty());
         let mut traits = vec![ability::FINGERPRINTS, ability::RANGED_READ];
         traits.extend(is_complete.then_some(ability::COMPLETE_SCAN));
-        traits.extend((!self.unordered).then_some(ability::ORDERED_SCAN));
+        traits.extend([ability::ORDERED_SCAN, ability::START_AFTER].into_iter().filter(|_| !self.unordered));
         traits.extend(has_versions.then_some(ability::VERSIONS));
         Ok(SourceInfo {
             identity: "memory:".to_owned(),

@@ -12,6 +12,7 @@ mod exclude;
 mod join;
 mod load;
 mod pipeline;
+mod prefixes;
 mod ranges;
 mod scan;
 mod session;

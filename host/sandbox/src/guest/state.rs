@@ -58,16 +58,21 @@ fn gone() -> Error {
     Error::new(ErrorClass::Internal, "body.gone", "a body that was lent for an earlier call was used again")
 }
 
+/// Tells whether the run is to end. Asked from the guest's thread, so that it must not wait.
+pub type IsStopped = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What all instances of a configured connector share.
 pub(crate) struct Shared {
+    is_stopped: IsStopped,
     log: LogBudget,
     held: Arc<Budget>,
     memory: Arc<Budget>,
 }
 
 impl Shared {
-    pub(crate) fn new(connector: Arc<str>) -> Self {
+    pub(crate) fn new(connector: Arc<str>, is_stopped: IsStopped) -> Self {
         Self {
+            is_stopped,
             log: LogBudget::new(connector),
             held: Budget::new(HELD_OF_ALL_BYTES_MAX),
             memory: Budget::new(MEMORY_OF_ALL_BYTES_MAX),
@@ -213,6 +218,11 @@ impl State {
     pub(crate) fn admit_line(&mut self, line: String) -> Option<String> {
         let line = self.masker.clean(line, LINE_BYTES_MAX);
         self.shared.log.admits(line.len()).then_some(line)
+    }
+
+    /// Whether the run is to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        (self.shared.is_stopped)()
     }
 
     /// Milliseconds since 1970 by the host's clock.

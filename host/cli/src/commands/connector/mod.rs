@@ -1,6 +1,9 @@
-//! `connector`: the components at hand, and what one asks for. None of their code runs here.
+//! `connector`: the components at hand, what one asks for, and what their authors need: start one, build it, test it. Only a test runs their code.
 
+mod build;
 mod inspect;
+mod new;
+mod test;
 
 use std::fmt::{self, Display};
 
@@ -24,6 +27,12 @@ pub(crate) enum ConnectorCommand {
         #[arg(value_name = "NAME|PATH")]
         name_or_path: String,
     },
+    /// Start a connector of your own: a crate that builds and passes the tests.
+    New(new::NewCommand),
+    /// Build a connector into a component.
+    Build(build::BuildCommand),
+    /// Test whether a component does what connectors must, without the service that it is for.
+    Test(test::TestCommand),
 }
 
 #[derive(Serialize)]
@@ -67,7 +76,7 @@ impl Display for ConnectorLine<'_> {
 }
 
 impl ConnectorCommand {
-    pub(crate) fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match self {
             Self::List => {
                 for component in session.app.connectors().all()? {
@@ -78,6 +87,9 @@ impl ConnectorCommand {
                 let component = session.app.connectors().named(&name_or_path)?;
                 session.reporter.result(&ConnectorDetails::new(&component))?;
             }
+            Self::New(command) => command.run(session)?,
+            Self::Build(command) => command.run(session)?,
+            Self::Test(command) => return command.run(session).await,
         }
         Ok(Exit::Done)
     }

@@ -115,8 +115,8 @@ impl<T: Source + ?Sized> Source for Free<T> {
         self.will.stumble("info")?;
         let mut info = self.inner.info().await?;
         let ruled_out: [(Freedom, &[&str]); 4] = [
-            (Freedom::AnyScanOrder, &[ability::ORDERED_SCAN]),
-            (Freedom::RepeatedEntry, &[ability::ORDERED_SCAN]),
+            (Freedom::AnyScanOrder, &[ability::ORDERED_SCAN, ability::START_AFTER]),
+            (Freedom::RepeatedEntry, &[ability::ORDERED_SCAN, ability::START_AFTER]),
             (Freedom::NoFingerprint, &[ability::FINGERPRINTS]),
             (Freedom::ReadCompletes, &[ability::COMPLETE_SCAN]),
         ];

@@ -1,11 +1,11 @@
 //! Asking for a part of an object, and noticing a server that answers another part or all of it.
 
-use credenza_sdk::{ByteRange, Error, ErrorClass, Result};
-
 use crate::wire::Headers;
+use crate::{ByteRange, Error, ErrorClass, Result};
 
 /// The value of the `Range` header (RFC 9110 section 14.1.2); nothing for the whole object.
-pub(crate) fn header(range: &ByteRange) -> Option<String> {
+#[must_use]
+pub fn header(range: &ByteRange) -> Option<String> {
     let ByteRange { offset, length } = *range;
     match length {
         None if offset == 0 => None,
@@ -15,7 +15,8 @@ pub(crate) fn header(range: &ByteRange) -> Option<String> {
 }
 
 /// The size of the whole object, when the answer to a range says it.
-pub(crate) fn total(headers: &Headers) -> Option<u64> {
+#[must_use]
+pub fn total(headers: &Headers) -> Option<u64> {
     headers.get("content-range").and_then(parse).and_then(|stated| stated.total)
 }
 
@@ -24,7 +25,7 @@ pub(crate) fn total(headers: &Headers) -> Option<u64> {
 /// # Errors
 /// `unsupported` when the server ignored the range or answered another. Some servers answer the right bytes with status 200
 /// and no `Content-Range`; those are told by their number.
-pub(crate) fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
+pub fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
     let right = match headers.get("content-range") {
         Some(text) => parse(text).is_some_and(|stated| stated.answers(range)),
         None => is_right_length(range, length, size),
@@ -34,7 +35,7 @@ pub(crate) fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, s
     }
     let message =
         "the server ignored the range that was asked for, and answered other bytes; it cannot be read in parts";
-    Err(Error::new(ErrorClass::Unsupported, "s3.range-ignored", message))
+    Err(Error::new(ErrorClass::Unsupported, "range-ignored", message))
 }
 
 fn is_right_length(range: &ByteRange, length: Option<u64>, size: Option<u64>) -> bool {

@@ -1,25 +1,37 @@
-//! Reading the documents of S3 into a small tree: names without their namespace, text with references resolved.
+//! Reading documents of XML into a small tree: names without their namespace, text with references resolved.
 //!
 //! Lenient where servers are careless (characters that XML forbids, lone `&`, unknown entities), strict about structure. Bounds:
 //! the caller caps the bytes of a document, [`DEPTH_MAX`] its nesting; the tree is at most a few times as large as the document.
+//!
+//! ```
+//! use credenza_sdk::xml::Element;
+//!
+//! let page = Element::parse(b"<page><object><key>a &amp; b</key></object></page>").unwrap();
+//! let keys: Vec<_> = page.all("object").filter_map(|object| object.text_of("key")).collect();
+//! assert_eq!(keys, ["a & b"]);
+//! ```
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-/// Deepest nesting; the deepest document of S3 has five levels.
+/// Deepest nesting: the deepest document of a listing has five levels.
 const DEPTH_MAX: usize = 16;
 
 /// An element with its text and its children. Text between children is joined.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Element {
-    pub(crate) name: String,
-    pub(crate) text: String,
-    pub(crate) children: Vec<Element>,
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// Without its namespace.
+    pub name: String,
+    /// Of the element itself.
+    pub text: String,
+    /// In their order.
+    pub children: Vec<Element>,
 }
 
 impl Element {
     /// The root element of a document, or nothing when it is not one.
-    pub(crate) fn parse(document: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(document: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(document).ok()?;
         let mut reader = Reader::from_str(text);
         reader.config_mut().allow_dangling_amp = true;
@@ -51,17 +63,19 @@ impl Element {
     }
 
     /// The first child of that name.
-    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
     /// The text of the first child of that name.
-    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn text_of(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
 
     /// Every child of that name.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 }
@@ -79,7 +93,8 @@ fn append_reference(text: &mut String, reference: &BytesRef<'_>) {
 }
 
 /// Text as the content of an element: what XML reserves is escaped, and control characters are written as references.
-pub(crate) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

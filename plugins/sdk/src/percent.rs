@@ -1,4 +1,12 @@
-//! Percent-encoding of keys and query values, and its inverse for listings.
+//! Percent-encoding of keys and query values (RFC 3986 section 2), and its inverse.
+//!
+//! ```
+//! use credenza_sdk::percent;
+//!
+//! assert_eq!(percent::path("b\u{fc}cher/a b".as_bytes()), "/b%C3%BCcher/a%20b");
+//! assert_eq!(percent::query(&[("delete", None), ("prefix", Some(b"a/b"))]), "?delete&prefix=a%2Fb");
+//! assert_eq!(percent::decode(b"b%C3%BCcher/a%20b"), "b\u{fc}cher/a b".as_bytes());
+//! ```
 
 /// Appends `bytes`: unreserved characters of RFC 3986 section 2.3 as they are, everything else as `%XX` in capitals, as
 /// the signature of AWS wants it. `/` stays when `keep_slashes`.
@@ -14,22 +22,25 @@ fn append(encoded: &mut String, bytes: &[u8], keep_slashes: bool) {
     }
 }
 
-/// A key as the path of a request below the bucket: `/` and the encoded bytes, nothing cleaned or collapsed.
-pub(crate) fn path(key: &[u8]) -> String {
+/// A key as the path of a request: `/` and the encoded bytes, nothing cleaned or collapsed.
+#[must_use]
+pub fn path(key: &[u8]) -> String {
     let mut encoded = String::from("/");
     append(&mut encoded, key, true);
     encoded
 }
 
-/// A value of a query, or of a list of tags.
-pub(crate) fn value(bytes: &[u8]) -> String {
+/// A value of a query.
+#[must_use]
+pub fn value(bytes: &[u8]) -> String {
     let mut encoded = String::new();
     append(&mut encoded, bytes, false);
     encoded
 }
 
 /// A query such as `?delete` or `?list-type=2&prefix=a%2Fb`, of names that need no encoding and any values.
-pub(crate) fn query(pairs: &[(&str, Option<&[u8]>)]) -> String {
+#[must_use]
+pub fn query(pairs: &[(&str, Option<&[u8]>)]) -> String {
     let mut encoded = String::new();
     for (name, value) in pairs {
         encoded.push(if encoded.is_empty() { '?' } else { '&' });
@@ -42,18 +53,28 @@ pub(crate) fn query(pairs: &[(&str, Option<&[u8]>)]) -> String {
     encoded
 }
 
-/// The bytes of a name in a listing with `encoding-type=url`: `%XX` is a byte and `+` a space. What is no escape stays.
-pub(crate) fn decode(text: &[u8]) -> Vec<u8> {
+/// The bytes of a path: `%XX` is a byte. What is no escape stays.
+#[must_use]
+pub fn decode(text: &[u8]) -> Vec<u8> {
+    decode_where(text, |byte| byte)
+}
+
+/// The bytes of a value of a query or a form: `%XX` is a byte and `+` a space. What is no escape stays.
+#[must_use]
+pub fn decode_form(text: &[u8]) -> Vec<u8> {
+    decode_where(text, |byte| if byte == b'+' { b' ' } else { byte })
+}
+
+fn decode_where(text: &[u8], plain: impl Fn(u8) -> u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
         let (byte, tail) = match (first, tail) {
-            (b'+', _) => (b' ', tail),
             (b'%', [high, low, after @ ..]) => match (nibble(*high), nibble(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, after),
                 _ => (first, tail),
             },
-            _ => (first, tail),
+            _ => (plain(first), tail),
         };
         bytes.push(byte);
         rest = tail;
@@ -86,7 +107,9 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_undoes_encoding(bytes in any::<Vec<u8>>()) {
-            prop_assert_eq!(decode(value(&bytes).as_bytes()), bytes);
+            prop_assert_eq!(decode(value(&bytes).as_bytes()), bytes.clone());
+            prop_assert_eq!(decode_form(value(&bytes).as_bytes()), bytes.clone());
+            prop_assert_eq!(decode(&path(&bytes).as_bytes()[1..]), bytes);
         }
 
         #[test]

@@ -1,26 +1,23 @@
 //! What an object was in a folder, kept as its user metadata: the host's attributes `tree.*`.
 //!
-//! `tree.posix.mode` becomes the header `x-amz-meta-credenza-posix.mode`. Its value is a letter for the type, then the value: a text or a
+//! `tree.posix.mode` becomes user metadata of the name `credenza-posix.mode`, whatever the remote puts before names (S3: `x-amz-meta-`). Its value is a letter for the type, then the value: a text or a
 //! number percent-encoded, bytes as Base64. In the name everything but lower-case letters, digits, `.`, `-` and `_` is percent-encoded,
 //! because no server keeps the case.
 
+use crate::{AttributeValue, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use credenza_sdk::{AttributeValue, Timestamp};
 
-use crate::encode;
+use crate::percent;
 
 const ATTRIBUTE: &str = "tree.";
 const METADATA: &str = "credenza-";
-/// Most user metadata of an object, names and values
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
-const METADATA_BYTES_MAX: usize = 2048;
-
 /// The name, without its prefix, and value of the user metadata that keeps an attribute, if it is one of those.
-pub(crate) fn metadata_of(name: &str, value: &AttributeValue) -> Option<(String, String)> {
+#[must_use]
+pub fn metadata_of(name: &str, value: &AttributeValue) -> Option<(String, String)> {
     let name = name.strip_prefix(ATTRIBUTE)?;
     let value = match value {
-        AttributeValue::Text(text) => format!("t{}", encode::value(text.as_bytes())),
+        AttributeValue::Text(text) => format!("t{}", percent::value(text.as_bytes())),
         AttributeValue::Integer(number) => format!("i{number}"),
         AttributeValue::Time(time) => format!("d{}.{:09}", time.seconds, time.nanoseconds),
         AttributeValue::Blob(bytes) => format!("b{}", BASE64.encode(bytes)),
@@ -29,9 +26,10 @@ pub(crate) fn metadata_of(name: &str, value: &AttributeValue) -> Option<(String,
 }
 
 /// The attribute that user metadata keeps, if it is of ours and whole.
-pub(crate) fn attribute_of(name: &str, value: &str) -> Option<(String, AttributeValue)> {
-    let name = String::from_utf8(encode::decode(name.strip_prefix(METADATA)?.as_bytes())).ok()?;
-    let text = |encoded: &str| String::from_utf8(encode::decode(encoded.as_bytes())).ok();
+#[must_use]
+pub fn attribute_of(name: &str, value: &str) -> Option<(String, AttributeValue)> {
+    let name = String::from_utf8(percent::decode_form(name.strip_prefix(METADATA)?.as_bytes())).ok()?;
+    let text = |encoded: &str| String::from_utf8(percent::decode_form(encoded.as_bytes())).ok();
     let (kind, value) = value.split_at_checked(1)?;
     let value = match kind {
         "t" => AttributeValue::Text(text(value)?),
@@ -43,17 +41,19 @@ pub(crate) fn attribute_of(name: &str, value: &str) -> Option<(String, Attribute
     (!name.is_empty()).then(|| (format!("{ATTRIBUTE}{name}"), value))
 }
 
-/// How much user metadata an object may still have.
-pub(crate) struct Room(usize);
+/// How many bytes of user metadata an object may still have, names and values.
+#[derive(Debug, Clone, Copy)]
+pub struct Room(usize);
 
 impl Room {
-    /// Beside this, names with their prefix.
-    pub(crate) fn beside<'a>(headers: impl Iterator<Item = &'a (String, String)>) -> Self {
-        Self(METADATA_BYTES_MAX.saturating_sub(headers.map(|(name, value)| name.len() + value.len()).sum()))
+    /// What `bytes_max` leaves beside these names and values.
+    #[must_use]
+    pub fn beside<'a>(bytes_max: usize, taken: impl Iterator<Item = &'a (String, String)>) -> Self {
+        Self(bytes_max.saturating_sub(taken.map(|(name, value)| name.len() + value.len()).sum()))
     }
 
-    /// Takes a header in, if there is room.
-    pub(crate) fn take(&mut self, name: &str, value: &str) -> bool {
+    /// Takes a name and its value in, if there is room.
+    pub fn take(&mut self, name: &str, value: &str) -> bool {
         let left = self.0.checked_sub(name.len() + value.len());
         self.0 = left.unwrap_or(self.0);
         left.is_some()

@@ -1,12 +1,20 @@
-//! The two notations of time that S3 uses: ISO 8601 in documents, RFC 9110 section 5.6.7 dates in headers.
+//! The two notations of time in protocols over HTTP: ISO 8601 in documents, RFC 9110 section 5.6.7 dates in headers.
+//!
+//! ```
+//! use credenza_sdk::time;
+//!
+//! let modified = time::parse_http("Thu, 29 Feb 2024 12:34:56 GMT").unwrap();
+//! assert_eq!(time::format_iso(modified), "2024-02-29T12:34:56Z");
+//! ```
 
-use credenza_sdk::Timestamp;
+use crate::Timestamp;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAY_SECONDS: i64 = 86_400;
 
 /// `2024-02-29T12:34:56.789Z`, with any number of digits after the point or none.
-pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn parse_iso(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let [year, month, day] = numbers(date, '-')?;
@@ -15,7 +23,8 @@ pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
 }
 
 /// `Thu, 29 Feb 2024 12:34:56 GMT`.
-pub(crate) fn parse_http(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn parse_http(text: &str) -> Option<Timestamp> {
     let mut words = text.split_once(", ")?.1.split(' ');
     let day = words.next()?.parse().ok()?;
     let month = words.next()?;
@@ -26,7 +35,8 @@ pub(crate) fn parse_http(text: &str) -> Option<Timestamp> {
 }
 
 /// `2024-02-29T12:34:56Z`; years 0 to 9999, others at the nearer end.
-pub(crate) fn format_iso(time: Timestamp) -> String {
+#[must_use]
+pub fn format_iso(time: Timestamp) -> String {
     let seconds = time.seconds.clamp(-62_167_219_200, 253_402_300_799);
     let (year, month, day) = date_of(seconds.div_euclid(DAY_SECONDS));
     let second = seconds.rem_euclid(DAY_SECONDS);
