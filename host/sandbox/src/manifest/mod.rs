@@ -4,6 +4,7 @@
 //! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
 
 mod allow;
+mod auth;
 mod error;
 mod header;
 mod query;
@@ -13,11 +14,13 @@ mod template;
 
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
+pub use auth::{Auth, Grant, Oauth2};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
+pub(crate) use header::Reach;
 pub use header::{HeaderRule, HeaderRuleError};
 pub(crate) use query::Query;
 pub use schema::{
-    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
+    Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SecretSpec, SettingKind, SettingSpec,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;
