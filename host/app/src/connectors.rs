@@ -181,7 +181,7 @@ impl Connectors {
             }
         }
         if let Some(choice) = settings.get("connector") {
-            return self.named(choice);
+            return self.named(choice.expose());
         }
         let nothing = || ConnectorsError::NothingServes { scheme: scheme.to_owned(), folder: self.folder.clone() };
         self.chosen(|component| component.serves(scheme))?.ok_or_else(nothing)
@@ -251,6 +251,8 @@ impl Connectors {
 
 #[cfg(test)]
 mod tests {
+    use credenza_sandbox::SecretText;
+
     use super::*;
 
     #[test]
@@ -273,7 +275,7 @@ mod tests {
         for refused in [connectors.serving("s3", &Settings::new()), connectors.named("s3")].map(Result::unwrap_err) {
             assert!(matches!(refused, ConnectorsError::Shadows { path, .. } if path == file));
         }
-        let chosen = Settings::from([("connector".to_owned(), file.display().to_string())]);
+        let chosen = Settings::from([("connector".to_owned(), SecretText::new(file.display().to_string()))]);
         let component = connectors.serving("s3", &chosen).unwrap();
         let Some(Notice::ForeignConnector { path, sha256, .. }) = component.notice() else { unreachable!() };
         assert_eq!((path, sha256), (file.clone(), component.sha256()));

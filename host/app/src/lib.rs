@@ -41,6 +41,7 @@ pub use configuration::{
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use location::{Location, LocationError};

@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Display};
 
+use credenza_sandbox::SecretText;
+
 use crate::app::App;
 use crate::configuration::{Known, KnownRepository, Whereabouts};
 use crate::error::{Error, Result};
@@ -68,8 +70,8 @@ impl App {
         }
         let found = KnownRepository::of(&open.repository);
         let place = open.place.label();
-        if let Some(id) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
-            let expected = Expected::Pinned { id: id.clone() };
+        if let Some(id) = open.place.settings.get(REPOSITORY_ID).map(SecretText::expose).filter(|id| *id != found.id) {
+            let expected = Expected::Pinned { id: id.to_owned() };
             return Err(Error::Swapped(Box::new(Swapped { place, expected, found })));
         }
         let server = open.store.server.as_deref();

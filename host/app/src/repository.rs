@@ -114,7 +114,7 @@ impl App {
     /// [`Error::NotEncrypted`] where it is not meant and not known to this machine.
     pub fn require_encryption(&self, open: &OpenRepository, is_meant: bool) -> Result<()> {
         let OpenRepository { repository, place, store, .. } = open;
-        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value)) == Some(true);
+        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value.expose())) == Some(true);
         if repository.config().encrypted || is_set() || !self.known(place, store.server.as_deref())?.is_empty() {
             return Ok(());
         }

@@ -25,5 +25,5 @@ pub use manifest::{
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
-    ProxySettings, RawSettings, Secret, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value, deceives, parse_boolean,
+    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value, deceives, parse_boolean,
 };

@@ -16,7 +16,7 @@ use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ pub(crate) struct Restore {
 
     /// A setting of the destination, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "destination-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// When what exists and differs is replaced.

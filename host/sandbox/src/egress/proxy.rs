@@ -231,10 +231,10 @@ impl Write for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
+    use crate::settings::SecretText;
 
     fn named(address: &str) -> Option<Named> {
-        Some(Named { origin: "HTTPS_PROXY".to_owned(), address: Secret::new(address) })
+        Some(Named { origin: "HTTPS_PROXY".to_owned(), address: SecretText::new(address) })
     }
 
     fn way(settings: &ProxySettings, to: &str) -> Option<String> {

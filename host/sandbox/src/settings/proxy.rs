@@ -1,6 +1,6 @@
 //! Which proxies the settings or the environment name.
 
-use super::{RawSettings, Secret, Surroundings};
+use super::{RawSettings, SecretText, Surroundings};
 
 /// The value of the setting that means none at all.
 const NONE: &str = "none";
@@ -27,20 +27,20 @@ pub(crate) enum Told {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) origin: String,
-    pub(crate) address: Secret,
+    pub(crate) address: SecretText,
 }
 
 impl ProxySettings {
     /// The setting `proxy`, else the variables that other programs heed, in small letters first.
     pub(crate) fn of(raw: &RawSettings, surroundings: &Surroundings<'_>) -> Self {
-        let told = raw.get("proxy").filter(|text| !text.is_empty()).map(|text| match text.as_str() {
+        let told = raw.get("proxy").filter(|text| !text.is_empty()).map(|text| match text.expose() {
             NONE => Told::None,
-            address => Told::Proxy(Named { origin: "the setting `proxy`".to_owned(), address: Secret::new(address) }),
+            _ => Told::Proxy(Named { origin: "the setting `proxy`".to_owned(), address: text.clone() }),
         });
         let variable = |name: &str| (surroundings.variable)(name).filter(|text| !text.is_empty());
         let named = |names: &[&str]| {
             let found = names.iter().find_map(|name| Some(((*name).to_owned(), variable(name)?)));
-            found.map(|(origin, address)| Named { origin, address: Secret::new(address) })
+            found.map(|(origin, address)| Named { origin, address })
         };
         let all = named(&["all_proxy", "ALL_PROXY"]);
         // A server that runs programs for web pages puts a header of the visitor into HTTP_PROXY (httpoxy.org).
@@ -50,7 +50,7 @@ impl ProxySettings {
             told,
             http: named(http).or_else(|| all.clone()),
             https: named(&["https_proxy", "HTTPS_PROXY"]).or(all),
-            except: variable("no_proxy").or_else(|| variable("NO_PROXY")).unwrap_or_default(),
+            except: variable("no_proxy").or_else(|| variable("NO_PROXY")).unwrap_or_default().expose().to_owned(),
         }
     }
 }
@@ -61,8 +61,8 @@ mod tests {
 
     fn of(variables: &[(&str, &str)], setting: &str) -> ProxySettings {
         let variable =
-            |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
-        let raw = RawSettings::from([("proxy".to_owned(), setting.to_owned())]);
+            |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| SecretText::new(*value));
+        let raw = RawSettings::from([("proxy".to_owned(), SecretText::new(setting))]);
         ProxySettings::of(&raw, &Surroundings { variable: &variable, ..Surroundings::none() })
     }
 
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(of(&[("HTTP_PROXY", "http://a")], "none").told, Some(Told::None));
         let told = of(&[], "http://me:hunter2@p:3128");
         assert!(
-            matches!(&told.told, Some(Told::Proxy(named)) if named.address == Secret::new("http://me:hunter2@p:3128"))
+            matches!(&told.told, Some(Told::Proxy(named)) if named.address == SecretText::new("http://me:hunter2@p:3128"))
         );
         assert!(!format!("{told:?}").contains("hunter2"));
     }

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use credenza_connect::Waits;
 
-use super::{AwsEndpoint, Secret};
+use super::{AwsEndpoint, SecretText};
 
 /// Variables, region and credentials of the machine, and who sits before it.
 #[derive(Clone)]
 pub struct Surroundings<'a> {
     /// Looks up an environment variable that a manifest names as the home of a secret.
-    pub variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    pub variable: &'a (dyn Fn(&str) -> Option<SecretText> + Sync),
     /// The region that the tools of AWS would use here.
     pub aws_region: Option<String>,
     /// The server that the tools of AWS would use here instead of Amazon's.
@@ -68,13 +68,13 @@ pub struct CredentialsNotFound(pub String);
 /// Remembers the refresh tokens that servers hand out in place of the one that a user gave, which counts no more then.
 pub trait TokenKeeper: Debug + Send + Sync {
     /// The newest token that took the place of the given one, if any did: in this run, an earlier one, or one beside.
-    fn newest(&self, given: &Secret) -> Option<Secret>;
+    fn newest(&self, given: &SecretText) -> Option<SecretText>;
 
     /// Remembers the newest in place of the given one, for good before it returns.
     ///
     /// # Errors
     /// A sentence with where it should have gone and why it could not.
-    fn keep(&self, given: &Secret, newest: &Secret) -> Result<(), TokenNotKept>;
+    fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept>;
 }
 
 /// A refresh token that will be lost with this run, and why.
