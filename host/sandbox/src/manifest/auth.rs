@@ -215,12 +215,33 @@ impl Auth {
         }
     }
 
-    /// The names of headers that it sets as the manifest says.
+    /// Its templates over secrets.
+    pub(super) fn secret_templates(&self) -> Vec<&str> {
+        match self {
+            Self::Header { headers: templates } | Self::Query { parameters: templates, .. } => {
+                templates.values().map(String::as_str).collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The names of headers that the manifest makes up.
     pub(super) fn header_names(&self) -> Vec<&str> {
         match self {
             Self::Header { headers } | Self::Oauth2(Oauth2 { grant: Grant::Machine { headers }, .. }) => {
                 headers.keys().map(String::as_str).collect()
             }
+            _ => vec![],
+        }
+    }
+
+    /// The headers of a request that the host alone sets, beside those that it sets everywhere.
+    pub(crate) fn owned_headers(&self) -> Vec<&str> {
+        match self {
+            Self::Header { headers } => headers.keys().map(String::as_str).collect(),
+            Self::AwsSigv4 { .. } => vec!["x-amz-content-sha256", "x-amz-date", "x-amz-security-token"],
+            Self::AzureSharedKey { .. } => vec!["x-ms-date"],
+            Self::Goog4Hmac { .. } => vec!["x-goog-content-sha256", "x-goog-date"],
             _ => vec![],
         }
     }
@@ -251,9 +272,17 @@ impl Auth {
         }
     }
 
-    /// Whether it takes what this machine offers when no secrets are given.
+    /// The credentials that it takes from this machine when no secrets are given, for a person.
     #[must_use]
-    pub fn uses_machine(&self) -> bool {
-        matches!(self, Self::Oauth2(Oauth2 { grant: Grant::Machine { .. }, .. })) || self.profile_setting().is_some()
+    pub fn machine_credentials(&self) -> Option<&'static str> {
+        match self {
+            Self::AwsSigv4 { profile: Some(_), .. } => {
+                Some("the AWS credentials of this machine: profile, single sign-on, role of the instance")
+            }
+            Self::Oauth2(Oauth2 { grant: Grant::Machine { .. }, .. }) => {
+                Some("the identity that the service which runs this machine knows it by")
+            }
+            _ => None,
+        }
     }
 }

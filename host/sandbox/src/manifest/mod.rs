@@ -18,13 +18,14 @@ pub use auth::{Auth, Grant, Oauth2};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
 pub(crate) use header::Reach;
 pub use header::{HeaderRule, HeaderRuleError};
-pub(crate) use query::Query;
+pub(crate) use query::{Query, is_unreserved};
 pub use schema::{
-    Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SecretSpec, SettingKind, SettingSpec,
+    Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
+    SettingKind, SettingSpec,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;
-pub(crate) use template::{capture, expand};
+pub(crate) use template::{capture, expand, template_names};
 
 pub(crate) use schema::HOST_SETTINGS;
 

@@ -289,8 +289,11 @@ pub struct Limits {
 const FRAMING: [&str; 8] =
     ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/// What the host adds to the name of a secret, for settings that say where it is.
-const SECRET_SOURCES: [&str; 2] = ["_file", "_cmd"];
+/// What stands behind the name of a secret in a setting that names a file which holds it.
+pub const SECRET_FILE: &str = "_file";
+/// What stands behind the name of a secret in a setting that is a command which prints it.
+pub const SECRET_COMMAND: &str = "_cmd";
+const SECRET_SOURCES: [&str; 2] = [SECRET_FILE, SECRET_COMMAND];
 
 /// Names that the host keeps for itself, valid for every connector.
 pub(crate) const HOST_SETTINGS: [&str; 7] =
@@ -324,6 +327,13 @@ impl Manifest {
     #[must_use]
     pub fn profile_setting(&self) -> Option<&str> {
         self.endpoints.values().flat_map(Endpoint::auths).find_map(Auth::profile_setting)
+    }
+
+    /// Whether a setting says where one of its secrets is: `NAME_file` or `NAME_cmd`.
+    #[must_use]
+    pub fn is_secret_source(&self, setting: &str) -> bool {
+        let secret = SECRET_SOURCES.iter().find_map(|source| setting.strip_suffix(source));
+        secret.is_some_and(|secret| self.secrets.contains_key(secret))
     }
 
     fn check_identity(&self) -> Result<(), ManifestError> {
@@ -434,6 +444,8 @@ impl Manifest {
             let known = self.secrets.contains_key(secret);
             ensure(known, field, &format!("names `{secret}`, which is not under `secrets`"))?;
         }
+        let is_whole = |template: &&str| super::template::template_names(template).iter().all(Option::is_some);
+        ensure(auth.secret_templates().iter().all(is_whole), field, "has a `{` without its `}`")?;
         for name in auth.secrets_or_settings() {
             let known = self.secrets.contains_key(name) || self.settings.contains_key(name);
             ensure(known, field, &format!("names `{name}`, which is neither under `secrets` nor under `settings`"))?;

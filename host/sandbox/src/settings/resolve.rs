@@ -66,6 +66,16 @@ pub enum SettingsError {
         /// The one that was not.
         missing: String,
     },
+    /// A secret, or what a manifest makes of it, that cannot be used. It is not repeated.
+    #[error("endpoint `{endpoint}`: `{name}` {why}")]
+    Unusable {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret or header.
+        name: String,
+        /// What is wrong with it, as the end of the sentence.
+        why: String,
+    },
     /// An endpoint whose templates and settings yield no address.
     #[error("endpoint `{endpoint}`: `{}` is not an address of a server: {cause}", address.escape_debug())]
     Address {
@@ -200,8 +210,12 @@ impl Settings {
         for (name, spec) in &manifest.settings {
             match texts.get(name) {
                 Some(text) => {
-                    let value =
-                        Value::parse(spec, text).map_err(|cause| SettingsError::Value { name: name.clone(), cause })?;
+                    let hide = |cause| match spec.sensitive {
+                        true => InvalidValue { text: "***".to_owned(), ..cause },
+                        false => cause,
+                    };
+                    let invalid = |cause| SettingsError::Value { name: name.clone(), cause: hide(cause) };
+                    let value = Value::parse(spec, text).map_err(invalid)?;
                     values.insert(name.clone(), value);
                 }
                 None if spec.required || spec.default.is_some() => {
