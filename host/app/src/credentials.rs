@@ -127,8 +127,7 @@ fn text(setting: &str, bytes: Zeroizing<Vec<u8>>) -> Result<SecretText, Credenti
 mod tests {
     use super::*;
 
-    const MANIFEST: &str =
-        "name = 'x'\nversion = '1'\napi = '0.1'\nroles = ['source']\n[secrets.key]\n[secrets.token]\n[settings.bucket]\ntype = 'string'";
+    const MANIFEST: &str = "name = 'x'\nversion = '1'\napi = '0.1'\nroles = ['source']\n[secrets.key]\n[secrets.token]\n[settings.bucket]\ntype = 'string'";
 
     fn gathered(given: &[(&str, &str)]) -> Result<Settings, String> {
         let mut settings: Settings =

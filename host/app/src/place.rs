@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use credenza_sandbox::{BOOLEANS, SecretText, parse_boolean};
 use serde::Serialize;
 
-use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_command, is_path};
+use crate::configuration::{
+    Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_command, is_path,
+};
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
 

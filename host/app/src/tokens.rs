@@ -52,7 +52,8 @@ impl TokenKeeper for Tokens {
 
     fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept> {
         let path = self.path(given);
-        self.write(&path, newest).map_err(|cause| TokenNotKept(format!("{} cannot be written: {cause}", path.display())))
+        self.write(&path, newest)
+            .map_err(|cause| TokenNotKept(format!("{} cannot be written: {cause}", path.display())))
     }
 }
 

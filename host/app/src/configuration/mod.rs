@@ -25,8 +25,9 @@ use zeroize::Zeroizing;
 
 pub use known::{Known, KnownRepository, Whereabouts};
 pub use name::PlaceName;
+pub(crate) use settings::is_command;
 pub use settings::{
-    HOST_SETTINGS, HostSetting, Settings, is_boolean, is_command, is_for_repositories, is_path, is_secret, suggestion,
+    HOST_SETTINGS, HostSetting, Settings, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 
 const DEFAULT_REPOSITORY: &str = "default_repository";

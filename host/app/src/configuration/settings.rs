@@ -73,8 +73,7 @@ pub fn is_path(setting: &str, value: &str) -> bool {
 }
 
 /// Whether a value is a command that is run on this machine.
-#[must_use]
-pub fn is_command(setting: &str) -> bool {
+pub(crate) fn is_command(setting: &str) -> bool {
     setting.ends_with(SECRET_COMMAND)
 }
 

@@ -16,7 +16,8 @@ pub(super) fn add(request: &mut http::Request<()>, payload: &Payload) -> Result<
         algorithm => checksum_of(algorithm, payload),
     };
     if let Some(value) = value {
-        let unusable = || EgressError::refused("egress.sign", "the checksum that a request asks for has no name".to_owned());
+        let unusable =
+            || EgressError::refused("egress.sign", "the checksum that a request asks for has no name".to_owned());
         let name: HeaderName = format!("x-amz-checksum-{algorithm}").parse().map_err(|_| unusable())?;
         let value: HeaderValue = BASE64_STANDARD.encode(value).parse().map_err(|_| unusable())?;
         request.headers_mut().insert(name, value);

@@ -244,7 +244,12 @@ impl Egress {
         self.exchange(route, signed, &payload).await
     }
 
-    async fn exchange(&self, route: &Route, head: http::Request<()>, payload: &Payload) -> Result<Response, EgressError> {
+    async fn exchange(
+        &self,
+        route: &Route,
+        head: http::Request<()>,
+        payload: &Payload,
+    ) -> Result<Response, EgressError> {
         let proof = auth::proof_of(&head);
         let answer = self.client.send(head, payload.clone()).await;
         let mut response = answer.map_err(|fault| route.contact.judge(fault))?;

@@ -456,7 +456,8 @@ mod tests {
     /// A route of an endpoint that is written like this.
     fn route_to(endpoint: &str) -> Route {
         let head = "name = 'x'\nversion = '1'\napi = '0.1'\nroles = ['source']\n[secrets.a]\n[secrets.b]\n[settings.folder]\ntype = 'string'\ndefault = 'f'";
-        let manifest = Manifest::parse(&format!("{head}\n[endpoints.e]\nurl = 'https://h'\npath = '/base'\n{endpoint}")).unwrap();
+        let manifest =
+            Manifest::parse(&format!("{head}\n[endpoints.e]\nurl = 'https://h'\npath = '/base'\n{endpoint}")).unwrap();
         let raw = [("a", "an-id"), ("b", "Zm9v")].map(|(name, text)| (name.to_owned(), SecretText::new(text))).into();
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         Route::new("e", &manifest.endpoints["e"], &settings, &[Role::Source], &std::sync::Arc::default()).unwrap()
@@ -491,7 +492,9 @@ mod tests {
     #[test]
     fn a_header_that_reaches_further_is_a_target_below_the_endpoint() {
         let allow = "paths = 'folders'\nbelow = '{folder}'\nallow = { source = ['MOVE /*'] }";
-        let route = route_to(&format!("headers = {{ source = ['destination <address>', 'x-amz-copy-source <path>'] }}\n{allow}"));
+        let route = route_to(&format!(
+            "headers = {{ source = ['destination <address>', 'x-amz-copy-source <path>'] }}\n{allow}"
+        ));
         let copied = |name: &str, value: &str| {
             let mut headers = http::HeaderMap::new();
             let copied = copy_headers(&route, &[(name.to_owned(), value.to_owned())], &mut headers);
@@ -499,7 +502,18 @@ mod tests {
         };
         assert_eq!(copied("destination", "/f/a%20b").unwrap(), "https://h/base/f/a%20b");
         assert_eq!(copied("x-amz-copy-source", "/f/a").unwrap(), "/base/f/a");
-        for wrong in ["", "/", "f/a", "/g/a", "/f/../../x", "https://elsewhere/f/a", "/f/a?b", "/f/a b", "/f/a\r\nx: y", "@elsewhere/f/a"] {
+        for wrong in [
+            "",
+            "/",
+            "f/a",
+            "/g/a",
+            "/f/../../x",
+            "https://elsewhere/f/a",
+            "/f/a?b",
+            "/f/a b",
+            "/f/a\r\nx: y",
+            "@elsewhere/f/a",
+        ] {
             copied("destination", wrong).unwrap_err();
         }
         assert!(copied("x-ms-copy-source", "/f/a").unwrap_err().contains("does not grant"));

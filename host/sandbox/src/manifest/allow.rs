@@ -71,7 +71,8 @@ pub struct VerbError {
 impl Verb {
     /// Whether a request is of this kind: with this method, for the endpoint itself or what lies below it, and with this query.
     pub(crate) fn covers(&self, method: &str, is_below: bool, query: &Query<'_>) -> bool {
-        let known = |(name, value): &(&str, Option<&str>)| self.parameters().any(|parameter| parameter.is(name, *value));
+        let known =
+            |(name, value): &(&str, Option<&str>)| self.parameters().any(|parameter| parameter.is(name, *value));
         let met = |choice: &Vec<Parameter>| {
             query.0.iter().filter(|(name, value)| choice.iter().any(|one| one.is(name, *value))).count() == 1
         };

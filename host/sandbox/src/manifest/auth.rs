@@ -163,7 +163,9 @@ impl Auth {
     pub fn secrets(&self) -> Vec<&str> {
         match self {
             Self::None | Self::Header { .. } => vec![],
-            Self::Basic { password: only, .. } | Self::Bearer { token: only } | Self::AzureSharedKey { key: only, .. } => {
+            Self::Basic { password: only, .. }
+            | Self::Bearer { token: only }
+            | Self::AzureSharedKey { key: only, .. } => {
                 vec![only]
             }
             Self::Query { signed, .. } => signed.iter().map(String::as_str).collect(),
@@ -172,7 +174,9 @@ impl Auth {
             }
             Self::Goog4Hmac { key, secret, .. } => vec![key, secret],
             Self::Oauth2(oauth) => match &oauth.grant {
-                Grant::ClientCredentials { client_secret: only, .. } | Grant::ServiceAccount { key: only } => vec![only],
+                Grant::ClientCredentials { client_secret: only, .. } | Grant::ServiceAccount { key: only } => {
+                    vec![only]
+                }
                 Grant::RefreshToken { client_secret, refresh_token, .. } => {
                     client_secret.iter().chain([refresh_token]).map(String::as_str).collect()
                 }

@@ -84,7 +84,9 @@ impl HeaderRule {
 
 /// Whether a header, in lower case, says where the server reads or writes, or goes with one that does.
 fn is_reaching(name: &str) -> bool {
-    REACHING.iter().any(|reaching| name.strip_prefix(reaching).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+    REACHING
+        .iter()
+        .any(|reaching| name.strip_prefix(reaching).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
 }
 
 impl FromStr for HeaderRule {
@@ -129,7 +131,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_shown_as_it_is_written() {
-        for text in ["x-amz-acl", "x-amz-meta-* when acl", "destination <address>", "x-amz-copy-source <path> when copy"] {
+        for text in
+            ["x-amz-acl", "x-amz-meta-* when acl", "destination <address>", "x-amz-copy-source <path> when copy"]
+        {
             assert_eq!(text.parse::<HeaderRule>().unwrap().to_string(), text);
         }
     }

@@ -368,8 +368,13 @@ impl Manifest {
             let reserved = HOST_SETTINGS.contains(&name.as_str()) || name == "scheme";
             ensure(!reserved, &field, "has a name that the host keeps for itself")?;
         }
-        let taken = |name: &String| SECRET_SOURCES.iter().any(|source| self.settings.contains_key(&format!("{name}{source}")));
-        ensure(!self.secrets.keys().any(taken), "settings", "must not end a secret's name with `_file` or `_cmd`, which say where it is")?;
+        let taken =
+            |name: &String| SECRET_SOURCES.iter().any(|source| self.settings.contains_key(&format!("{name}{source}")));
+        ensure(
+            !self.secrets.keys().any(taken),
+            "settings",
+            "must not end a secret's name with `_file` or `_cmd`, which say where it is",
+        )?;
         let both = self.settings.keys().find(|name| self.secrets.contains_key(*name));
         ensure(both.is_none(), "secrets", "must not repeat a name of `settings`")?;
         for (name, spec) in &self.settings {
@@ -412,7 +417,10 @@ impl Manifest {
         for (label, endpoint) in &self.endpoints {
             let field = |name: &str| format!("endpoints.{label}.{name}");
             for variant in &endpoint.variants {
-                variant.when.iter().try_for_each(|(name, value)| self.check_condition(&field("variants.when"), name, value))?;
+                variant
+                    .when
+                    .iter()
+                    .try_for_each(|(name, value)| self.check_condition(&field("variants.when"), name, value))?;
                 let says = variant.url.is_some() || (variant.auth.is_some() && variant.path.is_none());
                 ensure(says, &field("variants"), "must each say a `url`, perhaps with a `path`, or an `auth`")?;
             }
@@ -457,7 +465,11 @@ impl Manifest {
             self.check_address(&format!("{field}.token_url"), url)?;
         }
         if let Auth::Query { parameters, signed } = auth {
-            ensure(parameters.is_empty() == signed.is_some(), field, "must name either `parameters` or a `signed` query")?;
+            ensure(
+                parameters.is_empty() == signed.is_some(),
+                field,
+                "must name either `parameters` or a `signed` query",
+            )?;
         }
         for name in auth.header_names() {
             let usable = name.parse::<http::HeaderName>().is_ok_and(|name| !FRAMING.contains(&name.as_str()));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::value::{BOOLEANS, parse_boolean};
 use super::{
-    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings, TokenKeeper,
-    Value,
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings,
+    TokenKeeper, Value,
 };
 use crate::manifest::{
     Ambient, Auth, Endpoint, EndpointVariant, HOST_SETTINGS, Manifest, SettingSpec, capture, expand,
@@ -334,7 +334,8 @@ impl Settings {
         let auths = manifest.endpoints.values().flat_map(Endpoint::auths);
         let names = auths.filter_map(|auth| self.secrets.get(auth.identity()?)).cloned();
         let sensitive = manifest.settings.iter().filter(|(_, spec)| spec.sensitive);
-        let sensitive: Vec<SecretText> = sensitive.filter_map(|(name, _)| self.texts.get(name)).map(SecretText::new).collect();
+        let sensitive: Vec<SecretText> =
+            sensitive.filter_map(|(name, _)| self.texts.get(name)).map(SecretText::new).collect();
         Masker::new(self.secrets.values().cloned().chain(sensitive.clone())).with_names(names.chain(sensitive))
     }
 }

@@ -80,7 +80,12 @@ impl<'a> AuthOut<'a> {
         let mut secrets: Vec<&str> = either.chain(auth.secrets()).collect();
         secrets.sort_unstable();
         secrets.dedup();
-        Self { scheme: auth.scheme(), secrets, machine_credentials: auth.machine_credentials(), tokens_from: auth.token_url() }
+        Self {
+            scheme: auth.scheme(),
+            secrets,
+            machine_credentials: auth.machine_credentials(),
+            tokens_from: auth.token_url(),
+        }
     }
 }
 
@@ -121,8 +126,7 @@ fn settings(manifest: &Manifest) -> BTreeMap<&str, SettingOut<'_>> {
 
 fn endpoints(manifest: &Manifest) -> BTreeMap<&str, EndpointOut<'_>> {
     let out = manifest.endpoints.iter().map(|(label, endpoint)| {
-        let variants =
-            endpoint.addresses().skip(1).map(|(url, path)| AddressOut { url, path }).collect();
+        let variants = endpoint.addresses().skip(1).map(|(url, path)| AddressOut { url, path }).collect();
         let out = EndpointOut {
             url: &endpoint.url,
             path: &endpoint.path,

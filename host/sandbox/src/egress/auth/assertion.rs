@@ -29,7 +29,7 @@ pub(crate) struct ServiceKey {
 struct Document {
     client_email: String,
     private_key_id: Option<String>,
-    private_key: Zeroizing<String>,
+    private_key: String,
 }
 
 impl ServiceKey {
@@ -40,7 +40,8 @@ impl ServiceKey {
     pub(super) fn read(document: &str) -> Result<Self, &'static str> {
         let document: Document = serde_json::from_str(document)
             .map_err(|_| "is no JSON document with `client_email` and `private_key`, as the provider hands it out")?;
-        let der = PrivatePkcs8KeyDer::from_pem_slice(document.private_key.as_bytes())
+        let pem = Zeroizing::new(document.private_key);
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| "has a `private_key` that is not PKCS #8 in PEM form")?;
         let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der())
             .map_err(|_| "has a `private_key` that is no RSA key of 2,048 bits or more")?;

@@ -60,7 +60,8 @@ impl SharedKey {
     fn to_sign(&self, request: &http::Request<()>, length: u64) -> Result<Vec<u8>, EgressError> {
         let value = |name: &str| request.headers().get(name).map(one_spaced).unwrap_or_default();
         let length = if length == 0 { String::new() } else { length.to_string() };
-        let mut text = format!("{}\n{}\n{}\n{length}\n", request.method(), value("content-encoding"), value("content-language"));
+        let mut text =
+            format!("{}\n{}\n{}\n{length}\n", request.method(), value("content-encoding"), value("content-language"));
         for name in BEHIND_LENGTH {
             text.push_str(&if name == "date" { String::new() } else { value(name) });
             text.push('\n');
@@ -176,16 +177,23 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_435_361_952);
         key("devstoreaccount1").sign(&mut request, &Payload::default(), now).unwrap();
         // By Python's hmac and hashlib, of the text that the protocol asks for.
-        assert_eq!(request.headers()["authorization"], "SharedKey devstoreaccount1:J9Ekql7FEcwP+PSE0z5OdiehdyStFjKLrzBKJpJ0vOk=");
+        assert_eq!(
+            request.headers()["authorization"],
+            "SharedKey devstoreaccount1:J9Ekql7FEcwP+PSE0z5OdiehdyStFjKLrzBKJpJ0vOk="
+        );
         assert!(request.headers()["authorization"].is_sensitive());
         assert!(SharedKey::new("a", "not base64!", "test").is_none());
     }
 
     #[test]
     fn headers_are_in_the_order_of_the_service() {
-        let mut names = ["x-ms-meta-ab", "x-ms-meta-a_b", "x-ms-meta-a1", "x-ms-version", "x-ms-date", "x-ms-blob-type"].map(Order);
+        let mut names =
+            ["x-ms-meta-ab", "x-ms-meta-a_b", "x-ms-meta-a1", "x-ms-version", "x-ms-date", "x-ms-blob-type"].map(Order);
         names.sort();
         let names = names.map(|Order(name)| name);
-        assert_eq!(names, ["x-ms-blob-type", "x-ms-date", "x-ms-meta-a_b", "x-ms-meta-a1", "x-ms-meta-ab", "x-ms-version"]);
+        assert_eq!(
+            names,
+            ["x-ms-blob-type", "x-ms-date", "x-ms-meta-a_b", "x-ms-meta-a1", "x-ms-meta-ab", "x-ms-version"]
+        );
     }
 }

@@ -222,7 +222,12 @@ impl<'a> Making<'a> {
         }
     }
 
-    fn keys(&self, key: &'a str, secret: &'a str, token: Option<&str>) -> Result<Option<Keys<Credentials>>, SettingsError> {
+    fn keys(
+        &self,
+        key: &'a str,
+        secret: &'a str,
+        token: Option<&str>,
+    ) -> Result<Option<Keys<Credentials>>, SettingsError> {
         Ok(match self.all(&[key, secret])?.as_deref() {
             Some([key, secret]) => {
                 let keys = Credentials::new(*key, *secret, token.map(str::to_owned), None, "credenza");
@@ -237,7 +242,10 @@ impl<'a> Making<'a> {
     }
 
     /// Templates with secrets and settings in them; `None` when a secret is named and none is given.
-    fn filled<'t>(&self, templates: &'t BTreeMap<String, String>) -> Result<Option<Vec<(&'t str, String)>>, SettingsError> {
+    fn filled<'t>(
+        &self,
+        templates: &'t BTreeMap<String, String>,
+    ) -> Result<Option<Vec<(&'t str, String)>>, SettingsError> {
         let names = templates.values().flat_map(|template| template_names(template)).flatten();
         let (given, missing): (Vec<&str>, Vec<&str>) = names.partition(|name| self.settings.credential(name).is_some());
         if let Some(missing) = missing.first() {
@@ -293,7 +301,8 @@ impl<'a> Making<'a> {
                 })
             }
             Grant::RefreshToken { client_id, client_secret, refresh_token } => {
-                let secret = client_secret.as_deref().and_then(|name| self.settings.credential(name)).map(SecretText::new);
+                let secret =
+                    client_secret.as_deref().and_then(|name| self.settings.credential(name)).map(SecretText::new);
                 self.all(&[client_id, refresh_token])?.as_deref().and_then(|values| match values {
                     [id, given] => {
                         let keeper = self.settings.token_keeper.clone();
@@ -311,7 +320,8 @@ impl<'a> Making<'a> {
                 }
             },
             Grant::Machine { headers } => {
-                let headers: Vec<(&str, String)> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+                let headers: Vec<(&str, String)> =
+                    headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
                 Some((Shown::Machine(self.header_map(&headers)?), String::new()))
             }
         })

@@ -27,7 +27,8 @@ impl Added {
     pub(super) fn signed(query: &str, origin: &'static str, masker: &Masker) -> Result<Self, &'static str> {
         let query = query.trim().trim_start_matches('?');
         let parameters = Query::read(Some(query))?;
-        for value in parameters.0.iter().filter_map(|(_, value)| *value).filter(|value| value.len() >= PROOF_BYTES_MIN) {
+        for value in parameters.0.iter().filter_map(|(_, value)| *value).filter(|value| value.len() >= PROOF_BYTES_MIN)
+        {
             masker.learn(SecretText::new(value));
             masker.learn(SecretText::new(String::from_utf8_lossy(&percent_decoded(value))));
         }
@@ -39,7 +40,11 @@ impl Added {
     ///
     /// # Errors
     /// As for [`signed`](Self::signed).
-    pub(super) fn of(parameters: &[(&str, String)], origin: &'static str, masker: &Masker) -> Result<Self, &'static str> {
+    pub(super) fn of(
+        parameters: &[(&str, String)],
+        origin: &'static str,
+        masker: &Masker,
+    ) -> Result<Self, &'static str> {
         let pair = |(name, value): &(&str, String)| {
             let value = percent_encoded(value.as_bytes());
             masker.learn(SecretText::new(value.as_str()));
@@ -52,7 +57,8 @@ impl Added {
 
     /// Adds them behind those of the request.
     pub(super) fn add_to(&self, request: &mut http::Request<()>) -> Result<(), EgressError> {
-        let unusable = |why: &str| EgressError::refused("egress.query", format!("a request cannot be authenticated: {why}"));
+        let unusable =
+            |why: &str| EgressError::refused("egress.query", format!("a request cannot be authenticated: {why}"));
         let own = Query::read(request.uri().query()).map_err(unusable)?;
         let added = Query::read(Some(self.query.expose())).map_err(unusable)?;
         if let Some((name, _)) = added.0.iter().find(|(name, _)| own.value(name).is_some()) {
@@ -85,7 +91,10 @@ mod tests {
     fn a_signed_query_is_joined_to_that_of_the_request() {
         let plain = SAS.trim_start_matches('?');
         assert_eq!(added(SAS, "https://h/c/a%20b").unwrap(), format!("https://h/c/a%20b?{plain}"));
-        assert_eq!(added(plain, "https://h/c?comp=list&prefix=a").unwrap(), format!("https://h/c?comp=list&prefix=a&{plain}"));
+        assert_eq!(
+            added(plain, "https://h/c?comp=list&prefix=a").unwrap(),
+            format!("https://h/c?comp=list&prefix=a&{plain}")
+        );
         assert_eq!(added(SAS, "https://h").unwrap(), format!("https://h/?{plain}"));
     }
 
@@ -97,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_is_no_query_is_refused_and_not_repeated() {
-        for wrong in ["", "?", "hunter2hunter2 x", "sig=hunter2+", "sig=hunter2&sig=hunter2", "https://h/?sig=hunter2"] {
+        for wrong in ["", "?", "hunter2hunter2 x", "sig=hunter2+", "sig=hunter2&sig=hunter2", "https://h/?sig=hunter2"]
+        {
             let refused = added(wrong, "https://h/").unwrap_err();
             assert!(!refused.contains("hunter2"), "{refused}");
         }

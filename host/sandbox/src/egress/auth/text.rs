@@ -73,8 +73,7 @@ pub(super) fn http_date(now: SystemTime) -> String {
 /// Sets a header that nobody shall see.
 pub(super) fn set_secret(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<(), EgressError> {
     let unusable = || format!("a request could not be signed: the header `{name}` cannot hold its value");
-    let mut value =
-        HeaderValue::from_str(value).map_err(|_| EgressError::refused("egress.sign", unusable()))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| EgressError::refused("egress.sign", unusable()))?;
     value.set_sensitive(true);
     headers.insert(name.clone(), value);
     Ok(())

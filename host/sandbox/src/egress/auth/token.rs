@@ -89,7 +89,9 @@ impl Refresh {
         let kept = self.keeper.as_ref().map(|keeper| keeper.keep(&self.given, &next));
         match kept {
             Some(Ok(())) => {}
-            Some(Err(error)) => tracing::warn!("the refresh token that took the place of the given one is lost with this run: {error}"),
+            Some(Err(error)) => {
+                tracing::warn!("the refresh token that took the place of the given one is lost with this run: {error}")
+            }
             None => tracing::warn!("the refresh token that took the place of the given one is lost with this run"),
         }
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
@@ -156,15 +158,13 @@ impl TokenServer {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", ANSWER_TIMEOUT.as_secs())));
         let (status, text) = answer.map_err(|why| self.none(&why, false))?;
-        let answer: Answer = serde_json::from_str(text.expose()).unwrap_or_default();
-        let Some(token) = answer.access_token.as_deref().filter(|_| status == 200) else {
-            return Err(self.refusal(status, &answer));
-        };
+        let mut answer: Answer = serde_json::from_str(text.expose()).unwrap_or_default();
+        let token = answer.access_token.take().map(SecretText::new);
+        let Some(token) = token.filter(|_| status == 200) else { return Err(self.refusal(status, &answer)) };
         let is_bearer = answer.token_type.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        if !is_bearer || token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_bearer || token.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(self.none("what it handed out is no bearer token", true));
         }
-        let token = SecretText::new(token);
         let mut secrets = vec![token.clone()];
         if let (Some((refresh, shown)), Some(next)) = (&shown, answer.refresh_token.map(SecretText::new)) {
             secrets.push(next.clone());
@@ -184,7 +184,11 @@ impl TokenServer {
         Client::new(&host, ANSWER_TIMEOUT, Arc::default())
     }
 
-    fn request(&self, now: SystemTime, refresh_token: Option<&SecretText>) -> Result<(http::Request<()>, Payload), NotFound> {
+    fn request(
+        &self,
+        now: SystemTime,
+        refresh_token: Option<&SecretText>,
+    ) -> Result<(http::Request<()>, Payload), NotFound> {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.url.clone();
         let assertion;
@@ -196,11 +200,19 @@ impl TokenServer {
                 return Ok((request, Payload::default()));
             }
             Shown::Client { id, secret } => {
-                pairs.extend([("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret.expose())]);
+                pairs.extend([
+                    ("grant_type", "client_credentials"),
+                    ("client_id", id),
+                    ("client_secret", secret.expose()),
+                ]);
             }
             Shown::Refresh(refresh) => {
                 let token = refresh_token.unwrap_or(&refresh.given);
-                pairs.extend([("grant_type", "refresh_token"), ("refresh_token", token.expose()), ("client_id", &refresh.id)]);
+                pairs.extend([
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", token.expose()),
+                    ("client_id", &refresh.id),
+                ]);
                 pairs.extend(refresh.secret.iter().map(|secret| ("client_secret", secret.expose())));
             }
             Shown::Key(key) => {

@@ -83,10 +83,8 @@ pub(crate) fn sign(
         step = hmac::Key::new(HMAC_SHA256, hmac::sign(&step, word.as_bytes()).as_ref());
     }
     let signature = hex(hmac::sign(&step, to_sign.as_bytes()).as_ref());
-    let proof = format!(
-        "{} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
-        dialect.algorithm, key.id
-    );
+    let proof =
+        format!("{} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", dialect.algorithm, key.id);
     set_secret(request.headers_mut(), &AUTHORIZATION, &proof)
 }
 
@@ -107,7 +105,8 @@ fn canonical(request: &http::Request<()>, digest: &[u8]) -> Result<(String, Stri
     }
     let lines: String = headers.iter().map(|(name, values)| format!("{name}:{}\n", values.join(","))).collect();
     let names = headers.into_keys().collect::<Vec<_>>().join(";");
-    let query = Query::read(request.uri().query()).map_err(|why| EgressError::refused("egress.sign", format!("a request, {why}, cannot be signed")))?;
+    let query = Query::read(request.uri().query())
+        .map_err(|why| EgressError::refused("egress.sign", format!("a request, {why}, cannot be signed")))?;
     let encoded = |text: &str| percent_encoded(&percent_decoded(text));
     let mut parameters: Vec<(String, String)> =
         query.0.iter().map(|(name, value)| (encoded(name), encoded(value.unwrap_or_default()))).collect();
