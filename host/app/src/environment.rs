@@ -66,8 +66,8 @@ pub fn cache_folder() -> Option<PathBuf> {
 /// Name of this machine, for snapshots.
 #[must_use]
 pub fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    let name = credenza_connect::file::host_name();
+    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// Name of the user, for snapshots.

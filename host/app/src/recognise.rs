@@ -63,7 +63,7 @@ impl std::error::Error for Swapped {}
 impl App {
     /// Refuses what is not the repository that the location was before; one that is new here is remembered.
     pub(crate) fn recognised(&self, open: OpenRepository) -> Result<OpenRepository> {
-        // What stood in for something else is told.
+        // What stood in for something else is reported.
         let damages = open.repository.opened_despite();
         if !damages.is_empty() {
             self.notice(Notice::OpenedDespite { place: open.place.label(), damages: damages.to_vec() });

@@ -117,7 +117,7 @@ mod tests {
         let key = create(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let settings = Settings::from([("signing_key".to_owned(), SecretText::new(path.display().to_string()))]);
-        assert_eq!(read(Path::new(&settings["signing_key"])).unwrap().public(), key.public());
+        assert_eq!(read(Path::new(settings["signing_key"].expose())).unwrap().public(), key.public());
         assert!(create(&path).is_err());
         assert_eq!(read(&path).unwrap().public(), key.public());
     }

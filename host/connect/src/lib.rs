@@ -1,10 +1,11 @@
 //! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
 //! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
 //!
-//! Owned here: the shape of a connector, retries and what is told of them, limits on requests in flight, seeded faults, `file` and `memory`,
+//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight, seeded faults, `file` and `memory`,
 //! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
 
+pub mod ability;
 mod body;
 mod checksum;
 pub mod conformance;

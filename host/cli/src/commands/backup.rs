@@ -20,7 +20,7 @@ use crate::globals::path_parser;
 use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
-/// Snapshots dated after now that are named; of more, the number is told.
+/// Snapshots dated after now that are named; of more, the number is reported.
 const AHEAD_TOLD_MAX: usize = 3;
 
 /// Said once a snapshot, where the store does not let these credentials delete.

@@ -189,7 +189,7 @@ impl Display for Summary {
 }
 
 impl Summary {
-    /// What is told where it is not nothing.
+    /// What is reported where it is not nothing.
     fn counts(&self) -> Vec<(u64, String)> {
         let are = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
         let extra = if self.is_deleting {

@@ -41,7 +41,7 @@ pub(crate) struct Reporter {
     /// Whether anything was printed for which the command was run.
     was_asked: AtomicBool,
     progress: Progress,
-    /// Whether damage was told that the command went on despite.
+    /// Whether damage was reported that the command went on despite.
     damaged: AtomicBool,
     /// What a person was told already; as many as a command opens places, and a few.
     noticed: Mutex<Vec<Notice>>,
@@ -79,7 +79,7 @@ impl Reporter {
         }
     }
 
-    /// What was told by [`despite`](Self::despite) is mended.
+    /// What was reported by [`despite`](Self::despite) is mended.
     pub(crate) fn mended(&self) {
         self.damaged.store(false, Relaxed);
     }
@@ -242,7 +242,7 @@ impl Notices for Reporter {
                 self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
             }
             Notice::NoCompiledCache { why } => {
-                self.note(format!("connectors are compiled anew at every start: {why}"));
+                self.note(format!("connectors are compiled again at every start: {why}"));
             }
             Notice::Proxy { server, proxy } => {
                 self.note(format!("requests to {server} go through the proxy {proxy}"));

@@ -94,7 +94,7 @@ pub struct CheckReport {
     pub strays: Strays,
     /// Bytes of the packs that were read.
     pub bytes_read: u64,
-    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
+    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them again.
     pub packs_healed: u64,
     /// Packs that are there and were never read whole, by the record.
     pub packs_never_read: u64,

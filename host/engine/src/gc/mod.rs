@@ -111,7 +111,7 @@ pub struct GcReport {
 ///
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
-/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
+/// something was left out, [`Error::LateListings`] where that cannot be known: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
 /// done stays, and the next run goes on.
 pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
     let _heeding = run.stop.heeding();

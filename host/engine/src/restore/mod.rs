@@ -33,7 +33,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::{Destination, Patterns};
+use credenza_connect::{Destination, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
@@ -47,7 +47,6 @@ use plan::Planner;
 use writer::RestoreWriter;
 
 /// The namespace of destinations that have folders.
-const TREE: &str = "tree";
 
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
 /// attributes differ, they are set.
@@ -166,11 +165,11 @@ pub async fn run(
     let listener = &*run.events;
     listener.on(Event::Phase(Phase::Opening));
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    if options.versions && !info.has("history") {
+    if options.versions && !info.has(ability::HISTORY) {
         return Err(Error::NoHistory { destination: info.identity });
     }
-    if options.verify && !info.has("readable") {
-        return Err(Error::NotReadable { destination: info.identity, wish: "verified by reading it again" });
+    if options.verify && !info.has(ability::READABLE) {
+        return Err(Error::NotReadable { destination: info.identity, action: "verified by reading it again" });
     }
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
@@ -183,7 +182,7 @@ pub async fn run(
     }
     listener.on(Event::Phase(Phase::Restoring));
     let mapping = AttributeMapping::between(namespace, &info.namespace);
-    let is_tree = info.namespace == TREE;
+    let is_tree = info.namespace == ability::TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     let _heeding = run.stop.heeding();
     if is_tree {

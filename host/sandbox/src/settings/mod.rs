@@ -20,7 +20,7 @@ pub use surroundings::{
 };
 pub use value::{BOOLEANS, InvalidValue, Value, parse_boolean};
 
-pub(crate) use proxy::{Named, Told};
+pub(crate) use proxy::{Named, ProxyChoice};
 pub(crate) use secret::Masker;
 
 /// Settings and secrets by name, as they stand in the configuration file or on the command line. Which of them are secret only a manifest

@@ -1,4 +1,4 @@
-//! What the machine offers where the settings leave something out. The caller reads it: this room knows neither environment nor files.
+//! What the machine offers where the settings leave something out. The caller reads it: this module knows neither environment nor files.
 
 use std::fmt::Debug;
 use std::sync::Arc;
