@@ -166,10 +166,4 @@ mod tests {
             assert!(refused.contains(part) && !refused.contains("hunter2"), "{refused}");
         }
     }
-
-    #[test]
-    fn a_command_inherits_none_of_our_secrets() {
-        let settings = gathered(&[("key_cmd", "echo \"[$CREDENZA_PASSPHRASE]\"")]).unwrap();
-        assert_eq!(settings["key"].expose(), "[]");
-    }
 }

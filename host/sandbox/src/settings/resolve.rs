@@ -670,7 +670,7 @@ region = "garage"
             ("path = \"/{bucket}\"", "path = \"bucket\"", "endpoints.bucket.path"),
             ("\"HEAD /*\", \"POST /* ?restore\"]", "\"head\"]", "head"),
             ("x-amz-meta-*", "x-*", "x-*"),
-            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "headers"),
+            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "x-amz-copy-source <path>"),
             ("when acl", "when no_such", "no_such"),
             ("when acl", "when acl=yes", "cannot be"),
             ("addressing = \"virtual\"", "addressing = \"sideways\"", "cannot be"),

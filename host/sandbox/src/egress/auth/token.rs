@@ -236,6 +236,7 @@ impl TokenServer {
         let words = [answer.error.as_deref(), answer.error_description.as_deref()].into_iter().flatten();
         let words = words.collect::<Vec<_>>().join(": ");
         let said = match words.is_empty() {
+            true if status == 200 => " without a token".to_owned(),
             true => String::new(),
             false => format!(", `{}`", self.masker.clean(words, SENTENCE_BYTES_MAX)),
         };
