@@ -6,6 +6,14 @@ use toml_edit::{Item, Value};
 use super::Kind;
 
 /// Settings by name; who uses a setting parses it. Each is held as a secret, since only the connector says which are.
+///
+/// ```
+/// use credenza_app::{SecretText, Settings};
+///
+/// let settings = Settings::from([("access_key".to_owned(), SecretText::new("AKIAIOSFODNN7EXAMPLE"))]);
+/// assert_eq!(format!("{settings:?}"), r#"{"access_key": ***}"#);
+/// assert_eq!(settings["access_key"].expose(), "AKIAIOSFODNN7EXAMPLE");
+/// ```
 pub type Settings = RawSettings;
 
 /// A setting that the host uses itself, whatever the connector.

@@ -272,7 +272,7 @@ impl Notices for Reporter {
 impl Listener for Reporter {
     fn on(&self, event: Event) {
         match event {
-            Event::Phase(phase) => self.progress.begin(phase),
+            Event::Phase { phase } => self.progress.begin(phase),
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             // What could not be written is found by `close`, which tries again.
@@ -286,7 +286,7 @@ impl Listener for Reporter {
             )),
             Event::Compared { key, standing, .. } => self.detail(&compared(standing, &key)),
             Event::Left { key, conflict } => self.detail(&left_alone(&key, conflict)),
-            Event::Damage(_) | Event::Committed(_) => {}
+            Event::Damage(_) | Event::Committed { .. } => {}
         }
     }
 }

@@ -162,7 +162,7 @@ async fn attempt(
     run: &RunContext,
 ) -> Result<BackupReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = run.stop.unless(source.info()).await?;
     let mut info = info.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
@@ -175,7 +175,7 @@ async fn attempt(
             bytes: parent.snapshot.statistics.bytes,
         });
     }
-    listener.on(Event::Phase(Phase::Reading));
+    listener.on(Event::Phase { phase: Phase::Reading });
     if options.dry_run {
         return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options))).await?;
     }
@@ -230,7 +230,7 @@ async fn record(
     let dedup = Arc::clone(&line.dedup);
     let reading = Box::pin(read(repository, &mut session, line, (source, info), options));
     let tree = run.stop.unless(dedup.packs().describing(reading)).await??;
-    run.events.on(Event::Phase(Phase::Committing));
+    run.events.on(Event::Phase { phase: Phase::Committing });
     session.commit(repository, &dedup, tree, options, run).await
 }
 

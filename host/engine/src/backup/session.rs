@@ -186,7 +186,7 @@ impl Session {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
         let Committed { stored, intents_left } = write::commit(repository, dedup, draft, make).await?;
-        run.events.on(Event::Committed(id));
+        run.events.on(Event::Committed { snapshot: id });
         let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
         let counts = grown.counts;
         Ok(BackupReport {

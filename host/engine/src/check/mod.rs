@@ -141,7 +141,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunConte
 }
 
 async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
-    listener.on(Event::Phase(Phase::CheckingStructure));
+    listener.on(Event::Phase { phase: Phase::CheckingStructure });
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, health, ownerless_usages, removed_snapshots, lacking_copies, leftovers } =
         look(repository, &mut findings).await?;
@@ -166,7 +166,7 @@ async fn verified(repository: &Repository, options: &CheckOptions, listener: &dy
     };
     let mut whole = Vec::new();
     if let Some(sample) = options.read_data {
-        listener.on(Event::Phase(Phase::CheckingData));
+        listener.on(Event::Phase { phase: Phase::CheckingData });
         let now = repository.clock().now().wall;
         let chosen = sample.choose(&index, &packs.present, &health, now)?;
         let reading = data::verify((repository, Some(&liveness)), &index, &chosen, &users, &mut findings).await?;

@@ -122,7 +122,7 @@ pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext)
 async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {
     repository.require_reading("reclaiming space")?;
     repository.require_prompt_listings().await?;
-    listener.on(Event::Phase(Phase::Collecting));
+    listener.on(Event::Phase { phase: Phase::Collecting });
     let lease = Lease::begin(Arc::clone(repository.clock()));
     let now = if options.dry_run { repository.time_reached().await? } else { repository.time().await? };
     let now = now.unwrap_or(NEVER);

@@ -217,7 +217,7 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
         repository.require_prompt_listings().await?;
     }
     let survey = Survey::read(&repository.cautious(), options, listener).await?;
-    listener.on(Event::Phase(Phase::Repairing));
+    listener.on(Event::Phase { phase: Phase::Repairing });
     let texts = Texts::read(repository).await?;
     if options.apply {
         texts.write(repository).await?;

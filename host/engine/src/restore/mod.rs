@@ -129,15 +129,15 @@ pub struct RestoreReport {
     pub miswritten: u64,
     /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
+    /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
+    pub healed: Vec<Damage>,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
     /// Entries that the destination refused, or that the store fails to give while it answers otherwise.
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
-    /// Packs that were damaged and were read by their parity: what was restored of them is right.
-    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
-    pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: BTreeMap<String, u64>,
 }
@@ -163,7 +163,7 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<RestoreReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
     if options.versions && !info.has(ability::HISTORY) {
         return Err(Error::NoHistory { destination: info.identity });
@@ -180,7 +180,7 @@ pub async fn run(
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
-    listener.on(Event::Phase(Phase::Restoring));
+    listener.on(Event::Phase { phase: Phase::Restoring });
     let mapping = AttributeMapping::between(namespace, &info.namespace);
     let is_tree = info.namespace == ability::TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
