@@ -15,6 +15,7 @@ use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
+use crate::credentials::CredentialError;
 use crate::home::HomeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
@@ -145,6 +146,9 @@ pub enum Error {
     /// A secret that cannot be read, or is none.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A secret of a connector that cannot be read.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// A passphrase that cannot be read, or is too weak.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

@@ -78,7 +78,10 @@ impl App {
     pub fn hidden_settings(&self, settings: &Settings) -> BTreeSet<String> {
         let manifests = self.manifests_for(settings).unwrap_or_default();
         let open = |setting: &str| manifests.iter().any(|manifest| manifest.settings.contains_key(setting));
-        let secret = |setting: &str| manifests.iter().any(|manifest| manifest.secrets.contains_key(setting));
+        let secret = |setting: &str| {
+            let is_sensitive = |manifest: &Manifest| manifest.settings.get(setting).is_some_and(|spec| spec.sensitive);
+            manifests.iter().any(|manifest| manifest.secrets.contains_key(setting) || is_sensitive(manifest))
+        };
         let is_hidden = |setting: &&String| secret(setting) || (is_secret(setting) && !open(setting));
         settings.keys().filter(is_hidden).cloned().collect()
     }
@@ -107,7 +110,8 @@ impl App {
         }
         let manifests = self.manifests_for(present)?;
         let of_connectors = || manifests.iter().flat_map(names_of);
-        if of_connectors().any(|known| known == setting) {
+        let is_secret_source = manifests.iter().any(|manifest| manifest.is_secret_source(setting));
+        if is_secret_source || of_connectors().any(|known| known == setting) {
             return Ok(());
         }
         if manifests.is_empty() && !is_folder(present) {

@@ -31,6 +31,7 @@ mod check_place;
 mod choice;
 mod configuration;
 mod connectors;
+mod credentials;
 pub mod environment;
 mod error;
 pub mod guarantees;
@@ -55,6 +56,7 @@ pub mod signing;
 mod snapshot_path;
 pub mod stream;
 pub mod sync;
+mod tokens;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
@@ -65,6 +67,7 @@ pub use configuration::{
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use credentials::CredentialError;
 pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;

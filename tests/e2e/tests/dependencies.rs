@@ -13,7 +13,7 @@ const DOORS: [(&[&str], &[&str], &str); 9] = [
     (&["wasmtime", "wasmparser"], &["credenza-sandbox"], "one crate knows WebAssembly, and builds its engine once"),
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
-        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "aws-sigv4"],
+        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs"],
         &["credenza-sandbox", "credenza-kit", "credenza-s3-server", "credenza-e2e"],
         "one crate talks to networks, where requests are checked and signed; stand-ins only listen",
     ),
