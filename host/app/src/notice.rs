@@ -14,7 +14,7 @@ use crate::place::PlaceLabel;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
-    /// A component that is not the program's own serves a location.
+    /// A component serves a location for this run although nobody has agreed to what it may do.
     ForeignConnector {
         /// As its manifest says; a stranger's text.
         name: String,

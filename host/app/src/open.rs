@@ -113,6 +113,15 @@ impl App {
         Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, provenance))
     }
 
+    /// Downloads a component that is to be installed: `https://…#sha256=DIGEST`.
+    ///
+    /// # Errors
+    /// When nobody sends it, or something else is sent.
+    pub async fn download_connector(&self, url: &str) -> Result<Component> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(self.connectors().download(url, &surroundings).await?)
+    }
+
     /// Tries the way to a place, step by step; a folder needs none.
     pub(crate) async fn trial(&self, place: &Place, role: Role) -> Result<Vec<Check>> {
         match &place.location {
@@ -133,6 +142,8 @@ impl App {
             return Err(PlaceError::Unresolved { location: place.text() }.into());
         };
         let component = self.connectors().serving(scheme, &place.settings)?;
+        component.require_trust()?;
+        let grant = component.grant()?;
         component.notice().into_iter().for_each(|notice| self.notice(notice));
         let Component { bytes, origin, .. } = component;
         let refused = |source| Error::Load { scheme: scheme.clone(), origin, source };
@@ -153,7 +164,7 @@ impl App {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             digest: Some(Hex(connector.digests().blake3)),
-            ..Provenance::default()
+            grant: Some(Hex(grant.hash())),
         };
         Ok((configured, provenance))
     }
