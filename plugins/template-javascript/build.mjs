@@ -1,5 +1,5 @@
 // Builds the connector: QuickJS with `source.js`, and the manifest as its last section. `node build.mjs [OUTPUT]`.
-// WIT is where the contract lies as one package a folder: `credenza` prepares it in `wit/` beside this file, see README.md.
+// `CREDENZA_WIT` names the folder of the contract, one package a folder; else it is `wit` beside this file.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

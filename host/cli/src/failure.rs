@@ -435,6 +435,9 @@ impl From<ConnectorsError> for Failure {
             ConnectorsError::NoDigest { .. } => said
                 .exit(Exit::Usage)
                 .hint("end it with #sha256= and the 64 digits that its publisher prints, so that it does not matter who sends it"),
+            ConnectorsError::NotInEscrow { .. } => {
+                said.hint("see which connector read a snapshot: credenza at REPOSITORY --json info SNAPSHOT")
+            }
             ConnectorsError::Download { .. } => said.hint("download it in another way, and install the file"),
             ConnectorsError::Meanwhile { .. } => said.exit(Exit::Conflict).hint("do the same again, if it is still wanted"),
             ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,

@@ -66,7 +66,7 @@ pub use container::{
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
-pub use hex_text::{Digest, Hex};
+pub use hex_text::{Digest, Hex, InvalidDigest};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};

@@ -225,3 +225,34 @@ fn a_component_is_downloaded_by_its_digest_from_wherever_it_is() {
     let nobody = user.connector(&["install", &format!("http://127.0.0.1:1/x.wasm#sha256={digest}"), "--yes"], 1);
     assert!(nobody.contains("cannot be downloaded"), "{nobody}");
 }
+
+#[test]
+fn a_component_that_is_gone_is_installed_from_the_repository_that_it_wrote_and_from_one_that_was_synced() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    user.install(&["--yes"], 0);
+    user.backup(0);
+    user.connector(&["remove", "hostile"], 0);
+    std::fs::remove_file(&user.file).unwrap();
+    user.backup(1);
+
+    let shown = user.setup.credenza.ok(["info", "latest"]).unwrap().stdout;
+    let escrow = shown.split_whitespace().find(|word| word.starts_with("escrow:")).unwrap().to_owned();
+    let asked = user.connector(&["install", &escrow], 2);
+    assert!(asked.contains("bearer with token token"), "{asked}");
+    user.connector(&["install", &escrow, "--yes"], 0);
+    user.backup(0);
+    user.connector(&["remove", "hostile"], 0);
+
+    let second = user.setup.path("second").to_string_lossy().into_owned();
+    user.setup.credenza.ok(["at", &second, "create"]).unwrap();
+    user.setup.credenza.ok(["sync", "to", &second]).unwrap();
+    user.setup.credenza.ok(["maintain"]).unwrap();
+    for repository in [second.as_str(), &user.setup.path("repository").to_string_lossy()] {
+        user.setup.credenza.ok(["at", repository, "check", "--read-data"]).unwrap();
+        user.setup.credenza.ok(["at", repository, "connector", "install", &escrow, "--yes"]).unwrap();
+        user.backup(0);
+        user.connector(&["remove", "hostile"], 0);
+    }
+    let other = format!("escrow:{}", "0".repeat(64));
+    assert!(user.connector(&["install", &other, "--yes"], 1).contains("keeps no connector"));
+}

@@ -68,7 +68,7 @@ impl Component {
     }
 
     /// What was read from a file or a server.
-    pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, ConnectorsError> {
+    pub(crate) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, ConnectorsError> {
         let fault = |error: ManifestError| ConnectorsError::File { path: path.to_owned(), source: error.into() };
         let manifest = Manifest::of_component(&bytes).map_err(fault)?;
         Ok(Self { origin: Origin::File(path.to_owned()), manifest, bytes: bytes.into(), trust: Trust::None })

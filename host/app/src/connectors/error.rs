@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use credenza_format::PublicKey;
+use credenza_format::{Digest, PublicKey};
 use credenza_sandbox::{DownloadError, LoadError, ManifestError};
 
 use crate::configuration::ConfigurationError;
@@ -90,6 +90,12 @@ pub enum ConnectorsError {
         pinned: PublicKey,
         /// Who signed this one.
         found: Option<PublicKey>,
+    },
+    /// The repository does not keep it.
+    #[error("the repository keeps no connector with the digest {digest}")]
+    NotInEscrow {
+        /// Its BLAKE3.
+        digest: Digest,
     },
     /// It cannot be downloaded.
     #[error("the connector cannot be downloaded from {}", url.escape_debug())]

@@ -23,7 +23,7 @@ use crate::settings::Masker;
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
-    monotonic_clock::add_to_linker::<State, Awake>(linker, |state| Awake { table: &mut state.table })?;
+    monotonic_clock::add_to_linker::<State, Awake<'static>>(linker, |state| Awake { table: &mut state.table })?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -31,7 +31,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { connector, masker, shared, last_output, .. } = &*self;
-        let output = |is_error| Output {
+        let output = |is_error: bool| Output {
             connector: Arc::clone(connector),
             masker: Arc::clone(masker),
             shared: Arc::clone(shared),
@@ -68,7 +68,7 @@ struct Awake<'a> {
     table: &'a mut ResourceTable,
 }
 
-impl HasData for Awake<'_> {
+impl HasData for Awake<'static> {
     type Data<'a> = Awake<'a>;
 }
 

@@ -18,6 +18,8 @@ use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, brief};
 use crate::shell::shell_word;
 
+/// What names a component that the repository keeps.
+const ESCROW: &str = "escrow:";
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64;
 
@@ -27,7 +29,7 @@ const ANSWER_BYTES_MAX: u64 = 64;
 /// with the digest of the file, which is checked at each use.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// A file, or https://…#sha256=DIGEST.
+    /// A file, https://…#sha256=DIGEST, or escrow:DIGEST: one that a backup has kept in the repository.
     #[arg(value_name = "FILE|URL")]
     from: String,
 
@@ -114,6 +116,14 @@ async fn candidate(from: &str, session: &Session<'_>) -> Result<(Component, Stri
     let connectors = session.app.connectors();
     if from.starts_with("https://") || from.starts_with("http://") {
         return Ok((session.app.download_connector(from).await?, from.to_owned()));
+    }
+    if let Some(digest) = from.strip_prefix(ESCROW) {
+        let digest = digest.parse().map_err(|_| {
+            Failure::usage(format!("`{}` names no connector in escrow", from.escape_debug()))
+                .hint("it is `escrow:` and the 64 digits that `info` prints of a snapshot")
+        })?;
+        let open = session.open_for_reading().await?;
+        return Ok((session.app.connector_in_escrow(&open.repository, digest).await?, from.to_owned()));
     }
     let path = std::path::absolute(home::expand(Path::new(from))?)
         .map_err(|error| Failure::usage(format!("`{from}` is no path")).because(error.to_string()))?;
