@@ -69,7 +69,10 @@ fn install_tools() -> Result<()> {
     }
     run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
     run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))?;
-    run("build the connector in JavaScript", Command::new(step::workspace().join("plugins/template-javascript/build.sh")))
+    run(
+        "build the connector in JavaScript",
+        Command::new(step::workspace().join("plugins/template-javascript/build.sh")),
+    )
 }
 
 fn has_tools() -> bool {

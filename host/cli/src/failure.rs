@@ -2,8 +2,6 @@
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
-use std::path::Path;
-
 use credenza_app::passphrase::{PassphraseError, Weakness};
 use credenza_app::patterns::PatternsError;
 use credenza_app::remove::RemovalError;
@@ -450,7 +448,9 @@ fn way_to_add() -> String {
         true => "; this credenza was built without any, see `cargo xtask guests`",
         false => "",
     };
-    format!("add one: credenza connector install FILE, or name one for one run: --connector FILE --allow-unpinned{bare}")
+    format!(
+        "add one: credenza connector install FILE, or name one for one run: --connector FILE --allow-unpinned{bare}"
+    )
 }
 
 impl From<SecretError> for Failure {

@@ -4,10 +4,10 @@
 //! Owned here: keeping one once for each digest, and reading it back. Refused here: running it, and the consent that this takes (`app`). Called by
 //! `sync`, and by programs before a backup and when a component is to be installed. Bound: one component, at most 16 MiB, and its sealed form.
 //!
-//! It is named by the digest that snapshots state, so that two machines that keep the same one meet at one name, and either is right.
+//! It is named by the beginning of the digest that snapshots state, so that two machines that keep the same one meet at one name, and either is right.
 
 use credenza_connect::{ErrorClass, Payload, PutOptions};
-use credenza_format::{Digest, EscrowedConnector, ObjectKind, seal_document};
+use credenza_format::{Digest, EscrowedConnector, Hex, ObjectKind, seal_document};
 use credenza_model::ObjectId;
 
 use crate::repository::Repository;
@@ -46,7 +46,8 @@ impl Repository {
         let Some(body) = self.body(self.bare_store(), ObjectKind::Connector, id).await? else { return Ok(None) };
         let key = ObjectKind::Connector.store_key(id);
         let invalid = |why: String| Damage::new(&key, DamageKind::Invalid, why);
-        let connector = body.and_then(|body| EscrowedConnector::decode(&body).map_err(|cause| invalid(cause.to_string())));
+        let connector =
+            body.and_then(|body| EscrowedConnector::decode(&body).map_err(|cause| invalid(cause.to_string())));
         Ok(Some(connector.and_then(|connector| match connector.digest() == digest {
             true => Ok(connector),
             false => Err(invalid("it holds another component than the one that it is named by".to_owned())),
@@ -54,8 +55,11 @@ impl Repository {
     }
 }
 
-const fn object_id(digest: Digest) -> ObjectId {
-    ObjectId::new(digest.0)
+/// The first half of the digest; what is under it is held against the whole.
+fn object_id(Hex(digest): Digest) -> ObjectId {
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    ObjectId::new(id)
 }
 
 #[cfg(test)]

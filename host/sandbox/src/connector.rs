@@ -10,9 +10,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
-use crate::guest::limits::{
-    INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES,
-};
+use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
 use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, Shared, State};
 use crate::manifest::{Digests, Manifest, Role};
 use crate::runtime::{CacheError, Runtime, RuntimeError};

@@ -82,7 +82,9 @@ pub enum LoadError {
         inert_is_open: bool,
     },
     /// It is made of more parts than an instance may have.
-    #[error("connector {connector} has {has} {what}, at most {limit} are allowed; link it with fewer adapters or without stubs")]
+    #[error(
+        "connector {connector} has {has} {what}, at most {limit} are allowed; link it with fewer adapters or without stubs"
+    )]
     Parts {
         /// Name and version.
         connector: String,
@@ -139,10 +141,9 @@ pub(crate) fn examine(component: &[u8]) -> Result<Verified, LoadError> {
         let inert_is_open = !may_wasi && imports.iter().any(|import| is_inert(import));
         return Err(LoadError::Imports { connector: connector(), imports, inert_is_open });
     }
-    for (what, has, limit) in [
-        ("core instances", shape.core_instances, CORE_INSTANCES_MAX),
-        ("memories", shape.memories, MEMORIES_MAX),
-    ] {
+    for (what, has, limit) in
+        [("core instances", shape.core_instances, CORE_INSTANCES_MAX), ("memories", shape.memories, MEMORIES_MAX)]
+    {
         if has > limit {
             return Err(LoadError::Parts { connector: connector(), what, has, limit });
         }

@@ -188,7 +188,10 @@ fn no_text_of_a_component_reaches_the_terminal_as_it_is() {
 fn what_will_not_run_is_refused_with_all_that_it_asks_for() {
     // The names of two imports, each as long as before.
     let mut component = built("guests/hostile.wasm");
-    for (from, to) in [("credenza:host/http@0.1.0", "wasi:http/handler@0.2.00"), ("credenza:host/task@0.1.0", "wasi:other/things@0.2.00")] {
+    for (from, to) in [
+        ("credenza:host/http@0.1.0", "wasi:http/handler@0.2.00"),
+        ("credenza:host/task@0.1.0", "wasi:other/things@0.2.00"),
+    ] {
         let at = component.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
         component[at..at + to.len()].copy_from_slice(to.as_bytes());
     }

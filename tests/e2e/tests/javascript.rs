@@ -52,10 +52,8 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<&str, Vec<u8>>, index: &[u8]) 
     let body = if name == "index.json" { Some(index) } else { files.get(name.as_str()).map(Vec::as_slice) };
     let (status, body) = body.map_or(("404 Not Found", &b""[..]), |body| ("200 OK", body));
     let etag = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{etag}\"\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{etag}\"\r\nconnection: close\r\n\r\n", body.len());
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)
 }
@@ -77,7 +75,8 @@ fn a_connector_in_javascript_is_installed_and_backs_up() {
     setup.credenza.ok(["connector", "install", &path, "--yes"]).unwrap();
 
     let location = format!("index://{address}/files");
-    let backup = || setup.credenza.ok(["--json", "backup", &location, "-o", "use_tls=false"]).unwrap().summary().unwrap();
+    let backup =
+        || setup.credenza.ok(["--json", "backup", &location, "-o", "use_tls=false"]).unwrap().summary().unwrap();
     let first = backup();
     assert_eq!((first["entries"].as_u64(), first["errors"].as_u64()), (Some(3), Some(0)), "{first}");
     let restored = setup.restore("latest", "restored").unwrap();

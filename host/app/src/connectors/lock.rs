@@ -23,8 +23,7 @@ use super::component::hexadecimal;
 use crate::configuration::{ConfigurationError, file, line_of};
 
 pub(super) const NAME: &str = "connectors.lock";
-const HEAD: &str =
-    "# Which connectors may run, and what was agreed that they may do. Change it with: credenza connector install, update, remove\n";
+const HEAD: &str = "# Which connectors may run, and what was agreed that they may do. Change it with: credenza connector install, update, remove\n";
 
 /// A connector that was agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]

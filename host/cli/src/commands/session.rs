@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
-use credenza_app::{App, AppOptions, Given, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing};
+use credenza_app::{
+    App, AppOptions, Given, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing,
+};
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 

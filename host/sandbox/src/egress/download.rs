@@ -68,11 +68,7 @@ pub enum DownloadError {
 ///
 /// # Errors
 /// [`DownloadError`] says who did not send them, and why.
-pub async fn download(
-    url: &str,
-    bytes_max: usize,
-    surroundings: &Surroundings<'_>,
-) -> Result<Vec<u8>, DownloadError> {
+pub async fn download(url: &str, bytes_max: usize, surroundings: &Surroundings<'_>) -> Result<Vec<u8>, DownloadError> {
     let mut address = parse(url)?;
     for _ in 0..=REDIRECTS_MAX {
         match fetch(&address, bytes_max, surroundings).await? {

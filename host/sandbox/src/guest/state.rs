@@ -11,8 +11,8 @@ use super::budget::{Budget, Charge};
 use super::clock::Clock;
 use super::fault::Fault;
 use super::limits::{
-    ANSWERS_MAX, CORE_INSTANCES_MAX, HANDLES_MAX, HELD_BYTES_MAX, HELD_OF_ALL_BYTES_MAX, LINE_BYTES_MAX,
-    MEMORIES_MAX, MEMORY_OF_ALL_BYTES_MAX, REFUSALS_MAX, REQUESTS_MAX, TABLE_ELEMENTS_MAX,
+    ANSWERS_MAX, CORE_INSTANCES_MAX, HANDLES_MAX, HELD_BYTES_MAX, HELD_OF_ALL_BYTES_MAX, LINE_BYTES_MAX, MEMORIES_MAX,
+    MEMORY_OF_ALL_BYTES_MAX, REFUSALS_MAX, REQUESTS_MAX, TABLE_ELEMENTS_MAX,
 };
 use super::log_budget::LogBudget;
 use crate::egress::{Arriving, Egress, Response};

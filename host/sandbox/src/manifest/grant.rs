@@ -89,7 +89,9 @@ impl Grant {
         let lines = reader.lines;
         let too_long = lines.iter().any(|line| line.kept.len().max(line.words.len()) > LINE_CHARACTERS_MAX);
         if too_long || lines.len() > LINES_MAX {
-            let rule = format!("asks for more than {LINES_MAX} things, or for one of more than {LINE_CHARACTERS_MAX} characters: nobody could agree to that");
+            let rule = format!(
+                "asks for more than {LINES_MAX} things, or for one of more than {LINE_CHARACTERS_MAX} characters: nobody could agree to that"
+            );
             return Err(ManifestError::Field { field: "endpoints".to_owned(), rule });
         }
         Ok(Self { lines })
@@ -171,7 +173,8 @@ impl Reader {
                 self.add(GrantTopic::Use, field, value, format!("reader of locations as {}", inline(value)));
             }
             ("wasi", _) => {
-                let words = "a component with WASI that reaches nothing: the clock, random bytes, and printing to the log";
+                let words =
+                    "a component with WASI that reaches nothing: the clock, random bytes, and printing to the log";
                 self.add(GrantTopic::Use, field, value, words.to_owned());
             }
             _ => self.add(GrantTopic::Credentials, field, value, format!("{} = {}", plain(field), inline(value))),
@@ -292,7 +295,9 @@ fn sent(auth: &Value) -> String {
     let profile = auth.contains_key("profile");
     let rest: Vec<String> = auth.iter().map(|(field, value)| format!("{} {}", plain(field), bare(value))).collect();
     let machine = match profile {
-        true => "; when none are given, the AWS credentials of this machine: profile, single sign-on, role of the instance",
+        true => {
+            "; when none are given, the AWS credentials of this machine: profile, single sign-on, role of the instance"
+        }
         false => "",
     };
     match rest.is_empty() {
@@ -431,7 +436,10 @@ colour = "red"
         ] {
             assert_eq!(added(|text| text.replace(from, to)), [""; 0], "{to}");
         }
-        assert_eq!(grant(MANIFEST).hash(), Grant::hash_of(&grant(MANIFEST).kept().into_iter().rev().collect::<Vec<_>>()));
+        assert_eq!(
+            grant(MANIFEST).hash(),
+            Grant::hash_of(&grant(MANIFEST).kept().into_iter().rev().collect::<Vec<_>>())
+        );
     }
 
     #[test]

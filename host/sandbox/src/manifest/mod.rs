@@ -19,7 +19,8 @@ pub use grant::{Grant, GrantLine, GrantTopic};
 pub use header::{HeaderRule, HeaderRuleError};
 pub(crate) use query::Query;
 pub use schema::{
-    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec, Wasi,
+    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
+    Wasi,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;

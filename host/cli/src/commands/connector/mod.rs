@@ -204,10 +204,6 @@ fn sign(file: &PathBuf, session: &Session<'_>) -> Result<Exit, Failure> {
     let permissions = std::fs::metadata(file).map_err(failed)?.permissions();
     temporary.as_file().set_permissions(permissions).map_err(failed)?;
     temporary.persist(file).map_err(|error| failed(error.error))?;
-    session.reporter.done(&Done {
-        name: &component.manifest.name,
-        done: "signed",
-        publisher: Some(key.public()),
-    });
+    session.reporter.done(&Done { name: &component.manifest.name, done: "signed", publisher: Some(key.public()) });
     Ok(Exit::Done)
 }
