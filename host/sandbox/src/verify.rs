@@ -223,3 +223,98 @@ impl Shape {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![id];
+        let mut length = content.len();
+        while length >= 0x80 {
+            bytes.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
+        bytes.extend_from_slice(content);
+        bytes
+    }
+
+    fn named(name: &str) -> Vec<u8> {
+        [&[name.len() as u8], name.as_bytes()].concat()
+    }
+
+    /// A component of a core module that is instantiated some times, with some memories of one page, that imports instances of nothing.
+    fn component(head: &str, imports: &[&str], instances: u8, memories: u8) -> Vec<u8> {
+        let memory = [vec![memories], [0, 1].repeat(memories.into())].concat();
+        let module = [b"\0asm\x01\0\0\0".to_vec(), section(5, &memory)].concat();
+        let instance = [vec![instances], [0, 0, 0].repeat(instances.into())].concat();
+        let import = imports.iter().flat_map(|name| [vec![0], named(name), vec![5, 0]].concat());
+        let imports: Vec<u8> = [imports.len() as u8].into_iter().chain(import).collect();
+        let manifest = format!("name = \"x\"\nversion = \"1\"\napi = \"0.1\"\nroles = [\"source\"]\n{head}\n");
+        let export = [vec![1, 0], named("credenza:connector/source@0.1.0"), vec![5, 0, 0]].concat();
+        [
+            b"\0asm\x0d\0\x01\0".to_vec(),
+            // The type of an empty instance.
+            section(7, &[1, 0x42, 0]),
+            section(10, &imports),
+            section(1, &module),
+            section(2, &instance),
+            section(5, &[1, 1, 0]),
+            section(11, &export),
+            section(0, &[named("credenza:manifest"), manifest.into_bytes()].concat()),
+        ]
+        .concat()
+    }
+
+    const INERT: &str = "wasi = \"inert\"";
+
+    #[test]
+    fn what_is_refused_is_named_whole_before_anything_is_compiled() {
+        let imports = ["credenza:host/log@0.1.0", "wasi:cli/stdout@0.2.9", "wasi:http/types@0.2.9", "a\u{1b}b"];
+        let refused = |head: &str| match verify(&component(head, &imports, 1, 1)) {
+            Err(LoadError::Imports { imports, inert_is_open, .. }) => (imports, inert_is_open),
+            other => panic!("{other:?}"),
+        };
+        let all = imports[1..].iter().map(|import| (*import).to_owned()).collect::<Vec<_>>();
+        assert_eq!(refused(""), (all.clone(), true));
+        assert_eq!(refused(INERT), (all[1..].to_vec(), false));
+        let message = verify(&component("", &imports, 1, 1)).unwrap_err().to_string();
+        assert!(message.contains("`a\\u{1b}b`") && message.contains("wasi = \"inert\""), "{message}");
+    }
+
+    #[test]
+    fn inert_wasi_is_of_0_2_and_only_what_reaches_nothing() {
+        for fine in ["wasi:cli/environment@0.2.0", "wasi:sockets/tcp@0.2.12", "wasi:random/random@0.2.3"] {
+            assert!(verify(&component(INERT, &[fine], 1, 1)).is_ok(), "{fine}");
+        }
+        for not in [
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:cli/environment@0.3.0",
+            "wasi:cli/environment",
+            "wasi:cli/run@0.2.0",
+        ] {
+            assert!(verify(&component(INERT, &[not], 1, 1)).is_err(), "{not}");
+        }
+    }
+
+    #[test]
+    fn parts_are_counted_before_anything_is_compiled() {
+        assert!(verify(&component("", &[], 16, 2)).is_ok());
+        let parts = |instances, memories| match verify(&component("", &[], instances, memories)) {
+            Err(LoadError::Parts { what, has, limit, .. }) => (what, has, limit),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(parts(17, 1), ("core instances", 17, CORE_INSTANCES_MAX));
+        assert_eq!(parts(1, 3), ("memories", 3, MEMORIES_MAX));
+        assert_eq!(examine(&component("", &[], 1, 2)).unwrap().memory_bytes, 2 * 65_536);
+    }
+
+    #[test]
+    fn half_a_component_is_no_component() {
+        let whole = component("", &[], 1, 1);
+        for length in 0..whole.len() {
+            assert!(verify(&whole[..length]).is_err(), "{length}");
+        }
+    }
+}
