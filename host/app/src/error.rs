@@ -1,6 +1,6 @@
 //! What can go wrong between a program and the engine.
 //!
-//! Owned here: one type over all rooms' errors, with fields that a program can judge by. Refused here: hints, flags, exit codes (the
+//! Owned here: one type over the errors of all crates, with fields that a program can judge by. Refused here: hints, flags, exit codes (the
 //! program). An error says what failed; its source, where it has one, says why.
 
 use std::io;

@@ -6,6 +6,23 @@
 //! (`cli`), what a repository is (`engine`), WebAssembly (`sandbox`). Called by every program that works with repositories.
 //!
 //! [`App`] is the one handle: cheap to clone, shared by any number of tasks, with one WebAssembly engine for all of them.
+//!
+//! ```no_run
+//! use credenza_app::secret::{self, SecretSources};
+//! use credenza_app::{App, AppOptions, Kind, OpenOptions, Settings, StoreUse};
+//!
+//! # async fn list() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = App::new(AppOptions::from_environment());
+//! let place = app.place(Kind::Repository, "s3://s3.eu-west-1.amazonaws.com/backups".as_ref(), Settings::new())?;
+//! let secret = secret::provided(&SecretSources::default(), &place.settings)?;
+//! let options = OpenOptions { purpose: StoreUse::Read, secret, accept_plaintext: false };
+//! let open = app.open_repository(place, options).await?;
+//! for snapshot in open.repository.snapshots().await?.whole {
+//!     println!("{}", snapshot.snapshot.id);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod app;
 mod ask;
@@ -41,6 +58,7 @@ pub use configuration::{
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Trust};
+pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use location::{Location, LocationError};

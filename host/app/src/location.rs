@@ -12,6 +12,16 @@ use credenza_model::Key;
 use crate::home::{self, HomeError};
 
 /// A location as written.
+///
+/// ```
+/// use credenza_app::{Location, LocationError};
+///
+/// assert_eq!(Location::parse("@home".as_ref())?, Location::Named("home".to_owned()));
+/// assert_eq!(Location::parse("/srv/backups".as_ref())?, Location::Folder("/srv/backups".into()));
+/// let refused = Location::parse("s3://me:secret@example.com/bucket".as_ref());
+/// assert!(matches!(refused, Err(LocationError::Credentials { .. })));
+/// # Ok::<(), LocationError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A local folder (or, for a source, a file).

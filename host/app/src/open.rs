@@ -10,7 +10,7 @@ use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
 use credenza_engine::{Error as EngineError, Repository};
 use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
-use credenza_sandbox::{Configured, LookupClient, Manifest, Role, Surroundings, Traffic};
+use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, Traffic};
 
 use crate::app::App;
 use crate::aws;
@@ -189,7 +189,7 @@ impl App {
         let connector = self.sandbox().await?.load(&bytes).map_err(refused)?;
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
-        settings.insert("location".to_owned(), text.clone());
+        settings.insert("location".to_owned(), SecretText::new(text.as_str()));
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
         for (server, proxy) in configured.proxies() {
@@ -220,7 +220,7 @@ impl App {
         let plain = Surroundings { variable, waits, ..Surroundings::none() };
         let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
         let client = LookupClient::new(settings, &plain);
-        let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
+        let profile = settings.get(profile).map(SecretText::expose).filter(|name| !name.is_empty());
         let profiles = Profiles::read(profile).await;
         for (path, why) in profiles.unreadable() {
             self.notice(Notice::AwsFileUnreadable { path: path.to_owned(), why: why.to_owned() });

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use credenza_connect::Store;
+use credenza_connect::file::NO_ROOT;
 use credenza_engine::{
     CreateOptions, Created, Error as EngineError, ListedSlot, ObjectCache, Repository, Secret, key_slots,
 };
@@ -22,8 +23,6 @@ use crate::place::Place;
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
-/// What the connector for folders says of one that is not there.
-const NO_FOLDER: &str = "file.no-root";
 /// The setting that says that a repository without encryption is meant.
 const PLAINTEXT: &str = "plaintext";
 
@@ -114,7 +113,7 @@ impl App {
     /// [`Error::NotEncrypted`] where it is not meant and not known to this machine.
     pub fn require_encryption(&self, open: &OpenRepository, is_meant: bool) -> Result<()> {
         let OpenRepository { repository, place, store, .. } = open;
-        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value)) == Some(true);
+        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value.expose())) == Some(true);
         if repository.config().encrypted || is_set() || !self.known(place, store.server.as_deref())?.is_empty() {
             return Ok(());
         }
@@ -143,7 +142,7 @@ impl App {
 
 /// The place as it was written says more than the store's own name; a missing folder is a missing repository.
 fn of_place(error: EngineError, place: &Place) -> Error {
-    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == NO_FOLDER);
+    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == NO_ROOT);
     if no_folder || matches!(error, EngineError::NoRepository { .. }) {
         return Error::NoRepository { place: place.label(), known: None };
     }

@@ -1,4 +1,4 @@
-//! From any room's error to what a person needs: what failed, why, one hint, and one exit code.
+//! From any crate's error to what a person needs: what failed, why, one hint, and one exit code.
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
@@ -97,6 +97,57 @@ impl Failure {
             (exit, None) => failure.exit(exit),
         }
     }
+
+    /// The secret at hand is not the one that is wanted.
+    fn of_secret(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what).exit(Exit::WrongPassphrase);
+        match error {
+            EngineError::WrongSecret { .. } => {
+                said.hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
+            }
+            EngineError::TooCostly { .. } => said.hint(
+                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
+            ),
+            EngineError::SecretMissing => said.hint(
+                "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
+            ),
+            EngineError::StaleSlot { .. } => said.hint("open it with another key and add this one again: credenza at REPOSITORY key add"),
+            EngineError::NoAccess { .. } => said.hint("use a key with full access: credenza at REPOSITORY key list"),
+            EngineError::NotEncrypted => said.hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
+            _ => said,
+        }
+    }
+
+    /// A place cannot do what is asked of it, or should not without a second look.
+    fn of_place(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what);
+        match error {
+            EngineError::NoHistory { .. } => said.hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
+            EngineError::NotReadable { .. } => said.exit(Exit::Usage).hint(
+                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
+            ),
+            EngineError::MuchExtra { .. } => said.hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
+            EngineError::NoLock { .. } => said.hint(
+                "leave --retain out, or make a new bucket with Object Lock: it cannot be added by credenza",
+            ),
+            _ => said,
+        }
+    }
+
+    /// A change of what opens a repository.
+    fn of_slots(what: String, error: &EngineError) -> Self {
+        match error {
+            EngineError::NoSlot { .. } => Self::new(what).hint("list them: credenza at REPOSITORY key list"),
+            EngineError::LastSlot { .. } => Self::new(what).hint("add another first: credenza at REPOSITORY key add"),
+            EngineError::NotByPassphrase => {
+                Self::new(what).hint("open it with the passphrase to change, or use `key add` and `key remove`")
+            }
+            EngineError::SlotsNotRenewable { .. } => Self::new(what).hint(
+                "remove them with the rotation by --remove-others, and add them again afterwards with their secrets",
+            ),
+            _ => Self::new(what),
+        }
+    }
 }
 
 /// By class, and by whether it is a place on this machine: the cause's own message already says what was refused there, and what the remote said.
@@ -135,7 +186,7 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
 
 /// Whether the connector for folders says it.
 fn is_local(cause: &ConnectError) -> bool {
-    cause.reason.starts_with("file.")
+    cause.reason.starts_with(credenza_connect::file::REASONS)
 }
 
 impl From<EngineError> for Failure {
@@ -151,41 +202,23 @@ impl From<EngineError> for Failure {
             EngineError::RepositoryExists { .. } => {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
             }
-            EngineError::WrongSecret { .. } => {
-                Self::new(what).exit(Exit::WrongPassphrase).hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
+            EngineError::WrongSecret { .. }
+            | EngineError::TooCostly { .. }
+            | EngineError::SecretMissing
+            | EngineError::StaleSlot { .. }
+            | EngineError::NoAccess { .. }
+            | EngineError::NotEncrypted
+            | EngineError::Format(FormatError::NoAccess { .. } | FormatError::WriterKeyring { .. }) => {
+                Self::of_secret(what, &error)
             }
-            EngineError::TooCostly { .. } => Self::new(what).exit(Exit::WrongPassphrase).hint(
-                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
-            ),
-            EngineError::SecretMissing => Self::new(what).exit(Exit::WrongPassphrase).hint(
-                "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
-            ),
-            EngineError::StaleSlot { .. } => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("open it with another key and add this one again: credenza at REPOSITORY key add"),
-            EngineError::NoAccess { .. } => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("use a key with full access: credenza at REPOSITORY key list"),
-            EngineError::Format(FormatError::NoAccess { .. } | FormatError::WriterKeyring { .. }) => {
-                Self::new(what).exit(Exit::WrongPassphrase)
-            }
-            EngineError::NoSlot { .. } => Self::new(what).hint("list them: credenza at REPOSITORY key list"),
-            EngineError::LastSlot { .. } => {
-                Self::new(what).hint("add another first: credenza at REPOSITORY key add")
-            }
-            EngineError::NotByPassphrase => {
-                Self::new(what).hint("open it with the passphrase to change, or use `key add` and `key remove`")
-            }
-            EngineError::SlotsNotRenewable { .. } => Self::new(what).hint(
-                "remove them with the rotation by --remove-others, and add them again afterwards with their secrets",
-            ),
+            EngineError::NoSlot { .. }
+            | EngineError::LastSlot { .. }
+            | EngineError::NotByPassphrase
+            | EngineError::SlotsNotRenewable { .. } => Self::of_slots(what, &error),
             EngineError::ConcurrentChange { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("see what is there now, and run the command again")
             }
             EngineError::NoKeys | EngineError::Slot(_) => Self::new(what),
-            EngineError::NotEncrypted => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
             EngineError::Damage(_) => Self::new(what)
                 .exit(Exit::DamageFound)
                 .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
@@ -219,16 +252,10 @@ impl From<EngineError> for Failure {
             EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
-            EngineError::NoHistory { .. } => Self::new(what)
-                .hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
-            EngineError::NotReadable { .. } => Self::new(what).exit(Exit::Usage).hint(
-                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
-            ),
-            EngineError::MuchExtra { .. } => Self::new(what)
-                .hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
-            EngineError::NoLock { .. } => Self::new(what).hint(
-                "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
-            ),
+            EngineError::NoHistory { .. }
+            | EngineError::NotReadable { .. }
+            | EngineError::MuchExtra { .. }
+            | EngineError::NoLock { .. } => Self::of_place(what, &error),
             EngineError::Contended { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),

@@ -61,7 +61,7 @@ async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> 
         ));
         tokio::select! {
             ended = tokio::time::timeout(CLEARANCE, work) => {
-                // Where the wish came too late, the command has done its work.
+                // Where the request came too late, the command has done its work.
                 if let Ok(Ok(exit)) = ended {
                     return Ok(exit);
                 }

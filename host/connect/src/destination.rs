@@ -87,7 +87,7 @@ pub trait Destination: Send + Sync {
     }
 
     /// Takes the file that is there already, with the right content, for the one that the entry means, so that further names of it are linked to
-    /// it. `false`: another name of the same file was taken before, and this is another file; to be created anew, so that it is linked.
+    /// it. `false`: another name of the same file was taken before, and this is another file; to be created again, so that it is linked.
     ///
     /// # Errors
     /// The cause, by class.

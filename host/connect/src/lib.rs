@@ -1,10 +1,27 @@
 //! The doors between the engine and everything outside: the traits [`Source`], [`Store`] and [`Destination`], the
 //! [`Body`] that passes through them, the wrappers that stand before any of them, and the built-in connectors.
 //!
-//! Owned here: the shape of a connector, retries and what is told of them, limits on requests in flight, seeded faults, `file` and `memory`,
+//! Owned here: the shape of a connector, retries and what is reported of them, limits on requests in flight, seeded faults, `file` and `memory`,
 //! and the conformance suite that every connector passes. Refused here: WebAssembly (`sandbox`), the format of a
 //! repository (`format`, `engine`), anything that prints. Called by `engine` and `sandbox`; assembled by `cli`.
+//!
+//! ```
+//! use credenza_connect::memory::MemoryStore;
+//! use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+//! use credenza_model::StoreKey;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (store, key) = (MemoryStore::new(), StoreKey::new("data/one")?);
+//! let once = PutOptions { if_absent: true, ..PutOptions::default() };
+//! store.put(&key, Payload::from(b"sealed".to_vec()), &once).await?;
+//! let refused = store.put(&key, Payload::from(b"another".to_vec()), &once).await.unwrap_err();
+//! assert_eq!(refused.class, ErrorClass::Precondition);
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod ability;
 mod body;
 mod checksum;
 pub mod conformance;

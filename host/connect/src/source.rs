@@ -59,11 +59,11 @@ pub struct ScanOptions {
     pub as_of: Option<Timestamp>,
     /// What the user does not want. A source that can pass it over without reaching it does, and leaves nothing else out for it.
     pub excludes: Patterns,
-    /// Folders on other file systems than the root's are told and not entered, where there are file systems.
+    /// Folders on other file systems than the root's are reported and not entered, where there are file systems.
     pub one_file_system: bool,
-    /// When an earlier run began: a file that may have changed since without its times showing it is told without its fingerprint.
+    /// When an earlier run began: a file that may have changed since without its times showing it is reported without its fingerprint.
     pub racy_since: Option<Timestamp>,
-    /// The earlier run was of another source, so that a file whose time is a whole second is told without its fingerprint, too: times that
+    /// The earlier run was of another source, so that a file whose time is a whole second is reported without its fingerprint, too: times that
     /// were made up, as in images, may be those of another file.
     pub whole_seconds_are_racy: bool,
 }

@@ -175,12 +175,12 @@ pub enum Error {
         destination: String,
     },
     /// A destination does not give back what it holds.
-    #[error("{destination} cannot be {wish}")]
+    #[error("{destination} cannot be {action}")]
     NotReadable {
         /// Where it was to be read.
         destination: String,
         /// What for, as the rest of a sentence.
-        wish: &'static str,
+        action: &'static str,
     },
     /// More would have been removed than anybody is likely to mean.
     #[error(

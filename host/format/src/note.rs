@@ -221,7 +221,7 @@ mod tests {
         let text = r#"{"version":1,"type":"prophecy","created":"2027-01-15T08:00:00Z","writer":"03030303030303030303030303030303","x":1}"#;
         let note = Note::decode(text.as_bytes()).unwrap();
         assert_eq!(note.fact, Fact::Unknown);
-        assert!(note.encode().is_err(), "it is not written anew without what it said");
+        assert!(note.encode().is_err(), "it is not written again without what it said");
     }
 
     #[test]

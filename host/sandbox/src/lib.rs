@@ -1,4 +1,4 @@
-//! The only room that knows WebAssembly: it loads connectors, verifies them, grants them their endpoints, holds them to their
+//! The only crate that knows WebAssembly: it loads connectors, verifies them, grants them their endpoints, holds them to their
 //! limits, and offers them to the engine behind the traits of `connect`.
 //!
 //! Owned here: the manifest and its settings, the way out (`egress`: connections, policy, signatures), the runtime and its limits, and
@@ -27,6 +27,6 @@ pub use manifest::{
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
-    ProxySettings, RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
+    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
 };
 pub use verify::{LoadError, verify};

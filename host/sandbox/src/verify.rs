@@ -96,7 +96,7 @@ pub enum LoadError {
         limit: usize,
     },
     /// The manifest claims a role that the component does not export.
-    #[error("connector {connector} claims the role {} and does not export it; build it anew with `credenza connector build`", role.name())]
+    #[error("connector {connector} claims the role {} and does not export it; build it again with `credenza connector build`", role.name())]
     Role {
         /// Name and version.
         connector: String,

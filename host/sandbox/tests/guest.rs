@@ -9,7 +9,8 @@ use std::time::Duration;
 use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 use credenza_sandbox::{
-    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, Surroundings,
+    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, SecretText,
+    Surroundings,
 };
 use support::{Answer, MANIFEST, Server, component, configure, configure_component, sandbox};
 
@@ -339,9 +340,9 @@ async fn a_header_that_repeats_what_proves_a_request_does_not_tell_the_guest() {
     for (manifest, shown) in [(MANIFEST, "Signature=***"), (&basic, "Basic ***")] {
         let manifest = credenza_sandbox::Manifest::parse(manifest).unwrap();
         let mut raw: credenza_sandbox::RawSettings =
-            KEYS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        raw.insert("location".to_owned(), format!("probe://{}/photos", server.address));
-        raw.insert("use_tls".to_owned(), "false".to_owned());
+            KEYS.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))).collect();
+        raw.insert("location".to_owned(), SecretText::new(format!("probe://{}/photos", server.address)));
+        raw.insert("use_tls".to_owned(), SecretText::new("false"));
         let settings = credenza_sandbox::Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let egress = Egress::new(&manifest, &settings, &[Role::Source], Duration::from_secs(60)).unwrap();
         let request = GuestRequest {

@@ -32,5 +32,5 @@ fn connectors_run_where_nothing_can_be_cached() {
     let guest = built("guests/hostile.wasm");
     let words = ["--connector", &guest.to_string_lossy(), "--allow-unpinned", "backup", "hostile://localhost:1/well"];
     let outcome = setup.credenza.ok(words).unwrap();
-    assert_eq!(outcome.stderr.matches("compiled anew at every start").count(), 1, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("compiled again at every start").count(), 1, "{}", outcome.stderr);
 }

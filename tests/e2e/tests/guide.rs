@@ -99,8 +99,8 @@ fn the_readme_begins_with_commands_that_work() -> Result<()> {
 #[test]
 fn every_variable_of_ours_is_in_the_guide() -> Result<()> {
     let mut named = BTreeSet::new();
-    for room in fs::read_dir(workspace().join("host"))? {
-        let sources = room?.path().join("src");
+    for member in fs::read_dir(workspace().join("host"))? {
+        let sources = member?.path().join("src");
         if sources.is_dir() {
             collect_variables(&sources, &mut named)?;
         }

@@ -6,7 +6,7 @@ use credenza_e2e::{Precious, Report, Setup, workspace};
 /// A behaviour, the exit code that is right for it, and what the message must say (one of).
 ///
 /// 21 says that the connector broke its contract, 3 that some entries could not be read, 0 that the host put up
-/// with it and kept everything. A size that is not the content's is told of its one entry: a server may be at fault too,
+/// with it and kept everything. A size that is not the content's is reported of its one entry: a server may be at fault too,
 /// and must not cost the user all the other entries.
 const BEHAVIOURS: [(&str, i32, &[&str]); 19] = [
     ("panics", 21, &["panic"]),

@@ -1,13 +1,20 @@
 //! Settings of a location: which the host itself knows, which are secret, what a misspelt one may have meant.
 
-use std::collections::BTreeMap;
-
+use credenza_sandbox::{RawSettings, SecretText};
 use toml_edit::{Item, Value};
 
 use super::Kind;
 
-/// Settings by name, as texts; who uses a setting parses it.
-pub type Settings = BTreeMap<String, String>;
+/// Settings by name; who uses a setting parses it. Each is held as a secret, since only the connector says which are.
+///
+/// ```
+/// use credenza_app::{SecretText, Settings};
+///
+/// let settings = Settings::from([("access_key".to_owned(), SecretText::new("AKIAIOSFODNN7EXAMPLE"))]);
+/// assert_eq!(format!("{settings:?}"), r#"{"access_key": ***}"#);
+/// assert_eq!(settings["access_key"].expose(), "AKIAIOSFODNN7EXAMPLE");
+/// ```
+pub type Settings = RawSettings;
 
 /// A setting that the host uses itself, whatever the connector.
 #[derive(Debug)]
@@ -99,17 +106,17 @@ pub fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> 
 }
 
 /// A value of the file as text; `None` when it is nothing that a setting can be.
-pub(super) fn text_of(item: &Item) -> Option<String> {
-    match item.as_value()? {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Boolean(yes) => Some(yes.value().to_string()),
+pub(super) fn text_of(item: &Item) -> Option<SecretText> {
+    Some(match item.as_value()? {
+        Value::String(text) => SecretText::new(text.value().as_str()),
+        Value::Integer(number) => SecretText::new(number.value().to_string()),
+        Value::Boolean(yes) => SecretText::new(yes.value().to_string()),
         Value::Array(list) => {
             let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-            Some(texts?.join(","))
+            SecretText::new(texts?.join(","))
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Connectors {
             }
         }
         if let Some(choice) = settings.get("connector") {
-            return self.named(choice);
+            return self.named(choice.expose());
         }
         let pins = self.pins()?;
         if let Some(pin) = pins.iter().find(|pin| pin.overrides_embedded && pin.serves(scheme)) {

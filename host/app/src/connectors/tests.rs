@@ -1,6 +1,7 @@
 use std::fs;
 
 use credenza_format::{SigningKey, sign_component};
+use credenza_sandbox::SecretText;
 
 use super::*;
 
@@ -174,7 +175,7 @@ fn two_that_serve_one_scheme_are_named_until_a_setting_chooses() {
     room.installed(&component("b", "shop", ""));
     let refused = room.connectors.serving("shop", &Settings::default()).unwrap_err();
     assert!(matches!(refused, ConnectorsError::Ambiguous { names, .. } if names == ["a", "b"]));
-    let chosen = Settings::from([("connector".to_owned(), "b".to_owned())]);
+    let chosen = Settings::from([("connector".to_owned(), SecretText::new("b"))]);
     assert_eq!(room.connectors.serving("shop", &chosen).unwrap().manifest.name, "b");
 }
 

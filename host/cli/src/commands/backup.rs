@@ -17,10 +17,10 @@ use serde::Serialize;
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
-/// Snapshots dated after now that are named; of more, the number is told.
+/// Snapshots dated after now that are named; of more, the number is reported.
 const AHEAD_TOLD_MAX: usize = 3;
 
 /// Said once a snapshot, where the store does not let these credentials delete.
@@ -86,7 +86,7 @@ pub(crate) struct Backup {
 
     /// A setting of the sources, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// Whose metadata a backup reads.

@@ -37,7 +37,7 @@ impl Cat {
                     Failure::usage("no file is named").hint("write SNAPSHOT:PATH, for example latest:etc/hosts")
                 );
             }
-            // What a name means is told once.
+            // What a name means is reported once.
             let snapshot = match chosen.entry(path.snapshot.0.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(choice.choose(&path.snapshot, session)?),

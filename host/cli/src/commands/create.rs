@@ -15,7 +15,7 @@ use super::{Session, guarantees as lines, key};
 use crate::failure::{Exit, Failure};
 use crate::passphrase;
 use crate::report::printable;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
 /// zstd level 1: higher ones cost twice the time and more for a few per cent.
@@ -66,11 +66,11 @@ pub(crate) struct Create {
 
     /// A setting of the repository, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
-    settings: Vec<std::ffi::OsString>,
+    settings: Vec<SettingWord>,
 
     /// A setting of the repository that --like names, as key=value; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", requires = "like")]
-    like_option: Vec<std::ffi::OsString>,
+    like_option: Vec<SettingWord>,
 }
 
 /// What was made.

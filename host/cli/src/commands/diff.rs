@@ -14,7 +14,7 @@ use super::Session;
 use super::newest::Newest;
 use crate::failure::{Exit, Failure};
 use crate::report::Bytes;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
 ///
@@ -35,7 +35,7 @@ pub(crate) struct Diff {
 
     /// A setting of the locations, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// A side as it was written.

@@ -1,6 +1,6 @@
 //! One file per command: its arguments with their help, and what it does.
 //!
-//! Owned here: what a command does with the rooms below. Refused here: the grammar (`arguments`), and which command runs (`program`).
+//! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
 pub(crate) mod audit;
 pub(crate) mod backup;

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Subcommand;
 use credenza_app::{
     Configuration, Connectors, HOST_SETTINGS, HostSetting, Kind, Known, Location, LocationError, Place, PlaceName,
-    Settings, home, is_path, is_secret, require_boolean, suggestion,
+    SecretText, Settings, home, is_path, is_secret, require_boolean, suggestion,
 };
 use credenza_sandbox::Manifest;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::passphrase;
 use crate::report::{CheckLine, printable};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 const HIDDEN: &str = "***";
 
@@ -54,7 +54,7 @@ pub(crate) enum PlaceCommand {
         location: OsString,
         /// Settings, as key=value.
         #[arg(value_name = "KEY=VALUE")]
-        settings: Vec<OsString>,
+        settings: Vec<SettingWord>,
     },
     /// Change settings.
     #[command(after_help = settings_help())]
@@ -63,7 +63,7 @@ pub(crate) enum PlaceCommand {
         name: String,
         /// KEY VALUE, or key=value as often as you like, or KEY alone to be asked for a secret.
         #[arg(required = true, value_name = "SETTING")]
-        settings: Vec<OsString>,
+        settings: Vec<SettingWord>,
     },
     /// Remove settings.
     Unset {
@@ -167,7 +167,7 @@ fn add(
     kind: Kind,
     name: &str,
     location: &OsString,
-    settings: &[OsString],
+    settings: &[SettingWord],
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
@@ -175,26 +175,26 @@ fn add(
     let location = location.to_str().ok_or_else(|| LocationError::NotText(location.display().to_string()))?;
     edit(session, |configuration| {
         configuration.create(kind, &name)?;
-        let location = [("location".to_owned(), location.to_owned())];
+        let location = [("location".to_owned(), SecretText::new(location))];
         store_settings(kind, &name, location.into_iter().chain(settings), configuration, session)
     })
 }
 
-fn set(kind: Kind, name: &str, words: &[OsString], session: &Session<'_>) -> Result<Exit, Failure> {
+fn set(kind: Kind, name: &str, words: &[SettingWord], session: &Session<'_>) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
     let settings = settings_to_set(words)?;
     edit(session, |configuration| store_settings(kind, &name, settings.into_iter(), configuration, session))
 }
 
 /// `KEY VALUE`, `KEY` for which the value is asked, or any number of `KEY=VALUE`.
-fn settings_to_set(words: &[OsString]) -> Result<Settings, Failure> {
-    let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    match texts.ok_or_else(|| Failure::usage("a setting must be UTF-8"))?.as_slice() {
+fn settings_to_set(words: &[SettingWord]) -> Result<Settings, Failure> {
+    let texts: Vec<&str> = words.iter().map(SettingWord::text).collect::<Result<_, _>>()?;
+    match texts.as_slice() {
         [key] if !key.contains('=') => {
             let value = passphrase::ask_secret(&format!("{key}: "))?;
-            Ok([((*key).to_owned(), value.to_string())].into())
+            Ok([((*key).to_owned(), value)].into())
         }
-        [key, value] if !key.contains('=') => Ok([((*key).to_owned(), (*value).to_owned())].into()),
+        [key, value] if !key.contains('=') => Ok([((*key).to_owned(), SecretText::new(*value))].into()),
         _ => parse_settings(words),
     }
 }
@@ -202,7 +202,7 @@ fn settings_to_set(words: &[OsString]) -> Result<Settings, Failure> {
 fn store_settings(
     kind: Kind,
     name: &PlaceName,
-    settings: impl Iterator<Item = (String, String)>,
+    settings: impl Iterator<Item = (String, SecretText)>,
     configuration: &mut Configuration,
     session: &Session<'_>,
 ) -> Result<(), Failure> {
@@ -210,13 +210,13 @@ fn store_settings(
     for (setting, value) in settings {
         let present = configuration.settings(kind, name)?;
         let value = match setting.as_str() {
-            "location" => storable_location(&value, connectors, &present)?,
-            _ if is_path(&setting, &value) => absolute(value.as_ref())?,
+            "location" => SecretText::new(storable_location(value.expose(), connectors, &present)?),
+            _ if is_path(&setting, value.expose()) => SecretText::new(absolute(value.expose().as_ref())?),
             _ => value,
         };
-        require_boolean(&setting, &value)?;
+        require_boolean(&setting, value.expose())?;
         require_known(kind, &setting, &present, connectors, session)?;
-        configuration.set(kind, name, &setting, &value)?;
+        configuration.set(kind, name, &setting, value.expose())?;
     }
     Ok(())
 }
@@ -278,7 +278,7 @@ fn require_known(
 
 /// The manifest that explains the settings of a place: that of its scheme's connector; without a location, of all at hand.
 fn manifests_for(present: &Settings, connectors: &Connectors) -> Result<Vec<Manifest>, Failure> {
-    let location = present.get("location").map(|text| Location::parse(text.as_ref())).transpose()?;
+    let location = present.get("location").map(|text| Location::parse(text.expose().as_ref())).transpose()?;
     Ok(match location {
         Some(Location::Remote { scheme, .. }) => {
             connectors.serving(&scheme, present).map(|component| component.manifest).into_iter().collect()
@@ -289,7 +289,9 @@ fn manifests_for(present: &Settings, connectors: &Connectors) -> Result<Vec<Mani
 }
 
 fn is_folder(present: &Settings) -> bool {
-    present.get("location").is_some_and(|text| matches!(Location::parse(text.as_ref()), Ok(Location::Folder(_))))
+    present
+        .get("location")
+        .is_some_and(|text| matches!(Location::parse(text.expose().as_ref()), Ok(Location::Folder(_))))
 }
 
 fn names_of(manifest: &Manifest) -> impl Iterator<Item = &str> {
@@ -342,7 +344,7 @@ fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
     for name in configuration.names(kind)? {
         let settings = configuration.settings(kind, &PlaceName::new(kind, &name)?)?;
         let is_default = (kind == Kind::Repository).then_some(default.as_deref() == Some(name.as_str()));
-        let location = settings.get("location").cloned();
+        let location = settings.get("location").map(|location| location.expose().to_owned());
         session.reporter.result(&PlaceLine { kind, name: &name, location, default: is_default, settings: None })?;
     }
     Ok(Exit::Done)
@@ -350,15 +352,16 @@ fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
 
 fn show(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
-    let mut settings = session.app.configuration()?.settings(kind, &name)?;
+    let settings = session.app.configuration()?.settings(kind, &name)?;
     let manifests = manifests_for(&settings, session.app.connectors()).unwrap_or_default();
     let open = |setting: &str| manifests.iter().any(|manifest| manifest.settings.contains_key(setting));
     let secret = |setting: &str| manifests.iter().any(|manifest| manifest.secrets.contains_key(setting));
-    for (setting, value) in &mut settings {
-        if secret(setting) || (is_secret(setting) && !open(setting)) {
-            HIDDEN.clone_into(value);
-        }
-    }
+    let hidden = |setting: &str| secret(setting) || (is_secret(setting) && !open(setting));
+    let shown = settings.iter().map(|(setting, value)| {
+        let value = if hidden(setting) { HIDDEN } else { value.expose() };
+        (setting.clone(), value.to_owned())
+    });
+    let settings = shown.collect();
     let line = PlaceLine { kind, name: name.as_str(), location: None, default: None, settings: Some(settings) };
     session.reporter.result(&line)?;
     Ok(Exit::Done)

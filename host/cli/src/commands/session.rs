@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         let place = self.repository_place().ok()?;
         let open = self.settings.iter().filter(|(name, _)| !is_secret(name));
         let settings: String =
-            open.map(|(name, value)| format!("-o {} ", shell_word(&format!("{name}={value}")))).collect();
+            open.map(|(name, value)| format!("-o {} ", shell_word(&format!("{name}={}", value.expose())))).collect();
         Some(format!("{settings}at {}", place_word(&place)))
     }
 

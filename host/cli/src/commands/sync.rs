@@ -18,7 +18,7 @@ use super::filters::Filters;
 use super::newest::none_fits;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
 /// Carry snapshots between the repository and another, which must exist.
@@ -47,7 +47,7 @@ pub(crate) struct Sync {
     /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
     /// of its own, that of CREDENZA_PASSPHRASE is tried.
     #[arg(short = 'o', long = "other-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

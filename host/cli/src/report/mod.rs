@@ -41,7 +41,7 @@ pub(crate) struct Reporter {
     /// Whether anything was printed for which the command was run.
     was_asked: AtomicBool,
     progress: Progress,
-    /// Whether damage was told that the command went on despite.
+    /// Whether damage was reported that the command went on despite.
     damaged: AtomicBool,
     /// What a person was told already; as many as a command opens places, and a few.
     noticed: Mutex<Vec<Notice>>,
@@ -79,7 +79,7 @@ impl Reporter {
         }
     }
 
-    /// What was told by [`despite`](Self::despite) is mended.
+    /// What was reported by [`despite`](Self::despite) is mended.
     pub(crate) fn mended(&self) {
         self.damaged.store(false, Relaxed);
     }
@@ -246,7 +246,7 @@ impl Notices for Reporter {
                 self.note(format!("connector {name} {version} is too large to be kept in the repository ({})", HumanBytes(bytes)));
             }
             Notice::NoCompiledCache { why } => {
-                self.note(format!("connectors are compiled anew at every start: {why}"));
+                self.note(format!("connectors are compiled again at every start: {why}"));
             }
             Notice::Proxy { server, proxy } => {
                 self.note(format!("requests to {server} go through the proxy {proxy}"));
@@ -276,7 +276,7 @@ impl Notices for Reporter {
 impl Listener for Reporter {
     fn on(&self, event: Event) {
         match event {
-            Event::Phase(phase) => self.progress.begin(phase),
+            Event::Phase { phase } => self.progress.begin(phase),
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             // What could not be written is found by `close`, which tries again.
@@ -290,7 +290,7 @@ impl Listener for Reporter {
             )),
             Event::Compared { key, standing, .. } => self.detail(&compared(standing, &key)),
             Event::Left { key, conflict } => self.detail(&left_alone(&key, conflict)),
-            Event::Damage(_) | Event::Committed(_) => {}
+            Event::Damage(_) | Event::Committed { .. } => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Takes calls and gives answers in an order that a seed chooses, for tests: no run may depend on who comes first.
 //!
-//! Calls in flight wait until one of them is let through, and so do their answers and the pieces of bodies, which are cut anew. What runs on other
+//! Calls in flight wait until one of them is let through, and so do their answers and the pieces of bodies, which are cut again. What runs on other
 //! threads meanwhile takes its own time, so that a seed repeats the choices and not every interleaving.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo};
+use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo, ability};
 use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record};
 use tokio::sync::Mutex;
 
@@ -34,7 +34,7 @@ pub(crate) enum Step {
 pub(crate) enum Ending {
     /// Whole, its keys ascend strictly.
     Ascending,
-    /// Whole, some entries were told twice.
+    /// Whole, some entries were reported twice.
     Repeating,
     /// A key came that does not follow the one before, or ranges do not fit together: the listing must be sorted first.
     OutOfOrder,
@@ -64,7 +64,7 @@ pub(crate) struct Join {
     /// Absent in a dry run, where nothing is kept.
     dedup: Option<Arc<Deduplicator>>,
     complete_scan: bool,
-    /// What is said of unchanged entries is read anew.
+    /// What is said of unchanged entries is read again.
     refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
@@ -85,13 +85,13 @@ impl Join {
         excludes: Patterns,
         dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
-        let complete_scan = info.has("complete-scan");
+        let complete_scan = info.has(ability::COMPLETE_SCAN);
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
         let (batches, sieve) = (Batches::new(scanner), Sieve::new(excludes));
         Self { batches, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
-    /// With what is said of unchanged entries read anew, unless the listing tells it all.
+    /// With what is said of unchanged entries read again, unless the listing tells it all.
     pub(crate) fn refreshing(self, refreshes: bool) -> Self {
         Self { refreshes: refreshes && !self.complete_scan, ..self }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{
-    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
+    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier, ability,
 };
 use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
@@ -37,7 +37,7 @@ const CONTRARY: &str =
 pub(crate) enum Planned {
     /// Nothing to read: unchanged, or without content.
     Keep(Box<Record>),
-    /// The content is unchanged; what is said of it is read anew, because all is to be, or could not be read before.
+    /// The content is unchanged; what is said of it is read again, because all is to be, or could not be read before.
     Refresh { scanned: Entry, record: Box<Record> },
     /// New or changed.
     Read(Entry),
@@ -153,8 +153,8 @@ impl Loader {
     pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo, clock: &Arc<dyn Clock>) -> Self {
         Self {
             source,
-            local: info.has("local"),
-            complete_scan: info.has("complete-scan"),
+            local: info.has(ability::LOCAL),
+            complete_scan: info.has(ability::COMPLETE_SCAN),
             liveness: Liveness::begin("source", clock),
         }
     }
@@ -314,7 +314,7 @@ impl Loader {
         let doing = || describing(entry);
         let describe = || async {
             let answers = self.source.describe(std::slice::from_ref(&*entry)).await;
-            // It may have been told without a request.
+            // It may have been reported without a request.
             answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new())))
         };
         let answer = self.liveness.call(absences, doing, describe, || self.probe()).await?;
@@ -360,7 +360,7 @@ fn undescribed(entry: &Entry, cause: ConnectError) -> Result<String> {
     }
 }
 
-/// The status of an entry of which only the metadata was read anew: what its bytes were found to be stays.
+/// The status of an entry of which only the metadata was read again: what its bytes were found to be stays.
 fn refreshed(status: EntryStatus, undescribed: Option<String>) -> EntryStatus {
     match (status, undescribed) {
         (doubtful @ EntryStatus::Doubtful(_), _) => doubtful,

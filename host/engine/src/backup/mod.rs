@@ -21,7 +21,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo};
+use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{Chunker, Provenance, SigningKey};
 use credenza_model::{SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -52,9 +52,9 @@ pub struct BackupOptions {
     pub excludes: Patterns,
     /// Stay on the file system of the source's root.
     pub one_file_system: bool,
-    /// Read every content anew, whatever the listing says of it.
+    /// Read every content again, whatever the listing says of it.
     pub reread: bool,
-    /// Read what is said of unchanged entries anew (tags, user metadata): some of it changes without a trace in the listing.
+    /// Read what is said of unchanged entries again (tags, user metadata): some of it changes without a trace in the listing.
     pub metadata_of_all: bool,
     /// Only say what would be read.
     pub dry_run: bool,
@@ -131,7 +131,7 @@ pub struct OtherSource {
     pub instead: String,
 }
 
-/// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
+/// Backs up a source. A run from under which a collector took chunks begins again: it finds what it has uploaded, and reads again
 /// only what is gone.
 ///
 /// # Errors
@@ -162,7 +162,7 @@ async fn attempt(
     run: &RunContext,
 ) -> Result<BackupReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = run.stop.unless(source.info()).await?;
     let mut info = info.map_err(Error::connector("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
@@ -175,13 +175,13 @@ async fn attempt(
             bytes: parent.snapshot.statistics.bytes,
         });
     }
-    listener.on(Event::Phase(Phase::Reading));
+    listener.on(Event::Phase { phase: Phase::Reading });
     if options.dry_run {
         return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options))).await?;
     }
     run.stop.check()?;
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
-    let counts = session.parent().is_none() && info.has("local");
+    let counts = session.parent().is_none() && info.has(ability::LOCAL);
     let counting = (Arc::clone(&source), session.scan_options().clone(), Arc::clone(&run.events));
     let _counting = counts.then(|| task::spawn(count(counting)));
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
@@ -189,7 +189,7 @@ async fn attempt(
     let done = Box::pin(record(repository, session, line, (source, &info), options, run)).await;
     if let Err(cause) = &done
         && let Some(bytes) = dedup.end_early().await
-        // Where it begins anew, it has not ended.
+        // Where it begins again, it has not ended.
         && !matches!(cause, Error::Conflict { .. })
     {
         listener.on(Event::Kept { bytes });
@@ -197,7 +197,7 @@ async fn attempt(
     done
 }
 
-/// Tells how much a source holds. One that cannot be listed is told about by whoever reads it.
+/// Tells how much a source holds. One that cannot be listed is reported about by whoever reads it.
 async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn Listener>)) {
     let (mut entries, mut bytes) = (0_u64, 0_u64);
     let Ok(scanner) = source.scan(&options).await else { return };
@@ -230,7 +230,7 @@ async fn record(
     let dedup = Arc::clone(&line.dedup);
     let reading = Box::pin(read(repository, &mut session, line, (source, info), options));
     let tree = run.stop.unless(dedup.packs().describing(reading)).await??;
-    run.events.on(Event::Phase(Phase::Committing));
+    run.events.on(Event::Phase { phase: Phase::Committing });
     session.commit(repository, &dedup, tree, options, run).await
 }
 
@@ -258,7 +258,7 @@ async fn read(
     line.tree.finish().await
 }
 
-/// What unchanged entries are taken from: nothing when all is to be read anew.
+/// What unchanged entries are taken from: nothing when all is to be read again.
 fn parents(session: &Session, options: &BackupOptions) -> Vec<Parent> {
     let records =
         |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
@@ -312,7 +312,7 @@ impl<'a> Line<'a> {
         events: &'a Arc<dyn Listener>,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let local = info.has("local");
+        let local = info.has(ability::LOCAL);
         let dedup = Deduplicator::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
@@ -356,7 +356,7 @@ impl<'a> Line<'a> {
         Ok(ended.get())
     }
 
-    /// Begins anew with a sorted listing; what was read so far is taken over from the part of the tree that exists.
+    /// Begins again with a sorted listing; what was read so far is taken over from the part of the tree that exists.
     async fn again_sorted(
         self,
         repository: &Repository,

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo};
+use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo, ability};
 use credenza_format::{OrderedListing, Provenance};
 
 use super::join::Parent;
@@ -63,5 +63,5 @@ impl Trusted {
 }
 
 fn is_flat(info: &SourceInfo) -> bool {
-    info.namespace == "flat"
+    info.namespace == ability::FLAT
 }

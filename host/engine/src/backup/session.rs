@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Source, SourceInfo};
+use credenza_connect::{ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{
     BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics,
     Usage, body_digest,
@@ -75,7 +75,7 @@ impl Before {
 fn parent<'a>(snapshots: &'a Snapshots, info: &SourceInfo, options: &BackupOptions) -> Option<&'a SnapshotHandle> {
     let is_there = |handle: &SnapshotHandle| {
         let Snapshot { source, connector, .. } = &handle.snapshot;
-        info.namespace == "tree"
+        info.namespace == ability::TREE
             && source.namespace == info.namespace
             && source.location == options.location
             && connector.name == options.provenance.name
@@ -186,7 +186,7 @@ impl Session {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
         let Committed { stored, intents_left } = write::commit(repository, dedup, draft, make).await?;
-        run.events.on(Event::Committed(id));
+        run.events.on(Event::Committed { snapshot: id });
         let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
         let counts = grown.counts;
         Ok(BackupReport {
@@ -263,14 +263,14 @@ async fn now(
     options: &BackupOptions,
 ) -> Result<Option<Timestamp>> {
     let had_none = parent.is_some_and(|parent| parent.snapshot.source.as_of.is_none());
-    if had_none && !options.metadata_of_all && !info.has("history") {
+    if had_none && !options.metadata_of_all && !info.has(ability::HISTORY) {
         return Ok(None);
     }
     source.now().await.map_err(Error::connector("asking the source for its time"))
 }
 
 /// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from
-/// its parent, unless all metadata is to be read anew or a document could not be read then.
+/// its parent, unless all metadata is to be read again or a document could not be read then.
 async fn documents(
     source: &dyn Source,
     parent: Option<&SnapshotHandle>,

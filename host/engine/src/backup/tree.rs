@@ -118,7 +118,7 @@ impl<'a> Tree<'a> {
         Ok(Grown { root, counts: self.counts })
     }
 
-    /// Closes what has grown, and begins an empty tree that keeps the count of what was read. What is amiss is told again by the records that
+    /// Closes what has grown, and begins an empty tree that keeps the count of what was read. What is amiss is reported again by the records that
     /// are taken over.
     pub(crate) async fn restart(mut self) -> Result<(TreeRoot, Self)> {
         let root = self.writer.close().await?;

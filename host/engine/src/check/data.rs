@@ -39,7 +39,7 @@ pub(crate) struct Reading {
     pub(super) vanished: bool,
 }
 
-/// Reads packs and their parity. What parity makes good is told by the repository. The damage of one that was moved and is needed no more is none.
+/// Reads packs and their parity. What parity makes good is reported by the repository. The damage of one that was moved and is needed no more is none.
 /// With a liveness, one that the store fails to give is passed over.
 pub(crate) async fn verify(
     (repository, liveness): (&Repository, Option<&Arc<Liveness>>),

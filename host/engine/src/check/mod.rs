@@ -94,7 +94,7 @@ pub struct CheckReport {
     pub strays: Strays,
     /// Bytes of the packs that were read.
     pub bytes_read: u64,
-    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
+    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them again.
     pub packs_healed: u64,
     /// Packs that are there and were never read whole, by the record.
     pub packs_never_read: u64,
@@ -141,7 +141,7 @@ pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunConte
 }
 
 async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
-    listener.on(Event::Phase(Phase::CheckingStructure));
+    listener.on(Event::Phase { phase: Phase::CheckingStructure });
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, health, ownerless_usages, removed_snapshots, lacking_copies, leftovers } =
         look(repository, &mut findings).await?;
@@ -166,7 +166,7 @@ async fn verified(repository: &Repository, options: &CheckOptions, listener: &dy
     };
     let mut whole = Vec::new();
     if let Some(sample) = options.read_data {
-        listener.on(Event::Phase(Phase::CheckingData));
+        listener.on(Event::Phase { phase: Phase::CheckingData });
         let now = repository.clock().now().wall;
         let chosen = sample.choose(&index, &packs.present, &health, now)?;
         let reading = data::verify((repository, Some(&liveness)), &index, &chosen, &users, &mut findings).await?;

@@ -55,7 +55,7 @@ struct Weight {
 }
 
 /// Which segments to merge with each other: the smallest first, as long as the next is at most twice as large as all before
-/// it, so that a blob is written anew only when its segment grows by half. One that is half ghosts is written anew in any case.
+/// it, so that a blob is written again only when its segment grows by half. One that is half ghosts is written again in any case.
 fn groups(mut segments: Vec<Weight>) -> Vec<Vec<ObjectId>> {
     segments.sort_by_key(|segment| (segment.live(), segment.id));
     let mut groups: Vec<Vec<Weight>> = Vec::new();
@@ -80,7 +80,7 @@ impl Weight {
     }
 }
 
-/// One group that is written anew.
+/// One group that is written again.
 struct Merge<'a> {
     group: &'a [ObjectId],
     /// Segments that others replaced before.
@@ -96,7 +96,7 @@ struct Merged {
 }
 
 impl Merge<'_> {
-    /// Writes the group anew, unless another collector was faster.
+    /// Writes the group again, unless another collector was faster.
     async fn run(
         &self,
         repository: &Repository,

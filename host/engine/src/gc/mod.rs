@@ -111,7 +111,7 @@ pub struct GcReport {
 ///
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
-/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
+/// something was left out, [`Error::LateListings`] where that cannot be known: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
 /// done stays, and the next run goes on.
 pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
     let _heeding = run.stop.heeding();
@@ -122,7 +122,7 @@ pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext)
 async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {
     repository.require_reading("reclaiming space")?;
     repository.require_prompt_listings().await?;
-    listener.on(Event::Phase(Phase::Collecting));
+    listener.on(Event::Phase { phase: Phase::Collecting });
     let lease = Lease::begin(Arc::clone(repository.clock()));
     let now = if options.dry_run { repository.time_reached().await? } else { repository.time().await? };
     let now = now.unwrap_or(NEVER);

@@ -49,7 +49,7 @@ impl Survey {
         options: &RepairOptions,
         listener: &dyn Listener,
     ) -> Result<Self> {
-        listener.on(Event::Phase(Phase::CheckingStructure));
+        listener.on(Event::Phase { phase: Phase::CheckingStructure });
         let mut findings = Findings::new(listener);
         let Look { mut index, snapshots, mut users, packs, health, .. } =
             check::look(repository, &mut findings).await?;
@@ -89,7 +89,7 @@ impl Survey {
             packs.present.iter().filter(|pack| options.read_data || is_doubtful(pack)).copied().collect();
         let mut whole = Vec::new();
         if !read.is_empty() {
-            listener.on(Event::Phase(Phase::CheckingData));
+            listener.on(Event::Phase { phase: Phase::CheckingData });
             let liveness = Liveness::begin("repository", repository.clock());
             let reading = check::verify((repository, Some(&liveness)), &index, &read, &users, &mut findings).await?;
             whole = reading.whole;

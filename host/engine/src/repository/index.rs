@@ -38,7 +38,7 @@ struct Salvaged {
 }
 
 impl Repository {
-    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is told
+    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is reported
     /// already.
     pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
         Ok(self.index_to_add_to().await?.0)
@@ -48,7 +48,7 @@ impl Repository {
     /// snapshots may need them; their standing says so.
     ///
     /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
-    /// are stored anew. A damaged record may condemn any pack, so that none that is there is relied on.
+    /// are stored again. A damaged record may condemn any pack, so that none that is there is relied on.
     pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
         let Salvaged { mut index, segments, records } = self.salvage_index().await?;
         if !records.is_empty() {

@@ -312,11 +312,11 @@ async fn patterns_choose_what_is_restored_with_the_folders_above() {
     assert_eq!(fs::metadata(bed.target("a/b")).unwrap().mode() & 0o777, 0o711);
 }
 
-/// Keeps what is told of entries.
+/// Keeps what is reported of entries.
 #[derive(Default)]
-struct Told(Mutex<Vec<(Standing, String)>>);
+struct Heard(Mutex<Vec<(Standing, String)>>);
 
-impl Listener for Told {
+impl Listener for Heard {
     fn on(&self, event: Event) {
         if let Event::Compared { key, standing, .. } = event {
             self.0.lock().unwrap().push((standing, key.to_string()));
@@ -336,7 +336,7 @@ async fn a_trial_tells_what_a_restore_would_do_and_does_nothing() {
     fs::remove_file(bed.target("link")).unwrap();
     fs::write(bed.target("a/strange"), "").unwrap();
     set_time(&bed.target("empty"), 7);
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Heard::default());
     let context = RunContext::telling(Arc::clone(&told) as _);
     bed.store.clear();
     let report = run(&bed.repository, &bed.snapshot, Arc::new(bed.destination()), &trial, &context).await.unwrap();

@@ -33,7 +33,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::{Destination, Patterns};
+use credenza_connect::{Destination, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
@@ -47,7 +47,6 @@ use plan::Planner;
 use writer::RestoreWriter;
 
 /// The namespace of destinations that have folders.
-const TREE: &str = "tree";
 
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
 /// attributes differ, they are set.
@@ -130,15 +129,15 @@ pub struct RestoreReport {
     pub miswritten: u64,
     /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
+    /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
+    pub healed: Vec<Damage>,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
     /// Entries that the destination refused, or that the store fails to give while it answers otherwise.
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
-    /// Packs that were damaged and were read by their parity: what was restored of them is right.
-    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
-    pub healed: Vec<Damage>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: BTreeMap<String, u64>,
 }
@@ -164,13 +163,13 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<RestoreReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    if options.versions && !info.has("history") {
+    if options.versions && !info.has(ability::HISTORY) {
         return Err(Error::NoHistory { destination: info.identity });
     }
-    if options.verify && !info.has("readable") {
-        return Err(Error::NotReadable { destination: info.identity, wish: "verified by reading it again" });
+    if options.verify && !info.has(ability::READABLE) {
+        return Err(Error::NotReadable { destination: info.identity, action: "verified by reading it again" });
     }
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
@@ -181,9 +180,9 @@ pub async fn run(
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
-    listener.on(Event::Phase(Phase::Restoring));
+    listener.on(Event::Phase { phase: Phase::Restoring });
     let mapping = AttributeMapping::between(namespace, &info.namespace);
-    let is_tree = info.namespace == TREE;
+    let is_tree = info.namespace == ability::TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     let _heeding = run.stop.heeding();
     if is_tree {

@@ -22,13 +22,13 @@ use crate::sync::{self, SyncOptions};
 use crate::testing::{Reading, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{Repository, RunContext, remove};
 
-/// Requests that one wish may still let out: those of one step that are sent together, or what describes what was kept.
+/// Requests that one request to stop may still let out: those of one step that are sent together, or what describes what was kept.
 const SENT_AFTER_MAX: usize = 16;
 /// Freedoms that change nothing of what is in a store.
 const QUIET: [Freedom; 5] =
     [Freedom::Transient, Freedom::AnyPieces, Freedom::ShortPage, Freedom::OwnPrecondition, Freedom::PartialDelete];
 
-/// A store that makes a wish at one of its requests, and knows how many are in flight.
+/// A store that asks for the stop at one of its requests, and knows how many are in flight.
 #[derive(Clone)]
 struct Watched {
     inner: MemoryStore,
@@ -37,7 +37,7 @@ struct Watched {
 
 struct Seen {
     stop: Stop,
-    /// At which request the wish is made.
+    /// At which request the stop is asked for.
     at: usize,
     sent: AtomicUsize,
     in_flight: AtomicUsize,

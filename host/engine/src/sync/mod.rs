@@ -85,7 +85,7 @@ pub async fn run(
 ) -> Result<SyncReport> {
     let listener = &*run.events;
     let _heeding = run.stop.heeding();
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
@@ -99,7 +99,7 @@ pub async fn run(
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
     let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
-    listener.on(Event::Phase(Phase::Copying));
+    listener.on(Event::Phase { phase: Phase::Copying });
     for handle in meant {
         let id = handle.snapshot.id;
         if carrier.at_target.contains_key(&id) {
@@ -265,7 +265,7 @@ impl<'a> Carrier<'a> {
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         commit::commit(self.target, dedup, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
-        self.run.events.on(Event::Committed(id));
+        self.run.events.on(Event::Committed { snapshot: id });
         Ok(())
     }
 }

@@ -54,7 +54,7 @@ pub enum Standing {
     Live,
     /// What was needed of it is in other packs, too.
     Moved,
-    /// A record condemns it: it may be read while it is there, and nobody may rely on it anew.
+    /// A record condemns it: it may be read while it is there, and nobody may newly rely on it.
     Condemned,
     /// It is not there.
     Gone,

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::Traffic;
-use crate::settings::Secret;
+use crate::settings::SecretText;
 
 /// Slices are small enough that each one is progress on a slow line.
 const SLICE_BYTES: usize = 256 * 1024;
@@ -77,7 +77,7 @@ pub(crate) struct RemoteBody {
     /// For messages: `GET host`.
     peer: Arc<str>,
     /// What proved who sent the request: an answer may repeat it.
-    pub(crate) proof: Option<Secret>,
+    pub(crate) proof: Option<SecretText>,
 }
 
 impl std::fmt::Debug for RemoteBody {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_runtime_api::client::identity::Identity;
 
 use super::EgressError;
-use crate::settings::{CredentialSource, CredentialsNotFound, FoundCredentials, Masker, Secret};
+use crate::settings::{CredentialSource, CredentialsNotFound, FoundCredentials, Masker, SecretText};
 
 /// Keys are looked up again so long before they expire, or in half their life when that is shorter: a request that is signed
 /// just before the end may arrive after it.
@@ -94,8 +94,8 @@ impl Found {
 
     fn keep(&self, found: FoundCredentials, now: SystemTime) -> Kept {
         let FoundCredentials { credentials, origin } = found;
-        self.masker.learn(Secret::new(credentials.secret_access_key()));
-        credentials.session_token().into_iter().for_each(|token| self.masker.learn(Secret::new(token)));
+        self.masker.learn(SecretText::new(credentials.secret_access_key()));
+        credentials.session_token().into_iter().for_each(|token| self.masker.learn(SecretText::new(token)));
         let expires = credentials.expiry();
         Kept { renew_at: expires.map(|end| renewal(end, now)), identity: credentials.into(), origin, expires }
     }

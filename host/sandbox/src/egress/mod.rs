@@ -57,7 +57,7 @@ pub(crate) use mask::Arriving;
 pub use traffic::Traffic;
 
 use crate::manifest::{Manifest, Role};
-use crate::settings::{Masker, Secret, Settings, SettingsError};
+use crate::settings::{Masker, SecretText, Settings, SettingsError};
 use client::Client;
 use route::Route;
 
@@ -262,8 +262,8 @@ impl Egress {
 }
 
 /// The part of a signed request that an answer must not show to a guest: the signature, or the token.
-fn proof_of(head: &http::Request<()>) -> Option<Secret> {
+fn proof_of(head: &http::Request<()>) -> Option<SecretText> {
     let value = head.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
     let proof = value.rsplit_once("Signature=").or_else(|| value.rsplit_once(' ')).map(|(_, proof)| proof)?;
-    (proof.len() >= PROOF_BYTES_MIN).then(|| Secret::new(proof))
+    (proof.len() >= PROOF_BYTES_MIN).then(|| SecretText::new(proof))
 }

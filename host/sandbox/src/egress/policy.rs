@@ -191,12 +191,12 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Manifest, Role};
-    use crate::settings::{RawSettings, Settings, Surroundings};
+    use crate::settings::{RawSettings, SecretText, Settings, Surroundings};
 
     fn route_of(roles: &[Role], settings: &[(&str, &str)]) -> Route {
         let manifest = Manifest::parse(crate::settings::S3_MANIFEST).unwrap();
-        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
-        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, roles, &std::sync::Arc::default()).unwrap()
     }
@@ -204,8 +204,8 @@ mod tests {
     /// A route of the connector that is embedded.
     fn route_of_s3(role: Role, settings: &[(&str, &str)]) -> Route {
         let manifest = Manifest::parse(include_str!("../../../../plugins/s3/connector.toml")).unwrap();
-        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
-        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[role], &std::sync::Arc::default()).unwrap()
     }
@@ -379,7 +379,7 @@ mod tests {
     fn dots_climb_nowhere_where_paths_are_folders() {
         let plain = "[endpoints.plain]\nurl = 'https://h'\npath = '/base'\nallow = { source = ['GET /*'] }";
         let manifest = Manifest::parse(&format!("{}\n{plain}", crate::settings::S3_MANIFEST)).unwrap();
-        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let endpoint = &manifest.endpoints["plain"];
         let route = Route::new("plain", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();

@@ -110,13 +110,13 @@ pub(crate) fn encode_segment(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::Manifest;
-    use crate::settings::{RawSettings, Surroundings};
+    use crate::settings::{RawSettings, SecretText, Surroundings};
 
     const S3: &str = crate::settings::S3_MANIFEST;
 
     fn route(pairs: &[(&str, &str)]) -> Result<Route, SettingsError> {
         let manifest = Manifest::parse(S3).unwrap();
-        let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+        let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), SecretText::new(*t))).collect();
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none())?;
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source], &Arc::default())
     }

@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue};
 use super::EgressError;
 use super::keys::Keys;
 use crate::manifest::Auth;
-use crate::settings::{Masker, Secret, Settings, SettingsError};
+use crate::settings::{Masker, SecretText, Settings, SettingsError};
 
 /// The credentials of one endpoint.
 pub(crate) enum Signer {
@@ -46,7 +46,7 @@ impl Signer {
         settings: &Settings,
         masker: &Arc<Masker>,
     ) -> Result<Self, SettingsError> {
-        let secret = |name: &str| settings.secrets.get(name).map(Secret::expose);
+        let secret = |name: &str| settings.secrets.get(name).map(SecretText::expose);
         let pair = |first: &str, second: &str| match (secret(first), secret(second)) {
             (Some(a), Some(b)) => Ok(Some((a, b))),
             (None, None) => Ok(None),

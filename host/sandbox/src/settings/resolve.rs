@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::value::{BOOLEANS, parse_boolean};
 use super::{
-    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value,
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings, Value,
 };
 use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
 
@@ -144,7 +144,7 @@ pub struct Settings {
     /// The same values as texts, for templates.
     pub texts: BTreeMap<String, String>,
     /// Secrets by name.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: BTreeMap<String, SecretText>,
     /// What the host keeps for itself.
     pub host: HostSettings,
     /// Who names the server, when it is the machine.
@@ -263,7 +263,11 @@ impl Settings {
     }
 
     /// Those that environment variables hold; a profile that the user names goes before them, as with the tools of AWS.
-    fn secrets_of_environment(&self, manifest: &Manifest, surroundings: &Surroundings<'_>) -> BTreeMap<String, Secret> {
+    fn secrets_of_environment(
+        &self,
+        manifest: &Manifest,
+        surroundings: &Surroundings<'_>,
+    ) -> BTreeMap<String, SecretText> {
         let auths = || manifest.endpoints.values().map(|endpoint| &endpoint.auth);
         let named = |auth: &Auth| {
             auth.profile_setting().and_then(|name| self.texts.get(name)).is_some_and(|profile| !profile.is_empty())
@@ -273,7 +277,7 @@ impl Settings {
         let variable = |name: &String| (surroundings.variable)(name).filter(|text| !text.is_empty());
         let specs = manifest.secrets.iter().filter(|(name, _)| !unwanted.contains(&name.as_str()));
         let found = specs.filter_map(|(name, spec)| Some((name.clone(), spec.env.iter().find_map(variable)?)));
-        found.map(|(name, text)| (name, Secret::new(text))).collect()
+        found.collect()
     }
 
     /// Hides the values of the secrets, which a manifest uses so.
@@ -295,11 +299,11 @@ fn is_known(manifest: &Manifest, name: &str) -> bool {
 /// What was written, then what the location says.
 fn written_texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, String>, SettingsError> {
     let mut texts = match raw.get("location") {
-        Some(location) => manifest.settings_from_location(location)?,
+        Some(location) => manifest.settings_from_location(location.expose())?,
         None => BTreeMap::new(),
     };
     let own = raw.iter().filter(|(name, _)| manifest.settings.contains_key(*name));
-    texts.extend(own.map(|(name, text)| (name.clone(), text.clone())));
+    texts.extend(own.map(|(name, text)| (name.clone(), text.expose().to_owned())));
     Ok(texts)
 }
 
@@ -307,7 +311,7 @@ fn written_texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<Stri
 fn ambient_server<'s>(
     manifest: &'s Manifest,
     written: &BTreeMap<String, String>,
-    preset: &RawSettings,
+    preset: &Preset,
     surroundings: &'s Surroundings<'_>,
 ) -> Option<(&'s String, &'s AwsEndpoint)> {
     let wanted = manifest.settings.iter().find(|(_, spec)| spec.ambient == Some(Ambient::AwsEndpoint));
@@ -318,7 +322,7 @@ fn ambient_server<'s>(
 
 /// Adds what follows from other settings, what a preset says, what the surroundings say, and defaults. Where a preset says an empty text, the user
 /// must say something: there is no default.
-fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &RawSettings, aws_region: Option<&str>) {
+fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &Preset, aws_region: Option<&str>) {
     for (name, derive) in manifest.settings.iter().filter_map(|(n, s)| s.derive.as_ref().map(|d| (n, d))) {
         let found = texts.get(&derive.from).and_then(|text| derive.patterns.iter().find_map(|p| capture(p, text)));
         if let (Some(found), false) = (found.map(str::to_owned), texts.contains_key(name)) {
@@ -340,12 +344,17 @@ fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &
     }
 }
 
+/// Settings of a manifest, which everybody may see.
+type Preset = BTreeMap<String, String>;
+
 /// The settings of the preset that the user chose, none without.
-fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<RawSettings, SettingsError> {
-    let Some(name) = raw.get("preset").filter(|name| !name.is_empty()) else { return Ok(RawSettings::new()) };
+fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<Preset, SettingsError> {
+    let Some(name) = raw.get("preset").map(SecretText::expose).filter(|name| !name.is_empty()) else {
+        return Ok(Preset::new());
+    };
     manifest.presets.get(name).cloned().ok_or_else(|| SettingsError::Preset {
         connector: manifest.name.clone(),
-        name: name.clone(),
+        name: name.to_owned(),
         known: manifest.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
     })
 }
@@ -357,24 +366,23 @@ fn host_settings(
 ) -> Result<HostSettings, SettingsError> {
     let boolean = |name: &str, default: bool| match raw.get(name) {
         None => Ok(default),
-        Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
+        Some(text) => parse_boolean(text.expose()).ok_or_else(|| SettingsError::Value {
             name: name.to_owned(),
-            cause: InvalidValue { text: text.clone(), allowed: BOOLEANS.to_owned() },
+            cause: InvalidValue { text: text.expose().to_owned(), allowed: BOOLEANS.to_owned() },
         }),
     };
     Ok(HostSettings {
         use_tls: boolean("use_tls", use_tls)?,
         tls_insecure_no_verify: boolean("tls_insecure_no_verify", false)?,
-        ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(PathBuf::from),
+        ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(|path| path.expose().into()),
         proxy: ProxySettings::of(raw, surroundings),
     })
 }
 
 /// The secrets that the user wrote. When there are any, none are taken from elsewhere, which would pair keys of different owners.
-fn written(manifest: &Manifest, raw: &RawSettings) -> BTreeMap<String, Secret> {
+fn written(manifest: &Manifest, raw: &RawSettings) -> BTreeMap<String, SecretText> {
     let written = |name: &String| raw.get(name).filter(|text| !text.is_empty()).cloned();
-    let names = manifest.secrets.keys();
-    names.filter_map(|name| written(name).map(|text| (name.clone(), Secret::new(text)))).collect()
+    manifest.secrets.keys().filter_map(|name| Some((name.clone(), written(name)?))).collect()
 }
 
 /// The known name with the fewest edits, when they are few.
@@ -458,7 +466,7 @@ destination = ["x-amz-meta-*", "x-amz-acl when acl"]
 "#;
 
     pub(crate) fn raw(pairs: &[(&str, &str)]) -> RawSettings {
-        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))).collect()
     }
 
     pub(crate) fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -499,7 +507,7 @@ destination = ["x-amz-meta-*", "x-amz-acl when acl"]
     #[test]
     fn secrets_come_from_one_place_only() {
         let manifest = Manifest::parse(S3).unwrap();
-        let variable = |name: &str| Some(format!("env-{name}"));
+        let variable = |name: &str| Some(SecretText::new(format!("env-{name}")));
         let environment = Surroundings { variable: &variable, ..Surroundings::none() };
         let settings = Settings::resolve(&manifest, &raw(&[("bucket", "b")]), &environment).unwrap();
         assert_eq!(settings.secrets["access_key"].expose(), "env-AWS_ACCESS_KEY_ID");
@@ -588,7 +596,7 @@ region = "garage"
         let anonymous = r#"token = "session_token", profile = "prefix", anonymous = "anonymous" }"#;
         let manifest = S3.replace(r#"token = "session_token" }"#, anonymous);
         let manifest = Manifest::parse(&format!("{manifest}[settings.anonymous]\ntype = \"boolean\"\n")).unwrap();
-        let variable = |_: &str| Some("of the environment".to_owned());
+        let variable = |_: &str| Some(SecretText::new("of the environment"));
         let surroundings = Surroundings { variable: &variable, ..Surroundings::none() };
         let resolve = |pairs: &[(&str, &str)]| Settings::resolve(&manifest, &raw(pairs), &surroundings);
         assert!(resolve(&[("bucket", "b"), ("anonymous", "true")]).unwrap().secrets.is_empty());

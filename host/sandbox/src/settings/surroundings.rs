@@ -1,4 +1,4 @@
-//! What the machine offers where the settings leave something out. The caller reads it: this room knows neither environment nor files.
+//! What the machine offers where the settings leave something out. The caller reads it: this module knows neither environment nor files.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use credenza_connect::Waits;
 
-use super::AwsEndpoint;
+use super::{AwsEndpoint, SecretText};
 
 /// Variables, region and credentials of the machine, and who sits before it.
 #[derive(Clone)]
 pub struct Surroundings<'a> {
     /// Looks up an environment variable that a manifest names as the home of a secret.
-    pub variable: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    pub variable: &'a (dyn Fn(&str) -> Option<SecretText> + Sync),
     /// The region that the tools of AWS would use here.
     pub aws_region: Option<String>,
     /// The server that the tools of AWS would use here instead of Amazon's.

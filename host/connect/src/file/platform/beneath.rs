@@ -1,14 +1,26 @@
 //! Opening a path below a folder without ever following a symbolic link or leaving the folder.
 //!
-//! Called by the source for reading, by the walk to come back to a folder it had closed, and by the store for everything.
+//! Owned here: the ways of opening, and paths that lead to what is open. Called by the source for reading, by the walk to come back to a folder
+//! it had closed, and by the store for everything.
 
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Statx, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
-use super::attributes::{DESCRIPTORS, status_of, type_of};
+use super::status::{Status, status_of};
+
+/// Opens a folder for listing and syncing, never through a link.
+pub(in crate::file) const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Names what has a path without opening it: no pipe waits, no device acts, and no right to read is needed.
+pub(in crate::file) const PLACE: OFlags = OFlags::PATH;
+/// Leaves the time of the last access as it is, which is the privilege of a file's owner: `PERM` to others.
+pub(in crate::file) const NO_TRACE: OFlags = OFlags::NOATIME;
+/// Where the kernel shows a process its open files (proc(5)).
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// Longest path that one system call takes, its final NUL included (path_resolution(7)).
 const PATH_BYTES_MAX: usize = 4096;
@@ -20,7 +32,7 @@ static OPENAT2_REFUSED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// `NOENT` for a path with an empty, `.` or `..` segment or a NUL; `LOOP` or `NOTDIR` where a segment is a link.
-pub(super) fn open_beneath(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(in crate::file) fn open_beneath(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // A descriptor that only names a place takes no flags of reading.
     let flags = if flags.contains(OFlags::PATH) { flags } else { flags | OFlags::NOCTTY };
@@ -48,7 +60,7 @@ pub(super) fn open_beneath(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> 
 ///
 /// # Errors
 /// `NOENT` where something else has the name, `LOOP` where a link is on the way or at its end.
-pub(super) fn open_regular(base: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, Statx), Errno> {
+pub(in crate::file) fn open_regular(base: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd, Status), Errno> {
     let place = open_beneath(base, path, OFlags::PATH)?;
     require_regular(&place)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;
@@ -61,9 +73,9 @@ pub(super) fn open_regular(base: BorrowedFd<'_>, path: &[u8]) -> Result<(OwnedFd
     Ok((file, status))
 }
 
-fn require_regular(file: &OwnedFd) -> Result<Statx, Errno> {
+fn require_regular(file: &OwnedFd) -> Result<Status, Errno> {
     let status = status_of(file.as_fd(), b"")?;
-    match type_of(&status) {
+    match status.kind {
         FileType::RegularFile => Ok(status),
         FileType::Symlink => Err(Errno::LOOP),
         _ => Err(Errno::NOENT),
@@ -71,12 +83,26 @@ fn require_regular(file: &OwnedFd) -> Result<Statx, Errno> {
 }
 
 /// The descriptor's own path: calls on it reach the very file, whatever has its name by now (proc(5)).
-pub(super) fn descriptor_path(file: &impl AsFd) -> String {
+pub(in crate::file) fn descriptor_path(file: &impl AsFd) -> String {
     format!("{DESCRIPTORS}/{}", file.as_fd().as_raw_fd())
 }
 
+/// A path to a name in an open folder for calls that know no folder descriptor; `.` is the folder itself.
+///
+/// The kernel resolves it from the open folder, so a path that is being moved or replaced cannot lead elsewhere (proc(5)).
+pub(in crate::file) fn path_through(folder: &impl AsFd, name: &[u8]) -> Vec<u8> {
+    let mut path = format!("{DESCRIPTORS}/{}/", folder.as_fd().as_raw_fd()).into_bytes();
+    path.extend_from_slice(name);
+    path
+}
+
+/// What the system should have for paths to what is open, and has not: then there is no way to extended attributes.
+pub(in crate::file) fn missing() -> Option<&'static str> {
+    (!Path::new(DESCRIPTORS).exists()).then_some(DESCRIPTORS)
+}
+
 /// Whether these bytes name exactly one thing within a folder.
-pub(super) fn is_plain_segment(segment: &[u8]) -> bool {
+pub(in crate::file) fn is_plain_segment(segment: &[u8]) -> bool {
     !matches!(segment, b"" | b"." | b"..") && !segment.contains(&0) && !segment.contains(&b'/')
 }
 
@@ -92,9 +118,9 @@ fn open_by_segments(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<
     folder.ok_or(Errno::NOENT)
 }
 
-/// A link where a folder was wanted is told as one, as `openat2` does.
+/// A link where a folder was wanted is reported as one, as `openat2` does.
 fn told(cause: Errno, folder: BorrowedFd<'_>, name: &[u8]) -> Errno {
-    let is_link = || status_of(folder, name).is_ok_and(|status| type_of(&status) == FileType::Symlink);
+    let is_link = || status_of(folder, name).is_ok_and(|status| status.kind == FileType::Symlink);
     if cause == Errno::NOTDIR && is_link() { Errno::LOOP } else { cause }
 }
 

@@ -1,12 +1,12 @@
 //! The names in one folder, in the byte order of keys.
 //!
 //! A folder's name ends in `/`, which is what makes walking in this order the byte order of whole keys. Memory: the
-//! names of one folder at a time, or as many as are asked for. Called by the walk of the source and by the listing of the store.
+//! names of one folder at a time, or as many as are asked for. Called by the walk of the source, and by the store to list and to clear away.
 
 use std::collections::BinaryHeap;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 
-use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, FileType, RawDir, SeekFrom, StatxFlags, seek, statx};
 use rustix::io::Errno;
 
@@ -14,13 +14,13 @@ use rustix::io::Errno;
 const LISTING_BYTES: usize = 64 * 1024;
 
 /// One name, with `/` at its end when it is a folder.
-pub(super) type Name = Box<[u8]>;
+pub(in crate::file) type Name = Box<[u8]>;
 
 /// All names in an open folder but `.` and `..`, sorted.
 ///
 /// # Errors
 /// The error of the listing; a part of the names is never returned.
-pub(super) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
+pub(in crate::file) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
     let mut names = Vec::new();
     each_name(folder, |name, _| names.push(name))?;
     names.sort_unstable();
@@ -32,7 +32,7 @@ pub(super) fn sorted_names(folder: BorrowedFd<'_>) -> Result<Vec<Name>, Errno> {
 ///
 /// # Errors
 /// The error of the listing.
-pub(super) fn first_names(
+pub(in crate::file) fn first_names(
     folder: BorrowedFd<'_>,
     max: usize,
     mut is_wanted: impl FnMut(&[u8], FileType) -> bool,
@@ -48,6 +48,16 @@ pub(super) fn first_names(
         }
     })?;
     Ok(first.into_sorted_vec())
+}
+
+/// Names in an open folder as the system lists them, folders without a `/`, at most `max`; what cannot be listed is left out.
+pub(in crate::file) fn some_names(folder: BorrowedFd<'_>, max: usize, mut take: impl FnMut(&[u8])) {
+    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
+    let mut listing = RawDir::new(folder, &mut buffer);
+    for _ in 0..max {
+        let Some(Ok(found)) = listing.next() else { return };
+        take(found.file_name().to_bytes());
+    }
 }
 
 fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name, FileType)) -> Result<(), Errno> {

@@ -1,4 +1,4 @@
-//! The direction of dependencies between the rooms of the house, held against `cargo metadata`: no crate of the host depends on a plugin
+//! The direction of dependencies between the crates, held against `cargo metadata`: no crate of the host depends on a plugin
 //! (they share only `wit/`), the engine on the sandbox, or anything on the command line.
 
 use anyhow::{Context, Result, ensure};
@@ -7,11 +7,11 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate with the crates of ours that it may depend on, and why no others.
-const ROOMS: [(&str, &[&str], &str); 13] = [
+const CRATES: [(&str, &[&str], &str); 13] = [
     ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
     ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
     ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
-    ("credenza-sandbox", &["credenza-model", "credenza-connect"], "the only room that knows WebAssembly"),
+    ("credenza-sandbox", &["credenza-model", "credenza-connect"], "the only crate that knows WebAssembly"),
     (
         "credenza-engine",
         &["credenza-model", "credenza-format", "credenza-connect"],
@@ -57,7 +57,7 @@ const ROOMS: [(&str, &[&str], &str); 13] = [
 ];
 
 #[test]
-fn rooms_depend_only_downwards() -> Result<()> {
+fn crates_depend_only_downwards() -> Result<()> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(workspace())
@@ -68,8 +68,8 @@ fn rooms_depend_only_downwards() -> Result<()> {
     let mut broken = Vec::new();
     for package in packages {
         let name = package["name"].as_str().context("a package has a name")?;
-        let Some((_, allowed, reason)) = ROOMS.iter().find(|(room, ..)| *room == name) else {
-            broken.push(format!("{name} is in no room: add it to this table with its reason"));
+        let Some((_, allowed, reason)) = CRATES.iter().find(|(krate, ..)| *krate == name) else {
+            broken.push(format!("{name} is in no row: add it to this table with its reason"));
             continue;
         };
         let dependencies = package["dependencies"].as_array().into_iter().flatten();

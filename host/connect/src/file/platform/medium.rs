@@ -1,25 +1,25 @@
 //! What file systems do in different ways: giving a file a name that must be free, and making what was done durable.
 //!
-//! Owned here: the best means that there is, and which was refused, so that it can be told. Called by the store and the destination.
+//! Owned here: the best means that there is, and which was refused, so that it can be reported. Called by the store and the destination.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, RenameFlags, fsync, linkat, renameat, renameat_with, syncfs, unlinkat};
 use rustix::io::Errno;
 
-use super::attributes::status_of;
+use super::status::status_of;
 
 /// A name in an open folder.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At<'a> {
-    pub(super) folder: BorrowedFd<'a>,
-    pub(super) name: &'a [u8],
+pub(in crate::file) struct At<'a> {
+    pub(in crate::file) folder: BorrowedFd<'a>,
+    pub(in crate::file) name: &'a [u8],
 }
 
 /// System calls that a file system may lack.
-pub(super) trait Calls: fmt::Debug + Send + Sync {
+pub(in crate::file) trait Calls: fmt::Debug + Send + Sync {
     /// Renames unless the new name is taken (renameat2(2), `RENAME_NOREPLACE`); network file systems lack it.
     fn rename_new(&self, from: At<'_>, to: At<'_>) -> Result<(), Errno> {
         renameat_with(from.folder, from.name, to.folder, to.name, RenameFlags::NOREPLACE)
@@ -49,18 +49,18 @@ impl Calls for Linux {}
 
 /// The file system below a store or a destination, and what it was found to lack.
 #[derive(Debug)]
-pub(super) struct Medium {
+pub(in crate::file) struct Medium {
     calls: Box<dyn Calls>,
     replaces: AtomicBool,
     forgets: AtomicBool,
 }
 
 impl Medium {
-    pub(super) fn new() -> Self {
+    pub(in crate::file) fn new() -> Self {
         Self::of(Box::new(Linux))
     }
 
-    pub(super) fn of(calls: Box<dyn Calls>) -> Self {
+    pub(in crate::file) fn of(calls: Box<dyn Calls>) -> Self {
         Self { calls, replaces: AtomicBool::new(false), forgets: AtomicBool::new(false) }
     }
 
@@ -68,7 +68,7 @@ impl Medium {
     ///
     /// # Errors
     /// `EXIST` when the name is taken.
-    pub(super) fn name_new(&self, from: At<'_>, to: At<'_>) -> Result<(), Errno> {
+    pub(in crate::file) fn name_new(&self, from: At<'_>, to: At<'_>) -> Result<(), Errno> {
         match self.calls.rename_new(from, to) {
             Err(cause) if is_lacking(cause) => {}
             named => return named,
@@ -95,7 +95,7 @@ impl Medium {
     ///
     /// # Errors
     /// When the medium fails. That a file system cannot sync is no error: it is [told](Self::lacks).
-    pub(super) fn sync_folder(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(in crate::file) fn sync_folder(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
         let cause = match self.calls.sync_folder(folder) {
             Err(cause) if is_lacking(cause) => cause,
             synced => return synced,
@@ -113,19 +113,24 @@ impl Medium {
     ///
     /// # Errors
     /// When bytes were lost on the way to the medium.
-    pub(super) fn sync_file_system(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(in crate::file) fn sync_file_system(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
         self.calls.sync_file_system(folder)
     }
 
     /// Whether a name was given after a look, so that two at the same moment may both have got it.
-    pub(super) fn replaces(&self) -> bool {
+    pub(in crate::file) fn replaces(&self) -> bool {
         self.replaces.load(Ordering::Relaxed)
     }
 
     /// Whether folders could not be synced.
-    pub(super) fn forgets(&self) -> bool {
+    pub(in crate::file) fn forgets(&self) -> bool {
         self.forgets.load(Ordering::Relaxed)
     }
+}
+
+/// Makes all file systems durable.
+pub(in crate::file) fn sync_everything() {
+    rustix::fs::sync();
 }
 
 /// Answers of file systems, and of filters before them, to what they cannot do; some say `EIO` to all of it.
@@ -134,15 +139,12 @@ fn is_lacking(cause: Errno) -> bool {
 }
 
 fn is_same_file(one: At<'_>, other: At<'_>) -> bool {
-    let identity = |at: At<'_>| {
-        let status = status_of(at.folder, at.name).ok()?;
-        Some((status.stx_dev_major, status.stx_dev_minor, status.stx_ino))
-    };
+    let identity = |at: At<'_>| Some(status_of(at.folder, at.name).ok()?.identity());
     identity(one).is_some_and(|found| Some(found) == identity(other))
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(in crate::file) mod testing {
     //! A medium that lacks calls, and counts.
 
     use std::sync::{Arc, Mutex};
@@ -176,7 +178,7 @@ pub(super) mod testing {
         }
 
         fn sync_folder(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
-            self.note(status_of(folder, b"")?.stx_ino);
+            self.note(status_of(folder, b"")?.inode);
             self.sync_folder.map_or_else(|| Linux.sync_folder(folder), Err)
         }
 
@@ -190,8 +192,7 @@ pub(super) mod testing {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
-    use rustix::fd::AsFd;
+    use std::os::fd::AsFd;
 
     use super::testing::Lacking;
     use super::*;
