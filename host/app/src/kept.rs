@@ -130,7 +130,7 @@ impl App {
                 self.connectors().serving(&scheme, present).map(|component| component.manifest).into_iter().collect()
             }
             Some(_) => Vec::new(),
-            None => self.connectors().all()?.into_iter().map(|component| component.manifest).collect(),
+            None => self.connectors().all()?.into_iter().flatten().map(|component| component.manifest).collect(),
         })
     }
 }

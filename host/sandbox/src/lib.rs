@@ -15,14 +15,15 @@ mod manifest;
 mod runtime;
 mod settings;
 mod ticker;
+mod verify;
 
-pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
-pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
+pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
+pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
 pub use guest::IsStopped;
 pub use manifest::{
-    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, HeaderRule, HeaderRuleError, Limits,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, Oauth2, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
-    SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
+    HeaderRuleError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, Oauth2, OauthGrant, Paths, Role,
+    SECRET_COMMAND, SECRET_FILE, SecretSpec, SettingKind, SettingSpec, Verb, VerbError, Wasi,
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
@@ -30,3 +31,4 @@ pub use settings::{
     ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
     deceives, parse_boolean,
 };
+pub use verify::{LoadError, verify};

@@ -32,6 +32,7 @@ mod clock;
 mod contact;
 mod dial;
 mod document;
+mod download;
 mod fault;
 mod lookup;
 mod mask;
@@ -51,6 +52,7 @@ use credenza_connect::{Body, Payload, Rates, Waits};
 
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
+pub use download::{DownloadError, download};
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
 pub use traffic::Traffic;

@@ -92,13 +92,13 @@ pub struct Oauth2 {
     #[serde(default)]
     pub scope: String,
     /// What is shown for it.
-    pub grant: Grant,
+    pub grant: OauthGrant,
 }
 
 /// What a token is handed out for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Grant {
+pub enum OauthGrant {
     /// The client's own id and secret (RFC 6749 section 4.4), in the body of the request.
     ClientCredentials {
         /// Secret or setting with the id.
@@ -128,7 +128,7 @@ pub enum Grant {
     },
 }
 
-impl Grant {
+impl OauthGrant {
     /// The word in manifests and messages.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -174,13 +174,13 @@ impl Auth {
             }
             Self::Goog4Hmac { key, secret, .. } => vec![key, secret],
             Self::Oauth2(oauth) => match &oauth.grant {
-                Grant::ClientCredentials { client_secret: only, .. } | Grant::ServiceAccount { key: only } => {
+                OauthGrant::ClientCredentials { client_secret: only, .. } | OauthGrant::ServiceAccount { key: only } => {
                     vec![only]
                 }
-                Grant::RefreshToken { client_secret, refresh_token, .. } => {
+                OauthGrant::RefreshToken { client_secret, refresh_token, .. } => {
                     client_secret.iter().chain([refresh_token]).map(String::as_str).collect()
                 }
-                Grant::Machine { .. } => vec![],
+                OauthGrant::Machine { .. } => vec![],
             },
         }
     }
@@ -203,8 +203,8 @@ impl Auth {
             | Self::AwsSigv4 { key: name, .. }
             | Self::AzureSharedKey { account: name, .. }
             | Self::Goog4Hmac { key: name, .. } => Some(name),
-            Self::Oauth2(Oauth2 { grant: Grant::ClientCredentials { client_id, .. }, .. })
-            | Self::Oauth2(Oauth2 { grant: Grant::RefreshToken { client_id, .. }, .. }) => Some(client_id),
+            Self::Oauth2(Oauth2 { grant: OauthGrant::ClientCredentials { client_id, .. }, .. })
+            | Self::Oauth2(Oauth2 { grant: OauthGrant::RefreshToken { client_id, .. }, .. }) => Some(client_id),
             _ => None,
         }
     }
@@ -232,7 +232,7 @@ impl Auth {
     /// The names of headers that the manifest makes up.
     pub(super) fn header_names(&self) -> Vec<&str> {
         match self {
-            Self::Header { headers } | Self::Oauth2(Oauth2 { grant: Grant::Machine { headers }, .. }) => {
+            Self::Header { headers } | Self::Oauth2(Oauth2 { grant: OauthGrant::Machine { headers }, .. }) => {
                 headers.keys().map(String::as_str).collect()
             }
             _ => vec![],
@@ -283,7 +283,7 @@ impl Auth {
             Self::AwsSigv4 { profile: Some(_), .. } => {
                 Some("the AWS credentials of this machine: profile, single sign-on, role of the instance")
             }
-            Self::Oauth2(Oauth2 { grant: Grant::Machine { .. }, .. }) => {
+            Self::Oauth2(Oauth2 { grant: OauthGrant::Machine { .. }, .. }) => {
                 Some("the identity that the service which runs this machine knows it by")
             }
             _ => None,

@@ -6,6 +6,7 @@
 mod allow;
 mod auth;
 mod error;
+mod grant;
 mod header;
 mod query;
 mod schema;
@@ -14,14 +15,15 @@ mod template;
 
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
-pub use auth::{Auth, Grant, Oauth2};
+pub use auth::{Auth, Oauth2, OauthGrant};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
+pub use grant::{Grant, GrantLine, GrantTopic};
 pub(crate) use header::Reach;
 pub use header::{HeaderRule, HeaderRuleError};
 pub(crate) use query::{Query, is_unreserved};
 pub use schema::{
     Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
-    SettingKind, SettingSpec,
+    SettingKind, SettingSpec, Wasi,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;

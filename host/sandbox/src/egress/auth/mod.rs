@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::EgressError;
 use super::address::{encode_segment, origin};
-use crate::manifest::{Auth, Grant, Oauth2, expand, template_names};
+use crate::manifest::{Auth, OauthGrant, Oauth2, expand, template_names};
 use crate::settings::{Masker, SecretText, Settings, SettingsError};
 use assertion::ServiceKey;
 use azure::SharedKey;
@@ -289,9 +289,9 @@ impl<'a> Making<'a> {
     }
 
     /// What is shown for a token, and the settings that it is from.
-    fn shown(&self, grant: &'a Grant) -> Result<Option<(Shown, String)>, SettingsError> {
+    fn shown(&self, grant: &'a OauthGrant) -> Result<Option<(Shown, String)>, SettingsError> {
         Ok(match grant {
-            Grant::ClientCredentials { client_id, client_secret } => {
+            OauthGrant::ClientCredentials { client_id, client_secret } => {
                 self.all(&[client_id, client_secret])?.as_deref().and_then(|values| match values {
                     [id, secret] => {
                         let shown = Shown::Client { id: (*id).to_owned(), secret: SecretText::new(*secret) };
@@ -300,7 +300,7 @@ impl<'a> Making<'a> {
                     _ => None,
                 })
             }
-            Grant::RefreshToken { client_id, client_secret, refresh_token } => {
+            OauthGrant::RefreshToken { client_id, client_secret, refresh_token } => {
                 let secret =
                     client_secret.as_deref().and_then(|name| self.settings.credential(name)).map(SecretText::new);
                 self.all(&[client_id, refresh_token])?.as_deref().and_then(|values| match values {
@@ -312,14 +312,14 @@ impl<'a> Making<'a> {
                     _ => None,
                 })
             }
-            Grant::ServiceAccount { key } => match self.settings.credential(key) {
+            OauthGrant::ServiceAccount { key } => match self.settings.credential(key) {
                 None => None,
                 Some(document) => {
                     let read = ServiceKey::read(document).map_err(|why| self.unusable(key, why))?;
                     Some((Shown::Key(Box::new(read)), format!("`{key}`")))
                 }
             },
-            Grant::Machine { headers } => {
+            OauthGrant::Machine { headers } => {
                 let headers: Vec<(&str, String)> =
                     headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
                 Some((Shown::Machine(self.header_map(&headers)?), String::new()))
