@@ -42,11 +42,14 @@ impl<W: Wire> Folder<W> {
             Err(error) => Err(error),
         };
         let mut lines = proven("list", list);
-        lines.push(line("read", match self.look(b"config") {
-            Ok(Some(_)) => Ok("a repository is there".to_owned()),
-            Ok(None) => Ok("no repository yet".to_owned()),
-            Err(error) => Err(error),
-        }));
+        lines.push(line(
+            "read",
+            match self.look(b"config") {
+                Ok(Some(_)) => Ok("a repository is there".to_owned()),
+                Ok(None) => Ok("no repository yet".to_owned()),
+                Err(error) => Err(error),
+            },
+        ));
         lines
     }
 
@@ -66,7 +69,8 @@ impl<W: Wire> Folder<W> {
 
     fn demand_listing(&self) -> Result<Listing> {
         let missing = || {
-            let message = format!("listing failed: {} is not there, or no folder; check host and path", self.place.name());
+            let message =
+                format!("listing failed: {} is not there, or no folder; check host and path", self.place.name());
             credenza_sdk::Error::new(ErrorClass::Configuration, fault::NO_FOLDER, message)
         };
         self.list(b"")?.ok_or_else(missing)

@@ -81,7 +81,9 @@ impl<W: Wire> Folder<W> {
         self.demand_folder(parent(key))?;
         // A MOVE that may overwrite would delete a whole folder, and not every server heeds one that may not.
         match self.look(key)? {
-            Some(there) if there.is_folder => return unsupported("webdav.folder-there", "a folder has its name".to_owned()),
+            Some(there) if there.is_folder => {
+                return unsupported("webdav.folder-there", "a folder has its name".to_owned());
+            }
             Some(_) if !overwrite => {
                 let message = format!("{action} failed: the file exists, and may not be overwritten");
                 return Err(Error::new(ErrorClass::Precondition, fault::PRECONDITION, message));
@@ -116,8 +118,8 @@ impl<W: Wire> Folder<W> {
         let mut lost: Vec<String> = names.filter(|name| !FACTS.contains(&name.as_str())).cloned().collect();
         if let Some(modified) = entry.modified {
             // Times of WebDAV have no fractions.
-            let is_kept = modified.nanoseconds == 0
-                && self.look(&entry.key)?.and_then(|there| there.modified) == Some(modified);
+            let is_kept =
+                modified.nanoseconds == 0 && self.look(&entry.key)?.and_then(|there| there.modified) == Some(modified);
             lost.extend((!is_kept).then(|| "modified".to_owned()));
         }
         Ok(lost)

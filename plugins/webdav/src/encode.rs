@@ -8,7 +8,9 @@ pub(crate) fn path(key: &[u8]) -> String {
     let mut encoded = String::from("/");
     for &byte in key {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                encoded.push(char::from(byte))
+            }
             other => encoded.extend(['%', hex(other >> 4), hex(other & 0xf)]),
         }
     }

@@ -27,13 +27,17 @@ pub(crate) fn classify(status: u16, headers: &Headers, action: &str, place: &str
     let (class, reason, why) = match status {
         301 | 302 | 303 | 307 | 308 => {
             let to = headers.get("location").map_or("another address".to_owned(), |to| format!("`{}`", quote(to)));
-            (Configuration, MOVED, format!("{place} redirects to {to}; set host and path to where it is, and use_tls if that is what differs"))
+            (
+                Configuration,
+                MOVED,
+                format!(
+                    "{place} redirects to {to}; set host and path to where it is, and use_tls if that is what differs"
+                ),
+            )
         }
-        401 => (
-            Configuration,
-            UNAUTHORISED,
-            format!("{place} wants valid credentials; set user and password, or token"),
-        ),
+        401 => {
+            (Configuration, UNAUTHORISED, format!("{place} wants valid credentials; set user and password, or token"))
+        }
         403 => (Denied, "webdav.denied", format!("{place} refuses it to this user; check what the user may do there")),
         404 | 410 => (NotFound, NOT_FOUND, "there is nothing of that name".to_owned()),
         405 | 501 => (
@@ -54,7 +58,9 @@ pub(crate) fn classify(status: u16, headers: &Headers, action: &str, place: &str
         200..=299 => (
             Corrupt,
             "webdav.not-webdav",
-            format!("{place} answered status {status}, which is no answer to that; check that host and path are those of a WebDAV folder"),
+            format!(
+                "{place} answered status {status}, which is no answer to that; check that host and path are those of a WebDAV folder"
+            ),
         ),
         _ => (Internal, "webdav.unexpected", format!("{place} answered status {status}")),
     };

@@ -32,7 +32,7 @@ pub struct Folder<W> {
 }
 
 /// Something in a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Child {
     /// Bytes, decoded.
     pub(crate) name: Vec<u8>,
@@ -192,7 +192,8 @@ type Named = (Vec<u8>, Told);
 /// one above all others that it told.
 fn own_names(told: &[Named], expected: &[u8]) -> Vec<u8> {
     let below = |names: &[u8]| {
-        expected.is_empty() || names.strip_prefix(expected).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        expected.is_empty()
+            || names.strip_prefix(expected).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
     if told.iter().all(|(names, _)| below(names)) {
         return expected.to_vec();
@@ -203,7 +204,8 @@ fn own_names(told: &[Named], expected: &[u8]) -> Vec<u8> {
 
 /// The decoded names of an address, absolute or not, with any number of `/` between them; nothing when one cannot be a name.
 fn names_of(href: &str) -> Option<Vec<u8>> {
-    let path = href.split_once("://").map_or(href, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(""));
+    let path =
+        href.split_once("://").map_or(href, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(""));
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let names: Vec<Vec<u8>> =
         path.split('/').filter(|name| !name.is_empty()).map(|name| encode::decode(name.as_bytes())).collect();

@@ -18,7 +18,7 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 
 /// What a server tells of one resource.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Told {
     /// Its address as it is written.
     pub(crate) href: String,
@@ -43,7 +43,11 @@ pub(crate) enum Broken {
 ///
 /// # Errors
 /// [`Broken`]; what was handed out before is then not all.
-pub(crate) fn read<W: Wire>(wire: &W, body: &W::Body, mut each: impl FnMut(Told) -> Result<(), Error>) -> Result<(), Broken> {
+pub(crate) fn read<W: Wire>(
+    wire: &W,
+    body: &W::Body,
+    mut each: impl FnMut(Told) -> Result<(), Error>,
+) -> Result<(), Broken> {
     let pieces = Pieces { wire, body, piece: Vec::new(), taken: 0, event_bytes: 0, bytes: 0, failure: None };
     let mut reader = Reader::from_reader(pieces);
     reader.config_mut().allow_dangling_amp = true;
@@ -149,7 +153,9 @@ impl State {
 
     /// Ends an element; the resource, when that was its last.
     fn close(&mut self) -> Option<Told> {
-        use Name::{Collection, Etag, Href, Length, Modified, Multistatus, Prop, Propstat, ResourceType, Response, Status};
+        use Name::{
+            Collection, Etag, Href, Length, Modified, Multistatus, Prop, Propstat, ResourceType, Response, Status,
+        };
         let text = std::mem::take(&mut self.text);
         let text = text.trim();
         match self.open.as_slice() {

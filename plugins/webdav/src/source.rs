@@ -35,11 +35,8 @@ impl<W: Wire> Folder<W> {
 
     /// A walk over what the options name. No request is sent yet.
     pub fn scan(&self, options: &ScanOptions) -> Scan<W> {
-        let route = Route {
-            prefix: options.prefix.clone(),
-            after: options.start_after.clone(),
-            one_level: options.one_level,
-        };
+        let route =
+            Route { prefix: options.prefix.clone(), after: options.start_after.clone(), one_level: options.one_level };
         Scan { walk: Walk::new(self, route), ended: false }
     }
 
@@ -47,7 +44,12 @@ impl<W: Wire> Folder<W> {
     ///
     /// # Errors
     /// The cause, by class.
-    pub fn read(&self, mut entry: Entry, part: Option<ByteRange>, fingerprint: Option<&str>) -> Result<Opened<W::Body>> {
+    pub fn read(
+        &self,
+        mut entry: Entry,
+        part: Option<ByteRange>,
+        fingerprint: Option<&str>,
+    ) -> Result<Opened<W::Body>> {
         let action = format!("reading {}", shown(&entry.key));
         if !is_path(&entry.key) {
             let message = format!("{action} failed: a folder holds no such name");

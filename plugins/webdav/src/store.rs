@@ -3,9 +3,7 @@
 //! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
 //! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
 
-use credenza_sdk::{
-    ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored,
-};
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
 
 use crate::fault::{self, shown};
 use crate::folder::{Child, Folder};
@@ -40,7 +38,8 @@ impl<W: Wire> Folder<W> {
     pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
         if options.if_match.is_some() || options.retain_until.is_some() {
-            let message = format!("{action} failed: WebDAV has no locks against deletion and no condition on what is replaced");
+            let message =
+                format!("{action} failed: WebDAV has no locks against deletion and no condition on what is replaced");
             return Err(Error::new(ErrorClass::Unsupported, "webdav.condition", message));
         }
         let partial = [ON_THEIR_WAY, self.wire.unique_word().as_bytes()].concat();
@@ -177,9 +176,9 @@ impl<W: Wire> Folder<W> {
         action: &str,
     ) -> Result<Answer<W::Body>> {
         let once_more = self.wire.again(&data)?;
-        let asked = headers.iter().fold(self.place.request("PUT", key), |asked, (name, value)| {
-            asked.with_header(name, value.clone())
-        });
+        let asked = headers
+            .iter()
+            .fold(self.place.request("PUT", key), |asked, (name, value)| asked.with_header(name, value.clone()));
         match self.ask(asked.clone(), Some(data), action) {
             Err(error) if is_of_the_folder(&error) => {
                 self.make_folder(crate::place::parent(key))?;

@@ -98,7 +98,8 @@ impl<W: Wire> Upload<W> {
             return Ok(Vec::new());
         }
         self.is_sent = true;
-        let time: Vec<(&str, String)> = self.modified.map(|seconds| ("x-oc-mtime", seconds.to_string())).into_iter().collect();
+        let time: Vec<(&str, String)> =
+            self.modified.map(|seconds| ("x-oc-mtime", seconds.to_string())).into_iter().collect();
         self.folder.send(&self.partial, body, &time, &self.action)?;
         self.asked_to_move = true;
         self.folder.publish(&self.partial, &self.key, self.overwrite, &self.action)?;

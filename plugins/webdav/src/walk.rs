@@ -53,13 +53,7 @@ impl<W: Wire> Walk<W> {
         let start = parent_of_prefix(&route.prefix).to_vec();
         // No folder has such a name, and some servers would take it for another.
         let can_be = start.is_empty() || start.strip_suffix(b"/").is_some_and(is_path);
-        Self {
-            folder: folder.clone(),
-            route,
-            levels: Vec::new(),
-            pending: can_be.then_some(start),
-            begun: false,
-        }
+        Self { folder: folder.clone(), route, levels: Vec::new(), pending: can_be.then_some(start), begun: false }
     }
 
     /// The folder that is listed next, if there is one.
