@@ -50,6 +50,9 @@ const PLAIN_HEADERS: [&str; 16] = [
     "range",
 ];
 
+/// Where a resource is moved or copied to (RFC 4918 section 10.3).
+const DESTINATION: &str = "destination";
+
 /// Most headers of a request, and their names and values together.
 const HEADERS_MAX: usize = 128;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -116,6 +119,14 @@ fn target(route: &Route, relative: &str) -> Result<PathAndQuery, EgressError> {
     if parsed.as_str() == whole { Ok(parsed) } else { Err(refused("which holds a `#` that is not percent-encoded")) }
 }
 
+/// Whether the address of another request of the endpoint, from the root of its server on, is one that the connector might ask for itself.
+fn is_within(route: &Route, address: &str) -> bool {
+    // What begins with two slashes is another server (RFC 3986 section 4.2).
+    let relative = address.strip_prefix(&route.base_path).filter(|relative| relative.starts_with('/'));
+    let is_path = !address.starts_with("//") && !address.contains(['?', '#']);
+    is_path && relative.is_some_and(|relative| target(route, relative).is_ok())
+}
+
 /// `.` or `..`, also escaped: servers and proxies resolve them.
 fn is_dot_segment(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
@@ -173,6 +184,9 @@ fn copy_headers(route: &Route, from: &[(String, String)], to: &mut http::HeaderM
         // With it a PUT reads from any bucket that the credentials can read.
         if name.as_str().starts_with("x-amz-copy-source") {
             return Err(refused("which would read outside the endpoint"));
+        }
+        if name.as_str() == DESTINATION && !is_within(route, value) {
+            return Err(refused("which names no place below the folder that it was given"));
         }
         if !PLAIN_HEADERS.contains(&name.as_str()) && !route.headers.iter().any(|rule| rule.covers(name.as_str())) {
             return Err(refused_for("egress.header-name", "which its manifest does not grant here"));
@@ -386,6 +400,33 @@ mod tests {
         assert!(admit_on(&route, "GET", "/a..b/c", &[]).is_ok());
         for target in ["/../x", "/a/%2E%2e/x", "/."] {
             assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_resource_is_moved_to_where_the_connector_might_write() {
+        let folder = "[endpoints.dav]\nurl = 'https://h'\npath = '/base'\nbelow = '{prefix}'\nallow = { source = ['MOVE /*'] }\nheaders = { source = ['destination'] }";
+        let manifest = Manifest::parse(&format!("{}\n{folder}", crate::settings::S3_MANIFEST)).unwrap();
+        let raw = [("bucket", "b"), ("prefix", "mine")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let settings = Settings::resolve(&manifest, &raw.into(), &Surroundings::none()).unwrap();
+        let endpoint = &manifest.endpoints["dav"];
+        let route = Route::new("dav", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();
+        let to = |address: &str| admit_on(&route, "MOVE", "/mine/a", &[("Destination", address)]).map(drop);
+        assert_eq!(to("/base/mine/b%20c"), Ok(()));
+        for address in [
+            "",
+            "/base",
+            "/base/other",
+            "/basement/mine/b",
+            "/mine/b",
+            "/base/mine/../b",
+            "/base/mine/%2e%2E/b",
+            "/base/mine/b?x",
+            "/base/mine/b#x",
+            "//evil/base/mine/b",
+            "https://h/base/mine/b",
+        ] {
+            assert_eq!(to(address), Err("egress.header"), "{address}");
         }
     }
 
