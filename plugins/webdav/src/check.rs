@@ -22,7 +22,7 @@ impl<W: Wire> Folder<W> {
     /// Lists the folder, and reads a byte of a file in it.
     pub(crate) fn check_source(&self) -> Vec<Check> {
         let listing = self.demand_listing();
-        let file = listing.as_ref().ok().map(|listing| first_file(listing));
+        let file = listing.as_ref().ok().map(first_file);
         let mut lines = proven("list", listing.map(|listing| listing_text(&listing)));
         lines.extend(file.map(|file| line("read", self.check_read(file))));
         lines
