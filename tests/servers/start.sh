@@ -1,5 +1,5 @@
 #!/bin/bash
-# start.sh SERVER WORKDIR PORT: starts an S3 server on 127.0.0.1:PORT and prints how to reach it.
+# start.sh SERVER WORKDIR PORT: starts an S3 or WebDAV server on 127.0.0.1:PORT and prints how to reach it.
 #
 # With CREDENZA_SERVER_TLS=1 SeaweedFS speaks TLS with a certificate of a throw-away authority; its PEM file is
 # printed as ca_file. SeaweedFS takes PORT to PORT+3 and each of them + 10000, so PORT must be below 45000.
@@ -70,8 +70,33 @@ start_rclone() {
     await "$work" "http://127.0.0.1:$port/"
 }
 
+# Go's WebDAV over files: renames after it has looked, tells times to the nanosecond in its ETags.
+start_rclone_webdav() {
+    local rclone
+    rclone=$(program_of rclone rclone)
+    launch "$work" env RCLONE_CONFIG=/dev/null "$rclone" serve webdav --addr "127.0.0.1:$port" \
+        --user "$ACCESS_KEY" --pass "$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 0s "$work/data"
+    await "$work" "http://127.0.0.1:$port/" 401
+}
+
+# WebDAV in Python: another status for everything that RFC 4918 leaves open, and no times but in whole seconds.
+start_wsgidav() {
+    local wsgidav
+    wsgidav=$(program_of wsgidav wsgidav)
+    cat >"$work/wsgidav.json" <<JSON
+{
+    "host": "127.0.0.1", "port": $port, "provider_mapping": {"/": "$work/data"},
+    "http_authenticator": {"accept_basic": true, "accept_digest": false, "default_to_digest": false},
+    "simple_dc": {"user_mapping": {"*": {"$ACCESS_KEY": {"password": "$SECRET_KEY"}}}},
+    "property_manager": true, "lock_storage": true, "logging": {"enable": true}, "verbose": 1
+}
+JSON
+    launch "$work" "$wsgidav" --config "$work/wsgidav.json"
+    await "$work" "http://127.0.0.1:$port/" 401
+}
+
 packages_of "$server" >/dev/null
-"start_$server"
+"start_${server//-/_}"
 {
     echo "endpoint=$scheme://127.0.0.1:$port"
     echo "access_key=$ACCESS_KEY"

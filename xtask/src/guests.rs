@@ -20,9 +20,11 @@ struct Guest {
     component: &'static str,
 }
 
-/// The connector that is part of the program.
-const EMBEDDED: [Guest; 1] =
-    [Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" }];
+/// The connectors that are part of the program.
+const EMBEDDED: [Guest; 2] = [
+    Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" },
+    Guest { package: "credenza-connector-webdav", folder: "plugins/webdav", component: "connectors/webdav.wasm" },
+];
 
 /// What the tests load beside it.
 const FOR_TESTS: [Guest; 2] = [
@@ -30,7 +32,7 @@ const FOR_TESTS: [Guest; 2] = [
     Guest { package: "credenza-guest-hostile", folder: "tests/guests", component: "guests/hostile.wasm" },
 ];
 
-/// Builds the connector that is part of the program, and no others.
+/// Builds the connectors that are part of the program, and no others.
 pub(crate) fn build_embedded(root: &Path) -> Result<()> {
     build_some(root, &EMBEDDED)
 }

@@ -1,4 +1,4 @@
-//! Real S3 servers, started by the scripts of `tests/servers` on free ports and ended with the test.
+//! Real S3 and WebDAV servers, started by the scripts of `tests/servers` on free ports and ended with the test.
 //!
 //! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
 
@@ -41,12 +41,59 @@ impl Kind {
     }
 }
 
+/// A WebDAV server of the scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DavKind {
+    /// `rclone serve webdav`, on the WebDAV of Go: ignores conditions on a PUT, takes times of files.
+    Rclone,
+    /// WsgiDAV: heeds conditions, takes no times.
+    WsgiDav,
+}
+
+impl DavKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rclone => "rclone-webdav",
+            Self::WsgiDav => "wsgidav",
+        }
+    }
+}
+
 /// A running server; it ends when dropped.
 #[derive(Debug)]
 pub struct RealServer {
-    folder: TempDir,
+    _process: Process,
     /// A client of it.
     pub s3: S3,
+}
+
+/// A running WebDAV server over a folder; it ends when dropped.
+#[derive(Debug)]
+pub struct DavServer {
+    process: Process,
+    /// Host and port.
+    pub host: String,
+    /// Name and password of its user.
+    pub user: (String, String),
+}
+
+impl DavServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start(kind: DavKind) -> Result<Self> {
+        let process = Process::start(kind.name(), &[])?;
+        let host = process.value("endpoint")?.trim_start_matches("http://").to_owned();
+        let user = (process.value("access_key")?, process.value("secret_key")?);
+        Ok(Self { process, host, user })
+    }
+
+    /// The folder that it serves.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.process.folder.path().join("data")
+    }
 }
 
 impl RealServer {
@@ -55,9 +102,31 @@ impl RealServer {
     /// # Errors
     /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
     pub fn start(kind: Kind) -> Result<Self> {
+        let tls = [("CREDENZA_SERVER_TLS", "1")];
+        let process = Process::start(kind.name(), if kind == Kind::SeaweedFsTls { &tls } else { &[] })?;
+        let endpoint = Endpoint {
+            url: process.value("endpoint")?,
+            access_key: process.value("access_key")?,
+            secret_key: process.value("secret_key")?,
+            region: process.value("region")?,
+            ca_file: process.value("ca_file").ok(),
+        };
+        Ok(Self { _process: process, s3: S3::new(endpoint)? })
+    }
+}
+
+/// A process of the scripts, with what start.sh said of it.
+#[derive(Debug)]
+struct Process {
+    folder: TempDir,
+    said: String,
+}
+
+impl Process {
+    fn start(name: &str, environment: &[(&str, &str)]) -> Result<Self> {
         let mut tries = 1;
         loop {
-            match Self::start_once(kind) {
+            match Self::start_once(name, environment) {
                 // Whoever looks for a free port may be too late.
                 Err(cause) if tries < TRIES_MAX && format!("{cause:#}").contains("address already in use") => {
                     tries += 1
@@ -67,35 +136,27 @@ impl RealServer {
         }
     }
 
-    fn start_once(kind: Kind) -> Result<Self> {
+    fn start_once(name: &str, environment: &[(&str, &str)]) -> Result<Self> {
         let folder = TempDir::with_prefix("credenza-server-")?;
         let port = free_port()?;
         let mut command = Command::new(script("start.sh"));
-        command.arg(kind.name()).arg(folder.path()).arg(port.to_string());
-        if kind == Kind::SeaweedFsTls {
-            command.env("CREDENZA_SERVER_TLS", "1");
-        }
+        command.arg(name).arg(folder.path()).arg(port.to_string()).envs(environment.iter().copied());
         let output = command.output().context("cannot run tests/servers/start.sh")?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
-            bail!("{kind:?} did not start: {text}{}", String::from_utf8_lossy(&output.stderr));
+            bail!("{name} did not start: {said}{}", String::from_utf8_lossy(&output.stderr));
         }
-        let value = |name: &str| {
-            let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            found.map(str::to_owned).with_context(|| format!("start.sh said no {name}: {text}"))
-        };
-        let endpoint = Endpoint {
-            url: value("endpoint")?,
-            access_key: value("access_key")?,
-            secret_key: value("secret_key")?,
-            region: value("region")?,
-            ca_file: value("ca_file").ok(),
-        };
-        Ok(Self { folder, s3: S3::new(endpoint)? })
+        Ok(Self { folder, said })
+    }
+
+    /// What start.sh said under a name.
+    fn value(&self, name: &str) -> Result<String> {
+        let found = self.said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        found.map(str::to_owned).with_context(|| format!("start.sh said no {name}: {}", self.said))
     }
 }
 
-impl Drop for RealServer {
+impl Drop for Process {
     fn drop(&mut self) {
         // A test that ends has nobody to tell; the script ends only what start.sh recorded.
         let _ = Command::new(script("stop.sh")).arg(self.folder.path()).status();

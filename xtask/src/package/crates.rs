@@ -1,4 +1,4 @@
-//! Which crates become part of the program: those of the host, and those of the connector that is embedded.
+//! Which crates become part of the program: those of the host, and those of the connectors that are embedded.
 //!
 //! Owned here: the walk through `cargo metadata`. Crates that only build others are left out; procedural macros stay, because they
 //! cannot be told from what is linked.
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::step;
 
-/// The package of the program, and that of the embedded connector with the manifest of its workspace.
+/// The package of the program, and those of the embedded connectors with the manifest of their workspace.
 const PROGRAM: &str = "credenza";
-const CONNECTOR: &str = "credenza-connector-s3";
-const CONNECTORS: &str = "plugins/Cargo.toml";
+const CONNECTORS: [&str; 2] = ["credenza-connector-s3", "credenza-connector-webdav"];
+const CONNECTORS_MANIFEST: &str = "plugins/Cargo.toml";
 
 /// A crate that is part of the program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,10 @@ impl Package {
 pub(super) fn linked() -> Result<Vec<Package>> {
     let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut all = reachable(&metadata("Cargo.toml", &host)?, PROGRAM)?;
-    all.extend(reachable(&metadata(CONNECTORS, credenza_author::TARGET)?, CONNECTOR)?);
+    let plugins = metadata(CONNECTORS_MANIFEST, credenza_author::TARGET)?;
+    for connector in CONNECTORS {
+        all.extend(reachable(&plugins, connector)?);
+    }
     let by_id: BTreeMap<String, Package> = all.into_iter().map(|package| (package.id(), package)).collect();
     Ok(by_id.into_values().collect())
 }

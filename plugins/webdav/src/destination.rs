@@ -1,0 +1,127 @@
+//! A folder to restore to: what is there, what a server can hold, and how a file is begun.
+//!
+//! Owned here: folders, what may be replaced, and which attributes are lost. Refused here: sending files (`upload`).
+
+use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
+
+use crate::fault::{self, shown};
+use crate::folder::Folder;
+use crate::place::{is_path, parent};
+use crate::source::entry_of;
+use crate::upload::Upload;
+use crate::wire::Wire;
+
+/// Facts of where an entry came from that cannot mean anything elsewhere: nobody misses them.
+const FACTS: [&str; 7] = [
+    "s3.version-id",
+    "s3.checksum-algorithm",
+    "s3.replication",
+    "s3.tag-count",
+    "s3.parts",
+    "s3.part-bytes",
+    "s3.missing-meta",
+];
+
+impl<W: Wire> Folder<W> {
+    /// What the destination says of itself.
+    pub(crate) fn destination_info(&self) -> DestinationInfo {
+        DestinationInfo {
+            identity: self.place.identity(),
+            namespace: "tree".to_owned(),
+            traits: vec!["atomic-finish".to_owned()],
+        }
+    }
+
+    /// What is there now.
+    ///
+    /// # Errors
+    /// The cause, by class; nothing there is `Ok(None)`.
+    pub(crate) fn look_for_entry(&self, key: &[u8]) -> Result<Option<Entry>> {
+        let bare = key.strip_suffix(b"/").unwrap_or(key);
+        if !bare.is_empty() && !is_path(bare) {
+            return Ok(None);
+        }
+        Ok(self.look(key)?.map(|child| {
+            let slash: &[u8] = if child.is_folder && !bare.is_empty() { b"/" } else { b"" };
+            entry_of([bare, slash].concat(), child, None)
+        }))
+    }
+
+    /// Begins a file. A folder is complete at once.
+    ///
+    /// # Errors
+    /// `precondition` when it exists and may not be overwritten, and `unsupported` for what a folder on a server cannot hold.
+    pub(crate) fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Upload<W>>> {
+        let key = entry.key.as_slice();
+        let action = format!("writing {}", shown(key));
+        let unsupported = |reason: &str, why: String| {
+            Err(Error::new(ErrorClass::Unsupported, reason, format!("{action} failed: {why}")))
+        };
+        let bare = if entry.kind == EntryKind::Directory { key.strip_suffix(b"/").unwrap_or(key) } else { key };
+        let is_root = entry.kind == EntryKind::Directory && bare.is_empty();
+        if !is_root && !is_path(bare) {
+            return unsupported("webdav.name", "a name on a WebDAV server is not empty, `.` or `..`".to_owned());
+        }
+        match entry.kind {
+            EntryKind::File => {}
+            EntryKind::Directory if is_root => return self.demand_folder(b"").map(|()| None),
+            EntryKind::Directory => return self.demand_folder(&[bare, b"/"].concat()).map(|()| None),
+            _ => {
+                let why = "a WebDAV server holds files and folders only, no links or devices".to_owned();
+                return unsupported("webdav.no-file", why);
+            }
+        }
+        let largest = self.place.largest_file;
+        if let Some(size) = entry.size.filter(|size| *size > largest) {
+            let why = format!(
+                "it has {size} bytes, and is held in memory on its way, of which {largest} are allowed; set largest_file={size}"
+            );
+            return unsupported("webdav.largest-file", why);
+        }
+        self.demand_folder(parent(key))?;
+        // A MOVE that may overwrite would delete a whole folder, and not every server heeds one that may not.
+        match self.look(key)? {
+            Some(there) if there.is_folder => {
+                return unsupported("webdav.folder-there", "a folder has its name".to_owned());
+            }
+            Some(_) if !overwrite => {
+                let message = format!("{action} failed: the file exists, and may not be overwritten");
+                return Err(Error::new(ErrorClass::Precondition, fault::PRECONDITION, message));
+            }
+            _ => {}
+        }
+        Ok(Some(Upload::new(self, entry, overwrite, action)))
+    }
+
+    /// Makes a folder unless it is there.
+    fn demand_folder(&self, key: &[u8]) -> Result<()> {
+        match self.look(key)? {
+            Some(there) if there.is_folder => Ok(()),
+            Some(_) => {
+                let message = format!("making the folder {} failed: a file has its name", shown(key));
+                Err(Error::new(ErrorClass::Unsupported, "webdav.file-there", message))
+            }
+            None if key.is_empty() => self.make_folder(key),
+            None => {
+                self.demand_folder(parent(key))?;
+                self.make_folder(key)
+            }
+        }
+    }
+
+    /// The names of what an entry has lost: all its attributes, and its time unless the server has taken it.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub(crate) fn lost(&self, entry: &Entry) -> Result<Vec<String>> {
+        let names = entry.attributes.iter().map(|(name, _)| name);
+        let mut lost: Vec<String> = names.filter(|name| !FACTS.contains(&name.as_str())).cloned().collect();
+        if let Some(modified) = entry.modified {
+            // Times of WebDAV have no fractions.
+            let is_kept =
+                modified.nanoseconds == 0 && self.look(&entry.key)?.and_then(|there| there.modified) == Some(modified);
+            lost.extend((!is_kept).then(|| "modified".to_owned()));
+        }
+        Ok(lost)
+    }
+}

@@ -1,0 +1,233 @@
+//! A folder that holds a repository.
+//!
+//! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
+//! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
+
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
+
+use crate::fault::{self, shown};
+use crate::folder::{Child, Folder};
+use crate::walk::{Route, Step, Walk};
+use crate::wire::{Answer, Wire};
+use credenza_sdk::{percent, range, time};
+
+/// The folder of what is on its way. No key of a repository has a `~`.
+const ON_THEIR_WAY: &[u8] = b"~credenza-partial/";
+/// What lies there longer than this was left behind: no upload takes a day.
+const ABANDONED_AFTER_SECONDS: i64 = 24 * 3600;
+/// Most of them that one call removes.
+const SWEPT_MAX: usize = 100;
+/// Requests of one page of a listing at most; then it ends, however short.
+const REQUESTS_MAX: u32 = 256;
+
+impl<W: Wire> Folder<W> {
+    /// What the store says of itself; the host probes before it relies on it. No tags: those of many servers are times in seconds.
+    pub(crate) fn store_info(&self) -> StoreInfo {
+        let traits = ["if-absent", "ranged-get", "ordered-list", "list-after-write"];
+        StoreInfo {
+            identity: self.place.identity(),
+            traits: traits.map(str::to_owned).to_vec(),
+            max_object_bytes: None,
+        }
+    }
+
+    /// Writes a whole object: two requests, and some more for the first in a folder.
+    ///
+    /// # Errors
+    /// `precondition` when it exists and must not; else the cause. What was sent in vain is removed by a later `delete`.
+    pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
+        let action = format!("writing {}", shown(key.as_bytes()));
+        if options.if_match.is_some() || options.retain_until.is_some() {
+            let message =
+                format!("{action} failed: WebDAV has no locks against deletion and no condition on what is replaced");
+            return Err(Error::new(ErrorClass::Unsupported, "webdav.condition", message));
+        }
+        let partial = [ON_THEIR_WAY, self.wire.unique_word().as_bytes()].concat();
+        self.send(&partial, data, &[], &action)?;
+        let answer = self.publish(&partial, key.as_bytes(), !options.if_absent, &action)?;
+        // The answer is dated by the server's clock (RFC 9110 section 6.6.1).
+        Ok(Stored { tag: None, version: None, modified: answer.headers.get("date").and_then(time::parse_http) })
+    }
+
+    /// A whole object or a part of it.
+    ///
+    /// # Errors
+    /// `not-found` when there is none; else the cause.
+    pub(crate) fn fetch(&self, key: &str, part: Option<ByteRange>) -> Result<W::Body> {
+        let action = format!("reading {}", shown(key.as_bytes()));
+        if part.is_some_and(|part| part.length == Some(0)) {
+            return Ok(self.wire.body_of(Vec::new()));
+        }
+        let part = part.filter(|part| range::header(part).is_some());
+        let answer = self.get(key.as_bytes(), part.as_ref(), None, &action)?;
+        if let Some(part) = &part {
+            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
+            range::check(part, &answer.headers, length, None)?;
+        }
+        Ok(answer.body)
+    }
+
+    /// Size and time of an object.
+    ///
+    /// # Errors
+    /// `not-found` when there is none; else the cause.
+    pub(crate) fn stat(&self, key: &str) -> Result<Object> {
+        match self.look(key.as_bytes())? {
+            Some(child) if !child.is_folder => self.object(key.to_owned(), &child),
+            _ => {
+                let message = format!("looking at {} failed: there is no such object", shown(key.as_bytes()));
+                Err(Error::new(ErrorClass::NotFound, fault::NOT_FOUND, message))
+            }
+        }
+    }
+
+    /// A page of the objects below a prefix, in byte order. The cursor is the key that it comes behind; each page lists anew the folders
+    /// on the way there. A place that is not there yet holds nothing.
+    ///
+    /// # Errors
+    /// The cause, by class: also of one folder that cannot be listed, because what is missing may be anything.
+    pub(crate) fn list_objects(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
+        let after = cursor.map(|key| key.as_bytes().to_vec());
+        let mut walk = Walk::new(self, Route { prefix: prefix.as_bytes().to_vec(), after, one_level: false });
+        let (mut objects, mut requests) = (Vec::new(), 0);
+        loop {
+            if let Some(pending) = walk.pending() {
+                if requests >= REQUESTS_MAX {
+                    let next = String::from_utf8_lossy(pending).into_owned();
+                    return Ok(Page { objects, next: Some(next) });
+                }
+                requests += 1;
+            }
+            match walk.step() {
+                Ok(Some(Step::Found { key, child, .. })) => match String::from_utf8(key) {
+                    // Of others, and no key could name it.
+                    Err(_) => walk.pass_over(),
+                    Ok(key) if key.as_bytes() == ON_THEIR_WAY => walk.pass_over(),
+                    Ok(_) if child.is_folder => {}
+                    Ok(key) => {
+                        objects.push(self.object(key.clone(), &child)?);
+                        if objects.len() == max {
+                            return Ok(Page { objects, next: Some(key) });
+                        }
+                    }
+                },
+                Ok(Some(Step::Asked)) => {}
+                // It was deleted meanwhile, with all that was in it.
+                Ok(Some(Step::Failed(_, error))) if error.class == ErrorClass::NotFound => {}
+                Ok(Some(Step::Failed(_, error))) => return Err(error),
+                Ok(None) => return Ok(Page { objects, next: None }),
+                Err(error) if error.reason == fault::NO_FOLDER => return Ok(Page { objects, next: None }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Deletes; what is not there counts as deleted. The first call also removes what interrupted writers left behind.
+    pub(crate) fn delete(&self, keys: &[String]) -> Vec<Result<()>> {
+        if !self.is_swept.replace(true) {
+            self.sweep();
+        }
+        keys.iter().map(|key| self.remove(key.as_bytes())).collect()
+    }
+
+    fn object(&self, key: String, child: &Child) -> Result<Object> {
+        let size = child.size.ok_or_else(|| {
+            let found = format!("no size of {}", shown(key.as_bytes()));
+            fault::not_webdav("listing", &self.place.name(), &found)
+        })?;
+        Ok(Object { key, size, modified: child.modified, tag: None, version: None, retain_until: None })
+    }
+
+    /// What cannot be removed now is removed by another.
+    fn sweep(&self) {
+        let Ok(Some(listing)) = self.list(ON_THEIR_WAY) else { return };
+        let now = listing.at.map_or_else(|| self.wire.now_seconds(), |at| at.seconds);
+        let is_old = |child: &&Child| {
+            let age = child.modified.map(|modified| now.saturating_sub(modified.seconds));
+            !child.is_folder && age.is_some_and(|age| age > ABANDONED_AFTER_SECONDS)
+        };
+        for child in listing.children.iter().filter(is_old).take(SWEPT_MAX) {
+            let _ = self.remove(&[ON_THEIR_WAY, &child.name].concat());
+        }
+    }
+
+    /// Removes a file; one that is not there is removed.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    pub(crate) fn remove(&self, key: &[u8]) -> Result<()> {
+        let action = format!("deleting {}", shown(key));
+        match self.ask(self.place.request("DELETE", key), None, &action) {
+            Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            removed => removed.map(drop),
+        }
+    }
+
+    /// Sends bytes to a name, and makes its folder if that is missing.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    pub(crate) fn send(
+        &self,
+        key: &[u8],
+        data: W::Body,
+        headers: &[(&str, String)],
+        action: &str,
+    ) -> Result<Answer<W::Body>> {
+        let once_more = self.wire.again(&data)?;
+        let asked = headers
+            .iter()
+            .fold(self.place.request("PUT", key), |asked, (name, value)| asked.with_header(name, value.clone()));
+        match self.ask(asked.clone(), Some(data), action) {
+            Err(error) if is_of_the_folder(&error) => {
+                self.make_folder(crate::place::parent(key))?;
+                self.ask(asked, Some(once_more), action)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Gives what was sent its own name, and makes the folder of that if it is missing.
+    ///
+    /// # Errors
+    /// `precondition` when the name is taken and must not be.
+    pub(crate) fn publish(&self, partial: &[u8], key: &[u8], overwrite: bool, action: &str) -> Result<Answer<W::Body>> {
+        let asked = self.place.request("MOVE", partial);
+        let asked = asked.with_header("destination", percent::path(key));
+        let asked = asked.with_header("overwrite", if overwrite { "T" } else { "F" });
+        match self.ask(asked.clone(), None, action) {
+            // Go's servers answer 403 where the standard wants 409.
+            Err(error) if is_of_the_folder(&error) => {
+                self.make_folder(crate::place::parent(key))?;
+                self.ask(asked, None, action)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Makes a folder, and those above it that are missing. One that is there is made.
+    ///
+    /// # Errors
+    /// The cause, by class.
+    pub(crate) fn make_folder(&self, key: &[u8]) -> Result<()> {
+        let action = format!("making the folder {}", shown(key));
+        let make = || match self.ask(self.place.request("MKCOL", key), None, &action) {
+            // RFC 4918 section 9.3.1: it is there.
+            Err(error) if matches!(error.reason.as_str(), fault::NO_METHOD | fault::MOVED) => Ok(()),
+            made => made.map(drop),
+        };
+        match make() {
+            Err(error) if is_of_the_folder(&error) && !key.is_empty() => {
+                self.make_folder(crate::place::parent(key))?;
+                make()
+            }
+            made => made,
+        }
+    }
+}
+
+/// Whether a failure may only say that the folder of a name is missing: servers answer 409, 404 or 403.
+fn is_of_the_folder(error: &Error) -> bool {
+    matches!(error.class, ErrorClass::Denied | ErrorClass::NotFound)
+}

@@ -1,0 +1,177 @@
+//! WebDAV, end to end, against two servers that differ: a repository on it, a folder of it backed up, a restore to it.
+
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+use credenza_e2e::servers::{DavKind, DavServer};
+use credenza_e2e::{Precious, Report, Setup, number, snapshot_of, tree};
+
+#[test]
+fn rclone() -> Result<()> {
+    run(DavKind::Rclone)
+}
+
+#[test]
+fn wsgidav() -> Result<()> {
+    run(DavKind::WsgiDav)
+}
+
+fn run(kind: DavKind) -> Result<()> {
+    let server = DavServer::start(kind)?;
+    let mut report = Report::default();
+    report.scenario("a folder goes into a repository on WebDAV and comes back", || {
+        let precious = Precious::new(repository(&server, "repository")?)?;
+        precious.setup.check()?.expect_code(0)?;
+        precious.expect_intact()
+    });
+    report.scenario("space is reclaimed and history is audited", || space(&server));
+    report.scenario("two writers at once lose nothing", || two_writers(&server));
+    report.scenario("a folder on WebDAV is backed up and comes back", || source(&server, kind));
+    report.scenario("a folder is restored to WebDAV, and over what is there only when asked", || {
+        destination(&server, kind)
+    });
+    report.scenario("wrong credentials and a missing folder are named", || wrong(&server));
+    report.finish();
+    Ok(())
+}
+
+/// Configures `@name` for a folder of the server.
+fn add(setup: &Setup, server: &DavServer, role: &str, name: &str, folder: &str) -> Result<()> {
+    let (user, password) = &server.user;
+    let words = [
+        role.to_owned(),
+        "add".to_owned(),
+        name.to_owned(),
+        format!("webdav://{}/{folder}", server.host),
+        format!("user={user}"),
+        format!("password={password}"),
+        "use_tls=false".to_owned(),
+    ];
+    setup.credenza.ok(words).map(drop)
+}
+
+fn repository(server: &DavServer, folder: &str) -> Result<Setup> {
+    let mut setup = Setup::new()?;
+    add(&setup, server, "repository", "store", folder)?;
+    setup.credenza.set("CREDENZA_REPOSITORY", "@store");
+    setup.credenza.ok(["create"])?;
+    Ok(setup)
+}
+
+fn space(server: &DavServer) -> Result<()> {
+    let setup = repository(server, "space")?;
+    let source = setup.path("source");
+    std::fs::create_dir(&source)?;
+    let mut snapshots = Vec::new();
+    for seed in 0..3 {
+        std::fs::write(source.join("changes"), tree::noise(seed, 1_000_000))?;
+        std::fs::write(source.join("stays"), tree::noise(99, 200_000))?;
+        snapshots.push(snapshot_of(&setup.backup(&source.to_string_lossy())?)?);
+    }
+    let [first, _, third] = snapshots.as_slice() else { bail!("{snapshots:?}") };
+    let summary = |words: &[&str]| setup.credenza.ok([&["--json"], words].concat())?.summary();
+    setup.credenza.ok(["rm", first])?;
+    setup.credenza.ok(["prune", "--keep-last", "1", "--apply"])?;
+    let done = summary(&["maintain"])?;
+    ensure!(number(&done, &["bytes_freed"])? > 2_000_000, "{done}");
+    ensure!(number(&summary(&["audit"])?, &["snapshots"])? == 1, "the last is left");
+    setup.check()?.expect_code(0)?;
+    let target = setup.restore(third, "target")?;
+    tree::compare(&source, &target)?;
+    let left = std::fs::read_dir(server.data().join("space/~credenza-partial"))?.count();
+    ensure!(left == 0, "{left} objects were left on their way");
+    Ok(())
+}
+
+fn two_writers(server: &DavServer) -> Result<()> {
+    let setup = repository(server, "writers")?;
+    let folders = ["left", "right"].map(|name| setup.path(name));
+    for (seed, folder) in (1..).zip(&folders) {
+        std::fs::create_dir(folder)?;
+        std::fs::write(folder.join("own"), tree::noise(seed, 3_000_000))?;
+        std::fs::write(folder.join("shared"), tree::noise(99, 3_000_000))?;
+    }
+    let runs = folders.iter().map(|folder| setup.credenza.start(["--json", "backup", &folder.to_string_lossy()]));
+    let runs = runs.collect::<Result<Vec<_>>>()?;
+    for (run, folder) in runs.into_iter().zip(&folders) {
+        let snapshot = snapshot_of(&run.wait()?.expect_code(0)?.summary()?)?;
+        let name = format!("back of {}", folder.file_name().unwrap_or_default().display());
+        tree::compare(folder, &setup.restore(&snapshot, &name)?)?;
+    }
+    setup.check()?.expect_code(0).map(drop)
+}
+
+/// Names that are easily mangled on the way through an address and a document.
+const HARD: [&str; 12] =
+    ["a b", "a+b", "a%20b", "100%", "#1", "what?", "ü", "u\u{308}", "&amp;<x>", "semi;colon", "~tilde", "deep/er/leaf"];
+
+fn fill(folder: &Path) -> Result<()> {
+    for (seed, name) in (0..).zip(HARD) {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(path, tree::noise(seed, 1000 + 100_000 * seed))?;
+    }
+    std::fs::create_dir_all(folder.join("empty folder"))?;
+    std::fs::write(folder.join("empty"), b"")?;
+    Ok(())
+}
+
+fn source(server: &DavServer, kind: DavKind) -> Result<()> {
+    let live = server.data().join("live");
+    fill(&live)?;
+    let setup = Setup::with_local_repository()?;
+    add(&setup, server, "source", "live", "live")?;
+    let first = setup.backup("@live")?;
+    let target = setup.restore(&snapshot_of(&first)?, "target")?;
+    tree::compare_bytes(&live, &target)?;
+    ensure!(target.join("empty folder").is_dir(), "an empty folder is lost");
+    let seconds = |path: &Path| -> Result<u64> {
+        Ok(path.metadata()?.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_secs())
+    };
+    ensure!(seconds(&live.join("a+b"))? == seconds(&target.join("a+b"))?, "the time of a file is lost");
+    // A second run reads what changed, and nothing else.
+    std::fs::write(live.join("a+b"), tree::noise(77, 5000))?;
+    if kind == DavKind::Rclone {
+        std::fs::remove_file(live.join("100%"))?;
+    }
+    let second = setup.backup("@live")?;
+    tree::compare_bytes(&live, &setup.restore(&snapshot_of(&second)?, "later")?)
+}
+
+fn destination(server: &DavServer, kind: DavKind) -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let folder = setup.path("folder");
+    fill(&folder)?;
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
+    std::fs::File::options().write(true).open(folder.join("a+b"))?.set_modified(long_ago)?;
+    setup.backup(&folder.to_string_lossy())?;
+    add(&setup, server, "destination", "copy", "copy")?;
+    // Modes and owners have no home there, and that is told.
+    setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(3)?;
+    let copy = server.data().join("copy");
+    tree::compare_bytes(&folder, &copy)?;
+    ensure!(copy.join("empty folder").is_dir(), "an empty folder is lost");
+    let names = std::fs::read_dir(&copy)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
+    ensure!(names.iter().all(|name| !name.to_string_lossy().starts_with("~credenza")), "left behind: {names:?}");
+    if kind == DavKind::Rclone {
+        ensure!(copy.join("a+b").metadata()?.modified()? == long_ago, "the time of a file is lost");
+    }
+    std::fs::write(copy.join("a+b"), b"theirs")?;
+    setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(3)?;
+    ensure!(std::fs::read(copy.join("a+b"))? == b"theirs", "a file was overwritten unasked");
+    setup.credenza.run(["restore", "latest", "--overwrite", "--to", "@copy"])?.expect_code(3)?;
+    tree::compare_bytes(&folder, &copy)
+}
+
+fn wrong(server: &DavServer) -> Result<()> {
+    let setup = Setup::new()?;
+    add(&setup, server, "source", "none", "no such folder")?;
+    let told = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(told.code != Some(0) && told.whole().contains("no such folder"), "{}", told.whole());
+    let words = ["source", "set", "none", "password=not-the-password-at-all"];
+    setup.credenza.ok(words)?;
+    let told = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(told.code != Some(0) && told.whole().contains("set user and password"), "{}", told.whole());
+    ensure!(!told.whole().contains("not-the-password-at-all"), "a secret was printed");
+    Ok(())
+}
