@@ -102,6 +102,20 @@ impl Bed {
         let beside = path.with_extension("beside");
         fs::write(&beside, bytes).unwrap();
         fs::rename(&beside, &path).unwrap();
+        // A server may remember for a while what was there before.
+        while self.served(key) != bytes {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What the server answers for a key.
+    fn served(&self, key: &Key) -> Vec<u8> {
+        let path = format!("{}/{}", self.place(), key);
+        let escaped: String = path.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped.replace("%2F", "/");
+        let url = format!("http://{}/{escaped}", self.server.host);
+        let user = format!("{}:{}", self.server.user, self.server.password);
+        Command::new("curl").args(["--silent", "--user", &user, &url]).output().unwrap().stdout
     }
 
     async fn configured(&self, roles: &[Role]) -> Configured {

@@ -34,7 +34,7 @@ impl<W: Wire> Folder<W> {
     /// Writes a whole object: two requests, and some more for the first in a folder.
     ///
     /// # Errors
-    /// `precondition` when it exists and must not; else the cause. What was sent in vain is removed by a later `delete`.
+    /// `precondition` when it exists and must not; else the cause. What is left of a failure that passes is removed by a later `delete`.
     pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
         if options.if_match.is_some() || options.retain_until.is_some() {
@@ -44,7 +44,13 @@ impl<W: Wire> Folder<W> {
         }
         let partial = [ON_THEIR_WAY, self.wire.unique_word().as_bytes()].concat();
         self.send(&partial, data, &[], &action)?;
-        let answer = self.publish(&partial, key.as_bytes(), !options.if_absent, &action)?;
+        let published = self.publish(&partial, key.as_bytes(), !options.if_absent, &action);
+        let answer = published.inspect_err(|error| {
+            if error.class != ErrorClass::Transient {
+                // It was sent in vain; what cannot be removed now is found later.
+                let _ = self.remove(&partial);
+            }
+        })?;
         // The answer is dated by the server's clock (RFC 9110 section 6.6.1).
         Ok(Stored { tag: None, version: None, modified: answer.headers.get("date").and_then(time::parse_http) })
     }

@@ -13,6 +13,10 @@ const ON_ITS_WAY: &[u8] = b"~credenza-partial-";
 /// Most bytes of a file whose size nobody knew: less than what the host lets a connector make.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
+/// Characters of names that some servers mistake in a `Destination` although they are escaped there (WsgiDAV cuts a name at them): such a file is
+/// looked for when it was moved, and moved over nothing.
+const MISTAKABLE: [u8; 4] = *b"?#;%";
+
 /// A file on its way.
 pub(crate) struct Upload<W: Wire> {
     folder: Folder<W>,
@@ -102,8 +106,19 @@ impl<W: Wire> Upload<W> {
             self.modified.map(|seconds| ("x-oc-mtime", seconds.to_string())).into_iter().collect();
         self.folder.send(&self.partial, body, &time, &self.action)?;
         self.asked_to_move = true;
-        self.folder.publish(&self.partial, &self.key, self.overwrite, &self.action)?;
+        let is_mistakable = self.key.iter().any(|byte| MISTAKABLE.contains(byte));
+        if is_mistakable && self.overwrite {
+            self.folder.remove(&self.key)?;
+        }
+        self.folder.publish(&self.partial, &self.key, self.overwrite && !is_mistakable, &self.action)?;
         self.is_sent = false;
+        if is_mistakable && self.folder.look(&self.key)?.is_none() {
+            let message = format!(
+                "{} failed: the server moved it to another name, because it cannot read the one that it was told",
+                self.action
+            );
+            return Err(Error::new(ErrorClass::Unsupported, "webdav.other-name", message));
+        }
         Ok(Vec::new())
     }
 

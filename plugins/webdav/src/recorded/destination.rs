@@ -67,6 +67,17 @@ fn a_move_whose_answer_was_lost_counts_once() {
 }
 
 #[test]
+fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
+    let replies = [vec![told(&["/dav/"]), told(&["/dav/what%3F"])], statuses([201, 204, 201, 404])].concat();
+    let target = folder(&[], replies);
+    let mut upload = target.create(&file("what?"), true).unwrap().unwrap();
+    assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().reason, "webdav.other-name");
+    let expected = ["PUT /~credenza-partial-word", "DELETE /what%3F", "MOVE /~credenza-partial-word", "PROPFIND /what%3F"];
+    assert_eq!(lines(&target)[2..], expected);
+    assert_eq!(asked(&target)[4].header("overwrite"), Some("F"));
+}
+
+#[test]
 fn what_is_given_up_leaves_nothing() {
     let target = folder(&[], [vec![told(&["/dav/"])], statuses([404, 201, 507, 204])].concat());
     let mut upload = target.create(&file("f"), true).unwrap().unwrap();

@@ -49,13 +49,13 @@ fn missing_folders_are_made_once_a_write_asks_for_them() {
 
 #[test]
 fn a_name_that_is_taken_is_a_precondition_and_a_refusal_stays_one() {
-    let store = folder(&[], vec![reply(201, &[], ""), reply(412, &[], "")]);
+    let store = folder(&[], [201, 412, 204].map(|status| reply(status, &[], "")).into());
     assert_eq!(put(&store, true).unwrap_err().class, ErrorClass::Precondition);
-    asked(&store);
+    assert_eq!(lines(&store)[2], "DELETE /~credenza-partial/word");
     let store = folder(&[], [403, 403, 403].map(|status| reply(status, &[], "")).into());
     assert_eq!(put(&store, true).unwrap_err().class, ErrorClass::Denied);
     // A document of failures of parts is no success.
-    let store = folder(&[], vec![reply(201, &[], ""), reply(207, &[], "<multistatus/>")]);
+    let store = folder(&[], vec![reply(201, &[], ""), reply(207, &[], "<multistatus/>"), reply(204, &[], "")]);
     assert_eq!(put(&store, true).unwrap_err().class, ErrorClass::Corrupt);
     let store = folder(&[], vec![]);
     let swap = PutOptions { if_match: Some("t".to_owned()), ..options(false) };
