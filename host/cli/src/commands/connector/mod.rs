@@ -142,8 +142,8 @@ impl ConnectorCommand {
             }
             Self::Verify { name } => verify(name.as_deref(), session),
             Self::Sign { file } => sign(&file, session),
-            Self::New(command) => command.run(session),
-            Self::Build(command) => command.run(session),
+            Self::New(command) => command.run(session).map(|()| Exit::Done),
+            Self::Build(command) => command.run(session).map(|()| Exit::Done),
             Self::Test(command) => command.run(session).await,
         }
     }
