@@ -19,11 +19,13 @@ mod ticker;
 pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
 pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
 pub use manifest::{
-    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, HeaderRule, HeaderRuleError, Limits,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, HeaderRule, HeaderRuleError, Limits,
+    MANIFEST_BYTES_MAX, Manifest, ManifestError, Oauth2, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
+    SettingKind, SettingSpec, Verb, VerbError,
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
-    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
+    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
+    deceives, parse_boolean,
 };

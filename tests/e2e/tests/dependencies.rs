@@ -12,7 +12,7 @@ use std::process::Command;
 const DOORS: [(&[&str], &[&str], &str); 8] = [
     (&["wasmtime", "wasmparser"], &["credenza-sandbox"], "one crate knows WebAssembly, and builds its engine once"),
     (
-        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "aws-sigv4"],
+        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs"],
         &["credenza-sandbox", "credenza-s3-server", "credenza-e2e"],
         "one crate talks to networks, where requests are checked and signed",
     ),

@@ -4,6 +4,7 @@
 //! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
 
 mod allow;
+mod auth;
 mod error;
 mod header;
 mod query;
@@ -13,15 +14,18 @@ mod template;
 
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
+pub use auth::{Auth, Grant, Oauth2};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
+pub(crate) use header::Reach;
 pub use header::{HeaderRule, HeaderRuleError};
-pub(crate) use query::Query;
+pub(crate) use query::{Query, is_unreserved};
 pub use schema::{
-    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
+    Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
+    SettingKind, SettingSpec,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;
-pub(crate) use template::{capture, expand};
+pub(crate) use template::{capture, expand, template_names};
 
 pub(crate) use schema::HOST_SETTINGS;
 

@@ -15,7 +15,9 @@ pub use endpoint::AwsEndpoint;
 pub use proxy::ProxySettings;
 pub use resolve::{HostSettings, Settings, SettingsError};
 pub use secret::{SecretText, deceives};
-pub use surroundings::{CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings};
+pub use surroundings::{
+    CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings, TokenKeeper, TokenNotKept,
+};
 pub use value::{BOOLEANS, InvalidValue, Value, parse_boolean};
 
 pub(crate) use proxy::{Named, ProxyChoice};

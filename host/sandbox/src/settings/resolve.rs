@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use super::value::{BOOLEANS, parse_boolean};
 use super::{
-    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings, Value,
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings,
+    TokenKeeper, Value,
 };
-use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
+use crate::manifest::{
+    Ambient, Auth, Endpoint, EndpointVariant, HOST_SETTINGS, Manifest, SettingSpec, capture, expand,
+};
 
 /// A setting that cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,16 @@ pub enum SettingsError {
         given: String,
         /// The one that was not.
         missing: String,
+    },
+    /// A secret, or what a manifest makes of it, that cannot be used. It is not repeated.
+    #[error("endpoint `{endpoint}`: `{name}` {why}")]
+    Unusable {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret or header.
+        name: String,
+        /// What is wrong with it, as the end of the sentence.
+        why: String,
     },
     /// An endpoint whose templates and settings yield no address.
     #[error("endpoint `{endpoint}`: `{}` is not an address of a server: {cause}", address.escape_debug())]
@@ -136,8 +149,8 @@ pub struct HostSettings {
     pub proxy: ProxySettings,
 }
 
-/// Checked settings and secrets of one connector.
-#[derive(Debug, Clone)]
+/// Checked settings and secrets of one connector. Only names are shown when it is formatted for a developer: a setting may be sensitive.
+#[derive(Clone)]
 pub struct Settings {
     /// Typed values for the connector, by name, defaults filled in.
     pub values: BTreeMap<String, Value>,
@@ -153,6 +166,15 @@ pub struct Settings {
     secrets_written: bool,
     /// Finds credentials where there are no secrets.
     aws_credentials: Option<Arc<dyn CredentialSource>>,
+    /// Remembers refresh tokens from one run to the next.
+    pub(crate) token_keeper: Option<Arc<dyn TokenKeeper>>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (texts, secrets): (Vec<_>, Vec<_>) = (self.texts.keys().collect(), self.secrets.keys().collect());
+        f.debug_struct("Settings").field("texts", &texts).field("secrets", &secrets).finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -188,8 +210,12 @@ impl Settings {
         for (name, spec) in &manifest.settings {
             match texts.get(name) {
                 Some(text) => {
-                    let value =
-                        Value::parse(spec, text).map_err(|cause| SettingsError::Value { name: name.clone(), cause })?;
+                    let hide = |cause| match spec.sensitive {
+                        true => InvalidValue { text: "***".to_owned(), ..cause },
+                        false => cause,
+                    };
+                    let invalid = |cause| SettingsError::Value { name: name.clone(), cause: hide(cause) };
+                    let value = Value::parse(spec, text).map_err(invalid)?;
                     values.insert(name.clone(), value);
                 }
                 None if spec.required || spec.default.is_some() => {
@@ -210,6 +236,7 @@ impl Settings {
             server_named_by: ambient.map(|(_, endpoint)| endpoint.origin.clone()),
             secrets_written: true,
             aws_credentials: surroundings.aws_credentials.clone(),
+            token_keeper: surroundings.token_keeper.clone(),
         };
         settings.refuse_anonymous_secrets(manifest)?;
         if settings.secrets.is_empty() {
@@ -228,12 +255,34 @@ impl Settings {
         })
     }
 
-    /// Whether a setting has a value, as a manifest writes it.
+    /// Whether a setting has a value, as a manifest writes it: by what it means, not by how the user wrote it.
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         match self.values.get(name) {
             Some(Value::Boolean(given)) => given.to_string() == value,
+            Some(Value::Integer(given)) => given.to_string() == value,
             _ => self.texts.get(name).is_some_and(|given| given == value),
         }
+    }
+
+    /// The address of an endpoint, as templates of origin and path.
+    pub(crate) fn address_of<'m>(&self, endpoint: &'m Endpoint) -> (&'m str, &'m str) {
+        self.variants_of(endpoint).find_map(EndpointVariant::address).unwrap_or((&endpoint.url, &endpoint.path))
+    }
+
+    /// How the requests of an endpoint are authenticated.
+    pub(crate) fn auth_of<'m>(&self, endpoint: &'m Endpoint) -> &'m Auth {
+        self.variants_of(endpoint).find_map(|variant| variant.auth.as_ref()).unwrap_or(&endpoint.auth)
+    }
+
+    /// The variants of an endpoint whose conditions hold.
+    fn variants_of<'m>(&self, endpoint: &'m Endpoint) -> impl Iterator<Item = &'m EndpointVariant> {
+        endpoint.variants.iter().filter(|variant| variant.when.iter().all(|(name, value)| self.has(name, value)))
+    }
+
+    /// The text of a secret, or of a setting that stands where one may.
+    pub(crate) fn credential(&self, name: &str) -> Option<&str> {
+        let setting = || self.texts.get(name).map(String::as_str).filter(|text| !text.is_empty());
+        self.secrets.get(name).map(SecretText::expose).or_else(setting)
     }
 
     /// Where the secrets are from, for a person.
@@ -253,7 +302,7 @@ impl Settings {
     }
 
     fn refuse_anonymous_secrets(&self, manifest: &Manifest) -> Result<(), SettingsError> {
-        for auth in manifest.endpoints.values().map(|endpoint| &endpoint.auth).filter(|auth| self.is_anonymous(auth)) {
+        for auth in manifest.endpoints.values().flat_map(Endpoint::auths).filter(|auth| self.is_anonymous(auth)) {
             let given = auth.secrets().into_iter().find(|name| self.secrets.contains_key(*name));
             if let (Some(secret), Some(setting)) = (given, auth.anonymous_setting()) {
                 return Err(SettingsError::NotAnonymous { setting: setting.to_owned(), secret: secret.to_owned() });
@@ -268,7 +317,7 @@ impl Settings {
         manifest: &Manifest,
         surroundings: &Surroundings<'_>,
     ) -> BTreeMap<String, SecretText> {
-        let auths = || manifest.endpoints.values().map(|endpoint| &endpoint.auth);
+        let auths = || manifest.endpoints.values().flat_map(Endpoint::auths);
         let named = |auth: &Auth| {
             auth.profile_setting().and_then(|name| self.texts.get(name)).is_some_and(|profile| !profile.is_empty())
         };
@@ -280,10 +329,14 @@ impl Settings {
         found.collect()
     }
 
-    /// Hides the values of the secrets, which a manifest uses so.
+    /// Hides the values of secrets, and those of settings that the manifest calls sensitive. The latter, and names, are not searched for in bodies.
     pub(crate) fn masker(&self, manifest: &Manifest) -> Masker {
-        let names = manifest.endpoints.values().filter_map(|endpoint| self.secrets.get(endpoint.auth.names()?));
-        Masker::new(self.secrets.values().cloned()).with_names(names.cloned())
+        let auths = manifest.endpoints.values().flat_map(Endpoint::auths);
+        let names = auths.filter_map(|auth| self.secrets.get(auth.identity()?)).cloned();
+        let sensitive = manifest.settings.iter().filter(|(_, spec)| spec.sensitive);
+        let sensitive: Vec<SecretText> =
+            sensitive.filter_map(|(name, _)| self.texts.get(name)).map(SecretText::new).collect();
+        Masker::new(self.secrets.values().cloned().chain(sensitive.clone())).with_names(names.chain(sensitive))
     }
 }
 
@@ -451,6 +504,7 @@ url = "{scheme}://{host}"
 path = "/{bucket}"
 below = "{prefix}"
 below_parameter = "prefix"
+paths = "opaque"
 auth = { scheme = "aws-sigv4", service = "s3", region = "{region}", key = "access_key", secret = "secret_access_key", token = "session_token" }
 [[endpoints.bucket.variants]]
 when = { addressing = "virtual" }
@@ -616,8 +670,13 @@ region = "garage"
             ("path = \"/{bucket}\"", "path = \"bucket\"", "endpoints.bucket.path"),
             ("\"HEAD /*\", \"POST /* ?restore\"]", "\"head\"]", "head"),
             ("x-amz-meta-*", "x-*", "x-*"),
-            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "headers"),
+            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "x-amz-copy-source <path>"),
             ("when acl", "when no_such", "no_such"),
+            ("when acl", "when acl=yes", "cannot be"),
+            ("addressing = \"virtual\"", "addressing = \"sideways\"", "cannot be"),
+            ("paths = \"opaque\"", "paths = \"other\"", "paths"),
+            ("[settings.host]", "[settings.host]\nsensitive = true", "sensitive"),
+            ("[settings.acl]", "[settings.access_key_file]", "_file"),
             ("name = \"s3\"", "name = \"S3!\"", "name"),
             ("[settings.prefix]", "[settings.use_tls]", "use_tls"),
             ("api = \"0.1\"", "api = \"0.2\"", "0.2"),

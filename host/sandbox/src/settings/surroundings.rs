@@ -20,6 +20,8 @@ pub struct Surroundings<'a> {
     pub aws_endpoint: Option<AwsEndpoint>,
     /// Finds the credentials that the tools of AWS would use here; without it, requests without keys are anonymous.
     pub aws_credentials: Option<Arc<dyn CredentialSource>>,
+    /// Remembers refresh tokens from one run to the next; without it they are kept for this run.
+    pub token_keeper: Option<Arc<dyn TokenKeeper>>,
     /// Somebody who hears what is waited for.
     pub waits: Waits,
 }
@@ -33,6 +35,7 @@ impl Surroundings<'_> {
             aws_region: None,
             aws_endpoint: None,
             aws_credentials: None,
+            token_keeper: None,
             waits: Waits::default(),
         }
     }
@@ -61,3 +64,20 @@ pub struct FoundCredentials {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialsNotFound(pub String);
+
+/// Remembers the refresh tokens that servers hand out in place of the one that a user gave, which counts no more then.
+pub trait TokenKeeper: Debug + Send + Sync {
+    /// The newest token that took the place of the given one, if any did: in this run, an earlier one, or one beside.
+    fn newest(&self, given: &SecretText) -> Option<SecretText>;
+
+    /// Remembers the newest in place of the given one, for good before it returns.
+    ///
+    /// # Errors
+    /// A sentence with where it should have gone and why it could not.
+    fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept>;
+}
+
+/// A refresh token that will be lost with this run, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TokenNotKept(pub String);

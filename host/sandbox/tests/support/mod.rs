@@ -30,6 +30,7 @@ default = ""
 [endpoints.bucket]
 url = "{scheme}://{host}"
 path = "/{bucket}"
+paths = "opaque"
 auth = { scheme = "aws-sigv4", service = "s3", region = "r1", key = "access_key", secret = "secret_access_key" }
 [endpoints.bucket.allow]
 source = ["GET /*", "GET ?list", "HEAD /*", "POST /* ?restore"]

@@ -49,7 +49,8 @@ struct EndpointOut<'a> {
     below: &'a str,
     /// Other addresses, which some settings lead to.
     variants: Vec<AddressOut<'a>>,
-    auth: AuthOut<'a>,
+    /// How it proves who it is: one of these, as settings choose.
+    auth: Vec<AuthOut<'a>>,
     allow: BTreeMap<&'static str, Vec<String>>,
     headers: BTreeMap<&'static str, Vec<String>>,
 }
@@ -65,20 +66,26 @@ struct AuthOut<'a> {
     scheme: &'static str,
     /// Secrets that are sent, or signed with.
     secrets: Vec<&'a str>,
-    /// The credentials that AWS's tools would find on this machine are used when none are given.
-    machine_credentials: bool,
+    /// Credentials that this machine offers, used when none are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_credentials: Option<&'static str>,
+    /// Who hands out tokens, and is shown the secrets for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_from: Option<&'a str>,
 }
 
 impl<'a> AuthOut<'a> {
-    fn new(auth: &'a Auth) -> Self {
-        let scheme = match auth {
-            Auth::None => "none",
-            Auth::Basic { .. } => "basic",
-            Auth::Bearer { .. } => "bearer",
-            Auth::Header { .. } => "header",
-            Auth::AwsSigv4 { .. } => "aws-sigv4",
-        };
-        Self { scheme, secrets: auth.secrets(), machine_credentials: auth.profile_setting().is_some() }
+    fn new(auth: &'a Auth, manifest: &Manifest) -> Self {
+        let either = auth.secrets_or_settings().into_iter().filter(|name| manifest.secrets.contains_key(*name));
+        let mut secrets: Vec<&str> = either.chain(auth.secrets()).collect();
+        secrets.sort_unstable();
+        secrets.dedup();
+        Self {
+            scheme: auth.scheme(),
+            secrets,
+            machine_credentials: auth.machine_credentials(),
+            tokens_from: auth.token_url(),
+        }
     }
 }
 
@@ -119,14 +126,13 @@ fn settings(manifest: &Manifest) -> BTreeMap<&str, SettingOut<'_>> {
 
 fn endpoints(manifest: &Manifest) -> BTreeMap<&str, EndpointOut<'_>> {
     let out = manifest.endpoints.iter().map(|(label, endpoint)| {
-        let variants =
-            endpoint.variants.iter().map(|other| AddressOut { url: &other.url, path: &other.path }).collect();
+        let variants = endpoint.addresses().skip(1).map(|(url, path)| AddressOut { url, path }).collect();
         let out = EndpointOut {
             url: &endpoint.url,
             path: &endpoint.path,
             below: &endpoint.below,
             variants,
-            auth: AuthOut::new(&endpoint.auth),
+            auth: endpoint.auths().map(|auth| AuthOut::new(auth, manifest)).collect(),
             allow: by_role(&endpoint.allow),
             headers: by_role(&endpoint.headers),
         };
@@ -163,13 +169,17 @@ impl ConnectorDetails<'_> {
     fn write_credentials(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\n\nsends, but never sees")?;
         for (label, endpoint) in &self.endpoints {
-            let auth = &endpoint.auth;
-            write!(f, "\n  to {:<19} {}", brief(label), auth.scheme)?;
-            if !auth.secrets.is_empty() {
-                write!(f, " with {}", brief(&auth.secrets.join(", ")))?;
-            }
-            if auth.machine_credentials {
-                f.write_str("\n    or, when none are given, the AWS credentials of this machine: profile, single sign-on, role of the instance")?;
+            for auth in &endpoint.auth {
+                write!(f, "\n  to {:<19} {}", brief(label), auth.scheme)?;
+                if !auth.secrets.is_empty() {
+                    write!(f, " with {}", brief(&auth.secrets.join(", ")))?;
+                }
+                if let Some(url) = auth.tokens_from {
+                    write!(f, "\n    by tokens that {} hands out for them", brief(url))?;
+                }
+                if let Some(credentials) = auth.machine_credentials {
+                    write!(f, "\n    or, when none are given, {credentials}")?;
+                }
             }
         }
         for (name, secret) in self.secrets.iter().filter(|(_, secret)| !secret.env.is_empty()) {
