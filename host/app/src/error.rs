@@ -14,6 +14,7 @@ use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
+use crate::credentials::CredentialError;
 use crate::home::HomeError;
 use crate::location::LocationError;
 use crate::passphrase::PassphraseError;
@@ -127,6 +128,9 @@ pub enum Error {
     /// A secret that cannot be read, or is none.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A secret of a connector that cannot be read.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// A passphrase that cannot be read, or is too weak.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

@@ -30,6 +30,7 @@ mod aws;
 mod check_place;
 mod configuration;
 mod connectors;
+mod credentials;
 pub mod environment;
 mod error;
 pub mod guarantees;
@@ -49,6 +50,7 @@ pub mod secret;
 pub mod signing;
 mod snapshot_path;
 pub mod sync;
+mod tokens;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
@@ -58,6 +60,7 @@ pub use configuration::{
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
 pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use credentials::CredentialError;
 pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;

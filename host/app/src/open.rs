@@ -9,18 +9,20 @@ use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
 use credenza_format::{Hex, Provenance};
-use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, Traffic};
+use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, TokenKeeper, Traffic};
 
 use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
 use crate::connectors::Component;
+use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::notice::{Notice, Notices};
 use crate::place::{Place, PlaceError};
 use crate::profiles::Profiles;
+use crate::tokens::Tokens;
 
 /// A connector at work, and what is known of it.
 pub struct Opened<T: ?Sized> {
@@ -140,6 +142,7 @@ impl App {
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
         settings.insert("location".to_owned(), SecretText::new(text.as_str()));
+        credentials::gather(connector.manifest(), &mut settings)?;
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
         let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
         for (server, proxy) in configured.proxies() {
@@ -162,7 +165,8 @@ impl App {
     async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
         let variable = &environment::connector_secret;
         let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
-        let plain = Surroundings { variable, waits, ..Surroundings::none() };
+        let token_keeper = self.known_folder().map(|folder| Arc::new(Tokens::beside(folder)) as Arc<dyn TokenKeeper>);
+        let plain = Surroundings { variable, waits, token_keeper, ..Surroundings::none() };
         let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
         let client = LookupClient::new(settings, &plain);
         let profile = settings.get(profile).map(SecretText::expose).filter(|name| !name.is_empty());

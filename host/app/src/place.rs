@@ -10,12 +10,11 @@ use std::path::PathBuf;
 use credenza_sandbox::{BOOLEANS, SecretText, parse_boolean};
 use serde::Serialize;
 
-use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_path};
+use crate::configuration::{
+    Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_command, is_path,
+};
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
-
-/// The setting that is a command.
-const COMMAND: &str = "passphrase_cmd";
 
 /// A place that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +67,7 @@ pub enum PlaceError {
     #[error("the configuration names a command to run, `{setting}`, and others can change {}", open.display())]
     ForeignCommand {
         /// Which setting.
-        setting: &'static str,
+        setting: String,
         /// The file or folder that others can change.
         open: PathBuf,
     },
@@ -234,9 +233,10 @@ fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configurat
 
 /// Refuses to run what others may have written into the configuration.
 fn require_own_commands(settings: &Settings, configuration: &Configuration) -> Result<(), PlaceError> {
-    match configuration.writable_by_others().filter(|_| settings.contains_key(COMMAND)) {
+    let Some(setting) = settings.keys().find(|setting| is_command(setting)) else { return Ok(()) };
+    match configuration.writable_by_others() {
         None => Ok(()),
-        Some(open) => Err(PlaceError::ForeignCommand { setting: COMMAND, open }),
+        Some(open) => Err(PlaceError::ForeignCommand { setting: setting.clone(), open }),
     }
 }
 

@@ -359,6 +359,7 @@ impl From<AppError> for Failure {
             }
             AppError::Configure(error) => Self::usage(error.to_string()),
             AppError::Secret(error) => error.into(),
+            AppError::Credential(_) => said.exit(Exit::Usage).hint("see what is set: credenza repository|source|destination show NAME"),
             AppError::Passphrase(error) => error.into(),
             AppError::Signing(error) => error.into(),
             AppError::Patterns(error) => error.into(),

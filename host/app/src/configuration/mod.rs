@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 pub use known::{Known, KnownRepository, Whereabouts};
 pub use name::PlaceName;
+pub(crate) use settings::is_command;
 pub use settings::{
     HOST_SETTINGS, HostSetting, Settings, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };

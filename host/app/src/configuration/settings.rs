@@ -1,6 +1,6 @@
 //! Settings of a location: which the host itself knows, which are secret, what a misspelt one may have meant.
 
-use credenza_sandbox::{RawSettings, SecretText};
+use credenza_sandbox::{RawSettings, SECRET_COMMAND, SECRET_FILE, SecretText};
 use toml_edit::{Item, Value};
 
 use super::Kind;
@@ -76,8 +76,13 @@ pub fn is_path(setting: &str, value: &str) -> bool {
     match setting {
         "passphrase_file" | "key_file" | "identity" | "signing_key" | "ca_file" => true,
         "connector" => value.contains('/') || value.ends_with(".wasm"),
-        _ => false,
+        _ => setting.ends_with(SECRET_FILE),
     }
+}
+
+/// Whether a value is a command that is run on this machine.
+pub(crate) fn is_command(setting: &str) -> bool {
+    setting.ends_with(SECRET_COMMAND)
 }
 
 /// Whether a setting of the host is true or false.
@@ -91,6 +96,9 @@ pub fn is_boolean(setting: &str) -> bool {
 pub fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
         return matches!(known.name, "passphrase" | "recovery_code" | "proxy");
+    }
+    if is_command(setting) || setting.ends_with(SECRET_FILE) {
+        return false;
     }
     let name = setting.to_ascii_lowercase();
     ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
@@ -141,5 +149,8 @@ mod tests {
         for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "signing_key", "region"] {
             assert!(!is_secret(open), "{open}");
         }
+        // Where a secret of a connector is.
+        assert!(!is_secret("secret_access_key_file") && !is_secret("token_cmd"));
+        assert!(is_path("secret_access_key_file", "k") && is_command("token_cmd") && !is_command("token"));
     }
 }

@@ -259,7 +259,8 @@ fn require_known(
     }
     let manifests = manifests_for(present, connectors)?;
     let of_connectors = || manifests.iter().flat_map(names_of);
-    if of_connectors().any(|known| known == setting) {
+    let is_secret_source = manifests.iter().any(|manifest| manifest.is_secret_source(setting));
+    if is_secret_source || of_connectors().any(|known| known == setting) {
         return Ok(());
     }
     if manifests.is_empty() && !is_folder(present) {
@@ -355,7 +356,10 @@ fn show(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> 
     let settings = session.app.configuration()?.settings(kind, &name)?;
     let manifests = manifests_for(&settings, session.app.connectors()).unwrap_or_default();
     let open = |setting: &str| manifests.iter().any(|manifest| manifest.settings.contains_key(setting));
-    let secret = |setting: &str| manifests.iter().any(|manifest| manifest.secrets.contains_key(setting));
+    let secret = |setting: &str| {
+        let is_sensitive = |manifest: &Manifest| manifest.settings.get(setting).is_some_and(|spec| spec.sensitive);
+        manifests.iter().any(|manifest| manifest.secrets.contains_key(setting) || is_sensitive(manifest))
+    };
     let hidden = |setting: &str| secret(setting) || (is_secret(setting) && !open(setting));
     let shown = settings.iter().map(|(setting, value)| {
         let value = if hidden(setting) { HIDDEN } else { value.expose() };
