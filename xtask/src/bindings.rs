@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 /// Runs the generator with the given arguments.
 pub(crate) fn settle(house: &Path, arguments: &[&str]) -> Result<()> {
-    let status = Command::new(crate::toolchain::cargo())
+    let status = Command::new(credenza_author::cargo())
         .current_dir(house.join("plugins"))
         .args(["run", "--quiet", "--package", "credenza-bindgen", "--"])
         .args(arguments)

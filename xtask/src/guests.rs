@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::toolchain::TARGET;
-use crate::{component, report, toolchain};
+use crate::{report, toolchain};
+use credenza_author::{TARGET, encode};
 
 /// A crate that becomes a component.
 struct Guest {
@@ -33,26 +33,26 @@ const FOR_TESTS: [Guest; 2] = [
 ];
 
 /// Builds the connectors that are part of the program, and no others.
-pub(crate) fn build_embedded(house: &Path) -> Result<()> {
-    build_some(house, &EMBEDDED)
+pub(crate) fn build_embedded(root: &Path) -> Result<()> {
+    build_some(root, &EMBEDDED)
 }
 
 /// Builds all of them, and the probe.
-pub(crate) fn build(house: &Path) -> Result<()> {
-    build_embedded(house)?;
-    build_some(house, &FOR_TESTS)?;
-    probe(house)
+pub(crate) fn build(root: &Path) -> Result<()> {
+    build_embedded(root)?;
+    build_some(root, &FOR_TESTS)?;
+    probe(root)
 }
 
 /// Compiles what changed, and encodes each component that is older than its module or its manifest.
-fn build_some(house: &Path, guests: &[Guest]) -> Result<()> {
-    compile(house, guests)?;
-    guests.iter().try_for_each(|guest| assemble(house, guest).with_context(|| format!("building {}", guest.package)))
+fn build_some(root: &Path, guests: &[Guest]) -> Result<()> {
+    compile(root, guests)?;
+    guests.iter().try_for_each(|guest| assemble(root, guest).with_context(|| format!("building {}", guest.package)))
 }
 
-fn compile(house: &Path, guests: &[Guest]) -> Result<()> {
+fn compile(root: &Path, guests: &[Guest]) -> Result<()> {
     let mut command = toolchain::cargo_build()?;
-    command.current_dir(house.join("plugins")).arg("--target-dir").arg(house.join("plugins/target"));
+    command.current_dir(root.join("plugins")).arg("--target-dir").arg(root.join("plugins/target"));
     for guest in guests {
         command.args(["--package", guest.package]);
     }
@@ -62,24 +62,24 @@ fn compile(house: &Path, guests: &[Guest]) -> Result<()> {
 }
 
 /// The guest of the sandbox's own tests, which proves the bindings without the SDK.
-fn probe(house: &Path) -> Result<()> {
-    let script = house.join("host/sandbox/tests/probe/build.sh");
+fn probe(root: &Path) -> Result<()> {
+    let script = root.join("host/sandbox/tests/probe/build.sh");
     let status = Command::new(&script).status().with_context(|| format!("starting {}", script.display()))?;
     ensure!(status.success(), "the probe does not compile");
     Ok(())
 }
 
-fn assemble(house: &Path, guest: &Guest) -> Result<()> {
-    let module = module_path(house, guest);
-    let manifest = house.join(guest.folder).join("connector.toml");
-    let component = house.join("target").join(guest.component);
+fn assemble(root: &Path, guest: &Guest) -> Result<()> {
+    let module = module_path(root, guest);
+    let manifest = root.join(guest.folder).join("connector.toml");
+    let component = root.join("target").join(guest.component);
     let digest = component.with_extension("wasm.b3");
     if is_newer(&component, &[&module, &manifest])? && is_newer(&digest, &[&component])? {
         return Ok(());
     }
     let text = fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
     let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
-    let encoded = component::encode(&bytes, &text)?;
+    let encoded = encode(&bytes, &text)?;
     write_whole(&component, &encoded)?;
     // What is embedded into the program is held against it.
     write_whole(&digest, blake3::hash(&encoded).to_hex().as_bytes())?;
@@ -87,9 +87,9 @@ fn assemble(house: &Path, guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-fn module_path(house: &Path, guest: &Guest) -> PathBuf {
+fn module_path(root: &Path, guest: &Guest) -> PathBuf {
     let name = guest.package.replace('-', "_");
-    house.join("plugins/target").join(TARGET).join("release").join(name).with_extension("wasm")
+    root.join("plugins/target").join(TARGET).join("release").join(name).with_extension("wasm")
 }
 
 fn is_newer(file: &Path, inputs: &[&Path]) -> Result<bool> {

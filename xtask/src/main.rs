@@ -1,4 +1,4 @@
-//! Tasks of the house that cargo alone cannot do: `cargo xtask TASK`.
+//! Tasks of the project that cargo alone cannot do: `cargo xtask TASK`.
 //!
 //! Owned here: the list of tasks, one module each. Refused here: anything that the product does at run time.
 //! Called by developers and by CI.
@@ -6,7 +6,6 @@
 mod audit;
 mod bench;
 mod bindings;
-mod component;
 mod demo;
 mod docs;
 mod fuzz;

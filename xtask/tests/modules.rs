@@ -1,9 +1,9 @@
-//! The modules of each room of the host and of the S3 connector, and which of them use which.
+//! The modules of each crate of the host and of the S3 connector, and which of them use which.
 //!
 //! No two modules beside each other may use one another, directly or by way of others: whoever changes one of them should
 //! have to know those below it and no more. A parent and its children are one thing here, and an `error` module names what
 //! all others hold, so that its own uses do not count. `docs/modules.md` is the list;
-//! it is written anew with `UPDATE_MODULES=1`.
+//! it is written again with `UPDATE_MODULES=1`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here is a failed test")]
 
@@ -14,10 +14,20 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
 
-const ROOMS: [&str; 8] =
-    ["host/model", "host/format", "host/connect", "host/sandbox", "host/engine", "host/app", "host/cli", "plugins/s3"];
+const CRATES: [&str; 10] = [
+    "host/model",
+    "host/format",
+    "host/connect",
+    "host/sandbox",
+    "host/engine",
+    "host/app",
+    "host/author",
+    "host/kit",
+    "host/cli",
+    "plugins/s3",
+];
 const LIST: &str = "docs/modules.md";
-/// The modules that hold the errors of a room.
+/// The modules that hold the errors of a crate.
 const ERRORS: &str = "error";
 
 /// A module by the names that lead to it from the crate's root.
@@ -137,14 +147,14 @@ fn parsed(file: &Path) -> Vec<Item> {
 }
 
 impl Crate {
-    fn of(room: &Path) -> Self {
+    fn of(member: &Path) -> Self {
         let mut found = Self::default();
-        for root in ["src/lib.rs", "src/main.rs"].map(|root| room.join(root)) {
+        for root in ["src/lib.rs", "src/main.rs"].map(|root| member.join(root)) {
             if root.is_file() {
-                Reader { into: &mut found, module: Vec::new(), folder: room.join("src") }.read(&parsed(&root));
+                Reader { into: &mut found, module: Vec::new(), folder: member.join("src") }.read(&parsed(&root));
             }
         }
-        assert!(found.modules.len() > 1, "{}: no modules", room.display());
+        assert!(found.modules.len() > 1, "{}: no modules", member.display());
         found
     }
 
@@ -223,8 +233,8 @@ fn root() -> PathBuf {
 #[test]
 fn no_module_uses_one_beside_it_that_uses_it() {
     let mut found = Vec::new();
-    for room in ROOMS {
-        for (parent, edges) in Crate::of(&root().join(room)).edges() {
+    for member in CRATES {
+        for (parent, edges) in Crate::of(&root().join(member)).edges() {
             let circle = circles(&edges);
             if !circle.is_empty() {
                 let edge = |module: &String| {
@@ -232,7 +242,7 @@ fn no_module_uses_one_beside_it_that_uses_it() {
                     format!("    {module} uses {used:?}")
                 };
                 let edges: Vec<String> = circle.iter().map(edge).collect();
-                found.push(format!("{room} {}: {circle:?}\n{}", parent.join("::"), edges.join("\n")));
+                found.push(format!("{member} {}: {circle:?}\n{}", parent.join("::"), edges.join("\n")));
             }
         }
     }
@@ -242,12 +252,12 @@ fn no_module_uses_one_beside_it_that_uses_it() {
 #[test]
 fn the_list_of_modules_is_what_the_code_is() {
     let mut list = String::from(
-        "# Modules\n\nWhich modules use which beside them, by room. A test writes this list and refuses circles: \
+        "# Modules\n\nWhich modules use which beside them, by crate. A test writes this list and refuses circles: \
          `UPDATE_MODULES=1 cargo xtask test modules`.\n",
     );
-    for room in ROOMS {
-        write!(list, "\n## {room}\n\n").unwrap();
-        for (parent, edges) in Crate::of(&root().join(room)).edges() {
+    for member in CRATES {
+        write!(list, "\n## {member}\n\n").unwrap();
+        for (parent, edges) in Crate::of(&root().join(member)).edges() {
             let title = if parent.is_empty() { "crate".to_owned() } else { parent.join("::") };
             writeln!(list, "- `{title}`").unwrap();
             for (user, used) in edges {
@@ -261,5 +271,5 @@ fn the_list_of_modules_is_what_the_code_is() {
         std::fs::write(&file, &list).unwrap();
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(written == list, "{LIST} is not what the code is; write it anew with UPDATE_MODULES=1");
+    assert!(written == list, "{LIST} is not what the code is; write it again with UPDATE_MODULES=1");
 }

@@ -35,7 +35,7 @@ pub async fn run<T: AsRef<OsStr>>(app: &App, secret: Secret, folders: [T; 3]) ->
         retain_days: None,
         parity: None,
     };
-    app.create_repository(&place, &create).await?;
+    app.create_repository(&place, &create, false).await?;
     let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
     let open = app.open_repository(place, options).await?;
 

@@ -7,14 +7,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use credenza_sandbox::{Sandbox, SandboxOptions};
+use credenza_connect::Rates;
+use credenza_engine::Stop;
+use credenza_sandbox::{IsStopped, Sandbox, SandboxOptions};
 use tokio::sync::OnceCell;
 
 use crate::ask::{Ask, Nobody};
 use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
-use crate::connectors::Connectors;
+use crate::connectors::{Connectors, Given};
 use crate::environment;
 use crate::error::Result;
+use crate::mistaken;
 use crate::notice::{NoNotices, Notice, Notices};
 use crate::place::{Place, PlaceError};
 
@@ -26,7 +29,9 @@ pub struct AppOptions {
     /// The folder of the cache; without one components are compiled at each start, and objects are fetched again.
     pub cache_folder: Option<PathBuf>,
     /// A component that goes before all others for the schemes that it serves.
-    pub connector: Option<PathBuf>,
+    pub connector: Option<Given>,
+    /// How many bytes a second may pass, over all places together.
+    pub rates: Rates,
 }
 
 impl AppOptions {
@@ -37,6 +42,7 @@ impl AppOptions {
             configuration_folder: environment::config_folder(),
             cache_folder: environment::cache_folder(),
             connector: None,
+            rates: Rates::default(),
         }
     }
 }
@@ -47,6 +53,7 @@ pub struct App {
     shared: Arc<Shared>,
     notices: Arc<dyn Notices>,
     ask: Arc<dyn Ask>,
+    stop: Stop,
 }
 
 /// What there is once a process.
@@ -54,6 +61,7 @@ struct Shared {
     configuration_folder: Option<PathBuf>,
     cache_folder: Option<PathBuf>,
     connectors: Connectors,
+    rates: Rates,
     sandbox: OnceCell<Sandbox>,
 }
 
@@ -61,10 +69,10 @@ impl App {
     /// A program that nobody listens to and that can ask nobody.
     #[must_use]
     pub fn new(options: AppOptions) -> Self {
-        let AppOptions { configuration_folder, cache_folder, connector } = options;
+        let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
-        let shared = Shared { configuration_folder, cache_folder, connectors, sandbox: OnceCell::new() };
-        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody) }
+        let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
+        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody), stop: Stop::default() }
     }
 
     /// The same program for a task whose notices go there.
@@ -77,6 +85,12 @@ impl App {
     #[must_use]
     pub fn with_ask(self, ask: Arc<dyn Ask>) -> Self {
         Self { ask, ..self }
+    }
+
+    /// The same program for a task that this can end: connectors that ask learn of it.
+    #[must_use]
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self { stop, ..self }
     }
 
     /// The folder of the configuration.
@@ -117,7 +131,22 @@ impl App {
     /// # Errors
     /// When the word is no location, or what the configuration says of it cannot be used.
     pub fn place(&self, kind: Kind, word: &OsStr, settings: Settings) -> Result<Place> {
-        Ok(Place::resolve(kind, word, settings, &self.configuration()?)?)
+        self.place_in(&self.configuration()?, kind, word, settings)
+    }
+
+    /// The same, by a configuration that was read already.
+    ///
+    /// # Errors
+    /// As for [`place`](Self::place).
+    pub fn place_in(
+        &self,
+        configuration: &Configuration,
+        kind: Kind,
+        word: &OsStr,
+        settings: Settings,
+    ) -> Result<Place> {
+        mistaken::require_folder(kind, word, configuration, self.connectors())?;
+        Ok(Place::resolve(kind, word, settings, configuration)?)
     }
 
     /// The word that names the repository: the one given, else that of the environment, else the configured default.
@@ -140,12 +169,22 @@ impl App {
         self.shared.configuration_folder.as_deref()
     }
 
+    /// How many bytes a second may pass.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.shared.rates
+    }
+
     pub(crate) fn notice(&self, notice: Notice) {
         self.notices.notice(notice);
     }
 
     pub(crate) fn notices(&self) -> &Arc<dyn Notices> {
         &self.notices
+    }
+
+    pub(crate) fn is_stopped(&self) -> IsStopped {
+        let stop = self.stop.clone();
+        Arc::new(move || stop.is_requested())
     }
 
     pub(crate) fn ask(&self) -> &dyn Ask {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use credenza_connect::{Check, Error as ConnectError, ErrorClass, Store};
+use credenza_connect::{Check, Destination, Error as ConnectError, ErrorClass, Store, ability};
 use credenza_engine::{Error as EngineError, probe};
 use credenza_sandbox::Role;
 
@@ -76,7 +76,14 @@ impl PlaceCheck<'_> {
     async fn connector(&self) -> Result<Vec<Check>> {
         Ok(match self.kind {
             Kind::Source => self.app.source(self.place, None).await?.connector.check().await,
-            Kind::Destination => self.app.destination(self.place, false).await?.connector.check().await,
+            Kind::Destination => {
+                let destination = self.app.destination(self.place, false).await?.connector;
+                let mut checks = destination.check().await;
+                if checks.iter().all(|check| check.outcome.is_ok()) {
+                    checks.extend(leftovers(&*destination).await);
+                }
+                checks
+            }
             Kind::Repository => {
                 let store = self.app.store(self.place, StoreUse::Write).await?.connector;
                 let mut checks = store.check().await;
@@ -95,6 +102,13 @@ const fn role(kind: Kind) -> Role {
         Kind::Source => Role::Source,
         Kind::Destination => Role::Destination,
     }
+}
+
+/// What a restore that is broken off leaves where the remote cannot remove it.
+async fn leftovers(destination: &dyn Destination) -> Option<Check> {
+    let leaves_parts = destination.info().await.is_ok_and(|info| info.has(ability::LEAVES_PARTS));
+    let told = "parts of what a restore gives up stay there until the service removes them; they may be paid for";
+    leaves_parts.then(|| Check { name: "note".to_owned(), outcome: Ok(told.to_owned()) })
 }
 
 /// An ability that is missing is none that a repository cannot do without; that it can be written is.

@@ -6,6 +6,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use credenza_sandbox::SecretText;
+
 use crate::home;
 
 /// The repository of a command that names none.
@@ -39,8 +41,8 @@ pub fn variable(name: &str) -> Option<OsString> {
 /// A variable that the manifest of a connector names as the home of one of its secrets. Ours are for nobody else: a manifest says where
 /// its secrets are sent, and might ask for the passphrase.
 #[must_use]
-pub fn connector_secret(name: &str) -> Option<String> {
-    if is_own(name) { None } else { env::var(name).ok() }
+pub fn connector_secret(name: &str) -> Option<SecretText> {
+    if is_own(name) { None } else { env::var(name).ok().map(SecretText::new) }
 }
 
 fn is_own(name: &str) -> bool {
@@ -64,8 +66,8 @@ pub fn cache_folder() -> Option<PathBuf> {
 /// Name of this machine, for snapshots.
 #[must_use]
 pub fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    let name = credenza_connect::file::host_name();
+    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// Name of the user, for snapshots.

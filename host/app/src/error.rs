@@ -1,6 +1,6 @@
 //! What can go wrong between a program and the engine.
 //!
-//! Owned here: one type over all rooms' errors, with fields that a program can judge by. Refused here: hints, flags, exit codes (the
+//! Owned here: one type over the errors of all crates, with fields that a program can judge by. Refused here: hints, flags, exit codes (the
 //! program). An error says what failed; its source, where it has one, says why.
 
 use std::io;
@@ -12,9 +12,12 @@ use credenza_format::InvalidSigningKey;
 use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
+use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
+use crate::credentials::CredentialError;
 use crate::home::HomeError;
+use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
@@ -51,6 +54,16 @@ pub enum Error {
         /// What was there, if this machine knew one: its disk may not be mounted.
         known: Option<KnownRepository>,
     },
+    /// Other things are where a repository is to be made.
+    #[error("{place} holds other things: {}", listed(names, *count))]
+    Occupied {
+        /// Where.
+        place: PlaceLabel,
+        /// How many there are, as far as was looked.
+        count: usize,
+        /// The first of them.
+        names: Vec<String>,
+    },
     /// Another repository is where one was known.
     #[error("what is at {} is not the repository that was there before", .0.place)]
     Swapped(#[source] Box<Swapped>),
@@ -69,6 +82,9 @@ pub enum Error {
     /// A profile of AWS's files that is not there.
     #[error(transparent)]
     Profile(#[from] NoProfile),
+    /// A setting that is not kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// A text that is no location.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -78,6 +94,9 @@ pub enum Error {
     /// A word that names no snapshot.
     #[error(transparent)]
     SnapshotName(#[from] InvalidSnapshotName),
+    /// A name that means no snapshot for sure.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// A path that a snapshot does not hold.
     #[error("snapshot {snapshot} holds nothing at or under `{path}`")]
     NotInSnapshot {
@@ -127,6 +146,9 @@ pub enum Error {
     /// A secret that cannot be read, or is none.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A secret of a connector that cannot be read.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// A passphrase that cannot be read, or is too weak.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
@@ -154,6 +176,14 @@ pub enum Error {
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),
+}
+
+fn listed(names: &[String], count: usize) -> String {
+    let shown: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
+    match count.saturating_sub(names.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Why the content of a file cannot be used.

@@ -2,6 +2,7 @@
 //!
 //! Owned here: what follows from each ability, and from the lack of it. Refused here: trying them (`credenza-engine`), printing.
 
+use credenza_connect::ability;
 use serde::Serialize;
 
 /// One thing that a store can or cannot do.
@@ -18,17 +19,17 @@ pub struct Guarantee {
 /// An ability, what follows from it, and from the lack of it.
 const ABILITIES: [(&str, &str, &str); 4] = [
     (
-        "if-absent",
+        ability::IF_ABSENT,
         "an object that exists is not replaced: of two creations of one name the second is refused",
         "an object can be replaced by whoever may write, also by mistake: names are drawn at random, so no two runs of credenza collide",
     ),
     (
-        "versions",
+        ability::VERSIONS,
         "what is overwritten or deleted stays as an older version, and packs are read by the version that was written",
         "what is overwritten or deleted can no longer be read: versioning is off, or parts of an older version cannot be read",
     ),
     (
-        "retention",
+        ability::RETENTION,
         "objects can be locked, so that until a time nobody can destroy them, whatever their rights",
         "nothing is locked: whoever may delete can delete all of the repository at any time",
     ),

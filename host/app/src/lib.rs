@@ -6,21 +6,44 @@
 //! (`cli`), what a repository is (`engine`), WebAssembly (`sandbox`). Called by every program that works with repositories.
 //!
 //! [`App`] is the one handle: cheap to clone, shared by any number of tasks, with one WebAssembly engine for all of them.
+//!
+//! ```no_run
+//! use credenza_app::secret::{self, SecretSources};
+//! use credenza_app::{App, AppOptions, Kind, OpenOptions, Settings, StoreUse};
+//!
+//! # async fn list() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = App::new(AppOptions::from_environment());
+//! let place = app.place(Kind::Repository, "s3://s3.eu-west-1.amazonaws.com/backups".as_ref(), Settings::new())?;
+//! let secret = secret::provided(&SecretSources::default(), &place.settings)?;
+//! let options = OpenOptions { purpose: StoreUse::Read, secret, accept_plaintext: false };
+//! let open = app.open_repository(place, options).await?;
+//! for snapshot in open.repository.snapshots().await?.whole {
+//!     println!("{}", snapshot.snapshot.id);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod app;
 mod ask;
 mod aws;
 mod check_place;
+mod choice;
 mod configuration;
 mod connectors;
+mod credentials;
 pub mod environment;
 mod error;
 pub mod guarantees;
 pub mod home;
+mod kept;
 mod location;
+mod mistaken;
 mod notice;
+mod occupied;
 mod open;
 pub mod passphrase;
+mod path_list;
 pub mod patterns;
 mod place;
 mod profiles;
@@ -31,21 +54,29 @@ mod repository;
 pub mod secret;
 pub mod signing;
 mod snapshot_path;
+pub mod stream;
 pub mod sync;
+mod tokens;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
 pub use check_place::PlaceCheck;
+pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
-pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Trust};
+pub use credentials::CredentialError;
+pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
+pub use kept::KeepError;
 pub use location::{Location, LocationError};
+pub use mistaken::Meant;
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
+pub use path_list::{PathList, PathListError};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
 pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};

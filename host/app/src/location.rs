@@ -1,17 +1,27 @@
 //! Locations: a folder, `scheme://…`, or `@name`.
 //!
 //! Owned here: telling the three apart, and the one way to write a folder down. Refused here: the parts of a remote location, which the
-//! connector's manifest explains (`connectors`), and what a name stands for (`place`).
+//! connector's manifest explains (`connectors`), what a name stands for (`place`), and what else than a folder a word may mean (`mistaken`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use credenza_model::Key;
 
 use crate::home::{self, HomeError};
 
 /// A location as written.
+///
+/// ```
+/// use credenza_app::{Location, LocationError};
+///
+/// assert_eq!(Location::parse("@home".as_ref())?, Location::Named("home".to_owned()));
+/// assert_eq!(Location::parse("/srv/backups".as_ref())?, Location::Folder("/srv/backups".into()));
+/// let refused = Location::parse("s3://me:secret@example.com/bucket".as_ref());
+/// assert!(matches!(refused, Err(LocationError::Credentials { .. })));
+/// # Ok::<(), LocationError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A local folder (or, for a source, a file).
@@ -76,23 +86,42 @@ impl Location {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Folder(path) => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let path: PathBuf = path.components().collect();
-                Key::new(path.into_os_string().into_vec()).to_string()
-            }
+            Self::Folder(path) => Key::new(whole(path).into_os_string().into_vec()).to_string(),
             Self::Remote { text, .. } => text.clone(),
             Self::Named(name) => format!("@{name}"),
         }
     }
 }
 
+impl Location {
+    /// The absolute paths of a folder, as it is written and without links, each without a slash at its end; none of any other place.
+    #[must_use]
+    pub fn roots(&self) -> Vec<Vec<u8>> {
+        let Self::Folder(path) = self else { return Vec::new() };
+        let written = whole(path);
+        let real = std::fs::canonicalize(&written).ok().filter(|real| *real != written);
+        let bytes = |path: PathBuf| path.into_os_string().into_vec();
+        let roots = [Some(written), real].into_iter().flatten().map(bytes);
+        roots.map(|root| root.strip_suffix(b"/").map_or_else(|| root.clone(), <[u8]>::to_vec)).collect()
+    }
+}
+
+/// An absolute path, without dots and slashes that mean nothing.
+fn whole(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.components().collect()
+}
+
 /// The scheme, as RFC 3986 §3.1 spells one, lower-case.
 fn scheme_of(bytes: &[u8]) -> Option<&str> {
     let end = bytes.windows(3).position(|window| window == b"://")?;
-    let scheme = std::str::from_utf8(bytes.get(..end)?).ok()?;
+    std::str::from_utf8(bytes.get(..end)?).ok().filter(|scheme| is_scheme(scheme))
+}
+
+/// Whether a text can be the scheme of a location.
+pub(crate) fn is_scheme(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
-    (scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(allowed)).then_some(scheme)
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(allowed)
 }
 
 fn remote_location(scheme: &str, bytes: &[u8]) -> Result<Location, LocationError> {
@@ -159,6 +188,21 @@ mod tests {
         for spelling in ["/a/b", "/a/b/", "/a/./b/.", "//a//b"] {
             assert_eq!(parse(spelling).unwrap().text(), "/a/b", "{spelling}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_known_by_its_path_as_it_is_written_and_without_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = std::fs::canonicalize(folder.path()).unwrap();
+        std::fs::create_dir(real.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", real.join("link")).unwrap();
+        let roots = |path: PathBuf| -> Vec<PathBuf> {
+            Location::Folder(path).roots().into_iter().map(|root| OsString::from_vec(root).into()).collect()
+        };
+        assert_eq!(roots(real.join("real/.//")), [real.join("real")]);
+        assert_eq!(roots(real.join("link")), [real.join("link"), real.join("real")]);
+        assert_eq!(roots("/".into()), [PathBuf::new()]);
+        assert_eq!(parse("s3://h/b").unwrap().roots(), Vec::<Vec<u8>>::new());
     }
 
     #[test]

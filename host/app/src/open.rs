@@ -6,21 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
-use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Throttle};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
-use credenza_format::{Hex, Provenance};
-use credenza_sandbox::{Configured, LookupClient, Manifest, Role, Surroundings, Traffic};
+use credenza_engine::{Error as EngineError, Repository};
+use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
+use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, TokenKeeper, Traffic};
 
 use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
-use crate::connectors::Component;
+use crate::connectors::{Component, ConnectorsError};
+use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::notice::{Notice, Notices};
 use crate::place::{Place, PlaceError};
 use crate::profiles::Profiles;
+use crate::tokens::Tokens;
+
+/// The connector of folders.
+const FILE: &str = "file";
 
 /// A connector at work, and what is known of it.
 pub struct Opened<T: ?Sized> {
@@ -32,6 +38,8 @@ pub struct Opened<T: ?Sized> {
     pub traffic: Option<Arc<Traffic>>,
     /// Which code it is, for the record.
     pub provenance: Provenance,
+    /// The component, for escrow; none where it is built in.
+    pub component: Option<Arc<EscrowedConnector>>,
 }
 
 impl<T: ?Sized> Opened<T> {
@@ -41,18 +49,26 @@ impl<T: ?Sized> Opened<T> {
         self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
     }
 
-    fn built_in(connector: Arc<T>) -> Self {
+    pub(crate) fn built_in(name: &str, connector: Arc<T>) -> Self {
         let provenance = Provenance {
-            name: "file".to_owned(),
+            name: name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()
         };
-        Self { connector, server: None, traffic: None, provenance }
+        Self { connector, server: None, traffic: None, provenance, component: None }
     }
 
-    fn remote(connector: Arc<T>, configured: &Configured, provenance: Provenance) -> Self {
-        Self { connector, server: configured.address(), traffic: Some(configured.traffic()), provenance }
+    fn remote(connector: Arc<T>, configured: &Configured, code: Code) -> Self {
+        let Code { provenance, component } = code;
+        let (server, traffic) = (configured.address(), Some(configured.traffic()));
+        Self { connector, server, traffic, provenance, component: Some(component) }
     }
+}
+
+/// Which component serves.
+struct Code {
+    provenance: Provenance,
+    component: Arc<EscrowedConnector>,
 }
 
 /// What a store is opened for, which decides what it may do.
@@ -78,10 +94,10 @@ impl App {
                 Some(host) => source.of_host(host.to_owned()),
                 None => source,
             };
-            return Ok(Opened::built_in(Arc::new(source)));
+            return Ok(Opened::built_in(FILE, Arc::new(source)));
         }
-        let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
-        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, &[Role::Source], "backup").await?;
+        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, code))
     }
 
     /// Somewhere to keep a repository.
@@ -92,11 +108,16 @@ impl App {
         if let Location::Folder(path) = &place.location {
             let path = folder(place, path)?;
             let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
-            return Ok(Opened::built_in(Arc::new(store.map_err(failed("opening the folder of the repository"))?)));
+            let store = store.map_err(failed("opening the folder of the repository"))?;
+            let store: Arc<dyn Store> = match self.rates().are_bounded() {
+                true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
+                false => Arc::new(store),
+            };
+            return Ok(Opened::built_in(FILE, store));
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
-        let (configured, provenance) = self.component(place, roles, "repository").await?;
-        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, roles, "repository").await?;
+        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, code))
     }
 
     /// Somewhere to restore to; `replay` grants the right to write delete markers.
@@ -106,11 +127,48 @@ impl App {
     pub async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>> {
         if let Location::Folder(path) = &place.location {
             let destination = FileDestination::new(folder(place, path)?).map_err(failed("opening the destination"))?;
-            return Ok(Opened::built_in(Arc::new(destination)));
+            return Ok(Opened::built_in(FILE, Arc::new(destination)));
         }
         let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
-        let (configured, provenance) = self.component(place, roles, "restore").await?;
-        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, roles, "restore").await?;
+        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, code))
+    }
+
+    /// Downloads a component that is to be installed: `https://…#sha256=DIGEST`.
+    ///
+    /// # Errors
+    /// When nobody sends it, or something else is sent.
+    pub async fn download_connector(&self, url: &str) -> Result<Component> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(self.connectors().download(url, &surroundings).await?)
+    }
+
+    /// Keeps the component that reads a source in the repository, once for each digest, so that what it reads can be given back when nobody offers
+    /// it any more. One that is too large for that is told of.
+    ///
+    /// # Errors
+    /// When the repository cannot be written.
+    pub async fn keep_connector<T: ?Sized>(&self, repository: &Repository, opened: &Opened<T>) -> Result<()> {
+        let Some(component) = &opened.component else { return Ok(()) };
+        if EscrowedConnector::fits(&component.component) {
+            repository.keep_connector(component).await?;
+        } else {
+            let (name, version) = (component.name.clone(), component.release.clone());
+            self.notice(Notice::NotInEscrow { name, version, bytes: component.component.len() as u64 });
+        }
+        Ok(())
+    }
+
+    /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the
+    /// repository has the same bytes as the one that read the source, and no more is known of it.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub async fn connector_in_escrow(&self, repository: &Repository, digest: Digest) -> Result<Component> {
+        let from = format!("escrow:{digest}");
+        let kept = repository.escrowed_connector(digest).await?;
+        let kept = kept.ok_or_else(|| ConnectorsError::NotInEscrow { digest })?;
+        Ok(Component::of_bytes(Path::new(&from), kept.map_err(EngineError::from)?.component)?)
     }
 
     /// Tries the way to a place, step by step; a folder needs none.
@@ -122,26 +180,30 @@ impl App {
     }
 
     /// A component that is ready to go out, with credentials.
-    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
-        let (configured, provenance) = self.configured(place, roles, purpose).await?;
+    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
+        let (configured, code) = self.configured(place, roles, purpose).await?;
         configured.authenticate().await?;
-        Ok((configured, provenance))
+        Ok((configured, code))
     }
 
-    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
+    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
         let Location::Remote { scheme, text } = &place.location else {
             return Err(PlaceError::Unresolved { location: place.text() }.into());
         };
         let component = self.connectors().serving(scheme, &place.settings)?;
+        component.require_trust()?;
+        let grant = component.grant()?;
         component.notice().into_iter().for_each(|notice| self.notice(notice));
         let Component { bytes, origin, .. } = component;
         let refused = |source| Error::Load { scheme: scheme.clone(), origin, source };
         let connector = self.sandbox().await?.load(&bytes).map_err(refused)?;
         let mut settings = place.settings.clone();
         settings.retain(|name, _| !is_for_repositories(name));
-        settings.insert("location".to_owned(), text.clone());
+        settings.insert("location".to_owned(), SecretText::new(text.as_str()));
+        credentials::gather(connector.manifest(), &mut settings)?;
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
-        let configured = connector.configure(&settings, &surroundings, roles, purpose).await?;
+        let configured =
+            connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }
@@ -153,19 +215,25 @@ impl App {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             digest: Some(Hex(connector.digests().blake3)),
-            ..Provenance::default()
+            grant: Some(Hex(grant.hash())),
         };
-        Ok((configured, provenance))
+        let component = EscrowedConnector {
+            name: provenance.name.clone(),
+            release: provenance.version.clone(),
+            component: bytes.into_owned(),
+        };
+        Ok((configured, Code { provenance, component: Arc::new(component) }))
     }
 
     /// What the machine offers where the settings say nothing.
     async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
         let variable = &environment::connector_secret;
         let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
-        let plain = Surroundings { variable, waits, ..Surroundings::none() };
+        let token_keeper = self.known_folder().map(|folder| Arc::new(Tokens::beside(folder)) as Arc<dyn TokenKeeper>);
+        let plain = Surroundings { variable, waits, token_keeper, rates: self.rates().clone(), ..Surroundings::none() };
         let Some(profile) = manifest.profile_setting() else { return Ok(plain) };
         let client = LookupClient::new(settings, &plain);
-        let profile = settings.get(profile).map(String::as_str).filter(|name| !name.is_empty());
+        let profile = settings.get(profile).map(SecretText::expose).filter(|name| !name.is_empty());
         let profiles = Profiles::read(profile).await;
         for (path, why) in profiles.unreadable() {
             self.notice(Notice::AwsFileUnreadable { path: path.to_owned(), why: why.to_owned() });

@@ -142,16 +142,22 @@ pub fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
 /// # Errors
 /// When it fails, prints nothing, or more than [`PASSPHRASE_BYTES_MAX`].
 pub fn from_command(command: &OsStr) -> Result<Passphrase, PassphraseError> {
-    let mut shell = Command::new("/bin/sh");
-    for name in environment::SECRETS {
-        shell.env_remove(name);
-    }
-    let spawned = shell.arg("-c").arg(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();
+    let spawned = shell(command).stdin(Stdio::inherit()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(CommandFault::Io)?;
     let output = child.stdout.take().ok_or(CommandFault::NoOutput)?;
     let passphrase = read_bounded(output, &PassphraseOrigin::Command);
     let status = child.wait().map_err(CommandFault::Io)?;
     if status.success() { passphrase } else { Err(CommandFault::Status(status).into()) }
+}
+
+/// A shell command that inherits none of our secrets.
+pub(crate) fn shell(command: &OsStr) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    for name in environment::SECRETS {
+        shell.env_remove(name);
+    }
+    shell.arg("-c").arg(command);
+    shell
 }
 
 /// Everything but one line end.

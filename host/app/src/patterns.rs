@@ -1,5 +1,7 @@
 //! The patterns of what to leave out: from words, and from files as editors on every platform write them.
 //!
+//! A pattern that begins with the absolute path of the source goes on from there; any other that begins with `/` begins at the source.
+//!
 //! Owned here: the form of a file of patterns, as git has it: one a line, `#` for a comment, spaces at the end dropped unless a `\` stands
 //! before them; besides, a byte order mark, line ends of Windows and a last line without an end. Refused here: what a pattern means
 //! ([`Patterns`]). Called by programs before a backup or a restore.
@@ -11,6 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use credenza_connect::{InvalidPattern, Patterns};
+
+use crate::location::Location;
 
 /// Patterns are read whole; thousands of lines fit.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -58,20 +62,46 @@ pub enum PatternsError {
     },
 }
 
-/// The patterns that are given as words, and behind them those of the files.
-///
-/// # Errors
-/// When a file cannot be read, or a pattern is none.
-pub fn gather(words: &[OsString], files: &[PathBuf]) -> Result<Patterns, PatternsError> {
-    let mut all: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    for path in files {
-        let text = read(path)?;
-        for (line, pattern) in lines(&text) {
-            Patterns::check(pattern).map_err(|cause| PatternsError::Line { path: path.clone(), line, cause })?;
-            all.push(pattern.to_vec());
+/// Patterns that can be used, as they were given; which entries they mean depends on where the source is.
+#[derive(Debug, Clone, Default)]
+pub struct PatternList(Vec<Vec<u8>>);
+
+impl PatternList {
+    /// The patterns that are given as words, and behind them those of the files.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a pattern is none.
+    pub fn gather(words: &[OsString], files: &[PathBuf]) -> Result<Self, PatternsError> {
+        let mut all: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        all.iter().try_for_each(|word| Patterns::check(word))?;
+        for path in files {
+            let text = read(path)?;
+            for (line, pattern) in lines(&text) {
+                Patterns::check(pattern).map_err(|cause| PatternsError::Line { path: path.clone(), line, cause })?;
+                all.push(pattern.to_vec());
+            }
         }
+        Ok(Self(all))
     }
-    Ok(Patterns::new(all)?)
+
+    /// What they mean in a source.
+    ///
+    /// # Errors
+    /// When all together take too much memory.
+    pub fn of(&self, source: &Location) -> Result<Patterns, PatternsError> {
+        Ok(Patterns::below(&source.roots(), &self.0)?)
+    }
+
+    /// What they mean in a snapshot of the source that was recorded as this text.
+    ///
+    /// # Errors
+    /// As of [`of`](Self::of).
+    pub fn of_recorded(&self, source: &str) -> Result<Patterns, PatternsError> {
+        // One with bytes that are escaped there is not compared.
+        let root = source.trim_end_matches('/').as_bytes().to_vec();
+        let roots = (!source.contains('\\')).then_some(root);
+        Ok(Patterns::below(roots.as_slice(), &self.0)?)
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PatternsError> {
@@ -115,7 +145,8 @@ mod tests {
     fn gathered(text: &[u8]) -> Result<Vec<String>, PatternsError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        let patterns = gather(&["first".into()], &[file.path().to_owned()])?;
+        let patterns = PatternList::gather(&["first".into()], &[file.path().to_owned()])?;
+        let patterns = patterns.of(&Location::Folder("/".into()))?;
         Ok(patterns.texts().skip(1).map(ToString::to_string).collect())
     }
 
@@ -134,6 +165,16 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(gathered(text).unwrap(), expected, "{}", text.escape_ascii());
         }
+    }
+
+    #[test]
+    fn an_absolute_path_below_the_source_means_that_entry_in_it() {
+        let list = PatternList::gather(&["/home/me/src/target".into()], &[]).unwrap();
+        let of = |path: &str| list.of(&Location::Folder(path.into())).unwrap();
+        assert!(of("/home/me/./src/").name(b"target/") && !of("/home/me/doc").name(b"target/"));
+        assert!(of("/").name(b"home/me/src/target/"));
+        assert!(list.of_recorded("/home/me/src").unwrap().name(b"target"));
+        assert!(!list.of_recorded("s3://h/b").unwrap().name(b"target"));
     }
 
     #[test]

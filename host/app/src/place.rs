@@ -7,15 +7,15 @@ use std::ffi::OsStr;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
-use credenza_sandbox::{BOOLEANS, parse_boolean};
+use credenza_sandbox::{BOOLEANS, SecretText, parse_boolean};
 use serde::Serialize;
 
-use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_path};
+use crate::configuration::{
+    Configuration, ConfigurationError, Kind, PlaceName, Settings, is_boolean, is_command, is_path,
+};
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
-
-/// The setting that is a command.
-const COMMAND: &str = "passphrase_cmd";
+use crate::mistaken::Meant;
 
 /// A place that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum PlaceError {
     /// A `~` that stands for nothing.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// A word that names no folder and would make one, although something else is meant.
+    #[error("there is no folder `{}`", word.escape_debug())]
+    Mistaken {
+        /// As it was written.
+        word: String,
+        /// What it most likely means.
+        meant: Meant,
+    },
     /// An entry of the configuration that nobody has given a location yet.
     #[error("the {kind} `{name}` has no location yet")]
     NoLocation {
@@ -68,7 +76,7 @@ pub enum PlaceError {
     #[error("the configuration names a command to run, `{setting}`, and others can change {}", open.display())]
     ForeignCommand {
         /// Which setting.
-        setting: &'static str,
+        setting: String,
         /// The file or folder that others can change.
         open: PathBuf,
     },
@@ -126,7 +134,7 @@ impl Place {
     ///
     /// # Errors
     /// When the word is no location, or what the configuration says of it cannot be used.
-    pub fn resolve(
+    pub(crate) fn resolve(
         kind: Kind,
         word: &OsStr,
         settings: Settings,
@@ -152,13 +160,13 @@ impl Place {
         require_own_commands(&all, configuration)?;
         for (setting, value) in &mut all {
             expand(setting, value)?;
-            if is_path(setting, value) && !value.starts_with('/') {
-                return Err(relative(kind, name, setting, value, configuration));
+            if is_path(setting, value.expose()) && !value.expose().starts_with('/') {
+                return Err(relative(kind, name, setting, value.expose(), configuration));
             }
         }
         all.extend(settings);
         let without_location = || PlaceError::NoLocation { kind, name: name.to_string() };
-        let location = Location::parse(all.remove("location").ok_or_else(without_location)?.as_ref())?;
+        let location = Location::parse(all.remove("location").ok_or_else(without_location)?.expose().as_ref())?;
         match location {
             Location::Named(other) => Err(PlaceError::LocationIsName { kind, name: name.to_string(), other }),
             Location::Folder(path) if path.is_relative() => {
@@ -169,7 +177,7 @@ impl Place {
     }
 
     fn checked(self) -> Result<Self, PlaceError> {
-        self.settings.iter().try_for_each(|(setting, value)| require_boolean(setting, value))?;
+        self.settings.iter().try_for_each(|(setting, value)| require_boolean(setting, value.expose()))?;
         Ok(self)
     }
 
@@ -202,10 +210,11 @@ impl Place {
 ///
 /// # Errors
 /// When the `~` stands for nothing known.
-pub fn expand(setting: &str, value: &mut String) -> Result<(), LocationError> {
-    if is_path(setting, value) {
-        let path = home::expand(value.as_ref())?.into_os_string();
-        *value = path.into_string().map_err(|path| LocationError::NotText(path.display().to_string()))?;
+pub fn expand(setting: &str, value: &mut SecretText) -> Result<(), LocationError> {
+    if is_path(setting, value.expose()) {
+        let path = home::expand(value.expose().as_ref())?.into_os_string();
+        let text = path.into_string().map_err(|path| LocationError::NotText(path.display().to_string()))?;
+        *value = SecretText::new(text);
     }
     Ok(())
 }
@@ -233,9 +242,10 @@ fn relative(kind: Kind, name: &PlaceName, setting: &str, value: &str, configurat
 
 /// Refuses to run what others may have written into the configuration.
 fn require_own_commands(settings: &Settings, configuration: &Configuration) -> Result<(), PlaceError> {
-    match configuration.writable_by_others().filter(|_| settings.contains_key(COMMAND)) {
+    let Some(setting) = settings.keys().find(|setting| is_command(setting)) else { return Ok(()) };
+    match configuration.writable_by_others() {
         None => Ok(()),
-        Some(open) => Err(PlaceError::ForeignCommand { setting: COMMAND, open }),
+        Some(open) => Err(PlaceError::ForeignCommand { setting: setting.clone(), open }),
     }
 }
 
@@ -252,9 +262,12 @@ mod tests {
 
     #[test]
     fn settings_are_named_and_not_shown_to_a_developer() {
-        let place = configured("location = '/b'\npassphrase = 'hunter2'").unwrap();
-        let shown = format!("{place:?}");
-        assert!(shown.contains("passphrase") && !shown.contains("hunter2"), "{shown}");
+        // Nobody here knows what a connector's settings are.
+        let place = configured("location = '/b'\npassphrase = 'hunter2'\nof_connector = ['hunter2', 'x']").unwrap();
+        for shown in [format!("{place:?}"), format!("{:?}", place.settings)] {
+            assert!(shown.contains("passphrase") && shown.contains("of_connector"), "{shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
     }
 
     #[test]
@@ -262,7 +275,7 @@ mod tests {
         let home = home::folder().unwrap();
         let place = configured("location = '~/b'\nkey_file = '~/k'").unwrap();
         assert_eq!(place.location, Location::Folder(home.join("b")));
-        assert_eq!(place.settings["key_file"], home.join("k").to_str().unwrap());
+        assert_eq!(place.settings["key_file"].expose(), home.join("k").to_str().unwrap());
         for relative in ["location = 'b'", "location = '/b'\nkey_file = 'k'", "location = '~bob/b'"] {
             let refused = configured(relative).unwrap_err();
             assert!(matches!(refused, PlaceError::RelativePath { .. } | PlaceError::Location(_)), "{relative}");

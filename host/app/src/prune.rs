@@ -4,8 +4,9 @@
 //! rules (`credenza_engine::retention`), removal (`remove`).
 
 use credenza_engine::retention::{self, Plan};
+use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotFilter, SnapshotHandle};
-use credenza_format::Policy;
+use credenza_format::{Grouping, Policy};
 
 use crate::error::{Error, Result};
 
@@ -21,14 +22,23 @@ pub async fn plan(
     for_removal: bool,
 ) -> Result<Plan> {
     let policy = policy.or_else(|| repository.config().policy.clone()).ok_or(Error::NoPolicy)?;
-    let snapshots = match for_removal {
+    let mut snapshots = match for_removal {
         true => repository.snapshots_by_store_time().await?,
         false => repository.all_snapshots().await?,
     };
+    if goes_by_tags(&policy, filter) {
+        let tags = TagEdits::load(repository).await?;
+        tags.require_whole()?;
+        snapshots = tags.apply(snapshots);
+    }
     if let Some(unread) = snapshots.damaged.first() {
         return Err(EngineError::from(unread.damage.clone()).into());
     }
     Ok(retention::plan(snapshots, &policy, filter))
+}
+
+fn goes_by_tags(policy: &Policy, filter: &SnapshotFilter) -> bool {
+    !policy.tags.is_empty() || !filter.tags.is_empty() || policy.group_by.contains(&Grouping::Tags)
 }
 
 /// The snapshots that a plan removes.

@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Display};
 
+use credenza_sandbox::SecretText;
+
 use crate::app::App;
 use crate::configuration::{Known, KnownRepository, Whereabouts};
 use crate::error::{Error, Result};
@@ -61,15 +63,15 @@ impl std::error::Error for Swapped {}
 impl App {
     /// Refuses what is not the repository that the location was before; one that is new here is remembered.
     pub(crate) fn recognised(&self, open: OpenRepository) -> Result<OpenRepository> {
-        // What stood in for something else is told.
+        // What stood in for something else is reported.
         let damages = open.repository.opened_despite();
         if !damages.is_empty() {
             self.notice(Notice::OpenedDespite { place: open.place.label(), damages: damages.to_vec() });
         }
         let found = KnownRepository::of(&open.repository);
         let place = open.place.label();
-        if let Some(id) = open.place.settings.get(REPOSITORY_ID).filter(|id| **id != found.id) {
-            let expected = Expected::Pinned { id: id.clone() };
+        if let Some(id) = open.place.settings.get(REPOSITORY_ID).map(SecretText::expose).filter(|id| *id != found.id) {
+            let expected = Expected::Pinned { id: id.to_owned() };
             return Err(Error::Swapped(Box::new(Swapped { place, expected, found })));
         }
         let server = open.store.server.as_deref();

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use credenza_connect::Store;
+use credenza_connect::file::NO_ROOT;
 use credenza_engine::{
     CreateOptions, Created, Error as EngineError, ListedSlot, ObjectCache, Repository, Secret, key_slots,
 };
@@ -17,13 +18,12 @@ use crate::configuration::{Known, KnownRepository};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::notice::Notice;
+use crate::occupied;
 use crate::open::{Opened, StoreUse};
 use crate::place::Place;
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
-/// What the connector for folders says of one that is not there.
-const NO_FOLDER: &str = "file.no-root";
 /// The setting that says that a repository without encryption is meant.
 const PLAINTEXT: &str = "plaintext";
 
@@ -75,16 +75,21 @@ impl App {
         self.recognised(OpenRepository { repository, place, store, secret })
     }
 
-    /// Makes a repository at a place, remembers it, and gives the store below it.
+    /// Makes a repository at a place, remembers it, and gives the store below it. One that holds other things is taken only where that is meant
+    /// (`beside_others`).
     ///
     /// # Errors
-    /// When the place cannot be reached, or holds a repository.
+    /// When the place cannot be reached, or holds a repository; [`Error::Occupied`].
     pub async fn create_repository(
         &self,
         place: &Place,
         options: &CreateOptions,
+        beside_others: bool,
     ) -> Result<(Created, Opened<dyn Store>)> {
         let store = self.store(place, StoreUse::Create).await?;
+        if !beside_others {
+            occupied::require_vacant(place, &*store.connector).await?;
+        }
         if let Some(known) = self.known(place, store.server.as_deref())?.into_iter().next() {
             self.notice(Notice::KnownBefore { place: place.label(), known });
         }
@@ -114,7 +119,7 @@ impl App {
     /// [`Error::NotEncrypted`] where it is not meant and not known to this machine.
     pub fn require_encryption(&self, open: &OpenRepository, is_meant: bool) -> Result<()> {
         let OpenRepository { repository, place, store, .. } = open;
-        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value)) == Some(true);
+        let is_set = || place.settings.get(PLAINTEXT).and_then(|value| parse_boolean(value.expose())) == Some(true);
         if repository.config().encrypted || is_set() || !self.known(place, store.server.as_deref())?.is_empty() {
             return Ok(());
         }
@@ -143,7 +148,7 @@ impl App {
 
 /// The place as it was written says more than the store's own name; a missing folder is a missing repository.
 fn of_place(error: EngineError, place: &Place) -> Error {
-    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == NO_FOLDER);
+    let no_folder = matches!(&error, EngineError::Connector { cause, .. } if cause.reason == NO_ROOT);
     if no_folder || matches!(error, EngineError::NoRepository { .. }) {
         return Error::NoRepository { place: place.label(), known: None };
     }

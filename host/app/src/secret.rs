@@ -151,27 +151,27 @@ fn in_environment() -> Result<Option<Secret>, SecretError> {
     if let Some(path) = environment::variable(environment::IDENTITY) {
         return Ok(Some(Secret::Identity(read_identity(path.as_ref())?)));
     }
-    let code = environment::variable(environment::RECOVERY_CODE);
-    code.map(|code| recovery_code(&code.to_string_lossy()).map(Secret::Recovery)).transpose()
+    let code = passphrase::from_variable(environment::RECOVERY_CODE);
+    code.map(|code| recovery_code(&String::from_utf8_lossy(&code)).map(Secret::Recovery)).transpose()
 }
 
 fn in_settings(settings: &Settings) -> Result<Option<Secret>, SecretError> {
     if let Some(path) = settings.get("passphrase_file") {
-        return Ok(Some(Secret::Passphrase(passphrase::from_file(Path::new(path))?)));
+        return Ok(Some(Secret::Passphrase(passphrase::from_file(Path::new(path.expose()))?)));
     }
     if let Some(command) = settings.get("passphrase_cmd") {
-        return Ok(Some(Secret::Passphrase(passphrase::from_command(OsStr::new(command))?)));
+        return Ok(Some(Secret::Passphrase(passphrase::from_command(OsStr::new(command.expose()))?)));
     }
     if let Some(text) = settings.get("passphrase") {
-        return Ok(Some(Secret::Passphrase(Zeroizing::new(text.clone().into_bytes()))));
+        return Ok(Some(Secret::Passphrase(Zeroizing::new(text.expose().as_bytes().to_vec()))));
     }
     if let Some(path) = settings.get("key_file") {
-        return Ok(Some(Secret::KeyFile(read_key_file(Path::new(path))?)));
+        return Ok(Some(Secret::KeyFile(read_key_file(Path::new(path.expose()))?)));
     }
     if let Some(path) = settings.get("identity") {
-        return Ok(Some(Secret::Identity(read_identity(Path::new(path))?)));
+        return Ok(Some(Secret::Identity(read_identity(Path::new(path.expose()))?)));
     }
-    settings.get("recovery_code").map(|code| recovery_code(code).map(Secret::Recovery)).transpose()
+    settings.get("recovery_code").map(|code| recovery_code(code.expose()).map(Secret::Recovery)).transpose()
 }
 
 /// All bytes of a key file.
@@ -232,6 +232,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use credenza_format::RecipientKind;
+    use credenza_sandbox::SecretText;
 
     use super::*;
 
@@ -266,7 +267,8 @@ mod tests {
         let path = folder.path().join("key");
         std::fs::write(&path, [7; 32]).unwrap();
         let code = RecoveryCode::generate().unwrap();
-        let found = |name: &str, value: String| in_settings(&[(name.to_owned(), value)].into()).unwrap();
+        let found =
+            |name: &str, value: String| in_settings(&[(name.to_owned(), SecretText::new(value))].into()).unwrap();
         assert!(matches!(found("passphrase", "x".to_owned()), Some(Secret::Passphrase(_))));
         let key_file = found("key_file", path.display().to_string());
         assert!(matches!(key_file, Some(Secret::KeyFile(content)) if *content == [7; 32]));

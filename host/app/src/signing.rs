@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use credenza_format::{Error as FormatError, InvalidSigningKey, PublicKey, SigningKey};
+use credenza_sandbox::SecretText;
 use zeroize::Zeroizing;
 
 use crate::configuration::Settings;
@@ -64,7 +65,7 @@ pub enum KeyFault {
 pub fn provided(given: Option<&Path>, settings: &Settings) -> Result<Option<SigningKey>, SigningError> {
     let named = given.map(Path::to_owned);
     let named = named.or_else(|| environment::variable(environment::SIGNING_KEY).map(PathBuf::from));
-    let path = named.or_else(|| settings.get("signing_key").map(PathBuf::from));
+    let path = named.or_else(|| settings.get("signing_key").map(|path| path.expose().into()));
     path.map(|path| read(&path)).transpose()
 }
 
@@ -73,7 +74,7 @@ pub fn provided(given: Option<&Path>, settings: &Settings) -> Result<Option<Sign
 /// # Errors
 /// When one is no public key.
 pub fn trusted(settings: &Settings) -> Result<Vec<PublicKey>, InvalidSigningKey> {
-    let words = settings.get("trusted_signers").map_or("", String::as_str).split(',').map(str::trim);
+    let words = settings.get("trusted_signers").map_or("", SecretText::expose).split(',').map(str::trim);
     words.filter(|word| !word.is_empty()).map(str::parse).collect()
 }
 
@@ -94,7 +95,9 @@ pub fn create(path: &Path) -> Result<SigningKey, SigningError> {
 
 fn read(path: &Path) -> Result<SigningKey, SigningError> {
     let read = || {
-        let mut text = Zeroizing::new(String::new());
+        // Room for all of it at once: a buffer that grew would leave copies behind.
+        let room = usize::try_from(FILE_BYTES_MAX).unwrap_or(0).saturating_add(1);
+        let mut text = Zeroizing::new(String::with_capacity(room));
         File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
         Ok(SigningKey::from_text(&text)?)
     };
@@ -113,8 +116,8 @@ mod tests {
         let path = folder.path().join("signer");
         let key = create(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let settings = Settings::from([("signing_key".to_owned(), path.display().to_string())]);
-        assert_eq!(read(Path::new(&settings["signing_key"])).unwrap().public(), key.public());
+        let settings = Settings::from([("signing_key".to_owned(), SecretText::new(path.display().to_string()))]);
+        assert_eq!(read(Path::new(settings["signing_key"].expose())).unwrap().public(), key.public());
         assert!(create(&path).is_err());
         assert_eq!(read(&path).unwrap().public(), key.public());
     }
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn trusted_signers_are_public_keys_with_commas_between_them() {
         let key = SigningKey::from_seed(&[1; 32]).public();
-        let settings = |text: String| Settings::from([("trusted_signers".to_owned(), text)]);
+        let settings = |text: String| Settings::from([("trusted_signers".to_owned(), SecretText::new(text))]);
         assert_eq!(trusted(&settings(format!("{key}, {key}"))).unwrap(), [key, key]);
         assert_eq!(trusted(&Settings::new()).unwrap(), []);
         assert!(trusted(&settings("nobody".to_owned())).is_err());

@@ -18,6 +18,16 @@ const NEAR_NAMES_MAX: usize = 1000;
 const ALIKE_MIN: f64 = 0.8;
 
 /// A snapshot and, behind the first colon, a path in it, exact bytes.
+///
+/// ```
+/// use credenza_app::SnapshotPath;
+///
+/// let path = SnapshotPath::parse("latest~1:letters/a.txt".as_ref())?;
+/// assert_eq!(path.snapshot.0, "latest~1");
+/// assert_eq!(path.key.unwrap().as_bytes(), b"letters/a.txt");
+/// assert!(SnapshotPath::parse("letters/a.txt".as_ref()).is_err());
+/// # Ok::<(), credenza_app::InvalidSnapshotName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotPath {
     /// The snapshot.
@@ -62,6 +72,12 @@ impl SnapshotPath {
             return Err(InvalidSnapshotName { text: name.0.escape_debug().to_string() });
         }
         Ok(Self { snapshot: name, key: parts.next().map(Key::new) })
+    }
+
+    /// Whether it names a snapshot alone, and so all that is in it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.key.as_ref().is_none_or(|key| key.as_bytes().is_empty())
     }
 
     /// What the path means in a snapshot: the whole of it without a path. It costs some nodes of the tree.
@@ -192,6 +208,13 @@ mod tests {
         assert_eq!(parsed(b"0af3"), ("0af3".to_owned(), None));
         assert_eq!(parsed(b"latest:"), ("latest".to_owned(), Some(Key::new(b""))));
         assert_eq!(parsed(b"00:a:b\xff"), ("00".to_owned(), Some(Key::new(b"a:b\xff"))));
+    }
+
+    #[test]
+    fn a_snapshot_without_a_path_is_all_of_it() {
+        let is_whole = |word: &str| SnapshotPath::parse(OsStr::new(word)).unwrap().is_whole();
+        assert!(is_whole("latest") && is_whole("0af3:"));
+        assert!(!is_whole("latest:a") && !is_whole("latest:/"));
     }
 
     #[test]

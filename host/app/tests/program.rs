@@ -56,7 +56,7 @@ fn what_many_tasks_share_can_be_shared_and_what_they_await_can_be_sent() {
     is_send(app.store(&place, StoreUse::Read));
     is_send(app.destination(&place, true));
     is_send(app.open_repository(place.clone(), options));
-    is_send(app.create_repository(&place, &create));
+    is_send(app.create_repository(&place, &create, false));
     is_send(app.unproven_key_slots(&place));
     is_send(app.check_place(Kind::Repository, &place).next());
     // Never called: what it would await is looked at all the same.
@@ -82,7 +82,7 @@ async fn tasks_of_one_program_open_places_at_the_same_time() {
         let (app, path) = (app.clone(), folder.path().join(name));
         tokio::spawn(async move {
             let place = app.place(Kind::Repository, path.as_os_str(), Settings::new())?;
-            app.create_repository(&place, &create_options()).await?;
+            app.create_repository(&place, &create_options(), false).await?;
             let options = OpenOptions { purpose: StoreUse::Read, secret: Secret::None, accept_plaintext: false };
             app.open_repository(place, options).await.map(|open| open.repository.config().encrypted)
         })
@@ -104,7 +104,7 @@ async fn a_folder_that_holds_no_repository_is_named_and_so_is_the_one_that_was_t
         app.open_repository(place.clone(), options)
     };
     let Err(credenza_app::Error::NoRepository { known: None, .. }) = open().await else { unreachable!() };
-    let (created, _) = app.create_repository(&place, &create_options()).await.unwrap();
+    let (created, _) = app.create_repository(&place, &create_options(), false).await.unwrap();
     fs::rename(&path, folder.path().join("elsewhere")).unwrap();
     let Err(credenza_app::Error::NoRepository { known: Some(known), .. }) = open().await else { unreachable!() };
     assert_eq!(known.id, created.repository.to_string());

@@ -10,10 +10,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::at;
 use crate::commands::{
     audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, ls,
-    maintain, man, place, policy, prune, repair, restore, rm, sync,
+    maintain, man, place, policy, prune, repair, restore, rm, sync, tag,
 };
 use crate::globals::Globals;
 use crate::near;
+use crate::settings::SettingWord;
 
 /// A backup engine whose connectors are sandboxed components.
 #[derive(Debug, Parser)]
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
 
     /// A setting of the repository, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<OsString>,
+    pub(crate) settings: Vec<SettingWord>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Mend what is damaged and say what is lost.
     Repair(repair::Repair),
+    /// Give tags to snapshots that are there, or take them away.
+    #[command(subcommand)]
+    Tag(tag::TagCommand),
     /// Remove snapshots.
     Rm(rm::Rm),
     /// Remove the snapshots that a policy does not keep.
@@ -156,6 +160,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Invocation, clap::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
     use super::*;
 
     #[test]
@@ -178,6 +184,60 @@ mod tests {
         let mut twice = Vec::new();
         collect(&command, &globals, &mut twice);
         assert_eq!(twice, Vec::<String>::new());
+    }
+
+    /// The words that run every command, with what each of its arguments takes; settings are `value`.
+    fn lines(command: &clap::Command, before: &[String], value: &str, found: &mut Vec<Vec<String>>) {
+        let mut words = before.to_vec();
+        let taken = || command.get_arguments().filter(|arg| arg.is_required_set() || is_setting(arg));
+        let given = |arg: &clap::Arg| if is_setting(arg) { value } else { "x" }.to_owned();
+        for arg in taken().filter(|arg| !arg.is_positional()) {
+            let option = arg.get_short().map(|short| format!("-{short}"));
+            words.extend([option.unwrap_or_else(|| format!("--{}", arg.get_long().unwrap())), given(arg)]);
+        }
+        if !command.has_subcommands() {
+            words.extend(taken().filter(|arg| arg.is_positional()).map(given));
+            found.push(words);
+            return;
+        }
+        for below in command.get_subcommands() {
+            lines(below, &[words.as_slice(), &[below.get_name().to_owned()]].concat(), value, found);
+        }
+    }
+
+    fn is_setting(arg: &clap::Arg) -> bool {
+        let names = arg.get_value_names().unwrap_or_default();
+        names.iter().any(|name| ["KEY=VALUE", "SETTING"].contains(&name.as_str()))
+    }
+
+    #[test]
+    fn no_argument_shows_a_secret_to_a_developer() {
+        let mut found = Vec::new();
+        lines(&Arguments::command(), &["credenza".to_owned()], "passphrase=hunter2", &mut found);
+        let mut with_settings = 0;
+        for words in found {
+            let planted = words.iter().filter(|word| word.contains("hunter2")).count();
+            let understood = parse(words.iter().map(OsString::from).collect());
+            // A command that needs more than settings and plain words is refused, and a refusal repeats no setting either.
+            let shown =
+                understood.map_or_else(|refused| format!("{refused} {refused:?}"), |found| format!("{found:?}"));
+            assert!(!shown.contains("hunter2"), "{words:?}: {shown}");
+            with_settings += planted;
+        }
+        assert!(with_settings > 10, "{with_settings}");
+    }
+
+    /// However many words a setting is made of, and wherever it stands.
+    #[test]
+    fn every_argument_that_takes_settings_hides_them() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| is_setting(arg)) {
+                let name = format!("{} {}", command.get_name(), arg.get_id());
+                assert!(arg.get_value_parser().type_id() == TypeId::of::<SettingWord>(), "{name}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Arguments::command());
     }
 
     #[test]

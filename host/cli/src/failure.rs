@@ -1,8 +1,6 @@
-//! From any room's error to what a person needs: what failed, why, one hint, and one exit code.
+//! From any crate's error to what a person needs: what failed, why, one hint, and one exit code.
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
-
-use std::path::Path;
 
 use credenza_app::passphrase::{PassphraseError, Weakness};
 use credenza_app::patterns::PatternsError;
@@ -10,8 +8,9 @@ use credenza_app::remove::RemovalError;
 use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
-    ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected, HomeError,
-    InvalidSnapshotName, KnownRepository, LocationError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped,
+    ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PathListError, PlaceError,
+    PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -99,6 +98,57 @@ impl Failure {
             (exit, None) => failure.exit(exit),
         }
     }
+
+    /// The secret at hand is not the one that is wanted.
+    fn of_secret(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what).exit(Exit::WrongPassphrase);
+        match error {
+            EngineError::WrongSecret { .. } => {
+                said.hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
+            }
+            EngineError::TooCostly { .. } => said.hint(
+                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
+            ),
+            EngineError::SecretMissing => said.hint(
+                "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
+            ),
+            EngineError::StaleSlot { .. } => said.hint("open it with another key and add this one again: credenza at REPOSITORY key add"),
+            EngineError::NoAccess { .. } => said.hint("use a key with full access: credenza at REPOSITORY key list"),
+            EngineError::NotEncrypted => said.hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
+            _ => said,
+        }
+    }
+
+    /// A place cannot do what is asked of it, or should not without a second look.
+    fn of_place(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what);
+        match error {
+            EngineError::NoHistory { .. } => said.hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
+            EngineError::NotReadable { .. } => said.exit(Exit::Usage).hint(
+                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
+            ),
+            EngineError::MuchExtra { .. } => said.hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
+            EngineError::NoLock { .. } => said.hint(
+                "leave --retain out, or make a new bucket with Object Lock: it cannot be added by credenza",
+            ),
+            _ => said,
+        }
+    }
+
+    /// A change of what opens a repository.
+    fn of_slots(what: String, error: &EngineError) -> Self {
+        match error {
+            EngineError::NoSlot { .. } => Self::new(what).hint("list them: credenza at REPOSITORY key list"),
+            EngineError::LastSlot { .. } => Self::new(what).hint("add another first: credenza at REPOSITORY key add"),
+            EngineError::NotByPassphrase => {
+                Self::new(what).hint("open it with the passphrase to change, or use `key add` and `key remove`")
+            }
+            EngineError::SlotsNotRenewable { .. } => Self::new(what).hint(
+                "remove them with the rotation by --remove-others, and add them again afterwards with their secrets",
+            ),
+            _ => Self::new(what),
+        }
+    }
 }
 
 /// By class, and by whether it is a place on this machine: the cause's own message already says what was refused there, and what the remote said.
@@ -110,6 +160,8 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
                 "this is for the system to allow, no credentials help: see whose the folder is and who may write there (`ls -ld`), and whether the disk is mounted read-only (`findmnt -T`)",
             ),
         ),
+        ErrorClass::Configuration if cause.reason == "stream.name" => (Exit::Usage, None),
+        ErrorClass::Configuration if cause.reason.starts_with("stream.") => (Exit::Failed, None),
         ErrorClass::Configuration if is_local(cause) => (Exit::Failed, Some("correct the path")),
         ErrorClass::NotFound | ErrorClass::Precondition => (Exit::Failed, None),
         ErrorClass::Transient => {
@@ -137,14 +189,16 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
 
 /// Whether the connector for folders says it.
 fn is_local(cause: &ConnectError) -> bool {
-    cause.reason.starts_with("file.")
+    cause.reason.starts_with(credenza_connect::file::REASONS)
 }
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let what = error.to_string();
         match error {
-            EngineError::Connector { doing, cause } => Self::of_connector(doing, &cause),
+            EngineError::Connector { doing, cause } | EngineError::Source { doing, cause } => {
+                Self::of_connector(doing, &cause)
+            }
             EngineError::NoRepository { .. } => {
                 Self::new(what).exit(Exit::NoRepository).hint(
                     "make one: credenza at REPOSITORY create; or if one was deleted from a bucket that keeps versions, read it as it was: credenza -o as_of=TIME at REPOSITORY ls",
@@ -153,41 +207,23 @@ impl From<EngineError> for Failure {
             EngineError::RepositoryExists { .. } => {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
             }
-            EngineError::WrongSecret { .. } => {
-                Self::new(what).exit(Exit::WrongPassphrase).hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
+            EngineError::WrongSecret { .. }
+            | EngineError::TooCostly { .. }
+            | EngineError::SecretMissing
+            | EngineError::StaleSlot { .. }
+            | EngineError::NoAccess { .. }
+            | EngineError::NotEncrypted
+            | EngineError::Format(FormatError::NoAccess { .. } | FormatError::WriterKeyring { .. }) => {
+                Self::of_secret(what, &error)
             }
-            EngineError::TooCostly { .. } => Self::new(what).exit(Exit::WrongPassphrase).hint(
-                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
-            ),
-            EngineError::SecretMissing => Self::new(what).exit(Exit::WrongPassphrase).hint(
-                "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
-            ),
-            EngineError::StaleSlot { .. } => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("open it with another key and add this one again: credenza at REPOSITORY key add"),
-            EngineError::NoAccess { .. } => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("use a key with full access: credenza at REPOSITORY key list"),
-            EngineError::Format(FormatError::NoAccess { .. } | FormatError::WriterKeyring { .. }) => {
-                Self::new(what).exit(Exit::WrongPassphrase)
-            }
-            EngineError::NoSlot { .. } => Self::new(what).hint("list them: credenza at REPOSITORY key list"),
-            EngineError::LastSlot { .. } => {
-                Self::new(what).hint("add another first: credenza at REPOSITORY key add")
-            }
-            EngineError::NotByPassphrase => {
-                Self::new(what).hint("open it with the passphrase to change, or use `key add` and `key remove`")
-            }
-            EngineError::SlotsNotRenewable { .. } => Self::new(what).hint(
-                "remove them with the rotation by --remove-others, and add them again afterwards with their secrets",
-            ),
+            EngineError::NoSlot { .. }
+            | EngineError::LastSlot { .. }
+            | EngineError::NotByPassphrase
+            | EngineError::SlotsNotRenewable { .. } => Self::of_slots(what, &error),
             EngineError::ConcurrentChange { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("see what is there now, and run the command again")
             }
             EngineError::NoKeys | EngineError::Slot(_) => Self::new(what),
-            EngineError::NotEncrypted => Self::new(what)
-                .exit(Exit::WrongPassphrase)
-                .hint("if it was created with --plaintext, give no passphrase; otherwise do not trust this store"),
             EngineError::Damage(_) => Self::new(what)
                 .exit(Exit::DamageFound)
                 .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
@@ -210,9 +246,13 @@ impl From<EngineError> for Failure {
             EngineError::NoEntry { snapshot, .. } => {
                 Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
             }
+            EngineError::NothingIncluded { snapshot, .. } => Self::new(what).hint(format!(
+                "list what is in it: credenza at REPOSITORY ls -R {}; a pattern with a / begins at the source",
+                brief_id(&snapshot)
+            )),
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
-            EngineError::Pattern(_) => Self::new(what).exit(Exit::Usage),
+            EngineError::Pattern(_) | EngineError::InvalidTag { .. } => Self::new(what).exit(Exit::Usage),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
@@ -221,16 +261,10 @@ impl From<EngineError> for Failure {
             EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }
-            EngineError::NoHistory { .. } => Self::new(what)
-                .hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
-            EngineError::NotReadable { .. } => Self::new(what).exit(Exit::Usage).hint(
-                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
-            ),
-            EngineError::MuchExtra { .. } => Self::new(what)
-                .hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
-            EngineError::NoLock { .. } => Self::new(what).hint(
-                "leave --retain out, or make the bucket anew with Object Lock: it cannot be added by credenza",
-            ),
+            EngineError::NoHistory { .. }
+            | EngineError::NotReadable { .. }
+            | EngineError::MuchExtra { .. }
+            | EngineError::NoLock { .. } => Self::of_place(what, &error),
             EngineError::Contended { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
@@ -298,6 +332,10 @@ impl From<AppError> for Failure {
                 Self::from(*source).of_repository(Some(&format!("at {}", label_word(&place))))
             }
             AppError::NoRepository { place, known } => no_repository(said, &place, known.as_ref()),
+            AppError::Occupied { place, .. } => said.hint(format!(
+                "choose another folder or prefix, such as {}; if a repository is to lie among them, add --beside-others",
+                shell_word(&format!("{}/backups", place.location.trim_end_matches('/')))
+            )),
             AppError::Swapped(swapped) => {
                 let way = way_to_accept(&swapped);
                 said.exit(Exit::WrongPassphrase).hint(format!(
@@ -311,9 +349,28 @@ impl From<AppError> for Failure {
             AppError::Configuration(error) => error.into(),
             AppError::Place(error) => error.into(),
             AppError::Location(error) => error.into(),
+            AppError::Keep(KeepError::Unknown { setting, known }) => {
+                let near = suggestion(&setting, known.iter().map(String::as_str));
+                let hint = near.map_or_else(
+                    || format!("known here: {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                said.exit(Exit::Usage).hint(hint)
+            }
+            AppError::Keep(_) => said.exit(Exit::Usage),
             AppError::Profile(error) => Self::usage(error.to_string()),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
+            AppError::Choice(ChoiceError::NoneFits { .. }) => {
+                said.hint("see which there are: credenza at REPOSITORY ls")
+            }
+            AppError::Choice(ChoiceError::ManySources { newest, .. }) => {
+                let source = newest.first().map_or("SOURCE", |handle| &handle.snapshot.source.location);
+                said.exit(Exit::Usage).hint(format!(
+                    "add --source {}, or --host or --path; or name the snapshot by its id",
+                    shell_word(source)
+                ))
+            }
             AppError::NotInSnapshot { snapshot, near: Some(near), .. } => {
                 said.hint(format!("did you mean {}:{near}?", brief_id(&snapshot)))
             }
@@ -332,6 +389,7 @@ impl From<AppError> for Failure {
             }
             AppError::Configure(error) => Self::usage(error.to_string()),
             AppError::Secret(error) => error.into(),
+            AppError::Credential(_) => said.exit(Exit::Usage).hint("see what is set: credenza repository|source|destination show NAME"),
             AppError::Passphrase(error) => error.into(),
             AppError::Signing(error) => error.into(),
             AppError::Patterns(error) => error.into(),
@@ -377,6 +435,11 @@ impl From<PlaceError> for Failure {
             PlaceError::Configuration(error) => error.into(),
             PlaceError::Location(error) => error.into(),
             PlaceError::Home(error) => error.into(),
+            PlaceError::Mistaken { word, meant } => said.exit(Exit::Usage).hint(format!(
+                "did you mean {}? A new folder of that name is {}",
+                meant_word(&meant),
+                shell_word(&format!("./{word}"))
+            )),
             PlaceError::NoRepositoryNamed => said.exit(Exit::Usage).hint(
                 "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
             ),
@@ -399,33 +462,80 @@ impl From<PlaceError> for Failure {
     }
 }
 
-impl From<ConnectorsError> for Failure {
-    fn from(error: ConnectorsError) -> Self {
-        let said = Self::of(&error);
-        match error {
-            ConnectorsError::File { source: ComponentFault::Manifest(_), .. } => said.exit(Exit::ContractBroken),
-            ConnectorsError::Unknown { folder, .. } => {
-                said.hint(format!("see what there is: credenza connector list; {}", way_to_add(folder.as_deref())))
-            }
-            ConnectorsError::NothingServes { folder, .. } => said.hint(way_to_add(folder.as_deref())),
-            ConnectorsError::Shadows { path, .. } => {
-                let path = path.display();
-                said.exit(Exit::Usage).hint(format!(
-                    "to use it, name it with --connector {path} or the setting connector={path}; else remove the file"
-                ))
-            }
-            ConnectorsError::File { .. } | ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
+/// How that is written which was meant.
+fn meant_word(meant: &Meant) -> String {
+    match meant {
+        Meant::Scheme(scheme) => format!("a location such as {scheme}://…"),
+        Meant::Name { name, kind } => format!("@{name}, the {kind} in the configuration"),
+        Meant::Location { location, without_tls } => {
+            let setting = if *without_tls { " with the setting use_tls=false" } else { "" };
+            format!("{}{setting}", shell_word(location))
         }
     }
 }
 
-fn way_to_add(folder: Option<&Path>) -> String {
-    let folder = folder.map_or_else(String::new, |folder| format!("put one into {}, or ", folder.display()));
+impl From<ConnectorsError> for Failure {
+    fn from(error: ConnectorsError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            ConnectorsError::Lock(error) => Self::from(error),
+            ConnectorsError::File { source, .. } => match source {
+                ComponentFault::Manifest(_) | ComponentFault::Load(_) => said.exit(Exit::ContractBroken),
+                ComponentFault::Signature | ComponentFault::Digest { .. } => {
+                    said.hint("get it again from where its publisher offers it")
+                }
+                ComponentFault::File(_) => said,
+            },
+            ConnectorsError::Unknown { .. } => {
+                said.hint(format!("see what there is: credenza connector list; {}", way_to_add()))
+            }
+            ConnectorsError::NothingServes { scheme, served } => {
+                let near = suggestion(&scheme, served.iter().map(String::as_str));
+                let way = way_to_add();
+                said.hint(match (near, served.as_slice()) {
+                    (Some(near), _) => format!("did you mean {near}://…? Else {way}"),
+                    (None, []) => way,
+                    (None, served) => format!("served here: {}://; for others, {way}", served.join("://, ")),
+                })
+            }
+            ConnectorsError::Ambiguous { .. } => said.exit(Exit::Usage).hint("choose one with the setting connector=NAME"),
+            ConnectorsError::Unpinned { path, .. } => {
+                let path = shell_word(&path.to_string_lossy());
+                said.exit(Exit::Usage).hint(format!(
+                    "see what it asks for, and agree: credenza connector install {path}; or for one run: --connector {path} --allow-unpinned"
+                ))
+            }
+            ConnectorsError::Changed { name, .. } => said.hint(format!(
+                "somebody has changed the file: do not run it; remove it (credenza connector remove {name}) and install it from where it came"
+            )),
+            ConnectorsError::EmbeddedName { .. } => said
+                .exit(Exit::Usage)
+                .hint("to let this one go before it, say --override; what is part of the program comes back with `connector remove`"),
+            ConnectorsError::Publisher { name, .. } => said.hint(format!(
+                "ask the publisher whether the key has changed; if so, agree to it anew: credenza connector remove {name}, then install it again"
+            )),
+            ConnectorsError::OtherName { .. } => said.exit(Exit::Usage).hint("a connector of another name is installed beside: credenza connector install"),
+            ConnectorsError::NoDigest { .. } => said
+                .exit(Exit::Usage)
+                .hint("end it with #sha256= and the 64 digits that its publisher prints, so that it does not matter who sends it"),
+            ConnectorsError::NotInEscrow { .. } => {
+                said.hint("see which connector read a snapshot: credenza at REPOSITORY --json info SNAPSHOT")
+            }
+            ConnectorsError::Download { .. } => said.hint("download it in another way, and install the file"),
+            ConnectorsError::Meanwhile { .. } => said.exit(Exit::Conflict).hint("do the same again, if it is still wanted"),
+            ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
+        }
+    }
+}
+
+fn way_to_add() -> String {
     let bare = match Connectors::is_built_bare() {
         true => "; this credenza was built without any, see `cargo xtask guests`",
         false => "",
     };
-    format!("{folder}name one with --connector PATH{bare}")
+    format!(
+        "add one: credenza connector install FILE, or name one for one run: --connector FILE --allow-unpinned{bare}"
+    )
 }
 
 impl From<SecretError> for Failure {
@@ -477,6 +587,16 @@ impl From<PatternsError> for Failure {
             PatternsError::Word(_) | PatternsError::Line { .. } | PatternsError::TooLarge { .. } => {
                 said.exit(Exit::Usage)
             }
+        }
+    }
+}
+
+impl From<PathListError> for Failure {
+    fn from(error: PathListError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            PathListError::Read { .. } => said,
+            PathListError::TooLarge { .. } | PathListError::Empty { .. } => said.exit(Exit::Usage),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What the kernel tells of this process, in lines.
 const STATUS: &str = "/proc/self/status";
 
-/// Returns when the user or the system asks the program to end; never when it cannot be told.
+/// Returns when the user or the system asks the program to end; never when it cannot be known.
 pub(crate) async fn requested() {
     let mut signals: Vec<Signal> = kinds().filter_map(|kind| signal(kind).ok()).collect();
     std::future::poll_fn(|context| {

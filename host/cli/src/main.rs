@@ -14,6 +14,7 @@ mod reference;
 mod report;
 mod settings;
 mod shell;
+mod units;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use clap::Args;
 use credenza_app::passphrase::{self, PASSPHRASE_BYTES_MAX, Passphrase};
-use credenza_app::{Ask, PlaceLabel, environment};
+use credenza_app::{Ask, PlaceLabel, SecretText, environment};
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
@@ -95,15 +95,17 @@ pub(crate) async fn ask_new(place: &str) -> Result<Passphrase, Failure> {
 }
 
 /// Asks for the value of a secret setting: hidden on a terminal, else a line of standard input.
-pub(crate) fn ask_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn ask_secret(question: &str) -> Result<SecretText, Failure> {
     let answer = if can_ask() { rpassword::prompt_password(question) } else { line_of_input() };
-    answer.map(Zeroizing::new).map_err(|error| Failure::new("no value could be read").because(error.to_string()))
+    answer.map(SecretText::new).map_err(|error| Failure::new("no value could be read").because(error.to_string()))
 }
 
 fn line_of_input() -> std::io::Result<String> {
-    let mut line = String::new();
+    // Room for all of it at once: a buffer that grew would leave copies behind.
+    let mut line = String::with_capacity(usize::try_from(PASSPHRASE_BYTES_MAX).unwrap_or(0));
     std::io::BufRead::read_line(&mut std::io::stdin().lock().take(PASSPHRASE_BYTES_MAX), &mut line)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
 }
 
 /// On a thread of its own, so that an interrupt ends the program while it waits.

@@ -61,7 +61,7 @@ async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> 
         ));
         tokio::select! {
             ended = tokio::time::timeout(CLEARANCE, work) => {
-                // Where the wish came too late, the command has done its work.
+                // Where the request came too late, the command has done its work.
                 if let Ok(Ok(exit)) = ended {
                     return Ok(exit);
                 }
@@ -107,13 +107,14 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Check(command) => command.run(session).await,
         Command::Audit(command) => command.run(session).await,
         Command::Repair(command) => command.run(session).await,
+        Command::Tag(command) => command.run(session).await,
         Command::Rm(command) => command.run(session).await,
         Command::Prune(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
         Command::Maintain(command) => command.run(session).await,
         Command::Key(command) => command.run(session).await,
         Command::Sync(command) => command.run(session).await,
-        Command::Connector(command) => command.run(session),
+        Command::Connector(command) => command.run(session).await,
         Command::Man(command) => command.run(Arguments::command()),
         Command::Completions(command) => command.run(Arguments::command(), session),
     }

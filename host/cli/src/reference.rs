@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory};
 
 use crate::arguments::Arguments;
 
-/// Set to write the page anew instead of comparing it.
+/// Set to write the page again instead of comparing it.
 const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The depth of the program's own heading.
@@ -60,6 +60,6 @@ fn the_reference_page_says_what_the_help_says() {
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == text,
-        "REFERENCE.md is out of date; write it anew: {WRITE}=1 cargo nextest run --workspace --features credenza-bench/native --bin credenza reference"
+        "REFERENCE.md is out of date; write it again: {WRITE}=1 cargo nextest run --workspace --features credenza-bench/native --bin credenza reference"
     );
 }

@@ -83,7 +83,7 @@ impl Verifier {
         if self.digest.value() == self.stated.value { Ok(()) } else { Err(self.stated.algorithm) }
     }
 
-    /// Whether a payload has one of these checksums; `None` when that cannot be told.
+    /// Whether a payload has one of these checksums; `None` when that cannot be known.
     #[must_use]
     pub fn verdict(stated: &[Checksum], payload: &Payload) -> Option<bool> {
         let mut verifier = Self::new(stated)?;

@@ -12,7 +12,7 @@ pub struct DestinationInfo {
     pub identity: String,
     /// `flat` (bucket) or `tree` (file system).
     pub namespace: String,
-    /// `atomic-finish`, `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `atomic-finish`, `leaves-parts` (what was sent of an entry that is given up stays there), `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
     /// `history` (versions of one key that are written one after the other are all kept),
     /// `local` (writes may block a worker thread for a moment and cost no round trip),
     /// `readable` ([`read`](Destination::read), [`scan`](Destination::scan) and [`remove`](Destination::remove) work).
@@ -87,7 +87,7 @@ pub trait Destination: Send + Sync {
     }
 
     /// Takes the file that is there already, with the right content, for the one that the entry means, so that further names of it are linked to
-    /// it. `false`: another name of the same file was taken before, and this is another file; to be created anew, so that it is linked.
+    /// it. `false`: another name of the same file was taken before, and this is another file; to be created again, so that it is linked.
     ///
     /// # Errors
     /// The cause, by class.

@@ -62,7 +62,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A failure without a wish for the time of the next try.
+    /// A failure that says nothing of the time of the next try.
     #[must_use]
     pub fn new(class: ErrorClass, reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self { class, reason: reason.into(), message: message.into(), retry_after: None }

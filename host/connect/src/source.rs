@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, Key, SkippedEntry, Timestamp};
 
-use crate::{Body, Check, Error, Patterns, Result};
+use crate::{Body, Check, Error, Patterns, Result, Selection};
 
 /// Bytes from `offset`, `length` of them or all that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,10 @@ pub struct SourceInfo {
     pub namespace: String,
     /// Facts found out at run time:
     /// `ordered-scan` (keys strictly increase by byte value; other scans are sorted by the engine),
+    /// `start-after` (a scan can begin behind any key and costs no more than what it tells; others are split by prefixes),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
+    /// `once` (its contents can be read once only: a run over it cannot begin again),
     /// `ranged-read`, `fingerprints`, `versions`, `history` (its settings want it as it was at a time).
     pub traits: Vec<String>,
 }
@@ -51,7 +53,7 @@ impl SourceInfo {
 pub struct ScanOptions {
     /// Everything whose key starts with these bytes (bytes, not segments).
     pub prefix: Vec<u8>,
-    /// Only keys after this one, when the scan is ordered.
+    /// Only keys after this one, in the order of the remote; only with the trait `start-after`.
     pub start_after: Option<Vec<u8>>,
     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of kind `Directory` with a key that ends in `/`.
     pub one_level: bool,
@@ -59,13 +61,36 @@ pub struct ScanOptions {
     pub as_of: Option<Timestamp>,
     /// What the user does not want. A source that can pass it over without reaching it does, and leaves nothing else out for it.
     pub excludes: Patterns,
-    /// Folders on other file systems than the root's are told and not entered, where there are file systems.
+    /// What alone the user wants, with the folders above. A source that can pass over the rest without reaching it does.
+    pub only: Selection,
+    /// What keeps the rest of the folder that it lies in out, where there are folders: such a folder is reported, and so is what marks it; nothing else
+    /// in it is looked at.
+    pub markers: Vec<Marker>,
+    /// Folders on other file systems than the root's are reported and not entered, where there are file systems.
     pub one_file_system: bool,
-    /// When an earlier run began: a file that may have changed since without its times showing it is told without its fingerprint.
+    /// When an earlier run began: a file that may have changed since without its times showing it is reported without its fingerprint.
     pub racy_since: Option<Timestamp>,
-    /// The earlier run was of another source, so that a file whose time is a whole second is told without its fingerprint, too: times that
+    /// The earlier run was of another source, so that a file whose time is a whole second is reported without its fingerprint, too: times that
     /// were made up, as in images, may be those of another file.
     pub whole_seconds_are_racy: bool,
+}
+
+/// What says of the folder that it lies in that nothing else in there is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// What it begins with, as a regular file; without, anything of that name counts.
+    pub content: Option<Vec<u8>>,
+}
+
+impl Marker {
+    /// The `CACHEDIR.TAG` by which programs say that a folder holds what they can make again (<https://bford.info/cachedir/>).
+    #[must_use]
+    pub fn of_caches() -> Self {
+        let signature = b"Signature: 8a477f597d28d172789f06886806bc55";
+        Self { name: b"CACHEDIR.TAG".to_vec(), content: Some(signature.to_vec()) }
+    }
 }
 
 /// What a scan found.

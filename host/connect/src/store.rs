@@ -37,9 +37,9 @@ pub struct StoredObject {
     pub modified: Option<Timestamp>,
     /// Serves `if_match`.
     pub tag: Option<String>,
-    /// Told by a stat only: the version that a plain get reads now.
+    /// Only in a stat: the version that a plain get reads now.
     pub version: Option<String>,
-    /// Told by a stat only: until when that version is locked.
+    /// Only in a stat: until when that version is locked.
     pub retain_until: Option<Timestamp>,
 }
 
@@ -50,7 +50,7 @@ pub struct Page {
     pub objects: Vec<StoredObject>,
     /// Where the next page begins, opaque; `None` is the end. At most [`CURSOR_BYTES_MAX`](crate::CURSOR_BYTES_MAX) bytes.
     pub next: Option<String>,
-    /// What was passed over because no object can be what it is or be called as it is; each is told by one page of a listing.
+    /// What was passed over because no object can be what it is or be called as it is; each is reported by one page of a listing.
     pub strays: Strays,
 }
 
@@ -65,7 +65,7 @@ pub struct Stored {
     pub modified: Option<Timestamp>,
 }
 
-/// Conditions and wishes of a put.
+/// Conditions and options of a put.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PutOptions {
     /// Fail with `Precondition` if the key exists.

@@ -1,6 +1,6 @@
 //! What is waited for, told to a person: another try of what failed, or an answer that does not come.
 //!
-//! Owned here: how often the same is told. Refused here: waiting itself (`wrap::Retry`, the sandbox's connections), and printing. Kept: a few
+//! Owned here: how often the same is reported. Refused here: waiting itself (`wrap::Retry`, the sandbox's connections), and printing. Kept: a few
 //! words for each cause, [`CAUSES_MAX`] of them.
 
 use std::fmt;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is waited for so long is told.
+/// What is waited for so long is reported.
 pub(crate) const TOLD_AFTER: Duration = Duration::from_secs(2);
-/// The same cause is told again after this time, and each time after twice as long as before.
+/// The same cause is reported again after this time, and each time after twice as long as before.
 const AGAIN_MIN: Duration = Duration::from_secs(30);
 /// But no later than this.
 const AGAIN_MAX: Duration = Duration::from_mins(10);
-/// Causes that are kept apart; of more, the oldest is forgotten, and told anew.
+/// Causes that are kept apart; of more, the oldest is forgotten, and told again.
 const CAUSES_MAX: usize = 16;
 
 /// Something that is waited for.
@@ -25,7 +25,7 @@ pub struct Wait {
     pub reason: String,
     /// For a person: what happened, to what.
     pub cause: String,
-    /// Tries that were made; what is told without any waits for the answer to the one under way.
+    /// Tries that were made; what is reported without any waits for the answer to the one under way.
     pub tries: u32,
     /// Time until the next try, if there is one to come.
     pub next_in: Option<Duration>,
@@ -37,19 +37,19 @@ pub trait WaitListener: Send + Sync {
     fn on_wait(&self, wait: &Wait);
 }
 
-/// Tells waits to a listener: each cause once, then less and less often. Clones share what was told.
+/// Tells waits to a listener: each cause once, then less and less often. Clones share what was reported.
 #[derive(Clone, Default)]
 pub struct Waits(Option<Arc<Inner>>);
 
 struct Inner {
     listener: Arc<dyn WaitListener>,
-    told: Mutex<Vec<Told>>,
+    told: Mutex<Vec<Reported>>,
 }
 
-struct Told {
+struct Reported {
     reason: String,
     at: Instant,
-    /// How long nothing more is told of it.
+    /// How long nothing more is reported of it.
     rest: Duration,
 }
 
@@ -66,7 +66,7 @@ impl Waits {
         Self(Some(Arc::new(Inner { listener, told: Mutex::default() })))
     }
 
-    /// Tells of one, unless its cause was told lately.
+    /// Tells of one, unless its cause was reported lately.
     pub fn tell(&self, wait: &Wait) {
         if let Some(inner) = &self.0
             && inner.is_due(&wait.reason, Instant::now())
@@ -77,7 +77,7 @@ impl Waits {
 }
 
 impl Inner {
-    /// Whether a cause is to be told now, which is noted. One that was not heard of for twice its rest is a new one.
+    /// Whether a cause is to be reported now, which is noted. One that was not heard of for twice its rest is a new one.
     fn is_due(&self, reason: &str, now: Instant) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let place = told.iter().position(|told| told.reason == reason);
@@ -93,7 +93,7 @@ impl Inner {
         } else if told.len() >= CAUSES_MAX {
             told.remove(0);
         }
-        told.push(Told { reason: reason.to_owned(), at: now, rest });
+        told.push(Reported { reason: reason.to_owned(), at: now, rest });
         true
     }
 }

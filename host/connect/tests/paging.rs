@@ -29,10 +29,10 @@ fn page(keys: &[&str], next: Option<&str>) -> Page {
 }
 
 /// Tells what a function makes of a cursor, and does nothing else.
-struct Told<F>(F);
+struct Scripted<F>(F);
 
 #[async_trait]
-impl<F: Fn(Option<&str>) -> Page + Send + Sync> Store for Told<F> {
+impl<F: Fn(Option<&str>) -> Page + Send + Sync> Store for Scripted<F> {
     async fn info(&self) -> Result<StoreInfo> {
         Ok(StoreInfo::default())
     }
@@ -81,7 +81,7 @@ async fn a_short_page_is_not_the_end_of_a_listing() {
 
 #[tokio::test]
 async fn an_empty_page_is_not_the_end_of_a_listing_and_a_full_one_may_be() {
-    let pages = Told(|cursor: Option<&str>| match cursor {
+    let pages = Scripted(|cursor: Option<&str>| match cursor {
         None => page(&[], Some("1")),
         Some("1") => page(&["a"], Some("2")),
         Some("2") => page(&[], Some("3")),
@@ -92,12 +92,12 @@ async fn an_empty_page_is_not_the_end_of_a_listing_and_a_full_one_may_be() {
 
 #[tokio::test]
 async fn a_listing_that_gets_no_further_is_broken_off() {
-    let same = Told(|_: Option<&str>| page(&[], Some("again")));
-    let circle = Told(|cursor: Option<&str>| {
+    let same = Scripted(|_: Option<&str>| page(&[], Some("again")));
+    let circle = Scripted(|cursor: Option<&str>| {
         let step: u32 = cursor.map_or(0, |cursor| cursor.parse().unwrap());
         page(&[], Some(&if step == 40 { 7 } else { step + 1 }.to_string()))
     });
-    let endless = Told(|cursor: Option<&str>| {
+    let endless = Scripted(|cursor: Option<&str>| {
         let step: u64 = cursor.map_or(0, |cursor| cursor.parse().unwrap());
         page(&[], Some(&(step + 1).to_string()))
     });
@@ -114,12 +114,12 @@ async fn pages_that_do_not_fit_together_are_not_trusted() {
         move |cursor: Option<&str>| if cursor.is_none() { page(&["d/c"], Some("1")) } else { second.clone() }
     };
     for second in [page(&["d/c"], None), page(&["d/b"], None), page(&["d/e", "d/d"], None), page(&["e/a"], None)] {
-        let error = keys(&Told(after(second)), "d/").await.unwrap_err();
+        let error = keys(&Scripted(after(second)), "d/").await.unwrap_err();
         assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Corrupt, "store.listing"), "{error}");
     }
     let eleven = page(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"], None);
     for first in [eleven, page(&["a"], Some(&long))] {
-        let error = keys(&Told(move |_: Option<&str>| first.clone()), "").await.unwrap_err();
+        let error = keys(&Scripted(move |_: Option<&str>| first.clone()), "").await.unwrap_err();
         assert_eq!(error.reason, "store.listing", "{error}");
     }
 }

@@ -48,19 +48,19 @@ async fn pauses_grow_from_the_shortest_to_the_longest_and_the_tries_end() {
     assert!(waited >= Duration::from_secs(5) && waited <= Duration::from_secs(50), "{waited:?}");
 }
 
-/// What was told, and when.
+/// What was reported, and when.
 #[derive(Default)]
-struct Told(Mutex<Vec<(Instant, Wait)>>);
+struct Heard(Mutex<Vec<(Instant, Wait)>>);
 
-impl WaitListener for Told {
+impl WaitListener for Heard {
     fn on_wait(&self, wait: &Wait) {
         self.0.lock().unwrap().push((Instant::now(), wait.clone()));
     }
 }
 
-/// Looks for an object while the first calls fail, and hands back what was told.
+/// Looks for an object while the first calls fail, and hands back what was reported.
 async fn told_of(failures: u64, pause_max: Duration) -> (Instant, Vec<(Instant, Wait)>) {
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Heard::default());
     let fault = (1..=failures).fold(Fault::new(Arc::new(stored(&key("a")).await), 1), |fault, nth| {
         fault.at(call::STAT, nth, FaultKind::Fail(ErrorClass::Transient))
     });

@@ -8,7 +8,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use credenza_connect::file::FileSource;
-use credenza_connect::{Batches, BodyReader, Error, ErrorClass, Found, Patterns, ScanOptions, Source};
+use credenza_connect::{
+    Batches, BodyReader, Error, ErrorClass, Found, Marker, Patterns, ScanOptions, Selection, Source,
+};
 use credenza_model::{Entry, EntryKind, Timestamp};
 use rustix::fs::inotify;
 
@@ -79,6 +81,26 @@ async fn every_spelling_of_a_folder_is_one_source() {
     assert_eq!(source.info().await.unwrap().identity, format!("file://other{}", at("a/b").display()));
 }
 
+/// The keys of a walk, and which of these folders it opened.
+async fn walked(path: &Path, folders: &[&str], options: &ScanOptions) -> (Vec<String>, Vec<String>) {
+    let opened = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let mut names = std::collections::HashMap::new();
+    for name in folders {
+        names.insert(inotify::add_watch(&opened, path.join(name), inotify::WatchFlags::OPEN).unwrap(), *name);
+    }
+    let keys = keys(path, options).await;
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&opened, &mut buffer);
+    let mut seen = std::collections::BTreeSet::new();
+    while let Ok(event) = events.next() {
+        // What is opened in a folder is told of the folder, too.
+        if event.file_name().is_none() {
+            seen.insert(names[&event.wd()].to_owned());
+        }
+    }
+    (keys, seen.into_iter().collect())
+}
+
 #[tokio::test]
 async fn an_excluded_folder_is_not_even_opened() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,19 +108,75 @@ async fn an_excluded_folder_is_not_even_opened() {
     fs::create_dir_all(at("skip/deep")).unwrap();
     fs::create_dir_all(at("keep/skip.d")).unwrap();
     fs::write(at("keep/skip.d/file"), "").unwrap();
-    let opened = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
-    let mut names = std::collections::HashMap::new();
-    for name in ["skip", "skip/deep", "keep", "keep/skip.d"] {
-        names.insert(inotify::add_watch(&opened, at(name), inotify::WatchFlags::OPEN).unwrap(), name);
+    let folders = ["skip", "skip/deep", "keep", "keep/skip.d"];
+    let (keys, opened) = walked(folder.path(), &folders, &excluding(&["/skip/", "*.d"])).await;
+    assert_eq!((keys, opened), (vec![String::new(), "keep/".to_owned()], vec!["keep".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_is_not_listed_is_not_even_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("a/b/c")).unwrap();
+    fs::create_dir_all(at("a/other")).unwrap();
+    fs::write(at("a/b/file"), "").unwrap();
+    fs::write(at("a/file"), "").unwrap();
+    let only = Selection::of(["a/b", "gone"]);
+    let options = ScanOptions { only: only.clone(), ..ScanOptions::default() };
+    let (keys, opened) = walked(folder.path(), &["a", "a/b", "a/b/c", "a/other"], &options).await;
+    assert_eq!(keys, ["", "a/", "a/b/", "a/b/c/", "a/b/file"]);
+    assert_eq!(opened, ["a", "a/b", "a/b/c"]);
+    assert_eq!(only.missing().map(ToString::to_string).collect::<Vec<_>>(), ["gone"]);
+}
+
+#[tokio::test]
+async fn a_marked_folder_holds_its_marker_and_nothing_else_in_it_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["cache/deep", "tagged/deep", "untagged/deep", "wrong/deep", "linked/deep", "git/.git/objects"] {
+        fs::create_dir_all(at(name)).unwrap();
     }
-    assert_eq!(keys(folder.path(), &excluding(&["/skip/", "*.d"])).await, ["", "keep/"]);
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
-    let mut events = inotify::Reader::new(&opened, &mut buffer);
-    let mut seen = std::collections::BTreeSet::new();
-    while let Ok(event) = events.next() {
-        seen.insert(names[&event.wd()]);
-    }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["keep"]);
+    let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a test\n";
+    fs::write(at("cache/CACHEDIR.TAG"), tag).unwrap();
+    fs::write(at("cache/file"), "").unwrap();
+    fs::write(at("wrong/CACHEDIR.TAG"), "Signature: 0").unwrap();
+    symlink("../cache/CACHEDIR.TAG", at("linked/CACHEDIR.TAG")).unwrap();
+    fs::write(at("tagged/.nobackup"), "now").unwrap();
+    fs::write(at("untagged/.nobackup"), "later").unwrap();
+    let named = |name: &str, content: Option<&str>| Marker {
+        name: name.into(),
+        content: content.map(|content| content.as_bytes().to_vec()),
+    };
+    let markers = vec![Marker::of_caches(), named(".nobackup", Some("now")), named(".git", None)];
+    let options = ScanOptions { markers, ..ScanOptions::default() };
+    let folders = ["cache", "cache/deep", "tagged/deep", "git", "git/.git/objects", "wrong/deep"];
+    let (keys, opened) = walked(folder.path(), &folders, &options).await;
+    let expected = [
+        "",
+        "cache/",
+        "cache/CACHEDIR.TAG",
+        "git/",
+        "git/.git/",
+        "git/.git/objects/",
+        "linked/",
+        "linked/CACHEDIR.TAG",
+        "linked/deep/",
+        "tagged/",
+        "tagged/.nobackup",
+        "untagged/",
+        "untagged/.nobackup",
+        "untagged/deep/",
+        "wrong/",
+        "wrong/CACHEDIR.TAG",
+        "wrong/deep/",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(opened, ["cache", "git", "git/.git/objects", "wrong/deep"]);
+    let all = ScanOptions { markers: vec![named("cache", None)], ..ScanOptions::default() };
+    assert_eq!(
+        self::keys(folder.path(), &all).await,
+        ["", "cache/", "cache/CACHEDIR.TAG", "cache/deep/", "cache/file"]
+    );
 }
 
 #[tokio::test]

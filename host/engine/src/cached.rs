@@ -1,6 +1,6 @@
 //! A cache of small immutable objects, before any store.
 //!
-//! Owned here: a folder of copies of index segments, snapshots, records of removal and metadata packs, each named by its random
+//! Owned here: a folder of copies of index segments, snapshots, notes, records of removal and metadata packs, each named by its random
 //! id. What comes out of it is opened and authenticated like what comes from the store, so a forged or rotten copy is
 //! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone.
 //!
@@ -18,7 +18,7 @@ use credenza_connect::{
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
-const CACHED_PREFIXES: [&str; 4] = ["index/", "snapshot/", "removed/", "meta/"];
+const CACHED_PREFIXES: [&str; 5] = ["index/", "snapshot/", "note/", "removed/", "meta/"];
 
 /// The file with the name of the key slot that opened a repository.
 const SLOT_NAME: &str = "slot";

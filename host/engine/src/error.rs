@@ -7,6 +7,12 @@ use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey, Timestamp};
 /// The result of the engine's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Texts that a message repeats.
+const QUOTED_MAX: usize = 5;
+
+/// What is backed up, as the side of a run that answers or does not.
+pub(crate) const SOURCE: &str = "source";
+
 /// A run that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -14,6 +20,14 @@ pub enum Error {
     #[error("{doing} failed: {cause}")]
     Connector {
         /// What was being done, and to what: "reading `data/0a/…` of the repository".
+        doing: String,
+        /// The connector's own account.
+        cause: ConnectError,
+    },
+    /// What is backed up failed in a way that its backup cannot survive; the repository is none the worse, nor are other sources.
+    #[error("{doing} failed: {cause}")]
+    Source {
+        /// What was being done.
         doing: String,
         /// The connector's own account.
         cause: ConnectError,
@@ -122,9 +136,25 @@ pub enum Error {
         /// Why that was impossible.
         cause: String,
     },
+    /// A text that can be no tag.
+    #[error("a tag of {bytes} bytes is none: it has 1 to {bytes_max}")]
+    InvalidTag {
+        /// How long it is.
+        bytes: usize,
+        /// How long a tag may be.
+        bytes_max: usize,
+    },
     /// A codec refused what the engine gave it.
     #[error(transparent)]
     Format(#[from] credenza_format::Error),
+    /// A restore was to be of what patterns include, and they include nothing.
+    #[error("nothing in snapshot {snapshot} matches {}", quoted(patterns))]
+    NothingIncluded {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// The patterns, as they were written.
+        patterns: Vec<String>,
+    },
     /// No snapshot, or more than one, has the name.
     #[error("{reason}")]
     NoSnapshot {
@@ -175,12 +205,12 @@ pub enum Error {
         destination: String,
     },
     /// A destination does not give back what it holds.
-    #[error("{destination} cannot be {wish}")]
+    #[error("{destination} cannot be {action}")]
     NotReadable {
         /// Where it was to be read.
         destination: String,
         /// What for, as the rest of a sentence.
-        wish: &'static str,
+        action: &'static str,
     },
     /// More would have been removed than anybody is likely to mean.
     #[error(
@@ -330,6 +360,22 @@ impl Error {
         move |cause| Self::Connector { doing, cause }
     }
 
+    pub(crate) fn source(doing: impl Into<String>) -> impl FnOnce(ConnectError) -> Self {
+        let doing = doing.into();
+        move |cause| Self::Source { doing, cause }
+    }
+
+    /// Whether a backup failed because of its source alone, so that one of another source may well succeed.
+    #[must_use]
+    pub fn is_of_source(&self) -> bool {
+        match self {
+            // No listing but that of a source is held against the contract here.
+            Self::Source { .. } | Self::Contract { .. } => true,
+            Self::Unanswered { side, .. } | Self::Fruitless { side, .. } => *side == SOURCE,
+            _ => false,
+        }
+    }
+
     pub(crate) fn encode(doing: &str) -> impl Fn(credenza_format::Error) -> Self {
         move |cause| Self::Encode { doing: doing.to_owned(), cause: cause.to_string() }
     }
@@ -337,6 +383,13 @@ impl Error {
     pub(crate) fn worker(stage: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
         move |cause| Self::Worker { stage, reason: cause.to_string() }
     }
+}
+
+/// The first of some texts, each between backquotes.
+fn quoted(texts: &[String]) -> String {
+    let shown: Vec<String> = texts.iter().take(QUOTED_MAX).map(|text| format!("`{text}`")).collect();
+    let more = if texts.len() > shown.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// What is wrong with an object.

@@ -1,7 +1,7 @@
 //! What a run tells while it runs. Listeners print, draw or record; the engine does none of it.
 
 use credenza_model::{Key, SnapshotId};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::{Conflict, Damage, Standing};
 
@@ -34,10 +34,14 @@ pub enum Phase {
 }
 
 /// Something that happened. As data it has a `type` and the fields of its kind; a key as [`Key`] says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A part of the run has begun.
-    Phase(Phase),
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
     /// How much work is known: of the parent snapshot, of the tree to restore, of the packs to read.
     Expected {
         /// Entries, or objects.
@@ -55,90 +59,39 @@ pub enum Event {
     /// An entry could not be read or written; the run goes on.
     EntryFailed {
         /// Which.
+        #[serde(flatten)]
         key: Key,
         /// Why.
         reason: String,
     },
     /// How an entry stands to what is at the destination, where a restore is only tried.
     Compared {
-        /// Which.
-        key: Key,
         /// How.
         standing: Standing,
+        /// Which.
+        #[serde(flatten)]
+        key: Key,
         /// Bytes of its content.
         bytes: u64,
     },
     /// Something at the destination was left as it is; the run goes on.
     Left {
-        /// Which.
-        key: Key,
         /// Why.
         conflict: Conflict,
+        /// Which.
+        #[serde(flatten)]
+        key: Key,
     },
     /// Damage was found; the run goes on where it can.
     Damage(Damage),
     /// A snapshot was committed.
-    Committed(SnapshotId),
+    Committed {
+        /// Which.
+        snapshot: SnapshotId,
+    },
     /// A run ends early, and what it has uploaded is in the repository for the next, which uploads the rest only.
     Kept {
         /// Bytes that the next run need not upload again.
-        bytes: u64,
-    },
-}
-
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let line = match self {
-            Self::Phase(phase) => Line::Phase { phase: *phase },
-            Self::Expected { entries, bytes } => Line::Expected { entries: *entries, bytes: *bytes },
-            Self::Progress { entries, bytes } => Line::Progress { entries: *entries, bytes: *bytes },
-            Self::EntryFailed { key, reason } => Line::EntryFailed { key, reason },
-            Self::Compared { key, standing, bytes } => Line::Compared { standing: *standing, key, bytes: *bytes },
-            Self::Left { key, conflict } => Line::Left { conflict: *conflict, key },
-            Self::Damage(damage) => Line::Damage(damage),
-            Self::Committed(snapshot) => Line::Committed { snapshot: *snapshot },
-            Self::Kept { bytes } => Line::Kept { bytes: *bytes },
-        };
-        line.serialize(serializer)
-    }
-}
-
-/// An event as data.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
-    Phase {
-        phase: Phase,
-    },
-    Expected {
-        entries: u64,
-        bytes: u64,
-    },
-    Progress {
-        entries: u64,
-        bytes: u64,
-    },
-    EntryFailed {
-        #[serde(flatten)]
-        key: &'a Key,
-        reason: &'a str,
-    },
-    Compared {
-        standing: Standing,
-        #[serde(flatten)]
-        key: &'a Key,
-        bytes: u64,
-    },
-    Left {
-        conflict: Conflict,
-        #[serde(flatten)]
-        key: &'a Key,
-    },
-    Damage(&'a Damage),
-    Committed {
-        snapshot: SnapshotId,
-    },
-    Kept {
         bytes: u64,
     },
 }
@@ -177,7 +130,7 @@ mod tests {
         };
         let chunk = ChunkId::new([1; 32]);
         let told = [
-            (Event::Phase(Phase::CheckingData), r#"{"type":"phase","phase":"checking-data"}"#.to_owned()),
+            (Event::Phase { phase: Phase::CheckingData }, r#"{"type":"phase","phase":"checking-data"}"#.to_owned()),
             (Event::Expected { entries: 1, bytes: 2 }, r#"{"type":"expected","entries":1,"bytes":2}"#.to_owned()),
             (Event::Progress { entries: 1, bytes: 2 }, r#"{"type":"progress","entries":1,"bytes":2}"#.to_owned()),
             (failed(b"a\"b"), r#"{"type":"entry_failed","key":"a\"b","reason":"r"}"#.to_owned()),

@@ -1,4 +1,4 @@
-//! How reports are told as data: what has lines of its own counts in a report as a number.
+//! How reports are reported as data: what has lines of its own counts in a report as a number.
 //!
 //! Owned here: these numbers. Refused here: fields' names, which each report states. Called by the reports.
 

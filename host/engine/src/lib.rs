@@ -13,6 +13,41 @@
 //! archive  walk the tree > fetch, open and verify a window > name > tar or zip
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
+//!
+//! A repository in memory, a backup, and the snapshot that it made:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use credenza_connect::memory::{MemorySource, MemoryStore};
+//! use credenza_engine::backup::{self, BackupOptions};
+//! use credenza_engine::{CreateOptions, Repository, RunContext, Secret, SnapshotName};
+//! use credenza_format::ChunkerParams;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(MemoryStore::new());
+//! let secret = Secret::KeyFile(vec![7; credenza_format::KEY_FILE_BYTES_MIN].into());
+//! let options = CreateOptions {
+//!     secret: secret.clone(),
+//!     like: None,
+//!     label: "first".to_owned(),
+//!     chunker: ChunkerParams::default(),
+//!     compression: 1,
+//!     retain_days: None,
+//!     parity: None,
+//! };
+//! Repository::create(store.clone(), &options).await?;
+//!
+//! let source = MemorySource::new();
+//! source.put("letters/a.txt", "dear a");
+//! let repository = Repository::open(store, &secret, None).await?;
+//! let report = backup::run(&repository, Arc::new(source), &BackupOptions::default(), &RunContext::default()).await?;
+//! let latest = repository.find(&SnapshotName("latest".to_owned())).await?;
+//! assert_eq!(report.snapshot, Some(latest.snapshot.id));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod archive;
 pub mod audit;
@@ -23,6 +58,7 @@ pub mod check;
 mod clock;
 mod contents;
 mod error;
+mod escrow;
 mod event;
 mod findings;
 pub mod gc;
@@ -43,6 +79,7 @@ mod standing;
 mod stated;
 mod stop;
 pub mod sync;
+pub mod tags;
 mod task;
 #[cfg(test)]
 mod testing;

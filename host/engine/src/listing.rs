@@ -28,21 +28,21 @@ const RUNS_MAX: usize = 64;
 /// How often a listing may tell an entry, on average.
 const REPEATS_MAX: usize = 4;
 
-/// The entries of a listing in the order of their keys; those of one key in the order in which they were told.
+/// The entries of a listing in the order of their keys; those of one key in the order in which they were reported.
 pub(crate) struct SortedScan {
     merge: Merge,
 }
 
 impl SortedScan {
     pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
-        let scanner = source.scan(options).await.map_err(Error::connector("listing the source"))?;
+        let scanner = source.scan(options).await.map_err(Error::source("listing the source"))?;
         Self::gather(scanner, RUN_ENTRIES).await
     }
 
     async fn gather(scanner: Box<dyn Scanner>, run_entries: usize) -> Result<Self> {
         let mut sorter = Sorter { run_entries, held: Vec::new(), runs: Vec::new(), told: 0 };
         let mut batches = Batches::new(scanner);
-        while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::connector("listing the source"))? {
+        while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::source("listing the source"))? {
             sorter.take(batch)?;
         }
         settle(&mut sorter.held);
@@ -153,7 +153,7 @@ fn get(file: &mut impl Read) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Entries as records: what was skipped is told by its status, which an entry of a listing never has.
+/// Entries as records: what was skipped is reported by its status, which an entry of a listing never has.
 fn record_of(found: Found) -> Record {
     match found {
         Found::Entry(entry) => Record { entry, content: Content::None, status: EntryStatus::Stable },

@@ -1,13 +1,14 @@
-//! Stop: the wish that a run ends early, and in good order.
+//! Stop: the request that a run ends early, and in good order.
 //!
-//! | operation | between the wish and the end |
+//! | operation | between the request and the end |
 //! |---|---|
 //! | backup, sync | reading is dropped; packs on their way arrive, what was kept is put and described, so that the next run finds it |
 //! | restore | what is being written is given up between two parts |
 //! | gc, repair | reads are dropped, the writing request under way is answered, no other is sent (`heed`) |
-//! | check, audit | dropped where they stand: they read |
+//! | check | reading is dropped; which packs were read whole and what is damaged is put on record |
+//! | audit | dropped where it stands: it reads |
 //!
-//! A run that has sent its snapshot finishes: what is left are a request or two. Owned here: the wish, and whether anybody needs time to heed it. Refused
+//! A run that has sent its snapshot finishes: what is left are a request or two. Owned here: the request, and whether anybody needs time to heed it. Refused
 //! here: heeding it. Called by whoever starts runs, and by the restore writer, which ends its own part when one failure ends the run.
 //!
 //! Bound: one weak reference for each child that is alive, and as many again at most.
@@ -23,13 +24,13 @@ use tokio::sync::watch;
 use crate::poison::lock_unpoisoned;
 use crate::{Error, Result};
 
-/// A wish that can be made once and is seen by all clones.
+/// A request that can be made once and is seen by all clones.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    wish: watch::Sender<bool>,
+    requested: watch::Sender<bool>,
     /// Runs that need time to end in good order.
     heeding: AtomicUsize,
     children: Mutex<Vec<Weak<State>>>,
@@ -37,13 +38,13 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { wish: watch::Sender::new(false), heeding: AtomicUsize::new(0), children: Mutex::default() }
+        Self { requested: watch::Sender::new(false), heeding: AtomicUsize::new(0), children: Mutex::default() }
     }
 }
 
 impl State {
     fn request(&self) {
-        self.wish.send_replace(true);
+        self.requested.send_replace(true);
         for child in self.children() {
             child.request();
         }
@@ -68,12 +69,12 @@ impl Drop for Heeding<'_> {
 }
 
 impl Stop {
-    /// Makes the wish, for all children too.
+    /// Makes the request, for all children too.
     pub fn request(&self) {
         self.0.request();
     }
 
-    /// A wish of its own, which is also made when this one is: one of several runs can be ended by it, or all.
+    /// A request of its own, which is also made when this one is: one of several runs can be ended by it, or all.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::default();
@@ -100,25 +101,27 @@ impl Stop {
         Heeding(&self.0.heeding)
     }
 
-    pub(crate) fn is_requested(&self) -> bool {
-        *self.0.wish.borrow()
+    /// Whether the request was made.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        *self.0.requested.borrow()
     }
 
     /// # Errors
-    /// `Cancelled` when the wish was made.
+    /// `Cancelled` when the request was made.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_requested() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Work that may be dropped when the wish is made.
+    /// Work that may be dropped when the request is made.
     ///
     /// # Errors
     /// `Cancelled` when it was.
     pub(crate) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let mut wish = self.0.wish.subscribe();
+        let mut requested = self.0.requested.subscribe();
         tokio::select! {
             biased;
-            _ = wish.wait_for(|is_requested| *is_requested) => Err(Error::Cancelled),
+            _ = requested.wait_for(|is_requested| *is_requested) => Err(Error::Cancelled),
             done = work => Ok(done),
         }
     }

@@ -1,6 +1,6 @@
 //! A task that does not outlive whoever waits for it: dropped, it is broken off at its next point of waiting.
 //!
-//! Called by `backup::ranges` and `restore::writer`. Work that blocks a thread cannot be broken off: see `write::workers`.
+//! Called by `backup::ranges`, `backup::prefixes` and `restore::writer`. Work that blocks a thread cannot be broken off: see `write::workers`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

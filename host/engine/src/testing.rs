@@ -10,7 +10,7 @@ use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::Record as Recorder;
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
-    Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject,
+    Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, ability,
 };
 use credenza_format::{ChunkerParams, Hex, PacksRelied, Provenance, Snapshot, SnapshotSource, Statistics, TreeRoot};
 use credenza_model::{
@@ -75,7 +75,7 @@ pub(crate) struct Reading<F> {
 impl<F: Fn(Answer<Opened>) -> Answer<Opened> + Send + Sync> Source for Reading<F> {
     async fn info(&self) -> Answer<SourceInfo> {
         let mut info = self.inner.info().await?;
-        info.traits.extend(self.local.then(|| "local".to_owned()));
+        info.traits.extend(self.local.then(|| ability::LOCAL.to_owned()));
         Ok(info)
     }
 

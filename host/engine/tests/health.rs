@@ -171,7 +171,7 @@ async fn a_note_that_somebody_ruined_is_named_until_everything_was_read() {
     let options = RepairOptions { apply: true, read_data: true, ..RepairOptions::default() };
     let done = repair::run(&repository, &options, &RunContext::default()).await.unwrap();
     assert!(done.mends.contains(&Mend::Dropped { object: note }), "{done:?}");
-    assert_eq!(named(&repository).await, [pack.to_string()], "its damage was found anew");
+    assert_eq!(named(&repository).await, [pack.to_string()], "its damage was found again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,7 +126,7 @@ struct Jump(MemoryStore);
 
 impl Listener for Jump {
     fn on(&self, event: Event) {
-        if matches!(event, Event::Phase(Phase::Committing)) {
+        if matches!(event, Event::Phase { phase: Phase::Committing }) {
             self.0.set_clock(at(BEGIN + 7 * DAY));
         }
     }

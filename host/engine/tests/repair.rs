@@ -373,15 +373,15 @@ async fn a_record_of_condemned_packs_that_cannot_be_read_is_replaced_and_everybo
         collect(&repository).await.unwrap();
         let record = keys(&store, "condemned/").remove(0);
         harm(&store, &record, how);
-        // It may condemn anything, so that nothing is relied on and all is stored anew.
-        let anew = backup(&repository, "b", &files(0..3)).await.unwrap();
+        // It may condemn anything, so that nothing is relied on and all is stored again.
+        let stored = backup(&repository, "b", &files(0..3)).await.unwrap();
         let report = run(&repository, APPLY()).await;
         assert_eq!((&report.mends[..], report.lost.len()), (&[Mend::Dropped { object: record.clone() }][..], 0));
         assert!(store.bytes(&record).is_none(), "{how:?}");
         assert_eq!(damages(&repository).await, [""; 0]);
         let again = backup(&repository, "b", &files(50..60)).await.unwrap();
         restores(&repository, again, &files(50..60)).await.unwrap();
-        restores(&repository, anew, &files(0..3)).await.unwrap();
+        restores(&repository, stored, &files(0..3)).await.unwrap();
         collect(&repository).await.unwrap();
         assert_eq!(whole(&repository, &kept).await.len(), 3);
     }

@@ -182,7 +182,7 @@ async fn condemned_packs_are_read_by_restore_and_check_and_not_relied_on_by_back
     assert_eq!(damages(&repository).await, [""; 0]);
     let before = keys(&store, "data/").len();
     let second = backup(&repository, "b", &all).await.unwrap();
-    assert_eq!(keys(&store, "data/").len(), before + 1, "the chunks were read and kept anew");
+    assert_eq!(keys(&store, "data/").len(), before + 1, "the chunks were read and kept again");
     let report = collect(&repository).await.unwrap();
     assert_eq!((report.spared, report.deleted), (2, 0), "the first snapshot needs them still");
     rm(&repository, first).await;

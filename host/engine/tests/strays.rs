@@ -144,10 +144,10 @@ async fn with_an_unreadable_record_nothing_that_was_there_is_relied_on() {
     let (store, repository, files) = with_two_snapshots().await;
     let unchanged = back_up(&repository, &files).await.bytes_added;
     put(&store, &format!("condemned/{ID}"), Bytes::from_static(b"of no kind")).await;
-    let anew = back_up(&repository, &files).await;
+    let again = back_up(&repository, &files).await;
     let contents: u64 = files.values().map(|content| content.len() as u64).sum();
-    assert!(anew.bytes_added > unchanged + contents / 2, "{} bytes", anew.bytes_added);
-    assert_eq!(restores(&repository, anew.snapshot.unwrap(), &files).await, Ok(()));
+    assert!(again.bytes_added > unchanged + contents / 2, "{} bytes", again.bytes_added);
+    assert_eq!(restores(&repository, again.snapshot.unwrap(), &files).await, Ok(()));
 }
 
 #[tokio::test]

@@ -36,6 +36,11 @@ const LONG_TRIAL_BYTES: usize = 64 * 1024;
 const SHORT_BYTES: usize = 32 * 1024;
 const SHORT_TRIAL_BYTES: usize = 4 * 1024;
 
+/// The level at which nothing is compressed.
+pub const NO_COMPRESSION: i32 = 0;
+/// The levels that compress. zstd has more; they take more memory than time is saved.
+pub const COMPRESSION_LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
+
 /// Compresses blobs, one after another, in one context.
 ///
 /// Memory: the context of the level (some 1 MiB at level 1) and an output buffer as large as the largest blob so far.
@@ -46,7 +51,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A compressor of a zstd level; 1 is the default of a repository.
+    /// A compressor of a zstd level; 1 is the default of a repository, and [`NO_COMPRESSION`] keeps all blobs raw.
     ///
     /// # Errors
     /// [`Error::Compress`] when zstd refuses the level.
@@ -60,6 +65,9 @@ impl Compressor {
     /// # Errors
     /// [`Error::Compress`] when zstd fails, as when it finds no memory.
     pub fn compress<'a>(&'a mut self, plain: &'a [u8]) -> Result<(Encoding, &'a [u8])> {
+        if self.level == NO_COMPRESSION {
+            return Ok((Encoding::Raw, plain));
+        }
         let trial_bytes = match plain.len() {
             LONG_BYTES.. => Some(LONG_TRIAL_BYTES),
             SHORT_BYTES.. => Some(SHORT_TRIAL_BYTES),
@@ -199,6 +207,15 @@ mod tests {
         let mut mixed = noise(SHORT_TRIAL_BYTES);
         mixed.resize(SHORT_BYTES - 1, 0);
         assert_eq!(compressor.compress(&mixed).unwrap().0, Encoding::Zstd, "small blobs are compressed at once");
+    }
+
+    #[test]
+    fn without_compression_all_is_stored_raw() {
+        let plain = vec![0; 100_000];
+        assert_eq!(
+            Compressor::new(NO_COMPRESSION).unwrap().compress(&plain).unwrap(),
+            (Encoding::Raw, plain.as_slice())
+        );
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct Config {
     pub epoch: u32,
     /// When the repository was created.
     pub created: Timestamp,
-    /// How often it was written anew: of two that are authentic the one with the higher number is the newer.
+    /// How often it was written again: of two that are authentic the one with the higher number is the newer.
     #[serde(default)]
     pub revision: u64,
     /// What the store was found to do: `if-absent`, `if-match`, `ranged-get` …
@@ -106,7 +106,7 @@ pub struct Config {
     /// How much parity each pack has; none where it was not asked for.
     #[serde(default, rename = "parity_percent", skip_serializing_if = "Option::is_none")]
     pub parity: Option<ParityRate>,
-    /// Fields of later programs, kept when the config is written anew.
+    /// Fields of later programs, kept when the config is written again.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }

@@ -1,13 +1,13 @@
 //! What can be wrong with an object of a repository, or with what is to be put into one.
 //!
-//! Owned here: one error for every codec of the room but key slots and the config, which a person meets before anything is
+//! Owned here: one error for every codec of the crate but key slots and the config, which a person meets before anything is
 //! unlocked. The engine adds which command met it and what that means.
 
 use credenza_model::{ChunkId, Key, ObjectId, RepositoryId};
 
 use crate::ObjectKind;
 
-/// A result of this room.
+/// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an object cannot be sealed, opened, encoded or decoded.

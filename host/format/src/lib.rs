@@ -21,6 +21,7 @@
 //! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents and parity.
 
 mod chunker;
+mod component_signature;
 mod compress;
 mod condemned;
 mod config;
@@ -54,7 +55,8 @@ mod vectors;
 mod wire;
 
 pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
-pub use compress::{Compressor, Encoding, Inflater};
+pub use component_signature::{component_publisher, sign_component};
+pub use compress::{COMPRESSION_LEVELS, Compressor, Encoding, Inflater, NO_COMPRESSION};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
 pub use container::{
@@ -64,15 +66,15 @@ pub use container::{
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
-pub use hex_text::{Digest, Hex};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
+pub use hex_text::{Digest, Hex, InvalidDigest};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
     ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
-    slot_key,
+    slot_key, top_names,
 };
-pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, Verdict};
+pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,

@@ -178,6 +178,12 @@ pub fn is_object_name(key: &StoreKey) -> bool {
         || ObjectKind::parse(key).is_some()
 }
 
+/// The first segments of the names of all objects but the config: the folders that a repository has.
+pub fn top_names() -> impl Iterator<Item = &'static str> {
+    let texts = ["key", "removed", "probe", "copy", "parity"];
+    ObjectKind::ALL.into_iter().map(ObjectKind::folder).chain(texts)
+}
+
 /// The id in `key/<id>`, `removed/<id>` and `probe/<id>`, the last of which `create` tries a store with.
 #[must_use]
 pub fn document_id(key: &StoreKey) -> Option<ObjectId> {
@@ -220,8 +226,10 @@ mod tests {
         let texts = [config_key(), slot_key(id), removal_key(id)];
         assert!(is_object_name(&parity_key(id)) && parity_pack(&parity_key(id)) == Some(id));
         let copies = texts.clone().map(|key| copy_key(&key));
-        for key in kinds.into_iter().chain(texts).chain(copies) {
+        for key in kinds.into_iter().chain(texts).chain(copies).chain([parity_key(id)]) {
             assert!(is_object_name(&key), "{key}");
+            let top = key.as_str().split_once('/').map(|(top, _)| top);
+            assert!(top.is_none_or(|top| top_names().any(|name| name == top)), "{key}");
         }
         for name in
             ["snapshot", "snapshot/x", "key/x", "config/x", "notes.txt", "locks/a7", "copy/x", "copy/key/x", "parity/x"]

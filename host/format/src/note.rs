@@ -1,7 +1,7 @@
 //! Notes: what somebody found out about a repository and leaves in it for others.
 //!
-//! Owned here: their codec. A note of a type that this program does not know is passed over, so that later ones may say more. Called by `check`,
-//! which names what cannot be read; nothing writes notes yet but tests.
+//! Owned here: their codec. A note of a type that this program does not know is passed over, so that later ones may say more. Called by the
+//! engine's `health` and `tags`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
 
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ const WHAT: &str = "a note";
 const HEADS_CONTEXT: &[u8] = b"credenza v1 2026-11-24 replica heads\0";
 /// Longest text for a person.
 const TEXT_BYTES_MAX: usize = 1024;
+/// Longest tag that a note gives or takes.
+pub const TAG_BYTES_MAX: usize = 1024;
 
 /// A note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,11 @@ pub enum Fact {
     },
     /// The repository is a replica of another.
     Replica(Replica),
+    /// Snapshots have tags that they were not made with, or do not have those any more.
+    Tags {
+        /// One for each snapshot and tag.
+        edits: Vec<TagEdit>,
+    },
     /// Something that a later program says.
     #[serde(other)]
     Unknown,
@@ -79,6 +86,20 @@ pub struct ReadPack {
     /// The pack.
     pub pack: ObjectId,
     /// When.
+    pub at: Timestamp,
+}
+
+/// Whether a snapshot has a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagEdit {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The tag, of 1 to [`TAG_BYTES_MAX`] bytes.
+    pub tag: String,
+    /// Whether the snapshot has it.
+    #[serde(rename = "set")]
+    pub is_set: bool,
+    /// Since when.
     pub at: Timestamp,
 }
 
@@ -173,7 +194,10 @@ impl Note {
             Fact::Flag { reason, .. } if reason.len() > TEXT_BYTES_MAX => {
                 return Err(malformed("its reason is too long"));
             }
-            Fact::Health { .. } | Fact::Flag { .. } | Fact::Serving { .. } | Fact::Unknown => {}
+            Fact::Tags { edits } if edits.iter().any(|edit| edit.tag.is_empty() || edit.tag.len() > TAG_BYTES_MAX) => {
+                return Err(malformed("one of its tags is empty or too long"));
+            }
+            Fact::Health { .. } | Fact::Flag { .. } | Fact::Serving { .. } | Fact::Tags { .. } | Fact::Unknown => {}
         }
         Ok(note)
     }
@@ -207,6 +231,7 @@ mod tests {
             Fact::Health { damaged: vec![damaged], read: vec![read] },
             Fact::Flag { snapshot, digest, verdict: Verdict::Suspect, reason: "half of it was encrypted".into() },
             Fact::Serving { snapshots: vec![snapshot], intent: ObjectId::new([7; 16]) },
+            Fact::Tags { edits: vec![TagEdit { snapshot, tag: "keep".into(), is_set: true, at: TIME }] },
             Fact::Replica(replica()),
             Fact::Replica(replica().signed(&SigningKey::from_seed(&[8; 32]))),
         ];
@@ -221,7 +246,16 @@ mod tests {
         let text = r#"{"version":1,"type":"prophecy","created":"2027-01-15T08:00:00Z","writer":"03030303030303030303030303030303","x":1}"#;
         let note = Note::decode(text.as_bytes()).unwrap();
         assert_eq!(note.fact, Fact::Unknown);
-        assert!(note.encode().is_err(), "it is not written anew without what it said");
+        assert!(note.encode().is_err(), "it is not written again without what it said");
+    }
+
+    #[test]
+    fn a_tag_that_is_none_makes_a_note_none() {
+        let edit = |tag: String| TagEdit { snapshot: SnapshotId::new([2; 16]), tag, is_set: false, at: TIME };
+        for (tag, is_one) in [(1, true), (TAG_BYTES_MAX, true), (0, false), (TAG_BYTES_MAX + 1, false)] {
+            let note = note(Fact::Tags { edits: vec![edit("x".repeat(tag))] });
+            assert_eq!(Note::decode(&note.encode().unwrap()).is_ok(), is_one, "{tag}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn slots(identity: &Identity, hybrid: &Identity, code: &RecoveryCode) -> [(&'sta
 }
 
 #[test]
-#[ignore = "writes the vectors anew, which only a new version of the format needs"]
+#[ignore = "writes the vectors again, which only a new version of the format needs"]
 fn the_vectors_are_made() {
     let mut vectors: serde_json::Map<String, Value> = serde_json::from_str(FROZEN).unwrap();
     vectors.extend(current().as_object().unwrap().clone());

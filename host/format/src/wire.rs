@@ -1,6 +1,6 @@
 //! Fields in little endian: a reader that never passes the end, and the variable-length integers of tree nodes.
 //!
-//! Owned here: taking bytes apart with a clear error for each way they can fall short. Called by every binary codec of the room.
+//! Owned here: taking bytes apart with a clear error for each way they can fall short. Called by every binary codec of the crate.
 
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
-//! The words and numbers that every room shares: ids, keys, entries, contents, snapshots and limits.
+//! The words and numbers that every crate shares: ids, keys, entries, contents, snapshots and limits.
 //!
 //! Owned here: plain data with its invariants. Refused here: input and output, clocks, codecs, errors of
-//! other rooms. Every other crate of the host may depend on this one; it depends on none of ours.
+//! other crates. Every other crate of the host may depend on this one; it depends on none of ours.
 
 mod content;
 mod entry;

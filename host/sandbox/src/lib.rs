@@ -1,4 +1,4 @@
-//! The only room that knows WebAssembly: it loads connectors, verifies them, grants them their endpoints, holds them to their
+//! The only crate that knows WebAssembly: it loads connectors, verifies them, grants them their endpoints, holds them to their
 //! limits, and offers them to the engine behind the traits of `connect`.
 //!
 //! Owned here: the manifest and its settings, the way out (`egress`: connections, policy, signatures), the runtime and its limits, and
@@ -15,15 +15,20 @@ mod manifest;
 mod runtime;
 mod settings;
 mod ticker;
+mod verify;
 
-pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
-pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
+pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
+pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
+pub use guest::IsStopped;
 pub use manifest::{
-    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, HeaderRule, HeaderRuleError, Limits,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
+    HeaderRuleError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, Oauth2, OauthGrant, Paths, Role,
+    SECRET_COMMAND, SECRET_FILE, SecretSpec, SettingKind, SettingSpec, Verb, VerbError, Wasi,
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
-    ProxySettings, RawSettings, Secret, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
+    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
+    deceives, parse_boolean,
 };
+pub use verify::{LoadError, verify};

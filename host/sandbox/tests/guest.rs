@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod auth;
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 use credenza_sandbox::{
-    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, Surroundings,
+    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, SecretText,
+    Surroundings,
 };
 use support::{Answer, MANIFEST, Server, component, configure, configure_component, sandbox};
 
@@ -339,9 +343,9 @@ async fn a_header_that_repeats_what_proves_a_request_does_not_tell_the_guest() {
     for (manifest, shown) in [(MANIFEST, "Signature=***"), (&basic, "Basic ***")] {
         let manifest = credenza_sandbox::Manifest::parse(manifest).unwrap();
         let mut raw: credenza_sandbox::RawSettings =
-            KEYS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        raw.insert("location".to_owned(), format!("probe://{}/photos", server.address));
-        raw.insert("use_tls".to_owned(), "false".to_owned());
+            KEYS.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))).collect();
+        raw.insert("location".to_owned(), SecretText::new(format!("probe://{}/photos", server.address)));
+        raw.insert("use_tls".to_owned(), SecretText::new("false"));
         let settings = credenza_sandbox::Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let egress = Egress::new(&manifest, &settings, &[Role::Source], Duration::from_secs(60)).unwrap();
         let request = GuestRequest {
@@ -423,6 +427,19 @@ async fn floods_the_log_and_still_works() {
     let server = Server::start(|_, _| Answer::ok(b"")).await;
     let configured = configure(&server, &[Role::Source], &with("floods-log")).await.unwrap();
     configured.source().unwrap().read(&file("k"), None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_that_goes_on_by_its_own_will_learns_that_the_run_is_to_end() {
+    let server = Server::start(|_, _| Answer::ok(b"")).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let configured = configure(&server, &[Role::Source], &with("waits-to-be-told")).await.unwrap();
+    let configured = configured.stopped_by(Arc::new(move || seen.fetch_add(1, Relaxed) == 3));
+    let error = configured.source().unwrap().read(&file("k"), None, None).await.unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Transient, "probe.cancelled"));
+    assert!(error.message.contains("asked 3 times"), "{}", error.message);
+    assert_eq!(asked.load(Relaxed), 4);
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +16,7 @@ use credenza_connect::conformance::{
 use credenza_connect::{Destination, Result, Source, Store};
 use credenza_model::Key;
 use credenza_s3_server::{Attributes, Options, Server};
-use credenza_sandbox::{Configured, Connector, Role, Sandbox, SandboxOptions, Surroundings};
+use credenza_sandbox::{Configured, Connector, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Surroundings};
 
 /// A new seed for every run; a failure prints it.
 fn seed() -> u64 {
@@ -72,8 +71,8 @@ impl Bed {
             ("access_key", &self.server.access_key),
             ("secret_access_key", &self.server.secret_key),
         ];
-        let settings: BTreeMap<String, String> =
-            settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let settings: RawSettings =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), SecretText::new(value))).collect();
         connector().configure(&settings, &Surroundings::none(), roles, "conformance").await.unwrap()
     }
 }
@@ -155,7 +154,7 @@ fn the_s3_store_conforms() {
 #[test]
 fn the_s3_source_conforms() {
     // Servers differ in how they list, so that no order is claimed.
-    conforms(&["source.ordered-scan", "source.start-after"], async |bed, seed| source(bed, seed).await);
+    conforms(&["source.ordered-scan"], async |bed, seed| source(bed, seed).await);
 }
 
 #[test]

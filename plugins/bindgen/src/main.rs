@@ -31,8 +31,8 @@ fn main() -> Result<()> {
 
 fn read_contract(wit: &Path) -> Result<(Resolve, PackageId)> {
     let mut resolve = Resolve::default();
-    resolve.push_path(wit.join("host.wit"))?;
-    let (package, _) = resolve.push_path(wit.join("connector.wit"))?;
+    // As any tool loads it: the folder is the package, and `deps` holds what it builds on.
+    let (package, _) = resolve.push_dir(wit)?;
     Ok((resolve, package))
 }
 

@@ -3,10 +3,10 @@
 use credenza_sdk::{AttributeValue, Attributes, Entry, Result};
 
 use crate::bucket::{Bucket, shown};
-use crate::encode;
 use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::wire::{Wire, request};
-use crate::xml::Element;
+use credenza_sdk::percent;
+use credenza_sdk::xml::Element;
 
 /// The attribute that keeps it.
 pub(crate) const ACL_NAME: &str = "s3.acl";
@@ -30,7 +30,8 @@ impl<W: Wire> Bucket<W> {
         let action = format!("reading the grants of {}", shown(&entry.key));
         let mut pairs = vec![("acl", None)];
         pairs.extend(entry.locator.as_deref().map(|id| ("versionId", Some(id))));
-        let answer = self.ask(request("GET", self.place.object(&entry.key) + &encode::query(&pairs)), None, &action)?;
+        let answer =
+            self.ask(request("GET", self.place.object(&entry.key) + &percent::query(&pairs)), None, &action)?;
         let document = self.document(&answer, &["AccessControlPolicy"], DOCUMENT_BYTES_MAX, &action)?;
         let acl = name_of(grants(&document));
         Ok(acl.map(|acl| (ACL_NAME.to_owned(), AttributeValue::Text(acl))).into_iter().collect())

@@ -4,11 +4,12 @@
 
 use credenza_sdk::{Entry, Error, ErrorClass, Result};
 
+use crate::attributes;
 use crate::bucket::{Bucket, shown};
 use crate::fault::ARCHIVED;
 use crate::place::Archived;
 use crate::wire::{Wire, request};
-use crate::{attributes, encode};
+use credenza_sdk::percent;
 
 /// The reason that tells the host that an entry is to be recorded without its content.
 const BY_REFERENCE: &str = "by-reference";
@@ -51,7 +52,7 @@ impl<W: Wire> Bucket<W> {
         let document = format!(
             "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{days}<GlacierJobParameters><Tier>{TIER}</Tier></GlacierJobParameters></RestoreRequest>"
         );
-        let asked = request("POST", self.place.object(&entry.key) + &encode::query(&pairs));
+        let asked = request("POST", self.place.object(&entry.key) + &percent::query(&pairs));
         let body = self.wire.body_of(document.into_bytes());
         self.ask(asked.with_header("content-type", "application/xml"), Some(body), &action).map(drop)
     }

@@ -5,11 +5,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{AttributeValue, Attributes, Checksum, Entry};
 
 use crate::acl::{ACL_NAME, is_canned};
-use crate::kept::Room;
 use crate::place::WriteOptions;
 use crate::sum::{self, ALGORITHMS, is_of_parts};
 use crate::wire::Headers;
-use crate::{encode, kept, time};
+use credenza_sdk::tree::Room;
+use credenza_sdk::{percent, time, tree};
+
+/// Most user metadata of an object, names and values
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
+const METADATA_BYTES_MAX: usize = 2048;
 
 /// How the value of a header is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,7 @@ pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers, etag: Opt
     for (header, value) in &headers.0 {
         if let Some(name) = header.strip_prefix(USER_HEADER) {
             let own = || (format!("{USER_NAME}{name}"), AttributeValue::Text(value.clone()));
-            let (name, value) = kept::attribute_of(name, value).unwrap_or_else(own);
+            let (name, value) = tree::attribute_of(name, value).unwrap_or_else(own);
             set(attributes, name, value);
         }
     }
@@ -161,7 +165,7 @@ pub(crate) fn restore(attributes: &Attributes, options: WriteOptions) -> (Vec<(S
     let (mut headers, mut tags, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let (of_a_tree, own): (Vec<_>, Vec<_>) = attributes
         .iter()
-        .map(|(name, value)| (name, value, kept::metadata_of(name, value)))
+        .map(|(name, value)| (name, value, tree::metadata_of(name, value)))
         .partition(|(.., kept)| kept.is_some());
     for (name, value, _) in own {
         match (header_of(name, value), name.strip_prefix(TAG_NAME), value) {
@@ -172,7 +176,7 @@ pub(crate) fn restore(attributes: &Attributes, options: WriteOptions) -> (Vec<(S
                 headers.push(header);
             }
             (None, Some(tag), AttributeValue::Text(text)) => {
-                tags.push(format!("{}={}", encode::value(tag.as_bytes()), encode::value(text.as_bytes())));
+                tags.push(format!("{}={}", percent::value(tag.as_bytes()), percent::value(text.as_bytes())));
             }
             (None, None, AttributeValue::Text(acl)) if name == ACL_NAME && options.acl && is_canned(acl) => {
                 headers.push(("x-amz-acl".to_owned(), acl.clone()));
@@ -182,7 +186,7 @@ pub(crate) fn restore(attributes: &Attributes, options: WriteOptions) -> (Vec<(S
             _ => lost.push(name.clone()),
         }
     }
-    let mut room = Room::beside(headers.iter().filter(|(name, _)| name.starts_with(USER_HEADER)));
+    let mut room = Room::beside(METADATA_BYTES_MAX, headers.iter().filter(|(name, _)| name.starts_with(USER_HEADER)));
     for (name, _, kept) in of_a_tree {
         let header = kept.map(|(name, value)| (format!("{USER_HEADER}{name}"), value));
         match header.filter(|(name, value)| room.take(name, value)) {

@@ -10,7 +10,7 @@ use crate::fault::{self, Failure};
 use crate::listing::{Cursor, PAGE_BYTES_MAX, Page, PageError, Question};
 use crate::place::Place;
 use crate::wire::{Answer, Wire, request};
-use crate::xml::Element;
+use credenza_sdk::xml::Element;
 
 /// The place and the way to it.
 #[derive(Debug, Clone)]

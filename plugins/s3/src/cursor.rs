@@ -2,8 +2,8 @@
 
 use credenza_sdk::{Error, ErrorClass, Result};
 
-use crate::encode;
 use crate::listing::Cursor;
+use credenza_sdk::percent;
 
 /// A place in a listing; the default is its beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Place {
     /// Fields by a letter: `t` a token, `k` a key, `v` a version of it, `d` the key that is decided.
     pub(crate) fn text(&self) -> String {
         let mut fields = Vec::new();
-        let mut field = |name: char, bytes: &[u8]| fields.push(format!("{name}={}", encode::value(bytes)));
+        let mut field = |name: char, bytes: &[u8]| fields.push(format!("{name}={}", percent::value(bytes)));
         match &self.at {
             Some(Cursor::Token(token)) => field('t', token.as_bytes()),
             Some(Cursor::After { key, version }) => {
@@ -42,7 +42,7 @@ impl Place {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let field = |name: &str| {
             let mut fields = text.split('&').filter_map(|field| field.split_once('='));
-            fields.find(|(found, _)| *found == name).map(|(_, value)| encode::decode(value.as_bytes()))
+            fields.find(|(found, _)| *found == name).map(|(_, value)| percent::decode_form(value.as_bytes()))
         };
         let words = |name: &str| field(name).and_then(|bytes| String::from_utf8(bytes).ok());
         let key = || field("k").map(|key| Cursor::After { key, version: words("v") });

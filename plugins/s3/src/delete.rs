@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use crate::bucket::{Bucket, shown};
 use crate::fault;
 use crate::wire::{Wire, request};
-use crate::xml::{Element, escape};
+use credenza_sdk::xml::{Element, escape};
 
 /// Keys of a batch (DeleteObjects).
 const BATCH_KEYS_MAX: usize = 1000;

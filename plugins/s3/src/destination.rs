@@ -12,8 +12,8 @@ use crate::source::entry_of_head;
 use crate::sum::Sum;
 use crate::upload::{Upload, is_bare_mark};
 use crate::wire::{Wire, request};
-use crate::xml::escape;
 use crate::{attributes, layout};
+use credenza_sdk::xml::escape;
 
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
 const OBJECT_BYTES_MAX: u64 = 50 << 40;

@@ -7,7 +7,7 @@ use credenza_sdk::{Document, Error, ErrorClass, Result};
 use crate::bucket::Bucket;
 use crate::fault::not_s3;
 use crate::wire::{Wire, request};
-use crate::xml::Element;
+use credenza_sdk::xml::Element;
 
 /// Longest document that is kept: a policy has at most 20 KB, a lifecycle of 1,000 rules some 300
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html>).

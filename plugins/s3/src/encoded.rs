@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 
 use credenza_sdk::{ByteRange, Entry, Error, ErrorClass, Result};
 
+use crate::attributes;
 use crate::bucket::Bucket;
-use crate::listing::{etag_of, normalise_etag};
+use crate::listing::etag_of;
 use crate::wire::{Answer, Wire};
-use crate::{attributes, range};
+use credenza_sdk::{etag, range};
 
 /// An answer with the content of an object, or a part of it.
 pub(crate) struct Content<B> {
@@ -83,7 +84,7 @@ impl<W: Wire> Bucket<W> {
     /// Whether it is the object that was listed, in a length that is unknown or another. One that was replaced is none.
     fn may_be_decoded(&self, entry: &Entry, content: &Content<W::Body>) -> bool {
         let listed = entry.fingerprint.as_deref().and_then(etag_of);
-        let told = content.answer.headers.get("etag").and_then(normalise_etag);
+        let told = content.answer.headers.get("etag").and_then(etag::bare);
         let is_same = listed.zip(told.as_deref()).is_none_or(|(listed, told)| listed == told);
         let is_unknown = content.length.is_none() && !self.hides_lengths.load(Ordering::Relaxed);
         is_same

@@ -3,10 +3,10 @@
 //! The codes are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>; servers that answer no
 //! document, or one of their own, are judged by the status alone.
 
-use credenza_sdk::{Error, ErrorClass};
+use credenza_sdk::{Error, ErrorClass, status};
 
 use crate::wire::Headers;
-use crate::xml::Element;
+use credenza_sdk::xml::Element;
 
 /// Longest error document that is looked at.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -49,7 +49,7 @@ pub(crate) fn classify(failure: &Failure<'_>) -> Error {
     let said = said(failure.body);
     let code = said.as_ref().map_or("", |said| said.code.as_str());
     let error = by_code(code, failure, said.as_ref()).unwrap_or_else(|| by_status(failure, said.as_ref()));
-    error.with_retry_after_ms(retry_after_ms(failure.headers))
+    error.with_retry_after_ms(status::retry_after_ms(failure.headers))
 }
 
 /// The error in a document that came with a status of success, if it is one.
@@ -61,8 +61,8 @@ pub(crate) fn in_disguise(document: &Element, failure: &Failure<'_>) -> Option<E
 pub(crate) fn of_code(code: &str, message: &str, action: &str, place: &str) -> Error {
     let document = format!(
         "<Error><Code>{}</Code><Message>{}</Message></Error>",
-        crate::xml::escape(code),
-        crate::xml::escape(message)
+        credenza_sdk::xml::escape(code),
+        credenza_sdk::xml::escape(message)
     );
     classify(&Failure { status: 200, headers: &Headers::default(), body: document.as_bytes(), action, place })
 }
@@ -89,8 +89,19 @@ fn quote(text: &str) -> String {
     text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
 }
 
+/// What the host should do, the reason's name, and why, for a person.
+type Verdict = (ErrorClass, &'static str, String);
+
 fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Error> {
-    use ErrorClass::{Configuration, Denied, Exhausted, NotFound, Precondition, Transient, Unsupported};
+    let verdict = of_caller(code, failure, said).or_else(|| of_object(code, failure.place, said));
+    let (class, reason, why) = verdict.or_else(|| of_bucket(code, failure.place))?;
+    let detail = said.map(|said| said.message.as_str()).unwrap_or_default();
+    Some(explained(class, reason, failure.action, &why, detail))
+}
+
+/// Codes that speak of who asks: credentials, rights, the region and the clock.
+fn of_caller(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Verdict> {
+    use ErrorClass::{Configuration, Denied};
     let place = failure.place;
     let region = || {
         let named =
@@ -100,12 +111,7 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             None => format!("{place} is in another region; set region, or host, to that of the bucket"),
         }
     };
-    let (class, reason, why) = match code {
-        "NoSuchKey" => (NotFound, "s3.no-such-key", "there is no such object".to_owned()),
-        "NoSuchVersion" => (NotFound, "s3.no-such-version", "there is no such version".to_owned()),
-        "NoSuchUpload" => (NotFound, "s3.no-such-upload", "the upload was ended by somebody else".to_owned()),
-        "NoSuchBucket" => (Configuration, NO_BUCKET, format!("{place} does not exist; check its name and the host")),
-        "InvalidBucketName" => (Configuration, "s3.invalid-bucket", format!("{place} is no valid name of a bucket")),
+    Some(match code {
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => {
             (Denied, "s3.access-denied", format!("{place} refuses it to this access key; check the key's policy"))
         }
@@ -132,23 +138,22 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
         | "TemporaryRedirect"
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException" => (Configuration, "s3.wrong-region", region()),
-        "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded" => {
-            (Transient, "s3.slow-down", format!("{place} asks for fewer requests"))
-        }
-        "ServiceUnavailable"
-        | "InternalError"
-        | "RequestTimeout"
-        | "OperationAborted"
-        | "ConditionalRequestConflict" => (Transient, "s3.unavailable", format!("{place} cannot serve it just now")),
+        _ => return None,
+    })
+}
+
+/// Codes that speak of the object.
+fn of_object(code: &str, place: &str, said: Option<&Said>) -> Option<Verdict> {
+    use ErrorClass::{Configuration, Denied, NotFound, Precondition, Transient, Unsupported};
+    Some(match code {
+        "NoSuchKey" => (NotFound, "s3.no-such-key", "there is no such object".to_owned()),
+        "NoSuchVersion" => (NotFound, "s3.no-such-version", "there is no such version".to_owned()),
+        "NoSuchUpload" => (NotFound, "s3.no-such-upload", "the upload was ended by somebody else".to_owned()),
         "InvalidObjectState" => {
             (Denied, ARCHIVED, "the object is archived and must be restored from its storage class first".to_owned())
         }
         "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
             (Transient, "s3.bad-digest", "its bytes were changed on their way".to_owned())
-        }
-        "BucketAlreadyOwnedByYou" => (Precondition, ALREADY_OWNED, format!("{place} is there already")),
-        "BucketAlreadyExists" => {
-            (Configuration, "s3.bucket-of-another", format!("{place} belongs to somebody else; choose another name"))
         }
         "RestoreAlreadyInProgress" => (
             Precondition,
@@ -176,6 +181,28 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             "s3.storage-class",
             format!("{place} does not have that storage class; check storage_class"),
         ),
+        _ => return None,
+    })
+}
+
+/// Codes that speak of the bucket, or of the server as a whole.
+fn of_bucket(code: &str, place: &str) -> Option<Verdict> {
+    use ErrorClass::{Configuration, Exhausted, Precondition, Transient, Unsupported};
+    Some(match code {
+        "NoSuchBucket" => (Configuration, NO_BUCKET, format!("{place} does not exist; check its name and the host")),
+        "InvalidBucketName" => (Configuration, "s3.invalid-bucket", format!("{place} is no valid name of a bucket")),
+        "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded" => {
+            (Transient, "s3.slow-down", format!("{place} asks for fewer requests"))
+        }
+        "ServiceUnavailable"
+        | "InternalError"
+        | "RequestTimeout"
+        | "OperationAborted"
+        | "ConditionalRequestConflict" => (Transient, "s3.unavailable", format!("{place} cannot serve it just now")),
+        "BucketAlreadyOwnedByYou" => (Precondition, ALREADY_OWNED, format!("{place} is there already")),
+        "BucketAlreadyExists" => {
+            (Configuration, "s3.bucket-of-another", format!("{place} belongs to somebody else; choose another name"))
+        }
         "NotImplemented" | "MethodNotAllowed" => (Unsupported, NOT_IMPLEMENTED, format!("{place} cannot do that")),
         "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" => {
             (Unsupported, "s3.no-lock", format!("{place} was not made with Object Lock"))
@@ -184,9 +211,7 @@ fn by_code(code: &str, failure: &Failure<'_>, said: Option<&Said>) -> Option<Err
             (Exhausted, "s3.full", format!("{place} is full, or its quota is spent"))
         }
         _ => return None,
-    };
-    let detail = said.map(|said| said.message.as_str()).unwrap_or_default();
-    Some(explained(class, reason, failure.action, &why, detail))
+    })
 }
 
 fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
@@ -236,11 +261,6 @@ fn by_status(failure: &Failure<'_>, said: Option<&Said>) -> Error {
 fn explained(class: ErrorClass, reason: &str, action: &str, why: &str, detail: &str) -> Error {
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
     Error::new(class, reason, format!("{action} failed: {why}{detail}"))
-}
-
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3); the form with a date is left to the host's own backoff.
-fn retry_after_ms(headers: &Headers) -> Option<u64> {
-    headers.number("retry-after")?.checked_mul(1000)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use credenza_sdk::{Error, ErrorClass, Result, Timestamp};
 use crate::bucket::{Bucket, shown};
 use crate::fault::DOCUMENT_BYTES_MAX;
 use crate::listing::{Listed, PAGE_OBJECTS_MAX, Question};
-use crate::time;
 use crate::wire::{Wire, request};
+use credenza_sdk::time;
 
 /// The bucket's own clock, if it keeps every version.
 pub(crate) type Clock = Option<Timestamp>;

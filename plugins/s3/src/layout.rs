@@ -4,8 +4,8 @@
 use credenza_sdk::{AttributeValue, Attributes, Entry};
 
 use crate::bucket::{Bucket, shown};
-use crate::encode;
 use crate::wire::{Wire, request};
+use credenza_sdk::percent;
 
 /// How many parts, and how long all but the last are.
 pub(crate) const PARTS_NAME: &str = "s3.parts";
@@ -31,7 +31,7 @@ impl<W: Wire> Bucket<W> {
         let action = format!("looking at the first part of {}", shown(&entry.key));
         let mut pairs = vec![("partNumber", Some(&b"1"[..]))];
         pairs.extend(entry.locator.as_deref().map(|id| ("versionId", Some(id))));
-        let asked = request("HEAD", self.place.object(&entry.key) + &encode::query(&pairs));
+        let asked = request("HEAD", self.place.object(&entry.key) + &percent::query(&pairs));
         // What is not known is not wrong: the copy has another ETag then, and the report of a restore says so.
         let answer = self.ask(asked, None, &action).ok()?;
         let bytes = answer.headers.number("content-length").filter(|bytes| fits(size, parts, *bytes))?;

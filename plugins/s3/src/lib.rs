@@ -16,26 +16,21 @@ mod cursor;
 mod delete;
 mod destination;
 mod documents;
-mod encode;
 mod encoded;
 mod fault;
 mod history;
-mod kept;
 mod layout;
 mod listing;
 mod place;
 mod protect;
-mod range;
 #[cfg(test)]
 mod recorded;
 mod retain;
 pub mod source;
 mod store;
 mod sum;
-mod time;
 mod upload;
 pub mod wire;
-mod xml;
 
 use credenza_sdk::{
     Attributes, Batch, Body, ByteRange, Check, Config, Connector, Content, Destination, DestinationInfo, Document,
@@ -46,7 +41,7 @@ use credenza_sdk::{
 use crate::bucket::Bucket;
 use crate::source::Scan;
 use crate::upload::Upload;
-use crate::wire::Host;
+use credenza_sdk::wire::Host;
 
 /// A session with a bucket.
 #[derive(Debug)]
@@ -54,23 +49,17 @@ pub struct S3(Bucket<Host>);
 
 credenza_sdk::export!(S3: source, store, destination);
 
-impl S3 {
-    fn session(config: &Config) -> Self {
-        Self(Bucket::new(config, Host))
-    }
-}
-
 impl Connector for S3 {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self(Bucket::new(config, Host)))
+    }
+
     fn validate(config: &Config) -> Vec<Problem> {
         place::problems(config)
     }
 }
 
 impl Source for S3 {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<SourceInfo> {
         Ok(self.0.source_info())
     }
@@ -108,10 +97,6 @@ impl Scanner for Scan<Host> {
 }
 
 impl Store for S3 {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<StoreInfo> {
         Ok(self.0.store_info())
     }
@@ -146,10 +131,6 @@ impl Store for S3 {
 }
 
 impl Destination for S3 {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<DestinationInfo> {
         self.0.destination_info()
     }

@@ -2,7 +2,7 @@
 
 use credenza_sdk::{Config, Problem, Timestamp};
 
-use crate::{encode, time};
+use credenza_sdk::{percent, time};
 
 /// What the user configured.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl Place {
 
     /// The target of a request for an object.
     pub(crate) fn object(&self, key: &[u8]) -> String {
-        encode::path(&self.full_key(key))
+        percent::path(&self.full_key(key))
     }
 }
 

@@ -9,7 +9,7 @@ use credenza_sdk::{AttributeValue, Attributes, Timestamp};
 use crate::attributes;
 use crate::bucket::Bucket;
 use crate::wire::{Wire, request};
-use crate::{encode, time};
+use credenza_sdk::{percent, time};
 
 const MODE: (&str, &str) = ("x-amz-object-lock-mode", "s3.lock-mode");
 const UNTIL: (&str, &str) = ("x-amz-object-lock-retain-until-date", "s3.lock-until");
@@ -65,7 +65,7 @@ impl<W: Wire> Bucket<W> {
         if locks.is_none() {
             return Vec::new();
         }
-        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
+        let version = version.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))]));
         let answer = self.ask(request("HEAD", format!("{target}{}", version.unwrap_or_default())), None, action);
         // The object is there and right; a lock that is not is told, and no reason to fail.
         let Ok(answer) = answer else { return locks.names() };

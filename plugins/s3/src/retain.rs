@@ -10,8 +10,8 @@ use md5::{Digest, Md5};
 
 use crate::bucket::{Bucket, shown};
 use crate::wire::{Headers, Wire, request};
-use crate::xml::Element;
-use crate::{encode, time};
+use credenza_sdk::xml::Element;
+use credenza_sdk::{percent, time};
 
 const MODE: &str = "COMPLIANCE";
 /// Longest document that is looked at: a mode and a time.
@@ -41,7 +41,7 @@ impl<W: Wire> Bucket<W> {
             return Err(self.of_the_past(&action));
         }
         let version = version.map(|id| ("versionId", Some(id.as_bytes())));
-        let query = encode::query(&[Some(("retention", None)), version].into_iter().flatten().collect::<Vec<_>>());
+        let query = percent::query(&[Some(("retention", None)), version].into_iter().flatten().collect::<Vec<_>>());
         let target = self.place.object(key.as_bytes()) + &query;
         let body = document(until).into_bytes();
         let asked = request("PUT", target.clone())

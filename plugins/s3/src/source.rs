@@ -11,10 +11,10 @@ use credenza_sdk::{
 use crate::bucket::{Bucket, shown};
 use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
-use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of, normalise_etag};
-use crate::range;
+use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of};
 use crate::wire::{Answer, Wire, request};
 use crate::{attributes, encoded};
+use credenza_sdk::{etag, percent, range, time};
 
 /// An object opened for reading.
 pub struct Opened<B> {
@@ -28,7 +28,7 @@ impl<W: Wire> Bucket<W> {
     /// What the source says of itself. It does not claim `ordered-scan`: most servers list in byte order, some do not, and
     /// none says which it is before it has listed. The host keeps merging while keys increase.
     pub fn source_info(&self) -> SourceInfo {
-        let mut traits = vec!["ranged-read".to_owned(), "fingerprints".to_owned()];
+        let mut traits = ["start-after", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
         traits.extend(self.place.versions.then(|| "versions".to_owned()));
         traits.extend(self.place.as_of.map(|_| "history".to_owned()));
         SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
@@ -92,7 +92,7 @@ impl<W: Wire> Bucket<W> {
     }
 
     pub(crate) fn read_request(&self, entry: &Entry, part: Option<&ByteRange>) -> Request {
-        let version = entry.locator.as_deref().map(|id| crate::encode::query(&[("versionId", Some(id))]));
+        let version = entry.locator.as_deref().map(|id| percent::query(&[("versionId", Some(id))]));
         let asked = request("GET", self.place.object(&entry.key) + &version.unwrap_or_default());
         match part.and_then(range::header) {
             Some(part) => asked.with_header("range", part),
@@ -141,7 +141,7 @@ impl<W: Wire> Bucket<W> {
         let action = format!("reading the tags of {}", shown(&entry.key));
         let mut pairs = vec![("tagging", None)];
         pairs.extend(entry.locator.as_deref().map(|id| ("versionId", Some(id))));
-        let asked = request("GET", self.place.object(&entry.key) + &crate::encode::query(&pairs));
+        let asked = request("GET", self.place.object(&entry.key) + &percent::query(&pairs));
         let answer = self.ask(asked, None, &action)?;
         let document = self.document(&answer, &["Tagging"], DOCUMENT_BYTES_MAX, &action)?;
         let untold = || fault::not_s3(&action, &self.place.bucket_name(), "its tags", "none, where it has some");
@@ -175,8 +175,8 @@ fn has_tags(entry: &Entry) -> bool {
 /// contradiction: some servers list another than they answer.
 fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>, whole: bool) -> bool {
     let headers = &answer.headers;
-    let etag = headers.get("etag").and_then(normalise_etag);
-    let modified = headers.get("last-modified").and_then(crate::time::parse_http);
+    let etag = headers.get("etag").and_then(etag::bare);
+    let modified = headers.get("last-modified").and_then(time::parse_http);
     let listed_etag = entry.fingerprint.as_deref().and_then(etag_of);
     let differs = |listed: Option<i64>, read: Option<i64>| listed.zip(read).is_some_and(|(a, b)| a != b);
     let later = differs(entry.modified.map(|t| t.seconds), modified.map(|t| t.seconds));

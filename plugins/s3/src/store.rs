@@ -6,9 +6,10 @@ use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Resul
 use crate::bucket::{Bucket, shown};
 use crate::cursor::Place;
 use crate::history::Cut;
-use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question, normalise_etag};
+use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question};
+use crate::retain;
 use crate::wire::{Headers, Wire, request};
-use crate::{encode, range, retain, time};
+use credenza_sdk::{etag, percent, range, time};
 
 /// Largest object of a single PUT (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
 const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -39,7 +40,7 @@ impl<W: Wire> Bucket<W> {
         let answer = self.ask(self.put_request(key, options), Some(data), &action)?;
         let headers = &answer.headers;
         Ok(Stored {
-            tag: headers.get("etag").and_then(normalise_etag),
+            tag: headers.get("etag").and_then(etag::bare),
             version: version(headers),
             // The answer itself is dated by the server's clock (RFC 9110 section 6.6.1).
             modified: headers.get("date").and_then(time::parse_http),
@@ -74,7 +75,7 @@ impl<W: Wire> Bucket<W> {
         }
         let then = if version.is_none() { self.id_then(key)? } else { None };
         let version = version.map(str::to_owned).or(then);
-        let version = version.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
+        let version = version.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
         let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
         let part = part.and_then(|part| Some((part, range::header(&part)?)));
         if let Some((_, header)) = &part {
@@ -102,7 +103,7 @@ impl<W: Wire> Bucket<W> {
     /// `not-found` when there is none; else the cause.
     pub(crate) fn stat(&self, key: &str) -> Result<Object> {
         let action = format!("looking at {}", shown(key.as_bytes()));
-        let then = self.id_then(key)?.map(|id| encode::query(&[("versionId", Some(id.as_bytes()))]));
+        let then = self.id_then(key)?.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))]));
         let target = self.place.object(key.as_bytes()) + &then.unwrap_or_default();
         let answer = self.ask(request("HEAD", target), None, &action)?;
         let headers = &answer.headers;
@@ -118,7 +119,7 @@ impl<W: Wire> Bucket<W> {
             key: key.to_owned(),
             size,
             modified: headers.get("last-modified").and_then(time::parse_http),
-            tag: headers.get("etag").and_then(normalise_etag),
+            tag: headers.get("etag").and_then(etag::bare),
             version: version(headers),
             retain_until: retain::locked_until(headers),
         })

@@ -9,16 +9,17 @@ use credenza_sdk::http::Request;
 use credenza_sdk::{AttributeValue, Entry, Error, ErrorClass, Result};
 use md5::{Digest as _, Md5};
 
+use crate::attributes;
 use crate::bucket::Bucket;
 use crate::fault::{DOCUMENT_BYTES_MAX, NOT_IMPLEMENTED, NOT_TAKEN};
 use crate::layout::Layout;
-use crate::listing::normalise_etag;
 use crate::protect::Locks;
 use crate::source::entry_of_head;
 use crate::sum::{self, Sum};
 use crate::wire::{Headers, Wire, request};
-use crate::xml::escape;
-use crate::{attributes, encode};
+use credenza_sdk::etag;
+use credenza_sdk::percent;
+use credenza_sdk::xml::escape;
 
 /// Roots of the documents that begin and complete an upload in parts: S3's own first, then what a server built on gofakes3 says.
 const BEGUN: [&str; 2] = ["InitiateMultipartUploadResult", "InitiateMultipartUpload"];
@@ -66,7 +67,7 @@ impl Parts {
     /// The ETag of the whole, where those of the parts are MD5s (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, ETag).
     fn etag(&self) -> Option<String> {
         let digests: Option<Vec<Vec<u8>>> =
-            self.etags.iter().map(|etag| attributes::md5_of(&normalise_etag(etag)?)).collect();
+            self.etags.iter().map(|etag| attributes::md5_of(&etag::bare(etag)?)).collect();
         let digest = Md5::digest(digests?.concat());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Some(format!("{hex}-{}", self.etags.len()))
@@ -234,7 +235,7 @@ impl<W: Wire> Upload<W> {
         let sum = self.sum_to_send();
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let number = parts.etags.len().saturating_add(1).to_string();
-        let query = encode::query(&[("partNumber", Some(number.as_bytes())), ("uploadId", Some(parts.id.as_bytes()))]);
+        let query = percent::query(&[("partNumber", Some(number.as_bytes())), ("uploadId", Some(parts.id.as_bytes()))]);
         let asked = request("PUT", self.target.clone() + &query);
         let asked = sum.as_ref().map_or(asked.clone(), |sum| sum.ask_for(asked));
         let answer = self.bucket.ask(asked, Some(part), &self.action)?;
@@ -304,7 +305,7 @@ impl<W: Wire> Upload<W> {
         let answer = self.bucket.ask(asked, Some(document), &self.action)?;
         // The status is sent before the work is done, so that only the document tells whether it succeeded.
         let document = self.bucket.document(&answer, &COMPLETED, DOCUMENT_BYTES_MAX, &self.action)?;
-        let etag = document.text_of("ETag").and_then(normalise_etag);
+        let etag = document.text_of("ETag").and_then(etag::bare);
         let sum = self.sum.as_ref().and_then(|sum| document.text_of(&sum.element())).map(|sum| sum.trim().to_owned());
         Ok(Made { etag, in_parts: true, sum, ..Made::of(&answer.headers) })
     }
@@ -327,7 +328,7 @@ impl<W: Wire> Upload<W> {
 }
 
 fn upload_query(id: &str) -> String {
-    encode::query(&[("uploadId", Some(id.as_bytes()))])
+    percent::query(&[("uploadId", Some(id.as_bytes()))])
 }
 
 /// Whether an object is the mark of a folder and nothing more: a server that keeps keys as paths makes such marks by itself, and nothing is
@@ -355,7 +356,7 @@ pub(crate) struct Made {
 impl Made {
     fn of(headers: &Headers) -> Self {
         Self {
-            etag: headers.get("etag").and_then(normalise_etag),
+            etag: headers.get("etag").and_then(etag::bare),
             encryption: headers.get("x-amz-server-side-encryption").map(str::to_owned),
             in_parts: false,
             has_sum: false,

@@ -727,34 +727,15 @@ pub mod credenza {
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
             pub type Body = super::super::super::credenza::host::bodies::Body;
-            #[derive(Clone, PartialEq)]
-            pub enum Target {
-                /// A named endpoint from the manifest, resolved and authenticated by the host, plus path
-                /// and query. A guest cannot spell any other host.
-                Endpoint((_rt::String, _rt::String)),
-                /// For services that hand out absolute URLs. Needs a `dynamic` endpoint pattern in the
-                /// manifest that the user has granted.
-                Absolute(_rt::String),
-            }
-            impl ::core::fmt::Debug for Target {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    match self {
-                        Target::Endpoint(e) => {
-                            f.debug_tuple("Target::Endpoint").field(e).finish()
-                        }
-                        Target::Absolute(e) => {
-                            f.debug_tuple("Target::Absolute").field(e).finish()
-                        }
-                    }
-                }
-            }
             #[derive(Clone)]
             pub struct Request {
                 pub method: _rt::String,
-                pub target: Target,
+                /// Label of an endpoint of the manifest, which the host resolves and authenticates. A guest
+                /// cannot spell a host.
+                pub endpoint: _rt::String,
+                /// Path and query, percent-encoded, relative to the endpoint's own path: empty, or it begins
+                /// with "/" or "?".
+                pub target: _rt::String,
                 pub headers: _rt::Vec<(_rt::String, _rt::String)>,
             }
             impl ::core::fmt::Debug for Request {
@@ -764,6 +745,7 @@ pub mod credenza {
                 ) -> ::core::fmt::Result {
                     f.debug_struct("Request")
                         .field("method", &self.method)
+                        .field("endpoint", &self.endpoint)
                         .field("target", &self.target)
                         .field("headers", &self.headers)
                         .finish()
@@ -899,7 +881,7 @@ pub mod credenza {
             }
             impl Response {
                 #[allow(unused_unsafe, clippy::all)]
-                /// First value of that header, lower-case name.
+                /// First value of that header; HTTP knows no case in names, and neither does this.
                 #[allow(async_fn_in_trait)]
                 pub fn header(&self, name: &str) -> ::core::option::Option<_rt::String> {
                     unsafe {
@@ -963,6 +945,7 @@ pub mod credenza {
             }
             impl Response {
                 #[allow(unused_unsafe, clippy::all)]
+                /// In the order in which they came, names in lower case.
                 #[allow(async_fn_in_trait)]
                 pub fn headers(&self) -> _rt::Vec<(_rt::String, _rt::String)> {
                     unsafe {
@@ -1079,80 +1062,62 @@ pub mod credenza {
                     );
                     let Request {
                         method: method0,
+                        endpoint: endpoint0,
                         target: target0,
                         headers: headers0,
                     } = request;
                     let vec1 = method0;
                     let ptr1 = vec1.as_ptr().cast::<u8>();
                     let len1 = vec1.len();
-                    let (result6_0, result6_1, result6_2, result6_3, result6_4) = match target0 {
-                        Target::Endpoint(e) => {
-                            let (t2_0, t2_1) = e;
-                            let vec3 = t2_0;
-                            let ptr3 = vec3.as_ptr().cast::<u8>();
-                            let len3 = vec3.len();
-                            let vec4 = t2_1;
-                            let ptr4 = vec4.as_ptr().cast::<u8>();
-                            let len4 = vec4.len();
-                            (0i32, ptr3.cast_mut(), len3, ptr4.cast_mut(), len4)
-                        }
-                        Target::Absolute(e) => {
-                            let vec5 = e;
-                            let ptr5 = vec5.as_ptr().cast::<u8>();
-                            let len5 = vec5.len();
-                            (
-                                1i32,
-                                ptr5.cast_mut(),
-                                len5,
-                                ::core::ptr::null_mut(),
-                                0usize,
-                            )
-                        }
-                    };
-                    let vec10 = headers0;
-                    let len10 = vec10.len();
-                    let layout10 = _rt::alloc::Layout::from_size_align(
-                            vec10.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                    let vec2 = endpoint0;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec3 = target0;
+                    let ptr3 = vec3.as_ptr().cast::<u8>();
+                    let len3 = vec3.len();
+                    let vec7 = headers0;
+                    let len7 = vec7.len();
+                    let layout7 = _rt::alloc::Layout::from_size_align(
+                            vec7.len() * (4 * ::core::mem::size_of::<*const u8>()),
                             ::core::mem::size_of::<*const u8>(),
                         )
                         .unwrap();
-                    let (result10, _cleanup10) = wit_bindgen::rt::Cleanup::new(layout10);
-                    for (i, e) in vec10.into_iter().enumerate() {
-                        let base = result10
+                    let (result7, _cleanup7) = wit_bindgen::rt::Cleanup::new(layout7);
+                    for (i, e) in vec7.into_iter().enumerate() {
+                        let base = result7
                             .add(i * (4 * ::core::mem::size_of::<*const u8>()));
                         {
-                            let (t7_0, t7_1) = e;
-                            let vec8 = t7_0;
-                            let ptr8 = vec8.as_ptr().cast::<u8>();
-                            let len8 = vec8.len();
+                            let (t4_0, t4_1) = e;
+                            let vec5 = t4_0;
+                            let ptr5 = vec5.as_ptr().cast::<u8>();
+                            let len5 = vec5.len();
                             *base
                                 .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>() = len8;
-                            *base.add(0).cast::<*mut u8>() = ptr8.cast_mut();
-                            let vec9 = t7_1;
-                            let ptr9 = vec9.as_ptr().cast::<u8>();
-                            let len9 = vec9.len();
+                                .cast::<usize>() = len5;
+                            *base.add(0).cast::<*mut u8>() = ptr5.cast_mut();
+                            let vec6 = t4_1;
+                            let ptr6 = vec6.as_ptr().cast::<u8>();
+                            let len6 = vec6.len();
                             *base
                                 .add(3 * ::core::mem::size_of::<*const u8>())
-                                .cast::<usize>() = len9;
+                                .cast::<usize>() = len6;
                             *base
                                 .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<*mut u8>() = ptr9.cast_mut();
+                                .cast::<*mut u8>() = ptr6.cast_mut();
                         }
                     }
-                    let (result11_0, result11_1) = match &data {
+                    let (result8_0, result8_1) = match &data {
                         Some(e) => (1i32, (e).take_handle() as i32),
                         None => (0i32, 0i32),
                     };
-                    let ptr12 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    let ptr9 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
                     #[link(wasm_import_module = "credenza:host/http@0.1.0")]
                     unsafe extern "C" {
                         #[link_name = "send"]
-                        fn wit_import13(
+                        fn wit_import10(
                             _: *mut u8,
                             _: usize,
-                            _: i32,
                             _: *mut u8,
                             _: usize,
                             _: *mut u8,
@@ -1165,10 +1130,9 @@ pub mod credenza {
                         );
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import13(
+                    unsafe extern "C" fn wit_import10(
                         _: *mut u8,
                         _: usize,
-                        _: i32,
                         _: *mut u8,
                         _: usize,
                         _: *mut u8,
@@ -1181,41 +1145,52 @@ pub mod credenza {
                     ) {
                         unreachable!()
                     }
-                    wit_import13(
+                    wit_import10(
                         ptr1.cast_mut(),
                         len1,
-                        result6_0,
-                        result6_1,
-                        result6_2,
-                        result6_3,
-                        result6_4,
-                        result10,
-                        len10,
-                        result11_0,
-                        result11_1,
-                        ptr12,
+                        ptr2.cast_mut(),
+                        len2,
+                        ptr3.cast_mut(),
+                        len3,
+                        result7,
+                        len7,
+                        result8_0,
+                        result8_1,
+                        ptr9,
                     );
-                    let l14 = i32::from(*ptr12.add(0).cast::<u8>());
-                    let result23 = match l14 {
+                    let l11 = i32::from(*ptr9.add(0).cast::<u8>());
+                    let result20 = match l11 {
                         0 => {
                             let e = {
-                                let l15 = *ptr12
+                                let l12 = *ptr9
                                     .add(::core::mem::size_of::<*const u8>())
                                     .cast::<i32>();
-                                Response::from_handle(l15 as u32)
+                                Response::from_handle(l12 as u32)
                             };
                             Ok(e)
                         }
                         1 => {
                             let e = {
-                                let l16 = i32::from(
-                                    *ptr12.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                let l13 = i32::from(
+                                    *ptr9.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
                                 );
-                                let l17 = *ptr12
+                                let l14 = *ptr9
                                     .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l18 = *ptr12
+                                let l15 = *ptr9
                                     .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len16 = l15;
+                                let bytes16 = _rt::Vec::from_raw_parts(
+                                    l14.cast(),
+                                    len16,
+                                    len16,
+                                );
+                                let l17 = *ptr9
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l18 = *ptr9
+                                    .add(5 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
                                 let len19 = l18;
                                 let bytes19 = _rt::Vec::from_raw_parts(
@@ -1223,29 +1198,17 @@ pub mod credenza {
                                     len19,
                                     len19,
                                 );
-                                let l20 = *ptr12
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l21 = *ptr12
-                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len22 = l21;
-                                let bytes22 = _rt::Vec::from_raw_parts(
-                                    l20.cast(),
-                                    len22,
-                                    len22,
-                                );
                                 Failure {
-                                    kind: FailureKind::_lift(l16 as u8),
-                                    reason: _rt::string_lift(bytes19),
-                                    message: _rt::string_lift(bytes22),
+                                    kind: FailureKind::_lift(l13 as u8),
+                                    reason: _rt::string_lift(bytes16),
+                                    message: _rt::string_lift(bytes19),
                                 }
                             };
                             Err(e)
                         }
                         _ => _rt::invalid_enum_discriminant(),
                     };
-                    result23
+                    result20
                 }
             }
         }
@@ -1376,6 +1339,7 @@ pub mod credenza {
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
             #[allow(unused_unsafe, clippy::all)]
+            /// What the connector is at, in a few words, for whoever watches the run.
             #[allow(async_fn_in_trait)]
             pub fn status(message: &str) -> () {
                 unsafe {
@@ -1396,6 +1360,8 @@ pub mod credenza {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
+            /// Whether the run is to end. The host ends most calls by itself; one that goes on for long by its
+            /// own will asks now and then, and ends with `transient`.
             #[allow(async_fn_in_trait)]
             pub fn cancelled() -> bool {
                 unsafe {
@@ -1414,7 +1380,7 @@ pub mod credenza {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Unix milliseconds. Fixed during replay.
+            /// Unix milliseconds.
             #[allow(async_fn_in_trait)]
             pub fn now() -> u64 {
                 unsafe {
@@ -1433,7 +1399,7 @@ pub mod credenza {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Random bytes, at most 1024 a call. Seeded during replay.
+            /// Random bytes, at most 1,024 a call.
             #[allow(async_fn_in_trait)]
             pub fn random(count: u32) -> _rt::Vec<u8> {
                 unsafe {
@@ -1994,7 +1960,8 @@ pub mod exports {
                 pub struct ScanOptions {
                     /// Everything whose key starts with these bytes.
                     pub prefix: _rt::Vec<u8>,
-                    /// Only keys after this one, when the scan is ordered (resume, split).
+                    /// Only keys after this one. Asked for only where the "start-after" trait says that it costs no
+                    /// more than what it tells; elsewhere a scan is split by `prefix` alone.
                     pub start_after: ::core::option::Option<_rt::Vec<u8>>,
                     /// Only what lies directly below the prefix; all that lies deeper appears as one entry of
                     /// kind `directory`, with a key that ends in "/" (browsing).
@@ -2022,9 +1989,9 @@ pub mod exports {
                     pub identity: _rt::String,
                     /// "flat" (bucket) or "tree" (file system).
                     pub namespace: _rt::String,
-                    /// Facts found out at run time: "ordered-scan" (keys strictly increase), "complete-scan" (a
-                    /// listed entry carries all its attributes), "ranged-read", "fingerprints", "versions",
-                    /// "history" (settings want it as it was at a time).
+                    /// Facts found out at run time: "ordered-scan" (keys strictly increase), "start-after" (a scan
+                    /// can begin behind any key), "complete-scan" (a listed entry carries all its attributes),
+                    /// "ranged-read", "fingerprints", "versions", "history" (settings want it as it was at a time).
                     /// Unknown names are ignored; the host checks the ones it relies on.
                     pub traits: _rt::Vec<_rt::String>,
                 }
@@ -6528,7 +6495,7 @@ pub mod exports {
                 pub struct Page {
                     /// In byte order of their keys, each behind all those of the pages before.
                     pub objects: _rt::Vec<Object>,
-                    /// Where the next page begins; none is the end. Opaque to the host, at most 4,096 bytes, and
+                    /// Where the next page begins; none is the end. Opaque to the host, at most 8,192 bytes, and
                     /// all that it takes to go on: also another instance continues from it.
                     pub next: ::core::option::Option<_rt::String>,
                 }
@@ -8950,8 +8917,8 @@ pub mod exports {
                 pub struct DestinationInfo {
                     pub identity: _rt::String,
                     pub namespace: _rt::String,
-                    /// "atomic-finish", "symlinks", "raw-names", "own-times", "history", "attributes:posix",
-                    /// "attributes:http", "attributes:s3".
+                    /// "atomic-finish", "leaves-parts" (`abort` cannot remove what was sent), "symlinks", "raw-names",
+                    /// "own-times", "history", "attributes:posix", "attributes:http", "attributes:s3".
                     pub traits: _rt::Vec<_rt::String>,
                 }
                 impl ::core::fmt::Debug for DestinationInfo {
@@ -11984,7 +11951,8 @@ pub mod exports {
                         &self,
                         last: Body,
                     ) -> ::core::result::Result<_rt::Vec<_rt::String>, Error>;
-                    /// Leave nothing behind (AbortMultipartUpload). Also called when the run dies.
+                    /// Leave nothing behind (AbortMultipartUpload), as far as the remote can remove it: see
+                    /// "leaves-parts". Also called when the run dies.
                     #[allow(async_fn_in_trait)]
                     fn abort(&self) -> ();
                 }
@@ -12354,106 +12322,105 @@ macro_rules! __export_full_connector_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:credenza:connector@0.1.0:full-connector:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4802] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 4773] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbd$\x01A\x02\x01A\x1c\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa0$\x01A\x02\x01A\x1c\
 \x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04bod\
 y\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.from-b\
 ytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.len\
 gth\x01\x08\x01j\x01\x03\x01\x01\x01@\x02\x04self\x06\x03maxy\0\x09\x04\0\x11[me\
 thod]body.read\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x04self\x06\x06offsetw\x06l\
 engthw\0\x0b\x04\0\x12[method]body.slice\x01\x0c\x03\0\x1acredenza:host/bodies@0\
-.1.0\x05\0\x02\x03\0\0\x04body\x01B\x1d\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\0\
-\x01o\x02ss\x01q\x02\x08endpoint\x01\x02\0\x08absolute\x01s\0\x04\0\x06target\x03\
-\0\x03\x01p\x02\x01r\x03\x06methods\x06target\x04\x07headers\x05\x04\0\x07reques\
-t\x03\0\x06\x01m\x03\x07refused\x0bunreachable\x0binterrupted\x04\0\x0cfailure-k\
-ind\x03\0\x08\x01r\x03\x04kind\x09\x06reasons\x07messages\x04\0\x07failure\x03\0\
-\x0a\x04\0\x08response\x03\x01\x01h\x0c\x01@\x01\x04self\x0d\0{\x04\0\x17[method\
-]response.status\x01\x0e\x01ks\x01@\x02\x04self\x0d\x04names\0\x0f\x04\0\x17[met\
-hod]response.header\x01\x10\x01@\x01\x04self\x0d\0\x05\x04\0\x18[method]response\
-.headers\x01\x11\x01i\x0c\x01i\x01\x01@\x01\x04this\x12\0\x13\x04\0\x1a[static]r\
-esponse.into-body\x01\x14\x01k\x13\x01j\x01\x12\x01\x0b\x01@\x02\x07request\x07\x04\
-data\x15\0\x16\x04\0\x04send\x01\x17\x03\0\x18credenza:host/http@0.1.0\x05\x02\x01\
-B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\
-\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\
-\x03log\x01\x04\x03\0\x17credenza:host/log@0.1.0\x05\x03\x01B\x09\x01@\x01\x07me\
-ssages\x01\0\x04\0\x06status\x01\0\x01@\0\0\x7f\x04\0\x09cancelled\x01\x01\x01@\0\
-\0w\x04\0\x03now\x01\x02\x01p}\x01@\x01\x05county\0\x03\x04\0\x06random\x01\x04\x03\
-\0\x18credenza:host/task@0.1.0\x05\x04\x01B\x1f\x01m\x09\x09not-found\x0cprecond\
-ition\x09transient\x0dconfiguration\x06denied\x0bunsupported\x07corrupt\x09exhau\
-sted\x08internal\x04\0\x0berror-class\x03\0\0\x01kw\x01r\x04\x05class\x01\x06rea\
-sons\x07messages\x0eretry-after-ms\x02\x04\0\x05error\x03\0\x03\x01r\x02\x07seco\
-ndsx\x0bnanosecondsy\x04\0\x09timestamp\x03\0\x05\x01r\x02\x06offsetw\x06length\x02\
-\x04\0\x0abyte-range\x03\0\x07\x01p}\x01q\x04\x04text\x01s\0\x07integer\x01x\0\x04\
-time\x01\x06\0\x04blob\x01\x09\0\x04\0\x0fattribute-value\x03\0\x0a\x01o\x02s\x0b\
-\x01p\x0c\x04\0\x0aattributes\x03\0\x0d\x01r\x02\x09algorithms\x05value\x09\x04\0\
-\x08checksum\x03\0\x0f\x01m\x04\x04file\x09directory\x07symlink\x05other\x04\0\x0a\
-entry-kind\x03\0\x11\x01r\x03\x02ids\x06latest\x7f\x07deleted\x7f\x04\0\x07versi\
-on\x03\0\x13\x01k\x06\x01ks\x01k\x09\x01k\x14\x01p\x10\x01r\x0a\x03key\x09\x04ki\
-nd\x12\x04size\x02\x08modified\x15\x0bfingerprint\x16\x07locator\x17\x07version\x18\
-\x0blink-target\x17\x09checksums\x19\x0aattributes\x0e\x04\0\x05entry\x03\0\x1a\x01\
-j\x01s\x01\x04\x01r\x02\x04names\x07outcome\x1c\x04\0\x05check\x03\0\x1d\x03\0\x1e\
-credenza:connector/types@0.1.0\x05\x05\x02\x03\0\x04\x05error\x01B\x0a\x02\x03\x02\
-\x01\x06\x04\0\x05error\x03\0\0\x01ps\x01q\x04\x04text\x01s\0\x07integer\x01x\0\x07\
-boolean\x01\x7f\0\x05texts\x01\x02\0\x04\0\x05value\x03\0\x03\x01r\x02\x04names\x05\
-value\x04\x04\0\x07setting\x03\0\x05\x01p\x06\x01r\x03\x08settings\x07\x0fsecret\
-s-present\x02\x07purposes\x04\0\x06config\x03\0\x08\x03\0!credenza:connector/set\
-tings@0.1.0\x05\x07\x02\x03\0\x05\x06config\x01B\x0a\x02\x03\x02\x01\x08\x04\0\x06\
-config\x03\0\0\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\x02\x01ks\x01r\x02\x07se\
-tting\x04\x07messages\x04\0\x07problem\x03\0\x05\x01p\x06\x01@\x01\x06config\x01\
-\0\x07\x04\0\x08validate\x01\x08\x04\0\"credenza:connector/lifecycle@0.1.0\x05\x09\
-\x02\x03\0\x04\x05entry\x02\x03\0\x04\x0aattributes\x02\x03\0\x04\x0abyte-range\x02\
-\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BS\x02\x03\x02\x01\x06\x04\0\x05\
-error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0b\x04\
-\0\x0aattributes\x03\0\x04\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x06\x02\
-\x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x08\x02\x03\x02\x01\x0e\x04\0\x05check\
-\x03\0\x0a\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x0c\x02\x03\x02\x01\x01\x04\
-\0\x04body\x03\0\x0e\x04\0\x06reader\x03\x01\x01i\x0f\x01i\x10\x01q\x02\x05ready\
-\x01\x11\0\x04pull\x01\x12\0\x04\0\x07content\x03\0\x13\x01r\x02\x05entry\x03\x07\
-content\x14\x04\0\x06opened\x03\0\x15\x01p}\x01k\x17\x01k\x09\x01r\x04\x06prefix\
-\x17\x0bstart-after\x18\x09one-level\x7f\x05as-of\x19\x04\0\x0cscan-options\x03\0\
-\x1a\x01ps\x01r\x03\x08identitys\x09namespaces\x06traits\x1c\x04\0\x0bsource-inf\
-o\x03\0\x1d\x01j\x01s\x01\x01\x01r\x02\x04names\x07content\x1f\x04\0\x08document\
-\x03\0\x20\x04\0\x07session\x03\x01\x04\0\x07scanner\x03\x01\x01o\x02\x17\x01\x01\
-q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01p&\x01r\x02\x05\
-found'\x04more\x7f\x04\0\x05batch\x03\0(\x01h\x10\x01j\x01\x17\x01\x01\x01@\x02\x04\
-self*\x03maxy\0+\x04\0\x13[method]reader.read\x01,\x01h\"\x01j\x01\x1e\x01\x01\x01\
-@\x01\x04self-\0.\x04\0\x14[method]session.info\x01/\x01j\x01\x19\x01\x01\x01@\x01\
-\x04self-\00\x04\0\x13[method]session.now\x011\x01p\x0b\x01@\x01\x04self-\02\x04\
-\0\x15[method]session.check\x013\x01i#\x01j\x014\x01\x01\x01@\x02\x04self-\x07op\
-tions\x1b\05\x04\0\x14[method]session.scan\x016\x01k\x07\x01ks\x01j\x01\x16\x01\x01\
-\x01@\x04\x04self-\x05entry\x03\x05range7\x08if-match8\09\x04\0\x14[method]sessi\
-on.read\x01:\x01p\x03\x01j\x01\x05\x01\x01\x01p<\x01j\x01=\x01\x01\x01@\x02\x04s\
-elf-\x07entries;\0>\x04\0\x18[method]session.describe\x01?\x01p!\x01j\x01\xc0\0\x01\
-\x01\x01@\x01\x04self-\0\xc1\0\x04\0\x19[method]session.documents\x01B\x01h#\x01\
-j\x01)\x01\x01\x01@\x02\x04self\xc3\0\x03maxy\0\xc4\0\x04\0\x14[method]scanner.n\
-ext\x01E\x01i\"\x01j\x01\xc6\0\x01\x01\x01@\x01\x06config\x0d\0\xc7\0\x04\0\x04o\
-pen\x01H\x04\0\x1fcredenza:connector/source@0.1.0\x05\x0f\x01B<\x02\x03\x02\x01\x06\
-\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x02\x02\x03\
-\x02\x01\x0d\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\x01\x0e\x04\0\x05check\x03\
-\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\x03\x02\x01\x01\x04\0\x04\
-body\x03\0\x0a\x01ps\x01kw\x01r\x03\x08identitys\x06traits\x0c\x10max-object-byt\
-es\x0d\x04\0\x0astore-info\x03\0\x0e\x01k\x05\x01ks\x01r\x06\x03keys\x04sizew\x08\
-modified\x10\x03tag\x11\x07version\x11\x0cretain-until\x10\x04\0\x06object\x03\0\
-\x12\x01r\x03\x03tag\x11\x07version\x11\x08modified\x10\x04\0\x06stored\x03\0\x14\
-\x01r\x04\x09if-absent\x7f\x08if-match\x11\x0cretain-until\x10\x04hints\x04\0\x0b\
-put-options\x03\0\x16\x01p\x13\x01r\x02\x07objects\x18\x04next\x11\x04\0\x04page\
-\x03\0\x19\x04\0\x07session\x03\x01\x01h\x1b\x01j\x01\x0f\x01\x01\x01@\x01\x04se\
-lf\x1c\0\x1d\x04\0\x14[method]session.info\x01\x1e\x01p\x07\x01@\x01\x04self\x1c\
-\0\x1f\x04\0\x15[method]session.check\x01\x20\x01i\x0b\x01j\x01\x15\x01\x01\x01@\
-\x04\x04self\x1c\x03keys\x04data!\x07options\x17\0\"\x04\0\x13[method]session.pu\
-t\x01#\x01k\x03\x01j\x01!\x01\x01\x01@\x04\x04self\x1c\x03keys\x05range$\x07vers\
-ion\x11\0%\x04\0\x13[method]session.get\x01&\x01j\x01\x13\x01\x01\x01@\x02\x04se\
-lf\x1c\x03keys\0'\x04\0\x14[method]session.stat\x01(\x01j\x01\x1a\x01\x01\x01@\x04\
-\x04self\x1c\x06prefixs\x06cursor\x11\x03maxy\0)\x04\0\x14[method]session.list\x01\
-*\x01j\0\x01\x01\x01p+\x01j\x01,\x01\x01\x01@\x02\x04self\x1c\x04keys\x0c\0-\x04\
-\0\x16[method]session.delete\x01.\x01@\x04\x04self\x1c\x03keys\x07version\x11\x05\
-until\x05\0+\x04\0\x16[method]session.retain\x01/\x01i\x1b\x01j\x010\x01\x01\x01\
-@\x01\x06config\x09\01\x04\0\x04open\x012\x04\0\x1ecredenza:connector/store@0.1.\
-0\x05\x10\x01B6\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\
-\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x05check\x03\0\x04\x02\x03\x02\x01\
-\x08\x04\0\x06config\x03\0\x06\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01ps\
-\x01r\x03\x08identitys\x09namespaces\x06traits\x0a\x04\0\x10destination-info\x03\
+.1.0\x05\0\x02\x03\0\0\x04body\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\0\
+\x01o\x02ss\x01p\x02\x01r\x04\x06methods\x08endpoints\x06targets\x07headers\x03\x04\
+\0\x07request\x03\0\x04\x01m\x03\x07refused\x0bunreachable\x0binterrupted\x04\0\x0c\
+failure-kind\x03\0\x06\x01r\x03\x04kind\x07\x06reasons\x07messages\x04\0\x07fail\
+ure\x03\0\x08\x04\0\x08response\x03\x01\x01h\x0a\x01@\x01\x04self\x0b\0{\x04\0\x17\
+[method]response.status\x01\x0c\x01ks\x01@\x02\x04self\x0b\x04names\0\x0d\x04\0\x17\
+[method]response.header\x01\x0e\x01@\x01\x04self\x0b\0\x03\x04\0\x18[method]resp\
+onse.headers\x01\x0f\x01i\x0a\x01i\x01\x01@\x01\x04this\x10\0\x11\x04\0\x1a[stat\
+ic]response.into-body\x01\x12\x01k\x11\x01j\x01\x10\x01\x09\x01@\x02\x07request\x05\
+\x04data\x13\0\x14\x04\0\x04send\x01\x15\x03\0\x18credenza:host/http@0.1.0\x05\x02\
+\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\
+\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\0\x04\
+\0\x03log\x01\x04\x03\0\x17credenza:host/log@0.1.0\x05\x03\x01B\x09\x01@\x01\x07\
+messages\x01\0\x04\0\x06status\x01\0\x01@\0\0\x7f\x04\0\x09cancelled\x01\x01\x01\
+@\0\0w\x04\0\x03now\x01\x02\x01p}\x01@\x01\x05county\0\x03\x04\0\x06random\x01\x04\
+\x03\0\x18credenza:host/task@0.1.0\x05\x04\x01B\x1f\x01m\x09\x09not-found\x0cpre\
+condition\x09transient\x0dconfiguration\x06denied\x0bunsupported\x07corrupt\x09e\
+xhausted\x08internal\x04\0\x0berror-class\x03\0\0\x01kw\x01r\x04\x05class\x01\x06\
+reasons\x07messages\x0eretry-after-ms\x02\x04\0\x05error\x03\0\x03\x01r\x02\x07s\
+econdsx\x0bnanosecondsy\x04\0\x09timestamp\x03\0\x05\x01r\x02\x06offsetw\x06leng\
+th\x02\x04\0\x0abyte-range\x03\0\x07\x01p}\x01q\x04\x04text\x01s\0\x07integer\x01\
+x\0\x04time\x01\x06\0\x04blob\x01\x09\0\x04\0\x0fattribute-value\x03\0\x0a\x01o\x02\
+s\x0b\x01p\x0c\x04\0\x0aattributes\x03\0\x0d\x01r\x02\x09algorithms\x05value\x09\
+\x04\0\x08checksum\x03\0\x0f\x01m\x04\x04file\x09directory\x07symlink\x05other\x04\
+\0\x0aentry-kind\x03\0\x11\x01r\x03\x02ids\x06latest\x7f\x07deleted\x7f\x04\0\x07\
+version\x03\0\x13\x01k\x06\x01ks\x01k\x09\x01k\x14\x01p\x10\x01r\x0a\x03key\x09\x04\
+kind\x12\x04size\x02\x08modified\x15\x0bfingerprint\x16\x07locator\x17\x07versio\
+n\x18\x0blink-target\x17\x09checksums\x19\x0aattributes\x0e\x04\0\x05entry\x03\0\
+\x1a\x01j\x01s\x01\x04\x01r\x02\x04names\x07outcome\x1c\x04\0\x05check\x03\0\x1d\
+\x03\0\x1ecredenza:connector/types@0.1.0\x05\x05\x02\x03\0\x04\x05error\x01B\x0a\
+\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x01ps\x01q\x04\x04text\x01s\0\x07int\
+eger\x01x\0\x07boolean\x01\x7f\0\x05texts\x01\x02\0\x04\0\x05value\x03\0\x03\x01\
+r\x02\x04names\x05value\x04\x04\0\x07setting\x03\0\x05\x01p\x06\x01r\x03\x08sett\
+ings\x07\x0fsecrets-present\x02\x07purposes\x04\0\x06config\x03\0\x08\x03\0!cred\
+enza:connector/settings@0.1.0\x05\x07\x02\x03\0\x05\x06config\x01B\x0a\x02\x03\x02\
+\x01\x08\x04\0\x06config\x03\0\0\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\x02\x01\
+ks\x01r\x02\x07setting\x04\x07messages\x04\0\x07problem\x03\0\x05\x01p\x06\x01@\x01\
+\x06config\x01\0\x07\x04\0\x08validate\x01\x08\x04\0\"credenza:connector/lifecyc\
+le@0.1.0\x05\x09\x02\x03\0\x04\x05entry\x02\x03\0\x04\x0aattributes\x02\x03\0\x04\
+\x0abyte-range\x02\x03\0\x04\x09timestamp\x02\x03\0\x04\x05check\x01BS\x02\x03\x02\
+\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\x04\0\x05entry\x03\0\x02\x02\
+\x03\x02\x01\x0b\x04\0\x0aattributes\x03\0\x04\x02\x03\x02\x01\x0c\x04\0\x0abyte\
+-range\x03\0\x06\x02\x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x08\x02\x03\x02\x01\
+\x0e\x04\0\x05check\x03\0\x0a\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x0c\x02\x03\
+\x02\x01\x01\x04\0\x04body\x03\0\x0e\x04\0\x06reader\x03\x01\x01i\x0f\x01i\x10\x01\
+q\x02\x05ready\x01\x11\0\x04pull\x01\x12\0\x04\0\x07content\x03\0\x13\x01r\x02\x05\
+entry\x03\x07content\x14\x04\0\x06opened\x03\0\x15\x01p}\x01k\x17\x01k\x09\x01r\x04\
+\x06prefix\x17\x0bstart-after\x18\x09one-level\x7f\x05as-of\x19\x04\0\x0cscan-op\
+tions\x03\0\x1a\x01ps\x01r\x03\x08identitys\x09namespaces\x06traits\x1c\x04\0\x0b\
+source-info\x03\0\x1d\x01j\x01s\x01\x01\x01r\x02\x04names\x07content\x1f\x04\0\x08\
+document\x03\0\x20\x04\0\x07session\x03\x01\x04\0\x07scanner\x03\x01\x01o\x02\x17\
+\x01\x01q\x02\x05entry\x01\x03\0\x07skipped\x01$\0\x04\0\x05found\x03\0%\x01p&\x01\
+r\x02\x05found'\x04more\x7f\x04\0\x05batch\x03\0(\x01h\x10\x01j\x01\x17\x01\x01\x01\
+@\x02\x04self*\x03maxy\0+\x04\0\x13[method]reader.read\x01,\x01h\"\x01j\x01\x1e\x01\
+\x01\x01@\x01\x04self-\0.\x04\0\x14[method]session.info\x01/\x01j\x01\x19\x01\x01\
+\x01@\x01\x04self-\00\x04\0\x13[method]session.now\x011\x01p\x0b\x01@\x01\x04sel\
+f-\02\x04\0\x15[method]session.check\x013\x01i#\x01j\x014\x01\x01\x01@\x02\x04se\
+lf-\x07options\x1b\05\x04\0\x14[method]session.scan\x016\x01k\x07\x01ks\x01j\x01\
+\x16\x01\x01\x01@\x04\x04self-\x05entry\x03\x05range7\x08if-match8\09\x04\0\x14[\
+method]session.read\x01:\x01p\x03\x01j\x01\x05\x01\x01\x01p<\x01j\x01=\x01\x01\x01\
+@\x02\x04self-\x07entries;\0>\x04\0\x18[method]session.describe\x01?\x01p!\x01j\x01\
+\xc0\0\x01\x01\x01@\x01\x04self-\0\xc1\0\x04\0\x19[method]session.documents\x01B\
+\x01h#\x01j\x01)\x01\x01\x01@\x02\x04self\xc3\0\x03maxy\0\xc4\0\x04\0\x14[method\
+]scanner.next\x01E\x01i\"\x01j\x01\xc6\0\x01\x01\x01@\x01\x06config\x0d\0\xc7\0\x04\
+\0\x04open\x01H\x04\0\x1fcredenza:connector/source@0.1.0\x05\x0f\x01B<\x02\x03\x02\
+\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0c\x04\0\x0abyte-range\x03\0\x02\
+\x02\x03\x02\x01\x0d\x04\0\x09timestamp\x03\0\x04\x02\x03\x02\x01\x0e\x04\0\x05c\
+heck\x03\0\x06\x02\x03\x02\x01\x08\x04\0\x06config\x03\0\x08\x02\x03\x02\x01\x01\
+\x04\0\x04body\x03\0\x0a\x01ps\x01kw\x01r\x03\x08identitys\x06traits\x0c\x10max-\
+object-bytes\x0d\x04\0\x0astore-info\x03\0\x0e\x01k\x05\x01ks\x01r\x06\x03keys\x04\
+sizew\x08modified\x10\x03tag\x11\x07version\x11\x0cretain-until\x10\x04\0\x06obj\
+ect\x03\0\x12\x01r\x03\x03tag\x11\x07version\x11\x08modified\x10\x04\0\x06stored\
+\x03\0\x14\x01r\x04\x09if-absent\x7f\x08if-match\x11\x0cretain-until\x10\x04hint\
+s\x04\0\x0bput-options\x03\0\x16\x01p\x13\x01r\x02\x07objects\x18\x04next\x11\x04\
+\0\x04page\x03\0\x19\x04\0\x07session\x03\x01\x01h\x1b\x01j\x01\x0f\x01\x01\x01@\
+\x01\x04self\x1c\0\x1d\x04\0\x14[method]session.info\x01\x1e\x01p\x07\x01@\x01\x04\
+self\x1c\0\x1f\x04\0\x15[method]session.check\x01\x20\x01i\x0b\x01j\x01\x15\x01\x01\
+\x01@\x04\x04self\x1c\x03keys\x04data!\x07options\x17\0\"\x04\0\x13[method]sessi\
+on.put\x01#\x01k\x03\x01j\x01!\x01\x01\x01@\x04\x04self\x1c\x03keys\x05range$\x07\
+version\x11\0%\x04\0\x13[method]session.get\x01&\x01j\x01\x13\x01\x01\x01@\x02\x04\
+self\x1c\x03keys\0'\x04\0\x14[method]session.stat\x01(\x01j\x01\x1a\x01\x01\x01@\
+\x04\x04self\x1c\x06prefixs\x06cursor\x11\x03maxy\0)\x04\0\x14[method]session.li\
+st\x01*\x01j\0\x01\x01\x01p+\x01j\x01,\x01\x01\x01@\x02\x04self\x1c\x04keys\x0c\0\
+-\x04\0\x16[method]session.delete\x01.\x01@\x04\x04self\x1c\x03keys\x07version\x11\
+\x05until\x05\0+\x04\0\x16[method]session.retain\x01/\x01i\x1b\x01j\x010\x01\x01\
+\x01@\x01\x06config\x09\01\x04\0\x04open\x012\x04\0\x1ecredenza:connector/store@\
+0.1.0\x05\x10\x01B6\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x02\x03\x02\x01\x0a\
+\x04\0\x05entry\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x05check\x03\0\x04\x02\x03\x02\
+\x01\x08\x04\0\x06config\x03\0\x06\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\x08\x01\
+ps\x01r\x03\x08identitys\x09namespaces\x06traits\x0a\x04\0\x10destination-info\x03\
 \0\x0b\x04\0\x07session\x03\x01\x04\0\x06writer\x03\x01\x01i\x0e\x01kw\x01r\x02\x06\
 writer\x0f\x0apart-bytes\x10\x04\0\x05begun\x03\0\x11\x01h\x0d\x01j\x01\x0c\x01\x01\
 \x01@\x01\x04self\x13\0\x14\x04\0\x14[method]session.info\x01\x15\x01p\x05\x01@\x01\
@@ -12482,53 +12449,52 @@ pub use __export_full_connector_impl as export;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2061] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe8\x0e\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2032] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xcb\x0e\x01A\x02\x01\
 A\x0e\x01B\x11\x01r\x02\x06reasons\x07messages\x04\0\x08io-error\x03\0\0\x04\0\x04\
 body\x03\x01\x01p}\x01i\x02\x01@\x01\x04data\x03\0\x04\x04\0\x17[static]body.fro\
 m-bytes\x01\x05\x01h\x02\x01kw\x01@\x01\x04self\x06\0\x07\x04\0\x13[method]body.\
 length\x01\x08\x01j\x01\x03\x01\x01\x01@\x02\x04self\x06\x03maxy\0\x09\x04\0\x11\
 [method]body.read\x01\x0a\x01j\x01\x04\x01\x01\x01@\x03\x04self\x06\x06offsetw\x06\
 lengthw\0\x0b\x04\0\x12[method]body.slice\x01\x0c\x03\0\x1acredenza:host/bodies@\
-0.1.0\x05\0\x02\x03\0\0\x04body\x01B\x1d\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\
-\0\x01o\x02ss\x01q\x02\x08endpoint\x01\x02\0\x08absolute\x01s\0\x04\0\x06target\x03\
-\0\x03\x01p\x02\x01r\x03\x06methods\x06target\x04\x07headers\x05\x04\0\x07reques\
-t\x03\0\x06\x01m\x03\x07refused\x0bunreachable\x0binterrupted\x04\0\x0cfailure-k\
-ind\x03\0\x08\x01r\x03\x04kind\x09\x06reasons\x07messages\x04\0\x07failure\x03\0\
-\x0a\x04\0\x08response\x03\x01\x01h\x0c\x01@\x01\x04self\x0d\0{\x04\0\x17[method\
-]response.status\x01\x0e\x01ks\x01@\x02\x04self\x0d\x04names\0\x0f\x04\0\x17[met\
-hod]response.header\x01\x10\x01@\x01\x04self\x0d\0\x05\x04\0\x18[method]response\
-.headers\x01\x11\x01i\x0c\x01i\x01\x01@\x01\x04this\x12\0\x13\x04\0\x1a[static]r\
-esponse.into-body\x01\x14\x01k\x13\x01j\x01\x12\x01\x0b\x01@\x02\x07request\x07\x04\
-data\x15\0\x16\x04\0\x04send\x01\x17\x03\0\x18credenza:host/http@0.1.0\x05\x02\x01\
-B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\
-\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\0\x04\0\
-\x03log\x01\x04\x03\0\x17credenza:host/log@0.1.0\x05\x03\x01B\x09\x01@\x01\x07me\
-ssages\x01\0\x04\0\x06status\x01\0\x01@\0\0\x7f\x04\0\x09cancelled\x01\x01\x01@\0\
-\0w\x04\0\x03now\x01\x02\x01p}\x01@\x01\x05county\0\x03\x04\0\x06random\x01\x04\x03\
-\0\x18credenza:host/task@0.1.0\x05\x04\x01B\x1f\x01m\x09\x09not-found\x0cprecond\
-ition\x09transient\x0dconfiguration\x06denied\x0bunsupported\x07corrupt\x09exhau\
-sted\x08internal\x04\0\x0berror-class\x03\0\0\x01kw\x01r\x04\x05class\x01\x06rea\
-sons\x07messages\x0eretry-after-ms\x02\x04\0\x05error\x03\0\x03\x01r\x02\x07seco\
-ndsx\x0bnanosecondsy\x04\0\x09timestamp\x03\0\x05\x01r\x02\x06offsetw\x06length\x02\
-\x04\0\x0abyte-range\x03\0\x07\x01p}\x01q\x04\x04text\x01s\0\x07integer\x01x\0\x04\
-time\x01\x06\0\x04blob\x01\x09\0\x04\0\x0fattribute-value\x03\0\x0a\x01o\x02s\x0b\
-\x01p\x0c\x04\0\x0aattributes\x03\0\x0d\x01r\x02\x09algorithms\x05value\x09\x04\0\
-\x08checksum\x03\0\x0f\x01m\x04\x04file\x09directory\x07symlink\x05other\x04\0\x0a\
-entry-kind\x03\0\x11\x01r\x03\x02ids\x06latest\x7f\x07deleted\x7f\x04\0\x07versi\
-on\x03\0\x13\x01k\x06\x01ks\x01k\x09\x01k\x14\x01p\x10\x01r\x0a\x03key\x09\x04ki\
-nd\x12\x04size\x02\x08modified\x15\x0bfingerprint\x16\x07locator\x17\x07version\x18\
-\x0blink-target\x17\x09checksums\x19\x0aattributes\x0e\x04\0\x05entry\x03\0\x1a\x01\
-j\x01s\x01\x04\x01r\x02\x04names\x07outcome\x1c\x04\0\x05check\x03\0\x1d\x03\0\x1e\
-credenza:connector/types@0.1.0\x05\x05\x02\x03\0\x04\x05error\x01B\x0a\x02\x03\x02\
-\x01\x06\x04\0\x05error\x03\0\0\x01ps\x01q\x04\x04text\x01s\0\x07integer\x01x\0\x07\
-boolean\x01\x7f\0\x05texts\x01\x02\0\x04\0\x05value\x03\0\x03\x01r\x02\x04names\x05\
-value\x04\x04\0\x07setting\x03\0\x05\x01p\x06\x01r\x03\x08settings\x07\x0fsecret\
-s-present\x02\x07purposes\x04\0\x06config\x03\0\x08\x03\0!credenza:connector/set\
-tings@0.1.0\x05\x07\x04\0Gcredenza:connector/full-connector-with-all-of-its-expo\
-rts-removed@0.1.0\x04\0\x0b4\x01\0.full-connector-with-all-of-its-exports-remove\
-d\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10\
-wit-bindgen-rust\x060.61.1";
+0.1.0\x05\0\x02\x03\0\0\x04body\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x04body\x03\0\
+\0\x01o\x02ss\x01p\x02\x01r\x04\x06methods\x08endpoints\x06targets\x07headers\x03\
+\x04\0\x07request\x03\0\x04\x01m\x03\x07refused\x0bunreachable\x0binterrupted\x04\
+\0\x0cfailure-kind\x03\0\x06\x01r\x03\x04kind\x07\x06reasons\x07messages\x04\0\x07\
+failure\x03\0\x08\x04\0\x08response\x03\x01\x01h\x0a\x01@\x01\x04self\x0b\0{\x04\
+\0\x17[method]response.status\x01\x0c\x01ks\x01@\x02\x04self\x0b\x04names\0\x0d\x04\
+\0\x17[method]response.header\x01\x0e\x01@\x01\x04self\x0b\0\x03\x04\0\x18[metho\
+d]response.headers\x01\x0f\x01i\x0a\x01i\x01\x01@\x01\x04this\x10\0\x11\x04\0\x1a\
+[static]response.into-body\x01\x12\x01k\x11\x01j\x01\x10\x01\x09\x01@\x02\x07req\
+uest\x05\x04data\x13\0\x14\x04\0\x04send\x01\x15\x03\0\x18credenza:host/http@0.1\
+.0\x05\x02\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05\
+level\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\
+\x01\0\x04\0\x03log\x01\x04\x03\0\x17credenza:host/log@0.1.0\x05\x03\x01B\x09\x01\
+@\x01\x07messages\x01\0\x04\0\x06status\x01\0\x01@\0\0\x7f\x04\0\x09cancelled\x01\
+\x01\x01@\0\0w\x04\0\x03now\x01\x02\x01p}\x01@\x01\x05county\0\x03\x04\0\x06rand\
+om\x01\x04\x03\0\x18credenza:host/task@0.1.0\x05\x04\x01B\x1f\x01m\x09\x09not-fo\
+und\x0cprecondition\x09transient\x0dconfiguration\x06denied\x0bunsupported\x07co\
+rrupt\x09exhausted\x08internal\x04\0\x0berror-class\x03\0\0\x01kw\x01r\x04\x05cl\
+ass\x01\x06reasons\x07messages\x0eretry-after-ms\x02\x04\0\x05error\x03\0\x03\x01\
+r\x02\x07secondsx\x0bnanosecondsy\x04\0\x09timestamp\x03\0\x05\x01r\x02\x06offse\
+tw\x06length\x02\x04\0\x0abyte-range\x03\0\x07\x01p}\x01q\x04\x04text\x01s\0\x07\
+integer\x01x\0\x04time\x01\x06\0\x04blob\x01\x09\0\x04\0\x0fattribute-value\x03\0\
+\x0a\x01o\x02s\x0b\x01p\x0c\x04\0\x0aattributes\x03\0\x0d\x01r\x02\x09algorithms\
+\x05value\x09\x04\0\x08checksum\x03\0\x0f\x01m\x04\x04file\x09directory\x07symli\
+nk\x05other\x04\0\x0aentry-kind\x03\0\x11\x01r\x03\x02ids\x06latest\x7f\x07delet\
+ed\x7f\x04\0\x07version\x03\0\x13\x01k\x06\x01ks\x01k\x09\x01k\x14\x01p\x10\x01r\
+\x0a\x03key\x09\x04kind\x12\x04size\x02\x08modified\x15\x0bfingerprint\x16\x07lo\
+cator\x17\x07version\x18\x0blink-target\x17\x09checksums\x19\x0aattributes\x0e\x04\
+\0\x05entry\x03\0\x1a\x01j\x01s\x01\x04\x01r\x02\x04names\x07outcome\x1c\x04\0\x05\
+check\x03\0\x1d\x03\0\x1ecredenza:connector/types@0.1.0\x05\x05\x02\x03\0\x04\x05\
+error\x01B\x0a\x02\x03\x02\x01\x06\x04\0\x05error\x03\0\0\x01ps\x01q\x04\x04text\
+\x01s\0\x07integer\x01x\0\x07boolean\x01\x7f\0\x05texts\x01\x02\0\x04\0\x05value\
+\x03\0\x03\x01r\x02\x04names\x05value\x04\x04\0\x07setting\x03\0\x05\x01p\x06\x01\
+r\x03\x08settings\x07\x0fsecrets-present\x02\x07purposes\x04\0\x06config\x03\0\x08\
+\x03\0!credenza:connector/settings@0.1.0\x05\x07\x04\0Gcredenza:connector/full-c\
+onnector-with-all-of-its-exports-removed@0.1.0\x04\0\x0b4\x01\0.full-connector-w\
+ith-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
+wit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

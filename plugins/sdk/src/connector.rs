@@ -3,10 +3,16 @@
 use std::marker::PhantomData;
 
 use crate::bindings::exports::credenza::connector::lifecycle::Guest;
-use crate::{Config, Problem};
+use crate::{Config, Problem, Result};
 
-/// A connector, before it is opened in a role.
-pub trait Connector: 'static {
+/// A connector with its settings, whatever its roles. One value is one session; the host opens several and calls each from one thread.
+pub trait Connector: Sized + 'static {
+    /// Opens a session; no request is needed yet.
+    ///
+    /// # Errors
+    /// `configuration` when the settings cannot work.
+    fn open(config: &Config) -> Result<Self>;
+
     /// Rules between settings that the manifest cannot say. Pure: no request is possible here. An empty list means valid.
     #[must_use]
     fn validate(_config: &Config) -> Vec<Problem> {

@@ -7,13 +7,7 @@ use crate::bindings::exports::credenza::connector::destination as contract;
 use crate::{Body, Check, Config, Connector, DestinationInfo, Entry, Result};
 
 /// Somewhere to restore to.
-pub trait Destination: Connector + Sized {
-    /// Opens a session; no request is needed yet.
-    ///
-    /// # Errors
-    /// `configuration` when the settings cannot work.
-    fn open(config: &Config) -> Result<Self>;
-
+pub trait Destination: Connector {
     /// Identity and traits.
     ///
     /// # Errors
@@ -62,7 +56,7 @@ pub trait Writer: 'static {
     /// The cause, by class. After `transient` it may be called again with the same bytes.
     fn finish(&mut self, last: Body) -> Result<Vec<String>>;
 
-    /// Leaves nothing behind.
+    /// Leaves nothing behind. Where the remote cannot remove what was sent, the trait `leaves-parts` tells it.
     fn abort(&mut self);
 }
 

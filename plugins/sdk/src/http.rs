@@ -3,15 +3,19 @@
 use crate::bindings::credenza::host::http as host;
 use crate::{Body, Error, ErrorClass, Result};
 
-pub use crate::bindings::credenza::host::http::{FailureKind, Request, Response, Target};
+pub use crate::bindings::credenza::host::http::{FailureKind, Request, Response};
 
 impl Request {
     /// A request to an endpoint of the manifest. `path_and_query` is percent-encoded by the connector, is sent as it is below the
     /// endpoint's own path, and is empty or begins with `/` or `?`.
     #[must_use]
     pub fn new(method: &str, endpoint: &str, path_and_query: impl Into<String>) -> Self {
-        let target = Target::Endpoint((endpoint.to_owned(), path_and_query.into()));
-        Self { method: method.to_owned(), target, headers: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            endpoint: endpoint.to_owned(),
+            target: path_and_query.into(),
+            headers: Vec::new(),
+        }
     }
 
     /// The same, with one more header.

@@ -2,11 +2,50 @@
 //! [`Destination`] for a type, and write `credenza_sdk::export!(MyConnector: source, store);` once.
 //!
 //! Owned here: the Rust face of the contract in `wit/` (what types cannot say is in `wit/CONTRACT.md`), the glue to it,
-//! and what the sandbox lacks: a clock ([`task::now_ms`]), a log ([`log`]), panic texts that reach the user. Refused here:
-//! knowledge of any provider. Called by connectors.
+//! what the sandbox lacks: a clock ([`task::now_ms`]), a log ([`log`]), panic texts that reach the user; and what every protocol over
+//! HTTP needs once: [`percent`], [`xml`], [`time`], [`range`], [`etag`], [`status`], and [`tree`], what an object was in a folder. Refused
+//! here: knowledge of any provider. Called by connectors.
 //!
-//! The same crate compiles natively, so that a connector's own logic is unit-tested without a sandbox; calls to the host
-//! ([`http::send`], [`Body`], [`task`], [`log`]) work only inside it.
+//! The same crate compiles natively, so that a connector's own logic is unit-tested without a sandbox: written against [`wire::Wire`], it
+//! runs over a tape of recorded answers. Calls to the host ([`http::send`], [`Body`], [`task`], [`log`]) work only inside the sandbox.
+//!
+//! ```
+//! use credenza_sdk::{Check, Config, Connector, Destination, DestinationInfo, Entry, Error, ErrorClass, Result, Writer};
+//!
+//! /// Takes nothing.
+//! struct Full;
+//!
+//! credenza_sdk::export!(Full: destination);
+//!
+//! impl Connector for Full {
+//!     fn open(_: &Config) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//! }
+//!
+//! impl Destination for Full {
+//!     fn info(&self) -> Result<DestinationInfo> {
+//!         Ok(DestinationInfo { identity: "full".to_owned(), namespace: "flat".to_owned(), traits: Vec::new() })
+//!     }
+//!
+//!     fn check(&self) -> Vec<Check> {
+//!         Vec::new()
+//!     }
+//!
+//!     fn stat(&self, _: &[u8]) -> Result<Option<Entry>> {
+//!         Ok(None)
+//!     }
+//!
+//!     fn create(&self, entry: Entry, _: bool) -> Result<Option<Box<dyn Writer>>> {
+//!         let key = String::from_utf8_lossy(&entry.key).into_owned();
+//!         Err(Error::new(ErrorClass::Exhausted, "full", format!("writing {key:?} failed: there is no room")))
+//!     }
+//!
+//!     fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+//!         Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+//!     }
+//! }
+//! ```
 
 #[doc(hidden)]
 #[allow(unsafe_code, missing_docs, unreachable_pub, rust_2018_idioms, clippy::all, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -18,15 +57,23 @@ mod connector;
 mod destination;
 mod entry;
 mod error;
+pub mod etag;
 pub mod http;
 pub mod log;
 mod panic;
+pub mod percent;
+pub mod range;
 mod source;
+pub mod status;
 mod store;
 pub mod task;
+pub mod time;
+pub mod tree;
+pub mod wire;
 #[doc(hidden)]
 #[rustfmt::skip]
 pub mod worlds;
+pub mod xml;
 
 pub use bindings::credenza::connector::settings::{Config, Setting, Value};
 pub use bindings::credenza::connector::types::{

@@ -9,14 +9,8 @@ use crate::{
     Timestamp,
 };
 
-/// Something to back up. One value is one session; the host opens several and calls each from one thread.
-pub trait Source: Connector + Sized {
-    /// Opens a session; no request is needed yet.
-    ///
-    /// # Errors
-    /// `configuration` when the settings cannot work.
-    fn open(config: &Config) -> Result<Self>;
-
+/// Something to back up.
+pub trait Source: Connector {
     /// Identity and traits.
     ///
     /// # Errors

@@ -9,13 +9,7 @@ use crate::{
 };
 
 /// Somewhere to keep a repository. Keys hold only `[a-z0-9/._-]`, at most 200 bytes, no empty, `.` or `..` segment.
-pub trait Store: Connector + Sized {
-    /// Opens a session; no request is needed yet.
-    ///
-    /// # Errors
-    /// `configuration` when the settings cannot work.
-    fn open(config: &Config) -> Result<Self>;
-
+pub trait Store: Connector {
     /// Identity and claims; the host probes a claim before it relies on it.
     ///
     /// # Errors

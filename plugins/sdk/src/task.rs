@@ -7,7 +7,7 @@ pub fn status(message: &str) {
     host::status(message);
 }
 
-/// Whether the user has asked to stop.
+/// Whether the run is to end. What goes on for long by its own will asks now and then, and ends with `transient`.
 #[must_use]
 pub fn cancelled() -> bool {
     host::cancelled()

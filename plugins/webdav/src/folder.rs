@@ -7,13 +7,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Config, Error, ErrorClass, Result, Timestamp};
+use credenza_sdk::{Config, Error, ErrorClass, Result, Timestamp, time};
 
 use crate::fault::{self, shown};
 use crate::multistatus::{self, Broken, Told};
 use crate::place::{self, Place};
 use crate::wire::{Answer, Headers, Wire};
-use crate::{encode, time};
+use credenza_sdk::percent;
 
 /// Most things in one folder, and most bytes of their addresses.
 const CHILDREN_MAX: usize = 100_000;
@@ -208,7 +208,7 @@ fn names_of(href: &str) -> Option<Vec<u8>> {
         href.split_once("://").map_or(href, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(""));
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let names: Vec<Vec<u8>> =
-        path.split('/').filter(|name| !name.is_empty()).map(|name| encode::decode(name.as_bytes())).collect();
+        path.split('/').filter(|name| !name.is_empty()).map(|name| percent::decode(name.as_bytes())).collect();
     names.iter().all(|name| place::is_name(name)).then(|| names.join(&b'/'))
 }
 

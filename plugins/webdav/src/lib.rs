@@ -8,17 +8,14 @@
 
 mod check;
 mod destination;
-mod encode;
 mod fault;
 pub mod folder;
 mod multistatus;
 mod place;
-mod range;
 #[cfg(test)]
 mod recorded;
 pub mod source;
 mod store;
-mod time;
 mod upload;
 mod walk;
 pub mod wire;
@@ -40,23 +37,17 @@ pub struct WebDav(Folder<Host>);
 
 credenza_sdk::export!(WebDav: source, store, destination);
 
-impl WebDav {
-    fn session(config: &Config) -> Self {
-        Self(Folder::new(config, Host))
-    }
-}
-
 impl Connector for WebDav {
+    fn open(config: &Config) -> Result<Self> {
+        Ok(Self(Folder::new(config, Host)))
+    }
+
     fn validate(config: &Config) -> Vec<Problem> {
         place::problems(config)
     }
 }
 
 impl Source for WebDav {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<SourceInfo> {
         Ok(self.0.source_info())
     }
@@ -82,10 +73,6 @@ impl Scanner for Scan<Host> {
 }
 
 impl Store for WebDav {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<StoreInfo> {
         Ok(self.0.store_info())
     }
@@ -120,10 +107,6 @@ impl Store for WebDav {
 }
 
 impl Destination for WebDav {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<DestinationInfo> {
         Ok(self.0.destination_info())
     }

@@ -6,11 +6,10 @@
 
 use std::io::{self, BufRead, Read};
 
-use credenza_sdk::{Error, Timestamp};
+use credenza_sdk::{Error, Timestamp, time};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-use crate::time;
 use crate::wire::Wire;
 
 const DEPTH_MAX: usize = 64;

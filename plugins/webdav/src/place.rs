@@ -3,7 +3,7 @@
 use credenza_sdk::http::Request;
 use credenza_sdk::{Config, Problem};
 
-use crate::encode;
+use credenza_sdk::percent;
 
 /// Endpoints of the manifest: of a user with a password or nobody, and of who has a token.
 const ENDPOINT: &str = "folder";
@@ -50,13 +50,7 @@ impl Place {
 
     /// A request for a key: that of a folder ends with `/`, that of the place itself is empty.
     pub(crate) fn request(&self, method: &str, key: &[u8]) -> Request {
-        Request::new(method, self.endpoint, encode::path(key))
-    }
-
-    /// The address of a key below the server, as another request names it (RFC 4918 section 10.3, `Destination`).
-    pub(crate) fn address(&self, key: &[u8]) -> String {
-        let path = encode::path(key);
-        if self.path.is_empty() { path } else { encode::path(self.path.as_bytes()) + &path }
+        Request::new(method, self.endpoint, percent::path(key))
     }
 
     /// The decoded address of a key, its names joined by `/` and nothing at either end.
@@ -122,11 +116,10 @@ pub(crate) mod tests {
     #[test]
     fn a_key_has_an_address_below_the_place() {
         let place = Place::of(&config(&[("path", "my dav/x")]));
-        assert_eq!(place.address(b"a+b/"), "/my%20dav/x/a%2Bb/");
         assert_eq!(place.names(b"a+b/"), b"my dav/x/a+b");
         assert_eq!(place.names(b""), b"my dav/x");
         let root = Place::of(&config(&[("path", "")]));
-        assert_eq!((root.address(b"k").as_str(), root.names(b"k/l/")), ("/k", b"k/l".to_vec()));
+        assert_eq!(root.names(b"k/l/"), b"k/l");
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
 //! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
 
-use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored, range, time};
 
 use crate::fault::{self, shown};
 use crate::folder::{Child, Folder};
 use crate::walk::{Route, Step, Walk};
 use crate::wire::{Answer, Wire};
-use crate::{range, time};
+use credenza_sdk::percent;
 
 /// The folder of what is on its way. No key of a repository has a `~`.
 const ON_THEIR_WAY: &[u8] = b"~credenza-partial/";
@@ -200,7 +200,7 @@ impl<W: Wire> Folder<W> {
     /// `precondition` when the name is taken and must not be.
     pub(crate) fn publish(&self, partial: &[u8], key: &[u8], overwrite: bool, action: &str) -> Result<Answer<W::Body>> {
         let asked = self.place.request("MOVE", partial);
-        let asked = asked.with_header("destination", self.place.address(key));
+        let asked = asked.with_header("destination", percent::path(key));
         let asked = asked.with_header("overwrite", if overwrite { "T" } else { "F" });
         match self.ask(asked.clone(), None, action) {
             // Go's servers answer 403 where the standard wants 409.

@@ -1,6 +1,7 @@
 //! The way to the server: what the rest of this crate needs of the host, so that it runs natively against recorded answers.
 
 use credenza_sdk::http::Request;
+pub use credenza_sdk::wire::{Answer, Headers};
 use credenza_sdk::{Body, Error, ErrorClass, Result, http, task};
 
 /// Bytes looked at in one piece.
@@ -33,33 +34,6 @@ pub trait Wire: Clone + 'static {
 
     /// A word that nobody else chooses, of letters and digits.
     fn unique_word(&self) -> String;
-}
-
-/// The head of an answer and its body.
-pub struct Answer<B> {
-    /// Status of HTTP.
-    pub status: u16,
-    /// Names and values.
-    pub headers: Headers,
-    /// The body, of which nothing was read yet.
-    pub body: B,
-}
-
-/// The headers of an answer, names in lower case.
-#[derive(Debug, Clone, Default)]
-pub struct Headers(pub Vec<(String, String)>);
-
-impl Headers {
-    /// The first value of that name, without space around it; an empty value counts as none.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim())?;
-        (!value.is_empty()).then_some(value)
-    }
-
-    /// The value of that name as a number.
-    pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.get(name)?.parse().ok()
-    }
 }
 
 /// The wire of the sandbox.

@@ -20,7 +20,9 @@ use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, Repository, RunContext, Secret};
 use credenza_format::ChunkerParams;
-use credenza_sandbox::{Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, Settings, Surroundings, Traffic};
+use credenza_sandbox::{
+    Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Settings, Surroundings, Traffic,
+};
 
 use native::NativeSource;
 
@@ -37,7 +39,7 @@ async fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [way, repository, cache, settings @ ..] = words.as_slice() else { bail!(USAGE) };
     let settings = settings.iter().filter_map(|word| word.split_once('='));
-    let settings: RawSettings = settings.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
+    let settings: RawSettings = settings.map(|(name, text)| (name.to_owned(), SecretText::new(text))).collect();
     let path = credenza_e2e::workspace().join("target/connectors/s3.wasm");
     let component = std::fs::read(&path).with_context(|| format!("{} is missing", path.display()))?;
     let (source, traffic) = match way.as_str() {

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use credenza_connect::Body;
-use credenza_connector_s3::wire::{Answer, Headers, Wire};
 use credenza_model::Timestamp;
 use credenza_sandbox::{Egress, EgressError, GuestRequest};
-use credenza_sdk::http::{Request, Target};
+use credenza_sdk::http::Request;
+use credenza_sdk::wire::{Answer, Headers, Wire};
 use credenza_sdk::{Error, ErrorClass, Result};
 use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
@@ -46,10 +46,8 @@ impl Wire for NativeWire {
     type Body = NativeBody;
 
     fn send(&self, request: Request, body: Option<NativeBody>) -> Result<Answer<NativeBody>> {
-        let Target::Endpoint((label, target)) = request.target else {
-            return Err(Error::new(ErrorClass::Denied, "egress.absolute", "an absolute address"));
-        };
-        let request = GuestRequest { method: request.method, label, target, headers: request.headers };
+        let Request { method, endpoint, target, headers } = request;
+        let request = GuestRequest { method, label: endpoint, target, headers };
         let sent = self.runtime.block_on(async {
             let payload = match body {
                 Some(body) => Some(body.into_body().read_all(u64::MAX).await.map_err(convert::sdk_error)?.into()),

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -84,9 +84,45 @@ impl Credenza {
     /// # Errors
     /// When the binary cannot be started.
     pub fn start<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Result<Run> {
+        self.spawn(arguments, Stdio::null())
+    }
+
+    /// Starts a run that finds `input` on its standard input and leaves it running; the input ends when what is handed back beside it is dropped.
+    ///
+    /// # Errors
+    /// When the binary cannot be started, or reads nothing.
+    pub fn start_with<I: IntoIterator<Item: AsRef<OsStr>>>(
+        &self,
+        arguments: I,
+        input: Vec<u8>,
+    ) -> Result<(Run, JoinHandle<ChildStdin>)> {
+        let mut run = self.spawn(arguments, Stdio::piped())?;
+        let mut pipe = run.child.stdin.take().context("a run has a standard input")?;
+        // A run may end before it has read all.
+        let fed = std::thread::spawn(move || {
+            let _ = pipe.write_all(&input);
+            pipe
+        });
+        Ok((run, fed))
+    }
+
+    /// Runs to the end with `input` on standard input, whatever the exit code.
+    ///
+    /// # Errors
+    /// When the binary cannot be started or hangs.
+    pub fn feed<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I, input: &[u8]) -> Result<Outcome> {
+        let (run, fed) = self.start_with(arguments, input.to_vec())?;
+        // Dropped as soon as it is written.
+        let closed = std::thread::spawn(move || drop(fed.join()));
+        let outcome = run.wait()?;
+        let _ = closed.join();
+        Ok(outcome)
+    }
+
+    fn spawn<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I, input: Stdio) -> Result<Run> {
         let mut command = Command::new(binary());
         command.args(arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
-        command.current_dir(&self.home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(&self.home).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);

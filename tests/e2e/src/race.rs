@@ -51,7 +51,7 @@ fn create_all(endpoint: &Endpoint, bucket: &str, (client, keys): (u8, u8), step:
 
 fn create(s3: &S3, bucket: &str, number: u8, client: u8) -> Result<bool> {
     let headers = [("if-none-match", "*")];
-    let answer = s3.send(Method::PUT, bucket, key(number).as_bytes(), &[], &headers, vec![client; 1000])?;
+    let answer = s3.send(Method::PUT, (bucket, key(number).as_bytes()), &[], &headers, vec![client; 1000])?;
     match answer.status {
         // A server may say that it was busy with another create of that object (S3: ConditionalRequestConflict).
         StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Ok(false),

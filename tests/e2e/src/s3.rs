@@ -108,19 +108,19 @@ impl S3 {
         &self.endpoint
     }
 
-    /// Sends a signed request. `query` holds names and values as they are, not yet encoded.
+    /// Sends a signed request about a bucket and a key in it, the empty one for the bucket itself. `query` holds names and values as they are, not yet encoded.
     ///
     /// # Errors
     /// When no answer arrives; a status that is no success is an answer.
     pub fn send(
         &self,
         method: Method,
-        bucket: &str,
-        key: &[u8],
+        (bucket, key): (&str, impl AsRef<[u8]>),
         query: &[(&str, &str)],
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer> {
+        let key = key.as_ref();
         let path = if key.is_empty() { format!("/{bucket}") } else { format!("/{bucket}/{}", encode(key, true)) };
         let query = canonical_query(query);
         let body = body.into();
@@ -147,7 +147,7 @@ impl S3 {
     /// # Errors
     /// When the server refuses.
     pub fn create_bucket(&self, bucket: &str) -> Result<()> {
-        let answer = self.send(Method::PUT, bucket, b"", &[], &[], "")?;
+        let answer = self.send(Method::PUT, (bucket, b""), &[], &[], "")?;
         match answer.status {
             StatusCode::CONFLICT => Ok(()),
             _ => answer.success().map(drop).with_context(|| format!("cannot create bucket {bucket}")),
@@ -159,7 +159,7 @@ impl S3 {
     /// # Errors
     /// When the server refuses.
     pub fn put(&self, bucket: &str, key: &str, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> Result<()> {
-        let answer = self.send(Method::PUT, bucket, key.as_bytes(), &[], headers, body)?;
+        let answer = self.send(Method::PUT, (bucket, key.as_bytes()), &[], headers, body)?;
         answer.success().map(drop).with_context(|| format!("cannot put {key:?} into {bucket}"))
     }
 
@@ -168,7 +168,7 @@ impl S3 {
     /// # Errors
     /// When the server refuses.
     pub fn get(&self, bucket: &str, key: &str) -> Result<Answer> {
-        let answer = self.send(Method::GET, bucket, key.as_bytes(), &[], &[], "")?;
+        let answer = self.send(Method::GET, (bucket, key.as_bytes()), &[], &[], "")?;
         answer.success().with_context(|| format!("cannot get {key:?} from {bucket}"))
     }
 
@@ -177,7 +177,7 @@ impl S3 {
     /// # Errors
     /// When the server refuses.
     pub fn delete(&self, bucket: &str, key: &str) -> Result<()> {
-        self.send(Method::DELETE, bucket, key.as_bytes(), &[], &[], "")?.success().map(drop)
+        self.send(Method::DELETE, (bucket, key.as_bytes()), &[], &[], "")?.success().map(drop)
     }
 }
 

@@ -86,6 +86,12 @@ fn buckets_come_back() {
         assert_eq!(changes("@restored", "@live")?, expected);
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn keys_of_a_bucket_are_listed_and_become_files_inside_the_target() {
+    let mut report = Report::default();
     report.scenario("a snapshot lists exactly the keys of the bucket", || {
         let (server, setup) = with_source(|server| bucket::fill_odd(&server.buckets, "source"))?;
         setup.backup("@live")?;
@@ -144,6 +150,12 @@ fn buckets_come_back() {
         assert_eq!(keys, ["1", "deep/2"]);
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn of_a_bucket_only_what_changed_is_read_and_what_cannot_be_is_told() {
+    let mut report = Report::default();
     report.scenario("an object that may not be read makes the run incomplete", || {
         let (server, setup) = with_source(|server| bucket::fill_many(&server.buckets, "source", 50))?;
         let denied = credenza_s3_server::Rule::new(credenza_s3_server::Fault::AccessDenied);

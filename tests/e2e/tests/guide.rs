@@ -21,7 +21,7 @@ const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -32,6 +32,7 @@ const PAGES: [&str; 10] = [
     "restore",
     "retention",
     "verification",
+    "what-is-backed-up",
 ];
 
 #[test]
@@ -92,6 +93,11 @@ fn the_commands_of_verification_work() -> Result<()> {
 }
 
 #[test]
+fn the_commands_of_what_is_backed_up_work() -> Result<()> {
+    run(&page("what-is-backed-up"))
+}
+
+#[test]
 fn the_readme_begins_with_commands_that_work() -> Result<()> {
     run(&workspace().join("README.md"))
 }
@@ -99,8 +105,8 @@ fn the_readme_begins_with_commands_that_work() -> Result<()> {
 #[test]
 fn every_variable_of_ours_is_in_the_guide() -> Result<()> {
     let mut named = BTreeSet::new();
-    for room in fs::read_dir(workspace().join("host"))? {
-        let sources = room?.path().join("src");
+    for member in fs::read_dir(workspace().join("host"))? {
+        let sources = member?.path().join("src");
         if sources.is_dir() {
             collect_variables(&sources, &mut named)?;
         }

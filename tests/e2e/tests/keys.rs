@@ -102,6 +102,12 @@ fn keys_open_what_they_should() {
         open_by(&mut precious, "CREDENZA_IDENTITY", &file.to_string_lossy());
         precious.expect_intact()
     });
+    report.finish();
+}
+
+#[test]
+fn keys_are_listed_proven_and_removed() {
+    let mut report = Report::default();
     report.scenario("keys are proven with a secret and unproven without", || {
         let mut precious = precious()?;
         let proven = |listed: &credenza_e2e::Outcome| -> Result<bool> {

@@ -84,6 +84,12 @@ fn snapshots_are_looked_into_as_people_type() {
         near.expect_message(&[":letters/?"])?;
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn what_several_snapshots_could_mean_is_said_and_what_they_hold_is_found() {
+    let mut report = Report::default();
     report.scenario("what several snapshots could mean is said, and refused where it is not taken back easily", || {
         let (setup, source, first) = letters()?;
         let other = setup.path("other");

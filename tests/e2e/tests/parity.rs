@@ -64,7 +64,7 @@ fn a_pack_that_rots_in_a_repository_with_parity_costs_nothing_and_is_mended() ->
     setup.credenza.ok(["check", "--read-data"])?;
     setup.credenza.ok(["audit"])?;
 
-    // Parity that is lost is made anew.
+    // Parity that is lost is made again.
     fs::remove_dir_all(repository.join("parity"))?;
     let missing = setup.credenza.run(["check"])?.expect_code(20)?;
     ensure!(missing.stdout.contains("damage in parity/"), "{}", missing.stdout);

@@ -119,7 +119,7 @@ fn folder_as_objects(server: &RealServer) -> Result<()> {
     setup.restore(&objects, "back")?;
     tree::forget_bucket(&back)?;
     match number(&told, &["unrestored", "tree.kind"]) {
-        // The server keeps nothing of a folder but that it is there, and that was told.
+        // The server keeps nothing of a folder but that it is there, and that was reported.
         Ok(folders) => {
             ensure!(folders == 5, "{told}");
             tree::compare_bytes(&folder, &back)

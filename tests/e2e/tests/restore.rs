@@ -67,6 +67,12 @@ fn a_restore_to_where_something_is() {
         ensure!(fs::read(target.join("00/0001/file-0000100"))? == b"mine" && target.join("strange").exists());
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn a_restore_removes_chooses_and_verifies_what_it_is_told_to() {
+    let mut report = Report::default();
     report.scenario("what is not in the snapshot is removed, and much of it only with --force", || {
         let (setup, target) = restored()?;
         fs::write(target.join("strange"), "")?;

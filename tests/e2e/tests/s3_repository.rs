@@ -53,6 +53,12 @@ fn a_repository_lives_in_a_bucket() {
         }
         precious.expect_intact()
     });
+    report.finish();
+}
+
+#[test]
+fn what_is_changed_in_a_bucket_is_found() {
+    let mut report = Report::default();
     report.scenario("a flipped byte of any object is found, and an older state of one too", || {
         let (server, endpoint) = memory_server_of_pages(103)?;
         server.buckets.create("bucket");

@@ -18,11 +18,11 @@ fn start() -> Result<(Server, S3)> {
 }
 
 fn status(s3: &S3, method: Method, key: &str, query: &[(&str, &str)], headers: &[(&str, &str)]) -> Result<StatusCode> {
-    Ok(s3.send(method, BUCKET, key.as_bytes(), query, headers, "body")?.status)
+    Ok(s3.send(method, (BUCKET, key.as_bytes()), query, headers, "body")?.status)
 }
 
 #[test]
-fn it_speaks_s3() {
+fn it_creates_and_lists_as_s3_does() {
     let mut report = Report::default();
     report.scenario("of twelve clients one creates each object", || {
         let (server, endpoint) = memory_server()?;
@@ -59,7 +59,7 @@ fn it_speaks_s3() {
         let page = |token: &str| -> Result<String> {
             let mut query = vec![("list-type", "2"), ("delimiter", "/"), ("max-keys", "2")];
             query.extend((!token.is_empty()).then_some(("continuation-token", token)));
-            let answer = s3.send(Method::GET, BUCKET, b"", &query, &[], "")?.success()?;
+            let answer = s3.send(Method::GET, (BUCKET, b""), &query, &[], "")?.success()?;
             Ok(String::from_utf8(answer.body.to_vec())?)
         };
         let first = page("")?;
@@ -70,6 +70,12 @@ fn it_speaks_s3() {
         ensure!(second.contains("<IsTruncated>false"), "{second}");
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn it_answers_conditions_ranges_and_heads_as_s3_does() {
+    let mut report = Report::default();
     report.scenario("conditions on writes and reads hold", || {
         let (server, s3) = start()?;
         assert_eq!(status(&s3, Method::PUT, "k", &[], &[("if-none-match", "*")])?, StatusCode::OK);
@@ -83,7 +89,7 @@ fn it_speaks_s3() {
     report.scenario("ranges answer 206 with the right bytes", || {
         let (server, s3) = start()?;
         server.buckets.put_object(BUCKET, "k", "0123456789", Attributes::default());
-        let range = |range| s3.send(Method::GET, BUCKET, b"k", &[], &[("range", range)], "");
+        let range = |range| s3.send(Method::GET, (BUCKET, b"k"), &[], &[("range", range)], "");
         let middle = range("bytes=2-4")?;
         assert_eq!((middle.status, middle.body.as_ref()), (StatusCode::PARTIAL_CONTENT, b"234".as_slice()));
         assert_eq!(middle.headers["content-range"], "bytes 2-4/10");
@@ -96,12 +102,12 @@ fn it_speaks_s3() {
         s3.put(BUCKET, "empty", "", &[])?;
         s3.put(BUCKET, "k", "0123456789", &[])?;
         for (key, length) in [("empty", "0"), ("k", "10")] {
-            let head = s3.send(Method::HEAD, BUCKET, key.as_bytes(), &[], &[], "")?.success()?;
+            let head = s3.send(Method::HEAD, (BUCKET, key.as_bytes()), &[], &[], "")?.success()?;
             assert_eq!(head.headers["content-length"], length);
             assert_eq!(head.headers["etag"], s3.get(BUCKET, key)?.headers["etag"]);
         }
         assert_eq!(status(&s3, Method::HEAD, "missing", &[], &[])?, StatusCode::NOT_FOUND);
-        assert_eq!(s3.send(Method::HEAD, "no-such-bucket", b"", &[], &[], "")?.status, StatusCode::NOT_FOUND);
+        assert_eq!(s3.send(Method::HEAD, ("no-such-bucket", b""), &[], &[], "")?.status, StatusCode::NOT_FOUND);
         Ok(())
     });
     report.scenario("a bucket may stand in the host name", || {
@@ -114,6 +120,12 @@ fn it_speaks_s3() {
         assert_eq!(server.log().count(BUCKET, Operation::GetObject).requests, 1);
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn it_keeps_metadata_and_versions_as_s3_does() {
+    let mut report = Report::default();
     report.scenario("headers, metadata and tags come back", || {
         let (server, s3) = start()?;
         server.buckets.put_object(BUCKET, "k", "x", bucket::full_attributes());
@@ -121,7 +133,7 @@ fn it_speaks_s3() {
         assert_eq!(headers["content-type"], "text/x-credenza; charset=utf-8");
         assert_eq!(headers["x-amz-meta-colour"], "green");
         assert_eq!(headers["x-amz-tagging-count"], "2");
-        let tags = s3.send(Method::GET, BUCKET, b"k", &[("tagging", "")], &[], "")?.success()?.body;
+        let tags = s3.send(Method::GET, (BUCKET, b"k"), &[("tagging", "")], &[], "")?.success()?.body;
         ensure!(String::from_utf8_lossy(&tags).contains("<Key>cost centre</Key><Value>4/7</Value>"));
         s3.put(BUCKET, "copy", "", &[("x-amz-copy-source", "/bucket/k")])?;
         let copy = server.buckets.get(BUCKET, "copy").unwrap();
@@ -138,16 +150,22 @@ fn it_speaks_s3() {
         let versions = server.buckets.versions(BUCKET, "k");
         assert_eq!(versions.len(), 3);
         let query = [("versionId", versions[0].version_id())];
-        assert_eq!(s3.send(Method::GET, BUCKET, b"k", &query, &[], "")?.body, "one");
-        let list = s3.send(Method::GET, BUCKET, b"", &[("versions", "")], &[], "")?.success()?.body;
+        assert_eq!(s3.send(Method::GET, (BUCKET, b"k"), &query, &[], "")?.body, "one");
+        let list = s3.send(Method::GET, (BUCKET, b""), &[("versions", "")], &[], "")?.success()?.body;
         let list = String::from_utf8_lossy(&list).into_owned();
         assert_eq!((list.matches("<Version>").count(), list.matches("<DeleteMarker>").count()), (2, 1), "{list}");
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn it_takes_uploads_locks_and_proofs_as_s3_does() {
+    let mut report = Report::default();
     report.scenario("an upload in parts becomes one object, or nothing when aborted", || {
         let (server, s3) = start()?;
         let create = || -> Result<String> {
-            let answer = s3.send(Method::POST, BUCKET, b"big", &[("uploads", "")], &[], "")?.success()?;
+            let answer = s3.send(Method::POST, (BUCKET, b"big"), &[("uploads", "")], &[], "")?.success()?;
             let text = String::from_utf8(answer.body.to_vec())?;
             Ok(text.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next()).unwrap().to_owned())
         };
@@ -155,12 +173,12 @@ fn it_speaks_s3() {
         let mut parts = String::new();
         for (number, body) in [("1", "first "), ("2", "second")] {
             let query = [("partNumber", number), ("uploadId", id.as_str())];
-            let answer = s3.send(Method::PUT, BUCKET, b"big", &query, &[], body)?.success()?;
+            let answer = s3.send(Method::PUT, (BUCKET, b"big"), &query, &[], body)?.success()?;
             let etag = answer.headers["etag"].to_str()?.to_owned();
             parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
         }
         let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-        s3.send(Method::POST, BUCKET, b"big", &[("uploadId", &id)], &[], document)?.success()?;
+        s3.send(Method::POST, (BUCKET, b"big"), &[("uploadId", &id)], &[], document)?.success()?;
         let stored = server.buckets.get(BUCKET, "big").unwrap();
         assert_eq!(stored.body(), "first second");
         ensure!(stored.etag().ends_with("-2"), "{}", stored.etag());
@@ -173,15 +191,15 @@ fn it_speaks_s3() {
     report.scenario("a locked version cannot be deleted", || {
         let (server, s3) = start()?;
         let lock = [("x-amz-bucket-object-lock-enabled", "true")];
-        s3.send(Method::PUT, "locked", b"", &[], &lock, "")?.success()?;
+        s3.send(Method::PUT, ("locked", b""), &[], &lock, "")?.success()?;
         let until = ("x-amz-object-lock-retain-until-date", "2999-01-01T00:00:00Z");
         let locked = [("x-amz-object-lock-mode", "COMPLIANCE"), until];
-        let unproven = s3.send(Method::PUT, "locked", b"k", &[], &locked, "kept")?;
+        let unproven = s3.send(Method::PUT, ("locked", b"k"), &[], &locked, "kept")?;
         assert_eq!(unproven.status, StatusCode::BAD_REQUEST, "S3 demands a digest of what is locked");
         let md5 = ("content-md5", "TYtghPPRZ7dsrGaiKpG+Ag==");
         s3.put("locked", "k", "kept", &[&locked[..], &[md5]].concat())?;
         let version = server.buckets.versions("locked", "k")[0].version_id().to_owned();
-        let answer = s3.send(Method::DELETE, "locked", b"k", &[("versionId", &version)], &[], "")?;
+        let answer = s3.send(Method::DELETE, ("locked", b"k"), &[("versionId", &version)], &[], "")?;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
         Ok(())
     });
@@ -199,7 +217,7 @@ fn it_speaks_s3() {
         let (server, s3) = start()?;
         let bytes = 1 << 40;
         server.buckets.put_object(BUCKET, "k", Content::Synthetic { seed: 1, bytes }, Attributes::default());
-        let answer = s3.send(Method::GET, BUCKET, b"k", &[], &[("range", "bytes=-10")], "")?;
+        let answer = s3.send(Method::GET, (BUCKET, b"k"), &[], &[("range", "bytes=-10")], "")?;
         assert_eq!(answer.body.len(), 10);
         Ok(())
     });
@@ -209,7 +227,7 @@ fn it_speaks_s3() {
 #[test]
 fn it_misbehaves_on_demand() {
     let mut report = Report::default();
-    let get = |s3: &S3| s3.send(Method::GET, BUCKET, b"k", &[], &[], "");
+    let get = |s3: &S3| s3.send(Method::GET, (BUCKET, b"k"), &[], &[], "");
     let with_object = |fault: Fault| -> Result<(Server, S3)> {
         let (server, s3) = start()?;
         server.buckets.put_object(BUCKET, "k", "0123456789", Attributes::default());
@@ -255,10 +273,16 @@ fn it_misbehaves_on_demand() {
         let (server, s3) = with_object(Fault::Flipped)?;
         assert_eq!(get(&s3)?.body, "1123456789");
         server.faults().add(Rule::new(Fault::RangeIgnored));
-        let answer = s3.send(Method::GET, BUCKET, b"k", &[], &[("range", "bytes=2-4")], "")?;
+        let answer = s3.send(Method::GET, (BUCKET, b"k"), &[], &[("range", "bytes=2-4")], "")?;
         assert_eq!((answer.status, answer.body.as_ref()), (StatusCode::OK, b"0123456789".as_slice()));
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn its_objects_and_listings_misbehave_on_demand() {
+    let mut report = Report::default();
     report.scenario("ignored conditions let the second writer win", || {
         let (server, s3) = start()?;
         server.faults().add(Rule::new(Fault::ConditionsIgnored));
@@ -286,7 +310,7 @@ fn it_misbehaves_on_demand() {
         let (server, s3) = start()?;
         bucket::fill_many(&server.buckets, BUCKET, 1500);
         let list = |query: &[(&str, &str)]| -> Result<String> {
-            let answer = s3.send(Method::GET, BUCKET, b"", query, &[], "")?.success()?;
+            let answer = s3.send(Method::GET, (BUCKET, b""), query, &[], "")?.success()?;
             Ok(String::from_utf8(answer.body.to_vec())?)
         };
         server.faults().add(Rule::new(Fault::ListingUnordered).next(1));

@@ -222,7 +222,7 @@ fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
         setup.credenza.set("CREDENZA_PASSPHRASE", "another long passphrase, 0815");
         setup.credenza.ok(["backup", &source]).map(drop)
     });
-    report.scenario("it was made anew here", || {
+    report.scenario("it was made again here", || {
         let (setup, source) = talkative()?;
         fs::remove_dir_all(setup.path("repository"))?;
         setup.credenza.ok(["create"])?;
@@ -321,6 +321,12 @@ fn whoever_is_right_to_use_what_is_there_is_told_a_command_that_works_as_printed
         as_printed(&setup, &refused.stderr, "credenza repository forget")?;
         setup.credenza.ok(["backup", &source]).map(drop)
     });
+    report.finish();
+}
+
+#[test]
+fn whoever_has_lost_or_mistaken_a_repository_is_told_a_command_that_works_as_printed() {
+    let mut report = Report::default();
     report.scenario("the configuration names another", || {
         let (setup, source) = talkative()?;
         let (place, id) = (setup.path("repository"), format!("repository_id={}", "0".repeat(32)));

@@ -1,14 +1,10 @@
 //! A destination that takes everything and keeps nothing.
 
-use credenza_sdk::{Body, Check, Config, Destination, DestinationInfo, Entry, Result, Writer};
+use credenza_sdk::{Body, Check, Destination, DestinationInfo, Entry, Result, Writer};
 
 use crate::{Hostile, requests, resources};
 
 impl Destination for Hostile {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<DestinationInfo> {
         Ok(DestinationInfo {
             identity: "hostile://destination".to_owned(),

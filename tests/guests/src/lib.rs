@@ -9,7 +9,7 @@ mod resources;
 mod source;
 mod store;
 
-use credenza_sdk::{Config, Connector, Problem};
+use credenza_sdk::{Config, Connector, Problem, Result};
 
 /// A session that misbehaves.
 #[derive(Debug)]
@@ -20,13 +20,12 @@ pub struct Hostile {
 
 credenza_sdk::export!(Hostile: source, store, destination);
 
-impl Hostile {
-    fn session(config: &Config) -> Self {
-        Self { behaviour: config.text("behaviour").unwrap_or_default().to_owned(), memory: store::Memory::default() }
-    }
-}
-
 impl Connector for Hostile {
+    fn open(config: &Config) -> Result<Self> {
+        let behaviour = config.text("behaviour").unwrap_or_default().to_owned();
+        Ok(Self { behaviour, memory: store::Memory::default() })
+    }
+
     fn validate(config: &Config) -> Vec<Problem> {
         let known = config.text("behaviour").is_some();
         let problem = || Problem { setting: Some("behaviour".to_owned()), message: "say how to misbehave".to_owned() };

@@ -1,6 +1,6 @@
 //! Asking for what was not granted. Each answers what came of it, so that a test sees a host that let it through.
 
-use credenza_sdk::http::{self, Request, Target};
+use credenza_sdk::http::{self, Request};
 use credenza_sdk::{Error, ErrorClass, Result};
 
 /// The endpoint of the manifest.
@@ -12,7 +12,6 @@ pub(crate) fn escape(behaviour: &str) -> Result<()> {
         "escapes-verb" => Request::new("DELETE", ENDPOINT, "/x"),
         "escapes-endpoint" => Request::new("GET", "elsewhere", "/x"),
         "escapes-path" => Request::new("GET", ENDPOINT, "/../forbidden"),
-        "escapes-absolute" => absolute("http://127.0.0.1:1/x"),
         "escapes-headers" => dressed_up(),
         "escapes-parameters" => Request::new("POST", ENDPOINT, "/x?delete&restore"),
         "escapes-by-code" => Request::new("POST", ENDPOINT, "/x?restore&%64elete"),
@@ -34,10 +33,6 @@ fn ask_for_ever() -> Error {
             return came_back(response.status());
         }
     }
-}
-
-fn absolute(address: &str) -> Request {
-    Request { method: "GET".to_owned(), target: Target::Absolute(address.to_owned()), headers: Vec::new() }
 }
 
 /// A request with headers that belong to the host, and one that ends the head early.

@@ -1,8 +1,8 @@
 //! A source that lies about what it holds.
 
 use credenza_sdk::{
-    AttributeValue, Attributes, Batch, Body, ByteRange, Check, Config, Content, Entry, EntryKind, Error, ErrorClass,
-    Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
+    AttributeValue, Attributes, Batch, Body, ByteRange, Check, Content, Entry, EntryKind, Error, ErrorClass, Found,
+    Opened, Result, ScanOptions, Scanner, Source, SourceInfo, task,
 };
 
 use crate::{Hostile, requests, resources};
@@ -10,10 +10,6 @@ use crate::{Hostile, requests, resources};
 const CONTENT: &[u8] = b"content";
 
 impl Source for Hostile {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<SourceInfo> {
         let traits = vec!["ordered-scan".to_owned(), "ranged-read".to_owned(), "fingerprints".to_owned()];
         Ok(SourceInfo { identity: "hostile://source".to_owned(), namespace: "flat".to_owned(), traits })
@@ -29,6 +25,7 @@ impl Source for Hostile {
     }
 
     fn scan(&self, _options: ScanOptions) -> Result<Box<dyn Scanner>> {
+        task::status("telling what there is");
         resources::take(&self.behaviour);
         requests::escape(&self.behaviour)?;
         Ok(Box::new(Listing { behaviour: self.behaviour.clone(), told: 0 }))

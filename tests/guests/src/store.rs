@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use credenza_sdk::{
-    Body, ByteRange, Check, Config, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored,
+    Body, ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored,
 };
 
 use crate::{Hostile, requests, resources};
@@ -18,10 +18,6 @@ const OBJECT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Memory(RefCell<BTreeMap<String, Vec<u8>>>);
 
 impl Store for Hostile {
-    fn open(config: &Config) -> Result<Self> {
-        Ok(Self::session(config))
-    }
-
     fn info(&self) -> Result<StoreInfo> {
         let traits = ["if-absent", "ranged-get", "ordered-list", "list-after-write"].map(str::to_owned).to_vec();
         Ok(StoreInfo {

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::step;
-use crate::toolchain;
 
 /// The package of the program, and those of the embedded connectors with the manifest of their workspace.
 const PROGRAM: &str = "credenza";
@@ -44,7 +43,7 @@ impl Package {
 pub(super) fn linked() -> Result<Vec<Package>> {
     let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut all = reachable(&metadata("Cargo.toml", &host)?, PROGRAM)?;
-    let plugins = metadata(CONNECTORS_MANIFEST, toolchain::TARGET)?;
+    let plugins = metadata(CONNECTORS_MANIFEST, credenza_author::TARGET)?;
     for connector in CONNECTORS {
         all.extend(reachable(&plugins, connector)?);
     }

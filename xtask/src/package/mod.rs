@@ -90,9 +90,9 @@ fn install_words(binary: &Path, share: &Path) -> Result<()> {
 }
 
 fn install_documents(to: &Path, glibc: &str, packages: &[crates::Package]) -> Result<()> {
-    let house = step::workspace();
+    let root = step::workspace();
     for document in ["README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        let content = fs::read(house.join(document)).with_context(|| format!("cannot read {document}"))?;
+        let content = fs::read(root.join(document)).with_context(|| format!("cannot read {document}"))?;
         write(&to.join(document), &content)?;
     }
     write(&to.join("THIRD-PARTY.md"), notices::page(packages)?.as_bytes())?;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::ConfigurationError;
 
 pub(super) const NAME: &str = "config.toml";
@@ -12,13 +14,15 @@ pub(super) const NAME: &str = "config.toml";
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The text of the file; empty when there is none.
-pub(super) fn read(path: &Path) -> Result<String, ConfigurationError> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Zeroizing::default()),
         Err(error) => return Err(failed(path, "opened")(error)),
     };
-    let mut text = String::new();
+    // Room for all of it at once: a buffer that grew would leave copies behind.
+    let bytes = file.metadata().map_or(0, |found| found.len()).min(FILE_BYTES_MAX).saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(bytes).unwrap_or(0)));
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed(path, "read"))?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(ConfigurationError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
@@ -27,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigurationError> {
 }
 
 /// Replaces the file: what a crash leaves behind is the old text or the new one.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let replace = || -> io::Result<()> {
         // Temporary files are created 0600.
@@ -42,7 +46,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
 }
 
 /// Creates the folder if need be and holds it against other processes until the answer is dropped.
-pub(super) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder, "created"))?;
     let held = File::open(folder).map_err(failed(folder, "opened"))?;
     held.lock().map_err(failed(folder, "locked"))?;

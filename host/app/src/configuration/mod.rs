@@ -13,7 +13,7 @@
 //! ```
 
 mod edit;
-mod file;
+pub(crate) mod file;
 mod known;
 mod name;
 mod settings;
@@ -21,9 +21,11 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, TableLike};
+use zeroize::Zeroizing;
 
 pub use known::{Known, KnownRepository, Whereabouts};
 pub use name::PlaceName;
+pub(crate) use settings::is_command;
 pub use settings::{
     HOST_SETTINGS, HostSetting, Settings, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
@@ -155,7 +157,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// The configuration as read from its file, secrets included.
+/// The configuration as read from its file, secrets included. What was read of the file is wiped, what the parser of TOML keeps of it is not.
 #[derive(Default)]
 pub struct Configuration {
     path: PathBuf,
@@ -195,7 +197,7 @@ impl Configuration {
         let _lock = file::lock(folder)?;
         let mut configuration = Self::read(folder)?;
         let answer = change(&mut configuration)?;
-        file::write(&configuration.path, &configuration.document.to_string())?;
+        file::write(&configuration.path, &Zeroizing::new(configuration.document.to_string()))?;
         Ok(answer)
     }
 
@@ -350,7 +352,7 @@ impl Configuration {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
@@ -379,7 +381,7 @@ mod tests {
         });
         let configuration = Configuration::read(folder.path()).unwrap();
         let settings = configuration.settings(Kind::Repository, &name("s3")).unwrap();
-        assert_eq!(settings.get("passphrase").map(String::as_str), Some("a \"b\" \\ é"));
+        assert_eq!(settings["passphrase"].expose(), "a \"b\" \\ é");
         let after = fs::read_to_string(folder.path().join("config.toml")).unwrap();
         assert!(after.starts_with(before), "{after}");
     }

@@ -1,13 +1,20 @@
 //! Settings of a location: which the host itself knows, which are secret, what a misspelt one may have meant.
 
-use std::collections::BTreeMap;
-
+use credenza_sandbox::{RawSettings, SECRET_COMMAND, SECRET_FILE, SecretText};
 use toml_edit::{Item, Value};
 
 use super::Kind;
 
-/// Settings by name, as texts; who uses a setting parses it.
-pub type Settings = BTreeMap<String, String>;
+/// Settings by name; who uses a setting parses it. Each is held as a secret, since only the connector says which are.
+///
+/// ```
+/// use credenza_app::{SecretText, Settings};
+///
+/// let settings = Settings::from([("access_key".to_owned(), SecretText::new("AKIAIOSFODNN7EXAMPLE"))]);
+/// assert_eq!(format!("{settings:?}"), r#"{"access_key": ***}"#);
+/// assert_eq!(settings["access_key"].expose(), "AKIAIOSFODNN7EXAMPLE");
+/// ```
+pub type Settings = RawSettings;
 
 /// A setting that the host uses itself, whatever the connector.
 #[derive(Debug)]
@@ -69,8 +76,13 @@ pub fn is_path(setting: &str, value: &str) -> bool {
     match setting {
         "passphrase_file" | "key_file" | "identity" | "signing_key" | "ca_file" => true,
         "connector" => value.contains('/') || value.ends_with(".wasm"),
-        _ => false,
+        _ => setting.ends_with(SECRET_FILE),
     }
+}
+
+/// Whether a value is a command that is run on this machine.
+pub(crate) fn is_command(setting: &str) -> bool {
+    setting.ends_with(SECRET_COMMAND)
 }
 
 /// Whether a setting of the host is true or false.
@@ -84,6 +96,9 @@ pub fn is_boolean(setting: &str) -> bool {
 pub fn is_secret(setting: &str) -> bool {
     if let Some(known) = HOST_SETTINGS.iter().find(|known| known.name == setting) {
         return matches!(known.name, "passphrase" | "recovery_code" | "proxy");
+    }
+    if is_command(setting) || setting.ends_with(SECRET_FILE) {
+        return false;
     }
     let name = setting.to_ascii_lowercase();
     ["pass", "secret", "key", "token", "credential", "auth"].iter().any(|part| name.contains(part))
@@ -99,17 +114,17 @@ pub fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> 
 }
 
 /// A value of the file as text; `None` when it is nothing that a setting can be.
-pub(super) fn text_of(item: &Item) -> Option<String> {
-    match item.as_value()? {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Boolean(yes) => Some(yes.value().to_string()),
+pub(super) fn text_of(item: &Item) -> Option<SecretText> {
+    Some(match item.as_value()? {
+        Value::String(text) => SecretText::new(text.value().as_str()),
+        Value::Integer(number) => SecretText::new(number.value().to_string()),
+        Value::Boolean(yes) => SecretText::new(yes.value().to_string()),
         Value::Array(list) => {
             let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-            Some(texts?.join(","))
+            SecretText::new(texts?.join(","))
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -134,5 +149,8 @@ mod tests {
         for open in ["location", "passphrase_cmd", "passphrase_file", "key_file", "identity", "signing_key", "region"] {
             assert!(!is_secret(open), "{open}");
         }
+        // Where a secret of a connector is.
+        assert!(!is_secret("secret_access_key_file") && !is_secret("token_cmd"));
+        assert!(is_path("secret_access_key_file", "k") && is_command("token_cmd") && !is_command("token"));
     }
 }

@@ -10,7 +10,7 @@ use credenza_model::EntryStatus;
 use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::report::{EntryLine, Zone};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 /// Entries asked of the source at once.
 const PAGE: usize = 1000;
@@ -35,7 +35,7 @@ pub(crate) struct Browse {
 
     /// A setting of the location, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 impl Browse {

@@ -10,7 +10,7 @@ use credenza_engine::view::never_read;
 use credenza_model::EntryKind;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose};
 use crate::failure::{Exit, Failure};
 
 /// Print the content of files in a snapshot, verified.
@@ -37,10 +37,10 @@ impl Cat {
                     Failure::usage("no file is named").hint("write SNAPSHOT:PATH, for example latest:etc/hosts")
                 );
             }
-            // What a name means is told once.
+            // What a name means is reported once.
             let snapshot = match chosen.entry(path.snapshot.0.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(choice.choose(&path.snapshot, session)?),
+                Entry::Vacant(new) => new.insert(choose(&choice, &path.snapshot, session)?),
             };
             let Located { key, record } = path.locate(&view, snapshot).await?;
             let Some(record) = record else {

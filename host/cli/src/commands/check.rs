@@ -69,7 +69,7 @@ impl Display for Summary {
         }
         if report.packs_healed > 0 {
             let text = "packs are damaged and whole by their parity: nothing in them is lost";
-            write!(f, "\n{} {text} (`repair --read-data --apply` writes them anew)", report.packs_healed)?;
+            write!(f, "\n{} {text} (`repair --read-data --apply` writes them again)", report.packs_healed)?;
         }
         if let Some(oldest) = report.oldest_reading {
             let read = report.packs.saturating_sub(report.packs_never_read);

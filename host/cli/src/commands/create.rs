@@ -10,12 +10,13 @@ use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
 use serde::Serialize;
 
+use super::compression::{Compression, parse_compression};
 use super::sizes::{parse_days, parse_parity};
 use super::{Session, guarantees as lines, key};
 use crate::failure::{Exit, Failure};
 use crate::passphrase;
 use crate::report::printable;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
 /// zstd level 1: higher ones cost twice the time and more for a few per cent.
@@ -41,6 +42,11 @@ pub(crate) struct Create {
     /// Also make a recovery code and print it, once.
     #[arg(long, conflicts_with = "plaintext")]
     recovery_code: bool,
+
+    /// Make it although the folder or the bucket's prefix holds other things. They stay as they are; `check` and `audit` name them each time.
+    #[arg(long)]
+    beside_others: bool,
+
     /// Share the ids of chunks with this repository, so that `sync` between the two costs least; its chunk size is taken too. A
     /// folder, a location such as s3://host/bucket, or @name of a repository.
     #[arg(long, value_name = "OTHER")]
@@ -50,9 +56,9 @@ pub(crate) struct Create {
     #[arg(long, value_name = "KIB", default_value_t = 64, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]
     chunk_size: u32,
 
-    /// zstd level of backups.
-    #[arg(long, value_name = "LEVEL", default_value_t = COMPRESSION, value_parser = clap::value_parser!(i32).range(1..=19))]
-    compression: i32,
+    /// How hard backups compress that do not say it themselves: a level of zstd from 1 to 19, or none, fast (1), better (7) or max (19).
+    #[arg(long, value_name = "LEVEL", default_value = "default", value_parser = parse_compression)]
+    compression: Compression,
 
     /// Lock every snapshot and all that it needs for this time against everybody, yourself included: a number and d, w, m (30 days) or y. The
     /// store must be able to; a bucket must have been made with Object Lock.
@@ -66,11 +72,11 @@ pub(crate) struct Create {
 
     /// A setting of the repository, as key=value; may be given several times.
     #[arg(short = 'o', value_name = "KEY=VALUE")]
-    settings: Vec<std::ffi::OsString>,
+    settings: Vec<SettingWord>,
 
     /// A setting of the repository that --like names, as key=value; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", requires = "like")]
-    like_option: Vec<std::ffi::OsString>,
+    like_option: Vec<SettingWord>,
 }
 
 /// What was made.
@@ -119,11 +125,11 @@ impl Create {
             like: like.as_ref().map(Repository::content_keys),
             label: LABEL.to_owned(),
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
-            compression: self.compression,
+            compression: self.compression.0.unwrap_or(COMPRESSION),
             retain_days: self.retain,
             parity: self.parity,
         };
-        let (created, store) = session.app.create_repository(&place, &options).await?;
+        let (created, store) = session.app.create_repository(&place, &options, self.beside_others).await?;
         session.reporter.done(&CreatedLine {
             repository: created.repository,
             location: place.text(),

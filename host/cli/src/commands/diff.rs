@@ -11,10 +11,10 @@ use credenza_model::{Entry, Key};
 use serde::Serialize;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose};
 use crate::failure::{Exit, Failure};
 use crate::report::Bytes;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 /// Show what differs between two snapshots, or between what lies at or under a key in each; either side may be a location as it is now.
 ///
@@ -35,7 +35,7 @@ pub(crate) struct Diff {
 
     /// A setting of the locations, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// A side as it was written.
@@ -157,8 +157,8 @@ impl Diff {
     ) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
         let choice = self.newest.among(&open, session).await?;
-        let old = choice.choose(&before.snapshot, session)?;
-        let new = choice.choose(&after.snapshot, session)?;
+        let old = choose(&choice, &before.snapshot, session)?;
+        let new = choose(&choice, &after.snapshot, session)?;
         let view = open.repository.view().await?;
         let (from, to) = match (before.locate(&view, &old).await, after.locate(&view, &new).await) {
             // What only one side has is new or gone there.

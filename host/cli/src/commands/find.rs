@@ -13,10 +13,10 @@ use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose};
 use super::sizes::{Moment, parse_moment, parse_size};
 use crate::failure::{Exit, Failure};
-use crate::report::{Bytes, Zone};
+use crate::report::{self, Bytes, Zone};
 
 /// Snapshots that a line names; more are counted, and --json names all.
 const NAMED_MAX: usize = 3;
@@ -148,7 +148,7 @@ impl Display for MatchLine<'_> {
             named.push_str(&format!(" +{more}"));
         }
         // The folder that was backed up.
-        let name = if self.key.as_bytes().is_empty() { ".".to_owned() } else { self.key.to_string() };
+        let name = report::named(self.key);
         write!(f, "{size:>11}  {time:<23}  {name}  ({named})")
     }
 }
@@ -231,7 +231,7 @@ impl Search<'_> {
         let mut chosen: Vec<SnapshotHandle> = match self.only {
             [] => choice.snapshots.whole.clone(),
             only => {
-                let named = only.iter().map(|word| choice.choose(&SnapshotPath::parse(word)?.snapshot, session));
+                let named = only.iter().map(|word| choose(&choice, &SnapshotPath::parse(word)?.snapshot, session));
                 let named = named.collect::<Result<Vec<_>, Failure>>()?;
                 let by_id: HashMap<SnapshotId, SnapshotHandle> =
                     named.into_iter().map(|handle| (handle.snapshot.id, handle)).collect();

@@ -5,17 +5,18 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
-use credenza_app::{Located, SnapshotPath};
+use credenza_app::{Located, OpenRepository, SnapshotPath};
 use credenza_engine::SnapshotHandle;
-use credenza_format::{Digest, Hex, ParityRate, PublicKey, SourceDocument};
+use credenza_engine::tags::TagEdits;
+use credenza_format::{Digest, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::newest::Newest;
+use super::newest::{Newest, choose};
 use super::{Session, guarantees as lines};
 use crate::failure::{Exit, Failure};
-use crate::report::{EntryDetails, printable};
+use crate::report::{EntryDetails, Zone, printable};
 
 /// Describe the repository, a snapshot, or an entry in it.
 #[derive(Debug, Args)]
@@ -49,9 +50,12 @@ impl Display for RepositoryDetails {
         writeln!(f, "repository   {}", self.id)?;
         writeln!(f, "location     {}", printable(&self.location))?;
         writeln!(f, "encrypted    {}", if self.encrypted { "yes" } else { "no" })?;
-        writeln!(f, "created      {}", self.created)?;
+        writeln!(f, "created      {}", Zone::new(false).seconds(self.created))?;
         writeln!(f, "chunks       {avg} bytes on average, {min} to {max}")?;
-        writeln!(f, "compression  zstd level {}", self.compression)?;
+        match self.compression {
+            NO_COMPRESSION => writeln!(f, "compression  none")?,
+            level => writeln!(f, "compression  zstd level {level}")?,
+        }
         f.write_str("store        as it was when the repository was made:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
@@ -91,16 +95,24 @@ struct SnapshotDetails<'a> {
     as_of: Option<Timestamp>,
     /// What is configured for the source as a whole.
     documents: &'a [SourceDocument],
+    #[serde(skip)]
+    zone: Zone,
+    #[serde(skip)]
+    digits: usize,
 }
 
 #[derive(Serialize)]
 struct ConnectorOut<'a> {
     name: &'a str,
     version: &'a str,
+    /// BLAKE3 of the component, under which `connector install escrow:DIGEST` finds it.
+    digest: Option<Digest>,
+    /// BLAKE3 of what it was granted.
+    grant: Option<Digest>,
 }
 
 impl<'a> SnapshotDetails<'a> {
-    fn new(handle: &'a SnapshotHandle) -> Self {
+    fn new(handle: &'a SnapshotHandle, digits: usize) -> Self {
         let snapshot = &handle.snapshot;
         let statistics = &snapshot.statistics;
         Self {
@@ -119,7 +131,12 @@ impl<'a> SnapshotDetails<'a> {
             signer: snapshot.signer,
             tags: &snapshot.tags,
             excludes: &snapshot.excluded,
-            connector: ConnectorOut { name: &snapshot.connector.name, version: &snapshot.connector.version },
+            connector: ConnectorOut {
+                name: &snapshot.connector.name,
+                version: &snapshot.connector.version,
+                digest: snapshot.connector.digest,
+                grant: snapshot.connector.grant,
+            },
             entries: statistics.entries,
             files: statistics.files,
             directories: statistics.directories,
@@ -129,27 +146,37 @@ impl<'a> SnapshotDetails<'a> {
             errors: statistics.errors,
             as_of: snapshot.source.as_of,
             documents: &snapshot.source.documents,
+            zone: Zone::new(false),
+            digits,
         }
     }
 }
 
 impl Display for SnapshotDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "snapshot   {}", self.id)?;
+        let Self { zone, digits, .. } = self;
+        writeln!(f, "snapshot   {:.digits$}", self.id.to_string())?;
         writeln!(f, "source     {} ({})", printable(self.source), printable(self.identity))?;
-        writeln!(f, "started    {} by {} on {}", self.started, printable(self.user), printable(self.host))?;
-        writeln!(f, "finished   {}", self.finished)?;
+        let (started, finished) = (zone.seconds(self.started), zone.seconds(self.finished));
+        writeln!(f, "started    {started} by {} on {}", printable(self.user), printable(self.host))?;
+        writeln!(f, "finished   {finished}")?;
         if let Some(as_of) = self.as_of {
-            writeln!(f, "as of      {as_of}, by the clock of the source")?;
+            writeln!(f, "as of      {}, by the clock of the source", zone.seconds(as_of))?;
         }
         writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
+        if let Some(digest) = self.connector.digest {
+            writeln!(f, "           escrow:{digest}")?;
+        }
+        if let Some(grant) = self.connector.grant {
+            writeln!(f, "           granted {grant}")?;
+        }
         writeln!(f, "chain      number {} of writer {}", self.sequence, self.writer)?;
         match self.signer {
             Some(signer) => writeln!(f, "signed     by {signer}, verified")?,
             None => writeln!(f, "signed     no")?,
         }
         if let Some(parent) = self.parent {
-            writeln!(f, "parent     {parent}")?;
+            writeln!(f, "parent     {:.digits$}", parent.to_string())?;
         }
         for (name, texts) in [("tags", self.tags), ("excludes", self.excludes)] {
             if !texts.is_empty() {
@@ -184,6 +211,18 @@ fn write_document(f: &mut fmt::Formatter<'_>, document: &SourceDocument) -> fmt:
     }
 }
 
+/// A snapshot with the tags that it has now.
+async fn show(
+    open: &OpenRepository,
+    snapshot: SnapshotHandle,
+    digits: usize,
+    session: &Session<'_>,
+) -> Result<Exit, Failure> {
+    let snapshot = TagEdits::load(&open.repository).await?.applied(snapshot);
+    session.reporter.result(&SnapshotDetails::new(&snapshot, digits))?;
+    Ok(Exit::Done)
+}
+
 impl Info {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
@@ -205,17 +244,18 @@ impl Info {
             })?;
             return Ok(Exit::Done);
         };
-        let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
+        let choice = self.newest.among(&open, session).await?;
+        let snapshot = choose(&choice, &path.snapshot, session)?;
+        let digits = session.digits_shown(choice.snapshots.short_id_digits());
         if path.key.is_none() {
-            session.reporter.result(&SnapshotDetails::new(&snapshot))?;
-            return Ok(Exit::Done);
+            return show(&open, snapshot, digits, session).await;
         }
         match path.locate(&open.repository.view().await?, &snapshot).await? {
             Located { record: Some(record), .. } => {
                 session.reporter.result(&EntryDetails::new(&record.entry, &record.status))?;
             }
             Located { key, record: None } if key.as_bytes().is_empty() => {
-                session.reporter.result(&SnapshotDetails::new(&snapshot))?;
+                return show(&open, snapshot, digits, session).await;
             }
             Located { key, record: None } => {
                 return Err(Failure::new(format!("`{key}` is no entry of its own, only what keys begin with")));

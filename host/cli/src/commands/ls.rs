@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::{Located, SnapshotPath};
+use credenza_engine::tags::TagEdits;
 use credenza_engine::view::{FolderItem, View};
 use credenza_engine::{Error as EngineError, SnapshotHandle, Snapshots};
 use credenza_format::PublicKey;
@@ -149,6 +150,7 @@ impl Ls {
     async fn list_snapshots(&self, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
         let snapshots = self.newest.among(&open, session).await?.snapshots;
+        let snapshots = TagEdits::load(&open.repository).await?.apply(snapshots);
         let columns = Columns::of(&snapshots, Zone::new(self.utc));
         if snapshots.whole.is_empty() {
             session.reporter.note("note: the repository holds no snapshot yet");

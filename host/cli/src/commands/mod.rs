@@ -1,6 +1,6 @@
 //! One file per command: its arguments with their help, and what it does.
 //!
-//! Owned here: what a command does with the rooms below. Refused here: the grammar (`arguments`), and which command runs (`program`).
+//! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
 pub(crate) mod audit;
 pub(crate) mod backup;
@@ -8,6 +8,7 @@ pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod completions;
+mod compression;
 pub(crate) mod connector;
 pub(crate) mod create;
 pub(crate) mod diff;
@@ -32,5 +33,6 @@ mod session;
 mod sizes;
 mod source_name;
 pub(crate) mod sync;
+pub(crate) mod tag;
 
 pub(crate) use session::Session;

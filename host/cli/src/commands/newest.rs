@@ -1,18 +1,16 @@
-//! Which snapshot a name means, for the commands that read one.
+//! The options by which a command finds the snapshot that is meant, and what is said where another may have been.
 //!
-//! Owned here: what is said where `latest` is not what it would be in a healthy repository of one source. Refused here: what it is
-//! (`credenza-engine`).
+//! Owned here: options and words. Refused here: which one it is (`credenza_app::Choice`).
 
 use clap::Args;
-use credenza_app::OpenRepository;
-use credenza_engine::{Error as EngineError, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_app::{Choice, ChoiceError, Chosen, Doubt, Error as AppError, OpenRepository};
+use credenza_engine::{SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::Timestamp;
 
 use super::Session;
 use super::filters::Filters;
 use crate::failure::Failure;
 use crate::report::printable;
-use crate::shell::shell_word;
 
 /// Most sources that are named where `latest` could be of several.
 const SOURCES_MAX: usize = 5;
@@ -31,14 +29,6 @@ pub(crate) struct Newest {
     or_older: bool,
 }
 
-/// Snapshots of which one is to be chosen.
-pub(crate) struct Choice {
-    pub(crate) snapshots: Snapshots,
-    /// Whether some were left out, so that somebody has said which are meant.
-    is_filtered: bool,
-    or_older: bool,
-}
-
 impl Newest {
     /// The snapshot of that name.
     pub(crate) async fn find(
@@ -47,100 +37,70 @@ impl Newest {
         name: &SnapshotName,
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
-        self.among(open, session).await?.choose(name, session)
+        choose(&self.among(open, session).await?, name, session)
     }
 
     /// Lists those that are meant, once for any number of names.
     pub(crate) async fn among(&self, open: &OpenRepository, session: &Session<'_>) -> Result<Choice, Failure> {
-        let all = open.repository.snapshots().await?;
-        Ok(Choice { or_older: self.or_older, ..Choice::of(all, &self.filters, session)? })
+        Ok(Choice::among(&open.repository, &self.filters.filter(session)?, self.or_older).await?)
     }
 }
 
-impl Choice {
-    /// Those of all snapshots that the filters let through.
-    pub(super) fn of(all: Snapshots, filters: &Filters, session: &Session<'_>) -> Result<Self, Failure> {
-        let filter = filters.filter(session)?;
-        let held = all.whole.len();
-        let snapshots = all.filtered(&filter);
-        if snapshots.whole.is_empty() && held > 0 {
-            return Err(none_fits(held));
-        }
-        Ok(Self { snapshots, is_filtered: !filter.is_empty(), or_older: false })
-    }
+/// The one of that name. Where `latest` could be of several sources it is said which was taken.
+pub(super) fn choose(choice: &Choice, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
+    Ok(tell(choice, choice.choose(name)?, name, session))
+}
 
-    /// The one of that name. Where `latest` could be of several sources it is said which was taken.
-    pub(crate) fn choose(&self, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
-        let found = self.named(name, session)?;
-        let newest = self.snapshots.newest_by_source();
-        if name.is_latest() && !self.is_filtered && newest.len() > 1 {
-            let others: Vec<&SnapshotHandle> = newest.into_iter().filter(|other| !is_of_one(other, &found)).collect();
-            let (taken, name) = (self.described(&found), &name.0);
-            session.reporter.note(format!(
-                "note: `{name}` is {taken}; there is also {}: say which with --source, --host or --path",
-                self.listed(&others)
-            ));
-        }
-        Ok(found)
-    }
+/// The same, for what is not easily taken back.
+pub(super) fn choose_surely(
+    choice: &Choice,
+    name: &SnapshotName,
+    session: &Session<'_>,
+) -> Result<SnapshotHandle, Failure> {
+    let chosen = choice.choose_surely(name).map_err(|error| {
+        let newest = match &error {
+            AppError::Choice(ChoiceError::ManySources { newest, .. }) => newest.clone(),
+            _ => return Failure::from(error),
+        };
+        Failure::from(error).because(listed(&newest, choice.snapshots.short_id_digits()))
+    })?;
+    Ok(tell(choice, chosen, name, session))
+}
 
-    /// The same, for what is not easily taken back: `latest` must say of which source, where there are several.
-    pub(crate) fn choose_surely(&self, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
-        let newest = self.snapshots.newest_by_source();
-        if let (true, false, [first, _, ..]) = (name.is_latest(), self.is_filtered, newest.as_slice()) {
-            let (name, source) = (&name.0, shell_word(&first.snapshot.source.location));
-            return Err(Failure::usage(format!("`{name}` could be a snapshot of {} sources", newest.len()))
-                .because(self.listed(&newest))
-                .hint(format!("add --source {source}, or --host or --path; or name the snapshot by its id")));
-        }
-        self.named(name, session)
-    }
-
-    fn named(&self, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
-        let snapshots = &self.snapshots;
-        match snapshots.find(name) {
-            Err(doubt @ (EngineError::NewestUnreadable { .. } | EngineError::NewestAhead { .. })) if self.or_older => {
-                let older = snapshots.find_or_older(name)?;
-                let id = older.snapshot.id;
-                session.reporter.note(format!("note: {doubt}; snapshot {id} is taken instead"));
-                Ok(older)
+/// Says why another may have been meant.
+fn tell(choice: &Choice, chosen: Chosen, name: &SnapshotName, session: &Session<'_>) -> SnapshotHandle {
+    let Chosen { snapshot, doubts } = chosen;
+    let digits = choice.snapshots.short_id_digits();
+    for doubt in doubts {
+        match doubt {
+            Doubt::Older(why) => {
+                let id = snapshot.snapshot.id;
+                session.reporter.note(format!("note: {why}; snapshot {id} is taken instead"));
             }
-            found => {
-                let found = found?;
-                if name.is_latest() && snapshots.is_ahead(&found) {
-                    tell_ahead(snapshots, session);
-                }
-                Ok(found)
-            }
+            Doubt::Ahead => tell_ahead(&choice.snapshots, session),
+            Doubt::OtherSources(others) => session.reporter.note(format!(
+                "note: `{}` is {}; there is also {}: say which with --source, --host or --path",
+                name.0,
+                described(&snapshot, digits),
+                listed(&others, digits)
+            )),
         }
     }
-
-    /// The first digits of its id, as many as tell it from all others.
-    pub(crate) fn short_id(&self, handle: &SnapshotHandle) -> String {
-        handle.snapshot.id.to_string().chars().take(self.snapshots.short_id_digits()).collect()
-    }
-
-    fn described(&self, handle: &SnapshotHandle) -> String {
-        let (source, host) = (printable(&handle.snapshot.source.location), printable(&handle.snapshot.host));
-        format!("{} of {source} on {host}", self.short_id(handle))
-    }
-
-    fn listed(&self, handles: &[&SnapshotHandle]) -> String {
-        let named: Vec<String> = handles.iter().take(SOURCES_MAX).map(|handle| self.described(handle)).collect();
-        let more = handles.len().saturating_sub(SOURCES_MAX);
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        format!("{}{more}", named.join(", "))
-    }
+    snapshot
 }
 
-fn is_of_one(a: &SnapshotHandle, b: &SnapshotHandle) -> bool {
-    a.snapshot.source.identity == b.snapshot.source.identity
+/// A snapshot by its short id, with its source.
+fn described(handle: &SnapshotHandle, digits: usize) -> String {
+    let (source, host) = (printable(&handle.snapshot.source.location), printable(&handle.snapshot.host));
+    format!("{:.digits$} of {source} on {host}", handle.snapshot.id.to_string())
 }
 
-/// The failure of filters that let nothing through.
-pub(super) fn none_fits(held: usize) -> Failure {
-    Failure::new(format!("none of the {held} snapshots is of that host, source, tag and path"))
-        .hint("see which there are: credenza at REPOSITORY ls")
+/// The first of some snapshots, each with its source.
+fn listed(handles: &[SnapshotHandle], digits: usize) -> String {
+    let named: Vec<String> = handles.iter().take(SOURCES_MAX).map(|handle| described(handle, digits)).collect();
+    let more = handles.len().saturating_sub(SOURCES_MAX);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Says which snapshots are dated after now.

@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::path::Path;
 
 use clap::Subcommand;
 use credenza_app::{
-    Configuration, Connectors, HOST_SETTINGS, HostSetting, Kind, Known, Location, LocationError, Place, PlaceName,
-    Settings, home, is_path, is_secret, require_boolean, suggestion,
+    Configuration, HOST_SETTINGS, HostSetting, Kind, Known, LocationError, Place, PlaceName, SecretText, Settings,
 };
-use credenza_sandbox::Manifest;
 use serde::Serialize;
 
 use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::passphrase;
 use crate::report::{CheckLine, printable};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 
 const HIDDEN: &str = "***";
 
@@ -54,7 +51,7 @@ pub(crate) enum PlaceCommand {
         location: OsString,
         /// Settings, as key=value.
         #[arg(value_name = "KEY=VALUE")]
-        settings: Vec<OsString>,
+        settings: Vec<SettingWord>,
     },
     /// Change settings.
     #[command(after_help = settings_help())]
@@ -63,7 +60,7 @@ pub(crate) enum PlaceCommand {
         name: String,
         /// KEY VALUE, or key=value as often as you like, or KEY alone to be asked for a secret.
         #[arg(required = true, value_name = "SETTING")]
-        settings: Vec<OsString>,
+        settings: Vec<SettingWord>,
     },
     /// Remove settings.
     Unset {
@@ -167,7 +164,7 @@ fn add(
     kind: Kind,
     name: &str,
     location: &OsString,
-    settings: &[OsString],
+    settings: &[SettingWord],
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
@@ -175,125 +172,28 @@ fn add(
     let location = location.to_str().ok_or_else(|| LocationError::NotText(location.display().to_string()))?;
     edit(session, |configuration| {
         configuration.create(kind, &name)?;
-        let location = [("location".to_owned(), location.to_owned())];
-        store_settings(kind, &name, location.into_iter().chain(settings), configuration, session)
+        let location = [("location".to_owned(), SecretText::new(location))];
+        Ok(session.app.keep_settings(configuration, (kind, &name), location.into_iter().chain(settings))?)
     })
 }
 
-fn set(kind: Kind, name: &str, words: &[OsString], session: &Session<'_>) -> Result<Exit, Failure> {
+fn set(kind: Kind, name: &str, words: &[SettingWord], session: &Session<'_>) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
     let settings = settings_to_set(words)?;
-    edit(session, |configuration| store_settings(kind, &name, settings.into_iter(), configuration, session))
+    edit(session, |configuration| Ok(session.app.keep_settings(configuration, (kind, &name), settings)?))
 }
 
 /// `KEY VALUE`, `KEY` for which the value is asked, or any number of `KEY=VALUE`.
-fn settings_to_set(words: &[OsString]) -> Result<Settings, Failure> {
-    let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    match texts.ok_or_else(|| Failure::usage("a setting must be UTF-8"))?.as_slice() {
+fn settings_to_set(words: &[SettingWord]) -> Result<Settings, Failure> {
+    let texts: Vec<&str> = words.iter().map(SettingWord::text).collect::<Result<_, _>>()?;
+    match texts.as_slice() {
         [key] if !key.contains('=') => {
             let value = passphrase::ask_secret(&format!("{key}: "))?;
-            Ok([((*key).to_owned(), value.to_string())].into())
+            Ok([((*key).to_owned(), value)].into())
         }
-        [key, value] if !key.contains('=') => Ok([((*key).to_owned(), (*value).to_owned())].into()),
+        [key, value] if !key.contains('=') => Ok([((*key).to_owned(), SecretText::new(*value))].into()),
         _ => parse_settings(words),
     }
-}
-
-fn store_settings(
-    kind: Kind,
-    name: &PlaceName,
-    settings: impl Iterator<Item = (String, String)>,
-    configuration: &mut Configuration,
-    session: &Session<'_>,
-) -> Result<(), Failure> {
-    let connectors = session.app.connectors();
-    for (setting, value) in settings {
-        let present = configuration.settings(kind, name)?;
-        let value = match setting.as_str() {
-            "location" => storable_location(&value, connectors, &present)?,
-            _ if is_path(&setting, &value) => absolute(value.as_ref())?,
-            _ => value,
-        };
-        require_boolean(&setting, &value)?;
-        require_known(kind, &setting, &present, connectors, session)?;
-        configuration.set(kind, name, &setting, &value)?;
-    }
-    Ok(())
-}
-
-/// A location as it is kept: a path is made absolute, and a remote one must be what its connector understands.
-fn storable_location(text: &str, connectors: &Connectors, present: &Settings) -> Result<String, Failure> {
-    match Location::parse(text.as_ref())? {
-        Location::Folder(path) => absolute(&path),
-        Location::Remote { scheme, text } => {
-            if let Ok(component) = connectors.serving(&scheme, present) {
-                let understood = component.manifest.settings_from_location(&text);
-                understood.map_err(|error| Failure::usage(error.to_string()))?;
-            }
-            Ok(text)
-        }
-        Location::Named(name) => Err(Failure::usage(format!("`@{name}` is a name, not a location"))),
-    }
-}
-
-/// A path as it is kept: it means the same wherever one stands.
-fn absolute(path: &Path) -> Result<String, Failure> {
-    let absolute = std::path::absolute(home::expand(path)?);
-    let absolute = absolute
-        .map_err(|error| Failure::usage(format!("`{}` is no path", path.display())).because(error.to_string()))?;
-    let text = absolute.into_os_string().into_string();
-    text.map_err(|path| LocationError::NotText(path.display().to_string()).into())
-}
-
-/// Refuses a setting that nothing would ever use. Where no connector is at hand that could tell, it is kept.
-fn require_known(
-    kind: Kind,
-    setting: &str,
-    present: &Settings,
-    connectors: &Connectors,
-    session: &Session<'_>,
-) -> Result<(), Failure> {
-    let of_host = || HOST_SETTINGS.iter().filter(|known| known.fits(kind));
-    if of_host().any(|known| known.name == setting) {
-        return Ok(());
-    }
-    let manifests = manifests_for(present, connectors)?;
-    let of_connectors = || manifests.iter().flat_map(names_of);
-    if of_connectors().any(|known| known == setting) {
-        return Ok(());
-    }
-    if manifests.is_empty() && !is_folder(present) {
-        session.reporter.note(format!(
-            "note: there is no connector here to say whether `{setting}` is one of its settings; it is kept"
-        ));
-        return Ok(());
-    }
-    let names: Vec<&str> = of_host().map(|known| known.name).chain(of_connectors()).collect();
-    let failure = Failure::usage(format!("there is no setting `{}`", setting.escape_debug()));
-    Err(match suggestion(setting, names.iter().copied()) {
-        Some(name) => failure.hint(format!("did you mean `{name}`?")),
-        None => failure.hint(format!("known here: {}", names.join(", "))),
-    })
-}
-
-/// The manifest that explains the settings of a place: that of its scheme's connector; without a location, of all at hand.
-fn manifests_for(present: &Settings, connectors: &Connectors) -> Result<Vec<Manifest>, Failure> {
-    let location = present.get("location").map(|text| Location::parse(text.as_ref())).transpose()?;
-    Ok(match location {
-        Some(Location::Remote { scheme, .. }) => {
-            connectors.serving(&scheme, present).map(|component| component.manifest).into_iter().collect()
-        }
-        Some(_) => Vec::new(),
-        None => connectors.all()?.into_iter().map(|component| component.manifest).collect(),
-    })
-}
-
-fn is_folder(present: &Settings) -> bool {
-    present.get("location").is_some_and(|text| matches!(Location::parse(text.as_ref()), Ok(Location::Folder(_))))
-}
-
-fn names_of(manifest: &Manifest) -> impl Iterator<Item = &str> {
-    manifest.settings.keys().chain(manifest.secrets.keys()).map(String::as_str)
 }
 
 /// The settings that need no connector, for `set --help`.
@@ -342,7 +242,7 @@ fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
     for name in configuration.names(kind)? {
         let settings = configuration.settings(kind, &PlaceName::new(kind, &name)?)?;
         let is_default = (kind == Kind::Repository).then_some(default.as_deref() == Some(name.as_str()));
-        let location = settings.get("location").cloned();
+        let location = settings.get("location").map(|location| location.expose().to_owned());
         session.reporter.result(&PlaceLine { kind, name: &name, location, default: is_default, settings: None })?;
     }
     Ok(Exit::Done)
@@ -350,15 +250,13 @@ fn list(kind: Kind, session: &Session<'_>) -> Result<Exit, Failure> {
 
 fn show(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let name = PlaceName::new(kind, name)?;
-    let mut settings = session.app.configuration()?.settings(kind, &name)?;
-    let manifests = manifests_for(&settings, session.app.connectors()).unwrap_or_default();
-    let open = |setting: &str| manifests.iter().any(|manifest| manifest.settings.contains_key(setting));
-    let secret = |setting: &str| manifests.iter().any(|manifest| manifest.secrets.contains_key(setting));
-    for (setting, value) in &mut settings {
-        if secret(setting) || (is_secret(setting) && !open(setting)) {
-            HIDDEN.clone_into(value);
-        }
-    }
+    let settings = session.app.configuration()?.settings(kind, &name)?;
+    let hidden = session.app.hidden_settings(&settings);
+    let shown = settings.iter().map(|(setting, value)| {
+        let value = if hidden.contains(setting) { HIDDEN } else { value.expose() };
+        (setting.clone(), value.to_owned())
+    });
+    let settings = shown.collect();
     let line = PlaceLine { kind, name: name.as_str(), location: None, default: None, settings: Some(settings) };
     session.reporter.result(&line)?;
     Ok(Exit::Done)

@@ -13,7 +13,7 @@ use super::filters::Filters;
 use super::policy::KeepRules;
 use super::rm::remove_all;
 use crate::failure::{Exit, Failure};
-use crate::report::printable;
+use crate::report::{Zone, printable};
 
 /// Remove the snapshots that a policy does not keep. Only says what it would do unless --apply is given.
 ///
@@ -45,12 +45,21 @@ struct DecisionLine<'a> {
     group: &'a str,
     action: &'static str,
     reasons: Vec<String>,
+    #[serde(skip)]
+    shown: &'a Shown,
+}
+
+/// How ids and times are shown.
+struct Shown {
+    zone: Zone,
+    digits: usize,
 }
 
 impl Display for DecisionLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = self.time.map_or_else(|| "?".to_owned(), |time| time.to_string());
-        write!(f, "{:<6}  {}  {time}  {}", self.action, self.id, printable(self.group))?;
+        let Shown { zone, digits } = self.shown;
+        let (id, time) = (self.id.to_string(), self.time.map_or_else(|| "?".to_owned(), |time| zone.minutes(time)));
+        write!(f, "{:<6}  {id:.digits$}  {time}  {}", self.action, printable(self.group))?;
         if self.reasons.is_empty() {
             f.write_str("  (no rule keeps it)")
         } else {
@@ -85,9 +94,10 @@ impl Prune {
         };
         let filter = self.filters.filter(session)?;
         let plan = prune::plan(&open.repository, self.rules.policy(), &filter, self.apply).await?;
+        let shown = Shown { zone: Zone::new(false), digits: session.digits_shown(plan.id_digits) };
         for group in &plan.groups {
             for decision in &group.decisions {
-                session.reporter.done_or_planned(self.apply, &line(&group.name, decision))?;
+                session.reporter.done_or_planned(self.apply, &line(&group.name, decision, &shown))?;
             }
         }
         if !self.force {
@@ -96,19 +106,20 @@ impl Prune {
         let removed = prune::removed(&plan);
         let kept = plan.decisions().count() - removed.len();
         if self.apply {
-            remove_all(&open, &removed, session).await?;
+            remove_all(&open, &removed, shown.digits, session).await?;
         }
         session.reporter.done_or_planned(self.apply, &Summary { kept, removed: removed.len(), applied: self.apply })?;
         Ok(Exit::Done)
     }
 }
 
-fn line<'a>(group: &'a str, decision: &Decision) -> DecisionLine<'a> {
+fn line<'a>(group: &'a str, decision: &Decision, shown: &'a Shown) -> DecisionLine<'a> {
     DecisionLine {
         id: decision.snapshot.snapshot.id,
         time: decision.snapshot.time(),
         group,
         action: if decision.is_kept() { "keep" } else { "remove" },
         reasons: decision.reasons.iter().map(ToString::to_string).collect(),
+        shown,
     }
 }

@@ -13,8 +13,8 @@ use super::check::{report_findings, warn_unrecorded};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
-/// Mend what `check` finds: write the config, keys and records of removal anew from their second copies, describe packs in the index
-/// again, copy what can be read of damaged packs, write usage lists anew.
+/// Mend what `check` finds: write the config, keys and records of removal again from their second copies, describe packs in the index
+/// again, copy what can be read of damaged packs, write usage lists again.
 /// Reads what is on record as damaged, and puts on record what it finds. Only says what it would do otherwise, unless --apply is given. Snapshots are never changed: back up again to bring back what the
 /// source still has, or see --replace-snapshots.
 #[derive(Debug, Args)]

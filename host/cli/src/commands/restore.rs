@@ -1,22 +1,25 @@
 //! `restore`: a snapshot, or a part of one, to a folder or any other destination.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{Kind, SnapshotPath, StoreUse, patterns};
-use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions};
+use credenza_app::patterns::PatternList;
+use credenza_app::{Kind, SnapshotPath, StoreUse};
+use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{Conflict, Left};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::newest::Newest;
+use super::newest::{Newest, choose_surely};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
+
+/// Patterns without a match that are named; of more, `--json` names all.
+const UNMATCHED_TOLD_MAX: usize = 8;
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -33,10 +36,12 @@ pub(crate) struct Restore {
     to: OsString,
 
     /// Restore only what matches this pattern (gitignore syntax, of paths in the snapshot), with the folders above it; may be given several times.
+    ///
+    /// One that begins with the absolute path of the source goes on from there. Where one matches nothing the command ends with 3, where none does with 1.
     #[arg(long, value_name = "PATTERN")]
     include: Vec<OsString>,
 
-    /// Leave out what matches this pattern; may be given several times.
+    /// Leave out what matches this pattern; may be given several times. What matches nothing is named at the end.
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<OsString>,
 
@@ -78,7 +83,7 @@ pub(crate) struct Restore {
 
     /// A setting of the destination, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "destination-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 /// When what exists and differs is replaced.
@@ -113,44 +118,11 @@ struct Summary {
     destination: String,
     /// Nothing was done.
     dry_run: bool,
-    /// Made, written or replaced.
-    entries: u64,
-    /// Of content written.
-    bytes: u64,
-    /// Of `entries`, those that replaced something.
-    replaced: u64,
-    /// There with their content; times, mode, owner or attributes were set.
-    attributes: u64,
-    /// There as they are in the snapshot.
-    identical: u64,
-    /// Taken for equal by size and time.
-    presumed: u64,
-    /// Of `bytes`, what was taken from the files that were replaced.
-    bytes_reused: u64,
-    /// Left as they are, by the reason.
-    left: BTreeMap<Conflict, u64>,
-    /// The same for a person.
-    #[serde(skip)]
-    conflicts: BTreeMap<Conflict, Left>,
-    /// There and not in the snapshot, where that was looked for.
-    extra: u64,
-    removed: u64,
-    /// Whether `extra` was to be removed.
+    /// Whether what is not in the snapshot was to be removed.
     #[serde(skip)]
     is_deleting: bool,
-    verified: u64,
-    /// Read back otherwise than they were written.
-    miswritten: u64,
-    damaged: u64,
-    /// Packs that were damaged and read by their parity.
-    packs_healed: u64,
-    /// The snapshot has no content of these.
-    unread: u64,
-    failed: u64,
-    /// Older versions and delete markers that were not asked for.
-    versions_left: u64,
-    /// Attributes that could not be restored, with the number of entries that lost each.
-    unrestored: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    report: RestoreReport,
     requests: Requests,
 }
 
@@ -162,74 +134,81 @@ struct Requests {
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
         let done = if self.dry_run { "would restore" } else { "restored" };
-        let (bytes, to) = (HumanBytes(self.bytes), printable(&self.destination));
-        write!(f, "{done} {} entries, {bytes}, to {to}", self.entries)?;
+        let (bytes, to) = (HumanBytes(report.bytes), printable(&self.destination));
+        write!(f, "{done} {} entries, {bytes}, to {to}", report.entries)?;
         if self.requests.store + self.requests.destination > 0 {
             write!(f, ", {} + {} requests (repository + destination)", self.requests.store, self.requests.destination)?;
         }
-        if self.bytes_reused > 0 {
-            write!(f, "\n{} of it were in the files that were replaced", HumanBytes(self.bytes_reused))?;
+        if report.reused > 0 {
+            write!(f, "\n{} of it were in the files that were replaced", HumanBytes(report.reused))?;
         }
         self.counts()
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .try_for_each(|(count, text)| write!(f, "\n{count} {text}"))?;
-        self.conflicts
+        report
+            .left
             .iter()
             .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
-        if self.versions_left > 0 {
-            write!(f, "\n{} older versions were left out; --versions restores them", self.versions_left)?;
+        if report.versions_left > 0 {
+            write!(f, "\n{} older versions were left out; --versions restores them", report.versions_left)?;
         }
-        let attributes = self.unrestored.iter();
-        attributes
-            .into_iter()
+        let unmatched = report.include_unmatched.iter().chain(&report.exclude_unmatched).take(UNMATCHED_TOLD_MAX);
+        for pattern in unmatched {
+            write!(f, "\nthe pattern `{}` matched nothing in the snapshot", printable(pattern))?;
+        }
+        report
+            .unrestored
+            .iter()
             .try_for_each(|(name, count)| write!(f, "\nnot restored: {} of {count} entries", printable(name)))
     }
 }
 
 impl Summary {
-    /// What is told where it is not nothing.
+    /// What is reported where it is not nothing.
     fn counts(&self) -> Vec<(u64, String)> {
+        let report = &self.report;
         let are = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
         let extra = if self.is_deleting {
             "entries are not in the snapshot and would be removed"
         } else {
             "entries there are not in the snapshot"
         };
-        let kept = self.extra.saturating_sub(self.removed);
+        let kept = report.extra.saturating_sub(report.removed);
         vec![
-            (self.replaced, are("of them replaced what was there", "of them would replace what is there")),
+            (report.replaced, are("of them replaced what was there", "of them would replace what is there")),
             (
-                self.attributes,
+                report.attributes,
                 are(
                     "entries were there; their times, mode, owner or attributes were set",
                     "entries are there; their times, mode, owner or attributes would be set",
                 ),
             ),
             (
-                self.identical,
+                report.identical,
                 are("entries were there as they are in the snapshot", "entries are there as they are in the snapshot"),
             ),
-            (self.presumed, "of those were taken for equal by their size and time, without being read".to_owned()),
-            (if self.dry_run { self.extra } else { 0 }, extra.to_owned()),
-            (self.removed, "entries that are not in the snapshot were removed".to_owned()),
+            (report.presumed, "of those were taken for equal by their size and time, without being read".to_owned()),
+            (if self.dry_run { report.extra } else { 0 }, extra.to_owned()),
+            (report.removed, "entries that are not in the snapshot were removed".to_owned()),
             (
                 if self.is_deleting && !self.dry_run { kept } else { 0 },
                 "entries that are not in the snapshot were not removed".to_owned(),
             ),
-            (self.verified, "entries were read again after they were written".to_owned()),
+            (report.verified, "entries were read again after they were written".to_owned()),
             (
-                self.miswritten,
+                report.miswritten,
                 "entries are not what was written when they are read again: this disk cannot be trusted".to_owned(),
             ),
-            (self.damaged, "entries were not restored: their content is lost".to_owned()),
+            (report.damaged, "entries were not restored: their content is lost".to_owned()),
             (
-                self.packs_healed,
+                report.healed.len() as u64,
                 "packs are damaged and were read by their parity: what was restored is right".to_owned(),
             ),
-            (self.unread, "entries have no content in the snapshot".to_owned()),
-            (self.failed, "entries were refused by the destination, or could not be read".to_owned()),
+            (report.unread, "entries have no content in the snapshot".to_owned()),
+            (report.failed, "entries were refused by the destination, or could not be read".to_owned()),
         ]
     }
 }
@@ -265,13 +244,18 @@ impl Restore {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_repository(repository, StoreUse::Read).await?;
-        let snapshot = self.newest.among(&open, session).await?.choose_surely(&path.snapshot, session)?;
-        let located = path.locate(&open.repository.view().await?, &snapshot).await?;
+        let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
+        // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
+        let prefix = match path.is_whole() {
+            true => Vec::new(),
+            false => path.locate(&open.repository.view().await?, &snapshot).await?.key.as_bytes().to_vec(),
+        };
         let destination = session.app.destination(&place, self.versions).await?;
+        let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
-            prefix: located.key.as_bytes().to_vec(),
-            include: patterns::gather(&self.include, &[])?,
-            exclude: patterns::gather(&self.exclude, &[])?,
+            prefix,
+            include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
+            exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),
             dry_run: self.dry_run,
             verify: self.verify,
@@ -289,26 +273,8 @@ impl Restore {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
             dry_run: self.dry_run,
-            entries: report.entries,
-            bytes: report.bytes,
-            replaced: report.replaced,
-            attributes: report.attributes,
-            identical: report.identical,
-            presumed: report.presumed,
-            bytes_reused: report.reused,
-            left: report.left.iter().map(|(conflict, left)| (*conflict, left.entries)).collect(),
-            conflicts: report.left,
-            extra: report.extra,
-            removed: report.removed,
             is_deleting: self.delete,
-            verified: report.verified,
-            miswritten: report.miswritten,
-            damaged: report.damaged,
-            packs_healed: report.healed.len() as u64,
-            unread: report.unread,
-            failed: report.failed,
-            versions_left: report.versions_left,
-            unrestored: report.unrestored,
+            report,
             requests: Requests { store: open.store.requests(), destination: destination.requests() },
         });
         Ok(exit)

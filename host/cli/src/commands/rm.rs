@@ -5,15 +5,18 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{OpenRepository, SnapshotPath, remove};
+use credenza_app::{Choice, OpenRepository, SnapshotPath, remove};
 use credenza_engine::{SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
 use serde::Serialize;
 
 use super::Session;
 use super::filters::Filters;
-use super::newest::Choice;
+use super::newest::choose_surely;
 use crate::failure::{Exit, Failure};
+
+/// Digits of an id that are shown at least.
+const DIGITS_MIN: usize = 8;
 
 /// Remove snapshots. The space that they alone use comes back with `maintain`.
 #[derive(Debug, Args)]
@@ -36,11 +39,15 @@ pub(crate) struct Rm {
 struct RemovedLine {
     id: SnapshotId,
     dry_run: bool,
+    #[serde(skip)]
+    digits: usize,
 }
 
 impl Display for RemovedLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} snapshot {}", if self.dry_run { "would remove" } else { "removed" }, self.id)
+        let (did, id, digits) =
+            (if self.dry_run { "would remove" } else { "removed" }, self.id.to_string(), self.digits);
+        write!(f, "{did} snapshot {id:.digits$}")
     }
 }
 
@@ -60,19 +67,23 @@ impl Rm {
         for path in &paths {
             let name = match path.snapshot.is_latest() {
                 true => {
-                    let choice = Choice::of(open.repository.all_snapshots().await?, &self.filters, session)?;
-                    SnapshotName(choice.choose_surely(&path.snapshot, session)?.snapshot.id.to_string())
+                    let choice = Choice::among_all(&open.repository, &self.filters.filter(session)?).await?;
+                    SnapshotName(choose_surely(&choice, &path.snapshot, session)?.snapshot.id.to_string())
                 }
                 false => path.snapshot.clone(),
             };
             let handle = open.repository.find_for_removal(&name).await?;
             snapshots.insert(handle.snapshot.id, handle);
         }
+        // What was typed told them from all others.
+        let typed = paths.iter().map(|path| path.snapshot.0.len()).max().unwrap_or_default();
+        let digits = session.digits_shown(typed.max(DIGITS_MIN));
         if self.dry_run {
-            snapshots.keys().try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true }))?;
+            let mut ids = snapshots.keys();
+            ids.try_for_each(|id| session.reporter.result(&RemovedLine { id: *id, dry_run: true, digits }))?;
             return Ok(Exit::Done);
         }
-        remove_all(&open, &snapshots.into_values().collect::<Vec<_>>(), session).await
+        remove_all(&open, &snapshots.into_values().collect::<Vec<_>>(), digits, session).await
     }
 }
 
@@ -80,11 +91,12 @@ impl Rm {
 pub(super) async fn remove_all(
     open: &OpenRepository,
     snapshots: &[SnapshotHandle],
+    digits: usize,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
     let signing_key = session.signing_key(&open.place)?;
     let removal = remove::remove_all(open, snapshots, signing_key.as_ref()).await?;
-    removal.removed.iter().for_each(|id| session.reporter.done(&RemovedLine { id: *id, dry_run: false }));
+    removal.removed.iter().for_each(|id| session.reporter.done(&RemovedLine { id: *id, dry_run: false, digits }));
     removal.verdict?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
-use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing};
+use credenza_app::{
+    App, AppOptions, Given, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing,
+};
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
@@ -14,6 +16,9 @@ use crate::globals::Globals;
 use crate::passphrase::Terminal;
 use crate::report::Reporter;
 use crate::shell::{place_word, shell_word};
+
+/// Digits of a whole id.
+const ID_DIGITS: usize = 32;
 
 /// One run of the program.
 pub(crate) struct Session<'a> {
@@ -38,14 +43,24 @@ impl<'a> Session<'a> {
         reporter: &'a Arc<Reporter>,
         stop: Stop,
     ) -> Self {
-        let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
-        let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
+        let Globals { connector, allow_unpinned, .. } = globals.clone();
+        let connector = connector.map(|path| Given { path, allow_unpinned });
+        let options = AppOptions { connector, rates: globals.rates(), ..AppOptions::from_environment() };
+        let app = App::new(options)
+            .with_notices(Arc::clone(reporter) as _)
+            .with_ask(Arc::new(Terminal))
+            .with_stop(stop.clone());
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
     }
 
     /// What a long operation of the engine takes: the reporter hears of it, and it ends when the program is to end.
     pub(crate) fn run_context(&self) -> RunContext {
         RunContext { events: Arc::clone(self.reporter) as Arc<dyn Listener>, stop: self.stop.clone() }
+    }
+
+    /// How many digits of an id are shown where so many tell it from all others: all of them to those who want to know more.
+    pub(crate) const fn digits_shown(&self, digits: usize) -> usize {
+        if self.globals.verbose > 0 { ID_DIGITS } else { digits }
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.
@@ -59,7 +74,7 @@ impl<'a> Session<'a> {
     pub(crate) fn repository_place(&self) -> Result<Place, Failure> {
         let configuration = self.app.configuration()?;
         let word = self.app.repository_word(self.at.as_deref(), &configuration)?;
-        Ok(Place::resolve(Kind::Repository, &word, self.settings.clone(), &configuration)?)
+        Ok(self.app.place_in(&configuration, Kind::Repository, &word, self.settings.clone())?)
     }
 
     /// The places of the repository and of another location that the command names: before the command stand the settings of the one, behind it
@@ -67,8 +82,8 @@ impl<'a> Session<'a> {
     pub(crate) fn places(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<(Place, Place), Failure> {
         let configuration = self.app.configuration()?;
         let repository = self.app.repository_word(self.at.as_deref(), &configuration)?;
-        let repository = Place::resolve(Kind::Repository, &repository, self.settings.clone(), &configuration)?;
-        Ok((repository, Place::resolve(kind, word, behind, &configuration)?))
+        let repository = self.app.place_in(&configuration, Kind::Repository, &repository, self.settings.clone())?;
+        Ok((repository, self.app.place_in(&configuration, kind, word, behind)?))
     }
 
     /// A location that the command names beside the repository, with its own settings.
@@ -82,7 +97,7 @@ impl<'a> Session<'a> {
         let place = self.repository_place().ok()?;
         let open = self.settings.iter().filter(|(name, _)| !is_secret(name));
         let settings: String =
-            open.map(|(name, value)| format!("-o {} ", shell_word(&format!("{name}={value}")))).collect();
+            open.map(|(name, value)| format!("-o {} ", shell_word(&format!("{name}={}", value.expose())))).collect();
         Some(format!("{settings}at {}", place_word(&place)))
     }
 

@@ -1,4 +1,4 @@
-//! Sizes, times, spans of time and samples of data as a person writes them: `10GiB`, `30d`, `5%`.
+//! Times, spans of time and samples of data as a person writes them: `30d`, `5%`.
 
 use std::time::Duration;
 
@@ -7,24 +7,8 @@ use credenza_format::ParityRate;
 use credenza_model::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Bytes, with an optional unit: K, M, G, T of 1000 (`GB` too) or of 1024 (`GiB`).
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text)?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kb" => Some(1_000),
-        "m" | "mb" => Some(1_000_000),
-        "g" | "gb" => Some(1_000_000_000),
-        "t" | "tb" => Some(1_000_000_000_000),
-        "kib" => Some(1 << 10),
-        "mib" => Some(1 << 20),
-        "gib" => Some(1 << 30),
-        "tib" => Some(1_u64 << 40),
-        _ => None,
-    };
-    let bytes = factor.and_then(|factor| number.checked_mul(factor));
-    bytes.ok_or_else(|| "write a number and a unit such as MB or GiB".to_owned())
-}
+pub(super) use crate::units::parse_size;
+use crate::units::split;
 
 /// Seconds of a span: a number and h, d, w, m (30 days) or y (365 days).
 pub(super) fn parse_span(text: &str) -> Result<u64, String> {
@@ -107,25 +91,13 @@ pub(super) fn parse_sample(text: &str) -> Result<Sample, String> {
     }
 }
 
-fn split(text: &str) -> Result<(u64, &str), String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    Ok((number.parse().map_err(|_| "it begins with no number, or a very large one".to_owned())?, unit))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_spans_read_as_people_write_them() {
-        assert_eq!(parse_size("10GiB"), Ok(10 << 30));
-        assert_eq!(parse_size("5mb"), Ok(5_000_000));
-        assert_eq!(parse_size("0"), Ok(0));
+    fn spans_read_as_people_write_them() {
         assert_eq!(parse_span("30d"), Ok(30 * 86_400));
-        for nonsense in ["", "GiB", "10 GiB", "1.5GB", "99999999999999999999", "9999999999TiB"] {
-            assert!(parse_size(nonsense).is_err(), "{nonsense}");
-        }
         assert_eq!((parse_days("30d"), parse_days("2w"), parse_days("48h")), (Ok(30), Ok(14), Ok(2)));
         assert!(["0d", "36h", "101y"].iter().all(|text| parse_days(text).is_err()));
         assert!(parse_span("30").is_err() && parse_span("d").is_err());

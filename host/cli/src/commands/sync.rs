@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{Kind, Place, SnapshotPath, StoreUse, environment};
+use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment};
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
@@ -15,10 +15,9 @@ use serde::Serialize;
 use super::Session;
 use super::check::report_findings;
 use super::filters::Filters;
-use super::newest::none_fits;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
-use crate::settings::parse_settings;
+use crate::settings::{SettingWord, parse_settings};
 use crate::shell::place_word;
 
 /// Carry snapshots between the repository and another, which must exist.
@@ -47,7 +46,7 @@ pub(crate) struct Sync {
     /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
     /// of its own, that of CREDENZA_PASSPHRASE is tried.
     #[arg(short = 'o', long = "other-option", value_name = "KEY=VALUE")]
-    settings: Vec<OsString>,
+    settings: Vec<SettingWord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -149,16 +148,11 @@ async fn filtered(sides: &[Side; 2], options: &SyncOptions, filter: &SnapshotFil
     if filter.is_empty() {
         return Ok(options.clone());
     }
-    let all = from.open.repository.snapshots().await?;
-    let held = all.whole.len();
-    let meant = all.filtered(filter);
+    let meant = Choice::among(&from.open.repository, filter, false).await?.snapshots;
     let chosen: Vec<SnapshotHandle> = match options.snapshots.as_slice() {
         [] => meant.whole,
         names => names.iter().map(|name| meant.find(name)).collect::<Result<_, _>>()?,
     };
-    if chosen.is_empty() {
-        return Err(none_fits(held));
-    }
     let snapshots = chosen.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
     Ok(SyncOptions { snapshots, ..options.clone() })
 }

@@ -178,7 +178,7 @@ impl Display for EntryLine<'_> {
             write_columns(f, mode, owner, &size, time)?;
         }
         // The folder that was backed up.
-        let name = if self.key.as_bytes().is_empty() { ".".to_owned() } else { self.key.to_string() };
+        let name = super::named(self.key);
         f.write_str(&name)?;
         if self.columns.is_some()
             && let Some(target) = &self.link_target

@@ -41,7 +41,7 @@ pub(crate) struct Reporter {
     /// Whether anything was printed for which the command was run.
     was_asked: AtomicBool,
     progress: Progress,
-    /// Whether damage was told that the command went on despite.
+    /// Whether damage was reported that the command went on despite.
     damaged: AtomicBool,
     /// What a person was told already; as many as a command opens places, and a few.
     noticed: Mutex<Vec<Notice>>,
@@ -79,7 +79,7 @@ impl Reporter {
         }
     }
 
-    /// What was told by [`despite`](Self::despite) is mended.
+    /// What was reported by [`despite`](Self::despite) is mended.
     pub(crate) fn mended(&self) {
         self.damaged.store(false, Relaxed);
     }
@@ -189,7 +189,7 @@ impl Reporter {
     }
 
     /// Why a command failed; with `--json` as an object.
-    fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         if failure.what.is_empty() {
             return;
         }
@@ -241,8 +241,12 @@ impl Notices for Reporter {
                 let (name, version) = (brief(&name), brief(&version));
                 self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
             }
+            Notice::NotInEscrow { name, version, bytes } => {
+                let (name, version) = (brief(&name), brief(&version));
+                self.note(format!("connector {name} {version} is too large to be kept in the repository ({})", HumanBytes(bytes)));
+            }
             Notice::NoCompiledCache { why } => {
-                self.note(format!("connectors are compiled anew at every start: {why}"));
+                self.note(format!("connectors are compiled again at every start: {why}"));
             }
             Notice::Proxy { server, proxy } => {
                 self.note(format!("requests to {server} go through the proxy {proxy}"));
@@ -258,6 +262,9 @@ impl Notices for Reporter {
                 let path = path.display();
                 self.note(format!("warning: other users can read {path}; close it: chmod 600 {path}"));
             }
+            Notice::UnjudgedSetting { setting } => self.note(format!(
+                "note: there is no connector here to say whether `{setting}` is one of its settings; it is kept"
+            )),
             Notice::NotRemembered { location, why } => self.note(format!(
                 "note: what is at {location} is not remembered, so that another repository in its place would go unnoticed: {why}"
             )),
@@ -272,7 +279,7 @@ impl Notices for Reporter {
 impl Listener for Reporter {
     fn on(&self, event: Event) {
         match event {
-            Event::Phase(phase) => self.progress.begin(phase),
+            Event::Phase { phase } => self.progress.begin(phase),
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             // What could not be written is found by `close`, which tries again.
@@ -286,7 +293,7 @@ impl Listener for Reporter {
             )),
             Event::Compared { key, standing, .. } => self.detail(&compared(standing, &key)),
             Event::Left { key, conflict } => self.detail(&left_alone(&key, conflict)),
-            Event::Damage(_) | Event::Committed(_) => {}
+            Event::Damage(_) | Event::Committed { .. } => {}
         }
     }
 }

@@ -76,8 +76,8 @@ const CASES: [Case<Bed>; 12] = [
     },
     Case {
         id: "source.start-after",
-        why: "a listing can be split and resumed",
-        needs: Some("ordered-scan"),
+        why: "a listing can be split by keys and resumed",
+        needs: Some("start-after"),
         run: |bed, _| Box::pin(start_after(bed)),
     },
     Case {

@@ -4,8 +4,7 @@
 
 use std::fmt::Display;
 
-use rustix::io::Errno;
-
+use super::platform::posix::Errno;
 use crate::{Error, ErrorClass};
 
 /// The error of a system call: `act` says what was tried ("cannot read"), `object` to what.

@@ -3,16 +3,18 @@
 //! Everything goes through one descriptor of the very file, opened without following links and without opening what is
 //! behind a device. Called by the destination; an attribute that cannot be set is returned, never fatal.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind};
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Statx, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
-use rustix::fs::{chmodat, chownat, getxattr, openat, removexattr, setxattr, statat, utimensat};
-use rustix::io::Errno;
 
 use super::accounts::Accounts;
-use super::attributes::{describe, status_of};
-use super::beneath::descriptor_path;
+use super::attributes::describe;
 use super::foreign::{self, IMPLIED, IMPLIED_AS};
+use super::platform::posix::{
+    AtFlags, CWD, Errno, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, openat, statat,
+    utimensat,
+};
+use super::platform::{PLACE, Status, descriptor_path, has_extended, remove_extended, set_extended, status_of};
 
 /// Attributes that other steps of a restore have used, or that only inform.
 const USED_ELSEWHERE: [&str; 6] =
@@ -33,7 +35,7 @@ pub(super) fn apply(
     entry: &Entry,
     more: Option<Attribute>,
 ) -> Result<Vec<String>, Errno> {
-    let file = openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let file = openat(folder, name, PLACE | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let status = status_of(file.as_fd(), b"")?;
     if describe(entry.key.clone(), &status, &Accounts::default()).kind != entry.kind {
         return Err(Errno::STALE);
@@ -58,9 +60,9 @@ struct Target {
 }
 
 impl Target {
-    fn set_owner(&self, entry: &Entry, status: &Statx, missed: &mut Vec<String>) -> Owned {
-        let uid = number(entry, "posix.uid").filter(|uid| *uid != status.stx_uid);
-        let gid = number(entry, "posix.gid").filter(|gid| *gid != status.stx_gid);
+    fn set_owner(&self, entry: &Entry, status: &Status, missed: &mut Vec<String>) -> Owned {
+        let uid = number(entry, "posix.uid").filter(|uid| *uid != status.uid);
+        let gid = number(entry, "posix.gid").filter(|gid| *gid != status.gid);
         let chown = |uid: Option<u32>, gid: Option<u32>| {
             chownat(CWD, &self.path, uid.map(Uid::from_raw), gid.map(Gid::from_raw), AtFlags::empty())
         };
@@ -84,8 +86,8 @@ impl Target {
         }
         for name in INHERITED {
             let kept = format!("xattr.{name}");
-            let is_there = || getxattr(&self.path, name, &mut [0; 0]).is_ok();
-            if entry.attribute(&kept).is_none() && is_there() && removexattr(&self.path, name).is_err() {
+            let is_there = || has_extended(&self.path, name);
+            if entry.attribute(&kept).is_none() && is_there() && remove_extended(&self.path, name).is_err() {
                 missed.push(kept);
             }
         }
@@ -93,12 +95,12 @@ impl Target {
 
     /// Forgets that a folder was made because a key needed it: there is an entry of it.
     fn is_meant(&self) {
-        let _ = removexattr(&self.path, IMPLIED_AS.0);
+        let _ = remove_extended(&self.path, IMPLIED_AS.0);
     }
 
     fn set_extended<'a>(&self, attributes: impl Iterator<Item = &'a Attribute>, missed: &mut Vec<String>) {
         for (name, value) in attributes {
-            let keep = |name: &str, value: &[u8]| setxattr(&self.path, name, value, XattrFlags::empty()).is_ok();
+            let keep = |name: &str, value: &[u8]| set_extended(&self.path, name, value).is_ok();
             let set = match (name.strip_prefix("xattr."), value) {
                 (Some(name), AttributeValue::Blob(value)) => keep(name, value),
                 (Some(_), _) => false,

@@ -1,20 +1,19 @@
 //! Local folders, natively: what a sandbox cannot give (owners, extended attributes, hard links, sparse files).
 //!
-//! Owned here: [`FileSource`], [`FileStore`], [`FileDestination`] over Linux system calls, and the one mapping between
+//! Owned here: [`FileSource`], [`FileStore`], [`FileDestination`] over the system calls of `platform`, and the one mapping between
 //! keys and names ([`escape`]). Refused here: what the patterns of excluded files mean (`patterns`) and what to
 //! overwrite (the engine's decision).
 //! Called by `cli`, which builds them for a location that is a path.
 
 mod accounts;
 mod attributes;
-mod beneath;
 mod cause;
 mod destination;
 pub mod escape;
-mod folder;
 mod foreign;
-mod medium;
+mod marker;
 mod metadata;
+mod platform;
 mod racy;
 mod reader;
 mod root;
@@ -24,5 +23,11 @@ mod walk;
 
 pub use destination::FileDestination;
 pub use foreign::{IMPLIED, KEY};
+pub use platform::host_name;
 pub use source::FileSource;
 pub use store::FileStore;
+
+/// What the reasons of all errors of this connector begin with.
+pub const REASONS: &str = "file.";
+/// The reason of an error of a folder that is not there.
+pub const NO_ROOT: &str = "file.no-root";

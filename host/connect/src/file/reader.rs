@@ -6,12 +6,11 @@
 //! Called by the source and the store, which hand it to the engine as the reader of a [`Body`](crate::Body).
 
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{SeekFrom, seek};
-use rustix::io::{Errno, pread};
-
-use super::attributes::{fingerprint, status_of};
+use super::attributes::fingerprint;
+use super::platform::posix::{Errno, pread};
+use super::platform::{Extent, extent_at, status_of};
 use crate::Error;
 
 /// A range of an open file.
@@ -25,12 +24,6 @@ pub(super) struct FileReader {
     extent: Option<Extent>,
     /// What the fingerprint has to be after the last byte.
     expected: Option<String>,
-}
-
-#[derive(Clone, Copy)]
-struct Extent {
-    is_hole: bool,
-    end: u64,
 }
 
 impl FileReader {
@@ -82,19 +75,13 @@ impl FileReader {
         if self.position < known.end {
             return Some(known);
         }
-        let found = match seek(&self.file, SeekFrom::Data(self.position)) {
-            Ok(data) if data > self.position => Some(Extent { is_hole: true, end: data }),
-            Ok(data) => seek(&self.file, SeekFrom::Hole(data)).ok().map(|end| Extent { is_hole: false, end }),
-            Err(Errno::NXIO) => Some(Extent { is_hole: true, end: self.end }),
-            Err(_) => None,
-        };
-        self.extent = found;
-        found
+        self.extent = extent_at(&self.file, self.position, self.end);
+        self.extent
     }
 
     fn verify_unchanged(&self) -> io::Result<()> {
         let Some(expected) = &self.expected else { return Ok(()) };
-        let now = status_of(rustix::fd::AsFd::as_fd(&self.file), b"")?;
+        let now = status_of(self.file.as_fd(), b"")?;
         if fingerprint(&now) == *expected { Ok(()) } else { Err(io::Error::other(Error::torn())) }
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! Owned here: the one place where links are followed, because a person has named them. Called by the source.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat};
-
-use super::attributes::DESCRIPTORS;
+use super::NO_ROOT;
 use super::cause::from_io;
+use super::platform::posix::{CWD, Mode, OFlags, openat};
+use super::platform::{PLACE, missing};
 use crate::{Error, ErrorClass, Result};
 
 /// Where a source begins.
@@ -36,8 +36,8 @@ impl Root {
     /// # Errors
     /// [`ErrorClass::Configuration`] when nothing is there, or the cause.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        if !Path::new(DESCRIPTORS).exists() {
-            tracing::warn!("{DESCRIPTORS} is missing, so extended attributes are not backed up");
+        if let Some(missing) = missing() {
+            tracing::warn!("{missing} is missing, so extended attributes are not backed up");
         }
         let failed = |e: std::io::Error| unopened(path, &e);
         let folder = |path: &Path, flags| {
@@ -53,7 +53,7 @@ impl Root {
         };
         let key = path.file_name().unwrap_or(name).as_bytes().to_vec();
         // A single file's folder need not be readable, only passable.
-        Ok(Self { folder: folder(parent, OFlags::PATH)?, only: Some(Only { key, name: name.as_bytes().to_vec() }) })
+        Ok(Self { folder: folder(parent, PLACE)?, only: Some(Only { key, name: name.as_bytes().to_vec() }) })
     }
 }
 
@@ -61,7 +61,7 @@ fn unopened(path: &Path, cause: &std::io::Error) -> Error {
     let mut error = from_io("cannot open the source", path.display(), cause);
     if error.class == ErrorClass::NotFound {
         error.class = ErrorClass::Configuration;
-        "file.no-root".clone_into(&mut error.reason);
+        NO_ROOT.clone_into(&mut error.reason);
         if let Ok(target) = std::fs::read_link(path) {
             error.message = format!("`{}` is a link to `{}`, and nothing is there", path.display(), target.display());
         }

@@ -3,26 +3,25 @@
 //! Keys are paths relative to the folder; a single file's key is its name. Links are never followed, except on the user's own path to
 //! the root (`root`).
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, OFlags, Statx};
-use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
-use super::attributes::{fingerprint, is_sparse, status_of, timestamp, type_of};
-use super::beneath::open_beneath;
+use super::attributes::{fingerprint, is_sparse};
 use super::cause::from_errno;
+use super::platform::posix::{Errno, FileType, OFlags};
+use super::platform::{NO_TRACE, Status, host_name, open_beneath, status_of};
 use super::reader::FileReader;
 use super::root::{Root, one_spelling};
 use super::walk::Walk;
 use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo,
+    SourceDocument, SourceInfo, ability,
 };
 
 /// A local folder or file to back up.
@@ -70,7 +69,7 @@ impl FileSource {
         Ok(Arc::clone(self.root.get_or_init(|| root)))
     }
 
-    fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Statx)> {
+    fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Status)> {
         let root = self.root()?;
         let path = match &root.only {
             Some(only) if only.key != key.as_bytes() => return Err(from_errno("cannot read", key, Errno::NOENT)),
@@ -78,15 +77,15 @@ impl FileSource {
             None => key.as_bytes(),
         };
         let open = |flags| open_beneath(root.folder.as_fd(), path, flags);
-        // NONBLOCK so that a pipe that took the file's place cannot stall the run; NOATIME is the owner's privilege (open(2)).
+        // NONBLOCK so that a pipe that took the file's place cannot stall the run; no trace is the owner's privilege.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = match open(flags | OFlags::NOATIME) {
+        let file = match open(flags | NO_TRACE) {
             Err(Errno::PERM) => open(flags),
             other => other,
         }
         .map_err(|e| from_errno("cannot read", key, e))?;
         let status = status_of(file.as_fd(), b"").map_err(|e| from_errno("cannot read", key, e))?;
-        if type_of(&status) != FileType::RegularFile {
+        if status.kind != FileType::RegularFile {
             return Err(Error::new(
                 ErrorClass::Precondition,
                 "file.replaced",
@@ -97,20 +96,23 @@ impl FileSource {
     }
 }
 
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
-}
-
 #[async_trait]
 impl Source for FileSource {
     async fn info(&self) -> Result<SourceInfo> {
         self.root()?;
         Ok(SourceInfo {
             identity: self.identity(),
-            namespace: "tree".to_owned(),
-            traits: ["ordered-scan", "complete-scan", "fingerprints", "ranged-read", "local"]
-                .map(str::to_owned)
-                .to_vec(),
+            namespace: ability::TREE.to_owned(),
+            traits: [
+                ability::ORDERED_SCAN,
+                ability::START_AFTER,
+                ability::COMPLETE_SCAN,
+                ability::FINGERPRINTS,
+                ability::RANGED_READ,
+                ability::LOCAL,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         })
     }
 
@@ -161,7 +163,7 @@ impl Source for FileSource {
                 format!("`{}` was changed since it was listed", entry.key),
             ));
         }
-        let (start, end) = bounds(range, status.stx_size, &entry.key)?;
+        let (start, end) = bounds(range, status.size, &entry.key)?;
         let mut reader = FileReader::new(file, start, end).expecting(seen.clone());
         if range.is_none() {
             reader = reader.beyond_end();
@@ -170,8 +172,8 @@ impl Source for FileSource {
             reader = reader.with_holes();
         }
         let mut entry = entry.clone();
-        entry.size = Some(status.stx_size);
-        entry.modified = Some(timestamp(&status.stx_mtime));
+        entry.size = Some(status.size);
+        entry.modified = Some(status.modified);
         entry.fingerprint = Some(seen);
         // Some file systems state another size than there is to read, or none.
         let length = range.map(|_| end.saturating_sub(start));

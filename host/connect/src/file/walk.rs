@@ -3,18 +3,19 @@
 //! Memory: the names of one folder per level of the current path. Descriptors: at most [`OPEN_FOLDERS_MAX`], whatever
 //! the depth. Everything here may block; [`FileSource`](super::FileSource) runs it on the blocking pool.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use credenza_model::limits::KEY_BYTES_MAX;
 use credenza_model::{Entry, EntryKind, Key, SkippedEntry};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, Statx, openat, readlinkat};
-use rustix::io::Errno;
 
 use super::accounts::Accounts;
-use super::attributes::{describe, extended, known_status_of, path_through, status_of, timestamp, type_of};
-use super::beneath::{is_plain_segment, open_beneath};
-use super::folder::{Name, sorted_names};
+use super::attributes::{describe, extended};
+use super::marker;
+use super::platform::posix::{Errno, FileType, Mode, OFlags, openat, readlinkat};
+use super::platform::{
+    FOLDER, Name, Status, is_plain_segment, known_status_of, open_beneath, path_through, sorted_names, status_of,
+};
 use super::racy::Racy;
 use super::root::Root;
 use crate::{Found, ScanOptions};
@@ -73,12 +74,12 @@ impl Walk {
             let folder = Some(root.folder.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?);
             self.levels.push(Level {
                 folder,
-                identity: identity(&status),
+                identity: status.identity(),
                 names: Vec::new().into_iter(),
                 key_bytes: 0,
             });
             self.key.clone_from(&only.key);
-            return Ok(if self.options.excludes.name(&self.key) { None } else { self.visit_file(&only.name) });
+            return Ok(if self.is_left_out() { None } else { self.visit_file(&only.name) });
         }
         let folder = open_beneath(root.folder.as_fd(), b"", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let status = self.enter(folder)?;
@@ -98,7 +99,7 @@ impl Walk {
             return self.is_wanted().then(|| self.skipped(format!("its path is longer than {KEY_BYTES_MAX} bytes")));
         }
         // Before anything is asked of it: what is excluded may be out of reach, or hang whoever looks.
-        if self.options.excludes.name(&self.key) {
+        if self.is_left_out() {
             return None;
         }
         match name.strip_suffix(b"/") {
@@ -116,7 +117,7 @@ impl Walk {
             Err(Errno::NOENT) => return None,
             Err(error) => return self.lost(error),
         };
-        if type_of(&status) == rustix::fs::FileType::Directory {
+        if status.kind == FileType::Directory {
             return Some(self.skipped("it was replaced by a folder while it was being described".to_owned()));
         }
         Some(self.found(&status, name))
@@ -138,8 +139,7 @@ impl Walk {
         }
         // A folder that only the prefix names may well be missing, or be a file; then nothing has the prefix.
         let guessed = self.key.len() <= self.options.prefix.len();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = self.folder().and_then(|folder| openat(folder, name, flags, Mode::empty()));
+        let opened = self.folder().and_then(|folder| openat(folder, name, FOLDER, Mode::empty()));
         match opened.and_then(|folder| self.enter(folder)) {
             Ok(status) => self.is_wanted().then(|| self.found(&status, b".")),
             Err(Errno::NOENT) => None,
@@ -152,21 +152,23 @@ impl Walk {
     fn mounted(&mut self, name: &[u8]) -> Option<Found> {
         let (major, minor, _) = self.levels.first()?.identity;
         let status = self.folder().and_then(|folder| known_status_of(folder, name)).ok()?;
-        let is_other = (status.stx_dev_major, status.stx_dev_minor) != (major, minor);
+        let is_other = status.device != (major, minor);
         is_other.then(|| Found::Entry(describe(Key::new(self.key.clone()), &status, &self.accounts)))
     }
 
     /// Makes `folder`, whose key is the current one, the innermost level.
-    fn enter(&mut self, folder: OwnedFd) -> Result<Statx, Errno> {
+    fn enter(&mut self, folder: OwnedFd) -> Result<Status, Errno> {
         let status = status_of(folder.as_fd(), b"")?;
+        let marked = marker::names(folder.as_fd(), &self.options.markers);
         let names = match next_of_prefix(&self.options.prefix, &self.key) {
+            _ if !marked.is_empty() => marked,
             Some(name) if is_plain_segment(name.strip_suffix(b"/").unwrap_or(name)) => vec![Name::from(name)],
             Some(_) => Vec::new(),
             None => sorted_names(folder.as_fd())?,
         };
         let level = Level {
             folder: Some(folder),
-            identity: identity(&status),
+            identity: status.identity(),
             names: names.into_iter(),
             key_bytes: self.key.len(),
         };
@@ -184,7 +186,7 @@ impl Walk {
         if level.folder.is_none() {
             let path = self.key.get(..level.key_bytes).unwrap_or_default();
             let folder = open_beneath(root.folder.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-            if identity(&status_of(folder.as_fd(), b"")?) != level.identity {
+            if status_of(folder.as_fd(), b"")?.identity() != level.identity {
                 return Err(Errno::STALE);
             }
             level.folder = Some(folder);
@@ -202,9 +204,9 @@ impl Walk {
     }
 
     /// The current key as an entry; `name` finds it in the innermost folder.
-    fn found(&mut self, status: &Statx, name: &[u8]) -> Found {
+    fn found(&mut self, status: &Status, name: &[u8]) -> Found {
         let mut entry = describe(Key::new(self.key.clone()), status, &self.accounts);
-        if self.racy.as_ref().is_some_and(|racy| racy.holds(timestamp(&status.stx_ctime))) {
+        if self.racy.as_ref().is_some_and(|racy| racy.holds(status.changed)) {
             entry.fingerprint = None;
         }
         if entry.kind == EntryKind::Symlink {
@@ -213,14 +215,13 @@ impl Walk {
                 Err(error) => return self.skipped(reason(error)),
             }
         }
-        let device = (status.stx_dev_major, status.stx_dev_minor);
-        if self.plain_device != Some(device) {
+        if self.plain_device != Some(status.device) {
             match self.folder().and_then(|folder| extended(&path_through(&folder, name))) {
                 Ok(more) => {
                     entry.attributes.extend(more);
                     entry.attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
                 }
-                Err(Errno::OPNOTSUPP) => self.plain_device = Some(device),
+                Err(Errno::OPNOTSUPP) => self.plain_device = Some(status.device),
                 Err(Errno::NOENT) => {}
                 Err(error) => {
                     tracing::warn!(key = %entry.key, %error, "extended attributes cannot be read");
@@ -228,6 +229,11 @@ impl Walk {
             }
         }
         Found::Entry(entry)
+    }
+
+    /// Whether the user does not want what has the current key.
+    fn is_left_out(&self) -> bool {
+        !self.options.only.selects(&self.key) || self.options.excludes.name(&self.key)
     }
 
     /// Whether the current key itself is asked for.
@@ -249,10 +255,6 @@ fn next_of_prefix<'a>(prefix: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let rest = prefix.strip_prefix(key)?;
     let end = rest.iter().position(|byte| *byte == b'/')?;
     rest.get(..=end)
-}
-
-fn identity(status: &Statx) -> (u32, u32, u64) {
-    (status.stx_dev_major, status.stx_dev_minor, status.stx_ino)
 }
 
 fn reason(error: Errno) -> String {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use credenza_model::{Entry, EntryKind, Key};
 
 use super::lock;
-use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Writer};
+use crate::{Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Writer, ability};
 
 /// What was restored under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +77,11 @@ fn exists(key: &Key) -> Error {
 impl Destination for MemoryDestination {
     async fn info(&self) -> Result<DestinationInfo> {
         let has_history = lock(&self.content).published.is_some();
-        let mut traits = vec!["atomic-finish", "symlinks", "raw-names"];
-        traits.extend(has_history.then_some("history"));
+        let mut traits = vec![ability::ATOMIC_FINISH, ability::SYMLINKS, ability::RAW_NAMES];
+        traits.extend(has_history.then_some(ability::HISTORY));
         Ok(DestinationInfo {
             identity: "memory:".to_owned(),
-            namespace: "flat".to_owned(),
+            namespace: ability::FLAT.to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
         })
     }

@@ -11,7 +11,7 @@ use super::lock;
 use super::store::ranged;
 use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo,
+    SourceDocument, SourceInfo, ability,
 };
 
 /// Entries and their bytes; clones share them.
@@ -155,13 +155,13 @@ impl Source for MemorySource {
     async fn info(&self) -> Result<SourceInfo> {
         let content = lock(&self.content);
         let (has_versions, is_complete) = (content.has_versions, content.costly.is_empty());
-        let mut traits = vec!["fingerprints", "ranged-read"];
-        traits.extend(is_complete.then_some("complete-scan"));
-        traits.extend((!self.unordered).then_some("ordered-scan"));
-        traits.extend(has_versions.then_some("versions"));
+        let mut traits = vec![ability::FINGERPRINTS, ability::RANGED_READ];
+        traits.extend(is_complete.then_some(ability::COMPLETE_SCAN));
+        traits.extend([ability::ORDERED_SCAN, ability::START_AFTER].into_iter().filter(|_| !self.unordered));
+        traits.extend(has_versions.then_some(ability::VERSIONS));
         Ok(SourceInfo {
             identity: "memory:".to_owned(),
-            namespace: "flat".to_owned(),
+            namespace: ability::FLAT.to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),
         })
     }

@@ -13,7 +13,7 @@ use super::lock;
 use crate::paging::key_of;
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
-    StoredObject,
+    StoredObject, ability,
 };
 
 /// A repository in memory; clones share it.
@@ -212,9 +212,10 @@ pub(super) fn ranged(bytes: &Bytes, range: Option<ByteRange>, object: impl std::
 #[async_trait]
 impl Store for MemoryStore {
     async fn info(&self) -> Result<StoreInfo> {
-        let conditions: &[&str] = if self.ignores_conditions { &[] } else { &["if-absent", "if-match"] };
-        let versions: &[&str] = if self.keeps_versions { &["versions", "retention"] } else { &[] };
-        let traits = [conditions, versions, &["ranged-get", "ordered-list", "list-after-write"]].concat();
+        let conditions: &[&str] = if self.ignores_conditions { &[] } else { &[ability::IF_ABSENT, ability::IF_MATCH] };
+        let versions: &[&str] = if self.keeps_versions { &[ability::VERSIONS, ability::RETENTION] } else { &[] };
+        let traits =
+            [conditions, versions, &[ability::RANGED_GET, ability::ORDERED_LIST, ability::LIST_AFTER_WRITE]].concat();
         Ok(StoreInfo {
             identity: "memory:".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),

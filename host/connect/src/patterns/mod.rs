@@ -1,7 +1,7 @@
 //! Patterns in gitignore syntax, matched against the bytes of keys.
 //!
-//! Owned here: which keys a list of patterns means. Refused here: where the patterns come from, files of them too (`cli`), and what
-//! becomes of what they mean. Called by the walk of a folder, which does not enter what is excluded, and by the engine.
+//! Owned here: which keys a list of patterns means, and which of the patterns have matched any. Refused here: where the patterns come from, files
+//! of them too (`app`), and what becomes of what they mean. Called by the walk of a folder, which does not enter what is excluded, and by the engine.
 
 mod class;
 mod glob;
@@ -9,6 +9,7 @@ mod glob;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use credenza_model::Key;
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -28,10 +29,13 @@ pub struct InvalidPattern {
 
 /// What a `.gitignore` with these patterns in the root would have git ignore.
 ///
-/// The last pattern that matches an entry decides over it. Nothing below a folder that they mean can be had back with `!`. Cheap to clone.
+/// The last pattern that matches an entry decides over it. Nothing below a folder that they mean can be had back with `!`. Cheap to clone;
+/// clones note together which patterns have matched.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
     rules: Option<Arc<Rules>>,
+    /// Of each rule, whether it has matched.
+    hits: Arc<[AtomicBool]>,
 }
 
 #[derive(Debug)]
@@ -75,13 +79,33 @@ impl Patterns {
     /// # Errors
     /// The first pattern that can match nothing, or all when they take too much memory.
     pub fn new<P: AsRef<[u8]>>(patterns: impl IntoIterator<Item = P>) -> Result<Self, InvalidPattern> {
-        let rules = patterns.into_iter().map(|pattern| Rule::parse(pattern.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        Self::below(&[], patterns)
+    }
+
+    /// The same of a source whose absolute path is any of `roots`, spellings of one: a pattern that begins with it goes on from there, so that
+    /// `/home/me/src/target` is `/target` where the source is `/home/me/src`.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn below<P: AsRef<[u8]>>(
+        roots: &[Vec<u8>],
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Result<Self, InvalidPattern> {
+        let parse = |pattern: P| Rule::parse(pattern.as_ref(), roots);
+        let rules = patterns.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
         if rules.is_empty() {
             return Ok(Self::default());
         }
         let of_names = Half::new(&rules, |rule| !rule.is_path)?;
         let of_paths = Half::new(&rules, |rule| rule.is_path)?;
-        Ok(Self { rules: Some(Arc::new(Rules { rules, of_names, of_paths })) })
+        Ok(Self { rules: Some(Arc::new(Rules { rules, of_names, of_paths })), hits: Arc::default() }.fresh())
+    }
+
+    /// The same patterns, none of which has matched yet.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        let hits = self.texts().map(|_| AtomicBool::new(false)).collect();
+        Self { rules: self.rules.clone(), hits }
     }
 
     /// Whether one pattern can be used.
@@ -89,7 +113,7 @@ impl Patterns {
     /// # Errors
     /// When it can match nothing.
     pub fn check(pattern: &[u8]) -> Result<(), InvalidPattern> {
-        Rule::parse(pattern).map(drop)
+        Rule::parse(pattern, &[]).map(drop)
     }
 
     /// The patterns as they were written.
@@ -97,12 +121,17 @@ impl Patterns {
         self.rules.iter().flat_map(|rules| &rules.rules).map(|rule| &rule.text)
     }
 
+    /// Those, as they were written, that have matched none of the keys that were asked about, whatever others say of it.
+    pub fn unmatched(&self) -> impl Iterator<Item = &Key> {
+        self.texts().zip(self.hits.iter()).filter(|(_, hit)| !hit.load(Relaxed)).map(|(text, _)| text)
+    }
+
     /// Whether they mean this very entry, whatever they say of the folders above it; a key that ends in `/` is a folder's.
     #[must_use]
     pub fn name(&self, key: &[u8]) -> bool {
         let path = key.strip_suffix(b"/").unwrap_or(key);
         match &self.rules {
-            Some(rules) if !path.is_empty() => rules.mean(path, path.len() < key.len()),
+            Some(rules) if !path.is_empty() => rules.mean(path, path.len() < key.len(), &self.hits),
             _ => false,
         }
     }
@@ -110,17 +139,18 @@ impl Patterns {
     /// Whether they mean the entry or a folder above it.
     #[must_use]
     pub fn cover(&self, key: &[u8]) -> bool {
+        // The key itself first, so that a pattern for what lies in a folder that another means has matched, too.
         self.rules.is_some()
-            && (memchr::memchr_iter(b'/', key).any(|end| key.get(..=end).is_some_and(|folder| self.name(folder)))
-                || self.name(key))
+            && (self.name(key)
+                || memchr::memchr_iter(b'/', key).any(|end| key.get(..=end).is_some_and(|folder| self.name(folder))))
     }
 }
 
 impl Rules {
-    fn mean(&self, path: &[u8], is_folder: bool) -> bool {
+    fn mean(&self, path: &[u8], is_folder: bool, hits: &[AtomicBool]) -> bool {
         let name = memchr::memrchr(b'/', path).and_then(|slash| path.get(slash + 1..)).unwrap_or(path);
-        let last =
-            self.of_names.last(name, is_folder, &self.rules).max(self.of_paths.last(path, is_folder, &self.rules));
+        let of_names = self.of_names.last(name, is_folder, &self.rules, hits);
+        let last = of_names.max(self.of_paths.last(path, is_folder, &self.rules, hits));
         last.and_then(|last| self.rules.get(last)).is_some_and(|rule| !rule.is_negated)
     }
 }
@@ -140,21 +170,31 @@ impl Half {
         Ok(Self { set, rules })
     }
 
-    /// The number of the last rule that matches.
-    fn last(&self, text: &[u8], is_folder: bool, all: &[Rule]) -> Option<usize> {
+    /// The number of the last rule that matches; all that do are noted.
+    fn last(&self, text: &[u8], is_folder: bool, all: &[Rule], hits: &[AtomicBool]) -> Option<usize> {
         let matching = self.set.matches(text);
-        let numbers = matching.iter().rev().filter_map(|index| self.rules.get(index).copied());
-        numbers.into_iter().find(|number| all.get(*number).is_some_and(|rule| is_folder || !rule.folders_only))
+        let numbers = matching.iter().filter_map(|index| self.rules.get(index).copied());
+        let numbers = numbers.filter(|number| all.get(*number).is_some_and(|rule| is_folder || !rule.folders_only));
+        numbers.inspect(|number| note(hits.get(*number))).max()
+    }
+}
+
+/// Writes once only, so that threads do not take the line of memory from one another.
+fn note(hit: Option<&AtomicBool>) {
+    if let Some(hit) = hit.filter(|hit| !hit.load(Relaxed)) {
+        hit.store(true, Relaxed);
     }
 }
 
 impl Rule {
-    fn parse(text: &[u8]) -> Result<Self, InvalidPattern> {
+    fn parse(text: &[u8], roots: &[Vec<u8>]) -> Result<Self, InvalidPattern> {
         let invalid = |reason: &str| InvalidPattern { pattern: Key::new(text), reason: reason.to_owned() };
         let (is_negated, rest) = match text {
             [b'!', rest @ ..] => (true, rest),
             rest => (false, rest),
         };
+        let below = |root: &Vec<u8>| rest.strip_prefix(root.as_slice()).filter(|below| matches!(below, [b'/', _, ..]));
+        let rest = roots.iter().find_map(below).unwrap_or(rest);
         let (folders_only, rest) = match rest {
             [rest @ .., b'/'] => (true, rest),
             rest => (false, rest),

@@ -69,6 +69,49 @@ fn a_pattern_that_can_match_nothing_is_refused() {
     }
 }
 
+fn unmatched(all: &Patterns) -> Vec<String> {
+    all.unmatched().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_pattern_without_any_match_is_told_whatever_the_others_say() {
+    let all = patterns(&["*.log", "!keep.log", "target/", "/target/debug", "*.bak"]);
+    assert_eq!(unmatched(&all), ["*.log", "!keep.log", "target/", "/target/debug", "*.bak"]);
+    // A file is no match of a pattern for folders.
+    for key in ["a/keep.log", "target", "x/y.txt", ""] {
+        let _ = all.name(key.as_bytes());
+    }
+    assert_eq!(unmatched(&all), ["target/", "/target/debug", "*.bak"]);
+    let (clone, fresh) = (all.clone(), all.fresh());
+    assert!(clone.cover(b"target/debug/x") && clone.cover(b"target/debug/"));
+    assert_eq!(unmatched(&all), ["*.bak"], "clones note together");
+    assert_eq!(unmatched(&fresh).len(), 5);
+    assert_eq!(unmatched(&Patterns::default()), [""; 0]);
+}
+
+#[test]
+fn an_absolute_path_below_the_source_means_that_entry_and_any_other_is_anchored_at_the_source() {
+    let roots = [b"/home/me/src".to_vec(), b"/data/me/src".to_vec()];
+    let cases = [
+        ("/home/me/src/target", "target/", true),
+        ("/data/me/src/a/*.o", "a/b.o", true),
+        ("!/home/me/src/target", "target/", false),
+        ("/home/me/src/target/", "target", false),
+        ("/home/me/src/target", "x/target", false),
+        ("/home/me/srctarget", "target", false),
+        ("/home/me", "home/me/", true),
+        ("/home/me/src/", "home/me/src/", true),
+        ("target", "x/target", true),
+    ];
+    for (pattern, key, expected) in cases {
+        let all = Patterns::below(&roots, [pattern]).unwrap();
+        assert_eq!(all.name(key.as_bytes()), expected, "{pattern} {key}");
+        assert_eq!(all.texts().next().unwrap().to_string(), pattern, "it is told as it was written");
+    }
+    let of_all = Patterns::below(&[Vec::new()], ["/etc/x"]).unwrap();
+    assert!(of_all.name(b"etc/x"), "the source is the root of all folders");
+}
+
 /// What git leaves out, of these paths in an empty repository.
 fn by_git(repository: &Path, patterns: &[String], keys: &[String]) -> Vec<bool> {
     std::fs::write(repository.join(".git/info/exclude"), patterns.join("\n")).unwrap();

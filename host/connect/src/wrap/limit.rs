@@ -6,14 +6,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use tokio::sync::Notify;
 
-use crate::{
-    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, Opened, Page, Payload, PutOptions, Result,
-    ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
-};
+use super::gated::{Gate, Gated};
+use crate::{Error, Result};
 
 /// How many requests may be in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +30,7 @@ impl Default for LimitPolicy {
 }
 
 /// A connector with a bound on requests in flight.
-#[derive(Debug)]
-pub struct Limit<T: ?Sized> {
-    inner: Arc<T>,
-    gate: Arc<Gate>,
-}
+pub type Limit<T> = Gated<T, Slots>;
 
 impl<T: ?Sized> Limit<T> {
     /// Wraps a connector.
@@ -47,7 +39,7 @@ impl<T: ?Sized> Limit<T> {
         let policy = LimitPolicy { min: policy.min.max(1), max: policy.max.max(policy.min).max(1), ..policy };
         let allowed = f64::from(policy.start.clamp(policy.min, policy.max));
         let state = State { allowed, in_flight: 0, begun: 0, slowed_at: 0 };
-        Self { inner, gate: Arc::new(Gate { policy, state: Mutex::new(state), freed: Notify::new() }) }
+        Self { inner, gate: Arc::new(Slots { policy, state: Mutex::new(state), freed: Notify::new() }) }
     }
 
     /// Requests that may be in flight now.
@@ -57,8 +49,9 @@ impl<T: ?Sized> Limit<T> {
     }
 }
 
+/// The slots of a connector.
 #[derive(Debug)]
-struct Gate {
+pub struct Slots {
     policy: LimitPolicy,
     state: Mutex<State>,
     freed: Notify,
@@ -76,7 +69,7 @@ struct State {
 
 /// A slot, given back when dropped.
 struct Slot<'a> {
-    gate: &'a Gate,
+    gate: &'a Slots,
     number: u64,
 }
 
@@ -89,7 +82,13 @@ impl Drop for Slot<'_> {
     }
 }
 
-impl Gate {
+impl Gate for Slots {
+    fn call<R: Send>(&self, call: impl Future<Output = Result<R>> + Send) -> impl Future<Output = Result<R>> + Send {
+        self.run(call)
+    }
+}
+
+impl Slots {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,155 +148,6 @@ fn says_slow_down(error: &Error) -> bool {
     is_answer && (error.retry_after.is_some() || words.iter().any(|word| error.reason.contains(word)))
 }
 
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Store + ?Sized> Store for Limit<T> {
-    async fn info(&self) -> Result<StoreInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
-        self.gate.run(self.inner.put(key, data, options)).await
-    }
-
-    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        self.gate.run(self.inner.get(key, range, version)).await
-    }
-
-    async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        self.gate.run(self.inner.stat(key)).await
-    }
-
-    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
-        self.gate.run(self.inner.list(prefix, cursor, max)).await
-    }
-
-    async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
-        self.gate.run(self.inner.delete(keys)).await
-    }
-
-    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
-        self.gate.run(self.inner.retain(key, version, until)).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Source + ?Sized> Source for Limit<T> {
-    async fn info(&self) -> Result<SourceInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn now(&self) -> Result<Option<Timestamp>> {
-        self.gate.run(self.inner.now()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
-        let inner = self.gate.run(self.inner.scan(options)).await?;
-        Ok(Box::new(Limited { inner, gate: Arc::clone(&self.gate) }))
-    }
-
-    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened> {
-        self.gate.run(self.inner.read(entry, range, if_match)).await
-    }
-
-    async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        self.gate.run(self.inner.describe(entries)).await
-    }
-
-    async fn documents(&self) -> Result<Vec<SourceDocument>> {
-        self.gate.run(self.inner.documents()).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Destination + ?Sized> Destination for Limit<T> {
-    async fn info(&self) -> Result<DestinationInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
-        self.gate.run(self.inner.stat(key)).await
-    }
-
-    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
-        let inner = self.gate.run(self.inner.create(entry, overwrite)).await?;
-        Ok(inner.map(|inner| Box::new(Limited { inner, gate: Arc::clone(&self.gate) }) as _))
-    }
-
-    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        self.gate.run(self.inner.set_metadata(entries)).await
-    }
-
-    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
-        self.gate.run(self.inner.read(key, range, fresh)).await
-    }
-
-    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
-        let inner = self.gate.run(self.inner.scan()).await?;
-        Ok(inner.map(|inner| Box::new(Limited { inner, gate: Arc::clone(&self.gate) }) as _))
-    }
-
-    async fn remove(&self, found: &Entry) -> Result<()> {
-        self.gate.run(self.inner.remove(found)).await
-    }
-
-    async fn keep(&self, entry: &Entry) -> Result<bool> {
-        self.gate.run(self.inner.keep(entry)).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.gate.run(self.inner.sync()).await
-    }
-}
-
-/// A scanner or writer behind the same gate.
-struct Limited<T: ?Sized> {
-    inner: Box<T>,
-    gate: Arc<Gate>,
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl Scanner for Limited<dyn Scanner> {
-    async fn next(&mut self, max: usize) -> Result<Batch> {
-        self.gate.run(self.inner.next(max)).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl Writer for Limited<dyn Writer> {
-    fn part_bytes(&self) -> Option<u64> {
-        self.inner.part_bytes()
-    }
-
-    async fn write(&mut self, part: Payload) -> Result<()> {
-        self.gate.run(self.inner.write(part)).await
-    }
-
-    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
-        self.gate.run(self.inner.finish(last)).await
-    }
-
-    async fn abort(self: Box<Self>) {
-        self.inner.abort().await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,7 +157,7 @@ mod tests {
         Limit::new(Arc::new(()), LimitPolicy { start, min, max })
     }
 
-    async fn fail(gate: &Gate, reason: &str) {
+    async fn fail(gate: &Slots, reason: &str) {
         let _ = gate.run::<()>(async { Err(Error::new(ErrorClass::Transient, reason, "")) }).await;
     }
 

@@ -1,16 +1,18 @@
-//! What stands before a connector, whichever it is: each wrapper is a [`Store`](crate::Store), a
+//! What stands before a connector, whichever it is: each wrapper but [`Throttle`] is a [`Store`](crate::Store), a
 //! [`Source`](crate::Source) and a [`Destination`](crate::Destination) if what it wraps is one.
 //!
-//! [`Retry`] tries again, [`Limit`] bounds the requests in flight; for tests, [`Fault`] injects seeded faults, [`Free`] takes every
+//! [`Retry`] tries again, [`Limit`] bounds the requests in flight, [`Throttle`] the bytes a second of a store; for tests, [`Fault`] injects seeded faults, [`Free`] takes every
 //! freedom that a contract gives, [`Permute`] changes the order of calls and answers, and [`Record`] counts calls. The usual order is
 //! `Retry(Limit(connector))`, so that waiting for the next try holds no slot. Assembled by `cli`; the others by tests.
 
 mod fault;
 mod free;
+mod gated;
 mod limit;
 mod permute;
 mod record;
 mod retry;
+mod throttle;
 
 pub use fault::{Fault, FaultKind};
 pub use free::{Free, Freedom};
@@ -18,6 +20,7 @@ pub use limit::{Limit, LimitPolicy};
 pub use permute::Permute;
 pub use record::{Call, Record};
 pub use retry::{Retry, RetryPolicy};
+pub use throttle::Throttle;
 
 /// Names of the calls as faults and records give them.
 pub mod call {

@@ -1,20 +1,16 @@
 //! Takes calls and gives answers in an order that a seed chooses, for tests: no run may depend on who comes first.
 //!
-//! Calls in flight wait until one of them is let through, and so do their answers and the pieces of bodies, which are cut anew. What runs on other
+//! Calls in flight wait until one of them is let through, and so do their answers and the pieces of bodies, which are cut again. What runs on other
 //! threads meanwhile takes its own time, so that a seed repeats the choices and not every interleaving.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-use credenza_model::{Attribute, Entry, Key, StoreKey, Timestamp};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
+use super::gated::{Gate, Gated};
 use crate::random::Dice;
-use crate::{
-    Batch, Body, ByteRange, Check, Destination, DestinationInfo, Error, Opened, Page, Payload, PutOptions, Result,
-    ScanOptions, Scanner, Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, Writer,
-};
+use crate::{Body, Result};
 
 /// How often others may come before one of those who wait is let through.
 const PATIENCE: u64 = 6;
@@ -22,23 +18,37 @@ const PATIENCE: u64 = 6;
 const PIECE_BYTES: u64 = 256 * 1024;
 
 /// A connector whose calls are let through in another order than they are made.
-#[derive(Debug)]
-pub struct Permute<T: ?Sized> {
-    inner: Arc<T>,
-    gate: Arc<Gate>,
-}
+pub type Permute<T> = Gated<T, Order>;
 
 impl<T: ?Sized> Permute<T> {
     /// Wraps a connector.
     #[must_use]
     pub fn new(inner: Arc<T>, seed: u64) -> Self {
         let state = State { waiting: Vec::new(), dice: Dice::new(seed), is_open: false };
-        Self { inner, gate: Arc::new(Gate(Mutex::new(state))) }
+        Self { inner, gate: Arc::new(Order(Arc::new(Queue(Mutex::new(state))))) }
+    }
+}
+
+/// The order in which calls of a connector are let through.
+#[derive(Debug)]
+pub struct Order(Arc<Queue>);
+
+impl Gate for Order {
+    fn call<R: Send>(&self, call: impl Future<Output = Result<R>> + Send) -> impl Future<Output = Result<R>> + Send {
+        self.0.run(call)
+    }
+
+    fn abort(&self, abort: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
+        self.0.run(abort)
+    }
+
+    fn body(&self, body: Body) -> Body {
+        self.0.cut(body)
     }
 }
 
 #[derive(Debug)]
-struct Gate(Mutex<State>);
+struct Queue(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -48,7 +58,7 @@ struct State {
     is_open: bool,
 }
 
-impl Gate {
+impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,156 +139,5 @@ impl Gate {
                 }
             }),
         )
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Store + ?Sized> Store for Permute<T> {
-    async fn info(&self) -> Result<StoreInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
-        self.gate.run(self.inner.put(key, data, options)).await
-    }
-
-    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        self.gate.run(self.inner.get(key, range, version)).await.map(|body| self.gate.cut(body))
-    }
-
-    async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        self.gate.run(self.inner.stat(key)).await
-    }
-
-    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
-        self.gate.run(self.inner.list(prefix, cursor, max)).await
-    }
-
-    async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
-        self.gate.run(self.inner.delete(keys)).await
-    }
-
-    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
-        self.gate.run(self.inner.retain(key, version, until)).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Source + ?Sized> Source for Permute<T> {
-    async fn info(&self) -> Result<SourceInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn now(&self) -> Result<Option<Timestamp>> {
-        self.gate.run(self.inner.now()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn scan(&self, options: &ScanOptions) -> Result<Box<dyn Scanner>> {
-        let inner = self.gate.run(self.inner.scan(options)).await?;
-        Ok(Box::new(Permuted { inner, gate: Arc::clone(&self.gate) }))
-    }
-
-    async fn read(&self, entry: &Entry, range: Option<ByteRange>, if_match: Option<&str>) -> Result<Opened> {
-        let opened = self.gate.run(self.inner.read(entry, range, if_match)).await?;
-        Ok(Opened { body: self.gate.cut(opened.body), ..opened })
-    }
-
-    async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        self.gate.run(self.inner.describe(entries)).await
-    }
-
-    async fn documents(&self) -> Result<Vec<SourceDocument>> {
-        self.gate.run(self.inner.documents()).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Destination + ?Sized> Destination for Permute<T> {
-    async fn info(&self) -> Result<DestinationInfo> {
-        self.gate.run(self.inner.info()).await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn stat(&self, key: &Key) -> Result<Option<Entry>> {
-        self.gate.run(self.inner.stat(key)).await
-    }
-
-    async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
-        let inner = self.gate.run(self.inner.create(entry, overwrite)).await?;
-        Ok(inner.map(|inner| Box::new(Permuted { inner, gate: Arc::clone(&self.gate) }) as _))
-    }
-
-    async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        self.gate.run(self.inner.set_metadata(entries)).await
-    }
-
-    async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
-        let body = self.gate.run(self.inner.read(key, range, fresh)).await?;
-        Ok(body.map(|body| self.gate.cut(body)))
-    }
-
-    async fn scan(&self) -> Result<Option<Box<dyn Scanner>>> {
-        let inner = self.gate.run(self.inner.scan()).await?;
-        Ok(inner.map(|inner| Box::new(Permuted { inner, gate: Arc::clone(&self.gate) }) as _))
-    }
-
-    async fn remove(&self, found: &Entry) -> Result<()> {
-        self.gate.run(self.inner.remove(found)).await
-    }
-
-    async fn keep(&self, entry: &Entry) -> Result<bool> {
-        self.gate.run(self.inner.keep(entry)).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.gate.run(self.inner.sync()).await
-    }
-}
-
-/// A scanner or writer behind the same gate.
-struct Permuted<T: ?Sized> {
-    inner: Box<T>,
-    gate: Arc<Gate>,
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl Scanner for Permuted<dyn Scanner> {
-    async fn next(&mut self, max: usize) -> Result<Batch> {
-        self.gate.run(self.inner.next(max)).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl Writer for Permuted<dyn Writer> {
-    fn part_bytes(&self) -> Option<u64> {
-        self.inner.part_bytes()
-    }
-
-    async fn write(&mut self, part: Payload) -> Result<()> {
-        self.gate.run(self.inner.write(part)).await
-    }
-
-    async fn finish(&mut self, last: Payload) -> Result<Vec<String>> {
-        self.gate.run(self.inner.finish(last)).await
-    }
-
-    async fn abort(self: Box<Self>) {
-        self.gate.run(self.inner.abort()).await;
     }
 }

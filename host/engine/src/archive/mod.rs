@@ -85,7 +85,7 @@ pub async fn write(
     context: &RunContext,
 ) -> Result<ArchiveReport> {
     let _heeding = context.stop.heeding();
-    context.events.on(Event::Phase(Phase::Archiving));
+    context.events.on(Event::Phase { phase: Phase::Archiving });
     let writer: Box<dyn Format> = match format {
         ArchiveFormat::Tar => Box::new(tar::Tar::default()),
         ArchiveFormat::Zip => Box::new(zip::Zip::new().map_err(unwritten)?),

@@ -86,7 +86,7 @@ pub async fn run(store: Arc<dyn Store>, options: &AuditOptions, run: &RunContext
 }
 
 async fn audited(store: Arc<dyn Store>, options: &AuditOptions, listener: &dyn Listener) -> Result<AuditReport> {
-    listener.on(Event::Phase(Phase::Auditing));
+    listener.on(Event::Phase { phase: Phase::Auditing });
     let repository = identify(&*store).await?;
     let mut survey = Survey::new(Examiner { store, repository, quick: options.quick }, Findings::new(listener));
     survey.folder("", |key| !REMOVED.iter().any(|folder| key.as_str().starts_with(folder))).await?;

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, Found, Patterns, Scanner, SourceInfo};
-use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record};
+use credenza_connect::{Batches, Found, Scanner, SourceInfo, ability};
+use credenza_model::{Content, Entry, EntryKind, EntryStatus, Key, Record, SkippedEntry};
 use tokio::sync::Mutex;
 
 use super::exclude::Sieve;
@@ -34,7 +34,7 @@ pub(crate) enum Step {
 pub(crate) enum Ending {
     /// Whole, its keys ascend strictly.
     Ascending,
-    /// Whole, some entries were told twice.
+    /// Whole, some entries were reported twice.
     Repeating,
     /// A key came that does not follow the one before, or ranges do not fit together: the listing must be sorted first.
     OutOfOrder,
@@ -59,12 +59,14 @@ impl Parent {
 
 pub(crate) struct Join {
     batches: Batches,
+    /// What was to be backed up and was not listed, once the listing has ended.
+    missing: Option<std::vec::IntoIter<SkippedEntry>>,
     parents: Vec<Parent>,
     sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
     dedup: Option<Arc<Deduplicator>>,
     complete_scan: bool,
-    /// What is said of unchanged entries is read anew.
+    /// What is said of unchanged entries is read again.
     refreshes: bool,
     previous: Option<Previous>,
     pages_repeated: usize,
@@ -82,28 +84,34 @@ impl Join {
         scanner: Box<dyn Scanner>,
         info: &SourceInfo,
         parents: Vec<Parent>,
-        excludes: Patterns,
+        sieve: Sieve,
         dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
-        let complete_scan = info.has("complete-scan");
+        let complete_scan = info.has(ability::COMPLETE_SCAN);
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
-        let (batches, sieve) = (Batches::new(scanner), Sieve::new(excludes));
-        Self { batches, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
+        let (batches, missing) = (Batches::new(scanner), None);
+        Self { batches, missing, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
     }
 
-    /// With what is said of unchanged entries read anew, unless the listing tells it all.
+    /// With what is said of unchanged entries read again, unless the listing tells it all.
     pub(crate) fn refreshing(self, refreshes: bool) -> Self {
         Self { refreshes: refreshes && !self.complete_scan, ..self }
     }
 
+    /// How many files were left out because of their size.
+    pub(crate) const fn too_large(&self) -> u64 {
+        self.sieve.too_large()
+    }
+
     pub(crate) async fn next(&mut self) -> Result<Step> {
+        if self.missing.is_some() {
+            return Ok(self.end());
+        }
         let page = match self.batches.next(PAGE_ENTRIES).await {
             Err(cause) if ranges::gives_up(&cause) => return Ok(Step::End(Ending::OutOfOrder)),
-            page => page.map_err(Error::connector("listing the source"))?,
+            page => page.map_err(Error::source("listing the source"))?,
         };
-        let Some(page) = page else {
-            return Ok(Step::End(if self.repeats { Ending::Repeating } else { Ending::Ascending }));
-        };
+        let Some(page) = page else { return Ok(self.end()) };
         let mut batch = Vec::with_capacity(page.len());
         let mut repeated = 0;
         let told = page.len();
@@ -112,7 +120,7 @@ impl Join {
                 Found::Skipped(skipped) if self.sieve.holds_back(&skipped.key) => {}
                 Found::Skipped(skipped) => batch.push(Planned::Skipped(skipped)),
                 Found::Entry(entry) => match self.order(&entry) {
-                    Order::Ascending if self.sieve.holds_back(&entry.key) => {}
+                    Order::Ascending if self.sieve.holds_back_entry(&entry) => {}
                     Order::Ascending => batch.push(self.plan(entry).await?),
                     Order::Repeated => repeated += 1,
                     Order::Broken => return Ok(Step::End(Ending::OutOfOrder)),
@@ -122,6 +130,17 @@ impl Join {
         self.repeats |= repeated > 0;
         self.notice_standstill(repeated == told)?;
         Ok(Step::Batch(batch))
+    }
+
+    /// What comes behind a listing that has ended: what it should have told, a page at a time, and the end.
+    fn end(&mut self) -> Step {
+        let missing = self.missing.get_or_insert_with(|| self.sieve.missing().into_iter());
+        let page: Vec<Planned> = missing.take(PAGE_ENTRIES).map(Planned::Skipped).collect();
+        match (page.is_empty(), self.repeats) {
+            (false, _) => Step::Batch(page),
+            (true, true) => Step::End(Ending::Repeating),
+            (true, false) => Step::End(Ending::Ascending),
+        }
     }
 
     /// A listing that does not get ahead never ends.
@@ -238,8 +257,7 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use credenza_connect::Batch;
-    use credenza_model::SkippedEntry;
+    use credenza_connect::{Batch, Patterns, ScanOptions};
 
     use super::*;
 
@@ -258,10 +276,14 @@ mod tests {
         Box::new(Endless(keys.into_iter().map(entry).collect()))
     }
 
-    async fn end_of(keys: &[&str], excludes: &[&str]) -> Result<Step> {
+    fn sieve(excludes: &[&str]) -> Sieve {
         let excludes = Patterns::new(excludes).unwrap();
+        Sieve::new(&ScanOptions { excludes, ..ScanOptions::default() }, None)
+    }
+
+    async fn end_of(keys: &[&str], excludes: &[&str]) -> Result<Step> {
         let scanner = page(keys.iter().map(ToString::to_string));
-        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), excludes, None);
+        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), sieve(excludes), None);
         loop {
             match join.next().await? {
                 Step::Batch(_) => {}
@@ -283,8 +305,7 @@ mod tests {
     async fn what_is_excluded_and_cannot_be_described_is_no_problem() {
         let skipped = |key: &str| Found::Skipped(SkippedEntry { key: key.into(), reason: "denied".to_owned() });
         let scanner = Box::new(Endless(vec![skipped("cache/"), skipped("cache/x"), skipped("other/")]));
-        let excludes = Patterns::new(["cache/"]).unwrap();
-        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), excludes, None);
+        let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), sieve(&["cache/"]), None);
         let Ok(Step::Batch(batch)) = join.next().await else { panic!("no batch") };
         assert!(matches!(&batch[..], [Planned::Skipped(skipped)] if skipped.key == "other/".into()), "{batch:?}");
     }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::{
-    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier,
+    ByteRange, Error as ConnectError, ErrorClass, Opened, ScanOptions, Source, SourceInfo, Verifier, ability,
 };
 use credenza_model::{Attribute, Content, Entry, EntryStatus, Record, SkippedEntry};
 
 use crate::clock::Clock;
+use crate::error::SOURCE;
 use crate::liveness::{Absences, Failed, Liveness};
 use crate::{Error, Result};
 
@@ -37,7 +38,7 @@ const CONTRARY: &str =
 pub(crate) enum Planned {
     /// Nothing to read: unchanged, or without content.
     Keep(Box<Record>),
-    /// The content is unchanged; what is said of it is read anew, because all is to be, or could not be read before.
+    /// The content is unchanged; what is said of it is read again, because all is to be, or could not be read before.
     Refresh { scanned: Entry, record: Box<Record> },
     /// New or changed.
     Read(Entry),
@@ -153,9 +154,9 @@ impl Loader {
     pub(crate) fn new(source: Arc<dyn Source>, info: &SourceInfo, clock: &Arc<dyn Clock>) -> Self {
         Self {
             source,
-            local: info.has("local"),
-            complete_scan: info.has("complete-scan"),
-            liveness: Liveness::begin("source", clock),
+            local: info.has(ability::LOCAL),
+            complete_scan: info.has(ability::COMPLETE_SCAN),
+            liveness: Liveness::begin(SOURCE, clock),
         }
     }
 
@@ -314,7 +315,7 @@ impl Loader {
         let doing = || describing(entry);
         let describe = || async {
             let answers = self.source.describe(std::slice::from_ref(&*entry)).await;
-            // It may have been told without a request.
+            // It may have been reported without a request.
             answers.and_then(|mut answers| answers.pop().unwrap_or_else(|| Ok(Vec::new())))
         };
         let answer = self.liveness.call(absences, doing, describe, || self.probe()).await?;
@@ -330,7 +331,7 @@ impl Loader {
         let status = match cause.class {
             _ if cause.is_by_reference() => EntryStatus::Referenced(cause.message.clone()),
             ErrorClass::Configuration | ErrorClass::Internal => {
-                return Err(Error::connector(format!("reading `{}` of the source", entry.key))(cause));
+                return Err(Error::source(format!("reading `{}` of the source", entry.key))(cause));
             }
             ErrorClass::NotFound => EntryStatus::Vanished,
             ErrorClass::Transient
@@ -355,12 +356,12 @@ fn describing(entry: &Entry) -> String {
 /// Why an entry is not described, unless that ends the run.
 fn undescribed(entry: &Entry, cause: ConnectError) -> Result<String> {
     match cause.class {
-        ErrorClass::Configuration | ErrorClass::Internal => Err(Error::connector(describing(entry))(cause)),
+        ErrorClass::Configuration | ErrorClass::Internal => Err(Error::source(describing(entry))(cause)),
         _ => Ok(cause.message),
     }
 }
 
-/// The status of an entry of which only the metadata was read anew: what its bytes were found to be stays.
+/// The status of an entry of which only the metadata was read again: what its bytes were found to be stays.
 fn refreshed(status: EntryStatus, undescribed: Option<String>) -> EntryStatus {
     match (status, undescribed) {
         (doubtful @ EntryStatus::Doubtful(_), _) => doubtful,

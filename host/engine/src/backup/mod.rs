@@ -12,18 +12,23 @@ mod exclude;
 mod join;
 mod load;
 mod pipeline;
+mod prefixes;
 mod ranges;
 mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
 mod tree;
+#[cfg(test)]
+mod wanted_tests;
 
 use std::sync::Arc;
 
-use credenza_connect::{Batches, ErrorClass, Found, Patterns, ScanOptions, Source, SourceInfo};
-use credenza_format::{Chunker, Provenance, SigningKey};
-use credenza_model::{SnapshotId, Timestamp};
+use credenza_connect::{
+    Batches, ErrorClass, Found, Marker, Patterns, ScanOptions, Selection, Source, SourceInfo, ability,
+};
+use credenza_format::{Chunker, NO_COMPRESSION, Provenance, SigningKey};
+use credenza_model::{Entry, EntryKind, SkippedEntry, SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::listing::{PAGE_ENTRIES, SortedScan};
@@ -31,6 +36,7 @@ use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::write::Deduplicator;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, json, task};
+use exclude::Sieve;
 use join::{Ending, Join, Parent, Step};
 use load::{Loaded, Loader, Planned, REQUESTS_IN_FLIGHT};
 use pipeline::ChunkPipeline;
@@ -50,11 +56,19 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// What to leave out.
     pub excludes: Patterns,
+    /// What alone to back up, with the folders above. What is listed and not found is recorded as an error.
+    pub only: Selection,
+    /// What keeps the rest of the folder that it lies in out, where there are folders.
+    pub markers: Vec<Marker>,
+    /// Files of more bytes are left out; one of a size that only its read tells is not.
+    pub size_max: Option<u64>,
+    /// Make no snapshot where it would hold exactly what the one before holds, and nothing failed in either.
+    pub skip_unchanged: bool,
     /// Stay on the file system of the source's root.
     pub one_file_system: bool,
-    /// Read every content anew, whatever the listing says of it.
+    /// Read every content again, whatever the listing says of it.
     pub reread: bool,
-    /// Read what is said of unchanged entries anew (tags, user metadata): some of it changes without a trace in the listing.
+    /// Read what is said of unchanged entries again (tags, user metadata): some of it changes without a trace in the listing.
     pub metadata_of_all: bool,
     /// Only say what would be read.
     pub dry_run: bool,
@@ -77,8 +91,10 @@ pub struct BackupOptions {
 /// What a backup did.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct BackupReport {
-    /// The snapshot; `None` after a dry run.
+    /// The snapshot; `None` after a dry run, or where nothing had changed.
     pub snapshot: Option<SnapshotId>,
+    /// The snapshot that holds exactly what is there now, where none was to be made then.
+    pub unchanged_since: Option<SnapshotId>,
     /// The source, as the user wrote its location.
     pub source: String,
     /// Entries in the snapshot.
@@ -93,6 +109,11 @@ pub struct BackupReport {
     pub changed: u64,
     /// Entries recorded without their content, as the user wishes.
     pub referenced: u64,
+    /// Files left out because of their size.
+    pub too_large: u64,
+    /// Patterns of what to leave out, as they were written, that no entry matched. What lies in a folder that another leaves out is not looked at.
+    #[serde(rename = "patterns_unmatched")]
+    pub unmatched: Vec<String>,
     /// Content bytes read from the source.
     pub bytes_read: u64,
     /// Bytes added to the repository.
@@ -108,6 +129,13 @@ pub struct BackupReport {
     /// The source of another name whose snapshot unchanged entries were taken from: this one has none of its own yet. No part of the data.
     #[serde(skip)]
     pub compared_with: Option<OtherSource>,
+}
+
+impl BackupReport {
+    /// Of a run that made none, because all was as it is in this one.
+    fn without_snapshot(self, unchanged_since: SnapshotId) -> Self {
+        Self { snapshot: None, unchanged_since: Some(unchanged_since), ..self }
+    }
 }
 
 /// A snapshot and its date.
@@ -131,11 +159,11 @@ pub struct OtherSource {
     pub instead: String,
 }
 
-/// Backs up a source. A run from under which a collector took chunks begins anew: it finds what it has uploaded, and reads again
+/// Backs up a source. A run from under which a collector took chunks begins again: it finds what it has uploaded, and reads again
 /// only what is gone.
 ///
 /// # Errors
-/// Any failure that keeps the snapshot from being whole; entries that cannot be read are counted and recorded instead. Nothing is committed on error,
+/// Any failure that keeps the snapshot from being whole ([`Error::is_of_source`] tells whose); entries that cannot be read are counted and recorded instead. Nothing is committed on error,
 /// and what was uploaded by then is found by the next run ([`Event::Kept`]). [`Error::Cancelled`] when it was to stop, unless the snapshot was on its way.
 pub async fn run(
     repository: &Repository,
@@ -145,13 +173,19 @@ pub async fn run(
 ) -> Result<BackupReport> {
     let _heeding = run.stop.heeding();
     match attempt(repository, Arc::clone(&source), options, true, run).await {
+        // What can be read once only is gone by now.
+        Err(conflict @ Error::Conflict { .. }) if is_read_once(&*source).await => Err(conflict),
         Err(Error::Conflict { .. }) => attempt(repository, source, options, true, run).await,
         // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
-        Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Unsupported => {
+        Err(Error::Source { cause, .. }) if cause.class == ErrorClass::Unsupported => {
             attempt(repository, source, options, false, run).await
         }
         done => done,
     }
+}
+
+async fn is_read_once(source: &dyn Source) -> bool {
+    source.info().await.is_ok_and(|info| info.has(ability::ONCE))
 }
 
 async fn attempt(
@@ -162,9 +196,9 @@ async fn attempt(
     run: &RunContext,
 ) -> Result<BackupReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = run.stop.unless(source.info()).await?;
-    let mut info = info.map_err(Error::connector("opening the source"))?;
+    let mut info = info.map_err(Error::source("opening the source"))?;
     info.identity = options.source_as.clone().unwrap_or(info.identity);
     let session = Session::begin(repository, &*source, &info, options, as_of_start);
     let session = run.stop.unless(Box::pin(session)).await??;
@@ -175,21 +209,21 @@ async fn attempt(
             bytes: parent.snapshot.statistics.bytes,
         });
     }
-    listener.on(Event::Phase(Phase::Reading));
+    listener.on(Event::Phase { phase: Phase::Reading });
     if options.dry_run {
-        return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options))).await?;
+        return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options, listener))).await?;
     }
     run.stop.check()?;
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
-    let counts = session.parent().is_none() && info.has("local");
-    let counting = (Arc::clone(&source), session.scan_options().clone(), Arc::clone(&run.events));
+    let counts = session.parent().is_none() && info.has(ability::LOCAL);
+    let counting = (Arc::clone(&source), session.scan_options().clone(), options.size_max, Arc::clone(&run.events));
     let _counting = counts.then(|| task::spawn(count(counting)));
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;
     let dedup = Arc::clone(&line.dedup);
     let done = Box::pin(record(repository, session, line, (source, &info), options, run)).await;
     if let Err(cause) = &done
         && let Some(bytes) = dedup.end_early().await
-        // Where it begins anew, it has not ended.
+        // Where it begins again, it has not ended.
         && !matches!(cause, Error::Conflict { .. })
     {
         listener.on(Event::Kept { bytes });
@@ -197,8 +231,8 @@ async fn attempt(
     done
 }
 
-/// Tells how much a source holds. One that cannot be listed is told about by whoever reads it.
-async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn Listener>)) {
+/// Tells how much a source holds. One that cannot be listed is reported about by whoever reads it.
+async fn count((source, options, size_max, events): (Arc<dyn Source>, ScanOptions, Option<u64>, Arc<dyn Listener>)) {
     let (mut entries, mut bytes) = (0_u64, 0_u64);
     let Ok(scanner) = source.scan(&options).await else { return };
     let mut batches = Batches::new(scanner);
@@ -206,10 +240,12 @@ async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn
         match batches.next(PAGE_ENTRIES).await {
             Ok(Some(page)) => {
                 for found in page {
-                    entries = entries.saturating_add(1);
-                    if let Found::Entry(entry) = found {
-                        bytes = bytes.saturating_add(entry.size.unwrap_or(0));
+                    match found {
+                        Found::Entry(entry) if is_too_large(&entry, size_max) => continue,
+                        Found::Entry(entry) => bytes = bytes.saturating_add(entry.size.unwrap_or(0)),
+                        Found::Skipped(_) => {}
                     }
+                    entries = entries.saturating_add(1);
                 }
             }
             Ok(None) => return events.on(Event::Expected { entries, bytes }),
@@ -218,7 +254,13 @@ async fn count((source, options, events): (Arc<dyn Source>, ScanOptions, Arc<dyn
     }
 }
 
-/// Reads the source and commits what was read.
+/// Whether a file has more bytes than are wanted.
+fn is_too_large(entry: &Entry, size_max: Option<u64>) -> bool {
+    let size = entry.size.filter(|_| entry.kind == EntryKind::File);
+    size.zip(size_max).is_some_and(|(size, max)| size > max)
+}
+
+/// Reads the source and commits what was read, unless it is what the snapshot before holds and that is not to be said twice.
 async fn record(
     repository: &Repository,
     mut session: Session,
@@ -230,7 +272,11 @@ async fn record(
     let dedup = Arc::clone(&line.dedup);
     let reading = Box::pin(read(repository, &mut session, line, (source, info), options));
     let tree = run.stop.unless(dedup.packs().describing(reading)).await??;
-    run.events.on(Event::Phase(Phase::Committing));
+    if let Some(before) = session.unchanged_since(&tree, options) {
+        dedup.end_early().await;
+        return Ok(session.report(&dedup, &tree.counts, options).without_snapshot(before));
+    }
+    run.events.on(Event::Phase { phase: Phase::Committing });
     session.commit(repository, &dedup, tree, options, run).await
 }
 
@@ -246,8 +292,9 @@ async fn read(
     let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
     let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
-    let join = Join::new(scanner, info, parents, options.excludes.clone(), Some(Arc::clone(&line.dedup)))
-        .refreshing(options.metadata_of_all);
+    let sieve = Sieve::new(whole, options.size_max);
+    let join =
+        Join::new(scanner, info, parents, sieve, Some(Arc::clone(&line.dedup))).refreshing(options.metadata_of_all);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
@@ -258,7 +305,7 @@ async fn read(
     line.tree.finish().await
 }
 
-/// What unchanged entries are taken from: nothing when all is to be read anew.
+/// What unchanged entries are taken from: nothing when all is to be read again.
 fn parents(session: &Session, options: &BackupOptions) -> Vec<Parent> {
     let records =
         |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
@@ -271,9 +318,12 @@ async fn dry_run(
     source: &dyn Source,
     info: &SourceInfo,
     options: &BackupOptions,
+    listener: &dyn Listener,
 ) -> Result<BackupReport> {
-    let scan = SortedScan::collect(source, session.scan_options()).await?;
-    let mut join = Join::new(Box::new(scan), info, parents(session, options), options.excludes.clone(), None);
+    let whole = session.scan_options();
+    let scan = SortedScan::collect(source, whole).await?;
+    let sieve = Sieve::new(whole, options.size_max);
+    let mut join = Join::new(Box::new(scan), info, parents(session, options), sieve, None);
     let (damages, compared_with) = (session.damages().to_vec(), session.other_source());
     let source = options.location.clone();
     let mut report = BackupReport { source, damages, compared_with, ..BackupReport::default() };
@@ -281,7 +331,10 @@ async fn dry_run(
         for planned in batch {
             match planned {
                 Planned::Keep(_) | Planned::Refresh { .. } => report.unchanged += 1,
-                Planned::Skipped(_) => report.errors += 1,
+                Planned::Skipped(SkippedEntry { key, reason }) => {
+                    report.errors += 1;
+                    listener.on(Event::EntryFailed { key, reason });
+                }
                 Planned::Read(entry) => {
                     report.read += 1;
                     report.bytes_read += entry.size.unwrap_or(0);
@@ -290,6 +343,8 @@ async fn dry_run(
         }
     }
     report.entries = report.unchanged + report.read;
+    report.too_large = join.too_large();
+    report.unmatched = session.unmatched();
     Ok(report)
 }
 
@@ -312,31 +367,34 @@ impl<'a> Line<'a> {
         events: &'a Arc<dyn Listener>,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let local = info.has("local");
+        let local = info.has(ability::LOCAL);
         let dedup = Deduplicator::begin(repository, Arc::clone(session.index()), session.writer()).await?;
         let loader = Arc::new(Loader::new(source, info, repository.clock()));
         let chunker = Chunker::new(&repository.keys().gear(), repository.config().chunker.params);
         let level = options.compression.unwrap_or(repository.config().compression_level);
+        // What is not to be compressed are contents; trees shrink by most of their size.
+        let tree_level = if level == NO_COMPRESSION { repository.config().compression_level } else { level };
         let threads = (cores, Arc::clone(events));
         let pipeline = ChunkPipeline::new(Arc::clone(&dedup), Arc::clone(&loader), chunker, level, threads);
         // A local file keeps a core busy; a remote one mostly waits.
         let mills_in_flight = if local { cores + 1 } else { cores + 6 };
-        let tree = Tree::new(Arc::clone(&dedup), level, &**events, loader.liveness().row());
+        let tree = Tree::new(Arc::clone(&dedup), tree_level, &**events, loader.liveness().row());
         Ok(Self { loader, pipeline, tree, dedup, mills_in_flight })
     }
 
     /// Runs the stages until the listing ends.
     async fn run(&mut self, join: Join) -> Result<Ending> {
-        let ended = std::cell::Cell::new(Ending::Ascending);
+        let (ended, too_large) = (std::cell::Cell::new(Ending::Ascending), std::cell::Cell::new(0));
         let loader = &self.loader;
         let planned = futures_util::stream::try_unfold(join, |mut join| {
-            let ended = &ended;
+            let (ended, too_large) = (&ended, &too_large);
             async move {
                 match join.next().await? {
                     // No sign that the source answers: it may have been listed long before.
                     Step::Batch(batch) => Ok(Some((batch, join))),
                     Step::End(ending) => {
                         ended.set(ending);
+                        too_large.set(join.too_large());
                         Ok::<_, Error>(None)
                     }
                 }
@@ -353,10 +411,11 @@ impl<'a> Line<'a> {
         while let Some(batch) = chunked.next().await {
             self.tree.grow(batch?).await?;
         }
+        self.tree.left_out(too_large.get());
         Ok(ended.get())
     }
 
-    /// Begins anew with a sorted listing; what was read so far is taken over from the part of the tree that exists.
+    /// Begins again with a sorted listing; what was read so far is taken over from the part of the tree that exists.
     async fn again_sorted(
         self,
         repository: &Repository,
@@ -375,7 +434,8 @@ impl<'a> Line<'a> {
             all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
         }
         all.extend(parents(session, options));
-        let join = Join::new(Box::new(scan), info, all, options.excludes.clone(), Some(Arc::clone(&self.dedup)))
+        let sieve = Sieve::new(session.scan_options(), options.size_max);
+        let join = Join::new(Box::new(scan), info, all, sieve, Some(Arc::clone(&self.dedup)))
             .refreshing(options.metadata_of_all);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? == Ending::OutOfOrder {

@@ -41,7 +41,7 @@ pub(crate) enum Chunked {
         record: Box<Record>,
         bytes_read: Option<u64>,
         asked: Asked,
-        /// Bytes of it that were told as progress while it was read.
+        /// Bytes of it that were reported as progress while it was read.
         told: u64,
     },
     Skipped(SkippedEntry),
@@ -66,13 +66,13 @@ pub(crate) struct ChunkPipeline {
     events: Arc<dyn Listener>,
 }
 
-/// What is told of a large content while it is read. What is read once more is not told again.
-struct Told<'a> {
+/// What is reported of a large content while it is read. What is read once more is not told again.
+struct Progress<'a> {
     events: &'a dyn Listener,
     bytes: u64,
 }
 
-impl Told<'_> {
+impl Progress<'_> {
     fn reach(&mut self, bytes: u64) {
         if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
             self.bytes = bytes;
@@ -235,8 +235,8 @@ impl ChunkPipeline {
         Ok(chunked.having_told(told.bytes))
     }
 
-    fn telling(&self) -> Told<'_> {
-        Told { events: &*self.events, bytes: 0 }
+    fn telling(&self) -> Progress<'_> {
+        Progress { events: &*self.events, bytes: 0 }
     }
 
     /// Cuts a content as it arrives and works on its groups of chunks on all cores.
@@ -244,7 +244,7 @@ impl ChunkPipeline {
         self: &Arc<Self>,
         body: Body,
         policy: ReadPolicy,
-        told: &mut Told<'_>,
+        told: &mut Progress<'_>,
     ) -> Result<Kept, Broken> {
         let list = Some(ListBuilder::new(self.dedup.keys()));
         let mut line = GroupLine { pipeline: Arc::clone(self), list, working: VecDeque::new() };
@@ -266,7 +266,7 @@ impl ChunkPipeline {
         line: &mut GroupLine,
         body: Body,
         policy: ReadPolicy,
-        told: &mut Told<'_>,
+        told: &mut Progress<'_>,
     ) -> Result<Fed, Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();

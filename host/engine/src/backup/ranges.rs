@@ -96,7 +96,7 @@ enum Seam {
     Open(Option<Key>),
 }
 
-enum Told {
+enum Listed {
     Page(Vec<Found>),
     End(Seam),
 }
@@ -179,11 +179,11 @@ impl Scanner for Ranges {
             self.fill().await;
             let Some(range) = self.running.front_mut() else { return Ok(Batch::default()) };
             match range.told.recv().await.unwrap_or_else(|| Err(broken_off()))? {
-                Told::Page(found) => {
+                Listed::Page(found) => {
                     self.meet(found.first().map(Found::key))?;
                     return Ok(Batch { found, more: true });
                 }
-                Told::End(seam) => {
+                Listed::End(seam) => {
                     if let Seam::Open(first) = &seam {
                         self.meet(first.as_ref())?;
                     }
@@ -201,7 +201,7 @@ fn broken_off() -> Error {
 
 /// A range that is being listed; dropped, it no longer is.
 struct Range {
-    told: mpsc::Receiver<Result<Told>>,
+    told: mpsc::Receiver<Result<Listed>>,
     /// Kept for its drop.
     _task: Task<()>,
 }
@@ -246,14 +246,14 @@ impl Piece {
         source: &dyn Source,
         options: &ScanOptions,
         page_entries: usize,
-        told: &mpsc::Sender<Result<Told>>,
+        told: &mpsc::Sender<Result<Listed>>,
     ) -> Result<()> {
         let mut batches = Batches::new(source.scan(options).await.map_err(doubted)?);
         loop {
             let page = batches.next(page_entries).await.map_err(doubted)?;
             let (page, seam) = self.cut(page)?;
             let ends = seam.is_some();
-            let parts = (!page.is_empty()).then_some(Told::Page(page)).into_iter().chain(seam.map(Told::End));
+            let parts = (!page.is_empty()).then_some(Listed::Page(page)).into_iter().chain(seam.map(Listed::End));
             for part in parts {
                 told.send(Ok(part)).await.map_err(|_| broken_off())?;
             }

@@ -1,6 +1,6 @@
-//! Scan: the listing of the source, in one piece or in ranges of keys side by side.
+//! Scan: the listing of the source, in one piece, in ranges of keys side by side, or by prefixes side by side.
 //!
-//! Owned here: which of the two, and what the snapshot says of the order. Refused here: how ranges are listed (`ranges`). Called by the
+//! Owned here: which of them, and what the snapshot says of the order. Refused here: how ranges (`ranges`) and prefixes (`prefixes`) are listed. Called by the
 //! line in `backup`.
 //!
 //! Ranges need the keys of a parent, so that a first backup lists in one piece: it waits for its reads anyway. They also need a listing
@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo};
+use credenza_connect::{ScanOptions, Scanner, Source, SourceInfo, ability};
 use credenza_format::{OrderedListing, Provenance};
 
 use super::join::Parent;
+use super::prefixes::Prefixes;
 use super::ranges::{Ranges, Shape};
 use crate::repository::SnapshotHandle;
 use crate::{Error, Result};
@@ -37,15 +38,32 @@ impl Scan {
         parent: Option<&Parent>,
     ) -> Result<Self> {
         if let (Some(trusted), Some(parent)) = (trusted, parent)
-            && let Some(ranges) =
-                Ranges::begin(Arc::clone(source), whole.clone(), parent.records(), Shape::of(trusted.entries)).await
+            && let Some(scanner) = side_by_side(source, info, whole, trusted, parent).await?
         {
             let ranged_runs = trusted.listing.ranged_runs.saturating_add(1);
-            return Ok(Self { scanner: Box::new(ranges), if_ordered: Some(OrderedListing { ranged_runs }) });
+            return Ok(Self { scanner, if_ordered: Some(OrderedListing { ranged_runs }) });
         }
-        let scanner = source.scan(whole).await.map_err(Error::connector("listing the source"))?;
+        let scanner = source.scan(whole).await.map_err(Error::source("listing the source"))?;
         Ok(Self { scanner, if_ordered: is_flat(info).then(OrderedListing::default) })
     }
+}
+
+/// The listing in pieces, where there are some. A remote that cannot begin behind a key would list all before it for each range.
+async fn side_by_side(
+    source: &Arc<dyn Source>,
+    info: &SourceInfo,
+    whole: &ScanOptions,
+    trusted: &Trusted,
+    parent: &Parent,
+) -> Result<Option<Box<dyn Scanner>>> {
+    let (source, whole) = (Arc::clone(source), whole.clone());
+    if info.has(ability::START_AFTER) {
+        let ranges = Ranges::begin(source, whole, parent.records(), Shape::of(trusted.entries)).await;
+        return Ok(ranges.map(|ranges| Box::new(ranges) as Box<dyn Scanner>));
+    }
+    let prefixes = Prefixes::begin(source, whole, trusted.entries).await;
+    let prefixes = prefixes.map_err(Error::connector("listing the source"))?;
+    Ok(prefixes.map(|prefixes| Box::new(prefixes) as Box<dyn Scanner>))
 }
 
 /// What a parent says of the listing that this run may rely on.
@@ -63,5 +81,5 @@ impl Trusted {
 }
 
 fn is_flat(info: &SourceInfo) -> bool {
-    info.namespace == "flat"
+    info.namespace == ability::FLAT
 }

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ScanOptions, Source, SourceInfo};
+use credenza_connect::{ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{
     BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics,
     Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
-use super::tree::Grown;
+use super::tree::{Counts, Grown};
 use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
@@ -75,7 +75,7 @@ impl Before {
 fn parent<'a>(snapshots: &'a Snapshots, info: &SourceInfo, options: &BackupOptions) -> Option<&'a SnapshotHandle> {
     let is_there = |handle: &SnapshotHandle| {
         let Snapshot { source, connector, .. } = &handle.snapshot;
-        info.namespace == "tree"
+        info.namespace == ability::TREE
             && source.namespace == info.namespace
             && source.location == options.location
             && connector.name == options.provenance.name
@@ -121,7 +121,9 @@ impl Session {
         };
         let whole = ScanOptions {
             as_of: source.as_of,
-            excludes: options.excludes.clone(),
+            excludes: options.excludes.fresh(),
+            only: options.only.fresh(),
+            markers: options.markers.clone(),
             one_file_system: options.one_file_system,
             racy_since: before.parent.as_ref().map(|parent| parent.snapshot.started),
             whole_seconds_are_racy: before.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
@@ -169,6 +171,42 @@ impl Session {
         self.listing = listing;
     }
 
+    /// The patterns that nothing of what was listed has matched.
+    pub(crate) fn unmatched(&self) -> Vec<String> {
+        self.whole.excludes.unmatched().map(ToString::to_string).collect()
+    }
+
+    /// The snapshot that holds just this tree, where no other is to be made of it. Where anything failed, or the repository is damaged, one is made: it
+    /// says so, or mends.
+    pub(crate) fn unchanged_since(&self, grown: &Grown, options: &BackupOptions) -> Option<SnapshotId> {
+        let parent = &self.parent().filter(|_| options.skip_unchanged)?.snapshot;
+        let is_same = parent.tree == grown.root
+            && parent.source.identity == self.source.identity
+            && parent.source.documents == self.source.documents;
+        let is_sound = grown.counts.errors == 0 && parent.statistics.errors == 0 && self.damages.is_empty();
+        (is_same && is_sound).then_some(parent.id)
+    }
+
+    /// What a run tells of what it read, before anything is committed.
+    pub(crate) fn report(&self, dedup: &Deduplicator, counts: &Counts, options: &BackupOptions) -> BackupReport {
+        BackupReport {
+            source: options.location.clone(),
+            entries: counts.entries,
+            read: counts.read,
+            unchanged: counts.files.saturating_sub(counts.read + counts.unread),
+            errors: counts.errors,
+            changed: counts.changed,
+            referenced: counts.referenced,
+            too_large: counts.too_large,
+            unmatched: self.unmatched(),
+            bytes_read: counts.bytes_read,
+            bytes_added: dedup.record().bytes_added(),
+            compared_with: self.other_source(),
+            damages: self.damages.clone(),
+            ..BackupReport::default()
+        }
+    }
+
     pub(crate) async fn commit(
         mut self,
         repository: &Repository,
@@ -178,33 +216,18 @@ impl Session {
         run: &RunContext,
     ) -> Result<BackupReport> {
         let id = SnapshotId::new(random_id()?);
-        let compared_with = self.other_source();
+        let report = self.report(dedup, &grown.counts, options);
         let mut chain = self.before.chain.clone();
-        let (damages, dates) = (std::mem::take(&mut self.damages), std::mem::take(&mut self.before.dates));
+        let dates = std::mem::take(&mut self.before.dates);
         let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), stop: &run.stop };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };
         let Committed { stored, intents_left } = write::commit(repository, dedup, draft, make).await?;
-        run.events.on(Event::Committed(id));
+        run.events.on(Event::Committed { snapshot: id });
         let ahead = ahead(dates, stored.map(|time| Dated { snapshot: id, time }), repository.clock().now().wall);
-        let counts = grown.counts;
-        Ok(BackupReport {
-            snapshot: Some(id),
-            source: options.location.clone(),
-            entries: counts.entries,
-            read: counts.read,
-            unchanged: counts.files.saturating_sub(counts.read + counts.unread),
-            errors: counts.errors,
-            changed: counts.changed,
-            referenced: counts.referenced,
-            bytes_read: counts.bytes_read,
-            bytes_added: dedup.record().bytes_added(),
-            intents_left,
-            ahead,
-            compared_with,
-            damages,
-        })
+        let bytes_added = dedup.record().bytes_added();
+        Ok(BackupReport { snapshot: Some(id), bytes_added, intents_left, ahead, ..report })
     }
 
     fn snapshot(
@@ -263,14 +286,14 @@ async fn now(
     options: &BackupOptions,
 ) -> Result<Option<Timestamp>> {
     let had_none = parent.is_some_and(|parent| parent.snapshot.source.as_of.is_none());
-    if had_none && !options.metadata_of_all && !info.has("history") {
+    if had_none && !options.metadata_of_all && !info.has(ability::HISTORY) {
         return Ok(None);
     }
-    source.now().await.map_err(Error::connector("asking the source for its time"))
+    source.now().await.map_err(Error::source("asking the source for its time"))
 }
 
 /// What is configured for the source as a whole. It changes rarely and costs a request each: an unchanged run takes it over from
-/// its parent, unless all metadata is to be read anew or a document could not be read then.
+/// its parent, unless all metadata is to be read again or a document could not be read then.
 async fn documents(
     source: &dyn Source,
     parent: Option<&SnapshotHandle>,
@@ -283,7 +306,7 @@ async fn documents(
     if let Some(known) = known.filter(|known| known.iter().all(|document| document.error.is_none())) {
         return Ok(known.clone());
     }
-    let told = source.documents().await.map_err(Error::connector("reading what is configured for the source"))?;
+    let told = source.documents().await.map_err(Error::source("reading what is configured for the source"))?;
     let mut room = DOCUMENTS_BYTES_MAX;
     let kept = told.into_iter().map(|document| {
         let content = document.content.map_err(|cause| cause.message).and_then(|text| {

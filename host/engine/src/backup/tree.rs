@@ -37,6 +37,8 @@ pub(crate) struct Counts {
     /// Of those, entries that are kept and may be of more than one moment.
     pub(crate) changed: u64,
     pub(crate) referenced: u64,
+    /// Files left out because of their size; no entries.
+    pub(crate) too_large: u64,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -74,6 +76,11 @@ impl<'a> Tree<'a> {
         }
         self.listener.on(Event::Progress { entries: progress.0, bytes: progress.1 });
         self.writer.push(records).await
+    }
+
+    /// Notes how many files the listing told that were left out because of their size.
+    pub(crate) const fn left_out(&mut self, too_large: u64) {
+        self.counts.too_large = too_large;
     }
 
     fn count(&mut self, record: &Record, bytes_read: Option<u64>) {
@@ -118,7 +125,7 @@ impl<'a> Tree<'a> {
         Ok(Grown { root, counts: self.counts })
     }
 
-    /// Closes what has grown, and begins an empty tree that keeps the count of what was read. What is amiss is told again by the records that
+    /// Closes what has grown, and begins an empty tree that keeps the count of what was read. What is amiss is reported again by the records that
     /// are taken over.
     pub(crate) async fn restart(mut self) -> Result<(TreeRoot, Self)> {
         let root = self.writer.close().await?;

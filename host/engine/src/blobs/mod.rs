@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
+use credenza_format::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState};
 use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
@@ -157,7 +157,7 @@ impl BlobLoader {
     fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Option<BlobPlace> {
         self.index
             .places(id)
-            .find(|place| self.index.standing(place.pack) < Standing::Gone && !tried.contains(&(*id, place.pack)))
+            .find(|place| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack)))
     }
 
     /// Loads one chunk that must be whole.

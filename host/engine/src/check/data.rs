@@ -39,22 +39,22 @@ pub(crate) struct Reading {
     pub(super) vanished: bool,
 }
 
-/// Reads packs and their parity. What parity makes good is told by the repository. The damage of one that was moved and is needed no more is none.
-/// With a liveness, one that the store fails to give is passed over.
+/// Reads packs and their parity. What parity makes good is reported by the repository. The damage of one that was moved and is needed no more is none.
+/// With a liveness, one that the store fails to give is passed over. What is found is added as it is found: `reading` says what was read before an
+/// error, or where this is dropped.
 pub(crate) async fn verify(
     (repository, liveness): (&Repository, Option<&Arc<Liveness>>),
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
-    findings: &mut Findings<'_>,
-) -> Result<Reading> {
+    (findings, reading): (&mut Findings<'_>, &mut Reading),
+) -> Result<()> {
     let records = described(index, packs);
     findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
     let checks = records
         .into_iter()
         .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
-    let mut reading = Reading::default();
     while let Some((pack, (damage, parity))) = checked.try_next().await? {
         reading.bytes += pack.size;
         findings.progress(1, pack.size);
@@ -73,7 +73,7 @@ pub(crate) async fn verify(
             findings.add(damage, None);
         }
     }
-    Ok(reading)
+    Ok(())
 }
 
 /// What is wrong with a pack, and what with its parity. Where that is missing, the listing tells it.

@@ -30,13 +30,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, Standing};
+use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, PackState};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
 pub use crate::findings::Finding;
 
-pub(crate) use self::data::{PIECE_BYTES, described, verify};
+pub(crate) use self::data::{PIECE_BYTES, Reading, described, verify};
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::blobs::BlobLoader;
@@ -45,7 +45,7 @@ use crate::findings::Findings;
 use crate::health::Health;
 use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
-use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, json};
+use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
@@ -94,7 +94,7 @@ pub struct CheckReport {
     pub strays: Strays,
     /// Bytes of the packs that were read.
     pub bytes_read: u64,
-    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them anew.
+    /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them again.
     pub packs_healed: u64,
     /// Packs that are there and were never read whole, by the record.
     pub packs_never_read: u64,
@@ -136,21 +136,25 @@ impl Leftovers {
 /// # Errors
 /// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
-    // It reads, and may be dropped wherever it stands.
-    run.stop.unless(Box::pin(verified(repository, options, &*run.events))).await?
+    verified(repository, options, &*run.events, &run.stop).await
 }
 
-async fn verified(repository: &Repository, options: &CheckOptions, listener: &dyn Listener) -> Result<CheckReport> {
-    listener.on(Event::Phase(Phase::CheckingStructure));
+async fn verified(
+    repository: &Repository,
+    options: &CheckOptions,
+    listener: &dyn Listener,
+    stop: &Stop,
+) -> Result<CheckReport> {
+    listener.on(Event::Phase { phase: Phase::CheckingStructure });
     let mut findings = Findings::new(listener);
     let Look { index, snapshots, users, packs, health, ownerless_usages, removed_snapshots, lacking_copies, leftovers } =
-        look(repository, &mut findings).await?;
+        stop.unless(Box::pin(look(repository, &mut findings))).await??;
     let mut health = health;
     let index = Arc::new(index);
     let liveness = Liveness::begin("repository", repository.clock());
     let store = Arc::clone(repository.bare_store());
     let loader = BlobLoader::new(repository.clone(), store, Arc::clone(&index)).going_on(&liveness);
-    structure::trees(Arc::new(loader), &snapshots, &mut findings).await?;
+    stop.unless(Box::pin(structure::trees(Arc::new(loader), &snapshots, &mut findings))).await??;
     let mut healed = add_healed(repository, &users, &mut findings);
     let mut report = CheckReport {
         snapshots: snapshots.len() as u64,
@@ -166,10 +170,20 @@ async fn verified(repository: &Repository, options: &CheckOptions, listener: &dy
     };
     let mut whole = Vec::new();
     if let Some(sample) = options.read_data {
-        listener.on(Event::Phase(Phase::CheckingData));
+        listener.on(Event::Phase { phase: Phase::CheckingData });
         let now = repository.clock().now().wall;
         let chosen = sample.choose(&index, &packs.present, &health, now)?;
-        let reading = data::verify((repository, Some(&liveness)), &index, &chosen, &users, &mut findings).await?;
+        let mut reading = Reading::default();
+        let heeding = stop.heeding();
+        let found = (&mut findings, &mut reading);
+        let work = Box::pin(data::verify((repository, Some(&liveness)), &index, &chosen, &users, found));
+        if let Err(ended) = stop.unless(work).await.flatten() {
+            // Days of reading are not to be lost with the rest: what was read whole and what was damaged stays known.
+            let damages = findings.iter().map(|finding| &finding.damage);
+            let _ = health.record(repository, damages, &reading.whole).await;
+            return Err(ended);
+        }
+        drop(heeding);
         (report.packs_read, report.bytes_read) = (chosen.len() as u64, reading.bytes);
         healed.extend(reading.healed);
         heal_unread(repository, &index, &findings, &mut healed).await?;
@@ -225,7 +239,7 @@ fn add_remembered(
         health.damages().filter(|(pack, damage)| !whole.contains(pack) && !found.contains(&damage.object)).collect();
     let ordinals: Vec<PackOrdinal> = remembered.iter().filter_map(|(pack, _)| index.ordinal(pack)).collect();
     let there = described(index, &ordinals).into_iter().filter(|pack| {
-        let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.standing(ordinal) == Standing::Gone);
+        let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.state(ordinal) == PackState::Gone);
         !is_gone && !users.has_replaced(index, pack)
     });
     let there: HashSet<ObjectId> = there.map(|pack| pack.id).collect();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use credenza_connect::{StoredObject, Strays};
 use credenza_format::{
-    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, ParityRate, Removal,
-    Standing, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
+    BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, PackState, ParityRate,
+    Removal, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
 };
 use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
 
@@ -195,7 +195,7 @@ pub(super) async fn packs(
         let kept = kept.filter(|pack| !pack.moved && !condemned.contains(&pack.id));
         kept.filter_map(|pack| wrong_parity(rate, pack, &parities)).for_each(|damage| findings.add(damage, None));
     }
-    deleted.iter().for_each(|pack| index.demote(pack, Standing::Gone));
+    deleted.iter().for_each(|pack| index.demote(pack, PackState::Gone));
     let indexed: HashSet<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
     for (pack, used) in users.iter().filter(|(pack, _)| !indexed.contains(*pack)) {
         let detail = format!("no index segment describes pack {pack}, which snapshots rely on");

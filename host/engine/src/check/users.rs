@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use credenza_format::{Bitmap, BlobIndex, PackBlob, PackRecord, PackUsage, Standing, Usage};
+use credenza_format::{Bitmap, BlobIndex, PackBlob, PackRecord, PackState, PackUsage, Usage};
 use credenza_model::{ObjectId, SnapshotId};
 
 /// Who uses which blobs of a pack, by the usage lists of snapshots.
@@ -54,7 +54,7 @@ impl Users {
         let Some(ordinal) = index.ordinal(&pack.id) else { return false };
         let elsewhere = |blob: &PackBlob| {
             let mut others = index.places(&blob.id).filter(|place| place.pack != ordinal);
-            others.any(|place| index.standing(place.pack) < Standing::Gone)
+            others.any(|place| index.state(place.pack) < PackState::Gone)
         };
         index.pack(ordinal).is_some_and(|pack| pack.moved) && self.blobs(pack).all(elsewhere)
     }

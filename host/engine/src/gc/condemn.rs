@@ -15,7 +15,7 @@ pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<(), Damage> 
     let needs = view.needs()?;
     let condemned = candidates(view, &needs);
     report.condemned = condemned.len() as u64;
-    report.locked = lock_unpoisoned(view, &needs);
+    report.locked = count_locked(view, &needs);
     let unneeded = view.packs.iter().filter(|(pack, _)| {
         (condemned.contains(pack) || view.condemned.contains(pack)) && !view.must_stay(pack, &needs)
     });
@@ -30,7 +30,7 @@ pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<(), Damage> 
 /// Puts the record of what nobody needs.
 pub(super) async fn record(repository: &Repository, view: &mut View, report: &mut GcReport) -> Result<()> {
     let needs = view.needs()?;
-    report.locked = lock_unpoisoned(view, &needs);
+    report.locked = count_locked(view, &needs);
     let packs = candidates(view, &needs);
     if packs.is_empty() {
         return Ok(());
@@ -50,7 +50,7 @@ pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) ->
 }
 
 /// How many packs stay for their locks alone.
-fn lock_unpoisoned(view: &View, needs: &Needs) -> u64 {
+fn count_locked(view: &View, needs: &Needs) -> u64 {
     view.packs.keys().filter(|pack| view.is_locked(pack) && !view.is_wanted(pack, needs)).count() as u64
 }
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    Bitmap, BlobIndex, BlobPlace, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind, PackOrdinal, Standing,
+    Bitmap, BlobIndex, BlobPlace, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind, PackOrdinal, PackState,
     Usage, body_digest, parity_pack,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
@@ -186,11 +186,11 @@ impl View {
 
     /// Notes in the index which packs are condemned and which are not there.
     fn demote(&mut self) {
-        self.condemned.iter().for_each(|pack| self.index.demote(pack, Standing::Condemned));
+        self.condemned.iter().for_each(|pack| self.index.demote(pack, PackState::Condemned));
         let described = self.index.packs().iter().map(|pack| pack.id);
         let is_gone = |id: &ObjectId| !self.packs.contains_key(id) && !self.own.contains(id);
         let gone: Vec<ObjectId> = described.filter(is_gone).collect();
-        gone.iter().for_each(|pack| self.index.demote(pack, Standing::Gone));
+        gone.iter().for_each(|pack| self.index.demote(pack, PackState::Gone));
     }
 
     /// What does not fit together, if anything. A pack that snapshots use and the index does not describe may have been described since that was
@@ -235,7 +235,7 @@ impl View {
             }
             if pack.moved {
                 self.need_anywhere(&id, &mut needs)?;
-            } else if pack.standing == Standing::Gone {
+            } else if pack.state == PackState::Gone {
                 return Err(Damage::new(
                     &pack.store_key(),
                     DamageKind::Missing,
@@ -271,14 +271,14 @@ impl View {
     }
 
     fn need_everywhere(&self, id: &ChunkId, needs: &mut Needs) {
-        let there = self.index.places(id).filter(|place| self.index.standing(place.pack) < Standing::Gone);
+        let there = self.index.places(id).filter(|place| self.index.state(place.pack) < PackState::Gone);
         there.for_each(|place| needs.add(&self.index, &place));
     }
 
     /// Whether a pack is there without reserve and not on record as damaged.
     pub(super) fn is_reliable(&self, pack: PackOrdinal) -> bool {
         let damaged = self.index.pack(pack).is_some_and(|pack| self.damaged.contains(&pack.id));
-        self.index.standing(pack) == Standing::Live && !damaged
+        self.index.state(pack) == PackState::Live && !damaged
     }
 
     /// Takes packs that this run has written, which no listing shows yet, and the packs that it moved.

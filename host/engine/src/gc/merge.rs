@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use credenza_format::{Condemned, IndexSegment, LockRecord, ObjectKind, PackRecord, seal_document};
-use credenza_model::{ObjectId, StoreKey, Timestamp};
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 use super::condemn::put_record;
 use super::mark::View;
@@ -15,6 +15,7 @@ use super::{GcReport, delete};
 use crate::clock::is_expired;
 use crate::health::Health;
 use crate::repository::{Repository, SegmentInfo, random_id};
+use crate::tags::TagEdits;
 use crate::write::put;
 use crate::{Damage, DamageKind, Result};
 
@@ -55,7 +56,7 @@ struct Weight {
 }
 
 /// Which segments to merge with each other: the smallest first, as long as the next is at most twice as large as all before
-/// it, so that a blob is written anew only when its segment grows by half. One that is half ghosts is written anew in any case.
+/// it, so that a blob is written again only when its segment grows by half. One that is half ghosts is written again in any case.
 fn groups(mut segments: Vec<Weight>) -> Vec<Vec<ObjectId>> {
     segments.sort_by_key(|segment| (segment.live(), segment.id));
     let mut groups: Vec<Vec<Weight>> = Vec::new();
@@ -80,7 +81,7 @@ impl Weight {
     }
 }
 
-/// One group that is written anew.
+/// One group that is written again.
 struct Merge<'a> {
     group: &'a [ObjectId],
     /// Segments that others replaced before.
@@ -96,7 +97,7 @@ struct Merged {
 }
 
 impl Merge<'_> {
-    /// Writes the group anew, unless another collector was faster.
+    /// Writes the group again, unless another collector was faster.
     async fn run(
         &self,
         repository: &Repository,
@@ -172,10 +173,17 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
     Ok(())
 }
 
-/// Merges notes of what was read and found damaged when there are many, without what they say of packs that are gone.
-pub(super) async fn notes(repository: &Repository, view: &View, health: &Health, report: &mut GcReport) -> Result<()> {
+/// Merges notes of what was read and found damaged, and of tags, when there are many; without what they say of packs and snapshots that are gone.
+pub(super) async fn notes(
+    repository: &Repository,
+    view: &View,
+    (health, tags): (&Health, &TagEdits),
+    report: &mut GcReport,
+) -> Result<()> {
     let is_kept = |pack: &ObjectId| view.packs.contains_key(pack) || view.is_named(pack);
-    let merged = health.merge(repository, is_kept).await?;
+    let mut merged = health.merge(repository, is_kept).await?;
+    let is_there = |snapshot: &SnapshotId| view.snapshots.contains(&ObjectId::new(*snapshot.as_bytes()));
+    merged.extend(tags.merge(repository, is_there).await?);
     let results = delete(repository, &merged).await?;
     report.count(&results);
     report.notes_merged = merged.len() as u64;

@@ -44,6 +44,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 use crate::clock::Lease;
 use crate::health::Health;
 use crate::repository::Repository;
+use crate::tags::TagEdits;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, heed};
 pub(crate) use condemn::put_record;
 use mark::View;
@@ -111,7 +112,7 @@ pub struct GcReport {
 ///
 /// # Errors
 /// [`Error::Damage`] when anything that says what is needed cannot be read, [`Error::ListingsDisagree`] and [`Error::MissingSnapshots`] when
-/// something was left out, [`Error::LateListings`] where that cannot be told: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
+/// something was left out, [`Error::LateListings`] where that cannot be known: then nothing is deleted. [`Error::Cancelled`] when it was to stop: what is
 /// done stays, and the next run goes on.
 pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext) -> Result<GcReport> {
     let _heeding = run.stop.heeding();
@@ -122,12 +123,14 @@ pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext)
 async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {
     repository.require_reading("reclaiming space")?;
     repository.require_prompt_listings().await?;
-    listener.on(Event::Phase(Phase::Collecting));
+    listener.on(Event::Phase { phase: Phase::Collecting });
     let lease = Lease::begin(Arc::clone(repository.clock()));
     let now = if options.dry_run { repository.time_reached().await? } else { repository.time().await? };
     let now = now.unwrap_or(NEVER);
     let cautious = repository.cautious();
     let mut health = Health::load(&cautious).await?;
+    // Before the snapshots are listed: what is said of one that is not listed then is said of one that is gone.
+    let tags = if options.dry_run { TagEdits::default() } else { TagEdits::load(&cautious).await? };
     let damaged = health.damaged_packs();
     let mut view = View::read(&cautious, now, &damaged).await?;
     let mut report = begun(&view);
@@ -154,7 +157,7 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
     merge::records(repository, now, &mut report).await?;
-    merge::notes(repository, &view, &health, &mut report).await?;
+    merge::notes(repository, &view, (&health, &tags), &mut report).await?;
     report.name_remembered(&view, &health)?;
     expire::run(repository, &view, &mut report).await?;
     Ok(report)

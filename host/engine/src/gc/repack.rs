@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, Header, Hex, PackKind, PackOrdinal, PackRecord, Standing};
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, Header, Hex, PackKind, PackOrdinal, PackRecord, PackState};
 use credenza_model::limits::DATA_PACK_BYTES;
 use credenza_model::{ChunkId, ObjectId};
 
@@ -80,12 +80,10 @@ pub(super) async fn run(
 /// and so is what is on record as damaged, until it is mended.
 fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candidate> {
     let movable = |candidate: &Candidate| {
-        view.index.pack(candidate.pack).filter(|pack| !pack.moved && pack.standing < Standing::Gone).is_some_and(
-            |pack| {
-                let is_kept = view.pinned.contains(&pack.id) || view.is_locked(&pack.id);
-                !is_kept && !view.damaged.contains(&pack.id)
-            },
-        )
+        view.index.pack(candidate.pack).filter(|pack| !pack.moved && pack.state < PackState::Gone).is_some_and(|pack| {
+            let is_kept = view.pinned.contains(&pack.id) || view.is_locked(&pack.id);
+            !is_kept && !view.damaged.contains(&pack.id)
+        })
     };
     let mut all = weigh(view, needs);
     all.retain(movable);
@@ -209,7 +207,7 @@ async fn copy_needed(
     copy(repository, dedup.packs(), &view.index, alone).await?;
     held.iter().filter_map(|(id, _)| elsewhere(id)).for_each(|place| needs.add(&view.index, &place));
     if let Some(id) = view.index.pack(pack).map(|pack| pack.id) {
-        view.index.demote(&id, Standing::Moved);
+        view.index.demote(&id, PackState::Moved);
     }
     Ok(())
 }

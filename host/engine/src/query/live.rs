@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use credenza_connect::{Batches, Found, ScanOptions, Scanner, Source};
+use credenza_connect::{Batches, Found, ScanOptions, Scanner, Source, ability};
 use credenza_model::{Entry, EntryKind, SkippedEntry};
 
 use super::{Change, ChangeKind, below};
@@ -54,12 +54,12 @@ impl Side {
     pub async fn live(source: &dyn Source) -> Result<Self> {
         let info = source.info().await.map_err(Error::connector("opening a location"))?;
         let options = ScanOptions::default();
-        let scanner: Box<dyn Scanner> = if info.has("ordered-scan") {
+        let scanner: Box<dyn Scanner> = if info.has(ability::ORDERED_SCAN) {
             source.scan(&options).await.map_err(Error::connector("listing a location"))?
         } else {
             Box::new(SortedScan::collect(source, &options).await?)
         };
-        let is_flat = info.namespace == "flat";
+        let is_flat = info.namespace == ability::FLAT;
         Ok(Self::new(Entries::Listed(Batches::new(scanner)), info.identity, is_flat, Vec::new()))
     }
 
@@ -107,7 +107,7 @@ impl View {
     pub fn side(&self, handle: &SnapshotHandle, prefix: &[u8]) -> Side {
         let records = self.records(handle, prefix);
         let source = &handle.snapshot.source;
-        let is_flat = source.namespace == "flat";
+        let is_flat = source.namespace == ability::FLAT;
         Side::new(Entries::Recorded(Box::new(records)), source.identity.clone(), is_flat, prefix.to_vec())
     }
 }

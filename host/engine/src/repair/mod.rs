@@ -18,7 +18,7 @@
 //!
 //! Owned here: that order, which is a repack's: what is published is announced before and needed by snapshots after, and packs
 //! are condemned only when their chunks have other places. So it runs beside writers and collectors. A damaged pack is condemned,
-//! so that no later backup relies on it: one that finds a lost chunk in its source stores it anew, and every snapshot that lost it
+//! so that no later backup relies on it: one that finds a lost chunk in its source stores it again, and every snapshot that lost it
 //! is whole again. Refused here: deleting packs (`gc`), removing snapshots (`remove`). Called by `cli`.
 //!
 //! Bound: as `check`; a table of each damaged or undescribed pack (52 bytes a blob), what `write` holds, a usage list for each
@@ -96,12 +96,12 @@ pub enum Mend {
         /// The object.
         object: StoreKey,
     },
-    /// The config, a key slot or a record of removal, or the second copy of one, is written anew from the other; parity from its pack.
+    /// The config, a key slot or a record of removal, or the second copy of one, is written again from the other; parity from its pack.
     Restored {
         /// What is written.
         object: StoreKey,
     },
-    /// The usage list of a snapshot is written anew, the same as it was.
+    /// The usage list of a snapshot is written again, the same as it was.
     Rewritten {
         /// The list.
         usage: StoreKey,
@@ -217,7 +217,7 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
         repository.require_prompt_listings().await?;
     }
     let survey = Survey::read(&repository.cautious(), options, listener).await?;
-    listener.on(Event::Phase(Phase::Repairing));
+    listener.on(Event::Phase { phase: Phase::Repairing });
     let texts = Texts::read(repository).await?;
     if options.apply {
         texts.write(repository).await?;

@@ -1,4 +1,4 @@
-//! Parity: made anew from packs that are whole, where it is gone or damaged.
+//! Parity: made again from packs that are whole, where it is gone or damaged.
 //!
 //! Owned here: which. What is damaged of a pack that is replaced goes with it. Bound: one pack and its parity.
 
@@ -14,7 +14,7 @@ use crate::Result;
 use crate::check;
 use crate::repository::Repository;
 
-/// Packs whose parity is to be made anew.
+/// Packs whose parity is to be made again.
 pub(super) struct Parities(Vec<PackRecord>);
 
 impl Parities {

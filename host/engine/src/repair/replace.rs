@@ -20,6 +20,7 @@ use super::{Mend, RepairOptions, SnapshotLoss};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
+use crate::tags::TagEdits;
 use crate::write::{self, Deduplicator, Draft, TreeWriter, claim};
 use crate::{Error, Result, Stop};
 
@@ -39,11 +40,19 @@ pub(super) async fn run(
     let replaced: BTreeSet<SnapshotId> =
         survey.snapshots.iter().filter_map(|handle| handle.snapshot.replaces).collect();
     let mut mends = Vec::new();
+    // A replacement has the tags that the snapshot has now: notes speak of that one's id.
+    let tags = match options.apply && !lossy.is_empty() {
+        true => TagEdits::load(repository).await?,
+        false => TagEdits::default(),
+    };
     for handle in survey.snapshots.iter().filter(|handle| lossy.contains(&handle.snapshot.id)) {
         let snapshot = handle.snapshot.id;
         if !replaced.contains(&snapshot) {
-            let replacement =
-                if options.apply { Some(replace(repository, handle, options, stop).await?) } else { None };
+            let replacement = if options.apply {
+                Some(replace(repository, &tags.applied(handle.clone()), options, stop).await?)
+            } else {
+                None
+            };
             mends.push(Mend::Beside { snapshot, replacement });
         }
     }

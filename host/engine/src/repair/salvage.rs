@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, Compressor, PackBlob, PackRecord, Standing};
+use credenza_format::{BlobIndex, Compressor, PackBlob, PackRecord, PackState};
 use credenza_model::{ChunkId, ObjectId};
 
 use super::survey::Survey;
@@ -64,7 +64,7 @@ pub(super) fn was_moved(index: &BlobIndex, pack: &PackRecord) -> bool {
 /// Whether a pack with which nothing is wrong holds a blob.
 fn has_home(index: &BlobIndex, damaged: &HashSet<ObjectId>, blob: &PackBlob) -> bool {
     let mut packs = index.places(&blob.id).filter_map(|place| index.pack(place.pack));
-    packs.any(|pack| pack.standing < Standing::Condemned && !damaged.contains(&pack.id))
+    packs.any(|pack| pack.state < PackState::Condemned && !damaged.contains(&pack.id))
 }
 
 /// Blobs whose plaintext fits into memory together.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, Standing, open_document,
+    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, PackState, open_document,
     open_snapshot,
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
@@ -12,7 +12,7 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use super::usage::{self, Rebuilt};
 use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
-use crate::check::{self, Look, Users};
+use crate::check::{self, Look, Reading, Users};
 use crate::findings::{Finding, Findings};
 use crate::health::Health;
 use crate::liveness::Liveness;
@@ -49,7 +49,7 @@ impl Survey {
         options: &RepairOptions,
         listener: &dyn Listener,
     ) -> Result<Self> {
-        listener.on(Event::Phase(Phase::CheckingStructure));
+        listener.on(Event::Phase { phase: Phase::CheckingStructure });
         let mut findings = Findings::new(listener);
         let Look { mut index, snapshots, mut users, packs, health, .. } =
             check::look(repository, &mut findings).await?;
@@ -63,7 +63,7 @@ impl Survey {
         expect_packs_gone(repository, &index, &missing).await?;
         for pack in missing {
             if !is_healed(repository, &index, &pack).await? {
-                index.demote(&pack, Standing::Gone);
+                index.demote(&pack, PackState::Gone);
             }
         }
         // A segment that cannot be read may have described what running writers rely on.
@@ -75,7 +75,7 @@ impl Survey {
             let in_need = users.of(&pack.id).is_some() || segment_lost && pinned.contains(&pack.id);
             if !in_need {
                 // It may be a running writer's: it is relied on where nothing else holds a chunk.
-                index.demote(&pack.id, Standing::Condemned);
+                index.demote(&pack.id, PackState::Condemned);
             }
             found.push((pack, in_need));
         }
@@ -89,9 +89,11 @@ impl Survey {
             packs.present.iter().filter(|pack| options.read_data || is_doubtful(pack)).copied().collect();
         let mut whole = Vec::new();
         if !read.is_empty() {
-            listener.on(Event::Phase(Phase::CheckingData));
+            listener.on(Event::Phase { phase: Phase::CheckingData });
             let liveness = Liveness::begin("repository", repository.clock());
-            let reading = check::verify((repository, Some(&liveness)), &index, &read, &users, &mut findings).await?;
+            let mut reading = Reading::default();
+            let found = (&mut findings, &mut reading);
+            check::verify((repository, Some(&liveness)), &index, &read, &users, found).await?;
             whole = reading.whole;
         }
         check::add_healed(repository, &users, &mut findings);

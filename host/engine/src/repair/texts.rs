@@ -1,4 +1,4 @@
-//! Texts: the config, key slots and records of removal are written anew from whichever of their two copies is whole.
+//! Texts: the config, key slots and records of removal are written again from whichever of their two copies is whole.
 //!
 //! Owned here: nothing but that. A document of which neither copy is whole stays as it is: a key slot is then removed by a person, who
 //! adds the secret again.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use credenza_connect::{Store, StoredObject, Strays};
+use credenza_connect::{Store, StoredObject, Strays, ability};
 use credenza_format::ObjectKind;
 use credenza_model::StoreKey;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -19,8 +19,6 @@ use crate::{Error, Result};
 
 /// What names in a folder begin with.
 const DIGITS: &str = "0123456789abcdef";
-/// What a store promises when what was written is listed at once.
-const LIST_AFTER_WRITE: &str = "list-after-write";
 /// Of objects that a listing leaves out, so many are looked for at most: of those that it should show, the first is found.
 const LOOKED_FOR_MAX: usize = 64;
 
@@ -57,7 +55,7 @@ impl Repository {
     /// [`Error::LateListings`].
     pub(crate) async fn require_prompt_listings(&self) -> Result<()> {
         let info = self.bare.info().await.map_err(Error::connector("opening the store"))?;
-        if info.has(LIST_AFTER_WRITE) { Ok(()) } else { Err(Error::LateListings { place: info.identity }) }
+        if info.has(ability::LIST_AFTER_WRITE) { Ok(()) } else { Err(Error::LateListings { place: info.identity }) }
     }
 
     async fn list_twice(&self, store: &dyn Store, folder: &str) -> Result<Vec<StoredObject>> {

@@ -33,6 +33,13 @@ pub(crate) struct Document<T = Vec<u8>> {
 /// Opens what is under an id.
 type Open<'a, T> = dyn Fn(ObjectId, Vec<u8>) -> Result<T, credenza_format::Error> + Sync + 'a;
 
+/// Which objects are read, and how they are opened.
+struct Wanted<'a, T> {
+    store: &'a Arc<dyn Store>,
+    kind: ObjectKind,
+    open: &'a Open<'a, T>,
+}
+
 impl Repository {
     /// Lists one kind of small object and opens each; what was deleted since the listing is left out.
     pub(crate) async fn documents(&self, store: &Arc<dyn Store>, kind: ObjectKind) -> Result<Vec<Document>> {
@@ -49,7 +56,8 @@ impl Repository {
         self.require_access(kind)?;
         let mut found = Vec::new();
         let listed = self.list_kind(store, kind).await?;
-        self.open_each(store, kind, open, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
+        let wanted = Wanted { store, kind, open };
+        self.open_each(&wanted, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
         Ok(found)
     }
 
@@ -104,7 +112,7 @@ impl Repository {
                 unread = unread.saturating_sub(1);
                 is_merged |= take(document);
             };
-            self.open_each(store, kind, open, listed, MERGED_IN_FLIGHT, note).await?;
+            self.open_each(&Wanted { store, kind, open }, listed, MERGED_IN_FLIGHT, note).await?;
             if round > 0 && unread == 0 && !is_merged {
                 return Ok(());
             }
@@ -114,15 +122,12 @@ impl Repository {
 
     async fn open_each<T>(
         &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &Open<'_, T>,
+        wanted: &Wanted<'_, T>,
         listed: Vec<(ObjectId, StoredObject)>,
         in_flight: usize,
         mut take: impl FnMut(Document<T>),
     ) -> Result<()> {
-        let opened =
-            futures_util::stream::iter(listed.into_iter().map(|listed| self.document(store, kind, open, listed)));
+        let opened = futures_util::stream::iter(listed.into_iter().map(|listed| self.document(wanted, listed)));
         let mut opened = opened.buffered(in_flight);
         while let Some(document) = opened.try_next().await? {
             document.into_iter().for_each(&mut take);
@@ -133,12 +138,10 @@ impl Repository {
     /// One small object, opened; `None` when it was deleted since it was listed.
     async fn document<T>(
         &self,
-        store: &Arc<dyn Store>,
-        kind: ObjectKind,
-        open: &Open<'_, T>,
+        wanted: &Wanted<'_, T>,
         (id, object): (ObjectId, StoredObject),
     ) -> Result<Option<Document<T>>> {
-        let body = self.opened(store, kind, open, id).await?;
+        let body = self.opened(wanted.store, wanted.kind, wanted.open, id).await?;
         Ok(body.map(|body| Document { id, key: object.key.clone(), object, body }))
     }
 

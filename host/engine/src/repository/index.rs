@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, Standing};
+use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackState};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::{Document, Repository};
@@ -38,22 +38,22 @@ struct Salvaged {
 }
 
 impl Repository {
-    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is told
+    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is reported
     /// already.
     pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
         Ok(self.index_to_add_to().await?.0)
     }
 
     /// The index for those who add to the repository, and what of it cannot be read. Packs that collectors have condemned are in it, because older
-    /// snapshots may need them; their standing says so.
+    /// snapshots may need them; their state says so.
     ///
     /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
-    /// are stored anew. A damaged record may condemn any pack, so that none that is there is relied on.
+    /// are stored again. A damaged record may condemn any pack, so that none that is there is relied on.
     pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
         let Salvaged { mut index, segments, records } = self.salvage_index().await?;
         if !records.is_empty() {
             let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
-            packs.iter().for_each(|pack| index.demote(pack, Standing::Condemned));
+            packs.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
         }
         Ok((index, records.into_iter().chain(segments).collect()))
     }
@@ -68,7 +68,7 @@ impl Repository {
         // In this order: a repack publishes the new places of blobs before it condemns the old ones.
         let (condemned, records) = self.condemned_records().await?;
         let ReadIndex { mut index, damaged: segments, .. } = self.read_index(self.store()).await?;
-        condemned.iter().for_each(|pack| index.demote(pack, Standing::Condemned));
+        condemned.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
         Ok(Salvaged { index, segments, records })
     }
 

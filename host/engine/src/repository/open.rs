@@ -1,5 +1,5 @@
 //! Open: read the config, unlock a key slot, verify the config with the keys. Where one of them is gone or damaged, its copy does, and the
-//! damage is told.
+//! damage is reported.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Repository {
         })
     }
 
-    /// What is wrong with objects whose copies were taken to open the repository: to be told to whoever opened it.
+    /// What is wrong with objects whose copies were taken to open the repository: to be reported to whoever opened it.
     #[must_use]
     pub fn opened_despite(&self) -> &[Damage] {
         &self.damages
@@ -298,7 +298,7 @@ async fn try_slot(slot: KeySlot, config: &UnverifiedConfig, secret: &Secret) -> 
     attempt.await.map_err(Error::worker("unlock"))
 }
 
-/// The config of the repository as its keys prove it: for looking at it anew.
+/// The config of the repository as its keys prove it: for looking at it again.
 pub(super) fn decode_verified(name: &StoreKey, bytes: &[u8], keys: &Keys) -> Result<Config, Damage> {
     let verified = Config::decode(bytes).and_then(|config| config.verify(keys));
     verified.map_err(|cause| Damage::new(name, DamageKind::Corrupt, cause.to_string()))

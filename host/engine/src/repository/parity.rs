@@ -1,6 +1,6 @@
 //! Parity: a pack that was hurt is made whole in memory, and parity is put beside packs.
 //!
-//! Owned here: what is read for it, that nothing counts as healed but what has the digest that the index gives, that each healed pack is told, and
+//! Owned here: what is read for it, that nothing counts as healed but what has the digest that the index gives, that each healed pack is reported, and
 //! that a pack which is beyond its parity is tried once. Refused here: the code (`format`), who reads packs (`blobs`), mending the store (`repair`).
 //!
 //! Bound: one pack at a time for all clones of a repository, with its parity while it is healed (384 MiB for the largest pack at 50 %, 36 MB for a
@@ -64,7 +64,7 @@ impl From<&PackRecord> for PackName {
 }
 
 impl Repository {
-    /// Damage of packs that their parity made good, each once since this was last asked: to be told to whoever reads. The content is right.
+    /// Damage of packs that their parity made good, each once since this was last asked: to be reported to whoever reads. The content is right.
     #[must_use]
     pub fn take_healed(&self) -> Vec<Damage> {
         self.take_healed_packs().into_iter().map(|(_, damage)| damage).collect()
@@ -140,7 +140,7 @@ impl Repository {
         (head.repository(), head.pack(), head.pack_header()) == (self.config.repository, pack.id, &pack.header)
     }
 
-    /// Makes the parity of a pack anew, the same as it was, and puts it; false when the pack is not whole.
+    /// Makes the parity of a pack again, the same as it was, and puts it; false when the pack is not whole.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -158,7 +158,7 @@ impl Repository {
 }
 
 impl Known {
-    /// Notes what is to be told of a pack. One that was right when it was read again is not damaged.
+    /// Notes what is to be reported of a pack. One that was right when it was read again is not damaged.
     fn tell(&mut self, was_hurt: bool, pack: &PackName, damage: &Damage) {
         if was_hurt {
             let detail = format!("{}; what is read of it is whole by its parity", damage.detail);

@@ -3,18 +3,18 @@
 //! Called by `create`, which keeps the answer in the config, and by checks of a place. Leaves an object behind that is locked for [`LOCK_SECONDS`], where the store can lock,
 //! and all objects where it does not let them be deleted; collectors clear them away.
 
-use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, Stored};
+use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, Stored, ability};
 use credenza_model::{StoreKey, Timestamp};
 
 use super::locks::{PROBE, probe_key};
 use crate::{Error, Result};
 
 /// Of many creates of one name, one after the other and at the same moment, one succeeds.
-pub(crate) const IF_ABSENT: &str = "if-absent";
+pub(crate) const IF_ABSENT: &str = ability::IF_ABSENT;
 /// What was written is read by its version, also in part, after something else was put over it.
-pub(crate) const VERSIONS: &str = "versions";
+pub(crate) const VERSIONS: &str = ability::VERSIONS;
 /// A lock is there when it was asked for, and can be extended.
-pub(crate) const RETENTION: &str = "retention";
+pub(crate) const RETENTION: &str = ability::RETENTION;
 /// Objects can be deleted, or hidden where versions are kept.
 pub(crate) const DELETE: &str = "delete";
 

@@ -7,10 +7,10 @@
 //! Cut off anywhere, the secret of the caller opens the repository and reads all of it: the newer of its two slots is tried first and
 //! knows all epochs, and the older one fits as long as the config names its epoch. Another run finishes the work.
 //!
-//! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs anew, which is repacking. Called by `cli`.
+//! Owned here: that order, and which slots can be renewed. Refused here: sealing old packs again, which is repacking. Called by `cli`.
 
-use credenza_connect::{ErrorClass, Payload, PutOptions};
-use credenza_format::{Access, Config, KeySlot, Keyring, Standing, config_key, copy_key, slot_key};
+use credenza_connect::{ErrorClass, Payload, PutOptions, ability};
+use credenza_format::{Access, Config, KeySlot, Keyring, PackState, config_key, copy_key, slot_key};
 use credenza_model::StoreKey;
 
 use super::open::{read_config, verify};
@@ -32,10 +32,10 @@ pub struct Rotation {
     pub removed: Vec<StoreKey>,
 }
 
-/// What collections seal anew after a rotation, at most: what no snapshot needs goes without.
+/// What collections seal again after a rotation, at most: what no snapshot needs goes without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Resealing {
-    /// Packs that are read and written anew.
+    /// Packs that are read and written again.
     pub packs: u64,
     /// Bytes of them: so much is read, and as much written.
     pub bytes: u64,
@@ -44,7 +44,7 @@ pub struct Resealing {
 }
 
 impl Repository {
-    /// What a rotation now would leave to be sealed anew.
+    /// What a rotation now would leave to be sealed again.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -52,7 +52,7 @@ impl Repository {
         let index = self.load_index().await?;
         let puts = if self.config.parity.is_some() { 2 } else { 1 };
         let mut all = Resealing::default();
-        for pack in index.packs().iter().filter(|pack| !pack.moved && pack.standing < Standing::Condemned) {
+        for pack in index.packs().iter().filter(|pack| !pack.moved && pack.state < PackState::Condemned) {
             all.packs += 1;
             all.bytes = all.bytes.saturating_add(pack.size);
             all.requests = all.requests.saturating_add(pack.size.div_ceil(READ_BYTES) + puts);
@@ -122,7 +122,7 @@ impl Repository {
         Ok(renewed)
     }
 
-    /// Writes the config anew, unless somebody else has since it was read. A store without compare-and-swap leaves a moment in which
+    /// Writes the config again, unless somebody else has since it was read. A store without compare-and-swap leaves a moment in which
     /// that is not noticed; whoever loses finds it by their slots.
     pub(super) async fn replace_config(&self, config: &Config, keyring: &Keyring) -> Result<()> {
         let key = config_key();
@@ -139,7 +139,7 @@ impl Repository {
         let bytes = config
             .encode(&keyring.keys(self.keys.repository()))
             .map_err(|cause| Error::Encode { doing: "encoding the config".to_owned(), cause: cause.to_string() })?;
-        let if_match = stat.tag.filter(|_| info.has("if-match"));
+        let if_match = stat.tag.filter(|_| info.has(ability::IF_MATCH));
         let retain_until = self.lock_until().await?;
         let options = PutOptions { if_match, retain_until, hint: "config".to_owned(), ..PutOptions::default() };
         match self.bare.put(&key, Payload::from(bytes.clone()), &options).await {

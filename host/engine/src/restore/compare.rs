@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use credenza_connect::file::IMPLIED;
-use credenza_connect::{Body, ByteRange, Error as ConnectError, Result as ConnectResult};
+use credenza_connect::{Body, ByteRange, Error as ConnectError, Result as ConnectResult, ability};
 use credenza_format::{BlobKind, Keys};
 use credenza_model::{Attribute, ChunkRef, Content, Entry, EntryKind, Key, Record};
 use futures_util::StreamExt;
@@ -156,7 +156,7 @@ impl Comparer {
     }
 
     fn has_posix_attributes(&self) -> bool {
-        self.entry_writer.info.has("attributes:posix")
+        self.entry_writer.info.has(ability::POSIX_ATTRIBUTES)
     }
 
     /// Whether what is said of what is there is all that a restore would say. Of objects it is not asked.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Payload, Writer};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Payload, Writer, ability};
 use credenza_model::{ChunkRef, Content, Entry, EntryKind, Key, Record};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
@@ -43,7 +43,7 @@ impl EntryWriter {
     /// # Errors
     /// Why it cannot.
     pub(super) async fn demand_writable(&self) -> Result<()> {
-        if !self.info.has("local") {
+        if !self.info.has(ability::LOCAL) {
             return Ok(());
         }
         let failed = Error::connector(format!("writing in {}", self.info.identity));

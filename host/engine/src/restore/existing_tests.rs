@@ -312,11 +312,11 @@ async fn patterns_choose_what_is_restored_with_the_folders_above() {
     assert_eq!(fs::metadata(bed.target("a/b")).unwrap().mode() & 0o777, 0o711);
 }
 
-/// Keeps what is told of entries.
+/// Keeps what is reported of entries.
 #[derive(Default)]
-struct Told(Mutex<Vec<(Standing, String)>>);
+struct Heard(Mutex<Vec<(Standing, String)>>);
 
-impl Listener for Told {
+impl Listener for Heard {
     fn on(&self, event: Event) {
         if let Event::Compared { key, standing, .. } = event {
             self.0.lock().unwrap().push((standing, key.to_string()));
@@ -336,7 +336,7 @@ async fn a_trial_tells_what_a_restore_would_do_and_does_nothing() {
     fs::remove_file(bed.target("link")).unwrap();
     fs::write(bed.target("a/strange"), "").unwrap();
     set_time(&bed.target("empty"), 7);
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Heard::default());
     let context = RunContext::telling(Arc::clone(&told) as _);
     bed.store.clear();
     let report = run(&bed.repository, &bed.snapshot, Arc::new(bed.destination()), &trial, &context).await.unwrap();
@@ -588,4 +588,27 @@ async fn a_bucket_is_asked_for_nothing_until_something_is_met_and_then_nothing_m
         .map(|call| call.bytes)
         .sum();
     assert!(fetched <= 3 * 9 * 1024 * 1024, "{fetched}: the windows that were under way when something was met");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_that_includes_nothing_of_the_snapshot_is_told_and_nothing_else_is_restored_for_it() {
+    let bed = Bed::usual().await;
+    let including = |words: &[&str]| RestoreOptions { include: patterns(words), ..options() };
+    let nothing = bed.restore(&including(&["*.jpg", "/b"])).await;
+    assert!(
+        matches!(&nothing, Err(Error::NothingIncluded { patterns, .. }) if patterns == &["*.jpg", "/b"]),
+        "{nothing:?}"
+    );
+    assert!(!bed.target("three").exists());
+    let some = RestoreOptions { exclude: patterns(&["two", "nowhere"]), ..including(&["/a/", "/a/one", "*.jpg"]) };
+    let report = bed.restore(&some).await.unwrap();
+    assert_eq!(report.include_unmatched, ["*.jpg"], "what lies in a folder that another includes is included by both");
+    assert_eq!((report.exclude_unmatched.as_slice(), report.is_whole()), (&["nowhere".to_owned()][..], false));
+    assert!(bed.target("a/one").exists() && !bed.target("a/b/two").exists());
+    // What is at the destination is no match of what is restored.
+    fs::write(bed.target("x.jpg"), "mine").unwrap();
+    let deleting = RestoreOptions { delete: Some(Deletion::All), ..some };
+    let report = bed.restore(&deleting).await.unwrap();
+    assert_eq!((report.include_unmatched.as_slice(), report.removed), (&["*.jpg".to_owned()][..], 0));
+    assert!(bed.target("x.jpg").exists());
 }

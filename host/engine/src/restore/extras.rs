@@ -10,11 +10,11 @@
 use std::sync::Arc;
 
 use credenza_connect::file::escape::key_of_path;
-use credenza_connect::{Batches, Destination, DestinationInfo, Found};
+use credenza_connect::{Batches, Destination, DestinationInfo, Found, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use super::work::bare;
-use super::{Deletion, RestoreOptions, TREE};
+use super::{Deletion, RestoreOptions};
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
 use crate::repository::{Repository, SnapshotHandle};
@@ -58,7 +58,7 @@ impl<'a> Extras<'a> {
     /// What a restore may leave over, if anybody asks.
     ///
     /// # Errors
-    /// When it is to be removed, and cannot be told.
+    /// When it is to be removed, and cannot be known.
     pub(super) fn of(
         destination: &'a dyn Destination,
         (info, namespace): (&DestinationInfo, &str),
@@ -67,13 +67,13 @@ impl<'a> Extras<'a> {
     ) -> Result<Option<Self>> {
         let identity = info.identity.clone();
         // A bucket in a folder has other names and folders than its keys say.
-        let can_tell = info.has("readable") && namespace == TREE && info.namespace == TREE;
+        let can_tell = info.has(ability::READABLE) && namespace == ability::TREE && info.namespace == ability::TREE;
         match (options.delete, can_tell) {
             (None, _) if !options.dry_run => Ok(None),
             (None, false) => Ok(None),
             (Some(_), false) => Err(Error::NotReadable {
                 destination: identity,
-                wish: "listed beside this snapshot, to remove what is not in it",
+                action: "listed beside this snapshot, to remove what is not in it",
             }),
             (_, true) => Ok(Some(Self { destination, identity, repository, loader, snapshot, options })),
         }

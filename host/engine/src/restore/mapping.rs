@@ -20,6 +20,7 @@
 //!
 //! Owned here: these names. Refused here: writing (`entry_writer`). Called by `restore::run`.
 
+use credenza_connect::ability;
 use credenza_connect::file::escape::key_of_path;
 use credenza_connect::file::{IMPLIED, KEY};
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
@@ -48,8 +49,8 @@ impl AttributeMapping {
     /// Between the namespaces of a source and a destination.
     pub(super) fn between(source: &str, destination: &str) -> Self {
         match (source, destination) {
-            ("tree", "flat") => Self::Flat,
-            ("flat", "tree") => Self::Tree,
+            (ability::TREE, ability::FLAT) => Self::Flat,
+            (ability::FLAT, ability::TREE) => Self::Tree,
             _ => Self::Kept,
         }
     }

@@ -33,7 +33,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::{Destination, Patterns};
+use credenza_connect::{Destination, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
@@ -45,9 +45,6 @@ use extras::Extras;
 use mapping::AttributeMapping;
 use plan::Planner;
 use writer::RestoreWriter;
-
-/// The namespace of destinations that have folders.
-const TREE: &str = "tree";
 
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
 /// attributes differ, they are set.
@@ -130,15 +127,19 @@ pub struct RestoreReport {
     pub miswritten: u64,
     /// Entries that were not restored because their content is lost, or the part of the tree that they are in.
     pub damaged: u64,
+    /// Packs that were damaged and were read by their parity: what was restored of them is right.
+    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
+    pub healed: Vec<Damage>,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
     /// Entries that the destination refused, or that the store fails to give while it answers otherwise.
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
-    /// Packs that were damaged and were read by their parity: what was restored of them is right.
-    #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
-    pub healed: Vec<Damage>,
+    /// Of the patterns of what to restore, as they were written, those that no entry of the snapshot matched.
+    pub include_unmatched: Vec<String>,
+    /// The same of the patterns of what to leave out.
+    pub exclude_unmatched: Vec<String>,
     /// Attributes that could not be restored, with the number of entries that lost each.
     pub unrestored: BTreeMap<String, u64>,
 }
@@ -148,14 +149,15 @@ impl RestoreReport {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let is_left = self.left.keys().any(|conflict| !conflict.is_wished());
-        !is_left && self.damaged + self.unread + self.failed + self.miswritten == 0
+        let is_restored = self.damaged + self.unread + self.failed + self.miswritten == 0;
+        !is_left && is_restored && self.include_unmatched.is_empty()
     }
 }
 
 /// Restores a snapshot, or the part of it under a prefix.
 ///
 /// # Errors
-/// When the repository cannot be read at all or the destination is unusable, or it was to stop; lost and refused entries are counted and reported instead.
+/// When the repository cannot be read at all or the destination is unusable, [`Error::NothingIncluded`], or it was to stop; lost and refused entries are counted and reported instead.
 pub async fn run(
     repository: &Repository,
     snapshot: &SnapshotHandle,
@@ -164,13 +166,13 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<RestoreReport> {
     let listener = &*run.events;
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    if options.versions && !info.has("history") {
+    if options.versions && !info.has(ability::HISTORY) {
         return Err(Error::NoHistory { destination: info.identity });
     }
-    if options.verify && !info.has("readable") {
-        return Err(Error::NotReadable { destination: info.identity, wish: "verified by reading it again" });
+    if options.verify && !info.has(ability::READABLE) {
+        return Err(Error::NotReadable { destination: info.identity, action: "verified by reading it again" });
     }
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
@@ -181,9 +183,9 @@ pub async fn run(
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
-    listener.on(Event::Phase(Phase::Restoring));
+    listener.on(Event::Phase { phase: Phase::Restoring });
     let mapping = AttributeMapping::between(namespace, &info.namespace);
-    let is_tree = info.namespace == TREE;
+    let is_tree = info.namespace == ability::TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     let _heeding = run.stop.heeding();
     if is_tree {
@@ -202,11 +204,16 @@ pub async fn run(
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
-    let mut batches = Batches::new(options);
+    // What is at the destination may match, too, and does not count.
+    let counted =
+        RestoreOptions { include: options.include.fresh(), exclude: options.exclude.fresh(), ..options.clone() };
+    let mut batches = Batches::new(&counted);
+    let mut is_whole = true;
     loop {
         let batch = run.stop.unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
             batches.found = true;
+            is_whole = false;
             writer.lose(lost);
         }
         let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { break };
@@ -229,9 +236,16 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
+    let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>();
+    let (include_unmatched, exclude_unmatched) = (unmatched(&counted.include), unmatched(&counted.exclude));
+    let includes = counted.include.texts().count();
+    if includes > 0 && include_unmatched.len() == includes && is_whole {
+        return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
+    }
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
-    let mut report = RestoreReport { versions_left, extra, ..writer.into_report() };
+    let mut report =
+        RestoreReport { versions_left, extra, include_unmatched, exclude_unmatched, ..writer.into_report() };
     if let Some(extras) = extras.filter(|_| options.delete.is_some() && !options.dry_run && report.is_whole()) {
         report.removed = run.stop.unless(extras.remove(&mut report.failed, listener)).await??;
     }

@@ -15,7 +15,7 @@ use crate::Result;
 use crate::blobs::BlobLoader;
 
 /// Lays all records, which come in key order and newest first within a key. Each round holds the next version of every
-/// key, so that keys go side by side and versions do not. A version that cannot be written leaves a hole, and is told.
+/// key, so that keys go side by side and versions do not. A version that cannot be written leaves a hole, and is reported.
 pub(super) async fn write_all(
     loader: &Arc<BlobLoader>,
     records: Vec<Record>,

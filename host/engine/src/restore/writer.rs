@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use credenza_connect::{Destination, DestinationInfo, Error as ConnectError};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ability};
 use credenza_model::{ChunkRef, Entry, EntryKind, Key, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -19,7 +19,7 @@ use super::entry_writer::EntryWriter;
 use super::ground::Ground;
 use super::mapping::AttributeMapping;
 use super::work::{ChunkWindows, Item, Lost, NotRestored, Window, Written, refused, writing};
-use super::{Overwrite, RestoreOptions, RestoreReport, TREE};
+use super::{Overwrite, RestoreOptions, RestoreReport};
 use crate::blobs::{BlobLoader, Fetched};
 use crate::liveness::{Absences, Liveness, Row};
 use crate::poison::lock_unpoisoned;
@@ -71,9 +71,9 @@ impl<'a> RestoreWriter<'a> {
         let liveness = Liveness::begin("destination", repository.clock());
         let row = Mutex::new(liveness.row());
         let is_looking =
-            !options.versions && (info.has("local") || options.dry_run || options.overwrite != Overwrite::No);
+            !options.versions && (info.has(ability::LOCAL) || options.dry_run || options.overwrite != Overwrite::No);
         let is_same = |name: &str| namespace == name && info.namespace == name;
-        let (has_own_names, has_etags) = (is_same(TREE), is_same("flat"));
+        let (has_own_names, has_etags) = (is_same(ability::TREE), is_same(ability::FLAT));
         let entry_writer = EntryWriter {
             destination,
             info: Arc::new(info),
@@ -255,7 +255,7 @@ impl<'a> RestoreWriter<'a> {
 
     /// Entries in a group, and groups at once.
     fn pace(&self) -> (usize, usize) {
-        match self.entry_writer.info.has("local") {
+        match self.entry_writer.info.has(ability::LOCAL) {
             true => (LOCAL_GROUP_ENTRIES, self.cores),
             false => (1, REMOTE_WRITES_IN_FLIGHT),
         }
@@ -535,7 +535,7 @@ impl<'a> RestoreWriter<'a> {
     /// Whether the place is known to be one that can be written: a folder was tried before.
     fn has_done_anything(&self) -> bool {
         let report = lock_unpoisoned(&self.report);
-        self.entry_writer.info.has("local") || report.entries + report.identical > 0
+        self.entry_writer.info.has(ability::LOCAL) || report.entries + report.identical > 0
     }
 
     fn leave(&self, key: &Key, conflict: Conflict) {

@@ -96,6 +96,8 @@ pub struct Group {
 pub struct Plan {
     /// The groups, by name.
     pub groups: Vec<Group>,
+    /// How many digits of an id tell each snapshot of the repository from all others.
+    pub id_digits: usize,
 }
 
 /// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule. One with entries that could
@@ -103,6 +105,7 @@ pub struct Plan {
 /// group stays whatever the rules say.
 #[must_use]
 pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &SnapshotFilter) -> Plan {
+    let id_digits = snapshots.short_id_digits();
     let Snapshots { whole, ahead, .. } = snapshots;
     let mut groups: BTreeMap<String, Vec<SnapshotHandle>> = BTreeMap::new();
     for handle in whole.into_iter().filter(|handle| filter.matches(handle)) {
@@ -112,7 +115,7 @@ pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &SnapshotFilter) -> P
         handles.sort_by_key(|handle| std::cmp::Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
         Group { name, decisions: judge(handles, &ahead, policy) }
     };
-    Plan { groups: groups.into_iter().map(judge).collect() }
+    Plan { groups: groups.into_iter().map(judge).collect(), id_digits }
 }
 
 fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {

@@ -20,15 +20,15 @@ use crate::gc::{self, GcOptions};
 use crate::repair::{self, RepairOptions};
 use crate::sync::{self, SyncOptions};
 use crate::testing::{Reading, expect_whole, handle, noise, open, repository, secret, snapshot};
-use crate::{Repository, RunContext, remove};
+use crate::{Event, Listener, Repository, RunContext, remove};
 
-/// Requests that one wish may still let out: those of one step that are sent together, or what describes what was kept.
+/// Requests that one request to stop may still let out: those of one step that are sent together, or what describes what was kept.
 const SENT_AFTER_MAX: usize = 16;
 /// Freedoms that change nothing of what is in a store.
 const QUIET: [Freedom; 5] =
     [Freedom::Transient, Freedom::AnyPieces, Freedom::ShortPage, Freedom::OwnPrecondition, Freedom::PartialDelete];
 
-/// A store that makes a wish at one of its requests, and knows how many are in flight.
+/// A store that asks for the stop at one of its requests, and knows how many are in flight.
 #[derive(Clone)]
 struct Watched {
     inner: MemoryStore,
@@ -37,7 +37,7 @@ struct Watched {
 
 struct Seen {
     stop: Stop,
-    /// At which request the wish is made.
+    /// At which request the stop is asked for.
     at: usize,
     sent: AtomicUsize,
     in_flight: AtomicUsize,
@@ -270,6 +270,50 @@ async fn a_sync_that_is_stopped_keeps_what_it_uploaded_whatever_the_keys() {
 async fn a_check_that_is_stopped_ends_at_once() {
     let (store, _) = with(&[source(0..6), source(4..9)]).await;
     stopped_anywhere("check", (&store, 1), &Operation::Check).await;
+}
+
+/// Counts the damage that is told.
+#[derive(Default)]
+struct Told(AtomicUsize);
+
+impl Listener for Told {
+    fn on(&self, event: Event) {
+        if matches!(event, Event::Damage(_)) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_stopped_has_put_on_record_what_it_found() {
+    let (begin, _) = with(&[source(0..6), source(4..9), source(8..12)]).await;
+    let pack = begin.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    let mut bytes = begin.bytes(&pack).unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    begin.tamper(&pack, Some(bytes.into()));
+    let mut kept = 0;
+    for at in 1.. {
+        let store = copy_of(&begin).await;
+        let watched = Watched::new(&store, at);
+        let opened = open(Arc::new(watched.clone()), secret()).await;
+        let told = Arc::new(Told::default());
+        let stop = watched.seen.stop.clone();
+        let context = RunContext { events: Arc::clone(&told) as Arc<dyn Listener>, stop: stop.clone() };
+        let done = check::run(&opened, &CheckOptions::reading(Sample::All), &context).await;
+        if !stop.is_requested() {
+            assert_eq!(done.unwrap().findings.len(), 1);
+            break;
+        }
+        if matches!(done, Err(Error::Cancelled)) && told.0.load(SeqCst) > 0 {
+            kept += 1;
+            let other = open(Arc::new(store), secret()).await;
+            let report = check::run(&other, &CheckOptions::default(), &RunContext::default()).await.unwrap();
+            let named: Vec<&str> = report.findings.iter().map(|finding| finding.damage.object.as_str()).collect();
+            assert_eq!(named, [pack.as_str()], "stopped at request {at}");
+        }
+    }
+    assert!(kept > 0, "it was never stopped after it had found something");
 }
 
 #[tokio::test(flavor = "multi_thread")]

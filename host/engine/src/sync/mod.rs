@@ -23,15 +23,16 @@ mod rekey;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, SigningKey, TreeRoot};
+use credenza_format::{Digest, ObjectKind, SigningKey, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
+use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
 use crate::{Damage, Error, Event, Phase, Result, RunContext, json};
 use ancestor::Ancestor;
@@ -69,6 +70,8 @@ pub struct SyncReport {
     pub chunks: u64,
     /// Bytes added to the target.
     pub bytes: u64,
+    /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
+    pub tags: u64,
 }
 
 /// Carries snapshots from `origin` to `target`, oldest first. Those that the target has are skipped; those that are damaged are reported and left out.
@@ -85,13 +88,14 @@ pub async fn run(
 ) -> Result<SyncReport> {
     let listener = &*run.events;
     let _heeding = run.stop.heeding();
-    listener.on(Event::Phase(Phase::Opening));
+    listener.on(Event::Phase { phase: Phase::Opening });
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
     }
     let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let meant = choose(&there, &options.snapshots)?;
+    let tags = run.stop.unless(Box::pin(TagEdits::load(origin))).await??;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
     if options.snapshots.is_empty() {
@@ -99,14 +103,16 @@ pub async fn run(
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
     let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
-    listener.on(Event::Phase(Phase::Copying));
-    for handle in meant {
+    listener.on(Event::Phase { phase: Phase::Copying });
+    for handle in &meant {
         let id = handle.snapshot.id;
         if carrier.at_target.contains_key(&id) {
             report.skipped += 1;
             continue;
         }
-        let damages = carrier.carry(&handle, &mut report).await?;
+        // Before the snapshot, because what is committed is not looked at again.
+        carrier.carry_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
+        let damages = carrier.carry(handle, &mut report).await?;
         if damages.is_empty() {
             report.copied.push(id);
         } else {
@@ -114,6 +120,7 @@ pub async fn run(
             damages.into_iter().for_each(|damage| findings.add(damage, [id]));
         }
     }
+    report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carrier.carried(&meant)))).await??;
     report.findings = findings.into_list();
     Ok(report)
 }
@@ -148,6 +155,8 @@ struct Carrier<'a> {
     signing_key: Option<SigningKey>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
+    /// Components that were carried or looked for.
+    connectors: HashSet<Digest>,
     run: &'a RunContext,
 }
 
@@ -174,6 +183,7 @@ impl<'a> Carrier<'a> {
             chain,
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
+            connectors: HashSet::new(),
             at_target,
             run,
         })
@@ -207,6 +217,25 @@ impl<'a> Carrier<'a> {
         drop(dedup);
         self.run.stop.unless(Box::pin(self.index.renew())).await??;
         Ok(damages)
+    }
+
+    /// Those of some snapshots that the target has now.
+    fn carried(&self, handles: &[SnapshotHandle]) -> BTreeSet<SnapshotId> {
+        let ids = handles.iter().map(|handle| handle.snapshot.id);
+        ids.filter(|id| self.at_target.contains_key(id)).collect()
+    }
+
+    /// Carries the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
+    async fn carry_connector(&mut self, handle: &SnapshotHandle) -> Result<Option<Damage>> {
+        let Some(digest) = handle.snapshot.connector.digest else { return Ok(None) };
+        if !self.connectors.insert(digest) {
+            return Ok(None);
+        }
+        match self.origin.escrowed_connector(digest).await? {
+            None => Ok(None),
+            Some(Err(damage)) => Ok(Some(damage)),
+            Some(Ok(connector)) => self.target.keep_connector(&connector).await.map(|_| None),
+        }
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
@@ -247,7 +276,7 @@ impl<'a> Carrier<'a> {
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         commit::commit(self.target, dedup, writer, handle, tree).await?;
         self.at_target.insert(id, tree);
-        self.run.events.on(Event::Committed(id));
+        self.run.events.on(Event::Committed { snapshot: id });
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Between repositories of different keys: contents go over chunk by chunk with the borders that they have, and the tree is built anew.
+//! Between repositories of different keys: contents go over chunk by chunk with the borders that they have, and the tree is built again.
 //!
 //! ```text
 //! records > join with the ancestor > windows > fetch from the origin > keep under the target's keys > tree

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
-//! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin anew if it names a pack relied on;
+//! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin again if it names a pack relied on;
 //!         extend the locks that end too early; PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!

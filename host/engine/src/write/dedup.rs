@@ -12,7 +12,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use credenza_format::{Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, Keys, Standing, Usage};
+use credenza_format::{Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, Keys, PackState, Usage};
 use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Timestamp};
 
 use super::fresh::Turn;
@@ -95,7 +95,7 @@ impl Deduplicator {
 
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.
     pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
-        let reliable = self.index.get(id).filter(|place| self.index.standing(place.pack) < Standing::Condemned);
+        let reliable = self.index.get(id).filter(|place| self.index.state(place.pack) < PackState::Condemned);
         reliable.is_some_and(|place| {
             lock_unpoisoned(&self.usage).mark(&self.index, &place);
             true

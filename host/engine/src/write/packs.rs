@@ -1,7 +1,7 @@
 //! Pack writer: chunks go into the pack that is filling, and full packs go to the store.
 //!
 //! Owned here: the packs being filled, their upload, who fills them, and that nothing comes after the last of them. Refused here: which chunks
-//! (`dedup`), what is told of a pack that arrived (`record`). Called by `dedup`, and by `copy` for blobs as they are stored.
+//! (`dedup`), what is reported of a pack that arrived (`record`). Called by `dedup`, and by `copy` for blobs as they are stored.
 //!
 //! ```text
 //! open ── close ──> closed      nobody is at work, every pack is in the store; a push is an error

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, Standing, Usage};
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, PackState, Usage};
 use credenza_model::{ChunkId, ObjectId};
 
 use super::packs::PackWriter;
@@ -60,7 +60,7 @@ fn rehouse(index: &BlobIndex, lost: &HashMap<PackOrdinal, &Bitmap>, kept: &mut U
     let mut homeless = Vec::new();
     for (id, place) in index.iter() {
         if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {
-            match index.get(&id).filter(|other| index.standing(other.pack) < Standing::Condemned) {
+            match index.get(&id).filter(|other| index.state(other.pack) < PackState::Condemned) {
                 Some(other) => kept.mark(index, &other),
                 None => homeless.push((id, place)),
             }

@@ -22,7 +22,7 @@ pub(crate) type Objects = BTreeMap<StoreKey, Bytes>;
 /// The repository before it is injured.
 pub(crate) struct Subject {
     pub(crate) objects: Objects,
-    /// What was there once: objects that were deleted since, and older bytes of those that were written anew.
+    /// What was there once: objects that were deleted since, and older bytes of those that were written again.
     pub(crate) former: Vec<(StoreKey, Bytes)>,
     /// What each snapshot must restore to.
     pub(crate) snapshots: Vec<(SnapshotId, Files)>,

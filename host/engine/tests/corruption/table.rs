@@ -8,7 +8,7 @@ use crate::injury::{Injury, Way, kind};
 use crate::subject::Subject;
 use crate::verdict::{Verdict, Witness};
 
-/// Set to write the table anew instead of comparing it.
+/// Set to write the table again instead of comparing it.
 const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
 /// What stands around the table in `docs/damage.md`.
 const BORDERS: (&str, &str) = ("<!-- written by the corruption campaign -->\n", "<!-- end -->\n");
@@ -114,7 +114,7 @@ impl Table {
             std::fs::write(&path, text).unwrap();
         } else {
             let command = format!("{WRITE}=1 cargo nextest run -p credenza-engine -E 'binary(corruption)'");
-            assert!(written == self.markdown(), "docs/damage.md says otherwise; write it anew: {command}");
+            assert!(written == self.markdown(), "docs/damage.md says otherwise; write it again: {command}");
         }
     }
 }

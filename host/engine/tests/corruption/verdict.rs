@@ -162,7 +162,7 @@ fn is_orphan(key: &StoreKey, named: &BTreeSet<&str>) -> bool {
     key.as_str().strip_prefix("copy/").is_some_and(|document| named.contains(document))
 }
 
-/// How many files of a snapshot restore; what does not is told, and none is wrong.
+/// How many files of a snapshot restore; what does not is reported, and none is wrong.
 async fn restored(repository: &Repository, id: SnapshotId, files: &Files) -> Result<usize, String> {
     let listed = repository.snapshots().await.map_err(|cause| format!("listing: {cause}"))?.whole;
     let Some(handle) = listed.iter().find(|handle| handle.snapshot.id == id) else { return Ok(0) };

@@ -27,7 +27,7 @@ fn noise(seed: u8, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes the golden repositories anew, which only a new version of the format needs"]
+#[ignore = "writes the golden repositories again, which only a new version of the format needs"]
 async fn the_golden_repositories_are_made() {
     for name in REPOSITORIES {
         let _ = std::fs::remove_dir_all(folder(name));
@@ -55,7 +55,7 @@ async fn the_golden_repositories_are_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes the golden repository with parity anew, which only a new version of the format needs"]
+#[ignore = "writes the golden repository with parity again, which only a new version of the format needs"]
 async fn the_golden_repository_with_parity_is_made() {
     let _ = std::fs::remove_dir_all(folder(WITH_PARITY));
     let repository = create_with(WITH_PARITY, ChunkerParams::default(), ParityRate::of_percent(50)).await;

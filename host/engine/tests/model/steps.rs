@@ -205,6 +205,52 @@ fn write(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static st
     out.push(("a writer goes on", next));
 }
 
+/// A collector copies what is needed of the old pack, and says where it went.
+fn repack(me: &mut Collector, store: &mut Store, number: usize) {
+    use CollectorStep::*;
+    let copied = bit(copy(number));
+    me.step = match me.step {
+        PutCopy => {
+            me.copying = [me.used[0] & bit(OLD) != 0, me.used[1] & bit(OLD) != 0];
+            let there = store.packs & bit(OLD) != 0;
+            if there {
+                store.packs |= copied;
+                (0..2).filter(|&chunk| me.copying[chunk]).for_each(|chunk| store.holding[chunk] |= copied);
+            }
+            if there { PutCopyIntent } else { PutRecord }
+        }
+        PutCopyIntent => {
+            store.intents[2 + number] = copied;
+            Publish
+        }
+        Publish => {
+            store.described |= copied;
+            store.moved |= bit(OLD);
+            (me.described, me.moved) = (me.described | copied, me.moved | bit(OLD));
+            WithdrawIntent
+        }
+        _ => {
+            store.intents[2 + number] = 0;
+            PutRecord
+        }
+    };
+}
+
+/// A collector condemns what nothing needs.
+fn condemn(me: &mut Collector, store: &mut Store, rules: &Rules, late: [bool; 2]) {
+    let described_or_old =
+        me.described | (0..2).filter(|&owner| late[owner]).fold(0, |packs, owner| packs | bit(fresh(owner)));
+    let stay = must_stay(me, &store.holding, rules);
+    let candidates = me.packs & described_or_old & !me.condemned & !stay;
+    store.condemned |= candidates;
+    me.condemned |= candidates;
+    me.step = match () {
+        () if !rules.collector_looks_again => CollectorStep::Delete,
+        () if rules.intents_before_snapshots => CollectorStep::ListIntentsAgain,
+        () => CollectorStep::ListSnapshotsAgain,
+    };
+}
+
 fn collect(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static str, State)>) {
     use CollectorStep::*;
     let step = state.collectors[number].step;
@@ -257,42 +303,8 @@ fn collect(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static 
                 next.collectors[number].step = PutCopy;
             }
         }
-        PutCopy => {
-            me.copying = [me.used[0] & bit(OLD) != 0, me.used[1] & bit(OLD) != 0];
-            let there = store.packs & bit(OLD) != 0;
-            if there {
-                store.packs |= bit(copy(number));
-                (0..2).filter(|&chunk| me.copying[chunk]).for_each(|chunk| store.holding[chunk] |= bit(copy(number)));
-            }
-            me.step = if there { PutCopyIntent } else { PutRecord };
-        }
-        PutCopyIntent => {
-            store.intents[2 + number] = bit(copy(number));
-            me.step = Publish;
-        }
-        Publish => {
-            store.described |= bit(copy(number));
-            store.moved |= bit(OLD);
-            (me.described, me.moved) = (me.described | bit(copy(number)), me.moved | bit(OLD));
-            me.step = WithdrawIntent;
-        }
-        WithdrawIntent => {
-            store.intents[2 + number] = 0;
-            me.step = PutRecord;
-        }
-        PutRecord => {
-            let described_or_old =
-                me.described | (0..2).filter(|&owner| late[owner]).fold(0, |packs, owner| packs | bit(fresh(owner)));
-            let stay = must_stay(me, &store.holding, rules);
-            let candidates = me.packs & described_or_old & !me.condemned & !stay;
-            store.condemned |= candidates;
-            me.condemned |= candidates;
-            me.step = match () {
-                () if !rules.collector_looks_again => Delete,
-                () if rules.intents_before_snapshots => ListIntentsAgain,
-                () => ListSnapshotsAgain,
-            };
-        }
+        PutCopy | PutCopyIntent | Publish | WithdrawIntent => repack(me, store, number),
+        PutRecord => condemn(me, store, rules, late),
         ListCondemnedAgain => {
             me.condemned |= if rules.condemned_last { store.condemned } else { 0 };
             me.step = Delete;

@@ -39,7 +39,7 @@ pub struct IndexedPack {
     /// Blobs that it holds.
     pub blob_count: u32,
     /// How far it is to be relied on.
-    pub standing: Standing,
+    pub state: PackState,
     /// A segment says that it was moved.
     pub moved: bool,
     /// The version that was written, where the store keeps versions.
@@ -48,13 +48,13 @@ pub struct IndexedPack {
 
 /// How far a pack is to be relied on, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Standing {
+pub enum PackState {
     /// Without reserve.
     #[default]
     Live,
     /// What was needed of it is in other packs, too.
     Moved,
-    /// A record condemns it: it may be read while it is there, and nobody may rely on it anew.
+    /// A record condemns it: it may be read while it is there, and nobody may newly rely on it.
     Condemned,
     /// It is not there.
     Gone,
@@ -156,27 +156,27 @@ impl BlobIndex {
         Ok(())
     }
 
-    /// The place of a blob in the pack of the best standing, the one with the lowest id among equals; none in a pack that is gone.
+    /// The place of a blob in the pack of the best state, the one with the lowest id among equals; none in a pack that is gone.
     #[must_use]
     pub fn get(&self, id: &ChunkId) -> Option<BlobPlace> {
-        let ranked = |place: &BlobPlace| self.pack(place.pack).map(|pack| (pack.standing, pack.id));
-        let places = self.places(id).filter(|place| self.standing(place.pack) < Standing::Gone);
+        let ranked = |place: &BlobPlace| self.pack(place.pack).map(|pack| (pack.state, pack.id));
+        let places = self.places(id).filter(|place| self.state(place.pack) < PackState::Gone);
         places.min_by_key(ranked)
     }
 
     /// How far a pack is to be relied on; one that is not known is not there.
     #[must_use]
-    pub fn standing(&self, ordinal: PackOrdinal) -> Standing {
-        self.pack(ordinal).map_or(Standing::Gone, |pack| pack.standing)
+    pub fn state(&self, ordinal: PackOrdinal) -> PackState {
+        self.pack(ordinal).map_or(PackState::Gone, |pack| pack.state)
     }
 
-    /// Lowers the standing of a pack; it never rises again.
-    pub fn demote(&mut self, id: &ObjectId, standing: Standing) {
+    /// Lowers the state of a pack; it never rises again.
+    pub fn demote(&mut self, id: &ObjectId, state: PackState) {
         if let Some(ordinal) = self.ordinal(id)
             && let Some(pack) = self.packs.get_mut(ordinal.0 as usize)
         {
-            pack.standing = pack.standing.max(standing);
-            pack.moved |= standing == Standing::Moved;
+            pack.state = pack.state.max(state);
+            pack.moved |= state == PackState::Moved;
         }
     }
 
@@ -223,9 +223,9 @@ impl BlobIndex {
     }
 
     fn take_pack(&mut self, pack: &PackRecord, run: &mut Vec<Entry>) -> Result<()> {
-        let standing = if pack.moved { Standing::Moved } else { Standing::Live };
+        let state = if pack.moved { PackState::Moved } else { PackState::Live };
         if let Some(ordinal) = self.ordinal(&pack.id) {
-            self.demote(&pack.id, standing);
+            self.demote(&pack.id, state);
             if let (Some(known), Some(version)) = (self.packs.get_mut(ordinal.0 as usize), &pack.version) {
                 known.version.get_or_insert_with(|| version.as_str().into());
             }
@@ -238,7 +238,7 @@ impl BlobIndex {
         let PackRecord { id, kind, header, size, sha256, .. } = *pack;
         let version = pack.version.as_deref().map(Into::into);
         let moved = pack.moved;
-        self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count, standing, moved, version });
+        self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count, state, moved, version });
         self.ordinals.insert(id, PackOrdinal(ordinal));
         run.extend((0..).zip(&pack.blobs).map(|(position, blob)| Entry {
             id: blob.id,

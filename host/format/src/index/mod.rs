@@ -6,7 +6,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, Standing};
+pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState};
 pub use segment::IndexSegment;
 pub use tail::LockRecord;
 

@@ -126,12 +126,12 @@ fn a_blob_is_looked_up_in_the_pack_of_the_best_standing() {
     assert_eq!(found(&index), id(2));
     index.add_pack(&PackRecord { moved: true, ..plain(2) }).unwrap();
     assert_eq!(found(&index), id(4), "it was said to be moved by a later segment");
-    index.demote(&id(4).unwrap(), Standing::Condemned);
-    index.demote(&id(8).unwrap(), Standing::Gone);
+    index.demote(&id(4).unwrap(), PackState::Condemned);
+    index.demote(&id(8).unwrap(), PackState::Gone);
     assert_eq!(found(&index), id(2));
-    index.demote(&id(2).unwrap(), Standing::Gone);
+    index.demote(&id(2).unwrap(), PackState::Gone);
     assert_eq!(found(&index), id(4), "what is condemned can be read");
-    index.demote(&id(4).unwrap(), Standing::Gone);
+    index.demote(&id(4).unwrap(), PackState::Gone);
     assert_eq!(found(&index), None);
 }
 

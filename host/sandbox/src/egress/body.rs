@@ -3,18 +3,19 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Body, Error, ErrorClass, Payload, Result};
+use credenza_connect::{Body, Error, ErrorClass, Payload, Rate, Result};
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::Traffic;
-use crate::settings::Secret;
+use crate::settings::SecretText;
 
 /// Slices are small enough that each one is progress on a slow line.
 const SLICE_BYTES: usize = 256 * 1024;
@@ -27,12 +28,28 @@ pub(crate) struct OutBody {
     /// Bytes handed to the connection, for the idle time-out.
     progress: Arc<AtomicU64>,
     traffic: Arc<Traffic>,
+    rate: Rate,
+    /// Waits until the next slice may go.
+    turn: Option<Pin<Box<Sleep>>>,
 }
 
 impl OutBody {
-    pub(crate) fn new(payload: &Payload, progress: Arc<AtomicU64>, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(payload: &Payload, progress: Arc<AtomicU64>, traffic: Arc<Traffic>, rate: Rate) -> Self {
         let pieces = payload.pieces().to_vec().into_iter();
-        Self { pieces, current: Bytes::new(), remaining: payload.length(), progress, traffic }
+        Self { pieces, current: Bytes::new(), remaining: payload.length(), progress, traffic, rate, turn: None }
+    }
+
+    /// Whether a slice of so many bytes may go; it is asked for the same one until it may.
+    fn poll_turn(&mut self, length: usize, context: &mut Context<'_>) -> Poll<()> {
+        if self.turn.is_none() {
+            let Some(turn) = self.rate.turn(length as u64) else { return Poll::Ready(()) };
+            self.turn = Some(Box::pin(tokio::time::sleep_until(turn)));
+        }
+        if let Some(turn) = &mut self.turn {
+            ready!(turn.as_mut().poll(context));
+        }
+        self.turn = None;
+        Poll::Ready(())
     }
 }
 
@@ -42,7 +59,7 @@ impl http_body::Body for OutBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, Self::Error>>> {
         while self.current.is_empty() {
             match self.pieces.next() {
@@ -50,7 +67,8 @@ impl http_body::Body for OutBody {
                 None => return Poll::Ready(None),
             }
         }
-        let length = self.current.len().min(SLICE_BYTES);
+        let length = self.current.len().min(self.rate.piece_bytes(SLICE_BYTES));
+        ready!(self.poll_turn(length, context));
         let slice = self.current.split_to(length);
         self.remaining = self.remaining.saturating_sub(length as u64);
         self.progress.fetch_add(length as u64, Relaxed);
@@ -76,8 +94,9 @@ pub(crate) struct RemoteBody {
     traffic: Arc<Traffic>,
     /// For messages: `GET host`.
     peer: Arc<str>,
+    rate: Rate,
     /// What proved who sent the request: an answer may repeat it.
-    pub(crate) proof: Option<Secret>,
+    pub(crate) proof: Option<SecretText>,
 }
 
 impl std::fmt::Debug for RemoteBody {
@@ -87,9 +106,15 @@ impl std::fmt::Debug for RemoteBody {
 }
 
 impl RemoteBody {
-    pub(crate) fn new(incoming: Incoming, idle_timeout: Duration, traffic: Arc<Traffic>, peer: Arc<str>) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        idle_timeout: Duration,
+        traffic: Arc<Traffic>,
+        peer: Arc<str>,
+        rate: Rate,
+    ) -> Self {
         let length = http_body::Body::size_hint(&incoming).exact();
-        Self { length, incoming, idle_timeout, traffic, peer, proof: None }
+        Self { length, incoming, idle_timeout, traffic, peer, rate, proof: None }
     }
 
     /// The next piece; `None` is the end. Fewer bytes than announced are an error, which hyper notices.
@@ -109,6 +134,7 @@ impl RemoteBody {
                 Some(Ok(data)) if data.is_empty() => {}
                 Some(Ok(data)) => {
                     self.traffic.count_received(data.len());
+                    self.rate.pass(data.len() as u64).await;
                     return Ok(Some(data));
                 }
                 Some(Err(_trailers)) => {}
@@ -131,5 +157,37 @@ impl RemoteBody {
             };
             Ok(piece.map(|piece| (piece, (body, None))))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn uploads_that_share_a_rate_send_small_slices_in_turn() {
+        let rate = Rate::of(NonZeroU64::new(40_000).unwrap());
+        let begin = Instant::now();
+        let uploads = (0..2).map(|_| {
+            let payload = Payload::new(vec![Bytes::from(vec![1; 95_000]), Bytes::from(vec![2; 5_000])]);
+            let mut body = OutBody::new(&payload, Arc::default(), Arc::default(), rate.clone());
+            tokio::spawn(async move {
+                let mut sizes = Vec::new();
+                while let Some(Ok(frame)) = body.frame().await {
+                    sizes.push(frame.into_data().unwrap().len());
+                }
+                sizes
+            })
+        });
+        for upload in uploads.collect::<Vec<_>>() {
+            let sizes = upload.await.unwrap();
+            assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (100_000, Some(&10_000)));
+        }
+        let elapsed = begin.elapsed().as_millis();
+        assert!((4_750..=5_000).contains(&elapsed), "200,000 bytes but for the last slice took {elapsed} ms");
     }
 }

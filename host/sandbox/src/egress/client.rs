@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use credenza_connect::{Payload, Wait, Waits};
+use credenza_connect::{Payload, Rates, Wait, Waits};
 use http::header::{CONTENT_LENGTH, DATE, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
@@ -28,7 +28,7 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept per host: as many as one connector has calls in flight.
 const POOL_IDLE_MAX: usize = 64;
 
-const AGENT: &str = concat!("credenza/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("credenza/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of one configured connector.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(crate) struct Client {
     idle_timeout: Duration,
     traffic: Arc<Traffic>,
     pub(super) waits: Waits,
+    rates: Rates,
 }
 
 impl Client {
@@ -53,12 +54,17 @@ impl Client {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_MAX)
             .build(connector);
-        Ok(Self { pool, proxies, idle_timeout, traffic, waits: Waits::default() })
+        Ok(Self { pool, proxies, idle_timeout, traffic, waits: Waits::default(), rates: Rates::default() })
     }
 
     /// With somebody who hears of answers that do not come.
     pub(crate) fn telling(self, waits: Waits) -> Self {
         Self { waits, ..self }
+    }
+
+    /// With a bound on the bytes of bodies a second.
+    pub(crate) fn within(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// What a person is told of the way to a server, if it is not the straight one.
@@ -72,7 +78,7 @@ impl Client {
         let for_proxy = self.proxies.authorization(head.uri()).cloned();
         let progress = Arc::new(AtomicU64::new(0));
         self.traffic.count_request(head.method().as_str());
-        let body = OutBody::new(&payload, Arc::clone(&progress), Arc::clone(&self.traffic));
+        let body = OutBody::new(&payload, Arc::clone(&progress), Arc::clone(&self.traffic), self.rates.upload.clone());
         let mut request = head.map(|()| body);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         for_proxy.into_iter().for_each(|value| drop(request.headers_mut().insert(PROXY_AUTHORIZATION, value)));
@@ -124,7 +130,8 @@ impl Client {
         let refused = head.status == StatusCode::FORBIDDEN;
         let clock_skew = date.filter(|_| refused).and_then(|date| clock::skew(date, clock::now()));
         let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let body = RemoteBody::new(incoming, self.idle_timeout.min(STALL_TIMEOUT), Arc::clone(&self.traffic), peer);
+        let (still, traffic) = (self.idle_timeout.min(STALL_TIMEOUT), Arc::clone(&self.traffic));
+        let body = RemoteBody::new(incoming, still, traffic, peer, self.rates.download.clone());
         Response { status: head.status.as_u16(), headers, body, clock_skew }
     }
 }

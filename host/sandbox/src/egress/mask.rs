@@ -10,7 +10,7 @@ use credenza_connect::{Body, Result};
 use memchr::memmem;
 
 use super::RemoteBody;
-use crate::settings::{Masker, Secret};
+use crate::settings::{Masker, SecretText};
 
 /// A body and what of it has come.
 pub(crate) struct Arriving {
@@ -54,14 +54,14 @@ impl Arriving {
 
 /// Bytes on their way to a guest.
 struct Mask {
-    needles: Vec<Secret>,
+    needles: Vec<SecretText>,
     unread: BytesMut,
     /// Bytes at the front of `unread` in which no secret can begin any more.
     clear: usize,
 }
 
 impl Mask {
-    fn new(needles: Vec<Secret>) -> Self {
+    fn new(needles: Vec<SecretText>) -> Self {
         Self { needles, unread: BytesMut::new(), clear: 0 }
     }
 
@@ -94,7 +94,7 @@ mod tests {
 
     /// What a guest reads of a body that arrives in such pieces.
     fn read(pieces: &[&str], max: usize) -> String {
-        let masker = Masker::new([Secret::new("a-secret-of-some-length"), Secret::new("short")]);
+        let masker = Masker::new([SecretText::new("a-secret-of-some-length"), SecretText::new("short")]);
         let mut mask = Mask::new(masker.needles());
         let mut read = Vec::new();
         for piece in pieces {

@@ -23,20 +23,22 @@
 //! (1) When the endpoint has never answered in this run: told, looked at once more 2 s later (`contact::SECOND_LOOK`), and final. Else told, and tried again.
 //! (2) When the endpoint has never answered in this run: final. Else told, and tried again.
 
+mod address;
+mod auth;
 mod body;
+mod checksum;
 mod client;
 mod clock;
 mod contact;
 mod dial;
 mod document;
+mod download;
 mod fault;
-mod keys;
 mod lookup;
 mod mask;
 mod policy;
 mod proxy;
 mod route;
-mod sign;
 mod tls;
 mod traffic;
 mod trial;
@@ -46,16 +48,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Body, Payload, Waits};
+use credenza_connect::{Body, Payload, Rates, Waits};
 
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
+pub use download::{DownloadError, download};
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
 pub use traffic::Traffic;
 
 use crate::manifest::{Manifest, Role};
-use crate::settings::{Masker, Secret, Settings, SettingsError};
+use crate::settings::{Masker, Settings, SettingsError};
 use client::Client;
 use route::Route;
 
@@ -104,8 +107,8 @@ impl EgressError {
     }
 }
 
-/// A shorter proof is an ordinary word.
-const PROOF_BYTES_MIN: usize = 12;
+/// The status of an answer to who did not prove who they are.
+const UNAUTHORIZED: u16 = 401;
 
 /// A request as a guest wrote it.
 #[derive(Debug, Clone, Default)]
@@ -178,6 +181,12 @@ impl Egress {
         Self { client: self.client.telling(waits), ..self }
     }
 
+    /// With a bound on the bytes of bodies a second.
+    #[must_use]
+    pub fn within(self, rates: Rates) -> Self {
+        Self { client: self.client.within(rates), ..self }
+    }
+
     pub(crate) fn waits(&self) -> Waits {
         self.client.waits.clone()
     }
@@ -230,10 +239,28 @@ impl Egress {
     /// [`EgressError`] says why there is no answer.
     pub async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
         let payload = payload.unwrap_or_default();
-        let (route, head) = self.admit(request, &payload).inspect_err(|_| self.traffic.count_refused())?;
-        let head = route.signer.sign(head, &payload).await?;
-        let proof = proof_of(&head);
-        let mut response = self.client.send(head, payload).await.map_err(|fault| route.contact.judge(fault))?;
+        let (route, mut head) = self.admit(request, &payload).inspect_err(|_| self.traffic.count_refused())?;
+        checksum::add(&mut head, &payload)?;
+        let signed = route.signer.sign(head.clone(), &payload).await?;
+        let response = self.exchange(route, signed.clone(), &payload).await?;
+        if response.status != UNAUTHORIZED || !route.signer.refused(&signed).await {
+            return Ok(response);
+        }
+        // What proved the request was taken back before its time. What is sent is in memory, and can be sent once more.
+        drop(response);
+        let signed = route.signer.sign(head, &payload).await?;
+        self.exchange(route, signed, &payload).await
+    }
+
+    async fn exchange(
+        &self,
+        route: &Route,
+        head: http::Request<()>,
+        payload: &Payload,
+    ) -> Result<Response, EgressError> {
+        let proof = auth::proof_of(&head);
+        let answer = self.client.send(head, payload.clone()).await;
+        let mut response = answer.map_err(|fault| route.contact.judge(fault))?;
         route.contact.answered();
         if let Some(proof) = &proof {
             let values = response.headers.iter_mut().map(|(_, value)| value);
@@ -257,11 +284,4 @@ impl Egress {
         })?;
         Ok((route, policy::admit(route, &request, payload)?))
     }
-}
-
-/// The part of a signed request that an answer must not show to a guest: the signature, or the token.
-fn proof_of(head: &http::Request<()>) -> Option<Secret> {
-    let value = head.headers().get(http::header::AUTHORIZATION)?.to_str().ok()?;
-    let proof = value.rsplit_once("Signature=").or_else(|| value.rsplit_once(' ')).map(|(_, proof)| proof)?;
-    (proof.len() >= PROOF_BYTES_MIN).then(|| Secret::new(proof))
 }

@@ -4,12 +4,14 @@ use credenza_connect::Payload;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
-use super::route::{Route, encode_segment};
+use super::address::encode_segment;
+use super::route::Route;
 use super::{EgressError, GuestRequest, document};
-use crate::manifest::{Query, Verb};
+use crate::manifest::{HeaderRule, Paths, Query, Reach, Verb};
 
-/// Headers that only the host sets (RFC 9110 section 7.6.1 and the AWS signature), or that change what a request means.
-const HOST_HEADERS: [&str; 17] = [
+/// Headers that only the host sets (RFC 9110 section 7.6.1), or that change what a request means. An endpoint's authentication has more
+/// (`Auth::owned_headers`).
+const HOST_HEADERS: [&str; 14] = [
     "authorization",
     "connection",
     "content-length",
@@ -21,9 +23,6 @@ const HOST_HEADERS: [&str; 17] = [
     "transfer-encoding",
     "upgrade",
     "user-agent",
-    "x-amz-content-sha256",
-    "x-amz-date",
-    "x-amz-security-token",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
@@ -49,9 +48,6 @@ const PLAIN_HEADERS: [&str; 16] = [
     "if-unmodified-since",
     "range",
 ];
-
-/// Where a resource is moved or copied to (RFC 4918 section 10.3).
-const DESTINATION: &str = "destination";
 
 /// Most headers of a request, and their names and values together.
 const HEADERS_MAX: usize = 128;
@@ -106,7 +102,7 @@ fn target(route: &Route, relative: &str) -> Result<PathAndQuery, EgressError> {
         return Err(refused("which does not begin with `/` or `?`"));
     }
     let path = relative.split('?').next().unwrap_or("");
-    if !route.opaque_paths && path.split('/').any(is_dot_segment) {
+    if route.paths == Paths::Folders && path.split('/').any(is_dot_segment) {
         return Err(refused("which climbs out of the endpoint's folder"));
     }
     let names_something = path.len() > 1;
@@ -117,14 +113,6 @@ fn target(route: &Route, relative: &str) -> Result<PathAndQuery, EgressError> {
     let whole = format!("{}{root}{relative}", route.base_path);
     let parsed = PathAndQuery::try_from(whole.as_str()).map_err(|_| refused("which is not percent-encoded"))?;
     if parsed.as_str() == whole { Ok(parsed) } else { Err(refused("which holds a `#` that is not percent-encoded")) }
-}
-
-/// Whether the address of another request of the endpoint, from the root of its server on, is one that the connector might ask for itself.
-fn is_within(route: &Route, address: &str) -> bool {
-    // What begins with two slashes is another server (RFC 3986 section 4.2).
-    let relative = address.strip_prefix(&route.base_path).filter(|relative| relative.starts_with('/'));
-    let is_path = !address.starts_with("//") && !address.contains(['?', '#']);
-    is_path && relative.is_some_and(|relative| target(route, relative).is_ok())
 }
 
 /// `.` or `..`, also escaped: servers and proxies resolve them.
@@ -178,25 +166,40 @@ fn copy_headers(route: &Route, from: &[(String, String)], to: &mut http::HeaderM
         };
         let refused = |why: &str| refused_for("egress.header", why);
         let name: HeaderName = name.parse().map_err(|_| refused("which is not a name of a header"))?;
-        if HOST_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("proxy-") {
+        let is_owned = HOST_HEADERS.contains(&name.as_str()) || route.owned.iter().any(|owned| name == owned.as_str());
+        if is_owned || name.as_str().starts_with("proxy-") {
             continue;
         }
-        // With it a PUT reads from any bucket that the credentials can read.
-        if name.as_str().starts_with("x-amz-copy-source") {
-            return Err(refused("which would read outside the endpoint"));
-        }
-        if name.as_str() == DESTINATION && !is_within(route, value) {
-            return Err(refused("which names no place below the folder that it was given"));
-        }
-        if !PLAIN_HEADERS.contains(&name.as_str()) && !route.headers.iter().any(|rule| rule.covers(name.as_str())) {
+        let rule = route.headers.iter().find(|rule| rule.covers(name.as_str()));
+        if rule.is_none() && !PLAIN_HEADERS.contains(&name.as_str()) {
             return Err(refused_for("egress.header-name", "which its manifest does not grant here"));
         }
         let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let value = value.parse().ok().filter(|_| printable);
+        let value = match rule.and_then(HeaderRule::reach) {
+            Some(reach) => reached(route, value, reach)?.parse().ok(),
+            None => value.parse().ok().filter(|_| printable),
+        };
         let value = value.ok_or_else(|| refused("whose value holds other characters than printable ASCII"))?;
         to.append(name, value);
     }
     Ok(())
+}
+
+/// The address or path that a header names by a target: one that a request could have, of something below the endpoint.
+fn reached(route: &Route, relative: &str, reach: Reach) -> Result<String, EgressError> {
+    let target = target(route, relative)?;
+    if relative.len() <= 1 || target.query().is_some() {
+        let message = format!(
+            "the connector names `{}` in a header for endpoint `{}`, which is nothing below it",
+            relative.escape_debug(),
+            route.label
+        );
+        return Err(EgressError::refused("egress.path", message));
+    }
+    Ok(match reach {
+        Reach::Address => format!("{}://{}{target}", route.scheme, route.authority),
+        Reach::Path => target.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -205,12 +208,12 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Manifest, Role};
-    use crate::settings::{RawSettings, Settings, Surroundings};
+    use crate::settings::{RawSettings, SecretText, Settings, Surroundings};
 
     fn route_of(roles: &[Role], settings: &[(&str, &str)]) -> Route {
         let manifest = Manifest::parse(crate::settings::S3_MANIFEST).unwrap();
-        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
-        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, roles, &std::sync::Arc::default()).unwrap()
     }
@@ -218,8 +221,8 @@ mod tests {
     /// A route of the connector that is embedded.
     fn route_of_s3(role: Role, settings: &[(&str, &str)]) -> Route {
         let manifest = Manifest::parse(include_str!("../../../../plugins/s3/connector.toml")).unwrap();
-        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
-        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
+        raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[role], &std::sync::Arc::default()).unwrap()
     }
@@ -393,40 +396,13 @@ mod tests {
     fn dots_climb_nowhere_where_paths_are_folders() {
         let plain = "[endpoints.plain]\nurl = 'https://h'\npath = '/base'\nallow = { source = ['GET /*'] }";
         let manifest = Manifest::parse(&format!("{}\n{plain}", crate::settings::S3_MANIFEST)).unwrap();
-        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), "b".to_owned())]);
+        let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let endpoint = &manifest.endpoints["plain"];
         let route = Route::new("plain", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();
         assert!(admit_on(&route, "GET", "/a..b/c", &[]).is_ok());
         for target in ["/../x", "/a/%2E%2e/x", "/."] {
             assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
-        }
-    }
-
-    #[test]
-    fn a_resource_is_moved_to_where_the_connector_might_write() {
-        let folder = "[endpoints.dav]\nurl = 'https://h'\npath = '/base'\nbelow = '{prefix}'\nallow = { source = ['MOVE /*'] }\nheaders = { source = ['destination'] }";
-        let manifest = Manifest::parse(&format!("{}\n{folder}", crate::settings::S3_MANIFEST)).unwrap();
-        let raw = [("bucket", "b"), ("prefix", "mine")].map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let settings = Settings::resolve(&manifest, &raw.into(), &Surroundings::none()).unwrap();
-        let endpoint = &manifest.endpoints["dav"];
-        let route = Route::new("dav", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();
-        let to = |address: &str| admit_on(&route, "MOVE", "/mine/a", &[("Destination", address)]).map(drop);
-        assert_eq!(to("/base/mine/b%20c"), Ok(()));
-        for address in [
-            "",
-            "/base",
-            "/base/other",
-            "/basement/mine/b",
-            "/mine/b",
-            "/base/mine/../b",
-            "/base/mine/%2e%2E/b",
-            "/base/mine/b?x",
-            "/base/mine/b#x",
-            "//evil/base/mine/b",
-            "https://h/base/mine/b",
-        ] {
-            assert_eq!(to(address), Err("egress.header"), "{address}");
         }
     }
 
@@ -440,8 +416,7 @@ mod tests {
         assert!(headers.is_empty(), "{headers:?}");
         copy_headers(&route, &[("If-Match".to_owned(), "\"x\"".to_owned())], &mut headers).unwrap();
         assert_eq!(headers["if-match"], "\"x\"");
-        for (name, value) in [("x-amz-copy-source", "/other/k"), ("a b", "x"), ("if-match", "a\r\nb"), ("range", "é")]
-        {
+        for (name, value) in [("a b", "x"), ("if-match", "a\r\nb"), ("range", "é")] {
             assert_eq!(admit_on(&route, "GET", "/k", &[(name, value)]), Err("egress.header"));
         }
         let many: Vec<(String, &str)> = (0..200).map(|n| (format!("x-{n}"), "x")).collect();
@@ -460,6 +435,10 @@ mod tests {
             "x-amz-bypass-governance-retention",
             "x-amz-grant-read",
             "x-amz-website-redirect-location",
+            "x-amz-copy-source",
+            "x-ms-copy-source",
+            "x-goog-copy-source",
+            "destination",
             "x-mine",
         ] {
             assert_eq!(put(Role::Store, &[], name), Err("egress.header-name"), "{name}");
@@ -472,5 +451,71 @@ mod tests {
             "only where the setting asks for it"
         );
         assert!(put(Role::Destination, &[("acl", "true")], "x-amz-acl").is_ok());
+    }
+
+    /// A route of an endpoint that is written like this.
+    fn route_to(endpoint: &str) -> Route {
+        let head = "name = 'x'\nversion = '1'\napi = '0.1'\nroles = ['source']\n[secrets.a]\n[secrets.b]\n[settings.folder]\ntype = 'string'\ndefault = 'f'";
+        let manifest =
+            Manifest::parse(&format!("{head}\n[endpoints.e]\nurl = 'https://h'\npath = '/base'\n{endpoint}")).unwrap();
+        let raw = [("a", "an-id"), ("b", "Zm9v")].map(|(name, text)| (name.to_owned(), SecretText::new(text))).into();
+        let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
+        Route::new("e", &manifest.endpoints["e"], &settings, &[Role::Source], &std::sync::Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn a_path_is_opaque_where_the_manifest_says_so_whatever_the_authentication() {
+        let allow = "allow = { source = ['GET /*'] }";
+        let opaque = route_to(&format!("paths = 'opaque'\nauth = {{ scheme = 'bearer', token = 'b' }}\n{allow}"));
+        for target in ["/../x", "/a/./b", "/%2e%2e", "//x//"] {
+            assert_eq!(admit_on(&opaque, "GET", target, &[]), Ok(format!("/base{target}")));
+        }
+        let folders = format!("auth = {{ scheme = 'goog4-hmac', key = 'a', secret = 'b' }}\n{allow}");
+        assert_eq!(admit_on(&route_to(&folders), "GET", "/../x", &[]), Err("egress.path"));
+    }
+
+    #[test]
+    fn the_headers_of_an_authentication_are_the_hosts() {
+        let headers = "headers = { source = ['x-ms-*', 'x-goog-*', 'x-account'] }\nallow = { source = ['GET /*'] }";
+        for (auth, name) in [
+            ("{ scheme = 'azure-shared-key', account = 'a', key = 'b' }", "x-ms-date"),
+            ("{ scheme = 'goog4-hmac', key = 'a', secret = 'b' }", "X-Goog-Date"),
+            ("{ scheme = 'header', headers = { X-Account = '{a}' } }", "x-account"),
+        ] {
+            let route = route_to(&format!("auth = {auth}\n{headers}"));
+            let mut copied = http::HeaderMap::new();
+            copy_headers(&route, &[(name.to_owned(), "of the guest".to_owned())], &mut copied).unwrap();
+            assert!(copied.is_empty(), "{auth}: {copied:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_reaches_further_is_a_target_below_the_endpoint() {
+        let allow = "paths = 'folders'\nbelow = '{folder}'\nallow = { source = ['MOVE /*'] }";
+        let route = route_to(&format!(
+            "headers = {{ source = ['destination <address>', 'x-amz-copy-source <path>'] }}\n{allow}"
+        ));
+        let copied = |name: &str, value: &str| {
+            let mut headers = http::HeaderMap::new();
+            let copied = copy_headers(&route, &[(name.to_owned(), value.to_owned())], &mut headers);
+            copied.map(|()| headers[name].to_str().unwrap().to_owned()).map_err(|error| error.to_string())
+        };
+        assert_eq!(copied("destination", "/f/a%20b").unwrap(), "https://h/base/f/a%20b");
+        assert_eq!(copied("x-amz-copy-source", "/f/a").unwrap(), "/base/f/a");
+        for wrong in [
+            "",
+            "/",
+            "f/a",
+            "/g/a",
+            "/f/../../x",
+            "https://elsewhere/f/a",
+            "/f/a?b",
+            "/f/a b",
+            "/f/a\r\nx: y",
+            "@elsewhere/f/a",
+        ] {
+            copied("destination", wrong).unwrap_err();
+        }
+        assert!(copied("x-ms-copy-source", "/f/a").unwrap_err().contains("does not grant"));
     }
 }

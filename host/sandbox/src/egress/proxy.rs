@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::dial::{Bounded, Tcp};
-use crate::settings::{Named, ProxySettings, SettingsError, Told};
+use crate::settings::{Named, ProxyChoice, ProxySettings, SettingsError};
 
 /// The proxies of a configured connector.
 pub(crate) struct Proxies {
@@ -49,10 +49,10 @@ impl Proxies {
     /// # Errors
     /// [`SettingsError::Proxy`] when an address is none of a proxy that can be used.
     pub(crate) fn new(settings: &ProxySettings) -> Result<Arc<Self>, SettingsError> {
-        let (http, https, is_told) = match &settings.told {
+        let (http, https, is_told) = match &settings.choice {
             None => (settings.http.as_ref(), settings.https.as_ref(), false),
-            Some(Told::None) => (None, None, true),
-            Some(Told::Proxy(named)) => (Some(named), Some(named), true),
+            Some(ProxyChoice::None) => (None, None, true),
+            Some(ProxyChoice::Proxy(named)) => (Some(named), Some(named), true),
         };
         let except = if is_told { "" } else { settings.except.as_str() };
         Ok(Arc::new(Self {
@@ -231,10 +231,10 @@ impl Write for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
+    use crate::settings::SecretText;
 
     fn named(address: &str) -> Option<Named> {
-        Some(Named { origin: "HTTPS_PROXY".to_owned(), address: Secret::new(address) })
+        Some(Named { origin: "HTTPS_PROXY".to_owned(), address: SecretText::new(address) })
     }
 
     fn way(settings: &ProxySettings, to: &str) -> Option<String> {
@@ -268,9 +268,14 @@ mod tests {
     #[test]
     fn the_setting_sends_everything_through_its_proxy_or_nothing() {
         let Some(proxy) = named("proxy.example.com:3128") else { unreachable!() };
-        let all = ProxySettings { told: Some(Told::Proxy(proxy)), except: "*".to_owned(), ..ProxySettings::default() };
+        let all = ProxySettings {
+            choice: Some(ProxyChoice::Proxy(proxy)),
+            except: "*".to_owned(),
+            ..ProxySettings::default()
+        };
         assert!(way(&all, "http://localhost:1/").is_some() && way(&all, "https://h/").is_some());
-        let none = ProxySettings { told: Some(Told::None), https: named("http://p"), ..ProxySettings::default() };
+        let none =
+            ProxySettings { choice: Some(ProxyChoice::None), https: named("http://p"), ..ProxySettings::default() };
         assert_eq!(way(&none, "https://h/"), None);
     }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
 
+use super::address::{encode_segment, origin};
+use super::auth::Signer;
 use super::contact::Contact;
-use super::sign::Signer;
-use crate::manifest::{Auth, Endpoint, HeaderRule, Role, Verb, When};
+use crate::manifest::{Endpoint, HeaderRule, Paths, Role, Verb, When};
 use crate::settings::{Masker, Settings, SettingsError};
 
 /// A resolved endpoint.
@@ -29,8 +30,9 @@ pub(crate) struct Route {
     pub(crate) roles: Vec<Role>,
     pub(crate) signer: Signer,
     pub(crate) contact: Contact,
-    /// Paths are names of objects, byte by byte, so that `..` in them is data (object stores).
-    pub(crate) opaque_paths: bool,
+    /// Headers that the host sets here, in lower case.
+    pub(crate) owned: Vec<String>,
+    pub(crate) paths: Paths,
 }
 
 impl Route {
@@ -41,11 +43,8 @@ impl Route {
         roles: &[Role],
         masker: &Arc<Masker>,
     ) -> Result<Self, SettingsError> {
-        let holds = |when: &std::collections::BTreeMap<String, String>| {
-            when.iter().all(|(name, value)| settings.texts.get(name) == Some(value))
-        };
-        let variant = endpoint.variants.iter().find(|variant| holds(&variant.when));
-        let (url, path) = variant.map_or((&endpoint.url, &endpoint.path), |v| (&v.url, &v.path));
+        let (url, path) = settings.address_of(endpoint);
+        let auth = settings.auth_of(endpoint);
         let (scheme, authority) = origin(label, &settings.expand(url, str::to_owned))?;
         let is_met = |when: Option<&When>| when.is_none_or(|when| settings.has(&when.setting, &when.value));
         let verbs = roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten();
@@ -60,31 +59,12 @@ impl Route {
             verbs: verbs.filter(|verb| is_met(verb.when())).cloned().collect(),
             headers: headers.filter(|rule| is_met(rule.when())).cloned().collect(),
             roles: roles.to_vec(),
-            signer: Signer::new(label, &endpoint.auth, settings, masker)?,
+            owned: auth.owned_headers().iter().map(|name| name.to_ascii_lowercase()).collect(),
+            signer: Signer::new(label, auth, settings, masker)?,
             contact: Contact::default(),
-            opaque_paths: matches!(endpoint.auth, Auth::AwsSigv4 { .. }),
+            paths: endpoint.paths,
         })
     }
-}
-
-fn origin(label: &str, address: &str) -> Result<(Scheme, Authority), SettingsError> {
-    let invalid =
-        |cause: String| SettingsError::Address { endpoint: label.to_owned(), address: address.to_owned(), cause };
-    let (scheme, authority) = address.split_once("://").ok_or_else(|| invalid("it has no scheme".to_owned()))?;
-    let scheme: Scheme = scheme.parse().map_err(|e| invalid(format!("{e}")))?;
-    if authority.contains('@') {
-        return Err(invalid("a name and password do not belong there".to_owned()));
-    }
-    let authority: Authority = authority.trim_end_matches('/').parse().map_err(|e| invalid(format!("{e}")))?;
-    if authority.host().is_empty()
-        || (authority.as_str().contains(':') && authority.port_u16().is_none() && !authority.as_str().ends_with(']'))
-    {
-        return Err(invalid("host or port is missing or wrong".to_owned()));
-    }
-    // The default port is left out of the `host` header and of the signature, so of the address too.
-    let default_port = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
-    let without_port = authority.as_str().strip_suffix(default_port).and_then(|host| host.parse().ok());
-    Ok((scheme, without_port.unwrap_or(authority)))
 }
 
 /// A path as a folder: with a `/` at its end, unless it is empty.
@@ -92,31 +72,17 @@ fn folder(path: String) -> String {
     if path.is_empty() || path.ends_with('/') { path } else { path + "/" }
 }
 
-/// The text as one or more path segments: everything but RFC 3986 "unreserved" and `/` is escaped.
-pub(crate) fn encode_segment(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                encoded.push(char::from(byte))
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::manifest::Manifest;
-    use crate::settings::{RawSettings, Surroundings};
+    use crate::settings::{RawSettings, SecretText, Surroundings};
 
     const S3: &str = crate::settings::S3_MANIFEST;
 
     fn route(pairs: &[(&str, &str)]) -> Result<Route, SettingsError> {
         let manifest = Manifest::parse(S3).unwrap();
-        let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+        let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), SecretText::new(*t))).collect();
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none())?;
         Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source], &Arc::default())
     }

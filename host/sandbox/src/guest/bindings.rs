@@ -2,8 +2,8 @@
 #![allow(missing_docs, unreachable_pub)]
 
 wasmtime::component::bindgen!({
-    path: ["../../wit/host.wit", "../../wit/connector.wit"],
-    world: "credenza:connector/full-connector",
+    path: "../../wit",
+    world: "full-connector",
     imports: {
         "credenza:host/http.send": async | trappable,
         "credenza:host/bodies.[method]body.read": async | trappable,

@@ -106,16 +106,8 @@ impl http::Host for State {
             }
         };
         self.count_request()?;
-        let (label, target) = match request.target {
-            http::Target::Endpoint(endpoint) => endpoint,
-            http::Target::Absolute(_) => {
-                let message =
-                    "the connector asked for an absolute address, which its manifest does not grant".to_owned();
-                self.egress.traffic().count_refused();
-                return self.failure(EgressError::Refused { reason: "egress.absolute", message }).map(Err);
-            }
-        };
-        let request = GuestRequest { method: request.method, label, target, headers: request.headers };
+        let http::Request { method, endpoint, target, headers } = request;
+        let request = GuestRequest { method, label: endpoint, target, headers };
         self.clock.pause(Instant::now());
         let answer = self.egress.send(request, payload).await;
         self.clock.resume(Instant::now());
@@ -163,7 +155,8 @@ impl http::HostResponse for State {
     }
 
     fn header(&mut self, this: Resource<Response>, name: String) -> wasmtime::Result<Option<String>> {
-        let found = self.table.get(&this)?.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+        let headers = &self.table.get(&this)?.headers;
+        let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name)).map(|(_, value)| value.clone());
         Ok(found.map(|value| self.masker.mask(value)))
     }
 
@@ -208,14 +201,13 @@ impl log::Host for State {
 impl task::Host for State {
     fn status(&mut self, message: String) -> wasmtime::Result<()> {
         if let Some(line) = self.admit_line(message) {
-            tracing::debug!(connector = %self.connector, "{line}");
+            tracing::info!(connector = %self.connector, "{line}");
         }
         Ok(())
     }
 
-    /// The host cancels a call by dropping it, so a guest that runs is never cancelled.
     fn cancelled(&mut self) -> wasmtime::Result<bool> {
-        Ok(false)
+        Ok(self.is_cancelled())
     }
 
     fn now(&mut self) -> wasmtime::Result<u64> {

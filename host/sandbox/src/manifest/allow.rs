@@ -8,7 +8,7 @@ use super::query::{Query, is_unreserved};
 /// A permitted kind of request. `METHOD [/*] [?NAME[=VALUE][|NAME…]&…] [[NAME …]] [<DOCUMENT>] [when SETTING[=VALUE]]`:
 ///
 /// - `GET /*`: what lies below the endpoint, without a query; `GET`: the endpoint itself.
-/// - `GET ?list-type=2 [prefix delimiter]`: with that parameter, and perhaps one of those in brackets; no other.
+/// - `GET ?list-type=2 [prefix delimiter]`: with that parameter, and perhaps those in brackets, which may have a value too; no other.
 /// - `GET ?acl|policy`: with one of the two.
 /// - `POST ?delete <s3-delete>`: whose body is that kind of document.
 /// - `PUT when create_bucket`: where the setting is `true`, or the value that is said.
@@ -19,7 +19,7 @@ pub struct Verb {
     is_below: bool,
     /// Of each, one must be there.
     required: Vec<Vec<Parameter>>,
-    optional: Vec<String>,
+    optional: Vec<Parameter>,
     document: Option<Document>,
     when: Option<When>,
 }
@@ -71,23 +71,21 @@ pub struct VerbError {
 impl Verb {
     /// Whether a request is of this kind: with this method, for the endpoint itself or what lies below it, and with this query.
     pub(crate) fn covers(&self, method: &str, is_below: bool, query: &Query<'_>) -> bool {
-        let is = |parameter: &Parameter, name: &str, value: Option<&str>| {
-            parameter.name == name && parameter.value.as_deref().is_none_or(|wanted| value == Some(wanted))
-        };
-        let known = |(name, value): &(&str, Option<&str>)| {
-            self.optional.iter().any(|optional| optional == name)
-                || self.required.iter().flatten().any(|parameter| is(parameter, name, *value))
-        };
+        let known =
+            |(name, value): &(&str, Option<&str>)| self.parameters().any(|parameter| parameter.is(name, *value));
         let met = |choice: &Vec<Parameter>| {
-            query.0.iter().filter(|(name, value)| choice.iter().any(|one| is(one, name, *value))).count() == 1
+            query.0.iter().filter(|(name, value)| choice.iter().any(|one| one.is(name, *value))).count() == 1
         };
         self.method == method && self.is_below == is_below && query.0.iter().all(known) && self.required.iter().all(met)
     }
 
     /// Whether requests of this kind may carry a parameter.
     pub(crate) fn takes(&self, name: &str) -> bool {
-        self.optional.iter().any(|optional| optional == name)
-            || self.required.iter().flatten().any(|parameter| parameter.name == name)
+        self.parameters().any(|parameter| parameter.name == name)
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.required.iter().flatten().chain(&self.optional)
     }
 
     pub(crate) const fn document(&self) -> Option<Document> {
@@ -114,23 +112,30 @@ impl Verb {
     }
 }
 
-/// `?a=1&b|c`.
-fn required(word: &str) -> Option<Vec<Vec<Parameter>>> {
-    let one = |text: &str| {
+impl Parameter {
+    /// `a` or `a=1`.
+    fn read(text: &str) -> Option<Self> {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let plain = is_name(name) && value.is_none_or(is_name);
-        plain.then(|| Parameter { name: name.to_owned(), value: value.map(str::to_owned) })
-    };
-    word.strip_prefix('?')?.split('&').map(|choice| choice.split('|').map(one).collect()).collect()
+        plain.then(|| Self { name: name.to_owned(), value: value.map(str::to_owned) })
+    }
+
+    fn is(&self, name: &str, value: Option<&str>) -> bool {
+        self.name == name && self.value.as_deref().is_none_or(|wanted| value == Some(wanted))
+    }
 }
 
-/// `[a b c]`, the words up to the one that ends with `]`.
-fn optional<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
+/// `?a=1&b|c`.
+fn required(word: &str) -> Option<Vec<Vec<Parameter>>> {
+    word.strip_prefix('?')?.split('&').map(|choice| choice.split('|').map(Parameter::read).collect()).collect()
+}
+
+/// `[a b=1 c]`, the words up to the one that ends with `]`.
+fn optional<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Vec<Parameter>> {
     let mut names = Vec::new();
     let mut word = words.next()?.strip_prefix('[')?;
     loop {
-        let name = word.strip_suffix(']').unwrap_or(word);
-        names.push(Some(name).filter(|name| is_name(name))?.to_owned());
+        names.push(Parameter::read(word.strip_suffix(']').unwrap_or(word))?);
         if word.ends_with(']') {
             return Some(names);
         }
@@ -186,7 +191,8 @@ impl fmt::Display for Verb {
             write!(f, "{}{}", if index == 0 { " ?" } else { "&" }, words.join("|"))?;
         }
         if !self.optional.is_empty() {
-            write!(f, " [{}]", self.optional.join(" "))?;
+            let words: Vec<String> = self.optional.iter().map(ToString::to_string).collect();
+            write!(f, " [{}]", words.join(" "))?;
         }
         self.document.iter().try_for_each(|document| write!(f, " {}", document.word()))?;
         self.when.iter().try_for_each(|when| write!(f, "{when}"))
@@ -230,6 +236,16 @@ mod tests {
             ("GET ?list-type=2 [prefix]", "GET", false, "list-type=3", false),
             ("PUT ?comp=block&blockid", "PUT", false, "comp=block&blockid=1", true),
             ("PUT ?comp=block&blockid", "PUT", false, "comp=lease&blockid=1", false),
+            ("PUT /* ?comp=block", "PUT", true, "comp=block", true),
+            ("PUT /* ?comp=block", "PUT", true, "comp=metadata", false),
+            ("PUT /* ?comp=block", "PUT", true, "comp=bloc%6b", false),
+            ("PUT /* ?comp=block", "PUT", true, "comp", false),
+            ("PUT /* ?comp=block", "PUT", true, "Comp=metadata&comp=block", false),
+            ("PUT /* ?comp=block", "PUT", true, "", false),
+            ("PUT /* ?comp=block|comp=blocklist", "PUT", true, "comp=blocklist", true),
+            ("PUT /* ?comp=block|comp=blocklist", "PUT", true, "comp=lease", false),
+            ("GET ?comp=list [include=metadata]", "GET", false, "comp=list&include=metadata", true),
+            ("GET ?comp=list [include=metadata]", "GET", false, "comp=list&include=deleted", false),
             ("GET ?acl|policy", "GET", false, "policy", true),
             ("GET ?acl|policy", "GET", false, "acl&policy", false),
         ] {
@@ -246,6 +262,7 @@ mod tests {
             "PUT /* ?partNumber&uploadId",
             "GET ?list-type=2 [prefix start-after]",
             "GET ?acl|cors [versionId]",
+            "GET ?comp=list [include=metadata marker]",
             "PUT when create_bucket",
             "POST /* ?restore [versionId] <s3-restore> when archived=request",
         ] {

@@ -4,7 +4,9 @@
 //! (`settings`) and anything that compiles or runs a component. Called by `connector` and, for `connector inspect`, by the command line.
 
 mod allow;
+mod auth;
 mod error;
+mod grant;
 mod header;
 mod query;
 mod schema;
@@ -13,15 +15,19 @@ mod template;
 
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
+pub use auth::{Auth, Oauth2, OauthGrant};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
+pub use grant::{Grant, GrantLine, GrantTopic};
+pub(crate) use header::Reach;
 pub use header::{HeaderRule, HeaderRuleError};
-pub(crate) use query::Query;
+pub(crate) use query::{Query, is_unreserved};
 pub use schema::{
-    Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
+    Ambient, Derive, Endpoint, EndpointVariant, Limits, Manifest, Paths, Role, SECRET_COMMAND, SECRET_FILE, SecretSpec,
+    SettingKind, SettingSpec, Wasi,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;
-pub(crate) use template::{capture, expand};
+pub(crate) use template::{capture, expand, template_names};
 
 pub(crate) use schema::HOST_SETTINGS;
 

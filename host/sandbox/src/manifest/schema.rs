@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{API_VERSION, HeaderRule, ManifestError, Verb, When, manifest_text};
+use super::{API_VERSION, Auth, HeaderRule, ManifestError, Verb, When, manifest_text};
 
 /// What a connector can be used as. `Prune` and `Replay` are grants, not exports: the right of a store to delete, and that of a
 /// destination to lay delete markers.
@@ -83,9 +83,20 @@ pub struct Manifest {
     /// Sets of settings by name, such as what one provider needs.
     #[serde(default)]
     pub presets: BTreeMap<String, BTreeMap<String, String>>,
+    /// Which WASI it is given beside the contract; none, where it does not say.
+    pub wasi: Option<Wasi>,
     /// Narrower limits than the host's.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A WASI that a connector may have whose toolchain insists on one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wasi {
+    /// One that reaches nothing: no arguments, no environment, no folder, no socket; the clock and random bytes are the host's, and what it
+    /// prints goes to its log.
+    Inert,
 }
 
 /// One setting.
@@ -116,6 +127,9 @@ pub struct SettingSpec {
     /// Hidden in short help and forms.
     #[serde(default)]
     pub advanced: bool,
+    /// The connector gets it, and nobody else is shown it.
+    #[serde(default)]
+    pub sensitive: bool,
     /// Finds the value in that of another setting, when none is given.
     pub derive: Option<Derive>,
     /// Takes the value from the surroundings, when none is given or found.
@@ -171,7 +185,7 @@ pub struct SecretSpec {
     /// One sentence for a person.
     #[serde(default)]
     pub help: String,
-    /// Environment variables that may hold it, first first.
+    /// Environment variables that may hold it, first first. Settings may hold it too, or say by `NAME_file` and `NAME_cmd` where it is.
     #[serde(default)]
     pub env: Vec<String>,
 }
@@ -191,6 +205,9 @@ pub struct Endpoint {
     /// How requests are authenticated.
     #[serde(default)]
     pub auth: Auth,
+    /// What its paths are.
+    #[serde(default)]
+    pub paths: Paths,
     /// Template of the folder, below the path, in which everything that is asked for lies; empty is the path itself.
     #[serde(default)]
     pub below: String,
@@ -204,104 +221,69 @@ pub struct Endpoint {
     pub headers: BTreeMap<Role, Vec<HeaderRule>>,
 }
 
-/// Templates that hold when settings have certain values.
+impl Endpoint {
+    /// The templates of its addresses and paths, those of its variants behind its own.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        let others = self.variants.iter().filter_map(EndpointVariant::address);
+        std::iter::once((self.url.as_str(), self.path.as_str())).chain(others)
+    }
+
+    /// How its requests may be authenticated, as its variants say behind its own.
+    pub fn auths(&self) -> impl Iterator<Item = &Auth> {
+        std::iter::once(&self.auth).chain(self.variants.iter().filter_map(|variant| variant.auth.as_ref()))
+    }
+}
+
+/// What the paths of an endpoint are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Paths {
+    /// Ways through folders: `.` and `..` would climb out, and are refused.
+    #[default]
+    Folders,
+    /// Names of objects, byte by byte, as those of object stores: `..` in them is data.
+    Opaque,
+}
+
+/// What holds instead when settings have certain values: another address, another authentication, or both. Of each, the first counts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointVariant {
     /// Settings and the values that they must have.
+    #[serde(deserialize_with = "conditions")]
     pub when: BTreeMap<String, String>,
     /// Template of scheme, host and port.
-    pub url: String,
-    /// Template of the path.
-    #[serde(default)]
-    pub path: String,
+    pub url: Option<String>,
+    /// Template of the path; it goes with `url`, and is empty without.
+    pub path: Option<String>,
+    /// How requests are authenticated.
+    pub auth: Option<Auth>,
 }
 
-/// How requests to an endpoint are authenticated. Fields name secrets, except where a template is said.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(tag = "scheme", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Auth {
-    /// Not at all.
-    #[default]
-    None,
-    /// RFC 7617.
-    Basic {
-        /// Secret with the user's name.
-        user: String,
-        /// Secret with the password.
-        password: String,
-    },
-    /// RFC 6750.
-    Bearer {
-        /// Secret with the token.
-        token: String,
-    },
-    /// A header of its own.
-    Header {
-        /// Name of the header.
-        name: String,
-        /// Secret with its value.
-        value: String,
-    },
-    /// AWS Signature Version 4.
-    AwsSigv4 {
-        /// Name of the service, such as `s3`.
-        service: String,
-        /// Template of the region.
-        region: String,
-        /// Secret with the access key.
-        key: String,
-        /// Secret with the secret access key.
-        secret: String,
-        /// Secret with the session token.
-        token: Option<String>,
-        /// Setting with the name of a profile. Where it is said, the host looks for credentials as the tools of AWS do, when
-        /// none are given.
-        profile: Option<String>,
-        /// Boolean setting that asks for requests without credentials.
-        anonymous: Option<String>,
-    },
+impl EndpointVariant {
+    /// Its templates of address and path, if it has others than the endpoint.
+    #[must_use]
+    pub fn address(&self) -> Option<(&str, &str)> {
+        Some((self.url.as_deref()?, self.path.as_deref().unwrap_or_default()))
+    }
 }
 
-impl Auth {
-    /// The secrets that it names.
-    #[must_use]
-    pub fn secrets(&self) -> Vec<&str> {
-        match self {
-            Self::None => vec![],
-            Self::Basic { user, password } => vec![user, password],
-            Self::Bearer { token } => vec![token],
-            Self::Header { value, .. } => vec![value],
-            Self::AwsSigv4 { key, secret, token, .. } => {
-                [key, secret].into_iter().chain(token).map(String::as_str).collect()
-            }
-        }
+/// Values as settings have them: `true` and `"true"` are one.
+fn conditions<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text, a whole number, true or false")]
+    enum Plain {
+        Text(String),
+        Number(i64),
+        Boolean(bool),
     }
-
-    /// Those among them that name somebody.
-    pub(crate) fn names(&self) -> Option<&str> {
-        match self {
-            Self::Basic { user: name, .. } | Self::AwsSigv4 { key: name, .. } => Some(name),
-            _ => None,
-        }
-    }
-
-    /// The setting that names a profile of AWS, if there is one.
-    #[must_use]
-    pub fn profile_setting(&self) -> Option<&str> {
-        match self {
-            Self::AwsSigv4 { profile, .. } => profile.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// The setting that asks for requests without credentials, if there is one.
-    pub(crate) fn anonymous_setting(&self) -> Option<&str> {
-        match self {
-            Self::AwsSigv4 { anonymous, .. } => anonymous.as_deref(),
-            _ => None,
-        }
-    }
+    let plain = BTreeMap::<String, Plain>::deserialize(deserializer)?;
+    let text = |value| match value {
+        Plain::Text(text) => text,
+        Plain::Number(number) => number.to_string(),
+        Plain::Boolean(yes) => yes.to_string(),
+    };
+    Ok(plain.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// Limits that the connector sets itself; they only narrow those of the host.
@@ -313,6 +295,16 @@ pub struct Limits {
     /// Time of its own code in one call, in milliseconds.
     pub call_cpu_ms_max: Option<u64>,
 }
+
+/// Headers that say how a request is framed, or to whom it goes (RFC 9110 sections 7.2 and 7.6.1).
+const FRAMING: [&str; 8] =
+    ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// What stands behind the name of a secret in a setting that names a file which holds it.
+pub const SECRET_FILE: &str = "_file";
+/// What stands behind the name of a secret in a setting that is a command which prints it.
+pub const SECRET_COMMAND: &str = "_cmd";
+const SECRET_SOURCES: [&str; 2] = [SECRET_FILE, SECRET_COMMAND];
 
 /// Names that the host keeps for itself, valid for every connector.
 pub(crate) const HOST_SETTINGS: [&str; 7] =
@@ -345,7 +337,14 @@ impl Manifest {
     /// The setting that names a profile of AWS, where an endpoint has one.
     #[must_use]
     pub fn profile_setting(&self) -> Option<&str> {
-        self.endpoints.values().find_map(|endpoint| endpoint.auth.profile_setting())
+        self.endpoints.values().flat_map(Endpoint::auths).find_map(Auth::profile_setting)
+    }
+
+    /// Whether a setting says where one of its secrets is: `NAME_file` or `NAME_cmd`.
+    #[must_use]
+    pub fn is_secret_source(&self, setting: &str) -> bool {
+        let secret = SECRET_SOURCES.iter().find_map(|source| setting.strip_suffix(source));
+        secret.is_some_and(|secret| self.secrets.contains_key(secret))
     }
 
     fn check_identity(&self) -> Result<(), ManifestError> {
@@ -380,6 +379,13 @@ impl Manifest {
             let reserved = HOST_SETTINGS.contains(&name.as_str()) || name == "scheme";
             ensure(!reserved, &field, "has a name that the host keeps for itself")?;
         }
+        let taken =
+            |name: &String| SECRET_SOURCES.iter().any(|source| self.settings.contains_key(&format!("{name}{source}")));
+        ensure(
+            !self.secrets.keys().any(taken),
+            "settings",
+            "must not end a secret's name with `_file` or `_cmd`, which say where it is",
+        )?;
         let both = self.settings.keys().find(|name| self.secrets.contains_key(*name));
         ensure(both.is_none(), "secrets", "must not repeat a name of `settings`")?;
         for (name, spec) in &self.settings {
@@ -420,62 +426,80 @@ impl Manifest {
 
     fn check_endpoints(&self) -> Result<(), ManifestError> {
         for (label, endpoint) in &self.endpoints {
-            let mut addresses = vec![(&endpoint.url, &endpoint.path)];
+            let field = |name: &str| format!("endpoints.{label}.{name}");
             for variant in &endpoint.variants {
-                addresses.push((&variant.url, &variant.path));
-                for name in variant.when.keys() {
-                    self.check_setting(&format!("endpoints.{label}.variants.when"), name)?;
-                }
+                variant
+                    .when
+                    .iter()
+                    .try_for_each(|(name, value)| self.check_condition(&field("variants.when"), name, value))?;
+                let says = variant.url.is_some() || (variant.auth.is_some() && variant.path.is_none());
+                ensure(says, &field("variants"), "must each say a `url`, perhaps with a `path`, or an `auth`")?;
             }
-            for (url, path) in addresses {
-                self.check_template(&format!("endpoints.{label}.url"), url)?;
-                let schemed = ["{scheme}://", "https://", "http://"].iter().any(|s| url.starts_with(s));
-                ensure(
-                    schemed,
-                    &format!("endpoints.{label}.url"),
-                    "must begin with `{scheme}://`, `https://` or `http://`",
-                )?;
-                self.check_template(&format!("endpoints.{label}.path"), path)?;
+            for (url, path) in endpoint.addresses() {
+                self.check_address(&field("url"), url)?;
+                self.check_open_template(&field("path"), path)?;
                 let rooted = path.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
-                ensure(
-                    rooted,
-                    &format!("endpoints.{label}.path"),
-                    "must be empty, or begin with `/` and not end in it",
-                )?;
+                ensure(rooted, &field("path"), "must be empty, or begin with `/` and not end in it")?;
             }
-            for secret in endpoint.auth.secrets() {
-                let known = self.secrets.contains_key(secret);
-                ensure(
-                    known,
-                    &format!("endpoints.{label}.auth"),
-                    &format!("names `{secret}`, which is not under `secrets`"),
-                )?;
-            }
-            if let Auth::AwsSigv4 { region, .. } = &endpoint.auth {
-                self.check_template(&format!("endpoints.{label}.auth.region"), region)?;
-            }
-            self.check_template(&format!("endpoints.{label}.below"), &endpoint.below)?;
-            self.check_conditions(label, endpoint)?;
-            for name in endpoint.auth.profile_setting().into_iter().chain(endpoint.auth.anonymous_setting()) {
-                self.check_setting(&format!("endpoints.{label}.auth"), name)?;
+            endpoint.auths().try_for_each(|auth| self.check_auth(&field("auth"), auth))?;
+            self.check_open_template(&field("below"), &endpoint.below)?;
+            let verbs = endpoint.allow.values().flatten().filter_map(Verb::when);
+            let headers = endpoint.headers.values().flatten().filter_map(HeaderRule::when);
+            for When { setting, value } in verbs.chain(headers) {
+                self.check_condition(&format!("endpoints.{label}"), setting, value)?;
             }
         }
         Ok(())
     }
 
-    /// Conditions name settings, and headers are none that the host sets or refuses.
-    fn check_conditions(&self, label: &str, endpoint: &Endpoint) -> Result<(), ManifestError> {
-        let verbs = endpoint.allow.values().flatten().filter_map(Verb::when);
-        let headers = endpoint.headers.values().flatten().filter_map(HeaderRule::when);
-        for When { setting, .. } in verbs.chain(headers) {
-            self.check_setting(&format!("endpoints.{label}"), setting)?;
+    fn check_address(&self, field: &str, url: &str) -> Result<(), ManifestError> {
+        self.check_open_template(field, url)?;
+        let schemed = ["{scheme}://", "https://", "http://"].iter().any(|s| url.starts_with(s));
+        ensure(schemed, field, "must begin with `{scheme}://`, `https://` or `http://`")
+    }
+
+    fn check_auth(&self, field: &str, auth: &Auth) -> Result<(), ManifestError> {
+        for secret in auth.secrets() {
+            let known = self.secrets.contains_key(secret);
+            ensure(known, field, &format!("names `{secret}`, which is not under `secrets`"))?;
         }
-        let copies = endpoint.headers.values().flatten().any(|rule| rule.covers("x-amz-copy-source"));
-        ensure(
-            !copies,
-            &format!("endpoints.{label}.headers"),
-            "must not name `x-amz-copy-source`, which reads outside the endpoint",
-        )
+        let is_whole = |template: &&str| super::template::template_names(template).iter().all(Option::is_some);
+        ensure(auth.secret_templates().iter().all(is_whole), field, "has a `{` without its `}`")?;
+        for name in auth.secrets_or_settings() {
+            let known = self.secrets.contains_key(name) || self.settings.contains_key(name);
+            ensure(known, field, &format!("names `{name}`, which is neither under `secrets` nor under `settings`"))?;
+        }
+        for (name, template) in auth.templates() {
+            self.check_open_template(&format!("{field}.{name}"), template)?;
+        }
+        if let Some(url) = auth.token_url() {
+            self.check_address(&format!("{field}.token_url"), url)?;
+        }
+        if let Auth::Query { parameters, signed } = auth {
+            ensure(
+                parameters.is_empty() == signed.is_some(),
+                field,
+                "must name either `parameters` or a `signed` query",
+            )?;
+        }
+        for name in auth.header_names() {
+            let usable = name.parse::<http::HeaderName>().is_ok_and(|name| !FRAMING.contains(&name.as_str()));
+            ensure(usable, field, &format!("cannot set the header `{}`", name.escape_debug()))?;
+        }
+        let settings = auth.profile_setting().into_iter().chain(auth.anonymous_setting());
+        settings.into_iter().try_for_each(|name| self.check_setting(field, name))
+    }
+
+    /// A condition names a setting, and a value that it can have.
+    fn check_condition(&self, field: &str, name: &str, value: &str) -> Result<(), ManifestError> {
+        self.check_setting(field, name)?;
+        let possible = self.settings.get(name).is_some_and(|spec| match spec.kind {
+            SettingKind::Boolean => ["true", "false"].contains(&value),
+            SettingKind::Enum => spec.values.iter().any(|one| one == value),
+            SettingKind::Integer | SettingKind::Size | SettingKind::Duration => value.parse::<i64>().is_ok(),
+            SettingKind::String | SettingKind::Url | SettingKind::List => true,
+        });
+        ensure(possible, field, &format!("asks whether `{name}` is `{}`, which it cannot be", value.escape_debug()))
     }
 
     fn check_presets(&self) -> Result<(), ManifestError> {
@@ -491,6 +515,15 @@ impl Manifest {
 
     fn check_setting(&self, field: &str, name: &str) -> Result<(), ManifestError> {
         ensure(self.settings.contains_key(name), field, &format!("names `{name}`, which is not under `settings`"))
+    }
+
+    /// A template of what is shown to people.
+    fn check_open_template(&self, field: &str, template: &str) -> Result<(), ManifestError> {
+        self.check_template(field, template)?;
+        let is_sensitive = |name: &&str| self.settings.get(*name).is_some_and(|spec| spec.sensitive);
+        let hidden = super::template::template_names(template).into_iter().flatten().find(is_sensitive);
+        let rule = || format!("names `{}`, which is sensitive, and is shown", hidden.unwrap_or_default());
+        ensure(hidden.is_none(), field, &rule())
     }
 
     fn check_template(&self, field: &str, template: &str) -> Result<(), ManifestError> {

@@ -1,7 +1,7 @@
 //! Templates of a manifest: `{name}` stands for the value of a setting.
 
 /// The names in a template; `None` for a brace that is not closed.
-pub(super) fn template_names(template: &str) -> Vec<Option<&str>> {
+pub(crate) fn template_names(template: &str) -> Vec<Option<&str>> {
     template.split('{').skip(1).map(|rest| rest.split_once('}').map(|(name, _)| name)).collect()
 }
 

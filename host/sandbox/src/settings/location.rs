@@ -45,11 +45,19 @@ impl Manifest {
     }
 
     fn location_form(&self) -> String {
-        let show = |part: &String| match part.strip_suffix('?') {
-            Some(name) => format!("[{name}[:port]/]"),
-            None => part.strip_suffix('*').map_or_else(|| part.clone(), |name| format!("[/{name}]")),
-        };
-        self.location.iter().map(show).collect()
+        let mut form = String::new();
+        for part in &self.location {
+            if let Some(name) = part.strip_suffix('?') {
+                form.push_str(&format!("[{name}[:port]/]"));
+                continue;
+            }
+            let slash = if form.is_empty() || form.ends_with("/]") { "" } else { "/" };
+            form.push_str(&match part.strip_suffix('*') {
+                Some(name) => format!("[{slash}{name}]"),
+                None => format!("{slash}{part}"),
+            });
+        }
+        form
     }
 }
 
@@ -78,6 +86,19 @@ mod tests {
         for host in ["localhost", "localhost:9000", "minio:9000", "s3.example.com", "[::1]:9000"] {
             let expected = pairs(&[("bucket", "photos"), ("host", host), ("prefix", "")]);
             assert_eq!(split(&format!("s3://{host}/photos")).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_form_of_a_location_has_a_slash_between_its_parts() {
+        for (parts, form) in [
+            (r#"["host?", "bucket", "prefix*"]"#, "[host[:port]/]bucket[/prefix]"),
+            (r#"["host", "bucket", "region", "prefix*"]"#, "host/bucket/region[/prefix]"),
+            (r#"["host?", "prefix*"]"#, "[host[:port]/][prefix]"),
+            (r#"["prefix*"]"#, "[prefix]"),
+        ] {
+            let manifest = S3.replace(r#"["host?", "bucket", "prefix*"]"#, parts);
+            assert_eq!(Manifest::parse(&manifest).unwrap().location_form(), form);
         }
     }
 

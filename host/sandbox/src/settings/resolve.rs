@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use super::value::{BOOLEANS, parse_boolean};
 use super::{
-    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, Secret, Surroundings, Value,
+    AwsEndpoint, CredentialSource, InvalidValue, Masker, ProxySettings, RawSettings, SecretText, Surroundings,
+    TokenKeeper, Value,
 };
-use crate::manifest::{Ambient, Auth, HOST_SETTINGS, Manifest, SettingSpec, capture, expand};
+use crate::manifest::{
+    Ambient, Auth, Endpoint, EndpointVariant, HOST_SETTINGS, Manifest, SettingSpec, capture, expand,
+};
 
 /// A setting that cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +65,16 @@ pub enum SettingsError {
         given: String,
         /// The one that was not.
         missing: String,
+    },
+    /// A secret, or what a manifest makes of it, that cannot be used. It is not repeated.
+    #[error("endpoint `{endpoint}`: `{name}` {why}")]
+    Unusable {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret or header.
+        name: String,
+        /// What is wrong with it, as the end of the sentence.
+        why: String,
     },
     /// An endpoint whose templates and settings yield no address.
     #[error("endpoint `{endpoint}`: `{}` is not an address of a server: {cause}", address.escape_debug())]
@@ -136,15 +149,15 @@ pub struct HostSettings {
     pub proxy: ProxySettings,
 }
 
-/// Checked settings and secrets of one connector.
-#[derive(Debug, Clone)]
+/// Checked settings and secrets of one connector. Only names are shown when it is formatted for a developer: a setting may be sensitive.
+#[derive(Clone)]
 pub struct Settings {
     /// Typed values for the connector, by name, defaults filled in.
     pub values: BTreeMap<String, Value>,
     /// The same values as texts, for templates.
     pub texts: BTreeMap<String, String>,
     /// Secrets by name.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: BTreeMap<String, SecretText>,
     /// What the host keeps for itself.
     pub host: HostSettings,
     /// Who names the server, when it is the machine.
@@ -153,6 +166,15 @@ pub struct Settings {
     secrets_written: bool,
     /// Finds credentials where there are no secrets.
     aws_credentials: Option<Arc<dyn CredentialSource>>,
+    /// Remembers refresh tokens from one run to the next.
+    pub(crate) token_keeper: Option<Arc<dyn TokenKeeper>>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (texts, secrets): (Vec<_>, Vec<_>) = (self.texts.keys().collect(), self.secrets.keys().collect());
+        f.debug_struct("Settings").field("texts", &texts).field("secrets", &secrets).finish_non_exhaustive()
+    }
 }
 
 impl Settings {
@@ -188,8 +210,12 @@ impl Settings {
         for (name, spec) in &manifest.settings {
             match texts.get(name) {
                 Some(text) => {
-                    let value =
-                        Value::parse(spec, text).map_err(|cause| SettingsError::Value { name: name.clone(), cause })?;
+                    let hide = |cause| match spec.sensitive {
+                        true => InvalidValue { text: "***".to_owned(), ..cause },
+                        false => cause,
+                    };
+                    let invalid = |cause| SettingsError::Value { name: name.clone(), cause: hide(cause) };
+                    let value = Value::parse(spec, text).map_err(invalid)?;
                     values.insert(name.clone(), value);
                 }
                 None if spec.required || spec.default.is_some() => {
@@ -210,6 +236,7 @@ impl Settings {
             server_named_by: ambient.map(|(_, endpoint)| endpoint.origin.clone()),
             secrets_written: true,
             aws_credentials: surroundings.aws_credentials.clone(),
+            token_keeper: surroundings.token_keeper.clone(),
         };
         settings.refuse_anonymous_secrets(manifest)?;
         if settings.secrets.is_empty() {
@@ -228,12 +255,34 @@ impl Settings {
         })
     }
 
-    /// Whether a setting has a value, as a manifest writes it.
+    /// Whether a setting has a value, as a manifest writes it: by what it means, not by how the user wrote it.
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         match self.values.get(name) {
             Some(Value::Boolean(given)) => given.to_string() == value,
+            Some(Value::Integer(given)) => given.to_string() == value,
             _ => self.texts.get(name).is_some_and(|given| given == value),
         }
+    }
+
+    /// The address of an endpoint, as templates of origin and path.
+    pub(crate) fn address_of<'m>(&self, endpoint: &'m Endpoint) -> (&'m str, &'m str) {
+        self.variants_of(endpoint).find_map(EndpointVariant::address).unwrap_or((&endpoint.url, &endpoint.path))
+    }
+
+    /// How the requests of an endpoint are authenticated.
+    pub(crate) fn auth_of<'m>(&self, endpoint: &'m Endpoint) -> &'m Auth {
+        self.variants_of(endpoint).find_map(|variant| variant.auth.as_ref()).unwrap_or(&endpoint.auth)
+    }
+
+    /// The variants of an endpoint whose conditions hold.
+    fn variants_of<'m>(&self, endpoint: &'m Endpoint) -> impl Iterator<Item = &'m EndpointVariant> {
+        endpoint.variants.iter().filter(|variant| variant.when.iter().all(|(name, value)| self.has(name, value)))
+    }
+
+    /// The text of a secret, or of a setting that stands where one may.
+    pub(crate) fn credential(&self, name: &str) -> Option<&str> {
+        let setting = || self.texts.get(name).map(String::as_str).filter(|text| !text.is_empty());
+        self.secrets.get(name).map(SecretText::expose).or_else(setting)
     }
 
     /// Where the secrets are from, for a person.
@@ -253,7 +302,7 @@ impl Settings {
     }
 
     fn refuse_anonymous_secrets(&self, manifest: &Manifest) -> Result<(), SettingsError> {
-        for auth in manifest.endpoints.values().map(|endpoint| &endpoint.auth).filter(|auth| self.is_anonymous(auth)) {
+        for auth in manifest.endpoints.values().flat_map(Endpoint::auths).filter(|auth| self.is_anonymous(auth)) {
             let given = auth.secrets().into_iter().find(|name| self.secrets.contains_key(*name));
             if let (Some(secret), Some(setting)) = (given, auth.anonymous_setting()) {
                 return Err(SettingsError::NotAnonymous { setting: setting.to_owned(), secret: secret.to_owned() });
@@ -263,8 +312,12 @@ impl Settings {
     }
 
     /// Those that environment variables hold; a profile that the user names goes before them, as with the tools of AWS.
-    fn secrets_of_environment(&self, manifest: &Manifest, surroundings: &Surroundings<'_>) -> BTreeMap<String, Secret> {
-        let auths = || manifest.endpoints.values().map(|endpoint| &endpoint.auth);
+    fn secrets_of_environment(
+        &self,
+        manifest: &Manifest,
+        surroundings: &Surroundings<'_>,
+    ) -> BTreeMap<String, SecretText> {
+        let auths = || manifest.endpoints.values().flat_map(Endpoint::auths);
         let named = |auth: &Auth| {
             auth.profile_setting().and_then(|name| self.texts.get(name)).is_some_and(|profile| !profile.is_empty())
         };
@@ -273,13 +326,17 @@ impl Settings {
         let variable = |name: &String| (surroundings.variable)(name).filter(|text| !text.is_empty());
         let specs = manifest.secrets.iter().filter(|(name, _)| !unwanted.contains(&name.as_str()));
         let found = specs.filter_map(|(name, spec)| Some((name.clone(), spec.env.iter().find_map(variable)?)));
-        found.map(|(name, text)| (name, Secret::new(text))).collect()
+        found.collect()
     }
 
-    /// Hides the values of the secrets, which a manifest uses so.
+    /// Hides the values of secrets, and those of settings that the manifest calls sensitive. The latter, and names, are not searched for in bodies.
     pub(crate) fn masker(&self, manifest: &Manifest) -> Masker {
-        let names = manifest.endpoints.values().filter_map(|endpoint| self.secrets.get(endpoint.auth.names()?));
-        Masker::new(self.secrets.values().cloned()).with_names(names.cloned())
+        let auths = manifest.endpoints.values().flat_map(Endpoint::auths);
+        let names = auths.filter_map(|auth| self.secrets.get(auth.identity()?)).cloned();
+        let sensitive = manifest.settings.iter().filter(|(_, spec)| spec.sensitive);
+        let sensitive: Vec<SecretText> =
+            sensitive.filter_map(|(name, _)| self.texts.get(name)).map(SecretText::new).collect();
+        Masker::new(self.secrets.values().cloned().chain(sensitive.clone())).with_names(names.chain(sensitive))
     }
 }
 
@@ -295,11 +352,11 @@ fn is_known(manifest: &Manifest, name: &str) -> bool {
 /// What was written, then what the location says.
 fn written_texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<String, String>, SettingsError> {
     let mut texts = match raw.get("location") {
-        Some(location) => manifest.settings_from_location(location)?,
+        Some(location) => manifest.settings_from_location(location.expose())?,
         None => BTreeMap::new(),
     };
     let own = raw.iter().filter(|(name, _)| manifest.settings.contains_key(*name));
-    texts.extend(own.map(|(name, text)| (name.clone(), text.clone())));
+    texts.extend(own.map(|(name, text)| (name.clone(), text.expose().to_owned())));
     Ok(texts)
 }
 
@@ -307,7 +364,7 @@ fn written_texts(manifest: &Manifest, raw: &RawSettings) -> Result<BTreeMap<Stri
 fn ambient_server<'s>(
     manifest: &'s Manifest,
     written: &BTreeMap<String, String>,
-    preset: &RawSettings,
+    preset: &Preset,
     surroundings: &'s Surroundings<'_>,
 ) -> Option<(&'s String, &'s AwsEndpoint)> {
     let wanted = manifest.settings.iter().find(|(_, spec)| spec.ambient == Some(Ambient::AwsEndpoint));
@@ -318,7 +375,7 @@ fn ambient_server<'s>(
 
 /// Adds what follows from other settings, what a preset says, what the surroundings say, and defaults. Where a preset says an empty text, the user
 /// must say something: there is no default.
-fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &RawSettings, aws_region: Option<&str>) {
+fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &Preset, aws_region: Option<&str>) {
     for (name, derive) in manifest.settings.iter().filter_map(|(n, s)| s.derive.as_ref().map(|d| (n, d))) {
         let found = texts.get(&derive.from).and_then(|text| derive.patterns.iter().find_map(|p| capture(p, text)));
         if let (Some(found), false) = (found.map(str::to_owned), texts.contains_key(name)) {
@@ -340,12 +397,17 @@ fn complete(texts: &mut BTreeMap<String, String>, manifest: &Manifest, preset: &
     }
 }
 
+/// Settings of a manifest, which everybody may see.
+type Preset = BTreeMap<String, String>;
+
 /// The settings of the preset that the user chose, none without.
-fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<RawSettings, SettingsError> {
-    let Some(name) = raw.get("preset").filter(|name| !name.is_empty()) else { return Ok(RawSettings::new()) };
+fn preset(manifest: &Manifest, raw: &RawSettings) -> Result<Preset, SettingsError> {
+    let Some(name) = raw.get("preset").map(SecretText::expose).filter(|name| !name.is_empty()) else {
+        return Ok(Preset::new());
+    };
     manifest.presets.get(name).cloned().ok_or_else(|| SettingsError::Preset {
         connector: manifest.name.clone(),
-        name: name.clone(),
+        name: name.to_owned(),
         known: manifest.presets.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
     })
 }
@@ -357,24 +419,23 @@ fn host_settings(
 ) -> Result<HostSettings, SettingsError> {
     let boolean = |name: &str, default: bool| match raw.get(name) {
         None => Ok(default),
-        Some(text) => parse_boolean(text).ok_or_else(|| SettingsError::Value {
+        Some(text) => parse_boolean(text.expose()).ok_or_else(|| SettingsError::Value {
             name: name.to_owned(),
-            cause: InvalidValue { text: text.clone(), allowed: BOOLEANS.to_owned() },
+            cause: InvalidValue { text: text.expose().to_owned(), allowed: BOOLEANS.to_owned() },
         }),
     };
     Ok(HostSettings {
         use_tls: boolean("use_tls", use_tls)?,
         tls_insecure_no_verify: boolean("tls_insecure_no_verify", false)?,
-        ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(PathBuf::from),
+        ca_file: raw.get("ca_file").filter(|path| !path.is_empty()).map(|path| path.expose().into()),
         proxy: ProxySettings::of(raw, surroundings),
     })
 }
 
 /// The secrets that the user wrote. When there are any, none are taken from elsewhere, which would pair keys of different owners.
-fn written(manifest: &Manifest, raw: &RawSettings) -> BTreeMap<String, Secret> {
+fn written(manifest: &Manifest, raw: &RawSettings) -> BTreeMap<String, SecretText> {
     let written = |name: &String| raw.get(name).filter(|text| !text.is_empty()).cloned();
-    let names = manifest.secrets.keys();
-    names.filter_map(|name| written(name).map(|text| (name.clone(), Secret::new(text)))).collect()
+    manifest.secrets.keys().filter_map(|name| Some((name.clone(), written(name)?))).collect()
 }
 
 /// The known name with the fewest edits, when they are few.
@@ -443,6 +504,7 @@ url = "{scheme}://{host}"
 path = "/{bucket}"
 below = "{prefix}"
 below_parameter = "prefix"
+paths = "opaque"
 auth = { scheme = "aws-sigv4", service = "s3", region = "{region}", key = "access_key", secret = "secret_access_key", token = "session_token" }
 [[endpoints.bucket.variants]]
 when = { addressing = "virtual" }
@@ -458,7 +520,7 @@ destination = ["x-amz-meta-*", "x-amz-acl when acl"]
 "#;
 
     pub(crate) fn raw(pairs: &[(&str, &str)]) -> RawSettings {
-        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))).collect()
     }
 
     pub(crate) fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -499,7 +561,7 @@ destination = ["x-amz-meta-*", "x-amz-acl when acl"]
     #[test]
     fn secrets_come_from_one_place_only() {
         let manifest = Manifest::parse(S3).unwrap();
-        let variable = |name: &str| Some(format!("env-{name}"));
+        let variable = |name: &str| Some(SecretText::new(format!("env-{name}")));
         let environment = Surroundings { variable: &variable, ..Surroundings::none() };
         let settings = Settings::resolve(&manifest, &raw(&[("bucket", "b")]), &environment).unwrap();
         assert_eq!(settings.secrets["access_key"].expose(), "env-AWS_ACCESS_KEY_ID");
@@ -588,7 +650,7 @@ region = "garage"
         let anonymous = r#"token = "session_token", profile = "prefix", anonymous = "anonymous" }"#;
         let manifest = S3.replace(r#"token = "session_token" }"#, anonymous);
         let manifest = Manifest::parse(&format!("{manifest}[settings.anonymous]\ntype = \"boolean\"\n")).unwrap();
-        let variable = |_: &str| Some("of the environment".to_owned());
+        let variable = |_: &str| Some(SecretText::new("of the environment"));
         let surroundings = Surroundings { variable: &variable, ..Surroundings::none() };
         let resolve = |pairs: &[(&str, &str)]| Settings::resolve(&manifest, &raw(pairs), &surroundings);
         assert!(resolve(&[("bucket", "b"), ("anonymous", "true")]).unwrap().secrets.is_empty());
@@ -608,8 +670,13 @@ region = "garage"
             ("path = \"/{bucket}\"", "path = \"bucket\"", "endpoints.bucket.path"),
             ("\"HEAD /*\", \"POST /* ?restore\"]", "\"head\"]", "head"),
             ("x-amz-meta-*", "x-*", "x-*"),
-            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "headers"),
+            ("\"x-amz-storage-class\"", "\"x-amz-copy-source\"", "x-amz-copy-source <path>"),
             ("when acl", "when no_such", "no_such"),
+            ("when acl", "when acl=yes", "cannot be"),
+            ("addressing = \"virtual\"", "addressing = \"sideways\"", "cannot be"),
+            ("paths = \"opaque\"", "paths = \"other\"", "paths"),
+            ("[settings.host]", "[settings.host]\nsensitive = true", "sensitive"),
+            ("[settings.acl]", "[settings.access_key_file]", "_file"),
             ("name = \"s3\"", "name = \"S3!\"", "name"),
             ("[settings.prefix]", "[settings.use_tls]", "use_tls"),
             ("api = \"0.1\"", "api = \"0.2\"", "0.2"),

@@ -1,35 +1,41 @@
-//! Values that must not be seen: [`Secret`] holds one, [`Masker`] hides them in texts that come out of a connector.
+//! Values that must not be seen: [`SecretText`] holds one, [`Masker`] hides them in texts that come out of a connector.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use zeroize::Zeroize;
 
-/// A secret text: wiped when dropped, printed as `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// A text that may be secret: wiped when dropped, printed as `***`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretText(String);
 
-impl Secret {
-    /// Wraps a secret.
+impl SecretText {
+    /// Takes a text over; what is borrowed is copied, and the copy of its owner is not wiped.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret itself, for the one place that signs with it.
+    /// The text itself, for who signs with it, opens something with it, or has judged that it may be seen.
     #[must_use]
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
-impl Drop for Secret {
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -38,9 +44,9 @@ impl fmt::Debug for Secret {
 /// Cleans texts that come from a connector or a remote before a person sees them, and bodies before a guest does.
 #[derive(Debug, Default)]
 pub(crate) struct Masker {
-    secrets: RwLock<Vec<Secret>>,
+    secrets: RwLock<Vec<SecretText>>,
     /// Those among them that are names: of a user, of a key.
-    names: Vec<Secret>,
+    names: Vec<SecretText>,
 }
 
 /// Shorter secrets are not searched for in texts: they would blot out ordinary words.
@@ -49,23 +55,23 @@ const MASKED_BYTES_MIN: usize = 4;
 const NEEDLE_BYTES_MIN: usize = 12;
 
 impl Masker {
-    pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+    pub(crate) fn new(secrets: impl IntoIterator<Item = SecretText>) -> Self {
         let masker = Self::default();
         secrets.into_iter().for_each(|secret| masker.learn(secret));
         masker
     }
 
     /// That these secrets are names.
-    pub(crate) fn with_names(mut self, names: impl IntoIterator<Item = Secret>) -> Self {
+    pub(crate) fn with_names(mut self, names: impl IntoIterator<Item = SecretText>) -> Self {
         self.names.extend(names);
         self
     }
 
     /// What must not be in a body that a guest reads: secrets that are no ordinary words, and so no names either, unless they look like those of
     /// AWS's keys.
-    pub(crate) fn needles(&self) -> Vec<Secret> {
+    pub(crate) fn needles(&self) -> Vec<SecretText> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let is_word = |secret: &Secret| {
+        let is_word = |secret: &SecretText| {
             let is_of_aws = secret.expose().bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
             secret.expose().len() < NEEDLE_BYTES_MIN || (self.names.contains(secret) && !is_of_aws)
         };
@@ -73,7 +79,7 @@ impl Masker {
     }
 
     /// Hides one more secret from now on. All are remembered: an answer may still repeat one that was replaced.
-    pub(crate) fn learn(&self, secret: Secret) {
+    pub(crate) fn learn(&self, secret: SecretText) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         if secret.expose().len() >= MASKED_BYTES_MIN && !secrets.contains(&secret) {
             secrets.push(secret);
@@ -137,12 +143,12 @@ mod tests {
 
     #[test]
     fn a_secret_does_not_print() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
+        assert_eq!(format!("{:?}", SecretText::new("hunter2")), "***");
     }
 
     #[test]
     fn secrets_and_control_characters_do_not_reach_a_terminal() {
-        let masker = Masker::new([Secret::new("hunter2"), Secret::new("a")]);
+        let masker = Masker::new([SecretText::new("hunter2"), SecretText::new("a")]);
         assert_eq!(masker.clean("\x1b[2J a hunter2!".to_owned(), 100), "\\u{1b}[2J a ***!");
         assert_eq!(masker.clean("x".repeat(20), 5), "xxxxx…");
         assert_eq!(masker.clean("a\nb\u{202e}c\u{200b}".to_owned(), 100), "a\\u{a}b\\u{202e}c\\u{200b}");
@@ -152,8 +158,8 @@ mod tests {
 
     #[test]
     fn in_a_body_words_are_not_hidden_and_keys_are() {
-        let names = ["backup-of-the-office", "AKIAIOSFODNN7EXAMPLE"].map(Secret::new);
-        let others = ["hunter2", "wJalrXUtnFEMI/K7MDENG"].map(Secret::new);
+        let names = ["backup-of-the-office", "AKIAIOSFODNN7EXAMPLE"].map(SecretText::new);
+        let others = ["hunter2", "wJalrXUtnFEMI/K7MDENG"].map(SecretText::new);
         let masker = Masker::new(names.clone().into_iter().chain(others)).with_names(names);
         let needles: Vec<String> = masker.needles().iter().map(|needle| needle.expose().to_owned()).collect();
         assert_eq!(needles, ["AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"]);

@@ -4,9 +4,9 @@
 # (packages rustc-web, rust-web-src and lld-22).
 set -eu
 cd "$(dirname "$0")"
-house=$(cd ../../../.. && pwd)
+root=$(cd ../../../.. && pwd)
 # The folder of the connectors, whose standard library is the same.
-build=$house/plugins/target
+build=$root/plugins/target
 triple=wasm32-unknown-unknown
 if [ -d "$(rustc --print target-libdir --target $triple)" ]; then
     cargo build --release --locked --target $triple --target-dir "$build"
@@ -14,5 +14,5 @@ else
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22 \
         cargo build --release --locked -Zbuild-std=std,panic_abort --target $triple --target-dir "$build"
 fi
-mkdir -p "$house/target/guests"
-cp "$build/$triple/release/probe.wasm" "$house/target/guests/probe.core.wasm"
+mkdir -p "$root/target/guests"
+cp "$build/$triple/release/probe.wasm" "$root/target/guests/probe.core.wasm"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, Surroundings};
+use credenza_sandbox::{ConfigureError, Configured, Role, Sandbox, SandboxOptions, SecretText, Surroundings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -30,6 +30,7 @@ default = ""
 [endpoints.bucket]
 url = "{scheme}://{host}"
 path = "/{bucket}"
+paths = "opaque"
 auth = { scheme = "aws-sigv4", service = "s3", region = "r1", key = "access_key", secret = "secret_access_key" }
 [endpoints.bucket.allow]
 source = ["GET /*", "GET ?list", "HEAD /*", "POST /* ?restore"]
@@ -87,10 +88,10 @@ pub(crate) async fn configure_component(
 ) -> Result<Configured, ConfigureError> {
     let connector = sandbox().load(component).unwrap();
     let mut raw = BTreeMap::from([
-        ("location".to_owned(), format!("probe://{}/photos", server.address)),
-        ("use_tls".to_owned(), "false".to_owned()),
+        ("location".to_owned(), SecretText::new(format!("probe://{}/photos", server.address))),
+        ("use_tls".to_owned(), SecretText::new("false")),
     ]);
-    raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+    raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
     connector.configure(&raw, &Surroundings::none(), roles, "conformance").await
 }
 

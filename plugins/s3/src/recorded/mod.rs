@@ -1,4 +1,4 @@
-//! The connector against recorded answers: a wire that replies in order, and remembers what it was asked.
+//! The connector against recorded answers.
 
 mod check;
 mod destination;
@@ -6,11 +6,7 @@ mod history;
 mod source;
 mod store;
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
-
-use credenza_sdk::http::{Request, Target};
+use credenza_sdk::wire::{Asked, Reply, Tape};
 use credenza_sdk::{
     AttributeValue, Batch, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp,
     Version,
@@ -18,82 +14,29 @@ use credenza_sdk::{
 
 use crate::bucket::Bucket;
 use crate::place::tests::config;
-use crate::wire::{Answer, Headers, Wire};
-
-/// An answer to give: status, headers, body.
-type Reply = (u16, Vec<(String, String)>, Vec<u8>);
-
-/// A request that was made: method, target, headers and body.
-#[derive(Debug, Clone)]
-struct Asked {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
-
-    fn line(&self) -> String {
-        format!("{} {}", self.method, self.target)
-    }
-}
-
-/// A wire with answers to give.
-#[derive(Debug, Clone, Default)]
-struct Tape {
-    replies: Rc<RefCell<VecDeque<Reply>>>,
-    asked: Rc<RefCell<Vec<Asked>>>,
-}
-
-impl Wire for Tape {
-    type Body = Vec<u8>;
-
-    fn send(&self, request: Request, body: Option<Vec<u8>>) -> Result<Answer<Vec<u8>>> {
-        let Target::Endpoint((label, target)) = request.target else { panic!("an absolute address") };
-        assert_eq!(label, "bucket");
-        let body = String::from_utf8(body.unwrap_or_default()).unwrap();
-        self.asked.borrow_mut().push(Asked { method: request.method, target, headers: request.headers, body });
-        let (status, headers, body) = self.replies.borrow_mut().pop_front().expect("an answer for each request");
-        Ok(Answer { status, headers: Headers(headers), body })
-    }
-
-    fn body_of(&self, bytes: Vec<u8>) -> Vec<u8> {
-        bytes
-    }
-
-    fn read_up_to(&self, body: &Vec<u8>, bytes_max: usize) -> Result<(Vec<u8>, bool)> {
-        Ok((body[..body.len().min(bytes_max)].to_vec(), body.len() <= bytes_max))
-    }
-
-    fn length(&self, body: &Vec<u8>) -> Option<u64> {
-        Some(body.len() as u64)
-    }
-
-    fn now_seconds(&self) -> i64 {
-        1_704_067_205
-    }
-}
+use crate::wire::ENDPOINT;
 
 fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
-    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    (status, headers, body.as_bytes().to_vec())
+    let plain = Reply::new(status).with_body(body);
+    headers.iter().fold(plain, |reply, (name, value)| reply.with_header(name, *value))
 }
 
 fn bucket(settings: &[(&str, &str)], replies: Vec<Reply>) -> Bucket<Tape> {
-    let tape = Tape { replies: Rc::new(RefCell::new(replies.into())), ..Tape::default() };
-    Bucket::new(&config(settings), tape)
+    Bucket::new(&config(settings), Tape::new(replies))
 }
 
 fn asked(bucket: &Bucket<Tape>) -> Vec<Asked> {
-    assert!(bucket.wire.replies.borrow().is_empty(), "answers that nobody asked for");
-    bucket.wire.asked.borrow().clone()
+    assert_eq!(bucket.wire.left(), 0, "answers that nobody asked for");
+    let asked = bucket.wire.asked();
+    assert!(asked.iter().all(|asked| asked.endpoint == ENDPOINT));
+    asked
 }
 
 fn page(keys: &[&str], next: Option<&str>) -> Reply {
+    reply(200, &[], &page_of(keys, next))
+}
+
+fn page_of(keys: &[&str], next: Option<&str>) -> String {
     let object = |key: &&str| {
         format!(
             "<Contents><Key>{key}</Key><Size>3</Size><ETag>&quot;e&quot;</ETag><LastModified>2024-01-01T00:00:00.000Z</LastModified><StorageClass>STANDARD</StorageClass></Contents>"
@@ -103,7 +46,7 @@ fn page(keys: &[&str], next: Option<&str>) -> Reply {
         format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>")
     });
     let objects: String = keys.iter().map(object).collect();
-    reply(200, &[], &format!("<ListBucketResult><EncodingType>url</EncodingType>{next}{objects}</ListBucketResult>"))
+    format!("<ListBucketResult><EncodingType>url</EncodingType>{next}{objects}</ListBucketResult>")
 }
 
 fn error(status: u16, code: &str) -> Reply {

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use credenza_sdk::http::{Request, Target};
+use credenza_sdk::http::Request;
 use credenza_sdk::{Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp};
 
 use crate::folder::Folder;
@@ -56,9 +56,14 @@ impl Wire for Tape {
     type Body = Held;
 
     fn send(&self, request: Request, body: Option<Held>) -> Result<Answer<Held>> {
-        let Target::Endpoint((label, target)) = request.target else { panic!("an absolute address") };
         let body = body.unwrap_or_default().0;
-        self.asked.borrow_mut().push(Asked { label, method: request.method, target, headers: request.headers, body });
+        self.asked.borrow_mut().push(Asked {
+            label: request.endpoint,
+            method: request.method,
+            target: request.target,
+            headers: request.headers,
+            body,
+        });
         let (status, headers, body) = self.replies.borrow_mut().pop_front().expect("an answer for each request");
         Ok(Answer { status, headers: Headers(headers), body: self.body_of(body) })
     }

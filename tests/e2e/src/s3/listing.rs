@@ -76,7 +76,7 @@ impl S3 {
 
     /// The document about a bucket whose root has this name.
     fn ask(&self, bucket: &str, query: &[(&str, &str)], root: &str) -> Result<String> {
-        let answer = self.send(Method::GET, bucket, b"", query, &[], "")?.success()?;
+        let answer = self.send(Method::GET, (bucket, b""), query, &[], "")?.success()?;
         let text = String::from_utf8(answer.body.to_vec())?;
         ensure!(text.contains(&format!("<{root}")), "no {root}: {}", text.get(..200).unwrap_or(&text));
         Ok(text)

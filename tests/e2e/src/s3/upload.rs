@@ -15,7 +15,7 @@ impl S3 {
     /// # Errors
     /// When the server refuses; the parts then stay.
     pub fn put_parts(&self, bucket: &str, key: &[u8], parts: &[Bytes], headers: &[(&str, &str)]) -> Result<()> {
-        let begun = self.send(Method::POST, bucket, key, &[("uploads", "")], headers, "")?.success()?;
+        let begun = self.send(Method::POST, (bucket, key), &[("uploads", "")], headers, "")?.success()?;
         let id = element(&String::from_utf8_lossy(&begun.body), "UploadId").context("the upload has no id")?;
         let is_summed = headers.iter().any(|(name, value)| (*name, *value) == ("x-amz-checksum-algorithm", "CRC32"));
         let mut listed = String::new();
@@ -24,13 +24,13 @@ impl S3 {
             let query = [("partNumber", number.as_str()), ("uploadId", id.as_str())];
             let sum = is_summed.then(|| crc32(part));
             let headers: Vec<_> = sum.iter().map(|sum| ("x-amz-checksum-crc32", sum.as_str())).collect();
-            let answer = self.send(Method::PUT, bucket, key, &query, &headers, part.clone())?.success()?;
+            let answer = self.send(Method::PUT, (bucket, key), &query, &headers, part.clone())?.success()?;
             let etag = answer.header("etag").context("a part without an ETag")?;
             let sum = sum.map(|sum| format!("<ChecksumCRC32>{sum}</ChecksumCRC32>")).unwrap_or_default();
             listed += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag>{sum}</Part>");
         }
         let document = format!("<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>");
-        let ended = self.send(Method::POST, bucket, key, &[("uploadId", &id)], &[], document)?.success()?;
+        let ended = self.send(Method::POST, (bucket, key), &[("uploadId", &id)], &[], document)?.success()?;
         let text = String::from_utf8_lossy(&ended.body);
         anyhow::ensure!(!text.contains("<Error>"), "the upload failed: {text}");
         Ok(())

@@ -30,7 +30,7 @@ pub(crate) fn fill(s3: &S3, bucket: &str, samples: &[Sample]) -> Result<Refused>
 }
 
 fn take(s3: &S3, bucket: &str, key: &[u8], step: &Step) -> Result<()> {
-    let send = |method, headers: &[(&str, &str)], body| told(s3.send(method, bucket, key, &[], headers, body)?);
+    let send = |method, headers: &[(&str, &str)], body| told(s3.send(method, (bucket, key), &[], headers, body)?);
     match step {
         Step::Delete => send(Method::DELETE, &[], bytes::Bytes::new()),
         Step::Put { parts, headers } => {

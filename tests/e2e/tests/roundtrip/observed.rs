@@ -69,7 +69,7 @@ fn look(s3: &S3, bucket: &str, key: &str, version: Option<&str>) -> Result<Seen>
     let ask = |sub_resource: Option<&'static str>| {
         let query = version.map(|id| ("versionId", id)).into_iter().chain(sub_resource.map(|name| (name, "")));
         let (query, headers) = (query.collect::<Vec<_>>(), [("x-amz-checksum-mode", "ENABLED")]);
-        let get = || s3.send(Method::GET, bucket, key.as_bytes(), &query, &headers, "");
+        let get = || s3.send(Method::GET, (bucket, key.as_bytes()), &query, &headers, "");
         // A server may end a connection that was kept, just as it is used again.
         get().or_else(|_| get()).with_context(|| format!("reading {key:?}"))
     };

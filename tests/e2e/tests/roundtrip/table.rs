@@ -4,7 +4,7 @@ use crate::verdict::{Trip, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Set to write the table anew instead of comparing it.
+/// Set to write the table again instead of comparing it.
 const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
 /// What stands around the table in `docs/fidelity.md`.
 const BORDERS: (&str, &str) = ("<!-- written by the round trips -->\n", "<!-- end -->\n");
@@ -107,7 +107,7 @@ pub(crate) fn expect_in_readme(table: &str) {
         std::fs::write(&path, [before, BORDERS.0, table, BORDERS.1, after].concat()).unwrap();
     } else {
         let command = format!("{WRITE}=1 cargo nextest run --workspace -E 'binary(roundtrip)'");
-        assert!(written == table, "docs/fidelity.md says otherwise; write it anew: {command}");
+        assert!(written == table, "docs/fidelity.md says otherwise; write it again: {command}");
     }
 }
 

@@ -40,10 +40,10 @@ impl Buckets {
     fn create(self, s3: &S3, bucket: &str) -> Result<()> {
         let lock = [("x-amz-bucket-object-lock-enabled", "true")];
         let headers = if self == Self::Locking { &lock[..] } else { &[] };
-        told(s3.send(Method::PUT, bucket, b"", &[], headers, "")?)?;
+        told(s3.send(Method::PUT, (bucket, b""), &[], headers, "")?)?;
         if self == Self::Versioned {
             let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-            told(s3.send(Method::PUT, bucket, b"", &[("versioning", "")], &[], enabled)?)?;
+            told(s3.send(Method::PUT, (bucket, b""), &[("versioning", "")], &[], enabled)?)?;
         }
         Ok(())
     }

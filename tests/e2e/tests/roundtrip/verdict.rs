@@ -1,4 +1,4 @@
-//! What was asked for, what the server holds of it, what came back and what was told: they must add up.
+//! What was asked for, what the server holds of it, what came back and what was reported: they must add up.
 
 use crate::fill::Refused;
 use crate::observed::{CHECKSUM, ETAG, Facts, Observed, Seen, wished};
@@ -75,7 +75,7 @@ impl Trip {
         self.not_held(sample).is_none() && self.kept.contains_key(&sample.key)
     }
 
-    /// All that does not add up: other keys or bodies, a loss that is not told, one that is told and is none.
+    /// All that does not add up: other keys or bodies, a loss that is not told, one that is reported and is none.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         let extra = self.copy.keys().filter(|key| !self.held.contains_key(*key));

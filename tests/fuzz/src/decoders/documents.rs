@@ -88,7 +88,7 @@ pub(crate) fn note_seeds() -> Vec<Vec<u8>> {
     [serving, Fact::Replica(replica), Fact::Replica(signed)].map(note).to_vec()
 }
 
-/// A note; one of a later program is read and not written anew.
+/// A note; one of a later program is read and not written again.
 pub(crate) fn run_note(input: &[u8]) {
     let known = |body: &[u8]| match Note::decode(body) {
         Ok(Note { fact: Fact::Unknown, .. }) => Err(credenza_format::Error::BadSignature),

@@ -31,7 +31,7 @@ pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
     vec![config.encode(&keys()).expect("a config is encoded")]
 }
 
-/// A config: what is verified comes back when it is written anew.
+/// A config: what is verified comes back when it is written again.
 pub(crate) fn run_config(input: &[u8]) {
     let Ok(unverified) = Config::decode(&mend_text(input)) else { return };
     let _ = (unverified.repository(), unverified.is_encrypted());

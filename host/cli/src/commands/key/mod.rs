@@ -200,7 +200,7 @@ async fn rotate(remove_others: bool, session: &Session<'_>) -> Result<Exit, Fail
     if packs > 0 {
         let (word, bytes) = (place_word(&open.place), HumanBytes(bytes));
         session.reporter.note(format!(
-            "note: what was written before stays sealed with the old secrets until `maintain` has sealed it anew: up to {packs} packs, {bytes} to read and as much to write, in some {requests} requests; in parts: credenza at {word} maintain --repack-max 10GiB"
+            "note: what was written before stays sealed with the old secrets until `maintain` has sealed it again: up to {packs} packs, {bytes} to read and as much to write, in some {requests} requests; in parts: credenza at {word} maintain --repack-max 10GiB"
         ));
     }
     let Rotation { epoch, renewed, removed } = open.repository.rotate_keys(&open.secret, remove_others).await?;

@@ -5,13 +5,11 @@
 //! have gone into them is reported. Called by `tree`.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, chmod, fchmod};
-use rustix::io::Errno;
-
-use super::super::beneath::{descriptor_path, open_beneath};
+use super::super::platform::posix::{Errno, Mode, OFlags, chmod, fchmod};
+use super::super::platform::{PLACE, descriptor_path, open_beneath};
 use super::place::Folder;
 
 /// Folders that are open at a time.
@@ -50,7 +48,7 @@ impl Loosened {
     /// Gives all folders that are left their modes back, the innermost first: those above may close the way.
     pub(super) fn settle_all(&self, root: &Folder) {
         for (path, mode) in std::mem::take(&mut *self.modes()).into_iter().rev() {
-            let folder = open_beneath(root.descriptor.as_fd(), &path, OFlags::PATH | OFlags::DIRECTORY);
+            let folder = open_beneath(root.descriptor.as_fd(), &path, PLACE | OFlags::DIRECTORY);
             let _ = folder.and_then(|folder| chmod(descriptor_path(&folder), mode));
         }
     }

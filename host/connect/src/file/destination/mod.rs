@@ -15,23 +15,22 @@ mod tests;
 mod tree;
 mod writer;
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_model::{Entry, EntryKind, Key};
-use rustix::fd::OwnedFd;
-use rustix::fs::{Advice, fadvise, fdatasync};
-use rustix::io::Errno;
 
 use super::attributes::{fingerprint, is_sparse};
 use super::cause::from_errno;
-use super::medium::Medium;
+use super::platform::posix::Errno;
+use super::platform::{Medium, forget};
 use super::reader::FileReader;
 use super::source::{FileSource, bounds};
 use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
-    Writer,
+    Writer, ability,
 };
 use place::folder_key;
 use tree::{Tree, exists};
@@ -69,8 +68,16 @@ impl Destination for FileDestination {
     async fn info(&self) -> Result<DestinationInfo> {
         Ok(DestinationInfo {
             identity: format!("file://{}", self.tree.path().display()),
-            namespace: "tree".to_owned(),
-            traits: ["atomic-finish", "symlinks", "attributes:posix", "local", "readable"].map(str::to_owned).to_vec(),
+            namespace: ability::TREE.to_owned(),
+            traits: [
+                ability::ATOMIC_FINISH,
+                ability::SYMLINKS,
+                ability::POSIX_ATTRIBUTES,
+                ability::LOCAL,
+                ability::READABLE,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         })
     }
 
@@ -114,7 +121,7 @@ impl Destination for FileDestination {
     async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> Result<Option<Body>> {
         let (file, status) = self.tree.open(key).map_err(|e| from_errno("cannot read", key, e))?;
         let file = if fresh { forgotten(file, key).await? } else { file };
-        let (start, end) = bounds(range, status.stx_size, key)?;
+        let (start, end) = bounds(range, status.size, key)?;
         let mut reader = FileReader::new(file, start, end).expecting(fingerprint(&status));
         if range.is_none() {
             reader = reader.beyond_end();
@@ -149,13 +156,7 @@ impl Destination for FileDestination {
 
 /// The same file, of which memory holds no more than the system wants to: what is read of it comes from the medium, where it has one.
 async fn forgotten(file: OwnedFd, key: &Key) -> Result<OwnedFd> {
-    let forget = move || {
-        fdatasync(&file)?;
-        // A file system that has no medium, such as tmpfs, has nowhere else to read from.
-        let _ = fadvise(&file, 0, None, Advice::DontNeed);
-        Ok(file)
-    };
-    let done = tokio::task::spawn_blocking(forget).await.map_err(|e| {
+    let done = tokio::task::spawn_blocking(move || forget(&file).map(|()| file)).await.map_err(|e| {
         Error::new(ErrorClass::Internal, "file.thread", format!("the thread that synced a file ended early: {e}"))
     })?;
     done.map_err(|e| from_errno("cannot sync", key, e))

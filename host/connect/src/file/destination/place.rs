@@ -2,22 +2,15 @@
 //!
 //! Refused here: what is kept open and written in (`tree`). Called by `tree`.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use credenza_model::{Entry, EntryKind, Key};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Statx, XattrFlags, chmod, fsetxattr, mkdirat, openat};
-use rustix::io::Errno;
-use rustix::process::geteuid;
 
-use super::super::attributes::{status_of, type_of};
-use super::super::beneath::{descriptor_path, open_beneath};
 use super::super::escape::{escaped_names_of, names_of};
 use super::super::foreign::IMPLIED_AS;
-use super::super::medium::At;
-
-/// Opens a folder, never through a link.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+use super::super::platform::posix::{CWD, Errno, FileType, Mode, OFlags, chmod, geteuid, mkdirat, openat};
+use super::super::platform::{At, FOLDER, PLACE, Status, descriptor_path, mark, open_beneath, status_of};
 
 /// An open folder and where it is below the root, with `/` at its end.
 #[derive(Debug)]
@@ -34,15 +27,15 @@ impl Folder {
     pub(super) fn new(descriptor: OwnedFd, path: Vec<u8>) -> Result<Self, Errno> {
         let status = status_of(descriptor.as_fd(), b"")?;
         let forbids = forbids(&status);
-        Ok(Self { descriptor, path, device: (status.stx_dev_major, status.stx_dev_minor), forbids })
+        Ok(Self { descriptor, path, device: status.device, forbids })
     }
 }
 
 /// The mode of a folder of ours in which we may not write; a superuser may everywhere.
-fn forbids(status: &Statx) -> Option<Mode> {
+fn forbids(status: &Status) -> Option<Mode> {
     let user = geteuid();
-    let mode = Mode::from_raw_mode(u32::from(status.stx_mode) & 0o7777);
-    (!user.is_root() && status.stx_uid == user.as_raw() && !mode.contains(Mode::RWXU)).then_some(mode)
+    let mode = Mode::from_raw_mode(status.mode);
+    (!user.is_root() && status.uid == user.as_raw() && !mode.contains(Mode::RWXU)).then_some(mode)
 }
 
 /// Where a key's file is or will be.
@@ -98,7 +91,7 @@ fn descend(folder: &Folder, names: &[Vec<u8>], make: bool) -> Result<Option<Fold
                 openat(parent, name, FOLDER, Mode::empty()).inspect(|folder| {
                     // A file system without extended attributes forgets it, and the folder counts as one of its own.
                     let (name, value) = IMPLIED_AS;
-                    let _ = is_made.then(|| fsetxattr(folder, name, value, XattrFlags::empty()));
+                    let _ = is_made.then(|| mark(folder, name, value));
                 })
             }
             other => other,
@@ -114,7 +107,7 @@ fn descend(folder: &Folder, names: &[Vec<u8>], make: bool) -> Result<Option<Fold
 fn open_folder(parent: &OwnedFd, name: &[u8], make: bool) -> Result<OwnedFd, Errno> {
     match openat(parent, name, FOLDER, Mode::empty()) {
         Err(Errno::ACCESS) if make => {
-            let place = open_beneath(parent.as_fd(), name, OFlags::PATH | OFlags::DIRECTORY)?;
+            let place = open_beneath(parent.as_fd(), name, PLACE | OFlags::DIRECTORY)?;
             let mode = forbids(&status_of(place.as_fd(), b"")?).ok_or(Errno::ACCESS)?;
             openat_as(&place, mode)
         }
@@ -142,7 +135,7 @@ pub(super) fn place_in(parent: &Arc<Folder>, mut names: Vec<Vec<u8>>, make: bool
         }
     };
     let existing = match status_of(folder.descriptor.as_fd(), &name) {
-        Ok(status) => Some(type_of(&status)),
+        Ok(status) => Some(status.kind),
         Err(Errno::NOENT) => None,
         Err(error) => return Err(error),
     };

@@ -1,9 +1,11 @@
 //! Links, pipes, sockets and devices.
 
+use std::os::fd::BorrowedFd;
+
 use credenza_model::{AttributeValue, Entry, EntryKind};
-use rustix::fd::BorrowedFd;
-use rustix::fs::{FileType, Mode, mknodat, symlinkat};
-use rustix::io::Errno;
+
+use super::super::platform::make_special;
+use super::super::platform::posix::{Errno, FileType, symlinkat};
 
 /// Makes one under a name that is free.
 ///
@@ -22,14 +24,14 @@ pub(super) fn make(entry: &Entry, folder: BorrowedFd<'_>, name: &[u8]) -> Result
         _ => return Err(Errno::PERM),
     };
     let device = match entry.attribute("posix.rdev") {
-        _ if !is_device => 0,
-        Some(AttributeValue::Text(text)) => device_number(text).ok_or(Errno::INVAL)?,
+        _ if !is_device => None,
+        Some(AttributeValue::Text(text)) => Some(device_number(text).ok_or(Errno::INVAL)?),
         _ => return Err(Errno::PERM),
     };
-    mknodat(folder, name, file_type, Mode::RUSR | Mode::WUSR, device)
+    make_special(folder, name, file_type, device)
 }
 
-fn device_number(text: &str) -> Option<u64> {
+fn device_number(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once(':')?;
-    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use credenza_model::{AttributeValue, Entry, EntryKind, Key};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
-use super::super::medium::testing::Lacking;
+use super::super::platform::testing::Lacking;
 use super::*;
 use crate::Payload;
 

@@ -4,26 +4,26 @@
 //! destination and its writers.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use credenza_model::{AttributeValue, Entry, EntryKind, Key};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Statx, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
-};
-use rustix::io::Errno;
 
 use super::super::accounts::Accounts;
-use super::super::attributes::{describe, extended, path_through, status_of};
-use super::super::beneath::{is_plain_segment, open_beneath, open_regular};
+use super::super::attributes::{describe, extended};
 use super::super::cause::{from_errno, from_io};
 use super::super::escape::{escaped_names_of, names_of};
 use super::super::foreign::KEY;
-use super::super::medium::{At, Medium};
 use super::super::metadata;
+use super::super::platform::posix::{
+    AtFlags, CWD, Errno, FileType, Mode, OFlags, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
+};
+use super::super::platform::{
+    At, Medium, Status, is_plain_segment, open_beneath, open_regular, path_through, status_of, sync_everything,
+};
 use super::super::store::random_name;
 use super::loosen::Loosened;
 use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, step};
@@ -122,7 +122,7 @@ impl Tree {
 
     fn open_to_write(&self, folder: &Folder) -> Result<(), Errno> {
         self.loosened.loosen(folder)?;
-        let mut known = guard(&self.file_systems);
+        let mut known = lock_unpoisoned(&self.file_systems);
         if known.len() <= FILE_SYSTEMS_MAX && !known.contains_key(&folder.device) {
             let copy = folder.descriptor.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
             known.insert(folder.device, copy);
@@ -132,9 +132,9 @@ impl Tree {
 
     /// Makes durable what was written.
     pub(super) fn sync(&self) -> Result<()> {
-        let known = guard(&self.file_systems);
+        let known = lock_unpoisoned(&self.file_systems);
         if known.len() > FILE_SYSTEMS_MAX {
-            rustix::fs::sync();
+            sync_everything();
         }
         let synced = known.values().try_for_each(|any| self.medium.sync_file_system(any.as_fd()));
         synced.map_err(|e| from_errno("what was restored did not reach the disk of", self.path.display(), e))
@@ -142,7 +142,7 @@ impl Tree {
 
     /// The innermost open folder on the way to a key, and how many bytes of the key it covers.
     fn nearest(&self, key: &[u8]) -> Result<(usize, Arc<Folder>), Errno> {
-        let folders = guard(&self.folders);
+        let folders = lock_unpoisoned(&self.folders);
         let ends = (1..=key.len()).rev().filter(|end| key.get(..*end).is_some_and(|part| part.ends_with(b"/")));
         for end in ends {
             if let Some(folder) = key.get(..end).and_then(|part| folders.get(part)) {
@@ -153,7 +153,7 @@ impl Tree {
     }
 
     fn remember(&self, key: &[u8], folder: &Arc<Folder>) {
-        let mut folders = guard(&self.folders);
+        let mut folders = lock_unpoisoned(&self.folders);
         if folders.len() >= OPEN_FOLDERS_MAX {
             folders.clear();
         }
@@ -201,7 +201,7 @@ impl Tree {
     /// Whether another key already carries the content of this hard-linked file; if none does, this one will.
     pub(super) fn is_further_link(&self, entry: &Entry) -> bool {
         let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return false };
-        let mut links = guard(&self.links);
+        let mut links = lock_unpoisoned(&self.links);
         match links.get(group) {
             Some(first) => *first != entry.key,
             None if links.len() < LINK_GROUPS_MAX => links.insert(group.clone(), entry.key.clone()).is_some(),
@@ -210,7 +210,7 @@ impl Tree {
     }
 
     /// Opens the file of a key for reading, with its status; nothing but a regular file.
-    pub(super) fn open(&self, key: &Key) -> Result<(OwnedFd, Statx), Errno> {
+    pub(super) fn open(&self, key: &Key) -> Result<(OwnedFd, Status), Errno> {
         let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
         open_regular(place.folder.descriptor.as_fd(), &place.name)
     }
@@ -228,7 +228,7 @@ impl Tree {
         let folder = open_beneath(self.root()?.descriptor.as_fd(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
         unlinkat(&folder, name, if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() })?;
         if is_folder {
-            guard(&self.folders).clear();
+            lock_unpoisoned(&self.folders).clear();
         }
         Ok(())
     }
@@ -241,8 +241,7 @@ impl Tree {
         let Some(first) = self.first_link(entry) else { return Ok(true) };
         let inode = |key: &Key| {
             let place = self.place(key, false)?.ok_or(Errno::NOENT)?;
-            let status = status_of(place.folder.descriptor.as_fd(), &place.name)?;
-            Ok((status.stx_dev_major, status.stx_dev_minor, status.stx_ino))
+            Ok(status_of(place.folder.descriptor.as_fd(), &place.name)?.identity())
         };
         match inode(&first) {
             // It is being written.
@@ -260,7 +259,7 @@ impl Tree {
     /// Takes back the promise that this entry carries the content of its hard links.
     pub(in crate::file) fn forget_link(&self, entry: &Entry) {
         if let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") {
-            let mut links = guard(&self.links);
+            let mut links = lock_unpoisoned(&self.links);
             if links.get(group) == Some(&entry.key) {
                 links.remove(group);
             }
@@ -269,7 +268,7 @@ impl Tree {
 
     fn first_link(&self, entry: &Entry) -> Option<Key> {
         let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return None };
-        guard(&self.links).get(group).cloned()
+        lock_unpoisoned(&self.links).get(group).cloned()
     }
 
     /// Gives an unfinished file of `folder` its name; a folder that has taken the name meanwhile makes it an escaped one.
@@ -344,7 +343,7 @@ impl Tree {
 
     /// A folder has its own mode now, whatever it was opened with.
     fn forget(&self, key: &[u8], folder: &Folder, entry: &Entry) {
-        guard(&self.folders).remove(key);
+        lock_unpoisoned(&self.folders).remove(key);
         self.loosened.settle(folder, entry.attribute("posix.mode").is_some());
     }
 
@@ -380,6 +379,6 @@ impl Drop for Tree {
     }
 }
 
-fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_model::Entry;
-use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 
 use super::super::cause::{from_errno, from_io};
+use super::super::platform::posix::{AtFlags, Mode, OFlags, openat, unlinkat};
 use super::place::Place;
 use super::tree::Tree;
 use crate::{Error, ErrorClass, Payload, Result, Writer};

@@ -2,20 +2,17 @@
 //!
 //! What can be no object is passed over and told: names that are no keys, links, pipes, devices, sockets. A folder is neither, whatever its name:
 //! one that holds nothing is nothing, because deleting leaves such folders. All strays of a folder belong to the page that comes to it first, so that
-//! each is told once; of a folder that is no key itself, only that.
+//! each is reported once; of a folder that is no key itself, only that.
 //!
 //! Bound: the names of one page for each folder on the way, [`NAMES_MAX`] at most, however many a folder has, and those of some strays; folders nest no
 //! deeper than a key has segments.
 
-use credenza_model::StoreKey;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, openat};
-use rustix::io::Errno;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::super::attributes::{status_of, type_of};
-use super::super::beneath::open_beneath;
-use super::super::folder::first_names;
-use super::root::FOLDER;
+use credenza_model::StoreKey;
+
+use super::super::platform::posix::{Errno, FileType, Mode, openat};
+use super::super::platform::{FOLDER, first_names, open_beneath, status_of};
 use super::stored_object;
 use super::unfinished::{RESERVE, UNFINISHED};
 use crate::{Page, StoredObject, Strays};
@@ -109,7 +106,7 @@ impl Wanted {
             };
         }
         match (status_of(folder.as_fd(), name), StoreKey::new(key)) {
-            (Ok(status), Ok(key)) if type_of(&status) == FileType::RegularFile => {
+            (Ok(status), Ok(key)) if status.kind == FileType::RegularFile => {
                 found.objects.push(stored_object(key, &status));
                 Ok(())
             }

@@ -10,25 +10,23 @@ mod root;
 mod tests;
 mod unfinished;
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
 use async_trait::async_trait;
 use credenza_model::{StoreKey, Timestamp};
-use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, FileType, OFlags, Statx, unlinkat};
-use rustix::io::Errno;
 
-use super::attributes::{status_of, timestamp, type_of};
-use super::beneath::{open_beneath, open_regular};
+use super::NO_ROOT;
 use super::cause::{from_errno, from_io};
-use super::medium::Medium;
+use super::platform::posix::{AtFlags, Errno, FileType, OFlags, unlinkat};
+use super::platform::{Medium, PLACE, Status, open_beneath, open_regular, status_of};
 use super::reader::FileReader;
 use super::source::bounds;
 use crate::paging::key_of;
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
-    StoredObject,
+    StoredObject, ability,
 };
 use list::Wanted;
 use root::Root;
@@ -168,8 +166,9 @@ impl Store for FileStore {
 impl Inner {
     fn info(&self) -> Result<StoreInfo> {
         let rights = self.root()?.rights;
-        let if_absent = (!self.medium.replaces()).then_some("if-absent");
-        let traits = ["ranged-get", "ordered-list", "list-after-write"].into_iter().chain(if_absent);
+        let if_absent = (!self.medium.replaces()).then_some(ability::IF_ABSENT);
+        let traits =
+            [ability::RANGED_GET, ability::ORDERED_LIST, ability::LIST_AFTER_WRITE].into_iter().chain(if_absent);
         let shared = rights.is_shared.then_some(SHARED);
         let caveats = [shared, self.medium.replaces().then_some(REPLACES), self.medium.forgets().then_some(FORGETS)];
         Ok(StoreInfo {
@@ -195,7 +194,7 @@ impl Inner {
     fn no_root(&self, cause: &str) -> Error {
         Error::new(
             ErrorClass::Configuration,
-            "file.no-root",
+            NO_ROOT,
             format!("`{}` holds no repository: {cause}; check the path, or create the repository", self.path.display()),
         )
     }
@@ -230,9 +229,7 @@ impl Inner {
             written => written,
         };
         match written {
-            Ok(status) => {
-                Ok(Stored { tag: Some(tag(&status)), version: None, modified: Some(timestamp(&status.stx_mtime)) })
-            }
+            Ok(status) => Ok(Stored { tag: Some(tag(&status)), version: None, modified: Some(status.modified) }),
             Err(Errno::EXIST) => Err(Error::new(
                 ErrorClass::Precondition,
                 "file.exists",
@@ -244,7 +241,7 @@ impl Inner {
         }
     }
 
-    fn write(&self, root: &Root, key: &StoreKey, data: &Payload, if_absent: bool) -> Result<Statx, Errno> {
+    fn write(&self, root: &Root, key: &StoreKey, data: &Payload, if_absent: bool) -> Result<Status, Errno> {
         let (folder, name) = place_of(key);
         let unfinished = Unfinished::write(root, data)?;
         let folder = root.folder(folder, &self.medium)?;
@@ -254,15 +251,15 @@ impl Inner {
     fn get(&self, key: &StoreKey, range: Option<ByteRange>) -> Result<Body> {
         let opened = open_regular(self.root()?.folder.as_fd(), key.as_str().as_bytes());
         let (file, status) = opened.map_err(|cause| self.failed("cannot read", key.as_str(), cause))?;
-        let (start, end) = bounds(range, status.stx_size, key)?;
+        let (start, end) = bounds(range, status.size, key)?;
         let reader = FileReader::new(file, start, end);
         Ok(Body::from_reader(Some(end.saturating_sub(start)), reader))
     }
 
     fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        let found = open_beneath(self.root()?.folder.as_fd(), key.as_str().as_bytes(), OFlags::PATH);
+        let found = open_beneath(self.root()?.folder.as_fd(), key.as_str().as_bytes(), PLACE);
         match found.and_then(|file| status_of(file.as_fd(), b"")) {
-            Ok(status) if type_of(&status) == FileType::RegularFile => Ok(stored_object(key.clone(), &status)),
+            Ok(status) if status.kind == FileType::RegularFile => Ok(stored_object(key.clone(), &status)),
             Ok(_) => Err(self.failed("cannot find", key.as_str(), Errno::NOENT)),
             Err(cause) => Err(self.failed("cannot find", key.as_str(), cause)),
         }
@@ -278,7 +275,7 @@ impl Inner {
 
     fn delete(&self, key: &StoreKey) -> Result<()> {
         let (folder, name) = place_of(key);
-        let folder = open_beneath(self.root()?.folder.as_fd(), folder.as_bytes(), OFlags::PATH | OFlags::DIRECTORY);
+        let folder = open_beneath(self.root()?.folder.as_fd(), folder.as_bytes(), PLACE | OFlags::DIRECTORY);
         match folder.and_then(|folder| unlinkat(&folder, name, AtFlags::empty())) {
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
             Err(cause) => Err(self.failed("cannot delete", key.as_str(), cause)),
@@ -306,18 +303,18 @@ fn place_of(key: &StoreKey) -> (&str, &str) {
     key.rfind('/').and_then(|end| key.split_at_checked(end + 1)).unwrap_or(("", key))
 }
 
-fn stored_object(key: StoreKey, status: &Statx) -> StoredObject {
+fn stored_object(key: StoreKey, status: &Status) -> StoredObject {
     StoredObject {
         key,
-        size: status.stx_size,
-        modified: Some(timestamp(&status.stx_mtime)),
+        size: status.size,
+        modified: Some(status.modified),
         tag: Some(tag(status)),
         version: None,
         retain_until: None,
     }
 }
 
-fn tag(status: &Statx) -> String {
-    let mtime = &status.stx_mtime;
-    format!("{:x}-{:x}.{:x}-{:x}", status.stx_size, mtime.tv_sec, mtime.tv_nsec, status.stx_ino)
+fn tag(status: &Status) -> String {
+    let Status { size, modified, inode, .. } = status;
+    format!("{size:x}-{:x}.{:x}-{inode:x}", modified.seconds, modified.nanoseconds)
 }

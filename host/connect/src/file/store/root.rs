@@ -6,16 +6,13 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fchmod, fgetxattr, mkdirat, openat};
-use rustix::io::Errno;
-
-use super::super::attributes::status_of;
-use super::super::medium::Medium;
+use super::super::platform::posix::{CWD, Errno, Mode, OFlags, fchmod, mkdirat, openat};
+use super::super::platform::{FOLDER, Medium, has_default_access_list, status_of};
 
 const SET_GID: u32 = 0o2000;
 const GROUP_WRITE: u32 = 0o020;
@@ -23,10 +20,6 @@ const GROUP_FILE: u32 = 0o060;
 const GROUP_FOLDER: u32 = 0o070;
 /// Folders whose names are known to be durable; a repository has some 600.
 const FOLDERS_KNOWN_MAX: usize = 4096;
-
-/// Opens a folder for listing and syncing, never through a link.
-pub(super) const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The open folder of a repository.
 #[derive(Debug)]
@@ -80,14 +73,13 @@ impl Root {
     pub(super) fn open(path: &Path) -> Result<Self, Errno> {
         let folder = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let status = status_of(folder.as_fd(), b"")?;
-        let (mode, counts_names) = (u32::from(status.stx_mode), status.stx_nlink > 0);
-        let has_default_acl = fgetxattr(&folder, "system.posix_acl_default", &mut [0; 0]).is_ok_and(|bytes| bytes > 0);
-        Ok(Self { rights: Rights::of(mode, has_default_acl), folder, counts_names, durable: Mutex::default() })
+        let rights = Rights::of(status.mode, has_default_access_list(&folder));
+        Ok(Self { rights, folder, counts_names: status.links > 0, durable: Mutex::default() })
     }
 
     /// Whether the folder was removed since it was opened.
     pub(super) fn is_gone(&self) -> bool {
-        self.counts_names && status_of(self.folder.as_fd(), b"").is_ok_and(|status| status.stx_nlink == 0)
+        self.counts_names && status_of(self.folder.as_fd(), b"").is_ok_and(|status| status.links == 0)
     }
 
     /// The folder that is named by a key with `/` at its end, made where it is missing. The way to it is durable: what is put in it cannot

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::super::medium::testing::Lacking;
+use super::super::platform::testing::Lacking;
 use super::unfinished::{RESERVE, RESERVE_BYTES, UNFINISHED, UNFINISHED_AGE_MAX};
 use super::*;
 

@@ -5,16 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, SystemTime};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, renameat, unlinkat};
-use rustix::io::Errno;
-
-use super::super::attributes::{status_of, type_of};
-use super::super::medium::{At, Medium};
-use super::root::{FOLDER, Root};
+use super::super::platform::posix::{AtFlags, Errno, FileType, Mode, OFlags, openat, renameat, unlinkat};
+use super::super::platform::{At, FOLDER, Medium, Status, some_names, status_of};
+use super::root::Root;
 use crate::Payload;
 
 /// Where objects are written before they have their name; `~` cannot occur in a [`StoreKey`](credenza_model::StoreKey).
@@ -27,8 +23,6 @@ pub(super) const RESERVE: &str = "~reserve";
 pub(super) const RESERVE_BYTES: usize = 64 * 1024;
 /// Names that a run looks at to clear away; the rest is left to the next.
 const SWEPT_MAX: usize = 10_000;
-/// The kernel fills at most this much per call.
-const LISTING_BYTES: usize = 64 * 1024;
 
 /// A written and synced file that has no name yet; it goes with this value.
 pub(super) struct Unfinished {
@@ -63,7 +57,7 @@ impl Unfinished {
         name: &str,
         if_absent: bool,
         medium: &Medium,
-    ) -> Result<Statx, Errno> {
+    ) -> Result<Status, Errno> {
         if if_absent {
             let from = At { folder: self.folder.as_fd(), name: self.name.as_bytes() };
             medium.name_new(from, At { folder: folder.as_fd(), name: name.as_bytes() })?;
@@ -96,23 +90,19 @@ impl Drop for Unfinished {
 /// Removes what dead writers left: regular files of that folder itself, nothing through a link.
 pub(super) fn sweep(root: &Root) {
     let Ok(folder) = openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) else { return };
-    let mut buffer = vec![MaybeUninit::uninit(); LISTING_BYTES];
-    let mut listing = RawDir::new(&folder, &mut buffer);
-    for _ in 0..SWEPT_MAX {
-        let Some(Ok(found)) = listing.next() else { return };
-        let name = found.file_name().to_bytes();
+    some_names(folder.as_fd(), SWEPT_MAX, |name| {
         if status_of(folder.as_fd(), name).is_ok_and(|status| is_left(&status)) {
             tracing::debug!(file = %name.escape_ascii(), "removing an unfinished file");
             let _ = unlinkat(&folder, name, AtFlags::empty());
         }
-    }
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "files bear the time of this machine")]
-fn is_left(status: &Statx) -> bool {
-    let modified = u64::try_from(status.stx_mtime.tv_sec).unwrap_or(0);
+fn is_left(status: &Status) -> bool {
+    let modified = u64::try_from(status.modified.seconds).unwrap_or(0);
     let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(modified));
-    type_of(status) == FileType::RegularFile && age.is_ok_and(|age| age > UNFINISHED_AGE_MAX)
+    status.kind == FileType::RegularFile && age.is_ok_and(|age| age > UNFINISHED_AGE_MAX)
 }
 
 /// Sets the reserve aside unless it is there. Where there is no room for it, there is none.

@@ -54,7 +54,7 @@ pub enum Freedom {
     LaterLock,
     /// Without the trait `ordered-scan`: entries come in any order.
     AnyScanOrder,
-    /// Without the trait `ordered-scan`: an entry is told twice.
+    /// Without the trait `ordered-scan`: an entry is reported twice.
     RepeatedEntry,
     /// A scan tells no sizes.
     NoSize,

@@ -10,6 +10,7 @@ use super::{Free, Freedom, Will};
 use crate::wrap::call;
 use crate::{
     Batch, ByteRange, Check, Error, Found, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo,
+    ability,
 };
 
 /// What a scan without `ordered-scan` is gathered by.
@@ -114,10 +115,10 @@ impl<T: Source + ?Sized> Source for Free<T> {
         self.will.stumble("info")?;
         let mut info = self.inner.info().await?;
         let ruled_out: [(Freedom, &[&str]); 4] = [
-            (Freedom::AnyScanOrder, &["ordered-scan"]),
-            (Freedom::RepeatedEntry, &["ordered-scan"]),
-            (Freedom::NoFingerprint, &["fingerprints"]),
-            (Freedom::ReadCompletes, &["complete-scan"]),
+            (Freedom::AnyScanOrder, &[ability::ORDERED_SCAN, ability::START_AFTER]),
+            (Freedom::RepeatedEntry, &[ability::ORDERED_SCAN, ability::START_AFTER]),
+            (Freedom::NoFingerprint, &[ability::FINGERPRINTS]),
+            (Freedom::ReadCompletes, &[ability::COMPLETE_SCAN]),
         ];
         self.will.claims(&mut info.traits, &ruled_out);
         Ok(info)

@@ -10,7 +10,7 @@ use crate::random::Dice;
 use crate::wrap::call;
 use crate::{
     Body, ByteRange, Check, Error, ErrorClass, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored,
-    StoredObject,
+    StoredObject, ability,
 };
 
 /// Names that others leave in a folder.
@@ -186,8 +186,10 @@ fn mixed(text: &str) -> u64 {
 impl<T: Store + ?Sized> Store for Free<T> {
     async fn info(&self) -> Result<StoreInfo> {
         let mut info = self.inner.info().await?;
-        let ruled_out: [(Freedom, &[&str]); 2] =
-            [(Freedom::LateListing, &["list-after-write"]), (Freedom::IgnoredCondition, &["if-absent", "if-match"])];
+        let ruled_out: [(Freedom, &[&str]); 2] = [
+            (Freedom::LateListing, &[ability::LIST_AFTER_WRITE]),
+            (Freedom::IgnoredCondition, &[ability::IF_ABSENT, ability::IF_MATCH]),
+        ];
         self.will.claims(&mut info.traits, &ruled_out);
         Ok(info)
     }

@@ -59,7 +59,7 @@ impl<T: Destination + ?Sized + 'static> Destination for Retry<T> {
     }
 
     async fn sync(&self) -> Result<()> {
-        // An error is told once: a second call would not see it.
+        // An error is reported once: a second call would not see it.
         self.inner.sync().await
     }
 }
@@ -84,7 +84,7 @@ impl<T: Destination + ?Sized> RetryWriter<T> {
         !self.in_parts && Verifier::verdict(&stated, whole) == Some(true)
     }
 
-    /// Begins the entry anew, as one that may be replaced.
+    /// Begins the entry again, as one that may be replaced.
     async fn begin_upon_itself(&mut self) -> Result<()> {
         let begun = retried(&self.patience, || self.destination.create(&self.entry, true)).await?;
         if let Some(writer) = begun {

@@ -1,4 +1,4 @@
-//! Tries transient failures again: with growing, random pauses, a limit on tries and one on time. A pause that makes somebody wait is told.
+//! Tries transient failures again: with growing, random pauses, a limit on tries and one on time. A pause that makes somebody wait is reported.
 //!
 //! Owned here: the pause between tries, the verdict whether a put whose answer was lost has succeeded, and going on
 //! with a body that breaks off ([`resume`]). Refused here: failures of any other class. Memory: none beyond the call's own.

@@ -8,7 +8,9 @@ use credenza_model::{Attribute, Entry, Timestamp};
 use super::resume::resumed;
 use super::store::rest_of;
 use super::{Patience, Retry, Tries, retried};
-use crate::{Batch, ByteRange, Check, Error, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo};
+use crate::{
+    Batch, ByteRange, Check, Error, Opened, Result, ScanOptions, Scanner, Source, SourceDocument, SourceInfo, ability,
+};
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
@@ -82,7 +84,7 @@ impl<T: Source + ?Sized> Retry<T> {
 
     async fn reads_ranges(&self) -> bool {
         let info = self.source_info.get_or_try_init(|| self.inner.info()).await;
-        info.is_ok_and(|info| info.has("ranged-read"))
+        info.is_ok_and(|info| info.has(ability::RANGED_READ))
     }
 }
 

@@ -3,15 +3,15 @@
 use std::cell::{Cell, RefCell};
 
 wit_bindgen::generate!({
-    path: ["../../../../wit/host.wit", "../../../../wit/connector.wit"],
-    world: "credenza:connector/full-connector",
+    path: "../../../../wit",
+    world: "full-connector",
     generate_all,
 });
 
 use credenza::connector::settings::{Config, Value};
 use credenza::connector::types::*;
 use credenza::host::bodies::Body;
-use credenza::host::{http, log};
+use credenza::host::{http, log, task};
 use exports::credenza::connector::{destination, lifecycle, source, store};
 
 struct Probe;
@@ -42,7 +42,8 @@ fn send_to(
 ) -> Result<http::Response, Error> {
     let request = http::Request {
         method: method.to_owned(),
-        target: http::Target::Endpoint((label.to_owned(), target)),
+        endpoint: label.to_owned(),
+        target,
         headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
     };
     let response = http::send(&request, data)
@@ -131,6 +132,14 @@ fn misbehave(behaviour: &str) -> Result<(), Error> {
             let bare = |mark: &str| text.split(mark).nth(1).is_some_and(|after| !after.starts_with('*'));
             let seen = text.contains("verysecretkey") || bare("Signature=");
             return Err(failed(ErrorClass::Denied, if seen { "probe.seen" } else { "probe.hidden" }, text));
+        }
+        "waits-to-be-told" => {
+            task::status("waiting to be told");
+            let mut asked = 0;
+            while !task::cancelled() {
+                asked += 1;
+            }
+            return Err(failed(ErrorClass::Transient, "probe.cancelled", format!("asked {asked} times in vain")));
         }
         "floods-log" => (0..20_000).for_each(|n| log::log(log::Level::Info, &format!("line {n} of the flood"), &[])),
         "other-verb" => drop(send("DELETE", "/key".to_owned(), &[], None)?),

@@ -1,0 +1,81 @@
+//! `connector build`: from the sources of a connector to a component that the host accepts.
+
+use std::error::Error as _;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use clap::Args;
+use credenza_author::build;
+use credenza_kit::Candidate;
+use credenza_sandbox::Digests;
+use serde::Serialize;
+
+use crate::commands::Session;
+use crate::failure::Failure;
+use crate::report::brief;
+
+/// Builds a connector.
+#[derive(Debug, Args)]
+pub(crate) struct BuildCommand {
+    /// The folder of its crate.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Where the component goes, instead of into that folder under the connector's name.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "connector_built")]
+struct Built {
+    name: String,
+    version: String,
+    path: PathBuf,
+    bytes: usize,
+    sha256: String,
+}
+
+impl Display for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}  {} bytes in {}  sha256 {}",
+            brief(&self.name),
+            brief(&self.version),
+            self.bytes,
+            self.path.display(),
+            self.sha256
+        )
+    }
+}
+
+impl BuildCommand {
+    pub(super) fn run(self, session: &Session<'_>) -> Result<(), Failure> {
+        let component = build(&self.folder).map_err(|error| {
+            let failure = Failure::new(error.to_string()).hint(error.remedy());
+            match error.source() {
+                Some(why) => failure.because(why.to_string()),
+                None => failure,
+            }
+        })?;
+        // As every command would, so that what is built is also accepted.
+        let manifest_path = self.folder.join("connector.toml");
+        let candidate = Candidate::load(&component).map_err(|error| {
+            Failure::new("what was built is no connector that the host accepts").because(error.to_string()).hint(
+                format!(
+                    "correct {}, or the roles in the line `credenza_sdk::export!` of src/lib.rs",
+                    manifest_path.display()
+                ),
+            )
+        })?;
+        let manifest = candidate.manifest();
+        let path = self.output.unwrap_or_else(|| self.folder.join(format!("{}.wasm", manifest.name)));
+        std::fs::write(&path, &component).map_err(|error| {
+            Failure::new(format!("{} cannot be written", path.display())).because(error.to_string())
+        })?;
+        let sha256 = Digests::of(&component).sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, version) = (manifest.name.clone(), manifest.version.clone());
+        session.reporter.done(&Built { name, version, path, bytes: component.len(), sha256 });
+        Ok(())
+    }
+}

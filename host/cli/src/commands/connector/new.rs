@@ -1,0 +1,80 @@
+//! `connector new`: a connector to start from.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use credenza_author::{ROLES, scaffold};
+use serde::Serialize;
+
+use crate::commands::Session;
+use crate::failure::Failure;
+use crate::shell::shell_word;
+
+/// Starts a connector.
+#[derive(Debug, Args)]
+pub(crate) struct NewCommand {
+    /// Its name, which is also the scheme of its locations: a-z, 0-9 and `-`.
+    name: String,
+    /// What it is to be.
+    #[arg(long, value_delimiter = ',', default_values_t = ROLES.map(str::to_owned))]
+    roles: Vec<String>,
+    /// What it is written in.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    language: Language,
+    /// Where it is to lie, instead of in a folder of its name.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// A folder with the sources of credenza-sdk, instead of a copy beside the connector.
+    #[arg(long)]
+    sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "connector_started")]
+struct Started {
+    name: String,
+    folder: PathBuf,
+}
+
+impl Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = shell_word(&self.folder.to_string_lossy());
+        write!(
+            f,
+            "started {} in {folder}; what comes next:\n  credenza connector build {folder}\n  credenza connector test {}",
+            self.name,
+            shell_word(&self.folder.join(format!("{}.wasm", self.name)).to_string_lossy())
+        )
+    }
+}
+
+impl NewCommand {
+    pub(super) fn run(self, session: &Session<'_>) -> Result<(), Failure> {
+        let Self { name, roles, language: Language::Rust, folder, sdk } = self;
+        let folder = folder.unwrap_or_else(|| PathBuf::from(&name));
+        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+        let sdk = sdk.map(|sdk| {
+            let unusable = |why: String| Failure::usage(format!("{} is not the SDK", sdk.display())).because(why);
+            let absolute = sdk.canonicalize().map_err(|error| unusable(error.to_string()))?;
+            match absolute.join("Cargo.toml").is_file() {
+                true => Ok(absolute),
+                false => Err(unusable("there is no Cargo.toml in it".to_owned())),
+            }
+        });
+        scaffold(&folder, &name, &roles, sdk.transpose()?.as_deref()).map_err(|error| {
+            let failure = Failure::usage(error.to_string()).hint(error.remedy());
+            match std::error::Error::source(&error) {
+                Some(why) => failure.because(why.to_string()),
+                None => failure,
+            }
+        })?;
+        session.reporter.done(&Started { name, folder });
+        Ok(())
+    }
+}
