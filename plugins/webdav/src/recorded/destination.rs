@@ -111,7 +111,7 @@ fn nothing_is_replaced_that_must_not_be() {
 fn what_a_server_cannot_hold_is_refused_before_it_is_asked() {
     let link = Entry::new("l", EntryKind::Symlink);
     let large = Entry { size: Some(11), ..file("large") };
-    for entry in [file("a//b"), file("../x"), file("a/."), file("a/"), file("/a"), link, large] {
+    for entry in [file("a//b"), file("../x"), file("a/."), file("a/"), file("/a"), file("a\nb"), link, large] {
         let target = folder(&[("largest_file", "10")], vec![]);
         let error = target.create(&entry, true).err().unwrap();
         assert_eq!(error.class, ErrorClass::Unsupported, "{}", error.message);
