@@ -62,6 +62,10 @@ impl<W: Wire> Folder<W> {
         if !is_root && !is_path(bare) {
             return unsupported("webdav.name", "a name on a WebDAV server is not empty, `.` or `..`".to_owned());
         }
+        // Some servers keep such a name as another one (rclone), and tell that later.
+        if bare.iter().any(u8::is_ascii_control) {
+            return unsupported("webdav.control-characters", "its name has control characters".to_owned());
+        }
         match entry.kind {
             EntryKind::File => {}
             EntryKind::Directory if is_root => return self.demand_folder(b"").map(|()| None),

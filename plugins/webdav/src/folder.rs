@@ -7,13 +7,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Config, Error, ErrorClass, Result, Timestamp};
+use credenza_sdk::{Config, Error, ErrorClass, Result, Timestamp, time};
 
 use crate::fault::{self, shown};
 use crate::multistatus::{self, Broken, Told};
 use crate::place::{self, Place};
 use crate::wire::{Answer, Headers, Wire};
-use credenza_sdk::{percent, time};
+use credenza_sdk::percent;
 
 /// Most things in one folder, and most bytes of their addresses.
 const CHILDREN_MAX: usize = 100_000;

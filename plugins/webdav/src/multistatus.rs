@@ -6,12 +6,11 @@
 
 use std::io::{self, BufRead, Read};
 
-use credenza_sdk::{Error, Timestamp};
+use credenza_sdk::{Error, Timestamp, time};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
 use crate::wire::Wire;
-use credenza_sdk::time;
 
 const DEPTH_MAX: usize = 64;
 const EVENT_BYTES_MAX: usize = 1 << 20;

@@ -1,7 +1,8 @@
 //! A folder to back up: walking it and reading its files.
 
 use credenza_sdk::{
-    Batch, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo, Timestamp,
+    Batch, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo, Timestamp, range,
+    time,
 };
 
 use crate::fault::{self, shown};
@@ -9,7 +10,6 @@ use crate::folder::{Child, Folder, normalise_etag};
 use crate::place::is_path;
 use crate::walk::{Route, Step, Walk};
 use crate::wire::{Answer, Headers, Wire};
-use credenza_sdk::{range, time};
 
 /// Before the fingerprint of a file that has only a time and a size; an ETag does not begin so.
 const BY_TIME: char = '=';
@@ -29,7 +29,8 @@ pub struct Opened<B> {
 impl<W: Wire> Folder<W> {
     /// What the source says of itself. Folders are sorted here, so that the order does not depend on the server.
     pub fn source_info(&self) -> SourceInfo {
-        let traits = ["ordered-scan", "complete-scan", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
+        let traits =
+            ["ordered-scan", "start-after", "complete-scan", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
         SourceInfo { identity: self.place.identity(), namespace: "tree".to_owned(), traits }
     }
 

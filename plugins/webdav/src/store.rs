@@ -3,13 +3,13 @@
 //! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
 //! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
 
-use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
+use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored, range, time};
 
 use crate::fault::{self, shown};
 use crate::folder::{Child, Folder};
 use crate::walk::{Route, Step, Walk};
 use crate::wire::{Answer, Wire};
-use credenza_sdk::{percent, range, time};
+use credenza_sdk::percent;
 
 /// The folder of what is on its way. No key of a repository has a `~`.
 const ON_THEIR_WAY: &[u8] = b"~credenza-partial/";

@@ -75,6 +75,13 @@ impl Files {
         file
     }
 
+    /// Gives a file another path, in the place of what is there. It stays the same content.
+    pub(crate) fn relocate(&mut self, from: &[u8], to: &[u8]) {
+        if let Some(node) = self.nodes.remove(from) {
+            self.nodes.insert(to.to_vec(), node);
+        }
+    }
+
     /// Removes what lies at a path and below it.
     pub(crate) fn remove(&mut self, path: &[u8]) {
         self.nodes.retain(|key, _| key != path && !(path.ends_with(b"/") && key.starts_with(path)));

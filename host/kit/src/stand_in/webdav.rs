@@ -110,6 +110,7 @@ fn answer(files: &mut Files, method: &Method, path: &str, headers: &HeaderMap, b
         "PUT" => write(files, &path, headers, body),
         "DELETE" => delete(files, &path),
         "MKCOL" => make_folder(files, &path),
+        "MOVE" => relocate(files, &path, headers),
         "PROPFIND" => describe(files, &path, headers),
         _ => plain(StatusCode::METHOD_NOT_ALLOWED),
     }
@@ -198,6 +199,24 @@ fn delete(files: &mut Files, path: &[u8]) -> Answer {
     }
 }
 
+/// Moves a file; folders stay where they are.
+fn relocate(files: &mut Files, path: &[u8], headers: &HeaderMap) -> Answer {
+    let Some(to) = text(headers, "destination") else { return plain(StatusCode::BAD_REQUEST) };
+    let to = to.split_once("://").map_or(to, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(""));
+    let to = decode(to.trim_start_matches('/').as_bytes());
+    if files.file(path).is_none() {
+        return plain(StatusCode::NOT_FOUND);
+    }
+    let there = files.find(&to).map(|(_, node)| matches!(node, Node::Folder));
+    match there {
+        Some(true) => return plain(StatusCode::CONFLICT),
+        Some(false) if text(headers, "overwrite") == Some("F") => return plain(StatusCode::PRECONDITION_FAILED),
+        _ if !files.has_parent(&to) => return plain(StatusCode::CONFLICT),
+        _ => files.relocate(path, &to),
+    }
+    plain(if there.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+}
+
 fn make_folder(files: &mut Files, path: &[u8]) -> Answer {
     let name = path.strip_suffix(b"/").unwrap_or(path);
     if files.find(name).is_some() {
@@ -268,6 +287,20 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_file_is_moved_over_another_unless_that_is_forbidden() {
+        let mut files = Files::default();
+        ask(&mut files, "PUT", "/a", &[], "1");
+        ask(&mut files, "PUT", "/b", &[], "2");
+        let to = |to| [("destination", to), ("overwrite", "F")];
+        assert_eq!(ask(&mut files, "MOVE", "/a", &to("/b"), ""), 412);
+        assert_eq!(ask(&mut files, "MOVE", "/a", &to("/none/b"), ""), 409);
+        assert_eq!(ask(&mut files, "MOVE", "/none", &to("/c"), ""), 404);
+        assert_eq!(ask(&mut files, "MOVE", "/a", &to("http://h/c%20d"), ""), 201);
+        assert_eq!(ask(&mut files, "MOVE", "/c%20d", &[("destination", "/b")], ""), 204);
+        assert_eq!(files.file(b"b").unwrap().bytes, "1");
     }
 
     fn ask(files: &mut Files, method: &str, path: &str, pairs: &[(&'static str, &str)], body: &'static str) -> u16 {

@@ -56,9 +56,14 @@ impl Wire for Tape {
     type Body = Held;
 
     fn send(&self, request: Request, body: Option<Held>) -> Result<Answer<Held>> {
-        let Request { method, endpoint: label, target, headers } = request;
         let body = body.unwrap_or_default().0;
-        self.asked.borrow_mut().push(Asked { label, method, target, headers, body });
+        self.asked.borrow_mut().push(Asked {
+            label: request.endpoint,
+            method: request.method,
+            target: request.target,
+            headers: request.headers,
+            body,
+        });
         let (status, headers, body) = self.replies.borrow_mut().pop_front().expect("an answer for each request");
         Ok(Answer { status, headers: Headers(headers), body: self.body_of(body) })
     }
