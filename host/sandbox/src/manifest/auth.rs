@@ -174,7 +174,8 @@ impl Auth {
             }
             Self::Goog4Hmac { key, secret, .. } => vec![key, secret],
             Self::Oauth2(oauth) => match &oauth.grant {
-                OauthGrant::ClientCredentials { client_secret: only, .. } | OauthGrant::ServiceAccount { key: only } => {
+                OauthGrant::ClientCredentials { client_secret: only, .. }
+                | OauthGrant::ServiceAccount { key: only } => {
                     vec![only]
                 }
                 OauthGrant::RefreshToken { client_secret, refresh_token, .. } => {

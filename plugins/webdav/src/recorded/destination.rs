@@ -72,7 +72,8 @@ fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
     let target = folder(&[], replies);
     let mut upload = target.create(&file("what?"), true).unwrap().unwrap();
     assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().reason, "webdav.other-name");
-    let expected = ["PUT /~credenza-partial-word", "DELETE /what%3F", "MOVE /~credenza-partial-word", "PROPFIND /what%3F"];
+    let expected =
+        ["PUT /~credenza-partial-word", "DELETE /what%3F", "MOVE /~credenza-partial-word", "PROPFIND /what%3F"];
     assert_eq!(lines(&target)[2..], expected);
     assert_eq!(asked(&target)[4].header("overwrite"), Some("F"));
 }

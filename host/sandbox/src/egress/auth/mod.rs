@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::EgressError;
 use super::address::{encode_segment, origin};
-use crate::manifest::{Auth, OauthGrant, Oauth2, expand, template_names};
+use crate::manifest::{Auth, Oauth2, OauthGrant, expand, template_names};
 use crate::settings::{Masker, SecretText, Settings, SettingsError};
 use assertion::ServiceKey;
 use azure::SharedKey;
