@@ -154,7 +154,7 @@ fn compile(folder: &Path, toolchain: Toolchain) -> Result<PathBuf, BuildError> {
     let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let files = messages.filter_map(|message| message.get("filenames")?.as_array().cloned()).flatten();
     let modules = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    modules.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).last().ok_or_else(failed)
+    modules.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).next_back().ok_or_else(failed)
 }
 
 #[cfg(test)]

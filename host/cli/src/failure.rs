@@ -135,6 +135,27 @@ impl Failure {
         }
     }
 
+    /// What a store lists, or the snapshots in it, cannot be relied on.
+    fn of_listing(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what);
+        match error {
+            EngineError::ListingsDisagree { .. } => said.exit(Exit::DamageFound).hint(
+                "run it again; if it stays so, this store, or something before it, does not list what it holds: copy the repository to another (`sync`) and leave this one as it is",
+            ),
+            EngineError::MissingSnapshots(_) => said.exit(Exit::DamageFound).hint(
+                "bring the snapshot back if a copy has it (`sync`); if it is gone for good, put that on record: credenza at REPOSITORY repair --drop-snapshots --apply",
+            ),
+            EngineError::LateListings { .. } => said.hint("backups and restores work there; to reclaim space, copy the repository to another store (`sync`)"),
+            EngineError::NewestUnreadable { .. } => said.exit(Exit::DamageFound).hint(
+                "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
+            ),
+            EngineError::NewestAhead { snapshot, .. } => said.hint(format!(
+                "if this machine's clock is behind, set it; if not, the store's was ahead when that snapshot was made: name the one that you want (credenza at REPOSITORY ls), take the newest of the others with --or-older, or remove that one: credenza at REPOSITORY rm {snapshot}"
+            )),
+            _ => said,
+        }
+    }
+
     /// A change of what opens a repository.
     fn of_slots(what: String, error: &EngineError) -> Self {
         match error {
@@ -227,20 +248,11 @@ impl From<EngineError> for Failure {
             EngineError::Damage(_) => Self::new(what)
                 .exit(Exit::DamageFound)
                 .hint("see how far it reaches: credenza at REPOSITORY check --read-data"),
-            EngineError::ListingsDisagree { .. } => Self::new(what).exit(Exit::DamageFound).hint(
-                "run it again; if it stays so, this store, or something before it, does not list what it holds: copy the repository to another (`sync`) and leave this one as it is",
-            ),
-            EngineError::MissingSnapshots(_) => Self::new(what).exit(Exit::DamageFound).hint(
-                "bring the snapshot back if a copy has it (`sync`); if it is gone for good, put that on record: credenza at REPOSITORY repair --drop-snapshots --apply",
-            ),
-            EngineError::LateListings { .. } => Self::new(what)
-                .hint("backups and restores work there; to reclaim space, copy the repository to another store (`sync`)"),
-            EngineError::NewestUnreadable { .. } => Self::new(what).exit(Exit::DamageFound).hint(
-                "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
-            ),
-            EngineError::NewestAhead { snapshot, .. } => Self::new(what).hint(format!(
-                "if this machine's clock is behind, set it; if not, the store's was ahead when that snapshot was made: name the one that you want (credenza at REPOSITORY ls), take the newest of the others with --or-older, or remove that one: credenza at REPOSITORY rm {snapshot}"
-            )),
+            EngineError::ListingsDisagree { .. }
+            | EngineError::MissingSnapshots(_)
+            | EngineError::LateListings { .. }
+            | EngineError::NewestUnreadable { .. }
+            | EngineError::NewestAhead { .. } => Self::of_listing(what, &error),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { snapshot, .. } => {

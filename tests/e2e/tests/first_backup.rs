@@ -258,6 +258,12 @@ fn a_stream_is_backed_up_as_one_file() {
         setup.credenza.run(dry)?.expect_code(0)?;
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn a_stream_that_is_interrupted_or_named_wrongly_leaves_no_snapshot() {
+    let mut report = Report::default();
     report.scenario("an interrupt ends the command and leaves no snapshot", || {
         let setup = Setup::with_local_repository()?;
         let pid = setup.path("pid").to_string_lossy().into_owned();

@@ -33,7 +33,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use credenza_connect::{Destination, Patterns, ability};
+use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::repository::{Repository, SnapshotHandle};
@@ -168,12 +168,7 @@ pub async fn run(
     let listener = &*run.events;
     listener.on(Event::Phase { phase: Phase::Opening });
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
-    if options.versions && !info.has(ability::HISTORY) {
-        return Err(Error::NoHistory { destination: info.identity });
-    }
-    if options.verify && !info.has(ability::READABLE) {
-        return Err(Error::NotReadable { destination: info.identity, action: "verified by reading it again" });
-    }
+    require_abilities(&info, options)?;
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
@@ -236,12 +231,7 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
-    let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>();
-    let (include_unmatched, exclude_unmatched) = (unmatched(&counted.include), unmatched(&counted.exclude));
-    let includes = counted.include.texts().count();
-    if includes > 0 && include_unmatched.len() == includes && is_whole {
-        return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
-    }
+    let [include_unmatched, exclude_unmatched] = unmatched(&counted, snapshot, is_whole)?;
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
     let mut report =
@@ -253,6 +243,31 @@ pub async fn run(
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     Ok(RestoreReport { healed: repository.take_healed(), ..report })
+}
+
+fn require_abilities(info: &DestinationInfo, options: &RestoreOptions) -> Result<()> {
+    let destination = || info.identity.clone();
+    if options.versions && !info.has(ability::HISTORY) {
+        return Err(Error::NoHistory { destination: destination() });
+    }
+    if options.verify && !info.has(ability::READABLE) {
+        return Err(Error::NotReadable { destination: destination(), action: "verified by reading it again" });
+    }
+    Ok(())
+}
+
+/// Patterns that matched nothing: those that include, and those that exclude.
+///
+/// # Errors
+/// [`Error::NothingIncluded`] when none that includes matched anything, and all of the snapshot was looked at.
+fn unmatched(counted: &RestoreOptions, snapshot: &SnapshotHandle, is_whole: bool) -> Result<[Vec<String>; 2]> {
+    let [include, exclude] = [&counted.include, &counted.exclude]
+        .map(|patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>());
+    let includes = counted.include.texts().count();
+    match includes > 0 && include.len() == includes && is_whole {
+        true => Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include }),
+        false => Ok([include, exclude]),
+    }
 }
 
 /// Folders that wait for their metadata until nothing more is written below them.
