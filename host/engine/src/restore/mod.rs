@@ -46,8 +46,6 @@ use mapping::AttributeMapping;
 use plan::Planner;
 use writer::RestoreWriter;
 
-/// The namespace of destinations that have folders.
-
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
 /// attributes differ, they are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,9 +204,7 @@ pub async fn run(
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
-    // What is at the destination may match, too, and does not count.
-    let counted =
-        RestoreOptions { include: options.include.fresh(), exclude: options.exclude.fresh(), ..options.clone() };
+    let counted = options.counting();
     let mut batches = Batches::new(&counted);
     let mut is_whole = true;
     loop {
@@ -238,10 +234,8 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
-    let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>();
-    let (include_unmatched, exclude_unmatched) = (unmatched(&counted.include), unmatched(&counted.exclude));
-    let includes = counted.include.texts().count();
-    if includes > 0 && include_unmatched.len() == includes && is_whole {
+    let (include_unmatched, exclude_unmatched) = counted.unmatched();
+    if is_whole && counted.is_in_vain(&include_unmatched) {
         return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
     }
     writer.close(folders.all()).await?;
@@ -255,6 +249,24 @@ pub async fn run(
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     Ok(RestoreReport { healed: repository.take_healed(), ..report })
+}
+
+impl RestoreOptions {
+    /// The same, with patterns that have matched nothing yet: what is at the destination may match, too, and does not count.
+    fn counting(&self) -> Self {
+        Self { include: self.include.fresh(), exclude: self.exclude.fresh(), ..self.clone() }
+    }
+
+    /// The patterns of what to restore, and of what to leave out, that have matched nothing.
+    fn unmatched(&self) -> (Vec<String>, Vec<String>) {
+        let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect();
+        (unmatched(&self.include), unmatched(&self.exclude))
+    }
+
+    /// Whether there are patterns of what to restore, and these are all of them.
+    fn is_in_vain(&self, unmatched: &[String]) -> bool {
+        !unmatched.is_empty() && unmatched.len() == self.include.texts().count()
+    }
 }
 
 /// Folders that wait for their metadata until nothing more is written below them.
