@@ -199,9 +199,7 @@ pub async fn run(
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
-    // What is at the destination may match, too, and does not count.
-    let counted =
-        RestoreOptions { include: options.include.fresh(), exclude: options.exclude.fresh(), ..options.clone() };
+    let counted = options.counting();
     let mut batches = Batches::new(&counted);
     let mut is_whole = true;
     loop {
@@ -231,7 +229,10 @@ pub async fn run(
             key: Key::new(options.prefix.clone()).to_string(),
         });
     }
-    let [include_unmatched, exclude_unmatched] = unmatched(&counted, snapshot, is_whole)?;
+    let (include_unmatched, exclude_unmatched) = counted.unmatched();
+    if is_whole && counted.is_in_vain(&include_unmatched) {
+        return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
+    }
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
     let mut report =
@@ -256,17 +257,21 @@ fn require_abilities(info: &DestinationInfo, options: &RestoreOptions) -> Result
     Ok(())
 }
 
-/// Patterns that matched nothing: those that include, and those that exclude.
-///
-/// # Errors
-/// [`Error::NothingIncluded`] when none that includes matched anything, and all of the snapshot was looked at.
-fn unmatched(counted: &RestoreOptions, snapshot: &SnapshotHandle, is_whole: bool) -> Result<[Vec<String>; 2]> {
-    let [include, exclude] = [&counted.include, &counted.exclude]
-        .map(|patterns| patterns.unmatched().map(ToString::to_string).collect::<Vec<_>>());
-    let includes = counted.include.texts().count();
-    match includes > 0 && include.len() == includes && is_whole {
-        true => Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include }),
-        false => Ok([include, exclude]),
+impl RestoreOptions {
+    /// The same, with patterns that have matched nothing yet: what is at the destination may match, too, and does not count.
+    fn counting(&self) -> Self {
+        Self { include: self.include.fresh(), exclude: self.exclude.fresh(), ..self.clone() }
+    }
+
+    /// The patterns of what to restore, and of what to leave out, that have matched nothing.
+    fn unmatched(&self) -> (Vec<String>, Vec<String>) {
+        let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect();
+        (unmatched(&self.include), unmatched(&self.exclude))
+    }
+
+    /// Whether there are patterns of what to restore, and these are all of them.
+    fn is_in_vain(&self, unmatched: &[String]) -> bool {
+        !unmatched.is_empty() && unmatched.len() == self.include.texts().count()
     }
 }
 

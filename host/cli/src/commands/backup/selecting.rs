@@ -127,7 +127,9 @@ impl Selected {
             let (idle, why) = match target {
                 Target::Place(place) if place.is_folder() => continue,
                 Target::Place(_) => (self.of_folders.clone(), "is for folders"),
-                Target::Stream(_) => ([&self.of_folders[..], &self.of_listings].concat(), "is for more than one file"),
+                Target::Stream(_) => {
+                    ([self.of_folders.as_slice(), &self.of_listings].concat(), "is for more than one file")
+                }
             };
             let place = target.location();
             for option in idle {
