@@ -7,7 +7,8 @@ use wit_component::ComponentEncoder;
 const MANIFEST_SECTION: &str = "credenza:manifest";
 const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 /// How the names of the sections begin in which the SDK leaves the types of a connector's roles.
-const TYPES_SECTION: &[u8] = b"component-type:";
+/// Those of its bindings, which every module has that links it, have other names.
+const TYPES_SECTION: &[u8] = b"component-type:credenza:";
 
 /// A module that is no connector, and why.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +101,9 @@ mod tests {
 
     #[test]
     fn a_module_that_exports_nothing_of_the_contract_is_told_apart_from_a_broken_one() {
-        assert!(matches!(encode(b"\0asm\x01\0\0\0", ""), Err(EncodeError::NoRole)));
-        assert!(matches!(encode(b"component-type:nonsense", ""), Err(EncodeError::Invalid(_))));
+        for bare in [&b"\0asm\x01\0\0\0"[..], b"component-type:wit-bindgen:0.61.0:"] {
+            assert!(matches!(encode(bare, ""), Err(EncodeError::NoRole)));
+        }
+        assert!(matches!(encode(b"component-type:credenza:nonsense", ""), Err(EncodeError::Invalid(_))));
     }
 }

@@ -85,7 +85,7 @@ impl Lister {
 #[async_trait]
 impl Source for Lister {
     async fn info(&self) -> Result<SourceInfo> {
-        let traits = ["ranged-read", "fingerprints"].map(str::to_owned).to_vec();
+        let traits = ["start-after", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
         Ok(SourceInfo { identity: "lister".to_owned(), namespace: "flat".to_owned(), traits })
     }
 

@@ -133,7 +133,10 @@ fn read(files: &Files, path: &[u8], headers: &HeaderMap) -> Answer {
     let Some(file) = files.file(path) else { return plain(StatusCode::NOT_FOUND) };
     let length = file.bytes.len();
     let Some((first, last)) = text(headers, "range").and_then(|range| parse_range(range, length)) else {
-        return described(with_body(StatusCode::OK, file.bytes.clone()), file);
+        let mut whole = with_body(StatusCode::OK, file.bytes.clone());
+        // Said of an empty file, too, in the answer to a HEAD.
+        whole.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        return described(whole, file);
     };
     if first >= length || last < first {
         return plain(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -322,6 +325,14 @@ mod tests {
         assert_eq!(files.file(b"f/a b").unwrap().bytes, "2");
         assert_eq!(ask(&mut files, "DELETE", "/f/", &[], ""), 204);
         assert_eq!(ask(&mut files, "GET", "/f/a%20b", &[], ""), 404);
+    }
+
+    #[test]
+    fn the_size_of_an_empty_file_is_told() {
+        let mut files = Files::default();
+        files.put(b"a", Bytes::new());
+        let told = answer(&mut files, &Method::HEAD, "/a", &HeaderMap::new(), Bytes::new());
+        assert_eq!(text(told.headers(), "content-length"), Some("0"));
     }
 
     #[test]
