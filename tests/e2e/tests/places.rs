@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use credenza_e2e::{Outcome, Report, Setup, memory_server, tree};
+use credenza_e2e::{Outcome, Report, Setup, memory_server, snapshot_of, tree};
 use credenza_s3_server::Attributes;
 
 /// The names in a folder.
@@ -167,7 +167,7 @@ fn one_backup_compresses_as_it_is_told() -> Result<()> {
         let words = ["--json", "backup", "--compression", level, &source.to_string_lossy()];
         let summary = setup.credenza.ok(words)?.summary()?;
         added.push(summary["bytes_added"].as_u64().unwrap_or_default());
-        setup.restore("latest", &format!("target{number}"))?;
+        setup.restore(&snapshot_of(&summary)?, &format!("target{number}"))?;
     }
     ensure!(matches!(added[..], [none, one, _] if none > 10 * one), "{added:?}");
     for wrong in ["0", "20", "best"] {

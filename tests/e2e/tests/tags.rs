@@ -65,9 +65,9 @@ fn tags_are_edited_later() {
         history(&setup, 1)?;
         let other = setup.path("other").to_string_lossy().into_owned();
         setup.credenza.ok(["at", &other, "create"])?;
-        setup.credenza.ok(["sync", &other])?;
+        setup.credenza.ok(["sync", "to", &other])?;
         setup.credenza.ok(["tag", "add", "keep", "latest"])?;
-        setup.credenza.ok(["sync", &other])?;
+        setup.credenza.ok(["sync", "to", &other])?;
         ensure!(tags(&setup, &other)? == [vec!["keep".to_owned()]]);
         Ok(())
     });
