@@ -10,11 +10,12 @@ use wasmtime::component::{Component, InstancePre};
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
 use crate::egress::{Egress, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
-use crate::guest::limits::MEMORY_BYTES_MAX;
+use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
 use crate::guest::{Instance, InstanceLimits, Pool, PoolSpec, RoleExports, Shared, State};
-use crate::manifest::{API_VERSION, Digests, Manifest, ManifestError, Role};
+use crate::manifest::{Digests, Manifest, Role};
 use crate::runtime::{CacheError, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};
+use crate::verify::{self, LoadError, Verified};
 
 /// How the sandbox works, for all connectors of the process.
 #[derive(Debug, Clone)]
@@ -33,40 +34,6 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         Self { cache_dir: None, instances_max: 64, call_cpu_ms_max: 10_000, idle_timeout: Duration::from_secs(60) }
     }
-}
-
-/// A connector that cannot be used, and why.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// wasmtime does not accept its code.
-    #[error("connector {connector} is not a valid component: {cause}")]
-    Invalid {
-        /// Name and version.
-        connector: String,
-        /// What wasmtime says.
-        cause: String,
-    },
-    /// It asks for something that connectors do not get.
-    #[error(
-        "connector {connector} asks for `{import}`, which connectors do not get; they have `credenza:host` {API_VERSION} and nothing else"
-    )]
-    Import {
-        /// Name and version.
-        connector: String,
-        /// The import.
-        import: String,
-    },
-    /// The manifest claims a role that the component does not export.
-    #[error("connector {connector} claims the role {} and does not export it; build it again with `credenza connector build`", role.name())]
-    Role {
-        /// Name and version.
-        connector: String,
-        /// The role.
-        role: Role,
-    },
 }
 
 /// A configuration that cannot be used, and why.
@@ -116,16 +83,18 @@ impl Sandbox {
     /// # Errors
     /// [`LoadError`] names what is wrong with it.
     pub fn load(&self, component: &[u8]) -> Result<Connector, LoadError> {
-        let manifest = Manifest::of_component(component)?;
+        let Verified { manifest, memory_bytes } = verify::examine(component)?;
         let name: Arc<str> = format!("{} {}", manifest.name, manifest.version).into();
         let invalid = |e: wasmtime::Error| LoadError::Invalid { connector: name.to_string(), cause: format!("{e:#}") };
         let compiled = Component::new(&self.runtime.engine, component).map_err(invalid)?;
-        self.verify(&compiled, &manifest, &name)?;
-        let pre = self.runtime.linker.instantiate_pre(&compiled).map_err(invalid)?;
+        let Runtime { linker, linker_with_wasi, .. } = &*self.runtime;
+        let linker = if manifest.wasi.is_some() { linker_with_wasi } else { linker };
+        let pre = linker.instantiate_pre(&compiled).map_err(invalid)?;
         Ok(Connector {
             manifest: Arc::new(manifest),
             digests: Digests::of(component),
             name,
+            memory_bytes,
             pre,
             runtime: Arc::clone(&self.runtime),
             options: self.options.clone(),
@@ -143,41 +112,15 @@ impl Sandbox {
     pub fn compiled_from_cache(&self) -> Option<usize> {
         self.runtime.cache.as_ref().map(wasmtime::Cache::cache_hits)
     }
-
-    /// Compares imports with what is offered, and exports with what the manifest claims.
-    fn verify(&self, compiled: &Component, manifest: &Manifest, name: &str) -> Result<(), LoadError> {
-        let shape = compiled.component_type();
-        for (import, _) in shape.imports(&self.runtime.engine) {
-            if !OFFERED.iter().any(|offered| import == format!("{offered}@{API_VERSION}.0")) {
-                let import = import.escape_debug().to_string();
-                return Err(LoadError::Import { connector: name.to_owned(), import });
-            }
-        }
-        for role in &manifest.roles {
-            let export = format!("credenza:connector/{}@{API_VERSION}.0", role.name());
-            if shape.get_export(&self.runtime.engine, &export).is_none() {
-                return Err(LoadError::Role { connector: name.to_owned(), role: *role });
-            }
-        }
-        Ok(())
-    }
 }
-
-/// Interfaces that a component may import; the last two hold types only.
-const OFFERED: [&str; 6] = [
-    "credenza:host/bodies",
-    "credenza:host/http",
-    "credenza:host/log",
-    "credenza:host/task",
-    "credenza:connector/types",
-    "credenza:connector/settings",
-];
 
 /// A verified, compiled connector.
 pub struct Connector {
     manifest: Arc<Manifest>,
     digests: Digests,
     name: Arc<str>,
+    /// Memory that each instance begins with.
+    memory_bytes: u64,
     pre: InstancePre<State>,
     runtime: Arc<Runtime>,
     options: SandboxOptions,
@@ -224,6 +167,7 @@ impl Connector {
             roles: roles.to_vec(),
             connector: Arc::clone(&self.name),
             manifest: Arc::clone(&self.manifest),
+            memory_bytes: self.memory_bytes,
             pre: self.pre.clone(),
             runtime: Arc::clone(&self.runtime),
             options: self.options.clone(),
@@ -266,6 +210,7 @@ pub struct Configured {
     egress: Arc<Egress>,
     masker: Arc<crate::settings::Masker>,
     shared: Arc<Shared>,
+    memory_bytes: u64,
     pre: InstancePre<State>,
     runtime: Arc<Runtime>,
     options: SandboxOptions,
@@ -365,16 +310,27 @@ impl Configured {
             limits: self.limits(),
             shared: Arc::clone(&self.shared),
             ticker: self.runtime.ticker.clone(),
-            instances_max: self.options.instances_max,
+            instances_max: self.instances_max(),
         };
         Pool::new(spec)
             .map_err(|e| ConfigureError::Rejected { message: format!("connector {}: {e:#}", self.connector) })
     }
 
+    /// Interpreters are fewer, because each begins with much memory.
+    fn instances_max(&self) -> usize {
+        match self.memory_bytes > MEMORY_OF_INTERPRETER_BYTES {
+            true => self.options.instances_max.min(INTERPRETERS_MAX),
+            false => self.options.instances_max,
+        }
+    }
+
     fn limits(&self) -> InstanceLimits {
         let narrower = self.manifest.limits;
+        // An interpreter's instance is used again until it has doubled: to begin one costs more than a call.
+        let begun = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX);
         InstanceLimits {
             memory_bytes_max: narrower.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX).min(MEMORY_BYTES_MAX),
+            memory_kept_bytes_max: MEMORY_KEPT_BYTES_MAX.max(begun.saturating_mul(2)),
             call_cpu_ms_max: narrower.call_cpu_ms_max.unwrap_or(u64::MAX).min(self.options.call_cpu_ms_max),
         }
     }

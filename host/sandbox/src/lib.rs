@@ -15,15 +15,18 @@ mod manifest;
 mod runtime;
 mod settings;
 mod ticker;
+mod verify;
 
-pub use connector::{ConfigureError, Configured, Connector, LoadError, Sandbox, SandboxOptions};
-pub use egress::{Egress, EgressError, GuestRequest, LookupClient, Response, Traffic};
+pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
+pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
 pub use manifest::{
-    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, HeaderRule, HeaderRuleError, Limits,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec, Verb, VerbError,
+    API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
+    HeaderRuleError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, Role, SecretSpec, SettingKind, SettingSpec,
+    Verb, VerbError, Wasi,
 };
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
     ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, Value, deceives, parse_boolean,
 };
+pub use verify::{LoadError, verify};

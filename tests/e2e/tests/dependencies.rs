@@ -10,7 +10,11 @@ use std::process::Command;
 
 /// Crates of others that only some of ours may name, and why. Whatever is in no line, any may.
 const DOORS: [(&[&str], &[&str], &str); 8] = [
-    (&["wasmtime", "wasmparser"], &["credenza-sandbox"], "one crate knows WebAssembly, and builds its engine once"),
+    (
+        &["wasmtime", "wasmtime-wasi", "wasmparser"],
+        &["credenza-sandbox"],
+        "one crate knows WebAssembly, and builds its engine once",
+    ),
     (
         &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "aws-sigv4"],
         &["credenza-sandbox", "credenza-s3-server", "credenza-e2e"],

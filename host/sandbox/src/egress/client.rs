@@ -28,7 +28,7 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept per host: as many as one connector has calls in flight.
 const POOL_IDLE_MAX: usize = 64;
 
-const AGENT: &str = concat!("credenza/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("credenza/", env!("CARGO_PKG_VERSION"));
 
 /// The connections of one configured connector.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ mod clock;
 mod contact;
 mod dial;
 mod document;
+mod download;
 mod fault;
 mod keys;
 mod lookup;
@@ -50,6 +51,7 @@ use credenza_connect::{Body, Payload, Waits};
 
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
+pub use download::{DownloadError, download};
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
 pub use traffic::Traffic;

@@ -126,7 +126,7 @@ fn fault(state: &mut State, error: &wasmtime::Error) -> Fault {
         return Fault::CallBytes { limit: CALL_BYTES_MAX };
     }
     let trap = error.root_cause().to_string();
-    let text = state.last_error_line.take().map_or_else(|| trap.clone(), |line| format!("{line} ({trap})"));
+    let text = state.take_last_words().map_or_else(|| trap.clone(), |line| format!("{line} ({trap})"));
     tracing::debug!(connector = %state.connector, "{error:?}");
     Fault::Trap { text: state.masker.clean(text, LINE_BYTES_MAX) }
 }

@@ -8,8 +8,14 @@ pub(crate) const MEMORY_OF_ALL_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
 pub(crate) const MEMORY_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Elements of a table, which hold indirect functions.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
-/// Core modules and tables of an instance: the connector, an adapter, and shims.
-pub(crate) const CORE_INSTANCES_MAX: usize = 8;
+/// Core modules and tables of an instance: the connector, adapters, and shims; an interpreter is linked of up to fourteen.
+pub(crate) const CORE_INSTANCES_MAX: usize = 16;
+/// Memories of an instance: the connector's, and that of an adapter.
+pub(crate) const MEMORIES_MAX: usize = 2;
+/// An instance that begins with more memory than this is an interpreter's.
+pub(crate) const MEMORY_OF_INTERPRETER_BYTES: u64 = 4 * 1024 * 1024;
+/// Most instances of an interpreter in one role: each holds some tens of megabytes.
+pub(crate) const INTERPRETERS_MAX: usize = 8;
 
 /// Bytes that a guest made (`from-bytes`) and that are still held: by its handles, by a request on its way, or by the engine.
 pub(crate) const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -30,6 +36,9 @@ pub(crate) const REFUSALS_MAX: u32 = 16;
 pub(crate) const READ_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of one `task.random`.
 pub(crate) const RANDOM_BYTES_MAX: u32 = 1024;
+
+/// Random bytes of one call of WASI.
+pub(crate) const WASI_RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// A line of the log, or a message of the host for a guest.
 pub(crate) const LINE_BYTES_MAX: usize = 4096;

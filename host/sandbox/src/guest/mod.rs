@@ -9,6 +9,7 @@ mod clock;
 pub(crate) mod convert;
 mod fault;
 mod host;
+pub(crate) mod inert;
 mod instance;
 pub(crate) mod limits;
 mod log_budget;

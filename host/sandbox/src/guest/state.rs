@@ -1,17 +1,18 @@
 //! What the host keeps for one instance: its handles, its budgets, and what went wrong.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use credenza_connect::{Body, Error, ErrorClass, Payload};
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::WasiCtx;
 
 use super::budget::{Budget, Charge};
 use super::clock::Clock;
 use super::fault::Fault;
 use super::limits::{
-    ANSWERS_MAX, CORE_INSTANCES_MAX, HANDLES_MAX, HELD_BYTES_MAX, HELD_OF_ALL_BYTES_MAX, LINE_BYTES_MAX,
-    MEMORY_KEPT_BYTES_MAX, MEMORY_OF_ALL_BYTES_MAX, REFUSALS_MAX, REQUESTS_MAX, TABLE_ELEMENTS_MAX,
+    ANSWERS_MAX, CORE_INSTANCES_MAX, HANDLES_MAX, HELD_BYTES_MAX, HELD_OF_ALL_BYTES_MAX, LINE_BYTES_MAX, MEMORIES_MAX,
+    MEMORY_OF_ALL_BYTES_MAX, REFUSALS_MAX, REQUESTS_MAX, TABLE_ELEMENTS_MAX,
 };
 use super::log_budget::LogBudget;
 use crate::egress::{Arriving, Egress, Response};
@@ -73,12 +74,19 @@ impl Shared {
             memory: Budget::new(MEMORY_OF_ALL_BYTES_MAX),
         }
     }
+
+    /// Whether a line of that length may still be written to the log.
+    pub(crate) fn admits(&self, length: usize) -> bool {
+        self.log.admits(length)
+    }
 }
 
 /// Limits of one instance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InstanceLimits {
     pub(crate) memory_bytes_max: usize,
+    /// An instance whose memory grew further is not used again.
+    pub(crate) memory_kept_bytes_max: usize,
     pub(crate) call_cpu_ms_max: u64,
 }
 
@@ -100,6 +108,10 @@ pub(crate) struct State {
     pub(crate) clock_skew: Option<String>,
     /// The last error line of the guest, which is where a panic speaks.
     pub(crate) last_error_line: Option<String>,
+    /// The last line that a guest with WASI wrote to its standard error in this call.
+    pub(crate) last_output: Arc<Mutex<Option<String>>>,
+    /// What a guest with WASI is given, made when it first asks.
+    pub(crate) wasi: Option<WasiCtx>,
     /// How much time the guest itself used in this call.
     pub(crate) clock: Arc<Clock>,
     /// Requests of this call, and those among them that were refused.
@@ -107,7 +119,7 @@ pub(crate) struct State {
     refused: u32,
     held: Arc<Budget>,
     memory: Charge,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl State {
@@ -131,6 +143,8 @@ impl State {
             never_answered: None,
             clock_skew: None,
             last_error_line: None,
+            last_output: Arc::default(),
+            wasi: None,
             clock: Arc::new(Clock::new(Instant::now())),
             sent: 0,
             refused: 0,
@@ -148,6 +162,7 @@ impl State {
         self.never_answered = None;
         self.clock_skew = None;
         self.last_error_line = None;
+        *self.last_output.lock().unwrap_or_else(PoisonError::into_inner) = None;
         (self.sent, self.refused) = (0, 0);
         self.clock.restart(Instant::now());
     }
@@ -193,7 +208,13 @@ impl State {
 
     /// Whether the instance may be used for another call: its memory never shrinks.
     pub(crate) const fn is_lean(&self) -> bool {
-        self.memory.bytes() <= MEMORY_KEPT_BYTES_MAX
+        self.memory.bytes() <= self.limits.memory_kept_bytes_max
+    }
+
+    /// The last thing that the guest said of itself, which is where a panic speaks.
+    pub(crate) fn take_last_words(&mut self) -> Option<String> {
+        let output = || self.last_output.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.last_error_line.take().or_else(output)
     }
 
     fn stop<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
@@ -212,7 +233,7 @@ impl State {
     /// A line for the log, or `None` when the budget is spent.
     pub(crate) fn admit_line(&mut self, line: String) -> Option<String> {
         let line = self.masker.clean(line, LINE_BYTES_MAX);
-        self.shared.log.admits(line.len()).then_some(line)
+        self.shared.admits(line.len()).then_some(line)
     }
 
     /// Milliseconds since 1970 by the host's clock.
@@ -223,13 +244,15 @@ impl State {
 }
 
 impl wasmtime::ResourceLimiter for State {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    /// All memories of the instance count together.
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let limit = self.limits.memory_bytes_max;
-        if desired > limit {
-            self.fault = Some(Fault::Memory { wanted: desired, limit });
+        let wanted = self.memory.bytes().saturating_add(desired.saturating_sub(current));
+        if wanted > limit {
+            self.fault = Some(Fault::Memory { wanted, limit });
             return Ok(false);
         }
-        let granted = self.memory.grow_to(desired);
+        let granted = self.memory.grow_to(wanted);
         if !granted {
             self.fault = Some(Fault::MemoryOfAll { limit: MEMORY_OF_ALL_BYTES_MAX });
         }
@@ -249,6 +272,6 @@ impl wasmtime::ResourceLimiter for State {
     }
 
     fn memories(&self) -> usize {
-        1
+        MEMORIES_MAX
     }
 }

@@ -5,6 +5,7 @@
 
 mod allow;
 mod error;
+mod grant;
 mod header;
 mod query;
 mod schema;
@@ -14,10 +15,12 @@ mod template;
 pub(crate) use allow::{Document, When};
 pub use allow::{Verb, VerbError};
 pub use error::{MANIFEST_BYTES_MAX, ManifestError};
+pub use grant::{Grant, GrantLine, GrantTopic};
 pub use header::{HeaderRule, HeaderRuleError};
 pub(crate) use query::Query;
 pub use schema::{
     Ambient, Auth, Derive, Endpoint, EndpointVariant, Limits, Manifest, Role, SecretSpec, SettingKind, SettingSpec,
+    Wasi,
 };
 pub use section::Digests;
 pub(crate) use section::manifest_text;

@@ -83,9 +83,20 @@ pub struct Manifest {
     /// Sets of settings by name, such as what one provider needs.
     #[serde(default)]
     pub presets: BTreeMap<String, BTreeMap<String, String>>,
+    /// Which WASI it is given beside the contract; none, where it does not say.
+    pub wasi: Option<Wasi>,
     /// Narrower limits than the host's.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// A WASI that a connector may have whose toolchain insists on one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wasi {
+    /// One that reaches nothing: no arguments, no environment, no folder, no socket; the clock and random bytes are the host's, and what it
+    /// prints goes to its log.
+    Inert,
 }
 
 /// One setting.

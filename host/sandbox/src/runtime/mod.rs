@@ -14,12 +14,15 @@ pub use cache::CacheError;
 
 use crate::guest::State;
 use crate::guest::bindings::FullConnector;
+use crate::guest::inert;
 use crate::ticker::Ticker;
 
 /// The engine, what it offers to components, and its clock.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    /// The same, and inert WASI, for components whose manifest asks for it.
+    pub(crate) linker_with_wasi: Linker<State>,
     pub(crate) ticker: Ticker,
     pub(crate) cache: Option<Cache>,
     /// Why there is none although a folder was given.
@@ -48,8 +51,10 @@ impl Runtime {
         let engine = Engine::new(config().cache(cache.clone())).map_err(unusable)?;
         let mut linker = Linker::new(&engine);
         FullConnector::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(unusable)?;
+        let mut linker_with_wasi = linker.clone();
+        inert::add_to_linker(&mut linker_with_wasi).map_err(unusable)?;
         let ticker = Ticker::start(&engine).map_err(|e| RuntimeError::Engine { cause: e.to_string() })?;
-        Ok(Self { engine, linker, ticker, cache, without_cache })
+        Ok(Self { engine, linker, linker_with_wasi, ticker, cache, without_cache })
     }
 }
 
