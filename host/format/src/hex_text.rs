@@ -1,6 +1,7 @@
 //! Bytes that are hexadecimal in text documents.
 
 use std::fmt;
+use std::str::FromStr;
 
 use hex::FromHex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,6 +16,19 @@ pub type Digest = Hex<[u8; 32]>;
 impl<T> From<T> for Hex<T> {
     fn from(bytes: T) -> Self {
         Self(bytes)
+    }
+}
+
+/// A text that is not as many hexadecimal digits as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest has 64 hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        <[u8; 32]>::from_hex(text).map(Self).map_err(|_| InvalidDigest)
     }
 }
 

@@ -21,6 +21,7 @@
 //! Called by the engine. Only sealing makes a [`SealedObject`], and nothing else reaches a store but the three text documents and parity.
 
 mod chunker;
+mod component_signature;
 mod compress;
 mod condemned;
 mod config;
@@ -54,6 +55,7 @@ mod vectors;
 mod wire;
 
 pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
+pub use component_signature::{component_publisher, sign_component};
 pub use compress::{Compressor, Encoding, Inflater};
 pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
@@ -64,7 +66,7 @@ pub use container::{
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
-pub use hex_text::{Digest, Hex};
+pub use hex_text::{Digest, Hex, InvalidDigest};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, Standing};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
