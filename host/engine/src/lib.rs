@@ -58,6 +58,7 @@ pub mod check;
 mod clock;
 mod contents;
 mod error;
+mod escrow;
 mod event;
 mod findings;
 pub mod gc;

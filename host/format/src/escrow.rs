@@ -1,7 +1,7 @@
 //! Escrowed connectors: the component that read a source, kept beside what it read, so that it can be read back when the vendor is gone.
 //!
 //! Body: length of the head u32 · head, JSON · the component. Owned here: the codec, and that the component is the one that the head names. Called by
-//! `check`; nothing writes them yet but tests.
+//! the engine.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,12 @@ struct Head {
 }
 
 impl EscrowedConnector {
+    /// Whether a component is small enough to be kept: at most 16 MiB.
+    #[must_use]
+    pub const fn fits(component: &[u8]) -> bool {
+        component.len() <= COMPONENT_BYTES_MAX
+    }
+
     /// BLAKE3 of the component, as snapshots name it.
     #[must_use]
     pub fn digest(&self) -> Digest {

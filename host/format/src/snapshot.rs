@@ -53,7 +53,7 @@ pub struct Provenance {
     pub version: String,
     /// BLAKE3 of the component; none for one that is built in.
     pub digest: Option<Digest>,
-    /// BLAKE3 of the grant that the user agreed to; none for one that is built in.
+    /// BLAKE3 of what it was granted; none for one that is built in.
     pub grant: Option<Digest>,
 }
 

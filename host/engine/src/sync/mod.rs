@@ -26,7 +26,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, SigningKey, TreeRoot};
+use credenza_format::{Digest, ObjectKind, SigningKey, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
@@ -106,6 +106,8 @@ pub async fn run(
             report.skipped += 1;
             continue;
         }
+        // Before the snapshot, because what is committed is not looked at again.
+        carrier.carry_connector(&handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
         let damages = carrier.carry(&handle, &mut report).await?;
         if damages.is_empty() {
             report.copied.push(id);
@@ -148,6 +150,8 @@ struct Carrier<'a> {
     signing_key: Option<SigningKey>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
+    /// Components that were carried or looked for.
+    connectors: HashSet<Digest>,
     run: &'a RunContext,
 }
 
@@ -174,6 +178,7 @@ impl<'a> Carrier<'a> {
             chain,
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
+            connectors: HashSet::new(),
             at_target,
             run,
         })
@@ -207,6 +212,19 @@ impl<'a> Carrier<'a> {
         drop(dedup);
         self.run.stop.unless(Box::pin(self.index.renew())).await??;
         Ok(damages)
+    }
+
+    /// Carries the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
+    async fn carry_connector(&mut self, handle: &SnapshotHandle) -> Result<Option<Damage>> {
+        let Some(digest) = handle.snapshot.connector.digest else { return Ok(None) };
+        if !self.connectors.insert(digest) {
+            return Ok(None);
+        }
+        match self.origin.escrowed_connector(digest).await? {
+            None => Ok(None),
+            Some(Err(damage)) => Ok(Some(damage)),
+            Some(Ok(connector)) => self.target.keep_connector(&connector).await.map(|_| None),
+        }
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
