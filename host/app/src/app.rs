@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::ask::{Ask, Nobody};
 use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
-use crate::connectors::Connectors;
+use crate::connectors::{Connectors, Given};
 use crate::environment;
 use crate::error::Result;
 use crate::notice::{NoNotices, Notice, Notices};
@@ -26,7 +26,7 @@ pub struct AppOptions {
     /// The folder of the cache; without one components are compiled at each start, and objects are fetched again.
     pub cache_folder: Option<PathBuf>,
     /// A component that goes before all others for the schemes that it serves.
-    pub connector: Option<PathBuf>,
+    pub connector: Option<Given>,
 }
 
 impl AppOptions {

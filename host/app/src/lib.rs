@@ -57,7 +57,7 @@ pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
-pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Origin};
+pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Trust};
 pub use credenza_sandbox::SecretText;
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;

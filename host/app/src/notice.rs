@@ -14,7 +14,7 @@ use crate::place::PlaceLabel;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
-    /// A component that is not the program's own serves a location.
+    /// A component serves a location for this run although nobody has agreed to what it may do.
     ForeignConnector {
         /// As its manifest says; a stranger's text.
         name: String,
@@ -24,6 +24,15 @@ pub enum Notice {
         path: PathBuf,
         /// SHA-256 of the file, in hexadecimal.
         sha256: String,
+    },
+    /// The component that reads a source is too large to be kept in the repository.
+    NotInEscrow {
+        /// As its manifest says; a stranger's text.
+        name: String,
+        /// As its manifest says; a stranger's text.
+        version: String,
+        /// Its length.
+        bytes: u64,
     },
     /// Components are compiled at every start, because the folder for compiled ones cannot be used.
     NoCompiledCache {

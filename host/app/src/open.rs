@@ -8,13 +8,14 @@ use std::sync::Arc;
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
-use credenza_format::{Hex, Provenance};
+use credenza_engine::{Error as EngineError, Repository};
+use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
 use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, Traffic};
 
 use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
-use crate::connectors::Component;
+use crate::connectors::{Component, ConnectorsError};
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -32,6 +33,8 @@ pub struct Opened<T: ?Sized> {
     pub traffic: Option<Arc<Traffic>>,
     /// Which code it is, for the record.
     pub provenance: Provenance,
+    /// The component, for escrow; none where it is built in.
+    pub component: Option<Arc<EscrowedConnector>>,
 }
 
 impl<T: ?Sized> Opened<T> {
@@ -47,12 +50,20 @@ impl<T: ?Sized> Opened<T> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()
         };
-        Self { connector, server: None, traffic: None, provenance }
+        Self { connector, server: None, traffic: None, provenance, component: None }
     }
 
-    fn remote(connector: Arc<T>, configured: &Configured, provenance: Provenance) -> Self {
-        Self { connector, server: configured.address(), traffic: Some(configured.traffic()), provenance }
+    fn remote(connector: Arc<T>, configured: &Configured, code: Code) -> Self {
+        let Code { provenance, component } = code;
+        let (server, traffic) = (configured.address(), Some(configured.traffic()));
+        Self { connector, server, traffic, provenance, component: Some(component) }
     }
+}
+
+/// Which component serves.
+struct Code {
+    provenance: Provenance,
+    component: Arc<EscrowedConnector>,
 }
 
 /// What a store is opened for, which decides what it may do.
@@ -80,8 +91,8 @@ impl App {
             };
             return Ok(Opened::built_in(Arc::new(source)));
         }
-        let (configured, provenance) = self.component(place, &[Role::Source], "backup").await?;
-        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, &[Role::Source], "backup").await?;
+        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, code))
     }
 
     /// Somewhere to keep a repository.
@@ -95,8 +106,8 @@ impl App {
             return Ok(Opened::built_in(Arc::new(store.map_err(failed("opening the folder of the repository"))?)));
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
-        let (configured, provenance) = self.component(place, roles, "repository").await?;
-        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, roles, "repository").await?;
+        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, code))
     }
 
     /// Somewhere to restore to; `replay` grants the right to write delete markers.
@@ -109,8 +120,45 @@ impl App {
             return Ok(Opened::built_in(Arc::new(destination)));
         }
         let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
-        let (configured, provenance) = self.component(place, roles, "restore").await?;
-        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, provenance))
+        let (configured, code) = self.component(place, roles, "restore").await?;
+        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, code))
+    }
+
+    /// Downloads a component that is to be installed: `https://…#sha256=DIGEST`.
+    ///
+    /// # Errors
+    /// When nobody sends it, or something else is sent.
+    pub async fn download_connector(&self, url: &str) -> Result<Component> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(self.connectors().download(url, &surroundings).await?)
+    }
+
+    /// Keeps the component that reads a source in the repository, once for each digest, so that what it reads can be given back when nobody offers
+    /// it any more. One that is too large for that is told of.
+    ///
+    /// # Errors
+    /// When the repository cannot be written.
+    pub async fn keep_connector<T: ?Sized>(&self, repository: &Repository, opened: &Opened<T>) -> Result<()> {
+        let Some(component) = &opened.component else { return Ok(()) };
+        if EscrowedConnector::fits(&component.component) {
+            repository.keep_connector(component).await?;
+        } else {
+            let (name, version) = (component.name.clone(), component.release.clone());
+            self.notice(Notice::NotInEscrow { name, version, bytes: component.component.len() as u64 });
+        }
+        Ok(())
+    }
+
+    /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the
+    /// repository has the same bytes as the one that read the source, and no more is known of it.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub async fn connector_in_escrow(&self, repository: &Repository, digest: Digest) -> Result<Component> {
+        let from = format!("escrow:{digest}");
+        let kept = repository.escrowed_connector(digest).await?;
+        let kept = kept.ok_or_else(|| ConnectorsError::NotInEscrow { digest })?;
+        Ok(Component::of_bytes(Path::new(&from), kept.map_err(EngineError::from)?.component)?)
     }
 
     /// Tries the way to a place, step by step; a folder needs none.
@@ -122,17 +170,19 @@ impl App {
     }
 
     /// A component that is ready to go out, with credentials.
-    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
-        let (configured, provenance) = self.configured(place, roles, purpose).await?;
+    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
+        let (configured, code) = self.configured(place, roles, purpose).await?;
         configured.authenticate().await?;
-        Ok((configured, provenance))
+        Ok((configured, code))
     }
 
-    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Provenance)> {
+    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
         let Location::Remote { scheme, text } = &place.location else {
             return Err(PlaceError::Unresolved { location: place.text() }.into());
         };
         let component = self.connectors().serving(scheme, &place.settings)?;
+        component.require_trust()?;
+        let grant = component.grant()?;
         component.notice().into_iter().for_each(|notice| self.notice(notice));
         let Component { bytes, origin, .. } = component;
         let refused = |source| Error::Load { scheme: scheme.clone(), origin, source };
@@ -153,9 +203,14 @@ impl App {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             digest: Some(Hex(connector.digests().blake3)),
-            ..Provenance::default()
+            grant: Some(Hex(grant.hash())),
         };
-        Ok((configured, provenance))
+        let component = EscrowedConnector {
+            name: provenance.name.clone(),
+            release: provenance.version.clone(),
+            component: bytes.into_owned(),
+        };
+        Ok((configured, Code { provenance, component: Arc::new(component) }))
     }
 
     /// What the machine offers where the settings say nothing.

@@ -2,8 +2,6 @@
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
-use std::path::Path;
-
 use credenza_app::passphrase::{PassphraseError, Weakness};
 use credenza_app::patterns::PatternsError;
 use credenza_app::remove::RemovalError;
@@ -430,29 +428,56 @@ impl From<ConnectorsError> for Failure {
     fn from(error: ConnectorsError) -> Self {
         let said = Self::of(&error);
         match error {
-            ConnectorsError::File { source: ComponentFault::Manifest(_), .. } => said.exit(Exit::ContractBroken),
-            ConnectorsError::Unknown { folder, .. } => {
-                said.hint(format!("see what there is: credenza connector list; {}", way_to_add(folder.as_deref())))
+            ConnectorsError::Lock(error) => Self::from(error),
+            ConnectorsError::File { source, .. } => match source {
+                ComponentFault::Manifest(_) | ComponentFault::Load(_) => said.exit(Exit::ContractBroken),
+                ComponentFault::Signature | ComponentFault::Digest { .. } => {
+                    said.hint("get it again from where its publisher offers it")
+                }
+                ComponentFault::File(_) => said,
+            },
+            ConnectorsError::Unknown { .. } => {
+                said.hint(format!("see what there is: credenza connector list; {}", way_to_add()))
             }
-            ConnectorsError::NothingServes { folder, .. } => said.hint(way_to_add(folder.as_deref())),
-            ConnectorsError::Shadows { path, .. } => {
-                let path = path.display();
+            ConnectorsError::NothingServes { .. } => said.hint(way_to_add()),
+            ConnectorsError::Ambiguous { .. } => said.exit(Exit::Usage).hint("choose one with the setting connector=NAME"),
+            ConnectorsError::Unpinned { path, .. } => {
+                let path = shell_word(&path.to_string_lossy());
                 said.exit(Exit::Usage).hint(format!(
-                    "to use it, name it with --connector {path} or the setting connector={path}; else remove the file"
+                    "see what it asks for, and agree: credenza connector install {path}; or for one run: --connector {path} --allow-unpinned"
                 ))
             }
-            ConnectorsError::File { .. } | ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
+            ConnectorsError::Changed { name, .. } => said.hint(format!(
+                "somebody has changed the file: do not run it; remove it (credenza connector remove {name}) and install it from where it came"
+            )),
+            ConnectorsError::EmbeddedName { .. } => said
+                .exit(Exit::Usage)
+                .hint("to let this one go before it, say --override; what is part of the program comes back with `connector remove`"),
+            ConnectorsError::Publisher { name, .. } => said.hint(format!(
+                "ask the publisher whether the key has changed; if so, agree to it anew: credenza connector remove {name}, then install it again"
+            )),
+            ConnectorsError::OtherName { .. } => said.exit(Exit::Usage).hint("a connector of another name is installed beside: credenza connector install"),
+            ConnectorsError::NoDigest { .. } => said
+                .exit(Exit::Usage)
+                .hint("end it with #sha256= and the 64 digits that its publisher prints, so that it does not matter who sends it"),
+            ConnectorsError::NotInEscrow { .. } => {
+                said.hint("see which connector read a snapshot: credenza at REPOSITORY --json info SNAPSHOT")
+            }
+            ConnectorsError::Download { .. } => said.hint("download it in another way, and install the file"),
+            ConnectorsError::Meanwhile { .. } => said.exit(Exit::Conflict).hint("do the same again, if it is still wanted"),
+            ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
         }
     }
 }
 
-fn way_to_add(folder: Option<&Path>) -> String {
-    let folder = folder.map_or_else(String::new, |folder| format!("put one into {}, or ", folder.display()));
+fn way_to_add() -> String {
     let bare = match Connectors::is_built_bare() {
         true => "; this credenza was built without any, see `cargo xtask guests`",
         false => "",
     };
-    format!("{folder}name one with --connector PATH{bare}")
+    format!(
+        "add one: credenza connector install FILE, or name one for one run: --connector FILE --allow-unpinned{bare}"
+    )
 }
 
 impl From<SecretError> for Failure {

@@ -30,6 +30,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "PATH", value_parser = path_parser())]
     pub(crate) connector: Option<PathBuf>,
 
+    /// Let the component of --connector run although it is not installed, so that nobody has agreed to what it may do.
+    #[arg(long, global = true, requires = "connector")]
+    pub(crate) allow_unpinned: bool,
+
     /// Read the passphrase of the repository from this file.
     #[arg(long, global = true, value_name = "FILE", value_parser = path_parser())]
     pub(crate) passphrase_file: Option<PathBuf>,

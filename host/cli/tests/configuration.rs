@@ -148,10 +148,10 @@ fn a_broken_configuration_is_named_with_its_line_and_left_alone() {
 }
 
 #[test]
-fn a_scheme_without_a_connector_says_where_to_put_one() {
+fn a_scheme_without_a_connector_says_how_to_add_one() {
     let folder = tempfile::tempdir().unwrap();
     let refused = stderr(&mut credenza(folder.path(), "at gopher://host/x ls"), 1);
-    assert!(refused.contains("config/connectors") && refused.contains("--connector"), "{refused}");
+    assert!(refused.contains("credenza connector install FILE") && refused.contains("--connector FILE"), "{refused}");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_connector_is_described_by_its_name_and_by_its_path() {
     let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/connectors/s3.wasm");
     for word in ["s3".to_owned(), component.display().to_string()] {
         let text = stdout(&mut credenza(folder.path(), &format!("connector inspect {word}")));
-        assert!(text.starts_with("s3 ") && text.contains("may reach"), "{text}");
+        assert!(text.starts_with("s3 ") && text.contains("will run here") && text.contains("\nreaches\n"), "{text}");
         let line = stdout(&mut credenza(folder.path(), &format!("--json connector inspect {word}")));
         assert!(line.starts_with(r#"{"type":"connector","name":"s3","#), "{line}");
     }

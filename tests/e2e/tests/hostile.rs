@@ -47,7 +47,9 @@ fn run(precious: &Precious, behaviour: &str, code: i32, message: &[&str]) -> Res
     ensure!(guest.is_file(), "{} is missing: run `cargo xtask guests`", guest.display());
     let credenza = &precious.setup.credenza;
     let location = format!("hostile://localhost:1/{behaviour}");
-    let outcome = credenza.run(["--connector", &guest.to_string_lossy(), "backup", &location])?.expect_code(code)?;
+    let outcome = credenza
+        .run(["--connector", &guest.to_string_lossy(), "--allow-unpinned", "backup", &location])?
+        .expect_code(code)?;
     ensure!(outcome.stderr.len() < 1024 * 1024, "the user was flooded: {} bytes", outcome.stderr.len());
     outcome.expect_message(message)?;
     precious.setup.check()?.expect_code(0)?;
@@ -63,6 +65,7 @@ fn a_store_whose_cursor_goes_in_a_circle_is_named() -> Result<()> {
     let guest = guest.to_string_lossy().into_owned();
     let location = "hostile://localhost:1/circling-cursor";
     // Of all commands it is the one that lists before it reads.
-    let outcome = setup.credenza.run(["--connector", &guest, "at", location, "audit"])?.expect_code(21)?;
+    let outcome =
+        setup.credenza.run(["--connector", &guest, "--allow-unpinned", "at", location, "audit"])?.expect_code(21)?;
     outcome.expect_message(&["never ends: it came back to where it had been before"]).map(drop)
 }

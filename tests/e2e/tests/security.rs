@@ -168,7 +168,7 @@ fn hostile(credenza: &Credenza, words: &[&str]) -> Outcome {
     let guest = workspace().join("target/guests/hostile.wasm");
     assert!(guest.is_file(), "{} is missing: run `cargo xtask guests`", guest.display());
     let guest = guest.to_string_lossy().into_owned();
-    credenza.run(["--connector", &guest].iter().chain(words)).unwrap()
+    credenza.run(["--connector", &guest, "--allow-unpinned"].iter().chain(words)).unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) const NAME: &str = "config.toml";
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The text of the file; empty when there is none.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Zeroizing::default()),
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError>
 }
 
 /// Replaces the file: what a crash leaves behind is the old text or the new one.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let replace = || -> io::Result<()> {
         // Temporary files are created 0600.
@@ -46,7 +46,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigurationError> {
 }
 
 /// Creates the folder if need be and holds it against other processes until the answer is dropped.
-pub(super) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, ConfigurationError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder, "created"))?;
     let held = File::open(folder).map_err(failed(folder, "opened"))?;
     held.lock().map_err(failed(folder, "locked"))?;

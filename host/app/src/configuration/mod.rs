@@ -13,7 +13,7 @@
 //! ```
 
 mod edit;
-mod file;
+pub(crate) mod file;
 mod known;
 mod name;
 mod settings;
@@ -351,7 +351,7 @@ impl Configuration {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 

@@ -194,6 +194,9 @@ impl Backup {
                 signing_key: signing_key.clone(),
                 ..self.options(&place, &excludes, source.provenance.clone())
             };
+            if !self.dry_run {
+                session.app.keep_connector(&open.repository, &source).await?;
+            }
             let report =
                 backup::run(&open.repository, source.connector.clone(), &options, &session.run_context()).await?;
             let requests = Requests { source: source.requests(), store: open.store.requests() - requests_told };

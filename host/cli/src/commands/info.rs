@@ -97,6 +97,10 @@ struct SnapshotDetails<'a> {
 struct ConnectorOut<'a> {
     name: &'a str,
     version: &'a str,
+    /// BLAKE3 of the component, under which `connector install escrow:DIGEST` finds it.
+    digest: Option<Digest>,
+    /// BLAKE3 of what it was granted.
+    grant: Option<Digest>,
 }
 
 impl<'a> SnapshotDetails<'a> {
@@ -119,7 +123,12 @@ impl<'a> SnapshotDetails<'a> {
             signer: snapshot.signer,
             tags: &snapshot.tags,
             excludes: &snapshot.excluded,
-            connector: ConnectorOut { name: &snapshot.connector.name, version: &snapshot.connector.version },
+            connector: ConnectorOut {
+                name: &snapshot.connector.name,
+                version: &snapshot.connector.version,
+                digest: snapshot.connector.digest,
+                grant: snapshot.connector.grant,
+            },
             entries: statistics.entries,
             files: statistics.files,
             directories: statistics.directories,
@@ -143,6 +152,12 @@ impl Display for SnapshotDetails<'_> {
             writeln!(f, "as of      {as_of}, by the clock of the source")?;
         }
         writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
+        if let Some(digest) = self.connector.digest {
+            writeln!(f, "           escrow:{digest}")?;
+        }
+        if let Some(grant) = self.connector.grant {
+            writeln!(f, "           granted {grant}")?;
+        }
         writeln!(f, "chain      number {} of writer {}", self.sequence, self.writer)?;
         match self.signer {
             Some(signer) => writeln!(f, "signed     by {signer}, verified")?,

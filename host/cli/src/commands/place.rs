@@ -284,7 +284,7 @@ fn manifests_for(present: &Settings, connectors: &Connectors) -> Result<Vec<Mani
             connectors.serving(&scheme, present).map(|component| component.manifest).into_iter().collect()
         }
         Some(_) => Vec::new(),
-        None => connectors.all()?.into_iter().map(|component| component.manifest).collect(),
+        None => connectors.all()?.into_iter().flatten().map(|component| component.manifest).collect(),
     })
 }
 

@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
-use credenza_app::{App, AppOptions, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing};
+use credenza_app::{
+    App, AppOptions, Given, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing,
+};
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
 
@@ -38,7 +40,9 @@ impl<'a> Session<'a> {
         reporter: &'a Arc<Reporter>,
         stop: Stop,
     ) -> Self {
-        let options = AppOptions { connector: globals.connector.clone(), ..AppOptions::from_environment() };
+        let Globals { connector, allow_unpinned, .. } = globals.clone();
+        let connector = connector.map(|path| Given { path, allow_unpinned });
+        let options = AppOptions { connector, ..AppOptions::from_environment() };
         let app = App::new(options).with_notices(Arc::clone(reporter) as _).with_ask(Arc::new(Terminal));
         Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
     }

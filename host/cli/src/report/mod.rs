@@ -241,6 +241,10 @@ impl Notices for Reporter {
                 let (name, version) = (brief(&name), brief(&version));
                 self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
             }
+            Notice::NotInEscrow { name, version, bytes } => {
+                let (name, version) = (brief(&name), brief(&version));
+                self.note(format!("connector {name} {version} is too large to be kept in the repository ({})", HumanBytes(bytes)));
+            }
             Notice::NoCompiledCache { why } => {
                 self.note(format!("connectors are compiled again at every start: {why}"));
             }

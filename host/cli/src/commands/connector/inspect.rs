@@ -1,15 +1,17 @@
-//! What a connector is, where its secrets come from and go, and what it may reach: what decides whether it is trusted comes first.
+//! What a connector is, whether it will run, and what it asks for: what decides whether it is trusted comes first.
 //!
 //! All texts are the connector's own, so each is one line, cut, without what could pass for another line.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use credenza_app::Component;
-use credenza_sandbox::{Ambient, Auth, Manifest, Role};
+use credenza_app::{Component, ConnectorsError};
+use credenza_format::{Hex, PublicKey, component_publisher};
+use credenza_sandbox::{Ambient, Auth, Grant, Manifest, Role};
 use serde::Serialize;
 
 use super::ConnectorLine;
+use super::install::topics;
 use crate::report::brief;
 
 #[derive(Serialize)]
@@ -19,6 +21,14 @@ pub(super) struct ConnectorDetails<'a> {
     licence: &'a str,
     api: &'a str,
     sha256: String,
+    /// Why it will not run, where it will not.
+    refused: Option<String>,
+    /// Who signed it; nobody, or a signature that is not of it.
+    publisher: Option<PublicKey>,
+    /// The hash of what it asks for, to agree to with `connector install --grant`.
+    grant: Hex<[u8; 32]>,
+    #[serde(skip)]
+    asked: Grant,
     secrets: BTreeMap<&'a str, SecretOut<'a>>,
     endpoints: BTreeMap<&'a str, EndpointOut<'a>>,
     settings: BTreeMap<&'a str, SettingOut<'a>>,
@@ -83,13 +93,18 @@ impl<'a> AuthOut<'a> {
 }
 
 impl<'a> ConnectorDetails<'a> {
-    pub(super) fn new(component: &'a Component) -> Self {
+    pub(super) fn new(component: &'a Component) -> Result<Self, ConnectorsError> {
         let manifest = &component.manifest;
-        Self {
+        let asked = component.grant()?;
+        Ok(Self {
             line: ConnectorLine::new(component),
             licence: &manifest.licence,
             api: &manifest.api,
             sha256: component.sha256(),
+            refused: component.will_run().err().map(|error| why(&error)),
+            publisher: component_publisher(&component.bytes).ok().flatten(),
+            grant: Hex(asked.hash()),
+            asked,
             secrets: manifest
                 .secrets
                 .iter()
@@ -98,8 +113,13 @@ impl<'a> ConnectorDetails<'a> {
             endpoints: endpoints(manifest),
             settings: settings(manifest),
             presets: &manifest.presets,
-        }
+        })
     }
+}
+
+/// The innermost cause, which names what is refused.
+fn why(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), why)
 }
 
 fn settings(manifest: &Manifest) -> BTreeMap<&str, SettingOut<'_>> {
@@ -151,57 +171,21 @@ fn preset_text(settings: &BTreeMap<String, String>) -> String {
 impl Display for ConnectorDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nsha256 {}", self.line, self.sha256)?;
-        self.write_credentials(f)?;
-        self.write_endpoints(f)?;
+        match &self.refused {
+            None => f.write_str("\nwill run here")?,
+            Some(why) => write!(f, "\nwill not run here: {}", brief(why))?,
+        }
+        match &self.publisher {
+            Some(key) => write!(f, "\nsigned by {key}")?,
+            None => f.write_str("\nsigned by nobody")?,
+        }
+        write!(f, "\n{}\ngrant {}", topics(self.asked.lines()), self.grant)?;
         write!(f, "\n\nwhat it says of itself\n  {}", brief(self.line.summary))?;
         self.write_settings(f)
     }
 }
 
 impl ConnectorDetails<'_> {
-    /// Which credentials leave this machine with its requests.
-    fn write_credentials(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\n\nsends, but never sees")?;
-        for (label, endpoint) in &self.endpoints {
-            let auth = &endpoint.auth;
-            write!(f, "\n  to {:<19} {}", brief(label), auth.scheme)?;
-            if !auth.secrets.is_empty() {
-                write!(f, " with {}", brief(&auth.secrets.join(", ")))?;
-            }
-            if auth.machine_credentials {
-                f.write_str("\n    or, when none are given, the AWS credentials of this machine: profile, single sign-on, role of the instance")?;
-            }
-        }
-        for (name, secret) in self.secrets.iter().filter(|(_, secret)| !secret.env.is_empty()) {
-            write!(f, "\n  {:<22} from the environment: {}", brief(name), brief(&secret.env.join(", ")))?;
-        }
-        let ambient = self.settings.iter().filter_map(|(name, setting)| Some((name, setting.ambient?)));
-        ambient.into_iter().try_for_each(|(name, ambient)| {
-            let what = if ambient == "aws-region" { "region" } else { "server" };
-            write!(f, "\n  {:<22} from the environment: the {what} of AWS's tools", brief(name))
-        })
-    }
-
-    fn write_endpoints(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\n\nmay reach")?;
-        for (label, endpoint) in &self.endpoints {
-            write!(f, "\n  {:<22} {}{}", brief(label), brief(endpoint.url), brief(endpoint.path))?;
-            for AddressOut { url, path } in &endpoint.variants {
-                write!(f, "\n    or {}{}", brief(url), brief(path))?;
-            }
-            if !endpoint.below.is_empty() {
-                write!(f, "\n    there only what lies below {}", brief(endpoint.below))?;
-            }
-            for (role, verbs) in &endpoint.allow {
-                write!(f, "\n    as {role}")?;
-                verbs.iter().try_for_each(|verb| write!(f, "\n      {}", brief(verb)))?;
-                let headers = endpoint.headers.get(role).filter(|headers| !headers.is_empty());
-                headers.into_iter().flatten().try_for_each(|header| write!(f, "\n      header {}", brief(header)))?;
-            }
-        }
-        Ok(())
-    }
-
     fn write_settings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\n\nsettings")?;
         for (name, setting) in &self.settings {
@@ -228,10 +212,11 @@ impl ConnectorDetails<'_> {
 
 #[cfg(test)]
 mod tests {
-    use credenza_app::Origin;
+    use credenza_app::{Origin, Trust};
 
     use super::*;
 
+    const GRANT: &str = "grant …";
     const FORGED: &str = r#"
 name = "forged"
 version = "1"
@@ -253,29 +238,39 @@ auth = { scheme = "aws-sigv4", service = "s3", region = "r", key = "key", secret
 source = ["GET /*"]
 "#;
 
-    fn shown(manifest: &str) -> String {
-        let manifest = Manifest::parse(manifest).unwrap();
-        let component = Component { origin: Origin::Embedded, manifest, bytes: Vec::new().into() };
-        ConnectorDetails::new(&component).to_string()
+    /// A component of nothing but its manifest.
+    fn shown(text: &str) -> String {
+        let manifest = Manifest::parse(text).unwrap();
+        let section = [b"\x11credenza:manifest", text.as_bytes()].concat();
+        let length = [section.len() as u8 | 0x80, (section.len() >> 7) as u8 | 0x80, (section.len() >> 14) as u8];
+        let bytes = [b"\0asm\x0d\0\x01\0\0".as_slice(), &length, &section].concat();
+        let component = Component { origin: Origin::Embedded, manifest, bytes: bytes.into(), trust: Trust::Embedded };
+        ConnectorDetails::new(&component).unwrap().to_string()
     }
 
     #[test]
     fn no_text_of_a_manifest_can_pass_for_a_section_or_push_one_away() {
         let shown = shown(FORGED);
         let sections: Vec<&str> =
-            shown.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).skip(2).collect();
+            shown.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).skip(4).collect();
         let expected = [
             "sends, but never sees",
-            "may reach",
+            "takes from this machine, when you give none",
+            "reaches",
+            "asks there, and nothing else",
+            "is used as",
+            GRANT,
             "what it says of itself",
             "settings",
             "secrets, which stay outside of the connector",
             "settings of every connector: use_tls, tls_insecure_no_verify, ca_file, proxy",
         ];
-        assert_eq!(sections, expected, "{shown}");
+        let masked = |line: &str| if line.starts_with("grant ") { GRANT } else { line }.to_owned();
+        assert_eq!(sections.into_iter().map(masked).collect::<Vec<_>>(), expected, "{shown}");
         assert!(!shown.contains(['\u{1b}', '\r', '\u{202e}']), "{shown}");
         let place = |text: &str| shown.find(text).unwrap();
         assert!(place("https://evil.example.com") < place("https://good.example.com"), "{shown}");
+        assert!(shown.contains("will not run here: connector forged 1 claims the role source"), "{shown}");
         let long = FORGED.replace("harmless", &"x".repeat(5000));
         assert!(super::tests::shown(&long).lines().all(|line| line.chars().count() < 700));
     }
@@ -283,11 +278,11 @@ source = ["GET /*"]
     #[test]
     fn credentials_of_the_machine_and_variables_are_told_first() {
         let shown = shown(FORGED);
-        let head = shown.split("may reach").next().unwrap();
+        let head = shown.split("\nreaches\n").next().unwrap();
         for part in [
-            "aws-sigv4 with key, secret",
+            "aws-sigv4 with key key, profile profile",
             "the AWS credentials of this machine",
-            "from the environment: AWS_ACCESS_KEY_ID",
+            "key from the variable AWS_ACCESS_KEY_ID",
         ] {
             assert!(head.contains(part), "{part}: {shown}");
         }

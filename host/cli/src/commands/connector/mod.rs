@@ -1,15 +1,19 @@
-//! `connector`: the components at hand, and what one asks for. None of their code runs here.
+//! `connector`: the components at hand, what one asks for, and which ones may run. None of their code runs here.
 
 mod inspect;
+mod install;
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use credenza_app::Component;
+use credenza_app::{Component, ConnectorsError, Pin, Settings, Trust, signing};
+use credenza_format::{PublicKey, sign_component};
 use serde::Serialize;
 
 use super::Session;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::report::brief;
 use inspect::ConnectorDetails;
 
@@ -18,11 +22,29 @@ use inspect::ConnectorDetails;
 pub(crate) enum ConnectorCommand {
     /// Print the connectors at hand.
     List,
-    /// Print what a connector is, which settings it has and what it may reach.
+    /// Print what a connector is, whether it will run, which settings it has and what it may reach.
     Inspect {
         /// Its name, or the path of a component.
         #[arg(value_name = "NAME|PATH")]
         name_or_path: String,
+    },
+    Install(install::Install),
+    Update(install::Update),
+    /// Take back what you agreed to, and remove the component.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Hold installed connectors against what you agreed to: digest, publisher, signature, and that they will run.
+    Verify {
+        /// Its name; all, when none is given.
+        name: Option<String>,
+    },
+    /// Sign a component as its publisher, with the key of --signing-key (see `key signer`), in the component's own file.
+    Sign {
+        /// The component.
+        #[arg(value_parser = path_parser())]
+        file: PathBuf,
     },
 }
 
@@ -35,6 +57,7 @@ struct ConnectorLine<'a> {
     roles: Vec<&'static str>,
     schemes: &'a [String],
     origin: String,
+    trust: &'static str,
 }
 
 impl<'a> ConnectorLine<'a> {
@@ -47,6 +70,11 @@ impl<'a> ConnectorLine<'a> {
             roles: manifest.roles.iter().map(|role| role.name()).collect(),
             schemes: &manifest.schemes,
             origin: component.origin.to_string(),
+            trust: match component.trust {
+                Trust::Embedded => "embedded",
+                Trust::Pinned => "installed",
+                Trust::ThisRun | Trust::None => "not installed",
+            },
         }
     }
 }
@@ -62,23 +90,120 @@ impl Display for ConnectorLine<'_> {
             brief(&schemes.join(" ")),
             self.roles.join(", ")
         )?;
-        write!(f, "  {}", brief(&self.origin))
+        match self.trust {
+            "embedded" => write!(f, "  {}", brief(&self.origin)),
+            trust => write!(f, "  {}, {trust}", brief(&self.origin)),
+        }
+    }
+}
+
+/// What became of an installed connector.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "connector_done")]
+struct Done<'a> {
+    name: &'a str,
+    done: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<PublicKey>,
+}
+
+impl Display for Done<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.done, brief(self.name))?;
+        self.publisher.iter().try_for_each(|key| write!(f, ", by {key}"))
     }
 }
 
 impl ConnectorCommand {
-    pub(crate) fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match self {
-            Self::List => {
-                for component in session.app.connectors().all()? {
-                    session.reporter.result(&ConnectorLine::new(&component))?;
-                }
-            }
+            Self::List => list(session),
             Self::Inspect { name_or_path } => {
                 let component = session.app.connectors().named(&name_or_path)?;
-                session.reporter.result(&ConnectorDetails::new(&component))?;
+                session.reporter.result(&ConnectorDetails::new(&component)?)?;
+                Ok(Exit::Done)
+            }
+            Self::Install(install) => install.run(session).await,
+            Self::Update(update) => update.run(session).await,
+            Self::Remove { name } => {
+                let pin = session.app.connectors().remove(&name)?;
+                session.reporter.done(&Done { name: &pin.name, done: "removed", publisher: None });
+                Ok(Exit::Done)
+            }
+            Self::Verify { name } => verify(name.as_deref(), session),
+            Self::Sign { file } => sign(&file, session),
+        }
+    }
+}
+
+/// One that cannot be used does not hide the others.
+fn list(session: &Session<'_>) -> Result<Exit, Failure> {
+    let connectors = session.app.connectors();
+    let mut broken = None;
+    for component in connectors.all()? {
+        match component {
+            Ok(component) => session.reporter.result(&ConnectorLine::new(&component))?,
+            Err(error) => {
+                session.reporter.warning(&error);
+                broken = Some(error);
             }
         }
-        Ok(Exit::Done)
     }
+    for path in connectors.strays()? {
+        session.reporter.note(format!(
+            "{} is not installed: credenza connector install {}",
+            path.display(),
+            crate::shell::shell_word(&path.to_string_lossy())
+        ));
+    }
+    broken.map_or(Ok(Exit::Done), |error| Err(error.into()))
+}
+
+/// The installed connector of that name.
+fn pin(name: &str, session: &Session<'_>) -> Result<Pin, Failure> {
+    let pin = session.app.connectors().pins()?.into_iter().find(|pin| pin.name == name);
+    Ok(pin.ok_or_else(|| ConnectorsError::Unknown { name: name.to_owned() })?)
+}
+
+/// Looks at all of them before it fails.
+fn verify(name: Option<&str>, session: &Session<'_>) -> Result<Exit, Failure> {
+    let connectors = session.app.connectors();
+    let pins = match name {
+        Some(name) => vec![pin(name, session)?],
+        None => connectors.pins()?,
+    };
+    let mut broken = None;
+    for pin in &pins {
+        match connectors.verify(pin) {
+            Ok(_) => {
+                session.reporter.result(&Done { name: &pin.name, done: "as agreed", publisher: pin.publisher })?;
+            }
+            Err(error) => {
+                session.reporter.warning(&error);
+                broken = Some(error);
+            }
+        }
+    }
+    broken.map_or(Ok(Exit::Done), |error| Err(error.into()))
+}
+
+/// Replaces the file whole.
+fn sign(file: &PathBuf, session: &Session<'_>) -> Result<Exit, Failure> {
+    let key = signing::provided(session.globals.signing_key.as_deref(), &Settings::default())?;
+    let key = key.ok_or_else(|| {
+        Failure::usage("no signing key is given")
+            .hint("make one: credenza key signer FILE; then name it with --signing-key FILE")
+    })?;
+    let component = session.app.connectors().candidate(file)?;
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("{} cannot be written", file.display())).because(error.to_string())
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| ".".as_ref());
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    std::io::Write::write_all(&mut temporary, &sign_component(&component.bytes, &key)).map_err(failed)?;
+    let permissions = std::fs::metadata(file).map_err(failed)?.permissions();
+    temporary.as_file().set_permissions(permissions).map_err(failed)?;
+    temporary.persist(file).map_err(|error| failed(error.error))?;
+    session.reporter.done(&Done { name: &component.manifest.name, done: "signed", publisher: Some(key.public()) });
+    Ok(Exit::Done)
 }

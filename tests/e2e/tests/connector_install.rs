@@ -1,0 +1,261 @@
+//! Consent: what a person is asked before a component runs, what is kept of the answer, and what happens when the component is another one.
+//!
+//! Owned here: the way of a user, with the real program. What widens a grant, and damage of the lock byte by byte, are tested where they are kept.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+use std::path::PathBuf;
+
+use credenza_e2e::wrong_server::{Manner, WrongServer};
+use credenza_e2e::{Setup, workspace};
+
+const LOCATION: &str = "hostile://localhost:1/well";
+
+fn built(component: &str) -> Vec<u8> {
+    let path = workspace().join("target").join(component);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask guests`", path.display()))
+}
+
+/// The hostile connector with something of its manifest said otherwise; the manifest is the last section.
+fn hostile(from: &str, to: &str) -> Vec<u8> {
+    let whole = built("guests/hostile.wasm");
+    let name = b"\x11credenza:manifest";
+    let at = whole.windows(name.len()).rposition(|window| window == name).unwrap();
+    let manifest = std::str::from_utf8(&whole[at + name.len()..]).unwrap();
+    assert!(manifest.contains(from), "{from}");
+    let manifest = manifest.replace(from, to);
+    // Id and length stand before the name; the length has three digits of seven bits here, whatever it had before.
+    let before = whole[..at].iter().rposition(|byte| *byte == 0).unwrap();
+    let length = name.len() + manifest.len();
+    let digits = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];
+    [&whole[..=before], &digits, name, manifest.as_bytes()].concat()
+}
+
+struct User {
+    setup: Setup,
+    file: PathBuf,
+}
+
+impl User {
+    fn new(component: &[u8]) -> Self {
+        let setup = Setup::with_local_repository().unwrap();
+        let file = setup.path("hostile.wasm");
+        std::fs::write(&file, component).unwrap();
+        Self { setup, file }
+    }
+
+    fn replace(&self, component: &[u8]) {
+        std::fs::write(&self.file, component).unwrap();
+    }
+
+    fn connector(&self, words: &[&str], code: i32) -> String {
+        let outcome = self.setup.credenza.run([&["connector"], words].concat()).unwrap();
+        outcome.expect_code(code).unwrap().whole()
+    }
+
+    fn install(&self, words: &[&str], code: i32) -> String {
+        self.connector(&[&["install", &self.file.to_string_lossy()], words].concat(), code)
+    }
+
+    fn backup(&self, code: i32) -> String {
+        self.setup.credenza.run(["backup", LOCATION]).unwrap().expect_code(code).unwrap().whole()
+    }
+}
+
+/// The command that a message suggests, without the program's name.
+fn suggested(said: &str) -> Vec<String> {
+    let command = said.rsplit_once("credenza connector ").unwrap().1.lines().next().unwrap();
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_component_runs_once_its_grant_was_agreed_to() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    let file = user.file.to_string_lossy().into_owned();
+    let nothing = user.backup(1);
+    assert!(nothing.contains("credenza connector install FILE"), "{nothing}");
+    let given = user.setup.credenza.run(["--connector", &file, "backup", LOCATION]).unwrap().expect_code(2).unwrap();
+    assert!(given.stderr.contains("is not installed") && given.stderr.contains("--allow-unpinned"), "{}", given.stderr);
+
+    let asked = user.install(&[], 2);
+    for part in ["to `service`: bearer with token token", "`service`: {scheme}://{host}/allowed", "PUT /*", "--grant"] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    assert!(asked.find("bearer").unwrap() < asked.find("{host}/allowed").unwrap(), "{asked}");
+    user.backup(1);
+    user.install(&["--grant", &"0".repeat(64)], 2);
+
+    // The command that the message holds works as it stands.
+    let words = suggested(&asked);
+    user.connector(&words.iter().map(String::as_str).collect::<Vec<_>>(), 0);
+    user.backup(0);
+    let again = user.install(&[], 0);
+    assert!(again.contains("is installed as it is"), "{again}");
+    let listed = user.connector(&["list"], 0);
+    assert!(listed.lines().any(|line| line.starts_with("hostile ") && line.ends_with(", installed")), "{listed}");
+
+    user.connector(&["remove", "hostile"], 0);
+    user.backup(1);
+    user.connector(&["remove", "hostile"], 1);
+}
+
+#[test]
+fn a_snapshot_names_the_component_and_what_it_was_granted() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    let installed = user.setup.credenza.ok(["--json", "connector", "install", &user.file.to_string_lossy(), "--yes"]);
+    let installed: serde_json::Value = serde_json::from_str(installed.unwrap().stdout.trim()).unwrap();
+    user.backup(0);
+    let shown = user.setup.credenza.ok(["--json", "info", "latest"]).unwrap().stdout;
+    let grant = installed["grant"].as_str().unwrap();
+    assert!(shown.contains(grant) && shown.contains("hostile"), "{grant}: {shown}");
+}
+
+#[test]
+fn an_update_that_wants_more_asks_again_and_one_that_does_not_is_silent() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    user.install(&["--yes"], 0);
+    user.replace(&hostile("version = \"0.1.0\"", "version = \"0.2.0\""));
+    let silent = user.connector(&["update", "hostile"], 0);
+    assert!(silent.contains("installed: hostile 0.2.0") && !silent.contains("bearer"), "{silent}");
+
+    user.replace(&hostile("source = [\"GET /*\"", "source = [\"DELETE /*\", \"GET /*\""));
+    let asked = user.connector(&["update", "hostile"], 2);
+    assert!(asked.contains("more than you agreed to") && asked.contains("as source: DELETE /*"), "{asked}");
+    assert!(!asked.contains("bearer"), "{asked}");
+    let verified = user.connector(&["verify"], 0);
+    assert!(verified.contains("as agreed: hostile"), "{verified}");
+    user.connector(&["update", "hostile", "--yes"], 0);
+}
+
+#[test]
+fn a_file_or_a_lock_that_was_changed_runs_nothing() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    user.install(&["--yes"], 0);
+    let folder = user.setup.path("user/config");
+    let installed = std::fs::read_dir(folder.join("connectors")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&installed, hostile("GET /*", "DELETE /*")).unwrap();
+    for said in [user.backup(1), user.connector(&["verify"], 1), user.connector(&["list"], 1)] {
+        assert!(said.contains("is not what was installed") && said.contains("connector remove hostile"), "{said}");
+    }
+    // What is part of the program is listed all the same.
+    assert!(user.connector(&["list"], 1).contains("s3://"));
+
+    std::fs::write(&installed, built("guests/hostile.wasm")).unwrap();
+    user.backup(0);
+    let lock = folder.join("connectors.lock");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, text.replacen("PUT /*", "DELETE /*", 1)).unwrap();
+    let said = user.backup(1);
+    assert!(said.contains("connectors.lock") && said.contains("somebody has changed"), "{said}");
+}
+
+#[test]
+fn a_publisher_is_pinned_with_the_first_component_of_a_name() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    let file = user.file.to_string_lossy().into_owned();
+    let key = |name: &str| user.setup.path(name).to_string_lossy().into_owned();
+    for name in ["mine", "other"] {
+        user.setup.credenza.ok(["key", "signer", &key(name)]).unwrap();
+    }
+    let sign = |name: &str| user.connector(&["sign", &file, "--signing-key", &key(name)], 0);
+    sign("mine");
+    let installed = user.install(&["--yes"], 0);
+    assert!(installed.contains("signed by "), "{installed}");
+    user.backup(0);
+    sign("other");
+    for said in [user.install(&["--yes"], 1), user.connector(&["update", "hostile", "--yes"], 1)] {
+        assert!(said.contains("another publisher"), "{said}");
+    }
+    user.replace(&built("guests/hostile.wasm"));
+    assert!(user.install(&["--yes"], 1).contains("nobody signed it"));
+    sign("mine");
+    let mut broken = std::fs::read(&user.file).unwrap();
+    *broken.last_mut().unwrap() ^= 1;
+    user.replace(&broken);
+    assert!(user.install(&["--yes"], 1).contains("changed after it was signed"));
+}
+
+#[test]
+fn no_text_of_a_component_reaches_the_terminal_as_it_is() {
+    let forged = hostile("path = \"/allowed\"", "path = \"/allowed\\u001b[2K\\u202e\\r\\nreaches nothing\"");
+    let user = User::new(&forged);
+    let asked = user.install(&[], 2);
+    assert!(!asked.contains(['\u{1b}', '\u{202e}', '\r']), "{asked:?}");
+    assert!(!asked.lines().any(|line| line.trim_start().starts_with("reaches nothing")), "{asked}");
+}
+
+#[test]
+fn what_will_not_run_is_refused_with_all_that_it_asks_for() {
+    // The names of two imports, each as long as before.
+    let mut component = built("guests/hostile.wasm");
+    for (from, to) in [
+        ("credenza:host/http@0.1.0", "wasi:http/handler@0.2.00"),
+        ("credenza:host/task@0.1.0", "wasi:other/things@0.2.00"),
+    ] {
+        let at = component.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        component[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    let user = User::new(&component);
+    for said in [user.install(&["--yes"], 21), user.connector(&["inspect", &user.file.to_string_lossy()], 0)] {
+        for part in ["`wasi:http/handler@0.2.00`", "`wasi:other/things@0.2.00`", "which connectors do not get"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert!(!user.setup.path("user/config/connectors.lock").exists());
+}
+
+#[test]
+fn a_component_is_downloaded_by_its_digest_from_wherever_it_is() {
+    static COMPONENT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let component = built("guests/hostile.wasm");
+    let digest = ring::digest::digest(&ring::digest::SHA256, &component);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", component.len());
+    let answer = COMPONENT.get_or_init(|| [head.as_bytes(), &component].concat());
+    let server = WrongServer::start(Manner::Answers(answer)).unwrap();
+    let user = User::new(&component);
+    let address = format!("http://{}/x.wasm", server.authority());
+    let said = user.connector(&["install", &address, "--yes"], 2);
+    assert!(said.contains("#sha256="), "{said}");
+    let other = "0".repeat(64);
+    let said = user.connector(&["install", &format!("{address}#sha256={other}"), "--yes"], 1);
+    assert!(said.contains(&digest) && said.contains(&other), "{said}");
+    let right = format!("{address}#sha256={digest}");
+    user.connector(&["install", &right, "--yes"], 0);
+    user.backup(0);
+    let again = user.connector(&["update", "hostile"], 0);
+    assert!(again.contains("is installed as it is"), "{again}");
+    let nobody = user.connector(&["install", &format!("http://127.0.0.1:1/x.wasm#sha256={digest}"), "--yes"], 1);
+    assert!(nobody.contains("cannot be downloaded"), "{nobody}");
+}
+
+#[test]
+fn a_component_that_is_gone_is_installed_from_the_repository_that_it_wrote_and_from_one_that_was_synced() {
+    let user = User::new(&built("guests/hostile.wasm"));
+    user.install(&["--yes"], 0);
+    user.backup(0);
+    user.connector(&["remove", "hostile"], 0);
+    std::fs::remove_file(&user.file).unwrap();
+    user.backup(1);
+
+    let shown = user.setup.credenza.ok(["info", "latest"]).unwrap().stdout;
+    let escrow = shown.split_whitespace().find(|word| word.starts_with("escrow:")).unwrap().to_owned();
+    let asked = user.connector(&["install", &escrow], 2);
+    assert!(asked.contains("bearer with token token"), "{asked}");
+    user.connector(&["install", &escrow, "--yes"], 0);
+    user.backup(0);
+    user.connector(&["remove", "hostile"], 0);
+
+    let second = user.setup.path("second").to_string_lossy().into_owned();
+    user.setup.credenza.ok(["at", &second, "create"]).unwrap();
+    user.setup.credenza.ok(["sync", "to", &second]).unwrap();
+    user.setup.credenza.ok(["maintain"]).unwrap();
+    for repository in [second.as_str(), &user.setup.path("repository").to_string_lossy()] {
+        user.setup.credenza.ok(["at", repository, "check", "--read-data"]).unwrap();
+        user.setup.credenza.ok(["at", repository, "connector", "install", &escrow, "--yes"]).unwrap();
+        user.backup(0);
+        user.connector(&["remove", "hostile"], 0);
+    }
+    let other = format!("escrow:{}", "0".repeat(64));
+    assert!(user.connector(&["install", &other, "--yes"], 1).contains("keeps no connector"));
+}
