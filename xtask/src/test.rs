@@ -57,7 +57,7 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the scripts call, the servers, and what the independent reader imports; what is there already is left alone.
+/// Installs the test runner, what the scripts call, the servers, what the independent reader imports, and what the connector in JavaScript is built with; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
@@ -68,7 +68,11 @@ fn install_tools() -> Result<()> {
         run("install what the servers and the fuzzer need", step::command("apt-get", &packages))?;
     }
     run("install the S3 servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
-    run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))
+    run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))?;
+    run(
+        "build the connector in JavaScript",
+        Command::new(step::workspace().join("plugins/template-javascript/build.sh")),
+    )
 }
 
 fn has_tools() -> bool {

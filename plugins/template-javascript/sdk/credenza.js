@@ -1,0 +1,86 @@
+// What every connector in JavaScript needs over the contract in `wit/`: settings, requests, errors, texts, and paths as the host sends them.
+// Owned here: no provider. A function of the contract that answers `result` returns the value, or throws what `error` makes.
+
+import http from "credenza:host/http@0.1.0";
+
+// QuickJS has neither TextDecoder nor TextEncoder.
+const decode = (bytes) => decodeURIComponent([...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""));
+const encode = (text) =>
+  Uint8Array.from(encodeURIComponent(text).match(/%..|[^%]/g) ?? [], (unit) =>
+    unit.length === 1 ? unit.charCodeAt(0) : parseInt(unit.slice(1), 16));
+
+/** Most bytes of one `body.read`. */
+const READ_BYTES = 1024 * 1024;
+
+/** An error for the host: what it should do (`class`), a short cause, one sentence. */
+export function error(errorClass, reason, message, retryAfterMs = null) {
+  return { class: errorClass, reason, message, retryAfterMs };
+}
+
+/** The class that a status of HTTP stands for. */
+export function classOf(status) {
+  if (status === 404 || status === 410) return "not-found";
+  if (status === 401 || status === 403) return "denied";
+  if (status === 412) return "precondition";
+  if (status === 429 || status >= 500) return "transient";
+  return "internal";
+}
+
+/** Settings by name; durations are milliseconds, sizes are bytes. */
+export function settings(config) {
+  return new Map(config.settings.map(({ name, value }) => [name, value.val]));
+}
+
+/** Sends a request without a body to an endpoint of the manifest. */
+export function send(method, endpoint, target, headers = []) {
+  try {
+    return http.send({ method, target: { tag: "endpoint", val: [endpoint, target] }, headers }, null);
+  } catch (failure) {
+    const { kind, reason, message } = failure?.payload ?? failure;
+    throw error(kind === "refused" ? "denied" : "transient", reason, message);
+  }
+}
+
+/** All bytes of an answer, at most `max`: for documents, not for content, which is handed on as it is. */
+export function document(response, max) {
+  const body = http.Response.intoBody(response);
+  const pieces = [];
+  let length = 0;
+  for (let piece = body.read(READ_BYTES); piece.length > 0; piece = body.read(READ_BYTES)) {
+    length += piece.length;
+    if (length > max) throw error("corrupt", "document.too-long", `the answer has more than ${max} bytes`);
+    pieces.push(Uint8Array.from(piece));
+  }
+  const whole = new Uint8Array(length);
+  pieces.reduce((at, piece) => (whole.set(piece, at), at + piece.length), 0);
+  return decode(whole);
+}
+
+/** Percent-encodes a path; `/` stays. */
+export function encodePath(path) {
+  const plain = (byte) => /[A-Za-z0-9\-._~/]/.test(String.fromCharCode(byte));
+  const hex = (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  return [...encode(path)].map((byte) => (plain(byte) ? String.fromCharCode(byte) : hex(byte))).join("");
+}
+
+/** Text as the bytes of a key, and back. */
+export const bytesOf = encode;
+export const textOf = decode;
+
+/** Compares two keys as the host does: byte by byte. */
+export function compareKeys(a, b) {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return a[at] - b[at];
+  return a.length - b.length;
+}
+
+/** Whether a key begins with these bytes. */
+export const beginsWith = (key, prefix) => prefix.every((byte, at) => key[at] === byte);
+
+/** An entry with its key and kind; the rest is what is not known. */
+export function entry(key, kind, known = {}) {
+  return {
+    key, kind, size: null, modified: null, fingerprint: null, locator: null, version: null, linkTarget: null, checksums: [], attributes: [],
+    ...known,
+  };
+}

@@ -1,0 +1,104 @@
+// The connector to copy: a source of files at an HTTP address. `index.json` there lists them: [{ "key": …, "size": …, "etag": … }, …].
+// Owned here: which requests are made and what their answers mean. Host names, credentials, retries and the bytes of files are the host's.
+
+import http from "credenza:host/http@0.1.0";
+import {
+  beginsWith, bytesOf, classOf, compareKeys, document, encodePath, entry, error, send, settings, textOf,
+} from "./sdk/credenza.js";
+
+const ENDPOINT = "files";
+const INDEX_BYTES_MAX = 64 * 1024 * 1024;
+
+class Session {
+  constructor(config) {
+    const known = settings(config);
+    this.folder = (known.get("folder") ?? "").replace(/^\/+|\/+$/g, "");
+    this.identity = `index://${known.get("host")}/${this.folder}`;
+  }
+
+  info() {
+    return { identity: this.identity, namespace: "flat", traits: ["ordered-scan", "complete-scan", "fingerprints"] };
+  }
+
+  now() {
+    return null;
+  }
+
+  check() {
+    try {
+      return [{ name: "read the index", outcome: { tag: "ok", val: `${this.index().length} files` } }];
+    } catch (failure) {
+      return [{ name: "read the index", outcome: { tag: "err", val: failure } }];
+    }
+  }
+
+  scan({ prefix, startAfter }) {
+    const wanted = ({ key }) => beginsWith(key, prefix) && (startAfter == null || compareKeys(key, startAfter) > 0);
+    return new Scanner(this.index().filter(wanted));
+  }
+
+  read(asked, range, ifMatch) {
+    if (range != null) throw error("unsupported", "index.range", "this source reads whole files only");
+    const key = textOf(asked.key);
+    const response = this.get(key);
+    const etag = response.header("etag");
+    if (ifMatch != null && etag != null && etag !== ifMatch) {
+      throw error("precondition", "index.changed", `\`${key}\` was changed since it was listed`);
+    }
+    return { entry: asked, content: { tag: "ready", val: http.Response.intoBody(response) } };
+  }
+
+  describe(entries) {
+    return entries.map(({ attributes }) => ({ tag: "ok", val: attributes }));
+  }
+
+  documents() {
+    return [];
+  }
+
+  get(name) {
+    const path = this.folder === "" ? `/${name}` : `/${this.folder}/${name}`;
+    const response = send("GET", ENDPOINT, encodePath(path));
+    const status = response.status();
+    if (status !== 200) {
+      throw error(classOf(status), "index.status", `reading \`${name}\` failed: the server answered status ${status}`);
+    }
+    return response;
+  }
+
+  /** What the index lists, in the order of the keys. */
+  index() {
+    const listed = JSON.parse(document(this.get("index.json"), INDEX_BYTES_MAX));
+    const entries = listed.map(({ key, size, etag }) =>
+      entry(bytesOf(key), "file", { size: size ?? null, fingerprint: etag ?? null }));
+    return entries.sort((a, b) => compareKeys(a.key, b.key));
+  }
+}
+
+class Scanner {
+  constructor(entries) {
+    this.entries = entries;
+    this.at = 0;
+  }
+
+  next(max) {
+    const found = this.entries.slice(this.at, this.at + max).map((val) => ({ tag: "entry", val }));
+    this.at += found.length;
+    return { found, more: this.at < this.entries.length };
+  }
+}
+
+export const lifecycle = {
+  validate: () => [],
+};
+
+export const source = {
+  open: (config) => new Session(config),
+  Session,
+  Scanner,
+  Reader: class Reader {
+    read() {
+      throw error("unsupported", "index.reader", "this source makes no bytes of its own");
+    }
+  },
+};
