@@ -190,14 +190,14 @@ fn what_will_not_run_is_refused_with_all_that_it_asks_for() {
     let mut component = built("guests/hostile.wasm");
     for (from, to) in [
         ("credenza:host/http@0.1.0", "wasi:http/handler@0.2.00"),
-        ("credenza:host/task@0.1.0", "wasi:other/things@0.2.00"),
+        ("credenza:host/log@0.1.0", "wasi:other/stuff@0.2.00"),
     ] {
         let at = component.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
         component[at..at + to.len()].copy_from_slice(to.as_bytes());
     }
     let user = User::new(&component);
     for said in [user.install(&["--yes"], 21), user.connector(&["inspect", &user.file.to_string_lossy()], 0)] {
-        for part in ["`wasi:http/handler@0.2.00`", "`wasi:other/things@0.2.00`", "which connectors do not get"] {
+        for part in ["`wasi:http/handler@0.2.00`", "`wasi:other/stuff@0.2.00`", "which connectors do not get"] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }

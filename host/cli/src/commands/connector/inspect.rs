@@ -258,6 +258,7 @@ source = ["GET /*"]
             "takes from this machine, when you give none",
             "reaches",
             "asks there, and nothing else",
+            "where it leads when you say nothing",
             "is used as",
             GRANT,
             "what it says of itself",
