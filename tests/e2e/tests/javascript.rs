@@ -105,12 +105,12 @@ fn a_component_that_does_not_say_so_gets_no_wasi() {
 }
 
 #[test]
-fn a_guest_of_another_language_sees_time_and_chance_and_prints_to_the_log() {
+fn a_guest_of_another_language_sees_the_time_and_chance_of_now() {
     let setup = Setup::with_local_repository().unwrap();
     let guest = workspace().join("target/guests/inert.wasm").to_string_lossy().into_owned();
     setup.credenza.ok(["connector", "install", &guest, "--yes"]).unwrap();
     let run = || {
-        let backup = setup.credenza.ok(["-vv", "backup", "inert://here"]).unwrap();
+        setup.credenza.ok(["backup", "inert://here"]).unwrap();
         let shown = setup.credenza.ok(["--json", "info", "latest"]).unwrap();
         let shown: serde_json::Value = serde_json::from_str(shown.stdout.trim()).unwrap();
         let documents = shown["documents"].as_array().unwrap().clone();
@@ -118,14 +118,11 @@ fn a_guest_of_another_language_sees_time_and_chance_and_prints_to_the_log() {
             let document = documents.iter().find(|document| document["name"] == name).unwrap();
             document["text"].as_str().unwrap().to_owned()
         };
-        (backup.stderr, text("now").parse::<u64>().unwrap(), text("random"))
+        (text("now").parse::<u64>().unwrap(), text("random"))
     };
-    let (said, first, random) = run();
-    for line in ["printed \\u{1b}[2K to standard output", "printed to standard error"] {
-        assert!(said.contains(line), "{line}: {said}");
-    }
+    let (first, random) = run();
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     assert!(now - u128::from(first) < 600_000, "{first} is not about {now}");
-    let (_, second, other) = run();
+    let (second, other) = run();
     assert!(second > first && other != random, "{first} {random}, {second} {other}");
 }

@@ -28,8 +28,6 @@ class Session {
   }
 
   documents() {
-    console.log("printed \u001b[2K to standard output");
-    console.error("printed to standard error");
     const document = (name, text) => ({ name, content: { tag: "ok", val: `${text}` } });
     return [
       document("now", Date.now()),
