@@ -4,7 +4,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +20,7 @@ use credenza_connect::conformance::{
 use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_connect::{Destination, Result, Source, Store};
 use credenza_model::Key;
-use credenza_sandbox::{Configured, Connector, Role, Sandbox, SandboxOptions, Surroundings};
+use credenza_sandbox::{Configured, Connector, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Surroundings};
 use tempfile::TempDir;
 
 /// The longest name of the file systems below the servers, less what a file on its way is called besides.
@@ -131,8 +130,8 @@ impl Bed {
             ("user", &self.server.user),
             ("password", &self.server.password),
         ];
-        let settings: BTreeMap<String, String> =
-            settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let settings: RawSettings =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), SecretText::new(value))).collect();
         connector().configure(&settings, &Surroundings::none(), roles, "conformance").await.unwrap()
     }
 }
