@@ -167,7 +167,7 @@ impl App {
     pub async fn connector_in_escrow(&self, repository: &Repository, digest: Digest) -> Result<Component> {
         let from = format!("escrow:{digest}");
         let kept = repository.escrowed_connector(digest).await?;
-        let kept = kept.ok_or_else(|| ConnectorsError::NotInEscrow { digest })?;
+        let kept = kept.ok_or(ConnectorsError::NotInEscrow { digest })?;
         Ok(Component::of_bytes(Path::new(&from), kept.map_err(EngineError::from)?.component)?)
     }
 
