@@ -153,8 +153,8 @@ fn compile(folder: &Path, toolchain: Toolchain) -> Result<PathBuf, BuildError> {
     let lines = built.stdout.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let files = messages.filter_map(|message| message.get("filenames")?.as_array().cloned()).flatten();
-    let modules = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    modules.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).next_back().ok_or_else(failed)
+    let mut modules = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    modules.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm")).ok_or_else(failed)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the way of a user, with the real program. What widens a grant, and damage of the lock byte by byte, are tested where they are kept.
 
+#![allow(clippy::indexing_slicing, reason = "what fails here is a failed test")]
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::path::PathBuf;
