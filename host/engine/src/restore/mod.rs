@@ -224,15 +224,10 @@ pub async fn run(
         writer.forget_before(&last);
     }
     if !batches.found {
-        return Err(Error::NoEntry {
-            snapshot: snapshot.snapshot.id.to_string(),
-            key: Key::new(options.prefix.clone()).to_string(),
-        });
+        return Err(no_entry(snapshot, &options.prefix));
     }
     let (include_unmatched, exclude_unmatched) = counted.unmatched();
-    if is_whole && counted.is_in_vain(&include_unmatched) {
-        return Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: include_unmatched });
-    }
+    counted.require_match(&include_unmatched, is_whole, snapshot)?;
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
     let mut report =
@@ -269,10 +264,18 @@ impl RestoreOptions {
         (unmatched(&self.include), unmatched(&self.exclude))
     }
 
-    /// Whether there are patterns of what to restore, and these are all of them.
-    fn is_in_vain(&self, unmatched: &[String]) -> bool {
-        !unmatched.is_empty() && unmatched.len() == self.include.texts().count()
+    /// Demands that a pattern of what to restore has matched, if there are any and the whole tree was read.
+    fn require_match(&self, unmatched: &[String], is_whole: bool, snapshot: &SnapshotHandle) -> Result<()> {
+        let is_vain = !unmatched.is_empty() && unmatched.len() == self.include.texts().count();
+        match is_vain && is_whole {
+            true => Err(Error::NothingIncluded { snapshot: snapshot.snapshot.id, patterns: unmatched.to_vec() }),
+            false => Ok(()),
+        }
     }
+}
+
+fn no_entry(snapshot: &SnapshotHandle, prefix: &[u8]) -> Error {
+    Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: Key::new(prefix).to_string() }
 }
 
 /// Folders that wait for their metadata until nothing more is written below them.
