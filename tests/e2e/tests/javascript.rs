@@ -105,7 +105,7 @@ fn a_component_that_does_not_say_so_gets_no_wasi() {
 }
 
 #[test]
-fn a_guest_of_another_language_sees_the_time_and_chance_of_now() {
+fn a_guest_of_another_language_sees_the_time_of_now() {
     let setup = Setup::with_local_repository().unwrap();
     let guest = workspace().join("target/guests/inert.wasm").to_string_lossy().into_owned();
     setup.credenza.ok(["connector", "install", &guest, "--yes"]).unwrap();
@@ -118,11 +118,9 @@ fn a_guest_of_another_language_sees_the_time_and_chance_of_now() {
             let document = documents.iter().find(|document| document["name"] == name).unwrap();
             document["text"].as_str().unwrap().to_owned()
         };
-        (text("now").parse::<u64>().unwrap(), text("random"))
+        text("now").parse::<u64>().unwrap()
     };
-    let (first, random) = run();
+    let first = run();
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     assert!(now - u128::from(first) < 600_000, "{first} is not about {now}");
-    let (second, other) = run();
-    assert!(second > first && other != random, "{first} {random}, {second} {other}");
 }
