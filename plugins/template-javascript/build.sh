@@ -12,21 +12,13 @@ if ! cmp --silent "$here/package-lock.json" "$work/node_modules/.installed"; the
     (cd "$work" && npm ci --no-fund --no-audit --silent)
     cp "$here/package-lock.json" "$work/node_modules/.installed"
 fi
-# Tools want one package a folder.
-wit=$root/wit
-if [ ! -d "$wit/deps" ]; then
-    wit=$work/wit
-    mkdir -p "$wit/deps/host"
-    cp "$root/wit/connector.wit" "$wit/"
-    cp "$root/wit/host.wit" "$wit/deps/host/"
-fi
 
 # build FOLDER NAME: the source and the manifest of that folder, with the SDK of this one.
 build() {
     local folder=$work/$2
     mkdir -p "$folder"
     cp -r "$here"/{build.mjs,sdk} "$1"/{connector.toml,source.js} "$folder/"
-    CREDENZA_WIT=$wit node "$folder/build.mjs" "$root/target/guests/$2.wasm"
+    CREDENZA_WIT=$root/wit node "$folder/build.mjs" "$root/target/guests/$2.wasm"
 }
 
 build "$here" template-javascript

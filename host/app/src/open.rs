@@ -143,20 +143,17 @@ impl App {
         Ok(self.connectors().download(url, &surroundings).await?)
     }
 
-    /// Keeps the component that reads a source in the repository, once for each digest, so that what it reads can be given back when nobody offers
-    /// it any more. One that is too large for that is told of.
-    ///
-    /// # Errors
-    /// When the repository cannot be written.
-    pub async fn keep_connector<T: ?Sized>(&self, repository: &Repository, opened: &Opened<T>) -> Result<()> {
-        let Some(component) = &opened.component else { return Ok(()) };
-        if EscrowedConnector::fits(&component.component) {
-            repository.keep_connector(component).await?;
-        } else {
+    /// The component that reads a source, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more.
+    /// One that is too large for that is told of.
+    #[must_use]
+    pub fn component_to_keep<T: ?Sized>(&self, opened: &Opened<T>) -> Option<Arc<EscrowedConnector>> {
+        let component = opened.component.as_ref()?;
+        if !EscrowedConnector::fits(&component.component) {
             let (name, version) = (component.name.clone(), component.release.clone());
             self.notice(Notice::NotInEscrow { name, version, bytes: component.component.len() as u64 });
+            return None;
         }
-        Ok(())
+        Some(Arc::clone(component))
     }
 
     /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the

@@ -2,7 +2,7 @@
 //! offers the component any more.
 //!
 //! Owned here: keeping one once for each digest, and reading it back. Refused here: running it, and the consent that this takes (`app`). Called by
-//! `sync`, and by programs before a backup and when a component is to be installed. Bound: one component, at most 16 MiB, and its sealed form.
+//! `backup` and `sync`, and by programs when a component is to be installed. Bound: one component, at most 16 MiB, and its sealed form.
 //!
 //! It is named by the beginning of the digest that snapshots state, so that two machines that keep the same one meet at one name, and either is right.
 

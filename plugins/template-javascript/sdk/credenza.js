@@ -34,7 +34,7 @@ export function settings(config) {
 /** Sends a request without a body to an endpoint of the manifest. */
 export function send(method, endpoint, target, headers = []) {
   try {
-    return http.send({ method, target: { tag: "endpoint", val: [endpoint, target] }, headers }, null);
+    return http.send({ method, endpoint, target, headers }, null);
   } catch (failure) {
     const { kind, reason, message } = failure?.payload ?? failure;
     throw error(kind === "refused" ? "denied" : "transient", reason, message);

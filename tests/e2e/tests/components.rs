@@ -39,7 +39,8 @@ fn connectors_run_where_nothing_can_be_cached() {
 fn what_a_connector_is_at_is_told_to_who_looks_closely() {
     let setup = Setup::with_local_repository().unwrap();
     let guest = built("guests/hostile.wasm");
-    let words = ["-v", "--connector", &guest.to_string_lossy(), "backup", "hostile://localhost:1/well"];
+    let words =
+        ["-v", "--connector", &guest.to_string_lossy(), "--allow-unpinned", "backup", "hostile://localhost:1/well"];
     let outcome = setup.credenza.ok(words).unwrap();
     assert!(outcome.stderr.contains("telling what there is"), "{}", outcome.stderr);
 }

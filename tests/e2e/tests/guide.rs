@@ -170,13 +170,14 @@ fn run(page: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A folder with the program under its name: one that is answered with the secret whenever it asks for a line.
+/// A folder with the program under its name: one that is answered with the secret whenever it asks for a line, unless a pipe feeds it.
 fn programs(folder: &Path, secret: &str) -> Result<PathBuf> {
     let (programs, answer) = (folder.join("bin"), folder.join("answer"));
     fs::create_dir(&programs)?;
     fs::write(&answer, format!("{secret}\n"))?;
     let program = programs.join("credenza");
-    let call = format!("#!/bin/sh\nexec '{}' \"$@\" < '{}'\n", binary().display(), answer.display());
+    let (answer, binary) = (answer.display(), binary());
+    let call = format!("#!/bin/sh\n[ -p /dev/stdin ] || exec < '{answer}'\nexec '{}' \"$@\"\n", binary.display());
     fs::write(&program, call)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     Ok(programs)

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use credenza_connect::{
     Batches, ErrorClass, Found, Marker, Patterns, ScanOptions, Selection, Source, SourceInfo, ability,
 };
-use credenza_format::{Chunker, NO_COMPRESSION, Provenance, SigningKey};
+use credenza_format::{Chunker, EscrowedConnector, NO_COMPRESSION, Provenance, SigningKey};
 use credenza_model::{Entry, EntryKind, SkippedEntry, SnapshotId, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -82,6 +82,8 @@ pub struct BackupOptions {
     pub user: String,
     /// Which connector reads: name, version, digest, grant.
     pub provenance: Provenance,
+    /// The component that reads, to be kept in the repository; a built-in connector has none.
+    pub component: Option<Arc<EscrowedConnector>>,
     /// zstd level; `None` takes the repository's.
     pub compression: Option<i32>,
     /// What the writer signs the snapshot with; `None` leaves it unsigned.
@@ -214,6 +216,10 @@ async fn attempt(
         return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options, listener))).await?;
     }
     run.stop.check()?;
+    // A parent that was read by the same component was committed behind it.
+    if let Some(component) = options.component.as_ref().filter(|_| !session.has_parent_of(&options.provenance)) {
+        run.stop.unless(repository.keep_connector(component)).await??;
+    }
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
     let counts = session.parent().is_none() && info.has(ability::LOCAL);
     let counting = (Arc::clone(&source), session.scan_options().clone(), options.size_max, Arc::clone(&run.events));

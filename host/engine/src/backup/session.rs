@@ -99,6 +99,11 @@ fn is_other(parent: &SnapshotHandle, source: &SnapshotSource) -> bool {
 }
 
 impl Session {
+    /// Whether the parent was read by the same component.
+    pub(crate) fn has_parent_of(&self, provenance: &Provenance) -> bool {
+        self.parent().is_some_and(|parent| parent.snapshot.connector.digest == provenance.digest)
+    }
+
     pub(crate) async fn begin(
         repository: &Repository,
         source: &dyn Source,

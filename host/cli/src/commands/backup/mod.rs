@@ -194,13 +194,10 @@ impl Backup {
         let source = self.open(target, session).await.map_err(Attempt::Source)?;
         let options = BackupOptions {
             provenance: source.provenance.clone(),
+            component: session.app.component_to_keep(&source),
             signing_key: signing_key.clone(),
             ..selected.options(target, self.options(target)).map_err(Attempt::Run)?
         };
-        if !self.dry_run {
-            let kept = session.app.keep_connector(&open.repository, &source).await;
-            kept.map_err(|error| Attempt::Run(error.into()))?;
-        }
         let context = session.run_context();
         let report = backup::run(&open.repository, source.connector.clone(), &options, &context).await?;
         let requests = Requests { source: source.requests(), store: open.store.requests() - *requests_told };
