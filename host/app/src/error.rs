@@ -19,6 +19,7 @@ use crate::credentials::CredentialError;
 use crate::home::HomeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
+use crate::mistaken::MistakenError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
 use crate::place::{PlaceError, PlaceLabel};
@@ -73,6 +74,9 @@ pub enum Error {
         /// Where it is.
         place: PlaceLabel,
     },
+    /// A word that is not taken for a folder.
+    #[error(transparent)]
+    Mistaken(#[from] MistakenError),
     /// The configuration.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),

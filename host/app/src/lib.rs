@@ -73,7 +73,7 @@ pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use kept::KeepError;
 pub use location::{Location, LocationError};
-pub use mistaken::Meant;
+pub use mistaken::{Meant, MistakenError};
 pub use notice::{NoNotices, Notice, Notices};
 pub use open::{Opened, StoreUse};
 pub use path_list::{PathList, PathListError};

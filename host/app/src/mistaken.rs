@@ -9,7 +9,6 @@ use std::path::Path;
 use crate::configuration::{Configuration, ConfigurationError, Kind};
 use crate::connectors::Connectors;
 use crate::location::{Location, LocationError, is_scheme};
-use crate::place::PlaceError;
 
 /// The scheme of folders, which no connector has.
 const FILE: &str = "file";
@@ -35,16 +34,35 @@ pub enum Meant {
     },
 }
 
+/// A word that is not taken for a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum MistakenError {
+    /// It names no folder and would make one, although something else is meant.
+    #[error("there is no folder `{}`", word.escape_debug())]
+    Word {
+        /// As it was written.
+        word: String,
+        /// What it most likely means.
+        meant: Meant,
+    },
+    /// It is a location that cannot be used.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// The names in the configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+}
+
 /// Refuses a word that would become the name of a folder that is not there, where something else is meant.
 ///
 /// # Errors
-/// [`PlaceError::Mistaken`] says what; [`LocationError::Credentials`] where it holds some.
+/// [`MistakenError::Word`] says what; [`LocationError::Credentials`] where it holds some.
 pub(crate) fn require_folder(
     kind: Kind,
     word: &OsStr,
     configuration: &Configuration,
     connectors: &Connectors,
-) -> Result<(), PlaceError> {
+) -> Result<(), MistakenError> {
     let Some(text) = word.to_str().filter(|text| !is_certain(text)) else { return Ok(()) };
     let Some(meant) = meant(kind, text, configuration, || connectors.schemes())? else { return Ok(()) };
     if let Meant::Location { location, .. } = &meant
@@ -52,7 +70,7 @@ pub(crate) fn require_folder(
     {
         return Err(error.into());
     }
-    Err(PlaceError::Mistaken { word: text.to_owned(), meant })
+    Err(MistakenError::Word { word: text.to_owned(), meant })
 }
 
 /// Whether a word cannot be mistaken: it is a name or a location, or somebody has written a path, or it is there.
@@ -156,7 +174,7 @@ mod tests {
             let connectors = Connectors::new(None, None);
             let refused = require_folder(Kind::Source, OsStr::new(text), &Configuration::default(), &connectors);
             let refused = refused.unwrap_err();
-            assert!(matches!(refused, PlaceError::Location(LocationError::Credentials { .. })), "{refused}");
+            assert!(matches!(refused, MistakenError::Location(LocationError::Credentials { .. })), "{refused}");
         }
     }
 }

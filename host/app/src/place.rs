@@ -15,7 +15,6 @@ use crate::configuration::{
 };
 use crate::home::{self, HomeError};
 use crate::location::{Location, LocationError};
-use crate::mistaken::Meant;
 
 /// A place that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +31,6 @@ pub enum PlaceError {
     /// A `~` that stands for nothing.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// A word that names no folder and would make one, although something else is meant.
-    #[error("there is no folder `{}`", word.escape_debug())]
-    Mistaken {
-        /// As it was written.
-        word: String,
-        /// What it most likely means.
-        meant: Meant,
-    },
     /// An entry of the configuration that nobody has given a location yet.
     #[error("the {kind} `{name}` has no location yet")]
     NoLocation {

@@ -9,8 +9,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
-    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, PathListError, PlaceError,
-    PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, MistakenError, PathListError,
+    PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -360,6 +360,7 @@ impl From<AppError> for Failure {
                 .hint("if it is meant, add --plaintext once, or set plaintext=true for the repository"),
             AppError::Configuration(error) => error.into(),
             AppError::Place(error) => error.into(),
+            AppError::Mistaken(error) => error.into(),
             AppError::Location(error) => error.into(),
             AppError::Keep(KeepError::Unknown { setting, known }) => {
                 let near = suggestion(&setting, known.iter().map(String::as_str));
@@ -447,11 +448,6 @@ impl From<PlaceError> for Failure {
             PlaceError::Configuration(error) => error.into(),
             PlaceError::Location(error) => error.into(),
             PlaceError::Home(error) => error.into(),
-            PlaceError::Mistaken { word, meant } => said.exit(Exit::Usage).hint(format!(
-                "did you mean {}? A new folder of that name is {}",
-                meant_word(&meant),
-                shell_word(&format!("./{word}"))
-            )),
             PlaceError::NoRepositoryNamed => said.exit(Exit::Usage).hint(
                 "write `credenza at REPOSITORY …`, set CREDENZA_REPOSITORY, or choose a default: credenza repository default NAME",
             ),
@@ -470,6 +466,21 @@ impl From<PlaceError> for Failure {
                 ))
             }
             PlaceError::NotBoolean { .. } | PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
+        }
+    }
+}
+
+impl From<MistakenError> for Failure {
+    fn from(error: MistakenError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            MistakenError::Configuration(error) => error.into(),
+            MistakenError::Location(error) => error.into(),
+            MistakenError::Word { word, meant } => said.exit(Exit::Usage).hint(format!(
+                "did you mean {}? A new folder of that name is {}",
+                meant_word(&meant),
+                shell_word(&format!("./{word}"))
+            )),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use credenza_connect::{ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{
-    BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Snapshot, SnapshotSource, SourceDocument, Statistics,
-    Usage, body_digest,
+    BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Provenance, Snapshot, SnapshotSource, SourceDocument,
+    Statistics, Usage, body_digest,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
