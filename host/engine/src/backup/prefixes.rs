@@ -59,6 +59,10 @@ impl Prefixes {
     /// When the level cannot be listed for a reason that passes. One that stays may be one of this way of listing only.
     pub(super) async fn begin(source: Arc<dyn Source>, whole: ScanOptions, entries: u64) -> Result<Option<Self>> {
         let folders_max = usize::try_from(entries).unwrap_or(usize::MAX) / PAGE_ENTRIES;
+        // Two pieces of a page are the least that is worth a look.
+        if folders_max < 2 {
+            return Ok(None);
+        }
         let mut above: Vec<Found> = Vec::new();
         let mut prefix = whole.prefix.clone();
         for _ in 0..LEVELS_MAX {

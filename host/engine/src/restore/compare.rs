@@ -141,9 +141,11 @@ impl Comparer {
     }
 
     async fn judge_attributes(&self, entry: &Entry, found: &Entry) -> Result<Verdict, NotRestored> {
-        // An object is described when it is written: where what it is to have does not all show, it is written again if it may be.
+        // An object is described when it is written: where what it is to have does not all show, it is written again if it may be. A folder that is
+        // there is one, whatever cannot be said of it.
         let is_seen = |(name, value): &Attribute| found.attribute(name) == Some(value);
-        let may_replace = matches!(self.overwrite, Overwrite::Always | Overwrite::IfChanged);
+        let may_replace =
+            matches!(self.overwrite, Overwrite::Always | Overwrite::IfChanged) && entry.kind != EntryKind::Directory;
         if may_replace && !self.has_posix_attributes() && !entry.attributes.iter().all(is_seen) {
             return Ok(Verdict::Changed);
         }
