@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use credenza_connect::file::FileStore;
 use credenza_engine::{Repository, Secret};
+use tempfile::TempDir;
 
 use contents::{contents, findings};
 
@@ -35,8 +36,19 @@ fn secret(name: &str) -> Secret {
 }
 
 async fn open(name: &str, secret: &Secret) -> Repository {
-    let store = FileStore::open(folder(name).join("repository")).unwrap();
+    open_at(&folder(name), secret).await
+}
+
+async fn open_at(folder: &Path, secret: &Secret) -> Repository {
+    let store = FileStore::open(folder.join("repository")).unwrap();
     Repository::open(Arc::new(store), secret, None).await.unwrap()
+}
+
+/// A copy to work with: a check puts on record what it finds, and golden repositories stay as they are.
+fn copied(name: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    make::copy(&folder(name), copy.path());
+    copy
 }
 
 fn recorded(name: &str, what: &str) -> String {
@@ -46,7 +58,8 @@ fn recorded(name: &str, what: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_repositories_restore_what_they_always_did() {
     for name in REPOSITORIES.into_iter().chain([WITH_PARITY]) {
-        let repository = open(name, &secret(name)).await;
+        let copy = copied(name);
+        let repository = open_at(copy.path(), &secret(name)).await;
         assert_eq!(contents(&repository).await, recorded(name, "CONTENTS"), "{name}");
     }
 }
@@ -54,7 +67,8 @@ async fn golden_repositories_restore_what_they_always_did() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_golden_repositories_check_finds_what_is_hurt_and_no_more() {
     for name in REPOSITORIES.into_iter().chain([WITH_PARITY]) {
-        let found = findings(&open(name, &secret(name)).await).await;
+        let copy = copied(name);
+        let found = findings(&open_at(copy.path(), &secret(name)).await).await;
         assert_eq!(found, recorded(name, "FINDINGS"), "{name}");
         assert_eq!(found.is_empty(), !name.starts_with("hurt-"), "{name}");
     }
@@ -64,7 +78,8 @@ async fn in_golden_repositories_check_finds_what_is_hurt_and_no_more() {
 async fn the_golden_recipients_open_it_as_well() {
     for name in ["recipient", "hybrid"] {
         let identity = recorded("encrypted", name).trim().parse().unwrap();
-        let repository = open("encrypted", &Secret::Identity(identity)).await;
+        let copy = copied("encrypted");
+        let repository = open_at(copy.path(), &Secret::Identity(identity)).await;
         assert_eq!(findings(&repository).await, "", "{name}");
     }
 }

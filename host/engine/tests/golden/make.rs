@@ -249,7 +249,7 @@ async fn hurt_snapshot() {
     std::fs::remove_file(folder("hurt-snapshot").join("repository").join(first.as_str())).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for file in files(from) {
         let copied = to.join(file.strip_prefix(from).unwrap());
         std::fs::create_dir_all(copied.parent().unwrap()).unwrap();
