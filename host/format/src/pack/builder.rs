@@ -68,7 +68,7 @@ impl PackBuilder {
     /// Appends a blob and returns its position, counted from 0.
     ///
     /// # Errors
-    /// [`Error::PackFull`] when it has no place, [`Error::TooLarge`] beyond [`BLOB_BYTES_MAX`], [`Error::Malformed`] when it belongs
+    /// [`Error::PackFull`] when it has no place, [`Error::TooLarge`] beyond [`BLOB_BYTES_MAX`](credenza_model::limits::BLOB_BYTES_MAX), [`Error::Malformed`] when it belongs
     /// in the other kind of pack or its lengths contradict its encoding. The pack is unchanged then.
     pub fn push(&mut self, frame: Frame<'_>) -> Result<u32> {
         let position = length_u32("the table of a pack", self.blobs.len())?;
