@@ -32,6 +32,7 @@ pub(crate) fn run_all() -> Result<()> {
     // With the measurements: they are not run here, but they must build.
     bench::build()?;
     run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
+    run("examples", step::cargo(&[&["test", "--doc", "--workspace"], &bench::FEATURES[..]].concat()))?;
     test_over_free_stores()?;
     test_guests()?;
     package::prove()?;
