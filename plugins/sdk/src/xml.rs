@@ -80,7 +80,9 @@ impl Element {
     }
 }
 
-fn append_reference(text: &mut String, reference: &BytesRef<'_>) {
+/// Appends what a reference stands for, as a reader of quick-xml tells it: a character, or one that is unknown as it is written. For documents that are
+/// too large for a tree.
+pub fn append_reference(text: &mut String, reference: &BytesRef<'_>) {
     match (reference.as_ref(), reference.resolve_char_ref()) {
         (_, Ok(Some(character))) => text.push(character),
         ("lt", _) => text.push('<'),

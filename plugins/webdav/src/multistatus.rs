@@ -6,9 +6,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use credenza_sdk::xml::append_reference;
 use credenza_sdk::{Error, Timestamp, time};
 use quick_xml::Reader;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::Event;
 
 use crate::wire::Wire;
 
@@ -194,18 +195,6 @@ fn status(line: &str) -> Option<u16> {
 /// What says nothing of a failure is there.
 fn is_good(status: Option<u16>) -> bool {
     status.is_none_or(|status| (200..300).contains(&status))
-}
-
-fn append_reference(text: &mut String, reference: &BytesRef<'_>) {
-    match (reference.as_ref(), reference.resolve_char_ref()) {
-        (_, Ok(Some(character))) => text.push(character),
-        ("lt", _) => text.push('<'),
-        ("gt", _) => text.push('>'),
-        ("amp", _) => text.push('&'),
-        ("quot", _) => text.push('"'),
-        ("apos", _) => text.push('\''),
-        (unknown, _) => text.extend(["&", unknown, ";"]),
-    }
 }
 
 /// A body as a stream of bytes.
