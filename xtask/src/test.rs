@@ -33,6 +33,7 @@ pub(crate) fn run_all() -> Result<()> {
     bench::build()?;
     run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
     run("examples", step::cargo(&[&["test", "--doc", "--workspace"], &bench::FEATURES[..]].concat()))?;
+    document()?;
     test_over_free_stores()?;
     test_guests()?;
     package::prove()?;
@@ -43,6 +44,13 @@ pub(crate) fn run_all() -> Result<()> {
 fn lint(place: &[&str]) -> Result<()> {
     let what = ["clippy", "--workspace", "--all-targets"];
     run("lints", step::cargo(&[&what[..], place, &["--", "-D", "warnings"]].concat()))
+}
+
+/// What the public items say, without a link that leads nowhere.
+fn document() -> Result<()> {
+    let mut documentation = step::cargo(&["doc", "--workspace", "--no-deps"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    run("documentation", documentation)
 }
 
 /// The engine's suites once more, over stores that do everything that the contract allows.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 
 use credenza_app::secret::{self, SecretSources};
-use credenza_app::{App, AppOptions, Kind, OpenOptions, Settings, StoreUse, environment};
+use credenza_app::{App, AppOptions, DestinationUse, Kind, OpenOptions, Settings, StoreUse, environment};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, RunContext, Secret, SnapshotName};
@@ -52,7 +52,7 @@ pub async fn run<T: AsRef<OsStr>>(app: &App, secret: Secret, folders: [T; 3]) ->
 
     let latest = open.repository.find(&SnapshotName("latest".to_owned())).await?;
     let place = app.place(Kind::Destination, target, Settings::new())?;
-    let destination = app.destination(&place, false).await?;
+    let destination = app.destination(&place, DestinationUse::Write).await?;
     restore::run(&open.repository, &latest, destination.connector, &RestoreOptions::default(), &RunContext::default())
         .await?;
     Ok(())

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::configuration::Kind;
 use crate::error::Result;
 use crate::guarantees::{self, Guarantee};
-use crate::open::StoreUse;
+use crate::open::{DestinationUse, StoreUse};
 use crate::place::Place;
 
 /// A check under way. Nothing is done before it is asked for; a step comes after the one before it has worked.
@@ -77,7 +77,7 @@ impl PlaceCheck<'_> {
         Ok(match self.kind {
             Kind::Source => self.app.source(self.place, None).await?.connector.check().await,
             Kind::Destination => {
-                let destination = self.app.destination(self.place, false).await?.connector;
+                let destination = self.app.destination(self.place, DestinationUse::Write).await?.connector;
                 let mut checks = destination.check().await;
                 if checks.iter().all(|check| check.outcome.is_ok()) {
                     checks.extend(leftovers(&*destination).await);

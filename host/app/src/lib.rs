@@ -75,7 +75,7 @@ pub use kept::KeepError;
 pub use location::{Location, LocationError};
 pub use mistaken::{Meant, MistakenError};
 pub use notice::{NoNotices, Notice, Notices};
-pub use open::{Opened, StoreUse};
+pub use open::{DestinationUse, Opened, StoreUse};
 pub use path_list::{PathList, PathListError};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
 pub use profiles::NoProfile;

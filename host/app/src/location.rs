@@ -11,6 +11,9 @@ use credenza_model::Key;
 
 use crate::home::{self, HomeError};
 
+/// The scheme of folders, and the name of the connector that is built in for them.
+pub(crate) const FILE: &str = "file";
+
 /// A location as written.
 ///
 /// ```
@@ -77,7 +80,7 @@ impl Location {
         }
         match scheme_of(bytes) {
             None => Ok(Self::Folder(home::expand(word.as_ref())?)),
-            Some("file") => file_location(bytes),
+            Some(FILE) => file_location(bytes),
             Some(scheme) => remote_location(scheme, bytes),
         }
     }

@@ -8,10 +8,7 @@ use std::path::Path;
 
 use crate::configuration::{Configuration, ConfigurationError, Kind};
 use crate::connectors::Connectors;
-use crate::location::{Location, LocationError, is_scheme};
-
-/// The scheme of folders, which no connector has.
-const FILE: &str = "file";
+use crate::location::{FILE, Location, LocationError, is_scheme};
 
 /// What a word most likely means that names no folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,14 +19,11 @@ use crate::connectors::{Component, ConnectorsError};
 use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
-use crate::location::Location;
+use crate::location::{FILE, Location};
 use crate::notice::{Notice, Notices};
 use crate::place::{Place, PlaceError};
 use crate::profiles::Profiles;
 use crate::tokens::Tokens;
-
-/// The connector of folders.
-const FILE: &str = "file";
 
 /// A connector at work, and what is known of it.
 pub struct Opened<T: ?Sized> {
@@ -82,6 +79,31 @@ pub enum StoreUse {
     Read,
 }
 
+/// What a destination is opened for, which decides what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestinationUse {
+    /// Learning what a restore would do there. What would change anything is not sent.
+    Preview,
+    /// Writing what is restored.
+    Write,
+    /// The same, with the delete markers of a history.
+    WriteHistory,
+}
+
+/// What a component is configured for.
+struct Task<'a> {
+    roles: &'a [Role],
+    /// The word for the component.
+    purpose: &'static str,
+    is_preview: bool,
+}
+
+impl<'a> Task<'a> {
+    const fn new(roles: &'a [Role], purpose: &'static str) -> Self {
+        Self { roles, purpose, is_preview: false }
+    }
+}
+
 impl App {
     /// Something to back up. `host` is the name of the machine that a folder is said to be of, where it is another than its own.
     ///
@@ -96,7 +118,7 @@ impl App {
             };
             return Ok(Opened::built_in(FILE, Arc::new(source)));
         }
-        let (configured, code) = self.component(place, &[Role::Source], "backup").await?;
+        let (configured, code) = self.component(place, Task::new(&[Role::Source], "backup")).await?;
         Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, code))
     }
 
@@ -116,21 +138,25 @@ impl App {
             return Ok(Opened::built_in(FILE, store));
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
-        let (configured, code) = self.component(place, roles, "repository").await?;
+        let (configured, code) = self.component(place, Task::new(roles, "repository")).await?;
         Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, code))
     }
 
-    /// Somewhere to restore to; `replay` grants the right to write delete markers.
+    /// Somewhere to restore to.
     ///
     /// # Errors
     /// As for [`source`](Self::source).
-    pub async fn destination(&self, place: &Place, replay: bool) -> Result<Opened<dyn Destination>> {
+    pub async fn destination(&self, place: &Place, purpose: DestinationUse) -> Result<Opened<dyn Destination>> {
         if let Location::Folder(path) = &place.location {
             let destination = FileDestination::new(folder(place, path)?).map_err(failed("opening the destination"))?;
             return Ok(Opened::built_in(FILE, Arc::new(destination)));
         }
-        let roles: &[Role] = if replay { &[Role::Destination, Role::Replay] } else { &[Role::Destination] };
-        let (configured, code) = self.component(place, roles, "restore").await?;
+        let roles: &[Role] = match purpose {
+            DestinationUse::WriteHistory => &[Role::Destination, Role::Replay],
+            DestinationUse::Write | DestinationUse::Preview => &[Role::Destination],
+        };
+        let is_preview = purpose == DestinationUse::Preview;
+        let (configured, code) = self.component(place, Task { is_preview, ..Task::new(roles, "restore") }).await?;
         Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, code))
     }
 
@@ -172,18 +198,18 @@ impl App {
     pub(crate) async fn trial(&self, place: &Place, role: Role) -> Result<Vec<Check>> {
         match &place.location {
             Location::Folder(_) => Ok(Vec::new()),
-            _ => Ok(self.configured(place, &[role], "check").await?.0.trial().await),
+            _ => Ok(self.configured(place, Task::new(&[role], "check")).await?.0.trial().await),
         }
     }
 
     /// A component that is ready to go out, with credentials.
-    async fn component(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
-        let (configured, code) = self.configured(place, roles, purpose).await?;
+    async fn component(&self, place: &Place, task: Task<'_>) -> Result<(Configured, Code)> {
+        let (configured, code) = self.configured(place, task).await?;
         configured.authenticate().await?;
         Ok((configured, code))
     }
 
-    async fn configured(&self, place: &Place, roles: &[Role], purpose: &str) -> Result<(Configured, Code)> {
+    async fn configured(&self, place: &Place, task: Task<'_>) -> Result<(Configured, Code)> {
         let Location::Remote { scheme, text } = &place.location else {
             return Err(PlaceError::Unresolved { location: place.text() }.into());
         };
@@ -199,8 +225,9 @@ impl App {
         settings.insert("location".to_owned(), SecretText::new(text.as_str()));
         credentials::gather(connector.manifest(), &mut settings)?;
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
-        let configured =
-            connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
+        let surroundings = Surroundings { is_preview: task.is_preview, ..surroundings };
+        let configured = connector.configure(&settings, &surroundings, task.roles, task.purpose).await?;
+        let configured = configured.stopped_by(self.is_stopped());
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }

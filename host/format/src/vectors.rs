@@ -3,7 +3,7 @@
 //! `tests/vectors/v1.json` is rewritten for a new version of the format alone.
 
 use credenza_model::{
-    ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ObjectId, Record, RepositoryId, Timestamp,
+    ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, ObjectId, Record, RepositoryId, SnapshotId, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -11,10 +11,11 @@ use crate::container::Sealer;
 use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
-    Access, BlobKind, ChainLink, Chunker, ChunkerParams, Encoding, Error, Frame, Header, Hex, Identity, Inflater,
-    KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, ObjectKind, Opener, PackBuilder, PackKind, PackTail,
-    ParityRate, RecoveryCode, SealedObject, SigningKey, Suite, TreeBuilder, inspect_parity, open_blob, open_document,
-    parity_of, plain_length, read_footer, sealed_span,
+    Access, BlobKind, ChainLink, Chunker, ChunkerParams, DamagedObject, Encoding, Error, Fact, Frame, Header, Hex,
+    Identity, Inflater, KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, Note, ObjectKind, Opener, OriginHead,
+    PackBuilder, PackKind, PackTail, ParityRate, ReadPack, RecoveryCode, Replica, SealedObject, SigningKey, Suite,
+    TagEdit, TreeBuilder, Verdict, inspect_parity, open_blob, open_document, parity_of, plain_length, read_footer,
+    sealed_span,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -165,6 +166,24 @@ fn list(keys: &Keys) -> Value {
     json!(lists)
 }
 
+/// The bodies of notes, one of each type.
+fn notes() -> Vec<String> {
+    let at = Timestamp { seconds: 1_800_000_000, nanoseconds: 5 };
+    let (snapshot, digest) = (SnapshotId::new([0x99; 16]), Hex([0xaa; 32]));
+    let damaged = DamagedObject { object: "data/00/aa".to_owned(), kind: "corrupt".to_owned(), found: at };
+    let head = OriginHead { writer: Hex([0xbb; 16]), sequence: 7, digest };
+    let replica = Replica { origin: REPOSITORY, as_of: at, heads: vec![head], signer: None, signature: None };
+    let facts = [
+        Fact::Health { damaged: vec![damaged], read: vec![ReadPack { pack: ID, at }] },
+        Fact::Flag { snapshot, digest, verdict: Verdict::Suspect, reason: "half of it was encrypted".to_owned() },
+        Fact::Serving { snapshots: vec![snapshot], intent: ID },
+        Fact::Tags { edits: vec![TagEdit { snapshot, tag: "keep".to_owned(), is_set: true, at }] },
+        Fact::Replica(replica.signed(&SigningKey::from_seed(&[0x88; 32]))),
+    ];
+    let encoded = facts.map(|fact| Note { created: at, writer: Hex([0xbb; 16]), fact }.encode().unwrap());
+    encoded.into_iter().map(|body| String::from_utf8(body).unwrap()).collect()
+}
+
 /// What a writer is given, and a document that it seals to the repository.
 fn writer() -> Value {
     let keyring = keyring(Suite::Aes256Gcm).for_writer(REPOSITORY);
@@ -193,6 +212,7 @@ fn current() -> Value {
         "parity": parity(&keys),
         "tree_root": tree(&keys),
         "lists": list(&keys),
+        "notes": notes(),
         "writer": writer(),
     })
 }

@@ -158,6 +158,7 @@ impl Connector {
         let settings = Settings::resolve(&self.manifest, raw, surroundings)?;
         let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
         let egress = egress.telling(surroundings.waits.clone()).within(surroundings.rates.clone());
+        let egress = if surroundings.is_preview { egress.previewing() } else { egress };
         let configured = Configured {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),

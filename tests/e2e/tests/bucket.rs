@@ -63,6 +63,11 @@ fn buckets_come_back() {
         setup.backup("@live")?;
         let refused = setup.credenza.run(["restore", "latest", "--to", "@new"])?.expect_code(1)?;
         refused.expect_message(&["not-there-yet", "does not exist"])?;
+        let preview = ["restore", "latest", "--dry-run", "--to", "@new", "-o", "create_bucket=true"];
+        let refused = setup.credenza.run(preview)?.expect_code(1)?;
+        refused.expect_message(&["a dry run changes nothing", "PUT"])?;
+        let still = setup.credenza.run(["restore", "latest", "--to", "@new"])?.expect_code(1)?;
+        still.expect_message(&["not-there-yet", "does not exist"])?;
         for _ in 0..2 {
             setup.credenza.ok(["restore", "latest", "--overwrite", "--to", "@new", "-o", "create_bucket=true"])?;
             bucket::compare(&server.buckets, "source", "not-there-yet")?;

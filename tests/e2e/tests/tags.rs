@@ -67,7 +67,8 @@ fn tags_are_edited_later() {
         setup.credenza.ok(["at", &other, "create"])?;
         setup.credenza.ok(["sync", "to", &other])?;
         setup.credenza.ok(["tag", "add", "keep", "latest"])?;
-        setup.credenza.ok(["sync", "to", &other])?;
+        let shown = setup.credenza.ok(["sync", "to", &other])?.stdout;
+        ensure!(shown.contains("tags changed"), "{shown}");
         ensure!(tags(&setup, &other)? == [vec!["keep".to_owned()]]);
         Ok(())
     });

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use toml_edit::{DocumentMut, TomlError};
 use zeroize::Zeroizing;
 
 use super::ConfigurationError;
@@ -14,7 +15,7 @@ pub(super) const NAME: &str = "config.toml";
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The text of the file; empty when there is none.
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError> {
+fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Zeroizing::default()),
@@ -28,6 +29,21 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigurationError>
         return Err(ConfigurationError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
     }
     Ok(text)
+}
+
+/// The text of the file as TOML; empty when there is none.
+pub(crate) fn read_document(path: &Path) -> Result<DocumentMut, ConfigurationError> {
+    let text = read(path)?;
+    text.parse().map_err(|error: TomlError| ConfigurationError::Syntax {
+        path: path.to_owned(),
+        line: line_of(&text, error.span().map_or(0, |span| span.start)),
+        reason: error.message().to_owned(),
+    })
+}
+
+/// From 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// Replaces the file: what a crash leaves behind is the old text or the new one.

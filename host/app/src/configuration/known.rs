@@ -75,12 +75,7 @@ impl Known {
     /// When the file cannot be read or says something else than it should.
     pub fn read(folder: &Path) -> Result<Self, ConfigurationError> {
         let path = folder.join(NAME);
-        let text = file::read(&path)?;
-        let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
-            path: path.clone(),
-            line: super::line_of(&text, error.span().map_or(0, |span| span.start)),
-            reason: error.message().to_owned(),
-        })?;
+        let document = file::read_document(&path)?;
         Ok(Self { path, document })
     }
 

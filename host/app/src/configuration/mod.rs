@@ -177,12 +177,7 @@ impl Configuration {
     /// When the file cannot be read or is no configuration.
     pub fn read(folder: &Path) -> Result<Self, ConfigurationError> {
         let path = folder.join(file::NAME);
-        let text = file::read(&path)?;
-        let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
-            path: path.clone(),
-            line: line_of(&text, error.span().map_or(0, |span| span.start)),
-            reason: error.message().to_owned(),
-        })?;
+        let document = file::read_document(&path)?;
         Ok(Self { path, document })
     }
 
@@ -350,10 +345,6 @@ impl Configuration {
     fn shape(&self, key: String, expected: &'static str) -> ConfigurationError {
         ConfigurationError::Shape { path: self.path.clone(), key, expected }
     }
-}
-
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

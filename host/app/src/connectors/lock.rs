@@ -20,7 +20,7 @@ use credenza_sandbox::Grant;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike};
 
 use super::component::hexadecimal;
-use crate::configuration::{ConfigurationError, file, line_of};
+use crate::configuration::{ConfigurationError, file};
 
 pub(super) const NAME: &str = "connectors.lock";
 const HEAD: &str = "# Which connectors may run, and what was agreed that they may do. Change it with: credenza connector install, update, remove\n";
@@ -67,12 +67,7 @@ impl Pins {
     /// Reads the lock in the folder of the configuration; without a file it is empty.
     pub(super) fn read(folder: &Path) -> Result<Self, ConfigurationError> {
         let path = folder.join(NAME);
-        let text = file::read(&path)?;
-        let document = text.parse::<DocumentMut>().map_err(|error| ConfigurationError::Syntax {
-            path: path.clone(),
-            line: line_of(&text, error.span().map_or(0, |span| span.start)),
-            reason: error.message().to_owned(),
-        })?;
+        let document = file::read_document(&path)?;
         Ok(Self { path, document })
     }
 

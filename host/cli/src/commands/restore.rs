@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::patterns::PatternList;
-use credenza_app::{Kind, SnapshotPath, StoreUse};
+use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{Conflict, Left};
 use credenza_model::SnapshotId;
@@ -240,6 +240,14 @@ fn told(conflict: Conflict, left: &Left) -> String {
 }
 
 impl Restore {
+    const fn purpose(&self) -> DestinationUse {
+        match (self.dry_run, self.versions) {
+            (true, _) => DestinationUse::Preview,
+            (false, true) => DestinationUse::WriteHistory,
+            (false, false) => DestinationUse::Write,
+        }
+    }
+
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
@@ -250,7 +258,7 @@ impl Restore {
             true => Vec::new(),
             false => path.locate(&open.repository.view().await?, &snapshot).await?.key.as_bytes().to_vec(),
         };
-        let destination = session.app.destination(&place, self.versions).await?;
+        let destination = session.app.destination(&place, self.purpose()).await?;
         let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
             prefix,

@@ -93,9 +93,12 @@ struct Requests {
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (printable(&self.from), printable(&self.to));
-        let SyncReport { copied, skipped, failed, chunks, bytes, .. } = &self.report;
+        let SyncReport { copied, skipped, failed, chunks, bytes, tags, .. } = &self.report;
         write!(f, "{from} to {to}: {} snapshots copied, {skipped} there already", copied.len())?;
         write!(f, ", {chunks} chunks, {} added", HumanBytes(*bytes))?;
+        if *tags > 0 {
+            write!(f, ", {tags} tags changed")?;
+        }
         if self.requests.from + self.requests.to > 0 {
             write!(f, ", {} + {} requests", self.requests.from, self.requests.to)?;
         }

@@ -175,6 +175,13 @@ impl Egress {
         Ok(Self { routes, client, traffic, masker, insecure: settings.host.tls_insecure_no_verify })
     }
 
+    /// With requests that change nothing, and no others.
+    #[must_use]
+    pub fn previewing(self) -> Self {
+        let routes = self.routes.into_iter().map(|(label, route)| (label, route.previewing())).collect();
+        Self { routes, ..self }
+    }
+
     /// With somebody who hears of answers that do not come.
     #[must_use]
     pub fn telling(self, waits: Waits) -> Self {

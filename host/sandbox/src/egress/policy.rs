@@ -136,6 +136,14 @@ fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery
     let is_below = request.target.split('?').next().is_some_and(|path| path.len() > 1);
     let covering = route.verbs.iter().find(|verb| verb.covers(&request.method, is_below, &query));
     let Some(verb) = covering else {
+        if route.is_preview {
+            let (method, relative) = (request.method.escape_debug(), request.target.escape_debug());
+            let message = format!(
+                "a dry run changes nothing, and this would begin with {method} `{relative}` at endpoint `{}`",
+                route.label
+            );
+            return Err(EgressError::refused("egress.preview", message));
+        }
         let verbs: Vec<String> = route.verbs.iter().map(ToString::to_string).collect();
         let verbs = if verbs.is_empty() { "do nothing there".to_owned() } else { verbs.join(", ") };
         return Err(asked(&format!("which may only {verbs}")));
@@ -278,6 +286,15 @@ mod tests {
         assert_eq!(ask(Role::Destination, "DELETE", "/k"), Err("egress.verb"));
         assert!(ask(Role::Destination, "DELETE", "/k?uploadId=1").is_ok());
         assert!(ask(Role::Source, "POST", "/k?restore").is_ok());
+    }
+
+    #[test]
+    fn a_dry_run_reads_and_changes_nothing() {
+        let route = route_of_s3(Role::Destination, &[("create_bucket", "true")]).previewing();
+        assert!(admit_on(&route, "HEAD", "/k", &[]).is_ok());
+        for (method, target) in [("PUT", ""), ("PUT", "/k"), ("POST", "/k?uploads"), ("DELETE", "/k?uploadId=1")] {
+            assert_eq!(admit_on(&route, method, target, &[]), Err("egress.preview"), "{method} {target}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Route {
     /// Headers that the host sets here, in lower case.
     pub(crate) owned: Vec<String>,
     pub(crate) paths: Paths,
+    /// Only verbs that change nothing are left.
+    pub(crate) is_preview: bool,
 }
 
 impl Route {
@@ -63,7 +65,14 @@ impl Route {
             signer: Signer::new(label, auth, settings, masker)?,
             contact: Contact::default(),
             paths: endpoint.paths,
+            is_preview: false,
         })
+    }
+
+    /// The same, with those of its verbs that change nothing.
+    pub(crate) fn previewing(mut self) -> Self {
+        self.verbs.retain(Verb::is_safe);
+        Self { is_preview: true, ..self }
     }
 }
 

@@ -79,6 +79,12 @@ impl Verb {
         self.method == method && self.is_below == is_below && query.0.iter().all(known) && self.required.iter().all(met)
     }
 
+    /// Whether such a request changes nothing, by its method (the safe ones of RFC 9110 section 9.2.1, and of WebDAV's those that the IANA's
+    /// registry of methods calls safe).
+    pub(crate) fn is_safe(&self) -> bool {
+        ["GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH"].contains(&self.method.as_str())
+    }
+
     /// Whether requests of this kind may carry a parameter.
     pub(crate) fn takes(&self, name: &str) -> bool {
         self.parameters().any(|parameter| parameter.name == name)

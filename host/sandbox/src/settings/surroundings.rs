@@ -26,6 +26,8 @@ pub struct Surroundings<'a> {
     pub waits: Waits,
     /// How many bytes a second may pass.
     pub rates: Rates,
+    /// Nothing may be changed: requests whose method is not safe are refused, whatever the manifest grants.
+    pub is_preview: bool,
 }
 
 impl Surroundings<'_> {
@@ -40,6 +42,7 @@ impl Surroundings<'_> {
             token_keeper: None,
             waits: Waits::default(),
             rates: Rates::default(),
+            is_preview: false,
         }
     }
 }

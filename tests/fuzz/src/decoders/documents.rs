@@ -3,12 +3,11 @@
 use credenza_format::fuzzing::{decode_keyring, decode_snapshot, encode_keyring, encode_snapshot, keys};
 use credenza_format::{
     Bitmap, BlobIndex, BlobKind, Condemned, Encoding, EscrowedConnector, Fact, Frame, Hex, IndexSegment, Intent,
-    Keyring, LockRecord, Note, OriginHead, PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Replica, SigningKey,
-    Usage,
+    Keyring, LockRecord, Note, PACK_BLOBS_MAX, PackBuilder, PackKind, PackUsage, Usage,
 };
 use credenza_model::{ObjectId, RepositoryId, Timestamp};
 
-use super::{comes_back, comes_back_exactly, frozen_bytes};
+use super::{comes_back, comes_back_exactly, frozen_bytes, frozen_text};
 
 pub(crate) fn index_seeds() -> Vec<Vec<u8>> {
     let packs = [(PackKind::Data, BlobKind::Data), (PackKind::Meta, BlobKind::Node)].map(|(kind, blob_kind)| {
@@ -79,13 +78,7 @@ pub(crate) fn run_condemned(input: &[u8]) {
 }
 
 pub(crate) fn note_seeds() -> Vec<Vec<u8>> {
-    let note = |fact| Note { created: TIME, writer: Hex([3; 16]), fact }.encode().expect("a note is encoded");
-    let serving = Fact::Serving { snapshots: Vec::new(), intent: ObjectId::new([1; 16]) };
-    let heads = vec![OriginHead { writer: Hex([4; 16]), sequence: 7, digest: Hex([5; 32]) }];
-    let origin = RepositoryId::new([6; 16]);
-    let replica = Replica { origin, as_of: TIME, heads, signer: None, signature: None };
-    let signed = replica.clone().signed(&SigningKey::from_seed(&[8; 32]));
-    [serving, Fact::Replica(replica), Fact::Replica(signed)].map(note).to_vec()
+    (0..5).map(|number| frozen_text(&format!("/notes/{number}")).into_bytes()).collect()
 }
 
 /// A note; one of a later program is read and not written again.
