@@ -2,6 +2,7 @@
 //!
 //! Owned here: folders, what may be replaced, and which attributes are lost. Refused here: sending files (`upload`).
 
+use credenza_sdk::facts::is_fact;
 use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
 
 use crate::fault::{self, shown};
@@ -10,17 +11,6 @@ use crate::place::{is_path, parent};
 use crate::source::entry_of;
 use crate::upload::Upload;
 use crate::wire::Wire;
-
-/// Facts of where an entry came from that cannot mean anything elsewhere: nobody misses them.
-const FACTS: [&str; 7] = [
-    "s3.version-id",
-    "s3.checksum-algorithm",
-    "s3.replication",
-    "s3.tag-count",
-    "s3.parts",
-    "s3.part-bytes",
-    "s3.missing-meta",
-];
 
 impl<W: Wire> Folder<W> {
     /// What the destination says of itself.
@@ -119,7 +109,7 @@ impl<W: Wire> Folder<W> {
     /// When it cannot be looked at.
     pub(crate) fn lost(&self, entry: &Entry) -> Result<Vec<String>> {
         let names = entry.attributes.iter().map(|(name, _)| name);
-        let mut lost: Vec<String> = names.filter(|name| !FACTS.contains(&name.as_str())).cloned().collect();
+        let mut lost: Vec<String> = names.filter(|name| !is_fact(name)).cloned().collect();
         if let Some(modified) = entry.modified {
             // Times of WebDAV have no fractions.
             let is_kept =

@@ -84,6 +84,10 @@ impl Wire for CannedWire {
         0
     }
 
+    fn unique_word(&self) -> String {
+        "word".to_owned()
+    }
+
     fn body_of(&self, bytes: Vec<u8>) -> Vec<u8> {
         bytes
     }
