@@ -9,15 +9,23 @@ const CHARACTERS_MAX: usize = 1024;
 /// Begins the encoded names of what SDK's `tree` keeps.
 const OF_A_TREE: &str = "credenza_2d";
 
-/// That a blob can have that name.
+/// That a blob can have that name, and that the service takes it for no other: it resolves `.` and `..`, drops a dot at the end of a segment, and takes
+/// `\\` for `/`, however they are written.
 ///
 /// # Errors
-/// `unsupported`, with the rule that it breaks. Segments `.` and `..` are among them: the service resolves them, and would write another blob.
+/// `unsupported`, with the rule that it breaks.
 pub(crate) fn demand(blob: &[u8], action: &str) -> Result<()> {
+    let is_control = |character: char| character.is_control();
     let broken = match std::str::from_utf8(blob) {
         Err(_) => Some(("azure.name-encoding", "the name of a blob is text, and this one is none (UTF-8)")),
-        Ok(name) if name.split('/').any(|segment| matches!(segment, "." | "..")) => {
-            Some(("azure.dot-segment", "Azure takes `.` and `..` in a name for another blob"))
+        Ok(name) if name.split('/').any(|segment| segment.ends_with('.')) => {
+            Some(("azure.dot-segment", "Azure drops a dot at the end of a name or of a folder, and would write another blob"))
+        }
+        Ok(name) if name.contains('\\') => {
+            Some(("azure.backslash", "Azure takes a backslash for `/`, and would write another blob"))
+        }
+        Ok(name) if name.contains(is_control) => {
+            Some(("azure.control-characters", "Azure takes no control characters in a name"))
         }
         Ok(name) if name.chars().count() > CHARACTERS_MAX => {
             Some(("azure.name-too-long", "its name is longer than Azure takes (1,024 characters)"))
@@ -74,12 +82,16 @@ mod tests {
         for (name, reason) in [
             (&b"a/../b"[..], "azure.dot-segment"),
             (b".", "azure.dot-segment"),
+            (b"a./b", "azure.dot-segment"),
+            (b"a\\b", "azure.backslash"),
+            (b"a\x01", "azure.control-characters"),
+            ("a\u{81}".as_bytes(), "azure.control-characters"),
             (b"\xff", "azure.name-encoding"),
             (&[b'x'; 1025], "azure.name-too-long"),
         ] {
             assert_eq!(demand(name, "writing").unwrap_err().reason, reason);
         }
-        for name in ["a", "a//b", "/a", "a/", "...", "a/.b", "\u{1}", &"\u{e4}".repeat(1024)] {
+        for name in ["a", "a//b", "/a", "a/", "a..b", "a/.b", &"\u{e4}".repeat(1024)] {
             assert!(demand(name.as_bytes(), "writing").is_ok(), "{name}");
         }
     }
