@@ -18,9 +18,10 @@ pub(crate) fn demand(blob: &[u8], action: &str) -> Result<()> {
     let is_control = |character: char| character.is_control();
     let broken = match std::str::from_utf8(blob) {
         Err(_) => Some(("azure.name-encoding", "the name of a blob is text, and this one is none (UTF-8)")),
-        Ok(name) if name.split('/').any(|segment| segment.ends_with('.')) => {
-            Some(("azure.dot-segment", "Azure drops a dot at the end of a name or of a folder, and would write another blob"))
-        }
+        Ok(name) if name.split('/').any(|segment| segment.ends_with('.')) => Some((
+            "azure.dot-segment",
+            "Azure drops a dot at the end of a name or of a folder, and would write another blob",
+        )),
         Ok(name) if name.contains('\\') => {
             Some(("azure.backslash", "Azure takes a backslash for `/`, and would write another blob"))
         }

@@ -1,7 +1,7 @@
 //! The self-test of each role, a line for each right that the role needs.
 
 use credenza_sdk::check::{Proof, line, proven};
-use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Found, Result, ScanOptions};
+use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Found, Result, ScanOptions, Scanner, Store};
 
 use crate::bucket::Bucket;
 use crate::source::entry_of_head;
@@ -79,10 +79,10 @@ impl<W: Wire> Bucket<W> {
 
     /// Lists and looks. Whether it may write is found out by `create`, which leaves nothing that a check would have to delete.
     pub(crate) fn check_store(&self) -> Vec<Check> {
-        let list = self.list("", None, 1).map(|page| {
+        let list = Store::list(self, "", None, 1).map(|page| {
             if page.objects.is_empty() && page.next.is_none() { "empty" } else { "objects are there" }.to_owned()
         });
-        let read = match self.stat("config") {
+        let read = match Store::stat(self, "config") {
             Ok(_) => Ok("a repository is there".to_owned()),
             Err(error) if error.class == ErrorClass::NotFound => Ok("no repository yet".to_owned()),
             Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! The self-test of each role: reach, authenticate, find the folder, list, read.
 
 use credenza_sdk::check::{Proof, line, proven};
-use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Result};
+use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Result, Source};
 
 use crate::fault;
 use crate::folder::{Folder, Listing};

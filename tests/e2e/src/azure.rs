@@ -120,7 +120,8 @@ impl Azure {
         let Account { host, name, .. } = &self.account;
         let blob = if blob.is_empty() { String::new() } else { format!("/{}", encode(blob.as_bytes(), true)) };
         let both = if query.is_empty() { self.sas.clone() } else { format!("{query}&{}", self.sas) };
-        let mut request = Request::builder().method(method).uri(format!("http://{host}/{name}/{container}{blob}?{both}"));
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{host}/{name}/{container}{blob}?{both}"));
         for (name, value) in headers.iter().chain(&[("x-ms-version", "2021-12-02")]) {
             request = request.header(*name, *value);
         }

@@ -10,9 +10,7 @@ use anyhow::{Context, Result, ensure};
 use credenza_e2e::azure::{Account, Azure};
 use credenza_e2e::relay::{Relay, Strike};
 use credenza_e2e::servers::AzureServer;
-use credenza_e2e::{
-    Precious, Report, Setup, memory_server_of_pages, number, requests_of, scenario, snapshot_of, tree,
-};
+use credenza_e2e::{Precious, Report, Setup, memory_server_of_pages, number, requests_of, scenario, snapshot_of, tree};
 use http::Method;
 use rustix::process::Signal;
 
@@ -96,7 +94,10 @@ fn a_repository_moves_from_s3_to_azure_without_another_program() -> Result<()> {
     let source = precious.source().to_string_lossy().into_owned();
     std::fs::write(precious.source().join("written after the move"), tree::noise(7, 2_000_000))?;
     let after = precious.setup.backup(&source)?;
-    ensure!(number(&after, &["bytes", "stored"]).unwrap_or(0) < 4_000_000, "what was there before was sent again: {after}");
+    ensure!(
+        number(&after, &["bytes", "stored"]).unwrap_or(0) < 4_000_000,
+        "what was there before was sent again: {after}"
+    );
     let target = precious.setup.restore(&snapshot_of(&after)?, "after the move")?;
     tree::compare(precious.source(), &target)?;
     std::fs::remove_file(precious.source().join("written after the move"))?;
@@ -198,7 +199,9 @@ const HEADERS: [(&str, &str); 9] = [
 fn shown(azure: &Azure, blob: &str) -> Result<BTreeMap<String, String>> {
     let answer = azure.send(Method::HEAD, (CONTAINER, blob), "", &[], "")?.success()?;
     let is_kept = |name: &str| {
-        ["content-", "cache-control", "x-ms-meta-", "x-ms-access-tier", "x-ms-tag-count"].iter().any(|kept| name.starts_with(kept))
+        ["content-", "cache-control", "x-ms-meta-", "x-ms-access-tier", "x-ms-tag-count"]
+            .iter()
+            .any(|kept| name.starts_with(kept))
     };
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = answer.headers.iter().filter(|(name, _)| is_kept(name.as_str()));
@@ -319,7 +322,8 @@ fn large(azure: &Azure) -> Result<()> {
     ensure!(relay.struck() > 0, "{:?}", relay.lines());
     let copy = azure.get(CONTAINER, "large/large")?;
     ensure!(copy.body == tree::noise(3, (16 << 20) + 5), "other bytes");
-    let list = |name: &str| azure.send(Method::GET, (CONTAINER, name), "comp=blocklist&blocklisttype=all", &[], "")?.success();
+    let list =
+        |name: &str| azure.send(Method::GET, (CONTAINER, name), "comp=blocklist&blocklisttype=all", &[], "")?.success();
     let blocks = String::from_utf8(list("large/large")?.body.to_vec())?;
     ensure!(blocks.matches("<Block>").count() == 3, "{blocks}");
     // The list whose answer is lost counts, and not as a name that somebody else has taken.

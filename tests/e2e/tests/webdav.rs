@@ -25,9 +25,7 @@ fn run(kind: DavKind) -> Result<()> {
         precious.expect_intact()
     });
     report.scenario("space is reclaimed and history is audited", || space(&server));
-    report.scenario("two writers at once lose nothing", || {
-        scenario::two_writers(&repository(&server, "writers")?)
-    });
+    report.scenario("two writers at once lose nothing", || scenario::two_writers(&repository(&server, "writers")?));
     report.scenario("a folder on WebDAV is backed up and comes back", || source(&server, kind));
     report.scenario("a folder is restored to WebDAV, and over what is there only when asked", || {
         destination(&server, kind)

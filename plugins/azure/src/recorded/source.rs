@@ -156,4 +156,7 @@ fn documents_are_what_is_configured() {
     let documents = bare.documents().unwrap();
     assert_eq!(documents.len(), 1);
     assert!(documents[0].content.is_err(), "what may not be read has its error");
+    let refused = || error(403, "AuthorizationFailure");
+    let signed = container(&[("login", "sas")], vec![refused(), refused()]);
+    assert!(signed.documents().unwrap().is_empty(), "a signature is never good for them");
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::wire::{Answer, Headers, Wire};
 use credenza_sdk::http::Request;
-use credenza_sdk::{ByteRange, Config, Entry, EntryKind, Result, ScanOptions, Setting, Value};
+use credenza_sdk::{ByteRange, Config, Entry, EntryKind, Result, ScanOptions, Scanner as _, Setting, Value};
 
 /// Pages of a listing that are read: an answer that says that it goes on says so for ever.
 const PAGES_MAX: usize = 3;
