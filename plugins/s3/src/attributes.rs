@@ -8,6 +8,7 @@ use crate::acl::{ACL_NAME, is_canned};
 use crate::place::WriteOptions;
 use crate::sum::{self, ALGORITHMS, is_of_parts};
 use crate::wire::Headers;
+use credenza_sdk::facts::is_fact;
 use credenza_sdk::tree::Room;
 use credenza_sdk::{percent, time, tree};
 
@@ -49,18 +50,8 @@ const USER_NAME: &str = "user.";
 const TAG_NAME: &str = "s3.tag.";
 /// Object Lock is given back by `protect`.
 const LOCKS: [&str; 3] = ["s3.lock-mode", "s3.lock-until", "s3.legal-hold"];
-/// Attributes that state facts of the bucket they came from; a copy elsewhere loses nothing without them.
-const FACTS: [&str; 9] = [
-    "s3.checksum-algorithm",
-    "s3.missing-meta",
-    "s3.parts",
-    "s3.part-bytes",
-    "s3.replication",
-    "s3.sse",
-    "s3.tag-count",
-    "s3.version-id",
-    "s3.storage-class",
-];
+/// What the bucket decides for its copy, beside the facts that nobody misses.
+const OF_THE_BUCKET: [&str; 2] = ["s3.sse", "s3.storage-class"];
 
 /// Completes attributes of a listing with those of an answer, which win.
 pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers, etag: Option<&str>) {
@@ -181,7 +172,7 @@ pub(crate) fn restore(attributes: &Attributes, options: WriteOptions) -> (Vec<(S
             (None, None, AttributeValue::Text(acl)) if name == ACL_NAME && options.acl && is_canned(acl) => {
                 headers.push(("x-amz-acl".to_owned(), acl.clone()));
             }
-            _ if FACTS.contains(&name.as_str()) => {}
+            _ if is_fact(name) || OF_THE_BUCKET.contains(&name.as_str()) => {}
             _ if options.locks && LOCKS.contains(&name.as_str()) => {}
             _ => lost.push(name.clone()),
         }

@@ -1,6 +1,7 @@
 //! The self-test of each role, a line for each right that the role needs.
 
-use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Found, Result, ScanOptions};
+use credenza_sdk::check::{Proof, line, proven};
+use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Found, Result, ScanOptions, Scanner, Store};
 
 use crate::bucket::Bucket;
 use crate::source::entry_of_head;
@@ -9,18 +10,23 @@ use crate::wire::{Answer, Headers, Wire};
 /// A name that no user's object has, for an upload that is begun and never finished.
 const PROBE_KEY: &[u8] = b".credenza-check";
 
-/// What the first request proves, in the order in which servers look at it, and the reasons of failures that tell it from the others.
-const PROOFS: [(&str, &str, &[&str]); 3] = [
-    (
-        "signature",
-        "credentials and clock are accepted",
-        &["s3.signature", "s3.access-key", "s3.expired-token", "s3.invalid-token", "s3.unauthorised", "s3.clock-skew"],
-    ),
-    ("region", "the bucket answers in this region", &["s3.wrong-region"]),
-    ("bucket", "it is there", &["s3.no-such-bucket", "s3.invalid-bucket"]),
+/// What the first request proves, in the order in which servers look at it.
+const PROOFS: [Proof; 3] = [
+    Proof {
+        name: "signature",
+        means: "credentials and clock are accepted",
+        reasons: &[
+            "s3.signature",
+            "s3.access-key",
+            "s3.expired-token",
+            "s3.invalid-token",
+            "s3.unauthorised",
+            "s3.clock-skew",
+        ],
+    },
+    Proof { name: "region", means: "the bucket answers in this region", reasons: &["s3.wrong-region"] },
+    Proof { name: "bucket", means: "it is there", reasons: &["s3.no-such-bucket", "s3.invalid-bucket"] },
 ];
-/// Reasons of failures that prove nothing but that something answered, or not even that.
-const NO_PROOF: [ErrorClass; 3] = [ErrorClass::Transient, ErrorClass::Corrupt, ErrorClass::Internal];
 
 impl<W: Wire> Bucket<W> {
     /// Lists a page, reads a byte of an object, and asks what the bucket keeps.
@@ -34,7 +40,7 @@ impl<W: Wire> Bucket<W> {
             _ => None,
         };
         let entry = listed.as_ref().ok().map(|found| found.iter().find_map(readable));
-        let mut lines = proven("list", listed.map(|found| listing_text(&found)));
+        let mut lines = proven(&PROOFS, "list", listed.map(|found| listing_text(&found)));
         if let Some(entry) = entry {
             let read = self.check_read(entry.clone());
             let readable = entry.filter(|_| read.is_ok());
@@ -73,15 +79,15 @@ impl<W: Wire> Bucket<W> {
 
     /// Lists and looks. Whether it may write is found out by `create`, which leaves nothing that a check would have to delete.
     pub(crate) fn check_store(&self) -> Vec<Check> {
-        let list = self.list("", None, 1).map(|page| {
+        let list = Store::list(self, "", None, 1).map(|page| {
             if page.objects.is_empty() && page.next.is_none() { "empty" } else { "objects are there" }.to_owned()
         });
-        let read = match self.stat("config") {
+        let read = match Store::stat(self, "config") {
             Ok(_) => Ok("a repository is there".to_owned()),
             Err(error) if error.class == ErrorClass::NotFound => Ok("no repository yet".to_owned()),
             Err(error) => Err(error),
         };
-        let mut lines = proven("list", list);
+        let mut lines = proven(&PROOFS, "list", list);
         lines.push(line("read", read));
         lines
     }
@@ -89,7 +95,7 @@ impl<W: Wire> Bucket<W> {
     /// Looks, and begins an upload that it aborts.
     pub(crate) fn check_destination(&self) -> Vec<Check> {
         let look = self.look(PROBE_KEY).map(|_| "objects can be looked at".to_owned());
-        let mut lines = proven("write", self.check_write());
+        let mut lines = proven(&PROOFS, "write", self.check_write());
         lines.push(line("read", look));
         lines
     }
@@ -104,21 +110,6 @@ impl<W: Wire> Bucket<W> {
     }
 }
 
-/// The line of a first request, after those of what it proves; what comes after a failure is left out.
-fn proven(name: &str, outcome: Result<String>) -> Vec<Check> {
-    let error = outcome.as_ref().err();
-    let failed = error.and_then(|error| PROOFS.iter().position(|(_, _, reasons)| reasons.contains(&&*error.reason)));
-    let held = match error {
-        Some(error) if failed.is_none() && NO_PROOF.contains(&error.class) => 0,
-        _ => failed.unwrap_or(PROOFS.len()),
-    };
-    let mut lines: Vec<Check> =
-        PROOFS.iter().take(held).map(|(name, means, _)| line(name, Ok((*means).to_owned()))).collect();
-    let name = failed.and_then(|step| PROOFS.get(step)).map_or(name, |(name, ..)| name);
-    lines.push(line(name, outcome));
-    lines
-}
-
 /// How much came, and in which order.
 fn listing_text(found: &[Found]) -> String {
     let keys =
@@ -128,8 +119,4 @@ fn listing_text(found: &[Found]) -> String {
         false => "in no order, so that a backup sorts them first",
     };
     format!("{} objects in the first page, {order}", found.len())
-}
-
-fn line(name: &str, outcome: Result<String>) -> Check {
-    Check { name: name.to_owned(), outcome }
 }

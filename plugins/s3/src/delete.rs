@@ -22,7 +22,7 @@ impl<W: Wire> Bucket<W> {
     ///
     /// # Errors
     /// When a batch fails as a whole.
-    pub(crate) fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
+    pub(crate) fn delete_all(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
         if self.place.as_of.is_some() {
             return Err(self.of_the_past("deleting"));
         }

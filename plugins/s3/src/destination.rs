@@ -2,7 +2,7 @@
 //!
 //! Owned here: which entries become objects with which headers. Refused here: sending them (`upload`).
 
-use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
+use credenza_sdk::{Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer};
 
 use crate::bucket::{Bucket, shown};
 use crate::fault::{ALREADY_OWNED, NO_BUCKET};
@@ -18,6 +18,29 @@ use credenza_sdk::xml::escape;
 /// Largest object (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), as of the end of 2025.
 const OBJECT_BYTES_MAX: u64 = 50 << 40;
 const FIRST_REGION: &str = "us-east-1";
+
+impl<W: Wire> Destination<W::Body> for Bucket<W> {
+    fn info(&self) -> Result<DestinationInfo> {
+        self.destination_info()
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.check_destination()
+    }
+
+    fn stat(&self, key: &[u8]) -> Result<Option<Entry>> {
+        self.look(key)
+    }
+
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer<W::Body>>>> {
+        let upload = Self::create(self, &entry, overwrite)?;
+        Ok(upload.map(|upload| Box::new(upload) as Box<dyn Writer<W::Body>>))
+    }
+
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+        Ok(entries.iter().map(|entry| Ok(self.lost(entry))).collect())
+    }
+}
 
 impl<W: Wire> Bucket<W> {
     /// What the destination says of itself.

@@ -35,7 +35,7 @@ impl<W: Wire> Bucket<W> {
     ///
     /// # Errors
     /// `not-found` when there is none; else the cause.
-    pub(crate) fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
+    pub(crate) fn extend_lock(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
         let action = format!("locking {}", shown(key.as_bytes()));
         if self.place.as_of.is_some() {
             return Err(self.of_the_past(&action));

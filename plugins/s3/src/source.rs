@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use credenza_sdk::http::Request;
 use credenza_sdk::{
-    AttributeValue, Attributes, Batch, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions,
-    SourceInfo, Timestamp, Version,
+    self as role, AttributeValue, Attributes, Batch, ByteRange, Check, Document, Entry, EntryKind, Error, ErrorClass,
+    Found, Result, ScanOptions, Scanner, Source, SourceInfo, Timestamp, Version,
 };
 
 use crate::bucket::{Bucket, shown};
@@ -22,6 +22,38 @@ pub struct Opened<B> {
     pub entry: Entry,
     /// Its bytes.
     pub body: B,
+}
+
+/// The role, over what native callers use by itself: there a walk goes from thread to thread.
+impl<W: Wire> Source<W::Body> for Bucket<W> {
+    fn info(&self) -> Result<SourceInfo> {
+        Ok(self.source_info())
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Self::now(self)
+    }
+
+    fn check(&self) -> Vec<Check> {
+        self.check_source()
+    }
+
+    fn scan(&self, options: ScanOptions) -> Result<Box<dyn Scanner>> {
+        Ok(Box::new(Self::scan(self, &options)))
+    }
+
+    fn read(&self, entry: Entry, part: Option<ByteRange>, if_match: Option<String>) -> Result<role::Opened<W::Body>> {
+        let opened = Self::read(self, entry, part, if_match.as_deref())?;
+        Ok(role::Opened { entry: opened.entry, content: role::Content::Ready(opened.body) })
+    }
+
+    fn describe(&self, entries: Vec<Entry>) -> Result<Vec<Result<Attributes>>> {
+        Ok(Self::describe(self, &entries))
+    }
+
+    fn documents(&self) -> Result<Vec<Document>> {
+        Self::documents(self)
+    }
 }
 
 impl<W: Wire> Bucket<W> {
@@ -210,12 +242,9 @@ pub struct Scan<W> {
     ended: bool,
 }
 
-impl<W: Wire> Scan<W> {
-    /// What comes next, at most `max` findings, in the order of the server. A call costs a page at most, whether it holds something or not.
-    ///
-    /// # Errors
-    /// When a page cannot be had; the walk is then worthless.
-    pub fn next(&mut self, max: u32) -> Result<Batch> {
+impl<W: Wire> Scanner for Scan<W> {
+    /// In the order of the server. A call costs a page at most, whether it holds something or not. After an error the walk is worthless.
+    fn next(&mut self, max: u32) -> Result<Batch> {
         if self.found.is_empty() && !self.ended {
             self.turn_page()?;
         }
@@ -223,7 +252,9 @@ impl<W: Wire> Scan<W> {
         let found = self.found.drain(..count).collect();
         Ok(Batch { found, more: !self.ended || !self.found.is_empty() })
     }
+}
 
+impl<W: Wire> Scan<W> {
     fn turn_page(&mut self) -> Result<()> {
         let page =
             self.bucket.page(&self.question, self.cursor.as_ref()).map_err(|error| self.without_history(error))?;

@@ -1,7 +1,9 @@
 //! A bucket that holds a repository.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored};
+use credenza_sdk::{
+    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, Timestamp,
+};
 
 use crate::bucket::{Bucket, shown};
 use crate::cursor::Place;
@@ -16,28 +18,28 @@ const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Objects of this kind go to the configured storage class; everything else is read too often for a slow one.
 const DATA_HINT: &str = "data";
 
-impl<W: Wire> Bucket<W> {
-    /// What the store says of itself; the host probes before it relies on it.
-    pub(crate) fn store_info(&self) -> StoreInfo {
+impl<W: Wire> Store<W::Body> for Bucket<W> {
+    /// The host probes before it relies on it.
+    fn info(&self) -> Result<StoreInfo> {
         let traits =
             ["if-absent", "if-match", "ranged-get", "ordered-list", "list-after-write", "versions", "retention"];
-        StoreInfo {
+        Ok(StoreInfo {
             identity: self.place.identity(),
             traits: traits.map(str::to_owned).to_vec(),
             max_object_bytes: Some(PUT_BYTES_MAX),
-        }
+        })
     }
 
-    /// Writes a whole object.
-    ///
-    /// # Errors
-    /// `precondition` when a condition does not hold; else the cause.
-    pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
+    fn check(&self) -> Vec<Check> {
+        self.check_store()
+    }
+
+    fn put(&self, key: &str, data: W::Body, options: PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
         if self.place.as_of.is_some() {
             return Err(self.of_the_past(&action));
         }
-        let answer = self.ask(self.put_request(key, options), Some(data), &action)?;
+        let answer = self.ask(self.put_request(key, &options), Some(data), &action)?;
         let headers = &answer.headers;
         Ok(Stored {
             tag: headers.get("etag").and_then(etag::bare),
@@ -47,34 +49,13 @@ impl<W: Wire> Bucket<W> {
         })
     }
 
-    fn put_request(&self, key: &str, options: &PutOptions) -> Request {
-        let mut asked = request("PUT", self.place.object(key.as_bytes()));
-        if options.if_absent {
-            asked = asked.with_header("if-none-match", "*");
-        }
-        if let Some(tag) = &options.if_match {
-            asked = asked.with_header("if-match", format!("\"{tag}\""));
-        }
-        if options.hint == DATA_HINT && !self.place.storage_class.is_empty() {
-            asked = asked.with_header("x-amz-storage-class", self.place.storage_class.clone());
-        }
-        if let Some(until) = options.retain_until {
-            asked = retain::lock(asked, until);
-        }
-        asked
-    }
-
-    /// A whole object or a part of it.
-    ///
-    /// # Errors
-    /// `not-found` when there is none; else the cause.
-    pub(crate) fn get(&self, key: &str, part: Option<ByteRange>, version: Option<&str>) -> Result<W::Body> {
+    fn get(&self, key: &str, part: Option<ByteRange>, version: Option<String>) -> Result<W::Body> {
         let action = format!("reading {}", shown(key.as_bytes()));
         if part.is_some_and(|part| part.length == Some(0)) {
             return Ok(self.wire.body_of(Vec::new()));
         }
         let then = if version.is_none() { self.id_then(key)? } else { None };
-        let version = version.map(str::to_owned).or(then);
+        let version = version.or(then);
         let version = version.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
         let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
         let part = part.and_then(|part| Some((part, range::header(&part)?)));
@@ -91,17 +72,7 @@ impl<W: Wire> Bucket<W> {
         Ok(answer.body)
     }
 
-    /// The version of an object that was there at the time that the settings name; nothing when they name none.
-    fn id_then(&self, key: &str) -> Result<Option<String>> {
-        let Some(then) = self.place.as_of else { return Ok(None) };
-        Ok(self.version_then(key.as_bytes(), then)?.version.map(|version| version.id))
-    }
-
-    /// Size and time of an object.
-    ///
-    /// # Errors
-    /// `not-found` when there is none; else the cause.
-    pub(crate) fn stat(&self, key: &str) -> Result<Object> {
+    fn stat(&self, key: &str) -> Result<Object> {
         let action = format!("looking at {}", shown(key.as_bytes()));
         let then = self.id_then(key)?.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))]));
         let target = self.place.object(key.as_bytes()) + &then.unwrap_or_default();
@@ -125,11 +96,8 @@ impl<W: Wire> Bucket<W> {
         })
     }
 
-    /// A page of the objects below a prefix, in byte order.
-    ///
-    /// # Errors
     /// `corrupt` when the server lists out of order, because then nothing can be told of what is missing.
-    pub(crate) fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
+    fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let place = cursor.map(Place::parse).transpose()?.unwrap_or_default();
         let question = Question {
             prefix: self.place.full_key(prefix.as_bytes()),
@@ -157,6 +125,39 @@ impl<W: Wire> Bucket<W> {
         let decided = cut.and_then(Cut::decided);
         let next = told.next.map(|at| Place { at: Some(at), decided }.text());
         Ok(Page { objects, next })
+    }
+
+    fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
+        self.delete_all(keys)
+    }
+
+    fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.extend_lock(key, version, until)
+    }
+}
+
+impl<W: Wire> Bucket<W> {
+    fn put_request(&self, key: &str, options: &PutOptions) -> Request {
+        let mut asked = request("PUT", self.place.object(key.as_bytes()));
+        if options.if_absent {
+            asked = asked.with_header("if-none-match", "*");
+        }
+        if let Some(tag) = &options.if_match {
+            asked = asked.with_header("if-match", format!("\"{tag}\""));
+        }
+        if options.hint == DATA_HINT && !self.place.storage_class.is_empty() {
+            asked = asked.with_header("x-amz-storage-class", self.place.storage_class.clone());
+        }
+        if let Some(until) = options.retain_until {
+            asked = retain::lock(asked, until);
+        }
+        asked
+    }
+
+    /// The version of an object that was there at the time that the settings name; nothing when they name none.
+    fn id_then(&self, key: &str) -> Result<Option<String>> {
+        let Some(then) = self.place.as_of else { return Ok(None) };
+        Ok(self.version_then(key.as_bytes(), then)?.version.map(|version| version.id))
     }
 
     /// The object of a listing, unless it was not asked for or is none of a repository.

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{AttributeValue, Entry, Error, ErrorClass, Result};
+use credenza_sdk::{AttributeValue, Entry, Error, ErrorClass, Result, Writer};
 use md5::{Digest as _, Md5};
 
 use crate::attributes;
@@ -74,28 +74,20 @@ impl Parts {
     }
 }
 
-impl<W: Wire> Upload<W> {
-    /// Any part but the last.
-    ///
-    /// # Errors
-    /// When it cannot be sent.
-    pub(crate) fn write(&mut self, part: W::Body) -> Result<()> {
+impl<W: Wire> Writer<W::Body> for Upload<W> {
+    fn part_bytes(&self) -> Option<u64> {
+        Some(self.layout.part_bytes)
+    }
+
+    fn write(&mut self, part: W::Body) -> Result<()> {
         if self.parts.is_none() {
             self.parts = Some(Parts::new(self.begin()?));
         }
         self.send_part(part)
     }
 
-    /// The length of all parts but the last.
-    pub(crate) const fn part_bytes(&self) -> u64 {
-        self.layout.part_bytes
-    }
-
-    /// Publishes the object; names what it has not got of the original: the ETag, a lock, what a folder forgets.
-    ///
-    /// # Errors
-    /// `precondition` when it exists and may not be overwritten; else the cause.
-    pub(crate) fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
+    /// Names what the object has not got of the original: the ETag, a lock, what a folder forgets.
+    fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
         let made = self.publish(last)?;
         let differs = self.etag.is_some() && self.etag != made.etag;
         let mut lost: Vec<String> = differs.then(|| "s3.etag".to_owned()).into_iter().collect();
@@ -109,6 +101,15 @@ impl<W: Wire> Upload<W> {
         Ok(lost)
     }
 
+    /// A failure leaves parts that the bucket's lifecycle removes; nothing more can be done.
+    fn abort(&mut self) {
+        if let Some(Parts { id, .. }) = self.parts.take() {
+            let _ = self.bucket.ask(request("DELETE", self.target.clone() + &upload_query(&id)), None, &self.action);
+        }
+    }
+}
+
+impl<W: Wire> Upload<W> {
     /// A server that keeps keys as paths makes a folder of a key that ends with `/`, and may keep no attributes of it.
     fn forgotten_by_a_folder(&self) -> Vec<String> {
         if !self.target.ends_with('/') || self.headers.is_empty() {
@@ -179,13 +180,6 @@ impl<W: Wire> Upload<W> {
             self.write(last)?;
         }
         self.complete()
-    }
-
-    /// Ends an upload in parts without an object. A failure leaves parts that the bucket's lifecycle removes; nothing more can be done.
-    pub(crate) fn abort(&mut self) {
-        if let Some(Parts { id, .. }) = self.parts.take() {
-            let _ = self.bucket.ask(request("DELETE", self.target.clone() + &upload_query(&id)), None, &self.action);
-        }
     }
 
     /// Begins and ends an upload in parts, to find out whether it may.

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use crate::bindings::exports::credenza::connector::destination as contract;
 use crate::{Body, Check, Config, Connector, DestinationInfo, Entry, Result};
 
-/// Somewhere to restore to.
-pub trait Destination: Connector {
+/// Somewhere to restore to. `B` are bytes that the host holds, as of a [`crate::Store`].
+pub trait Destination<B = Body> {
     /// Identity and traits.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ pub trait Destination: Connector {
     ///
     /// # Errors
     /// `precondition` when it exists and may not be overwritten; `unsupported` for what the destination cannot hold.
-    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>>;
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer<B>>>>;
 
     /// Second pass, children before parents; each result names the attributes that could not be restored.
     ///
@@ -37,7 +37,7 @@ pub trait Destination: Connector {
 }
 
 /// One entry being written. A writer that is dropped without a call to `finish` was aborted by the host first.
-pub trait Writer: 'static {
+pub trait Writer<B = Body> {
     /// The host cuts parts to this size. None: as it likes.
     fn part_bytes(&self) -> Option<u64> {
         None
@@ -47,14 +47,14 @@ pub trait Writer: 'static {
     ///
     /// # Errors
     /// The cause, by class. After `transient` the same part may come again: it counts only once it has succeeded.
-    fn write(&mut self, part: Body) -> Result<()>;
+    fn write(&mut self, part: B) -> Result<()>;
 
     /// Takes the last part, which may be empty when there was another, and publishes the entry; names the attributes that turned out to be
     /// lost only now.
     ///
     /// # Errors
     /// The cause, by class. After `transient` it may be called again with the same bytes.
-    fn finish(&mut self, last: Body) -> Result<Vec<String>>;
+    fn finish(&mut self, last: B) -> Result<Vec<String>>;
 
     /// Leaves nothing behind. Where the remote cannot remove what was sent, the trait `leaves-parts` tells it.
     fn abort(&mut self);
@@ -70,7 +70,7 @@ pub struct DestinationSession<D>(D);
 /// A writer, callable through a shared reference as the contract wants it.
 pub struct BoxedWriter(RefCell<Box<dyn Writer>>);
 
-impl<D: Destination> contract::Guest for ExportedDestination<D> {
+impl<D: Connector + Destination> contract::Guest for ExportedDestination<D> {
     type Session = DestinationSession<D>;
     type Writer = BoxedWriter;
 
@@ -80,7 +80,7 @@ impl<D: Destination> contract::Guest for ExportedDestination<D> {
     }
 }
 
-impl<D: Destination> contract::GuestSession for DestinationSession<D> {
+impl<D: Connector + Destination> contract::GuestSession for DestinationSession<D> {
     fn info(&self) -> Result<DestinationInfo> {
         self.0.info()
     }

@@ -3,7 +3,7 @@
 //!
 //! Owned here: the Rust face of the contract in `wit/` (what types cannot say is in `wit/CONTRACT.md`), the glue to it,
 //! what the sandbox lacks: a clock ([`task::now_ms`]), a log ([`log`]), panic texts that reach the user; and what every protocol over
-//! HTTP needs once: [`percent`], [`xml`], [`time`], [`range`], [`etag`], [`status`], and [`tree`], what an object was in a folder. Refused
+//! HTTP needs once: [`percent`], [`xml`], [`time`], [`range`], [`etag`], [`status`], [`check`], [`facts`], and [`tree`], what an object was in a folder. Refused
 //! here: knowledge of any provider. Called by connectors.
 //!
 //! The same crate compiles natively, so that a connector's own logic is unit-tested without a sandbox: written against [`wire::Wire`], it
@@ -52,12 +52,14 @@
 #[rustfmt::skip]
 pub mod bindings;
 mod body;
+pub mod check;
 mod config;
 mod connector;
 mod destination;
 mod entry;
 mod error;
 pub mod etag;
+pub mod facts;
 pub mod http;
 pub mod log;
 mod panic;

@@ -9,8 +9,8 @@ use crate::{
     Timestamp,
 };
 
-/// Something to back up.
-pub trait Source: Connector {
+/// Something to back up. `B` are bytes that the host holds, as of a [`crate::Store`].
+pub trait Source<B = Body> {
     /// Identity and traits.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ pub trait Source: Connector {
     ///
     /// # Errors
     /// The cause, by class.
-    fn read(&self, entry: Entry, range: Option<ByteRange>, if_match: Option<String>) -> Result<Opened>;
+    fn read(&self, entry: Entry, range: Option<ByteRange>, if_match: Option<String>) -> Result<Opened<B>>;
 
     /// Costly metadata that neither scan nor read tells; one result per entry. None, unless the connector says otherwise.
     ///
@@ -76,19 +76,19 @@ pub trait Reader: 'static {
 }
 
 /// Where the bytes of an opened object come from.
-pub enum Content {
+pub enum Content<B = Body> {
     /// The host holds them already, as the body of an answer: none enters the sandbox.
-    Ready(Body),
+    Ready(B),
     /// The connector makes them.
     Pull(Box<dyn Reader>),
 }
 
 /// An object opened for reading.
-pub struct Opened {
+pub struct Opened<B = Body> {
     /// The entry as scanned, completed with what only a read tells.
     pub entry: Entry,
     /// Its bytes.
-    pub content: Content,
+    pub content: Content<B>,
 }
 
 /// Answers the source interface of the contract for a connector.
@@ -104,7 +104,7 @@ pub struct BoxedScanner(RefCell<Box<dyn Scanner>>);
 /// A reader, callable through a shared reference as the contract wants it.
 pub struct BoxedReader(RefCell<Box<dyn Reader>>);
 
-impl<S: Source> contract::Guest for ExportedSource<S> {
+impl<S: Connector + Source> contract::Guest for ExportedSource<S> {
     type Reader = BoxedReader;
     type Session = SourceSession<S>;
     type Scanner = BoxedScanner;
@@ -115,7 +115,7 @@ impl<S: Source> contract::Guest for ExportedSource<S> {
     }
 }
 
-impl<S: Source> contract::GuestSession for SourceSession<S> {
+impl<S: Connector + Source> contract::GuestSession for SourceSession<S> {
     fn info(&self) -> Result<SourceInfo> {
         self.0.info()
     }

@@ -9,7 +9,10 @@ use crate::{
 };
 
 /// Somewhere to keep a repository. Keys hold only `[a-z0-9/._-]`, at most 200 bytes, no empty, `.` or `..` segment.
-pub trait Store: Connector {
+///
+/// `B` are bytes that the host holds: in the sandbox [`Body`], in native tests those of their wire ([`crate::wire::Wire::Body`]), so that a session
+/// over any wire has the role itself.
+pub trait Store<B = Body> {
     /// Identity and claims; the host probes a claim before it relies on it.
     ///
     /// # Errors
@@ -23,13 +26,13 @@ pub trait Store: Connector {
     ///
     /// # Errors
     /// `precondition` when a condition of the options does not hold; else the cause, by class.
-    fn put(&self, key: &str, data: Body, options: PutOptions) -> Result<Stored>;
+    fn put(&self, key: &str, data: B, options: PutOptions) -> Result<Stored>;
 
     /// A whole object or a range of it.
     ///
     /// # Errors
     /// `not-found` when there is no such object; else the cause, by class.
-    fn get(&self, key: &str, range: Option<ByteRange>, version: Option<String>) -> Result<Body>;
+    fn get(&self, key: &str, range: Option<ByteRange>, version: Option<String>) -> Result<B>;
 
     /// Size and time of an object.
     ///
@@ -67,7 +70,7 @@ pub struct ExportedStore<S>(PhantomData<S>);
 /// A session of a store.
 pub struct StoreSession<S>(S);
 
-impl<S: Store> contract::Guest for ExportedStore<S> {
+impl<S: Connector + Store> contract::Guest for ExportedStore<S> {
     type Session = StoreSession<S>;
 
     fn open(config: Config) -> Result<contract::Session> {
@@ -76,7 +79,7 @@ impl<S: Store> contract::Guest for ExportedStore<S> {
     }
 }
 
-impl<S: Store> contract::GuestSession for StoreSession<S> {
+impl<S: Connector + Store> contract::GuestSession for StoreSession<S> {
     fn info(&self) -> Result<StoreInfo> {
         self.0.info()
     }

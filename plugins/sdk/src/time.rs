@@ -10,7 +10,10 @@
 use crate::Timestamp;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const DAY_SECONDS: i64 = 86_400;
+/// Years 0 to 9999.
+const SECONDS: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
 /// `2024-02-29T12:34:56.789Z`, with any number of digits after the point or none.
 #[must_use]
@@ -37,10 +40,25 @@ pub fn parse_http(text: &str) -> Option<Timestamp> {
 /// `2024-02-29T12:34:56Z`; years 0 to 9999, others at the nearer end.
 #[must_use]
 pub fn format_iso(time: Timestamp) -> String {
-    let seconds = time.seconds.clamp(-62_167_219_200, 253_402_300_799);
+    let seconds = time.seconds.clamp(SECONDS.0, SECONDS.1);
     let (year, month, day) = date_of(seconds.div_euclid(DAY_SECONDS));
     let second = seconds.rem_euclid(DAY_SECONDS);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// `Thu, 29 Feb 2024 12:34:56 GMT`; years 0 to 9999, others at the nearer end.
+#[must_use]
+pub fn format_http(time: Timestamp) -> String {
+    let seconds = time.seconds.clamp(SECONDS.0, SECONDS.1);
+    let days = seconds.div_euclid(DAY_SECONDS);
+    let (year, month, day) = date_of(days);
+    let second = seconds.rem_euclid(DAY_SECONDS);
+    // The first day of the epoch was a Thursday.
+    let name =
+        |names: &[&'static str], index: i64| usize::try_from(index).ok().and_then(|index| names.get(index).copied());
+    let weekday = name(&DAYS, days.rem_euclid(7)).unwrap_or_default();
+    let month = name(&MONTHS, month - 1).unwrap_or_default();
+    format!("{weekday}, {day:02} {month} {year:04} {:02}:{:02}:{:02} GMT", second / 3600, second / 60 % 60, second % 60)
 }
 
 fn numbers<const COUNT: usize>(text: &str, separator: char) -> Option<[i64; COUNT]> {
@@ -99,6 +117,7 @@ mod tests {
         let iso = parse_iso("2024-02-29T12:34:56.789Z").unwrap();
         assert_eq!((iso.seconds, iso.nanoseconds), (1_709_210_096, 789_000_000));
         assert_eq!(parse_http("Thu, 29 Feb 2024 12:34:56 GMT").unwrap().seconds, iso.seconds);
+        assert_eq!(format_http(iso), "Thu, 29 Feb 2024 12:34:56 GMT");
     }
 
     #[test]
@@ -116,6 +135,7 @@ mod tests {
         fn formatting_and_parsing_are_a_pair(seconds in -62_167_219_200_i64..=253_402_300_799) {
             let time = Timestamp { seconds, nanoseconds: 0 };
             prop_assert_eq!(parse_iso(&format_iso(time)), Some(time));
+            prop_assert_eq!(parse_http(&format_http(time)), Some(time));
         }
 
         #[test]

@@ -24,6 +24,9 @@ pub use tape::{Asked, Reply, Tape};
 use crate::http::{self, Request};
 use crate::{Body, Result, task};
 
+/// Random bytes of a word that nobody else chooses.
+const WORD_BYTES: u32 = 16;
+
 /// Sends requests and looks into bodies.
 pub trait Wire: Clone + 'static {
     /// Bytes that the host holds.
@@ -49,6 +52,9 @@ pub trait Wire: Clone + 'static {
 
     /// The time, in seconds since 1970.
     fn now_seconds(&self) -> i64;
+
+    /// A word of letters and digits that nobody else chooses, for a name of what is on its way.
+    fn unique_word(&self) -> String;
 }
 
 /// The head of an answer and its body.
@@ -116,6 +122,10 @@ impl Wire for Host {
 
     fn now_seconds(&self) -> i64 {
         i64::try_from(task::now_ms() / 1000).unwrap_or(i64::MAX)
+    }
+
+    fn unique_word(&self) -> String {
+        task::random(WORD_BYTES).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -11,8 +11,9 @@
 //! assert_eq!(keys, ["a & b"]);
 //! ```
 
-use quick_xml::Reader;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::attributes::Attribute;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// Deepest nesting: the deepest document of a listing has five levels.
 const DEPTH_MAX: usize = 16;
@@ -24,6 +25,8 @@ pub struct Element {
     pub name: String,
     /// Of the element itself.
     pub text: String,
+    /// Names without their namespace, and values with their references resolved. What is broken in them is left out.
+    pub attributes: Vec<(String, String)>,
     /// In their order.
     pub children: Vec<Element>,
 }
@@ -38,11 +41,9 @@ impl Element {
         let mut open = vec![Self::default()];
         loop {
             match reader.read_event().ok()? {
-                Event::Start(start) if open.len() <= DEPTH_MAX => {
-                    open.push(Self::named(start.local_name().into_inner()))
-                }
+                Event::Start(start) if open.len() <= DEPTH_MAX => open.push(Self::begun(&start)),
                 Event::Start(_) => return None,
-                Event::Empty(start) => open.last_mut()?.children.push(Self::named(start.local_name().into_inner())),
+                Event::Empty(start) => open.last_mut()?.children.push(Self::begun(&start)),
                 Event::End(_) => {
                     let closed = open.pop()?;
                     open.last_mut()?.children.push(closed);
@@ -58,8 +59,19 @@ impl Element {
         document.children.into_iter().next()
     }
 
-    fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+    fn begun(start: &BytesStart<'_>) -> Self {
+        let attribute = |found: Attribute<'_>| {
+            let value = found.normalized_value(XmlVersion::Implicit1_0).ok()?;
+            Some((found.key.local_name().into_inner().to_owned(), value.into_owned()))
+        };
+        let attributes = start.attributes().filter_map(Result::ok).filter_map(attribute).collect();
+        Self { name: start.local_name().into_inner().to_owned(), attributes, ..Self::default() }
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
     }
 
     /// The first child of that name.
@@ -124,6 +136,13 @@ mod tests {
         assert_eq!(root.name, "A");
         assert_eq!(root.all("B").map(|b| b.text.as_str()).collect::<Vec<_>>(), ["\"xA\u{1}&y\"", "<>"]);
         assert_eq!(root.text_of("C"), Some(""));
+    }
+
+    #[test]
+    fn an_attribute_is_found_and_a_broken_one_is_none() {
+        let root = Element::parse(b"<A><B x:Encoded='true' y=\"&lt;\"/><B z=1>t</B></A>").unwrap();
+        assert_eq!((root.children[0].attribute("Encoded"), root.children[0].attribute("y")), (Some("true"), Some("<")));
+        assert_eq!((root.children[1].attribute("z"), root.children[1].text.as_str()), (None, "t"));
     }
 
     #[test]

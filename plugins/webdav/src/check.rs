@@ -1,6 +1,7 @@
 //! The self-test of each role: reach, authenticate, find the folder, list, read.
 
-use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Result};
+use credenza_sdk::check::{Proof, line, proven};
+use credenza_sdk::{ByteRange, Check, Entry, EntryKind, ErrorClass, Result, Source};
 
 use crate::fault;
 use crate::folder::{Folder, Listing};
@@ -10,20 +11,22 @@ use crate::wire::Wire;
 /// A name that no user's file has.
 const PROBE_KEY: &[u8] = b"~credenza-check";
 
-/// What the first request proves, in this order, and the reasons of failures that tell it from the others.
-const PROOFS: [(&str, &str, &[&str]); 2] = [
-    ("credentials", "are accepted", &[fault::UNAUTHORISED]),
-    ("folder", "it is there, and speaks WebDAV", &[fault::NO_FOLDER, fault::MOVED, fault::NO_METHOD]),
+/// What the first request proves, in this order.
+const PROOFS: [Proof; 2] = [
+    Proof { name: "credentials", means: "are accepted", reasons: &[fault::UNAUTHORISED] },
+    Proof {
+        name: "folder",
+        means: "it is there, and speaks WebDAV",
+        reasons: &[fault::NO_FOLDER, fault::MOVED, fault::NO_METHOD],
+    },
 ];
-/// Failures that prove nothing but that something answered, or not even that.
-const NO_PROOF: [ErrorClass; 3] = [ErrorClass::Transient, ErrorClass::Corrupt, ErrorClass::Internal];
 
 impl<W: Wire> Folder<W> {
     /// Lists the folder, and reads a byte of a file in it.
     pub(crate) fn check_source(&self) -> Vec<Check> {
         let listing = self.demand_listing();
         let file = listing.as_ref().ok().map(first_file);
-        let mut lines = proven("list", listing.map(|listing| listing_text(&listing)));
+        let mut lines = proven(&PROOFS, "list", listing.map(|listing| listing_text(&listing)));
         lines.extend(file.map(|file| line("read", self.check_read(file))));
         lines
     }
@@ -41,7 +44,7 @@ impl<W: Wire> Folder<W> {
             Ok(None) => Ok("the folder is not there yet; the first write makes it".to_owned()),
             Err(error) => Err(error),
         };
-        let mut lines = proven("list", list);
+        let mut lines = proven(&PROOFS, "list", list);
         lines.push(line(
             "read",
             match self.look(b"config") {
@@ -55,7 +58,7 @@ impl<W: Wire> Folder<W> {
 
     /// Sends an empty file to a name of its own, and removes it.
     pub(crate) fn check_destination(&self) -> Vec<Check> {
-        let mut lines = proven("write", self.check_write());
+        let mut lines = proven(&PROOFS, "write", self.check_write());
         lines.push(line("read", self.look(PROBE_KEY).map(|_| "files can be looked at".to_owned())));
         lines
     }
@@ -87,23 +90,4 @@ fn first_file(listing: &Listing) -> Option<Entry> {
 fn listing_text(listing: &Listing) -> String {
     let folders = listing.children.iter().filter(|child| child.is_folder).count();
     format!("{} files and {folders} folders directly in it", listing.children.len() - folders)
-}
-
-/// The line of a first request, after those of what it proves; what comes after a failure is left out.
-fn proven(name: &str, outcome: Result<String>) -> Vec<Check> {
-    let error = outcome.as_ref().err();
-    let failed = error.and_then(|error| PROOFS.iter().position(|(_, _, reasons)| reasons.contains(&&*error.reason)));
-    let held = match error {
-        Some(error) if failed.is_none() && NO_PROOF.contains(&error.class) => 0,
-        _ => failed.unwrap_or(PROOFS.len()),
-    };
-    let mut lines: Vec<Check> =
-        PROOFS.iter().take(held).map(|(name, means, _)| line(name, Ok((*means).to_owned()))).collect();
-    let name = failed.and_then(|step| PROOFS.get(step)).map_or(name, |(name, ..)| name);
-    lines.push(line(name, outcome));
-    lines
-}
-
-fn line(name: &str, outcome: Result<String>) -> Check {
-    Check { name: name.to_owned(), outcome }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owned here: folders, what may be replaced, and which attributes are lost. Refused here: sending files (`upload`).
 
-use credenza_sdk::{DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result};
+use credenza_sdk::facts::is_fact;
+use credenza_sdk::{Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer};
 
 use crate::fault::{self, shown};
 use crate::folder::Folder;
@@ -11,32 +12,20 @@ use crate::source::entry_of;
 use crate::upload::Upload;
 use crate::wire::Wire;
 
-/// Facts of where an entry came from that cannot mean anything elsewhere: nobody misses them.
-const FACTS: [&str; 7] = [
-    "s3.version-id",
-    "s3.checksum-algorithm",
-    "s3.replication",
-    "s3.tag-count",
-    "s3.parts",
-    "s3.part-bytes",
-    "s3.missing-meta",
-];
-
-impl<W: Wire> Folder<W> {
-    /// What the destination says of itself.
-    pub(crate) fn destination_info(&self) -> DestinationInfo {
-        DestinationInfo {
+impl<W: Wire> Destination<W::Body> for Folder<W> {
+    fn info(&self) -> Result<DestinationInfo> {
+        Ok(DestinationInfo {
             identity: self.place.identity(),
             namespace: "tree".to_owned(),
             traits: vec!["atomic-finish".to_owned()],
-        }
+        })
     }
 
-    /// What is there now.
-    ///
-    /// # Errors
-    /// The cause, by class; nothing there is `Ok(None)`.
-    pub(crate) fn look_for_entry(&self, key: &[u8]) -> Result<Option<Entry>> {
+    fn check(&self) -> Vec<Check> {
+        self.check_destination()
+    }
+
+    fn stat(&self, key: &[u8]) -> Result<Option<Entry>> {
         let bare = key.strip_suffix(b"/").unwrap_or(key);
         if !bare.is_empty() && !is_path(bare) {
             return Ok(None);
@@ -47,11 +36,8 @@ impl<W: Wire> Folder<W> {
         }))
     }
 
-    /// Begins a file. A folder is complete at once.
-    ///
-    /// # Errors
-    /// `precondition` when it exists and may not be overwritten, and `unsupported` for what a folder on a server cannot hold.
-    pub(crate) fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Upload<W>>> {
+    /// A folder is complete at once.
+    fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer<W::Body>>>> {
         let key = entry.key.as_slice();
         let action = format!("writing {}", shown(key));
         let unsupported = |reason: &str, why: String| {
@@ -94,9 +80,15 @@ impl<W: Wire> Folder<W> {
             }
             _ => {}
         }
-        Ok(Some(Upload::new(self, entry, overwrite, action)))
+        Ok(Some(Box::new(Upload::new(self, &entry, overwrite, action))))
     }
 
+    fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
+        Ok(entries.iter().map(|entry| self.lost(entry)).collect())
+    }
+}
+
+impl<W: Wire> Folder<W> {
     /// Makes a folder unless it is there.
     fn demand_folder(&self, key: &[u8]) -> Result<()> {
         match self.look(key)? {
@@ -119,7 +111,7 @@ impl<W: Wire> Folder<W> {
     /// When it cannot be looked at.
     pub(crate) fn lost(&self, entry: &Entry) -> Result<Vec<String>> {
         let names = entry.attributes.iter().map(|(name, _)| name);
-        let mut lost: Vec<String> = names.filter(|name| !FACTS.contains(&name.as_str())).cloned().collect();
+        let mut lost: Vec<String> = names.filter(|name| !is_fact(name)).cloned().collect();
         if let Some(modified) = entry.modified {
             // Times of WebDAV have no fractions.
             let is_kept =

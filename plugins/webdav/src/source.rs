@@ -1,8 +1,8 @@
 //! A folder to back up: walking it and reading its files.
 
 use credenza_sdk::{
-    Batch, ByteRange, Entry, EntryKind, Error, ErrorClass, Found, Result, ScanOptions, SourceInfo, Timestamp, range,
-    time,
+    Batch, ByteRange, Check, Content, Entry, EntryKind, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner,
+    Source, SourceInfo, Timestamp, range, time,
 };
 
 use crate::fault::{self, shown};
@@ -18,39 +18,26 @@ const RACY_SECONDS: i64 = 2;
 /// Requests of one batch at most, so that progress is seen.
 const REQUESTS_MAX: u32 = 64;
 
-/// A file opened for reading.
-pub struct Opened<B> {
-    /// The entry as scanned.
-    pub entry: Entry,
-    /// Its bytes.
-    pub body: B,
-}
-
-impl<W: Wire> Folder<W> {
-    /// What the source says of itself. Folders are sorted here, so that the order does not depend on the server.
-    pub fn source_info(&self) -> SourceInfo {
+impl<W: Wire> Source<W::Body> for Folder<W> {
+    /// Folders are sorted here, so that the order does not depend on the server.
+    fn info(&self) -> Result<SourceInfo> {
         let traits =
             ["ordered-scan", "start-after", "complete-scan", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
-        SourceInfo { identity: self.place.identity(), namespace: "tree".to_owned(), traits }
+        Ok(SourceInfo { identity: self.place.identity(), namespace: "tree".to_owned(), traits })
     }
 
-    /// A walk over what the options name. No request is sent yet.
-    pub fn scan(&self, options: &ScanOptions) -> Scan<W> {
-        let route =
-            Route { prefix: options.prefix.clone(), after: options.start_after.clone(), one_level: options.one_level };
-        Scan { walk: Walk::new(self, route), ended: false }
+    fn check(&self) -> Vec<Check> {
+        self.check_source()
     }
 
-    /// Opens a file, in one request unless its server is careless about conditions.
-    ///
-    /// # Errors
-    /// The cause, by class.
-    pub fn read(
-        &self,
-        mut entry: Entry,
-        part: Option<ByteRange>,
-        fingerprint: Option<&str>,
-    ) -> Result<Opened<W::Body>> {
+    fn scan(&self, options: ScanOptions) -> Result<Box<dyn Scanner>> {
+        let route = Route { prefix: options.prefix, after: options.start_after, one_level: options.one_level };
+        Ok(Box::new(Scan { walk: Walk::new(self, route), ended: false }))
+    }
+
+    /// One request, unless the server is careless about conditions.
+    fn read(&self, mut entry: Entry, part: Option<ByteRange>, if_match: Option<String>) -> Result<Opened<W::Body>> {
+        let fingerprint = if_match.as_deref();
         let action = format!("reading {}", shown(&entry.key));
         if !is_path(&entry.key) {
             let message = format!("{action} failed: a folder holds no such name");
@@ -78,9 +65,11 @@ impl<W: Wire> Folder<W> {
             return Err(changed(&action));
         }
         entry.size = entry.size.or(size);
-        Ok(Opened { entry, body: answer.body })
+        Ok(Opened { entry, content: Content::Ready(answer.body) })
     }
+}
 
+impl<W: Wire> Folder<W> {
     pub(crate) fn get(
         &self,
         key: &[u8],
@@ -121,12 +110,9 @@ pub struct Scan<W> {
     ended: bool,
 }
 
-impl<W: Wire> Scan<W> {
-    /// What comes next, at most `max` findings, in the byte order of their keys.
-    ///
-    /// # Errors
-    /// When the place cannot be listed; after what is `transient` the walk goes on where it was.
-    pub fn next(&mut self, max: u32) -> Result<Batch> {
+impl<W: Wire> Scanner for Scan<W> {
+    /// In the byte order of their keys. After what is `transient` the walk goes on where it was.
+    fn next(&mut self, max: u32) -> Result<Batch> {
         let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
         let (mut found, mut requests) = (Vec::new(), 0);
         while found.len() < max && requests < REQUESTS_MAX && !self.ended {

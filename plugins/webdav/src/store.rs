@@ -3,7 +3,9 @@
 //! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
 //! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
 
-use credenza_sdk::{ByteRange, Error, ErrorClass, Object, Page, PutOptions, Result, StoreInfo, Stored, range, time};
+use credenza_sdk::{
+    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, range, time,
+};
 
 use crate::fault::{self, shown};
 use crate::folder::{Child, Folder};
@@ -20,22 +22,23 @@ const SWEPT_MAX: usize = 100;
 /// Requests of one page of a listing at most; then it ends, however short.
 const REQUESTS_MAX: u32 = 256;
 
-impl<W: Wire> Folder<W> {
-    /// What the store says of itself; the host probes before it relies on it. No tags: those of many servers are times in seconds.
-    pub(crate) fn store_info(&self) -> StoreInfo {
+impl<W: Wire> Store<W::Body> for Folder<W> {
+    /// The host probes before it relies on it. No tags: those of many servers are times in seconds.
+    fn info(&self) -> Result<StoreInfo> {
         let traits = ["if-absent", "ranged-get", "ordered-list", "list-after-write"];
-        StoreInfo {
+        Ok(StoreInfo {
             identity: self.place.identity(),
             traits: traits.map(str::to_owned).to_vec(),
             max_object_bytes: None,
-        }
+        })
     }
 
-    /// Writes a whole object: two requests, and some more for the first in a folder.
-    ///
-    /// # Errors
-    /// `precondition` when it exists and must not; else the cause. What is left of a failure that passes is removed by a later `delete`.
-    pub(crate) fn put(&self, key: &str, data: W::Body, options: &PutOptions) -> Result<Stored> {
+    fn check(&self) -> Vec<Check> {
+        self.check_store()
+    }
+
+    /// Two requests, and some more for the first in a folder. What is left of a failure that passes is removed by a later `delete`.
+    fn put(&self, key: &str, data: W::Body, options: PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
         if options.if_match.is_some() || options.retain_until.is_some() {
             let message =
@@ -55,11 +58,11 @@ impl<W: Wire> Folder<W> {
         Ok(Stored { tag: None, version: None, modified: answer.headers.get("date").and_then(time::parse_http) })
     }
 
-    /// A whole object or a part of it.
-    ///
-    /// # Errors
-    /// `not-found` when there is none; else the cause.
-    pub(crate) fn fetch(&self, key: &str, part: Option<ByteRange>) -> Result<W::Body> {
+    fn get(&self, key: &str, part: Option<ByteRange>, version: Option<String>) -> Result<W::Body> {
+        if version.is_some() {
+            let message = format!("reading `{key}` failed: a WebDAV server keeps no versions");
+            return Err(Error::new(ErrorClass::Unsupported, "webdav.version", message));
+        }
         let action = format!("reading {}", shown(key.as_bytes()));
         if part.is_some_and(|part| part.length == Some(0)) {
             return Ok(self.wire.body_of(Vec::new()));
@@ -73,11 +76,7 @@ impl<W: Wire> Folder<W> {
         Ok(answer.body)
     }
 
-    /// Size and time of an object.
-    ///
-    /// # Errors
-    /// `not-found` when there is none; else the cause.
-    pub(crate) fn stat(&self, key: &str) -> Result<Object> {
+    fn stat(&self, key: &str) -> Result<Object> {
         match self.look(key.as_bytes())? {
             Some(child) if !child.is_folder => self.object(key.to_owned(), &child),
             _ => {
@@ -87,12 +86,10 @@ impl<W: Wire> Folder<W> {
         }
     }
 
-    /// A page of the objects below a prefix, in byte order. The cursor is the key that it comes behind; each page lists anew the folders
+    /// The cursor is the key that it comes behind; each page lists anew the folders
     /// on the way there. A place that is not there yet holds nothing.
-    ///
-    /// # Errors
-    /// The cause, by class: also of one folder that cannot be listed, because what is missing may be anything.
-    pub(crate) fn list_objects(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
+    /// One folder that cannot be listed is an error, because what is missing may be anything.
+    fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let max = usize::try_from(max).unwrap_or(usize::MAX).max(1);
         let after = cursor.map(|key| key.as_bytes().to_vec());
         let mut walk = Walk::new(self, Route { prefix: prefix.as_bytes().to_vec(), after, one_level: false });
@@ -129,14 +126,16 @@ impl<W: Wire> Folder<W> {
         }
     }
 
-    /// Deletes; what is not there counts as deleted. The first call also removes what interrupted writers left behind.
-    pub(crate) fn delete(&self, keys: &[String]) -> Vec<Result<()>> {
+    /// The first call also removes what interrupted writers left behind.
+    fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
         if !self.is_swept.replace(true) {
             self.sweep();
         }
-        keys.iter().map(|key| self.remove(key.as_bytes())).collect()
+        Ok(keys.iter().map(|key| self.remove(key.as_bytes())).collect())
     }
+}
 
+impl<W: Wire> Folder<W> {
     fn object(&self, key: String, child: &Child) -> Result<Object> {
         let size = child.size.ok_or_else(|| {
             let found = format!("no size of {}", shown(key.as_bytes()));

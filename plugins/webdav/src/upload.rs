@@ -2,7 +2,7 @@
 //!
 //! Memory: a file whose size is known is handed over by the host in one piece; one of unknown size is held here, at most [`HELD_BYTES_MAX`].
 
-use credenza_sdk::{Entry, Error, ErrorClass, Result};
+use credenza_sdk::{Entry, Error, ErrorClass, Result, Writer};
 
 use crate::folder::Folder;
 use crate::place::parent;
@@ -36,58 +36,17 @@ pub(crate) struct Upload<W: Wire> {
     asked_to_move: bool,
 }
 
-impl<W: Wire> Upload<W> {
-    pub(crate) fn new(folder: &Folder<W>, entry: &Entry, overwrite: bool, action: String) -> Self {
-        let word = folder.wire.unique_word();
-        Self {
-            partial: [parent(&entry.key), ON_ITS_WAY, word.as_bytes()].concat(),
-            folder: folder.clone(),
-            key: entry.key.clone(),
-            action,
-            overwrite,
-            held: Vec::new(),
-            size: entry.size,
-            modified: entry.modified.map(|time| time.seconds),
-            is_sent: false,
-            asked_to_move: false,
-        }
-    }
-
+impl<W: Wire> Writer<W::Body> for Upload<W> {
     /// All of it, where its size is known: WebDAV takes a file in one request.
-    pub(crate) fn part_bytes(&self) -> Option<u64> {
+    fn part_bytes(&self) -> Option<u64> {
         self.size.map(|size| size.max(1))
     }
 
-    /// Any part but the last.
-    ///
-    /// # Errors
-    /// `unsupported` when there is more than is held.
-    pub(crate) fn write(&mut self, part: &W::Body) -> Result<()> {
-        self.hold(part)
+    fn write(&mut self, part: W::Body) -> Result<()> {
+        self.hold(&part)
     }
 
-    fn hold(&mut self, part: &W::Body) -> Result<()> {
-        loop {
-            let piece = self.folder.wire.read(part)?;
-            if piece.is_empty() {
-                return Ok(());
-            }
-            if self.held.len().saturating_add(piece.len()) > HELD_BYTES_MAX {
-                let message = format!(
-                    "{} failed: its size was not known before, and it has more than the {HELD_BYTES_MAX} bytes that are held in memory then",
-                    self.action
-                );
-                return Err(Error::new(ErrorClass::Unsupported, "webdav.size-unknown", message));
-            }
-            self.held.extend(piece);
-        }
-    }
-
-    /// Publishes the file.
-    ///
-    /// # Errors
-    /// `precondition` when it exists and may not be overwritten; else the cause.
-    pub(crate) fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
+    fn finish(&mut self, last: W::Body) -> Result<Vec<String>> {
         let body = if self.held.is_empty() {
             last
         } else {
@@ -122,6 +81,48 @@ impl<W: Wire> Upload<W> {
         Ok(Vec::new())
     }
 
+    /// Leaves nothing behind. A failure is told to nobody: there is nothing more to do.
+    fn abort(&mut self) {
+        if std::mem::take(&mut self.is_sent) {
+            let _ = self.folder.remove(&self.partial);
+        }
+    }
+}
+
+impl<W: Wire> Upload<W> {
+    pub(crate) fn new(folder: &Folder<W>, entry: &Entry, overwrite: bool, action: String) -> Self {
+        let word = folder.wire.unique_word();
+        Self {
+            partial: [parent(&entry.key), ON_ITS_WAY, word.as_bytes()].concat(),
+            folder: folder.clone(),
+            key: entry.key.clone(),
+            action,
+            overwrite,
+            held: Vec::new(),
+            size: entry.size,
+            modified: entry.modified.map(|time| time.seconds),
+            is_sent: false,
+            asked_to_move: false,
+        }
+    }
+
+    fn hold(&mut self, part: &W::Body) -> Result<()> {
+        loop {
+            let piece = self.folder.wire.read(part)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            if self.held.len().saturating_add(piece.len()) > HELD_BYTES_MAX {
+                let message = format!(
+                    "{} failed: its size was not known before, and it has more than the {HELD_BYTES_MAX} bytes that are held in memory then",
+                    self.action
+                );
+                return Err(Error::new(ErrorClass::Unsupported, "webdav.size-unknown", message));
+            }
+            self.held.extend(piece);
+        }
+    }
+
     /// Whether the move was carried out although its answer did not come: nothing is on its way, and the file has its length.
     fn was_moved(&self, body: &W::Body) -> Result<bool> {
         if self.folder.look(&self.partial)?.is_some() {
@@ -129,12 +130,5 @@ impl<W: Wire> Upload<W> {
         }
         let there = self.folder.look(&self.key)?;
         Ok(there.is_some_and(|there| !there.is_folder && there.size == self.folder.wire.length(body)))
-    }
-
-    /// Leaves nothing behind. A failure is told to nobody: there is nothing more to do.
-    pub(crate) fn abort(&mut self) {
-        if std::mem::take(&mut self.is_sent) {
-            let _ = self.folder.remove(&self.partial);
-        }
     }
 }

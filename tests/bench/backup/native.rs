@@ -14,6 +14,7 @@ use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::source::Scan;
 use credenza_model::{Attribute, Entry, Timestamp};
 use credenza_sandbox::Egress;
+use credenza_sdk::Scanner as _;
 
 use crate::convert;
 use crate::wire::NativeWire;

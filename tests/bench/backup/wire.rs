@@ -64,6 +64,12 @@ impl Wire for NativeWire {
         Timestamp::from_system(SystemTime::now()).seconds
     }
 
+    /// Nothing is written here: the time is word enough.
+    fn unique_word(&self) -> String {
+        let now = Timestamp::from_system(SystemTime::now());
+        format!("{}n{}", now.seconds, now.nanoseconds)
+    }
+
     fn body_of(&self, bytes: Vec<u8>) -> NativeBody {
         NativeBody(RefCell::new(Body::from_bytes(bytes.into())))
     }

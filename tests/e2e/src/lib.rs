@@ -3,16 +3,20 @@
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
 //! code with the connector under test, [`metadata`] hands out credentials, [`servers`] starts
-//! real servers by the scripts of `tests/servers`, and [`wrong_server`] one that no client can use.
+//! real servers by the scripts of `tests/servers`, [`azure`] talks to an emulator of Azure, [`relay`] stands before a server and misbehaves for it,
+//! [`scenario`] has what every store must survive, and [`wrong_server`] is one that no client can use.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
+pub mod azure;
 pub mod bucket;
 mod credenza;
 pub mod metadata;
 pub mod race;
+pub mod relay;
 mod report;
 pub mod s3;
+pub mod scenario;
 pub mod servers;
 mod setup;
 pub mod store;

@@ -220,7 +220,7 @@ fn canonical_query(query: &[(&str, &str)]) -> String {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, and `/` when it separates.
-fn encode(bytes: &[u8], keep_slash: bool) -> String {
+pub(crate) fn encode(bytes: &[u8], keep_slash: bool) -> String {
     let mut text = String::new();
     for byte in bytes {
         match byte {

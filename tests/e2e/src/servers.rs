@@ -1,7 +1,8 @@
-//! Real S3 and WebDAV servers, started by the scripts of `tests/servers` on free ports and ended with the test.
+//! Real S3, WebDAV and Azure servers, started by the scripts of `tests/servers` on free ports and ended with the test.
 //!
 //! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
 
+use crate::azure::{Account, Azure};
 use crate::s3::{Endpoint, S3};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
@@ -93,6 +94,27 @@ impl DavServer {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.process.folder.path().join("data")
+    }
+}
+
+/// A running emulator of Azure's blobs; it ends when dropped.
+#[derive(Debug)]
+pub struct AzureServer {
+    _process: Process,
+    /// A client of it.
+    pub azure: Azure,
+}
+
+impl AzureServer {
+    /// Starts Azurite and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start() -> Result<Self> {
+        let process = Process::start("azurite", &[])?;
+        let host = process.value("endpoint")?.trim_start_matches("http://").to_owned();
+        let account = Account { host, name: process.value("access_key")?, key: process.value("secret_key")? };
+        Ok(Self { _process: process, azure: Azure::new(account)? })
     }
 }
 

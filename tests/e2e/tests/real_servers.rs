@@ -1,9 +1,9 @@
 //! The same round trips against real servers: a careful store, AWS-like semantics, a careless one, and TLS.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use credenza_e2e::bucket::{put_tame, read_all};
 use credenza_e2e::servers::{Kind, RealServer};
-use credenza_e2e::{Precious, Report, Setup, number, race, snapshot_of, tree};
+use credenza_e2e::{Precious, Report, Setup, number, race, scenario, snapshot_of, tree};
 use std::os::unix::fs::PermissionsExt;
 
 const BUCKET: &str = "credenza-tests";
@@ -38,7 +38,9 @@ fn run(kind: Kind) -> Result<()> {
         precious.setup.check()?.expect_code(0)?;
         precious.expect_intact()
     });
-    report.scenario("space is reclaimed and history is audited", || space(&server));
+    report.scenario("space is reclaimed and history is audited", || {
+        scenario::space(&Setup::with_s3_repository(server.s3.endpoint(), &format!("{BUCKET}/space"))?)
+    });
     if let Some(keys) = keys_raced_for(kind) {
         report.scenario("of twelve clients one creates each object", || {
             race::expect_one_winner_each(server.s3.endpoint(), BUCKET, keys)
@@ -64,30 +66,6 @@ fn keys_raced_for(kind: Kind) -> Option<u8> {
         Kind::SeaweedFs | Kind::SeaweedFsTls => Some(3),
         Kind::MiniStack => Some(100),
     }
-}
-
-fn space(server: &RealServer) -> Result<()> {
-    let setup = Setup::with_s3_repository(server.s3.endpoint(), &format!("{BUCKET}/space"))?;
-    let source = setup.path("source");
-    std::fs::create_dir(&source)?;
-    let mut snapshots = Vec::new();
-    for seed in 0..3 {
-        std::fs::write(source.join("changes"), tree::noise(seed, 1_000_000))?;
-        std::fs::write(source.join("stays"), tree::noise(99, 200_000))?;
-        snapshots.push(snapshot_of(&setup.backup(&source.to_string_lossy())?)?);
-    }
-    let [first, second, third] = snapshots.as_slice() else { bail!("{snapshots:?}") };
-    let summary = |words: &[&str]| setup.credenza.ok([&["--json"], words].concat())?.summary();
-    ensure!(number(&summary(&["diff", first, second])?, &["content"])? == 1, "one file differs");
-    ensure!(number(&summary(&["find", "stays"])?, &["matches"])? == 1, "it is the same in all");
-    setup.credenza.ok(["rm", first])?;
-    setup.credenza.ok(["prune", "--keep-last", "1", "--apply"])?;
-    let done = summary(&["maintain"])?;
-    ensure!(number(&done, &["bytes_freed"])? > 2_000_000, "{done}");
-    ensure!(number(&summary(&["audit"])?, &["snapshots"])? == 1, "the last is left");
-    setup.check()?.expect_code(0)?;
-    let target = setup.restore(third, "target")?;
-    tree::compare(&source, &target)
 }
 
 fn buckets(server: &RealServer) -> Result<()> {

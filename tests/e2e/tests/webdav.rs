@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use credenza_e2e::servers::{DavKind, DavServer};
-use credenza_e2e::{Precious, Report, Setup, number, snapshot_of, tree};
+use credenza_e2e::{Precious, Report, Setup, scenario, snapshot_of, tree};
 
 #[test]
 fn rclone() -> Result<()> {
@@ -25,7 +25,7 @@ fn run(kind: DavKind) -> Result<()> {
         precious.expect_intact()
     });
     report.scenario("space is reclaimed and history is audited", || space(&server));
-    report.scenario("two writers at once lose nothing", || two_writers(&server));
+    report.scenario("two writers at once lose nothing", || scenario::two_writers(&repository(&server, "writers")?));
     report.scenario("a folder on WebDAV is backed up and comes back", || source(&server, kind));
     report.scenario("a folder is restored to WebDAV, and over what is there only when asked", || {
         destination(&server, kind)
@@ -59,46 +59,10 @@ fn repository(server: &DavServer, folder: &str) -> Result<Setup> {
 }
 
 fn space(server: &DavServer) -> Result<()> {
-    let setup = repository(server, "space")?;
-    let source = setup.path("source");
-    std::fs::create_dir(&source)?;
-    let mut snapshots = Vec::new();
-    for seed in 0..3 {
-        std::fs::write(source.join("changes"), tree::noise(seed, 1_000_000))?;
-        std::fs::write(source.join("stays"), tree::noise(99, 200_000))?;
-        snapshots.push(snapshot_of(&setup.backup(&source.to_string_lossy())?)?);
-    }
-    let [first, _, third] = snapshots.as_slice() else { bail!("{snapshots:?}") };
-    let summary = |words: &[&str]| setup.credenza.ok([&["--json"], words].concat())?.summary();
-    setup.credenza.ok(["rm", first])?;
-    setup.credenza.ok(["prune", "--keep-last", "1", "--apply"])?;
-    let done = summary(&["maintain"])?;
-    ensure!(number(&done, &["bytes_freed"])? > 2_000_000, "{done}");
-    ensure!(number(&summary(&["audit"])?, &["snapshots"])? == 1, "the last is left");
-    setup.check()?.expect_code(0)?;
-    let target = setup.restore(third, "target")?;
-    tree::compare(&source, &target)?;
+    scenario::space(&repository(server, "space")?)?;
     let left = std::fs::read_dir(server.data().join("space/~credenza-partial"))?.count();
     ensure!(left == 0, "{left} objects were left on their way");
     Ok(())
-}
-
-fn two_writers(server: &DavServer) -> Result<()> {
-    let setup = repository(server, "writers")?;
-    let folders = ["left", "right"].map(|name| setup.path(name));
-    for (seed, folder) in (1..).zip(&folders) {
-        std::fs::create_dir(folder)?;
-        std::fs::write(folder.join("own"), tree::noise(seed, 3_000_000))?;
-        std::fs::write(folder.join("shared"), tree::noise(99, 3_000_000))?;
-    }
-    let runs = folders.iter().map(|folder| setup.credenza.start(["--json", "backup", &folder.to_string_lossy()]));
-    let runs = runs.collect::<Result<Vec<_>>>()?;
-    for (run, folder) in runs.into_iter().zip(&folders) {
-        let snapshot = snapshot_of(&run.wait()?.expect_code(0)?.summary()?)?;
-        let name = format!("back of {}", folder.file_name().unwrap_or_default().display());
-        tree::compare(folder, &setup.restore(&snapshot, &name)?)?;
-    }
-    setup.check()?.expect_code(0).map(drop)
 }
 
 /// Names that are easily mangled on the way through an address and a document.

@@ -27,6 +27,11 @@ pub trait SourceBed: Send + Sync {
     /// Whatever keeps it from being changed.
     async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()>;
 
+    /// Whether a key can be held, beside what is said below (Azure knows no segment `..`).
+    fn holds(&self, _key: &Key) -> bool {
+        true
+    }
+
     /// Whether keys that are not UTF-8 can be held (S3 cannot).
     fn holds_any_bytes(&self) -> bool {
         true
@@ -327,8 +332,9 @@ async fn describe(bed: &Bed) -> Verdict {
 }
 
 async fn hard(bed: &Bed) -> Verdict {
-    let objects: Vec<(Key, Bytes)> =
-        hard_keys(bed.holds_any_bytes(), bed.key_bytes_max()).iter().map(own_name).collect();
+    let mut keys = hard_keys(bed.holds_any_bytes(), bed.key_bytes_max());
+    keys.retain(|key| bed.holds(key));
+    let objects: Vec<(Key, Bytes)> = keys.iter().map(own_name).collect();
     let source = bed.filled(&objects).await.or_say("filling a source")?;
     let entries = scan_all(&*source).await?;
     for (key, bytes) in &objects {

@@ -1,5 +1,7 @@
 //! A bucket with versions, now and as it was, against recorded answers.
 
+use credenza_sdk::Store;
+
 use super::*;
 
 #[test]
@@ -86,7 +88,7 @@ fn a_repository_as_of_a_time_is_read_as_it_was_and_cannot_be_changed() {
     let store = bucket(&past, vec![versions(&[("k", "3", 9, false), ("kk", "1", 1, false)]), end()]);
     assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::NotFound);
     let store = bucket(&past, vec![]);
-    assert_eq!(store.put("k", Vec::new(), &put_options(false, "")).unwrap_err().reason, "s3.past");
+    assert_eq!(store.put("k", Vec::new(), put_options(false, "")).unwrap_err().reason, "s3.past");
     assert_eq!(store.delete(&["k".to_owned()]).unwrap_err().reason, "s3.past");
     assert_eq!(store.retain("k", None, Timestamp { seconds: 1, nanoseconds: 0 }).unwrap_err().reason, "s3.past");
     assert_eq!(store.destination_info().unwrap_err().reason, "s3.past");

@@ -8,8 +8,8 @@ mod store;
 
 use credenza_sdk::wire::{Asked, Reply, Tape};
 use credenza_sdk::{
-    AttributeValue, Batch, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp,
-    Version,
+    AttributeValue, Batch, ByteRange, Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Scanner,
+    Timestamp, Version, Writer,
 };
 
 use crate::bucket::Bucket;

@@ -1,5 +1,7 @@
 //! The store against recorded answers.
 
+use credenza_sdk::Store;
+
 use super::*;
 
 #[test]
@@ -9,9 +11,9 @@ fn a_put_states_its_condition_and_only_data_has_a_storage_class() {
         &settings,
         vec![reply(200, &[("etag", "\"t\""), ("x-amz-version-id", "v")], ""), error(412, "PreconditionFailed")],
     );
-    let stored = bucket.put("data/ab", b"x".to_vec(), &put_options(false, "data")).unwrap();
+    let stored = bucket.put("data/ab", b"x".to_vec(), put_options(false, "data")).unwrap();
     assert_eq!((stored.tag.as_deref(), stored.version.as_deref()), (Some("t"), Some("v")));
-    let refused = bucket.put("index/ab", b"x".to_vec(), &put_options(true, "index"));
+    let refused = bucket.put("index/ab", b"x".to_vec(), put_options(true, "index"));
     assert_eq!(refused.unwrap_err().class, ErrorClass::Precondition);
     let requests = asked(&bucket);
     assert_eq!(requests[0].line(), "PUT /repo/data/ab");
@@ -29,7 +31,7 @@ fn a_put_that_locks_names_the_mode_that_nobody_can_lift_and_wants_a_checksum() {
     let dated = [("date", "Wed, 01 Jan 2025 00:00:00 GMT"), ("x-amz-version-id", "v")];
     let bucket = bucket(&[], vec![reply(200, &dated, "")]);
     let options = PutOptions { retain_until: Some(UNTIL), ..put_options(true, "data") };
-    assert_eq!(bucket.put("data/ab", b"x".to_vec(), &options).unwrap().modified, Some(UNTIL));
+    assert_eq!(bucket.put("data/ab", b"x".to_vec(), options).unwrap().modified, Some(UNTIL));
     let requests = asked(&bucket);
     for (name, value) in [
         ("x-amz-object-lock-mode", "COMPLIANCE"),

@@ -133,4 +133,8 @@ impl Wire for Tape {
     fn now_seconds(&self) -> i64 {
         NOW_SECONDS
     }
+
+    fn unique_word(&self) -> String {
+        "word".to_owned()
+    }
 }

@@ -2,6 +2,8 @@
 
 use credenza_sdk::AttributeValue;
 
+use credenza_sdk::Destination;
+
 use super::*;
 
 fn file(key: &str) -> Entry {
@@ -17,7 +19,7 @@ fn statuses<const COUNT: usize>(statuses: [u16; COUNT]) -> Vec<Reply> {
 fn a_file_is_published_whole_with_its_time() {
     let replies = [vec![told(&["/dav/a/"])], statuses([404, 201, 201])].concat();
     let target = folder(&[], replies);
-    let mut upload = target.create(&file("a/f"), false).unwrap().unwrap();
+    let mut upload = target.create(file("a/f"), false).unwrap().unwrap();
     assert_eq!(upload.part_bytes(), Some(3));
     assert!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap().is_empty());
     let expected = ["PROPFIND /a/", "PROPFIND /a/f", "PUT /a/~credenza-partial-word", "MOVE /a/~credenza-partial-word"];
@@ -32,17 +34,17 @@ fn a_file_of_unknown_size_is_put_together_first() {
     let replies = [vec![told(&["/dav/"])], statuses([404, 503, 201, 201])].concat();
     let target = folder(&[], replies);
     let entry = Entry { size: None, ..file("f") };
-    let mut upload = target.create(&entry, false).unwrap().unwrap();
+    let mut upload = target.create(entry.clone(), false).unwrap().unwrap();
     assert_eq!(upload.part_bytes(), None);
     let body = |bytes: &[u8]| target.wire.body_of(bytes.to_vec());
-    upload.write(&body(b"ab")).unwrap();
+    upload.write(body(b"ab")).unwrap();
     assert_eq!(upload.finish(body(b"c")).unwrap_err().class, ErrorClass::Transient);
     upload.finish(body(b"c")).unwrap();
     assert_eq!(asked(&target)[3].body, b"abc");
     // More than is held is refused, not cut.
     let target = folder(&[], [vec![told(&["/dav/"])], statuses([404])].concat());
-    let mut upload = target.create(&entry, false).unwrap().unwrap();
-    let error = upload.write(&target.wire.body_of(vec![b'x'; (16 << 20) + 1])).unwrap_err();
+    let mut upload = target.create(entry.clone(), false).unwrap().unwrap();
+    let error = upload.write(target.wire.body_of(vec![b'x'; (16 << 20) + 1])).unwrap_err();
     assert_eq!(error.reason, "webdav.size-unknown");
 }
 
@@ -51,7 +53,7 @@ fn a_move_whose_answer_was_lost_counts_once() {
     let begun = || [vec![told(&["/dav/"])], statuses([404, 201, 504])].concat();
     // It is gone from where it was sent to, and there.
     let target = folder(&[], [begun(), statuses([404]), vec![told(&["/dav/f"])]].concat());
-    let mut upload = target.create(&file("f"), false).unwrap().unwrap();
+    let mut upload = target.create(file("f"), false).unwrap().unwrap();
     let body = || target.wire.body_of(b"abc".to_vec());
     assert_eq!(upload.finish(body()).unwrap_err().class, ErrorClass::Transient);
     upload.finish(body()).unwrap();
@@ -59,7 +61,7 @@ fn a_move_whose_answer_was_lost_counts_once() {
     // It is still where it was sent to.
     let again = [begun(), vec![told(&["/dav/~credenza-partial-word"])], statuses([201, 201])].concat();
     let target = folder(&[], again);
-    let mut upload = target.create(&file("f"), false).unwrap().unwrap();
+    let mut upload = target.create(file("f"), false).unwrap().unwrap();
     let body = || target.wire.body_of(b"abc".to_vec());
     upload.finish(body()).unwrap_err();
     upload.finish(body()).unwrap();
@@ -70,7 +72,7 @@ fn a_move_whose_answer_was_lost_counts_once() {
 fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
     let replies = [vec![told(&["/dav/"]), told(&["/dav/what%3F"])], statuses([201, 204, 201, 404])].concat();
     let target = folder(&[], replies);
-    let mut upload = target.create(&file("what?"), true).unwrap().unwrap();
+    let mut upload = target.create(file("what?"), true).unwrap().unwrap();
     assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().reason, "webdav.other-name");
     let expected =
         ["PUT /~credenza-partial-word", "DELETE /what%3F", "MOVE /~credenza-partial-word", "PROPFIND /what%3F"];
@@ -81,13 +83,13 @@ fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
 #[test]
 fn what_is_given_up_leaves_nothing() {
     let target = folder(&[], [vec![told(&["/dav/"])], statuses([404, 201, 507, 204])].concat());
-    let mut upload = target.create(&file("f"), true).unwrap().unwrap();
+    let mut upload = target.create(file("f"), true).unwrap().unwrap();
     assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().class, ErrorClass::Exhausted);
     upload.abort();
     assert_eq!(lines(&target).last().map(String::as_str), Some("DELETE /~credenza-partial-word"));
     // Nothing was sent yet.
     let target = folder(&[], [vec![told(&["/dav/"])], statuses([404])].concat());
-    target.create(&file("f"), true).unwrap().unwrap().abort();
+    target.create(file("f"), true).unwrap().unwrap().abort();
     asked(&target);
 }
 
@@ -101,7 +103,7 @@ fn nothing_is_replaced_that_must_not_be() {
         ("/dav/f/", true, Some(ErrorClass::Unsupported)),
     ] {
         let target = folder(&[], there(href));
-        let answer = target.create(&file("f"), overwrite);
+        let answer = target.create(file("f"), overwrite);
         assert_eq!(answer.err().map(|error| error.class), class, "{href}, {overwrite}");
         asked(&target);
     }
@@ -113,7 +115,7 @@ fn what_a_server_cannot_hold_is_refused_before_it_is_asked() {
     let large = Entry { size: Some(11), ..file("large") };
     for entry in [file("a//b"), file("../x"), file("a/."), file("a/"), file("/a"), file("a\nb"), link, large] {
         let target = folder(&[("largest_file", "10")], vec![]);
-        let error = target.create(&entry, true).err().unwrap();
+        let error = target.create(entry.clone(), true).err().unwrap();
         assert_eq!(error.class, ErrorClass::Unsupported, "{}", error.message);
     }
 }
@@ -122,10 +124,10 @@ fn what_a_server_cannot_hold_is_refused_before_it_is_asked() {
 fn folders_are_made_from_above_and_a_file_in_the_way_is_named() {
     let made = [vec![reply(404, &[], ""), reply(404, &[], ""), told(&["/dav/"])], statuses([201, 405])].concat();
     let target = folder(&[], made);
-    assert!(target.create(&Entry::new("a/b/", EntryKind::Directory), false).unwrap().is_none());
+    assert!(target.create(Entry::new("a/b/", EntryKind::Directory), false).unwrap().is_none());
     assert_eq!(lines(&target), ["PROPFIND /a/b/", "PROPFIND /a/", "PROPFIND /", "MKCOL /a/", "MKCOL /a/b/"]);
     let target = folder(&[], vec![told(&["/dav/a"])]);
-    assert_eq!(target.create(&file("a/b"), false).err().unwrap().reason, "webdav.file-there");
+    assert_eq!(target.create(file("a/b"), false).err().unwrap().reason, "webdav.file-there");
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn what_is_lost_is_named() {
 #[test]
 fn what_is_there_is_told_by_its_kind() {
     let target = folder(&[], vec![told(&["/dav/a/"]), told(&["/dav/f"]), reply(404, &[], "")]);
-    let found = |key: &[u8]| target.look_for_entry(key).unwrap().map(|entry| (entry.key, entry.kind));
+    let found = |key: &[u8]| Destination::stat(&target, key).unwrap().map(|entry| (entry.key, entry.kind));
     assert_eq!(found(b"a"), Some((b"a/".to_vec(), EntryKind::Directory)));
     assert_eq!(found(b"f"), Some((b"f".to_vec(), EntryKind::File)));
     assert_eq!(found(b"x"), None);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Timestamp};
+use credenza_sdk::{Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Source, Timestamp};
 
 use crate::folder::Folder;
 use crate::place::tests::config;
@@ -155,7 +155,7 @@ fn everything() -> ScanOptions {
 
 /// Everything that a walk finds, `max` at a time.
 fn walk(folder: &Folder<Tape>, options: &ScanOptions, max: u32) -> Result<Vec<Found>> {
-    let (mut scan, mut all) = (folder.scan(options), Vec::new());
+    let (mut scan, mut all) = (Source::scan(folder, options.clone())?, Vec::new());
     loop {
         let batch = scan.next(max)?;
         assert!(batch.found.len() <= max as usize);

@@ -1,5 +1,7 @@
 //! The store against recorded answers.
 
+use credenza_sdk::Store;
+
 use super::*;
 
 fn options(if_absent: bool) -> PutOptions {
@@ -7,13 +9,13 @@ fn options(if_absent: bool) -> PutOptions {
 }
 
 fn put(store: &Folder<Tape>, if_absent: bool) -> Result<()> {
-    store.put("data/ab/k", store.wire.body_of(b"abc".to_vec()), &options(if_absent)).map(drop)
+    store.put("data/ab/k", store.wire.body_of(b"abc".to_vec()), options(if_absent)).map(drop)
 }
 
 #[test]
 fn an_object_is_sent_beside_and_moved_when_it_is_whole() {
     let store = folder(&[("path", "my dav")], vec![reply(201, &[], ""), reply(201, &[DATE], "")]);
-    let stored = store.put("data/ab/k", store.wire.body_of(b"abc".to_vec()), &options(true)).unwrap();
+    let stored = store.put("data/ab/k", store.wire.body_of(b"abc".to_vec()), options(true)).unwrap();
     assert_eq!(stored.modified.unwrap().seconds, 1_704_067_205);
     let [sent, moved] = asked(&store).try_into().unwrap();
     assert_eq!((sent.line().as_str(), sent.body.as_slice()), ("PUT /~credenza-partial/word", &b"abc"[..]));
@@ -59,7 +61,7 @@ fn a_name_that_is_taken_is_a_precondition_and_a_refusal_stays_one() {
     assert_eq!(put(&store, true).unwrap_err().class, ErrorClass::Corrupt);
     let store = folder(&[], vec![]);
     let swap = PutOptions { if_match: Some("t".to_owned()), ..options(false) };
-    let answer = store.put("k", store.wire.body_of(Vec::new()), &swap);
+    let answer = store.put("k", store.wire.body_of(Vec::new()), swap);
     assert_eq!(answer.unwrap_err().class, ErrorClass::Unsupported);
 }
 
@@ -73,9 +75,9 @@ fn a_listing_goes_on_behind_the_last_key_and_hides_what_is_on_its_way() {
         || told(&["/dav/", "/dav/~credenza-partial/", "/dav/config", "/dav/data/", "/dav/data-x", "/dav/index/"]);
     let data = || told(&["/dav/data/", "/dav/data/b", "/dav/data/a"]);
     let store = folder(&[], vec![root(), data(), root(), data(), told(&["/dav/index/", "/dav/index/i"])]);
-    let first = store.list_objects("", None, 3).unwrap();
+    let first = Store::list(&store, "", None, 3).unwrap();
     assert_eq!((names(&first), first.next.as_deref()), (vec!["config", "data-x", "data/a"], Some("data/a")));
-    let second = store.list_objects("", first.next.as_deref(), 3).unwrap();
+    let second = Store::list(&store, "", first.next.as_deref(), 3).unwrap();
     assert_eq!((names(&second), second.next.as_deref()), (vec!["data/b", "index/i"], None));
     assert_eq!(lines(&store)[2..], ["PROPFIND /", "PROPFIND /data/", "PROPFIND /index/"]);
 }
@@ -84,13 +86,13 @@ fn a_listing_goes_on_behind_the_last_key_and_hides_what_is_on_its_way() {
 fn a_listing_leaves_nothing_out_that_it_could_not_read() {
     let root = || told(&["/dav/", "/dav/data/"]);
     let store = folder(&[], vec![root(), reply(403, &[], "")]);
-    assert_eq!(store.list_objects("", None, 10).unwrap_err().class, ErrorClass::Denied);
+    assert_eq!(Store::list(&store, "", None, 10).unwrap_err().class, ErrorClass::Denied);
     // Deleted since the folder above was listed.
     let store = folder(&[], vec![root(), reply(404, &[], "")]);
-    assert!(store.list_objects("", None, 10).unwrap().objects.is_empty());
+    assert!(Store::list(&store, "", None, 10).unwrap().objects.is_empty());
     // Not there yet.
     let store = folder(&[], vec![reply(404, &[], "")]);
-    assert!(store.list_objects("", None, 10).unwrap().objects.is_empty());
+    assert!(Store::list(&store, "", None, 10).unwrap().objects.is_empty());
 }
 
 #[test]
@@ -100,16 +102,16 @@ fn many_empty_folders_end_a_page_and_not_the_listing() {
     let empty = |n: usize| told(&[&hrefs[n]]);
     let replies = [root()].into_iter().chain((0..255).map(empty)).chain([root()]).chain((255..300).map(empty));
     let store = folder(&[], replies.collect());
-    let first = store.list_objects("", None, 10).unwrap();
+    let first = Store::list(&store, "", None, 10).unwrap();
     assert_eq!(first.next.as_deref(), Some("255/"));
-    assert_eq!(store.list_objects("", first.next.as_deref(), 10).unwrap().next, None);
+    assert_eq!(Store::list(&store, "", first.next.as_deref(), 10).unwrap().next, None);
     asked(&store);
 }
 
 #[test]
 fn a_folder_is_no_object() {
     let store = folder(&[], vec![told(&["/dav/data/"])]);
-    assert_eq!(store.stat("data").unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(Store::stat(&store, "data").unwrap_err().class, ErrorClass::NotFound);
 }
 
 #[test]
@@ -119,8 +121,8 @@ fn what_was_left_behind_a_day_ago_is_removed_once() {
         multistatus(&(resource("/dav/~credenza-partial/") + &resource("/dav/~credenza-partial/old") + &young));
     let replies = [listing].into_iter().chain([204, 204, 404].map(|status| reply(status, &[], "")));
     let store = folder(&[], replies.collect());
-    assert!(store.delete(&["a".to_owned()]).iter().all(Result::is_ok));
-    assert!(store.delete(&["b".to_owned()]).iter().all(Result::is_ok));
+    assert!(store.delete(&["a".to_owned()]).unwrap().iter().all(Result::is_ok));
+    assert!(store.delete(&["b".to_owned()]).unwrap().iter().all(Result::is_ok));
     let expected = ["PROPFIND /~credenza-partial/", "DELETE /~credenza-partial/old", "DELETE /a", "DELETE /b"];
     assert_eq!(lines(&store), expected);
 }

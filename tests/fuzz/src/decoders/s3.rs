@@ -5,7 +5,7 @@ use std::rc::Rc;
 use credenza_connector_s3::bucket::Bucket;
 use credenza_connector_s3::wire::{Answer, Headers, Wire};
 use credenza_sdk::http::Request;
-use credenza_sdk::{ByteRange, Config, Entry, EntryKind, Result, ScanOptions, Setting, Value};
+use credenza_sdk::{ByteRange, Config, Entry, EntryKind, Result, ScanOptions, Scanner as _, Setting, Value};
 
 /// Pages of a listing that are read: an answer that says that it goes on says so for ever.
 const PAGES_MAX: usize = 3;
@@ -82,6 +82,10 @@ impl Wire for CannedWire {
 
     fn now_seconds(&self) -> i64 {
         0
+    }
+
+    fn unique_word(&self) -> String {
+        "word".to_owned()
     }
 
     fn body_of(&self, bytes: Vec<u8>) -> Vec<u8> {
