@@ -3,7 +3,7 @@
 
 import http from "credenza:host/http@0.1.0";
 import {
-  beginsWith, bytesOf, classOf, compareKeys, document, encodePath, entry, error, send, settings, textOf,
+  beginsWith, bytesOf, compareKeys, document, encodePath, entry, error, errorOf, oneLevel, send, settings, textOf,
 } from "./sdk/credenza.js";
 
 const ENDPOINT = "files";
@@ -32,9 +32,10 @@ class Session {
     }
   }
 
-  scan({ prefix, startAfter }) {
-    const wanted = ({ key }) => beginsWith(key, prefix) && (startAfter == null || compareKeys(key, startAfter) > 0);
-    return new Scanner(this.index().filter(wanted));
+  scan({ prefix, startAfter, oneLevel: isOneLevel }) {
+    const below = this.index().filter(({ key }) => beginsWith(key, prefix));
+    const shown = isOneLevel ? oneLevel(below, prefix.length) : below;
+    return new Scanner(shown.filter(({ key }) => startAfter == null || compareKeys(key, startAfter) > 0));
   }
 
   read(asked, range, ifMatch) {
@@ -42,10 +43,13 @@ class Session {
     const key = textOf(asked.key);
     const response = this.get(key);
     const etag = response.header("etag");
-    if (ifMatch != null && etag != null && etag !== ifMatch) {
+    const length = response.header("content-length");
+    const isResized = asked.size != null && length != null && BigInt(length) !== BigInt(asked.size);
+    if (ifMatch != null && (isResized || (etag != null && etag !== ifMatch))) {
       throw error("precondition", "index.changed", `\`${key}\` was changed since it was listed`);
     }
-    return { entry: asked, content: { tag: "ready", val: http.Response.intoBody(response) } };
+    const found = isResized ? { ...asked, size: BigInt(length), fingerprint: etag ?? null } : asked;
+    return { entry: found, content: { tag: "ready", val: http.Response.intoBody(response) } };
   }
 
   describe(entries) {
@@ -59,20 +63,29 @@ class Session {
   get(name) {
     const path = this.folder === "" ? `/${name}` : `/${this.folder}/${name}`;
     const response = send("GET", ENDPOINT, encodePath(path));
-    const status = response.status();
-    if (status !== 200) {
-      throw error(classOf(status), "index.status", `reading \`${name}\` failed: the server answered status ${status}`);
-    }
+    if (response.status() !== 200) throw errorOf(response, "index.status", `reading \`${name}\``);
     return response;
   }
 
   /** What the index lists, in the order of the keys. */
   index() {
-    const listed = JSON.parse(document(this.get("index.json"), INDEX_BYTES_MAX));
+    const listed = parsed(document(this.get("index.json"), INDEX_BYTES_MAX));
     const entries = listed.map(({ key, size, etag }) =>
       entry(bytesOf(key), "file", { size: size ?? null, fingerprint: etag ?? null }));
     return entries.sort((a, b) => compareKeys(a.key, b.key));
   }
+}
+
+/** The list in a text. Whatever else a server answers, with whatever status, is an error and no empty list. */
+function parsed(text) {
+  let listed = null;
+  try {
+    listed = JSON.parse(text);
+  } catch {
+    // What is no JSON is told as what is no list.
+  }
+  if (Array.isArray(listed) && listed.every((one) => typeof one?.key === "string")) return listed;
+  throw error("corrupt", "index.no-list", "the index is no list of files with a key each; check host and folder");
 }
 
 class Scanner {

@@ -7,8 +7,10 @@ use credenza_connect::conformance::{self, CaseOutcome, CaseResult};
 use credenza_sandbox::{Connector, LoadError, Manifest, Role, RuntimeError, Sandbox, SandboxOptions};
 
 use crate::bed::Bed;
-use crate::plan::{Plan, StandInKind};
-use crate::stand_in::WebDav;
+use crate::chaos;
+use crate::plan::Plan;
+use crate::stand_in::StandIn;
+use crate::subject::{Place, Sandboxed};
 
 /// How long a server in this process may be silent.
 const IDLE: Duration = Duration::from_secs(20);
@@ -53,10 +55,10 @@ impl Candidate {
     /// # Errors
     /// Where the stand-in cannot be started.
     pub async fn test(&self, plan: &Plan, seed: u64) -> Result<Vec<CaseResult>, CandidateError> {
-        let StandInKind::Webdav = plan.stand_in;
-        let server = WebDav::start().await.map_err(CandidateError::StandIn)?;
-        let bed = Bed::new(Arc::clone(&self.connector), plan.clone(), server);
-        let mut results = vec![self.settings(&bed).await];
+        let server = StandIn::start(plan.stand_in).await.map_err(CandidateError::StandIn)?;
+        let subject = self.subject(plan);
+        let bed = Bed::new(Arc::<Sandboxed>::clone(&subject), plan.names(), server);
+        let mut results = vec![self.settings(&subject, &bed).await];
         for role in &self.manifest().roles {
             results.extend(match role {
                 Role::Source => conformance::source(&bed, seed).await,
@@ -68,9 +70,29 @@ impl Candidate {
         Ok(results)
     }
 
+    /// Runs every check of its roles against a server that takes each liberty of a bad one, with the host's retries before the connector; one
+    /// check alone where `only` names it. The seed repeats what the server does.
+    ///
+    /// # Errors
+    /// Where the stand-in cannot be started.
+    pub async fn chaos(&self, plan: &Plan, seed: u64, only: Option<&str>) -> Result<Vec<CaseResult>, CandidateError> {
+        let group = chaos::Group { subject: self.subject(plan), kind: plan.stand_in, names: plan.names(), seed, only };
+        let mut results = Vec::new();
+        for role in &self.manifest().roles {
+            results.extend(group.run(*role).await.map_err(CandidateError::StandIn)?);
+        }
+        Ok(results)
+    }
+
+    fn subject(&self, plan: &Plan) -> Arc<Sandboxed> {
+        Arc::new(Sandboxed { connector: Arc::clone(&self.connector), plan: plan.clone() })
+    }
+
     /// Whether it takes the settings of the plan, in all its roles.
-    async fn settings(&self, bed: &Bed) -> CaseResult {
-        let outcome = match bed.configured(&self.manifest().roles).await {
+    async fn settings(&self, subject: &Sandboxed, bed: &Bed) -> CaseResult {
+        let folder = bed.new_folder();
+        let at = Place { address: bed.server().address(), folder: &folder };
+        let outcome = match subject.configured(at, &self.manifest().roles).await {
             Ok(_) => CaseOutcome::Passed,
             Err(error) => CaseOutcome::Failed(error.message),
         };

@@ -26,6 +26,10 @@ pub(crate) struct TestCommand {
     /// Tells of this case only.
     #[arg(long)]
     case: Option<String>,
+    /// Tests instead how it gets along with a server that takes every liberty of a bad one: resets, truncations, pages without end, errors that
+    /// look like success.
+    #[arg(long)]
+    chaos: bool,
 }
 
 #[derive(Serialize)]
@@ -95,7 +99,11 @@ impl TestCommand {
         };
         let candidate = Candidate::load(&component).map_err(refused)?;
         let seed = self.seed.unwrap_or_else(seed_of_now);
-        let mut results = candidate.test(&plan, seed).await.map_err(refused)?;
+        let results = match self.chaos {
+            true => candidate.chaos(&plan, seed, self.case.as_deref()).await,
+            false => candidate.test(&plan, seed).await,
+        };
+        let mut results = results.map_err(refused)?;
         if let Some(case) = &self.case {
             results.retain(|result| result.id == case);
             if results.is_empty() {
@@ -118,7 +126,8 @@ impl TestCommand {
     fn again(&self, seed: u64) -> String {
         let word = |path: &Path| shell_word(&path.to_string_lossy());
         let kit = self.kit.as_deref().map(|kit| format!(" --kit {}", word(kit))).unwrap_or_default();
-        format!("credenza connector test {}{kit} --seed {seed}", word(&self.file))
+        let chaos = if self.chaos { " --chaos" } else { "" };
+        format!("credenza connector test {}{kit}{chaos} --seed {seed}", word(&self.file))
     }
 }
 
