@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The connectors that the program brings along.
-const CONNECTORS: [&str; 2] = ["s3", "webdav"];
+const CONNECTORS: [&str; 3] = ["s3", "webdav", "gcs"];
 
 /// What `CREDENZA_EMBED` holds where a program without connectors is wanted.
 const NONE: &str = "none";

