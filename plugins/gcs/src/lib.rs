@@ -17,6 +17,8 @@ mod json;
 mod listing;
 mod lock;
 mod place;
+#[cfg(test)]
+mod recorded;
 pub mod source;
 mod store;
 mod upload;
