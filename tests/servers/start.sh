@@ -1,5 +1,5 @@
 #!/bin/bash
-# start.sh SERVER WORKDIR PORT: starts an S3, WebDAV or Azure server on 127.0.0.1:PORT and prints how to reach it.
+# start.sh SERVER WORKDIR PORT: starts a server on 127.0.0.1:PORT and prints how to reach it.
 #
 # With CREDENZA_SERVER_TLS=1 SeaweedFS speaks TLS with a certificate of a throw-away authority; its PEM file is
 # printed as ca_file. SeaweedFS takes PORT to PORT+3 and each of them + 10000, so PORT must be below 45000.
@@ -103,6 +103,14 @@ start_azurite() {
     launch "$work" env AZURITE_ACCOUNTS="$access:$secret" "$azurite" --blobHost 127.0.0.1 --blobPort "$port" \
         --location "$work/data" --disableTelemetry
     await "$work" "http://127.0.0.1:$port/"
+}
+
+# The JSON API of Google Cloud Storage in Python, in memory: it asks for no credentials, and has one bucket, "bucket".
+start_gcp_storage_emulator() {
+    local emulator
+    emulator=$(program_of gcp-storage-emulator gcp-storage-emulator)
+    launch "$work" "$emulator" start --host 127.0.0.1 --port "$port" --in-memory --quiet --default-bucket bucket
+    await "$work" "http://127.0.0.1:$port/" 200
 }
 
 packages_of "$server" >/dev/null

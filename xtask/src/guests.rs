@@ -21,8 +21,9 @@ struct Guest {
 }
 
 /// The connectors that are part of the program.
-const EMBEDDED: [Guest; 3] = [
+const EMBEDDED: [Guest; 4] = [
     Guest { package: "credenza-connector-azure", folder: "plugins/azure", component: "connectors/azure.wasm" },
+    Guest { package: "credenza-connector-gcs", folder: "plugins/gcs", component: "connectors/gcs.wasm" },
     Guest { package: "credenza-connector-s3", folder: "plugins/s3", component: "connectors/s3.wasm" },
     Guest { package: "credenza-connector-webdav", folder: "plugins/webdav", component: "connectors/webdav.wasm" },
 ];

@@ -1,11 +1,12 @@
-//! Real S3, WebDAV and Azure servers, started by the scripts of `tests/servers` on free ports and ended with the test.
+//! Real S3, WebDAV, Azure and Google Cloud Storage servers, started by the scripts of `tests/servers` on free ports and ended with the test.
 //!
 //! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
 
 use crate::azure::{Account, Azure};
 use crate::s3::{Endpoint, S3};
 use crate::workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -116,6 +117,75 @@ impl AzureServer {
         let account = Account { host, name: process.value("access_key")?, key: process.value("secret_key")? };
         Ok(Self { _process: process, azure: Azure::new(account)? })
     }
+}
+
+/// The emulator of Google Cloud Storage of the scripts; it ends when dropped.
+#[derive(Debug)]
+pub struct GcsServer {
+    _process: Process,
+    /// Host and port.
+    pub host: String,
+}
+
+impl GcsServer {
+    /// The only bucket that it has.
+    pub const BUCKET: &str = "bucket";
+
+    /// Starts the emulator and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start() -> Result<Self> {
+        let process = Process::start("gcp-storage-emulator", &[])?;
+        let host = process.value("endpoint")?.trim_start_matches("http://").to_owned();
+        Ok(Self { _process: process, host })
+    }
+
+    /// The document or the bytes (`alt=media`) that it answers for an object; nothing when there is none.
+    ///
+    /// # Errors
+    /// When `curl` cannot be run.
+    pub fn get(&self, name: &str, alt: &str) -> Result<Option<Vec<u8>>> {
+        let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let url = format!("http://{}/storage/v1/b/{}/o/{escaped}?alt={alt}", self.host, Self::BUCKET);
+        let output = Command::new("curl").args(["--silent", "--fail", &url]).output().context("cannot run curl")?;
+        Ok(output.status.success().then_some(output.stdout))
+    }
+
+    /// Makes an object with these fields, as another client of the service does.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub fn put(&self, name: &str, fields: &Value, bytes: &[u8]) -> Result<()> {
+        let boundary = "a-line-that-is-in-no-object";
+        let mut fields = fields.clone();
+        fields.as_object_mut().context("fields are an object")?.insert("name".to_owned(), name.into());
+        let kind = fields.get("contentType").and_then(Value::as_str).unwrap_or("application/octet-stream");
+        let head = format!(
+            "--{boundary}\r\nContent-Type: application/json\r\n\r\n{fields}\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n"
+        );
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(&file, [head.as_bytes(), bytes, format!("\r\n--{boundary}--\r\n").as_bytes()].concat())?;
+        let url = format!("http://{}/upload/storage/v1/b/{}/o?uploadType=multipart", self.host, Self::BUCKET);
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--fail", "--header"])
+            .arg(format!("Content-Type: multipart/related; boundary={boundary}"));
+        command.arg("--data-binary").arg(format!("@{}", file.path().display())).arg(&url);
+        let output = command.output().context("cannot run curl")?;
+        ensure!(output.status.success(), "{name} was not taken: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+/// Where `tests/servers/install.sh` has put a program of a server.
+#[must_use]
+pub fn program(server: &str, name: &str) -> PathBuf {
+    let folder = std::env::var_os("CREDENZA_SERVERS").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/credenza-servers"),
+        PathBuf::from,
+    );
+    folder.join(server).join("bin").join(name)
 }
 
 impl RealServer {

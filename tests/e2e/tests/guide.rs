@@ -2,14 +2,16 @@
 //!
 //! Every block marked `sh` is run by `sh -eu`; blocks with another mark are not. What a page needs and a reader does not, stands in comments
 //! of the form `<!-- run: … -->`. `s3.example.com` is a server in memory that knows the access key AKIAIOSFODNN7EXAMPLE and has the
-//! buckets photos, backups and copy; where a command asks for a secret, it gets the one that goes with that key.
+//! buckets photos, backups and copy; where a command asks for a secret, it gets the one that goes with that key. `rclone` is the one that
+//! `tests/servers/install.sh` installs, and its ports are free ones.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{PASSPHRASE, binary, memory_server, workspace};
+use credenza_e2e::{PASSPHRASE, binary, memory_server, servers, workspace};
 use credenza_s3_server::Attributes;
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,11 +19,14 @@ use std::process::{Command, Stdio};
 const HOST: &str = "s3.example.com";
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
+/// Where the pages start servers.
+const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
+
 /// The one variable in `host` that only tests read.
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -29,6 +34,7 @@ const PAGES: [&str; 11] = [
     "first-steps",
     "install",
     "keys",
+    "other-providers",
     "restore",
     "retention",
     "verification",
@@ -75,6 +81,11 @@ fn the_commands_of_install_work() -> Result<()> {
 #[test]
 fn the_commands_of_keys_work() -> Result<()> {
     run(&page("keys"))
+}
+
+#[test]
+fn the_commands_of_other_providers_work() -> Result<()> {
+    run(&page("other-providers"))
 }
 
 #[test]
@@ -146,7 +157,12 @@ fn run(page: &Path) -> Result<()> {
     ["photos", "backups", "copy"].iter().for_each(|bucket| server.buckets.create(bucket));
     server.buckets.put_object("photos", "2026/garden.jpg", vec![7; 1000], Attributes::default());
     let host = endpoint.url.trim_start_matches("http://");
-    let script = script(&text).replace(HOST, host).replace(ACCESS_KEY, &endpoint.access_key);
+    let mut script = script(&text).replace(HOST, host).replace(ACCESS_KEY, &endpoint.access_key);
+    // All at once, so that no two are the same.
+    let free = BRIDGES.map(|_| TcpListener::bind("127.0.0.1:0"));
+    for (bridge, listener) in BRIDGES.into_iter().zip(free) {
+        script = script.replace(bridge, &listener?.local_addr()?.to_string());
+    }
     ensure!(!script.is_empty(), "no command in {}", page.display());
 
     let folder = tempfile::TempDir::with_prefix("credenza-guide-")?;
@@ -180,6 +196,7 @@ fn programs(folder: &Path, secret: &str) -> Result<PathBuf> {
     let call = format!("#!/bin/sh\n[ -p /dev/stdin ] || exec < '{answer}'\nexec '{}' \"$@\"\n", binary.display());
     fs::write(&program, call)?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    symlink(servers::program("rclone", "rclone"), programs.join("rclone"))?;
     Ok(programs)
 }
 

@@ -14,7 +14,8 @@ use crate::step;
 
 /// The package of the program, and those of the embedded connectors with the manifest of their workspace.
 const PROGRAM: &str = "credenza";
-const CONNECTORS: [&str; 3] = ["credenza-connector-azure", "credenza-connector-s3", "credenza-connector-webdav"];
+const CONNECTORS: [&str; 4] =
+    ["credenza-connector-azure", "credenza-connector-gcs", "credenza-connector-s3", "credenza-connector-webdav"];
 const CONNECTORS_MANIFEST: &str = "plugins/Cargo.toml";
 
 /// A crate that is part of the program.

@@ -41,3 +41,8 @@ pub(super) fn encode_segment(text: &str) -> String {
     }
     encoded
 }
+
+/// The text as a part of one segment or of a value: `/` is escaped too.
+pub(super) fn encode_name(text: &str) -> String {
+    encode_segment(text).replace('/', "%2F")
+}

@@ -1,5 +1,9 @@
 //! Bodies that the host reads before it sends them: a request whose query names nothing says in its body what it touches.
 
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+
 use crate::manifest::Document;
 
 const HEAD: &str = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
@@ -10,11 +14,18 @@ const RESTORE_TAIL: &str = "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobP
 const DAYS_DIGITS_MAX: usize = 2;
 
 /// Whether a body is a document of that kind that stays below a folder (empty, or with `/` at its end).
-pub(crate) fn is_within(document: Document, body: &[u8], below: &str) -> bool {
+pub(crate) fn is_within(document: &Document, body: &[u8], below: &str) -> bool {
     match document {
         Document::S3Delete => std::str::from_utf8(body).is_ok_and(|text| deletes_below(text, below)),
         Document::S3Restore => std::str::from_utf8(body).is_ok_and(asks_for_a_copy),
+        Document::Json(fields) => has_no_other(fields, body),
     }
+}
+
+/// A field that is written with escapes is known by what it means, and one that is not in the list is refused in whatever case it is written.
+fn has_no_other(fields: &[String], body: &[u8]) -> bool {
+    let object = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body);
+    object.is_ok_and(|object| object.keys().all(|name| fields.contains(name)))
 }
 
 /// One form alone: a copy beside the archived object, by the cheapest way. The document could also run a query and write what it finds into
@@ -66,7 +77,7 @@ mod tests {
     use super::*;
 
     fn admits(objects: &str, below: &str) -> bool {
-        is_within(Document::S3Delete, format!("{HEAD}{objects}{TAIL}").as_bytes(), below)
+        is_within(&Document::S3Delete, format!("{HEAD}{objects}{TAIL}").as_bytes(), below)
     }
 
     #[test]
@@ -83,7 +94,7 @@ mod tests {
     #[test]
     fn a_copy_of_what_is_archived_may_be_asked_for_and_nothing_else() {
         let admits = |inside: &str| {
-            is_within(Document::S3Restore, format!("{RESTORE_HEAD}{inside}</RestoreRequest>").as_bytes(), "")
+            is_within(&Document::S3Restore, format!("{RESTORE_HEAD}{inside}</RestoreRequest>").as_bytes(), "")
         };
         let bulk = "<GlacierJobParameters><Tier>Bulk</Tier></GlacierJobParameters>";
         assert!(admits(&format!("<Days>7</Days>{bulk}")) && admits(bulk));
@@ -113,7 +124,28 @@ mod tests {
         ] {
             assert!(!admits(objects, ""), "{objects}");
         }
-        assert!(!is_within(Document::S3Delete, b"<Delete><Object><Key>a</Key></Object></Delete>", ""));
-        assert!(!is_within(Document::S3Delete, b"\xff", ""));
+        assert!(!is_within(&Document::S3Delete, b"<Delete><Object><Key>a</Key></Object></Delete>", ""));
+        assert!(!is_within(&Document::S3Delete, b"\xff", ""));
+    }
+
+    #[test]
+    fn an_object_of_json_has_the_fields_that_were_granted_and_no_others() {
+        let document = Document::Json(vec!["a".to_owned(), "metadata".to_owned()]);
+        let admits = |text: &str| is_within(&document, text.as_bytes(), "");
+        assert!(admits("{}") && admits(r#" {"a": 1, "metadata": {"acl": "x"}} "#) && admits(r#"{"\u0061": 1}"#));
+        for text in [
+            r#"{"acl": []}"#,
+            r#"{"a": 1, "acl": []}"#,
+            r#"{"a": 1, "\u0061cl": []}"#,
+            r#"{"A": 1}"#,
+            r#"{"a": 1}{"acl": []}"#,
+            r#"{"a": 1,}"#,
+            "[]",
+            "",
+            "\u{feff}{}",
+        ] {
+            assert!(!admits(text), "{text}");
+        }
+        assert!(!is_within(&document, b"{\"a\": \"\xff\"}\xff", ""));
     }
 }

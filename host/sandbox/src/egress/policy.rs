@@ -4,7 +4,7 @@ use credenza_connect::Payload;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
-use super::address::encode_segment;
+use super::address::{encode_name, encode_segment};
 use super::route::Route;
 use super::{EgressError, GuestRequest, document};
 use crate::manifest::{HeaderRule, Paths, Query, Reach, Verb};
@@ -102,11 +102,18 @@ fn target(route: &Route, relative: &str) -> Result<PathAndQuery, EgressError> {
         return Err(refused("which does not begin with `/` or `?`"));
     }
     let path = relative.split('?').next().unwrap_or("");
-    if route.paths == Paths::Folders && path.split('/').any(is_dot_segment) {
+    if route.paths != Paths::Opaque && path.split('/').any(is_dot_segment) {
         return Err(refused("which climbs out of the endpoint's folder"));
     }
-    let names_something = path.len() > 1;
-    if names_something && !path.strip_prefix('/').is_some_and(|path| path.starts_with(&encode_segment(&route.below))) {
+    let name = path.strip_prefix('/').unwrap_or_default();
+    if route.paths == Paths::Names && name.contains('/') {
+        return Err(refused("which is more than one name; write `/` in a name as `%2F`"));
+    }
+    let folder = match route.paths {
+        Paths::Folders | Paths::Opaque => encode_segment(&route.below),
+        Paths::Names => encode_name(&route.below),
+    };
+    if !name.is_empty() && !name.starts_with(&folder) {
         return Err(refused("which is not below the folder that it was given"));
     }
     let root = if route.base_path.is_empty() && path.is_empty() { "/" } else { "" };
@@ -150,7 +157,7 @@ fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery
     };
     let folder =
         route.below_parameter.as_deref().filter(|name| !is_below && !route.below.is_empty() && verb.takes(name));
-    let beginning = encode_segment(&route.below).replace('/', "%2F");
+    let beginning = encode_name(&route.below);
     match folder.map(|name| query.value(name).unwrap_or_default()) {
         Some(value) if !value.starts_with(&beginning) => Err(asked("which is not below the folder that it was given")),
         _ => Ok(verb),
@@ -489,6 +496,27 @@ mod tests {
         }
         let folders = format!("auth = {{ scheme = 'goog4-hmac', key = 'a', secret = 'b' }}\n{allow}");
         assert_eq!(admit_on(&route_to(&folders), "GET", "/../x", &[]), Err("egress.path"));
+    }
+
+    #[test]
+    fn a_name_is_one_segment_below_the_folder_where_the_manifest_says_that_paths_are_names() {
+        let route = route_to("paths = 'names'\nbelow = '{folder}/ü'\nallow = { source = ['GET /* [alt]'] }");
+        for target in ["/f%2F%C3%BC%2Fa", "/f%2F%C3%BC%2F..%2Fa?alt=media", "/f%2F%C3%BC%2F%2F"] {
+            assert_eq!(admit_on(&route, "GET", target, &[]), Ok(format!("/base{target}")));
+        }
+        for target in [
+            "/f%2F%C3%BC/a",
+            "/f%2f%C3%BC%2Fa",
+            "/f%2F%C3%BC",
+            "/f/%C3%BC/a",
+            "/a",
+            "/f%2F%C3%BC%2Fa/acl",
+            "/%2e%2e",
+            "/..",
+            "//f%2F%C3%BC%2Fa",
+        ] {
+            assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::query::{Query, is_unreserved};
 /// - `GET /*`: what lies below the endpoint, without a query; `GET`: the endpoint itself.
 /// - `GET ?list-type=2 [prefix delimiter]`: with that parameter, and perhaps those in brackets, which may have a value too; no other.
 /// - `GET ?acl|policy`: with one of the two.
-/// - `POST ?delete <s3-delete>`: whose body is that kind of document.
+/// - `POST ?delete <s3-delete>`: whose body is that kind of document; `PATCH /* <json:a,b>`: an object of JSON with these fields and no others.
 /// - `PUT when create_bucket`: where the setting is `true`, or the value that is said.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -32,21 +32,36 @@ struct Parameter {
 }
 
 /// A kind of body that the host reads before it sends it, because the request does not say elsewhere what it touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Document {
     /// Of DeleteObjects: keys below the granted prefix, and no versions.
     S3Delete,
     /// Of RestoreObject: a copy of an archived object for some days, and no query.
     S3Restore,
+    /// An object of JSON with some of these fields, and no others.
+    Json(Vec<String>),
 }
 
 impl Document {
-    const ALL: [Self; 2] = [Self::S3Delete, Self::S3Restore];
+    fn read(word: &str) -> Option<Self> {
+        match word.strip_prefix('<')?.strip_suffix('>')? {
+            "s3-delete" => Some(Self::S3Delete),
+            "s3-restore" => Some(Self::S3Restore),
+            other => {
+                let fields: Vec<&str> = other.strip_prefix("json:")?.split(',').collect();
+                let plain = fields.iter().all(|field| is_name(field));
+                plain.then(|| Self::Json(fields.into_iter().map(str::to_owned).collect()))
+            }
+        }
+    }
+}
 
-    const fn word(self) -> &'static str {
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::S3Delete => "<s3-delete>",
-            Self::S3Restore => "<s3-restore>",
+            Self::S3Delete => f.write_str("<s3-delete>"),
+            Self::S3Restore => f.write_str("<s3-restore>"),
+            Self::Json(fields) => write!(f, "<json:{}>", fields.join(",")),
         }
     }
 }
@@ -94,8 +109,8 @@ impl Verb {
         self.required.iter().flatten().chain(&self.optional)
     }
 
-    pub(crate) const fn document(&self) -> Option<Document> {
-        self.document
+    pub(crate) const fn document(&self) -> Option<&Document> {
+        self.document.as_ref()
     }
 
     pub(crate) const fn when(&self) -> Option<&When> {
@@ -110,8 +125,7 @@ impl Verb {
         let required = words.next_if(|word| word.starts_with('?')).map_or(Some(Vec::new()), required)?;
         let optional =
             if words.peek().is_some_and(|word| word.starts_with('[')) { optional(&mut words)? } else { Vec::new() };
-        let document =
-            words.peek().and_then(|word| Document::ALL.into_iter().find(|document| document.word() == *word));
+        let document = words.peek().and_then(|word| Document::read(word));
         words.next_if(|_| document.is_some());
         let verb = Self { method: method.to_owned(), is_below, required, optional, document, when };
         words.next().is_none().then_some(verb)
@@ -200,7 +214,7 @@ impl fmt::Display for Verb {
             let words: Vec<String> = self.optional.iter().map(ToString::to_string).collect();
             write!(f, " [{}]", words.join(" "))?;
         }
-        self.document.iter().try_for_each(|document| write!(f, " {}", document.word()))?;
+        self.document.iter().try_for_each(|document| write!(f, " {document}"))?;
         self.when.iter().try_for_each(|when| write!(f, "{when}"))
     }
 }
@@ -271,6 +285,7 @@ mod tests {
             "GET ?comp=list [include=metadata marker]",
             "PUT when create_bucket",
             "POST /* ?restore [versionId] <s3-restore> when archived=request",
+            "PATCH /* ?fields [generation] <json:retention,temporaryHold>",
         ] {
             assert_eq!(text.parse::<Verb>().unwrap().to_string(), text);
         }
@@ -294,6 +309,10 @@ mod tests {
             "GET  ?a",
             "GET ?a;b",
             "GET <x>",
+            "PATCH <json>",
+            "PATCH <json:>",
+            "PATCH <json:a,>",
+            "PATCH <json:a b>",
             "GET when",
             "GET when a b",
             "GET ?a+b",

@@ -243,6 +243,8 @@ pub enum Paths {
     Folders,
     /// Names of objects, byte by byte, as those of object stores: `..` in them is data.
     Opaque,
+    /// Each the name of one object in one segment, in which `/` is written `%2F`. `.` and `..` are refused, because what is on the way resolves them.
+    Names,
 }
 
 /// What holds instead when settings have certain values: another address, another authentication, or both. Of each, the first counts.
