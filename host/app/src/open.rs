@@ -223,7 +223,7 @@ impl App {
     }
 
     /// What the machine offers where the settings say nothing.
-    async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
+    pub(crate) async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
         let variable = &environment::connector_secret;
         let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
         let token_keeper = self.known_folder().map(|folder| Arc::new(Tokens::beside(folder)) as Arc<dyn TokenKeeper>);

@@ -66,6 +66,14 @@ pub enum SettingsError {
         /// The one that was not.
         missing: String,
     },
+    /// A refresh token that a login fetches, and nobody has logged in.
+    #[error("endpoint `{endpoint}` needs `{secret}`, which a login fetches and keeps: credenza login NAME, with the name of the place")]
+    NotLoggedIn {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret.
+        secret: String,
+    },
     /// A secret, or what a manifest makes of it, that cannot be used. It is not repeated.
     #[error("endpoint `{endpoint}`: `{name}` {why}")]
     Unusable {
