@@ -7,7 +7,7 @@
 use credenza_sandbox::{DeviceCode, DeviceLogin, LoginError, SECRET_COMMAND, SECRET_FILE, SecretText};
 
 use crate::app::App;
-use crate::configuration::{Configuration, ConfigurationError, Kind, PlaceName, Settings, is_for_repositories, suggestion};
+use crate::configuration::{Configuration, Kind, PlaceName, Settings, is_for_repositories, suggestion};
 use crate::credentials;
 use crate::error::Result;
 use crate::location::Location;
@@ -43,7 +43,9 @@ pub enum NoLogin {
         name: String,
     },
     /// A setting says already where the token is.
-    #[error("the setting `{setting}` of the {kind} `{name}` says where the refresh token is, so that another would not be used")]
+    #[error(
+        "the setting `{setting}` of the {kind} `{name}` says where the refresh token is, so that another would not be used"
+    )]
     Elsewhere {
         /// What it is.
         kind: Kind,

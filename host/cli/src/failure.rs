@@ -9,8 +9,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
-    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, LoginError, Meant, MistakenError, NoLogin,
-    PathListError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, LoginError, Meant, MistakenError,
+    NoLogin, PathListError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;

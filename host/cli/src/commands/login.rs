@@ -25,7 +25,7 @@ impl Login {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let login = session.app.login(self.kind, &self.name).await?;
         let code = login.begin().await?;
-        session.reporter.result(&CodeLine::from(&code))?;
+        session.reporter.prompt(&CodeLine::from(&code))?;
         let setting = login.finish(&code).await?;
         let (kind, name) = login.place();
         session.reporter.done(&DoneLine { record: "logged-in", kind, name: name.as_str(), setting });
@@ -85,6 +85,10 @@ struct DoneLine<'a> {
 
 impl Display for DoneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "logged in: the {} {} keeps the refresh token as its setting `{}`", self.kind, self.name, self.setting)
+        write!(
+            f,
+            "logged in: the {} {} keeps the refresh token as its setting `{}`",
+            self.kind, self.name, self.setting
+        )
     }
 }

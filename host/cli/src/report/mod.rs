@@ -98,6 +98,12 @@ impl Reporter {
         self.line(line)
     }
 
+    /// One line that somebody is to act on before the command goes on: it is written out at once.
+    pub(crate) fn prompt(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        self.result(line)?;
+        self.out().flush()
+    }
+
     /// What stands above the lines of a table; nothing with `--json`.
     pub(crate) fn heading(&self, text: &str) -> io::Result<()> {
         if self.json {

@@ -220,7 +220,10 @@ impl Auth {
             Self::Goog4Hmac { location, .. } => vec![("location", location)],
             Self::Oauth2(oauth) => {
                 let device_url = self.device_url().map(|url| ("device_url", url));
-                [("token_url", oauth.token_url.as_str()), ("scope", &oauth.scope)].into_iter().chain(device_url).collect()
+                [("token_url", oauth.token_url.as_str()), ("scope", &oauth.scope)]
+                    .into_iter()
+                    .chain(device_url)
+                    .collect()
             }
             _ => vec![],
         }

@@ -28,7 +28,10 @@ const BEGUN: &str = r#"{"device_code":"a-device-code","user_code":"WDJB-MJHT","v
 const TOKENS: &str = r#"{"access_token":"an-access-token","token_type":"Bearer","refresh_token":"a-refresh-token"}"#;
 
 fn error(word: &str, status: u16) -> Answer {
-    Answer { body: format!(r#"{{"error":"{word}","error_description":"as asked"}}"#).into_bytes(), ..Answer::status(status) }
+    Answer {
+        body: format!(r#"{{"error":"{word}","error_description":"as asked"}}"#).into_bytes(),
+        ..Answer::status(status)
+    }
 }
 
 /// A server that begins logins so, and answers questions for the token one after the other.
@@ -42,7 +45,8 @@ async fn server(begun: &str, answers: Vec<Answer>) -> Server {
 }
 
 fn raw(server: &str, more: &[(&str, &str)]) -> RawSettings {
-    let given = [("location", "probe://localhost:1/photos"), ("token_host", server), ("client_secret", "a-client-secret")];
+    let given =
+        [("location", "probe://localhost:1/photos"), ("token_host", server), ("client_secret", "a-client-secret")];
     given.iter().chain(more).map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))).collect()
 }
 
@@ -58,7 +62,11 @@ async fn log_in(server: &Server) -> Result<SecretText, LoginError> {
 
 #[tokio::test]
 async fn a_login_shows_a_code_asks_until_it_is_entered_and_hands_out_the_refresh_token() {
-    let server = server(BEGUN, vec![error("authorization_pending", 400), error("authorization_pending", 428), Answer::ok(TOKENS.as_bytes())]).await;
+    let server = server(
+        BEGUN,
+        vec![error("authorization_pending", 400), error("authorization_pending", 428), Answer::ok(TOKENS.as_bytes())],
+    )
+    .await;
     let login = login(&server);
     let code = login.begin().await.unwrap();
     assert_eq!((code.user_code.as_str(), code.verification_uri.as_str()), ("WDJB-MJHT", "https://example.com/device"));
@@ -72,8 +80,10 @@ async fn a_login_shows_a_code_asks_until_it_is_entered_and_hands_out_the_refresh
         "device_code=a-device-code",
         "client_id=credenza-of-a-test",
         "client_secret=a-client-secret",
-    ];
-    assert_eq!((asked.len(), &asked[1][..], &asked[3][..]), (4, &question[..], &question[..]));
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    assert_eq!((asked.len(), &asked[1], &asked[3]), (4, &question, &question));
 }
 
 #[tokio::test]
@@ -128,7 +138,8 @@ async fn a_code_cannot_turn_a_terminal() {
 #[test]
 fn settings_decide_whether_there_is_a_login_and_without_one_a_run_says_how() {
     let manifest = Manifest::parse(&format!("{MANIFEST}{DEVICE}")).unwrap();
-    let made = |more: &[(&str, &str)]| DeviceLogin::new(&manifest, &raw("localhost:1", more), &Surroundings::none()).map(drop);
+    let made =
+        |more: &[(&str, &str)]| DeviceLogin::new(&manifest, &raw("localhost:1", more), &Surroundings::none()).map(drop);
     assert_eq!(made(&[]), Ok(()));
     assert!(matches!(made(&[("by_key", "true")]), Err(LoginError::None { connector }) if connector == "probe"));
     let run = |more: &[(&str, &str)]| egress_with_manifest(&manifest, &raw("localhost:1", more), None).map(drop);

@@ -144,16 +144,13 @@ impl DeviceLogin {
     ///
     /// # Errors
     /// [`LoginError::Settings`] when the settings cannot be used, [`LoginError::None`] where no endpoint takes a login.
-    pub fn new(
-        manifest: &Manifest,
-        raw: &RawSettings,
-        surroundings: &Surroundings<'_>,
-    ) -> Result<Self, LoginError> {
+    pub fn new(manifest: &Manifest, raw: &RawSettings, surroundings: &Surroundings<'_>) -> Result<Self, LoginError> {
         let settings = Settings::resolve(manifest, raw, surroundings)?;
         let masker = Arc::new(settings.masker(manifest));
         for (label, endpoint) in &manifest.endpoints {
             let Auth::Oauth2(Oauth2 { token_url, scope, grant }) = settings.auth_of(endpoint) else { continue };
-            let OauthGrant::RefreshToken { client_id, client_secret, refresh_token, device_url: Some(url) } = grant else {
+            let OauthGrant::RefreshToken { client_id, client_secret, refresh_token, device_url: Some(url) } = grant
+            else {
                 continue;
             };
             let making = Making { label, settings: &settings, masker: &masker };
@@ -197,7 +194,8 @@ impl DeviceLogin {
         let wrong = |why| LoginError::Answer { server: server(&self.device_url).to_owned(), why };
         let device_code = begun.device_code.filter(|code| !code.is_empty());
         let device_code = device_code.map(SecretText::new).ok_or_else(|| wrong("it holds no device code"))?;
-        let user_code = self.clean(begun.user_code, CODE_BYTES_MAX).ok_or_else(|| wrong("it holds no code to enter"))?;
+        let user_code =
+            self.clean(begun.user_code, CODE_BYTES_MAX).ok_or_else(|| wrong("it holds no code to enter"))?;
         let address = self.clean(begun.verification_uri, ADDRESS_BYTES_MAX).filter(|address| is_address(address));
         let seconds = |seconds: Option<Seconds>| seconds.as_ref().and_then(Seconds::count).map(Duration::from_secs);
         self.masker.learn(device_code.clone());
