@@ -38,7 +38,8 @@ pub struct Opened<T: ?Sized> {
     pub traffic: Option<Arc<Traffic>>,
     /// Which code it is, for the record.
     pub provenance: Provenance,
-    /// The component, for escrow; none where it is built in.
+    /// The component, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more; none where it
+    /// is built in.
     pub component: Option<Arc<EscrowedConnector>>,
 }
 
@@ -141,19 +142,6 @@ impl App {
     pub async fn download_connector(&self, url: &str) -> Result<Component> {
         let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
         Ok(self.connectors().download(url, &surroundings).await?)
-    }
-
-    /// The component that reads a source, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more.
-    /// One that is too large for that is told of.
-    #[must_use]
-    pub fn component_to_keep<T: ?Sized>(&self, opened: &Opened<T>) -> Option<Arc<EscrowedConnector>> {
-        let component = opened.component.as_ref()?;
-        if !EscrowedConnector::fits(&component.component) {
-            let (name, version) = (component.name.clone(), component.release.clone());
-            self.notice(Notice::NotInEscrow { name, version, bytes: component.component.len() as u64 });
-            return None;
-        }
-        Some(Arc::clone(component))
     }
 
     /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the
