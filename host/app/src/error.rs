@@ -19,6 +19,7 @@ use crate::credentials::CredentialError;
 use crate::home::HomeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
+use crate::login::NoLogin;
 use crate::mistaken::MistakenError;
 use crate::passphrase::PassphraseError;
 use crate::patterns::PatternsError;
@@ -89,6 +90,9 @@ pub enum Error {
     /// A setting that is not kept.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// A login.
+    #[error(transparent)]
+    Login(#[from] NoLogin),
     /// A text that is no location.
     #[error(transparent)]
     Location(#[from] LocationError),

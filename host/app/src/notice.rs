@@ -25,15 +25,6 @@ pub enum Notice {
         /// SHA-256 of the file, in hexadecimal.
         sha256: String,
     },
-    /// The component that reads a source is too large to be kept in the repository.
-    NotInEscrow {
-        /// As its manifest says; a stranger's text.
-        name: String,
-        /// As its manifest says; a stranger's text.
-        version: String,
-        /// Its length.
-        bytes: u64,
-    },
     /// Components are compiled at every start, because the folder for compiled ones cannot be used.
     NoCompiledCache {
         /// A sentence.

@@ -35,7 +35,8 @@ pub struct Opened<T: ?Sized> {
     pub traffic: Option<Arc<Traffic>>,
     /// Which code it is, for the record.
     pub provenance: Provenance,
-    /// The component, for escrow; none where it is built in.
+    /// The component, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more; none where it
+    /// is built in.
     pub component: Option<Arc<EscrowedConnector>>,
 }
 
@@ -169,19 +170,6 @@ impl App {
         Ok(self.connectors().download(url, &surroundings).await?)
     }
 
-    /// The component that reads a source, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more.
-    /// One that is too large for that is told of.
-    #[must_use]
-    pub fn component_to_keep<T: ?Sized>(&self, opened: &Opened<T>) -> Option<Arc<EscrowedConnector>> {
-        let component = opened.component.as_ref()?;
-        if !EscrowedConnector::fits(&component.component) {
-            let (name, version) = (component.name.clone(), component.release.clone());
-            self.notice(Notice::NotInEscrow { name, version, bytes: component.component.len() as u64 });
-            return None;
-        }
-        Some(Arc::clone(component))
-    }
-
     /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the
     /// repository has the same bytes as the one that read the source, and no more is known of it.
     ///
@@ -250,7 +238,7 @@ impl App {
     }
 
     /// What the machine offers where the settings say nothing.
-    async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
+    pub(crate) async fn surroundings(&self, manifest: &Manifest, settings: &Settings) -> Result<Surroundings<'static>> {
         let variable = &environment::connector_secret;
         let waits = Waits::told_to(Arc::new(WaitNotices(Arc::clone(self.notices()))));
         let token_keeper = self.known_folder().map(|folder| Arc::new(Tokens::beside(folder)) as Arc<dyn TokenKeeper>);

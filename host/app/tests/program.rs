@@ -58,6 +58,7 @@ fn what_many_tasks_share_can_be_shared_and_what_they_await_can_be_sent() {
     is_send(app.open_repository(place.clone(), options));
     is_send(app.create_repository(&place, &create, false));
     is_send(app.unproven_key_slots(&place));
+    is_send(app.login(None, "drive"));
     is_send(app.check_place(Kind::Repository, &place).next());
     // Never called: what it would await is looked at all the same.
     fn with_open<'a>(

@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, ls,
+    audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, login, ls,
     maintain, man, place, policy, prune, repair, restore, rm, sync, tag,
 };
 use crate::globals::Globals;
@@ -112,6 +112,8 @@ pub(crate) enum Command {
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),
+    /// Log in to a place of the configuration, by a code that is entered in a browser anywhere.
+    Login(login::Login),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Write the manual pages.

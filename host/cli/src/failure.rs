@@ -9,8 +9,8 @@ use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
-    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, Meant, MistakenError, PathListError,
-    PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
+    HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, LoginError, Meant, MistakenError,
+    NoLogin, PathListError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
@@ -96,6 +96,23 @@ impl Failure {
         match connector_hint(cause) {
             (exit, Some(hint)) => failure.exit(exit).hint(hint),
             (exit, None) => failure.exit(exit),
+        }
+    }
+
+    /// A login that did not come about.
+    fn of_login(self, error: LoginError) -> Self {
+        match error {
+            LoginError::Settings(_) => self.exit(Exit::Usage),
+            LoginError::None { connector } => self
+                .exit(Exit::Usage)
+                .hint(format!("see what it takes: credenza connector inspect {}", shell_word(&connector))),
+            LoginError::Unreachable { .. } => self.hint("nothing was changed; run it again when the server can be reached"),
+            LoginError::Refused { settings, .. } => self.hint(format!("check the settings {}", settings.join(", "))),
+            LoginError::Answer { .. } => self.exit(Exit::ContractBroken),
+            LoginError::Denied | LoginError::Expired => self.hint("nothing was changed; run it again for another code"),
+            LoginError::NoRefreshToken { .. } => {
+                self.hint("the service gives one only to who asks for it: the `scope` of the manifest must say so, often as `offline_access`")
+            }
         }
     }
 
@@ -372,6 +389,7 @@ impl From<AppError> for Failure {
             }
             AppError::Keep(_) => said.exit(Exit::Usage),
             AppError::Profile(error) => Self::usage(error.to_string()),
+            AppError::Login(error) => error.into(),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
             AppError::Choice(ChoiceError::NoneFits { .. }) => {
@@ -466,6 +484,30 @@ impl From<PlaceError> for Failure {
                 ))
             }
             PlaceError::NotBoolean { .. } | PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
+        }
+    }
+}
+
+impl From<NoLogin> for Failure {
+    fn from(error: NoLogin) -> Self {
+        let said = Self::of(&error);
+        match error {
+            NoLogin::Unknown { similar: Some(similar), .. } => {
+                said.exit(Exit::Usage).hint(format!("did you mean `{similar}`?"))
+            }
+            NoLogin::Unknown { name, .. } => {
+                let name = shell_word(&name);
+                said.exit(Exit::Usage).hint(format!("make it first: credenza source add {name} LOCATION"))
+            }
+            NoLogin::Ambiguous { name, kinds } => {
+                let kind = kinds.first().map_or("source", |kind| kind.name());
+                said.exit(Exit::Usage).hint(format!("say which: credenza login {name} --kind {kind}"))
+            }
+            NoLogin::Folder { .. } => said.exit(Exit::Usage),
+            NoLogin::Elsewhere { kind, name, setting } => said
+                .exit(Exit::Usage)
+                .hint(format!("let the configuration keep it: credenza config {kind} unset {name} {setting}")),
+            NoLogin::Failed(error) => said.of_login(error),
         }
     }
 }

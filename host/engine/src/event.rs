@@ -82,6 +82,12 @@ pub enum Event {
         #[serde(flatten)]
         key: Key,
     },
+    /// An entry was given up, and what was sent of it stays at the destination until its service removes it.
+    PartsLeft {
+        /// Which.
+        #[serde(flatten)]
+        key: Key,
+    },
     /// Damage was found; the run goes on where it can.
     Damage(Damage),
     /// A snapshot was committed.
@@ -135,6 +141,7 @@ mod tests {
             (Event::Progress { entries: 1, bytes: 2 }, r#"{"type":"progress","entries":1,"bytes":2}"#.to_owned()),
             (failed(b"a\"b"), r#"{"type":"entry_failed","key":"a\"b","reason":"r"}"#.to_owned()),
             (failed(b"\xff"), r#"{"type":"entry_failed","key_base64":"/w==","reason":"r"}"#.to_owned()),
+            (Event::PartsLeft { key: Key::from("a") }, r#"{"type":"parts_left","key":"a"}"#.to_owned()),
             (damage(None), r#"{"type":"damage","object":"o","kind":"missing-link","detail":"d"}"#.to_owned()),
             (
                 damage(Some(chunk)),

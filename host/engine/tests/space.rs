@@ -176,7 +176,7 @@ async fn condemned_packs_are_read_by_restore_and_check_and_not_relied_on_by_back
     let (store, repository) = repository().await;
     let all = files(0..5);
     let first = backup(&repository, "a", &all).await.unwrap();
-    let record = Condemned { packs: packs(&store), created: at(BEGIN) };
+    let record = Condemned { connectors: Vec::new(), packs: packs(&store), created: at(BEGIN) };
     put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
     restores(&repository, first, &all).await.unwrap();
     assert_eq!(damages(&repository).await, [""; 0]);
@@ -196,7 +196,7 @@ async fn packs_of_a_live_intent_stay_and_go_when_it_has_expired() {
     let (store, repository) = repository().await;
     let gone = backup(&repository, "a", &files(0..5)).await.unwrap();
     rm(&repository, gone).await;
-    let intent = Intent { packs: packs(&store), created: at(0), writer: Hex([1; 16]) };
+    let intent = Intent { connectors: Vec::new(), packs: packs(&store), created: at(0), writer: Hex([1; 16]) };
     put(&store, &repository, ObjectKind::Intent, &intent.encode().unwrap()).await;
     let report = collect(&repository).await.unwrap();
     assert_eq!((report.condemned, report.deleted, report.intents_expired), (0, 0, 0));
@@ -238,9 +238,9 @@ async fn nothing_is_deleted_when_what_says_what_is_needed_cannot_be_read() {
         let (store, repository) = repository().await;
         backup(&repository, "a", &files(0..20)).await.unwrap();
         let gone = backup(&repository, "b", &files(30..40)).await.unwrap();
-        let intent = Intent { packs: Vec::new(), created: at(0), writer: Hex([1; 16]) };
+        let intent = Intent { connectors: Vec::new(), packs: Vec::new(), created: at(0), writer: Hex([1; 16]) };
         put(&store, &repository, ObjectKind::Intent, &intent.encode().unwrap()).await;
-        let record = Condemned { packs: Vec::new(), created: at(0) };
+        let record = Condemned { connectors: Vec::new(), packs: Vec::new(), created: at(0) };
         put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
         rm(&repository, gone).await;
         let victims = keys(&store, prefix);
@@ -375,7 +375,7 @@ async fn a_chunk_that_is_gone_from_one_condemned_pack_is_read_from_the_other() {
         for (bytes, key) in hidden {
             store.put(&key, Payload::from(bytes), &PutOptions::default()).await.unwrap();
         }
-        let record = Condemned { packs: packs(&store), created: at(BEGIN) };
+        let record = Condemned { connectors: Vec::new(), packs: packs(&store), created: at(BEGIN) };
         put(&store, &repository, ObjectKind::Condemned, &record.encode().unwrap()).await;
         let (gone, kept) = if older_goes { (first, second) } else { (second, first) };
         rm(&repository, gone).await;

@@ -7,11 +7,14 @@ use crate::{Result, json};
 
 const WHAT: &str = "a record of condemned packs";
 
-/// Packs that nobody needed when the record was written, and that nobody may rely on from then on.
+/// What nobody needed when the record was written, and nobody may rely on from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condemned {
     /// Packs, each once.
     pub packs: Vec<ObjectId>,
+    /// Escrowed connectors, by the names that they have in the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<ObjectId>,
     /// When the record was written, by the collector's clock.
     pub created: Timestamp,
 }
@@ -42,6 +45,7 @@ mod tests {
     #[test]
     fn a_record_reads_back_what_was_encoded_and_may_grow() {
         let record = Condemned {
+            connectors: Vec::new(),
             packs: vec![ObjectId::new([1; 16])],
             created: Timestamp { seconds: 1_800_000_000, nanoseconds: 0 },
         };

@@ -7,11 +7,14 @@ use crate::{Hex, Result, json};
 
 const WHAT: &str = "an intent";
 
-/// The packs that a running backup relies on: nobody deletes them while the record is there.
+/// What a running backup relies on: nobody deletes it while the record is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Packs, each once.
     pub packs: Vec<ObjectId>,
+    /// Escrowed connectors, by the names that they have in the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<ObjectId>,
     /// When the record was written, by the writer's clock; the store's own time decides when it expires.
     pub created: Timestamp,
     /// Who wrote it.
@@ -43,8 +46,12 @@ mod tests {
     #[test]
     fn an_intent_reads_back_what_was_encoded() {
         let created = Timestamp { seconds: 1_800_000_000, nanoseconds: 5 };
-        let intent =
-            Intent { packs: vec![ObjectId::new([1; 16]), ObjectId::new([2; 16])], created, writer: Hex([3; 16]) };
+        let intent = Intent {
+            connectors: Vec::new(),
+            packs: vec![ObjectId::new([1; 16]), ObjectId::new([2; 16])],
+            created,
+            writer: Hex([3; 16]),
+        };
         assert_eq!(Intent::decode(&intent.encode().unwrap()), Ok(intent));
     }
 }

@@ -18,7 +18,10 @@ mod ticker;
 mod verify;
 
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
-pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
+pub use egress::{
+    DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, GuestRequest, LoginError, LookupClient, Response,
+    Traffic, download,
+};
 pub use guest::IsStopped;
 pub use manifest::{
     API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,

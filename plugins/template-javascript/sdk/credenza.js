@@ -2,12 +2,18 @@
 // Owned here: no provider. A function of the contract that answers `result` returns the value, or throws what `error` makes.
 
 import http from "credenza:host/http@0.1.0";
+import task from "credenza:host/task@0.1.0";
 
 // QuickJS has neither TextDecoder nor TextEncoder.
 const decode = (bytes) => decodeURIComponent([...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""));
 const encode = (text) =>
   Uint8Array.from(encodeURIComponent(text).match(/%..|[^%]/g) ?? [], (unit) =>
     unit.length === 1 ? unit.charCodeAt(0) : parseInt(unit.slice(1), 16));
+
+// QuickJS seeds its own generator once, when it starts; that is when the component is built, so that every run would draw the same numbers.
+// 53 bits, as many as a number holds exactly. What is drawn while the component is built, at the top of a module, cannot be answered.
+Math.random = () =>
+  [...task.random(7)].reduce((sum, byte, at) => sum * 256 + (at === 0 ? byte & 31 : byte), 0) / 2 ** 53;
 
 /** Most bytes of one `body.read`. */
 const READ_BYTES = 1024 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
-//! code with the connector under test, [`metadata`] hands out credentials, [`servers`] starts
+//! code with the connector under test, [`metadata`] hands out credentials, [`index_server`] serves files that it lists, [`servers`] starts
 //! real servers by the scripts of `tests/servers`, [`azure`] talks to an emulator of Azure, [`relay`] stands before a server and misbehaves for it,
 //! [`scenario`] has what every store must survive, and [`wrong_server`] is one that no client can use.
 //!
@@ -11,6 +11,7 @@
 pub mod azure;
 pub mod bucket;
 mod credenza;
+pub mod index_server;
 pub mod metadata;
 pub mod race;
 pub mod relay;

@@ -5,57 +5,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
+use credenza_e2e::index_server::serve;
 use credenza_e2e::{Setup, workspace};
 
 fn component() -> Vec<u8> {
     let path = workspace().join("target/guests/template-javascript.wasm");
     std::fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}: run plugins/template-javascript/build.sh", path.display()))
-}
-
-/// A server of files below `/files/`, and how many requests it had.
-fn serve(files: BTreeMap<&'static str, Vec<u8>>) -> (String, Arc<AtomicUsize>) {
-    let listed: Vec<serde_json::Value> = files
-        .iter()
-        .map(|(key, body)| serde_json::json!({ "key": key, "size": body.len(), "etag": format!("\"{}\"", body.len()) }))
-        .collect();
-    let index = serde_json::to_vec(&listed).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let requests = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&requests);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            count.fetch_add(1, SeqCst);
-            // A client that goes away is told nothing.
-            let _ = answer(stream, &files, &index);
-        }
-    });
-    (address, requests)
-}
-
-fn answer(mut stream: TcpStream, files: &BTreeMap<&str, Vec<u8>>, index: &[u8]) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let line = lines.next().transpose()?.unwrap_or_default();
-    for line in lines.by_ref() {
-        if line?.is_empty() {
-            break;
-        }
-    }
-    let path = line.split(' ').nth(1).unwrap_or_default();
-    let name = path.strip_prefix("/files/").unwrap_or_default().replace("%20", " ").replace("%C3%A9", "é");
-    let body = if name == "index.json" { Some(index) } else { files.get(name.as_str()).map(Vec::as_slice) };
-    let (status, body) = body.map_or(("404 Not Found", &b""[..]), |body| ("200 OK", body));
-    let etag = body.len();
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{etag}\"\r\nconnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body)
 }
 
 #[test]
@@ -65,7 +23,7 @@ fn a_connector_in_javascript_is_installed_and_backs_up() {
         ("empty", Vec::new()),
         ("é/large", (0..2_000_000_u32).map(|n| (n % 251) as u8).collect()),
     ]);
-    let (address, requests) = serve(files.clone());
+    let (address, requests) = serve(files.clone()).unwrap();
     let setup = Setup::with_local_repository().unwrap();
     let path = setup.path("x.wasm");
     std::fs::write(&path, component()).unwrap();
@@ -105,7 +63,7 @@ fn a_component_that_does_not_say_so_gets_no_wasi() {
 }
 
 #[test]
-fn a_guest_of_another_language_sees_the_time_of_now() {
+fn a_guest_of_another_language_sees_the_time_of_now_and_draws_other_numbers_in_each_run() {
     let setup = Setup::with_local_repository().unwrap();
     let guest = workspace().join("target/guests/inert.wasm").to_string_lossy().into_owned();
     setup.credenza.ok(["connector", "install", &guest, "--yes"]).unwrap();
@@ -118,9 +76,15 @@ fn a_guest_of_another_language_sees_the_time_of_now() {
             let document = documents.iter().find(|document| document["name"] == name).unwrap();
             document["text"].as_str().unwrap().to_owned()
         };
-        text("now").parse::<u64>().unwrap()
+        let drawn: Vec<f64> = text("random").split(',').map(|number| number.parse().unwrap()).collect();
+        (text("now").parse::<u64>().unwrap(), drawn)
     };
-    let first = run();
+    let (first, drawn) = run();
+    assert!(drawn.iter().all(|number| (0.0..1.0).contains(number)), "{drawn:?}");
+    let (_, again) = run();
+    let all = [drawn, again].concat();
+    let differ = all.iter().enumerate().all(|(at, number)| !all[..at].contains(number));
+    assert!(differ, "drawn twice: {all:?}");
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     assert!(now - u128::from(first) < 600_000, "{first} is not about {now}");
 }

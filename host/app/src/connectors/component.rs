@@ -7,14 +7,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use credenza_format::EscrowedConnector;
 use credenza_sandbox::{Digests, Grant, Manifest, ManifestError};
 
 use super::error::{ComponentFault, ConnectorsError};
 use crate::error::FileFault;
 use crate::notice::Notice;
 
-/// The official components have a few hundred kilobytes; those of interpreted languages some tens of megabytes.
-pub(super) const COMPONENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// What can be installed can be kept in a repository. The official components have a few hundred kilobytes; those of interpreted languages up to some
+/// twenty megabytes.
+pub(super) const COMPONENT_BYTES_MAX: u64 = EscrowedConnector::BYTES_MAX as u64;
 
 /// Where a component comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,13 @@ impl Display for Summary {
             }
             write!(f, "\nexpired    {} intents, {} usage lists", report.intents_expired, report.usages_expired)?;
         }
+        if report.connectors_deleted > 0 {
+            write!(
+                f,
+                "\nescrow     {} connectors {would}deleted, which read no snapshot any more",
+                report.connectors_deleted
+            )?;
+        }
         if report.damaged_deleted > 0 {
             write!(f, "\nmended     {} damaged packs that no snapshot needs are deleted", report.damaged_deleted)?;
         }

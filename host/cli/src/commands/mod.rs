@@ -19,6 +19,7 @@ pub(crate) mod find;
 mod guarantees;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod maintain;
 pub(crate) mod man;

@@ -98,6 +98,12 @@ impl Reporter {
         self.line(line)
     }
 
+    /// One line that somebody is to act on before the command goes on: it is written out at once.
+    pub(crate) fn prompt(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        self.result(line)?;
+        self.out().flush()
+    }
+
     /// What stands above the lines of a table; nothing with `--json`.
     pub(crate) fn heading(&self, text: &str) -> io::Result<()> {
         if self.json {
@@ -241,10 +247,6 @@ impl Notices for Reporter {
                 let (name, version) = (brief(&name), brief(&version));
                 self.note(format!("connector {name} {version} is {}, sha256 {sha256}", path.display()));
             }
-            Notice::NotInEscrow { name, version, bytes } => {
-                let (name, version) = (brief(&name), brief(&version));
-                self.note(format!("connector {name} {version} is too large to be kept in the repository ({})", HumanBytes(bytes)));
-            }
             Notice::NoCompiledCache { why } => {
                 self.note(format!("connectors are compiled again at every start: {why}"));
             }
@@ -283,10 +285,15 @@ impl Listener for Reporter {
             Event::Expected { bytes, .. } => self.progress.expect(bytes),
             Event::Progress { entries, bytes } => self.progress.advance(entries, bytes),
             // What could not be written is found by `close`, which tries again.
-            Event::EntryFailed { .. } | Event::Compared { .. } | Event::Left { .. } if self.json => {
+            Event::EntryFailed { .. } | Event::Compared { .. } | Event::Left { .. } | Event::PartsLeft { .. }
+                if self.json =>
+            {
                 drop(self.json_line(&event));
             }
             Event::EntryFailed { key, reason } => self.say(format!("{key}: {reason}")),
+            Event::PartsLeft { key } => self.warning(format!(
+                "{key}: what was sent of it stays at the destination until the service removes it, and may be paid for until then"
+            )),
             Event::Kept { bytes } => self.note(format!(
                 "{} that this run has uploaded are in the repository: the same command, run again, uploads the rest only",
                 HumanBytes(bytes)

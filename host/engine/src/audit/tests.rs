@@ -127,8 +127,8 @@ fn key() -> SigningKey {
 async fn with_every_kind() -> Bench {
     let bench = Bench::with_snapshots(3, None).await;
     let (created, keys) = (Timestamp::default(), bench.repository.keys());
-    let intent = Intent { packs: Vec::new(), created, writer: Hex([1; 16]) }.encode().unwrap();
-    let condemned = Condemned { packs: Vec::new(), created }.encode().unwrap();
+    let intent = Intent { connectors: Vec::new(), packs: Vec::new(), created, writer: Hex([1; 16]) }.encode().unwrap();
+    let condemned = Condemned { connectors: Vec::new(), packs: Vec::new(), created }.encode().unwrap();
     for (kind, body) in [(ObjectKind::Intent, intent), (ObjectKind::Condemned, condemned)] {
         let object = seal_document(keys, kind, ObjectId::new(random_id().unwrap()), &body).unwrap();
         bench.put(&object.key().clone(), Bytes::from(object.pieces().concat())).await;

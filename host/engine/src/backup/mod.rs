@@ -216,10 +216,6 @@ async fn attempt(
         return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options, listener))).await?;
     }
     run.stop.check()?;
-    // A parent that was read by the same component was committed behind it.
-    if let Some(component) = options.component.as_ref().filter(|_| !session.has_parent_of(&options.provenance)) {
-        run.stop.unless(repository.keep_connector(component)).await??;
-    }
     // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
     let counts = session.parent().is_none() && info.has(ability::LOCAL);
     let counting = (Arc::clone(&source), session.scan_options().clone(), options.size_max, Arc::clone(&run.events));

@@ -100,7 +100,7 @@ fn is_other(parent: &SnapshotHandle, source: &SnapshotSource) -> bool {
 
 impl Session {
     /// Whether the parent was read by the same component.
-    pub(crate) fn has_parent_of(&self, provenance: &Provenance) -> bool {
+    fn has_parent_of(&self, provenance: &Provenance) -> bool {
         self.parent().is_some_and(|parent| parent.snapshot.connector.digest == provenance.digest)
     }
 
@@ -224,7 +224,11 @@ impl Session {
         let report = self.report(dedup, &grown.counts, options);
         let mut chain = self.before.chain.clone();
         let dates = std::mem::take(&mut self.before.dates);
-        let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), stop: &run.stop };
+        // A parent that was read by the same component was committed behind it.
+        let is_kept = self.has_parent_of(&options.provenance);
+        let connector = options.component.as_deref().map(|connector| (connector, is_kept));
+        let signing_key = options.signing_key.clone();
+        let draft = Draft { id, chain: &mut chain, signing_key, connector, stop: &run.stop };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };

@@ -24,6 +24,7 @@ pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<(), Damage> 
         report.bytes_freed += object.size + view.parity.get(pack).map_or(0, |parity| parity.size);
     }
     report.kept = report.packs - report.deleted;
+    report.connectors_deleted = idle_connectors(view).len() as u64;
     Ok(())
 }
 
@@ -32,17 +33,28 @@ pub(super) async fn record(repository: &Repository, view: &mut View, report: &mu
     let needs = view.needs()?;
     report.locked = count_locked(view, &needs);
     let packs = candidates(view, &needs);
-    if packs.is_empty() {
+    let connectors = idle_connectors(view);
+    if packs.is_empty() && connectors.is_empty() {
         return Ok(());
     }
     report.condemned = packs.len() as u64;
-    view.condemned.extend(packs.iter().copied());
-    put_record(repository, packs).await
+    view.condemned.extend(packs.iter().chain(&connectors).copied());
+    put_record(repository, packs, connectors).await
 }
 
-/// Puts a record that condemns packs.
-pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>) -> Result<()> {
-    let record = Condemned { packs, created: repository.clock().now().wall };
+/// Escrowed connectors that no record names and nobody needs. A young one may belong to a run that is still at work.
+fn idle_connectors(view: &View) -> Vec<ObjectId> {
+    let idle = view.connectors.iter().filter(|(name, object)| {
+        is_expired(object.modified, view.now) && !view.condemned.contains(name) && !view.needs_connector(name)
+    });
+    let mut names: Vec<ObjectId> = idle.map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Puts a record that condemns packs and escrowed connectors.
+pub(crate) async fn put_record(repository: &Repository, packs: Vec<ObjectId>, connectors: Vec<ObjectId>) -> Result<()> {
+    let record = Condemned { packs, connectors, created: repository.clock().now().wall };
     let id = ObjectId::new(random_id()?);
     put(&**repository.store(), seal_document(repository.keys(), ObjectKind::Condemned, id, &record.encode()?)?, None)
         .await
@@ -96,5 +108,20 @@ pub(super) async fn delete_unneeded(repository: &Repository, view: &mut View, re
         }
     }
     report.kept = report.packs - report.deleted;
+    delete_connectors(repository, view, report).await
+}
+
+/// The same of escrowed connectors.
+async fn delete_connectors(repository: &Repository, view: &View, report: &mut GcReport) -> Result<()> {
+    let condemned = view.connectors.iter().filter(|(name, _)| view.condemned.contains(name));
+    let doomed: Vec<(StoreKey, u64)> = condemned
+        .filter(|(name, _)| !view.needs_connector(name))
+        .map(|(_, object)| (object.key.clone(), object.size))
+        .collect();
+    let keys: Vec<StoreKey> = doomed.iter().map(|(key, _)| key.clone()).collect();
+    let results = delete(repository, &keys).await?;
+    report.connectors_deleted = report.count(&results);
+    let gone = doomed.iter().zip(&results).filter(|(_, result)| result.is_ok());
+    report.bytes_freed += gone.map(|((_, size), _)| size).sum::<u64>();
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use credenza_connect::StoredObject;
 use credenza_format::{
-    Bitmap, BlobIndex, BlobPlace, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind, PackOrdinal, PackState,
-    Usage, body_digest, parity_pack,
+    Bitmap, BlobIndex, BlobPlace, EscrowedConnector, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind,
+    PackOrdinal, PackState, Usage, body_digest, parity_pack,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -32,13 +32,17 @@ pub(super) struct View {
     pub(super) packs: HashMap<ObjectId, StoredObject>,
     /// Parity in the store, by its pack; listed before the packs were, so that whose pack is not among them has lost it.
     pub(super) parity: HashMap<ObjectId, StoredObject>,
+    /// Escrowed connectors in the store, by their names.
+    pub(super) connectors: HashMap<ObjectId, StoredObject>,
+    /// The names under which connectors may lie that snapshots name.
+    read_by: HashSet<ObjectId>,
     /// Packs that this run has written since.
     own: HashSet<ObjectId>,
     /// Snapshots that are marked.
     pub(super) snapshots: HashSet<ObjectId>,
     /// What their usage lists say, pack by pack.
     used: HashMap<ObjectId, Bitmap>,
-    /// Packs that live intents name.
+    /// Packs and connectors that live intents name.
     pub(super) pinned: HashSet<ObjectId>,
     /// Packs that are on record as damaged: what is in them is kept wherever else it is, too.
     pub(super) damaged: HashSet<ObjectId>,
@@ -84,6 +88,8 @@ impl View {
             condemned,
             packs: HashMap::new(),
             parity: HashMap::new(),
+            connectors: HashMap::new(),
+            read_by: HashSet::new(),
             own: HashSet::new(),
             snapshots: HashSet::new(),
             used: HashMap::new(),
@@ -120,7 +126,7 @@ impl View {
             let intent = document.body.and_then(|body| {
                 Intent::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
             })?;
-            self.pinned.extend(intent.packs);
+            self.pinned.extend(intent.packs.into_iter().chain(intent.connectors));
         }
         Ok(())
     }
@@ -133,6 +139,8 @@ impl View {
         }
         let fresh = snapshots.whole.into_iter().filter(|handle| !self.snapshots.contains(&object_id(handle)));
         let fresh: Vec<SnapshotHandle> = fresh.collect();
+        let digests = fresh.iter().filter_map(|handle| handle.snapshot.connector.digest);
+        self.read_by.extend(digests.flat_map(EscrowedConnector::names));
         let mut usages =
             futures_util::stream::iter(fresh.iter().map(|handle| usage(repository, handle))).buffered(USAGES_IN_FLIGHT);
         while let Some((id, usage)) = usages.try_next().await? {
@@ -154,12 +162,18 @@ impl View {
         Ok(())
     }
 
+    /// Lists what may be deleted: parity and connectors before the packs.
     async fn list_packs(&mut self, repository: &Repository) -> Result<()> {
         if repository.config().parity.is_some() {
             for object in list(&**repository.bare_store(), "parity/").await? {
                 if let Some(pack) = parity_pack(&object.key) {
                     self.parity.insert(pack, object);
                 }
+            }
+        }
+        for object in list(&**repository.bare_store(), &format!("{}/", ObjectKind::Connector.folder())).await? {
+            if let Some((ObjectKind::Connector, name)) = ObjectKind::parse(&object.key) {
+                self.connectors.insert(name, object);
             }
         }
         for kind in [PackKind::Data, PackKind::Meta] {
@@ -313,6 +327,11 @@ impl View {
         let gone = self.parity.iter().filter(|(pack, _)| !self.packs.contains_key(*pack) && !self.own.contains(*pack));
         let gone = gone.filter(|(pack, object)| is_known(pack) || is_expired(object.modified, self.now));
         gone.map(|(_, object)| object.key.clone()).collect()
+    }
+
+    /// Whether a snapshot or a run at work needs an escrowed connector.
+    pub(super) fn needs_connector(&self, name: &ObjectId) -> bool {
+        self.pinned.contains(name) || self.read_by.contains(name)
     }
 
     /// Whether a usage list or an intent names a pack, so that its description is needed.

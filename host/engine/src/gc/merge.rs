@@ -167,7 +167,8 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
     }
     let mut packs: Vec<ObjectId> = packs.into_iter().collect();
     packs.sort_unstable();
-    put_record(repository, packs).await?;
+    // Every run has ended that knew a connector under a name of these records: the names are free again.
+    put_record(repository, packs, Vec::new()).await?;
     remove(repository, ObjectKind::Condemned, &ids, report).await?;
     report.records_merged = ids.len() as u64;
     Ok(())

@@ -98,6 +98,8 @@ pub struct GcReport {
     pub intents_expired: u64,
     /// Usage lists without a snapshot.
     pub usages_expired: u64,
+    /// Escrowed connectors deleted, which read no snapshot any more.
+    pub connectors_deleted: u64,
     /// Packs on record as damaged that no snapshot needs and that are deleted.
     pub damaged_deleted: u64,
     /// What is damaged and was left as it is: by the record, or found now.

@@ -180,7 +180,7 @@ async fn move_batch(
     }
     dedup.packs().close().await?;
     dedup.record().lease().check()?;
-    dedup.record().announce(dedup.record().packs().into_iter().map(|(pack, _)| pack).collect()).await?;
+    dedup.record().announce(dedup.record().packs().into_iter().map(|(pack, _)| pack).collect(), None).await?;
     let segment = dedup.record().flush_index(moved).await?;
     view.adopt(&segment)?;
     // From here on the snapshots that used the old packs protect the new ones.

@@ -58,7 +58,7 @@ pub(super) async fn run(
     let written = dedup.record().packs().into_iter().map(|(pack, _)| pack);
     let announced: Vec<ObjectId> = written.chain(found.clone().map(|pack| pack.id)).collect();
     if !announced.is_empty() {
-        dedup.record().announce(announced).await?;
+        dedup.record().announce(announced, None).await?;
     }
     let moved = replaced.iter().map(|pack| PackRecord { moved: true, ..pack.clone() });
     let described: Vec<PackRecord> = found.cloned().chain(moved).collect();
@@ -79,7 +79,7 @@ async fn condemn(repository: &Repository, survey: &Survey, replaced: &[PackRecor
     }
     packs.sort_unstable();
     packs.dedup();
-    if packs.is_empty() { Ok(()) } else { put_record(repository, packs).await }
+    if packs.is_empty() { Ok(()) } else { put_record(repository, packs, Vec::new()).await }
 }
 
 async fn drop_ruined(repository: &Repository, survey: &Survey) -> Result<()> {

@@ -78,7 +78,7 @@ async fn replace(
     };
     let mut chain = Chain::new(writer, &repository.snapshots().await?.whole);
     let id = SnapshotId::new(random_id()?);
-    let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), stop };
+    let draft = Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), connector: None, stop };
     let make = |usage: &Usage, added, link| remainder.snapshot(handle, id, usage, (added, link));
     write::commit(repository, &dedup, draft, make).await?;
     Ok(id)

@@ -1,6 +1,6 @@
 //! Reading small objects: list a kind, open each.
 //!
-//! Bound: [`DOCUMENTS_IN_FLIGHT`] objects beside what the caller keeps; a listing takes some 150 bytes an object.
+//! Bound: [`DOCUMENTS_IN_FLIGHT`] objects, of escrowed connectors one, beside what the caller keeps; a listing takes some 150 bytes an object.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -57,7 +57,9 @@ impl Repository {
         let mut found = Vec::new();
         let listed = self.list_kind(store, kind).await?;
         let wanted = Wanted { store, kind, open };
-        self.open_each(&wanted, listed, DOCUMENTS_IN_FLIGHT, |document| found.push(document)).await?;
+        // Each of these may be as large as all others together.
+        let in_flight = if kind == ObjectKind::Connector { 1 } else { DOCUMENTS_IN_FLIGHT };
+        self.open_each(&wanted, listed, in_flight, |document| found.push(document)).await?;
         Ok(found)
     }
 

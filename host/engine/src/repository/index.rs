@@ -113,7 +113,7 @@ impl Repository {
         }
     }
 
-    /// The packs of the records that can be read, and what is wrong with the others.
+    /// The packs and escrowed connectors of the records that can be read, and what is wrong with the others.
     pub(crate) async fn condemned_records(&self) -> Result<(HashSet<ObjectId>, Vec<Damage>)> {
         let (mut packs, mut damaged) = (HashSet::new(), Vec::new());
         for document in self.documents(self.store(), ObjectKind::Condemned).await? {
@@ -122,7 +122,7 @@ impl Repository {
                 Condemned::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))
             });
             match record {
-                Ok(record) => packs.extend(record.packs),
+                Ok(record) => packs.extend(record.packs.into_iter().chain(record.connectors)),
                 Err(damage) => damaged.push(damage),
             }
         }

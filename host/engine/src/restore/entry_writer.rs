@@ -18,7 +18,7 @@ use crate::blobs::Fetched;
 use crate::liveness::{Absences, Liveness};
 use crate::poison::lock_unpoisoned;
 use crate::view::never_read;
-use crate::{Damage, DamageKind, Error, Result, Stop};
+use crate::{Damage, DamageKind, Error, Event, Listener, Result, Stop};
 
 /// Writes entries to one destination; cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub(super) struct EntryWriter {
     pub(super) info: Arc<DestinationInfo>,
     /// What exists may be replaced, also what came while the run was under way.
     pub(super) overwrite: bool,
+    /// Hears of what is left behind.
+    pub(super) events: Arc<dyn Listener>,
     /// What is written is given up when this is asked for.
     pub(super) stop: Stop,
     /// Whether the destination still answers.
@@ -187,6 +189,8 @@ struct Parts<'a> {
     entry: &'a Entry,
     writer: Box<dyn Writer>,
     part_bytes: Option<u64>,
+    /// Something of it may be at the destination.
+    is_begun: bool,
     /// What comes next, or last.
     held: Payload,
     absences: Absences,
@@ -194,7 +198,15 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn new(entry_writer: &'a EntryWriter, entry: &'a Entry, writer: Box<dyn Writer>, absences: Absences) -> Self {
-        Self { part_bytes: writer.part_bytes(), entry_writer, entry, writer, held: Payload::default(), absences }
+        Self {
+            part_bytes: writer.part_bytes(),
+            entry_writer,
+            entry,
+            writer,
+            is_begun: false,
+            held: Payload::default(),
+            absences,
+        }
     }
 
     async fn write(&mut self, data: Payload) -> Result<(), NotRestored> {
@@ -217,6 +229,7 @@ impl<'a> Parts<'a> {
         loop {
             self.heed_stop()?;
             let asked = self.entry_writer.liveness.now();
+            self.is_begun = true;
             match self.writer.write(data.clone()).await {
                 // It may only be held in memory as yet: no sign of life.
                 Ok(()) => return Ok(()),
@@ -229,6 +242,7 @@ impl<'a> Parts<'a> {
         loop {
             self.heed_stop()?;
             let asked = self.entry_writer.liveness.now();
+            self.is_begun = true;
             match self.entry_writer.liveness.of(self.writer.finish(self.held.clone()).await) {
                 Ok(lost) => return Ok(lost),
                 Err(cause) => self.outlast(asked, cause).await?,
@@ -248,7 +262,7 @@ impl<'a> Parts<'a> {
         if self.entry_writer.stop.is_requested() { Err(NotRestored::Run(Error::Cancelled)) } else { Ok(()) }
     }
 
-    /// Publishes what was written, or leaves nothing behind when that failed. The names of the attributes that turned out to be lost.
+    /// Publishes what was written, or leaves nothing behind when that failed; where the destination cannot remove what was sent, that is told. The names of the attributes that turned out to be lost.
     async fn end(mut self, written: Result<(), NotRestored>) -> Result<Vec<String>, NotRestored> {
         let finished = match written {
             Ok(()) => self.finish().await,
@@ -256,6 +270,9 @@ impl<'a> Parts<'a> {
         };
         if finished.is_err() {
             self.writer.abort().await;
+            if self.is_begun && self.entry_writer.info.has(ability::LEAVES_PARTS) {
+                self.entry_writer.events.on(Event::PartsLeft { key: self.entry.key.clone() });
+            }
         }
         finished
     }

@@ -161,9 +161,12 @@ fn into_tree(mut entry: Entry) -> (Entry, Vec<String>) {
     (entry, lost)
 }
 
-/// Whether a bucket says it of an object by itself.
+/// Whether a bucket says it of an object by itself, whoever offers the bucket: all but what people have put there, and what a tree says.
 fn is_of_an_object(name: &str) -> bool {
-    name.starts_with("http.") || (name.starts_with("s3.") && !name.starts_with("s3.tag."))
+    match name.split_once('.') {
+        Some(("user" | "posix" | "xattr", _)) | None => false,
+        Some((_, of_provider)) => !of_provider.starts_with("tag."),
+    }
 }
 
 fn kind_of(name: &str) -> EntryKind {

@@ -20,6 +20,8 @@ mod entry_writer;
 mod existing_tests;
 mod extras;
 mod ground;
+#[cfg(test)]
+mod leftover_tests;
 mod mapping;
 mod plan;
 mod replay;

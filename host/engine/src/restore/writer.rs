@@ -78,6 +78,7 @@ impl<'a> RestoreWriter<'a> {
             destination,
             info: Arc::new(info),
             overwrite: options.overwrite == Overwrite::Always,
+            events: Arc::clone(&run.events),
             // A failure that ends the run ends no other run of the caller's.
             stop: run.stop.child(),
             liveness,

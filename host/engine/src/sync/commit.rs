@@ -1,7 +1,9 @@
 //! What of a snapshot that was carried is the target's, and what stays as its writer wrote it.
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest};
+use credenza_format::{
+    ChainLink, EscrowedConnector, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest,
+};
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
@@ -15,11 +17,11 @@ pub(super) async fn commit(
     target: &Repository,
     dedup: &Arc<Deduplicator>,
     (chain, signing_key, stop): (&mut Chain, Option<SigningKey>, &Stop),
-    handle: &SnapshotHandle,
+    (handle, connector): (&SnapshotHandle, Option<(&EscrowedConnector, bool)>),
     tree: TreeRoot,
 ) -> Result<()> {
     let original = &handle.snapshot;
-    let draft = Draft { id: original.id, chain, signing_key, stop };
+    let draft = Draft { id: original.id, chain, signing_key, connector, stop };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,

@@ -26,7 +26,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{Digest, ObjectKind, SigningKey, TreeRoot};
+use credenza_format::{Digest, EscrowedConnector, ObjectKind, SigningKey, TreeRoot};
 use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
@@ -110,8 +110,8 @@ pub async fn run(
             report.skipped += 1;
             continue;
         }
-        // Before the snapshot, because what is committed is not looked at again.
-        carrier.carry_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
+        // It goes with the snapshot, because what is committed is not looked at again.
+        carrier.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
         let damages = carrier.carry(handle, &mut report).await?;
         if damages.is_empty() {
             report.copied.push(id);
@@ -155,9 +155,18 @@ struct Carrier<'a> {
     signing_key: Option<SigningKey>,
     /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
     leftovers: HashSet<ObjectId>,
-    /// Components that were carried or looked for.
-    connectors: HashSet<Digest>,
+    connector: Fetched,
     run: &'a RunContext,
+}
+
+/// The component that read the snapshot that is carried: one at a time, because snapshots of one source follow each other.
+#[derive(Default)]
+struct Fetched {
+    digest: Option<Digest>,
+    /// None where the origin does not keep it.
+    component: Option<EscrowedConnector>,
+    /// A snapshot that names it was committed in this run.
+    is_kept: bool,
 }
 
 impl<'a> Carrier<'a> {
@@ -183,7 +192,7 @@ impl<'a> Carrier<'a> {
             chain,
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
-            connectors: HashSet::new(),
+            connector: Fetched::default(),
             at_target,
             run,
         })
@@ -225,16 +234,21 @@ impl<'a> Carrier<'a> {
         ids.filter(|id| self.at_target.contains_key(id)).collect()
     }
 
-    /// Carries the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
-    async fn carry_connector(&mut self, handle: &SnapshotHandle) -> Result<Option<Damage>> {
-        let Some(digest) = handle.snapshot.connector.digest else { return Ok(None) };
-        if !self.connectors.insert(digest) {
+    /// Fetches the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
+    async fn fetch_connector(&mut self, handle: &SnapshotHandle) -> Result<Option<Damage>> {
+        let digest = handle.snapshot.connector.digest;
+        if digest == self.connector.digest {
             return Ok(None);
         }
+        self.connector = Fetched { digest, ..Fetched::default() };
+        let Some(digest) = digest else { return Ok(None) };
         match self.origin.escrowed_connector(digest).await? {
             None => Ok(None),
             Some(Err(damage)) => Ok(Some(damage)),
-            Some(Ok(connector)) => self.target.keep_connector(&connector).await.map(|_| None),
+            Some(Ok(connector)) => {
+                self.connector.component = Some(connector);
+                Ok(None)
+            }
         }
     }
 
@@ -274,7 +288,9 @@ impl<'a> Carrier<'a> {
             commit::remove_leftover(self.target, id).await?;
         }
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
-        commit::commit(self.target, dedup, writer, handle, tree).await?;
+        let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
+        commit::commit(self.target, dedup, writer, (handle, connector), tree).await?;
+        self.connector.is_kept = true;
         self.at_target.insert(id, tree);
         self.run.events.on(Event::Committed { snapshot: id });
         Ok(())

@@ -3,6 +3,7 @@
 //! ```text
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
 //! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin again if it names a pack relied on;
+//!         PUT the component that read, if it is not there, under a name that is not condemned;
 //!         extend the locks that end too early; PUT usage; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
@@ -12,8 +13,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    ChainLink, Hex, ObjectKind, RemovedSnapshot, SealedObject, SigningKey, Snapshot, Usage, seal_document,
-    seal_snapshot,
+    ChainLink, EscrowedConnector, Hex, ObjectKind, RemovedSnapshot, SealedObject, SigningKey, Snapshot, Usage,
+    seal_document, seal_snapshot,
 };
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
@@ -31,6 +32,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) id: SnapshotId,
     pub(crate) chain: &'a mut Chain,
     pub(crate) signing_key: Option<SigningKey>,
+    /// The component that read the source, if it is to be in the repository, and whether a snapshot before says that it is.
+    pub(crate) connector: Option<(&'a EscrowedConnector, bool)>,
     /// Heeded as long as nothing of the snapshot is in the store.
     pub(crate) stop: &'a Stop,
 }
@@ -80,7 +83,7 @@ async fn prepare(
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
-    let usage = settle(repository, dedup, draft.stop).await?;
+    let usage = settle(repository, dedup, draft.connector, draft.stop).await?;
     hold(repository, dedup, &usage, draft.stop).await?;
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
@@ -95,21 +98,69 @@ async fn prepare(
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it.
-async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>, stop: &Stop) -> Result<Usage> {
+async fn settle(
+    repository: &Repository,
+    dedup: &Arc<Deduplicator>,
+    connector: Option<(&EscrowedConnector, bool)>,
+    stop: &Stop,
+) -> Result<Usage> {
     let mut usage = dedup.usage();
+    let mut escrow = connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
     for _ in 0..ROUNDS_MAX {
         stop.check()?;
-        dedup.record().announce(usage.packs.iter().map(|used| used.pack).collect()).await?;
+        let name = escrow.as_ref().and_then(Escrow::name);
+        dedup.record().announce(usage.packs.iter().map(|used| used.pack).collect(), name).await?;
         dedup.record().flush_index(Vec::new()).await?;
         dedup.record().prove()?;
         stop.check()?;
         let condemned = condemned(repository, dedup, &usage).await?;
-        if taken(&usage, &condemned) == 0 {
+        let is_condemned = name.is_some_and(|name| condemned.contains(&name));
+        if is_condemned {
+            escrow.iter_mut().for_each(Escrow::rename);
+        }
+        let taken = taken(&usage, &condemned);
+        if taken == 0 && !is_condemned {
+            if let Some(escrow) = &escrow {
+                stop.unless(escrow.keep(repository)).await??;
+            }
             return Ok(usage);
         }
-        usage = relocate(repository, dedup, &usage, &condemned, stop).await?;
+        if taken > 0 {
+            usage = relocate(repository, dedup, &usage, &condemned, stop).await?;
+        }
     }
     Err(Error::Conflict { packs: taken(&usage, &condemned(repository, dedup, &usage).await?) })
+}
+
+/// The component that a snapshot names, and the name under which it is relied on.
+struct Escrow<'a> {
+    connector: &'a EscrowedConnector,
+    is_kept: bool,
+    names: std::collections::VecDeque<ObjectId>,
+}
+
+impl<'a> Escrow<'a> {
+    fn new(connector: &'a EscrowedConnector, is_kept: bool) -> Self {
+        Self { connector, is_kept, names: EscrowedConnector::names(connector.digest()).into() }
+    }
+
+    /// None where all of them are condemned: then it is not kept, and a later snapshot finds a name free again.
+    fn name(&self) -> Option<ObjectId> {
+        self.names.front().copied()
+    }
+
+    fn rename(&mut self) {
+        self.names.pop_front();
+        self.is_kept = false;
+    }
+
+    /// Puts it, if it is not there.
+    async fn keep(&self, repository: &Repository) -> Result<()> {
+        match self.name().filter(|_| !self.is_kept) {
+            Some(name) => repository.keep_connector(self.connector, name).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Packs that records condemn. One that cannot be read may name any pack but those of this run, which are announced.

@@ -118,7 +118,7 @@ impl RunRecord {
 
     /// Announces packs and describes them.
     pub(super) async fn describe(&self, packs: Vec<PackRecord>) -> Result<()> {
-        self.announce(packs.iter().map(|pack| pack.id).collect()).await?;
+        self.announce(packs.iter().map(|pack| pack.id).collect(), None).await?;
         self.put_segment(packs, Vec::new()).await.map(drop)
     }
 
@@ -163,9 +163,10 @@ impl RunRecord {
         &self.locks
     }
 
-    /// Puts an intent: collectors leave these packs alone until it is withdrawn or expires.
-    pub(crate) async fn announce(&self, packs: Vec<ObjectId>) -> Result<()> {
-        let intent = Intent { packs, created: self.lease.wall(), writer: self.writer };
+    /// Puts an intent: collectors leave these packs, and an escrowed connector of this name, alone until it is withdrawn or expires.
+    pub(crate) async fn announce(&self, packs: Vec<ObjectId>, connector: Option<ObjectId>) -> Result<()> {
+        let connectors = connector.into_iter().collect();
+        let intent = Intent { packs, connectors, created: self.lease.wall(), writer: self.writer };
         let id = ObjectId::new(random_id()?);
         // Noted before it is sent: a put whose answer is lost may have arrived.
         lock_unpoisoned(&self.intents).push(ObjectKind::Intent.store_key(id));

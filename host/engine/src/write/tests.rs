@@ -32,7 +32,8 @@ async fn is_described(repository: &Repository, id: ChunkId) -> bool {
 /// Commits an empty hand; fails the test if it comes as far as the snapshot.
 async fn commit_nothing(repository: &Repository, dedup: &Arc<Deduplicator>) -> Error {
     let mut chain = Chain::new(repository.writer("", ""), &[]);
-    let draft = Draft { id: SnapshotId::new([7; 16]), chain: &mut chain, signing_key: None, stop: &Stop::default() };
+    let id = SnapshotId::new([7; 16]);
+    let draft = Draft { id, chain: &mut chain, signing_key: None, connector: None, stop: &Stop::default() };
     commit(repository, dedup, draft, |_, _, _| panic!("a snapshot was announced")).await.unwrap_err()
 }
 

@@ -136,9 +136,10 @@ async fn announce(store: &MemoryStore, repository: &Repository) {
     let keys = repository.content_keys();
     let intent = |byte| {
         let packs = vec![ObjectId::new([byte; 16]); usize::from(byte)];
-        Intent { packs, created: at(BEGIN), writer: Hex([byte; 16]) }.encode().unwrap()
+        Intent { connectors: Vec::new(), packs, created: at(BEGIN), writer: Hex([byte; 16]) }.encode().unwrap()
     };
-    let condemned = Condemned { packs: vec![ObjectId::new([8; 16])], created: at(BEGIN) }.encode().unwrap();
+    let condemned =
+        Condemned { connectors: Vec::new(), packs: vec![ObjectId::new([8; 16])], created: at(BEGIN) }.encode().unwrap();
     let note = |byte| {
         let fact = Fact::Serving { snapshots: Vec::new(), intent: ObjectId::new([byte; 16]) };
         Note { created: at(BEGIN), writer: Hex([byte; 16]), fact }.encode().unwrap()

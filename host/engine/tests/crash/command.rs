@@ -150,7 +150,7 @@ async fn backup_beside_a_collector() -> Command {
     let is_pack = |kind: &ObjectKind| matches!(kind, ObjectKind::DataPack | ObjectKind::MetaPack);
     let parsed = store.keys().iter().filter_map(ObjectKind::parse).collect::<Vec<_>>();
     let packs = parsed.into_iter().filter(|(kind, _)| is_pack(kind)).map(|(_, id)| id).collect();
-    let body = Condemned { packs, created: at(BEGIN) }.encode().unwrap();
+    let body = Condemned { connectors: Vec::new(), packs, created: at(BEGIN) }.encode().unwrap();
     let sealed =
         seal_document(&repository.content_keys(), ObjectKind::Condemned, ObjectId::new([9; 16]), &body).unwrap();
     let meanwhile = Some((sealed.key().clone(), Payload::new(sealed.into_pieces())));

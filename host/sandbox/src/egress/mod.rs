@@ -50,6 +50,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use credenza_connect::{Body, Payload, Rates, Waits};
 
+pub use auth::{DeviceCode, DeviceLogin, LoginError};
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
 pub use download::{DownloadError, download};

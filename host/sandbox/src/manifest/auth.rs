@@ -114,6 +114,9 @@ pub enum OauthGrant {
         client_secret: Option<String>,
         /// Secret with the refresh token.
         refresh_token: String,
+        /// Template of the address at which a login begins that needs no browser on this machine (RFC 8628); it begins as that of an endpoint
+        /// does. With one, `credenza login` fetches the refresh token.
+        device_url: Option<String>,
     },
     /// The key of a service account, which signs an assertion (RFC 7523).
     ServiceAccount {
@@ -215,7 +218,13 @@ impl Auth {
         match self {
             Self::AwsSigv4 { region, .. } => vec![("region", region)],
             Self::Goog4Hmac { location, .. } => vec![("location", location)],
-            Self::Oauth2(oauth) => vec![("token_url", &oauth.token_url), ("scope", &oauth.scope)],
+            Self::Oauth2(oauth) => {
+                let device_url = self.device_url().map(|url| ("device_url", url));
+                [("token_url", oauth.token_url.as_str()), ("scope", &oauth.scope)]
+                    .into_iter()
+                    .chain(device_url)
+                    .collect()
+            }
             _ => vec![],
         }
     }
@@ -273,6 +282,15 @@ impl Auth {
     pub fn token_url(&self) -> Option<&str> {
         match self {
             Self::Oauth2(oauth) => Some(&oauth.token_url),
+            _ => None,
+        }
+    }
+
+    /// The address at which a login begins, a template, if there is one: credentials go there too.
+    #[must_use]
+    pub fn device_url(&self) -> Option<&str> {
+        match self {
+            Self::Oauth2(Oauth2 { grant: OauthGrant::RefreshToken { device_url, .. }, .. }) => device_url.as_deref(),
             _ => None,
         }
     }

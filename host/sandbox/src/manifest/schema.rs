@@ -474,8 +474,8 @@ impl Manifest {
         for (name, template) in auth.templates() {
             self.check_open_template(&format!("{field}.{name}"), template)?;
         }
-        if let Some(url) = auth.token_url() {
-            self.check_address(&format!("{field}.token_url"), url)?;
+        for (name, url) in [("token_url", auth.token_url()), ("device_url", auth.device_url())] {
+            url.map_or(Ok(()), |url| self.check_address(&format!("{field}.{name}"), url))?;
         }
         if let Auth::Query { parameters, signed } = auth {
             ensure(

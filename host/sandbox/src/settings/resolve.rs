@@ -66,6 +66,16 @@ pub enum SettingsError {
         /// The one that was not.
         missing: String,
     },
+    /// A refresh token that a login fetches, and nobody has logged in.
+    #[error(
+        "endpoint `{endpoint}` needs `{secret}`, which a login fetches and keeps: credenza login NAME, with the name of the place"
+    )]
+    NotLoggedIn {
+        /// The endpoint.
+        endpoint: String,
+        /// The secret.
+        secret: String,
+    },
     /// A secret, or what a manifest makes of it, that cannot be used. It is not repeated.
     #[error("endpoint `{endpoint}`: `{name}` {why}")]
     Unusable {
@@ -111,9 +121,7 @@ pub enum SettingsError {
         cause: String,
     },
     /// A server of AWS's tools that cannot be used. Its address may hold a password, and is not repeated.
-    #[error(
-        "the server that {origin} names cannot be used: {cause}; name one in the location (s3://HOST[:PORT]/BUCKET), or take that away"
-    )]
+    #[error("the server that {origin} names cannot be used: {cause}; name one in the location, or take that away")]
     Endpoint {
         /// Who names it.
         origin: String,

@@ -1,6 +1,8 @@
 //! Every scheme of authentication, from a manifest to bytes on a socket, with servers of tokens that misbehave. One manifest has them all: its setting
 //! `auth` chooses.
 
+mod device;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -124,10 +126,17 @@ fn settings_of(scheme: &str, server: &str, tokens: &str) -> RawSettings {
 }
 
 fn egress_with(raw: &RawSettings, keeper: Option<Arc<dyn TokenKeeper>>) -> Result<Egress, SettingsError> {
-    let manifest = Manifest::parse(&manifest()).unwrap();
+    egress_with_manifest(&Manifest::parse(&manifest()).unwrap(), raw, keeper)
+}
+
+fn egress_with_manifest(
+    manifest: &Manifest,
+    raw: &RawSettings,
+    keeper: Option<Arc<dyn TokenKeeper>>,
+) -> Result<Egress, SettingsError> {
     let surroundings = Surroundings { token_keeper: keeper, ..Surroundings::none() };
-    let settings = Settings::resolve(&manifest, raw, &surroundings)?;
-    Egress::new(&manifest, &settings, &[Role::Source, Role::Store], Duration::from_secs(60))
+    let settings = Settings::resolve(manifest, raw, &surroundings)?;
+    Egress::new(manifest, &settings, &[Role::Source, Role::Store], Duration::from_secs(60))
 }
 
 fn egress(scheme: &str, server: &Server, tokens: &Server) -> Egress {

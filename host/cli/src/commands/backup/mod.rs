@@ -194,7 +194,7 @@ impl Backup {
         let source = self.open(target, session).await.map_err(Attempt::Source)?;
         let options = BackupOptions {
             provenance: source.provenance.clone(),
-            component: session.app.component_to_keep(&source),
+            component: source.component.clone(),
             signing_key: signing_key.clone(),
             ..selected.options(target, self.options(target)).map_err(Attempt::Run)?
         };

@@ -82,6 +82,9 @@ struct AuthOut<'a> {
     /// Who hands out tokens, and is shown the secrets for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_from: Option<&'a str>,
+    /// Where `credenza login` begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_at: Option<&'a str>,
 }
 
 impl<'a> AuthOut<'a> {
@@ -95,6 +98,7 @@ impl<'a> AuthOut<'a> {
             secrets,
             machine_credentials: auth.machine_credentials(),
             tokens_from: auth.token_url(),
+            login_at: auth.device_url(),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +21,54 @@ const PATIENT: RetryPolicy =
 
 #[test]
 fn the_contract_lists_the_freedoms_that_are_taken_and_no_others() {
+    let rows = freedoms();
+    let names: BTreeSet<&str> = rows.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), rows.len(), "a name stands twice");
+    let never: Vec<&str> = Freedom::ALL.iter().map(|one| one.name()).filter(|name| !names.contains(name)).collect();
+    assert_eq!(never, [""; 0]);
+    // What is not taken by `Free` has a test of its own.
+    let by_free = |name: &str| Freedom::ALL.iter().any(|freedom| freedom.name() == name);
+    for (name, test) in &rows {
+        assert!(
+            by_free(name) || *test != "every_freedom_is_taken",
+            "`{name}` is not among the freedoms that are taken"
+        );
+    }
+}
+
+/// The rows of the contract: name, and the test that takes it.
+fn freedoms() -> Vec<(&'static str, &'static str)> {
     let section = CONTRACT.split("\n## Freedoms\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let listed: Vec<&str> =
-        section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
-    let mut taken: Vec<&str> = Freedom::ALL.iter().map(|freedom| freedom.name()).collect();
-    assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len(), "a name stands twice");
-    taken.sort_unstable();
-    let mut listed = listed;
-    listed.sort_unstable();
-    assert_eq!(listed, taken);
+    let cells = |line: &'static str| -> Option<(&str, &str)> {
+        let name = line.strip_prefix("| `")?.split_once('`')?.0;
+        let test = line.strip_suffix("` |")?.rsplit_once('`')?.1;
+        Some((name, test))
+    };
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|line| cells(line).unwrap_or_else(|| panic!("no name or no test: {line}"))).collect()
+}
+
+/// The names of all functions of the sources.
+fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once(['(', '<']));
+            found.extend(names.map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn each_freedom_names_a_test_that_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = BTreeSet::new();
+    ["host", "tests"].iter().for_each(|folder| functions(&root.join(folder), &mut found));
+    let missing: Vec<(&str, &str)> = freedoms().into_iter().filter(|(_, test)| !found.contains(*test)).collect();
+    assert_eq!(missing, []);
 }
 
 fn key(text: &str) -> StoreKey {

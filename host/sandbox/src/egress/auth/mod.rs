@@ -6,6 +6,7 @@
 
 mod assertion;
 mod azure;
+mod device;
 mod keys;
 mod query;
 mod text;
@@ -28,6 +29,7 @@ use crate::manifest::{Auth, Oauth2, OauthGrant, expand, template_names};
 use crate::settings::{Masker, SecretText, Settings, SettingsError};
 use assertion::ServiceKey;
 use azure::SharedKey;
+pub use device::{DeviceCode, DeviceLogin, LoginError};
 use keys::{Keys, OfAws};
 use query::Added;
 use text::set_secret;
@@ -300,7 +302,12 @@ impl<'a> Making<'a> {
                     _ => None,
                 })
             }
-            OauthGrant::RefreshToken { client_id, client_secret, refresh_token } => {
+            OauthGrant::RefreshToken { client_id, client_secret, refresh_token, device_url } => {
+                let given = |name: &str| self.settings.credential(name).is_some();
+                if device_url.is_some() && given(client_id) && !given(refresh_token) {
+                    let (endpoint, secret) = (self.label.to_owned(), refresh_token.clone());
+                    return Err(SettingsError::NotLoggedIn { endpoint, secret });
+                }
                 let secret =
                     client_secret.as_deref().and_then(|name| self.settings.credential(name)).map(SecretText::new);
                 self.all(&[client_id, refresh_token])?.as_deref().and_then(|values| match values {

@@ -1,7 +1,8 @@
 //! Bearer tokens that a server hands out (RFC 6749): asked for before the first request, and again before they end.
 //!
-//! Owned here: what is sent for each grant, and what the answer means. Refused here: when a token is renewed (`keys`), and where a refresh token is
-//! kept from one run to the next ([`TokenKeeper`]). The server is asked with the TLS and the proxies of every endpoint; no connection is kept.
+//! Owned here: what is sent for each grant, what the answer means, and the one exchange with such a server. Refused here: when a token is renewed
+//! (`keys`), how a person logs in (`device`), and where a refresh token is kept from one run to the next ([`TokenKeeper`]). The server is asked with
+//! the TLS and the proxies of every endpoint; no connection is kept.
 //! Held: at most [`ANSWER_BYTES_MAX`] of an answer. A look-up ends within [`TRIES`] times [`ANSWER_TIMEOUT`] and the pauses between.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use super::keys::{Finder, Found, NotFound};
 use super::text::form;
 use crate::egress::client::Client;
 use crate::egress::{Response, clock};
-use crate::settings::{HostSettings, Masker, SecretText, TokenKeeper};
+use crate::settings::{HostSettings, Masker, ProxySettings, SecretText, SettingsError, TokenKeeper};
 
 /// An answer is a token or two, of some kilobytes at most.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -29,7 +30,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// What of a server's sentence is told.
-const SENTENCE_BYTES_MAX: usize = 300;
+pub(super) const SENTENCE_BYTES_MAX: usize = 300;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -112,13 +113,13 @@ struct Answer {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Seconds {
+pub(super) enum Seconds {
     Number(u64),
     Text(String),
 }
 
 impl Seconds {
-    fn count(&self) -> Option<u64> {
+    pub(super) fn count(&self) -> Option<u64> {
         match self {
             Self::Number(seconds) => Some(*seconds),
             Self::Text(text) => text.parse().ok(),
@@ -142,7 +143,7 @@ impl Finder<SecretText> for TokenServer {
 
 impl TokenServer {
     async fn ask(&self) -> Result<Found<SecretText>, NotFound> {
-        let client = self.client().map_err(|error| self.none(&error.to_string(), true))?;
+        let host = self.host();
         let asked = clock::now();
         let shown = match &self.shown {
             Shown::Refresh(refresh) => Some((refresh, refresh.current())),
@@ -150,14 +151,11 @@ impl TokenServer {
         };
         shown.iter().for_each(|(_, token)| self.masker.learn(token.clone()));
         let (head, body) = self.request(asked, shown.as_ref().map(|(_, token)| token))?;
-        let answer = async {
-            let response = client.send(head, body).await.map_err(|fault| fault.to_string())?;
-            let status = response.status;
-            Ok((status, read(response).await?))
+        let (status, text) = match exchange(&host, head, body).await {
+            Ok(answer) => answer,
+            Err(Unanswered::Settings(error)) => return Err(self.none(&error.to_string(), true)),
+            Err(Unanswered::Server(why)) => return Err(self.none(&why, false)),
         };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
-        let answer = answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", ANSWER_TIMEOUT.as_secs())));
-        let (status, text) = answer.map_err(|why| self.none(&why, false))?;
         let mut answer: Answer = serde_json::from_str(text.expose()).unwrap_or_default();
         let token = answer.access_token.take().map(SecretText::new);
         let Some(token) = token.filter(|_| status == 200) else { return Err(self.refusal(status, &answer)) };
@@ -175,13 +173,12 @@ impl TokenServer {
         Ok(Found { keys: token, origin: format!("the token server {}", self.server()), secrets, expires })
     }
 
-    /// Plain HTTP is for who runs this machine, beside it, and for tests; proxies look further than that.
-    fn client(&self) -> Result<Client, crate::settings::SettingsError> {
-        let mut host = HostSettings { use_tls: self.url.scheme() == Some(&Scheme::HTTPS), ..self.host.clone() };
-        if matches!(self.shown, Shown::Machine(_)) {
-            host.proxy = crate::settings::ProxySettings::default();
+    /// Who runs this machine is beside it, and proxies look further than that.
+    fn host(&self) -> HostSettings {
+        match self.shown {
+            Shown::Machine(_) => HostSettings { proxy: ProxySettings::default(), ..self.host.clone() },
+            _ => self.host.clone(),
         }
-        Client::new(&host, ANSWER_TIMEOUT, Arc::default())
     }
 
     fn request(
@@ -226,10 +223,7 @@ impl TokenServer {
         if !self.scope.is_empty() && !matches!(self.shown, Shown::Key(_)) {
             pairs.push(("scope", &self.scope));
         }
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, FORM);
-        request.headers_mut().insert(ACCEPT, JSON);
-        Ok((request, Payload::from(form(&pairs).into_bytes())))
+        Ok(post(&self.url, &pairs))
     }
 
     fn refusal(&self, status: u16, answer: &Answer) -> NotFound {
@@ -254,6 +248,42 @@ impl TokenServer {
     fn server(&self) -> &str {
         self.url.authority().map_or("", Authority::as_str)
     }
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// Nothing was asked, because the settings of the host do not allow it.
+    Settings(SettingsError),
+    /// The server was asked in vain.
+    Server(String),
+}
+
+/// A form for a server of tokens.
+pub(super) fn post(url: &Uri, pairs: &[(&str, &str)]) -> (http::Request<()>, Payload) {
+    let mut request = http::Request::new(());
+    *request.uri_mut() = url.clone();
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(CONTENT_TYPE, FORM);
+    request.headers_mut().insert(ACCEPT, JSON);
+    (request, Payload::from(form(pairs).into_bytes()))
+}
+
+/// Asks once, and answers with the status and the whole text. TLS is as the address says.
+pub(super) async fn exchange(
+    host: &HostSettings,
+    head: http::Request<()>,
+    body: Payload,
+) -> Result<(u16, SecretText), Unanswered> {
+    let host = HostSettings { use_tls: head.uri().scheme() == Some(&Scheme::HTTPS), ..host.clone() };
+    let client = Client::new(&host, ANSWER_TIMEOUT, Arc::default()).map_err(Unanswered::Settings)?;
+    let answer = async {
+        let response = client.send(head, body).await.map_err(|fault| fault.to_string())?;
+        let status = response.status;
+        Ok((status, read(response).await?))
+    };
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+    let answer = answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", ANSWER_TIMEOUT.as_secs())));
+    answer.map_err(Unanswered::Server)
 }
 
 /// The whole answer, if it is not too long.
