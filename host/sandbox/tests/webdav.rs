@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
@@ -182,12 +183,25 @@ impl DestinationBed for Bed {
     }
 }
 
+/// Why cases are skipped: for a trait that is not claimed, with `!` before it for one that is, or else in these words.
+fn unmet(claim: &str) -> String {
+    match claim.strip_prefix('!') {
+        Some(claim) => format!("it claims `{claim}`"),
+        None if claim.contains(' ') => claim.to_owned(),
+        None => format!("it does not claim `{claim}`"),
+    }
+}
+
 fn assert_conforms(kind: &str, seed: u64, results: &[CaseResult], skipped: &[&str]) {
     let failed: Vec<&CaseResult> = results.iter().filter(|result| result.is_failed()).collect();
     assert!(failed.is_empty(), "{kind}, seed {seed}: {failed:#?}");
-    let is_skipped = |result: &&CaseResult| matches!(result.outcome, CaseOutcome::Skipped(_));
-    let found: Vec<&str> = results.iter().filter(is_skipped).map(|result| result.id).collect();
-    assert_eq!(found, skipped, "{kind}: other cases are skipped than expected");
+    let reason = |result: &CaseResult| match &result.outcome {
+        CaseOutcome::Skipped(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    let found: BTreeSet<String> = results.iter().filter_map(reason).collect();
+    let skipped: BTreeSet<String> = skipped.iter().map(|claim| unmet(claim)).collect();
+    assert_eq!(found, skipped, "{kind}: cases are skipped for other reasons than expected");
 }
 
 /// Each server, once with the folder at its root and once deeper down, under a name that is written with escapes.
