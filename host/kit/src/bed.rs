@@ -84,6 +84,10 @@ impl DestinationBed for Bed {
         Ok(self.server.get(&self.path(key)))
     }
 
+    async fn held(&self) -> Result<Option<Vec<Key>>> {
+        Ok(Some(self.server.names_below(&self.folder()).into_iter().map(Key::new).collect()))
+    }
+
     fn key_bytes_max(&self) -> usize {
         self.plan.key_bytes_max
     }

@@ -35,6 +35,12 @@ pub struct Plan {
     /// The longest key that the connector can hold.
     #[serde(default = "key_bytes_max")]
     pub key_bytes_max: usize,
+    /// Verbs of the manifest, as it writes them, that the connector needs with a real service and that this server gives no cause for.
+    #[serde(default)]
+    pub not_provoked: Vec<String>,
+    /// Whether the service wraps contents (in JSON, say), so that the connector must read what else it would hand on.
+    #[serde(default)]
+    pub reads_contents: bool,
 }
 
 const fn key_bytes_max() -> usize {

@@ -18,7 +18,9 @@ mod ticker;
 mod verify;
 
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
-pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
+pub use egress::{
+    DownloadError, Egress, EgressError, Granted, GuestRequest, LookupClient, Response, Traffic, download,
+};
 pub use guest::IsStopped;
 pub use manifest::{
     API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
@@ -31,4 +33,4 @@ pub use settings::{
     ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
     deceives, parse_boolean,
 };
-pub use verify::{LoadError, verify};
+pub use verify::{Anatomy, LoadError, verify};

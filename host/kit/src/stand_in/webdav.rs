@@ -65,6 +65,11 @@ impl WebDav {
         files.put(path, bytes);
     }
 
+    /// The names of all files below a folder at the root.
+    pub(crate) fn names_below(&self, folder: &str) -> Vec<Vec<u8>> {
+        lock(&self.files).names_below(format!("{folder}/").as_bytes())
+    }
+
     /// The bytes of a file.
     pub(crate) fn get(&self, path: &[u8]) -> Option<Bytes> {
         lock(&self.files).file(path).map(|file| file.bytes.clone())

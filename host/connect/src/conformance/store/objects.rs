@@ -249,7 +249,7 @@ pub(super) async fn delete_others(bed: &Bed) -> Told {
     for name in ["data/a", "data/ab", "data/b", "data/c/d", "data-a"] {
         put(&*store, name, name.as_bytes()).await?;
     }
-    delete(&*store, &["data/a", "data/c"]).await?;
+    delete(&*store, &["data/a", "data/missing"]).await?;
     for name in ["data/ab", "data/b", "data/c/d", "data-a"] {
         let read = get(&*store, name, None).await?;
         ensure(read == name.as_bytes(), || format!("{name} was not deleted and holds other bytes"))?;
