@@ -8,6 +8,7 @@ import {
 
 const ENDPOINT = "files";
 const INDEX_BYTES_MAX = 64 * 1024 * 1024;
+const SLASH = "/".charCodeAt(0);
 
 class Session {
   constructor(config) {
@@ -32,14 +33,15 @@ class Session {
     }
   }
 
-  scan({ prefix, startAfter }) {
+  scan({ prefix, startAfter, oneLevel }) {
     const wanted = ({ key }) => beginsWith(key, prefix) && (startAfter == null || compareKeys(key, startAfter) > 0);
-    return new Scanner(this.index().filter(wanted));
+    const entries = this.index().filter(wanted);
+    return new Scanner(oneLevel ? firstLevel(entries, prefix.length) : entries);
   }
 
   read(asked, range, ifMatch) {
     if (range != null) throw error("unsupported", "index.range", "this source reads whole files only");
-    const key = textOf(asked.key);
+    const key = nameOf(asked.key);
     const response = this.get(key);
     const etag = response.header("etag");
     if (ifMatch != null && etag != null && etag !== ifMatch) {
@@ -66,12 +68,50 @@ class Session {
     return response;
   }
 
-  /** What the index lists, in the order of the keys. */
+  indexed() {
+    try {
+      return this.get("index.json");
+    } catch (failure) {
+      if (failure.class !== "not-found") throw failure;
+      throw error("configuration", "index.missing", `${this.identity} has no index.json; check host and folder`);
+    }
+  }
+
+  /** What the index lists, in the order of the keys. Without an index there is no such place, which is not an empty one. */
   index() {
-    const listed = JSON.parse(document(this.get("index.json"), INDEX_BYTES_MAX));
+    const listed = parsed(document(this.indexed(), INDEX_BYTES_MAX));
     const entries = listed.map(({ key, size, etag }) =>
       entry(bytesOf(key), "file", { size: size ?? null, fingerprint: etag ?? null }));
     return entries.sort((a, b) => compareKeys(a.key, b.key));
+  }
+}
+
+/** The key as text; no other has an address here. */
+function nameOf(key) {
+  try {
+    return textOf(key);
+  } catch {
+    throw error("not-found", "index.not-text", "the key is no text, so that no file has it");
+  }
+}
+
+/** What lies directly below a prefix of that length; all that lies deeper appears as its folder, once. Keys are in order, so that those of a folder follow each other. */
+function firstLevel(entries, prefixLength) {
+  const shown = new Map();
+  for (const one of entries) {
+    const end = one.key.indexOf(SLASH, prefixLength) + 1;
+    const isDeeper = end > 0 && end < one.key.length;
+    const key = isDeeper ? one.key.slice(0, end) : one.key;
+    shown.set(key.join(), isDeeper ? entry(key, "directory") : one);
+  }
+  return [...shown.values()];
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw error("corrupt", "index.not-json", "the server answered something else than an index in JSON");
   }
 }
 

@@ -37,7 +37,7 @@ pub struct Candidate {
 }
 
 const SETTINGS: Listed = Listed {
-    id: "package.settings",
+    id: "package.settings.plan",
     why: "what the plan says is what the manifest and the connector take",
     needs: None,
 };
