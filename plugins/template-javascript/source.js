@@ -3,12 +3,11 @@
 
 import http from "credenza:host/http@0.1.0";
 import {
-  beginsWith, bytesOf, classOf, compareKeys, document, encodePath, entry, error, send, settings, textOf,
+  beginsWith, bytesOf, compareKeys, document, encodePath, entry, error, errorOf, oneLevel, send, settings, textOf,
 } from "./sdk/credenza.js";
 
 const ENDPOINT = "files";
 const INDEX_BYTES_MAX = 64 * 1024 * 1024;
-const SLASH = "/".charCodeAt(0);
 
 class Session {
   constructor(config) {
@@ -33,10 +32,10 @@ class Session {
     }
   }
 
-  scan({ prefix, startAfter, oneLevel }) {
-    const wanted = ({ key }) => beginsWith(key, prefix) && (startAfter == null || compareKeys(key, startAfter) > 0);
-    const entries = this.index().filter(wanted);
-    return new Scanner(oneLevel ? firstLevel(entries, prefix.length) : entries);
+  scan({ prefix, startAfter, oneLevel: isOneLevel }) {
+    const below = this.index().filter(({ key }) => beginsWith(key, prefix));
+    const shown = isOneLevel ? oneLevel(below, prefix.length) : below;
+    return new Scanner(shown.filter(({ key }) => startAfter == null || compareKeys(key, startAfter) > 0));
   }
 
   read(asked, range, ifMatch) {
@@ -44,10 +43,13 @@ class Session {
     const key = nameOf(asked.key);
     const response = this.get(key);
     const etag = response.header("etag");
-    if (ifMatch != null && etag != null && etag !== ifMatch) {
+    const length = response.header("content-length");
+    const isResized = asked.size != null && length != null && BigInt(length) !== BigInt(asked.size);
+    if (ifMatch != null && (isResized || (etag != null && etag !== ifMatch))) {
       throw error("precondition", "index.changed", `\`${key}\` was changed since it was listed`);
     }
-    return { entry: asked, content: { tag: "ready", val: http.Response.intoBody(response) } };
+    const found = isResized ? { ...asked, size: BigInt(length), fingerprint: etag ?? null } : asked;
+    return { entry: found, content: { tag: "ready", val: http.Response.intoBody(response) } };
   }
 
   describe(entries) {
@@ -61,10 +63,7 @@ class Session {
   get(name) {
     const path = this.folder === "" ? `/${name}` : `/${this.folder}/${name}`;
     const response = send("GET", ENDPOINT, encodePath(path));
-    const status = response.status();
-    if (status !== 200) {
-      throw error(classOf(status), "index.status", `reading \`${name}\` failed: the server answered status ${status}`);
-    }
+    if (response.status() !== 200) throw errorOf(response, "index.status", `reading \`${name}\``);
     return response;
   }
 
@@ -95,24 +94,16 @@ function nameOf(key) {
   }
 }
 
-/** What lies directly below a prefix of that length; all that lies deeper appears as its folder, once. Keys are in order, so that those of a folder follow each other. */
-function firstLevel(entries, prefixLength) {
-  const shown = new Map();
-  for (const one of entries) {
-    const end = one.key.indexOf(SLASH, prefixLength) + 1;
-    const isDeeper = end > 0 && end < one.key.length;
-    const key = isDeeper ? one.key.slice(0, end) : one.key;
-    shown.set(key.join(), isDeeper ? entry(key, "directory") : one);
-  }
-  return [...shown.values()];
-}
-
+/** The list in a text. Whatever else a server answers, with whatever status, is an error and no empty list. */
 function parsed(text) {
+  let listed = null;
   try {
-    return JSON.parse(text);
+    listed = JSON.parse(text);
   } catch {
-    throw error("corrupt", "index.not-json", "the server answered something else than an index in JSON");
+    // What is no JSON is told as what is no list.
   }
+  if (Array.isArray(listed) && listed.every((one) => typeof one?.key === "string")) return listed;
+  throw error("corrupt", "index.no-list", "the index is no list of files with a key each; check host and folder");
 }
 
 class Scanner {

@@ -32,7 +32,7 @@ pub mod memory;
 mod paging;
 mod patterns;
 mod payload;
-mod random;
+pub mod random;
 mod rate;
 mod selection;
 mod source;

@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::conformance::{DestinationBed, SourceBed, StoreBed};
-use credenza_connect::{Destination, Error, ErrorClass, Result, Source, Store};
+use credenza_connect::{Destination, Result, Source, Store};
 use credenza_model::Key;
-use credenza_sandbox::{Configured, Connector, Role, Surroundings};
 
-use crate::plan::Plan;
-use crate::stand_in::WebDav;
+use crate::plan::Names;
+use crate::stand_in::StandIn;
+use crate::subject::{Place, Subject};
 
 /// A connector and the server that it is pointed at.
 pub(crate) struct Bed {
-    connector: Arc<Connector>,
-    plan: Plan,
-    server: WebDav,
+    subject: Arc<dyn Subject>,
+    names: Names,
+    server: StandIn,
     made: AtomicU64,
 }
 
 impl Bed {
-    pub(crate) fn new(connector: Arc<Connector>, plan: Plan, server: WebDav) -> Self {
-        Self { connector, plan, server, made: AtomicU64::new(0) }
+    pub(crate) fn new(subject: Arc<dyn Subject>, names: Names, server: StandIn) -> Self {
+        Self { subject, names, server, made: AtomicU64::new(0) }
     }
 
     /// The folder of the connector made last.
@@ -35,33 +35,36 @@ impl Bed {
         [self.folder().as_bytes(), b"/", key.as_bytes()].concat()
     }
 
-    /// The connector at a new, empty folder.
-    pub(crate) async fn configured(&self, roles: &[Role]) -> Result<Configured> {
+    /// A new, empty folder.
+    pub(crate) fn new_folder(&self) -> String {
         self.made.fetch_add(1, Relaxed);
-        self.server.make_folder(&self.folder());
-        let settings = self.plan.settings(self.server.address(), &self.folder());
-        let configured = self.connector.configure(&settings, &Surroundings::none(), roles, "conformance").await;
-        configured.map_err(refused)
+        let folder = self.folder();
+        self.server.make_folder(&folder);
+        folder
     }
-}
 
-fn refused(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorClass::Configuration, "kit.settings", error.to_string())
+    pub(crate) fn server(&self) -> &StandIn {
+        &self.server
+    }
+
+    fn place<'a>(&'a self, folder: &'a str) -> Place<'a> {
+        Place { address: self.server.address(), folder }
+    }
 }
 
 #[async_trait]
 impl StoreBed for Bed {
     async fn fresh(&self) -> Result<Arc<dyn Store>> {
-        self.configured(&[Role::Store, Role::Prune]).await?.store().map_err(refused)
+        self.subject.store(self.place(&self.new_folder())).await
     }
 }
 
 #[async_trait]
 impl SourceBed for Bed {
     async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
-        let configured = self.configured(&[Role::Source]).await?;
+        let source = self.subject.source(self.place(&self.new_folder())).await?;
         objects.iter().for_each(|(key, bytes)| self.server.put(&self.path(key), bytes.clone()));
-        configured.source().map_err(refused)
+        Ok(source)
     }
 
     async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
@@ -69,15 +72,19 @@ impl SourceBed for Bed {
         Ok(())
     }
 
+    fn holds_any_bytes(&self) -> bool {
+        self.names.any_bytes
+    }
+
     fn key_bytes_max(&self) -> usize {
-        self.plan.key_bytes_max
+        self.names.key_bytes_max
     }
 }
 
 #[async_trait]
 impl DestinationBed for Bed {
     async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        self.configured(&[Role::Destination]).await?.destination().map_err(refused)
+        self.subject.destination(self.place(&self.new_folder())).await
     }
 
     async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
@@ -88,7 +95,11 @@ impl DestinationBed for Bed {
         Ok(Some(self.server.names_below(&self.folder()).into_iter().map(Key::new).collect()))
     }
 
+    fn holds_any_bytes(&self) -> bool {
+        self.names.any_bytes
+    }
+
     fn key_bytes_max(&self) -> usize {
-        self.plan.key_bytes_max
+        self.names.key_bytes_max
     }
 }

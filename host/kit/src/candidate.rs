@@ -7,10 +7,13 @@ use credenza_connect::conformance::{self, CaseOutcome, CaseResult, Choice, Liste
 use credenza_sandbox::{Connector, LoadError, Manifest, Role, RuntimeError, Sandbox, SandboxOptions};
 
 use crate::bed::Bed;
+use crate::bed::Bed;
+use crate::chaos;
 use crate::conduct::{self, Yard};
 use crate::package::{self, Package};
-use crate::plan::{Plan, StandInKind};
-use crate::stand_in::WebDav;
+use crate::plan::Plan;
+use crate::stand_in::StandIn;
+use crate::subject::{Place, Sandboxed};
 
 /// How long a server in this process may be silent.
 const IDLE: Duration = Duration::from_secs(20);
@@ -82,14 +85,14 @@ impl Candidate {
     /// Where the stand-in cannot be started.
     pub async fn test(&self, plan: &Plan, choice: impl Into<Choice>) -> Result<Vec<CaseResult>, CandidateError> {
         let choice = choice.into();
-        let StandInKind::Webdav = plan.stand_in;
-        let start = || async { WebDav::start().await.map_err(CandidateError::StandIn) };
-        let bed = Bed::new(Arc::clone(&self.connector), plan.clone(), start().await?);
+        let start = || async { StandIn::start(plan.stand_in).await.map_err(CandidateError::StandIn) };
+        let subject = self.subject(plan);
+        let bed = Bed::new(Arc::<Sandboxed>::clone(&subject), plan.names(), start().await?);
         let yard = Yard::new(&self.connector, plan.clone(), start().await?);
         let roles: Vec<String> = self.manifest().roles.iter().map(|role| role.name().to_owned()).collect();
         let mut results = Vec::new();
         if choice.takes(SETTINGS.id) {
-            results.push(self.settings(&bed).await);
+            results.push(self.settings(&subject, &bed).await);
         }
         results.extend(match &self.package {
             Ok(package) => conformance::run(package, &choice, &roles, package::CASES).await,
@@ -107,9 +110,29 @@ impl Candidate {
         Ok(results)
     }
 
+    /// Runs every check of its roles against a server that takes each liberty of a bad one, with the host's retries before the connector; one
+    /// check alone where `only` names it. The seed repeats what the server does.
+    ///
+    /// # Errors
+    /// Where the stand-in cannot be started.
+    pub async fn chaos(&self, plan: &Plan, seed: u64, only: Option<&str>) -> Result<Vec<CaseResult>, CandidateError> {
+        let group = chaos::Group { subject: self.subject(plan), kind: plan.stand_in, names: plan.names(), seed, only };
+        let mut results = Vec::new();
+        for role in &self.manifest().roles {
+            results.extend(group.run(*role).await.map_err(CandidateError::StandIn)?);
+        }
+        Ok(results)
+    }
+
+    fn subject(&self, plan: &Plan) -> Arc<Sandboxed> {
+        Arc::new(Sandboxed { connector: Arc::clone(&self.connector), plan: plan.clone() })
+    }
+
     /// Whether it takes the settings of the plan, in all its roles.
-    async fn settings(&self, bed: &Bed) -> CaseResult {
-        let outcome = match bed.configured(&self.manifest().roles).await {
+    async fn settings(&self, subject: &Sandboxed, bed: &Bed) -> CaseResult {
+        let folder = bed.new_folder();
+        let at = Place { address: bed.server().address(), folder: &folder };
+        let outcome = match subject.configured(at, &self.manifest().roles).await {
             Ok(_) => CaseOutcome::Passed,
             Err(error) => CaseOutcome::Failed(error.message),
         };

@@ -7,18 +7,22 @@
 //! [settings]
 //! use_tls = "false"
 //! ```
+//!
+//! `stand-in` is `webdav`, `s3` (one bucket, `kit`), `azure-blob` (one container, `kit`) or `http`.
 
 use std::collections::BTreeMap;
 
 use credenza_sandbox::{RawSettings, SecretText};
 use serde::Deserialize;
 
-/// The server that a connector is tested against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StandInKind {
-    /// Files and folders by WebDAV (RFC 4918), with partial puts.
-    Webdav,
+use crate::stand_in::StandInKind;
+
+/// What keys can be at a service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) key_bytes_max: usize,
+    /// Not only UTF-8.
+    pub(crate) any_bytes: bool,
 }
 
 /// How a connector is tested.
@@ -29,18 +33,25 @@ pub struct Plan {
     pub stand_in: StandInKind,
     /// A location; `{address}` is the server's host and port, `{folder}` one that is made for each case.
     pub location: String,
-    /// Settings beside it, with the same words.
+    /// Settings beside it, with the same words, and made-up secrets by their names: no stand-in verifies them.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
     /// The longest key that the connector can hold.
     #[serde(default = "key_bytes_max")]
     pub key_bytes_max: usize,
+    /// Whether keys may be any bytes, not only UTF-8.
+    #[serde(default = "any_bytes")]
+    pub any_bytes: bool,
     /// Verbs of the manifest, as it writes them, that the connector needs with a real service and that this server gives no cause for.
     #[serde(default)]
     pub not_provoked: Vec<String>,
     /// Whether the service wraps contents (in JSON, say), so that the connector must read what else it would hand on.
     #[serde(default)]
     pub reads_contents: bool,
+}
+
+const fn any_bytes() -> bool {
+    true
 }
 
 const fn key_bytes_max() -> usize {
@@ -59,6 +70,11 @@ impl Plan {
     /// [`PlanError`] with line and column.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         toml::from_str(text).map_err(|error| PlanError(error.to_string().trim_end().to_owned()))
+    }
+
+    /// What keys can be there.
+    pub(crate) const fn names(&self) -> Names {
+        Names { key_bytes_max: self.key_bytes_max, any_bytes: self.any_bytes }
     }
 
     /// The settings that point a connector at a folder of the server.

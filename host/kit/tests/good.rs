@@ -34,3 +34,15 @@ async fn the_webdav_connector_passes_every_check_of_what_it_claims() {
     let results = tested("connectors/webdav.wasm", "plugins/webdav/kit.toml").await;
     assert!(passed(&results) >= 120, "{} of {} checks passed", passed(&results), results.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_s3_connector_passes_every_check_of_what_it_claims() {
+    let results = tested("connectors/s3.wasm", "plugins/s3/kit.toml").await;
+    assert!(passed(&results) >= 120, "{} of {} checks passed", passed(&results), results.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_template_in_javascript_passes_every_check_of_what_it_claims() {
+    let results = tested("guests/template-javascript.wasm", "plugins/template-javascript/kit.toml").await;
+    assert!(passed(&results) >= 60, "{} of {} checks passed", passed(&results), results.len());
+}

@@ -17,13 +17,22 @@ export function error(errorClass, reason, message, retryAfterMs = null) {
   return { class: errorClass, reason, message, retryAfterMs };
 }
 
-/** The class that a status of HTTP stands for. */
+/** The class that a status of HTTP stands for. A redirect is not followed: the user names the place where things are. */
 export function classOf(status) {
   if (status === 404 || status === 410) return "not-found";
   if (status === 401 || status === 403) return "denied";
   if (status === 412) return "precondition";
-  if (status === 429 || status >= 500) return "transient";
-  return "internal";
+  if (status >= 300 && status < 400) return "configuration";
+  if (status === 408 || status === 425 || status === 429 || status >= 500) return "transient";
+  return "unsupported";
+}
+
+/** The error of an answer whose status is none of success; `action` names what was tried, as in "reading `a`". */
+export function errorOf(response, reason, action) {
+  const status = response.status();
+  const seconds = Number(response.header("retry-after") ?? NaN);
+  const wish = Number.isSafeInteger(seconds) && seconds >= 0 ? BigInt(seconds) * 1000n : null;
+  return error(classOf(status), reason, `${action} failed: the server answered status ${status}`, wish);
 }
 
 /** Settings by name; durations are milliseconds, sizes are bytes. */
@@ -41,12 +50,21 @@ export function send(method, endpoint, target, headers = []) {
   }
 }
 
+function readPiece(body) {
+  try {
+    return body.read(READ_BYTES);
+  } catch (failure) {
+    const { reason, message } = failure?.payload ?? failure;
+    throw error("transient", reason, message);
+  }
+}
+
 /** All bytes of an answer, at most `max`: for documents, not for content, which is handed on as it is. */
 export function document(response, max) {
   const body = http.Response.intoBody(response);
   const pieces = [];
   let length = 0;
-  for (let piece = body.read(READ_BYTES); piece.length > 0; piece = body.read(READ_BYTES)) {
+  for (let piece = readPiece(body); piece.length > 0; piece = readPiece(body)) {
     length += piece.length;
     if (length > max) throw error("corrupt", "document.too-long", `the answer has more than ${max} bytes`);
     pieces.push(Uint8Array.from(piece));
@@ -76,6 +94,17 @@ export function compareKeys(a, b) {
 
 /** Whether a key begins with these bytes. */
 export const beginsWith = (key, prefix) => prefix.every((byte, at) => key[at] === byte);
+
+/** What one level below a prefix of so many bytes shows of entries in order: what lies deeper stands as the folder that it lies in. */
+export function oneLevel(entries, prefixLength) {
+  const shown = new Map();
+  for (const found of entries) {
+    const end = found.key.indexOf(0x2f, prefixLength);
+    const key = end < 0 ? found.key : found.key.slice(0, end + 1);
+    shown.set(key.join(), end < 0 ? found : entry(key, "directory"));
+  }
+  return [...shown.values()];
+}
 
 /** An entry with its key and kind; the rest is what is not known. */
 export function entry(key, kind, known = {}) {

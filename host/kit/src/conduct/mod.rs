@@ -19,14 +19,14 @@ use credenza_sandbox::{Configured, Connector, Role, Surroundings};
 use tokio::sync::OnceCell;
 
 use crate::plan::Plan;
-use crate::stand_in::WebDav;
+use crate::stand_in::StandIn;
 use exercise::Observed;
 
 /// A component, and a server with a folder for each time that it is configured.
 pub(crate) struct Yard {
     connector: Connector,
     plan: Plan,
-    server: WebDav,
+    server: StandIn,
     made: AtomicU64,
     source: OnceCell<Observed>,
     store: OnceCell<Observed>,
@@ -34,7 +34,7 @@ pub(crate) struct Yard {
 }
 
 impl Yard {
-    pub(crate) fn new(connector: &Connector, plan: Plan, server: WebDav) -> Self {
+    pub(crate) fn new(connector: &Connector, plan: Plan, server: StandIn) -> Self {
         let (source, store, destination) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let connector = connector.at_half_its_limits();
         Self { connector, plan, server, made: AtomicU64::new(0), source, store, destination }

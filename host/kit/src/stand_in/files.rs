@@ -1,4 +1,7 @@
-//! Files and folders by path. A path is bytes with `/` between names; that of a folder ends in `/`.
+//! Files and folders by path, and what has become of them. A path is bytes with `/` between names; that of a folder ends in `/`.
+//!
+//! Every stand-in keeps its state here: those that know folders call [`Files::make_folder`] and [`Files::members`], those of flat names
+//! [`Files::below`] alone. Bound: what was written since the server began, each content and each version of it once.
 
 use std::collections::BTreeMap;
 
@@ -15,29 +18,73 @@ pub(crate) enum Node {
     File(File),
 }
 
+/// What travels beside the bytes of a file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Details {
+    /// With its quotes; else one is made of the number.
+    pub(crate) etag: Option<String>,
+    /// Headers that a read gives back.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) tags: Vec<(String, String)>,
+    /// Until when it must not be deleted, as it was written.
+    pub(crate) locked_until: Option<String>,
+}
+
 /// A file.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
     pub(crate) bytes: Bytes,
     /// Of this content; no other ever has it.
     pub(crate) number: i64,
+    pub(crate) details: Details,
 }
 
 impl File {
     pub(crate) fn etag(&self) -> String {
-        format!("\"{:x}\"", self.number)
+        self.details.etag.clone().unwrap_or_else(|| format!("\"{:x}\"", self.number))
     }
 
+    /// As HTTP writes it.
     pub(crate) fn modified(&self) -> String {
-        let time = Timestamp::from_second(FIRST_SECONDS.saturating_add(self.number)).unwrap_or(Timestamp::UNIX_EPOCH);
-        time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        self.time().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
+
+    /// As RFC 3339 writes it.
+    pub(crate) fn modified_iso(&self) -> String {
+        self.time().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    }
+
+    fn time(&self) -> Timestamp {
+        Timestamp::from_second(FIRST_SECONDS.saturating_add(self.number)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.details.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a path held at one time; without a file it was deleted.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) number: i64,
+    pub(crate) file: Option<File>,
+}
+
+/// Parts of a file that is not there yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Staged {
+    pub(crate) details: Details,
+    pub(crate) parts: BTreeMap<String, Bytes>,
 }
 
 /// All of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     nodes: BTreeMap<Vec<u8>, Node>,
+    /// Oldest first.
+    history: BTreeMap<Vec<u8>, Vec<Version>>,
+    /// By the name that the protocol has for an upload.
+    pub(crate) staged: BTreeMap<Vec<u8>, Staged>,
     writes: i64,
 }
 
@@ -56,6 +103,17 @@ impl Files {
         }
     }
 
+    /// Changes what travels beside a file. It stays the same content.
+    pub(crate) fn amend(&mut self, path: &[u8], change: impl Fn(&mut Details)) {
+        if let Some(Node::File(file)) = self.nodes.get_mut(path) {
+            change(&mut file.details);
+            let now = self.history.get_mut(path).and_then(|versions| versions.last_mut());
+            if let Some(Version { file: Some(file), .. }) = now {
+                change(&mut file.details);
+            }
+        }
+    }
+
     /// Whether the folder that a path lies in is there; the root always is.
     pub(crate) fn has_parent(&self, path: &[u8]) -> bool {
         let name = path.strip_suffix(b"/").unwrap_or(path);
@@ -69,10 +127,25 @@ impl Files {
 
     /// Puts a file, and answers it.
     pub(crate) fn put(&mut self, path: &[u8], bytes: Bytes) -> File {
-        self.writes = self.writes.saturating_add(1);
-        let file = File { bytes, number: self.writes };
+        self.put_with(path, bytes, Details::default())
+    }
+
+    /// Puts a file with what travels beside it, and answers it.
+    pub(crate) fn put_with(&mut self, path: &[u8], bytes: Bytes, details: Details) -> File {
+        let file = File { bytes, number: self.count(), details };
+        self.remember(path, Version { number: file.number, file: Some(file.clone()) });
         self.nodes.insert(path.to_vec(), Node::File(file.clone()));
         file
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn count(&mut self) -> i64 {
+        self.writes = self.writes.saturating_add(1);
+        self.writes
+    }
+
+    fn remember(&mut self, path: &[u8], version: Version) {
+        self.history.entry(path.to_vec()).or_default().push(version);
     }
 
     /// Gives a file another path, in the place of what is there. It stays the same content.
@@ -85,6 +158,13 @@ impl Files {
     /// Removes what lies at a path and below it.
     pub(crate) fn remove(&mut self, path: &[u8]) {
         self.nodes.retain(|key, _| key != path && !(path.ends_with(b"/") && key.starts_with(path)));
+    }
+
+    /// Removes a file and nothing else, and remembers that it was there.
+    pub(crate) fn hide(&mut self, path: &[u8]) {
+        self.nodes.remove(path);
+        let number = self.count();
+        self.remember(path, Version { number, file: None });
     }
 
     /// The paths of all files below a folder, without its own.
@@ -102,6 +182,21 @@ impl Files {
             !name.is_empty() && !name.contains(&b'/')
         };
         below.map(|(path, node)| (path.as_slice(), node)).filter(move |(path, _)| is_direct(path))
+    }
+
+    /// The files whose path begins so, in the order of their paths.
+    pub(crate) fn below<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a File)> {
+        let below = self.nodes.range(prefix.to_vec()..).take_while(move |(path, _)| path.starts_with(prefix));
+        below.filter_map(|(path, node)| match node {
+            Node::File(file) => Some((path.as_slice(), file)),
+            Node::Folder => None,
+        })
+    }
+
+    /// All versions of the files whose path begins so, the newest of each first.
+    pub(crate) fn versions<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a Version)> {
+        let below = self.history.range(prefix.to_vec()..).take_while(move |(path, _)| path.starts_with(prefix));
+        below.flat_map(|(path, versions)| versions.iter().rev().map(move |version| (path.as_slice(), version)))
     }
 }
 
@@ -131,5 +226,18 @@ mod tests {
         let (first, second) = (files.put(b"a", Bytes::new()), files.put(b"a", Bytes::new()));
         assert_ne!(first.etag(), second.etag());
         assert_eq!(second.modified(), "Mon, 01 Jan 2024 00:00:02 GMT");
+        assert_eq!(second.modified_iso(), "2024-01-01T00:00:02.000Z");
+    }
+
+    #[test]
+    fn what_is_replaced_or_deleted_is_remembered() {
+        let mut files = Files::default();
+        files.put(b"a", "1".into());
+        files.put(b"a", "2".into());
+        files.hide(b"a");
+        let versions: Vec<Option<Bytes>> =
+            files.versions(b"").map(|(_, version)| version.file.as_ref().map(|file| file.bytes.clone())).collect();
+        assert_eq!(versions, [None, Some("2".into()), Some("1".into())]);
+        assert_eq!(files.below(b"").count(), 0);
     }
 }

@@ -30,6 +30,10 @@ pub(crate) struct TestCommand {
     /// Run one check only, or all whose ids begin with these words, such as `store.list`.
     #[arg(long, value_name = "ID")]
     only: Option<String>,
+    /// Tests instead how it gets along with a server that takes every liberty of a bad one: resets, truncations, pages without end, errors that
+    /// look like success.
+    #[arg(long)]
+    chaos: bool,
 }
 
 #[derive(Serialize)]
@@ -111,7 +115,7 @@ impl TestCommand {
     pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let choice = Choice { seed: self.seed.unwrap_or_else(seed_of_now), only: self.only.clone() };
         let listed: Vec<Listed> = catalogue().into_iter().filter(|check| choice.takes(check.id)).collect();
-        if listed.is_empty() {
+        if listed.is_empty() && !self.chaos {
             let only = choice.only.as_deref().unwrap_or_default();
             return Err(Failure::usage(format!("there is no check `{}`", only.escape_debug()))
                 .hint("see all of them: credenza connector test --list"));
@@ -145,8 +149,12 @@ impl TestCommand {
         let refused = |error: credenza_kit::CandidateError| {
             Failure::new(format!("{} cannot be tested", file.display())).because(error.to_string())
         };
-        let results =
-            Candidate::load(&component).map_err(refused)?.test(&plan, choice.clone()).await.map_err(refused)?;
+        let candidate = Candidate::load(&component).map_err(refused)?;
+        let results = match self.chaos {
+            true => candidate.chaos(&plan, choice.seed, choice.only.as_deref()).await,
+            false => candidate.test(&plan, choice.clone()).await,
+        };
+        let results = results.map_err(refused)?;
         match results.is_empty() {
             true => Err(Failure::usage("the connector has no role that this check is for")
                 .hint("leave --only out to run all checks of its roles")),
@@ -158,7 +166,8 @@ impl TestCommand {
     fn again(&self, file: &Path, seed: u64) -> String {
         let word = |path: &Path| shell_word(&path.to_string_lossy());
         let kit = self.kit.as_deref().map(|kit| format!(" --kit {}", word(kit))).unwrap_or_default();
-        format!("credenza connector test {}{kit} --seed {seed}", word(file))
+        let chaos = if self.chaos { " --chaos" } else { "" };
+        format!("credenza connector test {}{kit}{chaos} --seed {seed}", word(file))
     }
 }
 
