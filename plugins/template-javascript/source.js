@@ -40,7 +40,7 @@ class Session {
 
   read(asked, range, ifMatch) {
     if (range != null) throw error("unsupported", "index.range", "this source reads whole files only");
-    const key = textOf(asked.key);
+    const key = nameOf(asked.key);
     const response = this.get(key);
     const etag = response.header("etag");
     const length = response.header("content-length");
@@ -67,12 +67,30 @@ class Session {
     return response;
   }
 
-  /** What the index lists, in the order of the keys. */
+  indexed() {
+    try {
+      return this.get("index.json");
+    } catch (failure) {
+      if (failure.class !== "not-found") throw failure;
+      throw error("configuration", "index.missing", `${this.identity} has no index.json; check host and folder`);
+    }
+  }
+
+  /** What the index lists, in the order of the keys. Without an index there is no such place, which is not an empty one. */
   index() {
-    const listed = parsed(document(this.get("index.json"), INDEX_BYTES_MAX));
+    const listed = parsed(document(this.indexed(), INDEX_BYTES_MAX));
     const entries = listed.map(({ key, size, etag }) =>
       entry(bytesOf(key), "file", { size: size ?? null, fingerprint: etag ?? null }));
     return entries.sort((a, b) => compareKeys(a.key, b.key));
+  }
+}
+
+/** The key as text; no other has an address here. */
+function nameOf(key) {
+  try {
+    return textOf(key);
+  } catch {
+    throw error("not-found", "index.not-text", "the key is no text, so that no file has it");
   }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,16 +26,26 @@ fn seed() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
 }
 
+/// Why cases are skipped: for a trait that is not claimed, with `!` before it for one that is, or else in these words.
+fn unmet(claim: &str) -> String {
+    match claim.strip_prefix('!') {
+        Some(claim) => format!("it claims `{claim}`"),
+        None if claim.contains(' ') => claim.to_owned(),
+        None => format!("it does not claim `{claim}`"),
+    }
+}
+
 fn assert_conforms(results: &[CaseResult], skipped: &[&str]) {
     let failed: Vec<&CaseResult> = results.iter().filter(|result| result.is_failed()).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    let is_skipped = |result: &&CaseResult| matches!(result.outcome, CaseOutcome::Skipped(_));
-    let found: Vec<&str> = results.iter().filter(is_skipped).map(|result| result.id).collect();
-    assert_eq!(found, skipped, "other cases are skipped than expected");
+    let reason = |result: &CaseResult| match &result.outcome {
+        CaseOutcome::Skipped(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    let found: BTreeSet<String> = results.iter().filter_map(reason).collect();
+    let skipped: BTreeSet<String> = skipped.iter().map(|claim| unmet(claim)).collect();
+    assert_eq!(found, skipped, "cases are skipped for other reasons than expected");
 }
-
-/// The cases that a store without versions skips.
-const UNVERSIONED: [&str; 2] = ["store.versions", "store.retain"];
 
 /// How the wrappers stand around a connector.
 #[derive(Clone, Copy)]
@@ -156,6 +167,10 @@ impl DestinationBed for MemoryBed {
     async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
         Ok(self.destination.lock().unwrap().restored().get(key).map(|restored| restored.bytes.clone()))
     }
+
+    async fn held(&self) -> Result<Option<Vec<Key>>> {
+        Ok(Some(self.destination.lock().unwrap().restored().into_keys().collect()))
+    }
 }
 
 struct FileBed {
@@ -226,6 +241,12 @@ impl DestinationBed for FileBed {
         }
         Ok(found)
     }
+
+    async fn held(&self) -> Result<Option<Vec<Key>>> {
+        let root = self.last.lock().unwrap().join("restored");
+        let name = |path: PathBuf| Key::new(path.strip_prefix(&root).unwrap().as_os_str().as_bytes());
+        Ok(Some(files_below(&root).into_iter().map(name).collect()))
+    }
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -237,52 +258,50 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn the_memory_store_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(&store(&MemoryBed::new(wrapping), seed()).await, &[]);
+        assert_conforms(&store(&MemoryBed::new(wrapping), seed()).await, &["!retention"]);
     }
     let plain = MemoryBed { store: MemoryStore::new, ..MemoryBed::new(Wrapping::Bare) };
-    assert_conforms(&store(&plain, seed()).await, &UNVERSIONED);
+    assert_conforms(&store(&plain, seed()).await, &["versions", "retention"]);
     let ignoring = MemoryBed { store: MemoryStore::ignoring_conditions, ..MemoryBed::new(Wrapping::Bare) };
-    let skipped = ["store.if-absent", "store.if-absent-race", "store.if-match"];
-    assert_conforms(&store(&ignoring, seed()).await, &[&skipped[..], &UNVERSIONED].concat());
+    assert_conforms(&store(&ignoring, seed()).await, &["if-absent", "if-match", "versions", "retention"]);
 }
 
 #[tokio::test]
 async fn the_file_store_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(
-            &store(&FileBed::new(wrapping), seed()).await,
-            &[&["store.if-match"][..], &UNVERSIONED].concat(),
-        );
+        assert_conforms(&store(&FileBed::new(wrapping), seed()).await, &["if-match", "versions", "retention"]);
     }
 }
 
 #[tokio::test]
 async fn the_memory_source_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(&source(&MemoryBed::new(wrapping), seed()).await, &[]);
+        assert_conforms(&source(&MemoryBed::new(wrapping), seed()).await, &["!ranged-read"]);
     }
     let unordered = MemoryBed { unordered: true, ..MemoryBed::new(Wrapping::Bare) };
-    assert_conforms(&source(&unordered, seed()).await, &["source.ordered-scan", "source.start-after"]);
+    assert_conforms(&source(&unordered, seed()).await, &["!ranged-read", "ordered-scan", "start-after"]);
 }
 
 #[tokio::test]
 async fn the_file_source_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(&source(&FileBed::new(wrapping), seed()).await, &["source.hard-keys"]);
+        assert_conforms(&source(&FileBed::new(wrapping), seed()).await, &["!ranged-read", "flat"]);
     }
 }
 
 #[tokio::test]
 async fn the_memory_destination_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(&destination(&MemoryBed::new(wrapping), seed()).await, &[]);
+        let skipped = ["!symlinks", "attributes:http"];
+        assert_conforms(&destination(&MemoryBed::new(wrapping), seed()).await, &skipped);
     }
 }
 
 #[tokio::test]
 async fn the_file_destination_conforms() {
     for wrapping in Wrapping::all() {
-        assert_conforms(&destination(&FileBed::new(wrapping), seed()).await, &[]);
+        let skipped = ["!symlinks", "attributes:http", "raw-names"];
+        assert_conforms(&destination(&FileBed::new(wrapping), seed()).await, &skipped);
     }
 }
 
@@ -299,6 +318,6 @@ async fn a_store_that_claims_what_it_does_not_do_fails_the_suite() {
     }
     let results = store(&Liar, 1).await;
     let failed: Vec<&str> = results.iter().filter(|result| result.is_failed()).map(|result| result.id).collect();
-    assert!(failed.contains(&"store.put-get") && failed.contains(&"store.ranged-get"), "{failed:?}");
-    assert!(!failed.contains(&"store.stat"), "{failed:?}");
+    assert!(failed.contains(&"store.put.small") && failed.contains(&"store.range.inside"), "{failed:?}");
+    assert!(!failed.contains(&"store.stat.size"), "{failed:?}");
 }

@@ -91,6 +91,10 @@ impl DestinationBed for Bed {
         Ok(self.server.get(&self.path(key)))
     }
 
+    async fn held(&self) -> Result<Option<Vec<Key>>> {
+        Ok(Some(self.server.names_below(&self.folder()).into_iter().map(Key::new).collect()))
+    }
+
     fn holds_any_bytes(&self) -> bool {
         self.names.any_bytes
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::conformance::{self, CaseOutcome, CaseResult};
+use credenza_connect::conformance::{self, CaseOutcome, CaseResult, Choice, Listed, Miss};
 use credenza_sandbox::{Connector, LoadError, Manifest, Role, RuntimeError, Sandbox, SandboxOptions};
 
 use crate::bed::Bed;
+use crate::bed::Bed;
 use crate::chaos;
+use crate::conduct::{self, Yard};
+use crate::package::{self, Package};
 use crate::plan::Plan;
 use crate::stand_in::StandIn;
 use crate::subject::{Place, Sandboxed};
@@ -32,6 +35,30 @@ pub enum CandidateError {
 /// A component that the host accepts.
 pub struct Candidate {
     connector: Arc<Connector>,
+    /// As it lies in its file; without, where it cannot be taken apart.
+    package: Result<Package, Miss>,
+}
+
+const SETTINGS: Listed = Listed {
+    id: "package.settings.plan",
+    why: "what the plan says is what the manifest and the connector take",
+    needs: None,
+};
+
+/// Ids that were given to cases which there are no more. None is given again.
+const RETIRED: [&str; 0] = [];
+
+/// All cases of the kit, in the order in which they run.
+#[must_use]
+pub fn catalogue() -> Vec<Listed> {
+    let own = [vec![SETTINGS], package::catalogue(), conduct::catalogue()].concat();
+    [own, conformance::catalogue()].concat()
+}
+
+/// Ids that no case may have again.
+#[must_use]
+pub fn retired() -> &'static [&'static str] {
+    &RETIRED
 }
 
 impl Candidate {
@@ -41,7 +68,9 @@ impl Candidate {
     /// [`CandidateError`] says what the host does not accept.
     pub fn load(component: &[u8]) -> Result<Self, CandidateError> {
         let sandbox = Sandbox::new(SandboxOptions { idle_timeout: IDLE, ..SandboxOptions::default() })?;
-        Ok(Self { connector: Arc::new(sandbox.load(component)?) })
+        let connector = Arc::new(sandbox.load(component)?);
+        let package = Package::of(component, connector.manifest());
+        Ok(Self { connector, package })
     }
 
     /// What it says of itself.
@@ -50,20 +79,31 @@ impl Candidate {
         self.connector.manifest()
     }
 
-    /// Runs every case of its roles, bare: nothing stands before the connector that could make it right. The seed repeats random contents.
+    /// Runs the chosen cases, bare: nothing stands before the connector that could make it right. The seed repeats random contents.
     ///
     /// # Errors
     /// Where the stand-in cannot be started.
-    pub async fn test(&self, plan: &Plan, seed: u64) -> Result<Vec<CaseResult>, CandidateError> {
-        let server = StandIn::start(plan.stand_in).await.map_err(CandidateError::StandIn)?;
+    pub async fn test(&self, plan: &Plan, choice: impl Into<Choice>) -> Result<Vec<CaseResult>, CandidateError> {
+        let choice = choice.into();
+        let start = || async { StandIn::start(plan.stand_in).await.map_err(CandidateError::StandIn) };
         let subject = self.subject(plan);
-        let bed = Bed::new(Arc::<Sandboxed>::clone(&subject), plan.names(), server);
-        let mut results = vec![self.settings(&subject, &bed).await];
+        let bed = Bed::new(Arc::<Sandboxed>::clone(&subject), plan.names(), start().await?);
+        let yard = Yard::new(&self.connector, plan.clone(), start().await?);
+        let roles: Vec<String> = self.manifest().roles.iter().map(|role| role.name().to_owned()).collect();
+        let mut results = Vec::new();
+        if choice.takes(SETTINGS.id) {
+            results.push(self.settings(&subject, &bed).await);
+        }
+        results.extend(match &self.package {
+            Ok(package) => conformance::run(package, &choice, &roles, package::CASES).await,
+            Err(miss) => vec![result_of(package::catalogue().first().copied().unwrap_or(SETTINGS), miss.clone())],
+        });
+        results.extend(conformance::run(&yard, &choice, &roles, conduct::CASES).await);
         for role in &self.manifest().roles {
             results.extend(match role {
-                Role::Source => conformance::source(&bed, seed).await,
-                Role::Store => conformance::store(&bed, seed).await,
-                Role::Destination => conformance::destination(&bed, seed).await,
+                Role::Source => conformance::source(&bed, choice.clone()).await,
+                Role::Store => conformance::store(&bed, choice.clone()).await,
+                Role::Destination => conformance::destination(&bed, choice.clone()).await,
                 Role::Prune | Role::Replay => Vec::new(),
             });
         }
@@ -96,10 +136,14 @@ impl Candidate {
             Ok(_) => CaseOutcome::Passed,
             Err(error) => CaseOutcome::Failed(error.message),
         };
-        CaseResult {
-            id: "package.settings",
-            why: "what the plan says is what the manifest and the connector take",
-            outcome,
-        }
+        CaseResult { id: SETTINGS.id, why: SETTINGS.why, outcome }
     }
+}
+
+fn result_of(listed: Listed, miss: Miss) -> CaseResult {
+    let outcome = match miss {
+        Miss::Skipped(reason) => CaseOutcome::Skipped(reason),
+        Miss::Failed(wrong) => CaseOutcome::Failed(wrong),
+    };
+    CaseResult { id: listed.id, why: listed.why, outcome }
 }

@@ -42,6 +42,12 @@ pub struct Plan {
     /// Whether keys may be any bytes, not only UTF-8.
     #[serde(default = "any_bytes")]
     pub any_bytes: bool,
+    /// Verbs of the manifest, as it writes them, that the connector needs with a real service and that this server gives no cause for.
+    #[serde(default)]
+    pub not_provoked: Vec<String>,
+    /// Whether the service wraps contents (in JSON, say), so that the connector must read what else it would hand on.
+    #[serde(default)]
+    pub reads_contents: bool,
 }
 
 const fn any_bytes() -> bool {

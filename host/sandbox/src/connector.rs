@@ -8,7 +8,7 @@ use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
-use crate::egress::{Egress, Traffic};
+use crate::egress::{Egress, Granted, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
 use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
@@ -26,13 +26,21 @@ pub struct SandboxOptions {
     pub instances_max: usize,
     /// Time of a guest's own code in one call.
     pub call_cpu_ms_max: u64,
+    /// Memory of an instance, at most what the contract says.
+    pub memory_bytes_max: usize,
     /// How long a connection may stand still.
     pub idle_timeout: Duration,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        Self { cache_dir: None, instances_max: 64, call_cpu_ms_max: 10_000, idle_timeout: Duration::from_secs(60) }
+        Self {
+            cache_dir: None,
+            instances_max: 64,
+            call_cpu_ms_max: 10_000,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            idle_timeout: Duration::from_secs(60),
+        }
     }
 }
 
@@ -177,6 +185,24 @@ impl Connector {
         Ok(configured)
     }
 
+    /// The same connector, compiled once, held to narrower limits: half of the memory and half of the time that it has.
+    #[must_use]
+    pub fn at_half_its_limits(&self) -> Self {
+        let SandboxOptions { call_cpu_ms_max, memory_bytes_max, .. } = self.options;
+        Self {
+            manifest: Arc::clone(&self.manifest),
+            name: Arc::clone(&self.name),
+            pre: self.pre.clone(),
+            runtime: Arc::clone(&self.runtime),
+            options: SandboxOptions {
+                call_cpu_ms_max: call_cpu_ms_max / 2,
+                memory_bytes_max: memory_bytes_max / 2,
+                ..self.options.clone()
+            },
+            ..*self
+        }
+    }
+
     fn require(&self, role: Role) -> Result<(), ConfigureError> {
         if self.manifest.roles.contains(&role) {
             return Ok(());
@@ -297,6 +323,12 @@ impl Configured {
         Arc::clone(self.egress.traffic())
     }
 
+    /// What it may ask of its endpoints with these settings in these roles, and whether it has so far.
+    #[must_use]
+    pub fn granted(&self) -> Vec<Granted> {
+        self.egress.granted()
+    }
+
     /// The checked settings.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
@@ -337,7 +369,11 @@ impl Configured {
         // An interpreter's instance is used again until it has doubled: to begin one costs more than a call.
         let begun = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX);
         InstanceLimits {
-            memory_bytes_max: narrower.memory_bytes_max.unwrap_or(MEMORY_BYTES_MAX).min(MEMORY_BYTES_MAX),
+            memory_bytes_max: narrower
+                .memory_bytes_max
+                .unwrap_or(MEMORY_BYTES_MAX)
+                .min(self.options.memory_bytes_max)
+                .min(MEMORY_BYTES_MAX),
             memory_kept_bytes_max: MEMORY_KEPT_BYTES_MAX.max(begun.saturating_mul(2)),
             call_cpu_ms_max: narrower.call_cpu_ms_max.unwrap_or(u64::MAX).min(self.options.call_cpu_ms_max),
         }

@@ -19,8 +19,8 @@ mod verify;
 
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
-    DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, GuestRequest, LoginError, LookupClient, Response,
-    Traffic, download,
+    DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, Granted, GuestRequest, LoginError, LookupClient,
+    Response, Traffic, download,
 };
 pub use guest::IsStopped;
 pub use manifest::{
@@ -34,4 +34,4 @@ pub use settings::{
     ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
     deceives, parse_boolean,
 };
-pub use verify::{LoadError, verify};
+pub use verify::{Anatomy, LoadError, verify};

@@ -7,7 +7,7 @@
 use wasmparser::{Instance, Parser, Payload};
 
 use crate::guest::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX};
-use crate::manifest::{API_VERSION, Manifest, ManifestError, Role, Wasi};
+use crate::manifest::{API_VERSION, Manifest, ManifestError, Role, SECTION_NAME, Wasi};
 
 /// Interfaces that every component may import; the last two hold types only.
 const OFFERED: [&str; 6] = [
@@ -132,7 +132,7 @@ pub fn verify(component: &[u8]) -> Result<Manifest, LoadError> {
 
 pub(crate) fn examine(component: &[u8]) -> Result<Verified, LoadError> {
     let manifest = Manifest::of_component(component)?;
-    let shape = Shape::of(component)?;
+    let shape = Anatomy::of(component)?;
     let connector = || format!("{} {}", manifest.name, manifest.version);
     let may_wasi = manifest.wasi == Some(Wasi::Inert);
     let refused = |import: &&String| !(is_offered(import) || may_wasi && is_inert(import));
@@ -170,17 +170,27 @@ fn is_inert(import: &str) -> bool {
 
 /// What a component is made of. Its lists hold no more than its bytes.
 #[derive(Debug, Default)]
-struct Shape {
-    imports: Vec<String>,
-    exports: Vec<String>,
+pub struct Anatomy {
+    /// Interfaces that it asks for, with their versions.
+    pub imports: Vec<String>,
+    /// Interfaces that it offers, with their versions.
+    pub exports: Vec<String>,
+    /// Names of custom sections, of nested modules and components too, and their bytes.
+    pub sections: Vec<(String, usize)>,
+    /// Whether the section with the manifest is the last of the file.
+    pub ends_with_manifest: bool,
     /// Instantiations of core modules, of nested components too.
     core_instances: usize,
     memories: usize,
     memory_bytes: u64,
 }
 
-impl Shape {
-    fn of(component: &[u8]) -> Result<Self, ManifestError> {
+impl Anatomy {
+    /// Reads the bytes of a component; nothing is compiled.
+    ///
+    /// # Errors
+    /// When they are no component.
+    pub fn of(component: &[u8]) -> Result<Self, ManifestError> {
         let mut shape = Self::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(component) {
@@ -191,7 +201,12 @@ impl Shape {
     }
 
     fn add(&mut self, payload: &Payload<'_>, depth: &mut usize) -> wasmparser::Result<()> {
+        if *depth == 0 && !matches!(payload, Payload::End(_)) {
+            self.ends_with_manifest =
+                matches!(payload, Payload::CustomSection(section) if section.name() == SECTION_NAME);
+        }
         match payload {
+            Payload::CustomSection(section) => self.sections.push((section.name().to_owned(), section.data().len())),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => *depth = depth.saturating_add(1),
             Payload::End(_) => *depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if *depth == 0 => {

@@ -167,6 +167,12 @@ impl Files {
         self.remember(path, Version { number, file: None });
     }
 
+    /// The paths of all files below a folder, without its own.
+    pub(crate) fn names_below(&self, folder: &[u8]) -> Vec<Vec<u8>> {
+        let files = self.nodes.iter().filter(|(_, node)| matches!(node, Node::File(_)));
+        files.filter_map(|(path, _)| path.strip_prefix(folder).map(<[u8]>::to_vec)).collect()
+    }
+
     /// What lies directly in a folder.
     pub(crate) fn members<'a>(&'a self, folder: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a Node)> {
         let below = self.nodes.range(folder.to_vec()..).take_while(move |(path, _)| path.starts_with(folder));

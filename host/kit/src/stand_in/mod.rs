@@ -139,6 +139,11 @@ impl StandIn {
         files.put(&[self.shared.kind.root(), path].concat(), bytes);
     }
 
+    /// The names of all files below a folder at the root.
+    pub(crate) fn names_below(&self, folder: &str) -> Vec<Vec<u8>> {
+        self.files().names_below(&[self.shared.kind.root(), folder.as_bytes(), b"/"].concat())
+    }
+
     /// The bytes of a file.
     pub(crate) fn get(&self, path: &[u8]) -> Option<Bytes> {
         self.files().file(&[self.shared.kind.root(), path].concat()).map(|file| file.bytes.clone())

@@ -124,6 +124,17 @@ pub struct GuestRequest {
     pub headers: Vec<(String, String)>,
 }
 
+/// A verb that settings and roles grant for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Label of the endpoint.
+    pub endpoint: String,
+    /// As the manifest writes it.
+    pub verb: String,
+    /// Whether a request was of its kind so far.
+    pub is_used: bool,
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Response {
@@ -193,6 +204,19 @@ impl Egress {
     #[must_use]
     pub fn within(self, rates: Rates) -> Self {
         Self { client: self.client.within(rates), ..self }
+    }
+
+    /// What may be asked, and whether it was.
+    pub(crate) fn granted(&self) -> Vec<Granted> {
+        let of = |route: &Route| {
+            let granted = route.verbs.iter().map(|granted| Granted {
+                endpoint: route.label.clone(),
+                verb: granted.verb.to_string(),
+                is_used: granted.was_used(),
+            });
+            granted.collect::<Vec<_>>()
+        };
+        self.routes.values().flat_map(of).collect()
     }
 
     pub(crate) fn waits(&self) -> Waits {

@@ -141,8 +141,8 @@ fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery
     };
     let query = Query::read(target.query()).map_err(asked)?;
     let is_below = request.target.split('?').next().is_some_and(|path| path.len() > 1);
-    let covering = route.verbs.iter().find(|verb| verb.covers(&request.method, is_below, &query));
-    let Some(verb) = covering else {
+    let covering = route.verbs.iter().find(|granted| granted.verb.covers(&request.method, is_below, &query));
+    let Some(granted) = covering else {
         if route.is_preview {
             let (method, relative) = (request.method.escape_debug(), request.target.escape_debug());
             let message = format!(
@@ -151,16 +151,20 @@ fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery
             );
             return Err(EgressError::refused("egress.preview", message));
         }
-        let verbs: Vec<String> = route.verbs.iter().map(ToString::to_string).collect();
+        let verbs: Vec<String> = route.verbs.iter().map(|granted| granted.verb.to_string()).collect();
         let verbs = if verbs.is_empty() { "do nothing there".to_owned() } else { verbs.join(", ") };
         return Err(asked(&format!("which may only {verbs}")));
     };
+    let verb = &granted.verb;
     let folder =
         route.below_parameter.as_deref().filter(|name| !is_below && !route.below.is_empty() && verb.takes(name));
     let beginning = encode_name(&route.below);
     match folder.map(|name| query.value(name).unwrap_or_default()) {
         Some(value) if !value.starts_with(&beginning) => Err(asked("which is not below the folder that it was given")),
-        _ => Ok(verb),
+        _ => {
+            granted.notice();
+            Ok(verb)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the label of an endpoint leads: origin, base path, permitted verbs and credentials, fixed when a connector is configured.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use http::uri::{Authority, Scheme};
 
@@ -9,6 +10,27 @@ use super::auth::Signer;
 use super::contact::Contact;
 use crate::manifest::{Endpoint, HeaderRule, Paths, Role, Verb, When};
 use crate::settings::{Masker, Settings, SettingsError};
+
+/// A verb that is granted, and whether a request was of its kind.
+#[derive(Debug)]
+pub(crate) struct GrantedVerb {
+    pub(crate) verb: Verb,
+    used: AtomicBool,
+}
+
+impl GrantedVerb {
+    const fn new(verb: Verb) -> Self {
+        Self { verb, used: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn notice(&self) {
+        self.used.store(true, Relaxed);
+    }
+
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.load(Relaxed)
+    }
+}
 
 /// A resolved endpoint.
 #[derive(Debug)]
@@ -23,7 +45,7 @@ pub(crate) struct Route {
     /// Parameter of the query that must begin with it.
     pub(crate) below_parameter: Option<String>,
     /// Union of the verbs of all granted roles, without those whose condition does not hold.
-    pub(crate) verbs: Vec<Verb>,
+    pub(crate) verbs: Vec<GrantedVerb>,
     /// The same of the headers.
     pub(crate) headers: Vec<HeaderRule>,
     /// For messages.
@@ -58,7 +80,7 @@ impl Route {
             base_path: settings.expand(path, encode_segment),
             below: folder(settings.expand(&endpoint.below, str::to_owned)),
             below_parameter: endpoint.below_parameter.clone(),
-            verbs: verbs.filter(|verb| is_met(verb.when())).cloned().collect(),
+            verbs: verbs.filter(|verb| is_met(verb.when())).cloned().map(GrantedVerb::new).collect(),
             headers: headers.filter(|rule| is_met(rule.when())).cloned().collect(),
             roles: roles.to_vec(),
             owned: auth.owned_headers().iter().map(|name| name.to_ascii_lowercase()).collect(),
@@ -71,7 +93,7 @@ impl Route {
 
     /// The same, with those of its verbs that change nothing.
     pub(crate) fn previewing(mut self) -> Self {
-        self.verbs.retain(Verb::is_safe);
+        self.verbs.retain(|granted| granted.verb.is_safe());
         Self { is_preview: true, ..self }
     }
 }

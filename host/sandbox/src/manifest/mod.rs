@@ -26,7 +26,7 @@ pub use schema::{
     SettingKind, SettingSpec, Wasi,
 };
 pub use section::Digests;
-pub(crate) use section::manifest_text;
+pub(crate) use section::{SECTION_NAME, manifest_text};
 pub(crate) use template::{capture, expand, template_names};
 
 pub(crate) use schema::HOST_SETTINGS;

@@ -4,7 +4,7 @@ use wasmparser::{Parser, Payload};
 
 use super::error::{MANIFEST_BYTES_MAX, ManifestError};
 
-const SECTION_NAME: &str = "credenza:manifest";
+pub(crate) const SECTION_NAME: &str = "credenza:manifest";
 
 /// Digests of the bytes of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

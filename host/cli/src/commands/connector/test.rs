@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use credenza_kit::{Candidate, CaseOutcome, CaseResult, Plan};
+use credenza_kit::{Candidate, CaseOutcome, CaseResult, Choice, Listed, Plan, catalogue};
 use serde::Serialize;
 
 use crate::commands::Session;
@@ -16,16 +16,20 @@ use crate::shell::shell_word;
 #[derive(Debug, Args)]
 pub(crate) struct TestCommand {
     /// The component.
-    file: PathBuf,
+    #[arg(required_unless_present = "list")]
+    file: Option<PathBuf>,
+    /// Print the checks that there are, without running any.
+    #[arg(long)]
+    list: bool,
     /// How it is pointed at a stand-in for its service, instead of `kit.toml` beside it.
     #[arg(long)]
     kit: Option<PathBuf>,
     /// Repeats the random contents of an earlier run.
     #[arg(long)]
     seed: Option<u64>,
-    /// Tells of this case only.
-    #[arg(long)]
-    case: Option<String>,
+    /// Run one check only, or all whose ids begin with these words, such as `store.list`.
+    #[arg(long, value_name = "ID")]
+    only: Option<String>,
     /// Tests instead how it gets along with a server that takes every liberty of a bad one: resets, truncations, pages without end, errors that
     /// look like success.
     #[arg(long)]
@@ -44,6 +48,27 @@ struct CaseLine<'a> {
     repeat: Option<String>,
 }
 
+/// A check that there is.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "connector_check")]
+struct CheckLine<'a> {
+    id: &'a str,
+    why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<&'a str>,
+}
+
+impl Display for CheckLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, why, needs } = self;
+        write!(f, "{id}  {why}")?;
+        match needs.and_then(|needs| needs.strip_prefix('!')) {
+            Some(claim) => write!(f, " (without {claim})"),
+            None => needs.iter().try_for_each(|claim| write!(f, " (for {claim})")),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "connector_tested")]
 struct Tested {
@@ -57,10 +82,10 @@ impl<'a> CaseLine<'a> {
     fn new(result: &'a CaseResult, again: &str) -> Self {
         let (outcome, found) = match &result.outcome {
             CaseOutcome::Passed => ("passed", None),
-            CaseOutcome::Skipped(claim) => ("skipped", Some(claim.as_str())),
+            CaseOutcome::Skipped(reason) => ("skipped", Some(reason.as_str())),
             CaseOutcome::Failed(found) => ("failed", Some(found.as_str())),
         };
-        let repeat = result.is_failed().then(|| format!("{again} --case {}", result.id));
+        let repeat = result.is_failed().then(|| format!("{again} --only {}", result.id));
         Self { id: result.id, outcome, why: result.why, found, repeat }
     }
 }
@@ -69,7 +94,7 @@ impl Display for CaseLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, outcome, why, found, repeat } = self;
         match (*outcome, found) {
-            ("skipped", Some(claim)) => write!(f, "skipped  {id}  it does not claim {}", printable(claim)),
+            ("skipped", Some(reason)) => write!(f, "skipped  {id}  {}", printable(reason)),
             ("failed", Some(found)) => {
                 write!(f, "FAILED   {id}  {}\n  it matters because {why}", printable(found))?;
                 repeat.iter().try_for_each(|repeat| write!(f, "\n  repeat it with: {repeat}"))
@@ -88,46 +113,61 @@ impl Display for Tested {
 
 impl TestCommand {
     pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let plan_path = self.kit.clone().unwrap_or_else(|| self.file.with_file_name("kit.toml"));
-        let component = read(&self.file, "build it with `credenza connector build`")?;
-        let text = read(&plan_path, "say with --kit how the connector is pointed at a stand-in for its service")?;
-        let plan = Plan::parse(&String::from_utf8_lossy(&text)).map_err(|error| {
-            Failure::usage(format!("{} cannot be used", plan_path.display())).because(error.to_string())
-        })?;
-        let refused = |error: credenza_kit::CandidateError| {
-            Failure::new(format!("{} cannot be tested", self.file.display())).because(error.to_string())
-        };
-        let candidate = Candidate::load(&component).map_err(refused)?;
-        let seed = self.seed.unwrap_or_else(seed_of_now);
-        let results = match self.chaos {
-            true => candidate.chaos(&plan, seed, self.case.as_deref()).await,
-            false => candidate.test(&plan, seed).await,
-        };
-        let mut results = results.map_err(refused)?;
-        if let Some(case) = &self.case {
-            results.retain(|result| result.id == case);
-            if results.is_empty() {
-                return Err(Failure::usage(format!("there is no case `{}`", case.escape_debug()))
-                    .hint("leave --case out to see all that the connector's roles have"));
-            }
+        let choice = Choice { seed: self.seed.unwrap_or_else(seed_of_now), only: self.only.clone() };
+        let listed: Vec<Listed> = catalogue().into_iter().filter(|check| choice.takes(check.id)).collect();
+        if listed.is_empty() && !self.chaos {
+            let only = choice.only.as_deref().unwrap_or_default();
+            return Err(Failure::usage(format!("there is no check `{}`", only.escape_debug()))
+                .hint("see all of them: credenza connector test --list"));
         }
-        let again = self.again(seed);
+        let Some(file) = self.file.as_deref().filter(|_| !self.list) else {
+            for Listed { id, why, needs } in listed {
+                session.reporter.result(&CheckLine { id, why, needs })?;
+            }
+            return Ok(Exit::Done);
+        };
+        let results = self.test(file, &choice).await?;
+        let again = self.again(file, choice.seed);
         for result in &results {
             session.reporter.result(&CaseLine::new(result, &again))?;
         }
         let failed = results.iter().filter(|result| result.is_failed()).count();
         let passed = results.iter().filter(|result| result.outcome == CaseOutcome::Passed).count();
         let skipped = results.len().saturating_sub(failed).saturating_sub(passed);
-        session.reporter.summary(&Tested { passed, skipped, failed, seed })?;
+        session.reporter.summary(&Tested { passed, skipped, failed, seed: choice.seed })?;
         Ok(if failed > 0 { Exit::ContractBroken } else { Exit::Done })
     }
 
+    /// Runs the chosen checks; none is an error, where the connector has none of the roles that they are for.
+    async fn test(&self, file: &Path, choice: &Choice) -> Result<Vec<CaseResult>, Failure> {
+        let plan_path = self.kit.clone().unwrap_or_else(|| file.with_file_name("kit.toml"));
+        let component = read(file, "build it with `credenza connector build`")?;
+        let text = read(&plan_path, "say with --kit how the connector is pointed at a stand-in for its service")?;
+        let plan = Plan::parse(&String::from_utf8_lossy(&text)).map_err(|error| {
+            Failure::usage(format!("{} cannot be used", plan_path.display())).because(error.to_string())
+        })?;
+        let refused = |error: credenza_kit::CandidateError| {
+            Failure::new(format!("{} cannot be tested", file.display())).because(error.to_string())
+        };
+        let candidate = Candidate::load(&component).map_err(refused)?;
+        let results = match self.chaos {
+            true => candidate.chaos(&plan, choice.seed, choice.only.as_deref()).await,
+            false => candidate.test(&plan, choice.clone()).await,
+        };
+        let results = results.map_err(refused)?;
+        match results.is_empty() {
+            true => Err(Failure::usage("the connector has no role that this check is for")
+                .hint("leave --only out to run all checks of its roles")),
+            false => Ok(results),
+        }
+    }
+
     /// The command that does the same once more.
-    fn again(&self, seed: u64) -> String {
+    fn again(&self, file: &Path, seed: u64) -> String {
         let word = |path: &Path| shell_word(&path.to_string_lossy());
         let kit = self.kit.as_deref().map(|kit| format!(" --kit {}", word(kit))).unwrap_or_default();
         let chaos = if self.chaos { " --chaos" } else { "" };
-        format!("credenza connector test {}{kit}{chaos} --seed {seed}", word(&self.file))
+        format!("credenza connector test {}{kit}{chaos} --seed {seed}", word(file))
     }
 }
 
