@@ -22,7 +22,8 @@ packages_of() {
     case $1 in
     seaweedfs | ministack | rclone | wsgidav) echo "$HERE/packages/$1.txt" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav or wsgidav" ;;
+    docker-registry) ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav or docker-registry" ;;
     esac
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# start.sh SERVER WORKDIR PORT: starts an S3 or WebDAV server on 127.0.0.1:PORT and prints how to reach it.
+# start.sh SERVER WORKDIR PORT: starts an S3 or WebDAV server, or a registry, on 127.0.0.1:PORT and prints how to reach it.
 #
 # With CREDENZA_SERVER_TLS=1 SeaweedFS speaks TLS with a certificate of a throw-away authority; its PEM file is
 # printed as ca_file. SeaweedFS takes PORT to PORT+3 and each of them + 10000, so PORT must be below 45000.
@@ -93,6 +93,22 @@ start_wsgidav() {
 JSON
     launch "$work" "$wsgidav" --config "$work/wsgidav.json"
     await "$work" "http://127.0.0.1:$port/" 401
+}
+
+# A registry of containers that lets nobody in without name and password: ACCESS_KEY, and SECRET_KEY as bcrypt has it.
+start_docker_registry() {
+    local registry
+    registry=$(program_of docker-registry docker-registry)
+    echo "$ACCESS_KEY:\$2a\$05\$VPYJ9iocBq9LwHF3AkpnCOgFM9EY9vKl3xDZpZ420egOx8qcHZmUK" >"$work/htpasswd"
+    cat >"$work/registry.yml" <<YAML
+version: 0.1
+log: {level: warn}
+storage: {filesystem: {rootdirectory: "$work/data"}}
+http: {addr: "127.0.0.1:$port", secret: "$SECRET_KEY"}
+auth: {htpasswd: {realm: tests, path: "$work/htpasswd"}}
+YAML
+    launch "$work" env OTEL_TRACES_EXPORTER=none "$registry" serve "$work/registry.yml"
+    await "$work" "http://127.0.0.1:$port/v2/" 401
 }
 
 packages_of "$server" >/dev/null

@@ -15,7 +15,7 @@ use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Sur
 use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
-use crate::connectors::{Component, ConnectorsError};
+use crate::connectors::{Component, ConnectorsError, Published, registry};
 use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
@@ -141,6 +141,30 @@ impl App {
     pub async fn download_connector(&self, url: &str) -> Result<Component> {
         let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
         Ok(self.connectors().download(url, &surroundings).await?)
+    }
+
+    /// Fetches a component that is to be installed from a registry, `oci://server/repository:tag`; the file holds `NAME:PASSWORD`, else docker's
+    /// configuration is asked.
+    ///
+    /// # Errors
+    /// When the registry does not give it, or gives something else.
+    pub async fn fetch_connector(&self, reference: &str, login_file: Option<&Path>) -> Result<Component> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(registry::fetch(reference, login_file, &surroundings).await?)
+    }
+
+    /// Publishes a component to a registry, under the tag of `oci://server/repository:tag`.
+    ///
+    /// # Errors
+    /// When it would not run, or the registry does not take it.
+    pub async fn publish_connector(
+        &self,
+        component: Component,
+        reference: &str,
+        login_file: Option<&Path>,
+    ) -> Result<Published> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(registry::publish(component, reference, login_file, &surroundings).await?)
     }
 
     /// The component that reads a source, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more.

@@ -18,7 +18,11 @@ mod ticker;
 mod verify;
 
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
-pub use egress::{DownloadError, Egress, EgressError, GuestRequest, LookupClient, Response, Traffic, download};
+pub use egress::{
+    ArtifactNotes, DownloadError, Egress, EgressError, ExchangeError, GuestRequest, ImageReference, InvalidLogin,
+    InvalidReference, LookupClient, OCI, RegistryError, RegistryLogin, Response, Traffic, download, fetch_artifact,
+    publish_artifact,
+};
 pub use guest::IsStopped;
 pub use manifest::{
     API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
@@ -31,4 +35,4 @@ pub use settings::{
     ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
     deceives, parse_boolean,
 };
-pub use verify::{LoadError, verify};
+pub use verify::{LoadError, interfaces, verify};

@@ -130,6 +130,14 @@ pub fn verify(component: &[u8]) -> Result<Manifest, LoadError> {
     examine(component).map(|verified| verified.manifest)
 }
 
+/// What a component imports and exports, by the names of the interfaces. None of its code is looked at.
+///
+/// # Errors
+/// When it is no component.
+pub fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), ManifestError> {
+    Shape::of(component).map(|shape| (shape.imports, shape.exports))
+}
+
 pub(crate) fn examine(component: &[u8]) -> Result<Verified, LoadError> {
     let manifest = Manifest::of_component(component)?;
     let shape = Shape::of(component)?;

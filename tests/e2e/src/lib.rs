@@ -2,13 +2,14 @@
 //!
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
-//! code with the connector under test, [`metadata`] hands out credentials, [`servers`] starts
+//! code with the connector under test, [`guests`] are components that were built, [`metadata`] hands out credentials, [`servers`] starts
 //! real servers by the scripts of `tests/servers`, and [`wrong_server`] one that no client can use.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
 pub mod bucket;
 mod credenza;
+pub mod guests;
 pub mod metadata;
 pub mod race;
 mod report;

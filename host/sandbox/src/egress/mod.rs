@@ -33,11 +33,13 @@ mod contact;
 mod dial;
 mod document;
 mod download;
+mod exchange;
 mod fault;
 mod lookup;
 mod mask;
 mod policy;
 mod proxy;
+mod registry;
 mod route;
 mod tls;
 mod traffic;
@@ -53,8 +55,13 @@ use credenza_connect::{Body, Payload, Rates, Waits};
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
 pub use download::{DownloadError, download};
+pub use exchange::ExchangeError;
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
+pub use registry::{
+    ArtifactNotes, ImageReference, InvalidLogin, InvalidReference, OCI, RegistryError, RegistryLogin, fetch_artifact,
+    publish_artifact,
+};
 pub use traffic::Traffic;
 
 use crate::manifest::{Manifest, Role};

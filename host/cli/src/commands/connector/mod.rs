@@ -5,6 +5,7 @@ mod build;
 mod inspect;
 mod install;
 mod new;
+mod publish;
 mod test;
 
 use std::fmt::{self, Display};
@@ -50,6 +51,7 @@ pub(crate) enum ConnectorCommand {
         /// Its name; all, when none is given.
         name: Option<String>,
     },
+    Publish(publish::Publish),
     /// Sign a component as its publisher, with the key of --signing-key (see `key signer`), in the component's own file.
     Sign {
         /// The component.
@@ -142,6 +144,7 @@ impl ConnectorCommand {
             }
             Self::Verify { name } => verify(name.as_deref(), session),
             Self::Sign { file } => sign(&file, session),
+            Self::Publish(command) => command.run(session).await,
             Self::New(command) => command.run(session).map(|()| Exit::Done),
             Self::Build(command) => command.run(session).map(|()| Exit::Done),
             Self::Test(command) => command.run(session).await,
