@@ -70,7 +70,7 @@ pub use connectors::{
     Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Published, Trust,
 };
 pub use credentials::CredentialError;
-pub use credenza_sandbox::{OCI, SecretText};
+pub use credenza_sandbox::{OCI, Recorder, SecretText};
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use kept::KeepError;

@@ -225,6 +225,10 @@ impl App {
         let surroundings = self.surroundings(connector.manifest(), &settings).await?;
         let configured =
             connector.configure(&settings, &surroundings, roles, purpose).await?.stopped_by(self.is_stopped());
+        let configured = match self.recorder() {
+            Some(recorder) => configured.recorded_by(Arc::clone(recorder)),
+            None => configured,
+        };
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }

@@ -20,8 +20,8 @@ mod verify;
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
     ArtifactNotes, DownloadError, Egress, EgressError, ExchangeError, GuestRequest, ImageReference, InvalidLogin,
-    InvalidReference, LookupClient, OCI, RegistryError, RegistryLogin, Response, Traffic, download, fetch_artifact,
-    publish_artifact,
+    InvalidReference, LookupClient, OCI, Recorder, RegistryError, RegistryLogin, Response, Traffic, download,
+    fetch_artifact, publish_artifact,
 };
 pub use guest::IsStopped;
 pub use manifest::{

@@ -2,11 +2,12 @@
 //!
 //! Owned here: no test and no knowledge of how credenza works inside. [`Credenza`] drives the binary, [`tree`]
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
-//! code with the connector under test, [`guests`] are components that were built, [`metadata`] hands out credentials, [`servers`] starts
+//! code with the connector under test, [`guests`] are components that were built, [`author`] is a machine that builds them, [`shelf`] what the guide builds one for, [`metadata`] hands out credentials, [`servers`] starts
 //! real servers by the scripts of `tests/servers`, and [`wrong_server`] one that no client can use.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
+pub mod author;
 pub mod bucket;
 mod credenza;
 pub mod guests;
@@ -16,6 +17,7 @@ mod report;
 pub mod s3;
 pub mod servers;
 mod setup;
+pub mod shelf;
 pub mod store;
 pub mod tree;
 pub mod wrong_server;

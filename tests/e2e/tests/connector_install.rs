@@ -7,9 +7,9 @@
 
 use std::path::PathBuf;
 
+use credenza_e2e::Setup;
 use credenza_e2e::guests::{built, hostile};
 use credenza_e2e::wrong_server::{Manner, WrongServer};
-use credenza_e2e::Setup;
 
 const LOCATION: &str = "hostile://localhost:1/well";
 
@@ -115,7 +115,7 @@ fn a_file_or_a_lock_that_was_changed_runs_nothing() {
     user.install(&["--yes"], 0);
     let folder = user.setup.path("user/config");
     let installed = std::fs::read_dir(folder.join("connectors")).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&installed, hostile("GET /*", "DELETE /*")).unwrap();
+    std::fs::write(&installed, hostile("GET /*", "DELETE /*").unwrap()).unwrap();
     for said in [user.backup(1), user.connector(&["verify"], 1), user.connector(&["list"], 1)] {
         assert!(said.contains("is not what was installed") && said.contains("connector remove hostile"), "{said}");
     }

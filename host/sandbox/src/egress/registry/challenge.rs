@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn challenges_are_read_as_registries_write_them() {
-        let header = "Bearer realm=\"https://auth.x/token?a=b\",service=\"registry.x\",scope=\"repository:me/a:pull,push\"";
+        let header =
+            "Bearer realm=\"https://auth.x/token?a=b\",service=\"registry.x\",scope=\"repository:me/a:pull,push\"";
         let Some(Challenge::Bearer { realm, service, scope }) = Challenge::parse(header) else { panic!("no bearer") };
         assert_eq!((service.as_deref(), scope.as_deref()), (Some("registry.x"), Some("repository:me/a:pull,push")));
         let address = token_address(&realm, service.as_deref(), "repository:me/a:pull").unwrap();

@@ -96,7 +96,9 @@ mod tests {
         for server in ["c.x", "d.x"] {
             assert!(matches!(RegistryLogin::of_docker(&text, server), Err(InvalidLogin::Helper)), "{server}");
         }
-        for wrong in ["", "[]", "{\"auths\": {\"a.x\": {\"auth\": \"?\"}}}", "{\"auths\": {\"a.x\": {\"auth\": \"bWU=\"}}}"] {
+        for wrong in
+            ["", "[]", "{\"auths\": {\"a.x\": {\"auth\": \"?\"}}}", "{\"auths\": {\"a.x\": {\"auth\": \"bWU=\"}}}"]
+        {
             assert!(matches!(RegistryLogin::of_docker(wrong, "a.x"), Err(InvalidLogin::Document)), "{wrong}");
         }
     }

@@ -245,8 +245,8 @@ impl Session<'_> {
         self.proof = Some(match challenge {
             Some(Challenge::Basic) => self.login.ok_or_else(|| self.denied())?.basic(),
             Some(Challenge::Bearer { realm, service, scope }) => {
-                let scope = scope
-                    .unwrap_or_else(|| format!("repository:{}:{}", self.reference.repository, self.actions));
+                let scope =
+                    scope.unwrap_or_else(|| format!("repository:{}:{}", self.reference.repository, self.actions));
                 let address = token_address(&realm, service.as_deref(), &scope).ok_or_else(|| self.not_safe())?;
                 self.token(&address).await?
             }

@@ -144,9 +144,23 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for text in [
-            "https://h/a:1", "oci://h", "oci:///a:1", "oci://h/a", "oci://h/:1", "oci://h/A:1", "oci://h/a:", "oci://h/a:.x",
-            "oci://h/a//b:1", "oci://h/../a:1", "oci://h/a@sha256:ab", "oci://h/a@md5:ab", "oci://me:secret@h/a:1", "oci://h/a b:1",
-            "oci://h/a:1?x", "oci://h/a:1#x", "oci://h/-a:1",
+            "https://h/a:1",
+            "oci://h",
+            "oci:///a:1",
+            "oci://h/a",
+            "oci://h/:1",
+            "oci://h/A:1",
+            "oci://h/a:",
+            "oci://h/a:.x",
+            "oci://h/a//b:1",
+            "oci://h/../a:1",
+            "oci://h/a@sha256:ab",
+            "oci://h/a@md5:ab",
+            "oci://me:secret@h/a:1",
+            "oci://h/a b:1",
+            "oci://h/a:1?x",
+            "oci://h/a:1#x",
+            "oci://h/-a:1",
         ] {
             assert!(text.parse::<ImageReference>().is_err(), "{text}");
         }
