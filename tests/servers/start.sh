@@ -113,6 +113,22 @@ start_gcp_storage_emulator() {
     await "$work" "http://127.0.0.1:$port/" 200
 }
 
+# A registry of containers that lets nobody in without name and password: ACCESS_KEY, and SECRET_KEY as bcrypt has it.
+start_docker_registry() {
+    local registry
+    registry=$(program_of docker-registry docker-registry)
+    echo "$ACCESS_KEY:\$2a\$05\$VPYJ9iocBq9LwHF3AkpnCOgFM9EY9vKl3xDZpZ420egOx8qcHZmUK" >"$work/htpasswd"
+    cat >"$work/registry.yml" <<YAML
+version: 0.1
+log: {level: warn}
+storage: {filesystem: {rootdirectory: "$work/data"}}
+http: {addr: "127.0.0.1:$port", secret: "$SECRET_KEY"}
+auth: {htpasswd: {realm: tests, path: "$work/htpasswd"}}
+YAML
+    launch "$work" env OTEL_TRACES_EXPORTER=none "$registry" serve "$work/registry.yml"
+    await "$work" "http://127.0.0.1:$port/v2/" 401
+}
+
 packages_of "$server" >/dev/null
 "start_${server//-/_}"
 {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use credenza_connect::Rates;
 use credenza_engine::Stop;
-use credenza_sandbox::{IsStopped, Sandbox, SandboxOptions};
+use credenza_sandbox::{IsStopped, Recorder, Sandbox, SandboxOptions};
 use tokio::sync::OnceCell;
 
 use crate::ask::{Ask, Nobody};
@@ -54,6 +54,7 @@ pub struct App {
     notices: Arc<dyn Notices>,
     ask: Arc<dyn Ask>,
     stop: Stop,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// What there is once a process.
@@ -72,7 +73,24 @@ impl App {
         let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
         let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
-        Self { shared: Arc::new(shared), notices: Arc::new(NoNotices), ask: Arc::new(Nobody), stop: Stop::default() }
+        Self {
+            shared: Arc::new(shared),
+            notices: Arc::new(NoNotices),
+            ask: Arc::new(Nobody),
+            stop: Stop::default(),
+            recorder: None,
+        }
+    }
+
+    /// The same program for a task that takes down what passes between connectors and services.
+    #[must_use]
+    pub fn with_recorder(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder: Some(recorder), ..self }
+    }
+
+    /// Who takes down what passes.
+    pub(crate) const fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
     }
 
     /// The same program for a task whose notices go there.

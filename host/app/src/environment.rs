@@ -63,6 +63,12 @@ pub fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
+/// Where docker and its like keep who asks which registry: `config.json` in `DOCKER_CONFIG`, else in `~/.docker`.
+pub(crate) fn docker_configuration() -> Option<PathBuf> {
+    let folder = variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home::folder()?.join(".docker")));
+    folder.filter(|folder| is_ours(folder)).map(|folder| folder.join("config.json"))
+}
+
 /// Name of this machine, for snapshots.
 #[must_use]
 pub fn host_name() -> String {

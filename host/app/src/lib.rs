@@ -67,9 +67,11 @@ pub use configuration::{
     Configuration, ConfigurationError, HOST_SETTINGS, HostSetting, Kind, Known, KnownRepository, PlaceName, Settings,
     Whereabouts, is_boolean, is_for_repositories, is_path, is_secret, suggestion,
 };
-pub use connectors::{Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Trust};
+pub use connectors::{
+    Component, ComponentFault, Connectors, ConnectorsError, Given, Installation, Origin, Pin, Published, Trust,
+};
 pub use credentials::CredentialError;
-pub use credenza_sandbox::{DeviceCode, LoginError, SecretText};
+pub use credenza_sandbox::{DeviceCode, LoginError, OCI, Recorder, SecretText};
 pub use error::{Error, FileFault, Result};
 pub use home::HomeError;
 pub use kept::KeepError;

@@ -15,7 +15,7 @@ use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Sur
 use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
-use crate::connectors::{Component, ConnectorsError};
+use crate::connectors::{Component, ConnectorsError, Published, registry};
 use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
@@ -170,6 +170,30 @@ impl App {
         Ok(self.connectors().download(url, &surroundings).await?)
     }
 
+    /// Fetches a component that is to be installed from a registry, `oci://server/repository:tag`; the file holds `NAME:PASSWORD`, else docker's
+    /// configuration is asked.
+    ///
+    /// # Errors
+    /// When the registry does not give it, or gives something else.
+    pub async fn fetch_connector(&self, reference: &str, login_file: Option<&Path>) -> Result<Component> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(registry::fetch(reference, login_file, &surroundings).await?)
+    }
+
+    /// Publishes a component to a registry, under the tag of `oci://server/repository:tag`.
+    ///
+    /// # Errors
+    /// When it would not run, or the registry does not take it.
+    pub async fn publish_connector(
+        &self,
+        component: Component,
+        reference: &str,
+        login_file: Option<&Path>,
+    ) -> Result<Published> {
+        let surroundings = Surroundings { variable: &environment::connector_secret, ..Surroundings::none() };
+        Ok(registry::publish(component, reference, login_file, &surroundings).await?)
+    }
+
     /// The component that a repository keeps under a digest (BLAKE3, as snapshots name it), to be installed. Nobody vouches for it: that of the
     /// repository has the same bytes as the one that read the source, and no more is known of it.
     ///
@@ -216,6 +240,10 @@ impl App {
         let surroundings = Surroundings { is_preview: task.is_preview, ..surroundings };
         let configured = connector.configure(&settings, &surroundings, task.roles, task.purpose).await?;
         let configured = configured.stopped_by(self.is_stopped());
+        let configured = match self.recorder() {
+            Some(recorder) => configured.recorded_by(Arc::clone(recorder)),
+            None => configured,
+        };
         for (server, proxy) in configured.proxies() {
             self.notice(Notice::Proxy { server, proxy });
         }

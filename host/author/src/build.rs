@@ -1,4 +1,5 @@
-//! From the sources of a connector to a component: what a crate must have, the compiler's run, and the encoding.
+//! From the sources of a connector to a component: what a crate must have, the compiler's run, and the encoding. What is no crate, and has packages of
+//! npm, is built by `javascript`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::component::{EncodeError, encode};
+use crate::javascript::{self, JavascriptError};
 use crate::toolchain::{NoToolchain, Toolchain, cargo};
 
 /// A connector that cannot be built, and why.
@@ -49,6 +51,9 @@ pub enum BuildError {
         /// The crate's folder.
         folder: PathBuf,
     },
+    /// A connector in JavaScript.
+    #[error(transparent)]
+    Javascript(#[from] JavascriptError),
     /// What was compiled is no connector.
     #[error("{} cannot become a component", module.display())]
     Encode {
@@ -70,6 +75,7 @@ impl BuildError {
     pub fn remedy(&self) -> String {
         match self {
             Self::Toolchain(missing) => missing.remedy(),
+            Self::Javascript(error) => error.remedy(),
             Self::File { .. } => "a connector is a crate with a `connector.toml`; start one with `credenza connector new NAME`".to_owned(),
             Self::Cargo(_) => "install Rust: https://rustup.rs, or on Debian `apt-get install cargo`".to_owned(),
             Self::Crate { .. } => "correct what cargo names".to_owned(),
@@ -86,7 +92,7 @@ impl BuildError {
     }
 }
 
-/// Compiles the connector in a folder, with cargo's words on standard error, and answers the component with its manifest. Whether that
+/// Builds the connector in a folder, with the words of cargo or npm on standard error, and answers the component with its manifest. Whether that
 /// manifest is one, and the roles it claims are there, the sandbox tells.
 ///
 /// # Errors
@@ -96,7 +102,11 @@ pub fn build(folder: &Path) -> Result<Vec<u8>, BuildError> {
         let path = folder.join(name);
         std::fs::read_to_string(&path).map_err(|source| BuildError::File { path, source })
     };
-    let (manifest, crate_text) = (read("connector.toml")?, read("Cargo.toml")?);
+    let manifest = read("connector.toml")?;
+    if javascript::is_javascript(folder) {
+        return Ok(javascript::build(folder)?);
+    }
+    let crate_text = read("Cargo.toml")?;
     let toolchain = Toolchain::find()?;
     demand_cdylib(folder, &crate_text)?;
     let module = compile(folder, toolchain)?;

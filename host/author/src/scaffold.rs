@@ -1,15 +1,37 @@
-//! A new connector: the template under another name, with the roles that it is to have, and the SDK beside it.
+//! A new connector: the template of a language under another name, with the roles that it is to have, and the SDK beside it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::sources::{SDK, TEMPLATE};
+use crate::sources::{File, JAVASCRIPT, SDK, TEMPLATE, WIT};
 
 /// What a connector can be.
 pub const ROLES: [&str; 3] = ["source", "store", "destination"];
 
+/// What a connector can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// A crate that is compiled.
+    Rust,
+    /// A module that QuickJS runs, which becomes part of the component.
+    Javascript,
+}
+
+impl Language {
+    /// What the template in this language shows; a connector can have no more before its author writes it.
+    #[must_use]
+    pub const fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Rust => &ROLES,
+            Self::Javascript => &["source"],
+        }
+    }
+}
+
 /// What the template is called, in its files.
 const NAME: &str = "template";
+/// The same of the one in JavaScript.
+const NAME_JAVASCRIPT: &str = "template-javascript";
 /// Longest name of a connector.
 const NAME_BYTES_MAX: usize = 64;
 /// A crate of its own, whatever lies above it, with the profile of a small module whose backtraces name functions.
@@ -40,6 +62,15 @@ pub enum ScaffoldError {
         /// What was given.
         role: String,
     },
+    /// The template has no such role.
+    #[error("there is no {role} to start from in this language")]
+    NoTemplate {
+        /// What was asked for.
+        role: String,
+    },
+    /// The SDK of the language goes along and cannot lie elsewhere.
+    #[error("the SDK of this language is one file, which goes along")]
+    OwnSdk,
     /// Something is there already.
     #[error("{} is there already", folder.display())]
     Exists {
@@ -65,17 +96,25 @@ impl ScaffoldError {
                 "a name has 1 to 64 of a-z, 0-9 and `-`, begins with a letter, and is not `template` or `credenza`"
             }
             Self::Role { .. } => "roles are source, store and destination, with commas between them",
+            Self::NoTemplate { .. } => "take --language rust, or start with --roles source",
+            Self::OwnSdk => "leave --sdk out",
             Self::Exists { .. } => "choose another name, or another folder with --folder",
             Self::File { .. } => "see whose the folder is and whether there is room",
         }
     }
 }
 
-/// Writes a connector into a folder that is not there yet. With `sdk` it depends on the SDK in that folder, else on a copy of it in `sdk/`.
+/// Writes a connector into a folder that is not there yet. In Rust it depends on the SDK in the folder `sdk`, else on a copy of it in `sdk/`.
 ///
 /// # Errors
 /// [`ScaffoldError`] says what is wrong; a folder that could not be filled is left as it is.
-pub fn scaffold(folder: &Path, name: &str, roles: &[&str], sdk: Option<&Path>) -> Result<(), ScaffoldError> {
+pub fn scaffold(
+    folder: &Path,
+    name: &str,
+    roles: &[&str],
+    language: Language,
+    sdk: Option<&Path>,
+) -> Result<(), ScaffoldError> {
     if !is_name(name) {
         return Err(ScaffoldError::Name { name: name.to_owned() });
     }
@@ -83,9 +122,22 @@ pub fn scaffold(folder: &Path, name: &str, roles: &[&str], sdk: Option<&Path>) -
     if unknown.is_some() || roles.is_empty() {
         return Err(ScaffoldError::Role { role: unknown.unwrap_or_default() });
     }
+    if let Some(role) = roles.iter().find(|role| !language.roles().contains(role)) {
+        return Err(ScaffoldError::NoTemplate { role: (*role).to_owned() });
+    }
+    if language == Language::Javascript && sdk.is_some() {
+        return Err(ScaffoldError::OwnSdk);
+    }
     if folder.exists() {
         return Err(ScaffoldError::Exists { folder: folder.to_owned() });
     }
+    match language {
+        Language::Rust => write_rust(folder, name, roles, sdk),
+        Language::Javascript => write_javascript(folder, name),
+    }
+}
+
+fn write_rust(folder: &Path, name: &str, roles: &[&str], sdk: Option<&Path>) -> Result<(), ScaffoldError> {
     let unwanted: Vec<&str> = ROLES.into_iter().filter(|role| !roles.contains(role)).collect();
     let is_wanted = |path: &str| !unwanted.iter().any(|role| path == format!("src/{role}.rs"));
     for (path, text) in TEMPLATE.iter().filter(|(path, _)| is_wanted(path)) {
@@ -96,9 +148,22 @@ pub fn scaffold(folder: &Path, name: &str, roles: &[&str], sdk: Option<&Path>) -
         }
         write(&folder.join(path), &renamed(&text, name))?;
     }
-    let copied = if sdk.is_none() { SDK } else { &[] };
-    copied.iter().try_for_each(|(path, text)| write(&folder.join("sdk").join(path), text))?;
+    copy(if sdk.is_none() { SDK } else { &[] }, &folder.join("sdk"))?;
     write(&folder.join(".gitignore"), "/target\n/*.wasm\n")
+}
+
+/// The template has a scheme that says what it reads; a connector of its own has its own name there.
+fn write_javascript(folder: &Path, name: &str) -> Result<(), ScaffoldError> {
+    for (path, text) in JAVASCRIPT {
+        let text = text.replace("\"index\"", &format!("\"{name}\"")).replace("index://", &format!("{name}://"));
+        write(&folder.join(path), &text.replace(NAME_JAVASCRIPT, name))?;
+    }
+    copy(WIT, &folder.join("wit"))?;
+    write(&folder.join(".gitignore"), "/node_modules\n/target\n/*.wasm\n")
+}
+
+fn copy(files: &[File], folder: &Path) -> Result<(), ScaffoldError> {
+    files.iter().try_for_each(|(path, text)| write(&folder.join(path), text))
 }
 
 fn is_name(name: &str) -> bool {
@@ -107,7 +172,7 @@ fn is_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(plain)
         && !name.ends_with('-')
-        && ![NAME, "credenza"].contains(&name)
+        && ![NAME, NAME_JAVASCRIPT, "credenza"].contains(&name)
 }
 
 /// Without the lines that are about roles that are not wanted.
@@ -151,7 +216,7 @@ mod tests {
     fn started(name: &str, roles: &[&str]) -> (tempfile::TempDir, PathBuf) {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new");
-        scaffold(&folder, name, roles, None).unwrap();
+        scaffold(&folder, name, roles, Language::Rust, None).unwrap();
         (parent, folder)
     }
 
@@ -173,24 +238,49 @@ mod tests {
     }
 
     #[test]
+    fn a_connector_in_javascript_has_its_own_name_and_all_that_its_build_reads() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("new");
+        scaffold(&folder, "my-index", &["source"], Language::Javascript, None).unwrap();
+        let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+        let manifest = read("connector.toml");
+        assert!(
+            manifest.contains("name = \"my-index\"") && manifest.contains("schemes = [\"my-index\"]"),
+            "{manifest}"
+        );
+        assert!(read("source.js").contains("`my-index://"));
+        for path in ["connector.toml", "package.json", "package-lock.json", "source.js", "README.md"] {
+            assert!(!read(path).contains("template") && !read(path).contains("index://"), "{path}");
+        }
+        assert!(folder.join("wit/deps/host/host.wit").exists() && folder.join("sdk/credenza.js").exists());
+    }
+
+    #[test]
     fn nothing_is_written_over_what_is_there_or_under_a_name_that_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let there = scaffold(folder.path(), "mine", &["source"], None).unwrap_err();
+        let there = scaffold(folder.path(), "mine", &["source"], Language::Rust, None).unwrap_err();
         assert!(matches!(there, ScaffoldError::Exists { .. }));
         let inside = folder.path().join("new");
         for name in ["", "-a", "a-", "A", "a/b", "template", "credenza", "\u{fc}", &"a".repeat(65)] {
-            assert!(matches!(scaffold(&inside, name, &["source"], None), Err(ScaffoldError::Name { .. })), "{name}");
+            let refused = scaffold(&inside, name, &["source"], Language::Rust, None);
+            assert!(matches!(refused, Err(ScaffoldError::Name { .. })), "{name}");
         }
         for roles in [&[][..], &["sauce"]] {
-            assert!(matches!(scaffold(&inside, "mine", roles, None), Err(ScaffoldError::Role { .. })), "{roles:?}");
+            let refused = scaffold(&inside, "mine", roles, Language::Rust, None);
+            assert!(matches!(refused, Err(ScaffoldError::Role { .. })), "{roles:?}");
         }
+        let refused = scaffold(&inside, "mine", &["store"], Language::Javascript, None);
+        assert!(matches!(refused, Err(ScaffoldError::NoTemplate { role }) if role == "store"));
+        let refused = scaffold(&inside, "mine", &["source"], Language::Javascript, Some(folder.path()));
+        assert!(matches!(refused, Err(ScaffoldError::OwnSdk)));
         assert!(!inside.exists());
     }
 
     #[test]
     fn an_sdk_of_ones_own_is_named_and_not_copied() {
         let folder = tempfile::tempdir().unwrap();
-        scaffold(&folder.path().join("new"), "mine", &ROLES, Some(Path::new("/elsewhere/sdk"))).unwrap();
+        scaffold(&folder.path().join("new"), "mine", &ROLES, Language::Rust, Some(Path::new("/elsewhere/sdk")))
+            .unwrap();
         let text = std::fs::read_to_string(folder.path().join("new/Cargo.toml")).unwrap();
         assert!(text.contains("path = \"/elsewhere/sdk\""), "{text}");
         assert!(!folder.path().join("new/sdk").exists());

@@ -16,7 +16,7 @@ use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
 use credenza_format::{Error as FormatError, InvalidRecipientKey};
 use credenza_model::SnapshotId;
-use credenza_sandbox::ConfigureError;
+use credenza_sandbox::{ConfigureError, RegistryError};
 
 use crate::shell::{label_word, shell_word};
 
@@ -112,6 +112,29 @@ impl Failure {
             LoginError::Denied | LoginError::Expired => self.hint("nothing was changed; run it again for another code"),
             LoginError::NoRefreshToken { .. } => {
                 self.hint("the service gives one only to who asks for it: the `scope` of the manifest must say so, often as `offline_access`")
+            }
+        }
+    }
+
+    /// A registry that did not do what was asked of it.
+    fn of_registry(self, server: &str, error: &RegistryError) -> Self {
+        match error {
+            RegistryError::Denied { is_known: false, .. } => self.hint(format!(
+                "write NAME:PASSWORD into a file that only you can read, and name it with --login-file FILE; or: docker login {server}"
+            )),
+            RegistryError::Denied { is_known: true, .. } => {
+                self.hint("see whether they are right, and whether they may do that in this repository")
+            }
+            RegistryError::Missing { .. } => self.hint("see how it is written, and which tags there are"),
+            RegistryError::Exchange(_) | RegistryError::Status { .. } => {
+                self.hint("see whether the address is right, and try again later")
+            }
+            RegistryError::Digest { .. } => {
+                self.hint("the registry, or something before it, has changed it: do not use it, and tell its publisher")
+            }
+            RegistryError::NoTag => self.exit(Exit::Usage).hint("end the address with a tag, such as :1.0.0"),
+            RegistryError::Unsafe { .. } | RegistryError::Layout { .. } => {
+                self.hint("download the component in another way, and install the file")
             }
         }
     }
@@ -587,6 +610,12 @@ impl From<ConnectorsError> for Failure {
                 said.hint("see which connector read a snapshot: credenza at REPOSITORY --json info SNAPSHOT")
             }
             ConnectorsError::Download { .. } => said.hint("download it in another way, and install the file"),
+            ConnectorsError::Reference(_) => said.exit(Exit::Usage).hint("it is oci://SERVER/REPOSITORY:TAG, such as oci://ghcr.io/me/shop:1.0.0"),
+            ConnectorsError::Registry { reference, source, .. } => said.of_registry(&reference.server, &source),
+            ConnectorsError::NoLogin { .. } => said
+                .exit(Exit::Usage)
+                .hint("write NAME:PASSWORD into a file that only you can read, and name it with --login-file FILE"),
+            ConnectorsError::LoginFile { .. } => said,
             ConnectorsError::Meanwhile { .. } => said.exit(Exit::Conflict).hint("do the same again, if it is still wanted"),
             ConnectorsError::Embedded(_) | ConnectorsError::Folder { .. } => said,
         }

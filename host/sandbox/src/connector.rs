@@ -8,7 +8,7 @@ use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
-use crate::egress::{Egress, Granted, Traffic};
+use crate::egress::{Egress, Granted, Recorder, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
 use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
@@ -249,6 +249,13 @@ impl Configured {
     pub fn stopped_by(self, is_stopped: IsStopped) -> Self {
         let shared = Arc::new(Shared::new(Arc::clone(&self.connector), is_stopped));
         Self { shared, ..self }
+    }
+
+    /// The same with somebody who takes down what passes between it and its service.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Arc<Recorder>) -> Self {
+        self.egress.record(recorder);
+        self
     }
 
     /// As something to back up.

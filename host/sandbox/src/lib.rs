@@ -19,8 +19,9 @@ mod verify;
 
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
-    DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, Granted, GuestRequest, LoginError, LookupClient,
-    Response, Traffic, download,
+    ArtifactNotes, DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, ExchangeError, Granted, GuestRequest,
+    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Recorder, RegistryError,
+    RegistryLogin, Response, Traffic, download, fetch_artifact, publish_artifact,
 };
 pub use guest::IsStopped;
 pub use manifest::{

@@ -19,7 +19,7 @@
 
 mod tape;
 
-pub use tape::{Asked, Reply, Tape};
+pub use tape::{Asked, Reply, Tape, TapeError};
 
 use crate::http::{self, Request};
 use crate::{Body, Result, task};

@@ -119,10 +119,17 @@ impl Credenza {
         Ok(outcome)
     }
 
-    fn spawn<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I, input: Stdio) -> Result<Run> {
+    /// The command as this user types it, for a test that listens while it runs.
+    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
-        command.current_dir(&self.home).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(&self.home);
+        command
+    }
+
+    fn spawn<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I, input: Stdio) -> Result<Run> {
+        let mut command = self.command(arguments);
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);

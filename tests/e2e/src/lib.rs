@@ -4,13 +4,16 @@
 //! builds and compares folders, [`bucket`] fills and compares buckets over [`s3`], an S3 client that shares no
 //! code with the connector under test, [`metadata`] hands out credentials, [`index_server`] serves files that it lists, [`servers`] starts
 //! real servers by the scripts of `tests/servers`, [`azure`] talks to an emulator of Azure, [`relay`] stands before a server and misbehaves for it,
-//! [`scenario`] has what every store must survive, and [`wrong_server`] is one that no client can use.
+//! [`scenario`] has what every store must survive, [`wrong_server`] is one that no client can use. For authors, [`guests`] are components that were
+//! built, [`author`] is a machine that builds them, and [`shelf`] what the guide builds one for.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
+pub mod author;
 pub mod azure;
 pub mod bucket;
 mod credenza;
+pub mod guests;
 pub mod index_server;
 pub mod metadata;
 pub mod race;
@@ -20,6 +23,7 @@ pub mod s3;
 pub mod scenario;
 pub mod servers;
 mod setup;
+pub mod shelf;
 pub mod store;
 pub mod tree;
 pub mod wrong_server;

@@ -188,6 +188,36 @@ pub fn program(server: &str, name: &str) -> PathBuf {
     folder.join(server).join("bin").join(name)
 }
 
+/// A running registry of containers that lets in one user; it ends when dropped.
+#[derive(Debug)]
+pub struct RegistryServer {
+    process: Process,
+    /// Host and port.
+    pub host: String,
+    /// Name and password of its user.
+    pub user: (String, String),
+}
+
+impl RegistryServer {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start() -> Result<Self> {
+        let process = Process::start("docker-registry", &[])?;
+        let host = process.value("endpoint")?.trim_start_matches("http://").to_owned();
+        let user = (process.value("access_key")?, process.value("secret_key")?);
+        Ok(Self { process, host, user })
+    }
+
+    /// The file in which it keeps a blob, by the hexadecimal digits of its SHA-256.
+    #[must_use]
+    pub fn blob(&self, sha256: &str) -> PathBuf {
+        let blobs = self.process.folder.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(sha256.get(..2).unwrap_or_default()).join(sha256).join("data")
+    }
+}
+
 impl RealServer {
     /// Starts a server and waits until it answers.
     ///

@@ -4,25 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
 
-use credenza_e2e::{Outcome, Setup, workspace};
+use credenza_e2e::author::environment;
+use credenza_e2e::{Outcome, Setup};
 
 /// A user with a compiler. What is compiled anyway for the connectors of this tree is not compiled once more.
 fn author() -> Setup {
     let mut setup = Setup::new().unwrap();
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
-    let folder = |name: &str, default: &str| {
-        let set = std::env::var_os(name).map(PathBuf::from);
-        set.unwrap_or_else(|| home.join(default)).to_string_lossy().into_owned()
-    };
-    for (name, value) in [
-        ("PATH", std::env::var("PATH").unwrap()),
-        ("CARGO_HOME", folder("CARGO_HOME", ".cargo")),
-        ("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup")),
-        ("CARGO_TARGET_DIR", workspace().join("plugins/target").to_string_lossy().into_owned()),
-        ("CARGO_NET_OFFLINE", "true".to_owned()),
-    ] {
+    for (name, value) in environment().unwrap() {
         setup.credenza.set(name, &value);
     }
     setup
@@ -43,7 +35,10 @@ fn test(setup: &Setup, component: &Path) -> Outcome {
 fn edit(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{}: {text}", path.display());
-    fs::write(path, text.replace(from, to)).unwrap();
+    // In one step, as editors do: whoever watches sees no half of a file.
+    let whole = path.with_extension("new~");
+    fs::write(&whole, text.replace(from, to)).unwrap();
+    fs::rename(whole, path).unwrap();
 }
 
 /// The ids of the cases that came out so.
@@ -139,4 +134,75 @@ fn what_an_author_forgets_is_told_with_its_place_and_what_to_do() {
     edit(&folder.join("connector.toml"), "summary = ", "sumary = ");
     let told = build(&setup, &folder).expect_code(1).unwrap();
     assert!(told.stderr.contains("line 6") && told.stderr.contains("sumary"), "{}", told.stderr);
+}
+
+#[test]
+fn a_connector_in_javascript_is_started_and_built_in_a_folder_of_its_own() {
+    let setup = author();
+    let folder = setup.path("my-index");
+    let words = ["connector", "new", "my-index", "--language", "javascript", "--folder", &word(&folder)];
+    setup.credenza.ok(words).unwrap();
+    let built = build(&setup, &folder).expect_code(0).unwrap();
+    assert!(built.stdout.contains("my-index 0.1.0"), "{}", built.stdout);
+    let inspected = setup.credenza.ok(["connector", "inspect", &word(&folder.join("my-index.wasm"))]).unwrap();
+    for part in ["my-index://", "will run here", "WASI that reaches nothing"] {
+        assert!(inspected.stdout.contains(part), "{part}: {}", inspected.stdout);
+    }
+
+    // What is wrong is told with its place, and nothing of an earlier build passes for it.
+    edit(&folder.join("source.js"), "class Session {", "class Session { {");
+    let told = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(told.stderr.contains("source.js") && told.stderr.contains("does not build"), "{}", told.stderr);
+    edit(&folder.join("source.js"), "class Session { {", "class Session {");
+    edit(&folder.join("connector.toml"), "summary = ", "sumary = ");
+    let told = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(told.stderr.contains("line 4") && told.stderr.contains("sumary"), "{}", told.stderr);
+
+    let words = ["connector", "new", "x", "--language", "javascript", "--roles", "store", "--folder", "x"];
+    let told = setup.credenza.run(words).unwrap().expect_code(2).unwrap();
+    assert!(
+        told.stderr.contains("no store to start from") && told.stderr.contains("--language rust"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
+fn each_change_of_a_file_leads_to_another_round() {
+    let setup = author();
+    let folder = setup.path("mine");
+    setup.credenza.run(["connector", "dev", &word(&setup.path(""))]).unwrap().expect_code(2).unwrap();
+    let words = ["connector", "new", "mine", "--roles", "source", "--folder", &word(&folder)];
+    setup.credenza.ok(words).unwrap();
+    let mut command = setup.credenza.command(["--json", "connector", "dev", &word(&folder)]);
+    let mut dev = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let mut round = || {
+        let mut rounds = lines.by_ref().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+        rounds.find(|line| line["type"] == "connector_round").unwrap()
+    };
+    let first = round();
+    assert_eq!(
+        (&first["round"], &first["outcome"], &first["failed"]),
+        (&1.into(), &"tested".into(), &0.into()),
+        "{first}"
+    );
+    assert!(first.get("changed").is_none() && first["passed"].as_u64().unwrap() > 5, "{first}");
+
+    let (source, walk) = (folder.join("src/source.rs"), folder.join("src/dav.rs"));
+    edit(&source, "impl Source for Files", "impl Sauce for Files");
+    let broken = round();
+    assert_eq!((&broken["round"], &broken["outcome"]), (&2.into(), &"not_built".into()), "{broken}");
+    assert_eq!(broken["changed"], "src/source.rs", "{broken}");
+    edit(&source, "impl Sauce for Files", "impl Source for Files");
+    let mended = round();
+    assert_eq!((&mended["round"], &mended["outcome"], &mended["failed"]), (&3.into(), &"tested".into(), &0.into()));
+
+    edit(&walk, "members.sort_by(|a, b| a.name.cmp(&b.name))", "members.sort_by(|a, b| b.name.cmp(&a.name))");
+    let flawed = round();
+    assert!(flawed["round"] == 4 && flawed["failed"].as_u64().unwrap() > 0, "{flawed}");
+
+    let pid = rustix::process::Pid::from_raw(i32::try_from(dev.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(dev.wait().unwrap().code(), Some(130));
 }

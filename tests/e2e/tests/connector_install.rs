@@ -7,30 +7,11 @@
 
 use std::path::PathBuf;
 
+use credenza_e2e::Setup;
+use credenza_e2e::guests::{built, hostile};
 use credenza_e2e::wrong_server::{Manner, WrongServer};
-use credenza_e2e::{Setup, workspace};
 
 const LOCATION: &str = "hostile://localhost:1/well";
-
-fn built(component: &str) -> Vec<u8> {
-    let path = workspace().join("target").join(component);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask guests`", path.display()))
-}
-
-/// The hostile connector with something of its manifest said otherwise; the manifest is the last section.
-fn hostile(from: &str, to: &str) -> Vec<u8> {
-    let whole = built("guests/hostile.wasm");
-    let name = b"\x11credenza:manifest";
-    let at = whole.windows(name.len()).rposition(|window| window == name).unwrap();
-    let manifest = std::str::from_utf8(&whole[at + name.len()..]).unwrap();
-    assert!(manifest.contains(from), "{from}");
-    let manifest = manifest.replace(from, to);
-    // Id and length stand before the name; the length has three digits of seven bits here, whatever it had before.
-    let before = whole[..at].iter().rposition(|byte| *byte == 0).unwrap();
-    let length = name.len() + manifest.len();
-    let digits = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];
-    [&whole[..=before], &digits, name, manifest.as_bytes()].concat()
-}
 
 struct User {
     setup: Setup,
@@ -71,7 +52,7 @@ fn suggested(said: &str) -> Vec<String> {
 
 #[test]
 fn a_component_runs_once_its_grant_was_agreed_to() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     let file = user.file.to_string_lossy().into_owned();
     let nothing = user.backup(1);
     assert!(nothing.contains("credenza connector install FILE"), "{nothing}");
@@ -102,7 +83,7 @@ fn a_component_runs_once_its_grant_was_agreed_to() {
 
 #[test]
 fn a_snapshot_names_the_component_and_what_it_was_granted() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     let installed = user.setup.credenza.ok(["--json", "connector", "install", &user.file.to_string_lossy(), "--yes"]);
     let installed: serde_json::Value = serde_json::from_str(installed.unwrap().stdout.trim()).unwrap();
     user.backup(0);
@@ -113,13 +94,13 @@ fn a_snapshot_names_the_component_and_what_it_was_granted() {
 
 #[test]
 fn an_update_that_wants_more_asks_again_and_one_that_does_not_is_silent() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     user.install(&["--yes"], 0);
-    user.replace(&hostile("version = \"0.1.0\"", "version = \"0.2.0\""));
+    user.replace(&hostile("version = \"0.1.0\"", "version = \"0.2.0\"").unwrap());
     let silent = user.connector(&["update", "hostile"], 0);
     assert!(silent.contains("installed: hostile 0.2.0") && !silent.contains("bearer"), "{silent}");
 
-    user.replace(&hostile("source = [\"GET /*\"", "source = [\"DELETE /*\", \"GET /*\""));
+    user.replace(&hostile("source = [\"GET /*\"", "source = [\"DELETE /*\", \"GET /*\"").unwrap());
     let asked = user.connector(&["update", "hostile"], 2);
     assert!(asked.contains("more than you agreed to") && asked.contains("as source: DELETE /*"), "{asked}");
     assert!(!asked.contains("bearer"), "{asked}");
@@ -130,18 +111,18 @@ fn an_update_that_wants_more_asks_again_and_one_that_does_not_is_silent() {
 
 #[test]
 fn a_file_or_a_lock_that_was_changed_runs_nothing() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     user.install(&["--yes"], 0);
     let folder = user.setup.path("user/config");
     let installed = std::fs::read_dir(folder.join("connectors")).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&installed, hostile("GET /*", "DELETE /*")).unwrap();
+    std::fs::write(&installed, hostile("GET /*", "DELETE /*").unwrap()).unwrap();
     for said in [user.backup(1), user.connector(&["verify"], 1), user.connector(&["list"], 1)] {
         assert!(said.contains("is not what was installed") && said.contains("connector remove hostile"), "{said}");
     }
     // What is part of the program is listed all the same.
     assert!(user.connector(&["list"], 1).contains("s3://"));
 
-    std::fs::write(&installed, built("guests/hostile.wasm")).unwrap();
+    std::fs::write(&installed, built("guests/hostile.wasm").unwrap()).unwrap();
     user.backup(0);
     let lock = folder.join("connectors.lock");
     let text = std::fs::read_to_string(&lock).unwrap();
@@ -152,7 +133,7 @@ fn a_file_or_a_lock_that_was_changed_runs_nothing() {
 
 #[test]
 fn a_publisher_is_pinned_with_the_first_component_of_a_name() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     let file = user.file.to_string_lossy().into_owned();
     let key = |name: &str| user.setup.path(name).to_string_lossy().into_owned();
     for name in ["mine", "other"] {
@@ -167,7 +148,7 @@ fn a_publisher_is_pinned_with_the_first_component_of_a_name() {
     for said in [user.install(&["--yes"], 1), user.connector(&["update", "hostile", "--yes"], 1)] {
         assert!(said.contains("another publisher"), "{said}");
     }
-    user.replace(&built("guests/hostile.wasm"));
+    user.replace(&built("guests/hostile.wasm").unwrap());
     assert!(user.install(&["--yes"], 1).contains("nobody signed it"));
     sign("mine");
     let mut broken = std::fs::read(&user.file).unwrap();
@@ -178,7 +159,7 @@ fn a_publisher_is_pinned_with_the_first_component_of_a_name() {
 
 #[test]
 fn no_text_of_a_component_reaches_the_terminal_as_it_is() {
-    let forged = hostile("path = \"/allowed\"", "path = \"/allowed\\u001b[2K\\u202e\\r\\nreaches nothing\"");
+    let forged = hostile("path = \"/allowed\"", "path = \"/allowed\\u001b[2K\\u202e\\r\\nreaches nothing\"").unwrap();
     let user = User::new(&forged);
     let asked = user.install(&[], 2);
     assert!(!asked.contains(['\u{1b}', '\u{202e}', '\r']), "{asked:?}");
@@ -188,7 +169,7 @@ fn no_text_of_a_component_reaches_the_terminal_as_it_is() {
 #[test]
 fn what_will_not_run_is_refused_with_all_that_it_asks_for() {
     // The names of two imports, each as long as before.
-    let mut component = built("guests/hostile.wasm");
+    let mut component = built("guests/hostile.wasm").unwrap();
     for (from, to) in [
         ("credenza:host/http@0.1.0", "wasi:http/handler@0.2.00"),
         ("credenza:host/log@0.1.0", "wasi:other/stuff@0.2.00"),
@@ -208,7 +189,7 @@ fn what_will_not_run_is_refused_with_all_that_it_asks_for() {
 #[test]
 fn a_component_is_downloaded_by_its_digest_from_wherever_it_is() {
     static COMPONENT: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    let component = built("guests/hostile.wasm");
+    let component = built("guests/hostile.wasm").unwrap();
     let digest = ring::digest::digest(&ring::digest::SHA256, &component);
     let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", component.len());
@@ -232,7 +213,7 @@ fn a_component_is_downloaded_by_its_digest_from_wherever_it_is() {
 
 #[test]
 fn a_component_that_is_gone_is_installed_from_the_repository_that_it_wrote_and_from_one_that_was_synced() {
-    let user = User::new(&built("guests/hostile.wasm"));
+    let user = User::new(&built("guests/hostile.wasm").unwrap());
     user.install(&["--yes"], 0);
     user.backup(0);
     user.connector(&["remove", "hostile"], 0);

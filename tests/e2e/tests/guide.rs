@@ -3,10 +3,13 @@
 //! Every block marked `sh` is run by `sh -eu`; blocks with another mark are not. What a page needs and a reader does not, stands in comments
 //! of the form `<!-- run: … -->`. `s3.example.com` is a server in memory that knows the access key AKIAIOSFODNN7EXAMPLE and has the
 //! buckets photos, backups and copy; where a command asks for a secret, it gets the one that goes with that key. `rclone` is the one that
-//! `tests/servers/install.sh` installs, and its ports are free ones.
+//! `tests/servers/install.sh` installs, and its ports are free ones. `shelf.example.com` is the imaginary
+//! service of the pages for authors, which wants the same secret, and `registry.example.com` a registry of containers, whose login is in
+//! `~/registry-login`. These two pages run on a machine with compilers.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{PASSPHRASE, binary, memory_server, servers, workspace};
+use credenza_e2e::servers::{self, RegistryServer};
+use credenza_e2e::{PASSPHRASE, author, binary, memory_server, shelf, workspace};
 use credenza_s3_server::Attributes;
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,10 +29,12 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
+    "connector-in-an-afternoon",
+    "connector-in-javascript",
     "exit-codes",
     "first-steps",
     "install",
@@ -61,6 +66,18 @@ fn the_commands_of_bucket_as_source_work() -> Result<()> {
 #[test]
 fn the_commands_of_configuration_work() -> Result<()> {
     run(&page("configuration"))
+}
+
+#[test]
+fn the_commands_of_connector_in_an_afternoon_work() -> Result<()> {
+    let registry = RegistryServer::start()?;
+    let login = format!("{}:{}\n", registry.user.0, registry.user.1);
+    run_as_author(&page("connector-in-an-afternoon"), &[("registry.example.com", &registry.host)], &login)
+}
+
+#[test]
+fn the_commands_of_connector_in_javascript_work() -> Result<()> {
+    run_as_author(&page("connector-in-javascript"), &[], "")
 }
 
 #[test]
@@ -166,15 +183,38 @@ fn run(page: &Path) -> Result<()> {
     ensure!(!script.is_empty(), "no command in {}", page.display());
 
     let folder = tempfile::TempDir::with_prefix("credenza-guide-")?;
-    let home = folder.path().join("home");
+    let machine = [("PATH", "/usr/bin:/bin".to_owned())];
+    execute(&script, folder.path(), &endpoint.secret_key, &machine).with_context(|| page.display().to_string())
+}
+
+/// The same on a machine with compilers. `hosts` are in the place of others; what a registry wants to see is in `~/registry-login`.
+fn run_as_author(page: &Path, hosts: &[(&str, &str)], login: &str) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let key = "a-key-of-the-shelf-4711";
+    let mut script = script(&text).replace("shelf.example.com", &shelf::start(key)?);
+    for (named, host) in hosts {
+        script = script.replace(named, host);
+    }
+    let folder = tempfile::TempDir::with_prefix("credenza-guide-")?;
+    fs::write(folder.path().join("login"), login)?;
+    let script = format!("cp ../login ~/registry-login\n{script}");
+    execute(&script, folder.path(), key, &author::environment()?).with_context(|| page.display().to_string())
+}
+
+/// Runs a script for a user at home in a folder, on a machine with these variables.
+fn execute(script: &str, folder: &Path, secret: &str, machine: &[(&str, String)]) -> Result<()> {
+    ensure!(!script.is_empty(), "there is no command");
+    let home = folder.join("home");
     fs::create_dir(&home)?;
-    let programs = programs(folder.path(), &endpoint.secret_key)?;
+    let programs = programs(folder, secret)?;
+    let path = machine.iter().find(|(name, _)| *name == "PATH").map_or("", |(_, path)| path);
     let output = Command::new("sh")
-        .args(["-eux", "-c", &script])
+        .args(["-eux", "-c", script])
         .current_dir(&home)
         .env_clear()
+        .envs(machine.iter().map(|(name, value)| (name, value)))
         .env("HOME", &home)
-        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .env("PATH", format!("{}:{path}", programs.display()))
         .env("LANG", "C.UTF-8")
         // Where a person would be asked.
         .env("CREDENZA_PASSPHRASE", PASSPHRASE)

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use credenza_format::{Digest, PublicKey};
-use credenza_sandbox::{DownloadError, LoadError, ManifestError};
+use credenza_sandbox::{
+    DownloadError, ImageReference, InvalidLogin, InvalidReference, LoadError, ManifestError, RegistryError,
+};
 
 use crate::configuration::ConfigurationError;
 use crate::error::FileFault;
@@ -112,6 +114,35 @@ pub enum ConnectorsError {
     NoDigest {
         /// The address.
         url: String,
+    },
+    /// A text that is no address in a registry.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// A registry did not give or take it.
+    #[error("the connector cannot be {doing} {reference}")]
+    Registry {
+        /// What was to be done.
+        doing: &'static str,
+        /// Where.
+        reference: ImageReference,
+        /// Why.
+        source: RegistryError,
+    },
+    /// A file that should hold a name and a password for a registry.
+    #[error("the file {} with the login of a registry cannot be read", path.display())]
+    LoginFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: FileFault,
+    },
+    /// Such a file that does not.
+    #[error("the file {} holds no login of that registry", path.display())]
+    NoLogin {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidLogin,
     },
     /// It has another name than the one that it is to replace.
     #[error("this is the connector {found}, and not {name}")]

@@ -8,6 +8,7 @@ mod component;
 mod error;
 mod install;
 mod lock;
+pub(crate) mod registry;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub use component::{Component, Origin, Trust};
 pub use error::{ComponentFault, ConnectorsError};
 pub use install::Installation;
 pub use lock::Pin;
+pub use registry::Published;
 
 use crate::configuration::Settings;
 use lock::Pins;

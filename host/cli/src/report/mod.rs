@@ -143,6 +143,11 @@ impl Reporter {
         }
     }
 
+    /// Lets out what was printed so far: somebody watches a command that does not end.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.out().flush()
+    }
+
     /// Bytes of a result that is no list of lines.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         self.was_asked.store(true, Relaxed);

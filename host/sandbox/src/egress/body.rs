@@ -97,6 +97,8 @@ pub(crate) struct RemoteBody {
     rate: Rate,
     /// What proved who sent the request: an answer may repeat it.
     pub(crate) proof: Option<SecretText>,
+    /// What was read already, and is to be read before the rest.
+    pub(super) ahead: Option<Bytes>,
 }
 
 impl std::fmt::Debug for RemoteBody {
@@ -114,11 +116,14 @@ impl RemoteBody {
         rate: Rate,
     ) -> Self {
         let length = http_body::Body::size_hint(&incoming).exact();
-        Self { length, incoming, idle_timeout, traffic, peer, rate, proof: None }
+        Self { length, incoming, idle_timeout, traffic, peer, rate, proof: None, ahead: None }
     }
 
     /// The next piece; `None` is the end. Fewer bytes than announced are an error, which hyper notices.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
         loop {
             let frame = tokio::time::timeout(self.idle_timeout, self.incoming.frame()).await.map_err(|_| {
                 let seconds = self.idle_timeout.as_secs();

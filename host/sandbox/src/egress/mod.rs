@@ -33,29 +33,38 @@ mod contact;
 mod dial;
 mod document;
 mod download;
+mod exchange;
 mod fault;
 mod lookup;
 mod mask;
 mod policy;
 mod proxy;
+mod record;
+mod registry;
 mod route;
 mod tls;
 mod traffic;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use credenza_connect::{Body, Payload, Rates, Waits};
+use credenza_connect::{Body, ErrorClass, Payload, Rates, Waits};
 
 pub use auth::{DeviceCode, DeviceLogin, LoginError};
 pub(crate) use body::RemoteBody;
 pub(crate) use clock::now;
 pub use download::{DownloadError, download};
+pub use exchange::ExchangeError;
 pub use lookup::LookupClient;
 pub(crate) use mask::Arriving;
+pub use record::Recorder;
+pub use registry::{
+    ArtifactNotes, ImageReference, InvalidLogin, InvalidReference, OCI, RegistryError, RegistryLogin, fetch_artifact,
+    publish_artifact,
+};
 pub use traffic::Traffic;
 
 use crate::manifest::{Manifest, Role};
@@ -164,6 +173,8 @@ pub struct Egress {
     masker: Arc<Masker>,
     /// Any certificate is accepted.
     insecure: bool,
+    /// Takes down what passes.
+    recorder: OnceLock<Arc<Recorder>>,
 }
 
 impl Egress {
@@ -184,7 +195,14 @@ impl Egress {
             .collect::<Result<_, SettingsError>>()?;
         let traffic = Arc::new(Traffic::default());
         let client = Client::new(&settings.host, idle_timeout, Arc::clone(&traffic))?;
-        Ok(Self { routes, client, traffic, masker, insecure: settings.host.tls_insecure_no_verify })
+        Ok(Self {
+            routes,
+            client,
+            traffic,
+            masker,
+            insecure: settings.host.tls_insecure_no_verify,
+            recorder: OnceLock::new(),
+        })
     }
 
     /// With requests that change nothing, and no others.
@@ -217,6 +235,11 @@ impl Egress {
             granted.collect::<Vec<_>>()
         };
         self.routes.values().flat_map(of).collect()
+    }
+
+    /// Lets somebody take down what passes from now on; one who does already stays.
+    pub(crate) fn record(&self, recorder: Arc<Recorder>) {
+        self.recorder.get_or_init(|| recorder);
     }
 
     pub(crate) fn waits(&self) -> Waits {
@@ -271,17 +294,28 @@ impl Egress {
     /// [`EgressError`] says why there is no answer.
     pub async fn send(&self, request: GuestRequest, payload: Option<Payload>) -> Result<Response, EgressError> {
         let payload = payload.unwrap_or_default();
-        let (route, mut head) = self.admit(request, &payload).inspect_err(|_| self.traffic.count_refused())?;
-        checksum::add(&mut head, &payload)?;
-        let signed = route.signer.sign(head.clone(), &payload).await?;
-        let response = self.exchange(route, signed.clone(), &payload).await?;
+        let Some(recorder) = self.recorder.get() else { return self.answer(request, &payload).await };
+        let response = self.answer(request.clone(), &payload).await?;
+        let taken = recorder.take_down(&request, &payload, response, &self.masker).await;
+        taken.map_err(|error| match error.class {
+            // What does not fit onto a tape will not fit at another try.
+            ErrorClass::Unsupported => EgressError::refused("egress.record", error.message),
+            _ => EgressError::Interrupted { reason: "http.interrupted", message: error.message },
+        })
+    }
+
+    async fn answer(&self, request: GuestRequest, payload: &Payload) -> Result<Response, EgressError> {
+        let (route, mut head) = self.admit(request, payload).inspect_err(|_| self.traffic.count_refused())?;
+        checksum::add(&mut head, payload)?;
+        let signed = route.signer.sign(head.clone(), payload).await?;
+        let response = self.exchange(route, signed.clone(), payload).await?;
         if response.status != UNAUTHORIZED || !route.signer.refused(&signed).await {
             return Ok(response);
         }
         // What proved the request was taken back before its time. What is sent is in memory, and can be sent once more.
         drop(response);
-        let signed = route.signer.sign(head, &payload).await?;
-        self.exchange(route, signed, &payload).await
+        let signed = route.signer.sign(head, payload).await?;
+        self.exchange(route, signed, payload).await
     }
 
     async fn exchange(

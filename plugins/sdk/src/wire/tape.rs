@@ -1,8 +1,12 @@
-//! A wire for tests: it gives answers in order, and remembers what was asked.
+//! A wire for tests: it gives answers in order, and remembers what was asked. The answers are made up, or were recorded ([`Tape::parse`]).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::{Answer, Headers, Wire};
 use crate::http::Request;
@@ -17,13 +21,15 @@ pub struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// Method, endpoint and target of the request that it was given to, where it was recorded.
+    given_to: Option<String>,
 }
 
 impl Reply {
     /// One with that status, without headers and body.
     #[must_use]
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self { status, headers: Vec::new(), body: Vec::new(), given_to: None }
     }
 
     /// The same with one more header.
@@ -39,6 +45,22 @@ impl Reply {
         Self { body: body.into(), ..self }
     }
 }
+
+/// A text that is no tape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapeError {
+    /// The line, from 1.
+    pub line: usize,
+    why: &'static str,
+}
+
+impl fmt::Display for TapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} of the tape: {}", self.line, self.why)
+    }
+}
+
+impl std::error::Error for TapeError {}
 
 /// A request that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +105,50 @@ impl Tape {
         Self { replies: Rc::new(RefCell::new(replies.into_iter().collect())), asked: Rc::default() }
     }
 
+    /// A tape that `credenza connector record` made. It gives the answers of the service, and only to the requests that it was asked then, in that order:
+    /// another one fails as `internal` with the reason `tape.other`.
+    ///
+    /// A line begins with `>` and a request's method, endpoint and target, with `<` and an answer's status, with `:` and a header, with `|` and a line of the
+    /// body, or with `=` and a piece of the body in base64. Lines that begin with `#` and empty ones are for people.
+    ///
+    /// # Errors
+    /// [`TapeError`] names the line.
+    pub fn parse(text: &str) -> std::result::Result<Self, TapeError> {
+        let mut replies: Vec<Reply> = Vec::new();
+        let mut given_to: Option<String> = None;
+        let mut is_first_line = true;
+        for (line, number) in text.lines().zip(1..) {
+            let wrong = |why| TapeError { line: number, why };
+            let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+            // What was sent is for people; the connector under test writes its own.
+            let reply = replies.last_mut().filter(|_| given_to.is_none());
+            match kind {
+                "" | "#" => {}
+                ">" => given_to = Some(rest.to_owned()),
+                "<" => {
+                    let status = rest.trim().parse().map_err(|_| wrong("an answer begins with its status"))?;
+                    let to = given_to.take().ok_or_else(|| wrong("an answer has a request before it"))?;
+                    replies.push(Reply { given_to: Some(to), ..Reply::new(status) });
+                    is_first_line = true;
+                }
+                ":" => {
+                    let (name, value) = rest.split_once(':').ok_or_else(|| wrong("a header has a name and a value"))?;
+                    reply.into_iter().for_each(|reply| reply.headers.push((name.to_owned(), value.trim().to_owned())));
+                }
+                "|" => reply.into_iter().for_each(|reply| {
+                    let end: &[u8] = if std::mem::take(&mut is_first_line) { b"" } else { b"\n" };
+                    reply.body.extend_from_slice(&[end, rest.as_bytes()].concat());
+                }),
+                "=" => {
+                    let piece = STANDARD.decode(rest.trim()).map_err(|_| wrong("it is no base64"))?;
+                    reply.into_iter().for_each(|reply| reply.body.extend_from_slice(&piece));
+                }
+                _ => return Err(wrong("it begins with none of > < : | = #")),
+            }
+        }
+        Ok(Self::new(replies))
+    }
+
     /// What was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
@@ -110,11 +176,16 @@ impl Wire for Tape {
         let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
         let asked = Asked { method, endpoint, target, headers, body };
         let line = asked.line();
+        let whole = format!("{} {} {}", asked.method, asked.endpoint, asked.target);
         self.asked.borrow_mut().push(asked);
         let reply = self.replies.borrow_mut().pop_front();
-        let Reply { status, headers, body } = reply.ok_or_else(|| {
+        let Reply { status, headers, body, given_to } = reply.ok_or_else(|| {
             Error::new(ErrorClass::Internal, "tape.end", format!("the tape has no answer for {line}"))
         })?;
+        if let Some(recorded) = given_to.filter(|recorded| *recorded != whole) {
+            let message = format!("the tape answers `{recorded}`, and `{whole}` was asked");
+            return Err(Error::new(ErrorClass::Internal, "tape.other", message));
+        }
         Ok(Answer { status, headers: Headers(headers), body })
     }
 
@@ -136,5 +207,47 @@ impl Wire for Tape {
 
     fn unique_word(&self) -> String {
         "word".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDED: &str = "# made by hand\n> PUT files /a\n: depth: 1\n| sent\n< 207\n: etag: \"a: b\"\n| <a>\n|\n| </a>\n| \n\n> GET files /b\n< 200\n= AAE=\n= Ag==\n";
+
+    #[test]
+    fn a_recorded_answer_is_given_as_it_came() {
+        let tape = Tape::parse(RECORDED).unwrap();
+        let first = tape.send(Request::new("PUT", "files", "/a"), None).unwrap();
+        assert_eq!((first.status, first.headers.get("etag")), (207, Some("\"a: b\"")));
+        assert_eq!(first.body, b"<a>\n\n</a>\n");
+        assert_eq!(tape.send(Request::new("GET", "files", "/b"), None).unwrap().body, [0, 1, 2]);
+        assert_eq!(tape.left(), 0);
+    }
+
+    #[test]
+    fn a_recorded_answer_is_given_to_no_other_request() {
+        for other in
+            [Request::new("PUT", "files", "/b"), Request::new("GET", "files", "/a"), Request::new("PUT", "api", "/a")]
+        {
+            let refused = Tape::parse(RECORDED).unwrap().send(other, None).unwrap_err();
+            assert_eq!((refused.class, refused.reason.as_str()), (ErrorClass::Internal, "tape.other"));
+            assert!(refused.message.contains("PUT files /a"), "{}", refused.message);
+        }
+    }
+
+    #[test]
+    fn what_is_no_tape_is_told_with_its_line() {
+        for (text, line) in [
+            ("> GET f /\nhello", 2),
+            ("< 200", 1),
+            ("> GET f /\n< OK", 2),
+            ("> GET f /\n< 200\n: etag", 3),
+            ("> GET f /\n< 200\n= ?", 3),
+            ("> GET f /\n< 200\n< 200", 3),
+        ] {
+            assert_eq!(Tape::parse(text).unwrap_err().line, line, "{text}");
+        }
     }
 }

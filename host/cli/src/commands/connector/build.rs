@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use credenza_author::build;
@@ -17,7 +17,7 @@ use crate::report::brief;
 /// Builds a connector.
 #[derive(Debug, Args)]
 pub(crate) struct BuildCommand {
-    /// The folder of its crate.
+    /// The folder of its sources.
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// Where the component goes, instead of into that folder under the connector's name.
@@ -27,11 +27,11 @@ pub(crate) struct BuildCommand {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "connector_built")]
-struct Built {
+pub(super) struct Built {
     name: String,
     version: String,
-    path: PathBuf,
-    bytes: usize,
+    pub(super) path: PathBuf,
+    pub(super) bytes: usize,
     sha256: String,
 }
 
@@ -51,31 +51,32 @@ impl Display for Built {
 
 impl BuildCommand {
     pub(super) fn run(self, session: &Session<'_>) -> Result<(), Failure> {
-        let component = build(&self.folder).map_err(|error| {
-            let failure = Failure::new(error.to_string()).hint(error.remedy());
-            match error.source() {
-                Some(why) => failure.because(why.to_string()),
-                None => failure,
-            }
-        })?;
-        // As every command would, so that what is built is also accepted.
-        let manifest_path = self.folder.join("connector.toml");
-        let candidate = Candidate::load(&component).map_err(|error| {
-            Failure::new("what was built is no connector that the host accepts").because(error.to_string()).hint(
-                format!(
-                    "correct {}, or the roles in the line `credenza_sdk::export!` of src/lib.rs",
-                    manifest_path.display()
-                ),
-            )
-        })?;
-        let manifest = candidate.manifest();
-        let path = self.output.unwrap_or_else(|| self.folder.join(format!("{}.wasm", manifest.name)));
-        std::fs::write(&path, &component).map_err(|error| {
-            Failure::new(format!("{} cannot be written", path.display())).because(error.to_string())
-        })?;
-        let sha256 = Digests::of(&component).sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (name, version) = (manifest.name.clone(), manifest.version.clone());
-        session.reporter.done(&Built { name, version, path, bytes: component.len(), sha256 });
+        session.reporter.done(&build_into(&self.folder, self.output)?);
         Ok(())
     }
+}
+
+/// Builds the connector of a folder, into that folder where nothing else is said.
+pub(super) fn build_into(folder: &Path, output: Option<PathBuf>) -> Result<Built, Failure> {
+    let component = build(folder).map_err(|error| {
+        let failure = Failure::new(error.to_string()).hint(error.remedy());
+        match error.source() {
+            Some(why) => failure.because(why.to_string()),
+            None => failure,
+        }
+    })?;
+    // As every command would, so that what is built is also accepted.
+    let manifest_path = folder.join("connector.toml");
+    let candidate = Candidate::load(&component).map_err(|error| {
+        Failure::new("what was built is no connector that the host accepts")
+            .because(error.to_string())
+            .hint(format!("correct {}, or the roles that the sources export", manifest_path.display()))
+    })?;
+    let manifest = candidate.manifest();
+    let path = output.unwrap_or_else(|| folder.join(format!("{}.wasm", manifest.name)));
+    std::fs::write(&path, &component)
+        .map_err(|error| Failure::new(format!("{} cannot be written", path.display())).because(error.to_string()))?;
+    let sha256 = Digests::of(&component).sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (name, version) = (manifest.name.clone(), manifest.version.clone());
+    Ok(Built { name, version, path, bytes: component.len(), sha256 })
 }

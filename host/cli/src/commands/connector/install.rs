@@ -5,16 +5,17 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use credenza_app::{Component, Installation, Pin, home};
+use credenza_app::{Component, Installation, OCI, Pin, home};
 use credenza_format::{Hex, PublicKey};
 use credenza_sandbox::{GrantLine, GrantTopic};
 use serde::Serialize;
 
 use super::Session;
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 use crate::report::{Reporter, brief};
 use crate::shell::shell_word;
 
@@ -29,9 +30,12 @@ const ANSWER_BYTES_MAX: u64 = 64;
 /// with the digest of the file, which is checked at each use.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// A file, https://…#sha256=DIGEST, or escrow:DIGEST: one that a backup has kept in the repository.
+    /// A file, https://…#sha256=DIGEST, oci://SERVER/REPOSITORY:TAG, or escrow:DIGEST: one that a backup has kept in the repository.
     #[arg(value_name = "FILE|URL")]
     from: String,
+
+    #[command(flatten)]
+    login: Login,
 
     /// Let it go before the connector of the same name or scheme that is part of the program.
     #[arg(long = "override")]
@@ -47,12 +51,23 @@ pub(crate) struct Update {
     /// Its name.
     name: String,
 
-    /// Take it from there from now on: a file, or https://…#sha256=DIGEST.
+    /// Take it from there from now on: a file, https://…#sha256=DIGEST, or oci://SERVER/REPOSITORY:TAG.
     #[arg(value_name = "FILE|URL")]
     from: Option<String>,
 
     #[command(flatten)]
+    login: Login,
+
+    #[command(flatten)]
     consent: Consent,
+}
+
+/// Who asks a registry.
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    /// Ask the registry with what this file holds, NAME:PASSWORD; else with what docker keeps for that server.
+    #[arg(long, value_name = "FILE", value_parser = path_parser())]
+    pub(super) login_file: Option<PathBuf>,
 }
 
 /// How to agree without being asked.
@@ -89,7 +104,7 @@ impl Display for Installed<'_> {
 
 impl Install {
     pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let (component, from) = candidate(&self.from, session).await?;
+        let (component, from) = candidate(&self.from, &self.login, session).await?;
         let installation = session.app.connectors().examine(component, from, self.overrides)?;
         install(&installation, &self.consent, &format!("install {}", shell_word(&self.from)), session).await
     }
@@ -100,7 +115,7 @@ impl Update {
         let connectors = session.app.connectors();
         let pin = super::pin(&self.name, session)?;
         let from = self.from.unwrap_or_else(|| pin.from.clone());
-        let (component, from) = candidate(&from, session).await?;
+        let (component, from) = candidate(&from, &self.login, session).await?;
         if component.manifest.name != pin.name {
             let (name, found) = (pin.name, component.manifest.name);
             return Err(credenza_app::ConnectorsError::OtherName { name, found }.into());
@@ -112,10 +127,13 @@ impl Update {
 }
 
 /// A component that is to be installed, and where it is from in a form that means the same wherever one stands.
-async fn candidate(from: &str, session: &Session<'_>) -> Result<(Component, String), Failure> {
+async fn candidate(from: &str, login: &Login, session: &Session<'_>) -> Result<(Component, String), Failure> {
     let connectors = session.app.connectors();
     if from.starts_with("https://") || from.starts_with("http://") {
         return Ok((session.app.download_connector(from).await?, from.to_owned()));
+    }
+    if from.starts_with(OCI) {
+        return Ok((session.app.fetch_connector(from, login.login_file.as_deref()).await?, from.to_owned()));
     }
     if let Some(digest) = from.strip_prefix(ESCROW) {
         let digest = digest.parse().map_err(|_| {

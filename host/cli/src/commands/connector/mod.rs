@@ -1,10 +1,13 @@
-//! `connector`: the components at hand, what one asks for, which ones may run, and what their authors need: start one, build it, test it. Only a test
-//! runs their code.
+//! `connector`: the components at hand, what one asks for, which ones may run, and what their authors need: start one, build it, test it, publish it. Only
+//! a test runs their code.
 
 mod build;
+mod dev;
 mod inspect;
 mod install;
 mod new;
+mod publish;
+mod record;
 mod test;
 
 use std::fmt::{self, Display};
@@ -32,12 +35,14 @@ pub(crate) enum ConnectorCommand {
         #[arg(value_name = "NAME|PATH")]
         name_or_path: String,
     },
-    /// Start a connector of your own: a crate that builds and passes the tests.
+    /// Start a connector of your own, in Rust or JavaScript: a folder that builds at once.
     New(new::NewCommand),
     /// Build a connector into a component.
     Build(build::BuildCommand),
     /// Test whether a component does what connectors must, without the service that it is for.
     Test(test::TestCommand),
+    /// Build and test a connector again whenever one of its files changes, until you interrupt it.
+    Dev(dev::DevCommand),
     Install(install::Install),
     Update(install::Update),
     /// Take back what you agreed to, and remove the component.
@@ -50,6 +55,8 @@ pub(crate) enum ConnectorCommand {
         /// Its name; all, when none is given.
         name: Option<String>,
     },
+    Publish(publish::Publish),
+    Record(record::RecordCommand),
     /// Sign a component as its publisher, with the key of --signing-key (see `key signer`), in the component's own file.
     Sign {
         /// The component.
@@ -142,9 +149,12 @@ impl ConnectorCommand {
             }
             Self::Verify { name } => verify(name.as_deref(), session),
             Self::Sign { file } => sign(&file, session),
+            Self::Publish(command) => command.run(session).await,
+            Self::Record(command) => command.run(session).await,
             Self::New(command) => command.run(session).map(|()| Exit::Done),
             Self::Build(command) => command.run(session).map(|()| Exit::Done),
             Self::Test(command) => command.run(session).await,
+            Self::Dev(command) => command.run(session).await,
         }
     }
 }

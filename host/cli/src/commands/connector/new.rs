@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use credenza_author::{ROLES, scaffold};
+use credenza_author::{Language as Written, scaffold};
 use serde::Serialize;
 
 use crate::commands::Session;
@@ -16,8 +16,8 @@ use crate::shell::shell_word;
 pub(crate) struct NewCommand {
     /// Its name, which is also the scheme of its locations: a-z, 0-9 and `-`.
     name: String,
-    /// What it is to be.
-    #[arg(long, value_delimiter = ',', default_values_t = ROLES.map(str::to_owned))]
+    /// What it is to be: source, store, destination; all that the language has a template for, when it is left out.
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<String>,
     /// What it is written in.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
@@ -32,7 +32,19 @@ pub(crate) struct NewCommand {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
+    /// A source, a store and a destination of files on a WebDAV server.
     Rust,
+    /// A source of files that an index in JSON names; built with Node.js.
+    Javascript,
+}
+
+impl From<Language> for Written {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::Rust => Self::Rust,
+            Language::Javascript => Self::Javascript,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -56,9 +68,13 @@ impl Display for Started {
 
 impl NewCommand {
     pub(super) fn run(self, session: &Session<'_>) -> Result<(), Failure> {
-        let Self { name, roles, language: Language::Rust, folder, sdk } = self;
+        let Self { name, roles, language, folder, sdk } = self;
+        let language = Written::from(language);
         let folder = folder.unwrap_or_else(|| PathBuf::from(&name));
-        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+        let roles: Vec<&str> = match roles.is_empty() {
+            true => language.roles().to_vec(),
+            false => roles.iter().map(String::as_str).collect(),
+        };
         let sdk = sdk.map(|sdk| {
             let unusable = |why: String| Failure::usage(format!("{} is not the SDK", sdk.display())).because(why);
             let absolute = sdk.canonicalize().map_err(|error| unusable(error.to_string()))?;
@@ -67,7 +83,7 @@ impl NewCommand {
                 false => Err(unusable("there is no Cargo.toml in it".to_owned())),
             }
         });
-        scaffold(&folder, &name, &roles, sdk.transpose()?.as_deref()).map_err(|error| {
+        scaffold(&folder, &name, &roles, language, sdk.transpose()?.as_deref()).map_err(|error| {
             let failure = Failure::usage(error.to_string()).hint(error.remedy());
             match std::error::Error::source(&error) {
                 Some(why) => failure.because(why.to_string()),

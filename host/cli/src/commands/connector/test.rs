@@ -38,7 +38,7 @@ pub(crate) struct TestCommand {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "connector_case")]
-struct CaseLine<'a> {
+pub(super) struct CaseLine<'a> {
     id: &'a str,
     outcome: &'static str,
     why: &'a str,
@@ -79,7 +79,7 @@ struct Tested {
 }
 
 impl<'a> CaseLine<'a> {
-    fn new(result: &'a CaseResult, again: &str) -> Self {
+    pub(super) fn new(result: &'a CaseResult, again: &str) -> Self {
         let (outcome, found) = match &result.outcome {
             CaseOutcome::Passed => ("passed", None),
             CaseOutcome::Skipped(reason) => ("skipped", Some(reason.as_str())),
@@ -178,6 +178,6 @@ fn read(path: &Path, hint: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// Another one for each run; a failure prints it.
-fn seed_of_now() -> u64 {
+pub(super) fn seed_of_now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(1)
 }
