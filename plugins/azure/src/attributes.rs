@@ -110,8 +110,8 @@ pub(crate) fn restore(attributes: &Attributes, place: &Place, now: Timestamp) ->
             continue;
         }
         let AttributeValue::Text(text) = value else {
-            let is_missed = !is_fact(name) && !(place.locks && locks::NAMES.contains(&name.as_str()));
-            lost.extend(is_missed.then(|| name.clone()));
+            let is_given = place.locks && locks::NAMES.contains(&name.as_str());
+            lost.extend((!is_given && !is_fact(name)).then(|| name.clone()));
             continue;
         };
         match (header_of(name, text, place), name.strip_prefix(TAG)) {

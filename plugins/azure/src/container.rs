@@ -2,7 +2,7 @@
 
 use credenza_sdk::http::Request;
 use credenza_sdk::xml::Element;
-use credenza_sdk::{Config, Error, ErrorClass, Result};
+use credenza_sdk::{Config, Error, ErrorClass, Result, Timestamp, time};
 
 use crate::fault::{self, Failure, shown};
 use crate::listing::{PAGE_BYTES_MAX, Page, PageError, Question};
@@ -27,7 +27,9 @@ impl<W: Wire> Container<W> {
     /// # Errors
     /// Any status but success, explained.
     pub(crate) fn ask(&self, asked: Request, body: Option<W::Body>, action: &str) -> Result<Answer<W::Body>> {
-        let answer = self.wire.send(asked, body)?;
+        // Every request is dated; where the account's key signs, the host does it.
+        let dated = asked.with_header("x-ms-date", time::format_http(self.now()));
+        let answer = self.wire.send(dated, body)?;
         if answer.is_success() {
             return Ok(answer);
         }
@@ -36,6 +38,11 @@ impl<W: Wire> Container<W> {
         let (status, headers) = (answer.status, &answer.headers);
         let (place, login) = (self.place.name(), self.place.login.as_str());
         Err(fault::classify(&Failure { status, headers, body: &body, action, place: &place, login }))
+    }
+
+    /// The time, by the host's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp { seconds: self.wire.now_seconds(), nanoseconds: 0 }
     }
 
     /// The document of a successful answer, whose root has that name.

@@ -2,9 +2,7 @@
 //!
 //! Owned here: which entries become blobs with which headers. Refused here: sending them (`upload`).
 
-use credenza_sdk::{
-    Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Timestamp, Writer,
-};
+use credenza_sdk::{Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer};
 
 use crate::container::Container;
 use crate::fault::{self, shown};
@@ -76,11 +74,5 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
 
     fn set_metadata(&self, entries: Vec<Entry>) -> Result<Vec<Result<Vec<String>>>> {
         Ok(entries.iter().map(|entry| Ok(attributes::restore(&entry.attributes, &self.place, self.now()).1)).collect())
-    }
-}
-
-impl<W: Wire> Container<W> {
-    fn now(&self) -> Timestamp {
-        Timestamp { seconds: self.wire.now_seconds(), nanoseconds: 0 }
     }
 }

@@ -188,11 +188,9 @@ fn of_blob(code: &str, place: &str) -> Option<Verdict> {
 fn of_container(code: &str, place: &str) -> Option<Verdict> {
     use ErrorClass::{Configuration, Exhausted, Precondition, Transient, Unsupported};
     Some(match code {
-        "ContainerNotFound" | "ContainerDisabled" => (
-            Configuration,
-            NO_CONTAINER,
-            format!("{place} does not exist; check its name and the account, or set create_container=true"),
-        ),
+        "ContainerNotFound" | "ContainerDisabled" => {
+            (Configuration, NO_CONTAINER, format!("{place} does not exist; check its name and the account"))
+        }
         "ContainerAlreadyExists" => (Precondition, CONTAINER_EXISTS, format!("{place} is there already")),
         "ContainerBeingDeleted" => (
             Transient,

@@ -18,7 +18,7 @@ pub(crate) struct Place {
     pub(crate) versions: bool,
     /// Whether what protects blobs is restored.
     pub(crate) locks: bool,
-    /// Whether the container that is written to is created when it is not there.
+    /// Whether the container that is restored to is created when it is not there.
     pub(crate) create_container: bool,
     /// Bytes of a block of a large upload.
     pub(crate) part_bytes: u64,

@@ -21,7 +21,6 @@ const DATA_HINT: &str = "data";
 impl<W: Wire> Store<W::Body> for Container<W> {
     /// The host probes before it relies on it.
     fn info(&self) -> Result<StoreInfo> {
-        self.create_if_wished()?;
         let traits =
             ["if-absent", "if-match", "ranged-get", "ordered-list", "list-after-write", "versions", "retention"];
         Ok(StoreInfo {

@@ -43,12 +43,10 @@ fn a_repository_lives_on_azure() -> Result<()> {
     report.scenario("two writers at once lose nothing", || {
         scenario::two_writers(&account.with_repository(&place("writers"))?)
     });
-    report.scenario("a container that is not there is made where that is wished for", || {
+    report.scenario("a container that is not there is named", || {
         let setup = Setup::new()?;
-        account.add(&setup, "repository", "store", "made-by-us")?;
-        setup.credenza.run(["at", "@store", "create"])?.expect_code(1)?.expect_message(&["create_container=true"])?;
-        setup.credenza.ok(["repository", "set", "store", "create_container=true"])?;
-        setup.credenza.ok(["at", "@store", "create"]).map(drop)
+        account.add(&setup, "repository", "store", "not-there")?;
+        setup.credenza.run(["at", "@store", "create"])?.expect_code(1)?.expect_message(&["`not-there`"]).map(drop)
     });
     report.scenario("every fault that passes is ridden out", || ride_out(account));
     report.scenario("a backup that is killed leaves the repository sound", || kill(account));
@@ -234,6 +232,12 @@ fn containers(azure: &Azure) -> Result<()> {
         let (ours, theirs) = (shown(azure, &format!("hard/{name}"))?, shown(azure, &format!("copy/{name}"))?);
         ensure!(ours == theirs, "{name}:\n{ours:#?}\n{theirs:#?}");
     }
+    // A container that is not there is made where that is wished for.
+    account.add(&setup, "destination", "made", "made-by-us")?;
+    setup.credenza.run(["restore", "latest", "--to", "@made"])?.expect_code(1)?.expect_message(&["`made-by-us`"])?;
+    setup.credenza.ok(["destination", "set", "made", "create_container=true"])?;
+    setup.credenza.ok(["restore", "latest", "--to", "@made"])?;
+    ensure!(azure.read_all("made-by-us", "")? == live, "other blobs in a container of its own");
     // What is there is left alone, unless one asks for it.
     azure.put(CONTAINER, "copy/plain", "theirs", &[])?;
     setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(3)?;

@@ -174,3 +174,17 @@ fn locks_are_given_back_where_that_is_wished_for() {
     begin(&with, &entry, true).finish(b"abc".to_vec()).unwrap();
     assert_eq!(asked(&with)[0].header("x-ms-immutability-policy-mode"), Some("unlocked"));
 }
+
+#[test]
+fn a_container_is_made_where_that_is_wished_for() {
+    for answer in
+        [reply(201, &[], ""), error(409, "ContainerAlreadyExists"), error(403, "AuthorizationPermissionMismatch")]
+    {
+        let target = container(&[("create_container", "true")], vec![answer]);
+        Destination::info(&target).unwrap();
+        assert_eq!(lines(&target), ["PUT ?restype=container"]);
+    }
+    let unwished = container(&[], vec![]);
+    Destination::info(&unwished).unwrap();
+    assert!(lines(&unwished).is_empty());
+}

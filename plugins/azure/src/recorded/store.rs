@@ -123,17 +123,3 @@ fn keys_are_deleted_one_by_one_with_an_outcome_for_each() {
     assert_eq!(outcomes[2].as_ref().unwrap_err().class, ErrorClass::Denied);
     assert_eq!(lines(&store), ["DELETE /a", "DELETE /b", "DELETE /c"]);
 }
-
-#[test]
-fn a_container_is_made_where_that_is_wished_for() {
-    for answer in
-        [reply(201, &[], ""), error(409, "ContainerAlreadyExists"), error(403, "AuthorizationPermissionMismatch")]
-    {
-        let store = container(&[("create_container", "true")], vec![answer]);
-        Store::info(&store).unwrap();
-        assert_eq!(lines(&store), ["PUT ?restype=container"]);
-    }
-    let unwished = container(&[], vec![]);
-    Store::info(&unwished).unwrap();
-    assert!(lines(&unwished).is_empty());
-}
