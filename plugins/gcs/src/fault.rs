@@ -150,7 +150,7 @@ fn of_object(failure: &Failure<'_>, said: &Said) -> Option<Verdict> {
         400 if says("hash") || says("md5") || says("crc32c") => {
             (Transient, "gcs.bad-digest", "its bytes were changed on their way".to_owned())
         }
-        400 | 403 | 409 | 412 if says("retention") => {
+        400 | 409 | 412 if says("retention") => {
             (Unsupported, NO_LOCKS, format!("{place} was not made with object retention"))
         }
         _ => return None,
