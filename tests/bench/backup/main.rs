@@ -1,12 +1,13 @@
 //! One backup of a bucket into a new repository, with the S3 library in the sandbox or called natively.
 //!
-//! `credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE...`
+//! `credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE...`, or `credenza-bench-backup ready CACHE COMPONENT`, which only loads one
 //!
 //! Owned here: two ways to the same library, which differ in WebAssembly alone: engine, connections, policy and signatures are
 //! the host's own in both. Refused here: measuring, which `credenza-bench` does from outside. Prints one JSON line of counts.
 
 mod convert;
 mod native;
+mod ready;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use credenza_sandbox::{
 
 use native::NativeSource;
 
-const USAGE: &str = "usage: credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE...";
+const USAGE: &str = "usage: credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE... | ready CACHE COMPONENT";
 
 /// As long as the sandbox lets a connection stand still.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,6 +38,11 @@ type Opened = (Arc<dyn Source>, Arc<Traffic>);
 #[tokio::main]
 async fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [way, cache, component] = words.as_slice()
+        && way == "ready"
+    {
+        return print_line(&serde_json::json!({ "ms": ready::milliseconds(cache.as_ref(), component.as_ref())? }));
+    }
     let [way, repository, cache, settings @ ..] = words.as_slice() else { bail!(USAGE) };
     let settings = settings.iter().filter_map(|word| word.split_once('='));
     let settings: RawSettings = settings.map(|(name, text)| (name.to_owned(), SecretText::new(text))).collect();
@@ -48,8 +54,7 @@ async fn main() -> Result<()> {
         _ => bail!(USAGE),
     };
     let report = back_up(source, repository.as_ref()).await?;
-    print(&report, &traffic);
-    Ok(())
+    print(&report, &traffic)
 }
 
 async fn sandboxed(component: &[u8], settings: &RawSettings, cache: PathBuf) -> Result<Opened> {
@@ -86,14 +91,18 @@ async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupRep
     Ok(backup::run(&repository, source, &BackupOptions::default(), &RunContext::default()).await?)
 }
 
-#[allow(clippy::print_stdout)]
-fn print(report: &BackupReport, traffic: &Traffic) {
-    let counts = serde_json::json!({
+fn print(report: &BackupReport, traffic: &Traffic) -> Result<()> {
+    print_line(&serde_json::json!({
         "entries": report.entries,
         "errors": report.errors,
         "bytes_read": report.bytes_read,
         "requests": traffic.requests(),
         "bytes_read_by_connector": traffic.bytes_read_by_guest(),
-    });
-    println!("{counts}");
+    }))
+}
+
+#[allow(clippy::print_stdout)]
+fn print_line(line: &serde_json::Value) -> Result<()> {
+    println!("{line}");
+    Ok(())
 }
