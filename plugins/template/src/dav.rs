@@ -115,6 +115,9 @@ impl<W: Wire> Dav<W> {
     /// # Errors
     /// The cause, by class.
     pub fn look(&self, key: &[u8]) -> Result<Option<Member>> {
+        if !key.is_empty() && !is_path(key) {
+            return Ok(None);
+        }
         Ok(self.find(key, "0")?.and_then(|found| found.into_iter().next()).map(|(_, member)| member))
     }
 

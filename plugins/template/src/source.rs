@@ -9,7 +9,7 @@ use credenza_sdk::{
 };
 
 use crate::Files;
-use crate::dav::{Dav, request, shown};
+use crate::dav::{Dav, is_path, request, shown};
 use crate::walk::{Extent, Walk};
 
 impl Source for Files {
@@ -41,6 +41,10 @@ impl<W: Wire> Dav<W> {
     /// `precondition` when it is another; else the cause, by class.
     pub fn read(&self, entry: Entry, part: Option<ByteRange>, if_match: Option<&str>) -> Result<(Entry, W::Body)> {
         let action = format!("reading {}", shown(&entry.key));
+        if !is_path(&entry.key) {
+            let message = format!("{action} failed: no file on a WebDAV server has such a path");
+            return Err(Error::new(ErrorClass::NotFound, "dav.no-path", message));
+        }
         let asked = request("GET", &entry.key);
         let asked = match part.as_ref().and_then(range::header) {
             Some(wanted) => asked.with_header("range", wanted),
@@ -97,5 +101,16 @@ mod tests {
         let dav = Dav::new(String::new(), Tape::new([Reply::new(200).with_header("etag", "\"other\"")]));
         let changed = dav.read(Entry::new(*b"a", EntryKind::File), None, Some("e")).unwrap_err();
         assert_eq!(changed.class, ErrorClass::Precondition);
+    }
+
+    #[test]
+    fn a_key_that_is_no_path_is_not_asked_for() {
+        let dav = Dav::new(String::new(), Tape::default());
+        for key in ["a/../b", ".", "a//b"] {
+            let missing = dav.read(Entry::new(key, EntryKind::File), None, None).unwrap_err();
+            assert_eq!(missing.class, ErrorClass::NotFound, "{key}");
+            assert_eq!(dav.look(key.as_bytes()), Ok(None), "{key}");
+        }
+        assert!(dav.wire.lines().is_empty());
     }
 }

@@ -206,3 +206,22 @@ fn each_change_of_a_file_leads_to_another_round() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(dev.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn the_checks_are_told_without_a_component_and_can_be_chosen() {
+    let setup = Setup::new().unwrap();
+    let listed = setup.credenza.ok(["--json", "connector", "test", "--list"]).unwrap();
+    let ids = |outcome: &Outcome| -> Vec<String> {
+        let lines = outcome.lines_of("connector_check").unwrap();
+        lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids(&listed);
+    for group in ["package.", "sandbox.", "source.", "store.", "destination."] {
+        assert!(all.iter().any(|id| id.starts_with(group)), "{group}: {all:?}");
+    }
+    let some = setup.credenza.ok(["--json", "connector", "test", "--list", "--only", "store.list"]).unwrap();
+    assert!(!ids(&some).is_empty() && ids(&some).iter().all(|id| id.starts_with("store.list.")), "{:?}", ids(&some));
+    let none = setup.credenza.run(["connector", "test", "--list", "--only", "store.lis"]).unwrap();
+    none.expect_code(2).unwrap().expect_message(&["no check `store.lis`", "connector test --list"]).unwrap();
+    setup.credenza.run(["connector", "test"]).unwrap().expect_code(2).unwrap();
+}

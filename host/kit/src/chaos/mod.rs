@@ -87,7 +87,11 @@ impl Group<'_> {
                 }
             }
         }
-        Ok(if taken > 0 { CaseOutcome::Passed } else { CaseOutcome::Skipped(kind.needs.to_owned()) })
+        Ok(if taken > 0 {
+            CaseOutcome::Passed
+        } else {
+            CaseOutcome::Skipped(format!("there were no {} to do it to", kind.needs))
+        })
     }
 
     /// One scenario: how often the server misbehaved, or what was wrong.

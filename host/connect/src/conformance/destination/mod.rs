@@ -204,7 +204,7 @@ const CASES: &[Case<Bed>] = &[
     Case::new("destination.keys.paths", "names of files that look alike are different files, or refused", |bed, _| {
         Box::pin(entries::hard_paths(bed))
     }),
-    Case::new("destination.model", "random restores agree with a map in memory", |bed, seed| {
+    Case::new("model.destination", "random restores agree with a map in memory", |bed, seed| {
         Box::pin(super::model::destination(bed, seed))
     }),
 ];

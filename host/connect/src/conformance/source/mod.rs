@@ -237,7 +237,7 @@ const CASES: &[Case<Bed>] = &[
     Case::new("source.keys.paths", "names of files that look alike are different files", |bed, _| {
         Box::pin(read::hard_paths(bed))
     }),
-    Case::new("source.model", "random scans and reads agree with a map in memory", |bed, seed| {
+    Case::new("model.source", "random scans and reads agree with a map in memory", |bed, seed| {
         Box::pin(super::model::source(bed, seed))
     }),
 ];

@@ -251,7 +251,7 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(versions::put_unsupported(bed))
     })
     .needing("!retention"),
-    Case::new("store.model", "random operations agree with a map in memory", |bed, seed| {
+    Case::new("model.store", "random operations agree with a map in memory", |bed, seed| {
         Box::pin(super::model::store(bed, seed))
     })
     .needing("ordered-list"),
