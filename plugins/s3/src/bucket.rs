@@ -38,6 +38,26 @@ impl<W: Wire> Bucket<W> {
         if answer.is_success() { Ok(answer) } else { Err(self.explain(&answer, action)) }
     }
 
+    /// Sends an object. Whoever has taken one names it, or says no more: a document without a name, whatever its status, is that of somebody on
+    /// the way, who has taken nothing.
+    ///
+    /// # Errors
+    /// Any status but success, explained; `corrupt` for a success that is none of S3.
+    pub(crate) fn ask_to_take(&self, request: Request, body: W::Body, action: &str) -> Result<Answer<W::Body>> {
+        let answer = self.ask(request, Some(body), action)?;
+        if answer.headers.get("etag").is_some() {
+            return Ok(answer);
+        }
+        let (said, _) = self.wire.read_up_to(&answer.body, fault::DOCUMENT_BYTES_MAX)?;
+        if said.is_empty() {
+            return Ok(answer);
+        }
+        let place = self.place.bucket_name();
+        let in_disguise = Element::parse(&said)
+            .and_then(|document| fault::in_disguise(&document, &self.failure(&answer, &said, action, &place)));
+        Err(in_disguise.unwrap_or_else(|| fault::not_s3(action, &place, "the ETag of what it took", "a document")))
+    }
+
     /// The error in a failed answer.
     pub(crate) fn explain(&self, answer: &Answer<W::Body>, action: &str) -> Error {
         // A document that breaks off says less; the status remains.

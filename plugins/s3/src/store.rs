@@ -39,7 +39,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         if self.place.as_of.is_some() {
             return Err(self.of_the_past(&action));
         }
-        let answer = self.ask(self.put_request(key, &options), Some(data), &action)?;
+        let answer = self.ask_to_take(self.put_request(key, &options), data, &action)?;
         let headers = &answer.headers;
         Ok(Stored {
             tag: headers.get("etag").and_then(etag::bare),

@@ -201,7 +201,7 @@ impl<W: Wire> Upload<W> {
             asked = locks.wish(asked);
         }
         let has_sum = self.own_sum().is_some();
-        match self.bucket.ask(asked, Some(body), &self.action) {
+        match self.bucket.ask_to_take(asked, body, &self.action) {
             Ok(answer) => {
                 self.note_taken();
                 Ok(Made { has_sum, ..Made::of(&answer.headers) })

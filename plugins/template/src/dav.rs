@@ -83,14 +83,22 @@ impl<W: Wire> Dav<W> {
     /// # Errors
     /// Any status but success, by class.
     pub fn ask(&self, request: Request, body: Option<W::Body>, action: &str) -> Result<Answer<W::Body>> {
+        let as_folder = format!("{}/", request.target);
+        let is_change = matches!(request.method.as_str(), "PUT" | "MKCOL");
         let answer = self.wire.send(request, body)?;
+        // A page with status 200 is that of somebody on the way, such as a login, who has changed nothing.
+        if is_change && answer.status == 200 && self.wire.length(&answer.body) != Some(0) {
+            let message = format!("{action} failed: the answer is a page; check that the host speaks WebDAV");
+            return Err(Error::new(ErrorClass::Corrupt, "dav.answer", message));
+        }
         if answer.is_success() {
             return Ok(answer);
         }
         let error = status::error_of(&answer, action);
+        let is_sent_to_folder = answer.headers.get("location").is_some_and(|to| to.ends_with(&as_folder));
         Err(match answer.status {
-            // A server sends whoever asks for a folder as a file to the folder.
-            300..=399 => Error { class: ErrorClass::NotFound, ..error },
+            // A server sends whoever asks for a folder as a file to the folder. To anywhere else, nothing is said of what is there.
+            300..=399 if is_sent_to_folder => Error { class: ErrorClass::NotFound, ..error },
             // A folder on the way is missing, which somebody has removed meanwhile.
             409 => Error { class: ErrorClass::Transient, ..error },
             _ => error,
@@ -155,7 +163,8 @@ impl<W: Wire> Dav<W> {
             let action = format!("making the folder {}", shown(folder));
             let answer = self.wire.send(request("MKCOL", folder), None)?;
             match answer.status {
-                200..=299 => {}
+                201 | 204 => {}
+                200 if self.wire.length(&answer.body) == Some(0) => {}
                 405 if self.look(folder)?.is_some_and(|there| there.is_folder()) => {}
                 405 | 409 => {
                     let message = format!("{action} failed: there is a file of that name");
@@ -257,6 +266,12 @@ mod tests {
         }
         let missing = Dav::new(String::new(), Tape::new([Reply::new(404)]));
         assert_eq!(missing.list(b"a/").unwrap(), None);
+        let folder = Reply::new(301).with_header("location", "http://h/a/");
+        let to_folder = Dav::new(String::new(), Tape::new([folder]));
+        assert_eq!(to_folder.list(b"a").unwrap(), None);
+        let login = Reply::new(302).with_header("location", "http://h/login");
+        let elsewhere = Dav::new(String::new(), Tape::new([login]));
+        assert_eq!(elsewhere.list(b"a/").unwrap_err().class, ErrorClass::Configuration);
         let busy = Dav::new(String::new(), Tape::new([Reply::new(503)]));
         assert_eq!(busy.list(b"a/").unwrap_err().class, ErrorClass::Transient);
     }

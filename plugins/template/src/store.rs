@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use credenza_sdk::wire::{Headers, Wire};
 use credenza_sdk::{
-    Body, ByteRange, Check, Error, ErrorClass, Found, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, etag,
-    range, time,
+    Body, ByteRange, Check, Entry, Error, ErrorClass, Found, Object, Page, PutOptions, Result, Store, StoreInfo,
+    Stored, etag, range, time,
 };
 
 use crate::Files;
@@ -61,20 +61,24 @@ fn page<W: Wire>(dav: &Rc<Dav<W>>, prefix: &str, cursor: Option<&str>, max: u32)
             match found {
                 Found::Entry(entry) if entry.key.ends_with(b"/") => {}
                 // What the host did not name cannot be an object of the repository.
-                Found::Entry(entry) => objects.extend(String::from_utf8(entry.key).ok().map(|key| Object {
-                    key,
-                    size: entry.size.unwrap_or(0),
-                    modified: entry.modified,
-                    tag: entry.fingerprint,
-                    version: None,
-                    retain_until: None,
-                })),
+                Found::Entry(entry) => objects.extend(object(entry)?),
                 Found::Skipped((_, error)) => return Err(error),
             }
         }
     }
     let next = objects.last().filter(|_| more).map(|last| last.key.clone());
     Ok(Page { objects, next })
+}
+
+/// An object of a listing; nothing for a name that is no text.
+fn object(entry: Entry) -> Result<Option<Object>> {
+    let Ok(key) = String::from_utf8(entry.key) else { return Ok(None) };
+    let sizeless = || {
+        let message = format!("listing failed: the server does not tell the size of {}", shown(key.as_bytes()));
+        Error::new(ErrorClass::Corrupt, "dav.no-size", message)
+    };
+    let size = entry.size.ok_or_else(sizeless)?;
+    Ok(Some(Object { key, size, modified: entry.modified, tag: entry.fingerprint, version: None, retain_until: None }))
 }
 
 impl<W: Wire> Dav<W> {

@@ -75,10 +75,13 @@ impl<W: Wire> Folder<W> {
     /// Sends a request; `action` names it for a person, as in `reading "a/b"`.
     ///
     /// # Errors
-    /// Any status but success, explained; `207` is one, where it is not what the method answers.
+    /// Any status but success, explained; `207` is one, where it is not what the method answers. A page with status 200 is no success of a
+    /// change: it is that of somebody on the way, such as a login, who has changed nothing.
     pub(crate) fn ask(&self, request: Request, body: Option<W::Body>, action: &str) -> Result<Answer<W::Body>> {
+        let is_change = matches!(request.method.as_str(), "PUT" | "MOVE" | "MKCOL");
         let answer = self.wire.send(request, body)?;
-        let is_success = (200..300).contains(&answer.status) && answer.status != 207;
+        let is_page = is_change && answer.status == 200 && self.wire.length(&answer.body) != Some(0);
+        let is_success = (200..300).contains(&answer.status) && answer.status != 207 && !is_page;
         if is_success { Ok(answer) } else { Err(self.explain(&answer, action)) }
     }
 

@@ -109,17 +109,16 @@ impl Group<'_> {
                 Role::Prune | Role::Replay => Ok(()),
             }
         };
-        let verdict: Verdict = match tokio::time::timeout(TIME_MAX, played).await {
-            Ok(verdict) => verdict,
-            Err(_) => Err(format!("it did not end within {} s", TIME_MAX.as_secs())),
-        };
         let peer = scene.bed.server().peer();
+        let verdict: Verdict = tokio::select! {
+            verdict = played => verdict,
+            () = peer.overrun() => Err("it asks again and again, and does not end".to_owned()),
+            () = tokio::time::sleep(TIME_MAX) => Err(format!("it did not end within {} s", TIME_MAX.as_secs())),
+        };
         let taken = peer.behave();
         Ok(match verdict {
-            _ if peer.is_overrun() => Err("it asks again and again, and does not end".to_owned()),
-            Err(wrong) => Err(wrong),
             Ok(()) if elsewhere.was_told_a_secret() => Err("it sends its credentials to another server".to_owned()),
-            Ok(()) => Ok(taken),
+            verdict => verdict.map(|()| taken),
         })
     }
 }

@@ -10,13 +10,14 @@ mod turn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use credenza_connect::random::Dice;
+use tokio::sync::Notify;
 
 pub(crate) use liberty::Liberty;
 pub(crate) use sent::{Delivery, Sent};
 pub(crate) use turn::{Paging, Turn};
 
 /// Most requests of one scenario: whoever asks more often does not end. Hundreds suffice.
-const REQUESTS_MAX: u64 = 5000;
+const REQUESTS_MAX: u64 = 3000;
 
 /// How many of the requests suffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,10 @@ pub(crate) struct Mood {
 
 /// How the server behaves, and what came of it so far.
 #[derive(Default)]
-pub(crate) struct Peer(Mutex<State>);
+pub(crate) struct Peer {
+    state: Mutex<State>,
+    overrun: Notify,
+}
 
 #[derive(Default)]
 struct State {
@@ -54,16 +58,16 @@ impl Peer {
         *self.state() = State { mood: Some(mood), dice: Some(Dice::new(seed)), asked: 0, taken: 0 };
     }
 
-    /// Is honest again, and says how often it was not. What was asked is told by [`Self::is_overrun`].
+    /// Is honest again, and says how often it was not.
     pub(crate) fn behave(&self) -> u64 {
         let mut state = self.state();
         state.mood = None;
         state.taken
     }
 
-    /// Whether more was asked since it began to misbehave than anybody who ends would.
-    pub(crate) fn is_overrun(&self) -> bool {
-        self.state().asked > REQUESTS_MAX
+    /// Comes back when more is asked than anybody would who ends; everything is refused from then on.
+    pub(crate) async fn overrun(&self) {
+        self.overrun.notified().await;
     }
 
     /// What the next request is to suffer.
@@ -75,6 +79,7 @@ impl Peer {
         let is_taken = dice.below(3) == 0 || mood.odds == Odds::Always;
         let own = Dice::new(dice.below(u64::MAX));
         if is_overrun {
+            self.overrun.notify_one();
             return Turn::refusing(serial);
         }
         if is_taken { Turn::new(mood, own, serial) } else { Turn::honest(serial) }
@@ -87,6 +92,6 @@ impl Peer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -153,13 +153,12 @@ fn redirect(dice: &mut Dice, to: &str) -> Answer {
     Answer::plain(drawn.unwrap_or(StatusCode::FOUND)).with("location", to)
 }
 
-/// Asks for the part that begins one byte later, and whether there was one to be moved.
+/// Asks for the part of the same length that begins one byte later, and tells whether there was one to be moved.
 fn move_range(asked: &mut Asked) -> bool {
     let moved = |text: &str| {
         let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
         let first = first.parse::<u64>().ok()?.saturating_add(1);
-        // A part of one byte stays one.
-        let last = last.parse::<u64>().map_or(String::new(), |last| last.max(first).to_string());
+        let last = last.parse::<u64>().map_or(String::new(), |last| last.saturating_add(1).to_string());
         HeaderValue::from_str(&format!("bytes={first}-{last}")).ok()
     };
     let mut is_moved = false;
@@ -281,6 +280,6 @@ mod tests {
         }
         asked.headers.insert("range", HeaderValue::from_static("bytes=2-4"));
         assert!(move_range(&mut asked));
-        assert_eq!(asked.header("range"), Some("bytes=3-4"));
+        assert_eq!(asked.header("range"), Some("bytes=3-5"));
     }
 }

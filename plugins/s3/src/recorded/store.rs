@@ -24,11 +24,21 @@ fn a_put_states_its_condition_and_only_data_has_a_storage_class() {
     assert_eq!((requests[1].header("x-amz-storage-class"), requests[1].header("if-none-match")), (None, Some("*")));
 }
 
+#[test]
+fn a_put_that_succeeds_without_naming_the_object_was_taken_by_somebody_on_the_way() {
+    let portal = || reply(200, &[("content-type", "text/html")], "<html>Please log in</html>");
+    let bucket = bucket(&[], vec![portal(), portal()]);
+    let put = bucket.put("data/ab", b"x".to_vec(), &put_options(true, "data"));
+    assert_eq!(put.unwrap_err().class, ErrorClass::Corrupt);
+    let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
+    assert_eq!(upload.finish(b"x".to_vec()).unwrap_err().class, ErrorClass::Corrupt);
+}
+
 const UNTIL: Timestamp = Timestamp { seconds: 1_735_689_600, nanoseconds: 0 };
 
 #[test]
 fn a_put_that_locks_names_the_mode_that_nobody_can_lift_and_wants_a_checksum() {
-    let dated = [("date", "Wed, 01 Jan 2025 00:00:00 GMT"), ("x-amz-version-id", "v")];
+    let dated = [("date", "Wed, 01 Jan 2025 00:00:00 GMT"), ("x-amz-version-id", "v"), ("etag", "\"t\"")];
     let bucket = bucket(&[], vec![reply(200, &dated, "")]);
     let options = PutOptions { retain_until: Some(UNTIL), ..put_options(true, "data") };
     assert_eq!(bucket.put("data/ab", b"x".to_vec(), options).unwrap().modified, Some(UNTIL));
