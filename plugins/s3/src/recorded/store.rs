@@ -28,7 +28,7 @@ fn a_put_states_its_condition_and_only_data_has_a_storage_class() {
 fn a_put_that_succeeds_without_naming_the_object_was_taken_by_somebody_on_the_way() {
     let portal = || reply(200, &[("content-type", "text/html")], "<html>Please log in</html>");
     let bucket = bucket(&[], vec![portal(), portal()]);
-    let put = bucket.put("data/ab", b"x".to_vec(), &put_options(true, "data"));
+    let put = bucket.put("data/ab", b"x".to_vec(), put_options(true, "data"));
     assert_eq!(put.unwrap_err().class, ErrorClass::Corrupt);
     let mut upload = bucket.create(&file("k"), true).unwrap().unwrap();
     assert_eq!(upload.finish(b"x".to_vec()).unwrap_err().class, ErrorClass::Corrupt);
