@@ -7,7 +7,8 @@ use std::fs;
 
 use credenza_app::sync::Side;
 use credenza_app::{
-    App, AppOptions, Kind, Notice, OpenOptions, OpenRepository, Opened, Place, Settings, StoreUse, prune, remove, sync,
+    App, AppOptions, DestinationUse, Kind, Notice, OpenOptions, OpenRepository, Opened, Place, Settings, StoreUse,
+    prune, remove, sync,
 };
 use credenza_connect::{Destination, Source, Store};
 use credenza_engine::SnapshotFilter;
@@ -54,7 +55,7 @@ fn what_many_tasks_share_can_be_shared_and_what_they_await_can_be_sent() {
     let create = create_options();
     is_send(app.source(&place, None));
     is_send(app.store(&place, StoreUse::Read));
-    is_send(app.destination(&place, true));
+    is_send(app.destination(&place, DestinationUse::Write));
     is_send(app.open_repository(place.clone(), options));
     is_send(app.create_repository(&place, &create, false));
     is_send(app.unproven_key_slots(&place));
