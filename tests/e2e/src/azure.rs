@@ -96,7 +96,8 @@ impl Azure {
     /// When its key is not Base64.
     pub fn new(account: Account) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        // The emulator ends idle connections without a word.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
         Ok(Self { sas: account.sas()?, account, runtime, client })
     }
 
@@ -125,7 +126,9 @@ impl Azure {
         for (name, value) in headers.iter().chain(&[("x-ms-version", "2021-12-02")]) {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into()))?;
+        // A PUT without a length is refused, also an empty one.
+        let body = body.into();
+        let request = request.header("content-length", body.len()).body(Full::new(body))?;
         self.runtime.block_on(async {
             let (parts, body) = self.client.request(request).await?.into_parts();
             Ok(Answer { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })

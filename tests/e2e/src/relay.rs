@@ -70,7 +70,8 @@ impl Relay {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let host = listener.local_addr()?.to_string();
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        // A server may end an idle connection without a word, which would be a fault that nobody asked for.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             client,
