@@ -160,9 +160,12 @@ impl GcsServer {
         let boundary = "a-line-that-is-in-no-object";
         let mut fields = fields.clone();
         fields.as_object_mut().context("fields are an object")?.insert("name".to_owned(), name.into());
+        // It reads the document as ASCII.
+        let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+        let document: String = fields.to_string().chars().map(escape).collect();
         let kind = fields.get("contentType").and_then(Value::as_str).unwrap_or("application/octet-stream");
         let head = format!(
-            "--{boundary}\r\nContent-Type: application/json\r\n\r\n{fields}\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n"
+            "--{boundary}\r\nContent-Type: application/json\r\n\r\n{document}\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n"
         );
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(&file, [head.as_bytes(), bytes, format!("\r\n--{boundary}--\r\n").as_bytes()].concat())?;
