@@ -7,7 +7,6 @@ use credenza_connect::conformance::{self, CaseOutcome, CaseResult, Choice, Liste
 use credenza_sandbox::{Connector, LoadError, Manifest, Role, RuntimeError, Sandbox, SandboxOptions};
 
 use crate::bed::Bed;
-use crate::bed::Bed;
 use crate::chaos;
 use crate::conduct::{self, Yard};
 use crate::package::{self, Package};
