@@ -23,13 +23,20 @@ pub fn total(headers: &Headers) -> Option<u64> {
 /// That the answer holds the bytes asked for. `length` is that of the body and `size` that of the object, when they are known.
 ///
 /// # Errors
-/// `unsupported` when the server ignored the range or answered another. Some servers answer the right bytes with status 200
+/// `unsupported` when the server ignored the range or answered another, `corrupt` when it sends more or less than it says. Some servers answer the right bytes with status 200
 /// and no `Content-Range`; those are told by their number.
 pub fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
-    let right = match headers.get("content-range") {
-        Some(text) => parse(text).is_some_and(|stated| stated.answers(range)),
+    let stated = headers.get("content-range").map(parse);
+    let right = match &stated {
+        Some(stated) => stated.as_ref().is_some_and(|stated| stated.answers(range)),
         None => is_right_length(range, length, size),
     };
+    if let (true, Some(stated), Some(length)) = (right, stated.flatten(), length)
+        && stated.length() != length
+    {
+        let message = format!("the server names a part of {} bytes and sends {length}", stated.length());
+        return Err(Error::new(ErrorClass::Corrupt, "range-length", message));
+    }
     if right {
         return Ok(());
     }
@@ -59,6 +66,10 @@ struct Stated {
 }
 
 impl Stated {
+    fn length(&self) -> u64 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+
     fn answers(&self, range: &ByteRange) -> bool {
         let end = self.last.saturating_add(1);
         let wanted_end = range.length.map(|length| range.offset.saturating_add(length));
@@ -104,6 +115,7 @@ mod tests {
         assert!(answered(&asked, Some("bytes 5-9/10"), None, None), "the object ends earlier");
         assert!(!answered(&asked, Some("bytes 5-9/100"), None, None), "cut short");
         assert!(!answered(&asked, Some("bytes 0-14/100"), None, None));
+        assert!(!answered(&asked, Some("bytes 5-14/100"), Some(7), None), "less than it says");
         assert!(!answered(&asked, Some("nonsense"), Some(10), None));
         assert!(answered(&range(5, None), Some("bytes 5-99/100"), None, None));
     }
