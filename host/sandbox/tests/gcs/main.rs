@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
+#![allow(clippy::result_large_err, reason = "a failure of the server is an answer like any other")]
 
 mod server;
 
