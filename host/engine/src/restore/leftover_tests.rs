@@ -68,7 +68,7 @@ impl Writer for Troubled {
                 stop.request();
                 Ok(())
             }
-            Trouble::Refused => Err(ConnectError::new(ErrorClass::Denied, "test.denied", "not for you")),
+            Trouble::Refused => Err(ConnectError::new(ErrorClass::Corrupt, "test.corrupt", "it makes no sense")),
         }
     }
 
