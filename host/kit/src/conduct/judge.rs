@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use credenza_connect::ErrorClass;
 use credenza_connect::conformance::{Told, ensure};
+use credenza_sandbox::Granted;
 
 use super::Yard;
 use super::exercise::{LARGE_BYTES, Observed};
