@@ -76,6 +76,11 @@ impl SourceBed for Bed {
         self.names.any_bytes
     }
 
+    /// Where there are folders, a key that ends in `/` is one of them.
+    fn holds(&self, key: &Key) -> bool {
+        !(self.server.has_folders() && key.as_bytes().ends_with(b"/"))
+    }
+
     fn key_bytes_max(&self) -> usize {
         self.names.key_bytes_max
     }

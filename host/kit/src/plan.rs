@@ -45,7 +45,7 @@ pub struct Plan {
     /// Verbs of the manifest, as it writes them, that the connector needs with a real service and that this server gives no cause for.
     #[serde(default)]
     pub not_provoked: Vec<String>,
-    /// Whether the service wraps contents (in JSON, say), so that the connector must read what else it would hand on.
+    /// Whether the service wraps contents (in JSON, say) or takes them whole only, so that the connector must read what else it would hand on.
     #[serde(default)]
     pub reads_contents: bool,
 }

@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use credenza_connect::ErrorClass;
 use credenza_connect::conformance::{Told, ensure};
+use credenza_sandbox::Granted;
 
 use super::Yard;
 use super::exercise::{LARGE_BYTES, Observed};
@@ -29,10 +30,13 @@ pub(super) fn grant(_: &Yard, observed: &Observed) -> Told {
 pub(super) fn unused(yard: &Yard, observed: &Observed) -> Told {
     let is_reached = |label: &str| observed.granted.iter().any(|granted| granted.endpoint == label && granted.is_used);
     let is_expected = |verb: &str| yard.plan.not_provoked.iter().any(|expected| expected == verb);
+    // Two roles may be granted one verb.
+    let same = |one: &Granted, other: &Granted| (&one.endpoint, &one.verb) == (&other.endpoint, &other.verb);
+    let is_used = |one: &Granted| observed.granted.iter().any(|other| other.is_used && same(one, other));
     let in_vain = observed
         .granted
         .iter()
-        .filter(|granted| !granted.is_used && is_reached(&granted.endpoint) && !is_expected(&granted.verb));
+        .filter(|granted| !is_used(granted) && is_reached(&granted.endpoint) && !is_expected(&granted.verb));
     let verbs: Vec<String> = in_vain.map(|granted| format!("`{}` of `{}`", granted.verb, granted.endpoint)).collect();
     ensure(verbs.is_empty(), || {
         format!(

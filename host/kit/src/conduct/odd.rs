@@ -71,7 +71,6 @@ pub(super) async fn store(yard: &Yard, role: Role) -> Told {
         let swap = PutOptions { if_match: Some(odd.to_owned()), ..PutOptions::default() };
         no_fault(format!("put with the tag `{}`", odd.escape_debug()), store.put(&key, payload(), &swap).await)?;
         no_fault(format!("get of the version `{}`", odd.escape_debug()), store.get(&key, None, Some(odd)).await)?;
-        no_fault(format!("list from the cursor `{}`", odd.escape_debug()), store.list("", Some(odd), 10).await)?;
         no_fault(format!("list under `{}`", odd.escape_debug()), store.list(odd, None, 10).await)?;
     }
     let range = Some(ByteRange { offset: u64::MAX - 1, length: Some(u64::MAX) });

@@ -139,6 +139,11 @@ impl StandIn {
         files.put(&[self.shared.kind.root(), path].concat(), bytes);
     }
 
+    /// Whether its protocol knows folders.
+    pub(crate) fn has_folders(&self) -> bool {
+        self.shared.kind.has_folders()
+    }
+
     /// The names of all files below a folder at the root.
     pub(crate) fn names_below(&self, folder: &str) -> Vec<Vec<u8>> {
         self.files().names_below(&[self.shared.kind.root(), folder.as_bytes(), b"/"].concat())

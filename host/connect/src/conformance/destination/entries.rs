@@ -125,7 +125,9 @@ pub(super) async fn metadata_content(bed: &Bed) -> Told {
 
 pub(super) async fn metadata_names(bed: &Bed) -> Told {
     for (entry, missed) in described(bed, &*fresh(bed).await?).await? {
-        let is_known = |name: &&String| *name == "modified" || entry.attribute(name).is_some();
+        // What an entry is may be lost, too: a bucket has no folders.
+        let is_known =
+            |name: &&String| *name == "modified" || name.starts_with("kind.") || entry.attribute(name).is_some();
         let other = missed.iter().find(|name| !is_known(name));
         ensure(other.is_none(), || format!("`{}` has no attribute {other:?}, which is told as lost", entry.key))?;
     }
@@ -160,21 +162,27 @@ pub(super) async fn unclaimed(bed: &Bed, name: &str, text: &str) -> Told {
     ensure(is_kept || is_told, || format!("`{name}` was neither kept nor told as lost"))
 }
 
-/// Writes each key with itself as its content, and answers those that were not refused.
+/// Writes each key with itself as its content, and answers those that were not refused: a tree has no `a/b` beside a file `a`.
 async fn written(bed: &Bed, destination: &dyn Destination, keys: Vec<Key>) -> Told<Vec<Key>> {
     let holds_all = destination.info().await.or_say("info")?.has("raw-names");
     let mut held = Vec::new();
     for key in keys.into_iter().filter(|key| bed.holds(key)) {
         let entry = Entry::new(key, EntryKind::File);
-        match destination.create(&entry, false).await {
+        let outcome = match destination.create(&entry, false).await {
             Ok(Some(mut writer)) => {
-                let bytes = Payload::from(entry.key.as_bytes().to_vec());
-                writer.finish(bytes).await.or_say(&format!("finishing `{}`", entry.key))?;
-                held.push(entry.key);
+                let finished = writer.finish(Payload::from(entry.key.as_bytes().to_vec())).await;
+                if finished.is_err() {
+                    writer.abort().await;
+                }
+                finished
             }
-            Err(error) if error.class == ErrorClass::Unsupported && !holds_all => {}
             Ok(None) => return Err(format!("`{}` got no writer", entry.key).into()),
-            Err(error) => return Err(format!("`{}` was not created: {error}", entry.key).into()),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(_) => held.push(entry.key),
+            Err(error) if matches!(error.class, ErrorClass::Unsupported | ErrorClass::Denied) && !holds_all => {}
+            Err(error) => return Err(format!("`{}` was not written: {error} ({:?})", entry.key, error.class).into()),
         }
     }
     Ok(held)
