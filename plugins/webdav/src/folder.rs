@@ -121,10 +121,14 @@ impl<W: Wire> Folder<W> {
         let own_names = own_names(&told, &self.place.names(key));
         let mut own = Child::of(Vec::new(), Told { is_folder: true, ..Told::default() });
         let mut children = Vec::with_capacity(told.len());
+        let is_alone = told.len() == 1;
         for (names, found) in told {
             if names == own_names {
                 if !found.is_folder {
-                    return Ok(None);
+                    // A file is alone and has a length. What is neither is said to be nothing, which is no word of what it holds.
+                    let is_file = is_alone && found.size.is_some();
+                    let untold = || fault::not_webdav(&action, &self.place.name(), "no word whether it is a folder");
+                    return if is_file { Ok(None) } else { Err(untold()) };
                 }
                 own = Child::of(Vec::new(), found);
                 continue;
