@@ -48,7 +48,7 @@ class Session {
     if (ifMatch != null && (isResized || (etag != null && etag !== ifMatch))) {
       throw error("precondition", "index.changed", `\`${key}\` was changed since it was listed`);
     }
-    const found = isResized ? { ...asked, size: BigInt(length), fingerprint: etag ?? null } : asked;
+    const found = isResized ? { ...asked, size: Number(length), fingerprint: etag ?? null } : asked;
     return { entry: found, content: { tag: "ready", val: http.Response.intoBody(response) } };
   }
 

@@ -7,6 +7,7 @@ use credenza_sdk::{
 
 use crate::bucket::{Bucket, shown};
 use crate::cursor::Place;
+use crate::fault;
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question};
 use crate::retain;
@@ -68,6 +69,12 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         if let Some((part, _)) = &part {
             let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
             range::check(part, &answer.headers, length, None)?;
+        }
+        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
+        let kind = answer.headers.get("content-type").unwrap_or_default();
+        let is_page = ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page));
+        if is_page && answer.headers.get("etag").is_none() {
+            return Err(fault::not_s3(&action, &self.place.bucket_name(), "the object", "a page"));
         }
         Ok(answer.body)
     }

@@ -37,7 +37,7 @@ export function classOf(status) {
 export function errorOf(response, reason, action) {
   const status = response.status();
   const seconds = Number(response.header("retry-after") ?? NaN);
-  const wish = Number.isSafeInteger(seconds) && seconds >= 0 ? BigInt(seconds) * 1000n : null;
+  const wish = Number.isSafeInteger(seconds) && seconds >= 0 ? seconds * 1000 : null;
   return error(classOf(status), reason, `${action} failed: the server answered status ${status}`, wish);
 }
 

@@ -170,6 +170,10 @@ impl<W: Wire> Dav<W> {
                     let message = format!("{action} failed: there is a file of that name");
                     return Err(Error::new(ErrorClass::Unsupported, "dav.file-in-the-way", message));
                 }
+                200..=299 => {
+                    let message = format!("{action} failed: the answer is a page; check that the host speaks WebDAV");
+                    return Err(Error::new(ErrorClass::Corrupt, "dav.answer", message));
+                }
                 _ => return Err(status::error_of(&answer, &action)),
             }
             let mut known = self.known.borrow_mut();

@@ -53,7 +53,9 @@ impl<W: Wire> Dav<W> {
         let answer = self.ask(asked, None, &action)?;
         let length = self.wire.length(&answer.body);
         let fingerprint = answer.headers.get("etag").and_then(etag::bare);
-        if if_match.is_some_and(|expected| fingerprint.as_deref().is_some_and(|found| found != expected)) {
+        let is_other = if_match.is_some_and(|expected| fingerprint.as_deref().is_some_and(|found| found != expected));
+        let is_resized = part.is_none() && entry.size.zip(length).is_some_and(|(listed, found)| listed != found);
+        if is_other || if_match.is_some() && is_resized {
             let message = format!("{action} failed: it was changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, "dav.changed", message));
         }
@@ -101,6 +103,9 @@ mod tests {
         let dav = Dav::new(String::new(), Tape::new([Reply::new(200).with_header("etag", "\"other\"")]));
         let changed = dav.read(Entry::new(*b"a", EntryKind::File), None, Some("e")).unwrap_err();
         assert_eq!(changed.class, ErrorClass::Precondition);
+        let shorter = Dav::new(String::new(), Tape::new([Reply::new(200).with_body("abc")]));
+        let listed = Entry { size: Some(9), ..Entry::new(*b"a", EntryKind::File) };
+        assert_eq!(shorter.read(listed, None, Some("e")).unwrap_err().class, ErrorClass::Precondition);
     }
 
     #[test]

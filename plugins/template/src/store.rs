@@ -118,6 +118,17 @@ impl<W: Wire> Dav<W> {
         if let Some(part) = &part {
             range::check(part, &answer.headers, self.wire.length(&answer.body), None)?;
         }
+        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
+        let kind = answer.headers.get("content-type").unwrap_or_default();
+        if answer.headers.get("etag").is_none()
+            && ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page))
+        {
+            let message = format!(
+                "reading {} failed: the answer is a page; check that the host speaks WebDAV",
+                shown(key.as_bytes())
+            );
+            return Err(Error::new(ErrorClass::Corrupt, "dav.answer", message));
+        }
         Ok(answer.body)
     }
 

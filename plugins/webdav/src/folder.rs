@@ -124,7 +124,10 @@ impl<W: Wire> Folder<W> {
         for (names, found) in told {
             if names == own_names {
                 if !found.is_folder {
-                    return Ok(None);
+                    // A file has a length. Of what is neither nothing is said, and so nothing of what it holds.
+                    let is_file = found.size.is_some();
+                    let untold = || fault::not_webdav(&action, &self.place.name(), "no word whether it is a folder");
+                    return if is_file { Ok(None) } else { Err(untold()) };
                 }
                 own = Child::of(Vec::new(), found);
                 continue;
@@ -162,7 +165,8 @@ impl<W: Wire> Folder<W> {
             if all.len() > CHILDREN_MAX || bytes > NAME_BYTES_MAX {
                 return Err(self.too_much(action));
             }
-            let names = names_of(&told.href).ok_or_else(|| {
+            let address = Some(told.href.as_str()).filter(|address| !address.is_empty());
+            let names = address.and_then(names_of).ok_or_else(|| {
                 let found = format!("the address `{}`, which can be no name", fault::quote(&told.href).escape_debug());
                 fault::not_webdav(action, &self.place.name(), &found)
             })?;

@@ -73,6 +73,12 @@ impl<W: Wire> Store<W::Body> for Folder<W> {
             let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
             range::check(part, &answer.headers, length, None)?;
         }
+        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
+        let kind = answer.headers.get("content-type").unwrap_or_default();
+        let is_page = ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page));
+        if is_page && answer.headers.get("etag").is_none() {
+            return Err(fault::not_webdav(&action, &self.place.name(), "a page"));
+        }
         Ok(answer.body)
     }
 
@@ -187,7 +193,7 @@ impl<W: Wire> Folder<W> {
         match self.ask(asked.clone(), Some(data), action) {
             Err(error) if is_of_the_folder(&error) => {
                 self.make_folder(crate::place::parent(key))?;
-                self.ask(asked, Some(once_more), action)
+                self.ask(asked, Some(once_more), action).map_err(in_the_way)
             }
             answer => answer,
         }
@@ -230,6 +236,11 @@ impl<W: Wire> Folder<W> {
             made => made,
         }
     }
+}
+
+/// A folder that was made, or was there, and still is none: a file has its name.
+fn in_the_way(error: Error) -> Error {
+    if error.reason == fault::NO_PARENT { Error { class: ErrorClass::Unsupported, ..error } } else { error }
 }
 
 /// Whether a failure may only say that the folder of a name is missing: servers answer 409, 404 or 403.

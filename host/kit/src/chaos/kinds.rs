@@ -75,7 +75,7 @@ pub(super) const KINDS: [Kind; 23] = [
     kind!(
         LengthTooLong,
         "length-too-long",
-        Pass,
+        Fail,
         "promises more bytes than it sends",
         "what is promised and does not come is missing",
         "bodies"

@@ -121,8 +121,9 @@ impl Files {
         end.and_then(|end| name.get(..=end)).is_none_or(|parent| self.nodes.contains_key(parent))
     }
 
+    /// Makes a folder, unless something is there.
     pub(crate) fn make_folder(&mut self, path: &[u8]) {
-        self.nodes.insert(path.to_vec(), Node::Folder);
+        self.nodes.entry(path.to_vec()).or_insert(Node::Folder);
     }
 
     /// Puts a file, and answers it.
