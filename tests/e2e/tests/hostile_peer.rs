@@ -74,7 +74,7 @@ fn the_javascript_template_gets_along_with_a_hostile_server() {
 #[test]
 fn one_check_alone_does_what_it_does_among_all() {
     let webdav = Subject::of("connectors/webdav.wasm", "webdav");
-    let tested = webdav.test(&["--chaos", "--case", "chaos.reset-after.store"]).expect_code(0).unwrap();
+    let tested = webdav.test(&["--chaos", "--only", "chaos.reset-after.store"]).expect_code(0).unwrap();
     assert_eq!(tested.lines_of("connector_case").unwrap().len(), 1);
-    webdav.test(&["--chaos", "--case", "chaos.none"]).expect_code(2).unwrap();
+    webdav.test(&["--chaos", "--only", "chaos.none"]).expect_code(2).unwrap();
 }
