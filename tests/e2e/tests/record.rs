@@ -56,6 +56,8 @@ fn a_tape_has_what_passed_and_no_secret() {
         path.to_str().unwrap(),
         "-o",
         "use_tls=false",
+        "-o",
+        "anonymous=true",
         "scan",
     ];
     setup.credenza.run(words).unwrap().expect_code(1).unwrap();
