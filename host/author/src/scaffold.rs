@@ -241,14 +241,11 @@ mod tests {
     fn a_connector_in_javascript_has_its_own_name_and_all_that_its_build_reads() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("new");
-        scaffold(&folder, "my-index", &["source"], Language::Javascript, None).unwrap();
+        scaffold(&folder, "my-shop", &["source"], Language::Javascript, None).unwrap();
         let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
         let manifest = read("connector.toml");
-        assert!(
-            manifest.contains("name = \"my-index\"") && manifest.contains("schemes = [\"my-index\"]"),
-            "{manifest}"
-        );
-        assert!(read("source.js").contains("`my-index://"));
+        assert!(manifest.contains("name = \"my-shop\"") && manifest.contains("schemes = [\"my-shop\"]"), "{manifest}");
+        assert!(read("source.js").contains("`my-shop://"));
         for path in ["connector.toml", "package.json", "package-lock.json", "source.js", "README.md"] {
             assert!(!read(path).contains("template") && !read(path).contains("index://"), "{path}");
         }
