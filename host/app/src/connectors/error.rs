@@ -124,9 +124,9 @@ pub enum ConnectorsError {
         /// What was to be done.
         doing: &'static str,
         /// Where.
-        reference: ImageReference,
+        reference: Box<ImageReference>,
         /// Why.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// A file that should hold a name and a password for a registry.
     #[error("the file {} with the login of a registry cannot be read", path.display())]

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use credenza_format::component_publisher;
 use credenza_sandbox::{
-    ArtifactNotes, ImageReference, InvalidLogin, RegistryLogin, Surroundings, fetch_artifact, interfaces,
-    publish_artifact,
+    ArtifactNotes, ImageReference, InvalidLogin, RegistryError, RegistryLogin, Surroundings, fetch_artifact,
+    interfaces, publish_artifact,
 };
 use zeroize::Zeroizing;
 
@@ -42,7 +42,7 @@ pub(crate) async fn fetch(
     let bytes_max = usize::try_from(COMPONENT_BYTES_MAX).unwrap_or(usize::MAX);
     let bytes = fetch_artifact(&reference, login.as_ref(), bytes_max, surroundings).await;
     let from = PathBuf::from(reference.to_string());
-    let bytes = bytes.map_err(|source| ConnectorsError::Registry { doing: "fetched from", reference, source })?;
+    let bytes = bytes.map_err(|source| refused("fetched from", reference, source))?;
     Component::of_bytes(&from, bytes)
 }
 
@@ -63,8 +63,12 @@ pub(crate) async fn publish(
             reference.digest = Some(digest);
             Ok(Published { component, reference })
         }
-        Err(source) => Err(ConnectorsError::Registry { doing: "published to", reference, source }),
+        Err(source) => Err(refused("published to", reference, source)),
     }
+}
+
+fn refused(doing: &'static str, reference: ImageReference, source: RegistryError) -> ConnectorsError {
+    ConnectorsError::Registry { doing, reference: Box::new(reference), source: Box::new(source) }
 }
 
 /// What people who look at the registry are told of it.
