@@ -56,7 +56,7 @@ impl Fair {
     fn publish(&self, file: &str, tag: &str) -> String {
         let words = ["--json", "connector", "publish", file, &self.address(tag), "--login-file", &self.login];
         let line = self.setup.credenza.ok(words).unwrap().lines_of("connector_published").unwrap().remove(0);
-        line["reference"].as_str().unwrap().to_owned()
+        line.get("reference").unwrap().as_str().unwrap().to_owned()
     }
 }
 
