@@ -30,7 +30,7 @@ const HOST_HEADERS: [&str; 14] = [
 
 /// Headers of HTTP that describe a body or what is asked for (RFC 9110 sections 8, 12.5, 13.1 and 14): every role may send them. All else a manifest
 /// must name, because it may mean anything: `x-amz-acl` makes an object public.
-const PLAIN_HEADERS: [&str; 16] = [
+const PLAIN_HEADERS: [&str; 17] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -39,6 +39,7 @@ const PLAIN_HEADERS: [&str; 16] = [
     "content-encoding",
     "content-language",
     "content-md5",
+    "content-range",
     "content-type",
     "expires",
     "if-match",
