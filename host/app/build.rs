@@ -38,7 +38,7 @@ static EMBEDDED: &[(&str, &[u8])] = &[
     fs::write(PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("embedded.rs"), list)
 }
 
-/// What a person is told who builds without a connector, line by line.
+/// What a person is reported who builds without a connector, line by line.
 fn missing(name: &str, path: &Path) -> [String; 3] {
     [
         format!("the connector `{name}` is missing, which becomes part of the program: there is no {}", path.display()),

@@ -6,7 +6,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CREDENZA_READER=${CREDENZA_READER:-$HOME/.cache/credenza-reader}
 
-# The list that was installed lies in the environment: a changed one is installed anew.
+# The list that was installed lies in the environment: a changed one is installed again.
 if ! cmp --silent "$HERE/requirements.txt" "$CREDENZA_READER/requirements.txt"; then
     python3 -m venv --clear "$CREDENZA_READER"
     "$CREDENZA_READER/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$HERE/requirements.txt"

@@ -30,7 +30,7 @@ for server in "$@"; do
     fi
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server
-    # The list that was installed lies in the environment: a changed one is installed anew.
+    # The list that was installed lies in the environment: a changed one is installed again.
     if cmp --silent "$packages" "$home/packages.txt"; then
         continue
     fi

@@ -26,7 +26,7 @@ pub(crate) fn cargo_build() -> Result<Command> {
 }
 
 fn is_debian_root() -> bool {
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|told| told.stdout.trim_ascii() == b"0");
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|reported| reported.stdout.trim_ascii() == b"0");
     Path::new("/etc/debian_version").exists() && is_root
 }
 

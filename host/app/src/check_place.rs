@@ -67,7 +67,7 @@ impl PlaceCheck<'_> {
         }
     }
 
-    /// How many findings have told of a failure.
+    /// How many findings have reported a failure.
     #[must_use]
     pub const fn failed(&self) -> usize {
         self.failed
@@ -107,8 +107,8 @@ const fn role(kind: Kind) -> Role {
 /// What a restore that is broken off leaves where the remote cannot remove it.
 async fn leftovers(destination: &dyn Destination) -> Option<Check> {
     let leaves_parts = destination.info().await.is_ok_and(|info| info.has(ability::LEAVES_PARTS));
-    let told = "parts of what a restore gives up stay there until the service removes them; they may be paid for";
-    leaves_parts.then(|| Check { name: "note".to_owned(), outcome: Ok(told.to_owned()) })
+    let reported = "parts of what a restore gives up stay there until the service removes them; they may be paid for";
+    leaves_parts.then(|| Check { name: "note".to_owned(), outcome: Ok(reported.to_owned()) })
 }
 
 /// An ability that is missing is none that a repository cannot do without; that it can be written is.

@@ -2,7 +2,7 @@
 //!
 //! Owned here: what `latest` means where snapshots are of several sources, where the newest cannot be read, and where nobody can tell which one
 //! it is; and that filters by tags go by the tags that snapshots have now. Refused here: names and ids (`credenza_engine::Snapshots`), and
-//! what a person is told (the program).
+//! what a person is reported (the program).
 
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};

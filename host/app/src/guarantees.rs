@@ -56,9 +56,9 @@ mod tests {
 
     #[test]
     fn every_ability_is_told_whether_it_holds_or_not() {
-        let told = of(&["versions".to_owned(), "unknown".to_owned()]);
-        let holds: Vec<(&str, bool)> = told.iter().map(|guarantee| (guarantee.name, guarantee.holds)).collect();
+        let reported = of(&["versions".to_owned(), "unknown".to_owned()]);
+        let holds: Vec<(&str, bool)> = reported.iter().map(|guarantee| (guarantee.name, guarantee.holds)).collect();
         assert_eq!(holds, [("if-absent", false), ("versions", true), ("retention", false), ("delete", false)]);
-        assert!(told[2].means.starts_with("nothing is locked"), "{}", told[2].means);
+        assert!(reported[2].means.starts_with("nothing is locked"), "{}", reported[2].means);
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::place::Place;
 
-/// Most names that are told.
+/// Most names that are reported.
 const NAMES_MAX: usize = 5;
 /// Most names of a folder that are looked at.
 const LOOKED_AT_MAX: usize = 10_000;
@@ -39,7 +39,7 @@ const OF_FILE_SYSTEMS: [&str; 12] = [
 /// How the names of folders for what was thrown away begin.
 const TRASH: &str = ".Trash";
 
-/// Refuses a place that holds other things than a repository. One where a repository is passes: that is told by whoever makes one.
+/// Refuses a place that holds other things than a repository. One where a repository is passes: that is reported by whoever makes one.
 ///
 /// # Errors
 /// [`Error::Occupied`] names what was found; [`Error::Connector`] when nothing can be listed.

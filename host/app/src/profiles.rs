@@ -91,7 +91,7 @@ impl Profiles {
         }
         let known: Vec<&str> = self.sections.profiles().collect();
         let similar = suggestion(name, known).map(str::to_owned);
-        Err(NoProfile { name: name.clone(), named_by, files: self.told(), similar })
+        Err(NoProfile { name: name.clone(), named_by, files: self.reported(), similar })
     }
 
     /// The server that the environment or the profile names for S3.
@@ -113,7 +113,7 @@ impl Profiles {
         self.texts.iter().filter_map(|text| Some((text.path.as_path(), text.unreadable.as_deref()?)))
     }
 
-    fn told(&self) -> Vec<String> {
+    fn reported(&self) -> Vec<String> {
         let mut names: Vec<&str> = self.sections.profiles().collect();
         names.sort_unstable();
         let more = names.len().saturating_sub(NAMES_MAX);
@@ -124,7 +124,7 @@ impl Profiles {
         }
         let have =
             if names.is_empty() { "they have none".to_owned() } else { format!("they have {}", names.join(", ")) };
-        self.texts.iter().map(Text::told).chain([have]).collect()
+        self.texts.iter().map(Text::reported).chain([have]).collect()
     }
 }
 
@@ -158,7 +158,7 @@ impl Text {
         }
     }
 
-    fn told(&self) -> String {
+    fn reported(&self) -> String {
         let why = self.unreadable.as_ref().map_or_else(String::new, |why| format!(" (cannot be read: {why})"));
         format!("{}{why}", self.path.display())
     }

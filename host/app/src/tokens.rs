@@ -1,7 +1,7 @@
 //! Refresh tokens that servers handed out in place of the one in the settings, kept from one run to the next.
 //!
 //! Owned here: the folder `tokens` beside the configuration, which its owner alone can read, with a file for each token that was given, called by
-//! its SHA-256: whoever writes another into the settings begins anew. Refused here: when a token is asked for (`credenza-sandbox`).
+//! its SHA-256: whoever writes another into the settings begins again. Refused here: when a token is asked for (`credenza-sandbox`).
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

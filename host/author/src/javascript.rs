@@ -109,8 +109,9 @@ fn install(folder: &Path) -> Result<(), JavascriptError> {
 }
 
 fn require_node() -> Result<(), JavascriptError> {
-    let told = Command::new("node").arg("--version").stderr(Stdio::null()).output();
-    let version = told.ok().map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()).unwrap_or_default();
+    let reported = Command::new("node").arg("--version").stderr(Stdio::null()).output();
+    let version =
+        reported.ok().map(|reported| String::from_utf8_lossy(&reported.stdout).trim().to_owned()).unwrap_or_default();
     let major = version.strip_prefix('v').and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     match major {
         Some(major) if major >= NODE_MIN => Ok(()),

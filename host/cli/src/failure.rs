@@ -600,7 +600,7 @@ impl From<ConnectorsError> for Failure {
                 .exit(Exit::Usage)
                 .hint("to let this one go before it, say --override; what is part of the program comes back with `connector remove`"),
             ConnectorsError::Publisher { name, .. } => said.hint(format!(
-                "ask the publisher whether the key has changed; if so, agree to it anew: credenza connector remove {name}, then install it again"
+                "ask the publisher whether the key has changed; if so, agree to it again: credenza connector remove {name}, then install it again"
             )),
             ConnectorsError::OtherName { .. } => said.exit(Exit::Usage).hint("a connector of another name is installed beside: credenza connector install"),
             ConnectorsError::NoDigest { .. } => said

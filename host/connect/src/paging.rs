@@ -171,8 +171,9 @@ impl Standstill {
 
 /// The key that a cursor is, of a store whose cursor is the last key of a page.
 pub(crate) fn key_of(cursor: Option<&str>) -> Result<Option<StoreKey>> {
-    let untold =
-        |_| Error::new(ErrorClass::Internal, "listing.cursor", "a listing goes on from a place that was never told");
+    let untold = |_| {
+        Error::new(ErrorClass::Internal, "listing.cursor", "a listing goes on from a place that was never reported")
+    };
     cursor.map(StoreKey::new).transpose().map_err(untold)
 }
 

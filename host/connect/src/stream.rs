@@ -218,7 +218,7 @@ impl StreamSource {
     }
 }
 
-/// The one entry, until it is told.
+/// The one entry, until it is reported.
 struct One(Option<Entry>);
 
 #[async_trait]

@@ -15,7 +15,7 @@ pub(crate) const TOLD_AFTER: Duration = Duration::from_secs(2);
 const AGAIN_MIN: Duration = Duration::from_secs(30);
 /// But no later than this.
 const AGAIN_MAX: Duration = Duration::from_mins(10);
-/// Causes that are kept apart; of more, the oldest is forgotten, and told again.
+/// Causes that are kept apart; of more, the oldest is forgotten, and reported again.
 const CAUSES_MAX: usize = 16;
 
 /// Something that is waited for.
@@ -43,7 +43,7 @@ pub struct Waits(Option<Arc<Inner>>);
 
 struct Inner {
     listener: Arc<dyn WaitListener>,
-    told: Mutex<Vec<Reported>>,
+    reported: Mutex<Vec<Reported>>,
 }
 
 struct Reported {
@@ -63,7 +63,7 @@ impl Waits {
     /// Waits that somebody hears of; those of [`Default`] nobody does.
     #[must_use]
     pub fn told_to(listener: Arc<dyn WaitListener>) -> Self {
-        Self(Some(Arc::new(Inner { listener, told: Mutex::default() })))
+        Self(Some(Arc::new(Inner { listener, reported: Mutex::default() })))
     }
 
     /// Tells of one, unless its cause was reported lately.
@@ -79,9 +79,9 @@ impl Waits {
 impl Inner {
     /// Whether a cause is to be reported now, which is noted. One that was not heard of for twice its rest is a new one.
     fn is_due(&self, reason: &str, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = told.iter().position(|told| told.reason == reason);
-        let rest = match place.and_then(|place| told.get(place)) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = reported.iter().position(|reported| reported.reason == reason);
+        let rest = match place.and_then(|place| reported.get(place)) {
             Some(last) if now.duration_since(last.at) < last.rest => return false,
             Some(last) if now.duration_since(last.at) < last.rest.saturating_mul(2) => {
                 last.rest.saturating_mul(2).min(AGAIN_MAX)
@@ -89,11 +89,11 @@ impl Inner {
             _ => AGAIN_MIN,
         };
         if let Some(place) = place {
-            told.remove(place);
-        } else if told.len() >= CAUSES_MAX {
-            told.remove(0);
+            reported.remove(place);
+        } else if reported.len() >= CAUSES_MAX {
+            reported.remove(0);
         }
-        told.push(Reported { reason: reason.to_owned(), at: now, rest });
+        reported.push(Reported { reason: reason.to_owned(), at: now, rest });
         true
     }
 }
@@ -141,9 +141,9 @@ mod tests {
         waits.tell(&wait("connect", 1));
         tokio::time::advance(AGAIN_MIN).await;
         waits.tell(&wait("connect", 2));
-        let told: Vec<String> =
+        let reported: Vec<String> =
             heard.0.lock().unwrap().iter().map(|(reason, tries)| format!("{reason} {tries}")).collect();
-        assert_eq!(told, ["connect 0", "s3.slow-down 0", "connect 1", "connect 2"]);
+        assert_eq!(reported, ["connect 0", "s3.slow-down 0", "connect 1", "connect 2"]);
     }
 
     #[test]
@@ -151,6 +151,6 @@ mod tests {
         let (waits, heard) = waits();
         (0..1000).for_each(|number| waits.tell(&wait(&number.to_string(), 0)));
         assert_eq!(heard.0.lock().unwrap().len(), 1000);
-        assert_eq!(waits.0.unwrap().told.lock().unwrap().len(), CAUSES_MAX);
+        assert_eq!(waits.0.unwrap().reported.lock().unwrap().len(), CAUSES_MAX);
     }
 }

@@ -140,9 +140,9 @@ async fn an_empty_batch_is_not_the_end_of_a_walk() {
     source.put("a", "x");
     let found: Vec<Found> = source.scan(&ScanOptions::default()).await.unwrap().next(9).await.unwrap().found;
     let idle = || Batch { found: Vec::new(), more: true };
-    let told = |more| Batch { found: found.clone(), more };
+    let reported = |more| Batch { found: found.clone(), more };
     let mut batches =
-        Batches::new(Box::new(Pausing(Mutex::new(vec![told(false), idle(), told(true), idle(), idle()]))));
+        Batches::new(Box::new(Pausing(Mutex::new(vec![reported(false), idle(), reported(true), idle(), idle()]))));
     assert_eq!(batches.next(9).await.unwrap().as_ref(), Some(&found));
     assert_eq!(batches.next(9).await.unwrap().as_ref(), Some(&found));
     assert_eq!(batches.next(9).await.unwrap(), None, "the second one was the last");

@@ -60,30 +60,30 @@ impl WaitListener for Heard {
 
 /// Looks for an object while the first calls fail, and hands back what was reported.
 async fn told_of(failures: u64, pause_max: Duration) -> (Instant, Vec<(Instant, Wait)>) {
-    let told = Arc::new(Heard::default());
+    let reported = Arc::new(Heard::default());
     let fault = (1..=failures).fold(Fault::new(Arc::new(stored(&key("a")).await), 1), |fault, nth| {
         fault.at(call::STAT, nth, FaultKind::Fail(ErrorClass::Transient))
     });
     let begun = Instant::now();
     let retry = Retry::new(Arc::new(fault), RetryPolicy { pause_max, ..RetryPolicy::default() });
-    let retry = retry.telling(Waits::told_to(Arc::clone(&told) as Arc<dyn WaitListener>));
+    let retry = retry.telling(Waits::told_to(Arc::clone(&reported) as Arc<dyn WaitListener>));
     retry.stat(&key("a")).await.unwrap();
-    let told = told.0.lock().unwrap().clone();
-    (begun, told)
+    let reported = reported.0.lock().unwrap().clone();
+    (begun, reported)
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_told_within_two_seconds_why_and_for_how_long() {
-    let (begun, told) = told_of(6, Duration::from_secs(20)).await;
-    let (at, wait) = told.first().unwrap();
+    let (begun, reported) = told_of(6, Duration::from_secs(20)).await;
+    let (at, wait) = reported.first().unwrap();
     assert!(at.duration_since(begun) < Duration::from_secs(2), "{:?}", at.duration_since(begun));
     assert!(wait.cause.contains("seed 1") && wait.tries >= 1 && wait.next_in.is_some(), "{wait:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_is_over_within_two_seconds_is_not_told() {
-    let (_, told) = told_of(3, Duration::from_millis(500)).await;
-    assert_eq!(told, []);
+    let (_, reported) = told_of(3, Duration::from_millis(500)).await;
+    assert_eq!(reported, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,7 +93,7 @@ async fn walked(path: &Path, folders: &[&str], options: &ScanOptions) -> (Vec<St
     let mut events = inotify::Reader::new(&opened, &mut buffer);
     let mut seen = std::collections::BTreeSet::new();
     while let Ok(event) = events.next() {
-        // What is opened in a folder is told of the folder, too.
+        // What is opened in a folder is reported the folder, too.
         if event.file_name().is_none() {
             seen.insert(names[&event.wd()].to_owned());
         }

@@ -135,7 +135,7 @@ mod tests {
             })
         };
         let chunk = ChunkId::new([1; 32]);
-        let told = [
+        let reported = [
             (Event::Phase { phase: Phase::CheckingData }, r#"{"type":"phase","phase":"checking-data"}"#.to_owned()),
             (Event::Expected { entries: 1, bytes: 2 }, r#"{"type":"expected","entries":1,"bytes":2}"#.to_owned()),
             (Event::Progress { entries: 1, bytes: 2 }, r#"{"type":"progress","entries":1,"bytes":2}"#.to_owned()),
@@ -149,7 +149,7 @@ mod tests {
             ),
             (Event::Kept { bytes: 7 }, r#"{"type":"kept","bytes":7}"#.to_owned()),
         ];
-        for (event, line) in told {
+        for (event, line) in reported {
             assert_eq!(serde_json::to_string(&event).unwrap(), line);
         }
     }

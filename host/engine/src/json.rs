@@ -28,7 +28,7 @@ mod tests {
     use crate::repair::RepairReport;
     use crate::sync::SyncReport;
 
-    fn told(report: &impl serde::Serialize) -> String {
+    fn reported(report: &impl serde::Serialize) -> String {
         serde_json::to_string(report).unwrap().replace('"', "")
     }
 
@@ -36,17 +36,17 @@ mod tests {
     fn reports_have_the_fields_that_scripts_read_in_their_order() {
         let backup = "{snapshot:null,unchanged_since:null,source:,entries:0,read:0,unchanged:0,errors:0,changed:0,referenced:0,\
                       too_large:0,patterns_unmatched:[],bytes_read:0,bytes_added:0,intents_left:0,damages:0,ahead:[]}";
-        assert_eq!(told(&BackupReport::default()), backup);
+        assert_eq!(reported(&BackupReport::default()), backup);
         let check = "{snapshots:0,packs:0,bytes:0,unreferenced_packs:0,unreferenced_bytes:0,intents:0,packs_read:0,ownerless_usages:0,\
                      removed_snapshots:0,lacking_copies:0,config_is_behind:false,strays:0,bytes_read:0,packs_healed:0,\
                      packs_never_read:0,damages:0,recorded:true}";
-        assert_eq!(told(&CheckReport::default()), check);
-        assert_eq!(told(&SyncReport::default()), "{copied:0,skipped:0,failed:0,chunks:0,bytes:0,tags:0}");
+        assert_eq!(reported(&CheckReport::default()), check);
+        assert_eq!(reported(&SyncReport::default()), "{copied:0,skipped:0,failed:0,chunks:0,bytes:0,tags:0}");
         let gc = "{snapshots:0,packs:0,kept:0,repacked:0,bytes_repacked:0,full:false,condemned:0,spared:0,locked:0,deleted:0,\
                   bytes_freed:0,refused:0,segments_merged:0,records_merged:0,notes_merged:0,intents_expired:0,usages_expired:0,\
                   connectors_deleted:0,damaged_deleted:0,damages:0,recorded:true}";
-        assert_eq!(told(&GcReport::default()), gc);
+        assert_eq!(reported(&GcReport::default()), gc);
         let repair = "{repairs:0,snapshots_damaged:0,entries_lost:0,damages:0}";
-        assert_eq!(told(&RepairReport::default()), repair);
+        assert_eq!(reported(&RepairReport::default()), repair);
     }
 }

@@ -40,7 +40,7 @@ impl SortedScan {
     }
 
     async fn gather(scanner: Box<dyn Scanner>, run_entries: usize) -> Result<Self> {
-        let mut sorter = Sorter { run_entries, held: Vec::new(), runs: Vec::new(), told: 0 };
+        let mut sorter = Sorter { run_entries, held: Vec::new(), runs: Vec::new(), reported: 0 };
         let mut batches = Batches::new(scanner);
         while let Some(batch) = batches.next(PAGE_ENTRIES).await.map_err(Error::source("listing the source"))? {
             sorter.take(batch)?;
@@ -65,12 +65,12 @@ struct Sorter {
     held: Vec<Found>,
     runs: Vec<Run>,
     /// Entries told so far, repeated ones included.
-    told: u64,
+    reported: u64,
 }
 
 impl Sorter {
     fn take(&mut self, page: Vec<Found>) -> Result<()> {
-        self.told = self.told.saturating_add(page.len() as u64);
+        self.reported = self.reported.saturating_add(page.len() as u64);
         self.held.extend(page);
         if self.held.len() < self.run_entries {
             return Ok(());
@@ -92,7 +92,7 @@ impl Sorter {
 
     fn notice_repetition(&self) -> Result<()> {
         let distinct = self.runs.iter().map(|run| run.entries).sum::<u64>().saturating_add(self.held.len() as u64);
-        if self.told / REPEATS_MAX as u64 > distinct {
+        if self.reported / REPEATS_MAX as u64 > distinct {
             let what = format!("its listing tells the same {distinct} entries again and again");
             return Err(Error::Contract { what });
         }

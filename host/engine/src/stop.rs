@@ -82,7 +82,7 @@ impl Stop {
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child.0));
         drop(children);
-        // Whoever made it before the child was known has not told it.
+        // Whoever made it before the child was known has not reported it.
         if self.is_requested() {
             child.request();
         }

@@ -168,11 +168,11 @@ impl Life {
         self.now += i64::try_from(self.dice.below(4)).unwrap() * DAY;
         self.memory.set_clock(at(self.now));
         let repository = self.repository.clone();
-        let told = |what: &str, cause: Error| format!("{what}: {cause}");
+        let reported = |what: &str, cause: Error| format!("{what}: {cause}");
         match self.dice.below(8) {
-            0..3 => self.back_up(&repository).await.map_err(|cause| told("backup", cause)),
-            3 => self.remove_one().await.map_err(|cause| told("rm", cause)),
-            4 | 5 => self.reclaim().await.map_err(|cause| told("maintain", cause)),
+            0..3 => self.back_up(&repository).await.map_err(|cause| reported("backup", cause)),
+            3 => self.remove_one().await.map_err(|cause| reported("rm", cause)),
+            4 | 5 => self.reclaim().await.map_err(|cause| reported("maintain", cause)),
             6 => {
                 self.be_cut_off().await;
                 Ok(())

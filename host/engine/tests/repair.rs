@@ -454,7 +454,7 @@ async fn what_a_later_program_wrote_is_left_alone() {
     assert!(store.bytes(&key).is_some());
 }
 
-/// Two writers that did not know of each other have stored the same chunks: a list cannot be told from the tree.
+/// Two writers that did not know of each other have stored the same chunks: a list cannot be reported from the tree.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_whose_usage_list_cannot_be_told_gets_a_replacement() {
     let store = MemoryStore::new();

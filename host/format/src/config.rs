@@ -97,7 +97,7 @@ pub struct Config {
     /// What a program must know to open the repository.
     #[serde(default)]
     pub required_features: Vec<String>,
-    /// Which snapshots are to be kept, for a prune that is told nothing else.
+    /// Which snapshots are to be kept, for a prune that is reported nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// For how many days the store is told to let nobody delete a snapshot and what it needs.

@@ -1,6 +1,6 @@
 //! The page that lists the checks, held against the checks that there are.
 //!
-//! `CREDENZA_WRITE_REFERENCE=1` writes the table anew.
+//! `CREDENZA_WRITE_REFERENCE=1` writes the table again.
 
 #![allow(clippy::unwrap_used, reason = "a page that cannot be read is a failed test")]
 

@@ -113,7 +113,7 @@ fn listed(imports: &[String]) -> String {
     }
 }
 
-/// A component that will run, as far as can be told without compiling it.
+/// A component that will run, as far as can be reported without compiling it.
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) manifest: Manifest,

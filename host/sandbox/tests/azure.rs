@@ -96,9 +96,9 @@ impl Server {
         let mut run = curl.arg(url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         // A request without a body does not read it.
         let _ = run.stdin.take().unwrap().write_all(body);
-        let told = run.wait_with_output().unwrap().stdout;
-        let end = told.iter().rposition(|byte| *byte == b'\n').unwrap();
-        (String::from_utf8_lossy(&told[end + 1..]).into_owned(), told[..end].to_vec())
+        let reported = run.wait_with_output().unwrap().stdout;
+        let end = reported.iter().rposition(|byte| *byte == b'\n').unwrap();
+        (String::from_utf8_lossy(&reported[end + 1..]).into_owned(), reported[..end].to_vec())
     }
 }
 
@@ -134,14 +134,14 @@ impl Bed {
     }
 
     fn write(&self, key: &Key, bytes: &[u8]) {
-        let (status, told) = self.server.ask("PUT", &self.path(key), "", bytes);
-        assert_eq!(status, "201", "{key}: {}", String::from_utf8_lossy(&told));
+        let (status, reported) = self.server.ask("PUT", &self.path(key), "", bytes);
+        assert_eq!(status, "201", "{key}: {}", String::from_utf8_lossy(&reported));
     }
 
     async fn configured(&self, roles: &[Role]) -> Configured {
         let made = self.made.fetch_add(1, Relaxed) + 1;
-        let (status, told) = self.server.ask("PUT", format!("bed-{made}").as_bytes(), "restype=container&", b"");
-        assert_eq!(status, "201", "{}", String::from_utf8_lossy(&told));
+        let (status, reported) = self.server.ask("PUT", format!("bed-{made}").as_bytes(), "restype=container&", b"");
+        assert_eq!(status, "201", "{}", String::from_utf8_lossy(&reported));
         let location = format!("azure://{}/{}", self.server.account, self.place());
         let settings = [
             ("location", location.as_str()),

@@ -65,20 +65,20 @@ pub(crate) fn complete(attributes: &mut Attributes, headers: &Headers) {
         set(attributes, TAG_COUNT.to_owned(), AttributeValue::Integer(count));
     }
     locks::complete(attributes, headers);
-    let mut told = Attributes::new();
+    let mut reported = Attributes::new();
     for (header, value) in &headers.0 {
         if let Some(name) = header.strip_prefix(USER_HEADER) {
-            set_metadata(&mut told, name, value);
+            set_metadata(&mut reported, name, value);
         }
     }
     let is_metadata = |name: &str| name.starts_with(USER) || name.starts_with("tree.");
-    for (name, _) in &mut told {
+    for (name, _) in &mut reported {
         if let Some((listed, _)) = attributes.iter().find(|(listed, _)| listed.eq_ignore_ascii_case(name)) {
             name.clone_from(listed);
         }
     }
     attributes.retain(|(name, _)| !is_metadata(name));
-    attributes.extend(told);
+    attributes.extend(reported);
 }
 
 /// Adds a pair of user metadata.
@@ -269,17 +269,17 @@ mod tests {
         let long = ("tree.xattr.user.long".to_owned(), AttributeValue::Blob(vec![b'x'; 8000]));
         let (written, lost) = restore(&vec![mode.clone(), long], &place(&[]), NOW);
         assert_eq!(lost, ["tree.xattr.user.long"]);
-        let mut told = Attributes::new();
-        complete(&mut told, &Headers(written));
-        assert_eq!(told, [mode]);
+        let mut reported = Attributes::new();
+        complete(&mut reported, &Headers(written));
+        assert_eq!(reported, [mode]);
     }
 
     proptest! {
         #[test]
         fn any_header_is_taken_and_any_value_written_is_printable(name in "[a-zA-Z_-]{0,30}", value in any::<String>()) {
-            let told = headers(&[(&format!("x-ms-meta-{name}"), &value), ("x-ms-tag-count", &value), ("content-type", &value)]);
+            let reported = headers(&[(&format!("x-ms-meta-{name}"), &value), ("x-ms-tag-count", &value), ("content-type", &value)]);
             let mut attributes = Attributes::new();
-            complete(&mut attributes, &told);
+            complete(&mut attributes, &reported);
             for (_, written) in restore(&attributes, &place(&[]), NOW).0 {
                 prop_assert!(written.bytes().all(|byte| matches!(byte, b' '..=b'~')));
             }

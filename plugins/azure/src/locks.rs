@@ -89,14 +89,14 @@ mod tests {
 
     #[test]
     fn a_lock_that_can_be_lifted_is_none_and_one_that_has_ended_is_not_given_back() {
-        let told = |mode: &str| {
+        let reported = |mode: &str| {
             let pairs = [(UNTIL_HEADER, "Wed, 01 Jan 2025 00:00:00 GMT"), (MODE_HEADER, mode), (HOLD_HEADER, "true")];
             Headers(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
         };
-        assert_eq!(locked_until(&told("locked")).unwrap().seconds, 1_735_689_600);
-        assert_eq!(locked_until(&told("unlocked")), None);
+        assert_eq!(locked_until(&reported("locked")).unwrap().seconds, 1_735_689_600);
+        assert_eq!(locked_until(&reported("unlocked")), None);
         let mut attributes = Attributes::new();
-        complete(&mut attributes, &told("unlocked"));
+        complete(&mut attributes, &reported("unlocked"));
         let headers = |seconds| Locks::of(&attributes, Timestamp { seconds, nanoseconds: 0 }).headers();
         assert_eq!(headers(1_735_689_599).len(), 3);
         assert_eq!(headers(1_735_689_600), [(HOLD_HEADER.to_owned(), "true".to_owned())]);

@@ -65,8 +65,8 @@ impl<W: Wire> Source<W::Body> for Container<W> {
         if let Some(part) = &part {
             range::check(part, &answer.headers, length, entry.size)?;
         }
-        let told = answer.headers.get("etag").and_then(etag::bare);
-        if if_match.is_some() && told.is_some() && told != if_match {
+        let reported = answer.headers.get("etag").and_then(etag::bare);
+        if if_match.is_some() && reported.is_some() && reported != if_match {
             let message = format!("{action} failed: the blob has changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, fault::PRECONDITION, message));
         }

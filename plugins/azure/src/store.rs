@@ -88,10 +88,10 @@ impl<W: Wire> Store<W::Body> for Container<W> {
             page_blobs: max.min(PAGE_BLOBS_MAX),
             ..Question::default()
         };
-        let told = self.page(&question, place.as_ref().map(|place| place.marker))?;
+        let reported = self.page(&question, place.as_ref().map(|place| place.marker))?;
         let mut last = place.map(|place| place.behind.to_owned()).unwrap_or_default();
-        let mut objects = Vec::with_capacity(told.blobs.len());
-        for listed in told.blobs.into_iter().filter(|listed| listed.name.starts_with(&question.prefix)) {
+        let mut objects = Vec::with_capacity(reported.blobs.len());
+        for listed in reported.blobs.into_iter().filter(|listed| listed.name.starts_with(&question.prefix)) {
             let Some(key) = self.place.key(&listed.name).and_then(|key| std::str::from_utf8(key).ok()) else {
                 continue;
             };
@@ -106,7 +106,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
             let size = listed.size.unwrap_or_default();
             objects.push(Object { key: key.to_owned(), size, modified, tag, version: None, retain_until: None });
         }
-        let next = told.next.map(|marker| Place { behind: &last, marker: &marker }.text());
+        let next = reported.next.map(|marker| Place { behind: &last, marker: &marker }.text());
         Ok(Page { objects, next })
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct Upload<W> {
     part_bytes: u64,
     /// The digest of the whole, in Base64: the service keeps it, and holds a blob that is sent whole against it.
     md5: Option<String>,
-    /// Begins the names of its blocks, so that those of another upload are told from them.
+    /// Begins the names of its blocks, so that those of another upload are reported from them.
     word: String,
     /// How many were sent.
     blocks: u64,
@@ -158,7 +158,7 @@ impl<W: Wire> Writer<W::Body> for Upload<W> {
 }
 
 impl<W: Wire> Container<W> {
-    /// Tries to write under a condition that cannot hold: who may write is told that, and nothing is left behind.
+    /// Tries to write under a condition that cannot hold: who may write is reported that, and nothing is left behind.
     ///
     /// # Errors
     /// The cause, when it is another.

@@ -178,13 +178,13 @@ mod tests {
     #[test]
     fn a_digest_is_one_only_when_it_has_its_length() {
         let resource = serde_json::json!({"md5Hash": "1B2M2Y8AsgTpgAmY7PhCfg==", "crc32c": "AAAAAA=="});
-        let told = checksums(&resource);
-        assert_eq!(told.iter().map(|sum| sum.value.len()).collect::<Vec<_>>(), [16, 4]);
+        let reported = checksums(&resource);
+        assert_eq!(reported.iter().map(|sum| sum.value.len()).collect::<Vec<_>>(), [16, 4]);
         let header = |value: &str| Headers(vec![("x-goog-hash".to_owned(), value.to_owned())]);
         assert_eq!(checksums_of_read(&header("crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg==")).len(), 2);
         assert!(checksums(&serde_json::json!({"md5Hash": "AAAA", "crc32c": 5})).is_empty());
         assert!(checksums_of_read(&header("sha1=AAAA, md5")).is_empty());
-        let (fields, _) = restore(&Entry { checksums: told, ..entry(vec![]) }, false);
+        let (fields, _) = restore(&Entry { checksums: reported, ..entry(vec![]) }, false);
         assert_eq!(Value::Object(fields), resource);
     }
 

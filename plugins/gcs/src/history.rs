@@ -1,6 +1,6 @@
-//! Generations of objects: which of them there were at a time, and how a history is told.
+//! Generations of objects: which of them there were at a time, and how a history is reported.
 //!
-//! The service says of each generation when it became live and when it ceased to be, so that what was there at a time is told by each one alone. There are
+//! The service says of each generation when it became live and when it ceased to be, so that what was there at a time is reported by each one alone. There are
 //! no marks of deletion: a history whose newest generation is not live ends with one that is made up here. Memory: the generations of one name, at most
 //! [`GENERATIONS_MAX`].
 
@@ -27,9 +27,9 @@ fn has_begun(listed: &Listed, then: Timestamp) -> bool {
 /// Turns a listing of generations, oldest first, into histories, newest first.
 #[derive(Debug)]
 pub(crate) struct Histories {
-    /// The bucket is told as it was then.
+    /// The bucket is reported as it was then.
     as_of: Option<Timestamp>,
-    /// The key that was told last, and all its generations.
+    /// The key that was reported last, and all its generations.
     key: Vec<u8>,
     held: Vec<Listed>,
 }
@@ -47,7 +47,7 @@ impl Histories {
         let ended = if key == self.key { Vec::new() } else { self.end() };
         if self.held.len() >= GENERATIONS_MAX {
             let message = format!(
-                "listing failed: {} has more than {GENERATIONS_MAX} generations, which cannot be told newest first; set versions=false",
+                "listing failed: {} has more than {GENERATIONS_MAX} generations, which cannot be reported newest first; set versions=false",
                 shown(&listed.name)
             );
             return Err(Error::new(ErrorClass::Unsupported, "gcs.long-history", message));
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    /// Ids of what is told, and whether it is the latest.
-    fn told(as_of: Option<i64>, listing: &[Listed]) -> Vec<(String, bool)> {
+    /// Ids of what is reported, and whether it is the latest.
+    fn reported(as_of: Option<i64>, listing: &[Listed]) -> Vec<(String, bool)> {
         let mut histories = Histories::new(as_of.map(at));
         let mut entries = Vec::new();
         for listed in listing {
@@ -189,9 +189,9 @@ mod tests {
             pairs.iter().map(|(id, latest)| ((*id).to_owned(), *latest)).collect()
         };
         let now = pairs(&[("5", true), ("1", false), ("2-deleted", true), ("2", false), ("3", true)]);
-        assert_eq!(told(None, &listing), now);
-        assert_eq!(told(Some(4), &listing), pairs(&[("1", true), ("2", true), ("3", true)]));
-        assert_eq!(told(Some(0), &listing), []);
+        assert_eq!(reported(None, &listing), now);
+        assert_eq!(reported(Some(4), &listing), pairs(&[("1", true), ("2", true), ("3", true)]));
+        assert_eq!(reported(Some(0), &listing), []);
     }
 
     #[test]

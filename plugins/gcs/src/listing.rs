@@ -32,7 +32,7 @@ pub(crate) struct Question {
     pub(crate) versions: bool,
     /// Most objects of a page.
     pub(crate) objects: u32,
-    /// What is told of an object.
+    /// What is reported an object.
     pub(crate) fields: &'static str,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Listed {
     pub(crate) created: Option<Timestamp>,
     /// When it ceased to be live; none of one that is.
     pub(crate) deleted: Option<Timestamp>,
-    /// All that was told.
+    /// All that was reported.
     pub(crate) resource: Value,
 }
 
@@ -109,7 +109,7 @@ impl Question {
         if self.versions {
             pairs.push(("versions", Some(b"true")));
         }
-        // The name itself is told too, and passed over.
+        // The name itself is reported too, and passed over.
         if let Some(after) = self.start_after.as_deref().map(text_in).filter(|after| !after.is_empty()) {
             pairs.push(("startOffset", Some(after)));
         }
@@ -152,7 +152,7 @@ impl Listed {
     }
 }
 
-/// The text that bytes begin with: names are UTF-8, and a question may end within a character. More is told then than was asked for, and passed over.
+/// The text that bytes begin with: names are UTF-8, and a question may end within a character. More is reported then than was asked for, and passed over.
 fn text_in(bytes: &[u8]) -> &[u8] {
     let end = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
     bytes.get(..end).unwrap_or_default()

@@ -305,8 +305,9 @@ fn what_is_configured_has_a_document_and_what_may_not_be_read_an_error() {
     ];
     let (bucket, _) = bucket(replies);
     let documents = bucket.configuration().unwrap();
-    let told: Vec<_> = documents.iter().map(|document| (document.name.as_str(), document.content.is_ok())).collect();
-    assert_eq!(told, [("gcs.lifecycle", true), ("gcs.versioning", true), ("gcs.iam-policy", false)]);
+    let reported: Vec<_> =
+        documents.iter().map(|document| (document.name.as_str(), document.content.is_ok())).collect();
+    assert_eq!(reported, [("gcs.lifecycle", true), ("gcs.versioning", true), ("gcs.iam-policy", false)]);
 }
 
 #[test]

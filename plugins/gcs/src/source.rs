@@ -188,7 +188,7 @@ impl<W: Wire> Scan<W> {
         }
     }
 
-    /// Turns a page into findings, without what was told although it was not asked for.
+    /// Turns a page into findings, without what was reported although it was not asked for.
     fn keep(&mut self, page: Page) -> Result<()> {
         let Self { bucket, question, telling, found, .. } = self;
         let mut findings = Vec::with_capacity(page.objects.len());

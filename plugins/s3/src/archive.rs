@@ -32,12 +32,12 @@ impl<W: Wire> Bucket<W> {
                 Error::new(ErrorClass::Denied, BY_REFERENCE, message.to_owned())
             }
             Archived::Request => {
-                let told = match self.ask_for_copy(entry) {
+                let reported = match self.ask_for_copy(entry) {
                     Ok(()) => format!("a copy for {COPY_DAYS} days was asked for: back up again when it is there"),
                     Err(error) if error.reason == "s3.copy-under-way" => error.message,
                     Err(error) => format!("no copy could be asked for: {}", error.message),
                 };
-                Error { message: format!("{}; {told}", failure.message), ..failure }
+                Error { message: format!("{}; {reported}", failure.message), ..failure }
             }
         }
     }

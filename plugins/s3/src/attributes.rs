@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_a_read_tells_comes_back_in_a_write() {
-        let told = [
+        let reported = [
             ("content-type", "text/html; charset=utf-8"),
             ("content-encoding", "gzip"),
             ("content-disposition", "attachment"),
@@ -237,9 +237,9 @@ mod tests {
             ("x-amz-website-redirect-location", "/x"),
         ];
         let mut attributes = Vec::new();
-        complete(&mut attributes, &headers(&told), None);
+        complete(&mut attributes, &headers(&reported), None);
         let (mut restored, lost) = restore(&attributes, WriteOptions::default());
-        let mut expected: Vec<_> = headers(&told).0;
+        let mut expected: Vec<_> = headers(&reported).0;
         restored.sort();
         expected.sort();
         assert_eq!((restored, lost), (expected, vec![]));
@@ -290,10 +290,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_header_is_taken_and_any_value_written_is_printable(name in "[a-z-]{0,30}", value in any::<String>(), etag in any::<String>()) {
-            let told = headers(&[(&format!("x-amz-meta-{name}"), &value), ("x-amz-checksum-crc32", &value), ("content-type", &value)]);
+            let reported = headers(&[(&format!("x-amz-meta-{name}"), &value), ("x-amz-checksum-crc32", &value), ("content-type", &value)]);
             let mut attributes = Vec::new();
-            complete(&mut attributes, &told, Some(&etag));
-            let _ = checksums(&told, Some(&etag));
+            complete(&mut attributes, &reported, Some(&etag));
+            let _ = checksums(&reported, Some(&etag));
             for (_, written) in restore(&attributes, WriteOptions::default()).0 {
                 prop_assert!(is_printable(&written));
             }

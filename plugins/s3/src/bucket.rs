@@ -125,8 +125,8 @@ impl<W: Wire> Bucket<W> {
             if plain.demand_start(&page).is_err() {
                 return Ok(None);
             }
-            let mut told = page.objects.iter().map(|listed| &listed.key).chain(&page.folders);
-            match (told.find(|key| plain.wants(key)), page.next) {
+            let mut reported = page.objects.iter().map(|listed| &listed.key).chain(&page.folders);
+            match (reported.find(|key| plain.wants(key)), page.next) {
                 (Some(key), _) => return Ok(Some(key.clone())),
                 (None, None) => return Ok(None),
                 (None, next) => cursor = next,
@@ -195,7 +195,7 @@ impl<W: Wire> Bucket<W> {
                 PageError::WrongRoot(root) => format!("`{}`", root.escape_debug()),
                 PageError::NoEnd => "a page that does not say whether it goes on".to_owned(),
                 PageError::NoCursor => "a page that goes on without saying where".to_owned(),
-                PageError::Short { counted, told } => format!("{told} objects and said that it were {counted}"),
+                PageError::Short { counted, reported } => format!("{reported} objects and said that it were {counted}"),
                 PageError::NoKey => "an object without a key".to_owned(),
                 PageError::Lacks { key, field } => format!("{} without its {field}", shown(&key)),
             };

@@ -72,7 +72,7 @@ impl<W: Wire> Bucket<W> {
     fn check_versions(&self) -> Result<String> {
         Ok(match self.history()? {
             Some(_) => "are kept: a backup sees the bucket as it was at one time",
-            None => "are not kept, or not told: an object that is replaced during a backup is taken as it is then",
+            None => "are not kept, or not reported: an object that is replaced during a backup is taken as it is then",
         }
         .to_owned())
     }

@@ -50,7 +50,7 @@ impl Place {
             Error::new(
                 ErrorClass::Internal,
                 "s3.cursor",
-                "listing failed: the host goes on from a place that was never told",
+                "listing failed: the host goes on from a place that was never reported",
             )
         })?;
         Ok(Self { at: Some(at), decided: field("d") })

@@ -84,8 +84,8 @@ impl<W: Wire> Bucket<W> {
     /// Whether it is the object that was listed, in a length that is unknown or another. One that was replaced is none.
     fn may_be_decoded(&self, entry: &Entry, content: &Content<W::Body>) -> bool {
         let listed = entry.fingerprint.as_deref().and_then(etag_of);
-        let told = content.answer.headers.get("etag").and_then(etag::bare);
-        let is_same = listed.zip(told.as_deref()).is_none_or(|(listed, told)| listed == told);
+        let reported = content.answer.headers.get("etag").and_then(etag::bare);
+        let is_same = listed.zip(reported.as_deref()).is_none_or(|(listed, reported)| listed == reported);
         let is_unknown = content.length.is_none() && !self.hides_lengths.load(Ordering::Relaxed);
         is_same
             && entry.size.is_some()

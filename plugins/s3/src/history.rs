@@ -143,7 +143,7 @@ const fn is_at_or_before(time: Timestamp, then: Timestamp) -> bool {
 
 fn timeless(key: &[u8]) -> Error {
     let message = format!(
-        "listing failed: a version of {} has no time that can be read, so that what was there at a time cannot be told",
+        "listing failed: a version of {} has no time that can be read, so that what was there at a time cannot be reported",
         shown(key)
     );
     Error::new(ErrorClass::Unsupported, "s3.timeless-history", message)
@@ -151,7 +151,7 @@ fn timeless(key: &[u8]) -> Error {
 
 fn unordered(key: &[u8]) -> Error {
     let message = format!(
-        "listing failed: versions come out of order ({} after a later key), so that what was there at a time cannot be told",
+        "listing failed: versions come out of order ({} after a later key), so that what was there at a time cannot be reported",
         shown(key)
     );
     Error::new(ErrorClass::Unsupported, "s3.unordered-history", message)

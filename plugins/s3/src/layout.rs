@@ -16,14 +16,14 @@ pub(crate) const PARTS_MAX: u64 = 10_000;
 /// Longest part that is uploaded for the sake of an ETag, unless the settings want longer ones: a part is held in memory.
 const LAYOUT_BYTES_MAX: u64 = 64 << 20;
 const MEBIBYTE: u64 = 1 << 20;
-/// What clients cut large objects into unless they are told otherwise, most usual first, in MiB.
+/// What clients cut large objects into unless they are reported otherwise, most usual first, in MiB.
 const USUAL: [u64; 10] = [8, 16, 5, 64, 10, 15, 32, 128, 20, 50];
 
 impl<W: Wire> Bucket<W> {
     /// The length of the parts of an object that has several, if the server tells that of the first one and all are alike.
     pub(crate) fn part_bytes(&self, entry: &Entry) -> Attributes {
-        let Some(told) = self.first_part(entry) else { return Attributes::new() };
-        vec![(PART_BYTES_NAME.to_owned(), AttributeValue::Integer(told))]
+        let Some(reported) = self.first_part(entry) else { return Attributes::new() };
+        vec![(PART_BYTES_NAME.to_owned(), AttributeValue::Integer(reported))]
     }
 
     fn first_part(&self, entry: &Entry) -> Option<i64> {
@@ -59,8 +59,8 @@ pub(crate) fn of(entry: &Entry, is_whole: bool, usual: u64) -> Layout {
         let part_bytes = if is_whole && size <= longest { enough.max(size) } else { enough };
         return Layout { part_bytes, in_parts: false };
     };
-    let told = integer(entry, PART_BYTES_NAME);
-    let sizes = told.into_iter().chain(USUAL.map(|mebibytes| mebibytes * MEBIBYTE)).chain([size.max(1)]);
+    let reported = integer(entry, PART_BYTES_NAME);
+    let sizes = reported.into_iter().chain(USUAL.map(|mebibytes| mebibytes * MEBIBYTE)).chain([size.max(1)]);
     match sizes.into_iter().find(|bytes| *bytes <= longest && fits(size, parts, *bytes)) {
         Some(part_bytes) => Layout { part_bytes, in_parts: true },
         None => Layout { part_bytes: enough, in_parts: false },
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_copy_is_cut_like_the_original() {
-        let told = entry(30_000_000, &[(PARTS_NAME, 5), (PART_BYTES_NAME, 7_000_000)]);
-        assert_eq!(of(&told, false, 8 * MEBIBYTE), Layout { part_bytes: 7_000_000, in_parts: true });
+        let reported = entry(30_000_000, &[(PARTS_NAME, 5), (PART_BYTES_NAME, 7_000_000)]);
+        assert_eq!(of(&reported, false, 8 * MEBIBYTE), Layout { part_bytes: 7_000_000, in_parts: true });
         let guessed = entry(30 * MEBIBYTE, &[(PARTS_NAME, 6)]);
         assert_eq!(of(&guessed, false, 8 * MEBIBYTE), Layout { part_bytes: 5 * MEBIBYTE, in_parts: true });
         let single = entry(100, &[(PARTS_NAME, 1)]);

@@ -80,7 +80,7 @@ pub(crate) enum PageError {
     /// It goes on, but does not say where.
     NoCursor,
     /// It counts so many objects and folders, and tells fewer.
-    Short { counted: u64, told: usize },
+    Short { counted: u64, reported: usize },
     /// An object without a key.
     NoKey,
     /// An object without something that every listing tells.
@@ -215,9 +215,9 @@ impl Question {
 impl Page {
     /// Demands that it tells as much as the server says that it counted. Some count without folders, and some do not say.
     fn whole(&self, root: &Element) -> Result<(), PageError> {
-        let told = self.objects.len().saturating_add(self.folders.len());
+        let reported = self.objects.len().saturating_add(self.folders.len());
         let counted = root.text_of("KeyCount").and_then(|count| count.trim().parse().ok()).unwrap_or(0);
-        if counted > told as u64 { Err(PageError::Short { counted, told }) } else { Ok(()) }
+        if counted > reported as u64 { Err(PageError::Short { counted, reported }) } else { Ok(()) }
     }
 }
 
@@ -253,7 +253,7 @@ fn listed_version(element: &Element, name: &dyn Fn(&str) -> Vec<u8>) -> Result<L
         deleted: element.name == "DeleteMarker",
         chosen: false,
     };
-    // What was there at a time cannot be told without one.
+    // What was there at a time cannot be reported without one.
     field("LastModified")?;
     Ok(Listed { version: Some(version), ..listed })
 }
@@ -328,7 +328,7 @@ mod tests {
             assert_eq!(read(&question(), silent), Err(PageError::NoEnd));
         }
         let short = "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>2</KeyCount><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
-        assert_eq!(read(&question(), short), Err(PageError::Short { counted: 2, told: 1 }));
+        assert_eq!(read(&question(), short), Err(PageError::Short { counted: 2, reported: 1 }));
         let ended = "<ListBucketResult><IsTruncated>false</IsTruncated><NextContinuationToken>x</NextContinuationToken></ListBucketResult>";
         assert_eq!(read(&question(), ended).unwrap().next, None);
     }

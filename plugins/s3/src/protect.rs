@@ -67,7 +67,7 @@ impl<W: Wire> Bucket<W> {
         }
         let version = version.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))]));
         let answer = self.ask(request("HEAD", format!("{target}{}", version.unwrap_or_default())), None, action);
-        // The object is there and right; a lock that is not is told, and no reason to fail.
+        // The object is there and right; a lock that is not is reported, and no reason to fail.
         let Ok(answer) = answer else { return locks.names() };
         let mut held = Attributes::new();
         attributes::complete(&mut held, &answer.headers, None);

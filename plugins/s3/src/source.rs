@@ -159,14 +159,14 @@ impl<W: Wire> Bucket<W> {
     }
 
     fn describe_one(&self, entry: &Entry) -> Result<Attributes> {
-        let mut told = self.part_bytes(entry);
+        let mut reported = self.part_bytes(entry);
         if has_tags(entry) {
-            told.extend(self.tags(entry)?);
+            reported.extend(self.tags(entry)?);
         }
         if self.place.options.acl {
-            told.extend(self.acl(entry).or_else(none_if_unknown)?);
+            reported.extend(self.acl(entry).or_else(none_if_unknown)?);
         }
-        Ok(told)
+        Ok(reported)
     }
 
     fn tags(&self, entry: &Entry) -> Result<Attributes> {

@@ -103,7 +103,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         })
     }
 
-    /// `corrupt` when the server lists out of order, because then nothing can be told of what is missing.
+    /// `corrupt` when the server lists out of order, because then nothing can be reported what is missing.
     fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let place = cursor.map(Place::parse).transpose()?.unwrap_or_default();
         let question = Question {
@@ -112,13 +112,13 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
             page_objects: max.min(PAGE_OBJECTS_MAX),
             ..Question::default()
         };
-        let told = self.page(&question, place.at.as_ref())?;
+        let reported = self.page(&question, place.at.as_ref())?;
         let mut cut = self.place.as_of.map(|then| Cut::new(then, false).from(place.decided));
-        let is_sorted = told.objects.is_sorted_by(|a, b| a.key < b.key);
+        let is_sorted = reported.objects.is_sorted_by(|a, b| a.key < b.key);
         let listed = match &mut cut {
-            Some(cut) => cut.of(told.objects)?,
-            None if told.next.is_some() && !is_sorted => return Err(self.unordered()),
-            None => told.objects,
+            Some(cut) => cut.of(reported.objects)?,
+            None if reported.next.is_some() && !is_sorted => return Err(self.unordered()),
+            None => reported.objects,
         };
         // Some servers begin a page with the key that it is to come behind.
         let behind = match &place.at {
@@ -130,7 +130,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         objects.dedup_by(|a, b| a.key == b.key);
         let decided = cut.and_then(Cut::decided);
-        let next = told.next.map(|at| Place { at: Some(at), decided }.text());
+        let next = reported.next.map(|at| Place { at: Some(at), decided }.text());
         Ok(Page { objects, next })
     }
 

@@ -24,7 +24,7 @@ pub fn total(headers: &Headers) -> Option<u64> {
 ///
 /// # Errors
 /// `unsupported` when the server ignored the range or answered another, `corrupt` when it sends more or less than it says. Some servers answer the right bytes with status 200
-/// and no `Content-Range`; those are told by their number.
+/// and no `Content-Range`; those are reported by their number.
 pub fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
     let stated = headers.get("content-range").map(parse);
     let right = match &stated {

@@ -88,10 +88,10 @@ mod tests {
             let values = [AttributeValue::Text(text), AttributeValue::Integer(seconds), AttributeValue::Time(time), AttributeValue::Blob(bytes)];
             for value in values {
                 let name = format!("tree.{name}");
-                let (kept, told) = metadata_of(&name, &value).unwrap();
-                prop_assert!(told.bytes().all(|byte| byte.is_ascii_graphic()));
+                let (kept, reported) = metadata_of(&name, &value).unwrap();
+                prop_assert!(reported.bytes().all(|byte| byte.is_ascii_graphic()));
                 prop_assert!(kept.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()));
-                let (back, value_back) = attribute_of(&kept, &told).unwrap();
+                let (back, value_back) = attribute_of(&kept, &reported).unwrap();
                 prop_assert_eq!((back, format!("{value_back:?}")), (name, format!("{value:?}")));
             }
         }

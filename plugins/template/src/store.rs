@@ -48,7 +48,7 @@ impl Store for Files {
     }
 }
 
-/// A page of the files. The cursor is the last key that was told.
+/// A page of the files. The cursor is the last key that was reported.
 fn page<W: Wire>(dav: &Rc<Dav<W>>, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
     let after = cursor.map(|key| key.as_bytes().to_vec());
     let mut walk = Walk::new(Rc::clone(dav), Extent { prefix: prefix.into(), after, one_level: false });

@@ -38,7 +38,7 @@ impl Extent {
 pub struct Walk<W> {
     dav: Rc<Dav<W>>,
     extent: Extent,
-    /// Still to be told and entered, the next one last.
+    /// Still to be reported and entered, the next one last.
     waiting: Vec<Step>,
 }
 
@@ -80,7 +80,7 @@ impl<W: Wire> Walk<W> {
                         Err(error) if error.class == ErrorClass::Denied && !folder.is_empty() => {
                             found.push(Found::Skipped((folder, error)));
                         }
-                        // What was found is told first; then it is tried again.
+                        // What was found is reported first; then it is tried again.
                         Err(_) if !found.is_empty() => {
                             self.waiting.push(Step::Enter(folder));
                             break;

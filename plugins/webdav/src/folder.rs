@@ -43,8 +43,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    fn of(name: Vec<u8>, told: Told) -> Self {
-        let Told { is_folder, size, modified, etag, .. } = told;
+    fn of(name: Vec<u8>, reported: Told) -> Self {
+        let Told { is_folder, size, modified, etag, .. } = reported;
         Self { name, is_folder, size, modified, etag: etag.as_deref().map(normalise_etag) }
     }
 
@@ -95,10 +95,10 @@ impl<W: Wire> Folder<W> {
     /// The cause, by class.
     pub(crate) fn look(&self, key: &[u8]) -> Result<Option<Child>> {
         let action = format!("looking at {}", shown(key));
-        let Some((told, _)) = self.propfind(key, "0", &action)? else { return Ok(None) };
+        let Some((reported, _)) = self.propfind(key, "0", &action)? else { return Ok(None) };
         let expected = self.place.names(key);
-        let mut told = told.into_iter();
-        match (told.next(), told.next()) {
+        let mut reported = reported.into_iter();
+        match (reported.next(), reported.next()) {
             (Some((names, found)), None) => {
                 let asked = key.strip_suffix(b"/").unwrap_or(key);
                 let name = asked.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
@@ -117,11 +117,11 @@ impl<W: Wire> Folder<W> {
     /// The cause, by class; `exhausted` when it holds too much.
     pub(crate) fn list(&self, key: &[u8]) -> Result<Option<Listing>> {
         let action = format!("listing the folder {}", shown(key));
-        let Some((told, headers)) = self.propfind(key, "1", &action)? else { return Ok(None) };
-        let own_names = own_names(&told, &self.place.names(key));
+        let Some((reported, headers)) = self.propfind(key, "1", &action)? else { return Ok(None) };
+        let own_names = own_names(&reported, &self.place.names(key));
         let mut own = Child::of(Vec::new(), Told { is_folder: true, ..Told::default() });
-        let mut children = Vec::with_capacity(told.len());
-        for (names, found) in told {
+        let mut children = Vec::with_capacity(reported.len());
+        for (names, found) in reported {
             if names == own_names {
                 if !found.is_folder {
                     // A file has a length. Of what is neither nothing is said, and so nothing of what it holds.
@@ -160,17 +160,18 @@ impl<W: Wire> Folder<W> {
             _ => return Err(self.explain(&answer, action)),
         }
         let (mut all, mut bytes) = (Vec::new(), 0_usize);
-        let read = multistatus::read(&self.wire, &answer.body, |told| {
-            bytes = bytes.saturating_add(told.href.len());
+        let read = multistatus::read(&self.wire, &answer.body, |reported| {
+            bytes = bytes.saturating_add(reported.href.len());
             if all.len() > CHILDREN_MAX || bytes > NAME_BYTES_MAX {
                 return Err(self.too_much(action));
             }
-            let address = Some(told.href.as_str()).filter(|address| !address.is_empty());
+            let address = Some(reported.href.as_str()).filter(|address| !address.is_empty());
             let names = address.and_then(names_of).ok_or_else(|| {
-                let found = format!("the address `{}`, which can be no name", fault::quote(&told.href).escape_debug());
+                let found =
+                    format!("the address `{}`, which can be no name", fault::quote(&reported.href).escape_debug());
                 fault::not_webdav(action, &self.place.name(), &found)
             })?;
-            all.push((names, told));
+            all.push((names, reported));
             Ok(())
         });
         match read {
@@ -192,20 +193,20 @@ impl<W: Wire> Folder<W> {
     }
 }
 
-/// What was told, by the names of its address joined by `/`.
+/// What was reported, by the names of its address joined by `/`.
 type Named = (Vec<u8>, Told);
 
 /// The address by which a server knows the folder that it was asked for: as it was asked, or, behind a proxy that rewrites paths, the
 /// one above all others that it told.
-fn own_names(told: &[Named], expected: &[u8]) -> Vec<u8> {
+fn own_names(reported: &[Named], expected: &[u8]) -> Vec<u8> {
     let below = |names: &[u8]| {
         expected.is_empty()
             || names.strip_prefix(expected).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
-    if told.iter().all(|(names, _)| below(names)) {
+    if reported.iter().all(|(names, _)| below(names)) {
         return expected.to_vec();
     }
-    let shortest = told.iter().map(|(names, _)| names).min_by_key(|names| names.len());
+    let shortest = reported.iter().map(|(names, _)| names).min_by_key(|names| names.len());
     shortest.cloned().unwrap_or_default()
 }
 

@@ -87,7 +87,7 @@ struct State {
     /// Text since the last tag.
     text: String,
     /// Of the resource that is being read.
-    told: Told,
+    reported: Told,
     status: Option<u16>,
     /// Of the group of properties that is being read.
     properties: Told,
@@ -142,7 +142,7 @@ impl State {
             return Err(Broken::Document("a document that is nested too deeply".to_owned()));
         }
         match known {
-            Name::Response => (self.told, self.status) = (Told::default(), None),
+            Name::Response => (self.reported, self.status) = (Told::default(), None),
             Name::Propstat => (self.properties, self.group_status) = (Told::default(), None),
             _ => {}
         }
@@ -160,7 +160,7 @@ impl State {
         let text = text.trim();
         match self.open.as_slice() {
             [Multistatus] => self.is_read = true,
-            [Multistatus, Response, Href] => self.told.href = text.to_owned(),
+            [Multistatus, Response, Href] => self.reported.href = text.to_owned(),
             [Multistatus, Response, Status] => self.status = status(text),
             [Multistatus, Response, Propstat, Status] => self.group_status = status(text),
             [Multistatus, Response, Propstat, Prop, ResourceType, Collection] => self.properties.is_folder = true,
@@ -171,14 +171,14 @@ impl State {
             }
             [Multistatus, Response, Propstat] if is_good(self.group_status) => {
                 let found = std::mem::take(&mut self.properties);
-                self.told.is_folder |= found.is_folder;
-                self.told.size = found.size.or(self.told.size);
-                self.told.modified = found.modified.or(self.told.modified);
-                self.told.etag = found.etag.or(self.told.etag.take());
+                self.reported.is_folder |= found.is_folder;
+                self.reported.size = found.size.or(self.reported.size);
+                self.reported.modified = found.modified.or(self.reported.modified);
+                self.reported.etag = found.etag.or(self.reported.etag.take());
             }
             [Multistatus, Response] if is_good(self.status) => {
                 self.open.pop();
-                return Some(std::mem::take(&mut self.told));
+                return Some(std::mem::take(&mut self.reported));
             }
             _ => {}
         }
@@ -251,10 +251,10 @@ mod tests {
     use super::*;
     use crate::recorded::Tape;
 
-    fn told(document: &[u8]) -> Result<Vec<Told>, Broken> {
+    fn reported(document: &[u8]) -> Result<Vec<Told>, Broken> {
         let (tape, mut all) = (Tape::default(), Vec::new());
-        read(&tape, &tape.body_of(document.to_vec()), |told| {
-            all.push(told);
+        read(&tape, &tape.body_of(document.to_vec()), |reported| {
+            all.push(reported);
             Ok(())
         })
         .map(|()| all)
@@ -264,54 +264,54 @@ mod tests {
     #[test]
     fn the_documents_of_servers_are_read() {
         let rclone = r#"<?xml version="1.0" encoding="UTF-8"?><D:multistatus xmlns:D="DAV:"><D:response><D:href>/a/</D:href><D:propstat><D:prop><D:resourcetype><D:collection xmlns:D="DAV:"/></D:resourcetype><D:getlastmodified>Sun, 29 Nov 2026 14:33:42 GMT</D:getlastmodified></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat><D:propstat><D:prop><D:getcontentlength></D:getcontentlength><D:getetag></D:getetag></D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat></D:response><D:response><D:href>/a/t%20%25+%23%3F%C3%BC</D:href><D:propstat><D:prop><D:resourcetype></D:resourcetype><D:getcontentlength>5</D:getcontentlength><D:getlastmodified>Fri, 13 Feb 2009 23:31:30 GMT</D:getlastmodified><D:getetag>"112210f4768db4005"</D:getetag></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>"#;
-        let [folder, file] = told(rclone.as_bytes()).unwrap().try_into().unwrap();
+        let [folder, file] = reported(rclone.as_bytes()).unwrap().try_into().unwrap();
         assert_eq!((folder.href.as_str(), folder.is_folder, folder.size), ("/a/", true, None));
         assert_eq!((file.href.as_str(), file.is_folder, file.size), ("/a/t%20%25+%23%3F%C3%BC", false, Some(5)));
         assert_eq!(file.modified.unwrap().seconds, 1_234_567_890);
         assert_eq!(file.etag.as_deref(), Some("\"112210f4768db4005\""));
 
         let apache = "<?xml version=\"1.0\"?>\n<D:multistatus xmlns:D=\"DAV:\" xmlns:ns0=\"DAV:\">\n<D:response xmlns:lp1=\"DAV:\">\n<D:href>http://h/x&amp;y</D:href>\n<D:propstat>\n<D:prop>\n<lp1:resourcetype/>\n<lp1:getcontentlength> 7 </lp1:getcontentlength><lp1:getetag>W/&quot;e&quot;</lp1:getetag>\n</D:prop>\n<D:status>HTTP/1.1 200 OK</D:status>\n</D:propstat>\n</D:response>\n</D:multistatus>\n";
-        let [file] = told(apache.as_bytes()).unwrap().try_into().unwrap();
+        let [file] = reported(apache.as_bytes()).unwrap().try_into().unwrap();
         assert_eq!((file.href.as_str(), file.size, file.etag.as_deref()), ("http://h/x&y", Some(7), Some("W/\"e\"")));
     }
 
     #[test]
     fn what_is_said_to_be_gone_is_left_out() {
         let gone = r#"<multistatus xmlns="DAV:"><response><href>/a</href><status>HTTP/1.1 404 Not Found</status></response><response><href>/b</href><propstat><prop><getcontentlength>9</getcontentlength></prop><status>HTTP/1.1 404 Not Found</status></propstat></response></multistatus>"#;
-        let [left] = told(gone.as_bytes()).unwrap().try_into().unwrap();
+        let [left] = reported(gone.as_bytes()).unwrap().try_into().unwrap();
         assert_eq!((left.href.as_str(), left.size), ("/b", None));
     }
 
     #[test]
     fn a_document_that_breaks_off_is_no_shorter_folder() {
         let whole = r#"<multistatus xmlns="DAV:"><response><href>/a</href></response><response><href>/b</href></response></multistatus>"#;
-        assert_eq!(told(whole.as_bytes()).unwrap().len(), 2);
+        assert_eq!(reported(whole.as_bytes()).unwrap().len(), 2);
         for end in 0..whole.len() {
-            assert!(matches!(told(&whole.as_bytes()[..end]), Err(Broken::Document(_))), "cut at {end}");
+            assert!(matches!(reported(&whole.as_bytes()[..end]), Err(Broken::Document(_))), "cut at {end}");
         }
     }
 
     #[test]
     fn what_is_no_such_document_is_named() {
         for junk in ["<html><body>Hello</body></html>", "plain", "<multistatus/><multistatus/>", "<a>"] {
-            assert!(matches!(told(junk.as_bytes()), Err(Broken::Document(_))), "{junk}");
+            assert!(matches!(reported(junk.as_bytes()), Err(Broken::Document(_))), "{junk}");
         }
         let deep = "<multistatus>".to_owned() + &"<a>".repeat(100);
-        assert!(matches!(told(deep.as_bytes()), Err(Broken::Document(_))));
+        assert!(matches!(reported(deep.as_bytes()), Err(Broken::Document(_))));
         let long = format!("<multistatus><a>{}</a></multistatus>", "x".repeat(2 << 20));
-        assert!(matches!(told(long.as_bytes()), Err(Broken::Document(_))));
-        assert!(told(b"<multistatus/>").unwrap().is_empty());
+        assert!(matches!(reported(long.as_bytes()), Err(Broken::Document(_))));
+        assert!(reported(b"<multistatus/>").unwrap().is_empty());
     }
 
     proptest! {
         #[test]
         fn reading_takes_anything(bytes in any::<Vec<u8>>()) {
-            let _ = told(&bytes);
+            let _ = reported(&bytes);
         }
 
         #[test]
         fn reading_takes_anything_that_looks_like_a_document(text in "<multistatus>(</?(response|href|propstat|prop|status|x)/?>|&[#x0-9a-z]{0,4};?|[a-z 0-9])*") {
-            let _ = told(text.as_bytes());
+            let _ = reported(text.as_bytes());
         }
     }
 }

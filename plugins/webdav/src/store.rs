@@ -92,7 +92,7 @@ impl<W: Wire> Store<W::Body> for Folder<W> {
         }
     }
 
-    /// The cursor is the key that it comes behind; each page lists anew the folders
+    /// The cursor is the key that it comes behind; each page lists again the folders
     /// on the way there. A place that is not there yet holds nothing.
     /// One folder that cannot be listed is an error, because what is missing may be anything.
     fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {

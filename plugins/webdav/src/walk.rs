@@ -28,7 +28,7 @@ pub(crate) enum Step {
     Found { key: Vec<u8>, child: Child, at: Option<Timestamp> },
     /// A folder that cannot be listed.
     Failed(Vec<u8>, Error),
-    /// A folder was asked for, and nothing is to be told of it.
+    /// A folder was asked for, and nothing is to be reported it.
     Asked,
 }
 

@@ -23,8 +23,8 @@ pub(crate) fn measure() -> Result<bool> {
         command.arg("ready").arg(cache.path()).arg(&component);
         let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
         ensure!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-        let told: Value = serde_json::from_slice(&output.stdout)?;
-        let ms = told.get("ms").and_then(Value::as_f64).context("no time was told")?;
+        let reported: Value = serde_json::from_slice(&output.stdout)?;
+        let ms = reported.get("ms").and_then(Value::as_f64).context("no time was reported")?;
         all_hold &= verdict(&format!("{name} ({} bytes)", component.metadata()?.len()), ms, MS_MAX, " ms")?;
     }
     Ok(all_hold)

@@ -23,7 +23,7 @@ pub fn serve(files: BTreeMap<&'static str, Vec<u8>>) -> Result<(String, Arc<Atom
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             count.fetch_add(1, SeqCst);
-            // A client that goes away is told nothing.
+            // A client that goes away is reported nothing.
             let _ = answer(stream, &files, &index);
         }
     });

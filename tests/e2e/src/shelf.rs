@@ -22,7 +22,7 @@ pub fn start(key: &str) -> Result<String> {
     let key = key.to_owned();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that goes away is told nothing.
+            // A client that goes away is reported nothing.
             let _ = answer(stream, &key);
         }
     });

@@ -373,7 +373,7 @@ fn killed_restore(azure: &Azure) -> Result<()> {
     Ok(())
 }
 
-/// What a wrong signature is told as: Azurite says `AuthorizationFailure` where Azure says `AuthenticationFailed`, for which the connector names the
+/// What a wrong signature is reported as: Azurite says `AuthorizationFailure` where Azure says `AuthenticationFailed`, for which the connector names the
 /// settings to check.
 const REFUSED: &str = "refuses it; check what the credentials may do";
 
@@ -389,13 +389,13 @@ fn signature(azure: &Azure) -> Result<()> {
     setup.credenza.ok(words)?;
     setup.backup("@signed")?;
     setup.credenza.set("RUST_LOG", "trace");
-    let told = setup.credenza.run(["-v", "source", "check", "signed"])?.expect_code(0)?;
+    let reported = setup.credenza.run(["-v", "source", "check", "signed"])?.expect_code(0)?;
     let proof = sas.split("sig=").nth(1).context("a signature")?.to_owned();
-    ensure!(!told.whole().contains(&proof), "a secret was printed");
+    ensure!(!reported.whole().contains(&proof), "a secret was printed");
     setup.credenza.ok(["source", "set", "signed", &format!("sas={}", sas.replace("sig=", "sig=AAAA"))])?;
-    let told = setup.credenza.run(["source", "check", "signed"])?;
-    ensure!(told.code != Some(0) && told.whole().contains(REFUSED), "{}", told.whole());
-    ensure!(!told.whole().contains(&proof), "a secret was printed");
+    let reported = setup.credenza.run(["source", "check", "signed"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains(REFUSED), "{}", reported.whole());
+    ensure!(!reported.whole().contains(&proof), "a secret was printed");
     Ok(())
 }
 
@@ -403,12 +403,16 @@ fn wrong(azure: &Azure) -> Result<()> {
     let account = azure.account();
     let setup = Setup::new()?;
     account.add(&setup, "source", "none", "no-such-container")?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains("`no-such-container` of account"), "{}", told.whole());
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(
+        reported.code != Some(0) && reported.whole().contains("`no-such-container` of account"),
+        "{}",
+        reported.whole()
+    );
     let other = "bm90IHRoZSBrZXkgb2YgdGhlIGFjY291bnQgYXQgYWxsIQ==";
     setup.credenza.ok(["source", "set", "none", &format!("account_key={other}")])?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains(REFUSED), "{}", told.whole());
-    ensure!(!told.whole().contains(other), "a secret was printed");
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains(REFUSED), "{}", reported.whole());
+    ensure!(!reported.whole().contains(other), "a secret was printed");
     Ok(())
 }

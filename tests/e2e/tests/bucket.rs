@@ -134,7 +134,7 @@ fn keys_of_a_bucket_are_listed_and_become_files_inside_the_target() {
         let words = ["--json", "restore", "latest", "--to", &target.to_string_lossy()];
         let outcome = setup.credenza.run(words)?.expect_code(3)?;
         let unrestored = outcome.summary()?["unrestored"].to_string();
-        ensure!(unrestored.contains("name (restored as"), "what was renamed is not told: {unrestored}");
+        ensure!(unrestored.contains("name (restored as"), "what was renamed is not reported: {unrestored}");
         assert_eq!(fs::read_dir(&around)?.count(), 1, "something was written beside the target");
         let expected: BTreeSet<Vec<u8>> =
             ODD_KEYS.iter().filter_map(|key| Some(server.buckets.get("source", key)?.body().to_vec())).collect();

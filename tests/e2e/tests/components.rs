@@ -19,8 +19,8 @@ fn a_component_from_a_file_is_named_with_its_digest() {
     let guest = guest.to_string_lossy();
     let outcome =
         setup.credenza.ok(["--connector", &guest, "--allow-unpinned", "backup", "hostile://localhost:1/well"]).unwrap();
-    let told = outcome.stderr.lines().find(|line| line.contains("connector hostile 0.1.0")).unwrap();
-    assert!(told.contains(&*guest) && told.contains("sha256 "), "{told}");
+    let reported = outcome.stderr.lines().find(|line| line.contains("connector hostile 0.1.0")).unwrap();
+    assert!(reported.contains(&*guest) && reported.contains("sha256 "), "{reported}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the author of a connector does: start one outside of this tree, build it, test it, and be told what is wrong with it.
+//! What the author of a connector does: start one outside of this tree, build it, test it, and be reported what is wrong with it.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
@@ -109,18 +109,18 @@ fn what_an_author_forgets_is_told_with_its_place_and_what_to_do() {
 
     let manifest = folder.join("Cargo.toml");
     edit(&manifest, "crate-type = [\"cdylib\", \"rlib\"]", "");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
     let lib = fs::read_to_string(&manifest).unwrap().lines().position(|line| line == "[lib]").unwrap() + 1;
-    assert!(told.stderr.contains(&format!("Cargo.toml, line {lib}")), "{}", told.stderr);
-    assert!(told.stderr.contains("crate-type = [\"cdylib\", \"rlib\"]"), "{}", told.stderr);
+    assert!(reported.stderr.contains(&format!("Cargo.toml, line {lib}")), "{}", reported.stderr);
+    assert!(reported.stderr.contains("crate-type = [\"cdylib\", \"rlib\"]"), "{}", reported.stderr);
     edit(&manifest, "[lib]", "[lib]\ncrate-type = [\"cdylib\", \"rlib\"]");
 
     edit(&folder.join("src/lib.rs"), "credenza_sdk::export!(Files: source);", "");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
     assert!(
-        told.stderr.contains("exports no role") && told.stderr.contains("credenza_sdk::export!"),
+        reported.stderr.contains("exports no role") && reported.stderr.contains("credenza_sdk::export!"),
         "{}",
-        told.stderr
+        reported.stderr
     );
     edit(
         &folder.join("src/lib.rs"),
@@ -129,11 +129,11 @@ fn what_an_author_forgets_is_told_with_its_place_and_what_to_do() {
     );
 
     edit(&folder.join("connector.toml"), "roles = [\"source\"]", "roles = [\"source\", \"store\"]");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
-    assert!(told.stderr.contains("claims the role store"), "{}", told.stderr);
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(reported.stderr.contains("claims the role store"), "{}", reported.stderr);
     edit(&folder.join("connector.toml"), "summary = ", "sumary = ");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
-    assert!(told.stderr.contains("line 6") && told.stderr.contains("sumary"), "{}", told.stderr);
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(reported.stderr.contains("line 6") && reported.stderr.contains("sumary"), "{}", reported.stderr);
 }
 
 #[test]
@@ -149,21 +149,21 @@ fn a_connector_in_javascript_is_started_and_built_in_a_folder_of_its_own() {
         assert!(inspected.stdout.contains(part), "{part}: {}", inspected.stdout);
     }
 
-    // What is wrong is told with its place, and nothing of an earlier build passes for it.
+    // What is wrong is reported with its place, and nothing of an earlier build passes for it.
     edit(&folder.join("source.js"), "class Session {", "class Session { {");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
-    assert!(told.stderr.contains("source.js") && told.stderr.contains("does not build"), "{}", told.stderr);
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(reported.stderr.contains("source.js") && reported.stderr.contains("does not build"), "{}", reported.stderr);
     edit(&folder.join("source.js"), "class Session { {", "class Session {");
     edit(&folder.join("connector.toml"), "summary = ", "sumary = ");
-    let told = build(&setup, &folder).expect_code(1).unwrap();
-    assert!(told.stderr.contains("line 4") && told.stderr.contains("sumary"), "{}", told.stderr);
+    let reported = build(&setup, &folder).expect_code(1).unwrap();
+    assert!(reported.stderr.contains("line 4") && reported.stderr.contains("sumary"), "{}", reported.stderr);
 
     let words = ["connector", "new", "x", "--language", "javascript", "--roles", "store", "--folder", "x"];
-    let told = setup.credenza.run(words).unwrap().expect_code(2).unwrap();
+    let reported = setup.credenza.run(words).unwrap().expect_code(2).unwrap();
     assert!(
-        told.stderr.contains("no store to start from") && told.stderr.contains("--language rust"),
+        reported.stderr.contains("no store to start from") && reported.stderr.contains("--language rust"),
         "{}",
-        told.stderr
+        reported.stderr
     );
 }
 

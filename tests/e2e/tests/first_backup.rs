@@ -62,7 +62,7 @@ fn a_pattern_that_excludes_nothing_does_not_pass_in_silence() {
         assert_eq!(summaries[0]["patterns_unmatched"], serde_json::json!(["*.bak", "/tmp/x", "*.swp"]));
         Ok(())
     });
-    report.scenario("very many are told in few lines", || {
+    report.scenario("very many are reported in few lines", || {
         let (setup, folder) = with_folder()?;
         fs::write(setup.path("patterns"), (0..1000).map(|n| format!("*.{n}\n")).collect::<String>())?;
         let file = setup.path("patterns").to_string_lossy().into_owned();
@@ -133,8 +133,9 @@ fn a_source_that_fails_does_not_keep_the_others_from_being_backed_up() {
                 let words: Vec<&str> = dry_run.iter().copied().chain([folder.as_str(), bad, "@there"]).collect();
                 let outcome = backup(&setup, &words)?.expect_code(3)?;
                 assert_eq!(outcome.lines_of("summary")?.len(), 2, "{}", outcome.whole());
-                let told: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("is not backed up")).collect();
-                ensure!(told.len() == 1 && told[0].contains(said), "{}", outcome.whole());
+                let reported: Vec<&str> =
+                    outcome.stderr.lines().filter(|line| line.contains("is not backed up")).collect();
+                ensure!(reported.len() == 1 && reported[0].contains(said), "{}", outcome.whole());
             }
             assert_eq!(snapshots(&setup)?, before + 2);
         }

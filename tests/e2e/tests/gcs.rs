@@ -200,12 +200,12 @@ fn wrong(server: &GcsServer) -> Result<()> {
     let setup = Setup::new()?;
     add(&setup, server, "source", "none", "x")?;
     setup.credenza.ok(["source", "set", "none", "location=gs://no-such-bucket"])?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains("bucket `no-such-bucket`"), "{}", told.whole());
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains("bucket `no-such-bucket`"), "{}", reported.whole());
     let words = ["source", "set", "none", "login=key", "key=not-the-document-of-a-key-at-all"];
     setup.credenza.ok(words)?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains("key"), "{}", told.whole());
-    ensure!(!told.whole().contains("not-the-document-of-a-key-at-all"), "a secret was printed");
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains("key"), "{}", reported.whole());
+    ensure!(!reported.whole().contains("not-the-document-of-a-key-at-all"), "a secret was printed");
     Ok(())
 }

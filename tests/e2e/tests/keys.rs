@@ -121,7 +121,7 @@ fn keys_are_listed_proven_and_removed() {
         Ok(())
     });
     report.scenario(
-        "a lost config is told by every command, which does its work and ends with 20, until it is repaired",
+        "a lost config is reported by every command, which does its work and ends with 20, until it is repaired",
         || {
             let precious = precious()?;
             fs::remove_file(precious.setup.path("repository/config"))?;

@@ -28,8 +28,9 @@ fn body(key: &str, generation: u64) -> Vec<u8> {
 /// Which generation a body is of.
 fn generation_of(key: &str, bytes: &[u8]) -> Result<u64> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let told = std::str::from_utf8(line)?.strip_prefix(key).with_context(|| format!("{key} holds another object"))?;
-    let generation = told.trim().parse()?;
+    let reported =
+        std::str::from_utf8(line)?.strip_prefix(key).with_context(|| format!("{key} holds another object"))?;
+    let generation = reported.trim().parse()?;
     ensure!(bytes == body(key, generation), "{key} is torn: it begins with generation {generation}");
     Ok(generation)
 }
@@ -127,8 +128,8 @@ fn a_bucket_without_versions_that_is_written_to_yields_no_torn_object_and_marks_
     server.faults().clear();
     let (changed, vanished) = (keys_that(&setup, "changed")?, keys_that(&setup, "vanished")?);
     ensure!(changed.is_empty() && !vanished.is_empty(), "torn: {changed:?}, vanished: {vanished:?}");
-    let told: BTreeSet<String> = failed.iter().filter_map(|line| line["key"].as_str()).map(str::to_owned).collect();
-    ensure!(told == vanished, "told {told:?}, marked {vanished:?}");
+    let reported: BTreeSet<String> = failed.iter().filter_map(|line| line["key"].as_str()).map(str::to_owned).collect();
+    ensure!(reported == vanished, "told {reported:?}, marked {vanished:?}");
     let target = setup.path("target");
     setup.credenza.run(["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()])?.expect_code(3)?;
     let restored = generations(&target)?;

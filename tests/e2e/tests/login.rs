@@ -43,7 +43,7 @@ fn serve(answers: &'static [(u16, &'static str)]) -> (String, Arc<Mutex<Vec<Stri
     std::thread::spawn(move || {
         let mut answers = answers.iter();
         for stream in listener.incoming().flatten() {
-            // A client that goes away is told nothing.
+            // A client that goes away is reported nothing.
             let _ = answer(stream, &mut answers, &log);
         }
     });
@@ -163,10 +163,10 @@ fn what_takes_no_login_is_told() {
     std::fs::write(&token, "of-a-file").unwrap();
     let elsewhere = format!("refresh_token_file={}", token.display());
     setup.credenza.ok(["source", "set", "drive", &elsewhere]).unwrap();
-    let told = login(&["drive", "--kind", "source"]);
-    assert!(told.contains("credenza config source unset drive refresh_token_file"), "{told}");
+    let reported = login(&["drive", "--kind", "source"]);
+    assert!(reported.contains("credenza config source unset drive refresh_token_file"), "{reported}");
     let bearer = user(&address, r#"auth = { scheme = "bearer", token = "token" }"#);
-    let told = bearer.credenza.run(["login", "drive"]).unwrap().expect_code(2).unwrap().stderr;
-    assert!(told.contains("credenza connector inspect hostile"), "{told}");
+    let reported = bearer.credenza.run(["login", "drive"]).unwrap().expect_code(2).unwrap().stderr;
+    assert!(reported.contains("credenza connector inspect hostile"), "{reported}");
     assert!(asked.lock().unwrap().is_empty());
 }

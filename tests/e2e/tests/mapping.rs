@@ -149,7 +149,7 @@ fn parts_of_folders_and_buckets_go_to_each_other_and_what_is_lost_is_told() -> R
         assert_eq!((fs::read_dir(&one)?.count(), fs::read(one.join("ab"))?), (1, b"ab".to_vec()));
         Ok(())
     });
-    report.scenario("what a bucket cannot hold of a folder is told, and incomplete unless accepted", || {
+    report.scenario("what a bucket cannot hold of a folder is reported, and incomplete unless accepted", || {
         let (_server, setup) = start()?;
         let folder = setup.path("folder");
         tree::build_many(&folder, 5)?;

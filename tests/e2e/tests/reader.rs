@@ -18,14 +18,17 @@ fn read(repository: &Path, options: &[&str]) -> Result<Output> {
 /// Demands that the reader lists exactly what the golden repository `name` restores to, and names each object that is hurt.
 fn expect_as_recorded(name: &str, options: &[&str]) -> Result<()> {
     let output = read(&fixture(name).join("repository"), options)?;
-    let (listed, told) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    let (listed, reported) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let findings = fs::read_to_string(fixture(name).join("FINDINGS"))?;
-    ensure!(output.status.code() == Some(if findings.is_empty() { 0 } else { 20 }), "{}\n{told}", output.status);
-    ensure!(listed == fs::read_to_string(fixture(name).join("CONTENTS"))?, "it lists something else\n{listed}\n{told}");
+    ensure!(output.status.code() == Some(if findings.is_empty() { 0 } else { 20 }), "{}\n{reported}", output.status);
+    ensure!(
+        listed == fs::read_to_string(fixture(name).join("CONTENTS"))?,
+        "it lists something else\n{listed}\n{reported}"
+    );
     // Objects by their names; of an index segment that is gone, the pack that it described.
     let ids = findings.lines().filter_map(|line| line.split(' ').find(|word| word.contains('/') || word.len() == 32));
     for id in ids {
-        ensure!(told.contains(id), "{id} is not named\n{told}");
+        ensure!(reported.contains(id), "{id} is not named\n{reported}");
     }
     Ok(())
 }

@@ -92,14 +92,15 @@ fn folder_as_objects(server: &RealServer) -> Result<()> {
     setup.add("destination", "objects", server.s3.endpoint(), &place)?;
     setup.add("source", "objects", server.s3.endpoint(), &place)?;
     setup.backup(&folder.to_string_lossy())?;
-    let told = setup.credenza.run(["--json", "restore", "latest", "--to", "@objects"])?.expect_code(3)?.summary()?;
+    let reported =
+        setup.credenza.run(["--json", "restore", "latest", "--to", "@objects"])?.expect_code(3)?.summary()?;
     let objects = snapshot_of(&setup.backup("@objects")?)?;
     setup.restore(&objects, "back")?;
     tree::forget_bucket(&back)?;
-    match number(&told, &["unrestored", "tree.kind"]) {
+    match number(&reported, &["unrestored", "tree.kind"]) {
         // The server keeps nothing of a folder but that it is there, and that was reported.
         Ok(folders) => {
-            ensure!(folders == 5, "{told}");
+            ensure!(folders == 5, "{reported}");
             tree::compare_bytes(&folder, &back)
         }
         Err(_) => tree::compare(&folder, &back),

@@ -39,12 +39,12 @@ fn a_tape_has_what_passed_and_no_secret() {
     record(&["read", "2026/raw"]).expect_code(0).unwrap();
     assert!(tape().contains("\n= AJ+Slg==\n"), "{}", tape());
 
-    // What does not fit is told, and what was recorded before is kept.
-    let told = record(&["read", "large"]).expect_code(3).unwrap();
-    assert!(told.stdout.contains("too long to be recorded"), "{}", told.whole());
+    // What does not fit is reported, and what was recorded before is kept.
+    let reported = record(&["read", "large"]).expect_code(3).unwrap();
+    assert!(reported.stdout.contains("too long to be recorded"), "{}", reported.whole());
     assert!(tape().contains("large") && !tape().contains("\n> GET bucket /large"), "{}", tape());
-    let told = record(&["read", "absent"]).expect_code(3).unwrap();
-    assert!(told.stdout.contains("there is no absent"), "{}", told.whole());
+    let reported = record(&["read", "absent"]).expect_code(3).unwrap();
+    assert!(reported.stdout.contains("there is no absent"), "{}", reported.whole());
 
     // Without an answer there is nothing to keep.
     fs::remove_file(&path).unwrap();

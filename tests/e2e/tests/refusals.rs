@@ -116,7 +116,7 @@ fn a_check_says_of_each_step_whether_it_works() {
             Ok(())
         });
     }
-    report.scenario("conditions that are ignored are told", || {
+    report.scenario("conditions that are ignored are reported", || {
         let (server, setup) = start()?;
         server.faults().add(Rule::new(Fault::ConditionsIgnored));
         setup.credenza.ok(["source", "check", "live"]).and_then(|outcome| {

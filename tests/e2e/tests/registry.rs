@@ -90,8 +90,8 @@ fn a_component_is_published_installed_pinned_and_updated() {
 
     // Nobody else can put another one there, whoever may write to the registry.
     let unsigned = fair.file("unsigned.wasm", &built("guests/hostile.wasm").unwrap());
-    let told = fair.with_login(&["publish", &unsigned, &fair.address(":1")], 0);
-    assert!(told.contains("nobody signed it") && told.contains("connector sign "), "{told}");
+    let reported = fair.with_login(&["publish", &unsigned, &fair.address(":1")], 0);
+    assert!(reported.contains("nobody signed it") && reported.contains("connector sign "), "{reported}");
     let refused = fair.with_login(&["update", "hostile", &fair.address(":1"), "--yes"], 1);
     assert!(refused.contains("another publisher"), "{refused}");
 }
@@ -109,11 +109,11 @@ fn what_a_registry_changed_or_does_not_have_is_not_installed() {
         (fair.address(&format!("@sha256:{}", "0".repeat(64))), "has no sha256:0000"),
         (format!("oci://{}/tests/other:1", fair.server.host), "has no 1 in tests/other"),
     ] {
-        let told = fair.with_login(&["install", &missing, "--yes"], 1);
-        assert!(told.contains(said), "{told}");
+        let reported = fair.with_login(&["install", &missing, "--yes"], 1);
+        assert!(reported.contains(said), "{reported}");
     }
-    let told = fair.with_login(&["publish", &file, &published], 2);
-    assert!(told.contains("names no tag") || told.contains("with a tag"), "{told}");
+    let reported = fair.with_login(&["publish", &file, &published], 2);
+    assert!(reported.contains("names no tag") || reported.contains("with a tag"), "{reported}");
     for wrong in [fair.address(""), fair.address(":"), "oci://h/UPPER:1".to_owned()] {
         assert!(fair.with_login(&["install", &wrong, "--yes"], 2).contains("no address in a registry"), "{wrong}");
     }
@@ -130,8 +130,8 @@ fn what_a_registry_changed_or_does_not_have_is_not_installed() {
         let at = changed.iter().rposition(|byte| byte.is_ascii_digit()).unwrap();
         changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
         fs::write(&path, changed).unwrap();
-        let told = fair.with_login(&["install", &published, "--yes"], 1);
-        assert!(told.contains("has the digest sha256:") || told.contains("answered 5"), "{blob}: {told}");
+        let reported = fair.with_login(&["install", &published, "--yes"], 1);
+        assert!(reported.contains("has the digest sha256:") || reported.contains("answered 5"), "{blob}: {reported}");
         fs::write(&path, whole).unwrap();
     }
     assert!(!fair.setup.path("user/config/connectors.lock").exists());
@@ -144,13 +144,16 @@ fn a_registry_is_told_who_asks_by_a_file_or_by_what_docker_keeps() {
     let file = fair.file("x.wasm", &built("guests/hostile.wasm").unwrap());
     let address = fair.address(":1");
     for words in [["publish", &file, &address].as_slice(), &["install", &address, "--yes"]] {
-        let told = fair.connector(words, 1);
-        assert!(told.contains("wants a name and a password") && told.contains("--login-file FILE"), "{told}");
-        assert!(told.contains(&format!("docker login {}", fair.server.host)), "{told}");
+        let reported = fair.connector(words, 1);
+        assert!(
+            reported.contains("wants a name and a password") && reported.contains("--login-file FILE"),
+            "{reported}"
+        );
+        assert!(reported.contains(&format!("docker login {}", fair.server.host)), "{reported}");
     }
     let wrong = fair.file("wrong", b"CREDENZATESTKEY00001:hunter2-hunter2");
-    let told = fair.connector(&["publish", &file, &address, "--login-file", &wrong], 1);
-    assert!(told.contains("does not let this name and password") && !told.contains("hunter2"), "{told}");
+    let reported = fair.connector(&["publish", &file, &address, "--login-file", &wrong], 1);
+    assert!(reported.contains("does not let this name and password") && !reported.contains("hunter2"), "{reported}");
     let empty = fair.file("empty", b"\n");
     assert!(fair.connector(&["publish", &file, &address, "--login-file", &empty], 2).contains("NAME:PASSWORD"));
     let absent = fair.setup.path("absent").to_string_lossy().into_owned();

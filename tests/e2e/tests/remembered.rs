@@ -92,7 +92,7 @@ fn what_an_interrupted_run_left_is_counted_with_the_day_on_which_it_is_freed() -
     ensure!(number(&summary, &["unreferenced_packs"])? == 2, "{summary}");
     ensure!(number(&summary, &["unreferenced_bytes"])? > 400_000, "{summary}");
     ensure!(summary.get("freed_from").is_some(), "{summary}");
-    let told = setup.credenza.ok(["check"])?.stdout;
-    ensure!(told.contains("`maintain` frees them from 20"), "{told}");
+    let reported = setup.credenza.ok(["check"])?.stdout;
+    ensure!(reported.contains("`maintain` frees them from 20"), "{reported}");
     Ok(())
 }

@@ -28,7 +28,7 @@ fn a_restore_to_where_something_is() {
         ensure!(again.stdout.lines().count() == 2 && again.stderr.is_empty(), "{}", again.whole());
         Ok(())
     });
-    report.scenario("what differs is told in one line a kind, and in one an entry with -v", || {
+    report.scenario("what differs is reported in one line a kind, and in one an entry with -v", || {
         let (setup, target) = restored()?;
         for number in 100..150 {
             fs::write(target.join(format!("00/0001/file-{number:07}")), "mine")?;
@@ -37,14 +37,14 @@ fn a_restore_to_where_something_is() {
         fs::remove_dir_all(&gone)?;
         symlink("/", &gone)?;
         let words = ["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()].map(str::to_owned);
-        let told = setup.credenza.run(&words)?.expect_code(3)?;
-        ensure!(told.stdout.lines().count() == 6 && told.stderr.is_empty(), "{}", told.whole());
+        let reported = setup.credenza.run(&words)?.expect_code(3)?;
+        ensure!(reported.stdout.lines().count() == 6 && reported.stderr.is_empty(), "{}", reported.whole());
         for line in [
             "\n50 entries differ from the snapshot and were left; --overwrite replaces them (00/0001/file-0000100, ",
             "\n1 entries were left: a file, folder or link is where the snapshot has another kind",
             "\n100 entries were left: what is above them is no folder",
         ] {
-            ensure!(told.stdout.contains(line), "{line}\n{}", told.whole());
+            ensure!(reported.stdout.contains(line), "{line}\n{}", reported.whole());
         }
         let each = setup.credenza.run(words.iter().map(String::as_str).chain(["-v"]))?.expect_code(3)?;
         ensure!(each.stdout.contains("left       00/0001/file-0000149: it differs\n"), "{}", each.whole());
@@ -172,20 +172,23 @@ fn a_restore_to_a_bucket_that_holds_something() {
         setup.credenza.ok(restore.into_iter().chain(["--overwrite"]))?;
         bucket::compare(&server.buckets, "source", "copy")
     });
-    report.scenario("files that were restored before are taken for equal by size and time, and that is told", || {
-        let (server, setup) = start()?;
-        let source = setup.path("source");
-        tree::build_many(&source, 50)?;
-        setup.backup(&source.to_string_lossy())?;
-        let restore = ["--json", "restore", "latest", "--accept-loss", "--to", "@copy"];
-        setup.credenza.ok(restore)?;
-        server.log().clear();
-        let summary = setup.credenza.ok(restore)?.summary()?;
-        let (identical, presumed) = (number(&summary, &["identical"])?, number(&summary, &["presumed"])?);
-        ensure!(identical >= 50 && presumed >= 50, "{summary}");
-        ensure!(server.log().count("copy", Operation::PutObject).requests == 0, "{summary}");
-        Ok(())
-    });
+    report.scenario(
+        "files that were restored before are taken for equal by size and time, and that is reported",
+        || {
+            let (server, setup) = start()?;
+            let source = setup.path("source");
+            tree::build_many(&source, 50)?;
+            setup.backup(&source.to_string_lossy())?;
+            let restore = ["--json", "restore", "latest", "--accept-loss", "--to", "@copy"];
+            setup.credenza.ok(restore)?;
+            server.log().clear();
+            let summary = setup.credenza.ok(restore)?.summary()?;
+            let (identical, presumed) = (number(&summary, &["identical"])?, number(&summary, &["presumed"])?);
+            ensure!(identical >= 50 && presumed >= 50, "{summary}");
+            ensure!(server.log().count("copy", Operation::PutObject).requests == 0, "{summary}");
+            Ok(())
+        },
+    );
     report.scenario("a bucket that may not be written to fails once", || {
         let (server, setup) = start()?;
         bucket::fill_many(&server.buckets, "source", 200);

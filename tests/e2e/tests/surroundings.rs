@@ -236,7 +236,7 @@ fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
         let refused = setup.credenza.run(["at", "@pinned", "backup", &source])?.expect_code(12)?;
         refused.expect_message(&["repository_id"]).map(drop)
     });
-    report.scenario("a memory that cannot be kept is told and stops nothing", || {
+    report.scenario("a memory that cannot be kept is reported and stops nothing", || {
         let (setup, source) = talkative()?;
         let memory = setup.path("user/config/known-repositories.toml");
         fs::remove_file(&memory)?;
@@ -308,8 +308,8 @@ fn whoever_is_right_to_use_what_is_there_is_told_a_command_that_works_as_printed
         };
         let refused = open.run(["at", &at, "ls"])?.expect_code(12)?;
         ensure!(!refused.stderr.contains("credenza -o repository_id="), "{}", refused.whole());
-        let told = format!("repository_id={}", id(&refused)?);
-        open.run(["-o", &told, "at", &at, "backup", &source])?.expect_code(12).map(drop)
+        let reported = format!("repository_id={}", id(&refused)?);
+        open.run(["-o", &reported, "at", &at, "backup", &source])?.expect_code(12).map(drop)
     });
     report.scenario("it was put there on purpose", || {
         let (setup, source) = user_with_a_disk()?;
@@ -518,8 +518,8 @@ fn a_snapshot_from_the_future_is_named_by_the_next_backup_with_the_command_that_
     setup.credenza.ok(["ls"])?.expect_message(&[id, "is dated", "by the clock of this machine"])?;
     let next = setup.credenza.ok(["--json", "backup", &source])?.summary()?;
     ensure!(next["ahead"][0]["id"] == future, "{next}");
-    let told = setup.credenza.ok(["backup", &source])?;
-    let command = told.stdout.split('`').find(|text| text.contains(" rm ")).context("a command")?.to_owned();
+    let reported = setup.credenza.ok(["backup", &source])?;
+    let command = reported.stdout.split('`').find(|text| text.contains(" rm ")).context("a command")?.to_owned();
     ensure!(command.ends_with(&format!("rm {id}")), "{command}");
     let words: Vec<&str> = command.split(' ').skip_while(|word| *word != "rm").collect();
     setup.credenza.ok(&words)?;
@@ -554,19 +554,19 @@ fn strays_in_a_folder_store_are_named_and_stop_nothing() -> Result<()> {
     ];
     setup.credenza.ok(["backup", &source])?;
     for words in [["--json", "check"], ["--json", "audit"]] {
-        let told = setup.credenza.ok(words)?;
-        let lines = told.lines_of("stray")?;
+        let reported = setup.credenza.ok(words)?;
+        let lines = reported.lines_of("stray")?;
         let named: BTreeSet<&str> = lines.iter().filter_map(|line| line["object"].as_str()).collect();
         ensure!(named == BTreeSet::from(expected), "{named:?}");
-        ensure!(told.summary()?["strays"] == expected.len(), "{}", told.whole());
+        ensure!(reported.summary()?["strays"] == expected.len(), "{}", reported.whole());
     }
     for number in 0..600 {
         fs::write(repository.join(format!("usage/~{number}")), "not mine")?;
     }
     for words in [["--json", "check"], ["--json", "audit"]] {
-        let told = setup.credenza.ok(words)?;
-        ensure!(told.lines_of("stray")?.len() == 100, "{}", told.whole());
-        ensure!(told.summary()?["strays"] == expected.len() + 600, "{}", told.whole());
+        let reported = setup.credenza.ok(words)?;
+        ensure!(reported.lines_of("stray")?.len() == 100, "{}", reported.whole());
+        ensure!(reported.summary()?["strays"] == expected.len() + 600, "{}", reported.whole());
     }
     for words in [
         ["ls"].as_slice(),
@@ -602,8 +602,8 @@ fn what_consoles_leave_in_a_bucket_stops_nothing() -> Result<()> {
     let source = precious.source().to_string_lossy().into_owned();
     precious.setup.credenza.ok(["backup", &source])?;
     for words in [["--json", "check"], ["--json", "audit"]] {
-        let told = precious.setup.credenza.ok(words)?;
-        let lines = told.lines_of("stray")?;
+        let reported = precious.setup.credenza.ok(words)?;
+        let lines = reported.lines_of("stray")?;
         let named: BTreeSet<&str> = lines.iter().filter_map(|line| line["object"].as_str()).collect();
         let expected = left.map(|name| if name.starts_with('x') { r"x\x01" } else { name });
         ensure!(named == BTreeSet::from(expected), "{named:?}");

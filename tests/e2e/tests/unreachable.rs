@@ -125,18 +125,18 @@ fn a_server_that_is_not_there_is_looked_for_twice() {
 #[test]
 fn what_is_waited_for_is_told_with_its_cause_and_the_time_of_the_next_try() -> Result<()> {
     let setup = Setup::new()?;
-    let told = browse(&setup, "127.0.0.1:1", &["use_tls=false"])?.expect_code(1)?;
-    let waiting: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("waiting: ")).collect();
-    ensure!(waiting.len() == 1, "{}", told.whole());
+    let reported = browse(&setup, "127.0.0.1:1", &["use_tls=false"])?.expect_code(1)?;
+    let waiting: Vec<&str> = reported.stderr.lines().filter(|line| line.starts_with("waiting: ")).collect();
+    ensure!(waiting.len() == 1, "{}", reported.whole());
     ensure!(
         waiting[0].contains("127.0.0.1:1 refuses connections") && waiting[0].ends_with("; try 2 in 2 s"),
         "{waiting:?}"
     );
     let words = ["--json", "browse", "s3://127.0.0.1:1/bucket", "-o", "use_tls=false", "-o", "anonymous=true"];
-    let told = setup.credenza.run(words)?.expect_code(1)?;
-    let lines = told.lines_of("waiting")?;
-    ensure!(lines.len() == 1 && lines[0]["reason"] == "connect" && lines[0]["tries"] == 1, "{}", told.whole());
-    ensure!(lines[0]["next_in_ms"].as_u64().is_some_and(|ms| ms.div_ceil(1000) == 2), "{}", told.whole());
+    let reported = setup.credenza.run(words)?.expect_code(1)?;
+    let lines = reported.lines_of("waiting")?;
+    ensure!(lines.len() == 1 && lines[0]["reason"] == "connect" && lines[0]["tries"] == 1, "{}", reported.whole());
+    ensure!(lines[0]["next_in_ms"].as_u64().is_some_and(|ms| ms.div_ceil(1000) == 2), "{}", reported.whole());
     Ok(())
 }
 
@@ -145,26 +145,26 @@ fn a_proxy_that_refuses_is_named() {
     let mut report = Report::default();
     report.scenario("one that wants a password, for a tunnel", || {
         let (setup, proxy) = (Setup::new()?, WrongServer::start(Manner::Answers(PROXY_WANTS_PASSWORD))?);
-        let told = format!("proxy=http://{}", proxy.authority());
+        let reported = format!("proxy=http://{}", proxy.authority());
         let trusted = format!("ca_file={}", authority_file().display());
-        let outcome = browse(&setup, "s3.example.com", &[&told, &trusted])?;
+        let outcome = browse(&setup, "s3.example.com", &[&reported, &trusted])?;
         let outcome = told_at_once(outcome, &[&proxy.authority(), "user and password"])?;
         ensure!(proxy.taken() == 1, "{} connections\n{}", proxy.taken(), outcome.whole());
         Ok(())
     });
     report.scenario("one that wants a password, for a request", || {
         let (setup, proxy) = (Setup::new()?, WrongServer::start(Manner::Answers(PROXY_WANTS_PASSWORD))?);
-        let told = format!("proxy=http://{}", proxy.authority());
-        let outcome = browse(&setup, "s3.example.com", &[&told, "use_tls=false"])?;
+        let reported = format!("proxy=http://{}", proxy.authority());
+        let outcome = browse(&setup, "s3.example.com", &[&reported, "use_tls=false"])?;
         let outcome = told_at_once(outcome, &[&proxy.authority(), "user and password"])?;
         ensure!(proxy.taken() == 1, "{} connections\n{}", proxy.taken(), outcome.whole());
         Ok(())
     });
     report.scenario("one that opens no tunnel", || {
         let (setup, proxy) = (Setup::new()?, WrongServer::start(Manner::Answers(PROXY_REFUSES))?);
-        let told = format!("proxy=http://{}", proxy.authority());
+        let reported = format!("proxy=http://{}", proxy.authority());
         let trusted = format!("ca_file={}", authority_file().display());
-        let outcome = browse(&setup, "s3.example.com", &[&told, &trusted])?;
+        let outcome = browse(&setup, "s3.example.com", &[&reported, &trusted])?;
         let outcome = told_at_once(outcome, &[&proxy.authority(), "s3.example.com", "twice"])?;
         ensure!(proxy.taken() == 2, "{} connections\n{}", proxy.taken(), outcome.whole());
         Ok(())

@@ -179,8 +179,8 @@ fn expect_space_by(removal: &str) -> Result<()> {
         text(&source)?
     );
     if let Some(output) = on_a_small_disk(&setup, &script)? {
-        let told = [&output.stdout[..], &output.stderr].concat();
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&told));
+        let reported = [&output.stdout[..], &output.stderr].concat();
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&reported));
     }
     Ok(())
 }

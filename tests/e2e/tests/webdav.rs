@@ -118,7 +118,7 @@ fn destination(server: &DavServer, kind: DavKind) -> Result<()> {
     std::fs::File::options().write(true).open(folder.join("a+b"))?.set_modified(long_ago)?;
     setup.backup(&folder.to_string_lossy())?;
     add(&setup, server, "destination", "copy", "copy")?;
-    // Modes and owners have no home there, and that is told.
+    // Modes and owners have no home there, and that is reported.
     setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(3)?;
     let copy = server.data().join("copy");
     tree::compare_bytes(&folder, &copy)?;
@@ -138,12 +138,12 @@ fn destination(server: &DavServer, kind: DavKind) -> Result<()> {
 fn wrong(server: &DavServer) -> Result<()> {
     let setup = Setup::new()?;
     add(&setup, server, "source", "none", "no such folder")?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains("no such folder"), "{}", told.whole());
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains("no such folder"), "{}", reported.whole());
     let words = ["source", "set", "none", "password=not-the-password-at-all"];
     setup.credenza.ok(words)?;
-    let told = setup.credenza.run(["source", "check", "none"])?;
-    ensure!(told.code != Some(0) && told.whole().contains("set user and password"), "{}", told.whole());
-    ensure!(!told.whole().contains("not-the-password-at-all"), "a secret was printed");
+    let reported = setup.credenza.run(["source", "check", "none"])?;
+    ensure!(reported.code != Some(0) && reported.whole().contains("set user and password"), "{}", reported.whole());
+    ensure!(!reported.whole().contains("not-the-password-at-all"), "a secret was printed");
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Source for Hostile {
         task::status("telling what there is");
         resources::take(&self.behaviour);
         requests::escape(&self.behaviour)?;
-        Ok(Box::new(Listing { behaviour: self.behaviour.clone(), told: 0 }))
+        Ok(Box::new(Listing { behaviour: self.behaviour.clone(), reported: 0 }))
     }
 
     fn read(&self, entry: Entry, _range: Option<ByteRange>, _if_match: Option<String>) -> Result<Opened> {
@@ -49,15 +49,15 @@ impl Source for Hostile {
 /// A listing of three entries that misbehaves.
 struct Listing {
     behaviour: String,
-    told: u64,
+    reported: u64,
 }
 
 impl Scanner for Listing {
     fn next(&mut self, max: u32) -> Result<Batch> {
         let page = match self.behaviour.as_str() {
             "idle-listing" => Vec::new(),
-            "endless-listing" => vec![entry(format!("{:020}", self.told))],
-            _ if self.told > 0 => return Ok(Batch { found: Vec::new(), more: false }),
+            "endless-listing" => vec![entry(format!("{:020}", self.reported))],
+            _ if self.reported > 0 => return Ok(Batch { found: Vec::new(), more: false }),
             "disordered-keys" => ["b", "a", "c"].map(entry).to_vec(),
             "repeated-keys" => ["a", "a", "b"].map(entry).to_vec(),
             "climbing-names" => ["../escaped", "/absolute", "a/../../b", "c\0d"].map(entry).to_vec(),
@@ -67,7 +67,7 @@ impl Scanner for Listing {
             "duplicate-attributes" => vec![Entry { attributes: twice(), ..entry("a") }],
             _ => ["a", "b", "c"].map(entry).to_vec(),
         };
-        self.told += 1;
+        self.reported += 1;
         Ok(Batch { found: page.into_iter().map(Found::Entry).collect(), more: true })
     }
 }

@@ -1,7 +1,7 @@
 //! Which crates become part of the program: those of the host, and those of the connectors that are embedded.
 //!
 //! Owned here: the walk through `cargo metadata`. Crates that only build others are left out; procedural macros stay, because they
-//! cannot be told from what is linked.
+//! cannot be reported from what is linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

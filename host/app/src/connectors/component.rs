@@ -95,7 +95,7 @@ impl Component {
         Grant::of_component(&self.bytes).map_err(|error| self.fault(error.into()))
     }
 
-    /// Whether it will run, as far as can be told without compiling it.
+    /// Whether it will run, as far as can be reported without compiling it.
     ///
     /// # Errors
     /// [`ConnectorsError::File`] names everything that is refused.
@@ -120,7 +120,7 @@ impl Component {
         }
     }
 
-    /// What a person is told of a component that was not agreed to and runs all the same: which code it is.
+    /// What a person is reported a component that was not agreed to and runs all the same: which code it is.
     #[must_use]
     pub fn notice(&self) -> Option<Notice> {
         let Origin::File(path) = &self.origin else { return None };

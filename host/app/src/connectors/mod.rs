@@ -184,7 +184,7 @@ impl Connectors {
         Ok(Component { trust, ..component })
     }
 
-    /// The first file of the folder that fits and that nobody has agreed to, so that a person is told how to install it.
+    /// The first file of the folder that fits and that nobody has agreed to, so that a person is reported how to install it.
     fn stray(&self, fits: impl Fn(&Component) -> bool) -> Result<Option<Component>, ConnectorsError> {
         let files = self.strays()?.into_iter().filter_map(|path| Component::read(&path).ok());
         Ok(files.into_iter().find(fits))

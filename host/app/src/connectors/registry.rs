@@ -71,7 +71,7 @@ fn refused(doing: &'static str, reference: ImageReference, source: RegistryError
     ConnectorsError::Registry { doing, reference: Box::new(reference), source: Box::new(source) }
 }
 
-/// What people who look at the registry are told of it.
+/// What people who look at the registry are reported it.
 fn notes_of(component: &Component) -> Result<ArtifactNotes, ConnectorsError> {
     let Anatomy { imports, exports, .. } =
         Anatomy::of(&component.bytes).map_err(|error| component.fault(error.into()))?;
@@ -84,8 +84,8 @@ fn notes_of(component: &Component) -> Result<ArtifactNotes, ConnectorsError> {
         ("org.opencontainers.image.licenses", manifest.licence.clone()),
         ("credenza.publisher", publisher.map(|key| key.to_string()).unwrap_or_default()),
     ];
-    let told = annotations.into_iter().filter(|(_, text)| !text.is_empty());
-    let annotations = told.map(|(name, text)| (name.to_owned(), text)).collect();
+    let reported = annotations.into_iter().filter(|(_, text)| !text.is_empty());
+    let annotations = reported.map(|(name, text)| (name.to_owned(), text)).collect();
     Ok(ArtifactNotes { imports, exports, annotations })
 }
 

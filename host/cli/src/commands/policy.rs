@@ -1,4 +1,4 @@
-//! `policy`: which snapshots `prune` keeps when it is told nothing else. It lives in the repository, so that every machine has it.
+//! `policy`: which snapshots `prune` keeps when it is reported nothing else. It lives in the repository, so that every machine has it.
 
 use std::fmt::{self, Display};
 

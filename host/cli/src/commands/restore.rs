@@ -151,7 +151,7 @@ impl Display for Summary {
         report
             .left
             .iter()
-            .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, told(*conflict, left)))?;
+            .try_for_each(|(conflict, left)| write!(f, "\n{} {}", left.entries, reported(*conflict, left)))?;
         if report.versions_left > 0 {
             write!(f, "\n{} older versions were left out; --versions restores them", report.versions_left)?;
         }
@@ -214,7 +214,7 @@ impl Summary {
 }
 
 /// What was left for one reason, with the first of it and what to do.
-fn told(conflict: Conflict, left: &Left) -> String {
+fn reported(conflict: Conflict, left: &Left) -> String {
     let (what, way) = match conflict {
         Conflict::Content => ("entries differ from the snapshot and were left", "; --overwrite replaces them"),
         Conflict::Kind => (

@@ -43,7 +43,7 @@ pub(crate) struct Reporter {
     progress: Progress,
     /// Whether damage was reported that the command went on despite.
     damaged: AtomicBool,
-    /// What a person was told already; as many as a command opens places, and a few.
+    /// What a person was reported already; as many as a command opens places, and a few.
     noticed: Mutex<Vec<Notice>>,
 }
 

@@ -1,6 +1,6 @@
 //! Random operations on a connector and on a map in memory, which have to agree.
 //!
-//! What goes wrong is told with the seed's operations, as few of them as are still wrong on something fresh.
+//! What goes wrong is reported with the seed's operations, as few of them as are still wrong on something fresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,7 +105,7 @@ async fn on_store(
                 return expect_class(answer, ErrorClass::NotFound, "stat");
             };
             let size = answer.or_say("stat")?.size;
-            return ensure(size == bytes.len() as u64, || format!("of {} bytes {size} are told", bytes.len()));
+            return ensure(size == bytes.len() as u64, || format!("of {} bytes {size} are reported", bytes.len()));
         }
         Stored::Delete(one, other) => {
             delete(store, &[one, other]).await?;
@@ -307,9 +307,9 @@ async fn on_destination(
         }
         Restored::Stat(name) => {
             let found = destination.stat(&Key::from(name)).await.or_say("stat")?;
-            let (told, expected) =
+            let (reported, expected) =
                 (found.map(|entry| entry.size), model.get(name).map(|bytes| Some(bytes.len() as u64)));
-            return ensure(told == expected, || format!("it is told as {told:?} instead of {expected:?}"));
+            return ensure(reported == expected, || format!("it is reported as {reported:?} instead of {expected:?}"));
         }
         Restored::Describe(name) => {
             let entry = Entry::new(Key::from(name), EntryKind::File);

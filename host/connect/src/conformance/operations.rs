@@ -46,8 +46,8 @@ mod tests {
             let wrong = numbers.contains(&3) && numbers.contains(&17);
             Box::pin(async move { if wrong { Err(Miss::from("three and seventeen")) } else { Ok(()) } })
         };
-        let told = carry_out_all((0..20).collect(), fails).await;
-        assert_eq!(told, Err(Miss::from("2 operations, [3, 17]: three and seventeen")));
+        let reported = carry_out_all((0..20).collect(), fails).await;
+        assert_eq!(reported, Err(Miss::from("2 operations, [3, 17]: three and seventeen")));
         assert_eq!(carry_out_all((0..10).collect(), fails).await, Ok(()));
     }
 }

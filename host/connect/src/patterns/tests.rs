@@ -106,7 +106,7 @@ fn an_absolute_path_below_the_source_means_that_entry_and_any_other_is_anchored_
     for (pattern, key, expected) in cases {
         let all = Patterns::below(&roots, [pattern]).unwrap();
         assert_eq!(all.name(key.as_bytes()), expected, "{pattern} {key}");
-        assert_eq!(all.texts().next().unwrap().to_string(), pattern, "it is told as it was written");
+        assert_eq!(all.texts().next().unwrap().to_string(), pattern, "it is reported as it was written");
     }
     let of_all = Patterns::below(&[Vec::new()], ["/etc/x"]).unwrap();
     assert!(of_all.name(b"etc/x"), "the source is the root of all folders");

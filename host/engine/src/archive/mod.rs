@@ -52,7 +52,7 @@ pub struct ArchiveReport {
     /// Members whose names had to be others: their keys are no relative paths. [`key_of_path`](credenza_connect::file::escape::key_of_path) reads
     /// them back.
     pub renamed: u64,
-    /// Entries of which the snapshot has no content; they are left out and told as events.
+    /// Entries of which the snapshot has no content; they are left out and reported as events.
     pub unread: u64,
     /// What the format cannot hold, attributes and kinds of entries by name, with the number of entries that lost each.
     pub unkept: BTreeMap<String, u64>,

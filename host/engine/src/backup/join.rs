@@ -114,7 +114,7 @@ impl Join {
         let Some(page) = page else { return Ok(self.end()) };
         let mut batch = Vec::with_capacity(page.len());
         let mut repeated = 0;
-        let told = page.len();
+        let reported = page.len();
         for found in page {
             match found {
                 Found::Skipped(skipped) if self.sieve.holds_back(&skipped.key) => {}
@@ -128,7 +128,7 @@ impl Join {
             }
         }
         self.repeats |= repeated > 0;
-        self.notice_standstill(repeated == told)?;
+        self.notice_standstill(repeated == reported)?;
         Ok(Step::Batch(batch))
     }
 
@@ -247,7 +247,7 @@ fn same_content(record: &Record, entry: &Entry) -> bool {
         && version(old) == version(entry)
 }
 
-/// What a read once told, with what the listing tells today laid over it.
+/// What a read once reported, with what the listing tells today laid over it.
 fn overlay(known: Entry, scanned: Entry) -> Entry {
     let mut attributes = known.attributes;
     complete(&mut attributes, scanned.attributes);

@@ -298,8 +298,8 @@ impl Loader {
         };
         let undescribed = self.describe(&mut entry, &mut absences).await?;
         if undescribed.is_some() {
-            let told = std::mem::replace(&mut entry.attributes, record.entry.attributes);
-            complete(&mut entry.attributes, told);
+            let reported = std::mem::replace(&mut entry.attributes, record.entry.attributes);
+            complete(&mut entry.attributes, reported);
         }
         // Those of the whole content: a read of a part tells none.
         entry.checksums = record.entry.checksums;
@@ -320,7 +320,7 @@ impl Loader {
         };
         let answer = self.liveness.call(absences, doing, describe, || self.probe()).await?;
         match answer {
-            Ok(told) => complete(&mut entry.attributes, told),
+            Ok(reported) => complete(&mut entry.attributes, reported),
             Err(cause) => return undescribed(entry, cause).map(Some),
         }
         Ok(None)
@@ -371,11 +371,11 @@ fn refreshed(status: EntryStatus, undescribed: Option<String>) -> EntryStatus {
 }
 
 /// Adds attributes to sorted ones, in place of those of the same name.
-pub(super) fn complete(attributes: &mut Vec<Attribute>, told: Vec<Attribute>) {
-    if told.is_empty() {
+pub(super) fn complete(attributes: &mut Vec<Attribute>, reported: Vec<Attribute>) {
+    if reported.is_empty() {
         return;
     }
-    attributes.retain(|(name, _)| !told.iter().any(|(new, _)| new == name));
-    attributes.extend(told);
+    attributes.retain(|(name, _)| !reported.iter().any(|(new, _)| new == name));
+    attributes.extend(reported);
     attributes.sort_by(|a, b| a.0.cmp(&b.0));
 }

@@ -178,7 +178,7 @@ pub async fn run(
         // What can be read once only is gone by now.
         Err(conflict @ Error::Conflict { .. }) if is_read_once(&*source).await => Err(conflict),
         Err(Error::Conflict { .. }) => attempt(repository, source, options, true, run).await,
-        // What was there at a time cannot be told by every server that keeps versions; what is there now it can.
+        // What was there at a time cannot be reported by every server that keeps versions; what is there now it can.
         Err(Error::Source { cause, .. }) if cause.class == ErrorClass::Unsupported => {
             attempt(repository, source, options, false, run).await
         }

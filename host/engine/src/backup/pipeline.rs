@@ -42,7 +42,7 @@ pub(crate) enum Chunked {
         bytes_read: Option<u64>,
         asked: Asked,
         /// Bytes of it that were reported as progress while it was read.
-        told: u64,
+        reported: u64,
     },
     Skipped(SkippedEntry),
 }
@@ -50,7 +50,9 @@ pub(crate) enum Chunked {
 impl Chunked {
     fn having_told(self, bytes: u64) -> Self {
         match self {
-            Self::Record { record, bytes_read, asked, .. } => Self::Record { record, bytes_read, asked, told: bytes },
+            Self::Record { record, bytes_read, asked, .. } => {
+                Self::Record { record, bytes_read, asked, reported: bytes }
+            }
             skipped @ Self::Skipped(_) => skipped,
         }
     }
@@ -66,7 +68,7 @@ pub(crate) struct ChunkPipeline {
     events: Arc<dyn Listener>,
 }
 
-/// What is reported of a large content while it is read. What is read once more is not told again.
+/// What is reported of a large content while it is read. What is read once more is not reported again.
 struct Progress<'a> {
     events: &'a dyn Listener,
     bytes: u64,
@@ -137,7 +139,7 @@ impl ChunkPipeline {
         let chunked = batch
             .into_iter()
             .map(|loaded| match loaded {
-                Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked, told: 0 }),
+                Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked, reported: 0 }),
                 Loaded::Skipped(skipped) => Ok(Chunked::Skipped(skipped)),
                 Loaded::Whole { entry, bytes, status } => {
                     let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], ReadPolicy::strict());
@@ -217,13 +219,13 @@ impl ChunkPipeline {
     }
 
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Chunked> {
-        let (mut policy, mut told) = (ReadPolicy::strict(), self.telling());
+        let (mut policy, mut reported) = (ReadPolicy::strict(), self.telling());
         let chunked = loop {
             let (opened, status) = match self.loader.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => break without_content(lost.recorded(entry)),
             };
-            let kept = self.keep_stream(opened.body, policy, &mut told).await;
+            let kept = self.keep_stream(opened.body, policy, &mut reported).await;
             let again = match &kept {
                 Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut policy).await?,
                 _ => false,
@@ -232,7 +234,7 @@ impl ChunkPipeline {
                 break self.settle(opened.entry, status, kept)?;
             }
         };
-        Ok(chunked.having_told(told.bytes))
+        Ok(chunked.having_told(reported.bytes))
     }
 
     fn telling(&self) -> Progress<'_> {
@@ -244,11 +246,11 @@ impl ChunkPipeline {
         self: &Arc<Self>,
         body: Body,
         policy: ReadPolicy,
-        told: &mut Progress<'_>,
+        reported: &mut Progress<'_>,
     ) -> Result<Kept, Broken> {
         let list = Some(ListBuilder::new(self.dedup.keys()));
         let mut line = GroupLine { pipeline: Arc::clone(self), list, working: VecDeque::new() };
-        match self.feed(&mut line, body, policy, told).await {
+        match self.feed(&mut line, body, policy, reported).await {
             Ok(Fed { tiny: Some(bytes), total, torn }) => {
                 Ok(Kept { content: Content::Inline(bytes), bytes: total, torn })
             }
@@ -266,7 +268,7 @@ impl ChunkPipeline {
         line: &mut GroupLine,
         body: Body,
         policy: ReadPolicy,
-        told: &mut Progress<'_>,
+        reported: &mut Progress<'_>,
     ) -> Result<Fed, Broken> {
         let announced = body.length;
         let mut stream = body.into_stream();
@@ -284,7 +286,7 @@ impl ChunkPipeline {
             slicer.feed(&piece);
             if slicer.rest().len() >= GROUP_BYTES {
                 line.push(slicer.take_group(&self.chunker, false)).await?;
-                told.reach(total);
+                reported.reach(total);
             }
         }
         if announced.is_some_and(|length| length != total) {
@@ -339,7 +341,7 @@ impl ChunkPipeline {
                 let status = if torn { EntryStatus::Changed } else { status };
                 let entry = Entry { size: Some(bytes), ..entry };
                 let record = Box::new(Record { entry, content, status });
-                Ok(Chunked::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())), told: 0 })
+                Ok(Chunked::Record { record, bytes_read: Some(bytes), asked: Some(Ok(())), reported: 0 })
             }
             Err(Broken::Run(cause)) => Err(cause),
             Err(Broken::Source(cause)) => {
@@ -350,7 +352,7 @@ impl ChunkPipeline {
 }
 
 fn without_content((record, asked): (Record, Asked)) -> Chunked {
-    Chunked::Record { record: Box::new(record), bytes_read: Some(0), asked, told: 0 }
+    Chunked::Record { record: Box::new(record), bytes_read: Some(0), asked, reported: 0 }
 }
 
 /// The error of a local reader; one that is not the connector's own stays.

@@ -95,8 +95,8 @@ impl Prefixes {
         {
             if is_folder(&found) {
                 self.running.push_back(Piece::list(&self.source, &self.whole, found.key().as_bytes()));
-            } else if let Some(Piece::Told(told)) = self.running.back_mut() {
-                told.push(found);
+            } else if let Some(Piece::Told(reported)) = self.running.back_mut() {
+                reported.push(found);
             } else {
                 self.running.push_back(Piece::Told(vec![found]));
             }
@@ -154,13 +154,13 @@ impl Piece {
     }
 }
 
-async fn list(source: &dyn Source, options: &ScanOptions, told: &mpsc::Sender<Result<Vec<Found>>>) -> Result<()> {
+async fn list(source: &dyn Source, options: &ScanOptions, reported: &mpsc::Sender<Result<Vec<Found>>>) -> Result<()> {
     let mut batches = Batches::new(source.scan(options).await?);
     loop {
         let page = batches.next(PAGE_ENTRIES).await?;
         let is_end = page.is_none();
         if is_end || page.as_ref().is_some_and(|page| !page.is_empty()) {
-            told.send(Ok(page.unwrap_or_default())).await.map_err(|_| broken_off())?;
+            reported.send(Ok(page.unwrap_or_default())).await.map_err(|_| broken_off())?;
         }
         if is_end {
             return Ok(());

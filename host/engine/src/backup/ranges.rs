@@ -178,7 +178,7 @@ impl Scanner for Ranges {
         loop {
             self.fill().await;
             let Some(range) = self.running.front_mut() else { return Ok(Batch::default()) };
-            match range.told.recv().await.unwrap_or_else(|| Err(broken_off()))? {
+            match range.reported.recv().await.unwrap_or_else(|| Err(broken_off()))? {
                 Listed::Page(found) => {
                     self.meet(found.first().map(Found::key))?;
                     return Ok(Batch { found, more: true });
@@ -201,7 +201,7 @@ fn broken_off() -> Error {
 
 /// A range that is being listed; dropped, it no longer is.
 struct Range {
-    told: mpsc::Receiver<Result<Listed>>,
+    reported: mpsc::Receiver<Result<Listed>>,
     /// Kept for its drop.
     _task: Task<()>,
 }
@@ -214,7 +214,7 @@ impl Range {
         after: Option<Key>,
         end: Option<End>,
     ) -> Self {
-        let (sender, told) = mpsc::channel(shape.pages);
+        let (sender, reported) = mpsc::channel(shape.pages);
         let start_after = after.as_ref().map(|key| key.as_bytes().to_vec());
         let (source, options) = (Arc::clone(source), ScanOptions { start_after, ..whole.clone() });
         let previous = after.map(|key| Previous { key, version: None });
@@ -225,7 +225,7 @@ impl Range {
                 let _ = sender.send(Err(cause)).await;
             }
         });
-        Self { told, _task: task }
+        Self { reported, _task: task }
     }
 }
 
@@ -246,7 +246,7 @@ impl Piece {
         source: &dyn Source,
         options: &ScanOptions,
         page_entries: usize,
-        told: &mpsc::Sender<Result<Listed>>,
+        reported: &mpsc::Sender<Result<Listed>>,
     ) -> Result<()> {
         let mut batches = Batches::new(source.scan(options).await.map_err(doubted)?);
         loop {
@@ -255,7 +255,7 @@ impl Piece {
             let ends = seam.is_some();
             let parts = (!page.is_empty()).then_some(Listed::Page(page)).into_iter().chain(seam.map(Listed::End));
             for part in parts {
-                told.send(Ok(part)).await.map_err(|_| broken_off())?;
+                reported.send(Ok(part)).await.map_err(|_| broken_off())?;
             }
             if ends {
                 return Ok(());

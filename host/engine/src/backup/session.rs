@@ -315,9 +315,9 @@ async fn documents(
     if let Some(known) = known.filter(|known| known.iter().all(|document| document.error.is_none())) {
         return Ok(known.clone());
     }
-    let told = source.documents().await.map_err(Error::source("reading what is configured for the source"))?;
+    let reported = source.documents().await.map_err(Error::source("reading what is configured for the source"))?;
     let mut room = DOCUMENTS_BYTES_MAX;
-    let kept = told.into_iter().map(|document| {
+    let kept = reported.into_iter().map(|document| {
         let content = document.content.map_err(|cause| cause.message).and_then(|text| {
             room = room
                 .checked_sub(text.len())

@@ -731,7 +731,7 @@ async fn metadata_that_could_not_be_read_is_read_by_the_next_run_without_the_con
     let first = backed_up(&repository, denied(), false).await;
     assert_eq!((first.errors, first.read), (2, 2));
     let still = backed_up(&repository, denied(), false).await;
-    assert_eq!((still.errors, still.read, still.bytes_read), (2, 0, 0), "it is told until it is mended");
+    assert_eq!((still.errors, still.read, still.bytes_read), (2, 0, 0), "it is reported until it is mended");
     let mended = backed_up(&repository, Arc::new(tagged()), false).await;
     assert_eq!((mended.errors, mended.read, mended.bytes_read), (0, 0, 0));
     assert_eq!(tags(&repository, &mended).await, [tag("blue")]);
@@ -892,10 +892,10 @@ async fn what_a_local_source_holds_is_counted_when_no_parent_tells_it() {
     for local in [true, false] {
         let listings = AtomicUsize::new(usize::MAX);
         let (heard, options) = (Arc::new(Heard::default()), BackupOptions::default());
-        let told = Arc::clone(&heard);
+        let reported = Arc::clone(&heard);
         // A local source is read by threads of its own, which may wait for the count.
         let read = move |answer| {
-            while local && !told.has_heard_what_to_expect() {
+            while local && !reported.has_heard_what_to_expect() {
                 std::thread::yield_now();
             }
             answer
@@ -905,11 +905,11 @@ async fn what_a_local_source_holds_is_counted_when_no_parent_tells_it() {
         let session = BackupOptions { source_as: Some(format!("local {local}")), ..options };
         run(&repository, Arc::new(source), &session, &context).await.unwrap();
         let heard = heard.0.lock().unwrap();
-        let told = heard.iter().filter_map(|event| match event {
+        let reported = heard.iter().filter_map(|event| match event {
             Event::Expected { entries, bytes } => Some((*entries, *bytes)),
             _ => None,
         });
         let counted = local.then_some((10, 10_000));
-        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(counted), "for others a listing costs requests");
+        assert_eq!(reported.collect::<Vec<_>>(), Vec::from_iter(counted), "for others a listing costs requests");
     }
 }

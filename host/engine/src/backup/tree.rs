@@ -62,14 +62,14 @@ impl<'a> Tree<'a> {
         for chunked in batch {
             match chunked {
                 Chunked::Skipped(skipped) => self.fail(&skipped.key, &skipped.reason),
-                Chunked::Record { record, bytes_read, asked, told } => {
+                Chunked::Record { record, bytes_read, asked, reported } => {
                     if let Some(outcome) = &asked {
                         let doing = || format!("reading `{}`", record.entry.key);
                         self.row.take(outcome.as_ref().copied(), doing)?;
                     }
                     self.count(&record, bytes_read);
                     progress.0 += 1;
-                    progress.1 += record.entry.size.unwrap_or(0).saturating_sub(told);
+                    progress.1 += record.entry.size.unwrap_or(0).saturating_sub(reported);
                     records.push(*record);
                 }
             }

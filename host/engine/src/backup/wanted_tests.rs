@@ -161,7 +161,7 @@ async fn a_run_over_a_stream_does_not_begin_again() {
     assert!(is_read_once(&stream).await && !is_read_once(&MemorySource::new()).await);
 }
 
-/// Counts the bytes that are told before the entry that they are of.
+/// Counts the bytes that are reported before the entry that they are of.
 #[derive(Default)]
 struct Moves(std::sync::Mutex<Vec<(u64, u64)>>);
 

@@ -84,7 +84,7 @@ pub struct Snapshots {
 pub struct SnapshotName(pub String);
 
 impl Repository {
-    /// Lists and opens all snapshots. Now is what the clock of this machine says: the store's is told only to those who write.
+    /// Lists and opens all snapshots. Now is what the clock of this machine says: the store's is reported only to those who write.
     ///
     /// # Errors
     /// When the store cannot be read; a damaged snapshot is reported in its place.

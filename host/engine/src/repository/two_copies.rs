@@ -101,7 +101,7 @@ fn contradiction(key: &StoreKey) -> Damage {
     Damage::new(&copy_key(key), DamageKind::Invalid, format!("it is no copy of `{key}`"))
 }
 
-/// One document and its copy; `decode` is told the name of the document and the one that it reads.
+/// One document and its copy; `decode` is reported the name of the document and the one that it reads.
 pub(crate) async fn read_twofold<T>(
     store: &dyn Store,
     key: StoreKey,

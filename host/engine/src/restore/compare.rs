@@ -168,11 +168,11 @@ impl Comparer {
         }
         let has_time = entry.modified.is_none_or(|time| found.modified == Some(time));
         let is_told = |name: &str| !INFORMATIVE.contains(&name);
-        let mut told = entry.attributes.iter().filter(|(name, _)| is_told(name));
+        let mut reported = entry.attributes.iter().filter(|(name, _)| is_told(name));
         let is_strange =
             |name: &str| (name.starts_with(ACCESS_LISTS) || name == IMPLIED) && entry.attribute(name).is_none();
         has_time
-            && told.all(|(name, value)| found.attribute(name) == Some(value))
+            && reported.all(|(name, value)| found.attribute(name) == Some(value))
             && !found.attributes.iter().any(|(name, _)| is_strange(name))
     }
 

@@ -262,7 +262,7 @@ impl<'a> Parts<'a> {
         if self.entry_writer.stop.is_requested() { Err(NotRestored::Run(Error::Cancelled)) } else { Ok(()) }
     }
 
-    /// Publishes what was written, or leaves nothing behind when that failed; where the destination cannot remove what was sent, that is told. The names of the attributes that turned out to be lost.
+    /// Publishes what was written, or leaves nothing behind when that failed; where the destination cannot remove what was sent, that is reported. The names of the attributes that turned out to be lost.
     async fn end(mut self, written: Result<(), NotRestored>) -> Result<Vec<String>, NotRestored> {
         let finished = match written {
             Ok(()) => self.finish().await,

@@ -336,14 +336,14 @@ async fn a_trial_tells_what_a_restore_would_do_and_does_nothing() {
     fs::remove_file(bed.target("link")).unwrap();
     fs::write(bed.target("a/strange"), "").unwrap();
     set_time(&bed.target("empty"), 7);
-    let told = Arc::new(Heard::default());
-    let context = RunContext::telling(Arc::clone(&told) as _);
+    let reported = Arc::new(Heard::default());
+    let context = RunContext::telling(Arc::clone(&reported) as _);
     bed.store.clear();
     let report = run(&bed.repository, &bed.snapshot, Arc::new(bed.destination()), &trial, &context).await.unwrap();
     assert_eq!((report.entries, report.replaced, report.extra, report.removed, bed.fetched()), (2, 1, 1, 0, 0));
     assert_eq!(fs::read(bed.target("three")).unwrap(), b"other");
     assert!(!bed.target("link").exists() && bed.target("a/strange").exists());
-    let told = told.0.lock().unwrap().clone();
+    let reported = reported.0.lock().unwrap().clone();
     for expected in [
         (Standing::New, "link"),
         (Standing::Changed, "three"),
@@ -351,7 +351,7 @@ async fn a_trial_tells_what_a_restore_would_do_and_does_nothing() {
         (Standing::Attributes, "empty"),
         (Standing::Identical, "a/b/two"),
     ] {
-        assert!(told.contains(&(expected.0, expected.1.to_owned())), "{expected:?} in {told:?}");
+        assert!(reported.contains(&(expected.0, expected.1.to_owned())), "{expected:?} in {reported:?}");
     }
 }
 
@@ -486,13 +486,13 @@ async fn a_target_in_which_nothing_can_be_written_fails_once_and_before_anything
         .chain(["/sys/credenza".into()])
         .flat_map(|place| parts.each_ref().map(|part| (place.clone(), part)));
     for (place, part) in cases {
-        let told = Arc::new(Failures::default());
+        let reported = Arc::new(Failures::default());
         bed.store.clear();
         let destination = Arc::new(FileDestination::new(&place).unwrap());
-        let context = RunContext::telling(Arc::clone(&told) as _);
+        let context = RunContext::telling(Arc::clone(&reported) as _);
         let ended = run(&bed.repository, &bed.snapshot, destination, part, &context).await;
         assert!(matches!(ended, Err(Error::Connector { .. })), "{ended:?}");
-        assert_eq!((told.0.load(SeqCst), bed.fetched()), (0, 0), "{}", place.display());
+        assert_eq!((reported.0.load(SeqCst), bed.fetched()), (0, 0), "{}", place.display());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is left at a destination of an entry that is given up half written: nothing, or what it says that it cannot remove, and then that is told.
+//! What is left at a destination of an entry that is given up half written: nothing, or what it says that it cannot remove, and then that is reported.
 
 use std::sync::Mutex;
 

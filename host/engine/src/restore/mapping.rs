@@ -78,7 +78,7 @@ fn into_flat(mut entry: Entry) -> Option<(Entry, Vec<String>)> {
     let is_told = entry.kind != EntryKind::File && !is_plain;
     let kind = is_told.then(|| AttributeValue::Text(entry.kind.name().to_owned()));
     let spelled = spell(entry.key.as_bytes());
-    let told = [
+    let reported = [
         (KIND, kind),
         (LINK_TARGET, entry.link_target.take().map(AttributeValue::Blob)),
         (MODIFIED, entry.modified.map(AttributeValue::Time)),
@@ -86,7 +86,7 @@ fn into_flat(mut entry: Entry) -> Option<(Entry, Vec<String>)> {
     ];
     let lost = spelled.iter().map(|key| format!("name (restored as {key})")).collect();
     entry.key = spelled.map_or(entry.key, |key| Key::from(key.as_str()));
-    let mut attributes: Vec<Attribute> = Vec::with_capacity(entry.attributes.len() + told.len());
+    let mut attributes: Vec<Attribute> = Vec::with_capacity(entry.attributes.len() + reported.len());
     for (name, value) in entry.attributes {
         match value {
             AttributeValue::Blob(key) if name == KEY => {
@@ -102,7 +102,7 @@ fn into_flat(mut entry: Entry) -> Option<(Entry, Vec<String>)> {
             value => attributes.push((name, value)),
         }
     }
-    attributes.extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    attributes.extend(reported.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
     Some((Entry { kind: EntryKind::File, attributes, ..entry }, lost))
 }

@@ -10,7 +10,7 @@ use credenza_model::{StoreKey, Timestamp};
 
 type Hook = dyn Fn(&'static str, &str, &MemoryStore) + Send + Sync;
 
-/// A store in memory with a hook, which is told the name of the call, the first key or the prefix, and the store.
+/// A store in memory with a hook, which hears the name of the call, the first key or the prefix, and the store.
 pub(crate) struct Hooked {
     store: MemoryStore,
     hook: Box<Hook>,

@@ -264,13 +264,13 @@ async fn a_restore_says_once_what_parity_made_good() {
         let report =
             restore::run(&repository, handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
         assert_eq!(report.damaged, 0);
-        let mut told: Vec<String> = report.healed.into_iter().map(|damage| damage.object).collect();
-        let count = told.len();
-        told.sort();
-        told.dedup();
-        assert!(count >= 2 && told.len() == count, "{told:?}");
-        assert!(told.iter().all(|object| pairs.iter().any(|pair| pair.pack.as_str() == object)), "{told:?}");
-        all.extend(told);
+        let mut reported: Vec<String> = report.healed.into_iter().map(|damage| damage.object).collect();
+        let count = reported.len();
+        reported.sort();
+        reported.dedup();
+        assert!(count >= 2 && reported.len() == count, "{reported:?}");
+        assert!(reported.iter().all(|object| pairs.iter().any(|pair| pair.pack.as_str() == object)), "{reported:?}");
+        all.extend(reported);
     }
     all.sort();
     all.dedup();

@@ -181,8 +181,8 @@ async fn restored(repository: &Repository, id: SnapshotId, files: &Files) -> Res
             return Err(format!("`{key}` of {id} was restored with wrong bytes"));
         }
     }
-    let told = run.as_ref().map_or(true, |report| report.damaged > 0);
-    match restored.len() == files.len() || told {
+    let reported = run.as_ref().map_or(true, |report| report.damaged > 0);
+    match restored.len() == files.len() || reported {
         true => Ok(restored.len()),
         false => Err(format!("{} of {} files of {id} came back, and nothing was said", restored.len(), files.len())),
     }

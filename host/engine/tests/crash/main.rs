@@ -64,8 +64,8 @@ async fn cut_off_anywhere(commands: Vec<Command>) {
                 tally.count(*kind);
                 let state = after_fault(&command, name, number, *kind).await;
                 let verdict = judge(&command, &state, &mut tally).await;
-                let told = |cause| format!("{}, {kind:?} of {name} {number}: {cause}", command.name);
-                failures.extend(verdict.err().map(told));
+                let reported = |cause| format!("{}, {kind:?} of {name} {number}: {cause}", command.name);
+                failures.extend(verdict.err().map(reported));
             }
         }
         let Tally { cut_off, requests_lost, answers_lost, with_leftovers } = tally;

@@ -53,10 +53,10 @@ async fn whichever_text_is_gone_or_damaged_its_copy_opens_the_repository_and_rep
             for secret in [key_file(1), key_file(2)] {
                 let repository = open(&store, &secret).await.unwrap();
                 expect_restored(&repository, &snapshot, 1).await;
-                let told = repository.opened_despite();
-                assert!(told.iter().all(|damage| damage.object == key.as_str()), "{told:?}");
+                let reported = repository.opened_despite();
+                assert!(reported.iter().all(|damage| damage.object == key.as_str()), "{reported:?}");
                 let is_needed = key == config_key() || key == own(&repository);
-                assert_eq!(told.is_empty(), !is_needed, "{key}: {told:?}");
+                assert_eq!(reported.is_empty(), !is_needed, "{key}: {reported:?}");
             }
             let repository = open(&store, &key_file(1)).await.unwrap();
             assert_eq!(mended(&repository).await, [Mend::Restored { object: key.clone() }]);

@@ -53,8 +53,8 @@ pub(super) async fn play(scene: &Scene) -> Verdict {
         }
         let is_new = held.as_ref() == Some(&new);
         if written.is_some() {
-            let told = held.map_or("nothing".to_owned(), |held| format!("{} other bytes", held.len()));
-            ensure(is_new, || format!("{act} succeeds, and there is {told}"))?;
+            let reported = held.map_or("nothing".to_owned(), |held| format!("{} other bytes", held.len()));
+            ensure(is_new, || format!("{act} succeeds, and there is {reported}"))?;
         } else if is_atomic {
             let is_old = held.is_none() || held.as_ref() == Some(&old) && name == REPLACED;
             ensure(is_new || is_old, || format!("{act} fails, and what is there looks whole and is not"))?;

@@ -30,10 +30,10 @@ impl Elsewhere {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let was_told = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&was_told);
+        let reported = Arc::clone(&was_told);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, Arc::clone(&told)));
+                tokio::spawn(answer(stream, Arc::clone(&reported)));
             }
         });
         Ok(Self { address, was_told, accepting })

@@ -165,7 +165,7 @@ pub(super) const KINDS: [Kind; 23] = [
         "other-tag",
         Fail,
         "answers with the tag of another content",
-        "a content with another tag is another content, or is told as one",
+        "a content with another tag is another content, or is reported as one",
         "tags"
     ),
     kind!(

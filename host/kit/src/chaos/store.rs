@@ -50,9 +50,9 @@ fn key(text: &str) -> std::result::Result<StoreKey, String> {
 /// Everything that reads.
 async fn look(scene: &Scene, store: &Retry<dyn Store>, there: &BTreeMap<StoreKey, Bytes>) -> Verdict {
     if let Some(listed) = scene.read("a listing", Pages::new(store, "").of(3).collect().await)? {
-        let told: Vec<(&StoreKey, u64)> = listed.iter().map(|object| (&object.key, object.size)).collect();
+        let reported: Vec<(&StoreKey, u64)> = listed.iter().map(|object| (&object.key, object.size)).collect();
         let real: Vec<(&StoreKey, u64)> = there.iter().map(|(key, bytes)| (key, bytes.len() as u64)).collect();
-        ensure(told == real, || format!("a listing that succeeds tells {told:?} instead of {real:?}"))?;
+        ensure(reported == real, || format!("a listing that succeeds tells {reported:?} instead of {real:?}"))?;
     }
     for (key, bytes) in there {
         if let Some(found) = scene.read(&format!("looking at {key}"), store.stat(key).await)? {

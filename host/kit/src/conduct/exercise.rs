@@ -40,8 +40,8 @@ impl Observed {
     fn note_check(&mut self, lines: Vec<Check>) {
         for Check { name, outcome } in lines {
             self.texts.push(name.clone());
-            let told = self.note(&name, outcome);
-            self.texts.extend(told);
+            let reported = self.note(&name, outcome);
+            self.texts.extend(reported);
         }
     }
 
@@ -107,12 +107,12 @@ async fn on_source(source: &dyn Source, observed: &mut Observed) {
         let Some(scanner) = observed.note("scan", source.scan(options).await) else { continue };
         let mut batches = Batches::new(scanner);
         while let Some(found) = observed.note("next", batches.next(100).await).flatten() {
-            let told = found.into_iter().filter_map(|found| match found {
+            let reported = found.into_iter().filter_map(|found| match found {
                 Found::Entry(entry) => Some(entry),
                 Found::Skipped(_) => None,
             });
             // The first scan tells all.
-            entries.extend(told.filter(|entry| number == 0 && entry.kind == EntryKind::File).take(100));
+            entries.extend(reported.filter(|entry| number == 0 && entry.kind == EntryKind::File).take(100));
         }
     }
     for entry in &entries {

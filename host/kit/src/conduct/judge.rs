@@ -21,9 +21,9 @@ const MEMORY: [&str; 4] = ["guest.memory", "guest.held", "guest.call-bytes", "gu
 const TIME: [&str; 2] = ["guest.cpu", "guest.requests"];
 
 pub(super) fn grant(_: &Yard, observed: &Observed) -> Told {
-    let told = observed.errors.iter().find(|(_, error)| error.reason.starts_with("egress."));
-    let told = told.map(|(act, error)| format!(": {act}: {error}")).unwrap_or_default();
-    ensure(observed.refused == 0, || format!("{} requests were refused{told}", observed.refused))
+    let reported = observed.errors.iter().find(|(_, error)| error.reason.starts_with("egress."));
+    let reported = reported.map(|(act, error)| format!(": {act}: {error}")).unwrap_or_default();
+    ensure(observed.refused == 0, || format!("{} requests were refused{reported}", observed.refused))
 }
 
 /// Endpoints that settings did not lead to are another case of use.
@@ -100,8 +100,8 @@ pub(super) fn secrets(yard: &Yard, observed: &Observed) -> Told {
     for (name, text) in hidden {
         for form in [text.clone(), BASE64_STANDARD.encode(text), text.chars().rev().collect(), percent(text), hex(text)]
         {
-            let told = observed.texts.iter().any(|told| told.contains(&form));
-            ensure(!told, || format!("what `{name}` holds stands in a message, as it is or encoded"))?;
+            let reported = observed.texts.iter().any(|reported| reported.contains(&form));
+            ensure(!reported, || format!("what `{name}` holds stands in a message, as it is or encoded"))?;
         }
     }
     Ok(())

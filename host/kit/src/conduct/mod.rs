@@ -105,9 +105,9 @@ const SECRETS: &str = "no message holds a secret, in whatever form";
 const OPENS: &str = "to open it again shows the same, and sends nothing that changes anything";
 const ENDS: &str = "a run that is interrupted ends without a fault of the connector";
 const ODD: &str = "odd requests have answers or errors, and are no fault of the connector";
-const DENIED: &str = "a refusal by the service is told as one, and never as nothing there";
+const DENIED: &str = "a refusal by the service is reported as one, and never as nothing there";
 const BUSY: &str = "a service that is busy is tried again";
-const AWAY: &str = "a service that is away is told as that, and never as nothing there";
+const AWAY: &str = "a service that is away is reported as that, and never as nothing there";
 
 pub(crate) const CASES: &[Case<Yard>] = &[
     Case::new("sandbox.settings.pure", "settings are judged before anything is asked of the network", |yard, _| {

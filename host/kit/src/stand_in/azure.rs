@@ -272,7 +272,7 @@ fn amend(files: &mut Files, asked: &Asked) -> Answer {
     if files.file(&asked.path).is_none() {
         return not_found();
     }
-    let told = details(asked);
+    let reported = details(asked);
     let body = String::from_utf8_lossy(&asked.body);
     let tags: Vec<(String, String)> = texts(&body, "Key").into_iter().zip(texts(&body, "Value")).collect();
     let part = asked.word("comp").unwrap_or_default();
@@ -287,7 +287,7 @@ fn amend(files: &mut Files, asked: &Asked) -> Answer {
             return;
         }
         details.headers.retain(|(name, _)| !is_of_part(name));
-        details.headers.extend(told.headers.iter().filter(|(name, _)| is_of_part(name)).cloned());
+        details.headers.extend(reported.headers.iter().filter(|(name, _)| is_of_part(name)).cloned());
     });
     Answer::plain(if part == "tags" { StatusCode::NO_CONTENT } else { StatusCode::OK })
 }

@@ -68,7 +68,7 @@ fn folded<'k>(key: &'k [u8], question: &Question<'_>) -> (&'k [u8], bool) {
     }
 }
 
-/// Opaque to the connector: a name in hexadecimal digits, and a number, so that no two are alike where nothing was told.
+/// Opaque to the connector: a name in hexadecimal digits, and a number, so that no two are alike where nothing was reported.
 fn token(name: &[u8], serial: u64) -> String {
     let digits: String = name.iter().map(|byte| format!("%{byte:02x}")).collect();
     format!("{}.{serial}", digits.replace('%', "-"))

@@ -54,11 +54,11 @@ fn page(files: &Files, folder: &[u8]) -> String {
     let line = |(path, node): (&[u8], &Node)| {
         let name = path.strip_prefix(folder).unwrap_or(path);
         let shown = escape(&String::from_utf8_lossy(name));
-        let told = match node {
+        let reported = match node {
             Node::Folder => "-".to_owned(),
             Node::File(file) => format!("{} {}", file.modified(), file.bytes.len()),
         };
-        format!("<a href=\"{}\">{shown}</a> {told}\n", encode(name))
+        format!("<a href=\"{}\">{shown}</a> {reported}\n", encode(name))
     };
     let lines: String = files.members(folder).map(line).collect();
     let title = escape(&String::from_utf8_lossy(folder));

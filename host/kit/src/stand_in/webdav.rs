@@ -174,8 +174,8 @@ mod tests {
     fn the_size_of_an_empty_file_is_told() {
         let mut files = Files::default();
         files.put(b"a", Bytes::new());
-        let told = answer(&mut files, &asked("HEAD", "/a", &[], ""));
-        assert_eq!(told.headers["content-length"], "0");
+        let reported = answer(&mut files, &asked("HEAD", "/a", &[], ""));
+        assert_eq!(reported.headers["content-length"], "0");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const MANIFESTS: [(&str, &str, &str, &str); 11] = [
         "package.settings.defaults",
     ),
     (
-        "a password that the connector is told",
+        "a password that the connector is reported",
         "[secrets.user]",
         "[settings.other_password]\ntype = \"string\"\nhelp = \"Other.\"\ndefault = \"\"\n\n[secrets.user]",
         "package.settings.secrets",

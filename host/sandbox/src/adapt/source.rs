@@ -115,7 +115,7 @@ impl Source for SandboxedSource {
             scanner,
             ordered,
             last: None,
-            told: 0,
+            reported: 0,
             ended: false,
             prefix: options.prefix,
         }))
@@ -240,7 +240,7 @@ struct SandboxedScanner {
     ordered: bool,
     last: Option<Entry>,
     /// Entries so far.
-    told: u64,
+    reported: u64,
     /// The guest said that there is nothing more.
     ended: bool,
 }
@@ -307,10 +307,13 @@ impl SandboxedScanner {
     /// Whether so many entries cannot come from what was received.
     fn invention(&mut self, page: &[Found], received: u64) -> Option<String> {
         // A batch that holds nothing counts as one too: an end that never comes is made up as well.
-        self.told = self.told.saturating_add(page.len().max(1) as u64);
+        self.reported = self.reported.saturating_add(page.len().max(1) as u64);
         let possible = received.saturating_mul(ENTRIES_PER_BYTE_MAX).saturating_add(ENTRIES_FREE);
-        (self.told > possible).then(|| {
-            format!("listed {} entries after receiving {received} bytes: it makes up a listing without end", self.told)
+        (self.reported > possible).then(|| {
+            format!(
+                "listed {} entries after receiving {received} bytes: it makes up a listing without end",
+                self.reported
+            )
         })
     }
 

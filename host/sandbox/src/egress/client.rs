@@ -21,7 +21,7 @@ use crate::settings::{HostSettings, SettingsError};
 /// A body that has begun comes in pieces; one that stands still this long is asked for again, from where it stopped.
 /// An answer that has not begun may be work in progress, and is waited for as long as the options say.
 const STALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// What is told of an answer that does not begin: so long the work of a server may take that nobody waits for in vain.
+/// What is reported an answer that does not begin: so long the work of a server may take that nobody waits for in vain.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Servers close idle connections after 5 to 60 seconds; a request on one that is just being closed is wasted.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -67,7 +67,7 @@ impl Client {
         Self { rates, ..self }
     }
 
-    /// What a person is told of the way to a server, if it is not the straight one.
+    /// What a person is reported the way to a server, if it is not the straight one.
     pub(crate) fn way_to(&self, server: &http::Uri) -> Option<String> {
         self.proxies.told_of(server)
     }

@@ -17,7 +17,7 @@ use rustls::pki_types::UnixTime;
 use super::dial::{TooSlow, Unresolved};
 use super::proxy::ByProxy;
 
-/// Names of a certificate that are told.
+/// Names of a certificate that are reported.
 const NAMES_MAX: usize = 4;
 
 const CHECK_PORT: &str = "check host and port of the location, and what stands between here and there";

@@ -4,7 +4,7 @@
 //! went out. Refused here: retries (`connect` retries whole calls), redirects, and addresses that a guest made up. Called
 //! by the host functions in `guest`, and by `tests/bench`, which sends the same requests without a sandbox.
 //!
-//! The longest silence that each fault can cause, before a person is told or the command ends. What is told after the first time is told again
+//! The longest silence that each fault can cause, before a person is reported or the command ends. What is reported after the first time is reported again
 //! after 30 s, and then less and less often (`connect::Waits`):
 //!
 //! | fault | silence | constant | then |

@@ -63,9 +63,9 @@ impl Proxies {
         }))
     }
 
-    /// What a person is told of the way to a server, if it is not the straight one.
+    /// What a person is reported the way to a server, if it is not the straight one.
     pub(crate) fn told_of(&self, to: &Uri) -> Option<String> {
-        self.of(to).map(Proxy::told)
+        self.of(to).map(Proxy::reported)
     }
 
     /// What proves to the proxy who asks, for a request that it gets in its own form.
@@ -82,7 +82,7 @@ impl Proxies {
 
 impl Proxy {
     /// Its address without a password, and who names it.
-    fn told(&self) -> String {
+    fn reported(&self) -> String {
         let user = if self.way.basic_auth().is_some() { "***@" } else { "" };
         let scheme = self.way.uri().scheme_str().unwrap_or_default();
         let authority = self.way.uri().authority().map_or("", |authority| authority.as_str());
@@ -147,11 +147,11 @@ impl Service<Uri> for Way {
             let straight = self.tcp.call(to);
             return Box::pin(async move { Ok(Line { socket: straight.await?.into(), is_to_proxy: false }) });
         };
-        let (way, told) = (&proxy.way, proxy.told());
+        let (way, reported) = (&proxy.way, proxy.reported());
         if to.scheme_str() != Some("https") {
             let connection = self.to_proxy.call(way.uri().clone());
             return Box::pin(async move {
-                let socket = connection.await.map_err(|cause| ByProxy { proxy: told, wants_keys: false, cause })?;
+                let socket = connection.await.map_err(|cause| ByProxy { proxy: reported, wants_keys: false, cause })?;
                 Ok(Line { socket, is_to_proxy: true })
             });
         }
@@ -164,7 +164,7 @@ impl Service<Uri> for Way {
             let socket = through.await.map_err(|cause| {
                 // The library tells this answer from others by its text alone.
                 let wants_keys = cause.to_string().contains("proxy authorization required");
-                ByProxy { proxy: told, wants_keys, cause: cause.into() }
+                ByProxy { proxy: reported, wants_keys, cause: cause.into() }
             })?;
             Ok(Line { socket, is_to_proxy: false })
         })

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::route::Route;
 use super::{Egress, Response, clock};
 
-/// Addresses of a name that are told.
+/// Addresses of a name that are reported.
 const ADDRESSES_MAX: usize = 4;
 
 impl Egress {

@@ -43,7 +43,7 @@ pub(crate) struct Pool<R: RoleExports> {
 pub(crate) type CallFuture<'a, T> =
     Pin<Box<dyn Future<Output = wasmtime::Result<std::result::Result<T, types::Error>>> + Send + 'a>>;
 
-/// A closure as a call that can be made again; the compiler needs to be told that it takes any lifetime.
+/// A closure as a call that can be made again; the compiler needs to be reported that it takes any lifetime.
 pub(crate) fn repeatable<R, T, F>(call: F) -> F
 where
     R: RoleExports,

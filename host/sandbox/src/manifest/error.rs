@@ -20,7 +20,7 @@ pub enum ManifestError {
     )]
     Missing,
     /// Two sections of that name.
-    #[error("this component has more than one manifest; build it anew")]
+    #[error("this component has more than one manifest; build it again")]
     Repeated,
     /// Longer than [`MANIFEST_BYTES_MAX`].
     #[error("the manifest is {bytes} bytes long; at most {MANIFEST_BYTES_MAX} are allowed")]

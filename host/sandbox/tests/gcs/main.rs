@@ -216,8 +216,8 @@ async fn copy(source: &dyn Source, destination: &dyn Destination) -> Vec<Vec<Str
         let bytes = opened.body.read_all(1 << 20).await.unwrap();
         let mut writer = destination.create(&opened.entry, false).await.unwrap().unwrap();
         let late = writer.finish(Payload::from(bytes.to_vec())).await.unwrap();
-        let told = destination.set_metadata(std::slice::from_ref(&opened.entry)).await.unwrap();
-        lost.push([late, told.into_iter().next().unwrap().unwrap()].concat());
+        let reported = destination.set_metadata(std::slice::from_ref(&opened.entry)).await.unwrap();
+        lost.push([late, reported.into_iter().next().unwrap().unwrap()].concat());
     }
     lost
 }
@@ -233,12 +233,12 @@ fn an_object_comes_back_with_everything_that_it_had() {
         ("without", &[], &["gcs.event-based-hold", "gcs.retain-until", "gcs.retention-mode", "gcs.temporary-hold"]),
     ] {
         server.make_bucket(to, false);
-        let told = runtime.block_on(async {
+        let reported = runtime.block_on(async {
             let source = configure(&server, "from", "p", &[Role::Source], &[]).await.source().unwrap();
             let destination = configure(&server, to, "q", &[Role::Destination], settings).await.destination().unwrap();
             copy(&*source, &*destination).await
         });
-        assert_eq!(told, [lost]);
+        assert_eq!(reported, [lost]);
         let (there, resource) = server.get(to, "q/a").unwrap();
         let mut expected = full().as_object().cloned().unwrap();
         if to == "without" {
@@ -286,7 +286,7 @@ fn a_history_is_told_newest_first_and_can_be_cut_at_a_time() {
         let with = async |settings: &[(&str, &str)]| {
             let source = configure(&server, "b", "", &[Role::Source], settings).await.source().unwrap();
             let options = ScanOptions { as_of: None, ..ScanOptions::default() };
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for entry in entries(&*source, &options).await {
                 let version = entry.version.clone();
                 let body = match version.as_ref().is_some_and(|version| version.deleted) {
@@ -296,9 +296,13 @@ fn a_history_is_told_newest_first_and_can_be_cut_at_a_time() {
                         String::from_utf8(opened.body.read_all(99).await.unwrap().to_vec()).unwrap()
                     }
                 };
-                told.push(format!("{} {body}{}", entry.key, if version.is_some_and(|v| v.latest) { " *" } else { "" }));
+                reported.push(format!(
+                    "{} {body}{}",
+                    entry.key,
+                    if version.is_some_and(|v| v.latest) { " *" } else { "" }
+                ));
             }
-            (told, source.now().await.unwrap())
+            (reported, source.now().await.unwrap())
         };
         let (all, now) = with(&[("versions", "true")]).await;
         let expected =

@@ -1,7 +1,7 @@
 //! Google Cloud Storage in memory, as its documentation has the JSON API: what no emulator of the registries does, that is conditions, generations,
 //! pages, `fields`, offsets, retention, and uploads that go on.
 //!
-//! It is strict: a name is one segment, a part that is not the last is a multiple of 256 KiB, a field that was not asked for is not told. Pages are short, and its clock
+//! It is strict: a name is one segment, a part that is not the last is a multiple of 256 KiB, a field that was not asked for is not reported. Pages are short, and its clock
 //! goes on by a second with each change.
 
 use std::collections::BTreeMap;
@@ -319,16 +319,16 @@ fn list(state: &State, bucket: &str, query: &Query) -> Result<Answer, Answer> {
             && name.as_str() >= offset
             && (is_all || !generation.resource.contains_key("timeDeleted"))
     });
-    let mut told: BTreeMap<(String, u64), Option<&Generation>> = BTreeMap::new();
+    let mut reported: BTreeMap<(String, u64), Option<&Generation>> = BTreeMap::new();
     for ((name, id), generation) in wanted {
         match folded(name) {
-            Some(folder) => told.insert((folder, u64::MAX), None),
-            None => told.insert((name.clone(), *id), Some(generation)),
+            Some(folder) => reported.insert((folder, u64::MAX), None),
+            None => reported.insert((name.clone(), *id), Some(generation)),
         };
     }
     let from: Option<(String, u64)> = query.text("pageToken").map(|token| serde_json::from_str(token).unwrap());
     let most = query.number("maxResults").unwrap_or(1000).clamp(1, PAGE_MAX as u64) as usize;
-    let mut rest = told.into_iter().filter(|(key, _)| from.as_ref().is_none_or(|from| key > from));
+    let mut rest = reported.into_iter().filter(|(key, _)| from.as_ref().is_none_or(|from| key > from));
     let page: Vec<_> = rest.by_ref().take(most).collect();
     let fields = text("fields");
     let of_items = fields.split_once("items(").and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();

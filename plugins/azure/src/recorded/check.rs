@@ -33,8 +33,8 @@ fn a_failure_has_the_name_of_what_it_tells() {
 #[test]
 fn a_store_is_looked_at_and_not_written() {
     let store = container(&[], vec![page(&[], None), error(404, "BlobNotFound")]);
-    let told = store.check_store();
-    assert_eq!(told.last().unwrap().outcome.as_ref().unwrap(), "no repository yet");
+    let reported = store.check_store();
+    assert_eq!(reported.last().unwrap().outcome.as_ref().unwrap(), "no repository yet");
     assert!(lines(&store).iter().all(|line| !line.starts_with("PUT")));
 }
 

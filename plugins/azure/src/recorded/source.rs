@@ -148,10 +148,10 @@ fn documents_are_what_is_configured() {
     let policies = "<SignedIdentifiers><SignedIdentifier><Id>p</Id></SignedIdentifier></SignedIdentifiers>";
     let source = container(&[], vec![reply(200, &properties, ""), reply(200, &[], policies)]);
     let documents = source.documents().unwrap();
-    let told: Vec<(&str, &str)> =
+    let reported: Vec<(&str, &str)> =
         documents.iter().map(|one| (one.name.as_str(), one.content.as_ref().unwrap().as_str())).collect();
     let expected = "x-ms-blob-public-access: blob\nx-ms-meta-team: web\n";
-    assert_eq!(told, [("azure.container", expected), ("azure.access-policies", policies)]);
+    assert_eq!(reported, [("azure.container", expected), ("azure.access-policies", policies)]);
     let bare = container(&[], vec![reply(200, &[], ""), error(403, "AuthorizationPermissionMismatch")]);
     let documents = bare.documents().unwrap();
     assert_eq!(documents.len(), 1);

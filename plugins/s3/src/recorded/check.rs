@@ -39,7 +39,7 @@ fn a_self_test_says_when_a_server_ignores_conditions_or_lists_in_no_order() {
     let source = bucket(&[], vec![page(&["b", "a"], None), object(), object(), other()]);
     let texts: Vec<String> =
         source.check_source().into_iter().map(|check| check.outcome.unwrap_or_else(|e| e.message)).collect();
-    for text in ["in no order", "ignored by the server", "are not kept, or not told"] {
+    for text in ["in no order", "ignored by the server", "are not kept, or not reported"] {
         assert!(texts.iter().any(|said| said.contains(text)), "{text}: {texts:?}");
     }
 }

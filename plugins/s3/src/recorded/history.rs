@@ -118,16 +118,16 @@ fn a_page_of_versions_that_leaves_nothing_is_not_the_end_of_a_repository() {
     let old = versions_until(&[("a", "4", 4, false)], &behind("a", "4"));
     let older = versions(&[("a", "3", 3, false), ("b", "1", 1, false)]);
     let store = bucket(&past, vec![young, old, older, page(&[], None)]);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut cursor = None;
     loop {
         // Another session each time: the cursor is all that it takes.
         let listed = Bucket::new(&config(&past), store.wire.clone()).list("", cursor.as_deref(), 10).unwrap();
-        told.extend(listed.objects.into_iter().map(|object| (object.key, object.version.unwrap())));
+        reported.extend(listed.objects.into_iter().map(|object| (object.key, object.version.unwrap())));
         let Some(next) = listed.next else { break };
         cursor = Some(next);
     }
-    assert_eq!(told, [("a".to_owned(), "4".to_owned()), ("b".to_owned(), "1".to_owned())]);
+    assert_eq!(reported, [("a".to_owned(), "4".to_owned()), ("b".to_owned(), "1".to_owned())]);
     let lines: Vec<String> = asked(&store).iter().map(Asked::line).collect();
     assert!(lines[1].ends_with("&key-marker=a&version-id-marker=8"), "{lines:?}");
 }

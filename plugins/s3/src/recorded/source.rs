@@ -43,9 +43,9 @@ fn a_server_that_ignores_where_to_begin_is_found_out() {
     let options = ScanOptions { start_after: Some(b"b".to_vec()), ..everything() };
     let including = bucket(&[], vec![page(&["b", "c"], None)]);
     assert_eq!(keys(&walk(&including, &options, 10).unwrap()), ["c"]);
-    for told in [["a", "b", "c"], ["c", "d", "a"]] {
-        let error = walk(&bucket(&[], vec![page(&told, None)]), &options, 10).unwrap_err();
-        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.start-after"), "{told:?}");
+    for reported in [["a", "b", "c"], ["c", "d", "a"]] {
+        let error = walk(&bucket(&[], vec![page(&reported, None)]), &options, 10).unwrap_err();
+        assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Unsupported, "s3.start-after"), "{reported:?}");
         assert!(error.message.contains("told \"a\" when it was to begin after \"b\""), "{}", error.message);
     }
 }
@@ -123,9 +123,13 @@ fn what_becomes_of_an_archived_object_is_the_users_choice() {
 fn tags_that_are_there_and_not_told_are_no_reason_to_keep_none() {
     let mut tagged = file("k");
     tagged.attributes.push(("s3.tag-count".to_owned(), AttributeValue::Integer(1)));
-    for told in ["", "<TagSet/>", "<TagSet><Tag><Value>red</Value></Tag></TagSet>"] {
-        let bucket = bucket(&[], vec![reply(200, &[], &format!("<Tagging>{told}</Tagging>"))]);
-        assert_eq!(bucket.describe(&[tagged.clone()])[0].as_ref().unwrap_err().class, ErrorClass::Corrupt, "{told}");
+    for reported in ["", "<TagSet/>", "<TagSet><Tag><Value>red</Value></Tag></TagSet>"] {
+        let bucket = bucket(&[], vec![reply(200, &[], &format!("<Tagging>{reported}</Tagging>"))]);
+        assert_eq!(
+            bucket.describe(&[tagged.clone()])[0].as_ref().unwrap_err().class,
+            ErrorClass::Corrupt,
+            "{reported}"
+        );
     }
 }
 
@@ -174,8 +178,8 @@ fn how_an_object_was_cut_is_asked_only_of_those_in_parts() {
     let bucket = bucket(&[], vec![reply(206, &cut, "")]);
     let parts = |count| ("s3.parts".to_owned(), AttributeValue::Integer(count));
     let large = Entry { size: Some(10_000_000), attributes: vec![parts(2)], ..file("k") };
-    let told = bucket.describe(&[large.clone(), file("small")]).remove(0).unwrap();
-    assert_eq!(told, [("s3.part-bytes".to_owned(), AttributeValue::Integer(8_388_608))]);
+    let reported = bucket.describe(&[large.clone(), file("small")]).remove(0).unwrap();
+    assert_eq!(reported, [("s3.part-bytes".to_owned(), AttributeValue::Integer(8_388_608))]);
     assert_eq!(asked(&bucket)[0].line(), "HEAD /k?partNumber=1");
 }
 
@@ -183,10 +187,10 @@ fn how_an_object_was_cut_is_asked_only_of_those_in_parts() {
 fn grants_are_asked_for_and_given_back_only_when_they_are_wanted() {
     let acl = "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>";
     let source = bucket(&[("acl", "true")], vec![reply(200, &[], acl)]);
-    let told = source.describe(&[file("k")]).remove(0).unwrap();
-    assert_eq!(told, [("s3.acl".to_owned(), AttributeValue::Text("public-read".to_owned()))]);
+    let reported = source.describe(&[file("k")]).remove(0).unwrap();
+    assert_eq!(reported, [("s3.acl".to_owned(), AttributeValue::Text("public-read".to_owned()))]);
     assert_eq!(asked(&source)[0].line(), "GET /k?acl");
-    let public = Entry { attributes: told, ..file("k") };
+    let public = Entry { attributes: reported, ..file("k") };
     assert_eq!(bucket(&[], vec![]).lost(&public), ["s3.acl"]);
     let destination = bucket(&[("acl", "true")], vec![reply(200, &[], "")]);
     assert!(destination.lost(&public).is_empty());

@@ -17,7 +17,7 @@ fn statuses<const COUNT: usize>(statuses: [u16; COUNT]) -> Vec<Reply> {
 
 #[test]
 fn a_file_is_published_whole_with_its_time() {
-    let replies = [vec![told(&["/dav/a/"])], statuses([404, 201, 201])].concat();
+    let replies = [vec![reported(&["/dav/a/"])], statuses([404, 201, 201])].concat();
     let target = folder(&[], replies);
     let mut upload = target.create(file("a/f"), false).unwrap().unwrap();
     assert_eq!(upload.part_bytes(), Some(3));
@@ -31,7 +31,7 @@ fn a_file_is_published_whole_with_its_time() {
 
 #[test]
 fn a_file_of_unknown_size_is_put_together_first() {
-    let replies = [vec![told(&["/dav/"])], statuses([404, 503, 201, 201])].concat();
+    let replies = [vec![reported(&["/dav/"])], statuses([404, 503, 201, 201])].concat();
     let target = folder(&[], replies);
     let entry = Entry { size: None, ..file("f") };
     let mut upload = target.create(entry.clone(), false).unwrap().unwrap();
@@ -42,7 +42,7 @@ fn a_file_of_unknown_size_is_put_together_first() {
     upload.finish(body(b"c")).unwrap();
     assert_eq!(asked(&target)[3].body, b"abc");
     // More than is held is refused, not cut.
-    let target = folder(&[], [vec![told(&["/dav/"])], statuses([404])].concat());
+    let target = folder(&[], [vec![reported(&["/dav/"])], statuses([404])].concat());
     let mut upload = target.create(entry.clone(), false).unwrap().unwrap();
     let error = upload.write(target.wire.body_of(vec![b'x'; (16 << 20) + 1])).unwrap_err();
     assert_eq!(error.reason, "webdav.size-unknown");
@@ -50,16 +50,16 @@ fn a_file_of_unknown_size_is_put_together_first() {
 
 #[test]
 fn a_move_whose_answer_was_lost_counts_once() {
-    let begun = || [vec![told(&["/dav/"])], statuses([404, 201, 504])].concat();
+    let begun = || [vec![reported(&["/dav/"])], statuses([404, 201, 504])].concat();
     // It is gone from where it was sent to, and there.
-    let target = folder(&[], [begun(), statuses([404]), vec![told(&["/dav/f"])]].concat());
+    let target = folder(&[], [begun(), statuses([404]), vec![reported(&["/dav/f"])]].concat());
     let mut upload = target.create(file("f"), false).unwrap().unwrap();
     let body = || target.wire.body_of(b"abc".to_vec());
     assert_eq!(upload.finish(body()).unwrap_err().class, ErrorClass::Transient);
     upload.finish(body()).unwrap();
     asked(&target);
     // It is still where it was sent to.
-    let again = [begun(), vec![told(&["/dav/~credenza-partial-word"])], statuses([201, 201])].concat();
+    let again = [begun(), vec![reported(&["/dav/~credenza-partial-word"])], statuses([201, 201])].concat();
     let target = folder(&[], again);
     let mut upload = target.create(file("f"), false).unwrap().unwrap();
     let body = || target.wire.body_of(b"abc".to_vec());
@@ -70,7 +70,7 @@ fn a_move_whose_answer_was_lost_counts_once() {
 
 #[test]
 fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
-    let replies = [vec![told(&["/dav/"]), told(&["/dav/what%3F"])], statuses([201, 204, 201, 404])].concat();
+    let replies = [vec![reported(&["/dav/"]), reported(&["/dav/what%3F"])], statuses([201, 204, 201, 404])].concat();
     let target = folder(&[], replies);
     let mut upload = target.create(file("what?"), true).unwrap().unwrap();
     assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().reason, "webdav.other-name");
@@ -82,20 +82,20 @@ fn a_name_that_servers_mistake_replaces_nothing_else_and_is_looked_for() {
 
 #[test]
 fn what_is_given_up_leaves_nothing() {
-    let target = folder(&[], [vec![told(&["/dav/"])], statuses([404, 201, 507, 204])].concat());
+    let target = folder(&[], [vec![reported(&["/dav/"])], statuses([404, 201, 507, 204])].concat());
     let mut upload = target.create(file("f"), true).unwrap().unwrap();
     assert_eq!(upload.finish(target.wire.body_of(b"abc".to_vec())).unwrap_err().class, ErrorClass::Exhausted);
     upload.abort();
     assert_eq!(lines(&target).last().map(String::as_str), Some("DELETE /~credenza-partial-word"));
     // Nothing was sent yet.
-    let target = folder(&[], [vec![told(&["/dav/"])], statuses([404])].concat());
+    let target = folder(&[], [vec![reported(&["/dav/"])], statuses([404])].concat());
     target.create(file("f"), true).unwrap().unwrap().abort();
     asked(&target);
 }
 
 #[test]
 fn nothing_is_replaced_that_must_not_be() {
-    let there = |href: &str| vec![told(&["/dav/"]), told(&[href])];
+    let there = |href: &str| vec![reported(&["/dav/"]), reported(&[href])];
     for (href, overwrite, class) in [
         ("/dav/f", false, Some(ErrorClass::Precondition)),
         ("/dav/f", true, None),
@@ -122,11 +122,11 @@ fn what_a_server_cannot_hold_is_refused_before_it_is_asked() {
 
 #[test]
 fn folders_are_made_from_above_and_a_file_in_the_way_is_named() {
-    let made = [vec![reply(404, &[], ""), reply(404, &[], ""), told(&["/dav/"])], statuses([201, 405])].concat();
+    let made = [vec![reply(404, &[], ""), reply(404, &[], ""), reported(&["/dav/"])], statuses([201, 405])].concat();
     let target = folder(&[], made);
     assert!(target.create(Entry::new("a/b/", EntryKind::Directory), false).unwrap().is_none());
     assert_eq!(lines(&target), ["PROPFIND /a/b/", "PROPFIND /a/", "PROPFIND /", "MKCOL /a/", "MKCOL /a/b/"]);
-    let target = folder(&[], vec![told(&["/dav/a"])]);
+    let target = folder(&[], vec![reported(&["/dav/a"])]);
     assert_eq!(target.create(file("a/b"), false).err().unwrap().reason, "webdav.file-there");
 }
 
@@ -135,7 +135,7 @@ fn what_is_lost_is_named() {
     let mut entry = file("f");
     entry.attributes =
         ["posix.mode", "s3.version-id", "user.colour"].map(|name| (name.to_owned(), AttributeValue::Integer(1))).into();
-    let target = folder(&[], vec![told(&["/dav/f"])]);
+    let target = folder(&[], vec![reported(&["/dav/f"])]);
     assert_eq!(target.lost(&entry).unwrap(), ["posix.mode", "user.colour"]);
     // The server took no time of ours.
     let target = folder(&[], vec![multistatus(&resource("/dav/f").replace("31 Dec", "30 Dec"))]);
@@ -147,7 +147,7 @@ fn what_is_lost_is_named() {
 
 #[test]
 fn what_is_there_is_told_by_its_kind() {
-    let target = folder(&[], vec![told(&["/dav/a/"]), told(&["/dav/f"]), reply(404, &[], "")]);
+    let target = folder(&[], vec![reported(&["/dav/a/"]), reported(&["/dav/f"]), reply(404, &[], "")]);
     let found = |key: &[u8]| Destination::stat(&target, key).unwrap().map(|entry| (entry.key, entry.kind));
     assert_eq!(found(b"a"), Some((b"a/".to_vec(), EntryKind::Directory)));
     assert_eq!(found(b"f"), Some((b"f".to_vec(), EntryKind::File)));

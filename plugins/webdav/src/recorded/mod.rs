@@ -136,8 +136,8 @@ fn multistatus(resources: &str) -> Reply {
     reply(207, &[DATE], &format!("<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\">{resources}</D:multistatus>"))
 }
 
-/// The answer for what is told by its addresses.
-fn told(hrefs: &[&str]) -> Reply {
+/// The answer for what is reported by its addresses.
+fn reported(hrefs: &[&str]) -> Reply {
     multistatus(&hrefs.iter().map(|href| resource(href)).collect::<String>())
 }
 

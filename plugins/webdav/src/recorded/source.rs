@@ -8,9 +8,9 @@ use super::*;
 fn folders_are_walked_in_the_byte_order_of_keys() {
     let tree = || {
         vec![
-            told(&["/dav/", "/dav/b/", "/dav/b0", "/dav/b%21", "/dav/a"]),
-            told(&["/dav/b/", "/dav/b/c/", "/dav/b/c-", "/dav/b/z"]),
-            told(&["/dav/b/c/", "/dav/b/c/d"]),
+            reported(&["/dav/", "/dav/b/", "/dav/b0", "/dav/b%21", "/dav/a"]),
+            reported(&["/dav/b/", "/dav/b/c/", "/dav/b/c-", "/dav/b/z"]),
+            reported(&["/dav/b/c/", "/dav/b/c/d"]),
         ]
     };
     let expected = ["", "a", "b!", "b/", "b/c-", "b/c/", "b/c/d", "b/z", "b0"];
@@ -25,33 +25,36 @@ fn folders_are_walked_in_the_byte_order_of_keys() {
 #[test]
 fn names_are_bytes_however_an_address_is_written() {
     let hrefs = ["http://h/dav/", "/dav/a%20b+c", "/dav/%25%23%3F", "/dav/ü", "/dav/%C3%A4", "/dav/&amp;"];
-    let source = folder(&[], vec![told(&hrefs)]);
+    let source = folder(&[], vec![reported(&hrefs)]);
     assert_eq!(keys(&walk(&source, &everything(), 100).unwrap()), ["", "%#?", "&", "a b+c", "ä", "ü"]);
 }
 
 #[test]
 fn a_server_behind_a_proxy_may_know_itself_by_another_path() {
-    let source = folder(&[], vec![told(&["/inner/x", "/inner", "/inner/y/"]), told(&["/inner/y/z", "/inner/y/"])]);
+    let source =
+        folder(&[], vec![reported(&["/inner/x", "/inner", "/inner/y/"]), reported(&["/inner/y/z", "/inner/y/"])]);
     let found = walk(&source, &everything(), 100);
     // `/inner` is a file by its address; a folder says so by its properties.
     assert_eq!(found.unwrap_err().reason, "webdav.no-folder");
-    let source = folder(&[], vec![told(&["/inner/x", "/inner/", "/inner/y/"]), told(&["/inner/y/z", "/inner/y/"])]);
+    let source =
+        folder(&[], vec![reported(&["/inner/x", "/inner/", "/inner/y/"]), reported(&["/inner/y/z", "/inner/y/"])]);
     assert_eq!(keys(&walk(&source, &everything(), 100).unwrap()), ["", "x", "y/", "y/z"]);
 }
 
 #[test]
 fn what_a_server_tells_from_deeper_down_is_told_once() {
     let deep = ["/dav/", "/dav/b/", "/dav/b/c", "/dav/a", "/dav/a"];
-    let source = folder(&[], vec![told(&deep), told(&["/dav/b/", "/dav/b/c"])]);
+    let source = folder(&[], vec![reported(&deep), reported(&["/dav/b/", "/dav/b/c"])]);
     assert_eq!(keys(&walk(&source, &everything(), 100).unwrap()), ["", "a", "b/", "b/c"]);
 }
 
 #[test]
 fn a_prefix_is_bytes_and_costs_only_its_folder() {
     let options = |prefix: &str, one_level| ScanOptions { prefix: prefix.into(), one_level, ..everything() };
-    let source = folder(&[], vec![told(&["/dav/b/", "/dav/b/c1", "/dav/b/c2/", "/dav/b/d"]), told(&["/dav/b/c2/"])]);
+    let source =
+        folder(&[], vec![reported(&["/dav/b/", "/dav/b/c1", "/dav/b/c2/", "/dav/b/d"]), reported(&["/dav/b/c2/"])]);
     assert_eq!(keys(&walk(&source, &options("b/c", false), 100).unwrap()), ["b/c1", "b/c2/"]);
-    let source = folder(&[], vec![told(&["/dav/b/", "/dav/b/c1", "/dav/b/c2/"])]);
+    let source = folder(&[], vec![reported(&["/dav/b/", "/dav/b/c1", "/dav/b/c2/"])]);
     assert_eq!(keys(&walk(&source, &options("b/", true), 100).unwrap()), ["b/", "b/c1", "b/c2/"]);
     let source = folder(&[], vec![reply(404, &[], "")]);
     assert!(walk(&source, &options("none/", false), 100).unwrap().is_empty());
@@ -59,29 +62,29 @@ fn a_prefix_is_bytes_and_costs_only_its_folder() {
     let source = folder(&[], vec![]);
     assert!(walk(&source, &options("b//", false), 100).unwrap().is_empty());
     // The server answers for the file of that name.
-    let source = folder(&[], vec![told(&["/dav/a"])]);
+    let source = folder(&[], vec![reported(&["/dav/a"])]);
     assert!(walk(&source, &options("a/", false), 100).unwrap().is_empty());
 }
 
 #[test]
 fn a_walk_begins_behind_a_key_without_what_lies_before() {
     let after = |key: &str| ScanOptions { start_after: Some(key.into()), ..everything() };
-    let root = || told(&["/dav/", "/dav/a/", "/dav/b/", "/dav/c"]);
-    let source = folder(&[], vec![root(), told(&["/dav/b/", "/dav/b/x", "/dav/b/y"])]);
+    let root = || reported(&["/dav/", "/dav/a/", "/dav/b/", "/dav/c"]);
+    let source = folder(&[], vec![root(), reported(&["/dav/b/", "/dav/b/x", "/dav/b/y"])]);
     assert_eq!(keys(&walk(&source, &after("b/x"), 100).unwrap()), ["b/y", "c"]);
-    let source = folder(&[], vec![root(), told(&["/dav/b/", "/dav/b/x"])]);
+    let source = folder(&[], vec![root(), reported(&["/dav/b/", "/dav/b/x"])]);
     assert_eq!(keys(&walk(&source, &after("a0"), 100).unwrap()), ["b/", "b/x", "c"]);
 }
 
 #[test]
 fn a_folder_that_cannot_be_listed_is_skipped_and_the_walk_goes_on() {
-    let root = || told(&["/dav/", "/dav/a/", "/dav/b"]);
+    let root = || reported(&["/dav/", "/dav/a/", "/dav/b"]);
     for (refusal, reason) in [
         (reply(403, &[], ""), "webdav.denied"),
         (reply(404, &[], ""), "webdav.not-found"),
         (reply(207, &[], "<multistatus>"), "webdav.not-webdav"),
-        (told(&["/dav/a/", "/other/x"]), "webdav.not-webdav"),
-        (told(&["/dav/a/", "/dav/a/%2e%2e"]), "webdav.not-webdav"),
+        (reported(&["/dav/a/", "/other/x"]), "webdav.not-webdav"),
+        (reported(&["/dav/a/", "/dav/a/%2e%2e"]), "webdav.not-webdav"),
     ] {
         let source = folder(&[], vec![root(), refusal]);
         let found = keys(&walk(&source, &everything(), 100).unwrap());
@@ -92,10 +95,10 @@ fn a_folder_that_cannot_be_listed_is_skipped_and_the_walk_goes_on() {
 #[test]
 fn a_failure_that_passes_costs_the_walk_nothing() {
     let replies = vec![
-        told(&["/dav/", "/dav/a/", "/dav/b"]),
+        reported(&["/dav/", "/dav/a/", "/dav/b"]),
         reply(503, &[], ""),
         reply(503, &[], ""),
-        told(&["/dav/a/", "/dav/a/x"]),
+        reported(&["/dav/a/", "/dav/a/x"]),
     ];
     let source = folder(&[], replies);
     let mut scan = source.scan(everything()).unwrap();
@@ -119,7 +122,7 @@ fn a_place_that_is_not_there_is_a_matter_of_the_settings() {
 }
 
 fn scanned() -> Entry {
-    let source = folder(&[], vec![told(&["/dav/", "/dav/a"])]);
+    let source = folder(&[], vec![reported(&["/dav/", "/dav/a"])]);
     match walk(&source, &everything(), 100).unwrap().pop() {
         Some(Found::Entry(entry)) => entry,
         other => panic!("{other:?}"),
@@ -149,7 +152,7 @@ fn a_file_is_read_as_it_was_scanned_or_not_at_all() {
         asked(&source);
     }
     // A server that compares wrongly is asked without a condition.
-    let source = folder(&[], vec![reply(412, &[], ""), told(&["/dav/a"]), good("abc")]);
+    let source = folder(&[], vec![reply(412, &[], ""), reported(&["/dav/a"]), good("abc")]);
     source.read(entry, None, Some("e".to_owned())).unwrap();
     assert_eq!(asked(&source)[2].header("if-match"), None);
 }
@@ -189,8 +192,8 @@ fn a_self_test_ends_with_the_step_that_failed() {
     };
     let byte = reply(206, &[("content-range", "bytes 0-0/3")], "a");
     let all = ["credentials:true", "folder:true", "list:true", "read:true"];
-    assert_eq!(outcome(vec![told(&["/dav/", "/dav/a"]), byte]), all);
-    assert_eq!(outcome(vec![told(&["/dav/"])]), all, "nothing there to read");
+    assert_eq!(outcome(vec![reported(&["/dav/", "/dav/a"]), byte]), all);
+    assert_eq!(outcome(vec![reported(&["/dav/"])]), all, "nothing there to read");
     assert_eq!(outcome(vec![reply(401, &[], "")]), ["credentials:false"]);
     assert_eq!(outcome(vec![reply(404, &[], "")]), ["credentials:true", "folder:false"]);
     assert_eq!(outcome(vec![reply(405, &[], "")]), ["credentials:true", "folder:false"]);

@@ -72,9 +72,9 @@ fn names(page: &credenza_sdk::Page) -> Vec<&str> {
 #[test]
 fn a_listing_goes_on_behind_the_last_key_and_hides_what_is_on_its_way() {
     let root =
-        || told(&["/dav/", "/dav/~credenza-partial/", "/dav/config", "/dav/data/", "/dav/data-x", "/dav/index/"]);
-    let data = || told(&["/dav/data/", "/dav/data/b", "/dav/data/a"]);
-    let store = folder(&[], vec![root(), data(), root(), data(), told(&["/dav/index/", "/dav/index/i"])]);
+        || reported(&["/dav/", "/dav/~credenza-partial/", "/dav/config", "/dav/data/", "/dav/data-x", "/dav/index/"]);
+    let data = || reported(&["/dav/data/", "/dav/data/b", "/dav/data/a"]);
+    let store = folder(&[], vec![root(), data(), root(), data(), reported(&["/dav/index/", "/dav/index/i"])]);
     let first = Store::list(&store, "", None, 3).unwrap();
     assert_eq!((names(&first), first.next.as_deref()), (vec!["config", "data-x", "data/a"], Some("data/a")));
     let second = Store::list(&store, "", first.next.as_deref(), 3).unwrap();
@@ -84,7 +84,7 @@ fn a_listing_goes_on_behind_the_last_key_and_hides_what_is_on_its_way() {
 
 #[test]
 fn a_listing_leaves_nothing_out_that_it_could_not_read() {
-    let root = || told(&["/dav/", "/dav/data/"]);
+    let root = || reported(&["/dav/", "/dav/data/"]);
     let store = folder(&[], vec![root(), reply(403, &[], "")]);
     assert_eq!(Store::list(&store, "", None, 10).unwrap_err().class, ErrorClass::Denied);
     // Deleted since the folder above was listed.
@@ -98,8 +98,8 @@ fn a_listing_leaves_nothing_out_that_it_could_not_read() {
 #[test]
 fn many_empty_folders_end_a_page_and_not_the_listing() {
     let hrefs: Vec<String> = (0..300).map(|n| format!("/dav/{n:03}/")).collect();
-    let root = || told(&["/dav/"].into_iter().chain(hrefs.iter().map(String::as_str)).collect::<Vec<_>>());
-    let empty = |n: usize| told(&[&hrefs[n]]);
+    let root = || reported(&["/dav/"].into_iter().chain(hrefs.iter().map(String::as_str)).collect::<Vec<_>>());
+    let empty = |n: usize| reported(&[&hrefs[n]]);
     let replies = [root()].into_iter().chain((0..255).map(empty)).chain([root()]).chain((255..300).map(empty));
     let store = folder(&[], replies.collect());
     let first = Store::list(&store, "", None, 10).unwrap();
@@ -110,7 +110,7 @@ fn many_empty_folders_end_a_page_and_not_the_listing() {
 
 #[test]
 fn a_folder_is_no_object() {
-    let store = folder(&[], vec![told(&["/dav/data/"])]);
+    let store = folder(&[], vec![reported(&["/dav/data/"])]);
     assert_eq!(Store::stat(&store, "data").unwrap_err().class, ErrorClass::NotFound);
 }
 

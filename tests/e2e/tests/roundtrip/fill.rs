@@ -30,7 +30,7 @@ pub(crate) fn fill(s3: &S3, bucket: &str, samples: &[Sample]) -> Result<Refused>
 }
 
 fn take(s3: &S3, bucket: &str, key: &[u8], step: &Step) -> Result<()> {
-    let send = |method, headers: &[(&str, &str)], body| told(s3.send(method, (bucket, key), &[], headers, body)?);
+    let send = |method, headers: &[(&str, &str)], body| accepted(s3.send(method, (bucket, key), &[], headers, body)?);
     match step {
         Step::Delete => send(Method::DELETE, &[], bytes::Bytes::new()),
         Step::Put { parts, headers } => {
@@ -44,7 +44,7 @@ fn take(s3: &S3, bucket: &str, key: &[u8], step: &Step) -> Result<()> {
 }
 
 /// A refusal by its status and its code, without what differs from run to run.
-pub(crate) fn told(answer: Answer) -> Result<()> {
+pub(crate) fn accepted(answer: Answer) -> Result<()> {
     let code = element(&String::from_utf8_lossy(&answer.body), "Code").unwrap_or_default();
     anyhow::ensure!(answer.status.is_success(), "{} {code}", answer.status.as_u16());
     Ok(())

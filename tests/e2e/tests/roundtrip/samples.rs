@@ -195,17 +195,17 @@ pub(crate) fn locked() -> Vec<Sample> {
 /// Histories, which a bucket with versions can hold.
 pub(crate) fn versioned() -> Vec<Sample> {
     let history = |row, key: &str, steps: Vec<Step>| Sample { row, key: key.to_owned(), steps };
-    let told = |text: &str| put(text.to_owned(), &[("x-amz-meta-says", text), ("content-type", "text/x-credenza")]);
+    let saying = |text: &str| put(text.to_owned(), &[("x-amz-meta-says", text), ("content-type", "text/x-credenza")]);
     let tagged = |tags| put("tagged", &[("x-amz-tagging", tags)]);
     vec![
-        history("versions", "once", vec![told("one")]),
-        history("versions", "three times", vec![told("one"), told("two"), told("three")]),
-        history("versions", "the same twice", vec![told("one"), told("one")]),
+        history("versions", "once", vec![saying("one")]),
+        history("versions", "three times", vec![saying("one"), saying("two"), saying("three")]),
+        history("versions", "the same twice", vec![saying("one"), saying("one")]),
         history("versions", "tags/of/each", vec![tagged("a=1"), tagged("a=2&b=3")]),
-        history("versions", "emptied", vec![told("one"), put("", &[])]),
-        history("delete markers", "deleted", vec![told("one"), Step::Delete]),
-        history("delete markers", "deleted and back", vec![told("one"), Step::Delete, told("two")]),
-        history("delete markers", "deleted twice", vec![told("one"), Step::Delete, told("two"), Step::Delete]),
+        history("versions", "emptied", vec![saying("one"), put("", &[])]),
+        history("delete markers", "deleted", vec![saying("one"), Step::Delete]),
+        history("delete markers", "deleted and back", vec![saying("one"), Step::Delete, saying("two")]),
+        history("delete markers", "deleted twice", vec![saying("one"), Step::Delete, saying("two"), Step::Delete]),
         history("delete markers", "never there", vec![Step::Delete]),
     ]
 }

@@ -1,6 +1,6 @@
 //! A round trip: a bucket is filled, read, backed up, restored to an empty one, and read there.
 
-use crate::fill::{Refused, fill, told};
+use crate::fill::{Refused, accepted, fill};
 use crate::observed::{Facts, Observed, observe, observe_versions};
 use crate::samples::{self, Sample};
 use crate::verdict::{Losses, Trip};
@@ -40,10 +40,10 @@ impl Buckets {
     fn create(self, s3: &S3, bucket: &str) -> Result<()> {
         let lock = [("x-amz-bucket-object-lock-enabled", "true")];
         let headers = if self == Self::Locking { &lock[..] } else { &[] };
-        told(s3.send(Method::PUT, (bucket, b""), &[], headers, "")?)?;
+        accepted(s3.send(Method::PUT, (bucket, b""), &[], headers, "")?)?;
         if self == Self::Versioned {
             let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-            told(s3.send(Method::PUT, (bucket, b""), &[("versioning", "")], &[], enabled)?)?;
+            accepted(s3.send(Method::PUT, (bucket, b""), &[("versioning", "")], &[], enabled)?)?;
         }
         Ok(())
     }

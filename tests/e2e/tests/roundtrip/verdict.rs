@@ -75,7 +75,7 @@ impl Trip {
         self.not_held(sample).is_none() && self.kept.contains_key(&sample.key)
     }
 
-    /// All that does not add up: other keys or bodies, a loss that is not told, one that is reported and is none.
+    /// All that does not add up: other keys or bodies, a loss that is not reported, one that is reported and is none.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         let extra = self.copy.keys().filter(|key| !self.held.contains_key(*key));
@@ -89,9 +89,10 @@ impl Trip {
         let lost = self.losses();
         for name in lost.keys().chain(self.reported.keys().filter(|name| !lost.contains_key(*name))) {
             let count = |losses: &Losses| losses.get(name).copied().unwrap_or(0);
-            let (found, told) = (count(&lost), count(&self.reported));
-            if found != told {
-                failures.push(format!("{name}: {found} entries lost it, {told} are reported{}", self.example(name)));
+            let (found, reported) = (count(&lost), count(&self.reported));
+            if found != reported {
+                failures
+                    .push(format!("{name}: {found} entries lost it, {reported} are reported{}", self.example(name)));
             }
         }
         failures
@@ -180,11 +181,11 @@ fn content_failure(key: &str, held: &[Seen], copy: Option<&Vec<Seen>>) -> Option
         all.iter().map(|body| body.as_ref().map_or("marker".to_owned(), |b| b.len().to_string())).collect::<Vec<_>>()
     };
     // Of what was written in one second no listing tells whether a delete marker came before or after a version.
-    let told = |all: &[Option<bytes::Bytes>]| {
+    let reported = |all: &[Option<bytes::Bytes>]| {
         let bodies: Vec<_> = all.iter().flatten().cloned().collect();
         (bodies, all.len(), all.last().cloned())
     };
-    (told(&ours) != told(&theirs))
+    (reported(&ours) != reported(&theirs))
         .then(|| format!("{key:?} is {:?} bytes and becomes {:?}", lengths(&ours), lengths(&theirs)))
 }
 

@@ -60,7 +60,8 @@ pub(crate) fn run_usage(input: &[u8]) {
 const TIME: Timestamp = Timestamp { seconds: 1_800_000_000, nanoseconds: 5 };
 
 pub(crate) fn intent_seeds() -> Vec<Vec<u8>> {
-    let intent = Intent { connectors: Vec::new(), packs: vec![ObjectId::new([1; 16])], created: TIME, writer: Hex([3; 16]) };
+    let intent =
+        Intent { connectors: Vec::new(), packs: vec![ObjectId::new([1; 16])], created: TIME, writer: Hex([3; 16]) };
     vec![intent.encode().expect("a record is encoded")]
 }
 

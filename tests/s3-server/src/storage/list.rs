@@ -263,9 +263,9 @@ fn rows_of<'a>(page: &Page<'a>, after: &After, version_marker: Option<&str>) -> 
     });
     let mut rows: Vec<Row<'a>> = rows.collect();
     if let After::Version(key) = after {
-        let told = rows.iter().position(|row| row.key == *key && Some(row.version.id.as_str()) == version_marker);
+        let reported = rows.iter().position(|row| row.key == *key && Some(row.version.id.as_str()) == version_marker);
         let of_key = rows.iter().take_while(|row| row.key == *key).count();
-        rows.drain(..told.map_or(of_key, |place| place + 1));
+        rows.drain(..reported.map_or(of_key, |place| place + 1));
     }
     rows
 }

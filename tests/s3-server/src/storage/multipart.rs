@@ -175,7 +175,7 @@ impl Storage {
             let place = |upload: &MultipartUpload| (upload.key.clone(), upload.upload_id.clone());
             let marker = (input.key_marker.clone(), input.upload_id_marker.clone());
             uploads.sort_by_key(place);
-            // Without an upload, all of the key were told.
+            // Without an upload, all of the key were reported.
             uploads.retain(|upload| place(upload) > marker && (marker.1.is_some() || upload.key != marker.0));
             let is_cut = self.cut(&mut uploads);
             let (next_key_marker, next_upload_id_marker) =

@@ -212,8 +212,8 @@ impl Backup {
         }
         let done = outcome::Done { is_whole: report.errors == 0, unmatched: report.unmatched.clone() };
         let summary = Summary { report, repository: open.place.text(), requests };
-        let told = session.reporter.done_or_planned(!self.dry_run, &summary);
-        told.map_err(|error| Attempt::Run(error.into()))?;
+        let reported = session.reporter.done_or_planned(!self.dry_run, &summary);
+        reported.map_err(|error| Attempt::Run(error.into()))?;
         Ok(done)
     }
 

@@ -1,6 +1,6 @@
 //! What came of several sources: one that fails does not keep the others from being backed up.
 //!
-//! Owned here: which failures are of one source alone, when they are told, the exit code of all, and the patterns that matched nothing in any of them.
+//! Owned here: which failures are of one source alone, when they are reported, the exit code of all, and the patterns that matched nothing in any of them.
 //! Called by `backup`.
 //!
 //! Bound: the patterns, as many as were given.
@@ -11,7 +11,7 @@ use super::super::Session;
 use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, printable};
 
-/// Patterns that are named; of more, the number is told.
+/// Patterns that are named; of more, the number is reported.
 const UNMATCHED_TOLD_MAX: usize = 8;
 
 /// Why there is no snapshot of a source.
@@ -56,10 +56,10 @@ impl Outcome {
         Self { sources, done: 0, is_whole: true, unmatched: None, failed: Vec::new() }
     }
 
-    /// Takes what came of one. A failure is told at once where there are others.
+    /// Takes what came of one. A failure is reported at once where there are others.
     ///
     /// # Errors
-    /// Where nothing more is to be done: the failure, which is not told yet.
+    /// Where nothing more is to be done: the failure, which is not reported yet.
     pub(super) fn take(
         &mut self,
         source: &str,

@@ -74,7 +74,7 @@ pub(super) async fn no_symlinks(bed: &Bed) -> Told {
 
 const TIME: Timestamp = Timestamp { seconds: 1_234_567_890, nanoseconds: 123_000_000 };
 
-/// Two files and a folder, written, and what is told of their metadata.
+/// Two files and a folder, written, and what is reported their metadata.
 async fn described(bed: &Bed, destination: &dyn Destination) -> Told<Vec<(Entry, Vec<String>)>> {
     let mut entries = [file("m/a"), file("m/b"), folder("m/")];
     entries.iter_mut().for_each(|entry| entry.modified = Some(TIME));
@@ -85,10 +85,10 @@ async fn described(bed: &Bed, destination: &dyn Destination) -> Told<Vec<(Entry,
     let answers = destination.set_metadata(&entries).await.or_say("set_metadata")?;
     ensure(answers.len() == entries.len(), || format!("3 entries have {} answers", answers.len()))?;
     expect_bytes(bed, &a.key, b"a").await?;
-    let told = |(entry, answer): (&Entry, crate::Result<_>)| {
+    let reported = |(entry, answer): (&Entry, crate::Result<_>)| {
         Ok((entry.clone(), answer.or_say(&format!("setting the metadata of `{}`", entry.key))?))
     };
-    entries.iter().zip(answers).map(told).collect()
+    entries.iter().zip(answers).map(reported).collect()
 }
 
 pub(super) async fn metadata_each(bed: &Bed) -> Told {
@@ -110,8 +110,8 @@ pub(super) async fn metadata_time(bed: &Bed) -> Told {
             continue;
         };
         let named = missed.iter().any(|name| name == "modified");
-        let told = found.modified == entry.modified || has_own_times || named;
-        ensure(told, || format!("the time of `{}` was not set, and nobody said so", entry.key))?;
+        let reported = found.modified == entry.modified || has_own_times || named;
+        ensure(reported, || format!("the time of `{}` was not set, and nobody said so", entry.key))?;
     }
     Ok(())
 }
@@ -129,12 +129,12 @@ pub(super) async fn metadata_names(bed: &Bed) -> Told {
         let is_known =
             |name: &&String| *name == "modified" || name.starts_with("kind.") || entry.attribute(name).is_some();
         let other = missed.iter().find(|name| !is_known(name));
-        ensure(other.is_none(), || format!("`{}` has no attribute {other:?}, which is told as lost", entry.key))?;
+        ensure(other.is_none(), || format!("`{}` has no attribute {other:?}, which is reported as lost", entry.key))?;
     }
     Ok(())
 }
 
-/// An entry with an attribute, what is told as lost, and what is found.
+/// An entry with an attribute, what is reported as lost, and what is found.
 async fn attributed(bed: &Bed, name: &str, text: &str) -> Told<(Vec<String>, Option<Entry>)> {
     let destination = fresh(bed).await?;
     let mut entry = file("m/attributed");
@@ -148,10 +148,10 @@ async fn attributed(bed: &Bed, name: &str, text: &str) -> Told<(Vec<String>, Opt
 
 pub(super) async fn claimed(bed: &Bed, name: &str, text: &str) -> Told {
     let (missed, found) = attributed(bed, name, text).await?;
-    ensure(!missed.iter().any(|one| one == name), || format!("`{name}` is claimed and told as lost"))?;
-    let told = found.as_ref().and_then(|entry| entry.attribute(name));
-    let is_right = told.is_none_or(|value| *value == AttributeValue::Text(text.to_owned()));
-    ensure(is_right, || format!("`{name}` was `{text}` and came back as {told:?}"))
+    ensure(!missed.iter().any(|one| one == name), || format!("`{name}` is claimed and reported as lost"))?;
+    let reported = found.as_ref().and_then(|entry| entry.attribute(name));
+    let is_right = reported.is_none_or(|value| *value == AttributeValue::Text(text.to_owned()));
+    ensure(is_right, || format!("`{name}` was `{text}` and came back as {reported:?}"))
 }
 
 /// A destination that keeps everything it is given loses nothing.

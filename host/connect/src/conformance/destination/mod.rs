@@ -176,20 +176,20 @@ const CASES: &[Case<Bed>] = &[
     Case::new("destination.metadata.none", "no entries have no answers", |bed, _| {
         Box::pin(entries::metadata_none(bed))
     }),
-    Case::new("destination.metadata.time", "a time that was not set is told", |bed, _| {
+    Case::new("destination.metadata.time", "a time that was not set is reported", |bed, _| {
         Box::pin(entries::metadata_time(bed))
     }),
     Case::new("destination.metadata.content", "metadata leaves contents alone", |bed, _| {
         Box::pin(entries::metadata_content(bed))
     }),
-    Case::new("destination.metadata.names", "only attributes that the entry has are told as lost", |bed, _| {
+    Case::new("destination.metadata.names", "only attributes that the entry has are reported as lost", |bed, _| {
         Box::pin(entries::metadata_names(bed))
     }),
     Case::new("destination.metadata.http", "attributes that are claimed come back", |bed, _| {
         Box::pin(entries::claimed(bed, "http.content-type", "text/x-credenza-kit"))
     })
     .needing("attributes:http"),
-    Case::new("destination.metadata.not-http", "attributes that cannot come back are told as lost", |bed, _| {
+    Case::new("destination.metadata.not-http", "attributes that cannot come back are reported as lost", |bed, _| {
         Box::pin(entries::unclaimed(bed, "http.content-language", "tlh"))
     })
     .needing("!attributes:http"),

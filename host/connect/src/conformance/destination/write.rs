@@ -1,4 +1,4 @@
-//! Contents that are written, replaced, given up; and what is told of them.
+//! Contents that are written, replaced, given up; and what is reported them.
 
 use credenza_model::{Entry, EntryKind, Key};
 
@@ -78,8 +78,8 @@ pub(super) async fn stat_file(bed: &Bed) -> Told {
     let destination = fresh(bed).await?;
     write(&*destination, &file("s/a"), b"12345", false).await?;
     let found = destination.stat(&Key::from("s/a")).await.or_say("stat")?.ok_or("a restored file is not found")?;
-    let told = (found.key.as_bytes(), found.kind);
-    ensure(told == (&b"s/a"[..], EntryKind::File), || format!("a file is described as {found:?}"))
+    let reported = (found.key.as_bytes(), found.kind);
+    ensure(reported == (&b"s/a"[..], EntryKind::File), || format!("a file is described as {found:?}"))
 }
 
 pub(super) async fn stat_size(bed: &Bed) -> Told {
@@ -88,7 +88,7 @@ pub(super) async fn stat_size(bed: &Bed) -> Told {
         write(&*destination, &file("s/a"), &vec![b'x'; length], true).await?;
         let found = destination.stat(&Key::from("s/a")).await.or_say("stat")?.ok_or("a restored file is not found")?;
         let is_right = found.size == Some(length as u64);
-        ensure(is_right, || format!("a file of {length} bytes is told with {:?}", found.size))?;
+        ensure(is_right, || format!("a file of {length} bytes is reported with {:?}", found.size))?;
     }
     Ok(())
 }

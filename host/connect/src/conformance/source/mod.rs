@@ -1,4 +1,4 @@
-//! The cases of a source: `scan` has those of what is told, `read` those of what is opened.
+//! The cases of a source: `scan` has those of what is reported, `read` those of what is opened.
 
 mod read;
 mod scan;
@@ -77,7 +77,9 @@ const CASES: &[Case<Bed>] = &[
     Case::new("source.scan.empty", "an empty source has an empty listing, which is no failure", |bed, _| {
         Box::pin(scan::empty(bed))
     }),
-    Case::new("source.scan.once", "no entry is told twice where nothing changes", |bed, _| Box::pin(scan::once(bed))),
+    Case::new("source.scan.once", "no entry is reported twice where nothing changes", |bed, _| {
+        Box::pin(scan::once(bed))
+    }),
     Case::new("source.scan.size", "a stated size is that of the content", |bed, _| Box::pin(scan::sizes(bed))),
     Case::new("source.scan.attributes", "names of attributes are sorted, and each is there once", |bed, _| {
         Box::pin(scan::attributes(bed))
@@ -176,7 +178,7 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(read::ranges(bed, seed, &[(9000, Some(5000)), (9999, Some(u64::MAX - 10_000))]))
     })
     .needing("ranged-read"),
-    Case::new("source.range.entry", "the size of a part is not told as that of the whole", |bed, seed| {
+    Case::new("source.range.entry", "the size of a part is not reported as that of the whole", |bed, seed| {
         Box::pin(read::range_entry(bed, seed))
     })
     .needing("ranged-read"),

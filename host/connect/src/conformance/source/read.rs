@@ -1,4 +1,4 @@
-//! What a read opens: whole objects, ranges, what changed, what is not there; and what is told beside.
+//! What a read opens: whole objects, ranges, what changed, what is not there; and what is reported beside.
 
 use bytes::Bytes;
 use credenza_model::{Entry, EntryKind, Key};
@@ -22,7 +22,9 @@ pub(super) async fn whole(bed: &Bed, seed: u64, length: u64) -> Told {
     let (source, entry, bytes) = one(bed, seed, length).await?;
     let opened = source.read(&entry, None, entry.fingerprint.as_deref()).await.or_say("read")?;
     let announced = opened.body.length;
-    ensure(announced.is_none_or(|told| told == length), || format!("{length} bytes are announced as {announced:?}"))?;
+    ensure(announced.is_none_or(|reported| reported == length), || {
+        format!("{length} bytes are announced as {announced:?}")
+    })?;
     let read = opened.body.read_all(1 << 30).await.or_say("reading")?;
     ensure(read == bytes, || format!("of {length} bytes {} other ones were read", read.len()))
 }
@@ -96,8 +98,8 @@ pub(super) async fn range_entry(bed: &Bed, seed: u64) -> Told {
     let range = Some(ByteRange { offset: 100, length: Some(7) });
     let opened = source.read(&entry, range, None).await.or_say("read")?;
     let (size, announced) = (opened.entry.size, opened.body.length);
-    ensure(size.is_none_or(|size| size == 10_000), || format!("an object of 10000 bytes is told with {size:?}"))?;
-    ensure(announced.is_none_or(|told| told == 7), || format!("7 bytes are announced as {announced:?}"))
+    ensure(size.is_none_or(|size| size == 10_000), || format!("an object of 10000 bytes is reported with {size:?}"))?;
+    ensure(announced.is_none_or(|reported| reported == 7), || format!("7 bytes are announced as {announced:?}"))
 }
 
 pub(super) async fn nothing(bed: &Bed, seed: u64) -> Told {
@@ -149,9 +151,9 @@ pub(super) async fn fingerprint_changes(bed: &Bed) -> Told {
 
 pub(super) async fn fingerprint_of_read(bed: &Bed) -> Told {
     let (source, _, after) = changed(bed).await?;
-    let told = source.read(&after, None, None).await.or_say("read")?.entry.fingerprint;
-    ensure(told.is_none() || told == after.fingerprint, || {
-        format!("listed with fingerprint {:?}, read with {told:?}", after.fingerprint)
+    let reported = source.read(&after, None, None).await.or_say("read")?.entry.fingerprint;
+    ensure(reported.is_none() || reported == after.fingerprint, || {
+        format!("listed with fingerprint {:?}, read with {reported:?}", after.fingerprint)
     })
 }
 
@@ -192,10 +194,10 @@ pub(super) async fn describe(bed: &Bed) -> Told {
     let answers = source.describe(&entries).await.or_say("describe")?;
     ensure(answers.len() == entries.len(), || format!("{} entries have {} answers", entries.len(), answers.len()))?;
     for (answer, entry) in answers.into_iter().zip(&entries) {
-        let told = answer.or_say(&format!("describing `{}`", entry.key))?;
-        let mut names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+        let reported = answer.or_say(&format!("describing `{}`", entry.key))?;
+        let mut names: Vec<&str> = reported.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
-        ensure(names.is_sorted_by(|a, b| a < b), || format!("an attribute of `{}` is told twice", entry.key))?;
+        ensure(names.is_sorted_by(|a, b| a < b), || format!("an attribute of `{}` is reported twice", entry.key))?;
     }
     Ok(())
 }

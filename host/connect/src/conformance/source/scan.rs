@@ -16,7 +16,7 @@ pub(super) async fn all(bed: &Bed) -> Told {
     ensure(found == expected, || format!("listed are {found:?} instead of {expected:?}"))
 }
 
-/// The root folder of a tree may be told.
+/// The root folder of a tree may be reported.
 pub(super) async fn empty(bed: &Bed) -> Told {
     let entries = scan_all(&*filled(bed, &[]).await?).await?;
     let is_root = |key: &&Key| key.as_bytes().is_empty();
@@ -34,7 +34,7 @@ pub(super) async fn sizes(bed: &Bed) -> Told {
     files(&entries).try_for_each(|entry| {
         let length = entry.key.as_bytes().len() as u64;
         let is_right = entry.size.is_none_or(|size| size == length);
-        ensure(is_right, || format!("`{}` has {length} bytes and is told with {:?}", entry.key, entry.size))
+        ensure(is_right, || format!("`{}` has {length} bytes and is reported with {:?}", entry.key, entry.size))
     })
 }
 
@@ -51,14 +51,14 @@ pub(super) async fn folders(bed: &Bed) -> Told {
     entries.iter().try_for_each(|entry| {
         let named_so = entry.key.as_bytes().is_empty() || entry.key.as_bytes().ends_with(b"/");
         let is_folder = entry.kind == EntryKind::Directory;
-        ensure(is_folder == named_so, || format!("`{}` is told as a {}", entry.key, entry.kind.name()))
+        ensure(is_folder == named_so, || format!("`{}` is reported as a {}", entry.key, entry.kind.name()))
     })
 }
 
 pub(super) async fn objects(bed: &Bed) -> Told {
     let entries = scan_all(&*tree(bed).await?).await?;
     let other = entries.iter().find(|entry| entry.kind != EntryKind::File);
-    ensure(other.is_none(), || format!("something else than an object is told: {other:?}"))
+    ensure(other.is_none(), || format!("something else than an object is reported: {other:?}"))
 }
 
 pub(super) async fn again(bed: &Bed) -> Told {
@@ -181,8 +181,10 @@ pub(super) async fn hard(bed: &Bed) -> Told {
     let found: BTreeSet<&Key> = keys(&entries).into_iter().collect();
     for (key, bytes) in &objects {
         ensure(found.contains(key), || format!("`{key}` is not listed"))?;
-        let told = entries.iter().find(|entry| entry.key == *key).and_then(|entry| entry.size);
-        ensure(told.is_none_or(|size| size == bytes.len() as u64), || format!("`{key}` is told with size {told:?}"))?;
+        let reported = entries.iter().find(|entry| entry.key == *key).and_then(|entry| entry.size);
+        ensure(reported.is_none_or(|size| size == bytes.len() as u64), || {
+            format!("`{key}` is reported with size {reported:?}")
+        })?;
     }
     let other = found.iter().find(|key| !objects.iter().any(|(held, _)| held == **key));
     match other {

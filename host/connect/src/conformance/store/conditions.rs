@@ -39,7 +39,7 @@ pub(super) async fn after_delete(bed: &Bed) -> Told {
     create(&*store, "intent/a", b"first").await?.or_say("a create-only put")?;
     delete(&*store, &["intent/a"]).await?;
     create(&*store, "intent/a", b"third").await?.or_say("a create-only put after a delete")?;
-    ensure(get(&*store, "intent/a", None).await? == b"third"[..], || "what was created anew is the old".to_owned())
+    ensure(get(&*store, "intent/a", None).await? == b"third"[..], || "what was created again is the old".to_owned())
 }
 
 pub(super) async fn race(bed: &Bed) -> Told {

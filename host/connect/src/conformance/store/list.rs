@@ -137,8 +137,8 @@ pub(super) async fn meanwhile(bed: &Bed) -> Told {
     let Some(next) = &first.next else {
         return ensure(first.objects.len() == LISTED.len(), || "a page is the last".to_owned());
     };
-    let told: Vec<&str> = first.objects.iter().map(|object| object.key.as_str()).collect();
-    delete(&*store, &told).await?;
+    let reported: Vec<&str> = first.objects.iter().map(|object| object.key.as_str()).collect();
+    delete(&*store, &reported).await?;
     let (mut rest, mut cursor) = (Vec::new(), Some(next.clone()));
     while let Some(next) = cursor {
         ensure(rest.len() < 100, || "the listing never ends".to_owned())?;
@@ -146,7 +146,7 @@ pub(super) async fn meanwhile(bed: &Bed) -> Told {
         rest.extend(keys_of(&page).into_iter().cloned());
         cursor = page.next;
     }
-    let expected = LISTED.into_iter().skip(told.len());
+    let expected = LISTED.into_iter().skip(reported.len());
     ensure(rest.iter().map(StoreKey::as_str).eq(expected), || {
         format!("after a deletion the listing goes on with {rest:?}")
     })

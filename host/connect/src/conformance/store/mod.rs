@@ -64,7 +64,7 @@ const CASES: &[Case<Bed>] = &[
     Case::new("store.put.replaces", "a plain put replaces the whole content", |bed, _| {
         Box::pin(objects::replaces(bed))
     }),
-    Case::new("store.put.replaced-size", "the size told of a replaced object is its own", |bed, _| {
+    Case::new("store.put.replaced-size", "the size reported a replaced object is its own", |bed, _| {
         Box::pin(objects::replaced_size(bed))
     }),
     Case::new("store.put.side-by-side", "puts at the same time are all kept", |bed, _| {
@@ -108,7 +108,7 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(objects::range_beyond(bed, seed, 10_000))
     })
     .needing("ranged-get"),
-    Case::new("store.range.begins-past-the-end", "a pack that is too short is told as corrupt", |bed, seed| {
+    Case::new("store.range.begins-past-the-end", "a pack that is too short is reported as corrupt", |bed, seed| {
         Box::pin(objects::range_beyond(bed, seed, 10_001))
     })
     .needing("ranged-get"),
@@ -123,11 +123,13 @@ const CASES: &[Case<Bed>] = &[
     Case::new("store.stat.size", "the size told is that of the object, also when it is empty", |bed, _| {
         Box::pin(objects::stat_size(bed))
     }),
-    Case::new("store.stat.missing", "a missing object is told as one", |bed, _| Box::pin(objects::stat_missing(bed))),
+    Case::new("store.stat.missing", "a missing object is reported as one", |bed, _| {
+        Box::pin(objects::stat_missing(bed))
+    }),
     Case::new("store.stat.tag", "a tag does not outlive the object that it names", |bed, _| {
         Box::pin(objects::stat_tag(bed))
     }),
-    Case::new("store.stat.time", "a later object is not told as an earlier one", |bed, _| {
+    Case::new("store.stat.time", "a later object is not reported as an earlier one", |bed, _| {
         Box::pin(objects::stat_time(bed))
     }),
     Case::new("store.delete.there", "what is deleted is neither read nor described any more", |bed, _| {

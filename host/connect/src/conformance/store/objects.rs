@@ -38,7 +38,7 @@ pub(super) async fn replaced_size(bed: &Bed) -> Told {
     store.stat(&key("usage/a")?).await.or_say("stat")?;
     put(&*store, "usage/a", b"second").await?;
     let size = store.stat(&key("usage/a")?).await.or_say("stat")?.size;
-    ensure(size == 6, || format!("6 bytes replaced 22, and {size} are told"))
+    ensure(size == 6, || format!("6 bytes replaced 22, and {size} are reported"))
 }
 
 pub(super) async fn side_by_side(bed: &Bed) -> Told {
@@ -113,7 +113,9 @@ async fn one(bed: &Bed, seed: u64, length: u64) -> Told<(std::sync::Arc<dyn Stor
 pub(super) async fn get_length(bed: &Bed, seed: u64) -> Told {
     let (store, _) = one(bed, seed, 12_345).await?;
     let announced = store.get(&key("data/a")?, None, None).await.or_say("get")?.length;
-    ensure(announced.is_none_or(|told| told == 12_345), || format!("12345 bytes are announced as {announced:?}"))
+    ensure(announced.is_none_or(|reported| reported == 12_345), || {
+        format!("12345 bytes are announced as {announced:?}")
+    })
 }
 
 pub(super) async fn get_again(bed: &Bed, seed: u64) -> Told {
@@ -174,7 +176,7 @@ pub(super) async fn stat_size(bed: &Bed) -> Told {
         put(&*store, name, &vec![b'x'; size]).await?;
         let found = store.stat(&key(name)?).await.or_say("stat")?;
         ensure((found.key.as_str(), found.size) == (name, size as u64), || {
-            format!("{size} bytes are told as {found:?}")
+            format!("{size} bytes are reported as {found:?}")
         })?;
     }
     Ok(())

@@ -62,7 +62,7 @@ fn after(now: i64, seconds: i64) -> Timestamp {
 pub(super) async fn from_put(bed: &Bed) -> Told {
     let (store, name, _, now) = locked(bed).await?;
     let found = store.stat(&name).await.or_say("stat")?.retain_until;
-    ensure(found >= Some(after(now, 60)), || format!("a lock of 60 s from {now} on is told as {found:?}"))
+    ensure(found >= Some(after(now, 60)), || format!("a lock of 60 s from {now} on is reported as {found:?}"))
 }
 
 pub(super) async fn later(bed: &Bed) -> Told {
@@ -70,7 +70,7 @@ pub(super) async fn later(bed: &Bed) -> Told {
     for (until, expected) in [(90, 90), (30, 90)] {
         store.retain(&name, version.as_deref(), after(now, until)).await.or_say("retain")?;
         let found = store.stat(&name).await.or_say("stat")?.retain_until;
-        ensure(found >= Some(after(now, expected)), || format!("a lock until {expected} s is told as {found:?}"))?;
+        ensure(found >= Some(after(now, expected)), || format!("a lock until {expected} s is reported as {found:?}"))?;
     }
     Ok(())
 }

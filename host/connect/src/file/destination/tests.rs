@@ -128,7 +128,7 @@ async fn what_is_in_the_way_is_replaced_or_the_entry_is_told_to_be_elsewhere() {
             let destination = FileDestination::new(folder.path()).unwrap();
             let wanted = Entry { link_target, attributes, ..Entry::new(Key::from(key), kind) };
             restore(&destination, &wanted).await;
-            let told = describe(&destination, std::slice::from_ref(&wanted)).await.remove(0);
+            let reported = describe(&destination, std::slice::from_ref(&wanted)).await.remove(0);
             let found = destination.stat(&wanted.key).await.unwrap().unwrap();
             assert_eq!(found.kind, kind, "{kind:?} where a {there} is");
             let is_in_place = fs::symlink_metadata(&path).is_ok_and(|status| match kind {
@@ -137,7 +137,7 @@ async fn what_is_in_the_way_is_replaced_or_the_entry_is_told_to_be_elsewhere() {
                 EntryKind::Symlink => status.is_symlink() && fs::read_link(&path).unwrap().ends_with("target"),
                 EntryKind::Other => !status.is_file() && !status.is_dir() && !status.is_symlink(),
             });
-            assert_eq!(told.is_empty(), is_in_place, "{kind:?} where a {there} is: {told:?}");
+            assert_eq!(reported.is_empty(), is_in_place, "{kind:?} where a {there} is: {reported:?}");
         }
     }
 }

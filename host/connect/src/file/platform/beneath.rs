@@ -113,13 +113,13 @@ fn open_by_segments(base: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<
     while let Some(segment) = segments.next() {
         let at = folder.as_ref().map_or(base, AsFd::as_fd);
         let wanted = if segments.peek().is_some() { step } else { flags };
-        folder = Some(openat(at, segment, wanted, Mode::empty()).map_err(|cause| told(cause, at, segment))?);
+        folder = Some(openat(at, segment, wanted, Mode::empty()).map_err(|cause| reported(cause, at, segment))?);
     }
     folder.ok_or(Errno::NOENT)
 }
 
 /// A link where a folder was wanted is reported as one, as `openat2` does.
-fn told(cause: Errno, folder: BorrowedFd<'_>, name: &[u8]) -> Errno {
+fn reported(cause: Errno, folder: BorrowedFd<'_>, name: &[u8]) -> Errno {
     let is_link = || status_of(folder, name).is_ok_and(|status| status.kind == FileType::Symlink);
     if cause == Errno::NOTDIR && is_link() { Errno::LOOP } else { cause }
 }

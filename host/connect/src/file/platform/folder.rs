@@ -78,9 +78,9 @@ fn each_name(folder: BorrowedFd<'_>, mut take: impl FnMut(Name, FileType)) -> Re
 }
 
 /// File systems may leave the type out of a listing (readdir(3), `DT_UNKNOWN`). `Unknown` is what has gone meanwhile.
-fn kind_of(folder: BorrowedFd<'_>, name: &[u8], told: FileType) -> Result<FileType, Errno> {
-    if told != FileType::Unknown {
-        return Ok(told);
+fn kind_of(folder: BorrowedFd<'_>, name: &[u8], reported: FileType) -> Result<FileType, Errno> {
+    if reported != FileType::Unknown {
+        return Ok(reported);
     }
     match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE) {
         Ok(status) => Ok(FileType::from_raw_mode(u32::from(status.stx_mode))),

@@ -1,6 +1,6 @@
 //! Listing a repository's folder a page at a time.
 //!
-//! What can be no object is passed over and told: names that are no keys, links, pipes, devices, sockets. A folder is neither, whatever its name:
+//! What can be no object is passed over and reported: names that are no keys, links, pipes, devices, sockets. A folder is neither, whatever its name:
 //! one that holds nothing is nothing, because deleting leaves such folders. All strays of a folder belong to the page that comes to it first, so that
 //! each is reported once; of a folder that is no key itself, only that.
 //!

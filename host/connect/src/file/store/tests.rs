@@ -273,7 +273,7 @@ async fn what_can_be_no_object_is_told_once_however_a_listing_is_cut() {
     ]
     .into();
     for max in 1..8 {
-        let told = |prefix: &'static str| {
+        let reported = |prefix: &'static str| {
             let store = &store;
             async move {
                 let mut pages = crate::Pages::new(store, prefix).of(max);
@@ -282,7 +282,7 @@ async fn what_can_be_no_object_is_told_once_however_a_listing_is_cut() {
             }
         };
         for prefix in ["", "data/", "index/", "snapshot/", "snapshot/a", "u"] {
-            let strays = told(prefix).await;
+            let strays = reported(prefix).await;
             let expected = expected.iter().filter(|name| name.starts_with(prefix)).copied();
             let expected: Vec<&str> = expected.collect();
             assert_eq!(strays.names().collect::<Vec<_>>(), expected, "pages of {max} of `{prefix}`");

@@ -38,9 +38,9 @@ pub enum Freedom {
     LateListing,
     /// Names of others stand among those of the repository.
     StrayObject,
-    /// Tags are not told.
+    /// Tags are not reported.
     NoTag,
-    /// Times are not told.
+    /// Times are not reported.
     NoTime,
     /// Without the traits `if-absent` and `if-match`: conditions are ignored.
     IgnoredCondition,

@@ -123,8 +123,8 @@ async fn a_million_objects_behind_markers_cost_a_request_a_page_and_one_a_folder
     const OBJECTS: usize = 1_000_000;
     let key = |number: usize| format!("data/{:02}/{number:07}", number % 20).into_bytes();
     let source = Marked::new((0..OBJECTS).map(key).collect());
-    let told = listed(&source, OBJECTS as u64).await.unwrap();
-    assert!(told == *source.keys, "{} keys were told", told.len());
+    let reported = listed(&source, OBJECTS as u64).await.unwrap();
+    assert!(reported == *source.keys, "{} keys were reported", reported.len());
     let requests = source.requests.load(Relaxed);
     assert!((OBJECTS / REMOTE_PAGE..=OBJECTS / REMOTE_PAGE + 22).contains(&requests), "{requests} requests");
 }
@@ -147,8 +147,8 @@ proptest! {
     ) {
         let source = Marked::new(keys);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        if let Some(told) = runtime.block_on(listed(&source, u64::MAX)) {
-            prop_assert_eq!(&told, &*source.keys);
+        if let Some(reported) = runtime.block_on(listed(&source, u64::MAX)) {
+            prop_assert_eq!(&reported, &*source.keys);
         }
     }
 }

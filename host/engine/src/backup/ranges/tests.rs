@@ -196,15 +196,15 @@ proptest! {
 
     #[test]
     fn ranges_tell_what_one_piece_tells((before, after) in buckets(), versioned: bool) {
-        let (told, expected, pages, at_most) = run(async {
+        let (reported, expected, pages, at_most) = run(async {
             let now = entries_of(&filled(&after, versioned)).await;
             let server = Arc::new(Server::new(now.clone(), behind));
-            let told = listed(server.clone(), parent_of(&filled(&before, versioned)).await).await;
+            let reported = listed(server.clone(), parent_of(&filled(&before, versioned)).await).await;
             let ranges = before.values().map(|versions| usize::from(*versions)).sum::<usize>() / 6 + 1;
             let at_most = now.len().div_ceil(SMALL.page_entries) + ranges;
-            (told, now, server.pages(), at_most)
+            (reported, now, server.pages(), at_most)
         });
-        prop_assert_eq!(told.unwrap(), expected);
+        prop_assert_eq!(reported.unwrap(), expected);
         prop_assert!(pages <= at_most, "{} pages, {} at most", pages, at_most);
     }
 
@@ -221,17 +221,17 @@ proptest! {
             |found, key| place_of(found, key, |key| key.iter().map(|b| b.wrapping_add(b'z')).collect()),
             |found, key| place_of(found, key, |key| key.iter().rev().copied().collect()),
         ];
-        let (told, expected) = run(async {
+        let (reported, expected) = run(async {
             let sorted = entries_of(&filled(&after, false)).await;
             let mut now = sorted.clone();
             now.sort_by_key(|found| ranks[order](found.key().as_bytes()));
             let is_one_range = before.len() <= 6;
             let server = Arc::new(Server::new(now.clone(), begins[order]));
-            let told = listed(server, parent_of(&filled(&before, false)).await).await;
-            (told, if is_one_range { now } else { sorted })
+            let reported = listed(server, parent_of(&filled(&before, false)).await).await;
+            (reported, if is_one_range { now } else { sorted })
         });
-        match told {
-            Ok(told) => prop_assert_eq!(told, expected),
+        match reported {
+            Ok(reported) => prop_assert_eq!(reported, expected),
             Err(cause) => prop_assert!(gives_up(&cause), "{}", cause),
         }
     }
@@ -243,7 +243,7 @@ proptest! {
         // A key that is not there any more tells it nothing, so that it begins at the front.
         let begins: fn(&[Found], &[u8]) -> usize =
             |found, key| found.iter().position(|found| found.key().as_bytes() == key).map_or(0, |place| place + 1);
-        let (told, expected) = run(async {
+        let (reported, expected) = run(async {
             let sorted = entries_of(&filled(&after, false)).await;
             let is_late = |place: usize, found: &Found| {
                 rewritten.contains(&place) || !before.contains_key(found.key().as_bytes())
@@ -253,11 +253,11 @@ proptest! {
             let now: Vec<Found> = early.into_iter().chain(late).map(|(_, found)| found).collect();
             let is_one_range = before.len() <= 6;
             let server = Arc::new(Server::new(now.clone(), begins));
-            let told = listed(server, parent_of(&filled(&before, false)).await).await;
-            (told, if is_one_range { now } else { sorted })
+            let reported = listed(server, parent_of(&filled(&before, false)).await).await;
+            (reported, if is_one_range { now } else { sorted })
         });
-        match told {
-            Ok(told) => prop_assert_eq!(told, expected),
+        match reported {
+            Ok(reported) => prop_assert_eq!(reported, expected),
             Err(cause) => prop_assert!(gives_up(&cause), "{}", cause),
         }
     }
@@ -272,8 +272,8 @@ async fn an_unchanged_source_costs_the_pages_of_one_piece_and_several_are_in_fli
     for count in [6, 7, 60, 61, 65, 66, 67, 600] {
         let source = numbered(0..count);
         let server = Arc::new(Server::new(entries_of(&source).await, behind));
-        let told = listed(server.clone(), parent_of(&source).await).await.unwrap();
-        assert_eq!(told, entries_of(&source).await, "{count}");
+        let reported = listed(server.clone(), parent_of(&source).await).await.unwrap();
+        assert_eq!(reported, entries_of(&source).await, "{count}");
         assert_eq!(server.pages(), count.div_ceil(SMALL.page_entries), "{count}");
         assert_eq!(server.crowd.most.load(Ordering::Relaxed), (count.div_ceil(6)).min(SMALL.at_once), "{count}");
     }

@@ -84,7 +84,7 @@ fn fields(file: &File) -> String {
 fn versions(files: &Files, asked: &Asked) -> Answer {
     let prefix = [ROOT, asked.parameter("prefix").unwrap_or_default()].concat();
     let (marker, id) = (asked.parameter("key-marker").unwrap_or_default(), asked.word("version-id-marker"));
-    let (mut content, mut told, mut latest, mut is_behind) = (String::new(), 0_usize, Vec::new(), false);
+    let (mut content, mut reported, mut latest, mut is_behind) = (String::new(), 0_usize, Vec::new(), false);
     let mut next = None;
     let mut last = (String::new(), String::new());
     for (path, version) in files.versions(&prefix) {
@@ -96,11 +96,11 @@ fn versions(files: &Files, asked: &Asked) -> Answer {
         if is_passed {
             continue;
         }
-        if told == max_keys(asked) {
+        if reported == max_keys(asked) {
             next = Some(last);
             break;
         }
-        told = told.saturating_add(1);
+        reported = reported.saturating_add(1);
         let shown = shown(asked, key);
         let common = format!("<Key>{shown}</Key><VersionId>{own_id}</VersionId><IsLatest>{is_latest}</IsLatest>");
         content += &match &version.file {

@@ -132,8 +132,8 @@ mod tests {
         let mut files = Files::default();
         ask(&mut files, "PUT /kit/a", &[], "1");
         let batch = "<Delete><Object><Key>a</Key></Object><Object><Key>&lt;b</Key></Object></Delete>";
-        let told = text(&ask(&mut files, "POST /kit?delete", &[], batch));
-        assert!(told.contains("<Key>a</Key>") && told.contains("<Key>&lt;b</Key>"), "{told}");
+        let reported = text(&ask(&mut files, "POST /kit?delete", &[], batch));
+        assert!(reported.contains("<Key>a</Key>") && reported.contains("<Key>&lt;b</Key>"), "{reported}");
         assert_eq!(ask(&mut files, "HEAD /kit/a", &[], "").status, 404);
         assert_eq!(ask(&mut files, "GET /kit/a?torrent", &[("x-amz-copy-source", "b")], "").status, 404);
         let uri = "/kit/a".parse().unwrap();

@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a server that is away for a moment is asked, and how long is waited before it is asked again.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(500);
-/// What of a server's sentence is told.
+/// What of a server's sentence is reported.
 pub(super) const SENTENCE_BYTES_MAX: usize = 300;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");

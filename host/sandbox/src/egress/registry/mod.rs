@@ -225,7 +225,7 @@ impl Session<'_> {
             for (name, value) in headers {
                 request = request.header(name, *value);
             }
-            // Nobody but the registry is told who asks.
+            // Nobody but the registry is reported who asks.
             if let Some(proof) = self.proof.as_ref().filter(|_| server_of(&to) == self.reference.server) {
                 request = request.header(AUTHORIZATION, sensitive(proof));
             }
@@ -311,7 +311,7 @@ impl Session<'_> {
     }
 }
 
-/// A header that no log shows. Where it cannot be one, the registry asks again, and it is told so.
+/// A header that no log shows. Where it cannot be one, the registry asks again, and it is reported so.
 fn sensitive(proof: &SecretText) -> HeaderValue {
     let value = HeaderValue::from_str(proof.expose());
     let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));

@@ -134,7 +134,7 @@ fn misbehave(behaviour: &str) -> Result<(), Error> {
             return Err(failed(ErrorClass::Denied, if seen { "probe.seen" } else { "probe.hidden" }, text));
         }
         "waits-to-be-told" => {
-            task::status("waiting to be told");
+            task::status("waiting to be reported");
             let mut asked = 0;
             while !task::cancelled() {
                 asked += 1;
