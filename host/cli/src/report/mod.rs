@@ -30,7 +30,7 @@ pub(crate) use zone::{Bytes, Zone};
 use self::progress::Progress;
 use crate::failure::{Exit, Failure};
 use crate::globals::Globals;
-use crate::shell::label_word;
+use credenza_app::shell::label_word;
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -96,6 +96,12 @@ impl Reporter {
     pub(crate) fn result(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
         self.was_asked.store(true, Relaxed);
         self.line(line)
+    }
+
+    /// The same, for who waits for it while the command goes on.
+    pub(crate) fn at_once(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+        self.result(line)?;
+        self.out().flush()
     }
 
     /// What stands above the lines of a table; nothing with `--json`.
