@@ -30,13 +30,16 @@ impl Asset {
 /// The one stylesheet.
 pub(crate) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_str!("../assets/style.css")));
+/// The one script, which only makes faster what works without.
+pub(crate) static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")));
 /// The picture in the tab.
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 /// The file at a path, if there is one.
 pub(crate) fn at(path: &str) -> Option<Reply> {
-    let asset = [&*STYLE, &*ICON].into_iter().find(|asset| asset.path == path)?;
+    let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.path == path)?;
     let mut reply = reply::text(StatusCode::OK, asset.kind, asset.text);
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     Some(reply)

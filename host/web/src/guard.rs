@@ -16,9 +16,8 @@ use crate::site::Site;
 /// Where a browser enters.
 pub(crate) const ENTER: &str = "/enter";
 
-/// Nothing is loaded but the stylesheet and the icon, nothing is run, nobody frames the page, and forms come back here.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Nothing is loaded and nothing is run but what this server embeds, nobody frames the page, and forms come back here.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HEADERS: [(&str, &str); 8] = [
     ("content-security-policy", POLICY),

@@ -117,6 +117,24 @@ impl Repositories {
         Ok(Repository { open: self.app.open_repository(place, options).await?, look: Mutex::new(None) })
     }
 
+    /// The program's handle.
+    pub(crate) const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Opens one once more for another use, with what has opened it.
+    pub(crate) async fn open_again(&self, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
+        let open = self.open(name).await?;
+        let OpenRepository { place, secret, .. } = &open.open;
+        let options = OpenOptions { purpose, secret: secret.clone(), accept_plaintext: false };
+        self.app.open_repository(place.clone(), options).await
+    }
+
+    /// The sources of the configuration.
+    pub(crate) fn sources(&self) -> Result<Vec<String>> {
+        Ok(self.app.configuration()?.names(Kind::Source)?)
+    }
+
     fn given(&self, name: &str) -> Option<&Given> {
         self.given.as_ref().filter(|given| given.place.name().unwrap_or(NAMELESS) == name)
     }

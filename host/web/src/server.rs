@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::{Hosts, cookie_name};
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pages::{self, Asked};
 use crate::reply::{Broken, Reply};
@@ -85,7 +86,8 @@ impl Server {
         Links { sessions: Arc::clone(&self.site.sessions), address: self.address }
     }
 
-    /// Answers until the [`Stop`] is requested that it was made with; what is under way then has 3 seconds more.
+    /// Answers until the [`Stop`] is requested that it was made with; downloads that are under way then have 3 seconds
+    /// more, and runs as long as it takes to end in good order.
     pub async fn run(self) {
         let Self { listener, site, .. } = self;
         let room = Arc::new(Semaphore::new(site.limits.connections));
@@ -115,6 +117,8 @@ impl Server {
         let all = async { while connections.join_next().await.is_some() {} };
         // What is still under way is cut off, and no browser takes it for whole.
         let _ = tokio::time::timeout(FAREWELL, all).await;
+        // Runs were asked to end with the server, and do so in good order.
+        site.jobs.ended().await;
     }
 }
 
@@ -133,6 +137,7 @@ pub(crate) fn site(
         cookie: cookie_name(address),
         sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions)),
         repositories: Arc::new(Repositories::new(app, given)),
+        jobs: Jobs::default(),
         limits,
         clock,
         zone: Zone::system(),

@@ -43,6 +43,10 @@ impl Frame {
         &assets::STYLE.path
     }
 
+    pub(super) fn script(&self) -> &str {
+        &assets::SCRIPT.path
+    }
+
     pub(super) fn icon(&self) -> &str {
         &assets::ICON.path
     }

@@ -11,6 +11,7 @@ mod file;
 mod find;
 mod frame;
 mod home;
+mod job;
 mod places;
 mod problem;
 mod repository;
@@ -59,6 +60,10 @@ pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,
+        (Some(form), ["r", name, "run"]) => job::start(site, name, form).await,
+        (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
+        (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
+        (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
         (None, ["r", name, "find"]) => find::show(site, asked, name).await,
         (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,

@@ -5,17 +5,20 @@ use credenza_engine::{Error as EngineError, Secret, SnapshotHandle};
 use http::StatusCode;
 use zeroize::Zeroizing;
 
-use super::Asked;
 use super::frame::{Frame, Link};
 use super::places::{of_folder, of_repository, short, title};
 use super::problem::{Problem, engine, render};
+use super::{Asked, job};
 use crate::command;
 use crate::form::Fields;
+use crate::jobs::Job;
 use crate::reply::{self, Reply};
 use crate::repositories::Look;
 use crate::shown::{self, Time};
 use crate::site::Site;
 
+/// Runs that are shown with the snapshots.
+const JOBS_MAX: usize = 5;
 /// The field of a passphrase.
 const PASSPHRASE: &str = "passphrase";
 
@@ -30,8 +33,18 @@ struct Page {
     held: String,
     /// What is wrong with those that cannot be read.
     damaged: Vec<String>,
+    sources: Vec<String>,
+    jobs: Vec<JobLine>,
     newer: Option<String>,
     older: Option<String>,
+}
+
+/// A run that was started from here.
+struct JobLine {
+    href: String,
+    what: String,
+    state: job::State,
+    began: Time,
 }
 
 struct Row {
@@ -93,10 +106,17 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .take(rows_max)
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
+        sources: site.repositories.sources().map_err(|error| Problem::of(&error, None))?,
+        jobs: site.jobs.of(name).iter().take(JOBS_MAX).map(|job| job_line(site, job)).collect(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
     };
     render(StatusCode::OK, &page)
+}
+
+fn job_line(site: &Site, job: &Job) -> JobLine {
+    let told = job.told();
+    JobLine { href: job::of_job(job), what: job::what(job), state: job::state(&told), began: site.zone.time(job.began) }
 }
 
 fn row(site: &Site, name: &str, handle: &SnapshotHandle, digits: usize) -> Row {

@@ -190,7 +190,7 @@ async fn every_answer_carries_the_headers_that_keep_it_apart() {
         );
         assert!(
             !policy.contains("unsafe")
-                && !policy.contains("script-src")
+                && policy.contains("script-src 'self';")
                 && !policy.contains('*')
                 && !policy.contains("http"),
             "{policy}"
