@@ -149,6 +149,16 @@ impl Stand {
         behind.split('"').next().unwrap().to_owned()
     }
 
+    /// A source of that name in the configuration.
+    fn source(&self, name: &str, path: &std::path::Path) {
+        Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
+            let name = PlaceName::new(Kind::Source, name)?;
+            configuration.create(Kind::Source, &name)?;
+            configuration.set(Kind::Source, &name, "location", path.to_str().unwrap())
+        })
+        .unwrap();
+    }
+
     /// A repository of that name in the configuration, which is encrypted where nothing opens it there.
     async fn repository(&self, name: &str, secret: Secret) {
         let path = self.folder.path().join(name);

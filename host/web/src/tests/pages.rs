@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use credenza_engine::Secret;
+use credenza_engine::{Event, Listener, Phase, Secret};
+use credenza_model::Timestamp;
 use http::StatusCode;
 
-use super::Stand;
+use super::{Page, Stand};
 use crate::form::encode;
+use crate::jobs::What;
 use crate::limits::Limits;
 
 #[tokio::test]
@@ -172,4 +174,92 @@ async fn a_folder_is_had_as_tar_and_as_zip() {
     assert!(tar.header("content-disposition").contains("filename=\"f.tar\""));
     let zip = stand.page(&format!("/r/mine/s/{id}/archive?format=zip")).await;
     assert!(zip.body.starts_with(b"PK") && zip.header("content-disposition").contains(".zip\""));
+}
+
+/// Looks at the page of a run until it has ended.
+async fn ended(stand: &Stand, path: &str) -> Page {
+    loop {
+        let page = stand.page(path).await;
+        if !page.text().contains("data-events") {
+            return page;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let source = stand.folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("letter"), "dear all").unwrap();
+    stand.source("home", &source);
+    let token = stand.token().await;
+    let start = async |form: &str| {
+        let begun = stand.post("/r/mine/run", &format!("token={token}&{form}")).await;
+        assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+        ended(&stand, begun.header("location")).await
+    };
+    assert!(stand.page("/r/mine").await.text().contains("<option>home</option>"));
+    let backup = start("what=backup&source=home").await;
+    assert!(backup.text().contains("<strong>Done.</strong>") && backup.text().contains("credenza at @mine backup @home"), "{}", backup.text());
+    let folder = stand.page(&stand.page("/r/mine").await.link("/s/")).await;
+    assert_eq!(stand.page(&folder.link("/file?key=letter").replace("/file", "/download")).await.body, "dear all");
+    let structure = start("what=check").await;
+    assert!(structure.text().contains("(structure only): no damage found"), "{}", structure.text());
+    let whole = start("what=check&read_data=1").await;
+    assert!(whole.text().contains("(every byte, ") && whole.text().contains("credenza at @mine check --read-data"), "{}", whole.text());
+    let failed = start("what=backup&source=none").await;
+    assert!(failed.text().contains("<strong>Failed.</strong>"), "{}", failed.text());
+
+    let packs = walk(&stand.folder.path().join("mine/pack"));
+    std::fs::remove_file(packs.first().unwrap()).unwrap();
+    let damaged = start("what=check").await;
+    assert!(damaged.text().contains("<strong>Damage found.</strong>"), "{}", damaged.text());
+    let runs = stand.page("/r/mine").await;
+    for said in ["Damage found, began", "Failed, began", "Done, began"] {
+        assert!(runs.text().contains(said), "{said}: {}", runs.text());
+    }
+    for (form, status) in [("what=rm", StatusCode::UNPROCESSABLE_ENTITY), ("", StatusCode::UNPROCESSABLE_ENTITY)] {
+        assert_eq!(stand.post("/r/mine/run", &format!("token={token}&{form}")).await.status, status);
+    }
+    assert_eq!(stand.post("/r/none/run", &format!("token={token}&what=check")).await.status, StatusCode::NOT_FOUND);
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelled() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let token = stand.token().await;
+    let job = stand.site.jobs.begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child()).unwrap();
+    let path = format!("/r/mine/job/{}", job.id);
+    job.on(Event::Phase { phase: Phase::CheckingData });
+    job.on(Event::Expected { entries: 2, bytes: 4096 });
+    job.on(Event::Progress { entries: 1, bytes: 1024 });
+    let page = stand.page(&path).await;
+    for said in ["checking data", "1.00 KiB in 1 entry, of about 4.00 KiB", "value=\"250\"", "<noscript><meta http-equiv=\"refresh\"", "script type=\"module\" src=\"/assets/page-"] {
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+    }
+    let second = stand.post("/r/mine/run", &format!("token={token}&what=check")).await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    assert!(second.text().contains("one run at a time"), "{}", second.text());
+
+    assert!(!job.context().stop.is_requested());
+    assert_eq!(stand.post(&format!("{path}/cancel"), &format!("token={token}")).await.status, StatusCode::SEE_OTHER);
+    assert!(job.context().stop.is_requested() && !stand.site.stop.is_requested());
+    job.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
+    let events = stand.page(&format!("{path}/events")).await;
+    assert_eq!(events.header("content-type"), "text/event-stream");
+    assert!(events.text().contains("event: part\ndata: 250\n\n") && events.text().ends_with("event: end\ndata:\n\n"), "{}", events.text());
+    assert!(stand.page(&path).await.text().contains("<strong>Cancelled.</strong>"));
+    assert_eq!(stand.get("/r/mine/job/99").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stand.get("/r/other/job/1").await.status, StatusCode::NOT_FOUND);
+    stand.site.jobs.ended().await;
 }
