@@ -121,7 +121,7 @@ fn failing(error: &AppError) -> (State, String) {
             (LOCKED, "It is encrypted, and nothing in the configuration opens it.".to_owned())
         }
         Some(EngineError::WrongSecret { .. }) => (LOCKED, "What the configuration has does not open it.".to_owned()),
-        Some(EngineError::Damage(_)) => (DAMAGED, shown::text(&format!("{error}."))),
-        _ => (BROKEN, shown::text(&format!("{error}."))),
+        Some(EngineError::Damage(_)) => (DAMAGED, shown::text(&format!("It cannot be opened: {error}."))),
+        _ => (BROKEN, shown::text(&format!("It cannot be opened: {error}."))),
     }
 }

@@ -1,7 +1,7 @@
 //! What went wrong: what happened, why, and what to do.
 
 use askama::Template;
-use credenza_app::{ConfigurationError, Error as AppError, PlaceLabel};
+use credenza_app::{ConfigurationError, Error as AppError, PlaceError, PlaceLabel};
 use credenza_engine::Error as EngineError;
 use http::StatusCode;
 
@@ -112,9 +112,11 @@ fn advice(error: &AppError) -> (StatusCode, Option<&'static str>, Option<&'stati
     match (error, engine(error)) {
         (AppError::NotInSnapshot { .. } | AppError::SnapshotName(_), _)
         | (_, Some(EngineError::NoEntry { .. } | EngineError::NoSnapshot { .. })) => (MISSING, None, None),
-        (AppError::Configuration(ConfigurationError::Unknown { .. } | ConfigurationError::Name { .. }), _) => {
-            (MISSING, Some("The overview lists the repositories of the configuration."), None)
-        }
+        (
+            AppError::Configuration(ConfigurationError::Unknown { .. } | ConfigurationError::Name { .. })
+            | AppError::Place(PlaceError::Configuration(ConfigurationError::Unknown { .. })),
+            _,
+        ) => (MISSING, Some("The overview lists the repositories of the configuration."), None),
         (AppError::NoRepository { .. }, _) => (
             MISSING,
             Some("Connect the disk, or say where the repository is now; the command makes a new one."),

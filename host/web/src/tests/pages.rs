@@ -35,7 +35,7 @@ async fn the_overview_says_of_each_repository_how_it_stands_and_what_to_do() {
         "<strong>Kept.</strong> It holds 1 snapshot, the newest was made ",
         "<strong>Look here.</strong> It is open and holds no snapshot yet.",
         "credenza at @empty backup FOLDER",
-        "<strong>Not reachable.</strong> there is no repository in",
+        "<strong>Not reachable.</strong> It cannot be opened: there is no repository in",
         "credenza at @gone ls",
         "<time datetime=\"",
     ] {
@@ -203,13 +203,21 @@ async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
     };
     assert!(stand.page("/r/mine").await.text().contains("<option>home</option>"));
     let backup = start("what=backup&source=home").await;
-    assert!(backup.text().contains("<strong>Done.</strong>") && backup.text().contains("credenza at @mine backup @home"), "{}", backup.text());
+    assert!(
+        backup.text().contains("<strong>Done.</strong>") && backup.text().contains("credenza at @mine backup @home"),
+        "{}",
+        backup.text()
+    );
     let folder = stand.page(&stand.page("/r/mine").await.link("/s/")).await;
     assert_eq!(stand.page(&folder.link("/file?key=letter").replace("/file", "/download")).await.body, "dear all");
     let structure = start("what=check").await;
     assert!(structure.text().contains("(structure only): no damage found"), "{}", structure.text());
     let whole = start("what=check&read_data=1").await;
-    assert!(whole.text().contains("(every byte, ") && whole.text().contains("credenza at @mine check --read-data"), "{}", whole.text());
+    assert!(
+        whole.text().contains("(every byte, ") && whole.text().contains("credenza at @mine check --read-data"),
+        "{}",
+        whole.text()
+    );
     let failed = start("what=backup&source=none").await;
     assert!(failed.text().contains("<strong>Failed.</strong>"), "{}", failed.text());
 
@@ -238,13 +246,23 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
     let token = stand.token().await;
-    let job = stand.site.jobs.begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child()).unwrap();
+    let job = stand
+        .site
+        .jobs
+        .begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child())
+        .unwrap();
     let path = format!("/r/mine/job/{}", job.id);
     job.on(Event::Phase { phase: Phase::CheckingData });
     job.on(Event::Expected { entries: 2, bytes: 4096 });
     job.on(Event::Progress { entries: 1, bytes: 1024 });
     let page = stand.page(&path).await;
-    for said in ["checking data", "1.00 KiB in 1 entry, of about 4.00 KiB", "value=\"250\"", "<noscript><meta http-equiv=\"refresh\"", "script type=\"module\" src=\"/assets/page-"] {
+    for said in [
+        "checking data",
+        "1.00 KiB in 1 entry, of about 4.00 KiB",
+        "value=\"250\"",
+        "<noscript><meta http-equiv=\"refresh\"",
+        "script type=\"module\" src=\"/assets/page-",
+    ] {
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
     let second = stand.post("/r/mine/run", &format!("token={token}&what=check")).await;
@@ -257,7 +275,11 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     job.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
     let events = stand.page(&format!("{path}/events")).await;
     assert_eq!(events.header("content-type"), "text/event-stream");
-    assert!(events.text().contains("event: part\ndata: 250\n\n") && events.text().ends_with("event: end\ndata:\n\n"), "{}", events.text());
+    assert!(
+        events.text().contains("event: part\ndata: 250\n\n") && events.text().ends_with("event: end\ndata:\n\n"),
+        "{}",
+        events.text()
+    );
     assert!(stand.page(&path).await.text().contains("<strong>Cancelled.</strong>"));
     assert_eq!(stand.get("/r/mine/job/99").await.status, StatusCode::NOT_FOUND);
     assert_eq!(stand.get("/r/other/job/1").await.status, StatusCode::NOT_FOUND);
