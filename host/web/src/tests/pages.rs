@@ -145,7 +145,7 @@ async fn a_name_is_found_in_all_snapshots_and_each_content_once() {
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     stand.backup("mine", &[(b"letters/A.txt", b"old"), (b"same.txt", b"same")]).await;
-    let newest = stand.backup("mine", &[(b"letters/A.txt", b"new"), (b"same.txt", b"same")]).await;
+    let newest = stand.backup("mine", &[(b"letters/A.txt", b"newer"), (b"same.txt", b"same")]).await;
     let page = stand.page("/r/mine/find?name=.txt").await;
     assert_eq!(page.text().matches("/file?key=letters/A.txt").count(), 2, "{}", page.text());
     assert_eq!(page.text().matches("/file?key=same.txt").count(), 1);
@@ -221,7 +221,7 @@ async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
     let failed = start("what=backup&source=none").await;
     assert!(failed.text().contains("<strong>Failed.</strong>"), "{}", failed.text());
 
-    let packs = walk(&stand.folder.path().join("mine/pack"));
+    let packs = walk(&stand.folder.path().join("mine/meta"));
     std::fs::remove_file(packs.first().unwrap()).unwrap();
     let damaged = start("what=check").await;
     assert!(damaged.text().contains("<strong>Damage found.</strong>"), "{}", damaged.text());
@@ -250,6 +250,7 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
         .site
         .jobs
         .begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child())
+        .ok()
         .unwrap();
     let path = format!("/r/mine/job/{}", job.id);
     job.on(Event::Phase { phase: Phase::CheckingData });

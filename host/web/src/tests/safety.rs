@@ -231,7 +231,7 @@ async fn hostile_names_and_contents_are_shown_and_never_run() {
     stand.repository("mine", Secret::None).await;
     let script = b"<script>alert(1)</script>";
     let contents: [(&[u8], &[u8]); 6] = [
-        (b"<script>alert(2)</script>\"onload=x", script),
+        (b"<script>alert(2)\"onload=x", script),
         (b"esc\x1b[2J", b"\x1b]0;owned\x07 and \xe2\x80\xae turned"),
         ("gpj.\u{202e}exe".as_bytes(), b"MZ"),
         (b"page.html", b"<html><body onload=alert(3)>"),
