@@ -10,7 +10,8 @@ use std::sync::{Arc, PoisonError};
 
 use credenza_app::secret::{self, SecretSources};
 use credenza_app::{
-    App, Error, Kind, OpenOptions, OpenRepository, Place, PlaceLabel, PlaceName, Result, Settings, StoreUse,
+    App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
+    Result, Settings, StoreUse,
 };
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::View;
@@ -62,7 +63,7 @@ impl Repositories {
     }
 
     /// What each is called in addresses, in the order of the configuration; the one that the program was started with first.
-    pub(crate) fn names(&self) -> Result<Vec<String>> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, ConfigurationError> {
         let given = self.given.as_ref().map(|given| given.place.name().unwrap_or(NAMELESS).to_owned());
         let configured = self.app.configuration()?.names(Kind::Repository)?;
         let others = configured.into_iter().filter(|name| Some(name) != given.as_ref());
@@ -70,12 +71,12 @@ impl Repositories {
     }
 
     /// Where one is.
-    pub(crate) fn place(&self, name: &str) -> Result<Place> {
+    pub(crate) fn place(&self, name: &str) -> Result<Place, PlaceError> {
         if let Some(given) = self.given(name) {
             return Ok(given.place.clone());
         }
         let name = PlaceName::new(Kind::Repository, name)?;
-        Ok(Place::named(Kind::Repository, &name, Settings::new(), &self.app.configuration()?)?)
+        Place::named(Kind::Repository, &name, Settings::new(), &self.app.configuration()?)
     }
 
     /// One of them, opened where it is not yet.
@@ -131,8 +132,8 @@ impl Repositories {
     }
 
     /// The sources of the configuration.
-    pub(crate) fn sources(&self) -> Result<Vec<String>> {
-        Ok(self.app.configuration()?.names(Kind::Source)?)
+    pub(crate) fn sources(&self) -> Result<Vec<String>, ConfigurationError> {
+        self.app.configuration()?.names(Kind::Source)
     }
 
     fn given(&self, name: &str) -> Option<&Given> {

@@ -210,7 +210,7 @@ impl Run {
             }
             std::thread::sleep(LOOK_EVERY);
         };
-        let text = |pipe: Option<Pipe>| pipe.map(Pipe::to_the_end).unwrap_or_default();
+        let text = |pipe: Option<Pipe>| pipe.map(Pipe::all).unwrap_or_default();
         Ok(Outcome {
             code: status.code(),
             stdout: text(self.stdout.take()),
@@ -242,7 +242,7 @@ impl Pipe {
         String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    fn to_the_end(self) -> String {
+    fn all(self) -> String {
         let Self { bytes, reading } = self;
         // What was read before a thread failed is there all the same.
         let _ = reading.join();

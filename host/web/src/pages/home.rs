@@ -51,7 +51,7 @@ const DAMAGED: State = State { word: "Damaged", shape: "■", class: "bad" };
 const LOCKED: State = State { word: "Locked", shape: "◆", class: "still" };
 
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
-    let names = site.repositories.names().map_err(|error| Problem::of(&error, None))?;
+    let names = site.repositories.names().map_err(|error| Problem::of(&error.into(), None))?;
     let lines = join_all(names.into_iter().map(|name| line(site, name))).await;
     let frame = Frame::new("Your backups", asked.token()).command("credenza repository list");
     render(StatusCode::OK, &Page { frame, lines })
@@ -65,7 +65,7 @@ async fn line(site: &Arc<Site>, name: String) -> Line {
     };
     let looked = match place {
         Ok(_) => look(site, &name).await,
-        Err(error) => Some(Err(error)),
+        Err(error) => Some(Err(error.into())),
     };
     let (state, says) = match &looked {
         None => {

@@ -157,7 +157,7 @@ fn job(site: &Site, name: &str, id: &str) -> Result<Arc<Job>, Problem> {
 
 pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
     let job = job(site, name, id)?;
-    let label = site.repositories.place(name).map_err(|error| Problem::of(&error, None))?.label();
+    let label = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?.label();
     let told = job.told();
     let words = match &job.what {
         What::Check { read_data: false } => "check".to_owned(),

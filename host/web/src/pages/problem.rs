@@ -13,7 +13,11 @@ use crate::reply::{self, Reply};
 
 /// Something went wrong, or was refused.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct Problem(Box<Details>);
+
+/// What is said of it. It is larger than most answers, and rarer.
+#[derive(Debug)]
+struct Details {
     status: StatusCode,
     /// One sentence without a full stop.
     what: String,
@@ -34,20 +38,25 @@ struct Page {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, what: impl Into<String>) -> Self {
-        Self { status, what: what.into(), why: None, next: None, command: None, see: None }
+        let (why, next, command, see) = (None, None, None, None);
+        Self(Box::new(Details { status, what: what.into(), why, next, command, see }))
     }
 
-    pub(super) fn because(self, why: impl Into<String>) -> Self {
-        Self { why: Some(why.into()), ..self }
+    pub(super) fn because(mut self, why: impl Into<String>) -> Self {
+        self.0.why = Some(why.into());
+        self
     }
 
-    pub(super) fn next(self, next: impl Into<String>) -> Self {
-        Self { next: Some(next.into()), ..self }
+    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
+        self.0.next = Some(next.into());
+        self
     }
 
     /// Another page is shown instead.
     pub(super) fn see(path: impl Into<String>) -> Self {
-        Self { see: Some(path.into()), ..Self::new(StatusCode::SEE_OTHER, "") }
+        let mut other = Self::new(StatusCode::SEE_OTHER, "");
+        other.0.see = Some(path.into());
+        other
     }
 
     /// A limit of this server was met.
@@ -70,11 +79,12 @@ impl Problem {
         }
         let command = words.zip(repository).map(|(words, repository)| command::at(repository, words));
         let why = Some(why.join(": ")).filter(|why| !why.is_empty());
-        Self { why, next: next.map(str::to_owned), command, ..Self::new(status, what) }
+        let (next, see) = (next.map(str::to_owned), None);
+        Self(Box::new(Details { status, what, why, next, command, see }))
     }
 
     pub(super) fn reply(self, token: Option<String>) -> Reply {
-        let Self { status, what, why, next, command, see } = self;
+        let Details { status, what, why, next, command, see } = *self.0;
         if let Some(path) = see {
             return reply::see(&path);
         }
@@ -114,7 +124,9 @@ fn advice(error: &AppError) -> (StatusCode, Option<&'static str>, Option<&'stati
         | (_, Some(EngineError::NoEntry { .. } | EngineError::NoSnapshot { .. })) => (MISSING, None, None),
         (
             AppError::Configuration(ConfigurationError::Unknown { .. } | ConfigurationError::Name { .. })
-            | AppError::Place(PlaceError::Configuration(ConfigurationError::Unknown { .. })),
+            | AppError::Place(PlaceError::Configuration(
+                ConfigurationError::Unknown { .. } | ConfigurationError::Name { .. },
+            )),
             _,
         ) => (MISSING, Some("The overview lists the repositories of the configuration."), None),
         (AppError::NoRepository { .. }, _) => (

@@ -69,7 +69,7 @@ struct Unlock {
 }
 
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
-    let place = site.repositories.place(name).map_err(|error| Problem::of(&error, None))?;
+    let place = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?;
     let label = place.label();
     let repository = match site.repositories.open(name).await {
         Ok(repository) => repository,
@@ -106,7 +106,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .take(rows_max)
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
-        sources: site.repositories.sources().map_err(|error| Problem::of(&error, None))?,
+        sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
         jobs: site.jobs.of(name).iter().take(JOBS_MAX).map(|job| job_line(site, job)).collect(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
@@ -143,7 +143,7 @@ fn ask(
     status: StatusCode,
     failed: Option<&'static str>,
 ) -> Result<Reply, Problem> {
-    let label = site.repositories.place(name).map_err(|error| Problem::of(&error, None))?.label();
+    let label = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?.label();
     let frame = Frame::new(title(&label), asked.token())
         .way(vec![Link::new("/", "Your backups")])
         .command(command::at(&label, "ls"));
