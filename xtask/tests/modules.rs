@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "host/model",
     "host/format",
     "host/connect",
@@ -23,6 +23,7 @@ const CRATES: [&str; 10] = [
     "host/app",
     "host/author",
     "host/kit",
+    "host/web",
     "host/cli",
     "plugins/s3",
 ];

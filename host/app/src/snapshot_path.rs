@@ -103,7 +103,7 @@ impl SnapshotPath {
 /// The keys that a path may mean, the likeliest first: as it is typed, without `./` and slashes at its ends, and, where it leads into the source, what it
 /// is below it.
 #[must_use]
-pub fn spellings(typed: &[u8], source: &str) -> Vec<Vec<u8>> {
+pub(crate) fn spellings(typed: &[u8], source: &str) -> Vec<Vec<u8>> {
     let mut relative = typed;
     while let Some(rest) = relative.strip_prefix(b"./").or_else(|| relative.strip_prefix(b"/")) {
         relative = rest;

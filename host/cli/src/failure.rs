@@ -18,7 +18,8 @@ use credenza_format::{Error as FormatError, InvalidRecipientKey};
 use credenza_model::SnapshotId;
 use credenza_sandbox::{ConfigureError, RegistryError};
 
-use crate::shell::{label_word, shell_word};
+use credenza_app::shell::{label_word, shell_word};
+use credenza_web::Error as WebError;
 
 /// How the program ends. The numbers are promised to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -479,6 +480,20 @@ fn way_to_accept(Swapped { place, expected, found }: &Swapped) -> String {
         (Expected::Known { takes_another: true, .. }, _) => format!(
             "credenza repository forget {word}; if several take turns there, as disks do, take this one beside the others: credenza -o {REPOSITORY_ID}={id} at {word} ls"
         ),
+    }
+}
+
+impl From<WebError> for Failure {
+    fn from(error: WebError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            WebError::NotLoopback { address } => said.exit(Exit::Usage).hint(format!(
+                "listen at this machine, `credenza ui --listen 127.0.0.1:{port}`, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST",
+                port = if address.port() == 0 { 8080 } else { address.port() }
+            )),
+            WebError::Bind { .. } => said.hint("let the system choose a port: credenza ui"),
+            WebError::Random(_) => said,
+        }
     }
 }
 

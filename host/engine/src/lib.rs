@@ -98,5 +98,5 @@ pub use repository::{
 };
 pub use run::RunContext;
 pub use standing::{Conflict, Left, Standing};
-pub use stop::Stop;
+pub use stop::{Heeding, Stop};
 pub use walk::Records;

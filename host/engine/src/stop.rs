@@ -60,7 +60,7 @@ impl State {
 }
 
 /// A run that would end in good order if it was asked to, until it is dropped.
-pub(crate) struct Heeding<'a>(&'a AtomicUsize);
+pub struct Heeding<'a>(&'a AtomicUsize);
 
 impl Drop for Heeding<'_> {
     fn drop(&mut self) {
@@ -95,8 +95,16 @@ impl Stop {
         self.0.is_heeded()
     }
 
-    /// Notes that a run needs time to end in good order.
-    pub(crate) fn heeding(&self) -> Heeding<'_> {
+    /// Returns when the request is made.
+    pub async fn requested(&self) {
+        let mut requested = self.0.requested.subscribe();
+        // The sender is in this request, so that it cannot go first.
+        let _ = requested.wait_for(|is_requested| *is_requested).await;
+    }
+
+    /// Notes that a run needs time to end in good order, for as long as what is handed back is kept.
+    #[must_use]
+    pub fn heeding(&self) -> Heeding<'_> {
         self.0.heeding.fetch_add(1, Ordering::Relaxed);
         Heeding(&self.0.heeding)
     }

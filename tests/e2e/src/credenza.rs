@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -159,8 +160,8 @@ impl Credenza {
 pub struct Run {
     child: Child,
     command: String,
-    stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
     started: Instant,
     peak_rss_bytes: u64,
 }
@@ -173,6 +174,23 @@ impl Run {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id is positive")?;
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.command))
+    }
+
+    /// What it has printed on standard output so far, as soon as that holds `text`.
+    ///
+    /// # Errors
+    /// When the run ends without it, or hangs.
+    pub fn printed(&mut self, text: &str) -> Result<String> {
+        loop {
+            let has_ended = self.look()?.is_some();
+            let printed = self.stdout.as_ref().map(Pipe::so_far).unwrap_or_default();
+            if printed.contains(text) {
+                return Ok(printed);
+            }
+            ensure!(!has_ended, "ended without printing {text:?}: {}\n{printed}", self.command);
+            ensure!(self.started.elapsed() <= RUN_MAX, "hangs: {}", self.command);
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Whether the run has ended.
@@ -199,10 +217,7 @@ impl Run {
             }
             std::thread::sleep(LOOK_EVERY);
         };
-        let text = |pipe: Option<JoinHandle<Vec<u8>>>| {
-            let bytes = pipe.and_then(|pipe| pipe.join().ok()).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
+        let text = |pipe: Option<Pipe>| pipe.map(Pipe::all).unwrap_or_default();
         Ok(Outcome {
             code: status.code(),
             stdout: text(self.stdout.take()),
@@ -222,13 +237,38 @@ impl Run {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
+/// What a run writes, as a thread collects it.
+#[derive(Debug)]
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reading: JoinHandle<()>,
+}
+
+impl Pipe {
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    fn all(self) -> String {
+        let Self { bytes, reading } = self;
+        // What was read before a thread failed is there all the same.
+        let _ = reading.join();
+        let bytes = std::mem::take(&mut *bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        String::from_utf8(bytes).unwrap_or_else(|other| String::from_utf8_lossy(other.as_bytes()).into_owned())
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Pipe {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&bytes);
+    let reading = std::thread::spawn(move || {
+        let mut piece = [0; 64 * 1024];
         // A pipe that breaks has nothing more to say.
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    })
+        while let Ok(read @ 1..) = pipe.read(&mut piece) {
+            into.lock().unwrap_or_else(PoisonError::into_inner).extend(piece.iter().take(read));
+        }
+    });
+    Pipe { bytes, reading }
 }
 
 /// What a run left behind.

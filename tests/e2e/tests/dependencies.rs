@@ -9,17 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates of others that only some of ours may name, and why. Whatever is in no line, any may.
-const DOORS: [(&[&str], &[&str], &str); 9] = [
+const DOORS: [(&[&str], &[&str], &str); 10] = [
     (
         &["wasmtime", "wasmtime-wasi", "wasmparser"],
         &["credenza-sandbox"],
         "one crate knows WebAssembly, and builds its engine once",
     ),
+    (&["askama"], &["credenza-web"], "one crate makes pages"),
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
         &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs"],
-        &["credenza-sandbox", "credenza-kit", "credenza-s3-server", "credenza-e2e"],
-        "one crate talks to networks, where requests are checked and signed; stand-ins only listen",
+        &["credenza-sandbox", "credenza-kit", "credenza-web", "credenza-s3-server", "credenza-e2e"],
+        "one crate talks to networks, where requests are checked and signed; stand-ins and the page only listen",
     ),
     (
         &["argon2", "ed25519-dalek", "x25519-dalek", "ml-kem", "fastcdc", "zstd", "reed-solomon-simd"],

@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::passphrase;
 use crate::report::printable;
 use crate::settings::{SettingWord, parse_settings};
-use crate::shell::place_word;
+use credenza_app::shell::place_word;
 
 /// zstd level 1: higher ones cost twice the time and more for a few per cent.
 const COMPRESSION: i32 = 1;

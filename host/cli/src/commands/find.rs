@@ -1,13 +1,12 @@
 //! `find` and `history`: what many snapshots hold, each path and content once.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::os::unix::ffi::OsStrExt;
 
 use clap::{Args, ValueEnum};
-use credenza_app::{SnapshotPath, spellings};
-use credenza_engine::query::{FindQuery, Found, NamePattern};
+use credenza_app::{SnapshotPath, search};
+use credenza_engine::query::{FindQuery, Found};
 use credenza_engine::{Error as EngineError, SnapshotHandle, Snapshots};
 use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp};
 use serde::Serialize;
@@ -170,7 +169,7 @@ impl Find {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let search = Search { newest: &self.newest, only: &self.snapshot, zone: Zone::new(self.utc) };
         let query = |snapshots: &[SnapshotHandle], now: Timestamp| -> Result<FindQuery, Failure> {
-            let meant = self.patterns.iter().map(|pattern| names(pattern, self.ignore_case, snapshots));
+            let meant = self.patterns.iter().map(|pattern| search::names(pattern, self.ignore_case, snapshots));
             Ok(FindQuery {
                 names: meant.collect::<Result<Vec<_>, EngineError>>()?.concat(),
                 kinds: self.kind.iter().map(|kind| EntryKind::from(*kind)).collect(),
@@ -188,28 +187,10 @@ impl History {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let search = Search { newest: &self.newest, only: &[], zone: Zone::new(self.utc) };
         let query = |snapshots: &[SnapshotHandle], _| {
-            Ok(FindQuery { names: exact(&self.of, snapshots), ..FindQuery::default() })
+            Ok(FindQuery { names: search::exact(&self.of, snapshots), ..FindQuery::default() })
         };
         search.run(query, session).await
     }
-}
-
-/// What a pattern means in some snapshots: it is also a key, or a path as it was where the source was.
-fn names(pattern: &str, any_case: bool, snapshots: &[SnapshotHandle]) -> Result<Vec<NamePattern>, EngineError> {
-    let mut names = exact(OsStr::new(pattern), snapshots);
-    names.push(NamePattern::new(pattern, any_case)?);
-    Ok(names)
-}
-
-/// The keys that a path may mean in some snapshots.
-fn exact(path: &OsStr, snapshots: &[SnapshotHandle]) -> Vec<NamePattern> {
-    let sources: BTreeSet<&str> = snapshots.iter().map(|handle| handle.snapshot.source.location.as_str()).collect();
-    let keys: BTreeSet<Vec<u8>> = sources
-        .into_iter()
-        .flat_map(|source| spellings(path.as_bytes(), source))
-        .filter(|key| !key.is_empty())
-        .collect();
-    keys.into_iter().map(|key| NamePattern::Exact(Key::new(key))).collect()
 }
 
 /// A search in the snapshots that are meant.

@@ -25,7 +25,7 @@ impl Login {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let login = session.app.login(self.kind, &self.name).await?;
         let code = login.begin().await?;
-        session.reporter.prompt(&CodeLine::from(&code))?;
+        session.reporter.at_once(&CodeLine::from(&code))?;
         let setting = login.finish(&code).await?;
         let (kind, name) = login.place();
         session.reporter.done(&DoneLine { record: "logged-in", kind, name: name.as_str(), setting });

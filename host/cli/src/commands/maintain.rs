@@ -13,7 +13,7 @@ use super::Session;
 use super::check::{report_findings, warn_unrecorded};
 use super::sizes::parse_size;
 use crate::failure::{Exit, Failure};
-use crate::shell::place_word;
+use credenza_app::shell::place_word;
 
 /// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
 /// as damaged is named, and left as it is with every other copy of what is in it; then this ends with 20.

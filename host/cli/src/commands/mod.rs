@@ -35,5 +35,6 @@ mod sizes;
 mod source_name;
 pub(crate) mod sync;
 pub(crate) mod tag;
+pub(crate) mod ui;
 
 pub(crate) use session::Session;

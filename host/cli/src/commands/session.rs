@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use credenza_app::secret::{self, SecretSources};
 use credenza_app::{
-    App, AppOptions, Given, Kind, OpenOptions, OpenRepository, Place, Settings, StoreUse, is_secret, signing,
+    App, AppOptions, Error as AppError, Given, Kind, OpenOptions, OpenRepository, Place, PlaceError, Settings,
+    StoreUse, is_secret, signing,
 };
 use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
 use credenza_format::SigningKey;
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::passphrase::Terminal;
 use crate::report::Reporter;
-use crate::shell::{place_word, shell_word};
+use credenza_app::shell::{place_word, shell_word};
 
 /// Digits of a whole id.
 const ID_DIGITS: usize = 32;
@@ -77,6 +78,15 @@ impl<'a> Session<'a> {
         Ok(self.app.place_in(&configuration, Kind::Repository, &word, self.settings.clone())?)
     }
 
+    /// The same where one is named, by the command line, the environment or as the default of the configuration.
+    pub(crate) fn repository_if_named(&self) -> Result<Option<Place>, Failure> {
+        let configuration = self.app.configuration()?;
+        match self.app.repository_word(self.at.as_deref(), &configuration) {
+            Err(AppError::Place(PlaceError::NoRepositoryNamed)) => Ok(None),
+            word => Ok(Some(self.app.place_in(&configuration, Kind::Repository, &word?, self.settings.clone())?)),
+        }
+    }
+
     /// The places of the repository and of another location that the command names: before the command stand the settings of the one, behind it
     /// those of the other.
     pub(crate) fn places(&self, kind: Kind, word: &OsStr, behind: Settings) -> Result<(Place, Place), Failure> {
@@ -110,9 +120,13 @@ impl<'a> Session<'a> {
 
     /// The secret for the repository that is provided somewhere, so that nobody need be asked.
     pub(crate) fn secret(&self, place: &Place) -> Result<Secret, Failure> {
+        Ok(secret::provided(&self.secret_sources(), &place.settings)?)
+    }
+
+    /// Where the command line says that the secret for the repository is.
+    pub(crate) fn secret_sources(&self) -> SecretSources {
         let Globals { passphrase_file, passphrase_cmd, key_file, identity, .. } = self.globals.clone();
-        let sources = SecretSources { passphrase_file, passphrase_cmd, key_file, identity };
-        Ok(secret::provided(&sources, &place.settings)?)
+        SecretSources { passphrase_file, passphrase_cmd, key_file, identity }
     }
 
     /// What is committed to a place is signed with this key, if there is one.

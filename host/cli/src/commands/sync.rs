@@ -18,7 +18,7 @@ use super::filters::Filters;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 use crate::settings::{SettingWord, parse_settings};
-use crate::shell::place_word;
+use credenza_app::shell::place_word;
 
 /// Carry snapshots between the repository and another, which must exist.
 ///

@@ -30,7 +30,7 @@ pub(crate) use zone::{Bytes, Zone};
 use self::progress::Progress;
 use crate::failure::{Exit, Failure};
 use crate::globals::Globals;
-use crate::shell::label_word;
+use credenza_app::shell::label_word;
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -98,8 +98,8 @@ impl Reporter {
         self.line(line)
     }
 
-    /// One line that somebody is to act on before the command goes on: it is written out at once.
-    pub(crate) fn prompt(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
+    /// The same, for who waits for it while the command goes on.
+    pub(crate) fn at_once(&self, line: &(impl Serialize + Display)) -> io::Result<()> {
         self.result(line)?;
         self.out().flush()
     }

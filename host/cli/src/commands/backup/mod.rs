@@ -21,7 +21,7 @@ use super::compression::{Compression, parse_compression};
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
 use crate::settings::{SettingWord, parse_settings};
-use crate::shell::place_word;
+use credenza_app::shell::place_word;
 use outcome::{Attempt, Outcome};
 use selecting::{Selected, Selecting};
 use streaming::Streaming;

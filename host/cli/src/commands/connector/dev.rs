@@ -17,7 +17,7 @@ use super::build::{Built, build_into};
 use super::test::{CaseLine, seed_of_now};
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
-use crate::shell::shell_word;
+use credenza_app::shell::shell_word;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

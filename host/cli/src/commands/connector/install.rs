@@ -17,7 +17,7 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Reporter, brief};
-use crate::shell::shell_word;
+use credenza_app::shell::shell_word;
 
 /// What names a component that the repository keeps.
 const ESCROW: &str = "escrow:";

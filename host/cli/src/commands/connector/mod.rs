@@ -176,7 +176,7 @@ fn list(session: &Session<'_>) -> Result<Exit, Failure> {
         session.reporter.note(format!(
             "{} is not installed: credenza connector install {}",
             path.display(),
-            crate::shell::shell_word(&path.to_string_lossy())
+            credenza_app::shell::shell_word(&path.to_string_lossy())
         ));
     }
     broken.map_or(Ok(Exit::Done), |error| Err(error.into()))

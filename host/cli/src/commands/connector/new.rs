@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::commands::Session;
 use crate::failure::Failure;
-use crate::shell::shell_word;
+use credenza_app::shell::shell_word;
 
 /// Starts a connector.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::brief;
-use crate::shell::shell_word;
+use credenza_app::shell::shell_word;
 
 /// Publish a component to a registry of containers, from where others install it.
 ///

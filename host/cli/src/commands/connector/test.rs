@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
-use crate::shell::shell_word;
+use credenza_app::shell::shell_word;
 
 /// Tests a component.
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::passphrase::NewPassphrase;
 use crate::report::brief;
-use crate::shell::place_word;
+use credenza_app::shell::place_word;
 
 /// Characters of a public key in a line: all of the shorter kind.
 const RECIPIENT_SHOWN: usize = 88;

@@ -1,11 +1,12 @@
 //! Words of a command that a person copies into a shell.
 //!
-//! Owned here: quoting, and how a place is named there. Refused here: which command it is (`failure`, `commands`).
+//! Owned here: quoting, and how a place is named there. Refused here: which command it is (the program).
 
-use credenza_app::{Place, PlaceLabel};
+use crate::place::{Place, PlaceLabel};
 
 /// A text as one word.
-pub(crate) fn shell_word(text: &str) -> String {
+#[must_use]
+pub fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_plain) {
         text.to_owned()
@@ -15,12 +16,14 @@ pub(crate) fn shell_word(text: &str) -> String {
 }
 
 /// A place as one word: by its name in the configuration, with which its settings come, else by its location.
-pub(crate) fn label_word(label: &PlaceLabel) -> String {
+#[must_use]
+pub fn label_word(label: &PlaceLabel) -> String {
     shell_word(&label.name.as_ref().map_or_else(|| label.location.clone(), |name| format!("@{name}")))
 }
 
 /// The same of a place.
-pub(crate) fn place_word(place: &Place) -> String {
+#[must_use]
+pub fn place_word(place: &Place) -> String {
     label_word(&place.label())
 }
 

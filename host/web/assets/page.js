@@ -1,0 +1,20 @@
+// Follows a run without loading the page again. Without scripts the page loads itself again.
+const run = document.querySelector("[data-events]");
+if (run) {
+  const events = new EventSource(run.dataset.events);
+  for (const name of ["phase", "amount", "trouble"]) {
+    const place = run.querySelector(`[data-told="${name}"]`);
+    events.addEventListener(name, (event) => {
+      if (place.textContent !== event.data) place.textContent = event.data;
+    });
+  }
+  const bar = run.querySelector("progress");
+  events.addEventListener("part", (event) => {
+    if (event.data === "") bar.removeAttribute("value");
+    else bar.value = Number(event.data);
+  });
+  events.addEventListener("end", () => {
+    events.close();
+    location.reload();
+  });
+}

@@ -1,0 +1,97 @@
+//! What each request must pass before any page is asked, and what each answer carries.
+//!
+//! In this order: the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); what changes
+//! anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
+
+use http::header::{CACHE_CONTROL, COOKIE, HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::assets;
+use crate::hosts::Hosts;
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::site::Site;
+
+/// Where a browser enters.
+pub(crate) const ENTER: &str = "/enter";
+
+/// Nothing is loaded and nothing is run but what this server embeds, nobody frames the page, and forms come back here.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(&str, &str); 8] = [
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-embedder-policy", "require-corp"),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), clipboard-read=()"),
+];
+
+/// What the cookie of this server holds.
+pub(crate) fn secret_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+    let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, secret)| secret.to_owned())
+}
+
+/// What every answer carries.
+pub(crate) fn harden(reply: &mut Reply) {
+    let headers = reply.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    // What may be kept says so itself.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Whether a request may be answered, and in which session it is asked; none for the way in and what pages are dressed in.
+pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Refusal> {
+    require_host(&site.hosts, request)?;
+    match request.method {
+        Method::GET | Method::HEAD => {}
+        Method::POST => require_own_page(&site.hosts, &request.headers)?,
+        _ => return Err(Refusal::Method),
+    }
+    let path = request.uri.path();
+    if path == ENTER || path.starts_with(assets::FOLDER) {
+        return Ok(None);
+    }
+    let secret = secret_of(&request.headers, &site.cookie);
+    secret.and_then(|secret| site.sessions.get(&secret)).map(Some).ok_or(Refusal::NoSession)
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Another server was asked for.
+    Host,
+    /// It is neither GET nor POST.
+    Method,
+    /// It would change something, and is not known to come from a page of this server.
+    Foreign,
+    /// Whoever asks has not entered.
+    NoSession,
+}
+
+fn require_host(hosts: &Hosts, request: &Parts) -> Result<(), Refusal> {
+    let mut named = request.headers.get_all(HOST).iter();
+    let is_named = named.next().and_then(|name| name.to_str().ok()).is_some_and(|name| hosts.has(name));
+    let is_other = request.uri.authority().is_some_and(|authority| !hosts.has(authority.as_str()));
+    if is_named && !is_other && named.next().is_none() { Ok(()) } else { Err(Refusal::Host) }
+}
+
+/// A browser says from which page a form is. One says `null` as its origin where the page may not be named, as is the rule here, and which
+/// site it is all the same.
+fn require_own_page(hosts: &Hosts, headers: &HeaderMap) -> Result<(), Refusal> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let is_own = match (site, origin) {
+        (Some(b"same-origin"), None | Some("null")) => true,
+        (None | Some(b"same-origin"), Some(origin)) => hosts.is_origin(origin),
+        _ => false,
+    };
+    if is_own { Ok(()) } else { Err(Refusal::Foreign) }
+}

@@ -1,0 +1,94 @@
+//! A folder of a snapshot as one tar or zip, written as it is read. What cannot be read whole ends broken, and no program takes it for whole.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use credenza_engine::RunContext;
+use credenza_engine::archive::{self, ArchiveFormat};
+use credenza_engine::view::FolderPage;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::Asked;
+use super::download::{attachment, piece, too_many};
+use super::places::{Place, folder_of, short};
+use super::problem::Problem;
+use crate::reply::{Broken, Reply};
+use crate::site::Site;
+
+/// Bytes that are sent at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces that wait for the browser.
+const PIECES: usize = 4;
+
+pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
+    let place = Place::open(site, name, id).await?;
+    let key = asked.query.bytes("key").unwrap_or_default().to_vec();
+    // What is not there is said before anything is sent.
+    if key.is_empty() || key.ends_with(b"/") {
+        let FolderPage { items, .. } =
+            place.view.folder(&place.snapshot, &key, None, 1).await.map_err(|error| place.problem(error))?;
+        if items.is_empty() {
+            place.record(asked).await?;
+        }
+    } else {
+        place.record(asked).await?;
+    }
+    let (format, end) = match asked.query.text("format").as_str() {
+        "zip" => (ArchiveFormat::Zip, "zip"),
+        _ => (ArchiveFormat::Tar, "tar"),
+    };
+    let reading = site.reader().ok_or_else(|| too_many(site))?;
+    let own = key.get(folder_of(&key).len()..).unwrap_or_default();
+    let own = own.strip_suffix(b"/").unwrap_or(own);
+    let file = match own {
+        [] => format!("snapshot-{}.{end}", short(&place.id)).into_bytes(),
+        own => [own, b".", end.as_bytes()].concat(),
+    };
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let context = RunContext { stop: site.stop.child(), ..RunContext::default() };
+    tokio::spawn(async move {
+        let mut out = Pieces { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
+        let went = archive::write(&place.view, &place.snapshot, &key, format, &mut out, &context).await;
+        if let Err(error) = went {
+            // The browser sees that it was cut off. Where it has gone, there is nobody to tell.
+            let _ = sender.send(Err(Broken::from(error))).await;
+        }
+        drop(reading);
+    });
+    let pieces = stream::unfold(receiver, |mut receiver| async move {
+        let next: Result<Bytes, Broken> = receiver.recv().await?;
+        Some((next.map(piece), receiver))
+    });
+    Ok(attachment(StreamBody::new(pieces).boxed_unsync(), &file))
+}
+
+/// Where an archive is written, which waits for the browser.
+struct Pieces {
+    sender: mpsc::Sender<Result<Bytes, Broken>>,
+    piece: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = Bytes::from(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES)));
+        let sending = self.sender.send(Ok(piece));
+        // Other tasks go on on other threads while this one waits.
+        let sent = tokio::task::block_in_place(|| Handle::current().block_on(sending));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+}

@@ -1,0 +1,58 @@
+//! What stands around each page.
+
+use crate::assets;
+
+/// A word that leads somewhere.
+pub(super) struct Link {
+    pub(super) href: String,
+    pub(super) text: String,
+}
+
+impl Link {
+    pub(super) fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { href: href.into(), text: text.into() }
+    }
+}
+
+/// What stands around a page.
+pub(super) struct Frame {
+    pub(super) title: String,
+    /// The way here.
+    pub(super) way: Vec<Link>,
+    /// What says the same on the command line.
+    pub(super) commands: Vec<String>,
+    /// What each form carries; none for who has not entered.
+    pub(super) token: Option<String>,
+}
+
+impl Frame {
+    pub(super) fn new(title: impl Into<String>, token: Option<String>) -> Self {
+        Self { title: title.into(), way: Vec::new(), commands: Vec::new(), token }
+    }
+
+    pub(super) fn way(self, way: Vec<Link>) -> Self {
+        Self { way, ..self }
+    }
+
+    pub(super) fn command(mut self, command: impl Into<String>) -> Self {
+        self.commands.push(command.into());
+        self
+    }
+
+    pub(super) fn style(&self) -> &str {
+        &assets::STYLE.path
+    }
+
+    pub(super) fn script(&self) -> &str {
+        &assets::SCRIPT.path
+    }
+
+    pub(super) fn icon(&self) -> &str {
+        &assets::ICON.path
+    }
+
+    /// The token in a form; empty for who has none, and then there is no form.
+    pub(super) fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,127 @@
+//! The overview: one sentence for each repository.
+
+use std::sync::Arc;
+
+use askama::Template;
+use credenza_app::{Error as AppError, PlaceLabel};
+use credenza_engine::Error as EngineError;
+use futures_util::future::join_all;
+use http::StatusCode;
+
+use super::Asked;
+use super::frame::Frame;
+use super::places::{of_repository, title};
+use super::problem::{Problem, engine, render};
+use crate::command;
+use crate::reply::Reply;
+use crate::repositories::Look;
+use crate::shown::{self, Time};
+use crate::site::Site;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Page {
+    frame: Frame,
+    lines: Vec<Line>,
+}
+
+/// One repository.
+struct Line {
+    href: String,
+    title: String,
+    location: String,
+    state: State,
+    says: String,
+    time: Option<Time>,
+    next: Option<String>,
+    command: Option<String>,
+}
+
+/// How it stands: a word, a shape and a colour.
+struct State {
+    word: &'static str,
+    shape: &'static str,
+    class: &'static str,
+}
+
+const KEPT: State = State { word: "Kept", shape: "●", class: "good" };
+const LOOK: State = State { word: "Look here", shape: "▲", class: "wary" };
+const BROKEN: State = State { word: "Not reachable", shape: "■", class: "bad" };
+const DAMAGED: State = State { word: "Damaged", shape: "■", class: "bad" };
+const LOCKED: State = State { word: "Locked", shape: "◆", class: "still" };
+
+pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
+    let names = site.repositories.names().map_err(|error| Problem::of(&error.into(), None))?;
+    let lines = join_all(names.into_iter().map(|name| line(site, name))).await;
+    let frame = Frame::new("Your backups", asked.token()).command("credenza repository list");
+    render(StatusCode::OK, &Page { frame, lines })
+}
+
+async fn line(site: &Arc<Site>, name: String) -> Line {
+    let place = site.repositories.place(&name);
+    let label = match &place {
+        Ok(place) => place.label(),
+        Err(_) => PlaceLabel { name: Some(name.clone()), location: String::new() },
+    };
+    let looked = match place {
+        Ok(_) => look(site, &name).await,
+        Err(error) => Some(Err(error.into())),
+    };
+    let (state, says) = match &looked {
+        None => {
+            (LOOK, format!("It has not answered within {} seconds; opening goes on.", site.limits.overview.as_secs()))
+        }
+        Some(Ok(look)) => holding(site, look),
+        Some(Err(error)) => failing(error),
+    };
+    let newest = looked.as_ref().and_then(|looked| looked.as_ref().ok()).and_then(|look| look.snapshots.whole.last());
+    let next = match state.word {
+        "Damaged" => Some(("Find out how far the damage goes.", "check")),
+        "Not reachable" => Some(("See to it that the place can be reached.", "ls")),
+        "Look here" if newest.is_none() && looked.is_some() => Some(("Make the first snapshot.", "backup FOLDER")),
+        _ => None,
+    };
+    Line {
+        href: of_repository(&name),
+        title: title(&label),
+        location: shown::text(&label.location),
+        time: newest.map(|handle| site.zone.time(handle.time().unwrap_or(handle.snapshot.finished))),
+        next: next.map(|(next, _)| next.to_owned()),
+        command: next.map(|(_, words)| command::at(&label, words)),
+        state,
+        says,
+    }
+}
+
+/// What a repository holds; none where it does not say so in time. Opening goes on all the same, so that the next look has it.
+async fn look(site: &Arc<Site>, name: &str) -> Option<Result<Look, AppError>> {
+    let (repositories, name) = (Arc::clone(&site.repositories), name.to_owned());
+    let looking = tokio::spawn(async move { repositories.open(&name).await?.look().await });
+    tokio::time::timeout(site.limits.overview, looking).await.ok()?.ok()
+}
+
+fn holding(site: &Site, look: &Look) -> (State, String) {
+    let snapshots = &look.snapshots;
+    let held = shown::count(snapshots.whole.len() as u64, "snapshot", "snapshots");
+    let ago = |handle: &credenza_engine::SnapshotHandle| {
+        shown::ago(handle.time().unwrap_or(handle.snapshot.finished), site.clock.now().wall)
+    };
+    match (snapshots.damaged.len() as u64, snapshots.whole.last()) {
+        (0, None) => (LOOK, "It is open and holds no snapshot yet.".to_owned()),
+        (0, Some(newest)) => (KEPT, format!("It holds {held}, the newest was made {}.", ago(newest))),
+        (damaged, _) => {
+            (DAMAGED, format!("{} cannot be read, {held} can.", shown::count(damaged, "snapshot", "snapshots")))
+        }
+    }
+}
+
+fn failing(error: &AppError) -> (State, String) {
+    match engine(error) {
+        Some(EngineError::SecretMissing) => {
+            (LOCKED, "It is encrypted, and nothing in the configuration opens it.".to_owned())
+        }
+        Some(EngineError::WrongSecret { .. }) => (LOCKED, "What the configuration has does not open it.".to_owned()),
+        Some(EngineError::Damage(_)) => (DAMAGED, shown::text(&format!("It cannot be opened: {error}."))),
+        _ => (BROKEN, shown::text(&format!("It cannot be opened: {error}."))),
+    }
+}

@@ -1,0 +1,79 @@
+//! The pages: which one an address means, what all have in common, and one file for each.
+//!
+//! Owned here: what is shown, and in which words. Refused here: whether whoever asks may (`guard`), and what is true (`credenza-app`, `credenza-engine`).
+//! Every page works without scripts: what does something is a link or a form.
+
+mod archive;
+mod browse;
+mod download;
+mod enter;
+mod file;
+mod find;
+mod frame;
+mod home;
+mod job;
+mod places;
+mod problem;
+mod repository;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::assets;
+use crate::form::Fields;
+use crate::reply::Reply;
+use crate::session::Session;
+use crate::site::Site;
+
+pub(crate) use problem::{refused, refused_form};
+
+use problem::Problem;
+
+/// A request that was let through.
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) query: Fields,
+    /// The form that was sent; only with POST.
+    pub(crate) form: Option<Fields>,
+    pub(crate) session: Option<Session>,
+    /// What the cookie of this server holds.
+    pub(crate) secret: Option<String>,
+}
+
+impl Asked {
+    /// What each form of the page carries.
+    fn token(&self) -> Option<String> {
+        self.session.as_ref().map(|session| session.token.clone())
+    }
+}
+
+/// The answer to a request. What changes anything is a form, and nothing else is.
+pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
+    let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
+    let answered = match (&asked.form, segments.as_slice()) {
+        (None, ["assets", ..]) => assets::at(&asked.path).ok_or_else(no_page),
+        (None, [""]) => home::show(site, asked).await,
+        (None, ["enter"]) => enter::ask(asked),
+        (Some(form), ["enter"]) => enter::enter(site, form),
+        (Some(_), ["leave"]) => enter::leave(site, asked),
+        (None, ["r", name]) => repository::show(site, asked, name).await,
+        (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
+        (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,
+        (Some(form), ["r", name, "run"]) => job::start(site, name, form).await,
+        (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
+        (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
+        (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
+        (None, ["r", name, "find"]) => find::show(site, asked, name).await,
+        (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
+        _ => Err(no_page()),
+    };
+    answered.unwrap_or_else(|problem| problem.reply(asked.token()))
+}
+
+fn no_page() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "There is no such page")
+}

@@ -1,0 +1,179 @@
+//! A repository: its snapshots, newest first; or what opens it.
+
+use askama::Template;
+use credenza_engine::{Error as EngineError, Secret, SnapshotHandle};
+use http::StatusCode;
+use zeroize::Zeroizing;
+
+use super::frame::{Frame, Link};
+use super::places::{of_folder, of_repository, short, title};
+use super::problem::{Problem, engine, render};
+use super::{Asked, job};
+use crate::command;
+use crate::form::Fields;
+use crate::jobs::Job;
+use crate::reply::{self, Reply};
+use crate::repositories::Look;
+use crate::shown::{self, Time};
+use crate::site::Site;
+
+/// Runs that are shown with the snapshots.
+const JOBS_MAX: usize = 5;
+/// The field of a passphrase.
+const PASSPHRASE: &str = "passphrase";
+
+#[derive(Template)]
+#[template(path = "repository.html")]
+struct Page {
+    frame: Frame,
+    name: String,
+    location: String,
+    rows: Vec<Row>,
+    /// How many snapshots there are.
+    held: String,
+    /// What is wrong with those that cannot be read.
+    damaged: Vec<String>,
+    sources: Vec<String>,
+    jobs: Vec<JobLine>,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+/// A run that was started from here.
+struct JobLine {
+    href: String,
+    what: String,
+    state: job::State,
+    began: Time,
+}
+
+struct Row {
+    href: String,
+    id: String,
+    time: Time,
+    host: String,
+    source: String,
+    entries: u64,
+    size: String,
+    tags: Vec<String>,
+    errors: u64,
+}
+
+#[derive(Template)]
+#[template(path = "unlock.html")]
+struct Unlock {
+    frame: Frame,
+    name: String,
+    location: String,
+    failed: Option<&'static str>,
+}
+
+pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
+    let place = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?;
+    let label = place.label();
+    let repository = match site.repositories.open(name).await {
+        Ok(repository) => repository,
+        Err(error) => {
+            return match engine(&error) {
+                Some(EngineError::SecretMissing) => ask(site, asked, name, StatusCode::OK, None),
+                Some(EngineError::WrongSecret { .. }) => {
+                    ask(site, asked, name, StatusCode::OK, Some("What the configuration has does not open it."))
+                }
+                _ => Err(Problem::of(&error, Some(&label))),
+            };
+        }
+    };
+    let Look { snapshots, .. } = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
+    let rows_max = site.limits.rows;
+    let page: usize = asked.query.text("page").parse().unwrap_or(0);
+    let begin = page.saturating_mul(rows_max);
+    let digits = snapshots.short_id_digits();
+    let newest_first = snapshots.whole.iter().rev().skip(begin).take(rows_max);
+    let rows = newest_first.map(|handle| row(site, name, handle, digits)).collect();
+    let of_page = |page: usize| format!("{}?page={page}", of_repository(name));
+    let held = snapshots.whole.len();
+    let page = Page {
+        frame: Frame::new(title(&label), asked.token())
+            .way(vec![Link::new("/", "Your backups")])
+            .command(command::at(&label, "ls")),
+        name: name.to_owned(),
+        location: shown::text(&label.location),
+        rows,
+        held: shown::count(held as u64, "snapshot", "snapshots"),
+        damaged: snapshots
+            .damaged
+            .iter()
+            .take(rows_max)
+            .map(|damaged| shown::text(&damaged.damage.to_string()))
+            .collect(),
+        sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
+        jobs: site.jobs.of(name).iter().take(JOBS_MAX).map(|job| job_line(site, job)).collect(),
+        newer: page.checked_sub(1).map(of_page),
+        older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
+    };
+    render(StatusCode::OK, &page)
+}
+
+fn job_line(site: &Site, job: &Job) -> JobLine {
+    let reported = job.reported();
+    JobLine {
+        href: job::of_job(job),
+        what: job::what(job),
+        state: job::state(&reported),
+        began: site.zone.time(job.began),
+    }
+}
+
+fn row(site: &Site, name: &str, handle: &SnapshotHandle, digits: usize) -> Row {
+    let snapshot = &handle.snapshot;
+    let id = snapshot.id.to_string();
+    Row {
+        href: of_folder(name, &id, b""),
+        id: id.get(..digits).unwrap_or_else(|| short(&id)).to_owned(),
+        time: site.zone.time(handle.time().unwrap_or(snapshot.finished)),
+        host: shown::text(&snapshot.host),
+        source: shown::text(&snapshot.source.location),
+        entries: snapshot.statistics.entries,
+        size: shown::size(snapshot.statistics.bytes),
+        tags: snapshot.tags.iter().map(|tag| shown::text(tag)).collect(),
+        errors: snapshot.statistics.errors,
+    }
+}
+
+/// Asks for the passphrase.
+fn ask(
+    site: &Site,
+    asked: &Asked,
+    name: &str,
+    status: StatusCode,
+    failed: Option<&'static str>,
+) -> Result<Reply, Problem> {
+    let label = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?.label();
+    let frame = Frame::new(title(&label), asked.token())
+        .way(vec![Link::new("/", "Your backups")])
+        .command(command::at(&label, "ls"));
+    render(status, &Unlock { frame, name: name.to_owned(), location: shown::text(&label.location), failed })
+}
+
+pub(super) async fn unlock(site: &Site, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
+    let typed = Zeroizing::new(form.bytes(PASSPHRASE).unwrap_or_default().to_vec());
+    if typed.is_empty() {
+        return ask(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some("No passphrase was typed."));
+    }
+    match site.repositories.unlock(name, Secret::Passphrase(typed)).await {
+        Ok(()) => Ok(reply::see(&of_repository(name))),
+        Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => ask(
+            site,
+            asked,
+            name,
+            StatusCode::FORBIDDEN,
+            Some("This passphrase does not open it. Nothing was changed."),
+        ),
+        Err(error) => Err(Problem::of(&error, None)),
+    }
+}
+
+pub(super) async fn lock(site: &Site, name: &str) -> Result<Reply, Problem> {
+    site.repositories.lock(name).await.map_err(|error| Problem::of(&error, None))?;
+    Ok(reply::see("/"))
+}

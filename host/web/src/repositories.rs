@@ -1,0 +1,196 @@
+//! The repositories of the configuration, and which of them are open in this process.
+//!
+//! Owned here: opening each once, by what the configuration has or a passphrase that was typed, and a view of it that knows its newest snapshot. Keys stay
+//! in the memory of the process. Refused here: where secrets are from and what a repository is (`credenza-app`).
+//!
+//! Bound: one view for each repository that is configured, and its list of snapshots.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use credenza_app::secret::{self, SecretSources};
+use credenza_app::{
+    App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
+    Result, Settings, StoreUse,
+};
+use credenza_engine::tags::TagEdits;
+use credenza_engine::view::View;
+use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_model::SnapshotId;
+use tokio::sync::Mutex;
+
+/// How a repository is called in addresses that has no name in the configuration; no name begins so.
+const NAMELESS: &str = "-";
+
+/// The repository that the program was started with, and where its secret is.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Where it is.
+    pub place: Place,
+    /// What opens it, beside the environment and its settings.
+    pub sources: SecretSources,
+}
+
+/// All repositories.
+pub(crate) struct Repositories {
+    app: App,
+    given: Option<Given>,
+    slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// Room for one repository.
+#[derive(Default)]
+struct Slot(Mutex<Option<Arc<Repository>>>);
+
+/// A repository that is open.
+pub(crate) struct Repository {
+    pub(crate) open: OpenRepository,
+    look: Mutex<Option<Look>>,
+}
+
+/// What a repository holds.
+#[derive(Clone)]
+pub(crate) struct Look {
+    /// Finds what is in these snapshots.
+    pub(crate) view: View,
+    /// With the tags that they have now.
+    pub(crate) snapshots: Arc<Snapshots>,
+}
+
+impl Repositories {
+    pub(crate) fn new(app: App, given: Option<Given>) -> Self {
+        Self { app, given, slots: std::sync::Mutex::default() }
+    }
+
+    /// What each is called in addresses, in the order of the configuration; the one that the program was started with first.
+    pub(crate) fn names(&self) -> Result<Vec<String>, ConfigurationError> {
+        let given = self.given.as_ref().map(|given| given.place.name().unwrap_or(NAMELESS).to_owned());
+        let configured = self.app.configuration()?.names(Kind::Repository)?;
+        let others = configured.into_iter().filter(|name| Some(name) != given.as_ref());
+        Ok(given.iter().cloned().chain(others).collect())
+    }
+
+    /// Where one is.
+    pub(crate) fn place(&self, name: &str) -> Result<Place, PlaceError> {
+        if let Some(given) = self.given(name) {
+            return Ok(given.place.clone());
+        }
+        let name = PlaceName::new(Kind::Repository, name)?;
+        Place::named(Kind::Repository, &name, Settings::new(), &self.app.configuration()?)
+    }
+
+    /// One of them, opened where it is not yet.
+    pub(crate) async fn open(&self, name: &str) -> Result<Arc<Repository>> {
+        let place = self.place(name)?;
+        let slot = self.slot(name);
+        let mut slot = slot.0.lock().await;
+        if let Some(open) = slot.as_ref().filter(|open| open.open.place.text() == place.text()) {
+            return Ok(Arc::clone(open));
+        }
+        let secret = match self.given(name) {
+            Some(given) => secret::provided(&given.sources, &place.settings)?,
+            None => secret::provided_for_other(&place.settings)?,
+        };
+        let open = Arc::new(self.open_with(place, secret).await?);
+        *slot = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Opens one with a secret that was typed.
+    pub(crate) async fn unlock(&self, name: &str, secret: Secret) -> Result<()> {
+        let place = self.place(name)?;
+        let slot = self.slot(name);
+        // One attempt at a time.
+        let mut slot = slot.0.lock().await;
+        *slot = Some(Arc::new(self.open_with(place, secret).await?));
+        Ok(())
+    }
+
+    /// Forgets the keys of one, as soon as no request uses them any more.
+    pub(crate) async fn lock(&self, name: &str) -> Result<()> {
+        self.place(name)?;
+        *self.slot(name).0.lock().await = None;
+        Ok(())
+    }
+
+    async fn open_with(&self, place: Place, secret: Secret) -> Result<Repository> {
+        let options = OpenOptions { purpose: StoreUse::Read, secret, accept_plaintext: false };
+        Ok(Repository { open: self.app.open_repository(place, options).await?, look: Mutex::new(None) })
+    }
+
+    /// The program's handle.
+    pub(crate) const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Opens one once more for another use, with what has opened it.
+    pub(crate) async fn open_again(&self, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
+        let open = self.open(name).await?;
+        let OpenRepository { place, secret, .. } = &open.open;
+        let options = OpenOptions { purpose, secret: secret.clone(), accept_plaintext: false };
+        self.app.open_repository(place.clone(), options).await
+    }
+
+    /// The sources of the configuration.
+    pub(crate) fn sources(&self) -> Result<Vec<String>, ConfigurationError> {
+        self.app.configuration()?.names(Kind::Source)
+    }
+
+    fn given(&self, name: &str) -> Option<&Given> {
+        self.given.as_ref().filter(|given| given.place.name().unwrap_or(NAMELESS) == name)
+    }
+
+    /// Called for names that are known alone, so that there are no more slots than those.
+    fn slot(&self, name: &str) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(name.to_owned()).or_default())
+    }
+}
+
+impl Repository {
+    /// What it is called.
+    pub(crate) fn label(&self) -> PlaceLabel {
+        self.open.place.label()
+    }
+
+    /// What it holds now.
+    pub(crate) async fn look(&self) -> Result<Look> {
+        let mut kept = self.look.lock().await;
+        let repository = &self.open.repository;
+        let snapshots = TagEdits::load(repository).await?.apply(repository.snapshots().await?);
+        let view = match kept.as_ref().filter(|kept| ids(&snapshots).is_subset(&ids(&kept.snapshots))) {
+            Some(kept) => kept.view.clone(),
+            None => repository.view().await?,
+        };
+        let look = Look { view, snapshots: Arc::new(snapshots) };
+        *kept = Some(look.clone());
+        Ok(look)
+    }
+
+    /// A snapshot by its whole id, and what finds things in it.
+    pub(crate) async fn snapshot(&self, id: &str) -> Result<(View, SnapshotHandle)> {
+        let known = self.look.lock().await.clone();
+        if let Some(found) = known.and_then(|look| Some((by_id(&look, id)?, look.view))) {
+            return Ok((found.1, found.0));
+        }
+        let look = self.look().await?;
+        match by_id(&look, id) {
+            Some(handle) => Ok((look.view, handle)),
+            // Says why: it cannot be read, or there is none.
+            None => Err(match look.snapshots.find(&SnapshotName(id.to_owned())) {
+                Err(error) => Error::from(error),
+                Ok(_) => Error::from(EngineError::NoSnapshot {
+                    reason: "an address names a snapshot by its whole id".to_owned(),
+                }),
+            }),
+        }
+    }
+}
+
+fn by_id(look: &Look, id: &str) -> Option<SnapshotHandle> {
+    look.snapshots.whole.iter().find(|handle| handle.snapshot.id.to_string() == id).cloned()
+}
+
+fn ids(snapshots: &Snapshots) -> BTreeSet<SnapshotId> {
+    snapshots.whole.iter().map(|handle| handle.snapshot.id).collect()
+}

@@ -1,0 +1,36 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use credenza_engine::{Clock, Stop};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::hosts::Hosts;
+use crate::jobs::Jobs;
+use crate::limits::Limits;
+use crate::repositories::Repositories;
+use crate::session::Sessions;
+use crate::shown::Zone;
+
+/// One server.
+pub(crate) struct Site {
+    pub(crate) hosts: Hosts,
+    /// The name of its cookie.
+    pub(crate) cookie: String,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) repositories: Arc<Repositories>,
+    pub(crate) jobs: Jobs,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) zone: Zone,
+    /// Ends what is under way with the server.
+    pub(crate) stop: Stop,
+    pub(crate) readers: Arc<Semaphore>,
+}
+
+impl Site {
+    /// Room for one more download, archive or search; none where as many are under way as may be.
+    pub(crate) fn reader(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.readers).try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,196 @@
+//! The real router over real repositories: what a browser asks, and what it gets.
+
+mod pages;
+mod safety;
+mod serving;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use credenza_app::{
+    App, AppOptions, Configuration, ConfigurationError, Kind, OpenOptions, PlaceName, Settings, StoreUse,
+};
+use credenza_connect::memory::MemorySource;
+use credenza_engine::backup::{self, BackupOptions};
+use credenza_engine::{Clock, CreateOptions, Moment, RunContext, Secret, Stop, SystemClock};
+use credenza_format::ChunkerParams;
+use http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tempfile::TempDir;
+
+use crate::limits::Limits;
+use crate::server::{answer, site};
+use crate::session::Links;
+use crate::site::Site;
+
+const ADDRESS: &str = "127.0.0.1:4711";
+const PASSPHRASE: &str = "what is precious, kept";
+
+/// A clock that stands until it is moved.
+struct HandClock(Mutex<Moment>);
+
+impl HandClock {
+    fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap();
+        now.monotonic += by;
+        now.wall.seconds += i64::try_from(by.as_secs()).unwrap();
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Moment {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A server, a browser, and a configuration of their own.
+struct Stand {
+    site: Arc<Site>,
+    clock: Arc<HandClock>,
+    folder: TempDir,
+    app: App,
+    cookie: Option<String>,
+}
+
+struct Page {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Page {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Where each link leads.
+    fn links(&self) -> Vec<String> {
+        let parts = self.text().split("href=\"").skip(1);
+        parts.map(|part| part.split('"').next().unwrap().replace("&#38;", "&")).collect()
+    }
+
+    /// The link whose address has this in it.
+    fn link(&self, part: &str) -> String {
+        let links = self.links();
+        links.iter().find(|link| link.contains(part)).unwrap_or_else(|| panic!("no {part} in {links:?}")).clone()
+    }
+}
+
+impl Stand {
+    fn new(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let app =
+            App::new(AppOptions { configuration_folder: Some(folder.path().join("config")), ..AppOptions::default() });
+        let clock = Arc::new(HandClock(Mutex::new(SystemClock.now())));
+        let site = site(app.clone(), ADDRESS.parse().unwrap(), None, limits, Arc::clone(&clock) as _, Stop::default());
+        Self { site: Arc::new(site), clock, folder, app, cookie: None }
+    }
+
+    /// A browser that has entered.
+    async fn entered() -> Self {
+        let mut stand = Self::new(Limits::default());
+        stand.enter().await;
+        stand
+    }
+
+    fn link(&self) -> String {
+        let links = Links { sessions: Arc::clone(&self.site.sessions), address: ADDRESS.parse().unwrap() };
+        let link = links.make().unwrap();
+        link.strip_prefix(&format!("http://{ADDRESS}")).unwrap().to_owned()
+    }
+
+    async fn enter(&mut self) {
+        let link = self.link();
+        let page = self.post("/enter", link.strip_prefix("/enter?").unwrap()).await;
+        assert_eq!((page.status, page.header(LOCATION.as_str())), (StatusCode::SEE_OTHER, "/"), "{}", page.text());
+        self.cookie = page.header(SET_COOKIE.as_str()).split(';').next().map(str::to_owned);
+    }
+
+    fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header(HOST, ADDRESS);
+        match &self.cookie {
+            Some(cookie) => request.header(COOKIE, cookie),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Page {
+        let (parts, body) = answer(&self.site, request.body(Full::new(body.into())).unwrap()).await.into_parts();
+        Page { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.send(self.request("GET", path), "").await
+    }
+
+    /// A page that is there.
+    async fn page(&self, path: &str) -> Page {
+        let page = self.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&page.body));
+        page
+    }
+
+    /// A form as a browser sends it.
+    async fn post(&self, path: &str, form: &str) -> Page {
+        let request = self.request("POST", path).header(ORIGIN, "null").header("sec-fetch-site", "same-origin");
+        self.send(request, form.to_owned()).await
+    }
+
+    /// The token in the forms of a page.
+    async fn token(&self) -> String {
+        let page = self.page("/").await;
+        let behind = page.text().split("name=\"token\" value=\"").nth(1).unwrap();
+        behind.split('"').next().unwrap().to_owned()
+    }
+
+    /// A source of that name in the configuration.
+    fn source(&self, name: &str, path: &std::path::Path) {
+        Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
+            let name = PlaceName::new(Kind::Source, name)?;
+            configuration.create(Kind::Source, &name)?;
+            configuration.set(Kind::Source, &name, "location", path.to_str().unwrap())
+        })
+        .unwrap();
+    }
+
+    /// A repository of that name in the configuration, which is encrypted where nothing opens it there.
+    async fn repository(&self, name: &str, secret: Secret) {
+        let path = self.folder.path().join(name);
+        Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
+            let name = PlaceName::new(Kind::Repository, name)?;
+            configuration.create(Kind::Repository, &name)?;
+            configuration.set(Kind::Repository, &name, "location", path.to_str().unwrap())
+        })
+        .unwrap();
+        let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
+        let options = CreateOptions {
+            secret,
+            like: None,
+            label: "first".to_owned(),
+            chunker: ChunkerParams::default(),
+            compression: 1,
+            retain_days: None,
+            parity: None,
+        };
+        self.app.create_repository(&place, &options, false).await.unwrap();
+    }
+
+    /// A snapshot of these contents; its id.
+    async fn backup(&self, name: &str, contents: &[(&[u8], &[u8])]) -> String {
+        let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
+        let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
+        let open = self.app.open_repository(place, options).await.unwrap();
+        let source = MemorySource::new();
+        contents.iter().for_each(|(key, bytes)| source.put(credenza_model::Key::new(*key), bytes.to_vec()));
+        let options =
+            BackupOptions { location: "memory".to_owned(), host: "<b>host</b>".to_owned(), ..BackupOptions::default() };
+        let report = backup::run(&open.repository, Arc::new(source), &options, &RunContext::default()).await.unwrap();
+        report.snapshot.unwrap().to_string()
+    }
+}

@@ -1,0 +1,151 @@
+//! The page in a browser: the real binary, asked over HTTP as a browser asks.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::{PASSPHRASE, Report, Setup};
+use rustix::process::Signal;
+
+/// What a server answers.
+struct Answer {
+    status: String,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
+
+    /// The first link with this in it.
+    fn link(&self, part: &str) -> Result<String> {
+        let text = self.text();
+        let links = text.split("href=\"").skip(1).filter_map(|behind| behind.split('"').next());
+        let link = links.map(|link| link.replace("&#38;", "&")).find(|link| link.contains(part));
+        link.with_context(|| format!("no link with {part} in {text}"))
+    }
+}
+
+/// A browser that has entered, or not.
+struct Browser {
+    address: String,
+    cookie: String,
+}
+
+impl Browser {
+    fn ask(&self, method: &str, path: &str, form: &str) -> Result<Answer> {
+        let Self { address, cookie } = self;
+        let mut stream = TcpStream::connect(address)?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nCookie: {cookie}\r\nOrigin: null\r\n\
+             Sec-Fetch-Site: same-origin\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        )?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes)?;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").context("an answer has a head")?;
+        let (head, body) = bytes.split_at(end + 4);
+        let head = String::from_utf8_lossy(head).into_owned();
+        let status = head.split(' ').nth(1).context("an answer has a status")?.to_owned();
+        Ok(Answer { status, head, body: body.to_vec() })
+    }
+
+    fn page(&self, path: &str) -> Result<Answer> {
+        let answer = self.ask("GET", path, "")?;
+        ensure!(answer.status == "200", "{path}: {}{}", answer.head, answer.text());
+        ensure!(!answer.text().contains(PASSPHRASE), "the passphrase is in {path}");
+        Ok(answer)
+    }
+}
+
+#[test]
+fn backups_are_looked_into_with_a_browser() {
+    let mut report = Report::default();
+    report.scenario(
+        "a link lets in, a file is found and comes back byte by byte, and the program ends when it is asked to",
+        || {
+            let setup = Setup::with_local_repository()?;
+            let source = setup.path("home");
+            fs::create_dir_all(source.join("letters"))?;
+            let picture: Vec<u8> =
+                (0..3_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+            fs::write(source.join("letters/picture <1>.raw"), &picture)?;
+            fs::write(source.join("letters/a.txt"), "dear a")?;
+            setup.backup(&source.to_string_lossy())?;
+
+            let mut run = setup.credenza.start(["ui"])?;
+            let printed = run.printed("\n")?;
+            let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
+            let (address, path) = link.split_once('/').context("a link has a path")?;
+            let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
+            ensure!(address.starts_with("127.0.0.1:"), "{address}");
+            ensure!(browser.ask("GET", "/", "")?.status == "401");
+            ensure!(browser.page(&format!("/{path}"))?.text().contains("Enter</button>"));
+            let key = path.split_once('?').context("a link has a key")?.1;
+            let entered = browser.ask("POST", "/enter", key)?;
+            ensure!(entered.status == "303", "{}", entered.head);
+            let cookie = entered.header("set-cookie").context("a session has a cookie")?;
+            browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+            ensure!(browser.ask("POST", "/enter", key)?.status == "403", "a link is used once");
+
+            let home = browser.page("/")?;
+            ensure!(home.text().contains("<strong>Kept.</strong> It holds 1 snapshot"), "{}", home.text());
+            let snapshots = browser.page(&home.link("/r/")?)?;
+            let folder = browser.page(&browser.page(&snapshots.link("/s/")?)?.link("key=letters/")?)?;
+            ensure!(folder.text().contains("picture &#60;1&#62;.raw"), "{}", folder.text());
+            let file = browser.page(&folder.link("/file?key=letters/picture")?)?;
+            let content = browser.page(&file.link("/download?")?)?;
+            ensure!(content.body == picture, "{} bytes came back", content.body.len());
+            ensure!(content.header("content-disposition").is_some_and(|how| how.starts_with("attachment; ")));
+            let found = browser.page("/r/-/find?name=a.txt")?;
+            let letter = browser.page(&found.link("/file?key=letters/a.txt")?)?;
+            ensure!(letter.text().contains("dear a"), "{}", letter.text());
+
+            run.signal(Signal::INT)?;
+            let ended = run.wait()?.expect_code(0)?;
+            ensure!(!ended.stdout.contains(PASSPHRASE) && !ended.stderr.contains(PASSPHRASE));
+            ensure!(browser.ask("GET", "/", "").is_err(), "nothing listens any more");
+            Ok(())
+        },
+    );
+    report.scenario("each line on standard input prints another link, and the one before lets nobody in", || {
+        let setup = Setup::new()?;
+        let (mut run, fed) = setup.credenza.start_with(["--json", "ui"], b"\n".to_vec())?;
+        let printed = run.printed("}\n{")?;
+        let links: Vec<serde_json::Value> = printed.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let link =
+            |number: usize| links.get(number).and_then(|line| line["link"].as_str()).context("a line has a link");
+        let parts = |link: &str| {
+            let (address, path) = link.strip_prefix("http://")?.split_once('/')?;
+            Some((address.to_owned(), path.split_once('?')?.1.to_owned()))
+        };
+        let (address, first) = parts(link(0)?).context("a link")?;
+        let (_, second) = parts(link(1)?).context("a link")?;
+        let mut browser = Browser { address, cookie: String::new() };
+        ensure!(browser.ask("POST", "/enter", &first)?.status == "403");
+        let entered = browser.ask("POST", "/enter", &second)?;
+        browser.cookie =
+            entered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+        ensure!(browser.page("/")?.text().contains("credenza repository add mine"), "an empty configuration teaches");
+        run.signal(Signal::TERM)?;
+        run.wait()?.expect_code(0)?;
+        drop(fed);
+        Ok(())
+    });
+    report.scenario("other machines are not listened to, and the message says how they look in all the same", || {
+        let setup = Setup::new()?;
+        let refused = setup.credenza.run(["ui", "--listen", "0.0.0.0:8080"])?.expect_code(2)?;
+        refused.expect_message(&["neither TLS nor users"])?.expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
+        Ok(())
+    });
+    report.finish();
+}
