@@ -234,6 +234,9 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
             Some("correct the location or its settings (`credenza repository|source|destination show NAME`)"),
         ),
         ErrorClass::Denied => (Exit::Failed, Some("give these credentials the right to do that, or use others")),
+        ErrorClass::Unsupported if cause.reason == "egress.preview" => {
+            (Exit::Failed, Some("that comes first, and only without --dry-run"))
+        }
         ErrorClass::Unsupported => (Exit::Failed, None),
         ErrorClass::Corrupt => (
             Exit::Failed,

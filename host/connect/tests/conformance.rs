@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
 #![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_connect::conformance::{
-    CaseOutcome, CaseResult, DestinationBed, SourceBed, StoreBed, destination, source, store,
+    CaseResult, DestinationBed, SourceBed, StoreBed, destination, require_all, source, store,
 };
 use credenza_connect::file::{FileDestination, FileSource, FileStore, escape};
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
@@ -26,25 +25,8 @@ fn seed() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
 }
 
-/// Why cases are skipped: for a trait that is not claimed, with `!` before it for one that is, or else in these words.
-fn unmet(claim: &str) -> String {
-    match claim.strip_prefix('!') {
-        Some(claim) => format!("it claims `{claim}`"),
-        None if claim.contains(' ') => claim.to_owned(),
-        None => format!("it does not claim `{claim}`"),
-    }
-}
-
 fn assert_conforms(results: &[CaseResult], skipped: &[&str]) {
-    let failed: Vec<&CaseResult> = results.iter().filter(|result| result.is_failed()).collect();
-    assert!(failed.is_empty(), "{failed:#?}");
-    let reason = |result: &CaseResult| match &result.outcome {
-        CaseOutcome::Skipped(reason) => Some(reason.clone()),
-        _ => None,
-    };
-    let found: BTreeSet<String> = results.iter().filter_map(reason).collect();
-    let skipped: BTreeSet<String> = skipped.iter().map(|claim| unmet(claim)).collect();
-    assert_eq!(found, skipped, "cases are skipped for other reasons than expected");
+    require_all(results, skipped).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 /// How the wrappers stand around a connector.

@@ -19,6 +19,8 @@ pub use destination::{DestinationBed, destination};
 pub use source::{SourceBed, source};
 pub use store::{StoreBed, store};
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 
 /// How one case went.
@@ -142,10 +144,17 @@ impl<B: ?Sized> Case<B> {
 
     fn unmet(&self, claims: &[String]) -> Option<String> {
         let claimed = |name: &str| claims.iter().any(|claim| claim == name);
-        match self.needs?.split_once('!') {
-            Some((_, name)) => claimed(name).then(|| format!("it claims `{name}`")),
-            None => self.needs.filter(|name| !claimed(name)).map(|name| format!("it does not claim `{name}`")),
-        }
+        let needs = self.needs?;
+        let is_met = needs.strip_prefix('!').map_or_else(|| claimed(needs), |name| !claimed(name));
+        (!is_met).then(|| unmet(needs))
+    }
+}
+
+/// Why a case is skipped that needs a claim, or with `!` before it that there is none.
+fn unmet(needs: &str) -> String {
+    match needs.strip_prefix('!') {
+        Some(claim) => format!("it claims `{claim}`"),
+        None => format!("it does not claim `{needs}`"),
     }
 }
 
@@ -203,6 +212,28 @@ async fn open_and_run<B: ?Sized>(
         }
         Err(error) => vec![result(CaseOutcome::Failed(format!("it cannot be opened: {error}")))],
     }
+}
+
+/// Requires that no case failed, and that cases were skipped for these reasons and no others: a claim that is not made, with `!` before it one
+/// that is, or else a sentence.
+///
+/// # Errors
+/// What failed, or the reasons that differ, for a person.
+pub fn require_all(results: &[CaseResult], skipped: &[&str]) -> Result<(), String> {
+    let failed: Vec<&CaseResult> = results.iter().filter(|result| result.is_failed()).collect();
+    if !failed.is_empty() {
+        return Err(format!("{failed:#?}"));
+    }
+    let reason = |result: &CaseResult| match &result.outcome {
+        CaseOutcome::Skipped(reason) => Some(reason.clone()),
+        CaseOutcome::Passed | CaseOutcome::Failed(_) => None,
+    };
+    let found: BTreeSet<String> = results.iter().filter_map(reason).collect();
+    let expected = skipped.iter().map(|why| if why.contains(' ') { (*why).to_owned() } else { unmet(why) }).collect();
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("cases are skipped because of {found:?} instead of {expected:?}"))
 }
 
 const OPENS: &str = "nothing can be tested before the connector opens and describes itself";

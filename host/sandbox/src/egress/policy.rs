@@ -147,7 +147,7 @@ fn permitted<'r>(route: &'r Route, request: &GuestRequest, target: &PathAndQuery
         if route.is_preview {
             let (method, relative) = (request.method.escape_debug(), request.target.escape_debug());
             let message = format!(
-                "a dry run changes nothing, and this would begin with {method} `{relative}` at endpoint `{}`",
+                "a dry run changes nothing, and the next step would be {method} `{relative}` at endpoint `{}`",
                 route.label
             );
             return Err(EgressError::refused("egress.preview", message));

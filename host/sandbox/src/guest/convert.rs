@@ -18,10 +18,14 @@ const REASON_BYTES_MAX: usize = 64;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// A connector's error, cleaned. A refusal of the policy is final, whatever the connector made of it: a fault of the
-/// connector, except for a header, whose value may be that of the entry it writes. So is what the host says of a server that never answered.
+/// connector, except for a header, whose value may be that of the entry it writes, and for what a dry run does not do. So is what the host says of a server that never answered.
 pub(crate) fn reported(state: &mut State, error: types::Error) -> connect::Error {
     if let Some((reason, message)) = state.refusal.take() {
-        let class = if reason == "egress.header" { ErrorClass::Denied } else { ErrorClass::Internal };
+        let class = match reason {
+            "egress.header" => ErrorClass::Denied,
+            "egress.preview" => ErrorClass::Unsupported,
+            _ => ErrorClass::Internal,
+        };
         return connect::Error::new(class, reason, format!("connector {}: {message}", state.connector));
     }
     if let Some(error) = state.never_answered.take() {

@@ -176,7 +176,7 @@ async fn a_free_store_keeps_the_contract() {
     for seed in 0..4 {
         let results = conformance::store(&Bed(seed), seed).await;
         // Without tags nothing can be compared and swapped.
-        let failed = results.iter().filter(|result| result.is_failed() && result.id != "store.if-match");
+        let failed = results.iter().filter(|result| result.is_failed() && !result.id.starts_with("store.if-match."));
         assert_eq!(failed.map(|result| result.id).collect::<Vec<_>>(), [""; 0], "seed {seed}: {results:#?}");
     }
 }
