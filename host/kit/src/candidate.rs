@@ -83,7 +83,7 @@ impl Candidate {
     /// # Errors
     /// Where the stand-in cannot be started.
     pub async fn test(&self, plan: &Plan, choice: impl Into<Choice>) -> Result<Vec<CaseResult>, CandidateError> {
-        let choice = choice.into();
+        let choice = Choice { lacking: plan.lacking.clone(), ..choice.into() };
         let start = || async { StandIn::start(plan.stand_in).await.map_err(CandidateError::StandIn) };
         let subject = self.subject(plan);
         let bed = Bed::new(Arc::<Sandboxed>::clone(&subject), plan.names(), start().await?);

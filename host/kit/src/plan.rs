@@ -45,6 +45,9 @@ pub struct Plan {
     /// Verbs of the manifest, as it writes them, that the connector needs with a real service and that this server gives no cause for.
     #[serde(default)]
     pub not_provoked: Vec<String>,
+    /// Claims of the connector that hold with the real service, and that the stand-in has nothing of.
+    #[serde(default)]
+    pub lacking: Vec<String>,
     /// Whether the service wraps contents (in JSON, say) or takes them whole only, so that the connector must read what else it would hand on.
     #[serde(default)]
     pub reads_contents: bool,

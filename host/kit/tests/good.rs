@@ -46,3 +46,9 @@ async fn the_template_in_javascript_passes_every_check_of_what_it_claims() {
     let results = tested("guests/template-javascript.wasm", "plugins/template-javascript/kit.toml").await;
     assert!(passed(&results) >= 60, "{} of {} checks passed", passed(&results), results.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_azure_connector_passes_every_check_of_what_it_claims() {
+    let results = tested("connectors/azure.wasm", "plugins/azure/kit.toml").await;
+    assert!(passed(&results) >= 120, "{} of {} checks passed", passed(&results), results.len());
+}

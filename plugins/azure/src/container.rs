@@ -16,6 +16,9 @@ pub struct Container<W> {
     pub(crate) wire: W,
 }
 
+/// The status of what was written.
+const CREATED: u16 = 201;
+
 impl<W: Wire> Container<W> {
     /// The container that the settings name; no request is sent.
     pub fn new(config: &Config, wire: W) -> Self {
@@ -38,6 +41,32 @@ impl<W: Wire> Container<W> {
         let (status, headers) = (answer.status, &answer.headers);
         let (place, login) = (self.place.name(), self.place.login.as_str());
         Err(fault::classify(&Failure { status, headers, body: &body, action, place: &place, login }))
+    }
+
+    /// The answer to a request that writes, which is 201 where the service took it
+    /// (<https://learn.microsoft.com/rest/api/storageservices/put-blob>): a page of a portal on the way says 200.
+    ///
+    /// # Errors
+    /// As for `ask`; `corrupt` for another success.
+    pub(crate) fn ask_to_take(&self, asked: Request, body: W::Body, action: &str) -> Result<Answer<W::Body>> {
+        let answer = self.ask(asked, Some(body), action)?;
+        if answer.status == CREATED {
+            return Ok(answer);
+        }
+        let found = format!("status {}", answer.status);
+        Err(fault::not_azure(action, &self.place.name(), "201, of what it took,", &found))
+    }
+
+    /// The answer to a request for a blob, which has its tag: no page of a portal and no document of an error has one.
+    ///
+    /// # Errors
+    /// As for `ask`; `corrupt` for something else than a blob.
+    pub(crate) fn ask_for_blob(&self, asked: Request, action: &str) -> Result<Answer<W::Body>> {
+        let answer = self.ask(asked, None, action)?;
+        if answer.headers.get("etag").is_some() {
+            return Ok(answer);
+        }
+        Err(fault::not_azure(action, &self.place.name(), "a blob", "something without its tag"))
     }
 
     /// The time, by the host's clock.

@@ -36,7 +36,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
         if names::demand(&self.place.blob(key), &action).is_err() {
             return Ok(None);
         }
-        match self.ask(request("HEAD", self.place.target(key)), None, &action) {
+        match self.ask_for_blob(request("HEAD", self.place.target(key)), &action) {
             Ok(answer) => Ok(Some(entry_of_head(key, &answer))),
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),

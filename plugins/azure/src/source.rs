@@ -60,7 +60,7 @@ impl<W: Wire> Source<W::Body> for Container<W> {
         if let Some(tag) = &if_match {
             asked = asked.with_header("if-match", etag::quoted(tag));
         }
-        let answer = self.ask(asked, None, &action)?;
+        let answer = self.ask_for_blob(asked, &action)?;
         let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
         if let Some(part) = &part {
             range::check(part, &answer.headers, length, entry.size)?;

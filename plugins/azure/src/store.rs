@@ -36,7 +36,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
 
     fn put(&self, key: &str, data: W::Body, options: PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
-        let answer = self.ask(self.put_request(key, &options), Some(data), &action)?;
+        let answer = self.ask_to_take(self.put_request(key, &options), data, &action)?;
         let headers = &answer.headers;
         Ok(Stored {
             tag: headers.get("etag").and_then(etag::bare),
@@ -55,7 +55,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
         if let Some((_, header)) = &part {
             asked = asked.with_header("range", header.clone());
         }
-        let answer = self.ask(asked, None, &action)?;
+        let answer = self.ask_for_blob(asked, &action)?;
         if let Some((part, _)) = &part {
             let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
             range::check(part, &answer.headers, length, None)?;
@@ -65,7 +65,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
 
     fn stat(&self, key: &str) -> Result<Object> {
         let action = format!("looking at {}", shown(key.as_bytes()));
-        let answer = self.ask(request("HEAD", self.place.target(key.as_bytes())), None, &action)?;
+        let answer = self.ask_for_blob(request("HEAD", self.place.target(key.as_bytes())), &action)?;
         let headers = &answer.headers;
         let size = headers.number("content-length").or_else(|| self.wire.length(&answer.body)).ok_or_else(|| {
             let message = format!("{action} failed: the service does not say its size");

@@ -77,7 +77,7 @@ impl<W: Wire> Upload<W> {
 
     fn put_whole(&self, body: W::Body) -> Result<()> {
         let asked = self.publishing(self.target.clone()).with_header("x-ms-blob-type", "BlockBlob");
-        self.container.ask(asked, Some(body), &self.action).map(drop)
+        self.container.ask_to_take(asked, body, &self.action).map(drop)
     }
 
     /// The name of a block: all of a blob have names of one length.
@@ -94,7 +94,7 @@ impl<W: Wire> Upload<W> {
         }
         let block = self.block(self.blocks);
         let query = percent::query(&[("comp", Some(b"block")), ("blockid", Some(block.as_bytes()))]);
-        self.container.ask(request("PUT", self.target.clone() + &query), Some(part), &self.action)?;
+        self.container.ask_to_take(request("PUT", self.target.clone() + &query), part, &self.action)?;
         self.blocks = self.blocks.saturating_add(1);
         Ok(())
     }
@@ -105,7 +105,7 @@ impl<W: Wire> Upload<W> {
             (0..self.blocks).map(|number| format!("<Uncommitted>{}</Uncommitted>", self.block(number))).collect();
         let document = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{blocks}</BlockList>");
         let asked = self.publishing(format!("{}?comp=blocklist", self.target));
-        match self.container.ask(asked, Some(self.container.wire.body_of(document.into_bytes())), &self.action) {
+        match self.container.ask_to_take(asked, self.container.wire.body_of(document.into_bytes()), &self.action) {
             Err(error) if again && error.class != ErrorClass::Configuration && self.is_committed()? => Ok(()),
             Err(error) if error.reason == crate::fault::BLOCKS => {
                 // They do not come back by trying again.

@@ -65,8 +65,12 @@ impl<W: Wire> Bucket<W> {
     pub(crate) fn document(&self, answer: &Answer<W::Body>, action: &str) -> Result<Value> {
         let (bytes, is_whole) = self.wire.read_up_to(&answer.body, DOCUMENT_BYTES_MAX)?;
         let document = serde_json::from_slice(&bytes).ok().filter(|document: &Value| is_whole && document.is_object());
-        document
-            .ok_or_else(|| fault::not_gcs(action, &self.place.bucket_name(), "something that is no document of JSON"))
+        let not_gcs = |found: &str| fault::not_gcs(action, &self.place.bucket_name(), found);
+        let document: Value = document.ok_or_else(|| not_gcs("something that is no document of JSON"))?;
+        if document.get("error").is_some() {
+            return Err(not_gcs("an error that is said to be a success"));
+        }
+        Ok(document)
     }
 
     /// Sends a request and reads the document of its answer.

@@ -254,6 +254,18 @@ fn a_read_is_of_the_generation_that_was_listed() {
 }
 
 #[test]
+fn a_success_that_is_not_googles_is_none() {
+    let portal = || Reply::new(200).with_body("<html>Please log in</html>");
+    let disguised = Reply::new(200).with_body(r#"{"error":{"code":503,"message":"try later"}}"#);
+    let (store, _) = bucket([portal(), portal(), disguised]);
+    assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::Corrupt);
+    for _ in 0..2 {
+        let options = PutOptions { if_absent: true, if_match: None, retain_until: None, hint: "meta".to_owned() };
+        assert_eq!(store.put("k", b"x".to_vec(), options).unwrap_err().class, ErrorClass::Corrupt);
+    }
+}
+
+#[test]
 fn an_answer_that_contradicts_the_listing_is_no_copy_of_it() {
     let answers = [
         (failed(412, "conditionNotMet", ""), ErrorClass::Precondition),

@@ -75,6 +75,10 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         if let Some((part, _)) = &part {
             let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
             range::check(part, &answer.headers, length, None)?;
+        } else if !["x-goog-generation", "x-goog-hash"].iter().any(|name| answer.headers.get(name).is_some()) {
+            // No page of a portal on the way has what every object has.
+            let found = "something without generation and checksum";
+            return Err(fault::not_gcs(&action, &self.place.bucket_name(), found));
         }
         Ok(answer.body)
     }

@@ -62,6 +62,11 @@ fn the_webdav_connector_gets_along_with_a_hostile_server() {
 }
 
 #[test]
+fn the_azure_connector_gets_along_with_a_hostile_server() {
+    Subject::of("connectors/azure.wasm", "azure").passes(&["--chaos"], 50);
+}
+
+#[test]
 fn the_template_gets_along_with_a_hostile_server() {
     Subject::of("guests/template.wasm", "template").passes(&["--chaos"], 50);
 }

@@ -60,6 +60,8 @@ pub struct Choice {
     pub seed: u64,
     /// An id, or the beginning of some up to a dot; all cases, where it is not given.
     pub only: Option<String>,
+    /// Claims that nothing holds here, because a stand-in or emulator has less than the service: their cases are skipped.
+    pub lacking: Vec<String>,
 }
 
 impl Choice {
@@ -73,7 +75,7 @@ impl Choice {
 
 impl From<u64> for Choice {
     fn from(seed: u64) -> Self {
-        Self { seed, only: None }
+        Self { seed, ..Self::default() }
     }
 }
 
@@ -158,6 +160,11 @@ fn unmet(needs: &str) -> String {
     }
 }
 
+/// Why a case is skipped whose claim nothing here holds.
+fn lacks(claim: &str) -> String {
+    format!("what stands in for the service has no `{claim}`")
+}
+
 /// A line of the table of cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listed {
@@ -179,7 +186,8 @@ pub fn catalogue() -> Vec<Listed> {
 pub async fn run<B: ?Sized>(bed: &B, choice: &Choice, claims: &[String], cases: &[Case<B>]) -> Vec<CaseResult> {
     let mut results = Vec::new();
     for case in cases.iter().filter(|case| choice.takes(case.id)) {
-        let outcome = match case.unmet(claims) {
+        let lacking = case.needs.filter(|claim| choice.lacking.iter().any(|lacking| lacking == claim));
+        let outcome = match lacking.map(lacks).or_else(|| case.unmet(claims)) {
             Some(reason) => CaseOutcome::Skipped(reason),
             None => match (case.run)(bed, choice.seed).await {
                 Ok(()) => CaseOutcome::Passed,
@@ -303,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_choice_takes_one_case_or_all_below_a_name() {
-        let only = |only: &str| Choice { seed: 0, only: Some(only.to_owned()) };
+        let only = |only: &str| Choice { only: Some(only.to_owned()), ..Choice::default() };
         assert!(Choice::from(1).takes("store.put.empty"));
         for (chosen, takes) in [("store.put.empty", true), ("store.put", true), ("store", true), ("store.pu", false)] {
             assert_eq!(only(chosen).takes("store.put.empty"), takes, "{chosen}");

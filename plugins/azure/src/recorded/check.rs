@@ -10,7 +10,7 @@ fn names(lines: &[Check]) -> Vec<(&str, bool)> {
 
 #[test]
 fn a_source_is_listed_and_read() {
-    let part = reply(206, &[("content-range", "bytes 0-0/3")], "a");
+    let part = reply(206, &[("content-range", "bytes 0-0/3"), ("etag", "0xE")], "a");
     let source = container(&[], vec![page(&["k"], None), part, error(412, "ConditionNotMet")]);
     let lines_of_check = source.check_source();
     let expected = [("credentials", true), ("container", true), ("list", true), ("read", true), ("conditions", true)];

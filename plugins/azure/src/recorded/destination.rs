@@ -35,8 +35,15 @@ fn what_fits_one_part_is_sent_whole_with_its_attributes() {
 }
 
 #[test]
+fn a_success_that_is_not_azures_publishes_nothing() {
+    let portal = container(&[], vec![reply(200, &[("content-type", "text/html")], "<html>Please log in</html>")]);
+    let mut upload = begin(&portal, &file("k"), true);
+    assert_eq!(upload.finish(b"x".to_vec()).unwrap_err().class, ErrorClass::Corrupt);
+}
+
+#[test]
 fn what_exists_is_not_overwritten_unasked() {
-    let exists = container(&[], vec![reply(200, &[("content-length", "3")], "")]);
+    let exists = container(&[], vec![reply(200, &[("content-length", "3"), ("etag", "0xE")], "")]);
     assert_eq!(exists.create(file("k"), false).err().unwrap().class, ErrorClass::Precondition);
     let meanwhile = container(&[], vec![error(404, "BlobNotFound"), error(409, "BlobAlreadyExists")]);
     let mut upload = begin(&meanwhile, &file("k"), false);

@@ -80,10 +80,19 @@ fn a_look_tells_size_version_and_lock() {
 }
 
 #[test]
+fn a_success_that_is_not_azures_is_none() {
+    let portal = || reply(200, &[("content-type", "text/html")], "<html>Please log in</html>");
+    let store = container(&[], vec![portal(), portal(), portal()]);
+    assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::Corrupt);
+    assert_eq!(store.stat("k").unwrap_err().class, ErrorClass::Corrupt);
+    assert_eq!(store.put("k", b"x".to_vec(), options(false, "data")).unwrap_err().class, ErrorClass::Corrupt);
+}
+
+#[test]
 fn a_store_reads_parts_and_versions_and_misses_what_is_not_there() {
     let replies = vec![
-        reply(206, &[("content-range", "bytes 4-5/9")], "ef"),
-        reply(200, &[], "abc"),
+        reply(206, &[("content-range", "bytes 4-5/9"), ("etag", "0xE")], "ef"),
+        reply(200, &[("etag", "0xE")], "abc"),
         error(404, "BlobNotFound"),
         error(416, "InvalidRange"),
     ];

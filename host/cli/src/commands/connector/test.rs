@@ -113,7 +113,8 @@ impl Display for Tested {
 
 impl TestCommand {
     pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let choice = Choice { seed: self.seed.unwrap_or_else(seed_of_now), only: self.only.clone() };
+        let seed = self.seed.unwrap_or_else(seed_of_now);
+        let choice = Choice { seed, only: self.only.clone(), ..Choice::default() };
         let listed: Vec<Listed> = catalogue().into_iter().filter(|check| choice.takes(check.id)).collect();
         if listed.is_empty() && !self.chaos {
             let only = choice.only.as_deref().unwrap_or_default();
