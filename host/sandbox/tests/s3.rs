@@ -155,5 +155,5 @@ fn the_s3_source_conforms() {
 
 #[test]
 fn the_s3_destination_conforms() {
-    conforms(&["!attributes:http", "symlinks", "raw-names", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    conforms(&["!attributes:http", "symlinks", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
 }

@@ -173,6 +173,11 @@ impl DestinationBed for Bed {
         Ok(fs::read(self.path(key)).ok().map(Bytes::from))
     }
 
+    /// rclone takes a letter with its accent behind it for the letter that has one.
+    fn holds(&self, key: &Key) -> bool {
+        !key.as_bytes().windows(2).any(|pair| pair == "\u{308}".as_bytes())
+    }
+
     fn holds_any_bytes(&self) -> bool {
         false
     }

@@ -1,6 +1,7 @@
 //! What a browser sends with a request: the query of an address, and the fields of a form. Values are bytes, for keys are.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
@@ -10,6 +11,8 @@ use crate::reply::Broken;
 use crate::session::Session;
 
 /// Most bytes of a form; a passphrase is the longest thing in one.
+/// How long a browser may take to send one.
+const FORM_MAX: Duration = Duration::from_secs(15);
 pub(crate) const FORM_BYTES_MAX: usize = 16 * 1024;
 /// The field that proves that a form is from a page of the same session.
 pub(crate) const TOKEN: &str = "token";
@@ -60,7 +63,8 @@ where
     B: http_body::Body,
     B::Error: Into<Broken>,
 {
-    let body = Limited::new(body, FORM_BYTES_MAX).collect().await.map_err(|_| Refused::Body)?;
+    let body = Limited::new(body, FORM_BYTES_MAX).collect();
+    let body = tokio::time::timeout(FORM_MAX, body).await.map_err(|_| Refused::Body)?.map_err(|_| Refused::Body)?;
     let fields = Fields::parse(&body.to_bytes());
     let is_own = session.is_none_or(|session| session.is_token(&fields.text(TOKEN)));
     if is_own { Ok(fields) } else { Err(Refused::Token) }
@@ -69,7 +73,7 @@ where
 /// Why a form is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It is longer than any, or ended before its end.
+    /// It is longer than any, came too slowly, or ended before its end.
     Body,
     /// It is not from a page of the session.
     Token,

@@ -18,14 +18,19 @@ use crate::site::Site;
 pub(crate) fn start(site: &Arc<Site>, job: Arc<Job>) {
     let site = Arc::clone(site);
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let went = runtime.block_on(async {
-            match job.what.clone() {
-                What::Check { read_data } => verify(&site, &job, read_data).await,
-                What::Backup { source } => back_up(&site, &job, &source).await,
+    let (run_site, run_job) = (Arc::clone(&site), Arc::clone(&job));
+    let run = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            match run_job.what.clone() {
+                What::Check { read_data } => verify(&run_site, &run_job, read_data).await,
+                What::Backup { source } => back_up(&run_site, &run_job, &source).await,
             }
-        });
-        job.end(went, site.clock.now().wall);
+        })
+    });
+    tokio::spawn(async move {
+        // A run that broke down has ended too.
+        let broken = |_| Ok((Outcome::Failed, vec!["A fault of the program ended it; please report that.".to_owned()]));
+        job.end(run.await.unwrap_or_else(broken), site.clock.now().wall);
     });
 }
 

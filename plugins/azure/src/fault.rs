@@ -226,6 +226,11 @@ fn by_status(failure: &Failure<'_>, code: &str) -> Verdict {
         }
         ErrorClass::Configuration => ("azure.moved", format!("{place} redirects to another address; {no_service}")),
         ErrorClass::Denied => ("azure.denied", format!("{place} refuses it; check what the credentials may do")),
+        // The service says with each of its errors which it is.
+        ErrorClass::NotFound if code.is_empty() => {
+            let why = format!("{place} answered as no blob service does that something is not there; {no_service}");
+            return (ErrorClass::Corrupt, "azure.not-azure", why);
+        }
         ErrorClass::NotFound => ("azure.not-found", "there is no such blob, or no such container".to_owned()),
         ErrorClass::Corrupt => {
             ("azure.past-the-end", "the blob is shorter than the range that was asked for".to_owned())
@@ -286,7 +291,7 @@ mod tests {
             (400, ErrorClass::Unsupported),
             (401, ErrorClass::Configuration),
             (403, ErrorClass::Denied),
-            (404, ErrorClass::NotFound),
+            (404, ErrorClass::Corrupt),
             (412, ErrorClass::Precondition),
             (416, ErrorClass::Corrupt),
             (500, ErrorClass::Transient),

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use credenza_sdk::{
-    AttributeValue, Attributes, Batch, ByteRange, Check, Content, Document, Entry, EntryKind, Error, ErrorClass, Found,
-    Opened, Result, ScanOptions, Scanner, Source, SourceInfo, Version, etag, percent, range, time,
+    AttributeValue, Attributes, Batch, ByteRange, Check, Checksum, Content, Document, Entry, EntryKind, Error,
+    ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, Version, etag, percent, range, time,
 };
 
 use crate::attributes;
@@ -132,8 +134,15 @@ fn describe_read<B>(entry: &mut Entry, answer: &Answer<B>, size: Option<u64>) {
 pub(crate) fn entry_of_head<B>(key: &[u8], answer: &Answer<B>) -> Entry {
     let mut entry = Entry::new(key.to_vec(), EntryKind::File);
     describe_read(&mut entry, answer, answer.headers.number("content-length"));
+    // Of a blob that was written whole the service has made it: so it is known whether a write whose answer did not come was carried out.
+    let md5 = answer.headers.get("content-md5").and_then(|text| BASE64.decode(text).ok());
+    let md5 = md5.filter(|digest| digest.len() == MD5_BYTES);
+    entry.checksums.extend(md5.map(|value| Checksum { algorithm: "md5".to_owned(), value }));
     entry
 }
+
+/// Of an MD5.
+const MD5_BYTES: usize = 16;
 
 /// A walk over a container. Holds one page of a listing, at most 1,000 blobs, and the versions of one name.
 pub struct Scan<W> {

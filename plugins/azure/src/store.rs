@@ -7,7 +7,7 @@ use credenza_sdk::{
 };
 
 use crate::container::Container;
-use crate::fault::shown;
+use crate::fault::{self, shown};
 use crate::listing::{PAGE_BLOBS_MAX, Question};
 use crate::wire::{Headers, Wire, request};
 use crate::{attributes, locks};
@@ -15,6 +15,8 @@ use crate::{attributes, locks};
 /// Largest blob of a single request
 /// (<https://learn.microsoft.com/rest/api/storageservices/understanding-block-blobs--append-blobs--and-page-blobs>).
 const PUT_BYTES_MAX: u64 = 5000 << 20;
+/// The status of what is deleted.
+const ACCEPTED: u16 = 202;
 /// Objects of this kind go to the configured tier; everything else is read too often for a slow one.
 const DATA_HINT: &str = "data";
 
@@ -150,6 +152,11 @@ impl<W: Wire> Container<W> {
         let action = format!("deleting {}", shown(key.as_bytes()));
         match self.ask(request("DELETE", self.place.target(key.as_bytes())), None, &action) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            // <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
+            Ok(answer) if answer.status != ACCEPTED => {
+                let found = format!("status {}", answer.status);
+                Err(fault::not_azure(&action, &self.place.name(), "202, of what it deletes,", &found))
+            }
             deleted => deleted.map(drop),
         }
     }

@@ -94,9 +94,19 @@ impl<W: Wire> Upload<W> {
         }
         let block = self.block(self.blocks);
         let query = percent::query(&[("comp", Some(b"block")), ("blockid", Some(block.as_bytes()))]);
-        self.container.ask_to_take(request("PUT", self.target.clone() + &query), part, &self.action)?;
+        let sent = self.container.ask_to_take(request("PUT", self.target.clone() + &query), part, &self.action);
+        sent.map_err(|error| if error.reason == crate::fault::BLOCKS { self.others_left_blocks() } else { error })?;
         self.blocks = self.blocks.saturating_add(1);
         Ok(())
+    }
+
+    /// All blocks of a blob have names of one length, those too that another program sent and never made a blob of.
+    fn others_left_blocks(&self) -> Error {
+        let message = format!(
+            "{} failed: another program has left blocks of a blob of this name; they go after a week, or when the blob is written whole",
+            self.action
+        );
+        Error::new(ErrorClass::Denied, "azure.blocks-of-others", message)
     }
 
     fn commit(&mut self) -> Result<()> {

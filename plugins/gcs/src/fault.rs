@@ -134,12 +134,16 @@ fn of_caller(failure: &Failure<'_>, said: &Said) -> Option<Verdict> {
 
 /// What speaks of the object or the bucket.
 fn of_object(failure: &Failure<'_>, said: &Said) -> Option<Verdict> {
-    use ErrorClass::{Configuration, NotFound, Transient, Unsupported};
+    use ErrorClass::{Configuration, Corrupt, NotFound, Transient, Unsupported};
     let place = failure.place;
     let says = |words: &str| said.message.to_ascii_lowercase().contains(words);
     Some(match failure.status {
         404 | 410 if says("bucket does not exist") => {
             (Configuration, NO_BUCKET, format!("{place} does not exist; check its name"))
+        }
+        // The service answers with documents of JSON or plain words, and no page.
+        404 | 410 if failure.body.trim_ascii_start().starts_with(b"<") => {
+            (Corrupt, "gcs.not-gcs", "a page answered that something is not there".to_owned())
         }
         404 | 410 => (NotFound, NOT_FOUND, "there is no such object".to_owned()),
         400 if says("storage class") => (

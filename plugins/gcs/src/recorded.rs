@@ -266,6 +266,25 @@ fn a_success_that_is_not_googles_is_none() {
 }
 
 #[test]
+fn a_page_tells_nothing_of_what_is_not_there() {
+    let (store, _) = bucket([
+        Reply::new(404).with_body("<html>Please log in</html>"),
+        Reply::new(404).with_body("No such object: b/k"),
+    ]);
+    assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::Corrupt);
+    assert_eq!(store.get("k", None, None).unwrap_err().class, ErrorClass::NotFound);
+}
+
+#[test]
+fn a_session_that_is_gone_is_begun_again() {
+    let begun = || Reply::new(200).with_header("location", "http://x/upload?upload_id=7");
+    let (store, _) = bucket([begun(), Reply::new(410)]);
+    let locked = Some(Timestamp { seconds: 1_900_000_000, nanoseconds: 0 });
+    let options = PutOptions { if_absent: true, if_match: None, retain_until: locked, hint: "data".to_owned() };
+    assert_eq!(store.put("k", b"x".to_vec(), options).unwrap_err().class, ErrorClass::Transient);
+}
+
+#[test]
 fn an_answer_that_contradicts_the_listing_is_no_copy_of_it() {
     let answers = [
         (failed(412, "conditionNotMet", ""), ErrorClass::Precondition),

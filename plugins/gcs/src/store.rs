@@ -12,7 +12,7 @@ use crate::history::was_live;
 use crate::json;
 use crate::listing::{FEW_FIELDS, Listed, Question};
 use crate::lock;
-use crate::upload::Sent;
+use crate::upload::{NO_UPLOAD, Sent};
 use crate::wire::{Endpoint, Wire};
 
 /// Largest object (<https://cloud.google.com/storage/quotas>).
@@ -145,6 +145,9 @@ impl<W: Wire> Bucket<W> {
                 let message = format!("{action} failed: only {arrived} bytes of it have arrived");
                 Err(Error::new(ErrorClass::Transient, "gcs.short-upload", message))
             }
+            // It says nothing of the object: the next try begins another
+            // (<https://cloud.google.com/storage/docs/performing-resumable-uploads#handling_errors>).
+            Err(error) if error.reason == NO_UPLOAD => Err(Error { class: ErrorClass::Transient, ..error }),
             Err(error) => {
                 self.give_up(&session);
                 Err(error)

@@ -15,6 +15,8 @@ use crate::listing::ALL_FIELDS;
 use crate::lock::Locks;
 use crate::wire::{Endpoint, Wire};
 
+/// The upload is gone.
+pub(crate) const NO_UPLOAD: &str = "gcs.no-such-upload";
 /// The status of an upload that wants more.
 const INCOMPLETE: u16 = 308;
 
@@ -73,7 +75,7 @@ impl<W: Wire> Bucket<W> {
             _ if answer.is_success() => self.document(&answer, action).map(Sent::Complete),
             404 | 410 => {
                 let message = format!("{action} failed: the upload was ended by somebody else, or is too old");
-                Err(Error::new(ErrorClass::NotFound, "gcs.no-such-upload", message))
+                Err(Error::new(ErrorClass::NotFound, NO_UPLOAD, message))
             }
             _ => Err(self.explain(&answer, action)),
         }

@@ -73,7 +73,7 @@ impl<W: Wire> Writer<W::Body> for Upload<W> {
         self.is_sent = false;
         if is_mistakable && self.folder.look(&self.key)?.is_none() {
             let message = format!(
-                "{} failed: the server moved it to another name, because it cannot read the one that it was reported",
+                "{} failed: the server moved it to another name, because it cannot read the one that it was given",
                 self.action
             );
             return Err(Error::new(ErrorClass::Unsupported, "webdav.other-name", message));

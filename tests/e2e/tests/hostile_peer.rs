@@ -43,7 +43,7 @@ impl Subject {
 #[test]
 fn the_s3_connector_passes_at_its_stand_in() {
     let skipped = Subject::of("connectors/s3.wasm", "s3").passes(&[], 36);
-    assert!(skipped.iter().all(|case| !case.starts_with("store.")), "{skipped:?}");
+    assert!(skipped.iter().all(|case| !case.starts_with("store.") || case.contains("it claims")), "{skipped:?}");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_word_that_means_something_else_becomes_no_folder() {
             .expect_code(1)?
             .expect_message(&["did you mean s3://"])?;
         let unserved = setup.credenza.run(["at", "ftp://host/folder", "ls"])?.expect_code(1)?;
-        unserved.expect_message(&["served here: s3://"])?;
+        unserved.expect_message(&["served here: azure://, gs://, s3://"])?;
         Ok(())
     });
     report.scenario("what is written as a path, and what exists, is a folder", || {

@@ -10,7 +10,6 @@
 
 mod destination;
 mod keys;
-mod model;
 mod operations;
 mod source;
 mod store;

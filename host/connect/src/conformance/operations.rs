@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use futures_util::future::BoxFuture;
 
 use super::{Miss, Told};
+use crate::random::Dice;
 
 /// Most times that operations which went wrong are run again with some left out.
 const TRIES_MAX: usize = 60;
@@ -34,6 +35,16 @@ pub(super) async fn carry_out_all<'a, O: Clone + Debug>(
         piece = if piece == 1 { 1 } else { piece.div_ceil(2) };
     }
     Err(miss.at(format_args!("{} operations, {shortest:?}", shortest.len())))
+}
+
+/// One of some names.
+pub(super) fn pick<'a>(dice: &mut Dice, from: &[&'a str]) -> &'a str {
+    from.get(dice.below(from.len() as u64) as usize).copied().unwrap_or_default()
+}
+
+/// Bytes that a number and a length say.
+pub(super) fn content(number: u64, length: u64) -> Vec<u8> {
+    Dice::new(number).bytes(length)
 }
 
 #[cfg(test)]

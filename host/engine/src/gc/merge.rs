@@ -151,8 +151,8 @@ impl Merged {
 }
 
 /// Merges records of condemned packs when there are many, and only such as have outlived every run (`Repository::condemned`).
-pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mut GcReport) -> Result<()> {
-    let (mut ids, mut packs) = (Vec::new(), HashSet::new());
+pub(super) async fn records(repository: &Repository, view: &View, now: Timestamp, report: &mut GcReport) -> Result<()> {
+    let (mut ids, mut packs, mut connectors) = (Vec::new(), HashSet::new(), HashSet::new());
     for document in repository.documents(repository.store(), ObjectKind::Condemned).await? {
         if !is_expired(document.object.modified, now) {
             continue;
@@ -161,14 +161,19 @@ pub(super) async fn records(repository: &Repository, now: Timestamp, report: &mu
             .map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
         ids.push(document.id);
         packs.extend(record.packs);
+        connectors.extend(record.connectors);
     }
     if ids.len() <= RECORDS_MAX {
         return Ok(());
     }
     let mut packs: Vec<ObjectId> = packs.into_iter().collect();
     packs.sort_unstable();
-    // Every run has ended that knew a connector under a name of these records: the names are free again.
-    put_record(repository, packs, Vec::new()).await?;
+    // A name is free again once no run can know a connector under it that ran when these records were read: another collector may still delete
+    // what this one has listed, or deleted itself.
+    let mut connectors: Vec<ObjectId> =
+        connectors.into_iter().filter(|name| view.connectors.contains_key(name)).collect();
+    connectors.sort_unstable();
+    put_record(repository, packs, connectors).await?;
     remove(repository, ObjectKind::Condemned, &ids, report).await?;
     report.records_merged = ids.len() as u64;
     Ok(())

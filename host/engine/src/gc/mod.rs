@@ -158,7 +158,7 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     lease.check()?;
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
-    merge::records(repository, now, &mut report).await?;
+    merge::records(repository, &view, now, &mut report).await?;
     merge::notes(repository, &view, (&health, &tags), &mut report).await?;
     report.name_remembered(&view, &health)?;
     expire::run(repository, &view, &mut report).await?;

@@ -3,13 +3,14 @@
 //! Owned here: looking, creating, writing in parts, finishing and aborting, and whether the destination can be written at all. Refused here: which
 //! entries, in which order (`plan`), what may be replaced (`compare`), counting and reporting (`writer`). Called by `compare` and `writer`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, Payload, Writer, ability};
-use credenza_model::{ChunkRef, Content, Entry, EntryKind, Key, Record};
+use credenza_model::{ChunkRef, Content, Entry, EntryKind, EntryStatus, Key, Record};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
@@ -37,6 +38,16 @@ pub(super) struct EntryWriter {
     pub(super) written: Option<Arc<Mutex<HashSet<Key>>>>,
     /// Set once the destination was seen to be one that can be written.
     pub(super) is_writable: Arc<OnceCell<()>>,
+}
+
+/// The entry as the destination hears of it: a checksum that the content kept contradicts would keep it from being taken.
+fn promised(record: &Record) -> Cow<'_, Entry> {
+    match record.status {
+        EntryStatus::Changed | EntryStatus::Doubtful(_) if !record.entry.checksums.is_empty() => {
+            Cow::Owned(Entry { checksums: Vec::new(), ..record.entry.clone() })
+        }
+        _ => Cow::Borrowed(&record.entry),
+    }
 }
 
 impl EntryWriter {
@@ -133,7 +144,8 @@ impl EntryWriter {
         };
         let payload = Payload::new(pieces);
         let bytes = payload.length();
-        let Some(mut parts) = self.create(&record.entry, *replaces).await? else {
+        let entry = promised(record);
+        let Some(mut parts) = self.create(&entry, *replaces).await? else {
             self.note_written(&record.entry.key);
             return Ok(Written::whole(bytes));
         };
@@ -150,7 +162,8 @@ impl EntryWriter {
         replaces: bool,
         mut chunks: ChunkWindows<'_>,
     ) -> Result<Written, NotRestored> {
-        let Some(mut parts) = self.create(&record.entry, replaces).await? else { return Ok(Written::whole(0)) };
+        let entry = promised(record);
+        let Some(mut parts) = self.create(&entry, replaces).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
         let outcome = loop {
             let (refs, fetched) = match self.stop.unless(chunks.next()).await {
@@ -275,5 +288,27 @@ impl<'a> Parts<'a> {
             }
         }
         finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_model::Checksum;
+
+    use super::*;
+
+    #[test]
+    fn a_checksum_that_the_content_contradicts_is_promised_to_nobody() {
+        let mut entry = Entry::new(Key::from("k"), EntryKind::File);
+        entry.checksums = vec![Checksum { algorithm: "md5".to_owned(), value: vec![0; 16] }];
+        let of = |status| Record { entry: entry.clone(), content: Content::Inline(b"x".to_vec()), status };
+        for (status, promises) in [
+            (EntryStatus::Stable, 1),
+            (EntryStatus::Undescribed(String::new()), 1),
+            (EntryStatus::Changed, 0),
+            (EntryStatus::Doubtful(String::new()), 0),
+        ] {
+            assert_eq!(promised(&of(status.clone())).checksums.len(), promises, "{status:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! nothing damaged, and the next run comes to its end without uploading again what the index describes.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
@@ -39,8 +40,8 @@ struct Seen {
     stop: Stop,
     /// At which request the stop is asked for.
     at: usize,
-    /// Packs but this one are handed out once the stop is asked for.
-    first: Option<StoreKey>,
+    /// The pack that is read first, which is damaged then; others are handed out once the stop is asked for.
+    damaged: Option<OnceLock<StoreKey>>,
     sent: AtomicUsize,
     in_flight: AtomicUsize,
 }
@@ -48,13 +49,25 @@ struct Seen {
 impl Watched {
     fn new(inner: &MemoryStore, at: usize) -> Self {
         let (sent, in_flight) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { inner: inner.clone(), seen: Arc::new(Seen { stop: Stop::default(), at, first: None, sent, in_flight }) }
+        Self {
+            inner: inner.clone(),
+            seen: Arc::new(Seen { stop: Stop::default(), at, damaged: None, sent, in_flight }),
+        }
     }
 
-    /// One that hands out no other pack before that one, until a stop is asked for that is never asked for by a request.
-    fn beginning_with(inner: &MemoryStore, first: StoreKey) -> Self {
-        let seen = Seen { first: Some(first), ..Arc::into_inner(Self::new(inner, usize::MAX).seen).unwrap() };
+    /// One that damages the pack that is read first, whichever that is, and hands out no other until a stop is asked for.
+    fn damaging(inner: &MemoryStore) -> Self {
+        let damaged = Some(OnceLock::new());
+        let seen = Seen { damaged, ..Arc::into_inner(Self::new(inner, usize::MAX).seen).unwrap() };
         Self { inner: inner.clone(), seen: Arc::new(seen) }
+    }
+
+    fn damage(&self, key: &StoreKey) -> StoreKey {
+        let mut bytes = self.inner.bytes(key).unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.inner.tamper(key, Some(bytes.into()));
+        key.clone()
     }
 
     /// A request: it is under way for some turns of the scheduler.
@@ -101,9 +114,10 @@ impl Store for Watched {
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Answer<Body> {
-        let is_later = |first: &StoreKey| key.as_str().starts_with("data/") && key != first;
-        while self.seen.first.as_ref().is_some_and(is_later) && !self.seen.stop.is_requested() {
-            tokio::task::yield_now().await;
+        if let Some(damaged) = self.seen.damaged.as_ref().filter(|_| key.as_str().starts_with("data/")) {
+            while damaged.get_or_init(|| self.damage(key)) != key && !self.seen.stop.is_requested() {
+                tokio::task::yield_now().await;
+            }
         }
         self.request(self.inner.get(key, range, version)).await
     }
@@ -298,12 +312,7 @@ impl Listener for StopAtDamage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_is_stopped_has_put_on_record_what_it_found() {
     let (store, _) = with(&[source(0..6), source(4..9), source(8..12)]).await;
-    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
-    let mut bytes = store.bytes(&pack).unwrap().to_vec();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    store.tamper(&pack, Some(bytes.into()));
-    let watched = Watched::beginning_with(&store, pack.clone());
+    let watched = Watched::damaging(&store);
     let opened = open(Arc::new(watched.clone()), secret()).await;
     let stop = watched.seen.stop.clone();
     let context = RunContext { events: Arc::new(StopAtDamage(stop.clone())), stop };
@@ -312,7 +321,8 @@ async fn a_check_that_is_stopped_has_put_on_record_what_it_found() {
     let other = open(Arc::new(store), secret()).await;
     let report = check::run(&other, &CheckOptions::default(), &RunContext::default()).await.unwrap();
     let named: Vec<&str> = report.findings.iter().map(|finding| finding.damage.object.as_str()).collect();
-    assert_eq!(named, [pack.as_str()]);
+    let damaged = watched.seen.damaged.as_ref().and_then(OnceLock::get).map(StoreKey::as_str);
+    assert_eq!(named, damaged.as_slice());
 }
 
 #[tokio::test(flavor = "multi_thread")]

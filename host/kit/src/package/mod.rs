@@ -31,11 +31,11 @@ pub(crate) fn catalogue() -> Vec<Listed> {
     CASES.iter().map(Case::listed).collect()
 }
 
-/// The largest component that the program reads.
-const BYTES_MAX: usize = 128 << 20;
+/// The largest component that the program reads, which is the largest that a repository keeps (FORMAT.md).
+const BYTES_MAX: usize = 56 << 20;
 
 pub(crate) const CASES: &[Case<Package>] = &[
-    Case::new("package.size", "the program reads components of up to 128 MiB", |package, _| {
+    Case::new("package.size", "the program reads components of up to 56 MiB", |package, _| {
         Box::pin(async { size(package) })
     }),
     Case::new("package.manifest.last", "the manifest is the last section, where every tool finds it", |package, _| {

@@ -60,6 +60,17 @@ struct Mask {
     clear: usize,
 }
 
+/// As many `*` as the secret has bytes, wherever it is. Each place is looked at once: a secret may itself be of `*` alone.
+pub(super) fn blot(bytes: &mut [u8], secret: &[u8]) {
+    if secret.is_empty() {
+        return;
+    }
+    let places: Vec<usize> = memmem::find_iter(bytes, secret).collect();
+    for at in places {
+        bytes.get_mut(at..at.saturating_add(secret.len())).unwrap_or_default().fill(b'*');
+    }
+}
+
 impl Mask {
     fn new(needles: Vec<SecretText>) -> Self {
         Self { needles, unread: BytesMut::new(), clear: 0 }
@@ -69,10 +80,7 @@ impl Mask {
         self.unread.extend_from_slice(piece);
         let longest = self.needles.iter().map(|needle| needle.expose().len()).max().unwrap_or(0);
         for needle in &self.needles {
-            let needle = needle.expose().as_bytes();
-            while let Some(at) = memmem::find(&self.unread, needle) {
-                self.unread.get_mut(at..at.saturating_add(needle.len())).unwrap_or_default().fill(b'*');
-            }
+            blot(&mut self.unread, needle.expose().as_bytes());
         }
         self.clear = self.unread.len().saturating_sub(longest.saturating_sub(1));
     }

@@ -23,6 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{Error, ErrorClass, Payload, Result};
 
+use super::mask::blot;
 use super::{GuestRequest, Response};
 use crate::settings::{Masker, SecretText};
 
@@ -100,7 +101,7 @@ impl Recorder {
         let GuestRequest { method, label, target, headers } = request;
         // Writing into a text does not fail.
         let _ = writeln!(text, "> {method} {label} {}", veil.text(target));
-        veil.headers(headers, &mut text);
+        veil.headers(headers.iter().filter(|(name, _)| !is_left_out(&name.to_ascii_lowercase())), &mut text);
         veil.body(&sent, &mut text);
         let _ = writeln!(text, "< {}", response.status);
         veil.headers(response.headers.iter().filter(|(name, _)| !is_left_out(name)), &mut text);
@@ -142,10 +143,13 @@ struct Veil<'a> {
 
 impl Veil<'_> {
     fn text(&self, text: &str) -> String {
-        let proof = self.proof.map(SecretText::expose).filter(|proof| !proof.is_empty());
-        let text = proof.map_or_else(|| text.to_owned(), |proof| text.replace(proof, "***"));
         // A line stays one.
-        self.masker.mask(text).chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+        self.masked(text).chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+    }
+
+    fn masked(&self, text: &str) -> String {
+        let proof = self.proof.map(SecretText::expose).filter(|proof| !proof.is_empty());
+        self.masker.mask(proof.map_or_else(|| text.to_owned(), |proof| text.replace(proof, "***")))
     }
 
     fn headers<'h>(&self, headers: impl IntoIterator<Item = &'h (String, String)>, text: &mut String) {
@@ -161,27 +165,21 @@ impl Veil<'_> {
         match plain {
             _ if bytes.is_empty() => {}
             Some(body) => {
-                for line in body.split('\n') {
-                    let _ = writeln!(text, "| {}", self.text(line));
+                // A secret may have several lines.
+                for line in self.masked(body).split('\n') {
+                    let _ = writeln!(text, "| {line}");
                 }
             }
             None => {
                 let mut bytes = Bytes::copy_from_slice(bytes).to_vec();
-                for needle in self.masker.needles().iter().chain(self.proof) {
-                    blot(&mut bytes, needle.expose().as_bytes());
+                for secret in self.masker.secrets().iter().chain(self.proof) {
+                    blot(&mut bytes, secret.expose().as_bytes());
                 }
                 for piece in bytes.chunks(BASE64_LINE_BYTES) {
                     let _ = writeln!(text, "= {}", STANDARD.encode(piece));
                 }
             }
         }
-    }
-}
-
-/// As many `*` as the secret has bytes, wherever it is.
-fn blot(bytes: &mut [u8], needle: &[u8]) {
-    while let Some(at) = memchr::memmem::find(bytes, needle).filter(|_| !needle.is_empty()) {
-        bytes.get_mut(at..at.saturating_add(needle.len())).unwrap_or_default().fill(b'*');
     }
 }
 

@@ -44,6 +44,7 @@ impl fmt::Debug for SecretText {
 /// Cleans texts that come from a connector or a remote before a person sees them, and bodies before a guest does.
 #[derive(Debug, Default)]
 pub(crate) struct Masker {
+    /// The longest first: one may be a part of another.
     secrets: RwLock<Vec<SecretText>>,
     /// Those among them that are names: of a user, of a key.
     names: Vec<SecretText>,
@@ -78,11 +79,17 @@ impl Masker {
         secrets.iter().filter(|secret| !is_word(secret)).cloned().collect()
     }
 
+    /// All that is hidden in texts, the longest first: one may be a part of another.
+    pub(crate) fn secrets(&self) -> Vec<SecretText> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Hides one more secret from now on. All are remembered: an answer may still repeat one that was replaced.
     pub(crate) fn learn(&self, secret: SecretText) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         if secret.expose().len() >= MASKED_BYTES_MIN && !secrets.contains(&secret) {
-            secrets.push(secret);
+            let behind = secrets.partition_point(|known| known.expose().len() >= secret.expose().len());
+            secrets.insert(behind, secret);
         }
     }
 

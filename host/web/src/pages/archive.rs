@@ -53,22 +53,41 @@ pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) 
     tokio::spawn(async move {
         let mut out = Pieces { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         let went = archive::write(&place.view, &place.snapshot, &key, format, &mut out, &context).await;
-        if let Err(error) = went {
-            // The browser sees that it was cut off. Where it has gone, there is nobody to tell.
-            let _ = sender.send(Err(Broken::from(error))).await;
-        }
+        let last = match went {
+            // What lacks entries is not to pass for the whole.
+            Ok(report) if report.unread > 0 => Err(Broken::from(io::Error::other("the snapshot lacks contents"))),
+            Ok(_) => Ok(Passed::End),
+            // The browser sees that it was cut off.
+            Err(error) => Err(Broken::from(error)),
+        };
+        // Where it has gone, there is nobody to tell.
+        let _ = sender.send(last).await;
         drop(reading);
     });
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        let next: Result<Bytes, Broken> = receiver.recv().await?;
-        Some((next.map(piece), receiver))
-    });
+    let pieces =
+        stream::unfold(Some(receiver), |receiver: Option<mpsc::Receiver<Result<Passed, Broken>>>| async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Ok(Passed::Bytes(bytes))) => Some((Ok(piece(bytes)), Some(receiver))),
+                Some(Ok(Passed::End)) => None,
+                Some(Err(error)) => Some((Err(error), None)),
+                // Whoever wrote it is gone without a word.
+                None => Some((Err(Broken::from(io::Error::from(io::ErrorKind::BrokenPipe))), None)),
+            }
+        });
     Ok(attachment(StreamBody::new(pieces).boxed_unsync(), &file))
+}
+
+/// What comes from the thread that writes.
+enum Passed {
+    Bytes(Bytes),
+    /// All was written.
+    End,
 }
 
 /// Where an archive is written, which waits for the browser.
 struct Pieces {
-    sender: mpsc::Sender<Result<Bytes, Broken>>,
+    sender: mpsc::Sender<Result<Passed, Broken>>,
     piece: Vec<u8>,
 }
 
@@ -86,7 +105,7 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = Bytes::from(std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES)));
-        let sending = self.sender.send(Ok(piece));
+        let sending = self.sender.send(Ok(Passed::Bytes(piece)));
         // Other tasks go on on other threads while this one waits.
         let sent = tokio::task::block_in_place(|| Handle::current().block_on(sending));
         sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))

@@ -42,6 +42,21 @@ fn a_success_that_is_not_azures_publishes_nothing() {
 }
 
 #[test]
+fn blocks_of_others_are_no_reason_to_try_again() {
+    let target = container(&[], vec![error(400, "InvalidBlobOrBlock")]);
+    let mut upload = begin(&target, &file("k"), true);
+    let refused = upload.write(b"part".to_vec()).unwrap_err();
+    assert_eq!((refused.class, refused.reason.as_str()), (ErrorClass::Denied, "azure.blocks-of-others"));
+}
+
+#[test]
+fn what_is_there_is_told_with_the_checksum_that_the_service_made() {
+    let headers = [("content-length", "3"), ("etag", "0xE"), ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")];
+    let found = container(&[], vec![reply(200, &headers, "")]).stat(b"k").unwrap().unwrap();
+    assert_eq!((found.checksums[0].algorithm.as_str(), found.checksums[0].value.len()), ("md5", 16));
+}
+
+#[test]
 fn what_exists_is_not_overwritten_unasked() {
     let exists = container(&[], vec![reply(200, &[("content-length", "3"), ("etag", "0xE")], "")]);
     assert_eq!(exists.create(file("k"), false).err().unwrap().class, ErrorClass::Precondition);

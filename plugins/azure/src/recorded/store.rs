@@ -89,6 +89,13 @@ fn a_success_that_is_not_azures_is_none() {
 }
 
 #[test]
+fn a_delete_that_the_service_did_not_confirm_is_none() {
+    let replies = vec![reply(200, &[], "<html/>"), reply(202, &[], ""), error(404, "BlobNotFound")];
+    let outcomes = container(&[], replies).delete(&["a", "b", "c"].map(str::to_owned)).unwrap();
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[test]
 fn a_store_reads_parts_and_versions_and_misses_what_is_not_there() {
     let replies = vec![
         reply(206, &[("content-range", "bytes 4-5/9"), ("etag", "0xE")], "ef"),

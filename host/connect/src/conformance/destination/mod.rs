@@ -1,6 +1,7 @@
 //! The cases of a destination: `write` has those of contents, `entries` those of folders, links, metadata and names.
 
 mod entries;
+mod model;
 mod write;
 
 use std::sync::Arc;
@@ -205,7 +206,7 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(entries::hard_paths(bed))
     }),
     Case::new("model.destination", "random restores agree with a map in memory", |bed, seed| {
-        Box::pin(super::model::destination(bed, seed))
+        Box::pin(model::model(bed, seed))
     }),
 ];
 
