@@ -9,6 +9,8 @@ use crate::wire::Headers;
 /// Longest text of a server that is handed on.
 const QUOTE_CHARS_MAX: usize = 300;
 
+/// The reason of a refusal because of somebody's lock: nothing was carried out.
+pub(crate) const LOCKED: &str = "webdav.locked";
 /// The reason of an error of a resource whose folder is missing (RFC 4918 sections 9.3.1, 9.7.1, 9.9.4).
 pub(crate) const NO_PARENT: &str = "webdav.no-parent";
 /// The reason of an error of a method that is not known there.
@@ -50,7 +52,7 @@ pub(crate) fn classify(status: u16, headers: &Headers, action: &str, place: &str
         413 => (Unsupported, "webdav.too-large", format!("it is larger than {place} takes")),
         414 => (Unsupported, "webdav.name-too-long", format!("its name is longer than {place} takes")),
         416 => (Corrupt, "webdav.past-the-end", "the file is shorter than the range that was asked for".to_owned()),
-        423 => (Transient, "webdav.locked", "somebody else holds a lock on it".to_owned()),
+        423 => (Transient, LOCKED, "somebody else holds a lock on it".to_owned()),
         507 => (Exhausted, "webdav.full", format!("{place} is full, or its quota is spent")),
         408 | 425 | 429 => (Transient, "webdav.slow-down", format!("{place} asks for fewer requests")),
         400..=499 => (Unsupported, "webdav.not-taken", format!("{place} does not take it (status {status})")),

@@ -49,7 +49,8 @@ impl<W: Wire> Store<W::Body> for Folder<W> {
         self.send(&partial, data, &[], &action)?;
         let published = self.publish(&partial, key.as_bytes(), !options.if_absent, &action);
         let answer = published.inspect_err(|error| {
-            if error.class != ErrorClass::Transient {
+            // A failure that passes may hide a move that was carried out, but not where the server has said why it was not.
+            if error.class != ErrorClass::Transient || error.reason == fault::LOCKED {
                 // It was sent in vain; what cannot be removed now is found later.
                 let _ = self.remove(&partial);
             }

@@ -119,6 +119,14 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_what_hides_it_ends_the_search() {
+        let mut bytes = *b"a ************ b";
+        blot(&mut bytes, b"************");
+        blot(&mut bytes, b"");
+        assert_eq!(&bytes, b"a ************ b");
+    }
+
+    #[test]
     fn a_secret_that_is_repeated_does_not_reach_the_guest_however_it_arrives() {
         let body = "<Token>a-secret-of-some-length</Token>a-secret-of-some-lengtha-secret-of-some-length, short";
         let veiled = body.replace("a-secret-of-some-length", &"*".repeat(23));

@@ -169,6 +169,6 @@ mod tests {
         let others = ["hunter2", "wJalrXUtnFEMI/K7MDENG"].map(SecretText::new);
         let masker = Masker::new(names.clone().into_iter().chain(others)).with_names(names);
         let needles: Vec<String> = masker.needles().iter().map(|needle| needle.expose().to_owned()).collect();
-        assert_eq!(needles, ["AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG"]);
+        assert_eq!(needles, ["wJalrXUtnFEMI/K7MDENG", "AKIAIOSFODNN7EXAMPLE"], "the longest first");
     }
 }

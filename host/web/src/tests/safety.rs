@@ -322,7 +322,7 @@ async fn a_passphrase_opens_a_repository_for_this_process_and_is_in_no_page() {
     assert!(stand.page("/r/secret").await.text().contains("type=\"password\""));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_address_breaks_a_page_or_leads_out_of_a_repository() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
