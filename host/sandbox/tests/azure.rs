@@ -98,7 +98,8 @@ impl Server {
         let _ = run.stdin.take().unwrap().write_all(body);
         let reported = run.wait_with_output().unwrap().stdout;
         let end = reported.iter().rposition(|byte| *byte == b'\n').unwrap();
-        (String::from_utf8_lossy(&reported[end + 1..]).into_owned(), reported[..end].to_vec())
+        let (body, status) = reported.split_at(end);
+        (String::from_utf8_lossy(status).trim_start().to_owned(), body.to_vec())
     }
 }
 

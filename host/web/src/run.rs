@@ -20,17 +20,20 @@ pub(crate) fn start(site: &Arc<Site>, job: Arc<Job>) {
     let runtime = Handle::current();
     let (run_site, run_job) = (Arc::clone(&site), Arc::clone(&job));
     let run = tokio::task::spawn_blocking(move || {
-        runtime.block_on(async {
+        let went = runtime.block_on(async {
             match run_job.what.clone() {
                 What::Check { read_data } => verify(&run_site, &run_job, read_data).await,
                 What::Backup { source } => back_up(&run_site, &run_job, &source).await,
             }
-        })
+        });
+        run_job.end(went, run_site.clock.now().wall);
     });
     tokio::spawn(async move {
         // A run that broke down has ended too.
-        let broken = |_| Ok((Outcome::Failed, vec!["A fault of the program ended it; please report that.".to_owned()]));
-        job.end(run.await.unwrap_or_else(broken), site.clock.now().wall);
+        if run.await.is_err() {
+            let said = vec!["A fault of the program ended it; please report that.".to_owned()];
+            job.end(Ok((Outcome::Failed, said)), site.clock.now().wall);
+        }
     });
 }
 

@@ -14,7 +14,7 @@ pub(super) fn version(package: &Package) -> Told {
     let release = version.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<&str> = release.split('.').collect();
     let is_number = |part: &&str| part.parse::<u32>().is_ok() && (*part == "0" || !part.starts_with('0'));
-    ensure(numbers.len() == 3 && numbers.iter().all(|part| is_number(&part)), || {
+    ensure(numbers.len() == 3 && numbers.iter().all(is_number), || {
         format!("`{}` is no version such as 1.2.3", version.escape_debug())
     })
 }

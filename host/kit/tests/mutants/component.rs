@@ -64,7 +64,7 @@ fn built(name: &str) -> Vec<u8> {
 /// A component with another manifest in the place of its own, which is its last section.
 fn with_manifest(component: &[u8], old: &str, new: &str) -> Vec<u8> {
     let text = old.as_bytes();
-    let at = component.windows(text.len()).rposition(|window| window == text).expect("the manifest of the component");
+    let at = component.windows(text.len()).rposition(|window| window == text).unwrap();
     // Before it: the name of the section with its length, and the section with its own.
     let name = b"\x11credenza:manifest";
     let content = at - name.len();
