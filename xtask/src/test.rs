@@ -72,7 +72,7 @@ fn install_tools() -> Result<()> {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
     }
     if !has_tools() && step::is_root_on_debian() {
-        let packages = ["install", "--yes", "python3-venv", "curl", "openssl", "g++"];
+        let packages = ["install", "--yes", "python3-venv", "curl", "openssl", "g++", "patch"];
         run("update the package lists", step::command("apt-get", &["update"]))?;
         run("install what the servers and the fuzzer need", step::command("apt-get", &packages))?;
     }
@@ -85,11 +85,12 @@ fn install_tools() -> Result<()> {
 }
 
 fn has_tools() -> bool {
-    let probes: [(&str, &[&str]); 4] = [
+    let probes: [(&str, &[&str]); 5] = [
         ("python3", &["-c", "import venv, ensurepip"]),
         ("curl", &["--version"]),
         ("openssl", &["version"]),
         ("g++", &["--version"]),
+        ("patch", &["--version"]),
     ];
     probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
 }
