@@ -202,6 +202,7 @@ mod tests {
             "server",
             "x-amz-id-2",
             "authorization",
+            "cookie",
         ] {
             assert!(is_left_out(gone), "{gone}");
         }
@@ -235,6 +236,19 @@ mod tests {
         veil.body(&binary, &mut text);
         let decoded = STANDARD.decode(text.trim().trim_start_matches("= ")).unwrap();
         assert_eq!(decoded, [b"\0".as_slice(), &vec![b'*'; binary.len() - 1]].concat());
+    }
+
+    #[test]
+    fn secrets_are_hidden_whatever_the_lines_of_a_body_end_with() {
+        let masker = Masker::new(["bob1", "bob1-Winter2024", "two\nlines"].map(SecretText::new));
+        let veil = Veil { masker: &masker, proof: None };
+        let mut text = String::new();
+        veil.body(b"it is two\nlines and bob1-Winter2024", &mut text);
+        assert_eq!(text, "| it is *** and ***\n");
+        let mut text = String::new();
+        veil.body(b"user bob1\r\npassword bob1-Winter2024\r\n", &mut text);
+        let decoded = STANDARD.decode(text.trim().trim_start_matches("= ")).unwrap();
+        assert_eq!(decoded, b"user ****\r\npassword ***************\r\n");
     }
 
     #[test]
