@@ -3,14 +3,13 @@
 //! Codes: <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and `common-rest-api-error-codes` beside it.
 
 use credenza_sdk::xml::Element;
-use credenza_sdk::{Error, ErrorClass, status};
+use credenza_sdk::{Error, ErrorClass, quote, status};
 
 use crate::wire::Headers;
+pub(crate) use credenza_sdk::shown;
 
 /// Longest document of an error that is looked at.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
-/// Longest text of the service that is handed on.
-const QUOTE_CHARS_MAX: usize = 300;
 
 pub(crate) const NO_CONTAINER: &str = "azure.no-container";
 pub(crate) const CREDENTIALS: &str = "azure.authentication";
@@ -68,15 +67,6 @@ pub(crate) fn not_azure(action: &str, place: &str, expected: &str, found: &str) 
         "{action} failed: {place} answered {found} instead of {expected}; check that host is that of a blob service"
     );
     Error::new(ErrorClass::Corrupt, "azure.not-azure", message)
-}
-
-/// A key for a message: quoted, with what a terminal could misread escaped.
-pub(crate) fn shown(key: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
-}
-
-fn quote(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
 }
 
 /// Codes that speak of who asks: credentials, rights, and the clock.

@@ -8,6 +8,7 @@ use crate::fault::{self, Failure};
 use crate::listing::{PAGE_BYTES_MAX, Page, Question};
 use crate::place::{self, Place};
 use crate::wire::{Answer, Endpoint, Host, Wire};
+pub(crate) use credenza_sdk::shown;
 
 /// Longest document of one object or bucket: metadata of 8 KiB with each byte escaped, a policy of 1,500 members.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
@@ -128,9 +129,4 @@ impl<W: Wire> Bucket<W> {
             format!("{action} failed: the bucket is read as it was (as_of), which nobody can change; leave as_of out");
         Error::new(ErrorClass::Denied, "gcs.past", message)
     }
-}
-
-/// A key for a message: quoted, with what a terminal could misread escaped.
-pub(crate) fn shown(key: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
 }

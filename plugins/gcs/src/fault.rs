@@ -3,7 +3,7 @@
 //! The reasons are those of <https://cloud.google.com/storage/docs/json_api/v1/status-codes>. Reading and sending bytes fails with a line of text instead of a
 //! document; whoever answers neither is judged by the status alone.
 
-use credenza_sdk::{Error, ErrorClass, status};
+use credenza_sdk::{Error, ErrorClass, quote, status};
 use serde_json::Value;
 
 use crate::json;
@@ -11,8 +11,6 @@ use crate::wire::Headers;
 
 /// Longest document of an error that is looked at.
 pub(crate) const ERROR_BYTES_MAX: usize = 64 * 1024;
-/// Longest text of a server that is handed on.
-const QUOTE_CHARS_MAX: usize = 300;
 
 pub(crate) const NOT_FOUND: &str = "gcs.not-found";
 pub(crate) const NO_BUCKET: &str = "gcs.no-such-bucket";
@@ -68,8 +66,6 @@ pub(crate) fn not_gcs(action: &str, place: &str, found: &str) -> Error {
 }
 
 fn said(body: &[u8]) -> Said {
-    let quote =
-        |text: &str| -> String { text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect() };
     match serde_json::from_slice::<Value>(body) {
         Ok(document) => {
             let error = document.get("error").unwrap_or(&Value::Null);

@@ -10,6 +10,7 @@ use crate::fault::{self, Failure};
 use crate::listing::{Cursor, PAGE_BYTES_MAX, Page, PageError, Question};
 use crate::place::Place;
 use crate::wire::{Answer, Wire, request};
+pub(crate) use credenza_sdk::shown;
 use credenza_sdk::xml::Element;
 
 /// The place and the way to it.
@@ -224,9 +225,4 @@ impl<W: Wire> Bucket<W> {
     fn failure<'a>(&self, answer: &'a Answer<W::Body>, body: &'a [u8], action: &'a str, place: &'a str) -> Failure<'a> {
         Failure { status: answer.status, headers: &answer.headers, body, action, place }
     }
-}
-
-/// A key for a message: quoted, with what a terminal could misread escaped.
-pub(crate) fn shown(key: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
 }

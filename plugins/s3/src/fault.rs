@@ -3,15 +3,13 @@
 //! The codes are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>; servers that answer no
 //! document, or one of their own, are judged by the status alone.
 
-use credenza_sdk::{Error, ErrorClass, status};
+use credenza_sdk::{Error, ErrorClass, quote, status};
 
 use crate::wire::Headers;
 use credenza_sdk::xml::Element;
 
 /// Longest error document that is looked at.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
-/// Longest text of a server that is handed on.
-const QUOTE_CHARS_MAX: usize = 300;
 
 /// A failed request.
 pub(crate) struct Failure<'a> {
@@ -83,10 +81,6 @@ fn said(body: &[u8]) -> Option<Said> {
         message: quote(error.text_of("Message").unwrap_or_default()),
         region: error.text_of("Region").map(quote),
     })
-}
-
-fn quote(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
 }
 
 /// What the host should do, the reason's name, and why, for a person.

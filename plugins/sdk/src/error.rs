@@ -5,6 +5,21 @@ use crate::{Error, ErrorClass};
 /// The result of anything that a connector does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Longest text of a server that is handed on, in characters.
+const QUOTE_CHARS_MAX: usize = 300;
+
+/// A key for a message: quoted, with what a terminal could misread escaped.
+#[must_use]
+pub fn shown(key: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
+}
+
+/// A text of a server for a message: on one line, at most 300 characters.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
+}
+
 impl Error {
     /// An error without a wish for the time of the next try. `reason` is short and machine-readable, such as `s3.slow-down`;
     /// `message` says what happened, to what, why, and what to do.

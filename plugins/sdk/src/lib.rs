@@ -88,7 +88,7 @@ pub use bindings::exports::credenza::connector::source::{Batch, Document, Found,
 pub use bindings::exports::credenza::connector::store::{Object, Page, PutOptions, StoreInfo, Stored};
 pub use connector::Connector;
 pub use destination::{Destination, Writer};
-pub use error::Result;
+pub use error::{Result, quote, shown};
 pub use source::{Content, Opened, Reader, Scanner, Source};
 pub use store::Store;
 

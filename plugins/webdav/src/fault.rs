@@ -3,11 +3,9 @@
 //! The documents of failures are not looked at: each server has its own, most of them for a browser.
 
 use credenza_sdk::{Error, ErrorClass};
+pub(crate) use credenza_sdk::{quote, shown};
 
 use crate::wire::Headers;
-
-/// Longest text of a server that is handed on.
-const QUOTE_CHARS_MAX: usize = 300;
 
 /// The reason of a refusal because of somebody's lock: nothing was carried out.
 pub(crate) const LOCKED: &str = "webdav.locked";
@@ -76,15 +74,6 @@ pub(crate) fn not_webdav(action: &str, place: &str, found: &str) -> Error {
     let message =
         format!("{action} failed: {place} answered {found}; check that host and path are those of a WebDAV folder");
     Error::new(ErrorClass::Corrupt, "webdav.not-webdav", message)
-}
-
-/// A key for a message: quoted, with what a terminal could misread escaped.
-pub(crate) fn shown(key: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
-}
-
-pub(crate) fn quote(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
