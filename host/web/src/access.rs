@@ -65,6 +65,8 @@ pub(crate) const ROUTES: &[Route] = &[
     open(false, "assets/**"),
     open(false, "enter"),
     open(true, "enter"),
+    open(false, "login"),
+    open(true, "login"),
     form("leave", Action::Look),
     page("", Action::Look),
     page("r/*", Action::Look),

@@ -1,13 +1,14 @@
 //! What each request must pass before any page is asked, and what each answer carries.
 //!
-//! In this order: the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); what changes
+//! In this order: a proxy that is trusted proves itself; the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); what changes
 //! anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
 
-use http::header::{CACHE_CONTROL, COOKIE, HOST, ORIGIN};
+use http::header::{CACHE_CONTROL, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::assets;
+use crate::door::Refusal;
 use crate::hosts::Hosts;
 use crate::reply::Reply;
 use crate::session::Session;
@@ -15,6 +16,10 @@ use crate::site::Site;
 
 /// Where a browser enters.
 pub(crate) const ENTER: &str = "/enter";
+/// Where a user logs in.
+pub(crate) const LOGIN: &str = "/login";
+/// Browsers that have spoken TLS with this host speak nothing else with it for half a year.
+const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 /// Nothing is loaded and nothing is run but what this server embeds, nobody frames the page, and forms come back here.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -30,16 +35,12 @@ const HEADERS: [(&str, &str); 8] = [
     ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), clipboard-read=()"),
 ];
 
-/// What the cookie of this server holds.
-pub(crate) fn secret_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, secret)| secret.to_owned())
-}
-
 /// What every answer carries.
-pub(crate) fn harden(reply: &mut Reply) {
+pub(crate) fn harden(hosts: &Hosts, reply: &mut Reply) {
     let headers = reply.headers_mut();
+    if hosts.is_secure() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+    }
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -49,6 +50,7 @@ pub(crate) fn harden(reply: &mut Reply) {
 
 /// Whether a request may be answered, and in which session it is asked; none for the way in and what pages are dressed in.
 pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Refusal> {
+    site.door.require_proxy(&request.headers)?;
     require_host(&site.hosts, request)?;
     match request.method {
         Method::GET | Method::HEAD => {}
@@ -56,24 +58,14 @@ pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Ref
         _ => return Err(Refusal::Method),
     }
     let path = request.uri.path();
-    if path == ENTER || path.starts_with(assets::FOLDER) {
+    if path == ENTER || path == LOGIN || path.starts_with(assets::FOLDER) {
         return Ok(None);
     }
-    let secret = secret_of(&request.headers, &site.cookie);
-    secret.and_then(|secret| site.sessions.get(&secret)).map(Some).ok_or(Refusal::NoSession)
-}
-
-/// Why a request is not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Another server was asked for.
-    Host,
-    /// It is neither GET nor POST.
-    Method,
-    /// It would change something, and is not known to come from a page of this server.
-    Foreign,
-    /// Whoever asks has not entered.
-    NoSession,
+    match site.door.session(&site.sessions, &request.headers, &site.cookie) {
+        Some(session) => Ok(Some(session)),
+        None if site.door.users().is_some() => Err(Refusal::NotLoggedIn),
+        None => Err(Refusal::NoSession),
+    }
 }
 
 fn require_host(hosts: &Hosts, request: &Parts) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
-//! The page of credenza for a browser on the same machine: what `credenza ui` serves.
+//! The page of credenza for a browser: what `credenza ui` serves.
 //!
-//! Owned here: who may ask (`guard`, `session`), which repositories are open in this process (`repositories`), and how snapshots are shown (`pages`,
+//! Owned here: who may ask, and for what (`guard`, `door`, `session`, `access`), which repositories are open in this process (`repositories`), and how snapshots are shown (`pages`,
 //! `shown`). Refused here: what an operation does. Each page shows what `credenza-app` and `credenza-engine` answer, and names the command that says
 //! the same. Called by `cli`.
 //!
@@ -10,13 +10,16 @@
 mod access;
 mod assets;
 mod command;
+mod door;
 mod error;
 mod form;
 mod guard;
 mod hosts;
 mod jobs;
 mod limits;
+mod pace;
 mod pages;
+mod reach;
 mod reply;
 mod repositories;
 mod run;
@@ -26,9 +29,12 @@ mod shown;
 mod site;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use error::{Error, Result};
+pub use http::HeaderName;
 pub use limits::Limits;
+pub use reach::{Others, Reach, TrustedProxy, Way};
 pub use repositories::Given;
 pub use server::{Options, Server};
 pub use session::Links;

@@ -25,7 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
-            sessions: 16,
+            sessions: 64,
             readers: 8,
             rows: 200,
             preview_bytes: 64 * 1024,

@@ -5,19 +5,25 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::door::Door;
 use crate::hosts::Hosts;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
 use crate::session::Sessions;
 use crate::shown::Zone;
+use crate::throttle::Throttle;
 
 /// One server.
 pub(crate) struct Site {
     pub(crate) hosts: Hosts,
     /// The name of its cookie.
     pub(crate) cookie: String,
+    /// By which way browsers get in.
+    pub(crate) door: Door,
     pub(crate) sessions: Arc<Sessions>,
+    /// Counts guesses at passwords and passphrases.
+    pub(crate) throttle: Throttle,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) jobs: Jobs,
     pub(crate) limits: Limits,

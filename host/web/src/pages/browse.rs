@@ -9,6 +9,7 @@ use super::Asked;
 use super::frame::{Frame, Link};
 use super::places::{self, Place, kind, of_entry, of_folder};
 use super::problem::{Problem, render};
+use crate::access::Action;
 use crate::command;
 use crate::form::encode;
 use crate::reply::Reply;

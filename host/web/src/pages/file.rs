@@ -10,6 +10,7 @@ use super::browse::note;
 use super::frame::{Frame, Link};
 use super::places::{self, Place, folder_of, kind, of_entry, why_no_content};
 use super::problem::{Problem, render};
+use crate::access::Action;
 use crate::command;
 use crate::reply::Reply;
 use crate::shown::{self, Time};
@@ -40,7 +41,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let place = Place::open(site, name, id).await?;
     let record = place.record(asked).await?;
     let key = record.entry.key.as_bytes();
-    let why = why_no_content(&record);
+    let why = why_no_content(&record).or_else(|| asked.refusal(Action::Read));
     let preview = match &why {
         None => preview(site, &place, &record).await?,
         Some(_) => Preview::Nothing,

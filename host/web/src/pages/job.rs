@@ -16,6 +16,7 @@ use super::Asked;
 use super::frame::{Frame, Link};
 use super::places::{of_repository, title};
 use super::problem::{Problem, render};
+use crate::access::Action;
 use crate::command;
 use crate::form::Fields;
 use crate::jobs::{Job, Outcome, Reported, What};

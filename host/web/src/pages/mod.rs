@@ -13,6 +13,7 @@ mod find;
 mod frame;
 mod home;
 mod job;
+mod login;
 mod places;
 mod problem;
 mod repository;
@@ -23,12 +24,13 @@ use http::StatusCode;
 
 use crate::access::{self, Action};
 use crate::assets;
+use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::site::Site;
 
-pub(crate) use problem::{refused, refused_form};
+pub(crate) use problem::refused_form;
 
 use problem::Problem;
 
@@ -41,6 +43,8 @@ pub(crate) struct Asked {
     pub(crate) session: Option<Session>,
     /// What the cookie of this server holds.
     pub(crate) secret: Option<String>,
+    /// Who asks, as far as guesses are counted.
+    pub(crate) address: String,
 }
 
 impl Asked {
@@ -49,9 +53,14 @@ impl Asked {
         self.session.clone()
     }
 
+    /// Why whoever asks may not do something, where that is so.
+    fn refusal(&self, action: Action) -> Option<String> {
+        self.session.as_ref().and_then(|session| session.refusal(action))
+    }
+
     /// Refuses an action that the role of whoever asks does not have.
     fn require(&self, action: Action) -> Result<(), Problem> {
-        match self.session.as_ref().and_then(|session| session.refusal(action)) {
+        match self.refusal(action) {
             None => Ok(()),
             Some(why) => Err(Problem::new(StatusCode::FORBIDDEN, "You may not do that here").because(why).next(
                 "Ask somebody with that role, or whoever runs `credenza ui` for it: credenza ui user role NAME ROLE",
@@ -80,7 +89,9 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
     match (&asked.form, segments) {
         (None, ["assets", ..]) => assets::at(&asked.path).ok_or_else(no_page),
         (None, [""]) => home::show(site, asked).await,
-        (None, ["enter"]) => enter::ask(asked),
+        (None, ["login"]) => login::ask(site),
+        (Some(form), ["login"]) => login::log_in(site, asked, form).await,
+        (None, ["enter"]) => enter::ask(site, asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
         (None, ["r", name]) => repository::show(site, asked, name).await,
@@ -96,6 +107,16 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),
+    }
+}
+
+/// What is said to a request that is not let through. Who has not logged in can do so there and then.
+pub(crate) fn refused(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::NotLoggedIn => {
+            login::form(StatusCode::UNAUTHORIZED, "", None).unwrap_or_else(|problem| problem.reply(None))
+        }
+        refusal => problem::refused(refusal),
     }
 }
 

@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::frame::Frame;
 use crate::command;
+use crate::door::Refusal;
 use crate::form::{self, FORM_BYTES_MAX};
-use crate::guard::Refusal;
 use crate::reply::{self, Reply};
 use crate::session::Session;
 
@@ -142,16 +142,20 @@ fn advice(error: &AppError) -> (StatusCode, Option<&'static str>, Option<&'stati
 }
 
 /// What is said to a request that is not let through.
-pub(crate) fn refused(refusal: Refusal) -> Reply {
+pub(super) fn refused(refusal: Refusal) -> Reply {
     let problem = match refusal {
         Refusal::Host => Problem::new(StatusCode::MISDIRECTED_REQUEST, "Another server was asked for")
-            .because("this one answers to the address that it listens at, so that no other name can be made to point here")
-            .next("Use the address that `credenza ui` has printed, or start it for another: credenza ui --listen 127.0.0.1:PORT"),
+            .because("this one answers to the name that it was started for, so that no other can be made to point here")
+            .next("Use the address that `credenza ui` has printed: its name is new at each start. For others it is started with the name that they ask for: credenza ui --listen ADDRESS:PORT --host NAME …"),
         Refusal::Method => {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Pages are asked for with GET, and forms are sent with POST")
         }
         Refusal::Foreign => Problem::new(StatusCode::FORBIDDEN, "The form was refused")
             .because("the browser does not say that it is from a page of this server"),
+        Refusal::NotProxy => Problem::new(StatusCode::FORBIDDEN, "This did not come through the proxy")
+            .because("the proxy in front of this server proves itself with each request, by the header X-Credenza-Proxy-Secret")
+            .next("Ask for the page at the proxy's address. If this came from there, have it send what the file of --proxy-secret-file holds."),
+        Refusal::NotLoggedIn => Problem::new(StatusCode::UNAUTHORIZED, "You have not logged in yet"),
         Refusal::NoSession => Problem::new(StatusCode::UNAUTHORIZED, "You have not entered yet")
             .because("a browser enters by a link, and is out again when `credenza ui` ends, or after 12 hours without a request")
             .next("Open the link that `credenza ui` has printed: it can be used once, within 60 seconds. Press Enter in that terminal for a new one."),

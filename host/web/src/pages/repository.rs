@@ -9,6 +9,7 @@ use super::frame::{Frame, Link};
 use super::places::{of_folder, of_repository, short, title};
 use super::problem::{Problem, engine, render};
 use super::{Asked, job};
+use crate::access::Action;
 use crate::command;
 use crate::form::Fields;
 use crate::jobs::Job;
@@ -16,6 +17,7 @@ use crate::reply::{self, Reply};
 use crate::repositories::Look;
 use crate::shown::{self, Time};
 use crate::site::Site;
+use crate::throttle::Guess;
 
 /// Runs that are shown with the snapshots.
 const JOBS_MAX: usize = 5;
@@ -160,8 +162,13 @@ pub(super) async fn unlock(site: &Site, asked: &Asked, name: &str, form: &Fields
     if typed.is_empty() {
         return ask(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some("No passphrase was typed."));
     }
+    let guess = [Guess::Opens(name)];
+    super::confirm::attempt(site, &guess)?;
     match site.repositories.unlock(name, Secret::Passphrase(typed)).await {
-        Ok(()) => Ok(reply::see(&of_repository(name))),
+        Ok(()) => {
+            site.throttle.forgive(&guess);
+            Ok(reply::see(&of_repository(name)))
+        }
         Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => ask(
             site,
             asked,

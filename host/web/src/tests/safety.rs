@@ -9,7 +9,9 @@ use http::{Request, StatusCode};
 use super::{ADDRESS, PASSPHRASE, Stand};
 use crate::form::encode;
 use crate::limits::Limits;
-use crate::session::{IDLE_MAX, LINK_MAX};
+use crate::session::{LINK_MAX, Stay};
+
+const IDLE_MAX: Duration = Stay::HERE.idle;
 
 #[tokio::test]
 async fn a_link_lets_one_browser_in_once_and_within_60_seconds() {
@@ -86,11 +88,13 @@ async fn another_host_is_misdirected_before_anything_else() {
         "evil.example",
         "evil.example:4711",
         "127.0.0.1",
-        "127.0.0.1:80",
-        "localhost.evil.example:4711",
+        "127.0.0.1:4711",
+        "localhost:4711",
+        "other-label.localhost:4711",
+        "secret-label.localhost.evil.example:4711",
         "[::1]:4711",
         "",
-        "127.0.0.1:4711.evil",
+        "secret-label.localhost:4711.evil",
     ] {
         for (method, path) in [("GET", "/"), ("POST", "/enter"), ("GET", "/assets/x"), ("DELETE", "/")] {
             let page = stand.send(ask(host, method, path), form.to_owned()).await;
@@ -104,7 +108,7 @@ async fn another_host_is_misdirected_before_anything_else() {
     assert_eq!(stand.send(absolute, "").await.status, StatusCode::MISDIRECTED_REQUEST);
     let none = Request::builder().uri("/").header("cookie", &cookie);
     assert_eq!(stand.send(none, "").await.status, StatusCode::MISDIRECTED_REQUEST);
-    for host in [ADDRESS, "localhost:4711", "LOCALHOST:4711"] {
+    for host in [ADDRESS, "SECRET-LABEL.LOCALHOST:4711"] {
         assert_eq!(stand.send(ask(host, "GET", "/"), "").await.status, StatusCode::OK, "{host}");
     }
     // The link was not used up by any of them.
@@ -123,10 +127,10 @@ async fn what_changes_anything_comes_from_an_own_page_and_carries_its_token() {
         &[],
         &[("origin", "null")],
         &[("origin", "http://evil.example")],
-        &[("origin", "https://127.0.0.1:4711")],
-        &[("origin", "http://127.0.0.1:4712")],
-        &[("origin", "http://127.0.0.1:4711"), ("sec-fetch-site", "cross-site")],
-        &[("origin", "http://127.0.0.1:4711"), ("sec-fetch-site", "same-site")],
+        &[("origin", "https://secret-label.localhost:4711")],
+        &[("origin", "http://127.0.0.1:4711")],
+        &[("origin", "http://secret-label.localhost:4711"), ("sec-fetch-site", "cross-site")],
+        &[("origin", "http://secret-label.localhost:4712"), ("sec-fetch-site", "same-site")],
         &[("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
         &[("origin", "null"), ("sec-fetch-site", "none")],
         &[("sec-fetch-site", "cross-site")],
@@ -139,7 +143,7 @@ async fn what_changes_anything_comes_from_an_own_page_and_carries_its_token() {
         assert_eq!(stand.post("/leave", wrong).await.status, StatusCode::FORBIDDEN, "{wrong}");
     }
     stand.page("/").await;
-    let own = leave(&[(ORIGIN.as_str(), "http://127.0.0.1:4711")]);
+    let own = leave(&[(ORIGIN.as_str(), "http://secret-label.localhost:4711")]);
     assert_eq!(stand.send(own, form).await.status, StatusCode::OK);
 }
 

@@ -1,7 +1,5 @@
 //! The listener itself, over TCP.
 
-use std::net::SocketAddr;
-
 use credenza_app::{App, AppOptions};
 use credenza_engine::Stop;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,14 +7,20 @@ use tokio::net::TcpStream;
 
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::reach::Reach;
 use crate::server::{Options, Server};
 
 fn options(listen: &str, connections: usize) -> Options {
-    Options { listen: listen.parse().unwrap(), given: None, limits: Limits { connections, ..Limits::default() } }
+    Options {
+        listen: listen.parse().unwrap(),
+        reach: Reach::Machine,
+        given: None,
+        limits: Limits { connections, ..Limits::default() },
+    }
 }
 
-async fn ask(stream: &mut TcpStream, address: SocketAddr) {
-    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+async fn ask(stream: &mut TcpStream, host: &str) {
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
@@ -40,10 +44,12 @@ async fn one_connection_too_many_is_told_so_and_the_server_ends_when_asked() {
     let stop = Stop::default();
     let server = Server::bind(App::new(AppOptions::default()), options("127.0.0.1:0", 1), stop.clone()).await.unwrap();
     let address = server.address();
-    assert!(server.links().make().unwrap().starts_with(&format!("http://{address}/enter?key=")));
+    let link = server.links().unwrap().make().unwrap();
+    let host = link.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    assert!(host.ends_with(&format!(".localhost:{}", address.port())), "{link}");
     let running = tokio::spawn(server.run());
     let mut first = TcpStream::connect(address).await.unwrap();
-    ask(&mut first, address).await;
+    ask(&mut first, &host).await;
     assert!(begin(&mut first).await.starts_with("HTTP/1.1 401 "));
     let mut second = TcpStream::connect(address).await.unwrap();
     let reported = begin(&mut second).await;
