@@ -6,6 +6,7 @@
 mod archive;
 mod browse;
 mod confirm;
+mod connectors;
 mod download;
 mod enter;
 mod file;
@@ -14,6 +15,8 @@ mod frame;
 mod home;
 mod job;
 mod login;
+mod new;
+mod place;
 mod places;
 mod problem;
 mod repository;
@@ -94,6 +97,14 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["enter"]) => enter::ask(site, asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
+        (None, ["connectors"]) => connectors::show(site, asked),
+        (None, ["new", kind]) => new::choose(site, asked, kind),
+        (None, ["new", kind, connector]) => new::ask(site, asked, kind, connector),
+        (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
+        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name),
+        (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
+        (None, ["place", kind, name]) => place::show(site, asked, kind, name),
+        (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,

@@ -1,6 +1,8 @@
 //! The real router over real repositories: what a browser asks, and what it gets.
 
+mod beginning;
 mod clocks;
+mod fuzzing;
 mod outside;
 mod pages;
 mod safety;
