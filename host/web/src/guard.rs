@@ -1,7 +1,7 @@
 //! What each request must pass before any page is asked, and what each answer carries.
 //!
-//! In this order: a proxy that is trusted proves itself; the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); what changes
-//! anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
+//! In this order: a proxy that is trusted proves itself; the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); nothing is
+//! used by another site; what changes anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
 
 use http::header::{CACHE_CONTROL, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
@@ -52,6 +52,7 @@ pub(crate) fn harden(hosts: &Hosts, reply: &mut Reply) {
 pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Refusal> {
     site.door.require_proxy(&request.headers)?;
     require_host(&site.hosts, request)?;
+    require_own_use(&request.headers)?;
     match request.method {
         Method::GET | Method::HEAD => {}
         Method::POST => require_own_page(&site.hosts, &request.headers)?,
@@ -73,6 +74,14 @@ fn require_host(hosts: &Hosts, request: &Parts) -> Result<(), Refusal> {
     let is_named = named.next().and_then(|name| name.to_str().ok()).is_some_and(|name| hosts.has(name));
     let is_other = request.uri.authority().is_some_and(|authority| !hosts.has(authority.as_str()));
     if is_named && !is_other && named.next().is_none() { Ok(()) } else { Err(Refusal::Host) }
+}
+
+/// Another site may link here, and neither embed anything of this one nor listen to it: a browser says what it asks for, and for whom.
+fn require_own_use(headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let is_own = matches!(said("sec-fetch-site"), None | Some(b"same-origin" | b"none"));
+    let is_link = said("sec-fetch-mode") == Some(b"navigate") && said("sec-fetch-dest") == Some(b"document");
+    if is_own || is_link { Ok(()) } else { Err(Refusal::Foreign) }
 }
 
 /// A browser says from which page a form is. One says `null` as its origin where the page may not be named, as is the rule here, and which

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections that are open.
     pub connections: usize,
+    /// How long a browser may take to send the head of a request, and before that to agree on TLS.
+    pub head: Duration,
     /// Browsers that have entered.
     pub sessions: usize,
     /// Downloads, archives and searches that are under way.
@@ -25,6 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            head: Duration::from_secs(15),
             sessions: 64,
             readers: 8,
             rows: 200,

@@ -36,9 +36,7 @@ use crate::shown::Zone;
 use crate::site::Site;
 use crate::throttle::Throttle;
 
-/// How long a browser may take to send the head of a request, and before that to agree on TLS.
-const HEAD_MAX: Duration = Duration::from_secs(15);
-/// Most bytes of such a head.
+/// Most bytes of the head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long what is under way may go on when the server ends.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -185,10 +183,15 @@ pub(crate) fn site(
 }
 
 /// Takes a connection, with TLS where it is to be spoken.
-async fn receive(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Peer, site: Arc<Site>) {
+pub(crate) async fn receive(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    tls: Option<TlsAcceptor>,
+    peer: Peer,
+    site: Arc<Site>,
+) {
     let stream = Paced::new(stream, Arc::clone(&site.clock));
     let Some(tls) = tls else { return serve(stream, peer, site).await };
-    match tokio::time::timeout(HEAD_MAX, tls.accept(stream)).await {
+    match tokio::time::timeout(site.limits.head, tls.accept(stream)).await {
         Ok(Ok(stream)) => serve(stream, peer, site).await,
         Ok(Err(error)) => tracing::debug!("a connection did not come to TLS: {error}"),
         Err(_) => tracing::debug!("a connection did not come to TLS in time"),
@@ -196,14 +199,14 @@ async fn receive(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Peer, site: 
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, site: Arc<Site>) {
-    let stop = site.stop.clone();
+    let (stop, head) = (site.stop.clone(), site.limits.head);
     let answering = service_fn(move |mut request: Request<_>| {
         let site = Arc::clone(&site);
         request.extensions_mut().insert(peer);
         async move { Ok::<_, std::convert::Infallible>(answer(&site, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(HEAD_BYTES_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answering));
     // A browser that goes away is no failure.
     let ended = tokio::select! {

@@ -150,8 +150,9 @@ pub(super) fn refused(refusal: Refusal) -> Reply {
         Refusal::Method => {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Pages are asked for with GET, and forms are sent with POST")
         }
-        Refusal::Foreign => Problem::new(StatusCode::FORBIDDEN, "The form was refused")
-            .because("the browser does not say that it is from a page of this server"),
+        Refusal::Foreign => Problem::new(StatusCode::FORBIDDEN, "The request was refused")
+            .because("the browser does not say that it is from a page of this server")
+            .next("Open the page by itself, not from within another, and send the form from there."),
         Refusal::NotProxy => Problem::new(StatusCode::FORBIDDEN, "This did not come through the proxy")
             .because("the proxy in front of this server proves itself with each request, by the header X-Credenza-Proxy-Secret")
             .next("Ask for the page at the proxy's address. If this came from there, have it send what the file of --proxy-secret-file holds."),

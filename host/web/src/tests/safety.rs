@@ -148,6 +148,45 @@ async fn what_changes_anything_comes_from_an_own_page_and_carries_its_token() {
 }
 
 #[tokio::test]
+async fn a_hostile_second_origin_neither_embeds_nor_reads_nor_sends_anything() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let token = stand.token().await;
+    let ask = |method: &str, path: &str, fetch: [&str; 3]| {
+        let [site, mode, dest] = fetch;
+        let request = stand.request(method, path).header(ORIGIN, "http://evil.example");
+        request.header("sec-fetch-site", site).header("sec-fetch-mode", mode).header("sec-fetch-dest", dest)
+    };
+    for (what, method, path, mode, dest) in [
+        ("a form in a tab", "POST", "/r/mine/lock", "navigate", "document"),
+        ("a form in a frame", "POST", "/r/mine/lock", "navigate", "iframe"),
+        ("a frame", "GET", "/r/mine", "navigate", "iframe"),
+        ("an object", "GET", "/r/mine", "no-cors", "object"),
+        ("a picture", "GET", "/r/mine", "no-cors", "image"),
+        ("a script", "GET", "/r/mine", "no-cors", "script"),
+        ("a fetch", "GET", "/r/mine", "cors", "empty"),
+        ("a fetch that sends", "POST", "/r/mine/run", "no-cors", "empty"),
+        ("a beacon", "POST", "/r/mine/run", "no-cors", "empty"),
+        ("a question beforehand", "OPTIONS", "/r/mine", "cors", "empty"),
+        ("events", "GET", "/r/mine/job/1/events", "cors", "empty"),
+        ("a socket", "GET", "/r/mine/job/1/events", "websocket", "empty"),
+    ] {
+        for site in ["cross-site", "same-site"] {
+            let page = stand.send(ask(method, path, [site, mode, dest]), format!("token={token}&what=check")).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{what}, {site}");
+            assert!(!page.headers.contains_key("access-control-allow-origin"), "{what}, {site}");
+        }
+    }
+    // A link from elsewhere leads here; browsers send no cookie along with it, so that it shows nothing.
+    assert_eq!(
+        stand.send(ask("GET", "/r/mine", ["cross-site", "navigate", "document"]), "").await.status,
+        StatusCode::OK
+    );
+    stand.page("/r/mine").await;
+    assert!(!stand.page("/r/mine").await.text().contains("Started from here"), "no run was started");
+}
+
+#[tokio::test]
 async fn reading_with_get_changes_nothing() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
