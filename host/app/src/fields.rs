@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use credenza_sandbox::{Manifest, Role, SecretText, SettingKind, SettingSpec};
 
 use crate::app::App;
-use crate::configuration::Kind;
+use crate::configuration::{HOST_SETTINGS, Kind, is_command};
 use crate::connectors::{Component, ConnectorsError};
 use crate::error::Result;
 use crate::kept::KeepError;
@@ -113,6 +113,9 @@ impl App {
             let known = fields.iter().map(|field| field.name.clone()).collect();
             return Err(KeepError::Unknown { setting: unknown.clone(), known }.into());
         }
+        if let Some(missing) = fields.iter().find(|field| field.is_required && !values.contains_key(&field.name)) {
+            return Err(KeepError::Missing { setting: missing.name.clone() }.into());
+        }
         if connector == FILE {
             return Ok(values.into_iter().collect());
         }
@@ -165,7 +168,10 @@ fn fields_of(manifest: &Manifest) -> Vec<Field> {
         is_required: spec.required,
         is_advanced: spec.advanced,
     };
-    let of_location = parts.iter().filter_map(|name| Some(setting(name, manifest.settings.get(*name)?)));
+    let of_location = parts
+        .iter()
+        .filter(|name| is_harmless(manifest, name))
+        .filter_map(|name| Some(setting(name, manifest.settings.get(*name)?)));
     let presets: Vec<String> = manifest.presets.keys().cloned().collect();
     let preset = (!presets.is_empty()).then(|| Field {
         name: PRESET.to_owned(),
@@ -176,7 +182,7 @@ fn fields_of(manifest: &Manifest) -> Vec<Field> {
         is_required: false,
         is_advanced: false,
     });
-    let secrets = manifest.secrets.iter().map(|(name, spec)| Field {
+    let secrets = manifest.secrets.iter().filter(|(name, _)| is_harmless(manifest, name)).map(|(name, spec)| Field {
         name: name.clone(),
         help: spec.help.clone(),
         input: Input::Secret,
@@ -185,10 +191,18 @@ fn fields_of(manifest: &Manifest) -> Vec<Field> {
         is_required: false,
         is_advanced: false,
     });
-    let others = manifest.settings.iter().filter(|(name, _)| !parts.contains(&name.as_str()));
+    let others =
+        manifest.settings.iter().filter(|(name, _)| !parts.contains(&name.as_str()) && is_harmless(manifest, name));
     let (advanced, plain): (Vec<Field>, Vec<Field>) =
         others.map(|(name, spec)| setting(name, spec)).partition(|field| field.is_advanced);
     of_location.chain(preset).chain(secrets).chain(plain).chain([use_tls()]).chain(advanced).collect()
+}
+
+/// Whether a setting is the connector's own alone: none that the host reads as one of its own, or as a command or file of a secret, however the manifest
+/// names it.
+fn is_harmless(manifest: &Manifest, setting: &str) -> bool {
+    let is_of_host = HOST_SETTINGS.iter().any(|known| known.name == setting);
+    !is_of_host && !is_command(setting) && !manifest.is_secret_source(setting)
 }
 
 fn use_tls() -> Field {
@@ -327,22 +341,31 @@ host = "acme.example.com"
     }
 
     #[test]
-    fn a_folder_is_offered_first_and_no_field_names_a_command_or_a_file() {
+    fn a_folder_is_offered_first_and_what_is_no_field_is_refused() {
         let app = App::new(AppOptions::default());
         for kind in [Kind::Repository, Kind::Source, Kind::Destination] {
             let offers = app.offers(kind).unwrap();
             assert_eq!(offers.first().map(|offer| offer.name.as_str()), Some("file"));
             for offer in offers {
-                for field in app.fields(kind, &offer.name).unwrap() {
-                    let is_own = ["_cmd", "_file"].iter().any(|end| field.name.ends_with(end));
-                    assert!(!is_own && field.name != "connector" && field.name != "ca_file", "{}", field.name);
-                }
+                app.fields(kind, &offer.name).unwrap();
             }
         }
         assert!(app.fields(Kind::Source, "none").is_err());
         for foreign in ["passphrase_cmd", "connector", "hook"] {
             let values = BTreeMap::from([(foreign.to_owned(), SecretText::new("x"))]);
             assert!(app.filled(Kind::Repository, "file", values).is_err(), "{foreign}");
+        }
+        assert!(app.filled(Kind::Repository, "file", BTreeMap::new()).is_err(), "a location is needed");
+    }
+
+    #[test]
+    fn no_field_names_a_command_or_a_file_whatever_a_manifest_calls_its_settings() {
+        let setting = |name: &str| format!("[settings.{name}]\ntype = \"string\"\n");
+        let hostile = ["key_cmd", "key_file", "other_cmd", "passphrase_cmd", "connector", "passphrase"];
+        for name in hostile {
+            // Some of these names are refused as the manifest is read.
+            let Ok(manifest) = Manifest::parse(&format!("{MANIFEST}{}", setting(name))) else { continue };
+            assert!(fields_of(&manifest).iter().all(|field| field.name != name), "{name}");
         }
     }
 }

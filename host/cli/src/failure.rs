@@ -499,6 +499,7 @@ impl From<WebError> for Failure {
             WebError::NoHost => said.exit(Exit::Usage).hint("name it, as browsers write it: --host backup.example.com"),
             WebError::NoUsers => said.hint("add the first: credenza ui user add NAME --role admin"),
             WebError::Users(error) => (*error).into(),
+            WebError::Provider { .. } => said.exit(Exit::Usage).hint("give its issuer, as it names itself: --oidc-issuer https://…"),
             WebError::WeakProxySecret { .. } => said.hint("make one: head -c 32 /dev/urandom | base64 > FILE"),
             WebError::Pem { .. } | WebError::Tls { .. } => {
                 said.hint("give PEM files of one server: --tls-cert with its chain, --tls-key with the private key")

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName};
 use tokio::sync::Semaphore;
 
 use crate::error::Result;
+use crate::oidc::Oidc;
 use crate::reach::{Reach, TrustedProxy, Way};
 use crate::session::{Session, Sessions, random_bytes};
 
@@ -58,6 +59,7 @@ pub(crate) struct UserDoor {
     folder: PathBuf,
     is_behind_proxy: bool,
     proxy: Option<TrustedProxy>,
+    oidc: Option<Oidc>,
     /// Makes tokens for whom a proxy lets in, who have no session here.
     key: [u8; 32],
     /// One password is tried at a time: each takes 64 MiB.
@@ -65,14 +67,15 @@ pub(crate) struct UserDoor {
 }
 
 impl Door {
-    pub(crate) fn of(reach: &Reach, folder: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn of(reach: &Reach, folder: Option<PathBuf>, host: &str) -> Result<Self> {
         let Reach::Others(others) = reach else { return Ok(Self::Link) };
         let (is_behind_proxy, proxy) = match &others.way {
             Way::Tls { .. } => (false, None),
             Way::Proxy(proxy) => (true, proxy.clone()),
         };
         let (folder, key) = (folder.unwrap_or_default(), random_bytes()?);
-        Ok(Self::Users(UserDoor { folder, is_behind_proxy, proxy, key, trying: Semaphore::new(1) }))
+        let oidc = others.provider.clone().map(|provider| Oidc::new(provider, host)).transpose()?;
+        Ok(Self::Users(UserDoor { folder, is_behind_proxy, proxy, oidc, key, trying: Semaphore::new(1) }))
     }
 
     /// Whether it is for users.
@@ -146,8 +149,13 @@ impl UserDoor {
         Some(Session { token: token.to_string(), role: user.role, user: Some(user) })
     }
 
+    /// Who else vouches for users.
+    pub(crate) const fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
+    }
+
     /// A user as the file has it now. One that cannot be read lets nobody in.
-    fn user(&self, name: &str) -> Option<User> {
+    pub(crate) fn user(&self, name: &str) -> Option<User> {
         Users::read(&self.folder).and_then(|users| users.get(name)).unwrap_or_else(|error| {
             tracing::warn!("nobody is let in: {error}");
             None

@@ -43,6 +43,14 @@ pub enum Error {
         /// What it has.
         bytes: usize,
     },
+    /// An identity provider that cannot be one.
+    #[error("`{issuer}` cannot be the identity provider: {why}")]
+    Provider {
+        /// Its issuer.
+        issuer: String,
+        /// Why.
+        why: String,
+    },
     /// A file that has no certificate or key in PEM.
     #[error("{} cannot be used for TLS: {why}", path.display())]
     Pem {

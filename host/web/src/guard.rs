@@ -18,6 +18,8 @@ use crate::site::Site;
 pub(crate) const ENTER: &str = "/enter";
 /// Where a user logs in.
 pub(crate) const LOGIN: &str = "/login";
+/// Where one does by an identity provider.
+const OIDC: &str = "/login/oidc";
 /// Browsers that have spoken TLS with this host speak nothing else with it for half a year.
 const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
@@ -59,7 +61,7 @@ pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Ref
         _ => return Err(Refusal::Method),
     }
     let path = request.uri.path();
-    if path == ENTER || path == LOGIN || path.starts_with(assets::FOLDER) {
+    if path == ENTER || path == LOGIN || path.starts_with(OIDC) || path.starts_with(assets::FOLDER) {
         return Ok(None);
     }
     match site.door.session(&site.sessions, &request.headers, &site.cookie) {

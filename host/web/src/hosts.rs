@@ -112,7 +112,7 @@ mod tests {
             ("b.example:443", tls, "0.0.0.0:8443", "b.example"),
             ("b.example", Way::Proxy(None), "127.0.0.1:8080", "b.example"),
         ] {
-            let others = Others { hosts: vec![host.to_owned()], way };
+            let others = Others { hosts: vec![host.to_owned()], way, provider: None };
             assert_eq!(names(Hosts::outside(at(listen), &others)), (name.to_owned(), true), "{host} at {listen}");
         }
     }

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::oidc::Provider;
 
 /// Who can reach the page.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Others {
     pub hosts: Vec<String>,
     /// What keeps what passes from those in between.
     pub way: Way,
+    /// Who else vouches for users, beside their passwords.
+    pub provider: Option<Provider>,
 }
 
 /// What keeps what passes from those in between.

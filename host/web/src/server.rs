@@ -150,7 +150,8 @@ impl Entrance {
     pub(crate) fn of(app: &App, address: SocketAddr, reach: &Reach) -> Result<Self> {
         let hosts = Hosts::of(address, reach)?;
         let folder = app.configuration_folder().ok().map(ToOwned::to_owned);
-        Ok(Self { cookie: hosts.cookie(address), hosts, door: Door::of(reach, folder)? })
+        let door = Door::of(reach, folder, hosts.first())?;
+        Ok(Self { cookie: hosts.cookie(address), hosts, door })
     }
 }
 
@@ -240,7 +241,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let mut reply = match guard::admit(site, &parts) {
-        Err(refusal) => pages::refused(refusal),
+        Err(refusal) => pages::refused(site, refusal),
         Ok(session) => {
             let form = match parts.method == Method::POST {
                 true => form::read(body, session.as_ref()).await.map(Some),
@@ -252,7 +253,9 @@ where
                     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
                     let secret = door::secret_of(&parts.headers, &site.cookie);
                     let address = site.door.address_of(&parts);
-                    let asked = Asked { path: parts.uri.path().to_owned(), query, form, session, secret, address };
+                    let login = door::secret_of(&parts.headers, &site.login_cookie());
+                    let asked =
+                        Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, address };
                     pages::answer(site, &asked).await
                 }
             }

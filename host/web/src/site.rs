@@ -35,6 +35,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// The name of the cookie of a login that is under way at an identity provider.
+    pub(crate) fn login_cookie(&self) -> String {
+        format!("{}-login", self.cookie)
+    }
+
     /// Room for one more download, archive or search; none where as many are under way as may be.
     pub(crate) fn reader(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.readers).try_acquire_owned().ok()

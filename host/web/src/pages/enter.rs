@@ -67,7 +67,8 @@ pub(super) fn leave(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     Ok(with_cookie(site, page.reply(None), &format!("{}=; Max-Age=0", site.cookie)))
 }
 
-fn with_cookie(site: &Site, mut reply: Reply, cookie: &str) -> Reply {
+/// Sets a cookie that no script and no other site gets.
+pub(super) fn with_cookie(site: &Site, mut reply: Reply, cookie: &str) -> Reply {
     let secure = if site.hosts.is_secure() { "; Secure" } else { "" };
     if let Ok(cookie) = HeaderValue::from_str(&format!("{cookie}; Path=/; HttpOnly; SameSite=Strict{secure}")) {
         reply.headers_mut().insert(SET_COOKIE, cookie);

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 
 use super::Asked;
-use super::frame::Frame;
+use super::frame::{Frame, of_place};
 use super::places::{of_repository, title};
 use super::problem::{Problem, engine, render};
 use crate::access::Action;
@@ -90,7 +90,7 @@ async fn line(site: &Arc<Site>, name: String) -> Line {
         location: shown::text(&label.location),
         time: newest.map(|handle| site.zone.time(handle.time().unwrap_or(handle.snapshot.finished))),
         next: next.map(|(next, _)| next.to_owned()),
-        place: label.name.as_deref().map(|name| super::new::of_place(Kind::Repository, name)),
+        place: label.name.as_deref().map(|name| of_place(Kind::Repository, name)),
         command: next.map(|(_, words)| command::at(&label, words)),
         state,
         says,

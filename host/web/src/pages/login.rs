@@ -26,18 +26,22 @@ const PASSWORD: &str = "password";
 struct Page {
     frame: Frame,
     user: String,
+    /// Who else vouches for users.
+    provider: Option<String>,
     failed: Option<String>,
 }
 
 /// The form; with a reason where it stands in the place of another page.
-pub(super) fn form(status: StatusCode, user: &str, failed: Option<String>) -> Result<Reply, Problem> {
+pub(super) fn form(site: &Site, status: StatusCode, user: &str, failed: Option<String>) -> Result<Reply, Problem> {
     let user = crate::shown::text(user);
-    render(status, &Page { frame: Frame::new("Log in", None), user, failed })
+    let oidc = site.door.users().and_then(|door| door.oidc());
+    let provider = oidc.map(|oidc| crate::shown::text(oidc.name()));
+    render(status, &Page { frame: Frame::new("Log in", None), user, provider, failed })
 }
 
 pub(super) fn ask(site: &Site) -> Result<Reply, Problem> {
     site.door.users().ok_or_else(super::no_page)?;
-    form(StatusCode::OK, "", None)
+    form(site, StatusCode::OK, "", None)
 }
 
 pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Result<Reply, Problem> {
@@ -45,7 +49,7 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
     let name = fields.text(USER);
     let guesses = [Guess::At(&name), Guess::From(&asked.address)];
     if let Err(wait) = site.throttle.attempt(&guesses) {
-        return too_many(&name, wait);
+        return too_many(site, &name, wait);
     }
     let user = door.proven(&name, fields.bytes(PASSWORD).unwrap_or_default()).await.map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Nobody can log in")
@@ -54,7 +58,7 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
     })?;
     let Some(user) = user else {
         let failed = "No user has this name and this password.".to_owned();
-        return form(StatusCode::FORBIDDEN, &name, Some(failed));
+        return form(site, StatusCode::FORBIDDEN, &name, Some(failed));
     };
     site.throttle.forgive(&guesses);
     match site.sessions.log_in(user).map_err(no_session)? {
@@ -63,10 +67,10 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
     }
 }
 
-fn too_many(name: &str, wait: Duration) -> Result<Reply, Problem> {
+fn too_many(site: &Site, name: &str, wait: Duration) -> Result<Reply, Problem> {
     let seconds = wait.as_secs().max(1);
     let failed = format!("There were too many attempts. Try again in {}.", count(seconds, "second", "seconds"));
-    let mut reply = form(StatusCode::TOO_MANY_REQUESTS, name, Some(failed))?;
+    let mut reply = form(site, StatusCode::TOO_MANY_REQUESTS, name, Some(failed))?;
     reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     Ok(reply)
 }

@@ -16,6 +16,7 @@ mod home;
 mod job;
 mod login;
 mod new;
+mod oidc;
 mod place;
 mod places;
 mod problem;
@@ -46,6 +47,8 @@ pub(crate) struct Asked {
     pub(crate) session: Option<Session>,
     /// What the cookie of this server holds.
     pub(crate) secret: Option<String>,
+    /// What the cookie of a login holds that is under way at an identity provider.
+    pub(crate) login: Option<String>,
     /// Who asks, as far as guesses are counted.
     pub(crate) address: String,
 }
@@ -94,6 +97,9 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, [""]) => home::show(site, asked).await,
         (None, ["login"]) => login::ask(site),
         (Some(form), ["login"]) => login::log_in(site, asked, form).await,
+        (Some(_), ["login", "oidc"]) => oidc::begin(site).await,
+        (None, ["login", "oidc", "callback"]) => oidc::back(site, asked),
+        (Some(form), ["login", "oidc", "finish"]) => oidc::finish(site, asked, form).await,
         (None, ["enter"]) => enter::ask(site, asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
@@ -122,10 +128,10 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
 }
 
 /// What is said to a request that is not let through. Who has not logged in can do so there and then.
-pub(crate) fn refused(refusal: Refusal) -> Reply {
+pub(crate) fn refused(site: &Site, refusal: Refusal) -> Reply {
     match refusal {
         Refusal::NotLoggedIn => {
-            login::form(StatusCode::UNAUTHORIZED, "", None).unwrap_or_else(|problem| problem.reply(None))
+            login::form(site, StatusCode::UNAUTHORIZED, "", None).unwrap_or_else(|problem| problem.reply(None))
         }
         refusal => problem::refused(refusal),
     }

@@ -9,7 +9,7 @@ use credenza_app::{Configuration, Error as AppError, Field, Input, Kind, Offer, 
 use http::StatusCode;
 
 use super::Asked;
-use super::frame::{Frame, Link};
+use super::frame::{Frame, Link, of_place};
 use super::problem::{Problem, render};
 use crate::command;
 use crate::form::Fields;
@@ -64,11 +64,6 @@ struct Shown {
 pub(super) fn kind(word: &str) -> Result<Kind, Problem> {
     let kinds = [Kind::Repository, Kind::Source, Kind::Destination];
     kinds.into_iter().find(|kind| kind.name() == word).ok_or_else(super::no_page)
-}
-
-/// The page of a place.
-pub(super) fn of_place(kind: Kind, name: &str) -> String {
-    format!("/place/{kind}/{name}")
 }
 
 pub(super) fn choose(site: &Site, asked: &Asked, word: &str) -> Result<Reply, Problem> {
@@ -167,6 +162,13 @@ impl Shown {
     fn of(field: Field, sent: &Fields) -> Self {
         let Field { name, help, input, default, examples, is_required, .. } = field;
         let was = sent.text(&format!("{SETTING}{name}"));
+        let input = match input {
+            // What cannot be seen cannot be chosen with open eyes.
+            Input::OneOf(choices) => {
+                Input::OneOf(choices.into_iter().filter(|choice| choice.chars().all(shown::is_visible)).collect())
+            }
+            other => other,
+        };
         let value = if input == Input::Secret { String::new() } else { shown::text(&was) };
         let bound = |bound: Option<i64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
         let (min, max) = match input {

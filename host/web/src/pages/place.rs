@@ -12,8 +12,8 @@ use http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::Asked;
-use super::frame::{Frame, Link};
-use super::new::{kind, of_place, told};
+use super::frame::{Frame, Link, of_place};
+use super::new::{kind, told};
 use super::places::of_repository;
 use super::problem::{Problem, render};
 use crate::access::Action;

@@ -1,11 +1,11 @@
 //! What went wrong: what happened, why, and what to do.
 
 use askama::Template;
-use credenza_app::{ConfigurationError, Error as AppError, PlaceError, PlaceLabel};
+use credenza_app::{ConfigurationError, Error as AppError, Kind, PlaceError, PlaceLabel};
 use credenza_engine::Error as EngineError;
 use http::StatusCode;
 
-use super::frame::Frame;
+use super::frame::{Frame, Link, of_place};
 use crate::command;
 use crate::door::Refusal;
 use crate::form::{self, FORM_BYTES_MAX};
@@ -27,6 +27,8 @@ struct Details {
     command: Option<String>,
     /// The page that says what to do, where another does.
     see: Option<String>,
+    /// Where what to do next is done.
+    link: Option<Link>,
 }
 
 #[derive(Template)]
@@ -35,12 +37,13 @@ struct Page {
     frame: Frame,
     why: Option<String>,
     next: Option<String>,
+    link: Option<Link>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, what: impl Into<String>) -> Self {
-        let (why, next, command, see) = (None, None, None, None);
-        Self(Box::new(Details { status, what: what.into(), why, next, command, see }))
+        let what = what.into();
+        Self(Box::new(Details { status, what, why: None, next: None, command: None, see: None, link: None }))
     }
 
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
@@ -50,6 +53,12 @@ impl Problem {
 
     pub(super) fn next(mut self, next: impl Into<String>) -> Self {
         self.0.next = Some(next.into());
+        self
+    }
+
+    /// Where what to do next is done.
+    pub(super) fn link(mut self, href: impl Into<String>, text: impl Into<String>) -> Self {
+        self.0.link = Some(Link::new(href, text));
         self
     }
 
@@ -80,18 +89,24 @@ impl Problem {
         }
         let command = words.zip(repository).map(|(words, repository)| command::at(repository, words));
         let why = Some(why.join(": ")).filter(|why| !why.is_empty());
-        let (next, see) = (next.map(str::to_owned), None);
-        Self(Box::new(Details { status, what, why, next, command, see }))
+        let next = next.map(str::to_owned);
+        let link = repository.and_then(|label| label.name.as_deref()).map(|name| {
+            Link::new(
+                of_place(Kind::Repository, name),
+                "The settings of the repository, and a check of its place step by step",
+            )
+        });
+        Self(Box::new(Details { status, what, why, next, command, see: None, link }))
     }
 
     pub(super) fn reply(self, token: Option<Session>) -> Reply {
-        let Details { status, what, why, next, command, see } = *self.0;
+        let Details { status, what, why, next, command, see, link } = *self.0;
         if let Some(path) = see {
             return reply::see(&path);
         }
         let mut frame = Frame::new(crate::shown::text(&what), token);
         frame.commands.extend(command);
-        let page = Page { frame, why: why.map(|why| crate::shown::text(&why)), next };
+        let page = Page { frame, why: why.map(|why| crate::shown::text(&why)), next, link };
         match page.render() {
             Ok(html) => reply::page(status, html),
             Err(_) => reply::text(status, "text/plain; charset=utf-8", what),

@@ -80,7 +80,7 @@ async fn what_cannot_be_kept_is_said_nothing_is_written_and_secrets_never_come_b
     for (values, why) in [
         (&[("name", ""), ("setting.location", path.as_str())][..], "is no name for a repository"),
         (&[("name", "../x"), ("setting.location", &path)], "is no name for a repository"),
-        (&[("name", "a")], "location"),
+        (&[("name", "a")], "`location` is needed"),
         (&[("name", "a"), ("setting.location", "s3://me:hunter2@example.com/b")], "credentials"),
         (
             &[("name", "a"), ("setting.location", &path), ("setting.passphrase_cmd", "touch /tmp/x")],
@@ -146,7 +146,7 @@ async fn connectors_are_shown_with_their_digest_publisher_and_grant_and_nothing_
 fn hostile() -> Vec<u8> {
     let text = "<script>alert(1)</script>\\u202e\\u001b[2J\\\"onload=x";
     let manifest = format!(
-        "name = \"shop\"\nversion = \"{text}\"\nsummary = \"{text}\"\nlicence = \"{text}\"\napi = \"0.1\"\nroles = [\"store\"]\nschemes = [\"shop\"]\nlocation = [\"bucket\"]\n\
+        "name = \"shop\"\nversion = \"1.0.0\"\nsummary = \"{text}\"\nlicence = \"{text}\"\napi = \"0.1\"\nroles = [\"store\"]\nschemes = [\"shop\"]\nlocation = [\"bucket\"]\n\
          [settings.bucket]\ntype = \"string\"\nrequired = true\nhelp = \"{text}\"\nexamples = [\"{text}\"]\n\
          [settings.mode]\ntype = \"enum\"\nvalues = [\"{text}\"]\nhelp = \"{text}\"\n\
          [secrets.key]\nhelp = \"{text}\"\n\
@@ -170,7 +170,7 @@ async fn hostile_texts_of_a_manifest_are_shown_and_never_run() {
         page.text()
     );
     // Agreed to, as `credenza connector install` writes it.
-    let component = stand.app.connectors().named("shop").unwrap();
+    let component = stand.app.connectors().named(folder.join("shop.wasm").to_str().unwrap()).unwrap();
     let granted = component.grant().unwrap();
     let lines: Vec<String> = granted.kept().iter().map(|line| format!("'''{line}'''")).collect();
     let (sha256, grant) = (component.sha256(), credenza_format::Hex(granted.hash()));

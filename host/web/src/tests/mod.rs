@@ -3,6 +3,7 @@
 mod beginning;
 mod clocks;
 mod fuzzing;
+mod oidc;
 mod outside;
 mod pages;
 mod safety;

@@ -17,7 +17,7 @@ const PASSWORD: &str = "a long walk by the river";
 const PROXY_SECRET: &str = "0123456789abcdef";
 
 fn behind_proxy(proxy: Option<TrustedProxy>) -> Reach {
-    Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(proxy) })
+    Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(proxy), provider: None })
 }
 
 /// One user of each role, called like it. Proving a password is dear: most tests let the door vouch for them.

@@ -132,7 +132,7 @@ fn pem(name: &str) -> PathBuf {
 
 fn tls(certificate: &str, key: &str) -> Reach {
     let way = Way::Tls { certificate: pem(certificate), key: pem(key) };
-    Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way })
+    Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way, provider: None })
 }
 
 /// A program in whose configuration there is a user.
@@ -188,12 +188,12 @@ async fn others_are_not_served_without_a_name_a_user_a_key_that_fits_or_a_secret
     };
     let proxy = |secret: &[u8]| {
         let proxy = TrustedProxy { secret: secret.to_vec().into(), user_header: None };
-        Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(Some(proxy)) })
+        Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(Some(proxy)), provider: None })
     };
     assert!(matches!(bind(None, tls("server.pem", "server.key")).await, Some(Error::NoUsers)));
     assert!(matches!(bind(Some(folder.path()), tls("server.pem", "server.key")).await, Some(Error::NoUsers)));
     drop(with_user(folder.path()));
-    let nameless = Reach::Others(Others { hosts: Vec::new(), way: Way::Proxy(None) });
+    let nameless = Reach::Others(Others { hosts: Vec::new(), way: Way::Proxy(None), provider: None });
     assert!(matches!(bind(Some(folder.path()), nameless).await, Some(Error::NoHost)));
     assert!(matches!(bind(Some(folder.path()), tls("none.pem", "server.key")).await, Some(Error::Pem { .. })));
     assert!(matches!(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use credenza_app::passphrase;
-use credenza_web::{Given, HeaderName, Limits, Links, Options, Others, Reach, Server, TrustedProxy, Way};
+use credenza_web::{Given, HeaderName, Limits, Links, Options, Others, Provider, Reach, Server, TrustedProxy, Way};
 use serde::Serialize;
 
 use super::Session;
@@ -67,6 +67,22 @@ struct Serving {
     #[arg(long, value_name = "FILE", requires = "behind_proxy", value_parser = path_parser())]
     proxy_secret_file: Option<PathBuf>,
 
+    /// Let this identity provider vouch for users too (OpenID Connect); it sends browsers back to https://NAME/login/oidc/callback.
+    #[arg(long, value_name = "URL", requires_all = ["host", "oidc_client_id"])]
+    oidc_issuer: Option<String>,
+
+    /// What the page is called at the identity provider.
+    #[arg(long, value_name = "ID", requires = "oidc_issuer")]
+    oidc_client_id: Option<String>,
+
+    /// What the page proves itself with at the identity provider.
+    #[arg(long, value_name = "FILE", requires = "oidc_issuer", value_parser = path_parser())]
+    oidc_client_secret_file: Option<PathBuf>,
+
+    /// The claim of the identity provider that is the name of the user; an email counts where it is verified.
+    #[arg(long, value_name = "CLAIM", default_value = "email", requires = "oidc_issuer")]
+    oidc_claim: String,
+
     /// The proxy says by this header who the user is that it has let through, such as Remote-User; it is one of `credenza ui user list`.
     #[arg(long, value_name = "HEADER", requires = "proxy_secret_file")]
     proxy_user_header: Option<HeaderName>,
@@ -113,7 +129,16 @@ impl Serving {
         Ok(Exit::Done)
     }
 
+    fn provider(&self) -> Result<Option<Provider>, Failure> {
+        let (Some(issuer), Some(client_id)) = (self.oidc_issuer.clone(), self.oidc_client_id.clone()) else {
+            return Ok(None);
+        };
+        let client_secret = self.oidc_client_secret_file.as_deref().map(passphrase::from_file).transpose()?;
+        Ok(Some(Provider { issuer, client_id, client_secret, claim: self.oidc_claim.clone() }))
+    }
+
     fn reach(self) -> Result<Reach, Failure> {
+        let provider = self.provider()?;
         let way = match (self.tls_cert, self.tls_key, self.behind_proxy) {
             (Some(certificate), Some(key), _) => Way::Tls { certificate, key },
             (_, _, true) => {
@@ -129,7 +154,7 @@ impl Serving {
                 .hint("add --tls-cert FILE --tls-key FILE, or --behind-proxy"));
             }
         };
-        Ok(Reach::Others(Others { hosts: self.host, way }))
+        Ok(Reach::Others(Others { hosts: self.host, way, provider }))
     }
 }
 
