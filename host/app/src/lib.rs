@@ -37,6 +37,7 @@ mod error;
 pub mod guarantees;
 pub mod home;
 mod kept;
+pub mod live;
 mod location;
 mod login;
 mod mistaken;
@@ -60,6 +61,7 @@ mod snapshot_path;
 pub mod stream;
 pub mod sync;
 mod tokens;
+pub mod units;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};

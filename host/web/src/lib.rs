@@ -11,6 +11,7 @@ mod assets;
 mod command;
 mod error;
 mod form;
+mod graphics;
 mod guard;
 mod hosts;
 mod jobs;

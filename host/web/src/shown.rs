@@ -1,6 +1,7 @@
 //! Names, times and sizes as a person reads them. Names and contents are hostile: what could not be seen, or would turn the text around it, is written out.
 
 use credenza_model::{Key, Timestamp};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// Whether a character shows itself and changes nothing of others: no control, and none that turns the direction of text, ends a line or has no width.
@@ -79,6 +80,11 @@ impl Zone {
     /// That of this machine.
     pub(crate) fn system() -> Self {
         Self(TimeZone::system())
+    }
+
+    /// The day of a time; none beyond the year 9999.
+    pub(crate) fn day(&self, time: Timestamp) -> Option<Date> {
+        Some(jiff::Timestamp::from_second(time.seconds).ok()?.to_zoned(self.0.clone()).date())
     }
 
     /// A time to the second.

@@ -6,9 +6,11 @@ use credenza_model::{EntryKind, EntryStatus, Record};
 use http::StatusCode;
 
 use super::Asked;
+use super::diff::of_diff;
 use super::frame::{Frame, Link};
 use super::places::{self, Place, kind, of_entry, of_folder};
 use super::problem::{Problem, render};
+use super::space::of_space;
 use crate::command;
 use crate::form::encode;
 use crate::reply::Reply;
@@ -24,6 +26,9 @@ struct Page {
     rows: Vec<Row>,
     tar: String,
     zip: String,
+    space: String,
+    /// Since the snapshot before, where that is known.
+    changes: Option<String>,
     first: Option<String>,
     next: Option<String>,
 }
@@ -63,6 +68,12 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         time: site.zone.time(place.snapshot.time().unwrap_or(place.snapshot.snapshot.finished)),
         source: shown::text(&place.snapshot.snapshot.source.location),
         rows: items.iter().map(|item| row(site, name, &place.id, prefix, item)).collect(),
+        space: of_space(name, &place.id, prefix),
+        changes: place
+            .snapshot
+            .snapshot
+            .parent
+            .map(|parent| format!("{}&key={}", of_diff(name, &parent.to_string(), &place.id), encode(prefix))),
         tar: archive("tar"),
         zip: archive("zip"),
         first: after.map(|_| here.clone()),

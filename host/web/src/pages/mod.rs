@@ -5,16 +5,22 @@
 
 mod archive;
 mod browse;
+mod diff;
 mod download;
 mod enter;
 mod file;
 mod find;
 mod frame;
+mod growth;
+mod history;
 mod home;
 mod job;
 mod places;
 mod problem;
+mod raster;
 mod repository;
+mod sources;
+mod space;
 
 use std::sync::Arc;
 
@@ -64,9 +70,17 @@ pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
         (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
         (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
         (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
+        (None, ["sources"]) => sources::list(site, asked),
+        (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (Some(_), ["sources", name, "check"]) => sources::check(site, asked, name).await,
+        (None, ["r", name, "growth"]) => growth::show(site, asked, name).await,
+        (None, ["r", name, "history"]) => history::show(site, asked, name).await,
+        (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,
         (None, ["r", name, "find"]) => find::show(site, asked, name).await,
         (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "space"]) => space::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "raster"]) => raster::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),

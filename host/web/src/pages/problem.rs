@@ -83,6 +83,11 @@ impl Problem {
         Self(Box::new(Details { status, what, why, next, command, see }))
     }
 
+    /// What happened, without why.
+    pub(super) fn what(&self) -> String {
+        crate::shown::text(&self.0.what)
+    }
+
     pub(super) fn reply(self, token: Option<String>) -> Reply {
         let Details { status, what, why, next, command, see } = *self.0;
         if let Some(path) = see {
