@@ -5,8 +5,18 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
+use credenza_e2e::browser::Ui;
 use credenza_e2e::{PASSPHRASE, Report, Setup};
 use rustix::process::Signal;
+
+/// Page views over which memory is to be flat.
+const VIEWS: usize = 10_000;
+/// Those after which all is held that ever is.
+const VIEWS_BEFORE: usize = 2_000;
+/// Bytes that may come and go all the same.
+const DRIFT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The most memory that the page may hold.
+const MEMORY_BYTES_MAX: u64 = 150 * 1000 * 1000;
 
 /// What a server answers.
 struct Answer {
@@ -148,4 +158,42 @@ fn backups_are_looked_into_with_a_browser() {
         Ok(())
     });
     report.finish();
+}
+
+#[test]
+fn memory_is_flat_over_ten_thousand_page_views() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("home");
+    fs::create_dir_all(source.join("letters"))?;
+    (0..500)
+        .try_for_each(|number| fs::write(source.join(format!("letters/{number}.txt")), format!("dear {number}")))?;
+    let id = credenza_e2e::snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+    let mut ui = Ui::start(&setup.credenza)?;
+    let link = ui.link()?;
+    let (address, form) = link.strip_prefix("http://").and_then(|link| link.split_once("/enter?")).context("a link")?;
+    let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
+    let entered = browser.ask("POST", "/enter", form)?;
+    browser.cookie =
+        entered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+    let paths = [
+        "/".to_owned(),
+        "/r/-".to_owned(),
+        format!("/r/-/s/{id}?key=letters/"),
+        format!("/r/-/s/{id}/file?key=letters/7.txt"),
+        format!("/r/-/s/{id}/space?key="),
+        "/r/-/history?key=letters/7.txt".to_owned(),
+        "/r/-/growth".to_owned(),
+        "/sources".to_owned(),
+    ];
+    let mut before = 0;
+    for (number, path) in (0..VIEWS).zip(paths.iter().cycle()) {
+        if number == VIEWS_BEFORE {
+            before = ui.memory()?;
+        }
+        browser.page(path)?;
+    }
+    let after = ui.memory()?;
+    ensure!(after <= MEMORY_BYTES_MAX, "{after} bytes are held");
+    ensure!(after <= before + DRIFT_BYTES_MAX, "{before} bytes after {VIEWS_BEFORE} views, {after} after {VIEWS}");
+    ui.end().map(drop)
 }

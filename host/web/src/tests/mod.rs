@@ -1,5 +1,6 @@
 //! The real router over real repositories: what a browser asks, and what it gets.
 
+mod figures;
 mod looking;
 mod pages;
 mod safety;

@@ -17,6 +17,15 @@ fn pages(stand: &Stand) -> Vec<(&'static str, String)> {
         ("folder", stand.in_snapshot("?key=work/drafts/")),
         ("file", stand.in_snapshot("/file?key=letters/to-anna.txt")),
         ("find", format!("/r/{STORE}/find?name=.txt")),
+        ("picture", stand.in_snapshot("/file?key=pictures/2026/snow.png")),
+        ("find-bounds", format!("/r/{STORE}/find?name=&larger=100KiB")),
+        ("history", format!("/r/{STORE}/history?key=letters/to-anna.txt")),
+        ("compare", stand.compared()),
+        ("space", stand.in_snapshot("/space?key=")),
+        ("growth", format!("/r/{STORE}/growth")),
+        ("sources", "/sources".to_owned()),
+        ("source", "/sources/home".to_owned()),
+        ("source-gone", "/sources/nowhere".to_owned()),
         ("problem", format!("/r/{STORE}/s/0000")),
     ]
 }

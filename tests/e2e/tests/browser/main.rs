@@ -6,6 +6,7 @@
 
 mod hostile;
 mod keyboard;
+mod looking;
 mod looks;
 mod screens;
 mod stand;
@@ -27,6 +28,14 @@ const SCENARIOS: &[(&str, fn(&mut Stand) -> Result<()>)] = &[
         screens::a_repository_is_unlocked_and_locked,
     ),
     ("an empty configuration teaches the first commands", screens::an_empty_configuration_teaches),
+    ("the versions of a path lead to the one that is wanted", looking::versions_lead_to_the_one_that_is_wanted),
+    ("two snapshots, and a snapshot and what is there now, are compared", looking::snapshots_and_sources_are_compared),
+    ("a source is looked into, checked and backed up", looking::a_source_is_looked_into_checked_and_backed_up),
+    ("what takes the space leads down to the file", looking::what_takes_the_space_leads_to_the_file),
+    ("growth is drawn for each source", looking::growth_is_drawn),
+    ("a file is found by its size", looking::a_file_is_found_by_its_size),
+    ("a picture is shown, and one that is none is not", looking::a_picture_is_shown),
+    ("a folder of 100,000 names is gone through", looking::a_folder_of_many_names_is_gone_through),
     ("a file is found and downloaded by the keyboard alone", keyboard::a_file_is_found_by_keyboard),
     ("the same with scripts off", keyboard::a_file_is_found_without_scripts),
     ("no page asks any other host for anything", hostile::nothing_else_is_asked),

@@ -16,6 +16,10 @@ pub(crate) const OTHER_PASSPHRASE: &str = "nobody's business but mine, 0815";
 pub(crate) const STORE: &str = "store";
 /// The name of the repository that is locked.
 pub(crate) const VAULT: &str = "vault";
+/// The folder with very many names, in the repository that is locked.
+pub(crate) const MANY: &str = "many";
+/// How many.
+pub(crate) const NAMES: u64 = 100_000;
 /// A PNG of 8 × 8 pixels.
 const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAI0lEQVR4nGP8z8DwnwEbYMIqOmQlWP7//49VgnFYSTDi8zkAN5YJDbLFNqkAAAAASUVORK5CYII=";
 
@@ -41,6 +45,8 @@ impl Stand {
         fill(&home)?;
         let home_text = home.to_string_lossy().into_owned();
         setup.credenza.ok(["source", "add", "home", &home_text])?;
+        let nowhere = setup.path("nowhere").to_string_lossy().into_owned();
+        setup.credenza.ok(["source", "add", "nowhere", &nowhere])?;
         let first = snapshot_of(&setup.backup("@home")?)?;
         fs::write(home.join("letters/to-anna.txt"), "Dear Anna,\nit has begun to snow.\nYours\n")?;
         fs::write(home.join("letters/to-carl.txt"), "Dear Carl\n")?;
@@ -51,6 +57,10 @@ impl Stand {
         setup.credenza.ok(["repository", "add", VAULT, &vault])?;
         setup.credenza.set("CREDENZA_PASSPHRASE", OTHER_PASSPHRASE);
         setup.credenza.ok(["at", "@vault", "create"])?;
+        let many = setup.path("source");
+        fs::create_dir_all(many.join(MANY))?;
+        (0..NAMES).try_for_each(|number| fs::write(many.join(MANY).join(format!("name-{number:06}")), ""))?;
+        setup.credenza.ok(["at", "@vault", "backup", &many.to_string_lossy()])?;
         setup.credenza.set("CREDENZA_PASSPHRASE", PASSPHRASE);
 
         let browser = Browser::start()?;
@@ -62,6 +72,30 @@ impl Stand {
     /// Shows a page.
     pub(crate) fn show(&self, path: &str) -> Result<()> {
         self.browser.open(&self.ui.at(path))
+    }
+
+    /// Opens the repository that is locked, by its page.
+    pub(crate) fn unlock(&self) -> Result<()> {
+        self.show(&format!("/r/{VAULT}"))?;
+        self.browser.find("#passphrase")?.fill(OTHER_PASSPHRASE)?;
+        self.browser.click("Open the repository")?;
+        self.browser.expect("1 snapshot, newest first")
+    }
+
+    /// Locks it again.
+    pub(crate) fn lock(&self) -> Result<()> {
+        self.show(&format!("/r/{VAULT}"))?;
+        self.browser.click("Forget its key")?;
+        self.browser.expect("Locked.")
+    }
+
+    /// The address of what differs between the snapshots of the stand.
+    pub(crate) fn compared(&self) -> String {
+        format!(
+            "/r/{STORE}/diff?before={}&after={}",
+            self.snapshots.first().map_or("", String::as_str),
+            self.snapshots.last().map_or("", String::as_str)
+        )
     }
 
     /// The address of a page of the newest snapshot of the stand.
