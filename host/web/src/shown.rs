@@ -24,6 +24,12 @@ pub(crate) fn text(text: &str) -> String {
     escaped(text, |_| false)
 }
 
+/// A text that begins as a sentence does.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
 /// A text with its own lines.
 pub(crate) fn lines(text: &str) -> String {
     escaped(text, |character| matches!(character, '\n' | '\t'))

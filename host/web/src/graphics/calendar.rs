@@ -24,6 +24,8 @@ pub(crate) struct Day {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Calendar {
     pub(crate) days: Vec<Day>,
+    /// A day of each month, and where the first week lies that begins in it.
+    pub(crate) months: Vec<(Date, i32)>,
 }
 
 impl Calendar {
@@ -36,7 +38,11 @@ impl Calendar {
             let (x, y) = (number / 7 * CELL, number % 7 * CELL);
             Some(Day { date, x, y, number: numbers.get(&date).copied().unwrap_or(0) })
         };
-        Self { days: (0..=past).filter_map(day).collect() }
+        let days: Vec<Day> = (0..=past).filter_map(day).collect();
+        let mondays = days.iter().step_by(7).map(|day| (day.date, day.x));
+        let mut months: Vec<(Date, i32)> = mondays.collect();
+        months.dedup_by_key(|(date, _)| date.month());
+        Self { days, months }
     }
 }
 
@@ -56,6 +62,8 @@ mod tests {
         assert_eq!((last.date, last.x, last.y, last.number), (today, 25 * CELL, 2 * CELL, 2));
         let first = calendar.days.first().unwrap();
         assert_eq!((first.x, first.y, first.date.weekday()), (0, 0, jiff::civil::Weekday::Monday));
+        assert_eq!(calendar.months.len(), 7);
+        assert_eq!(calendar.months.last().map(|(date, x)| (date.month(), *x)), Some((6, 21 * CELL)));
         assert_eq!(calendar.days.iter().map(|day| day.number).sum::<u64>(), 3);
     }
 }

@@ -3,7 +3,7 @@
 /// Width of the view box.
 pub(crate) const MAP_WIDTH: u64 = 1200;
 /// Its height.
-pub(crate) const MAP_HEIGHT: u64 = 480;
+pub(crate) const MAP_HEIGHT: u64 = 400;
 
 /// A rectangle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,6 +33,7 @@ struct Page {
     size: Graph,
     added: Graph,
     days: Vec<Cell>,
+    months: Vec<Month>,
     calendar_width: i32,
     calendar_height: i32,
     cell: i32,
@@ -69,6 +70,12 @@ impl Graph {
     }
 }
 
+/// Above the week in which it begins.
+struct Month {
+    x: i32,
+    text: String,
+}
+
 struct Cell {
     x: i32,
     y: i32,
@@ -93,7 +100,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let bar_from = mine.len().saturating_sub(BARS_MAX);
     let drawn = mine.get(bar_from..).unwrap_or_default();
     let values = |value: fn(&SnapshotHandle) -> u64| drawn.iter().map(|handle| value(handle)).collect::<Vec<_>>();
-    let today = site.zone.day(site.clock.now().wall).unwrap_or_default();
+    let calendar = Calendar::up_to(site.zone.day(site.clock.now().wall).unwrap_or_default(), &days);
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
     let page = Page {
         frame: Frame::new("Growth", asked.token()).way(way).command(command::at(&label, "ls")),
@@ -101,13 +108,14 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
         size: Graph::of(&values(|handle| handle.snapshot.statistics.bytes)),
         added: Graph::of(&values(|handle| handle.snapshot.statistics.bytes_added)),
         rows: drawn.iter().map(|handle| row(site, name, handle)).collect(),
-        days: Calendar::up_to(today, &days)
-            .days
-            .into_iter()
-            .map(|day| cell(day.date, day.x, day.y, day.number))
+        days: calendar.days.iter().map(|day| cell(day.date, day.x, day.y, day.number)).collect(),
+        months: calendar
+            .months
+            .iter()
+            .map(|(date, x)| Month { x: *x, text: date.strftime("%b").to_string() })
             .collect(),
         calendar_width: WEEKS * CELL,
-        calendar_height: 7 * CELL,
+        calendar_height: 8 * CELL,
         cell: CELL - 4,
         summary,
     };

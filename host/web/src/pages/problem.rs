@@ -93,7 +93,7 @@ impl Problem {
         if let Some(path) = see {
             return reply::see(&path);
         }
-        let mut frame = Frame::new(crate::shown::text(&what), token);
+        let mut frame = Frame::new(crate::shown::sentence(&crate::shown::text(&what)), token);
         frame.commands.extend(command);
         let page = Page { frame, why: why.map(|why| crate::shown::text(&why)), next };
         match page.render() {

@@ -19,7 +19,7 @@ pub(crate) fn versions_lead_to_the_one_that_is_wanted(stand: &mut Stand) -> Resu
 pub(crate) fn snapshots_and_sources_are_compared(stand: &mut Stand) -> Result<()> {
     let browser = &stand.browser;
     stand.show(&stand.in_snapshot(""))?;
-    browser.click("What has changed since the snapshot before")?;
+    browser.click("Changes since the snapshot before")?;
     browser.expect("letters/to-bert.txt")?;
     for (name, how) in [("to-anna.txt", "Other content"), ("to-bert.txt", "Gone"), ("to-carl.txt", "New")] {
         let row = browser.find(&format!("tbody tr:has(a[href*='{name}'])"))?.text()?;
@@ -93,9 +93,9 @@ pub(crate) fn a_file_is_found_by_its_size(stand: &mut Stand) -> Result<()> {
 
 pub(crate) fn a_picture_is_shown(stand: &mut Stand) -> Result<()> {
     stand.show(&stand.in_snapshot("/file?key=pictures/2026/snow.png"))?;
-    stand.browser.expect("Picture, 8 × 8")?;
+    stand.browser.expect("Picture, 320 × 200")?;
     let width = stand.browser.run("return document.querySelector('.raster img').naturalWidth")?;
-    ensure!(width == 8, "{width}");
+    ensure!(width == 320, "{width}");
     stand.show(&stand.in_snapshot("/file?key=pictures/2026/raw.dng"))?;
     stand.browser.expect("nor a picture that is shown here")
 }

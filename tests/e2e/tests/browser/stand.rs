@@ -4,8 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use credenza_e2e::browser::{Browser, Ui, View};
 use credenza_e2e::servers::{Kind, RealServer};
 use credenza_e2e::{PASSPHRASE, Setup, snapshot_of, tree};
@@ -20,8 +18,8 @@ pub(crate) const VAULT: &str = "vault";
 pub(crate) const MANY: &str = "many";
 /// How many.
 pub(crate) const NAMES: u64 = 100_000;
-/// A PNG of 8 × 8 pixels.
-const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAI0lEQVR4nGP8z8DwnwEbYMIqOmQlWP7//49VgnFYSTDi8zkAN5YJDbLFNqkAAAAASUVORK5CYII=";
+/// A PNG of 320 × 200 pixels.
+const PICTURE: &[u8] = include_bytes!("snow.png");
 
 /// The browser, what it looks at, and who keeps it.
 pub(crate) struct Stand {
@@ -113,7 +111,7 @@ fn fill(home: &Path) -> Result<()> {
     fs::write(home.join("letters/to-anna.txt"), "Dear Anna,\n")?;
     fs::write(home.join("letters/to-bert.txt"), "Dear Bert,\n")?;
     fs::write(home.join("letters/empty.txt"), "")?;
-    fs::write(home.join("pictures/2026/snow.png"), BASE64_STANDARD.decode(PICTURE)?)?;
+    fs::write(home.join("pictures/2026/snow.png"), PICTURE)?;
     fs::write(home.join("pictures/2026/raw.dng"), tree::noise(1, 2_000_000))?;
     fs::write(home.join("music/song.flac"), tree::noise(2, 3_000_000))?;
     for number in 0..40 {
