@@ -13,12 +13,13 @@ mod error;
 mod form;
 mod guard;
 mod hosts;
-mod jobs;
+
 mod limits;
+mod operations;
 mod pages;
 mod reply;
 mod repositories;
-mod run;
+mod runs;
 mod server;
 mod session;
 mod shown;

@@ -21,11 +21,11 @@ use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::{Hosts, cookie_name};
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pages::{self, Asked};
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
+use crate::runs::Runs;
 use crate::session::{Links, Sessions};
 use crate::shown::Zone;
 use crate::site::Site;
@@ -118,7 +118,7 @@ impl Server {
         // What is still under way is cut off, and no browser takes it for whole.
         let _ = tokio::time::timeout(FAREWELL, all).await;
         // Runs were asked to end with the server, and do so in good order.
-        site.jobs.ended().await;
+        site.runs.ended().await;
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn site(
         cookie: cookie_name(address),
         sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions)),
         repositories: Arc::new(Repositories::new(app, given)),
-        jobs: Jobs::default(),
+        runs: Runs::default(),
         limits,
         clock,
         zone: Zone::system(),

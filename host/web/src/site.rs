@@ -6,9 +6,9 @@ use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::hosts::Hosts;
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
+use crate::runs::Runs;
 use crate::session::Sessions;
 use crate::shown::Zone;
 
@@ -19,7 +19,7 @@ pub(crate) struct Site {
     pub(crate) cookie: String,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) repositories: Arc<Repositories>,
-    pub(crate) jobs: Jobs,
+    pub(crate) runs: Runs,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

@@ -11,10 +11,10 @@ mod file;
 mod find;
 mod frame;
 mod home;
-mod job;
 mod places;
 mod problem;
 mod repository;
+mod run;
 
 use std::sync::Arc;
 
@@ -60,10 +60,10 @@ pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,
-        (Some(form), ["r", name, "run"]) => job::start(site, name, form).await,
-        (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
-        (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
-        (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
+        (Some(form), ["r", name, "run"]) => run::start(site, name, form).await,
+        (None, ["r", name, "run", id]) => run::show(site, asked, name, id),
+        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, name, id),
+        (None, ["r", name, "run", id, "events"]) => run::events(site, name, id),
         (None, ["r", name, "find"]) => find::show(site, asked, name).await,
         (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,

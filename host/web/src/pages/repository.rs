@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 use super::frame::{Frame, Link};
 use super::places::{of_folder, of_repository, short, title};
 use super::problem::{Problem, engine, render};
-use super::{Asked, job};
+use super::{Asked, run};
 use crate::command;
 use crate::form::Fields;
-use crate::jobs::Job;
 use crate::reply::{self, Reply};
 use crate::repositories::Look;
+use crate::runs::Run;
 use crate::shown::{self, Time};
 use crate::site::Site;
 
 /// Runs that are shown with the snapshots.
-const JOBS_MAX: usize = 5;
+const RUNS_MAX: usize = 5;
 /// The field of a passphrase.
 const PASSPHRASE: &str = "passphrase";
 
@@ -34,16 +34,16 @@ struct Page {
     /// What is wrong with those that cannot be read.
     damaged: Vec<String>,
     sources: Vec<String>,
-    jobs: Vec<JobLine>,
+    runs: Vec<RunLine>,
     newer: Option<String>,
     older: Option<String>,
 }
 
 /// A run that was started from here.
-struct JobLine {
+struct RunLine {
     href: String,
     what: String,
-    state: job::State,
+    state: run::State,
     began: Time,
 }
 
@@ -107,20 +107,20 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
         sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
-        jobs: site.jobs.of(name).iter().take(JOBS_MAX).map(|job| job_line(site, job)).collect(),
+        runs: site.runs.of(name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
     };
     render(StatusCode::OK, &page)
 }
 
-fn job_line(site: &Site, job: &Job) -> JobLine {
-    let reported = job.reported();
-    JobLine {
-        href: job::of_job(job),
-        what: job::what(job),
-        state: job::state(&reported),
-        began: site.zone.time(job.began),
+fn run_line(site: &Site, run: &Run) -> RunLine {
+    let reported = run.reported();
+    RunLine {
+        href: run::of_run(run),
+        what: run::what(run),
+        state: run::state(&reported),
+        began: site.zone.time(run.began),
     }
 }
 

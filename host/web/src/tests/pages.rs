@@ -8,8 +8,8 @@ use http::StatusCode;
 
 use super::{Page, Stand};
 use crate::form::encode;
-use crate::jobs::What;
 use crate::limits::Limits;
+use crate::runs::What;
 
 #[tokio::test]
 async fn an_empty_configuration_teaches_the_first_commands() {
@@ -246,16 +246,16 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
     let token = stand.token().await;
-    let job = stand
+    let run = stand
         .site
-        .jobs
+        .runs
         .begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child())
         .ok()
         .unwrap();
-    let path = format!("/r/mine/job/{}", job.id);
-    job.on(Event::Phase { phase: Phase::CheckingData });
-    job.on(Event::Expected { entries: 2, bytes: 4096 });
-    job.on(Event::Progress { entries: 1, bytes: 1024 });
+    let path = format!("/r/mine/run/{}", run.id);
+    run.on(Event::Phase { phase: Phase::CheckingData });
+    run.on(Event::Expected { entries: 2, bytes: 4096 });
+    run.on(Event::Progress { entries: 1, bytes: 1024 });
     let page = stand.page(&path).await;
     for said in [
         "checking data",
@@ -270,10 +270,10 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     assert_eq!(second.status, StatusCode::CONFLICT);
     assert!(second.text().contains("one run at a time"), "{}", second.text());
 
-    assert!(!job.context().stop.is_requested());
+    assert!(!run.context().stop.is_requested());
     assert_eq!(stand.post(&format!("{path}/cancel"), &format!("token={token}")).await.status, StatusCode::SEE_OTHER);
-    assert!(job.context().stop.is_requested() && !stand.site.stop.is_requested());
-    job.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
+    assert!(run.context().stop.is_requested() && !stand.site.stop.is_requested());
+    run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
     let events = stand.page(&format!("{path}/events")).await;
     assert_eq!(events.header("content-type"), "text/event-stream");
     assert!(
@@ -282,7 +282,7 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
         events.text()
     );
     assert!(stand.page(&path).await.text().contains("<strong>Cancelled.</strong>"));
-    assert_eq!(stand.get("/r/mine/job/99").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(stand.get("/r/other/job/1").await.status, StatusCode::NOT_FOUND);
-    stand.site.jobs.ended().await;
+    assert_eq!(stand.get("/r/mine/run/99").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stand.get("/r/other/run/1").await.status, StatusCode::NOT_FOUND);
+    stand.site.runs.ended().await;
 }

@@ -73,7 +73,7 @@ pub(crate) enum Outcome {
 }
 
 /// One run.
-pub(crate) struct Job {
+pub(crate) struct Run {
     pub(crate) id: u64,
     /// The repository, as addresses have it.
     pub(crate) name: String,
@@ -85,49 +85,49 @@ pub(crate) struct Job {
 
 /// All runs of one server.
 #[derive(Default)]
-pub(crate) struct Jobs(Mutex<State>);
+pub(crate) struct Runs(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     last: u64,
-    jobs: BTreeMap<u64, Arc<Job>>,
+    runs: BTreeMap<u64, Arc<Run>>,
 }
 
-impl Jobs {
+impl Runs {
     /// Notes a run that begins now. Where one is under way in the repository, that is given instead.
-    pub(crate) fn begin(&self, name: &str, what: What, began: Timestamp, stop: Stop) -> Result<Arc<Job>, Arc<Job>> {
+    pub(crate) fn begin(&self, name: &str, what: What, began: Timestamp, stop: Stop) -> Result<Arc<Run>, Arc<Run>> {
         let mut state = self.state();
-        if let Some(other) = state.jobs.values().find(|job| job.name == name && !job.has_ended()) {
+        if let Some(other) = state.runs.values().find(|run| run.name == name && !run.has_ended()) {
             return Err(Arc::clone(other));
         }
         state.last = state.last.saturating_add(1);
-        let job = Job { id: state.last, name: name.to_owned(), what, began, stop, reported: watch::Sender::default() };
-        let job = Arc::new(job);
-        state.jobs.insert(job.id, Arc::clone(&job));
-        let ended: Vec<u64> = state.jobs.values().filter(|job| job.has_ended()).map(|job| job.id).collect();
+        let run = Run { id: state.last, name: name.to_owned(), what, began, stop, reported: watch::Sender::default() };
+        let run = Arc::new(run);
+        state.runs.insert(run.id, Arc::clone(&run));
+        let ended: Vec<u64> = state.runs.values().filter(|run| run.has_ended()).map(|run| run.id).collect();
         let surplus = ended.len().saturating_sub(KEPT_MAX);
         for id in ended.into_iter().take(surplus) {
-            state.jobs.remove(&id);
+            state.runs.remove(&id);
         }
-        Ok(job)
+        Ok(run)
     }
 
     /// One of a repository.
-    pub(crate) fn get(&self, name: &str, id: &str) -> Option<Arc<Job>> {
+    pub(crate) fn get(&self, name: &str, id: &str) -> Option<Arc<Run>> {
         let id = id.parse().ok()?;
-        self.state().jobs.get(&id).filter(|job| job.name == name).cloned()
+        self.state().runs.get(&id).filter(|run| run.name == name).cloned()
     }
 
     /// Those of a repository, newest first.
-    pub(crate) fn of(&self, name: &str) -> Vec<Arc<Job>> {
-        self.state().jobs.values().rev().filter(|job| job.name == name).cloned().collect()
+    pub(crate) fn of(&self, name: &str) -> Vec<Arc<Run>> {
+        self.state().runs.values().rev().filter(|run| run.name == name).cloned().collect()
     }
 
     /// Returns when none is under way.
     pub(crate) async fn ended(&self) {
-        let all: Vec<Arc<Job>> = self.state().jobs.values().cloned().collect();
-        for job in all {
-            let _ = job.reported.subscribe().wait_for(|reported| reported.end.is_some()).await;
+        let all: Vec<Arc<Run>> = self.state().runs.values().cloned().collect();
+        for run in all {
+            let _ = run.reported.subscribe().wait_for(|reported| reported.end.is_some()).await;
         }
     }
 
@@ -136,7 +136,7 @@ impl Jobs {
     }
 }
 
-impl Job {
+impl Run {
     /// What it has told.
     pub(crate) fn reported(&self) -> Reported {
         self.reported.borrow().clone()
@@ -176,7 +176,7 @@ impl Job {
     }
 }
 
-impl Listener for Job {
+impl Listener for Run {
     fn on(&self, event: Event) {
         self.reported.send_modify(|reported| match event {
             Event::Phase { phase } => {

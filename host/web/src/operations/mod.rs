@@ -1,6 +1,6 @@
 //! What a run does: the operations of the engine with the options that the command line has by itself.
 //!
-//! Owned here: which they are, and what is reported their reports. Refused here: what else is under way (`jobs`).
+//! Owned here: which they are, and what is reported their reports. Refused here: what else is under way (`runs`).
 
 use std::sync::Arc;
 
@@ -10,37 +10,37 @@ use credenza_engine::check::{self, CheckOptions, CheckReport, Sample};
 
 use tokio::runtime::Handle;
 
-use crate::jobs::{Job, Outcome, What};
+use crate::runs::{Outcome, Run, What};
 use crate::shown::{self, count};
 use crate::site::Site;
 
 /// Starts a run that goes on by itself, on a thread of its own: a backup stays on the one where it began.
-pub(crate) fn start(site: &Arc<Site>, job: Arc<Job>) {
+pub(crate) fn start(site: &Arc<Site>, run: Arc<Run>) {
     let site = Arc::clone(site);
     let runtime = Handle::current();
-    let (run_site, run_job) = (Arc::clone(&site), Arc::clone(&job));
-    let run = tokio::task::spawn_blocking(move || {
+    let (run_site, running) = (Arc::clone(&site), Arc::clone(&run));
+    let ending = tokio::task::spawn_blocking(move || {
         let went = runtime.block_on(async {
-            match run_job.what.clone() {
-                What::Check { read_data } => verify(&run_site, &run_job, read_data).await,
-                What::Backup { source } => back_up(&run_site, &run_job, &source).await,
+            match running.what.clone() {
+                What::Check { read_data } => verify(&run_site, &running, read_data).await,
+                What::Backup { source } => back_up(&run_site, &running, &source).await,
             }
         });
-        run_job.end(went, run_site.clock.now().wall);
+        running.end(went, run_site.clock.now().wall);
     });
     tokio::spawn(async move {
         // A run that broke down has ended too.
-        if run.await.is_err() {
+        if ending.await.is_err() {
             let said = vec!["A fault of the program ended it; please report that.".to_owned()];
-            job.end(Ok((Outcome::Failed, said)), site.clock.now().wall);
+            run.end(Ok((Outcome::Failed, said)), site.clock.now().wall);
         }
     });
 }
 
-async fn verify(site: &Site, job: &Arc<Job>, read_data: bool) -> Result<(Outcome, Vec<String>)> {
-    let repository = site.repositories.open(&job.name).await?;
+async fn verify(site: &Site, run: &Arc<Run>, read_data: bool) -> Result<(Outcome, Vec<String>)> {
+    let repository = site.repositories.open(&run.name).await?;
     let options = if read_data { CheckOptions::reading(Sample::All) } else { CheckOptions::default() };
-    let report = check::run(&repository.open.repository, &options, &job.context()).await?;
+    let report = check::run(&repository.open.repository, &options, &run.context()).await?;
     Ok((checked(&report), lines_of_check(&report, read_data)))
 }
 
@@ -65,11 +65,11 @@ fn lines_of_check(report: &CheckReport, read_data: bool) -> Vec<String> {
     std::iter::once(format!("Checked {snapshots}, {packs} ({depth}): {found}.")).chain(findings).collect()
 }
 
-async fn back_up(site: &Site, job: &Arc<Job>, source: &str) -> Result<(Outcome, Vec<String>)> {
+async fn back_up(site: &Site, run: &Arc<Run>, source: &str) -> Result<(Outcome, Vec<String>)> {
     let app = site.repositories.app();
     let name = PlaceName::new(Kind::Source, source)?;
     let place = Place::named(Kind::Source, &name, Settings::new(), &app.configuration()?)?;
-    let open = site.repositories.open_again(&job.name, StoreUse::Write).await?;
+    let open = site.repositories.open_again(&run.name, StoreUse::Write).await?;
     app.require_encryption(&open, false)?;
     let source = app.source(&place, None).await?;
     let options = BackupOptions {
@@ -81,7 +81,7 @@ async fn back_up(site: &Site, job: &Arc<Job>, source: &str) -> Result<(Outcome, 
         signing_key: signing::provided(None, &open.place.settings)?,
         ..BackupOptions::default()
     };
-    let report = backup::run(&open.repository, source.connector, &options, &job.context()).await?;
+    let report = backup::run(&open.repository, source.connector, &options, &run.context()).await?;
     Ok((backed_up(&report), lines_of_backup(&report, &shell::place_word(&open.place))))
 }
 

@@ -18,9 +18,9 @@ use super::places::{of_repository, title};
 use super::problem::{Problem, render};
 use crate::command;
 use crate::form::Fields;
-use crate::jobs::{Job, Outcome, Reported, What};
+use crate::operations;
 use crate::reply::{self, Broken, Reply};
-use crate::run;
+use crate::runs::{Outcome, Reported, Run, What};
 use crate::shown::{self, Time};
 use crate::site::Site;
 
@@ -28,7 +28,7 @@ use crate::site::Site;
 const EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Template)]
-#[template(path = "job.html")]
+#[template(path = "run.html")]
 struct Page {
     frame: Frame,
     href: String,
@@ -99,8 +99,8 @@ const fn phase(phase: Phase) -> &'static str {
 }
 
 /// What a run is called.
-pub(super) fn what(job: &Job) -> String {
-    match &job.what {
+pub(super) fn what(run: &Run) -> String {
+    match &run.what {
         What::Check { read_data: false } => "Check of the structure".to_owned(),
         What::Check { read_data: true } => "Check of every byte".to_owned(),
         What::Backup { source } => format!("Backup of {}", shown::text(source)),
@@ -121,8 +121,8 @@ pub(super) fn state(reported: &Reported) -> State {
 }
 
 /// The page of a run.
-pub(super) fn of_job(job: &Job) -> String {
-    format!("{}/job/{}", of_repository(&job.name), job.id)
+pub(super) fn of_run(run: &Run) -> String {
+    format!("{}/run/{}", of_repository(&run.name), run.id)
 }
 
 pub(super) async fn start(site: &Arc<Site>, name: &str, form: &Fields) -> Result<Reply, Problem> {
@@ -133,10 +133,10 @@ pub(super) async fn start(site: &Arc<Site>, name: &str, form: &Fields) -> Result
         "backup" => What::Backup { source: form.text("source") },
         _ => return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "The form does not say what to do")),
     };
-    match site.jobs.begin(name, what, site.clock.now().wall, site.stop.child()) {
-        Ok(job) => {
-            let path = of_job(&job);
-            run::start(site, job);
+    match site.runs.begin(name, what, site.clock.now().wall, site.stop.child()) {
+        Ok(run) => {
+            let path = of_run(&run);
+            operations::start(site, run);
             Ok(reply::see(&path))
         }
         Err(other) => Err(Problem::new(StatusCode::CONFLICT, "Another run is under way")
@@ -148,27 +148,27 @@ pub(super) async fn start(site: &Arc<Site>, name: &str, form: &Fields) -> Result
     }
 }
 
-fn job(site: &Site, name: &str, id: &str) -> Result<Arc<Job>, Problem> {
-    site.jobs.get(name, id).ok_or_else(|| {
+fn find(site: &Site, name: &str, id: &str) -> Result<Arc<Run>, Problem> {
+    site.runs.get(name, id).ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "There is no such run")
             .because("runs are shown until `credenza ui` ends, the last 50 of them")
     })
 }
 
 pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
-    let job = job(site, name, id)?;
+    let run = find(site, name, id)?;
     let label = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?.label();
-    let reported = job.reported();
-    let words = match &job.what {
+    let reported = run.reported();
+    let words = match &run.what {
         What::Check { read_data: false } => "check".to_owned(),
         What::Check { read_data: true } => "check --read-data".to_owned(),
         What::Backup { source } => format!("backup {}", command::word(&format!("@{source}"))),
     };
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
     let page = Page {
-        frame: Frame::new(what(&job), asked.token()).way(way).command(command::at(&label, &words)),
-        href: of_job(&job),
-        began: site.zone.time(job.began),
+        frame: Frame::new(what(&run), asked.token()).way(way).command(command::at(&label, &words)),
+        href: of_run(&run),
+        began: site.zone.time(run.began),
         ended: reported.end.as_ref().map(|end| site.zone.time(end.at)),
         state: state(&reported),
         lines: reported.end.iter().flat_map(|end| &end.lines).map(|line| shown::text(line)).collect(),
@@ -178,14 +178,14 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
 }
 
 pub(super) fn cancel(site: &Site, name: &str, id: &str) -> Result<Reply, Problem> {
-    let job = job(site, name, id)?;
-    job.cancel();
-    Ok(reply::see(&of_job(&job)))
+    let run = find(site, name, id)?;
+    run.cancel();
+    Ok(reply::see(&of_run(&run)))
 }
 
 /// What the run tells, until it or the server ends.
 pub(super) fn events(site: &Arc<Site>, name: &str, id: &str) -> Result<Reply, Problem> {
-    let mut reported = job(site, name, id)?.follow();
+    let mut reported = find(site, name, id)?.follow();
     // What is so now is reported first.
     reported.mark_changed();
     let site = Arc::clone(site);
