@@ -7,7 +7,7 @@ use clap::Args;
 use credenza_app::patterns::PatternList;
 use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
-use credenza_engine::{Conflict, Left};
+use credenza_engine::{Conflict, Left, Parts};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -254,14 +254,14 @@ impl Restore {
         let open = session.open_repository(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
-        let prefix = match path.is_whole() {
-            true => Vec::new(),
-            false => path.locate(&open.repository.view().await?, &snapshot).await?.key.as_bytes().to_vec(),
+        let parts = match path.is_whole() {
+            true => Parts::default(),
+            false => Parts::under(path.locate(&open.repository.view().await?, &snapshot).await?.key),
         };
         let destination = session.app.destination(&place, self.purpose()).await?;
         let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
-            prefix,
+            parts,
             include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
             exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_engine::RunContext;
-use credenza_engine::archive::{self, ArchiveFormat};
+use credenza_engine::archive::{self, ArchiveFormat, Chosen};
 use credenza_engine::view::FolderPage;
+use credenza_engine::{Parts, RunContext};
+use credenza_model::Key;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::runtime::Handle;
@@ -49,10 +50,11 @@ pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) 
         own => [own, b".", end.as_bytes()].concat(),
     };
     let (sender, receiver) = mpsc::channel(PIECES);
+    let chosen = Chosen { snapshot: place.snapshot, parts: Parts::under(Key::new(key)) };
     let context = RunContext { stop: site.stop.child(), ..RunContext::default() };
     tokio::spawn(async move {
         let mut out = Pieces { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
-        let went = archive::write(&place.view, &place.snapshot, &key, format, &mut out, &context).await;
+        let went = archive::write(&place.view, &[chosen], format, &mut out, &context).await;
         let last = match went {
             // What lacks entries is not to pass for the whole.
             Ok(report) if report.unread > 0 => Err(Broken::from(io::Error::other("the snapshot lacks contents"))),
