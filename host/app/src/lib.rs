@@ -60,6 +60,7 @@ mod snapshot_path;
 pub mod stream;
 pub mod sync;
 mod tokens;
+pub mod users;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};

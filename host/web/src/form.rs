@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use crate::reply::Broken;
 use crate::session::Session;
 
-/// Most bytes of a form; a passphrase is the longest thing in one.
-/// How long a browser may take to send one.
+/// How long a browser may take to send a form.
 const FORM_MAX: Duration = Duration::from_secs(15);
+/// Most bytes of one; a passphrase is the longest thing in it.
 pub(crate) const FORM_BYTES_MAX: usize = 16 * 1024;
 /// The field that proves that a form is from a page of the same session.
 pub(crate) const TOKEN: &str = "token";
@@ -33,6 +33,11 @@ impl Fields {
             (name, half())
         });
         Self(fields.collect())
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
     /// The bytes of a field; none where there is no such field.

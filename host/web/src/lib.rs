@@ -7,6 +7,7 @@
 //! Bound: [`Limits`] has what one process serves at once; a page is made in memory and has a bounded number of rows; a download is streamed. Beside
 //! them each open repository has its [view](credenza_engine::view).
 
+mod access;
 mod assets;
 mod command;
 mod error;

@@ -18,6 +18,7 @@ use credenza_engine::view::View;
 use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::SnapshotId;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 /// How a repository is called in addresses that has no name in the configuration; no name begins so.
 const NAMELESS: &str = "-";
@@ -104,6 +105,21 @@ impl Repositories {
         let mut slot = slot.0.lock().await;
         *slot = Some(Arc::new(self.open_with(place, secret).await?));
         Ok(())
+    }
+
+    /// Whether a passphrase opens one that is open here.
+    pub(crate) async fn proves(&self, name: &str, passphrase: Zeroizing<Vec<u8>>) -> Result<bool> {
+        let place = self.place(name)?;
+        let slot = self.slot(name);
+        // One attempt at a time.
+        let _slot = slot.0.lock().await;
+        match self.open_with(place, Secret::Passphrase(passphrase)).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.engine() {
+                Some(EngineError::WrongSecret { .. }) => Ok(false),
+                _ => Err(error),
+            },
+        }
     }
 
     /// Forgets the keys of one, as soon as no request uses them any more.

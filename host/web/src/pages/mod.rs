@@ -5,6 +5,7 @@
 
 mod archive;
 mod browse;
+mod confirm;
 mod download;
 mod enter;
 mod file;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::access::{self, Action};
 use crate::assets;
 use crate::form::Fields;
 use crate::reply::Reply;
@@ -42,16 +44,40 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What each form of the page carries.
-    fn token(&self) -> Option<String> {
-        self.session.as_ref().map(|session| session.token.clone())
+    /// Whose page it is: what its forms carry, and what may be asked for there.
+    fn token(&self) -> Option<Session> {
+        self.session.clone()
+    }
+
+    /// Refuses an action that the role of whoever asks does not have.
+    fn require(&self, action: Action) -> Result<(), Problem> {
+        match self.session.as_ref().and_then(|session| session.refusal(action)) {
+            None => Ok(()),
+            Some(why) => Err(Problem::new(StatusCode::FORBIDDEN, "You may not do that here").because(why).next(
+                "Ask somebody with that role, or whoever runs `credenza ui` for it: credenza ui user role NAME ROLE",
+            )),
+        }
     }
 }
 
 /// The answer to a request. What changes anything is a form, and nothing else is.
 pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
     let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
-    let answered = match (&asked.form, segments.as_slice()) {
+    let answered = match permitted(asked, &segments) {
+        Ok(()) => page(site, asked, &segments).await,
+        Err(refused) => Err(refused),
+    };
+    answered.unwrap_or_else(|problem| problem.reply(asked.token()))
+}
+
+/// Refuses what is no page, and what whoever asks may not ask for.
+fn permitted(asked: &Asked, segments: &[&str]) -> Result<(), Problem> {
+    let route = access::route(asked.form.is_some(), segments).ok_or_else(no_page)?;
+    route.action.map_or(Ok(()), |action| asked.require(action))
+}
+
+async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Reply, Problem> {
+    match (&asked.form, segments) {
         (None, ["assets", ..]) => assets::at(&asked.path).ok_or_else(no_page),
         (None, [""]) => home::show(site, asked).await,
         (None, ["enter"]) => enter::ask(asked),
@@ -70,8 +96,7 @@ pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),
-    };
-    answered.unwrap_or_else(|problem| problem.reply(asked.token()))
+    }
 }
 
 fn no_page() -> Problem {

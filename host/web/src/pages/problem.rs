@@ -10,6 +10,7 @@ use crate::command;
 use crate::form::{self, FORM_BYTES_MAX};
 use crate::guard::Refusal;
 use crate::reply::{self, Reply};
+use crate::session::Session;
 
 /// Something went wrong, or was refused.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Problem {
         Self(Box::new(Details { status, what, why, next, command, see }))
     }
 
-    pub(super) fn reply(self, token: Option<String>) -> Reply {
+    pub(super) fn reply(self, token: Option<Session>) -> Reply {
         let Details { status, what, why, next, command, see } = *self.0;
         if let Some(path) = see {
             return reply::see(&path);
@@ -107,11 +108,7 @@ pub(super) fn render(status: StatusCode, template: &impl Template) -> Result<Rep
 
 /// The error of the engine in one of the app.
 pub(super) fn engine(error: &AppError) -> Option<&EngineError> {
-    match error {
-        AppError::Engine(error) => Some(error),
-        AppError::Repository { source, .. } => Some(source),
-        _ => None,
-    }
+    error.engine()
 }
 
 /// The status of an error, what to do, and the command for it.
