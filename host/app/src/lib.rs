@@ -52,6 +52,7 @@ pub mod prune;
 mod recognise;
 pub mod remove;
 mod repository;
+pub mod restored;
 pub mod search;
 pub mod secret;
 pub mod shell;

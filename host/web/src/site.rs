@@ -5,6 +5,8 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::activity::Activity;
+use crate::basket::Baskets;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
@@ -20,6 +22,8 @@ pub(crate) struct Site {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) runs: Runs,
+    pub(crate) baskets: Baskets,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

@@ -151,6 +151,41 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
+    /// Adds what another restore did to the same destination.
+    pub fn add(&mut self, other: Self) {
+        let Self { left, healed, parts_missing, include_unmatched, exclude_unmatched, unrestored, .. } = &other;
+        for (conflict, more) in left {
+            self.left.entry(*conflict).or_default().add_all(more);
+        }
+        for (name, count) in unrestored {
+            *self.unrestored.entry(name.clone()).or_default() += count;
+        }
+        self.healed.extend(healed.iter().cloned());
+        self.parts_missing.extend(parts_missing.iter().cloned());
+        self.include_unmatched.extend(include_unmatched.iter().cloned());
+        self.exclude_unmatched.extend(exclude_unmatched.iter().cloned());
+        let counts = [
+            (&mut self.entries, other.entries),
+            (&mut self.bytes, other.bytes),
+            (&mut self.replaced, other.replaced),
+            (&mut self.attributes, other.attributes),
+            (&mut self.identical, other.identical),
+            (&mut self.presumed, other.presumed),
+            (&mut self.reused, other.reused),
+            (&mut self.extra, other.extra),
+            (&mut self.removed, other.removed),
+            (&mut self.verified, other.verified),
+            (&mut self.miswritten, other.miswritten),
+            (&mut self.damaged, other.damaged),
+            (&mut self.unread, other.unread),
+            (&mut self.failed, other.failed),
+            (&mut self.versions_left, other.versions_left),
+        ];
+        for (own, more) in counts {
+            *own = own.saturating_add(more);
+        }
+    }
+
     /// Whether all that was asked for is there as it was: nothing is lost, refused, or left against the wish of whoever restores.
     #[must_use]
     pub fn is_whole(&self) -> bool {

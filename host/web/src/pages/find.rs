@@ -14,6 +14,9 @@ use super::download::too_many;
 use super::frame::{Frame, Link};
 use super::places::{kind, of_entry, of_folder, of_repository, open, short, title};
 use super::problem::{Problem, render};
+use super::restore;
+use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::reply::Reply;
 use crate::repositories::Look;
@@ -33,10 +36,14 @@ struct Page {
     /// Why there may be more.
     partial: Option<String>,
     unread: u64,
+    basket: Option<Link>,
+    refusal: Option<String>,
 }
 
 struct Row {
     href: String,
+    /// As a field names it.
+    word: String,
     path: String,
     kind: &'static str,
     size: String,
@@ -58,8 +65,11 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     words.push_str(if pattern.starts_with('-') { " -- " } else { " " });
     words.push_str(&command::word(if pattern.is_empty() { "NAME" } else { &pattern }));
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
+    let frame = Frame::new("Find", asked.token()).way(way).command(command::at(&label, &words));
     let mut page = Page {
-        frame: Frame::new("Find", asked.token()).way(way).command(command::at(&label, &words)),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        basket: restore::link(site, asked, name),
         name: name.to_owned(),
         pattern: pattern.clone(),
         any_case,
@@ -109,6 +119,7 @@ fn row(site: &Site, name: &str, found: &Found) -> Option<Row> {
     let key = entry.key.as_bytes();
     let is_folder = entry.kind == EntryKind::Directory;
     Some(Row {
+        word: if is_folder { Pick::folder(&newest, key) } else { Pick::entry(&newest, key) }.word(),
         href: if is_folder { of_folder(name, &newest, key) } else { of_entry(name, &newest, "file", key) },
         path: shown::name(key),
         kind: kind(entry.kind),

@@ -5,6 +5,7 @@ use crate::assets;
 use crate::session::Session;
 
 /// A word that leads somewhere.
+#[derive(Debug)]
 pub(super) struct Link {
     pub(super) href: String,
     pub(super) text: String,

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use super::frame::{Frame, Link};
 use super::places::{of_folder, of_repository, short, title};
 use super::problem::{Problem, engine, render};
-use super::{Asked, run};
+use super::{Asked, restore, run};
+use crate::access::Action;
 use crate::command;
 use crate::form::Fields;
 use crate::reply::{self, Reply};
@@ -21,6 +22,8 @@ use crate::site::Site;
 const RUNS_MAX: usize = 5;
 /// The field of a passphrase.
 const PASSPHRASE: &str = "passphrase";
+/// What the log calls it.
+const UNLOCKING: &str = "Opened by a passphrase";
 
 #[derive(Template)]
 #[template(path = "repository.html")]
@@ -35,6 +38,8 @@ struct Page {
     damaged: Vec<String>,
     sources: Vec<String>,
     runs: Vec<RunLine>,
+    basket: Option<Link>,
+    refusal: Option<String>,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -92,10 +97,13 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let rows = newest_first.map(|handle| row(site, name, handle, digits)).collect();
     let of_page = |page: usize| format!("{}?page={page}", of_repository(name));
     let held = snapshots.whole.len();
+    let frame = Frame::new(title(&label), asked.token())
+        .way(vec![Link::new("/", "Your backups")])
+        .command(command::at(&label, "ls"));
     let page = Page {
-        frame: Frame::new(title(&label), asked.token())
-            .way(vec![Link::new("/", "Your backups")])
-            .command(command::at(&label, "ls")),
+        basket: restore::link(site, asked, name),
+        refusal: frame.refusal(Action::Run),
+        frame,
         name: name.to_owned(),
         location: shown::text(&label.location),
         rows,
@@ -118,7 +126,7 @@ fn run_line(site: &Site, run: &Run) -> RunLine {
     let reported = run.reported();
     RunLine {
         href: run::of_run(run),
-        what: run::what(run),
+        what: run.operation.title(),
         state: run::state(&reported),
         began: site.zone.time(run.began),
     }
@@ -161,19 +169,26 @@ pub(super) async fn unlock(site: &Site, asked: &Asked, name: &str, form: &Fields
         return ask(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some("No passphrase was typed."));
     }
     match site.repositories.unlock(name, Secret::Passphrase(typed)).await {
-        Ok(()) => Ok(reply::see(&of_repository(name))),
-        Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => ask(
-            site,
-            asked,
-            name,
-            StatusCode::FORBIDDEN,
-            Some("This passphrase does not open it. Nothing was changed."),
-        ),
+        Ok(()) => {
+            asked.note(site, name, UNLOCKING, "Done");
+            Ok(reply::see(&of_repository(name)))
+        }
+        Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => {
+            asked.note(site, name, UNLOCKING, "Wrong passphrase");
+            ask(
+                site,
+                asked,
+                name,
+                StatusCode::FORBIDDEN,
+                Some("This passphrase does not open it. Nothing was changed."),
+            )
+        }
         Err(error) => Err(Problem::of(&error, None)),
     }
 }
 
-pub(super) async fn lock(site: &Site, name: &str) -> Result<Reply, Problem> {
+pub(super) async fn lock(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     site.repositories.lock(name).await.map_err(|error| Problem::of(&error, None))?;
+    asked.note(site, name, "Its key was forgotten", "Done");
     Ok(reply::see("/"))
 }
