@@ -325,7 +325,7 @@ async fn a_repair_is_planned_and_done() {
     let (plan, path) = stand.run("/r/mine/run", "what=repair").await;
     assert!(plan.text().contains("Nothing to mend; nothing is lost."), "{}", plan.text());
     assert_eq!(stand.form(&format!("{path}/apply"), "").await.status, StatusCode::CONFLICT);
-    let usage = super::pages::walk(&stand.folder.path().join("mine/usages"));
+    let usage = super::pages::walk(&stand.folder.path().join("mine/usage"));
     fs::write(usage.first().unwrap(), b"no usage list").unwrap();
     let (plan, path) = stand.run("/r/mine/run", "what=repair").await;
     assert!(
