@@ -186,6 +186,18 @@ pub enum Error {
     Removal(#[from] RemovalError),
 }
 
+impl Error {
+    /// What the engine says, where it is that which failed.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Engine(error) => Some(error),
+            Self::Repository { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 fn listed(names: &[String], count: usize) -> String {
     let shown: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
     match count.saturating_sub(names.len()) {

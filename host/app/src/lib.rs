@@ -53,6 +53,7 @@ pub mod prune;
 mod recognise;
 pub mod remove;
 mod repository;
+pub mod restored;
 pub mod search;
 pub mod secret;
 pub mod shell;
@@ -62,6 +63,7 @@ pub mod stream;
 pub mod sync;
 mod tokens;
 pub mod units;
+pub mod users;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};

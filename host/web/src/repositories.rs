@@ -18,6 +18,7 @@ use credenza_engine::view::View;
 use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::SnapshotId;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
 /// How a repository is called in addresses that has no name in the configuration; no name begins so.
 const NAMELESS: &str = "-";
@@ -106,6 +107,21 @@ impl Repositories {
         Ok(())
     }
 
+    /// Whether a passphrase opens one that is open here.
+    pub(crate) async fn proves(&self, name: &str, passphrase: Zeroizing<Vec<u8>>) -> Result<bool> {
+        let place = self.place(name)?;
+        let slot = self.slot(name);
+        // One attempt at a time.
+        let _slot = slot.0.lock().await;
+        match self.open_with(place, Secret::Passphrase(passphrase)).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.engine() {
+                Some(EngineError::WrongSecret { .. }) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Forgets the keys of one, as soon as no request uses them any more.
     pub(crate) async fn lock(&self, name: &str) -> Result<()> {
         self.place(name)?;
@@ -123,17 +139,22 @@ impl Repositories {
         &self.app
     }
 
-    /// Opens one once more for another use, with what has opened it.
-    pub(crate) async fn open_again(&self, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
+    /// Opens one once more for another use, with what has opened it, for a task of the program.
+    pub(crate) async fn open_again(&self, app: &App, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
         let open = self.open(name).await?;
         let OpenRepository { place, secret, .. } = &open.open;
         let options = OpenOptions { purpose, secret: secret.clone(), accept_plaintext: false };
-        self.app.open_repository(place.clone(), options).await
+        app.open_repository(place.clone(), options).await
     }
 
     /// The sources of the configuration.
     pub(crate) fn sources(&self) -> Result<Vec<String>, ConfigurationError> {
         self.app.configuration()?.names(Kind::Source)
+    }
+
+    /// The destinations of the configuration.
+    pub(crate) fn destinations(&self) -> Result<Vec<String>, ConfigurationError> {
+        self.app.configuration()?.names(Kind::Destination)
     }
 
     fn given(&self, name: &str) -> Option<&Given> {

@@ -2,7 +2,7 @@
 //!
 //! Owned here: how many connections there are and how long one may take to ask. Refused here: what is answered (`pages`).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use credenza_app::{App, Nobody};
 use credenza_engine::{Clock, Stop, SystemClock};
 use http::{Method, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,15 +18,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::activity::Activity;
+use crate::basket::Baskets;
 use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::{Hosts, cookie_name};
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pages::{self, Asked};
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
+use crate::runs::Runs;
 use crate::session::{Links, Sessions};
 use crate::shown::Zone;
 use crate::site::Site;
@@ -118,7 +121,7 @@ impl Server {
         // What is still under way is cut off, and no browser takes it for whole.
         let _ = tokio::time::timeout(FAREWELL, all).await;
         // Runs were asked to end with the server, and do so in good order.
-        site.jobs.ended().await;
+        site.runs.ended().await;
     }
 }
 
@@ -132,12 +135,15 @@ pub(crate) fn site(
 ) -> Site {
     // Whoever sits at the terminal is not who asks.
     let app = app.with_ask(Arc::new(Nobody));
+    let activity = Arc::new(Activity::new(app.state_folder(), clock.now().wall));
     Site {
         hosts: Hosts::of(address),
         cookie: cookie_name(address),
         sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions)),
         repositories: Arc::new(Repositories::new(app, given)),
-        jobs: Jobs::default(),
+        runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
+        baskets: Baskets::default(),
+        activity,
         limits,
         clock,
         zone: Zone::system(),
@@ -148,8 +154,12 @@ pub(crate) fn site(
 
 async fn serve(stream: TcpStream, site: Arc<Site>) {
     let stop = site.stop.clone();
-    let answering = service_fn(move |request| {
+    let peer = stream.peer_addr().ok();
+    let answering = service_fn(move |mut request: Request<Incoming>| {
         let site = Arc::clone(&site);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer.ip()));
+        }
         async move { Ok::<_, std::convert::Infallible>(answer(&site, request).await) }
     });
     let mut builder = http1::Builder::new();
@@ -179,6 +189,10 @@ fn turn_away(stream: &TcpStream, max: usize) {
     let _ = stream.try_write(reply.as_bytes());
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
 /// The answer to a request.
 pub(crate) async fn answer<B>(site: &Arc<Site>, request: Request<B>) -> Reply
 where
@@ -198,7 +212,9 @@ where
                 Ok(form) => {
                     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
                     let secret = guard::secret_of(&parts.headers, &site.cookie);
-                    let asked = Asked { path: parts.uri.path().to_owned(), query, form, session, secret };
+                    let from =
+                        parts.extensions.get::<Peer>().map(|Peer(address)| address.to_string()).unwrap_or_default();
+                    let asked = Asked { path: parts.uri.path().to_owned(), query, form, session, secret, from };
                     pages::answer(site, &asked).await
                 }
             }

@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blake3::Hash;
+use credenza_app::users::Role;
 use credenza_engine::{Clock, Moment};
 
+use crate::access::Action;
 use crate::error::Result;
 
 /// How long a link can be used.
@@ -27,6 +29,8 @@ pub(crate) const KEY: &str = "key";
 pub(crate) struct Session {
     /// What each of its forms carries, so that no other page can send one in its name.
     pub(crate) token: String,
+    /// What it may do.
+    pub(crate) role: Role,
 }
 
 /// Why nobody enters.
@@ -76,7 +80,7 @@ impl Sessions {
             return Ok(Err(Refused::Full));
         }
         state.link = None;
-        state.sessions.insert(digest(&secret), (Session { token }, now));
+        state.sessions.insert(digest(&secret), (Session { token, role: Role::Admin }, now));
         Ok(Ok(secret))
     }
 
@@ -101,6 +105,12 @@ impl Sessions {
 }
 
 impl Session {
+    /// Why it may not do something, where it may not.
+    pub(crate) fn refusal(&self, action: Action) -> Option<String> {
+        let least = action.least();
+        (self.role < least).then(|| format!("that takes the role {least}, and yours is {}", self.role))
+    }
+
     /// Whether a form carries what it must.
     pub(crate) fn is_token(&self, given: &str) -> bool {
         digest(given) == digest(&self.token)

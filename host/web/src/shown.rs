@@ -19,6 +19,20 @@ pub(crate) fn name(bytes: &[u8]) -> String {
     text(&Key::new(bytes).to_string())
 }
 
+/// What an error says, and then each of its causes that says something else.
+pub(crate) fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let line = cause.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+        source = cause.source();
+    }
+    lines
+}
+
 /// A text on one line.
 pub(crate) fn text(text: &str) -> String {
     escaped(text, |_| false)
@@ -102,6 +116,15 @@ impl Zone {
             |time| time.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
         );
         Time { exact: whole, text }
+    }
+}
+
+/// How long something takes, roughly.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..90 => count(seconds, "second", "seconds"),
+        90..5400 => count(seconds.div_ceil(60), "minute", "minutes"),
+        _ => count(seconds.div_ceil(3600), "hour", "hours"),
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::activity::Activity;
+use crate::basket::Baskets;
 use crate::hosts::Hosts;
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
+use crate::runs::Runs;
 use crate::session::Sessions;
 use crate::shown::Zone;
 
@@ -19,7 +21,9 @@ pub(crate) struct Site {
     pub(crate) cookie: String,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) repositories: Arc<Repositories>,
-    pub(crate) jobs: Jobs,
+    pub(crate) runs: Runs,
+    pub(crate) baskets: Baskets,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

@@ -12,6 +12,9 @@ use super::history::of_history;
 use super::places::{self, Place, folder_of, kind, of_entry, why_no_content};
 use super::problem::{Problem, render};
 use super::raster::{IMAGE_BYTES_MAX, Raster, raster};
+use super::restore;
+use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::reply::Reply;
 use crate::shown::{self, Time};
@@ -26,6 +29,11 @@ struct Page {
     /// Where its bytes are; none where there are none.
     download: Option<String>,
     why: Option<String>,
+    name: String,
+    /// As a field names it.
+    word: String,
+    basket: Option<Link>,
+    refusal: Option<String>,
     preview: Preview,
     /// Its versions over the snapshots.
     history: String,
@@ -60,11 +68,16 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let title = shown::name(key.get(folder_of(key).len()..).unwrap_or_default());
     let words = command::in_snapshot(&place.id, key);
     let command = if why.is_none() { "cat" } else { "info" };
+    let frame = Frame::new(title, asked.token())
+        .way(way)
+        .command(command::at(&place.label, &format!("{command} {words}")))
+        .command(command::at(&place.label, &format!("restore {words} --to FOLDER")));
     let page = Page {
-        frame: Frame::new(title, asked.token())
-            .way(way)
-            .command(command::at(&place.label, &format!("{command} {words}")))
-            .command(command::at(&place.label, &format!("restore {words} --to FOLDER"))),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        name: name.to_owned(),
+        word: Pick::entry(&place.id, key).word(),
+        basket: restore::link(site, asked, name),
         facts: facts(&record),
         modified: record.entry.modified.map(|time| site.zone.time(time)),
         download: why.is_none().then(|| of_entry(name, &place.id, "download", key)),

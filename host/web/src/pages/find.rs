@@ -16,6 +16,9 @@ use super::frame::{Frame, Link};
 use super::history::of_history;
 use super::places::{kind, of_entry, of_folder, of_repository, open, short, title};
 use super::problem::{Problem, render};
+use super::restore;
+use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::reply::Reply;
 use crate::repositories::Look;
@@ -39,6 +42,8 @@ struct Page {
     /// Why there may be more.
     partial: Option<String>,
     unread: u64,
+    basket: Option<Link>,
+    refusal: Option<String>,
 }
 
 /// A bound of what is looked for.
@@ -108,6 +113,8 @@ fn words(pattern: &str, any_case: bool, bounds: &[Bound]) -> String {
 
 struct Row {
     href: String,
+    /// As a field names it.
+    word: String,
     path: String,
     kind: &'static str,
     size: String,
@@ -129,8 +136,11 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let is_bounded = bounds.iter().any(|bound| !bound.text.trim().is_empty());
     let is_wrong = bounds.iter().any(|bound| bound.wrong.is_some());
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
+    let frame = Frame::new("Find", asked.token()).way(way).command(command::at(&label, &words));
     let mut page = Page {
-        frame: Frame::new("Find", asked.token()).way(way).command(command::at(&label, &words)),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        basket: restore::link(site, asked, name),
         name: name.to_owned(),
         pattern: pattern.clone(),
         any_case,
@@ -188,6 +198,7 @@ fn row(site: &Site, name: &str, found: &Found) -> Option<Row> {
     let key = entry.key.as_bytes();
     let is_folder = entry.kind == EntryKind::Directory;
     Some(Row {
+        word: if is_folder { Pick::folder(&newest, key) } else { Pick::entry(&newest, key) }.word(),
         href: if is_folder { of_folder(name, &newest, key) } else { of_entry(name, &newest, "file", key) },
         path: shown::name(key),
         kind: kind(entry.kind),

@@ -1,8 +1,11 @@
 //! What stands around each page.
 
+use crate::access::Action;
 use crate::assets;
+use crate::session::Session;
 
 /// A word that leads somewhere.
+#[derive(Debug)]
 pub(super) struct Link {
     pub(super) href: String,
     pub(super) text: String,
@@ -21,12 +24,12 @@ pub(super) struct Frame {
     pub(super) way: Vec<Link>,
     /// What says the same on the command line.
     pub(super) commands: Vec<String>,
-    /// What each form carries; none for who has not entered.
-    pub(super) token: Option<String>,
+    /// Whose page it is: what each form carries, and what may be asked for; none for who has not entered.
+    pub(super) token: Option<Session>,
 }
 
 impl Frame {
-    pub(super) fn new(title: impl Into<String>, token: Option<String>) -> Self {
+    pub(super) fn new(title: impl Into<String>, token: Option<Session>) -> Self {
         Self { title: title.into(), way: Vec::new(), commands: Vec::new(), token }
     }
 
@@ -53,6 +56,11 @@ impl Frame {
 
     /// The token in a form; empty for who has none, and then there is no form.
     pub(super) fn token(&self) -> &str {
-        self.token.as_deref().unwrap_or_default()
+        self.token.as_ref().map_or("", |session| &session.token)
+    }
+
+    /// Why something cannot be done here by whoever looks; what is shown for it is disabled, with this beside it.
+    pub(super) fn refusal(&self, action: Action) -> Option<String> {
+        self.token.as_ref()?.refusal(action)
     }
 }

@@ -12,6 +12,9 @@ use super::download::too_many;
 use super::frame::{Frame, Link};
 use super::places::{kind, of_entry, of_folder, of_repository, open, short, title};
 use super::problem::{Problem, render};
+use super::restore;
+use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::form::encode;
 use crate::reply::Reply;
@@ -22,6 +25,10 @@ use crate::site::Site;
 #[template(path = "history.html")]
 struct Page {
     frame: Frame,
+    name: String,
+    basket: Option<Link>,
+    /// Why nothing can be picked here.
+    refusal: Option<String>,
     rows: Vec<Row>,
     searched: String,
     partial: Option<String>,
@@ -39,7 +46,8 @@ struct Row {
     newest: Kept,
     oldest: Option<Kept>,
     number: u64,
-    command: String,
+    /// As a field names it, to be restored.
+    word: String,
 }
 
 /// A snapshot that holds a version.
@@ -84,15 +92,19 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
                 Some(_) if rows.len() >= site.limits.rows => {
                     break Some(format!("These are the newest {}; the command below lists all.", site.limits.rows));
                 }
-                Some(found) => rows.extend(row(site, name, &label, &found, &times)),
+                Some(found) => rows.extend(row(site, name, &found, &times)),
             },
         }
     };
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
+    let frame = Frame::new(format!("Versions of {}", shown::name(key)), asked.token())
+        .way(way)
+        .command(command::at(&label, &format!("history {}", command::key(key))));
     let page = Page {
-        frame: Frame::new(format!("Versions of {}", shown::name(key)), asked.token())
-            .way(way)
-            .command(command::at(&label, &format!("history {}", command::key(key)))),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        name: name.to_owned(),
+        basket: restore::link(site, asked, name),
         rows,
         searched: shown::count(newest_first.len() as u64, "snapshot", "snapshots"),
         partial,
@@ -101,13 +113,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     render(StatusCode::OK, &page)
 }
 
-fn row(
-    site: &Site,
-    name: &str,
-    label: &credenza_app::PlaceLabel,
-    found: &Found,
-    times: &impl Fn(&str) -> Option<Time>,
-) -> Option<Row> {
+fn row(site: &Site, name: &str, found: &Found, times: &impl Fn(&str) -> Option<Time>) -> Option<Row> {
     let entry = &found.record.entry;
     let key = entry.key.as_bytes();
     let is_folder = entry.kind == EntryKind::Directory;
@@ -122,7 +128,7 @@ fn row(
         kind: kind(entry.kind),
         size: entry.size.filter(|_| !is_folder).map(shown::size).unwrap_or_default(),
         modified: entry.modified.map(|time| site.zone.time(time)),
-        command: command::at(label, &format!("restore {} --to FOLDER", command::in_snapshot(&newest, key))),
+        word: Pick::entry(&newest, key).word(),
         newest: kept(&newest),
         oldest: oldest.map(|id| kept(&id)),
         number: found.snapshots.len() as u64,

@@ -3,8 +3,12 @@
 //! Owned here: what is shown, and in which words. Refused here: whether whoever asks may (`guard`), and what is true (`credenza-app`, `credenza-engine`).
 //! Every page works without scripts: what does something is a link or a form.
 
+mod about;
+mod activity;
 mod archive;
 mod browse;
+mod care;
+mod confirm;
 mod diff;
 mod download;
 mod enter;
@@ -14,21 +18,26 @@ mod frame;
 mod growth;
 mod history;
 mod home;
-mod job;
 mod places;
 mod problem;
 mod raster;
 mod repository;
+mod restore;
+mod run;
 mod sources;
 mod space;
 
 use std::sync::Arc;
 
+use credenza_app::environment;
 use http::StatusCode;
 
+use crate::access::{self, Action};
+use crate::activity::Entry;
 use crate::assets;
 use crate::form::Fields;
 use crate::reply::Reply;
+use crate::runs::Who;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -45,31 +54,82 @@ pub(crate) struct Asked {
     pub(crate) session: Option<Session>,
     /// What the cookie of this server holds.
     pub(crate) secret: Option<String>,
+    /// The address of whoever asks; empty where nobody knows it.
+    pub(crate) from: String,
 }
 
 impl Asked {
-    /// What each form of the page carries.
-    fn token(&self) -> Option<String> {
-        self.session.as_ref().map(|session| session.token.clone())
+    /// Whose page it is: what its forms carry, and what may be asked for there.
+    fn token(&self) -> Option<Session> {
+        self.session.clone()
+    }
+
+    /// Stands for the session where something is kept for it.
+    fn session_token(&self) -> &str {
+        self.session.as_ref().map_or("", |session| &session.token)
+    }
+
+    /// Who asks, for whoever reads it later. A link lets in whoever runs the server.
+    fn who(&self) -> Who {
+        Who { name: environment::user_name(), from: self.from.clone() }
+    }
+
+    /// Puts on the log what was done at once.
+    fn note(&self, site: &Site, name: &str, what: &str, result: &str) {
+        let entry = Entry::begun(&self.who(), name, what, site.clock.now().wall);
+        site.activity.done(&Entry { result: Some(result.to_owned()), ..entry });
+    }
+
+    /// Refuses an action that the role of whoever asks does not have.
+    fn require(&self, action: Action) -> Result<(), Problem> {
+        match self.session.as_ref().and_then(|session| session.refusal(action)) {
+            None => Ok(()),
+            Some(why) => Err(Problem::new(StatusCode::FORBIDDEN, "You may not do that here").because(why).next(
+                "Ask somebody with that role, or whoever runs `credenza ui` for it: credenza ui user role NAME ROLE",
+            )),
+        }
     }
 }
 
 /// The answer to a request. What changes anything is a form, and nothing else is.
 pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
     let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
-    let answered = match (&asked.form, segments.as_slice()) {
+    let answered = match permitted(asked, &segments) {
+        Ok(()) => page(site, asked, &segments).await,
+        Err(refused) => Err(refused),
+    };
+    answered.unwrap_or_else(|problem| problem.reply(asked.token()))
+}
+
+/// Refuses what is no page, and what whoever asks may not ask for.
+fn permitted(asked: &Asked, segments: &[&str]) -> Result<(), Problem> {
+    let route = access::route(asked.form.is_some(), segments).ok_or_else(no_page)?;
+    route.action.map_or(Ok(()), |action| asked.require(action))
+}
+
+async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Reply, Problem> {
+    match (&asked.form, segments) {
         (None, ["assets", ..]) => assets::at(&asked.path).ok_or_else(no_page),
         (None, [""]) => home::show(site, asked).await,
+        (None, ["activity"]) => activity::show(site, asked),
         (None, ["enter"]) => enter::ask(asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
-        (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,
-        (Some(form), ["r", name, "run"]) => job::start(site, name, form).await,
-        (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
-        (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
-        (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
+        (Some(_), ["r", name, "lock"]) => repository::lock(site, asked, name).await,
+        (Some(form), ["r", name, "run"]) => run::start(site, asked, name, form).await,
+        (None, ["r", name, "run", id]) => run::show(site, asked, name, id),
+        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, name, id),
+        (Some(_), ["r", name, "run", id, "apply"]) => run::apply(site, asked, name, id).await,
+        (None, ["r", name, "run", id, "events"]) => run::events(site, name, id),
+        (None, ["r", name, "care"]) => care::show(site, asked, name).await,
+        (None, ["r", name, "restore"]) => restore::show(site, asked, name).await,
+        (Some(form), ["r", name, "restore", "add"]) => restore::add(site, asked, name, form).await,
+        (Some(form), ["r", name, "restore", "take"]) => Ok(restore::take(site, asked, name, form)),
+        (Some(_), ["r", name, "restore", "clear"]) => Ok(restore::clear(site, asked, name)),
+        (Some(form), ["r", name, "restore", "preview"]) => restore::preview(site, asked, name, form).await,
+        (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
         (Some(_), ["sources", name, "check"]) => sources::check(site, asked, name).await,
@@ -78,14 +138,14 @@ pub(crate) async fn answer(site: &Arc<Site>, asked: &Asked) -> Reply {
         (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,
         (None, ["r", name, "find"]) => find::show(site, asked, name).await,
         (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "about"]) => about::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "space"]) => space::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "raster"]) => raster::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),
-    };
-    answered.unwrap_or_else(|problem| problem.reply(asked.token()))
+    }
 }
 
 fn no_page() -> Problem {

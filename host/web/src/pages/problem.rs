@@ -5,11 +5,13 @@ use credenza_app::{ConfigurationError, Error as AppError, PlaceError, PlaceLabel
 use credenza_engine::Error as EngineError;
 use http::StatusCode;
 
-use super::frame::Frame;
+use super::frame::{Frame, Link};
 use crate::command;
 use crate::form::{self, FORM_BYTES_MAX};
 use crate::guard::Refusal;
 use crate::reply::{self, Reply};
+use crate::session::Session;
+use crate::shown;
 
 /// Something went wrong, or was refused.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ struct Details {
     command: Option<String>,
     /// The page that says what to do, where another does.
     see: Option<String>,
+    /// Where to go on.
+    link: Option<Link>,
 }
 
 #[derive(Template)]
@@ -38,8 +42,8 @@ struct Page {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, what: impl Into<String>) -> Self {
-        let (why, next, command, see) = (None, None, None, None);
-        Self(Box::new(Details { status, what: what.into(), why, next, command, see }))
+        let (why, next, command, see, link) = (None, None, None, None, None);
+        Self(Box::new(Details { status, what: what.into(), why, next, command, see, link }))
     }
 
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
@@ -49,6 +53,12 @@ impl Problem {
 
     pub(super) fn next(mut self, next: impl Into<String>) -> Self {
         self.0.next = Some(next.into());
+        self
+    }
+
+    /// Where to go on.
+    pub(super) fn link(mut self, href: impl Into<String>, text: impl Into<String>) -> Self {
+        self.0.link = Some(Link::new(href, text));
         self
     }
 
@@ -67,35 +77,28 @@ impl Problem {
     /// What an error says of itself, and what can be done about it in a repository.
     pub(super) fn of(error: &AppError, repository: Option<&PlaceLabel>) -> Self {
         let (status, next, words) = advice(error);
-        let what = error.to_string();
-        let mut source = std::error::Error::source(error);
-        let mut why = Vec::new();
-        while let Some(cause) = source {
-            let reported = cause.to_string();
-            if reported != what && !why.contains(&reported) {
-                why.push(reported);
-            }
-            source = cause.source();
-        }
+        let mut why = shown::causes(error);
+        let what = why.remove(0);
         let command = words.zip(repository).map(|(words, repository)| command::at(repository, words));
         let why = Some(why.join(": ")).filter(|why| !why.is_empty());
-        let (next, see) = (next.map(str::to_owned), None);
-        Self(Box::new(Details { status, what, why, next, command, see }))
+        let (next, see, link) = (next.map(str::to_owned), None, None);
+        Self(Box::new(Details { status, what, why, next, command, see, link }))
     }
 
     /// What happened, without why.
     pub(super) fn what(&self) -> String {
-        crate::shown::text(&self.0.what)
+        shown::text(&self.0.what)
     }
 
-    pub(super) fn reply(self, token: Option<String>) -> Reply {
-        let Details { status, what, why, next, command, see } = *self.0;
+    pub(super) fn reply(self, token: Option<Session>) -> Reply {
+        let Details { status, what, why, next, command, see, link } = *self.0;
         if let Some(path) = see {
             return reply::see(&path);
         }
-        let mut frame = Frame::new(crate::shown::sentence(&crate::shown::text(&what)), token);
+        let mut frame = Frame::new(shown::sentence(&shown::text(&what)), token);
         frame.commands.extend(command);
-        let page = Page { frame, why: why.map(|why| crate::shown::text(&why)), next };
+        frame.way.extend(link);
+        let page = Page { frame, why: why.map(|why| shown::text(&why)), next };
         match page.render() {
             Ok(html) => reply::page(status, html),
             Err(_) => reply::text(status, "text/plain; charset=utf-8", what),
@@ -112,11 +115,7 @@ pub(super) fn render(status: StatusCode, template: &impl Template) -> Result<Rep
 
 /// The error of the engine in one of the app.
 pub(super) fn engine(error: &AppError) -> Option<&EngineError> {
-    match error {
-        AppError::Engine(error) => Some(error),
-        AppError::Repository { source, .. } => Some(source),
-        _ => None,
-    }
+    error.engine()
 }
 
 /// The status of an error, what to do, and the command for it.

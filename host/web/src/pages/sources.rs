@@ -11,6 +11,7 @@ use super::download::too_many;
 use super::frame::{Frame, Link};
 use super::places::{folder_of, kind};
 use super::problem::{Problem, render};
+use crate::access::Action;
 use crate::command;
 use crate::form::encode;
 use crate::reply::Reply;
@@ -42,6 +43,8 @@ struct Page {
     location: String,
     /// What it can be backed up into.
     repositories: Vec<String>,
+    /// Why nothing can be started here.
+    refusal: Option<String>,
     folder: Folder,
     first: Option<String>,
     next: Option<String>,
@@ -139,11 +142,13 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     } else {
         shown::name(prefix.get(folder_of(prefix).len()..).unwrap_or_default())
     };
+    let frame = Frame::new(title, asked.token())
+        .way(way)
+        .command(format!("credenza browse {}", command::word(&format!("@{name}"))))
+        .command(format!("credenza source check {}", command::word(name)));
     let page = Page {
-        frame: Frame::new(title, asked.token())
-            .way(way)
-            .command(format!("credenza browse {}", command::word(&format!("@{name}"))))
-            .command(format!("credenza source check {}", command::word(name))),
+        refusal: frame.refusal(Action::Run),
+        frame,
         name: name.to_owned(),
         location: shown::text(&place.text()),
         repositories: site.repositories.names().map_err(|error| Problem::of(&error.into(), None))?,
@@ -176,19 +181,9 @@ fn row(site: &Site, name: &str, prefix: &[u8], entry: &Entry) -> Row {
     }
 }
 
-/// An error with its causes.
+/// An error with its causes, on one line.
 fn told(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !told.contains(&said) {
-            told.push_str(": ");
-            told.push_str(&said);
-        }
-        source = cause.source();
-    }
-    told
+    shown::causes(error).join(": ")
 }
 
 pub(super) async fn check(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {

@@ -1,11 +1,13 @@
 //! What a page costs, as counts.
 
+use std::sync::Arc;
+
 use credenza_engine::{Event, Listener, Secret};
-use credenza_model::Timestamp;
 use futures_util::future::join_all;
 
 use super::Stand;
-use crate::jobs::What;
+use crate::operations::Check;
+use crate::runs::Who;
 
 /// Browsers that follow one run.
 const STREAMS: usize = 50;
@@ -40,16 +42,16 @@ async fn the_overview_and_all_it_is_dressed_in_have_less_than_100_kb() {
 async fn fifty_browsers_follow_a_run_at_once_and_each_sees_its_end() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
-    let what = What::Check { read_data: false };
-    let job = stand.site.jobs.begin("mine", what, Timestamp::default(), stand.site.stop.child()).ok().unwrap();
-    let path = format!("/r/mine/job/{}/events", job.id);
+    let check = Arc::new(Check { read_data: false });
+    let run = stand.site.runs.begin("mine", check, Who::default(), stand.site.stop.child()).ok().unwrap();
+    let path = format!("/r/mine/run/{}/events", run.id);
     let following = join_all((0..STREAMS).map(|_| stand.page(&path)));
     let running = async {
         for _ in 0..3 {
             tokio::task::yield_now().await;
-            job.on(Event::Progress { entries: 1, bytes: 10 });
+            run.on(Event::Progress { entries: 1, bytes: 10 });
         }
-        job.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
+        run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)));
     };
     let (pages, ()) = tokio::join!(following, running);
     assert_eq!(pages.len(), STREAMS);

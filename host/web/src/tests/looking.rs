@@ -31,7 +31,7 @@ async fn the_versions_of_a_path_are_shown_newest_first_with_the_snapshots_that_h
     assert!(at(&format!("/r/mine/s/{third}/file?key=d/%FF")) < at(&format!("/r/mine/s/{second}/file?key=d/%FF")));
     assert!(text.contains("2 snapshots, from") && text.contains(&format!("/r/mine/s/{first}\"")), "{text}");
     assert!(text.contains("credenza at @mine history $&#39;d/\\xff&#39;"), "{text}");
-    assert!(text.contains(&format!("restore $&#39;{third}:d/\\xff&#39; --to FOLDER")), "{text}");
+    assert!(text.contains(&format!("value=\"entry:{third}:d/%FF\"")), "{text}");
     for (id, content) in [(&third, "newer"), (&second, "old")] {
         assert_eq!(stand.page(&format!("/r/mine/s/{id}/download?key=d/%FF")).await.body, content);
     }

@@ -3,6 +3,7 @@
 mod figures;
 mod looking;
 mod pages;
+mod restoring;
 mod safety;
 mod serving;
 
@@ -51,7 +52,7 @@ impl Clock for HandClock {
 struct Stand {
     site: Arc<Site>,
     clock: Arc<HandClock>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     app: App,
     cookie: Option<String>,
 }
@@ -86,12 +87,25 @@ impl Page {
 
 impl Stand {
     fn new(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let app =
-            App::new(AppOptions { configuration_folder: Some(folder.path().join("config")), ..AppOptions::default() });
+        Self::over(Arc::new(tempfile::tempdir().unwrap()), limits)
+    }
+
+    fn over(folder: Arc<TempDir>, limits: Limits) -> Self {
+        let app = App::new(AppOptions {
+            configuration_folder: Some(folder.path().join("config")),
+            state_folder: Some(folder.path().join("state")),
+            ..AppOptions::default()
+        });
         let clock = Arc::new(HandClock(Mutex::new(SystemClock.now())));
         let site = site(app.clone(), ADDRESS.parse().unwrap(), None, limits, Arc::clone(&clock) as _, Stop::default());
         Self { site: Arc::new(site), clock, folder, app, cookie: None }
+    }
+
+    /// Another server over the same folders, with a browser that has entered.
+    async fn again(&self) -> Self {
+        let mut stand = Self::over(Arc::clone(&self.folder), Limits::default());
+        stand.enter().await;
+        stand
     }
 
     /// A browser that has entered.
@@ -136,6 +150,17 @@ impl Stand {
         let page = self.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&page.body));
         page
+    }
+
+    /// The page of a run when it has ended.
+    async fn ended(&self, path: &str) -> Page {
+        loop {
+            let page = self.page(path).await;
+            if !page.text().contains("data-events") {
+                return page;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A form as a browser sends it.
@@ -185,8 +210,13 @@ impl Stand {
 
     /// A snapshot of these contents; its id.
     async fn backup(&self, name: &str, contents: &[(&[u8], &[u8])]) -> String {
+        self.backup_with(name, Secret::None, contents).await
+    }
+
+    /// The same in a repository that something opens.
+    async fn backup_with(&self, name: &str, secret: Secret, contents: &[(&[u8], &[u8])]) -> String {
         let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
-        let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
+        let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
         let open = self.app.open_repository(place, options).await.unwrap();
         let source = MemorySource::new();
         contents.iter().for_each(|(key, bytes)| source.put(credenza_model::Key::new(*key), bytes.to_vec()));
