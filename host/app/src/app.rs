@@ -28,6 +28,8 @@ pub struct AppOptions {
     pub configuration_folder: Option<PathBuf>,
     /// The folder of the cache; without one components are compiled at each start, and objects are fetched again.
     pub cache_folder: Option<PathBuf>,
+    /// The folder of what a program notes of its own work; without one nothing is noted.
+    pub state_folder: Option<PathBuf>,
     /// A component that goes before all others for the schemes that it serves.
     pub connector: Option<Given>,
     /// How many bytes a second may pass, over all places together.
@@ -41,6 +43,7 @@ impl AppOptions {
         Self {
             configuration_folder: environment::config_folder(),
             cache_folder: environment::cache_folder(),
+            state_folder: environment::state_folder(),
             connector: None,
             rates: Rates::default(),
         }
@@ -61,6 +64,7 @@ pub struct App {
 struct Shared {
     configuration_folder: Option<PathBuf>,
     cache_folder: Option<PathBuf>,
+    state_folder: Option<PathBuf>,
     connectors: Connectors,
     rates: Rates,
     sandbox: OnceCell<Sandbox>,
@@ -70,9 +74,10 @@ impl App {
     /// A program that nobody listens to and that can ask nobody.
     #[must_use]
     pub fn new(options: AppOptions) -> Self {
-        let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
+        let AppOptions { configuration_folder, cache_folder, state_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
-        let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
+        let sandbox = OnceCell::new();
+        let shared = Shared { configuration_folder, cache_folder, state_folder, connectors, rates, sandbox };
         Self {
             shared: Arc::new(shared),
             notices: Arc::new(NoNotices),
@@ -123,6 +128,12 @@ impl App {
     #[must_use]
     pub fn cache_folder(&self) -> Option<&Path> {
         self.shared.cache_folder.as_deref()
+    }
+
+    /// The folder of what a program notes of its own work, if there is one; it can be deleted at any time.
+    #[must_use]
+    pub fn state_folder(&self) -> Option<&Path> {
+        self.shared.state_folder.as_deref()
     }
 
     /// The configuration as it is now; empty where there is no folder for one.

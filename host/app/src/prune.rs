@@ -6,7 +6,8 @@
 use credenza_engine::retention::{self, Plan};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotFilter, SnapshotHandle};
-use credenza_format::{Grouping, Policy};
+use credenza_format::Grouping;
+pub use credenza_format::Policy;
 
 use crate::error::{Error, Result};
 

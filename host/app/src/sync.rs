@@ -1,12 +1,13 @@
 //! Snapshots carried from one open repository to another, and what it cost each.
 //!
-//! Owned here: the key that the target's settings sign with, and requests by side and direction. Refused here: carrying
+//! Owned here: which snapshots one side lacks, the key that the target's settings sign with, and requests by side and direction. Refused here: carrying
 //! (`credenza_engine::sync`).
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use credenza_engine::RunContext;
 use credenza_engine::sync::{self, SyncOptions, SyncReport};
+use credenza_engine::{RunContext, SnapshotHandle};
 
 use crate::error::Result;
 use crate::repository::OpenRepository;
@@ -42,6 +43,19 @@ pub struct Carried {
     pub requests_from: u64,
     /// Requests that went out to where they go.
     pub requests_to: u64,
+}
+
+/// The snapshots of the first side that the second does not have, oldest first, and how many it has of them: what [`carry`] would do.
+///
+/// # Errors
+/// When a store cannot be read.
+pub async fn missing(from: &OpenRepository, to: &OpenRepository) -> Result<(Vec<SnapshotHandle>, u64)> {
+    let there: HashSet<_> = to.repository.snapshots().await?.whole.iter().map(|handle| handle.snapshot.id).collect();
+    let here = from.repository.snapshots().await?.whole;
+    let held = here.len();
+    let missing: Vec<_> = here.into_iter().filter(|handle| !there.contains(&handle.snapshot.id)).collect();
+    let present = held - missing.len();
+    Ok((missing, present as u64))
 }
 
 /// Carries snapshots from the first side to the second, signed by `signing_key`, else by what the environment or the settings of the second

@@ -67,6 +67,7 @@ mod heed;
 mod json;
 mod listing;
 mod liveness;
+mod parts;
 mod poison;
 pub mod query;
 pub mod remove;
@@ -92,6 +93,7 @@ pub use cached::{CachedStore, ObjectCache};
 pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
+pub use parts::{Part, Parts};
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,

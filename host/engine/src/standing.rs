@@ -68,6 +68,13 @@ impl serde::Serialize for Left {
 }
 
 impl Left {
+    /// Adds what was left elsewhere for the same reason.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        let entries = self.entries.saturating_add(other.entries);
+        other.examples.iter().for_each(|key| self.add(key));
+        self.entries = entries;
+    }
+
     pub(crate) fn add(&mut self, key: &Key) {
         self.entries += 1;
         let place = self.examples.partition_point(|known| known < key);

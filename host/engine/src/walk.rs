@@ -11,6 +11,7 @@ use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{ChunkId, Key, Record};
 
 use crate::blobs::BlobLoader;
+use crate::parts::{Parts, Spans};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -28,7 +29,7 @@ pub struct Records {
     given: u64,
     /// What stopped looking ahead; whoever takes the records meets it behind those that are loaded.
     stopped: Option<Error>,
-    prefix: Vec<u8>,
+    spans: Spans,
     root: Option<TreeRoot>,
     /// What was passed over; nothing is unless the caller wants the rest.
     lost: Option<Vec<LostNode>>,
@@ -58,13 +59,23 @@ impl Repository {
     pub(crate) fn walk(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, prefix: &[u8]) -> Records {
         Records::new(Arc::clone(loader), root, prefix.to_vec())
     }
+
+    /// The records of some parts, in one walk.
+    pub(crate) fn walk_parts(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, parts: &Parts) -> Records {
+        Records::over(Arc::clone(loader), root, parts.spans())
+    }
 }
 
 impl Records {
     /// The records whose keys begin with `prefix`, as bytes; subtrees outside of it are not read.
     pub(crate) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
+        Self::over(loader, root, Spans::beginning_with(&prefix))
+    }
+
+    /// The records whose keys lie in these spans; subtrees outside of them are not read.
+    fn over(loader: Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Self {
         let (levels, leaves, ready) = (Vec::new(), VecDeque::new(), VecDeque::new());
-        Self { loader, levels, leaves, ready, given: 0, stopped: None, prefix, root: Some(*root), lost: None }
+        Self { loader, levels, leaves, ready, given: 0, stopped: None, spans, root: Some(*root), lost: None }
     }
 
     /// The same, which passes over what is lost below the root and tells it by [`take_lost`](Self::take_lost).
@@ -104,7 +115,7 @@ impl Records {
     }
 
     /// The record of that number, counted from the first, which stays to be given; `None` when it was given already, beyond the
-    /// end, and behind what cannot be read. The leaves before it are held in memory. Of a walk without a prefix.
+    /// end, and behind what cannot be read. The leaves before it are held in memory. Of a walk over everything.
     pub(crate) async fn look_ahead(&mut self, number: u64) -> Option<Record> {
         let number = number.checked_sub(self.given)?;
         loop {
@@ -199,16 +210,14 @@ impl Records {
 
     fn visit(&mut self, level: u8, node: Node) {
         match node {
-            Node::Leaf(records) => self
-                .ready
-                .extend(records.into_iter().filter(|record| record.entry.key.as_bytes().starts_with(&self.prefix))),
+            Node::Leaf(records) => {
+                self.ready.extend(records.into_iter().filter(|record| self.spans.part_of(&record.entry.key).is_some()))
+            }
             Node::Inner(children) => {
                 let mut last: Option<Key> = None;
                 let wanted: Vec<Child> = children
                     .into_iter()
-                    .filter(|child| {
-                        may_hold(&self.prefix, last.replace(child.last_key.clone()).as_ref(), &child.last_key)
-                    })
+                    .filter(|child| self.spans.may_hold(last.replace(child.last_key.clone()).as_ref(), &child.last_key))
                     .collect();
                 if let Some(queue) = level.checked_sub(1).and_then(|below| self.levels.get_mut(usize::from(below))) {
                     queue.extend(wanted);

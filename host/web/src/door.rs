@@ -112,20 +112,25 @@ impl Door {
         is_so_still.then_some(session)
     }
 
-    /// Who asks, as far as guesses are counted: an address, of IPv6 what one line has (a /64).
-    pub(crate) fn address_of(&self, request: &Parts) -> String {
+    /// The address of whoever asks: what the proxy has seen, or the other side of the connection.
+    pub(crate) fn address_of(&self, request: &Parts) -> Option<IpAddr> {
         let is_behind_proxy = self.users().is_some_and(|door| door.is_behind_proxy);
         let forwarded = request.headers.get_all(FORWARDED_FOR).iter().next_back().filter(|_| is_behind_proxy);
         let forwarded = forwarded.and_then(|header| header.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         let peer = request.extensions.get::<Peer>().map(|peer| peer.0);
-        match forwarded.or(peer).map(|address: IpAddr| address.to_canonical()) {
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-            Some(address) => address.to_string(),
-            None => String::new(),
+        forwarded.or(peer).map(|address: IpAddr| address.to_canonical())
+    }
+}
+
+/// Who asks, as far as guesses are counted: an address, of IPv6 what one line has (a /64).
+pub(crate) fn line_of(address: Option<IpAddr>) -> String {
+    match address {
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
+        Some(address) => address.to_string(),
+        None => String::new(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a browser sends with a request: the query of an address, and the fields of a form. Values are bytes, for keys are.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -12,16 +11,18 @@ use crate::session::Session;
 
 /// How long a browser may take to send a form.
 const FORM_MAX: Duration = Duration::from_secs(15);
-/// Most bytes of one; a passphrase is the longest thing in it.
-pub(crate) const FORM_BYTES_MAX: usize = 16 * 1024;
+/// Most bytes of one of who has not entered; the key of a link is the longest thing in it.
+const ENTRY_BYTES_MAX: usize = 16 * 1024;
+/// Most bytes of one: a page of names that are picked, or one of the longest.
+pub(crate) const FORM_BYTES_MAX: usize = 256 * 1024;
 /// The field that proves that a form is from a page of the same session.
 pub(crate) const TOKEN: &str = "token";
 /// What stands for itself in a value of a query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Fields by name; of several of one name the last.
+/// Fields by name, in their order; several may have one name.
 #[derive(Default)]
-pub(crate) struct Fields(HashMap<String, Zeroizing<Vec<u8>>>);
+pub(crate) struct Fields(Vec<(String, Zeroizing<Vec<u8>>)>);
 
 impl Fields {
     pub(crate) fn parse(text: &[u8]) -> Self {
@@ -35,14 +36,19 @@ impl Fields {
         Self(fields.collect())
     }
 
-    /// All of them, in no order.
+    /// All of them.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// The bytes of a field; none where there is no such field.
+    /// The bytes of a field, of several of that name the last; none where there is no such field.
     pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(|value| value.as_slice())
+        self.all(name).last()
+    }
+
+    /// The bytes of every field of a name.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.pairs().filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The text of a field; empty where there is none.
@@ -51,7 +57,8 @@ impl Fields {
     }
 }
 
-fn decode(text: &[u8]) -> Zeroizing<Vec<u8>> {
+/// The bytes that stand so in a query.
+pub(crate) fn decode(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let spaced: Zeroizing<Vec<u8>> =
         Zeroizing::new(text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect());
     Zeroizing::new(percent_decode(&spaced).collect())
@@ -68,7 +75,8 @@ where
     B: http_body::Body,
     B::Error: Into<Broken>,
 {
-    let body = Limited::new(body, FORM_BYTES_MAX).collect();
+    let bytes_max = if session.is_some() { FORM_BYTES_MAX } else { ENTRY_BYTES_MAX };
+    let body = Limited::new(body, bytes_max).collect();
     let body = tokio::time::timeout(FORM_MAX, body).await.map_err(|_| Refused::Body)?.map_err(|_| Refused::Body)?;
     let fields = Fields::parse(&body.to_bytes());
     let is_own = session.is_none_or(|session| session.is_token(&fields.text(TOKEN)));

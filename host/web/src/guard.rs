@@ -3,7 +3,7 @@
 //! In this order: a proxy that is trusted proves itself; the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); nothing is
 //! used by another site; what changes anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
 
-use http::header::{CACHE_CONTROL, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -26,8 +26,7 @@ const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=15768000");
 /// Nothing is loaded and nothing is run but what this server embeds, nobody frames the page, and forms come back here.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HEADERS: [(&str, &str); 8] = [
-    ("content-security-policy", POLICY),
+const HEADERS: [(&str, &str); 7] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("referrer-policy", "no-referrer"),
@@ -46,7 +45,8 @@ pub(crate) fn harden(hosts: &Hosts, reply: &mut Reply) {
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    // What may be kept says so itself.
+    // What is stricter yet, or may be kept, says so itself.
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 

@@ -139,17 +139,22 @@ impl Repositories {
         &self.app
     }
 
-    /// Opens one once more for another use, with what has opened it.
-    pub(crate) async fn open_again(&self, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
+    /// Opens one once more for another use, with what has opened it, for a task of the program.
+    pub(crate) async fn open_again(&self, app: &App, name: &str, purpose: StoreUse) -> Result<OpenRepository> {
         let open = self.open(name).await?;
         let OpenRepository { place, secret, .. } = &open.open;
         let options = OpenOptions { purpose, secret: secret.clone(), accept_plaintext: false };
-        self.app.open_repository(place.clone(), options).await
+        app.open_repository(place.clone(), options).await
     }
 
     /// The sources of the configuration.
     pub(crate) fn sources(&self) -> Result<Vec<String>, ConfigurationError> {
         self.app.configuration()?.names(Kind::Source)
+    }
+
+    /// The destinations of the configuration.
+    pub(crate) fn destinations(&self) -> Result<Vec<String>, ConfigurationError> {
+        self.app.configuration()?.names(Kind::Destination)
     }
 
     fn given(&self, name: &str) -> Option<&Given> {

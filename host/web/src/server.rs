@@ -19,18 +19,20 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::activity::Activity;
+use crate::basket::Baskets;
 use crate::door::{self, Door, Peer};
 use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::Hosts;
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::pages::{self, Asked};
 use crate::reach::Reach;
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
+use crate::runs::Runs;
 use crate::session::{Links, Sessions, Stay};
 use crate::shown::Zone;
 use crate::site::Site;
@@ -135,7 +137,7 @@ impl Server {
         // What is still under way is cut off, and no browser takes it for whole.
         let _ = tokio::time::timeout(FAREWELL, all).await;
         // Runs were asked to end with the server, and do so in good order.
-        site.jobs.ended().await;
+        site.runs.ended().await;
     }
 }
 
@@ -165,6 +167,7 @@ pub(crate) fn site(
 ) -> Result<Site> {
     // Whoever sits at the terminal is not who asks.
     let app = app.with_ask(Arc::new(Nobody));
+    let activity = Arc::new(Activity::new(app.state_folder(), clock.now().wall));
     let Entrance { hosts, cookie, door } = entrance;
     let stay = if door.users().is_some() { Stay::USER } else { Stay::HERE };
     Ok(Site {
@@ -174,7 +177,9 @@ pub(crate) fn site(
         sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions, stay)),
         throttle: Throttle::new(Arc::clone(&clock))?,
         repositories: Arc::new(Repositories::new(app, given)),
-        jobs: Jobs::default(),
+        runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
+        baskets: Baskets::default(),
+        activity,
         limits,
         clock,
         zone: Zone::system(),
@@ -252,10 +257,12 @@ where
                 Ok(form) => {
                     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
                     let secret = door::secret_of(&parts.headers, &site.cookie);
-                    let address = site.door.address_of(&parts);
+                    let from = site.door.address_of(&parts);
+                    let address = door::line_of(from);
+                    let from = from.map(|from| from.to_string()).unwrap_or_default();
                     let login = door::secret_of(&parts.headers, &site.login_cookie());
                     let asked =
-                        Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, address };
+                        Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, from, address };
                     pages::answer(site, &asked).await
                 }
             }

@@ -1,6 +1,7 @@
 //! Names, times and sizes as a person reads them. Names and contents are hostile: what could not be seen, or would turn the text around it, is written out.
 
 use credenza_model::{Key, Timestamp};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// Whether a character shows itself and changes nothing of others: no control, and none that turns the direction of text, ends a line or has no width.
@@ -18,9 +19,29 @@ pub(crate) fn name(bytes: &[u8]) -> String {
     text(&Key::new(bytes).to_string())
 }
 
+/// What an error says, and then each of its causes that says something else.
+pub(crate) fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let line = cause.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+        source = cause.source();
+    }
+    lines
+}
+
 /// A text on one line.
 pub(crate) fn text(text: &str) -> String {
     escaped(text, |_| false)
+}
+
+/// A text that begins as a sentence does.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// A text with its own lines.
@@ -81,6 +102,11 @@ impl Zone {
         Self(TimeZone::system())
     }
 
+    /// The day of a time; none beyond the year 9999.
+    pub(crate) fn day(&self, time: Timestamp) -> Option<Date> {
+        Some(jiff::Timestamp::from_second(time.seconds).ok()?.to_zoned(self.0.clone()).date())
+    }
+
     /// A time to the second.
     pub(crate) fn time(&self, time: Timestamp) -> Time {
         let whole = Timestamp { nanoseconds: 0, ..time }.to_string();
@@ -90,6 +116,15 @@ impl Zone {
             |time| time.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
         );
         Time { exact: whole, text }
+    }
+}
+
+/// How long something takes, roughly.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..90 => count(seconds, "second", "seconds"),
+        90..5400 => count(seconds.div_ceil(60), "minute", "minutes"),
+        _ => count(seconds.div_ceil(3600), "hour", "hours"),
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::activity::Activity;
+use crate::basket::Baskets;
 use crate::door::Door;
 use crate::hosts::Hosts;
-use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
+use crate::runs::Runs;
 use crate::session::Sessions;
 use crate::shown::Zone;
 use crate::throttle::Throttle;
@@ -25,7 +27,9 @@ pub(crate) struct Site {
     /// Counts guesses at passwords and passphrases.
     pub(crate) throttle: Throttle,
     pub(crate) repositories: Arc<Repositories>,
-    pub(crate) jobs: Jobs,
+    pub(crate) runs: Runs,
+    pub(crate) baskets: Baskets,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

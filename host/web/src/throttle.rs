@@ -26,7 +26,7 @@ pub(crate) enum Guess<'a> {
     At(&'a str),
     /// The name of a repository, at its passphrase.
     Opens(&'a str),
-    /// An address, as [`address_of`](crate::door::address_of) has it.
+    /// An address, as [`line_of`](crate::door::line_of) has it.
     From(&'a str),
 }
 

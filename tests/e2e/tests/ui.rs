@@ -5,8 +5,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{PASSPHRASE, Report, Setup};
+use credenza_e2e::browser::Ui;
+use credenza_e2e::bucket::ODD_KEYS;
+use credenza_e2e::{PASSPHRASE, Report, Run, Setup, memory_server, snapshot_of};
+use credenza_s3_server::Attributes;
 use rustix::process::Signal;
+
+/// Page views over which memory is to be flat.
+const VIEWS: usize = 10_000;
+/// Those after which all is held that ever is.
+const VIEWS_BEFORE: usize = 2_000;
+/// Bytes that may come and go all the same.
+const DRIFT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The most memory that the page may hold.
+const MEMORY_BYTES_MAX: u64 = 150 * 1000 * 1000;
 
 /// What a server answers.
 struct Answer {
@@ -61,12 +73,68 @@ impl Browser {
         Ok(Answer { status, head, body: body.to_vec() })
     }
 
+    /// Enters by the link that a run of `ui` prints.
+    fn enter(run: &mut Run) -> Result<Self> {
+        let printed = run.printed("\n")?;
+        let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
+        let (address, path) = link.split_once('/').context("a link has a path")?;
+        let key = path.split_once('?').context("a link has a key")?.1;
+        let mut browser = Self { address: address.to_owned(), cookie: String::new() };
+        let entered = browser.ask("POST", "/enter", key)?;
+        let cookie = entered.header("set-cookie").context("a session has a cookie")?;
+        browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(browser)
+    }
+
+    /// Sends a form as a page has it.
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer> {
+        // Any page has one; this one asks no repository.
+        let home = self.page("/activity")?.text();
+        let token = home.split("name=\"token\" value=\"").nth(1).and_then(|behind| behind.split('"').next());
+        let token = token.context("a page has a form")?.to_owned();
+        let encoded = fields.iter().map(|(name, value)| format!("&{name}={}", encode(value)));
+        self.ask("POST", path, &format!("token={token}{}", encoded.collect::<String>()))
+    }
+
+    /// Sends a form that starts something, and looks at it until it has ended; its page and its address.
+    fn run(&self, path: &str, fields: &[(&str, &str)]) -> Result<(String, String)> {
+        let begun = self.form(path, fields)?;
+        ensure!(begun.status == "303", "{path}: {}{}", begun.head, begun.text());
+        let path = begun.header("location").context("a run has a page")?.to_owned();
+        loop {
+            let page = self.page(&path)?.text();
+            if !page.contains("data-events") {
+                return Ok((page, path));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     fn page(&self, path: &str) -> Result<Answer> {
         let answer = self.ask("GET", path, "")?;
         ensure!(answer.status == "200", "{path}: {}{}", answer.head, answer.text());
         ensure!(!answer.text().contains(PASSPHRASE), "the passphrase is in {path}");
         Ok(answer)
     }
+}
+
+/// A value as a form has it.
+fn encode(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    value.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
+}
+
+/// A part of a snapshot as the pages name it: what it is, of which snapshot, and its key, encoded as in an address.
+fn pick(kind: &str, snapshot: &str, key: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let key = key.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    format!("{kind}:{snapshot}:{}", key.collect::<String>())
+}
+
+/// What stands beside a number on the page of a run.
+fn counted(page: &str, what: &str) -> Result<String> {
+    let behind = page.split(&format!("<dt>{what}</dt><dd>")).nth(1).with_context(|| format!("no {what}: {page}"))?;
+    Ok(behind.split('<').next().unwrap_or_default().to_owned())
 }
 
 #[test]
@@ -180,6 +248,169 @@ fn backups_are_looked_into_with_a_browser() {
         refused
             .expect_message(&["nothing says how they are kept apart"])?
             .expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
+fn memory_is_flat_over_ten_thousand_page_views() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("home");
+    fs::create_dir_all(source.join("letters"))?;
+    (0..500)
+        .try_for_each(|number| fs::write(source.join(format!("letters/{number}.txt")), format!("dear {number}")))?;
+    let id = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+    let mut ui = Ui::start(&setup.credenza)?;
+    let link = ui.link()?;
+    let (address, form) = link.strip_prefix("http://").and_then(|link| link.split_once("/enter?")).context("a link")?;
+    let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
+    let entered = browser.ask("POST", "/enter", form)?;
+    browser.cookie =
+        entered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+    let paths = [
+        "/".to_owned(),
+        "/r/-".to_owned(),
+        format!("/r/-/s/{id}?key=letters/"),
+        format!("/r/-/s/{id}/file?key=letters/7.txt"),
+        format!("/r/-/s/{id}/space?key="),
+        "/r/-/history?key=letters/7.txt".to_owned(),
+        "/r/-/growth".to_owned(),
+        "/sources".to_owned(),
+    ];
+    let mut before = 0;
+    for (number, path) in (0..VIEWS).zip(paths.iter().cycle()) {
+        if number == VIEWS_BEFORE {
+            before = ui.memory()?;
+        }
+        browser.page(path)?;
+    }
+    let after = ui.memory()?;
+    ensure!(after <= MEMORY_BYTES_MAX, "{after} bytes are held");
+    ensure!(after <= before + DRIFT_BYTES_MAX, "{before} bytes after {VIEWS_BEFORE} views, {after} after {VIEWS}");
+    ui.end().map(drop)
+}
+
+#[test]
+fn what_is_needed_is_restored_and_removed_from_the_page() {
+    let mut report = Report::default();
+    report.scenario("a basket of two snapshots is previewed, and restored to a folder and to a bucket", || {
+        let (server, endpoint) = memory_server()?;
+        for bucket in ["live", "repository", "copy"] {
+            server.buckets.create(bucket);
+        }
+        let setup = Setup::with_s3_repository(&endpoint, "repository")?;
+        setup.add("source", "live", &endpoint, "live")?;
+        setup.add("destination", "copy", &endpoint, "copy")?;
+        let put = |key: &str, body: &str| {
+            server.buckets.put_object("live", key, body.as_bytes().to_vec(), Attributes::default());
+        };
+        ODD_KEYS.iter().for_each(|key| put(key, &format!("first {key}")));
+        put("old/gone", "only in the first");
+        let first = snapshot_of(&setup.backup("@live")?)?;
+        put("old/gone", "changed since");
+        put("new/here", "only in the second");
+        let second = snapshot_of(&setup.backup("@live")?)?;
+
+        let mut run = setup.credenza.start(["ui"])?;
+        let browser = Browser::enter(&mut run)?;
+        let mut items: Vec<String> = ODD_KEYS.iter().map(|key| pick("entry", &second, key)).collect();
+        items.extend([pick("folder", &first, "old/"), pick("folder", &second, "new/")]);
+        let fields: Vec<(&str, &str)> = items.iter().map(|item| ("item", item.as_str())).collect();
+        let added = browser.form("/r/store/restore/add", &fields)?;
+        ensure!(added.status == "303", "{}", added.text());
+        let all = (ODD_KEYS.len() + 2).to_string();
+        ensure!(browser.page("/r/store/restore")?.text().contains(&format!("{all} entries")));
+
+        let (preview, path) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
+        ensure!(counted(&preview, "New")? == all, "{preview}");
+        ensure!(server.buckets.keys("copy").is_empty(), "a preview writes nothing");
+        let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
+        ensure!(done.contains("<strong>Done.</strong>"), "{done}");
+        ensure!(counted(&done, "Requests")? != "0", "{done}");
+        let mut expected: Vec<(String, String)> =
+            ODD_KEYS.iter().map(|key| ((*key).to_owned(), format!("first {key}"))).collect();
+        expected.push(("old/gone".to_owned(), "only in the first".to_owned()));
+        expected.push(("new/here".to_owned(), "only in the second".to_owned()));
+        ensure!(server.buckets.keys("copy").len() == expected.len(), "{:?}", server.buckets.keys("copy"));
+        for (key, body) in &expected {
+            let stored = server.buckets.get("copy", key).with_context(|| format!("{key:?} is not there"))?;
+            ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
+        }
+        // The same again replaces nothing that is there.
+        let (preview, _) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
+        ensure!(counted(&preview, "New")? == "0" && counted(&preview, "Overwritten")? == "0", "{preview}");
+
+        let target = setup.path("target");
+        let folder = [("to", target.to_str().context("a path of text")?)];
+        let (_, path) = browser.run("/r/store/restore/preview", &folder)?;
+        ensure!(!target.exists(), "a preview writes nothing");
+        let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
+        ensure!(counted(&done, "New")? == all && counted(&done, "Lost or refused")? == "0", "{done}");
+        for (key, body) in [("old/gone", "only in the first"), ("new/here", "only in the second")] {
+            ensure!(fs::read_to_string(target.join(key))? == body, "{key}");
+        }
+        // Of a folder, a backup knows which key each file stands for.
+        setup.backup(&target.to_string_lossy())?;
+        server.buckets.create("round");
+        setup.add("destination", "round", &endpoint, "round")?;
+        setup.credenza.run(["restore", "latest", "--source", &target.to_string_lossy(), "--to", "@round"])?;
+        for (key, body) in &expected {
+            let stored = server.buckets.get("round", key).with_context(|| format!("{key:?} did not come back"))?;
+            ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
+        }
+        run.signal(Signal::INT)?;
+        run.wait()?.expect_code(0)?;
+        Ok(())
+    });
+    report.scenario("a prune says on the page what it says on the command line, and does it", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("home");
+        fs::create_dir_all(&source)?;
+        for number in 0..4 {
+            fs::write(source.join("file"), number.to_string())?;
+            setup.backup(&source.to_string_lossy())?;
+        }
+        let planned = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?;
+        let lines = planned.lines_of("decision")?;
+        let mut run = setup.credenza.start(["ui"])?;
+        let browser = Browser::enter(&mut run)?;
+        let (plan, path) = browser.run("/r/-/run", &[("what", "prune"), ("keep_last", "2")])?;
+        let rows: Vec<(String, String)> = plan
+            .split("<tr><td")
+            .skip(1)
+            .map(|row| {
+                let mut cells = row.split("<bdi>").skip(1).filter_map(|cell| cell.split("</bdi>").next());
+                let mut cell = || cells.next().unwrap_or_default().to_owned();
+                (cell(), cell())
+            })
+            .collect();
+        ensure!(rows.len() == lines.len() && rows.len() == 4, "{rows:?} {lines:?}");
+        for ((action, id), line) in rows.iter().zip(&lines) {
+            let (known, whole) = (line["action"].as_str(), line["id"].as_str().unwrap_or_default());
+            ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
+        }
+        let summary = planned.summary()?;
+        for (what, name) in [("Kept", "kept"), ("Removed", "removed")] {
+            ensure!(counted(&plan, what)? == summary[name].to_string(), "{what} of {summary}");
+        }
+        ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
+        ensure!(browser.form(&format!("{path}/apply"), &[("confirm", "a guess")])?.status == "403");
+        let (done, _) = browser.run(&format!("{path}/apply"), &[("confirm", PASSPHRASE)])?;
+        ensure!(counted(&done, "Removed")? == "2", "{done}");
+        let left = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?.summary()?;
+        ensure!(left["kept"] == 2 && left["removed"] == 0, "{left}");
+
+        // Killed at any moment: what was done is on record, and nothing is half done.
+        run.signal(Signal::KILL)?;
+        run.wait()?;
+        let mut run = setup.credenza.start(["ui"])?;
+        let browser = Browser::enter(&mut run)?;
+        let activity = browser.page("/activity")?.text();
+        ensure!(activity.contains("Prune") && activity.contains("from 127.0.0.1"), "{activity}");
+        ensure!(setup.check()?.code == Some(0), "the repository is whole");
+        run.signal(Signal::INT)?;
+        run.wait()?.expect_code(0)?;
         Ok(())
     });
     report.finish();

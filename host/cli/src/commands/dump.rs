@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use credenza_app::SnapshotPath;
-use credenza_engine::archive::{self, ArchiveFormat, ArchiveReport};
+use credenza_engine::Parts;
+use credenza_engine::archive::{self, ArchiveFormat, ArchiveReport, Chosen};
 use serde::Serialize;
 
 use super::Session;
@@ -84,7 +85,8 @@ impl Dump {
             })?)),
         };
         let context = session.run_context();
-        let report = archive::write(&view, &snapshot, located.key.as_bytes(), format, &mut *out, &context).await?;
+        let chosen = Chosen { snapshot, parts: Parts::under(located.key) };
+        let report = archive::write(&view, &[chosen], format, &mut *out, &context).await?;
         drop(out);
         tell(&report, session.reporter);
         if let Some(path) = &self.output {

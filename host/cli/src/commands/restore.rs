@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::patterns::PatternList;
-use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse};
+use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
-use credenza_engine::{Conflict, Left};
+use credenza_engine::{Conflict, Left, Parts};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -144,9 +144,8 @@ impl Display for Summary {
         if report.reused > 0 {
             write!(f, "\n{} of it were in the files that were replaced", HumanBytes(report.reused))?;
         }
-        self.counts()
+        restored::counts(report, self.dry_run, self.is_deleting)
             .into_iter()
-            .filter(|(count, _)| *count > 0)
             .try_for_each(|(count, text)| write!(f, "\n{count} {text}"))?;
         report
             .left
@@ -166,72 +165,10 @@ impl Display for Summary {
     }
 }
 
-impl Summary {
-    /// What is reported where it is not nothing.
-    fn counts(&self) -> Vec<(u64, String)> {
-        let report = &self.report;
-        let are = |done: &str, would: &str| if self.dry_run { would.to_owned() } else { done.to_owned() };
-        let extra = if self.is_deleting {
-            "entries are not in the snapshot and would be removed"
-        } else {
-            "entries there are not in the snapshot"
-        };
-        let kept = report.extra.saturating_sub(report.removed);
-        vec![
-            (report.replaced, are("of them replaced what was there", "of them would replace what is there")),
-            (
-                report.attributes,
-                are(
-                    "entries were there; their times, mode, owner or attributes were set",
-                    "entries are there; their times, mode, owner or attributes would be set",
-                ),
-            ),
-            (
-                report.identical,
-                are("entries were there as they are in the snapshot", "entries are there as they are in the snapshot"),
-            ),
-            (report.presumed, "of those were taken for equal by their size and time, without being read".to_owned()),
-            (if self.dry_run { report.extra } else { 0 }, extra.to_owned()),
-            (report.removed, "entries that are not in the snapshot were removed".to_owned()),
-            (
-                if self.is_deleting && !self.dry_run { kept } else { 0 },
-                "entries that are not in the snapshot were not removed".to_owned(),
-            ),
-            (report.verified, "entries were read again after they were written".to_owned()),
-            (
-                report.miswritten,
-                "entries are not what was written when they are read again: this disk cannot be trusted".to_owned(),
-            ),
-            (report.damaged, "entries were not restored: their content is lost".to_owned()),
-            (
-                report.healed.len() as u64,
-                "packs are damaged and were read by their parity: what was restored is right".to_owned(),
-            ),
-            (report.unread, "entries have no content in the snapshot".to_owned()),
-            (report.failed, "entries were refused by the destination, or could not be read".to_owned()),
-        ]
-    }
-}
-
 /// What was left for one reason, with the first of it and what to do.
 fn reported(conflict: Conflict, left: &Left) -> String {
-    let (what, way) = match conflict {
-        Conflict::Content => ("entries differ from the snapshot and were left", "; --overwrite replaces them"),
-        Conflict::Kind => (
-            "entries were left: a file, folder or link is where the snapshot has another kind",
-            "; --overwrite replaces files and links, a folder only you can move away",
-        ),
-        Conflict::Below => ("entries were left: what is above them is no folder", ""),
-        Conflict::Changing => {
-            ("entries were written to while they were compared and were left", "; --overwrite replaces them")
-        }
-        Conflict::Uncompared => (
-            "entries exist, their content cannot be compared, and they were left",
-            "; --overwrite replaces them, --overwrite=if-changed those of another size or time",
-        ),
-        Conflict::NotOlder => ("entries are not older than the snapshot's and were left", ""),
-        Conflict::Kept => ("entries exist and were left", ""),
-    };
+    let (what, way) = restored::left(conflict);
+    let way = way.map(|way| format!("; {way}")).unwrap_or_default();
     let mut examples = left.examples.iter().map(named).collect::<Vec<_>>().join(", ");
     if left.entries > left.examples.len() as u64 {
         examples.push_str(", …");
@@ -254,14 +191,14 @@ impl Restore {
         let open = session.open_repository(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
-        let prefix = match path.is_whole() {
-            true => Vec::new(),
-            false => path.locate(&open.repository.view().await?, &snapshot).await?.key.as_bytes().to_vec(),
+        let parts = match path.is_whole() {
+            true => Parts::default(),
+            false => Parts::under(path.locate(&open.repository.view().await?, &snapshot).await?.key),
         };
         let destination = session.app.destination(&place, self.purpose()).await?;
         let recorded = &snapshot.snapshot.source.location;
         let options = RestoreOptions {
-            prefix,
+            parts,
             include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
             exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),

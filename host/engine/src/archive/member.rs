@@ -43,8 +43,8 @@ pub(super) enum MemberKind {
 pub(super) struct Members {
     format: ArchiveFormat,
     names: Names,
-    /// The member that carries the content of a group of hard links.
-    links: HashMap<String, Vec<u8>>,
+    /// The member that carries the content of a group of hard links, by the number of its snapshot: each has groups of its own.
+    links: HashMap<(usize, String), Vec<u8>>,
 }
 
 impl Members {
@@ -52,8 +52,8 @@ impl Members {
         Self { format, names: Names::new(format == ArchiveFormat::Zip), links: HashMap::new() }
     }
 
-    /// The member; else what it is that the format cannot hold.
-    pub(super) fn of<'a>(&mut self, record: &'a Record) -> Result<Member<'a>, &'static str> {
+    /// The member for a record of the snapshot of that number; else what it is that the format cannot hold.
+    pub(super) fn of<'a>(&mut self, record: &'a Record, from: usize) -> Result<Member<'a>, &'static str> {
         let entry = &record.entry;
         // As everywhere, an empty object whose key ends with a slash is a folder.
         let is_mark = entry.kind == EntryKind::File && entry.size == Some(0) && entry.key.as_bytes().ends_with(b"/");
@@ -66,23 +66,24 @@ impl Members {
             _ if is_folder => MemberKind::Folder,
             EntryKind::Directory => MemberKind::Folder,
             EntryKind::Symlink => MemberKind::Symlink(entry.link_target.clone().unwrap_or_default()),
-            EntryKind::File => self.file(record, &path),
+            EntryKind::File => self.file(record, from, &path),
             EntryKind::Other => self.special(entry)?,
         };
         Ok(Member { entry, path, is_renamed, kind })
     }
 
-    fn file(&mut self, record: &Record, path: &[u8]) -> MemberKind {
+    fn file(&mut self, record: &Record, from: usize, path: &[u8]) -> MemberKind {
         let file = MemberKind::File(record.content.bytes());
         let Some(AttributeValue::Text(group)) = record.entry.attribute("posix.hardlink") else { return file };
         if self.format == ArchiveFormat::Zip {
             return file;
         }
-        match self.links.get(group) {
+        let group = (from, group.clone());
+        match self.links.get(&group) {
             Some(first) => MemberKind::HardLink(first.clone()),
             None => {
                 if self.links.len() < LINKS_MAX {
-                    self.links.insert(group.clone(), path.to_vec());
+                    self.links.insert(group, path.to_vec());
                 }
                 file
             }

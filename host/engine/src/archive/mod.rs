@@ -1,14 +1,16 @@
-//! Archive: what lies at or under a key of a snapshot, as one tar or zip that any program unpacks.
+//! Archive: parts of snapshots as one tar or zip that any program unpacks.
 //!
 //! Written as it is read, each byte verified before it goes out. Where something of it is lost the archive ends there and is visibly broken: no reader
 //! takes it for whole.
 //!
-//! Owned here: which entries become members and how (`member`), their names (`names`), both formats (`tar`, `zip`). Refused here: reading
+//! Owned here: which entries become members and how (`member`), in the order of their keys over all snapshots (`merge`), their names (`names`), both
+//! formats (`tar`, `zip`). Refused here: reading
 //! (`view`), and where the bytes go. Called by `cli`, and by whatever else hands out a part of a snapshot.
 //!
 //! Bound: one window of plaintext, and [`LINKS_MAX`](member::LINKS_MAX) groups of hard links. The directory of a zip waits in a temporary file.
 
 mod member;
+mod merge;
 mod names;
 mod tar;
 #[cfg(test)]
@@ -22,10 +24,11 @@ use bytes::Bytes;
 use credenza_model::{ChunkId, Content, Entry, Record};
 
 use self::member::{Member, Members};
+use self::merge::{Merged, Taken};
 use crate::blobs::Fetched;
+use crate::parts::Parts;
 use crate::repository::SnapshotHandle;
 use crate::view::{View, never_read};
-use crate::walk::Records;
 use crate::window::{self, Window};
 use crate::{Damage, DamageKind, Error, Event, Phase, Result, RunContext};
 
@@ -71,15 +74,22 @@ trait Format: Send {
     fn keeps(&self, attribute: &str) -> bool;
 }
 
-/// Writes what lies at or under a key, everything under the empty one, as it is in the snapshot; of versions the latest.
+/// Parts of one snapshot. Where several are written, no key should be in two.
+pub struct Chosen {
+    /// The snapshot.
+    pub snapshot: SnapshotHandle,
+    /// What of it.
+    pub parts: Parts,
+}
+
+/// Writes parts of snapshots as they are there; of versions the latest.
 ///
 /// # Errors
-/// [`Error::NoEntry`] when there is nothing; damage when something is lost, [`Error::Output`] when it cannot be written, `Cancelled`: the archive ends
+/// [`Error::NoEntry`] when there is nothing of any part; damage when something is lost, [`Error::Output`] when it cannot be written, `Cancelled`: the archive ends
 /// there, broken.
 pub async fn write(
     view: &View,
-    snapshot: &SnapshotHandle,
-    prefix: &[u8],
+    chosen: &[Chosen],
     format: ArchiveFormat,
     out: &mut (dyn Write + Send),
     context: &RunContext,
@@ -92,21 +102,25 @@ pub async fn write(
     };
     let (members, report) = (Members::new(format), ArchiveReport::default());
     let mut archive = Archive { view, context, writer, members, out, report };
-    match archive.all(view.records(snapshot, prefix), prefix).await {
-        Ok(()) if archive.report.entries == 0 && !prefix.is_empty() => {
-            let key = credenza_model::Key::new(prefix).to_string();
-            Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key })
-        }
-        Ok(()) => {
+    match (archive.all(chosen).await, nothing(chosen)) {
+        (Ok(()), Some(nothing)) if archive.report.entries == 0 => Err(nothing),
+        (Ok(()), _) => {
             archive.writer.finish(archive.out).and_then(|()| archive.out.flush()).map_err(unwritten)?;
             Ok(archive.report)
         }
-        Err(cause) => {
+        (Err(cause), _) => {
             // Where even that cannot be written, less of it is there, and it is broken as well.
             let _ = archive.writer.break_off(archive.out).and_then(|()| archive.out.flush());
             Err(cause)
         }
     }
+}
+
+/// What is said where nothing was found; none where that may be.
+fn nothing(chosen: &[Chosen]) -> Option<Error> {
+    let Chosen { snapshot, parts } = chosen.first().filter(|chosen| !chosen.parts.is_all())?;
+    let key = parts.as_slice().first()?.key().to_string();
+    Some(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key })
 }
 
 struct Archive<'a> {
@@ -119,37 +133,38 @@ struct Archive<'a> {
 }
 
 impl Archive<'_> {
-    async fn all(&mut self, mut records: Records, prefix: &[u8]) -> Result<()> {
+    async fn all(&mut self, chosen: &[Chosen]) -> Result<()> {
+        let mut records = Merged::new(self.view, chosen);
         let mut window = Window::new();
-        while let Some(record) = records.next().await? {
-            if !record.entry.key.is_under(prefix) || !record.entry.is_current() {
+        while let Some(taken) = records.next().await? {
+            if !taken.record.entry.is_current() {
                 continue;
             }
-            let weight = window::weight(&record.content);
+            let weight = window::weight(&taken.record.content);
             if !window.has_room(weight) {
                 self.window(std::mem::replace(&mut window, Window::new())).await?;
             }
-            window.push(record, weight);
+            window.push(taken, weight);
         }
         self.window(window).await
     }
 
-    async fn window(&mut self, window: Window<Record>) -> Result<()> {
+    async fn window(&mut self, window: Window<Taken>) -> Result<()> {
         let fetched = match window.is_large() {
             true => Fetched::new(),
-            false => window::fetch(self.view.loader(), window.items.iter()).await?,
+            false => window::fetch(self.view.loader(), window.items.iter().map(|taken| &taken.record)).await?,
         };
-        for record in &window.items {
+        for taken in &window.items {
             if self.context.stop.is_requested() {
                 return Err(Error::Cancelled);
             }
             let content = if window.is_large() { None } else { Some(&fetched) };
-            self.entry(record, content).await?;
+            self.entry(taken, content).await?;
         }
         Ok(())
     }
 
-    async fn entry(&mut self, record: &Record, fetched: Option<&Fetched>) -> Result<()> {
+    async fn entry(&mut self, Taken { record, from }: &Taken, fetched: Option<&Fetched>) -> Result<()> {
         let entry = &record.entry;
         if let Some(reason) = never_read(record) {
             self.report.unread += 1;
@@ -160,7 +175,7 @@ impl Archive<'_> {
         if entry.key.as_bytes().is_empty() {
             return Ok(());
         }
-        let member = match self.members.of(record) {
+        let member = match self.members.of(record, *from) {
             Ok(member) => member,
             Err(unkept) => {
                 self.count_unkept(unkept);

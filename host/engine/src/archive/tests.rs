@@ -4,11 +4,15 @@ use std::io::Read;
 use std::sync::Arc;
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
-use credenza_model::{AttributeValue, EntryKind, EntryStatus, Timestamp, Version};
+use credenza_model::{AttributeValue, EntryKind, EntryStatus, Key, Timestamp, Version};
 
 use super::*;
-use crate::Repository;
 use crate::testing::{handle, noise, record, recorded, repository, secret, snapshot, synthetic};
+use crate::{Part, Repository};
+
+fn chosen(snapshot: &SnapshotHandle, prefix: &str) -> [Chosen; 1] {
+    [Chosen { snapshot: snapshot.clone(), parts: Parts::under(Key::from(prefix)) }]
+}
 
 async fn archived(
     repository: &Repository,
@@ -18,7 +22,7 @@ async fn archived(
 ) -> (Result<ArchiveReport>, Vec<u8>) {
     let view = repository.view().await.unwrap();
     let mut bytes = Vec::new();
-    let done = write(&view, snapshot, prefix.as_bytes(), format, &mut bytes, &RunContext::default()).await;
+    let done = write(&view, &chosen(snapshot, prefix), format, &mut bytes, &RunContext::default()).await;
     (done, bytes)
 }
 
@@ -186,7 +190,34 @@ async fn an_archive_that_is_to_end_ends_broken() {
     context.stop.request();
     let mut bytes = Vec::new();
     let view = repository.view().await.unwrap();
-    let done = write(&view, &snapshot, b"", ArchiveFormat::Tar, &mut bytes, &context).await;
+    let done = write(&view, &chosen(&snapshot, ""), ArchiveFormat::Tar, &mut bytes, &context).await;
     assert!(matches!(done, Err(Error::Cancelled)), "{done:?}");
     assert!(bytes.starts_with(b"ARCHIVE-IS-BROKEN"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_several_snapshots_come_as_one_archive_in_the_order_of_their_keys() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", "old a");
+    source.put("c", "old c");
+    let first = handle(&repository, snapshot(&repository, &source).await).await;
+    source.put("a/b", "new b");
+    source.put("d", "new d");
+    let second = handle(&repository, snapshot(&repository, &source).await).await;
+    let part = |text: &str| Part::Key(Key::from(text));
+    let chosen = [
+        Chosen { snapshot: second, parts: [part("d"), Part::Under(Key::from("a/"))].into_iter().collect() },
+        Chosen { snapshot: first, parts: [part("c"), part("a")].into_iter().collect() },
+    ];
+    let view = repository.view().await.unwrap();
+    let mut bytes = Vec::new();
+    let context = RunContext::default();
+    let report = write(&view, &chosen, ArchiveFormat::Tar, &mut bytes, &context).await.unwrap();
+    assert_eq!((report.entries, report.renamed), (4, 1));
+    let read: Vec<(String, String)> =
+        members(&bytes).into_iter().map(|(path, _, content)| (path, String::from_utf8(content).unwrap())).collect();
+    // `a` is a file, so that the folder of that name is written otherwise, although it is of another snapshot.
+    let expected = [("a", "old a"), ("%~a%2F/b", "new b"), ("c", "old c"), ("d", "new d")];
+    assert_eq!(read, expected.map(|(path, content)| (path.to_owned(), content.to_owned())));
 }

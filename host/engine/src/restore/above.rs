@@ -1,7 +1,8 @@
-//! Above: the folders on the way to the part that is restored, where the restore makes them: they become what they are in the snapshot.
+//! Above: the folders on the way to the parts that are restored, where the restore makes them: they become what they are in the snapshot.
 //!
 //! A folder that the destination has already is somebody's own and stays as it is. Called by `restore::run`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_model::{Entry, EntryKind, Key, Record};
@@ -10,10 +11,11 @@ use super::ground::folders_above;
 use super::work::{Lost, NotRestored, bare, refused};
 use super::writer::RestoreWriter;
 use crate::blobs::BlobLoader;
+use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Conflict, Error, Result};
 
-/// The way to a part of a snapshot.
+/// The way to parts of a snapshot.
 pub(super) struct Way<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a SnapshotHandle,
@@ -22,15 +24,23 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// The records of the folders above `prefix` that the destination does not have, and those that the snapshot lost.
-    pub(super) async fn missing_above(&self, prefix: &[u8]) -> Result<(Vec<Record>, Vec<Lost>)> {
+    /// The records of the folders above the parts that the destination does not have, and those that the snapshot lost.
+    pub(super) async fn missing_above(&self, parts: &Parts) -> Result<(Vec<Record>, Vec<Lost>)> {
         let (mut found, mut lost) = (Vec::new(), Vec::new());
-        for key in folders_above(&Key::new(prefix)) {
+        let above: BTreeSet<Key> = parts.as_slice().iter().flat_map(|part| folders_above(part.key())).collect();
+        // What is above a part may be in another, and comes with that.
+        let above = above.into_iter().filter(|key| !parts.as_slice().iter().any(|part| part.covers(key)));
+        let mut taken: Option<Key> = None;
+        for key in above {
+            if taken.as_ref().is_some_and(|taken| key.as_bytes().starts_with(taken.as_bytes())) {
+                continue;
+            }
             match self.writer.look(&key).await? {
                 // What has the name and is no folder stays, and nothing is written through it.
                 Ok(None) if self.is_taken(&key).await? => {
+                    taken = Some(key.clone());
                     lost.push(Lost { key, failure: NotRestored::Left(Conflict::Kind) });
-                    break;
+                    continue;
                 }
                 Ok(None) => {}
                 // Whether the restore makes it is not known.

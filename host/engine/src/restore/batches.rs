@@ -1,14 +1,15 @@
 //! Batches: which records of a snapshot are restored, so many at a time.
 //!
-//! Owned here: the part, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
+//! Owned here: the parts, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
 //!
 //! Bound: [`BATCH_RECORDS`] records, where versions are replayed those of one key more, and the folders above the last.
 
 use credenza_connect::Patterns;
-use credenza_model::{EntryKind, Record};
+use credenza_model::{EntryKind, Key, Record};
 
 use super::RestoreOptions;
 use crate::Result;
+use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
 /// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
@@ -17,28 +18,42 @@ const BATCH_RECORDS: usize = 16_384;
 /// What is to be restored, a batch of records at a time.
 pub(super) struct Batches<'a> {
     options: &'a RestoreOptions,
+    spans: Spans,
     /// The first record of a key that did not fit the batch before.
     held: Option<Record>,
     /// Folders that are restored when something below them is.
     above: Vec<Record>,
-    /// Something was there to restore.
-    pub(super) found: bool,
+    /// Of each part, whether something of it was there.
+    found: Vec<bool>,
     pub(super) versions_left: u64,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) const fn new(options: &'a RestoreOptions) -> Self {
-        Self { options, held: None, above: Vec::new(), found: options.prefix.is_empty(), versions_left: 0 }
+    pub(super) fn new(options: &'a RestoreOptions) -> Self {
+        // A snapshot that holds nothing is whole.
+        let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
+        Self { options, spans: options.parts.spans(), held: None, above: Vec::new(), found, versions_left: 0 }
+    }
+
+    /// Something of every part may be in what is lost.
+    pub(super) fn found_all(&mut self) {
+        self.found.fill(true);
+    }
+
+    /// The parts of which nothing came.
+    pub(super) fn missing(&self) -> Vec<Key> {
+        let parts = self.options.parts.as_slice().iter().zip(&self.found);
+        parts.filter(|(_, found)| !**found).map(|(part, _)| Part::key(part).clone()).collect()
     }
 
     /// The next records in key order; those of one key are never parted.
     pub(super) async fn gather(&mut self, records: &mut Records) -> Result<Vec<Record>> {
         let mut batch: Vec<Record> = self.held.take().into_iter().collect();
         while let Some(record) = records.next().await? {
-            if !record.entry.key.is_under(&self.options.prefix) {
-                continue;
+            let part = self.spans.part_of(&record.entry.key);
+            if let Some(found) = part.and_then(|part| self.found.get_mut(part)) {
+                *found = true;
             }
-            self.found = true;
             if !self.options.versions && !record.entry.is_current() {
                 self.versions_left += u64::from(self.options.selects(record.entry.key.as_bytes()));
                 continue;

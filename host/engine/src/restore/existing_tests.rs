@@ -241,7 +241,7 @@ async fn a_link_above_the_part_that_is_restored_is_not_followed() {
     fs::create_dir_all(bed.folder.path().join("outside")).unwrap();
     fs::create_dir(bed.target("")).unwrap();
     symlink(bed.folder.path().join("outside"), bed.target("a")).unwrap();
-    let part = RestoreOptions { prefix: b"a/b/".to_vec(), ..options() };
+    let part = RestoreOptions { parts: Parts::under(Key::from("a/b/")), ..options() };
     let report = bed.restore(&part).await.unwrap();
     assert_eq!(left(&report), [(Conflict::Kind, 1), (Conflict::Below, 2)]);
     assert_eq!(names(&bed.folder.path().join("outside")), [""; 0]);
@@ -402,7 +402,7 @@ async fn nothing_is_removed_outside_the_part_that_is_restored() {
     bed.restore(&options()).await.unwrap();
     fs::write(bed.target("a/b/strange"), "").unwrap();
     fs::write(bed.target("a/strange"), "").unwrap();
-    let part = RestoreOptions { prefix: b"a/b/".to_vec(), delete: Some(Deletion::Limited), ..options() };
+    let part = RestoreOptions { parts: Parts::under(Key::from("a/b/")), delete: Some(Deletion::Limited), ..options() };
     let report = bed.restore(&part).await.unwrap();
     assert_eq!((report.extra, report.removed), (1, 1));
     assert_eq!(
@@ -481,7 +481,7 @@ async fn a_target_in_which_nothing_can_be_written_fails_once_and_before_anything
     let bed = Bed::usual().await;
     fs::write(bed.folder.path().join("no folder"), "").unwrap();
     let places = ["no folder", "no folder/below"].map(|place| bed.folder.path().join(place));
-    let parts = [options(), RestoreOptions { prefix: b"a/b/".to_vec(), ..options() }];
+    let parts = [options(), RestoreOptions { parts: Parts::under(Key::from("a/b/")), ..options() }];
     let cases = places
         .into_iter()
         .chain(["/sys/credenza".into()])

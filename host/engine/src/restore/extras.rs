@@ -1,7 +1,7 @@
 //! Extras: what is at the destination and not in the snapshot, counted before anything is written and removed after all else.
 //!
 //! Nothing is removed before all that is there was listed and the whole tree of the snapshot was read: damage of it, or a folder that cannot be
-//! listed, keeps what may be below. No link is followed. What lies outside the prefix, and what the patterns leave out, is nobody's business here.
+//! listed, keeps what may be below. No link is followed. What lies outside the parts, and what the patterns leave out, is nobody's business here.
 //!
 //! Owned here: what is extra, and its removal. Called by `restore::run`.
 //!
@@ -17,6 +17,7 @@ use super::work::bare;
 use super::{Deletion, RestoreOptions};
 use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
+use crate::parts::Spans;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::{Error, Event, Listener, Result, Standing};
@@ -34,6 +35,7 @@ pub(super) struct Extras<'a> {
     loader: &'a Arc<BlobLoader>,
     snapshot: &'a SnapshotHandle,
     options: &'a RestoreOptions,
+    spans: Spans,
 }
 
 /// Something at the destination, beside the snapshot.
@@ -71,11 +73,15 @@ impl<'a> Extras<'a> {
         match (options.delete, can_tell) {
             (None, _) if !options.dry_run => Ok(None),
             (None, false) => Ok(None),
+            (None, true) if !options.parts.has_folders() => Ok(None),
             (Some(_), false) => Err(Error::NotReadable {
                 destination: identity,
                 action: "listed beside this snapshot, to remove what is not in it",
             }),
-            (_, true) => Ok(Some(Self { destination, identity, repository, loader, snapshot, options })),
+            (_, true) => {
+                let spans = options.parts.spans();
+                Ok(Some(Self { destination, identity, repository, loader, snapshot, options, spans }))
+            }
         }
     }
 
@@ -124,7 +130,7 @@ impl<'a> Extras<'a> {
             Err(cause) => return Err(failed(cause)),
         }
         let Some(scanner) = self.destination.scan().await.map_err(failed)? else { return Ok(None) };
-        let records = self.repository.walk(self.loader, &self.snapshot.snapshot.tree, &self.options.prefix);
+        let records = self.repository.walk_parts(self.loader, &self.snapshot.snapshot.tree, &self.options.parts);
         Ok(Some(Walk {
             extras: self,
             listed: Batches::new(scanner),
@@ -163,7 +169,7 @@ impl Walk<'_> {
             let path = found.key.as_bytes();
             let key = if has_escape(path) { key_of_path(path).map(Key::new) } else { Some(found.key.clone()) };
             let place = key.as_ref().unwrap_or(&found.key);
-            if !place.is_under(&options.prefix) || !options.selects(place.as_bytes()) {
+            if self.extras.spans.part_of(place).is_none() || !options.selects(place.as_bytes()) {
                 return Ok(Some(Seen::foreign(found)));
             }
             let kept = match &key {

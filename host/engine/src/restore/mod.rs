@@ -38,6 +38,7 @@ use std::sync::Arc;
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
+use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
 
@@ -79,8 +80,8 @@ pub use extras::EXTRA_PERCENT_MAX;
 /// What to restore, and how.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
-    /// Only this key and what lies under it; empty for everything.
-    pub prefix: Vec<u8>,
+    /// What of the snapshot; everything by itself.
+    pub parts: Parts,
     /// Only what these patterns mean, with the folders above; everything without any.
     pub include: Patterns,
     /// Not what these patterns mean.
@@ -91,7 +92,7 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Read everything that was written again and compare it.
     pub verify: bool,
-    /// Remove what lies under the prefix, is not left out by the patterns, and is not in the snapshot.
+    /// Remove what lies in the parts, is not left out by the patterns, and is not in the snapshot.
     pub delete: Option<Deletion>,
     /// Write every version and delete marker of a key, oldest first, instead of what was there last.
     pub versions: bool,
@@ -138,6 +139,9 @@ pub struct RestoreReport {
     pub failed: u64,
     /// Older versions and delete markers that were left out, because only what was there last was asked for.
     pub versions_left: u64,
+    /// Parts that the snapshot holds nothing of, where it holds something of others.
+    #[serde(skip)]
+    pub parts_missing: Vec<Key>,
     /// Of the patterns of what to restore, as they were written, those that no entry of the snapshot matched.
     pub include_unmatched: Vec<String>,
     /// The same of the patterns of what to leave out.
@@ -147,16 +151,51 @@ pub struct RestoreReport {
 }
 
 impl RestoreReport {
+    /// Adds what another restore did to the same destination.
+    pub fn add(&mut self, other: Self) {
+        let Self { left, healed, parts_missing, include_unmatched, exclude_unmatched, unrestored, .. } = &other;
+        for (conflict, more) in left {
+            self.left.entry(*conflict).or_default().add_all(more);
+        }
+        for (name, count) in unrestored {
+            *self.unrestored.entry(name.clone()).or_default() += count;
+        }
+        self.healed.extend(healed.iter().cloned());
+        self.parts_missing.extend(parts_missing.iter().cloned());
+        self.include_unmatched.extend(include_unmatched.iter().cloned());
+        self.exclude_unmatched.extend(exclude_unmatched.iter().cloned());
+        let counts = [
+            (&mut self.entries, other.entries),
+            (&mut self.bytes, other.bytes),
+            (&mut self.replaced, other.replaced),
+            (&mut self.attributes, other.attributes),
+            (&mut self.identical, other.identical),
+            (&mut self.presumed, other.presumed),
+            (&mut self.reused, other.reused),
+            (&mut self.extra, other.extra),
+            (&mut self.removed, other.removed),
+            (&mut self.verified, other.verified),
+            (&mut self.miswritten, other.miswritten),
+            (&mut self.damaged, other.damaged),
+            (&mut self.unread, other.unread),
+            (&mut self.failed, other.failed),
+            (&mut self.versions_left, other.versions_left),
+        ];
+        for (own, more) in counts {
+            *own = own.saturating_add(more);
+        }
+    }
+
     /// Whether all that was asked for is there as it was: nothing is lost, refused, or left against the wish of whoever restores.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let is_left = self.left.keys().any(|conflict| !conflict.is_wished());
         let is_restored = self.damaged + self.unread + self.failed + self.miswritten == 0;
-        !is_left && is_restored && self.include_unmatched.is_empty()
+        !is_left && is_restored && self.parts_missing.is_empty() && self.include_unmatched.is_empty()
     }
 }
 
-/// Restores a snapshot, or the part of it under a prefix.
+/// Restores a snapshot, or parts of it, in one walk over its tree.
 ///
 /// # Errors
 /// When the repository cannot be read at all or the destination is unusable, [`Error::NothingIncluded`], or it was to stop; lost and refused entries are counted and reported instead.
@@ -174,9 +213,9 @@ pub async fn run(
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
-    let mut records = repository.walk(&loader, &snapshot.snapshot.tree, &options.prefix).salvaging();
+    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging();
     let extras = Extras::of(&*destination, (&info, namespace), (repository, &loader, snapshot), options)?;
-    if options.prefix.is_empty() {
+    if options.parts.is_all() {
         let statistics = &snapshot.snapshot.statistics;
         listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
     }
@@ -197,7 +236,7 @@ pub async fn run(
     let mut folders = Folders::default();
     if is_tree {
         let way = Way { repository, snapshot, loader: &loader, writer: &writer };
-        let (found, lost) = way.missing_above(&options.prefix).await?;
+        let (found, lost) = way.missing_above(&options.parts).await?;
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
     }
@@ -207,7 +246,7 @@ pub async fn run(
     loop {
         let batch = run.stop.unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
-            batches.found = true;
+            batches.found_all();
             is_whole = false;
             writer.lose(lost);
         }
@@ -225,15 +264,22 @@ pub async fn run(
         writer.close(folders.closed_before(&last)).await?;
         writer.forget_before(&last);
     }
-    if !batches.found {
-        return Err(no_entry(snapshot, &options.prefix));
+    let parts_missing = batches.missing();
+    if let Some(missing) = parts_missing.first().filter(|_| parts_missing.len() == options.parts.as_slice().len()) {
+        return Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: missing.to_string() });
     }
     let (include_unmatched, exclude_unmatched) = counted.unmatched();
     counted.require_match(&include_unmatched, is_whole, snapshot)?;
     writer.close(folders.all()).await?;
     let versions_left = batches.versions_left;
-    let mut report =
-        RestoreReport { versions_left, extra, include_unmatched, exclude_unmatched, ..writer.into_report() };
+    let mut report = RestoreReport {
+        versions_left,
+        extra,
+        parts_missing,
+        include_unmatched,
+        exclude_unmatched,
+        ..writer.into_report()
+    };
     if let Some(extras) = extras.filter(|_| options.delete.is_some() && !options.dry_run && report.is_whole()) {
         report.removed = run.stop.unless(extras.remove(&mut report.failed, listener)).await??;
     }
@@ -274,10 +320,6 @@ impl RestoreOptions {
             false => Ok(()),
         }
     }
-}
-
-fn no_entry(snapshot: &SnapshotHandle, prefix: &[u8]) -> Error {
-    Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: Key::new(prefix).to_string() }
 }
 
 /// Folders that wait for their metadata until nothing more is written below them.

@@ -12,9 +12,9 @@ use credenza_connect::{ErrorClass, Source};
 use tempfile::TempDir;
 
 use super::*;
-use crate::RunContext;
 use crate::backup::BackupOptions;
 use crate::testing::{handle, repository, secret};
+use crate::{Part, RunContext};
 
 async fn backed_up(source: Arc<dyn Source>) -> (Repository, SnapshotHandle) {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
@@ -46,7 +46,7 @@ fn look(path: &Path) -> (u32, i64) {
 }
 
 fn part(prefix: &str) -> RestoreOptions {
-    RestoreOptions { prefix: prefix.as_bytes().to_vec(), ..RestoreOptions::default() }
+    RestoreOptions { parts: Parts::under(Key::from(prefix)), ..RestoreOptions::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,4 +113,75 @@ async fn a_restore_that_did_not_reach_the_disk_fails() {
     let failed =
         run(&repository, &snapshot, Arc::new(destination), &RestoreOptions::default(), &RunContext::default()).await;
     assert!(matches!(failed, Err(Error::Connector { .. })), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_parts_are_restored_in_one_walk_and_nothing_beside_them() {
+    let source = MemorySource::new();
+    let keys: [&[u8]; 12] = [
+        b"a",
+        b"a/b",
+        b"a/c/d",
+        b"a!",
+        b"b/one",
+        b"b/two",
+        b"..",
+        b"../x",
+        b"\xff\xfe",
+        b"n\nl",
+        "gpj\u{202e}exe".as_bytes(),
+        b"z",
+    ];
+    keys.iter().for_each(|key| source.put(Key::new(*key), [b"of ", *key].concat()));
+    let (repository, snapshot) = backed_up(Arc::new(source)).await;
+    let alone = |key: &[u8]| Part::Key(Key::new(key));
+    let parts = [
+        alone(b"a"),
+        Part::Under(Key::from("a/c/")),
+        alone(b"b/two"),
+        alone(b".."),
+        alone(b"\xff\xfe"),
+        alone(b"n\nl"),
+    ];
+    let options = RestoreOptions { parts: parts.into_iter().collect(), ..RestoreOptions::default() };
+    let destination = MemoryDestination::new();
+    let report =
+        run(&repository, &snapshot, Arc::new(destination.clone()), &options, &RunContext::default()).await.unwrap();
+    assert!(report.is_whole() && report.entries == 6, "{report:?}");
+    let restored: Vec<Vec<u8>> = destination.restored().keys().map(|key| key.as_bytes().to_vec()).collect();
+    assert_eq!(restored, [&b".."[..], b"a", b"a/c/d", b"b/two", b"n\nl", b"\xff\xfe"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_not_there_is_named_and_the_others_are_restored() {
+    let (repository, snapshot) = backed_up(one_file()).await;
+    let part = |key: &str| Part::Key(Key::from(key));
+    for (parts, missing) in [(vec![part("a"), part("gone")], Some("gone")), (vec![part("gone"), part("lost")], None)] {
+        let options = RestoreOptions { parts: parts.into_iter().collect(), ..RestoreOptions::default() };
+        let destination = Arc::new(MemoryDestination::new());
+        match (run(&repository, &snapshot, destination, &options, &RunContext::default()).await, missing) {
+            (Ok(report), Some(missing)) => {
+                assert!(!report.is_whole() && report.entries == 1);
+                assert_eq!(report.parts_missing, [Key::from(missing)]);
+            }
+            (Err(Error::NoEntry { key, .. }), None) => assert_eq!(key, "gone"),
+            (ended, _) => panic!("{ended:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folders_above_several_parts_are_made_once_and_become_what_they_are_in_the_snapshot() {
+    let (folder, repository, snapshot) = home().await;
+    let target = folder.path().join("new");
+    let parts = ["home/ann/notes/", "home/ann/"].map(|key| Part::Key(Key::from(key)));
+    let options = RestoreOptions { parts: parts.into_iter().collect(), ..RestoreOptions::default() };
+    let destination = Arc::new(FileDestination::new(&target).unwrap());
+    let report = run(&repository, &snapshot, destination, &options, &RunContext::default()).await.unwrap();
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!(
+        (look(&target), look(&target.join("home")), look(&target.join("home/ann"))),
+        ((0o751, 3), (0o755, 1), (0o711, 2))
+    );
+    assert!(!target.join("home/ann/notes/a").exists());
 }

@@ -20,6 +20,7 @@ use credenza_format::BlobIndex;
 use credenza_model::{Key, Record};
 
 use crate::blobs::BlobLoader;
+use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Records, Result};
 
@@ -83,6 +84,12 @@ impl View {
     #[must_use]
     pub fn records(&self, snapshot: &SnapshotHandle, prefix: &[u8]) -> Records {
         self.repository.walk(&self.loader, &snapshot.snapshot.tree, prefix)
+    }
+
+    /// The records of some parts of a snapshot, in key order, in one walk.
+    #[must_use]
+    pub fn records_of(&self, snapshot: &SnapshotHandle, parts: &Parts) -> Records {
+        self.repository.walk_parts(&self.loader, &snapshot.snapshot.tree, parts)
     }
 
     /// The record of exactly that key; the latest version, when there are several. It costs one node a level of the tree.

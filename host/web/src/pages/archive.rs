@@ -1,12 +1,13 @@
-//! A folder of a snapshot as one tar or zip, written as it is read. What cannot be read whole ends broken, and no program takes it for whole.
+//! A folder of a snapshot, or all that is picked, as one tar or zip, written as it is read. What cannot be read whole ends broken, and no program takes it for whole.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_engine::RunContext;
-use credenza_engine::archive::{self, ArchiveFormat};
-use credenza_engine::view::FolderPage;
+use credenza_engine::archive::{self, ArchiveFormat, Chosen};
+use credenza_engine::view::{FolderPage, View};
+use credenza_engine::{Parts, RunContext};
+use credenza_model::Key;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::runtime::Handle;
@@ -24,6 +25,16 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces that wait for the browser.
 const PIECES: usize = 4;
 
+/// What an archive is made of.
+pub(super) struct Wanted {
+    pub(super) view: View,
+    pub(super) chosen: Vec<Chosen>,
+    /// The name of the file, before its end.
+    pub(super) stem: Vec<u8>,
+    /// `zip`, else it is tar.
+    pub(super) format: String,
+}
+
 pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
     let place = Place::open(site, name, id).await?;
     let key = asked.query.bytes("key").unwrap_or_default().to_vec();
@@ -37,22 +48,29 @@ pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) 
     } else {
         place.record(asked).await?;
     }
-    let (format, end) = match asked.query.text("format").as_str() {
+    let own = key.get(folder_of(&key).len()..).unwrap_or_default();
+    let stem = match own.strip_suffix(b"/").unwrap_or(own) {
+        [] => format!("snapshot-{}", short(&place.id)).into_bytes(),
+        own => own.to_vec(),
+    };
+    let chosen = vec![Chosen { snapshot: place.snapshot, parts: Parts::under(Key::new(key)) }];
+    stream(site, Wanted { view: place.view, chosen, stem, format: asked.query.text("format") })
+}
+
+/// An archive that is written as it is read.
+pub(super) fn stream(site: &Arc<Site>, wanted: Wanted) -> Result<Reply, Problem> {
+    let Wanted { view, chosen, stem, format } = wanted;
+    let (format, end) = match format.as_str() {
         "zip" => (ArchiveFormat::Zip, "zip"),
         _ => (ArchiveFormat::Tar, "tar"),
     };
+    let file = [stem.as_slice(), b".", end.as_bytes()].concat();
     let reading = site.reader().ok_or_else(|| too_many(site))?;
-    let own = key.get(folder_of(&key).len()..).unwrap_or_default();
-    let own = own.strip_suffix(b"/").unwrap_or(own);
-    let file = match own {
-        [] => format!("snapshot-{}.{end}", short(&place.id)).into_bytes(),
-        own => [own, b".", end.as_bytes()].concat(),
-    };
     let (sender, receiver) = mpsc::channel(PIECES);
     let context = RunContext { stop: site.stop.child(), ..RunContext::default() };
     tokio::spawn(async move {
         let mut out = Pieces { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
-        let went = archive::write(&place.view, &place.snapshot, &key, format, &mut out, &context).await;
+        let went = archive::write(&view, &chosen, format, &mut out, &context).await;
         let last = match went {
             // What lacks entries is not to pass for the whole.
             Ok(report) if report.unread > 0 => Err(Broken::from(io::Error::other("the snapshot lacks contents"))),

@@ -6,10 +6,14 @@ use credenza_model::{EntryKind, EntryStatus, Record};
 use http::StatusCode;
 
 use super::Asked;
+use super::diff::of_diff;
 use super::frame::{Frame, Link};
 use super::places::{self, Place, kind, of_entry, of_folder};
 use super::problem::{Problem, render};
+use super::restore;
+use super::space::of_space;
 use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::form::encode;
 use crate::reply::Reply;
@@ -25,12 +29,24 @@ struct Page {
     rows: Vec<Row>,
     tar: String,
     zip: String,
+    space: String,
+    /// Since the snapshot before, where that is known.
+    changes: Option<String>,
+    name: String,
+    id: String,
+    /// All of this folder, as a field names it.
+    word: String,
+    is_root: bool,
+    basket: Option<Link>,
+    refusal: Option<String>,
     first: Option<String>,
     next: Option<String>,
 }
 
 struct Row {
     href: String,
+    /// As a field names it.
+    word: String,
     name: String,
     kind: &'static str,
     size: String,
@@ -59,11 +75,24 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     };
     let words = command::in_snapshot(&place.id, prefix);
     let archive = |format: &str| format!("{}&format={format}", of_entry(name, &place.id, "archive", prefix));
+    let frame = Frame::new(title, asked.token()).way(way).command(command::at(&place.label, &format!("ls {words}")));
     let page = Page {
-        frame: Frame::new(title, asked.token()).way(way).command(command::at(&place.label, &format!("ls {words}"))),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        name: name.to_owned(),
+        word: Pick::folder(&place.id, prefix).word(),
+        is_root: prefix.is_empty(),
+        basket: restore::link(site, asked, name),
         time: site.zone.time(place.snapshot.time().unwrap_or(place.snapshot.snapshot.finished)),
         source: shown::text(&place.snapshot.snapshot.source.location),
         rows: items.iter().map(|item| row(site, name, &place.id, prefix, item)).collect(),
+        space: of_space(name, &place.id, prefix),
+        changes: place
+            .snapshot
+            .snapshot
+            .parent
+            .map(|parent| format!("{}&key={}", of_diff(name, &parent.to_string(), &place.id), encode(prefix))),
+        id: place.id.clone(),
         tar: archive("tar"),
         zip: archive("zip"),
         first: after.map(|_| here.clone()),
@@ -80,12 +109,22 @@ fn row(site: &Site, name: &str, id: &str, prefix: &[u8], item: &FolderItem) -> R
     match item {
         FolderItem::Prefix(prefix) => {
             let href = of_folder(name, id, prefix.as_bytes());
-            Row { href, name: shown, kind: kind(EntryKind::Directory), size: String::new(), time: None, note: None }
+            let word = Pick::folder(id, prefix.as_bytes()).word();
+            Row {
+                href,
+                word,
+                name: shown,
+                kind: kind(EntryKind::Directory),
+                size: String::new(),
+                time: None,
+                note: None,
+            }
         }
         FolderItem::Entry(record) => {
             let entry = &record.entry;
             let is_folder = entry.kind == EntryKind::Directory;
             Row {
+                word: if is_folder { Pick::folder(id, key) } else { Pick::entry(id, key) }.word(),
                 href: if is_folder { of_folder(name, id, key) } else { of_entry(name, id, "file", key) },
                 name: shown,
                 kind: kind(entry.kind),

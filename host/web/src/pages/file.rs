@@ -8,9 +8,13 @@ use http::StatusCode;
 use super::Asked;
 use super::browse::note;
 use super::frame::{Frame, Link};
+use super::history::of_history;
 use super::places::{self, Place, folder_of, kind, of_entry, why_no_content};
 use super::problem::{Problem, render};
+use super::raster::{IMAGE_BYTES_MAX, Raster, raster};
+use super::restore;
 use crate::access::Action;
+use crate::basket::Pick;
 use crate::command;
 use crate::reply::Reply;
 use crate::shown::{self, Time};
@@ -25,7 +29,14 @@ struct Page {
     /// Where its bytes are; none where there are none.
     download: Option<String>,
     why: Option<String>,
+    name: String,
+    /// As a field names it.
+    word: String,
+    basket: Option<Link>,
+    refusal: Option<String>,
     preview: Preview,
+    /// Its versions over the snapshots.
+    history: String,
 }
 
 /// What is shown of the content.
@@ -33,7 +44,9 @@ enum Preview {
     Nothing,
     /// Its lines, and whether that is all.
     Text(String, bool),
-    /// It is no text.
+    /// A raster image: where it is.
+    Raster(String, Raster),
+    /// It is neither.
     Bytes,
 }
 
@@ -46,21 +59,31 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         None => preview(site, &place, &record).await?,
         Some(_) => Preview::Nothing,
     };
+    let preview = match preview {
+        Preview::Raster(_, raster) => Preview::Raster(of_entry(name, &place.id, "raster", key), raster),
+        other => other,
+    };
     let mut way = vec![Link::new("/", "Your backups")];
     way.extend(places::way(name, &place, folder_of(key)));
     let title = shown::name(key.get(folder_of(key).len()..).unwrap_or_default());
     let words = command::in_snapshot(&place.id, key);
     let command = if why.is_none() { "cat" } else { "info" };
+    let frame = Frame::new(title, asked.token())
+        .way(way)
+        .command(command::at(&place.label, &format!("{command} {words}")))
+        .command(command::at(&place.label, &format!("restore {words} --to FOLDER")));
     let page = Page {
-        frame: Frame::new(title, asked.token())
-            .way(way)
-            .command(command::at(&place.label, &format!("{command} {words}")))
-            .command(command::at(&place.label, &format!("restore {words} --to FOLDER"))),
+        refusal: frame.refusal(Action::Restore),
+        frame,
+        name: name.to_owned(),
+        word: Pick::entry(&place.id, key).word(),
+        basket: restore::link(site, asked, name),
         facts: facts(&record),
         modified: record.entry.modified.map(|time| site.zone.time(time)),
         download: why.is_none().then(|| of_entry(name, &place.id, "download", key)),
         why,
         preview,
+        history: of_history(name, key),
     };
     render(StatusCode::OK, &page)
 }
@@ -87,6 +110,9 @@ async fn preview(site: &Site, place: &Place, record: &Record) -> Result<Preview,
     let reader = place.view.reader(record);
     let bytes = reader.read_at(0, site.limits.preview_bytes).await.map_err(|error| place.problem(error))?;
     let is_all = bytes.len() as u64 == reader.size();
+    if let Some(raster) = raster(&bytes).filter(|_| reader.size() <= IMAGE_BYTES_MAX) {
+        return Ok(Preview::Raster(String::new(), raster));
+    }
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         // The last character may be cut in two.

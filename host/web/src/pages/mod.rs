@@ -3,34 +3,47 @@
 //! Owned here: what is shown, and in which words. Refused here: whether whoever asks may (`guard`), and what is true (`credenza-app`, `credenza-engine`).
 //! Every page works without scripts: what does something is a link or a form.
 
+mod about;
+mod activity;
 mod archive;
 mod browse;
+mod care;
 mod confirm;
 mod connectors;
+mod diff;
 mod download;
 mod enter;
 mod file;
 mod find;
 mod frame;
+mod growth;
+mod history;
 mod home;
-mod job;
 mod login;
 mod new;
 mod oidc;
 mod place;
 mod places;
 mod problem;
+mod raster;
 mod repository;
+mod restore;
+mod run;
+mod sources;
+mod space;
 
 use std::sync::Arc;
 
+use credenza_app::environment;
 use http::StatusCode;
 
 use crate::access::{self, Action};
+use crate::activity::Entry;
 use crate::assets;
 use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
+use crate::runs::Who;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -47,6 +60,8 @@ pub(crate) struct Asked {
     pub(crate) session: Option<Session>,
     /// What the cookie of this server holds.
     pub(crate) secret: Option<String>,
+    /// The address of whoever asks; empty where nobody knows it.
+    pub(crate) from: String,
     /// What the cookie of a login holds that is under way at an identity provider.
     pub(crate) login: Option<String>,
     /// Who asks, as far as guesses are counted.
@@ -62,6 +77,23 @@ impl Asked {
     /// Why whoever asks may not do something, where that is so.
     fn refusal(&self, action: Action) -> Option<String> {
         self.session.as_ref().and_then(|session| session.refusal(action))
+    }
+
+    /// Stands for the session where something is kept for it.
+    fn session_token(&self) -> &str {
+        self.session.as_ref().map_or("", |session| &session.token)
+    }
+
+    /// Who asks, for whoever reads it later. A link lets in whoever runs the server.
+    fn who(&self) -> Who {
+        let user = self.session.as_ref().and_then(|session| session.user.as_ref());
+        Who { name: user.map_or_else(environment::user_name, |user| user.name.clone()), from: self.from.clone() }
+    }
+
+    /// Puts on the log what was done at once.
+    fn note(&self, site: &Site, name: &str, what: &str, result: &str) {
+        let entry = Entry::begun(&self.who(), name, what, site.clock.now().wall);
+        site.activity.done(&Entry { result: Some(result.to_owned()), ..entry });
     }
 
     /// Refuses an action that the role of whoever asks does not have.
@@ -101,6 +133,7 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["login", "oidc", "callback"]) => oidc::back(site, asked),
         (Some(form), ["login", "oidc", "finish"]) => oidc::finish(site, asked, form).await,
         (None, ["enter"]) => enter::ask(site, asked),
+        (None, ["activity"]) => activity::show(site, asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
         (None, ["connectors"]) => connectors::show(site, asked),
@@ -113,14 +146,31 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
-        (Some(_), ["r", name, "lock"]) => repository::lock(site, name).await,
-        (Some(form), ["r", name, "run"]) => job::start(site, name, form).await,
-        (None, ["r", name, "job", id]) => job::show(site, asked, name, id),
-        (Some(_), ["r", name, "job", id, "cancel"]) => job::cancel(site, name, id),
-        (None, ["r", name, "job", id, "events"]) => job::events(site, name, id),
+        (Some(_), ["r", name, "lock"]) => repository::lock(site, asked, name).await,
+        (Some(form), ["r", name, "run"]) => run::start(site, asked, name, form).await,
+        (None, ["r", name, "run", id]) => run::show(site, asked, name, id),
+        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, name, id),
+        (Some(_), ["r", name, "run", id, "apply"]) => run::apply(site, asked, name, id).await,
+        (None, ["r", name, "run", id, "events"]) => run::events(site, name, id),
+        (None, ["r", name, "care"]) => care::show(site, asked, name).await,
+        (None, ["r", name, "restore"]) => restore::show(site, asked, name).await,
+        (Some(form), ["r", name, "restore", "add"]) => restore::add(site, asked, name, form).await,
+        (Some(form), ["r", name, "restore", "take"]) => Ok(restore::take(site, asked, name, form)),
+        (Some(_), ["r", name, "restore", "clear"]) => Ok(restore::clear(site, asked, name)),
+        (Some(form), ["r", name, "restore", "preview"]) => restore::preview(site, asked, name, form).await,
+        (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
+        (None, ["sources"]) => sources::list(site, asked),
+        (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (Some(_), ["sources", name, "check"]) => sources::check(site, asked, name).await,
+        (None, ["r", name, "growth"]) => growth::show(site, asked, name).await,
+        (None, ["r", name, "history"]) => history::show(site, asked, name).await,
+        (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,
         (None, ["r", name, "find"]) => find::show(site, asked, name).await,
         (None, ["r", name, "s", id]) => browse::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "about"]) => about::show(site, asked, name, id).await,
         (None, ["r", name, "s", id, "file"]) => file::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "space"]) => space::show(site, asked, name, id).await,
+        (None, ["r", name, "s", id, "raster"]) => raster::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),

@@ -11,6 +11,7 @@ use crate::door::Refusal;
 use crate::form::{self, FORM_BYTES_MAX};
 use crate::reply::{self, Reply};
 use crate::session::Session;
+use crate::shown;
 
 /// Something went wrong, or was refused.
 #[derive(Debug)]
@@ -77,16 +78,8 @@ impl Problem {
     /// What an error says of itself, and what can be done about it in a repository.
     pub(super) fn of(error: &AppError, repository: Option<&PlaceLabel>) -> Self {
         let (status, next, words) = advice(error);
-        let what = error.to_string();
-        let mut source = std::error::Error::source(error);
-        let mut why = Vec::new();
-        while let Some(cause) = source {
-            let reported = cause.to_string();
-            if reported != what && !why.contains(&reported) {
-                why.push(reported);
-            }
-            source = cause.source();
-        }
+        let mut why = shown::causes(error);
+        let what = why.remove(0);
         let command = words.zip(repository).map(|(words, repository)| command::at(repository, words));
         let why = Some(why.join(": ")).filter(|why| !why.is_empty());
         let next = next.map(str::to_owned);
@@ -99,14 +92,19 @@ impl Problem {
         Self(Box::new(Details { status, what, why, next, command, see: None, link }))
     }
 
+    /// What happened, without why.
+    pub(super) fn what(&self) -> String {
+        shown::text(&self.0.what)
+    }
+
     pub(super) fn reply(self, token: Option<Session>) -> Reply {
         let Details { status, what, why, next, command, see, link } = *self.0;
         if let Some(path) = see {
             return reply::see(&path);
         }
-        let mut frame = Frame::new(crate::shown::text(&what), token);
+        let mut frame = Frame::new(shown::sentence(&shown::text(&what)), token);
         frame.commands.extend(command);
-        let page = Page { frame, why: why.map(|why| crate::shown::text(&why)), next, link };
+        let page = Page { frame, why: why.map(|why| shown::text(&why)), next, link };
         match page.render() {
             Ok(html) => reply::page(status, html),
             Err(_) => reply::text(status, "text/plain; charset=utf-8", what),

@@ -8,21 +8,23 @@ use zeroize::Zeroizing;
 use super::frame::{Frame, Link};
 use super::places::{of_folder, of_repository, short, title};
 use super::problem::{Problem, engine, render};
-use super::{Asked, job};
+use super::{Asked, restore, run};
 use crate::access::Action;
 use crate::command;
 use crate::form::Fields;
-use crate::jobs::Job;
 use crate::reply::{self, Reply};
 use crate::repositories::Look;
+use crate::runs::Run;
 use crate::shown::{self, Time};
 use crate::site::Site;
 use crate::throttle::Guess;
 
 /// Runs that are shown with the snapshots.
-const JOBS_MAX: usize = 5;
+const RUNS_MAX: usize = 5;
 /// The field of a passphrase.
 const PASSPHRASE: &str = "passphrase";
+/// What the log calls it.
+const UNLOCKING: &str = "Opened by a passphrase";
 
 #[derive(Template)]
 #[template(path = "repository.html")]
@@ -36,16 +38,18 @@ struct Page {
     /// What is wrong with those that cannot be read.
     damaged: Vec<String>,
     sources: Vec<String>,
-    jobs: Vec<JobLine>,
+    runs: Vec<RunLine>,
+    basket: Option<Link>,
+    refusal: Option<String>,
     newer: Option<String>,
     older: Option<String>,
 }
 
 /// A run that was started from here.
-struct JobLine {
+struct RunLine {
     href: String,
     what: String,
-    state: job::State,
+    state: run::State,
     began: Time,
 }
 
@@ -94,10 +98,13 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let rows = newest_first.map(|handle| row(site, name, handle, digits)).collect();
     let of_page = |page: usize| format!("{}?page={page}", of_repository(name));
     let held = snapshots.whole.len();
+    let frame = Frame::new(title(&label), asked.token())
+        .way(vec![Link::new("/", "Your backups")])
+        .command(command::at(&label, "ls"));
     let page = Page {
-        frame: Frame::new(title(&label), asked.token())
-            .way(vec![Link::new("/", "Your backups")])
-            .command(command::at(&label, "ls")),
+        basket: restore::link(site, asked, name),
+        refusal: frame.refusal(Action::Run),
+        frame,
         name: name.to_owned(),
         location: shown::text(&label.location),
         rows,
@@ -109,20 +116,20 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
         sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
-        jobs: site.jobs.of(name).iter().take(JOBS_MAX).map(|job| job_line(site, job)).collect(),
+        runs: site.runs.of(name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
     };
     render(StatusCode::OK, &page)
 }
 
-fn job_line(site: &Site, job: &Job) -> JobLine {
-    let reported = job.reported();
-    JobLine {
-        href: job::of_job(job),
-        what: job::what(job),
-        state: job::state(&reported),
-        began: site.zone.time(job.began),
+fn run_line(site: &Site, run: &Run) -> RunLine {
+    let reported = run.reported();
+    RunLine {
+        href: run::of_run(run),
+        what: run.operation.title(),
+        state: run::state(&reported),
+        began: site.zone.time(run.began),
     }
 }
 
@@ -167,20 +174,25 @@ pub(super) async fn unlock(site: &Site, asked: &Asked, name: &str, form: &Fields
     match site.repositories.unlock(name, Secret::Passphrase(typed)).await {
         Ok(()) => {
             site.throttle.forgive(&guess);
+            asked.note(site, name, UNLOCKING, "Done");
             Ok(reply::see(&of_repository(name)))
         }
-        Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => ask(
-            site,
-            asked,
-            name,
-            StatusCode::FORBIDDEN,
-            Some("This passphrase does not open it. Nothing was changed."),
-        ),
+        Err(error) if matches!(engine(&error), Some(EngineError::WrongSecret { .. })) => {
+            asked.note(site, name, UNLOCKING, "Wrong passphrase");
+            ask(
+                site,
+                asked,
+                name,
+                StatusCode::FORBIDDEN,
+                Some("This passphrase does not open it. Nothing was changed."),
+            )
+        }
         Err(error) => Err(Problem::of(&error, None)),
     }
 }
 
-pub(super) async fn lock(site: &Site, name: &str) -> Result<Reply, Problem> {
+pub(super) async fn lock(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     site.repositories.lock(name).await.map_err(|error| Problem::of(&error, None))?;
+    asked.note(site, name, "Its key was forgotten", "Done");
     Ok(reply::see("/"))
 }

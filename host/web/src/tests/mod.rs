@@ -2,10 +2,13 @@
 
 mod beginning;
 mod clocks;
+mod figures;
 mod fuzzing;
+mod looking;
 mod oidc;
 mod outside;
 mod pages;
+mod restoring;
 mod safety;
 mod serving;
 
@@ -46,7 +49,7 @@ pub(crate) use clocks::{HandClock, SteppedClock};
 struct Stand {
     site: Arc<Site>,
     clock: Arc<HandClock>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     app: App,
     cookie: Option<String>,
     host: &'static str,
@@ -80,30 +83,47 @@ impl Page {
     }
 }
 
+/// A program whose configuration and log are in that folder.
+fn app_in(folder: &TempDir) -> App {
+    App::new(AppOptions {
+        configuration_folder: Some(folder.path().join("config")),
+        state_folder: Some(folder.path().join("state")),
+        ..AppOptions::default()
+    })
+}
+
 impl Stand {
     fn new(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let app =
-            App::new(AppOptions { configuration_folder: Some(folder.path().join("config")), ..AppOptions::default() });
+        Self::over(Arc::new(tempfile::tempdir().unwrap()), limits)
+    }
+
+    fn over(folder: Arc<TempDir>, limits: Limits) -> Self {
         let hosts = Hosts::here(LISTEN.parse().unwrap(), "secret-label");
         let entrance = Entrance { cookie: hosts.cookie(LISTEN.parse().unwrap()), hosts, door: Door::Link };
+        let app = app_in(&folder);
         Self::at(entrance, ADDRESS, app, folder, limits)
     }
 
     /// A server for others, whose users are to be added; `users` are made before it begins.
     fn outside(reach: &Reach, users: impl FnOnce(&mut Users) -> Result<(), UsersError>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config");
-        Users::edit(&config, users).unwrap();
-        let app = App::new(AppOptions { configuration_folder: Some(config), ..AppOptions::default() });
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let app = app_in(&folder);
+        Users::edit(app.configuration_folder().unwrap(), users).unwrap();
         let entrance = Entrance::of(&app, LISTEN.parse().unwrap(), reach).unwrap();
         Self::at(entrance, OUTSIDE, app, folder, Limits::default())
     }
 
-    fn at(entrance: Entrance, host: &'static str, app: App, folder: TempDir, limits: Limits) -> Self {
+    fn at(entrance: Entrance, host: &'static str, app: App, folder: Arc<TempDir>, limits: Limits) -> Self {
         let clock = HandClock::now_standing();
         let site = site(app.clone(), entrance, None, limits, Arc::clone(&clock) as _, Stop::default()).unwrap();
         Self { site: Arc::new(site), clock, folder, app, cookie: None, host }
+    }
+
+    /// Another server over the same folders, with a browser that has entered.
+    async fn again(&self) -> Self {
+        let mut stand = Self::over(Arc::clone(&self.folder), Limits::default());
+        stand.enter().await;
+        stand
     }
 
     /// A browser that has entered.
@@ -148,6 +168,17 @@ impl Stand {
         let page = self.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&page.body));
         page
+    }
+
+    /// The page of a run when it has ended.
+    async fn ended(&self, path: &str) -> Page {
+        loop {
+            let page = self.page(path).await;
+            if !page.text().contains("data-events") {
+                return page;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A form as a browser sends it.
@@ -197,8 +228,13 @@ impl Stand {
 
     /// A snapshot of these contents; its id.
     async fn backup(&self, name: &str, contents: &[(&[u8], &[u8])]) -> String {
+        self.backup_with(name, Secret::None, contents).await
+    }
+
+    /// The same in a repository that something opens.
+    async fn backup_with(&self, name: &str, secret: Secret, contents: &[(&[u8], &[u8])]) -> String {
         let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
-        let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
+        let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
         let open = self.app.open_repository(place, options).await.unwrap();
         let source = MemorySource::new();
         contents.iter().for_each(|(key, bytes)| source.put(credenza_model::Key::new(*key), bytes.to_vec()));

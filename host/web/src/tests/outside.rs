@@ -9,6 +9,7 @@ use http::{HeaderName, Request, StatusCode};
 
 use super::{OUTSIDE, Page, Stand};
 use crate::access::ROUTES;
+use crate::door::line_of;
 use crate::form::encode;
 use crate::reach::{Others, Reach, TrustedProxy, Way};
 use crate::session::{EACH_MAX, Stay};
@@ -243,7 +244,7 @@ async fn behind_a_proxy_the_address_that_it_has_seen_itself_is_throttled_and_no_
     let stand = Stand::outside(&behind_proxy(None), one_each);
     let seen = |forwarded: &str| {
         let request = Request::builder().header("x-forwarded-for", forwarded).body(()).unwrap();
-        stand.site.door.address_of(&request.into_parts().0)
+        line_of(stand.site.door.address_of(&request.into_parts().0))
     };
     assert_eq!(seen("203.0.113.9, 192.0.2.1"), "192.0.2.1");
     assert_eq!(seen("192.0.2.1"), "192.0.2.1");

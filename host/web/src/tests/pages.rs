@@ -1,15 +1,16 @@
 //! What is in a repository can be seen, found and had.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use credenza_engine::{Event, Listener, Phase, Secret};
-use credenza_model::Timestamp;
 use http::StatusCode;
 
-use super::{Page, Stand};
+use super::Stand;
 use crate::form::encode;
-use crate::jobs::What;
 use crate::limits::Limits;
+use crate::operations::Check;
+use crate::runs::Who;
 
 #[tokio::test]
 async fn an_empty_configuration_teaches_the_first_commands() {
@@ -181,17 +182,6 @@ async fn a_folder_is_had_as_tar_and_as_zip() {
     assert!(zip.body.starts_with(b"PK") && zip.header("content-disposition").contains(".zip\""));
 }
 
-/// Looks at the page of a run until it has ended.
-async fn ended(stand: &Stand, path: &str) -> Page {
-    loop {
-        let page = stand.page(path).await;
-        if !page.text().contains("data-events") {
-            return page;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
     let stand = Stand::entered().await;
@@ -204,7 +194,7 @@ async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
     let start = async |form: &str| {
         let begun = stand.post("/r/mine/run", &format!("token={token}&{form}")).await;
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
-        ended(&stand, begun.header("location")).await
+        stand.ended(begun.header("location")).await
     };
     assert!(stand.page("/r/mine").await.text().contains("<option>home</option>"));
     let backup = start("what=backup&source=home").await;
@@ -241,7 +231,7 @@ async fn a_backup_and_a_check_run_from_the_page_and_tell_how_they_ended() {
 }
 
 /// All files below a folder.
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(super) fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
@@ -251,16 +241,16 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
     let token = stand.token().await;
-    let job = stand
+    let run = stand
         .site
-        .jobs
-        .begin("mine", What::Check { read_data: true }, Timestamp::default(), stand.site.stop.child())
+        .runs
+        .begin("mine", Arc::new(Check { read_data: true }), Who::default(), stand.site.stop.child())
         .ok()
         .unwrap();
-    let path = format!("/r/mine/job/{}", job.id);
-    job.on(Event::Phase { phase: Phase::CheckingData });
-    job.on(Event::Expected { entries: 2, bytes: 4096 });
-    job.on(Event::Progress { entries: 1, bytes: 1024 });
+    let path = format!("/r/mine/run/{}", run.id);
+    run.on(Event::Phase { phase: Phase::CheckingData });
+    run.on(Event::Expected { entries: 2, bytes: 4096 });
+    run.on(Event::Progress { entries: 1, bytes: 1024 });
     let page = stand.page(&path).await;
     for said in [
         "checking data",
@@ -275,10 +265,10 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     assert_eq!(second.status, StatusCode::CONFLICT);
     assert!(second.text().contains("one run at a time"), "{}", second.text());
 
-    assert!(!job.context().stop.is_requested());
+    assert!(!run.context().stop.is_requested());
     assert_eq!(stand.post(&format!("{path}/cancel"), &format!("token={token}")).await.status, StatusCode::SEE_OTHER);
-    assert!(job.context().stop.is_requested() && !stand.site.stop.is_requested());
-    job.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), Timestamp::default());
+    assert!(run.context().stop.is_requested() && !stand.site.stop.is_requested());
+    run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)));
     let events = stand.page(&format!("{path}/events")).await;
     assert_eq!(events.header("content-type"), "text/event-stream");
     assert!(
@@ -287,7 +277,7 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
         events.text()
     );
     assert!(stand.page(&path).await.text().contains("<strong>Cancelled.</strong>"));
-    assert_eq!(stand.get("/r/mine/job/99").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(stand.get("/r/other/job/1").await.status, StatusCode::NOT_FOUND);
-    stand.site.jobs.ended().await;
+    assert_eq!(stand.get("/r/mine/run/99").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stand.get("/r/other/run/1").await.status, StatusCode::NOT_FOUND);
+    stand.site.runs.ended().await;
 }

@@ -1,0 +1,34 @@
+//! What a run does: the operations of the engine with the options that the command line has by itself, one file each.
+//!
+//! Owned here: which they are, and what is shown of their reports. What removes or replaces something is not started by itself: a run that only looks
+//! ends with the offer to do it. Refused here: what else is under way (`runs`), and what is true (`credenza-app`, `credenza-engine`).
+
+mod backup;
+mod check;
+mod maintain;
+mod prune;
+mod remove;
+mod repair;
+mod restore;
+mod sync;
+mod tag;
+
+pub(crate) use backup::Backup;
+pub(crate) use check::Check;
+pub(crate) use maintain::Maintain;
+pub(crate) use prune::Prune;
+pub(crate) use remove::Remove;
+pub(crate) use repair::Repair;
+pub(crate) use restore::{Picked, Restore};
+pub(crate) use sync::Sync;
+pub(crate) use tag::Tag;
+
+/// A number that is counted, for a table of facts.
+fn fact(what: &str, number: impl ToString) -> (String, String) {
+    (what.to_owned(), number.to_string())
+}
+
+/// The first digits of an id.
+fn short(id: impl ToString) -> String {
+    id.to_string().chars().take(8).collect()
+}

@@ -1,0 +1,274 @@
+//! A restore of what was picked, from any number of snapshots: first compared with what is there, then done.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use credenza_app::{DestinationUse, Error, Kind, Place, Result, Settings, StoreUse, restored};
+use credenza_engine::restore::{self, Overwrite, RestoreOptions, RestoreReport};
+use credenza_engine::{
+    Conflict, Error as EngineError, Event, Left, Listener, Part, Parts, Phase, RunContext, SnapshotName, Standing,
+};
+use credenza_model::Key;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::fact;
+use crate::access::Action;
+use crate::command;
+use crate::runs::{At, Ending, Offer, Operation, Outcome, Run, Table};
+use crate::shown::{self, count};
+
+/// Entries that a preview names; it counts all.
+const NAMED_MAX: usize = 500;
+/// Commands that are shown; each restores one part.
+const COMMANDS_MAX: usize = 8;
+
+/// What was picked of one snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct Picked {
+    /// Its whole id.
+    pub(crate) snapshot: String,
+    pub(crate) parts: Parts,
+}
+
+/// Restores what was picked to a place.
+#[derive(Debug, Clone)]
+pub(crate) struct Restore {
+    pub(crate) picked: Vec<Picked>,
+    /// Bytes that were counted of it.
+    pub(crate) bytes: u64,
+    /// A folder, a location or `@name`.
+    pub(crate) to: String,
+    pub(crate) overwrite: Overwrite,
+    /// Whether it only compares.
+    pub(crate) is_trial: bool,
+}
+
+impl Operation for Restore {
+    fn title(&self) -> String {
+        let what = if self.is_trial { "Preview of a restore" } else { "Restore" };
+        format!("{what} to {}", shown::text(&self.to))
+    }
+
+    fn commands(&self) -> Vec<String> {
+        let overwrite = match self.overwrite {
+            Overwrite::No => "",
+            Overwrite::Always => " --overwrite",
+            Overwrite::IfNewer => " --overwrite=if-newer",
+            Overwrite::IfChanged => " --overwrite=if-changed",
+            Overwrite::Never => " --overwrite=never",
+        };
+        let trial = if self.is_trial { " --dry-run" } else { "" };
+        let to = command::word(&self.to);
+        let parts =
+            self.picked.iter().flat_map(|picked| picked.parts.as_slice().iter().map(move |part| (picked, part)));
+        let command = |(picked, part): (&Picked, &Part)| {
+            let what = command::in_snapshot(&picked.snapshot, part.key().as_bytes());
+            format!("restore {what} --to {to}{overwrite}{trial}")
+        };
+        parts.take(COMMANDS_MAX).map(command).collect()
+    }
+
+    fn action(&self) -> Action {
+        Action::Restore
+    }
+
+    fn run<'a>(&'a self, at: &'a At) -> LocalBoxFuture<'a, Result<Ending>> {
+        self.restore(at).boxed_local()
+    }
+}
+
+impl Restore {
+    async fn restore(&self, at: &At) -> Result<Ending> {
+        let app = at.app();
+        let open = at.open(StoreUse::Read).await?;
+        let snapshots = open.repository.snapshots().await?;
+        let place = app.place(Kind::Destination, self.to.as_ref(), Settings::new())?;
+        let purpose = if self.is_trial { DestinationUse::Preview } else { DestinationUse::Write };
+        let destination = app.destination(&place, purpose).await?;
+        at.run.counts(&destination);
+        let comparing = Arc::new(Comparing::new(&at.run, self.bytes));
+        let context = RunContext { events: Arc::clone(&comparing) as Arc<dyn Listener>, ..at.run.context() };
+        let mut total = RestoreReport::default();
+        let mut failed = None;
+        for (number, picked) in self.picked.iter().enumerate() {
+            let options = RestoreOptions {
+                parts: picked.parts.clone(),
+                overwrite: self.overwrite,
+                dry_run: self.is_trial,
+                ..RestoreOptions::default()
+            };
+            let snapshot = snapshots.find(&SnapshotName(picked.snapshot.clone()));
+            let to = Arc::clone(&destination.connector);
+            let done = async { restore::run(&open.repository, &snapshot?, to, &options, &context).await };
+            match done.await {
+                Ok(report) => total.add(report),
+                // What was restored of other snapshots before is there, and is said.
+                Err(error) if number > 0 && !matches!(error, EngineError::Cancelled) => {
+                    failed = Some(Error::from(error));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut ending = self.ending(&total, &place, at.run.requests(), comparing.table());
+        if let Some(error) = failed {
+            ending.outcome = Outcome::Failed;
+            ending.offer = None;
+            ending.lines.splice(0..0, shown::causes(&error));
+        }
+        Ok(ending)
+    }
+
+    fn ending(&self, report: &RestoreReport, place: &Place, requests: u64, table: Option<Table>) -> Ending {
+        let (entries, bytes) = (count(report.entries, "entry", "entries"), shown::size(report.bytes));
+        let to = shown::text(&place.text());
+        let done = if self.is_trial { "Would restore" } else { "Restored" };
+        let mut lines = vec![format!("{done} {entries}, {bytes}, to {to}.")];
+        lines.extend(
+            restored::counts(report, self.is_trial, false).iter().map(|(count, text)| format!("{count} {text}.")),
+        );
+        lines.extend(report.left.iter().map(|(conflict, left)| of_left(*conflict, left)));
+        if report.versions_left > 0 {
+            lines.push(format!("{} older versions were left out.", report.versions_left));
+        }
+        lines.extend(
+            report.parts_missing.iter().map(|key| format!("Not in the snapshot: {}.", shown::name(key.as_bytes()))),
+        );
+        let attributes = report.unrestored.iter();
+        lines
+            .extend(attributes.map(|(name, count)| format!("Not restored: {} of {count} entries.", shown::text(name))));
+        let is_whole = report.is_whole() && report.unrestored.is_empty();
+        Ending {
+            outcome: match (report.damaged + report.miswritten, is_whole) {
+                (0, true) => Outcome::Done,
+                (0, false) if self.is_trial => Outcome::Done,
+                (0, false) => Outcome::Incomplete,
+                _ => Outcome::Damaged,
+            },
+            lines,
+            facts: facts(report, requests),
+            tables: table.into_iter().collect(),
+            offer: (self.is_trial && report.entries + report.attributes > 0).then(|| self.offer(report, &to)),
+        }
+    }
+
+    fn offer(&self, report: &RestoreReport, to: &str) -> Offer {
+        let (entries, bytes) = (count(report.entries, "entry", "entries"), shown::size(report.bytes));
+        let mut loses = Vec::new();
+        if !matches!(self.overwrite, Overwrite::No | Overwrite::Never) {
+            loses.push(format!(
+                "{} in {to} are replaced by what the snapshots have, and whatever differs there when it is done.",
+                count(report.replaced, "entry", "entries")
+            ));
+        }
+        if report.attributes > 0 {
+            let entries = count(report.attributes, "entry", "entries");
+            loses.push(format!("Times, mode, owner or attributes of {entries} in {to} are set."));
+        }
+        let operation = Arc::new(Self { is_trial: false, ..self.clone() });
+        Offer { operation, title: format!("Restore {entries}, {bytes}"), loses }
+    }
+}
+
+fn facts(report: &RestoreReport, requests: u64) -> Vec<(String, String)> {
+    let left = |conflict: &Conflict| report.left.get(conflict).map_or(0, |left| left.entries);
+    let skipped: u64 = report.left.keys().map(left).sum();
+    vec![
+        fact("New", report.entries.saturating_sub(report.replaced)),
+        fact("Overwritten", report.replaced),
+        fact("Attributes set", report.attributes),
+        fact("Identical", report.identical),
+        fact("Skipped", skipped),
+        fact("Bytes", format!("{} ({})", report.bytes, shown::size(report.bytes))),
+        fact("Lost or refused", report.damaged + report.unread + report.failed),
+        fact("Requests", requests),
+    ]
+}
+
+fn of_left(conflict: Conflict, left: &Left) -> String {
+    let (what, _) = restored::left(conflict);
+    let mut examples = left.examples.iter().map(|key| shown::name(key.as_bytes())).collect::<Vec<_>>().join(", ");
+    if left.entries > left.examples.len() as u64 {
+        examples.push_str(", …");
+    }
+    format!("{} {what}: {examples}.", left.entries)
+}
+
+/// Passes on what several restores tell as one, and keeps what a preview compares.
+struct Comparing {
+    run: Arc<Run>,
+    bytes: u64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    is_restoring: bool,
+    rows: BTreeMap<Key, (&'static str, u64)>,
+    more: u64,
+}
+
+impl Comparing {
+    fn new(run: &Arc<Run>, bytes: u64) -> Self {
+        Self { run: Arc::clone(run), bytes, seen: Mutex::default() }
+    }
+
+    fn name(&self, key: &Key, word: &'static str, bytes: u64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.rows.len() < NAMED_MAX {
+            seen.rows.insert(key.clone(), (word, bytes));
+        } else {
+            seen.more += 1;
+        }
+    }
+
+    fn table(&self) -> Option<Table> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = if seen.more > 0 { format!(", and {} more", seen.more) } else { String::new() };
+        let rows: Vec<Vec<String>> = seen
+            .rows
+            .iter()
+            .map(|(key, (word, bytes))| vec![(*word).to_owned(), shown::name(key.as_bytes()), shown::size(*bytes)])
+            .collect();
+        let caption = format!("What is there, entry by entry{more}");
+        (!rows.is_empty()).then_some(Table { caption, heads: vec!["Would be", "Path", "Size"], rows })
+    }
+}
+
+impl Listener for Comparing {
+    fn on(&self, event: Event) {
+        match &event {
+            Event::Phase { phase } => {
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                // One bar for all snapshots.
+                if seen.is_restoring {
+                    return;
+                }
+                seen.is_restoring = *phase == Phase::Restoring;
+                drop(seen);
+                let (phase, bytes) = (*phase, self.bytes);
+                self.run.on(Event::Phase { phase });
+                if phase == Phase::Restoring {
+                    self.run.on(Event::Expected { entries: 0, bytes });
+                }
+                return;
+            }
+            Event::Expected { .. } => return,
+            Event::Compared { standing, key, bytes } => self.name(key, of_standing(*standing), *bytes),
+            Event::Left { key, .. } => self.name(key, "skipped", 0),
+            _ => {}
+        }
+        self.run.on(event);
+    }
+}
+
+const fn of_standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::New => "new",
+        Standing::Changed => "overwritten",
+        Standing::Attributes => "given its attributes",
+        Standing::Identical => "left, as it is identical",
+        Standing::Extra => "left, as it is not in the snapshot",
+    }
+}
