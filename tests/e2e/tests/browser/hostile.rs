@@ -61,7 +61,7 @@ pub(crate) fn hostile_contents_do_nothing(stand: &mut Stand) -> Result<()> {
 pub(crate) fn another_origin_gets_nothing(stand: &mut Stand) -> Result<()> {
     let runs = |stand: &Stand| {
         stand.show(&format!("/r/{STORE}"))?;
-        Ok::<_, anyhow::Error>(stand.browser.source()?.matches("/job/").count())
+        Ok::<_, anyhow::Error>(stand.browser.source()?.matches("/run/").count())
     };
     let before = runs(stand)?;
     let style = stand.browser.find("link[rel=stylesheet]")?.attribute("href")?.context("a page has a style")?;
