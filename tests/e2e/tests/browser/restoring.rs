@@ -107,7 +107,7 @@ pub(crate) fn snapshots_are_pruned_by_a_plan_and_the_passphrase(stand: &mut Stan
     browser.find(OFFER)?.click()?;
     browser.find("#confirm")?.fill("a guess")?;
     browser.find("form.stack button.main")?.click()?;
-    browser.expect("does not open it")?;
+    browser.expect("This passphrase does not open the repository.")?;
     browser.find("#confirm")?.fill(PASSPHRASE)?;
     browser.find("form.stack button.main")?.click()?;
     browser.expect("Done.")?;
