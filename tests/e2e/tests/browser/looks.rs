@@ -1,6 +1,7 @@
 //! How every page looks: to axe-core, in a narrow window, in forced colours, and in the pictures of the guide.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::browser::{Scheme, View};
@@ -80,7 +81,7 @@ pub(crate) fn forced_colours_leave_all_to_be_seen(stand: &mut Stand) -> Result<(
     stand.browser.tab_to("credenza")
 }
 
-/// Makes the pictures of the guide.
+/// Makes the pictures of the guide, with few colours, so that they are small: `apt-get install pngquant`.
 pub(crate) fn make_pictures(stand: &Stand) -> Result<()> {
     let folder = workspace().join("docs/guide/pictures");
     fs::create_dir_all(&folder)?;
@@ -91,7 +92,12 @@ pub(crate) fn make_pictures(stand: &Stand) -> Result<()> {
             stand.show(path)?;
             for (scheme, word) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
                 stand.browser.set_scheme(scheme)?;
-                fs::write(folder.join(format!("{name}-{}-{word}.png", view.name)), stand.browser.picture()?)?;
+                let file = folder.join(format!("{name}-{}-{word}.png", view.name));
+                fs::write(&file, stand.browser.picture()?)?;
+                let mut quantize = Command::new("pngquant");
+                quantize.args(["--force", "--ext", ".png", "--strip", "64"]).arg(&file);
+                let status = quantize.status().context("cannot run pngquant: `apt-get install pngquant` installs it")?;
+                ensure!(status.success(), "pngquant: {status}");
             }
         }
     }
