@@ -308,7 +308,7 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
             ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
         }
         let summary = planned.summary()?;
-        for (what, name) in [("Kept", "kept"), ("Removed", "removed")] {
+        for (what, name) in [("Kept", "kept"), ("Removed", "removed"), ("Bytes freed", "bytes_freed")] {
             ensure!(counted(&plan, what)? == summary[name].to_string(), "{what} of {summary}");
         }
         ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
