@@ -3,7 +3,7 @@
 //! Counted by chunk, as it is stored, from the usage lists and the index; no tree is walked. `gc` gives it back as far as whole packs go, or are worth
 //! copying, so that it may be less at first. Called by `app`.
 //!
-//! Bound: the index, and two bits for each blob of the packs in use.
+//! Bound: the index, and four bytes for each blob of the packs in use.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use credenza_model::{ChunkId, ObjectId, SnapshotId};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::repository::{Repository, SnapshotHandle};
-use crate::{Result, RunContext};
+use crate::{Error, Result, RunContext};
 
 /// Usage lists read at once.
 const USAGES_IN_FLIGHT: usize = 8;
@@ -24,21 +24,6 @@ pub struct Freed {
     pub bytes: u64,
     /// Of each, the bytes that it alone needs: what two of them share is in none of these, and in the sum above.
     pub alone: BTreeMap<SnapshotId, u64>,
-}
-
-/// Which blobs are used, pack by pack.
-#[derive(Default)]
-struct Used(HashMap<ObjectId, Bitmap>);
-
-impl Used {
-    fn has(&self, index: &BlobIndex, place: &BlobPlace) -> bool {
-        let pack = index.pack(place.pack).and_then(|pack| self.0.get(&pack.id));
-        pack.is_some_and(|used| used.get(place.position))
-    }
-
-    fn set(&mut self, pack: ObjectId, length: u32, position: u32) {
-        self.0.entry(pack).or_insert_with(|| Bitmap::new(length)).set(position);
-    }
 }
 
 /// Counts what the removal of `snapshots`, which are some of `all`, would free. It costs a request for each usage list that the cache does not have.
@@ -56,49 +41,80 @@ pub async fn run(
 
 async fn count(repository: &Repository, all: &[SnapshotHandle], snapshots: &[SnapshotId]) -> Result<Freed> {
     let index = repository.readable_index().await?;
-    let (mut kept, mut going, mut shared) = (Used::default(), Used::default(), Used::default());
-    let read =
-        async |handle: &SnapshotHandle| Ok::<_, crate::Error>((handle.snapshot.id, repository.usage(handle).await?));
+    let numbers: HashMap<SnapshotId, u32> = snapshots.iter().copied().zip(FIRST..).collect();
+    let mut users = Users::default();
+    let read = async |handle: &SnapshotHandle| Ok::<_, Error>((handle.snapshot.id, repository.usage(handle).await?));
     let mut usages = futures_util::stream::iter(all.iter().map(read)).buffered(USAGES_IN_FLIGHT);
     while let Some((id, usage)) = usages.try_next().await? {
-        let goes = snapshots.contains(&id);
-        for one in usage.into_iter().flat_map(|usage| usage.packs) {
-            for position in (0..one.used.length()).filter(|position| one.used.get(*position)) {
-                let used = if goes { &mut going } else { &mut kept };
-                if goes && used.0.get(&one.pack).is_some_and(|used| used.get(position)) {
-                    shared.set(one.pack, one.used.length(), position);
+        let user = numbers.get(&id).copied().unwrap_or(KEPT);
+        usage.into_iter().flat_map(|usage| usage.packs).for_each(|one| users.add(one.pack, &one.used, user));
+    }
+    let mut freed = Freed { bytes: 0, alone: snapshots.iter().map(|id| (*id, 0)).collect() };
+    for (id, place) in index.iter() {
+        let stored = u64::from(place.stored);
+        match users.of_chunk(&index, &id) {
+            NOBODY | KEPT => continue,
+            _ if !is_counted(&index, &id, &place) => continue,
+            SHARED => {}
+            user => {
+                let number = usize::try_from(user.saturating_sub(FIRST)).unwrap_or(usize::MAX);
+                if let Some(alone) = snapshots.get(number).and_then(|id| freed.alone.get_mut(id)) {
+                    *alone = alone.saturating_add(stored);
                 }
-                used.set(one.pack, one.used.length(), position);
             }
         }
-    }
-    let bytes = index.iter().filter(|(id, place)| is_counted(&index, &going, id, place));
-    let bytes = bytes.filter(|(id, _)| !is_used(&index, &kept, id)).map(|(_, place)| u64::from(place.stored)).sum();
-    let mut freed = Freed { bytes, alone: BTreeMap::new() };
-    for handle in all.iter().filter(|handle| snapshots.contains(&handle.snapshot.id)) {
-        let mut own = Used::default();
-        for one in repository.usage(handle).await?.into_iter().flat_map(|usage| usage.packs) {
-            own.0.insert(one.pack, one.used);
-        }
-        let counted = index.iter().filter(|(id, place)| is_counted(&index, &own, id, place));
-        let alone = counted.filter(|(id, _)| !is_used(&index, &kept, id) && !is_used(&index, &shared, id));
-        freed.alone.insert(handle.snapshot.id, alone.map(|(_, place)| u64::from(place.stored)).sum());
+        freed.bytes = freed.bytes.saturating_add(stored);
     }
     Ok(freed)
 }
 
-/// Whether a place is the one that stands for its chunk: the first that is used, of one that may lie in several packs.
-fn is_counted(index: &BlobIndex, used: &Used, id: &ChunkId, place: &BlobPlace) -> bool {
-    let is_first = |place: &BlobPlace| {
-        let mut places = index.places(id).filter(|place| index.state(place.pack) < PackState::Gone);
-        places.next().is_none_or(|first| (first.pack, first.position) == (place.pack, place.position))
-    };
-    is_used(index, used, id) && is_first(place)
+/// No snapshot uses it.
+const NOBODY: u32 = 0;
+/// Several that go use it.
+const SHARED: u32 = 1;
+/// The first that goes uses it; those behind have the numbers that follow.
+const FIRST: u32 = 2;
+/// One that stays uses it.
+const KEPT: u32 = u32::MAX;
+
+/// Who uses each blob, pack by pack.
+#[derive(Default)]
+struct Users(HashMap<ObjectId, Vec<u32>>);
+
+impl Users {
+    fn add(&mut self, pack: ObjectId, used: &Bitmap, user: u32) {
+        let users = self.0.entry(pack).or_default();
+        users.resize(users.len().max(used.length() as usize), NOBODY);
+        for (position, known) in (0..used.length()).zip(users) {
+            if used.get(position) {
+                *known = joined(*known, user);
+            }
+        }
+    }
+
+    /// Who uses a chunk, in whichever pack.
+    fn of_chunk(&self, index: &BlobIndex, id: &ChunkId) -> u32 {
+        let user = |place: BlobPlace| {
+            let users = index.pack(place.pack).and_then(|pack| self.0.get(&pack.id));
+            users.and_then(|users| users.get(place.position as usize)).copied().unwrap_or(NOBODY)
+        };
+        index.places(id).map(user).fold(NOBODY, joined)
+    }
 }
 
-/// Whether a chunk is used in any of its packs.
-fn is_used(index: &BlobIndex, used: &Used, id: &ChunkId) -> bool {
-    index.places(id).any(|place| used.has(index, &place))
+const fn joined(known: u32, user: u32) -> u32 {
+    match (known, user) {
+        (NOBODY, one) | (one, NOBODY) => one,
+        (KEPT, _) | (_, KEPT) => KEPT,
+        (a, b) if a == b => a,
+        _ => SHARED,
+    }
+}
+
+/// Whether a place is the one that stands for its chunk, which may lie in several packs.
+fn is_counted(index: &BlobIndex, id: &ChunkId, place: &BlobPlace) -> bool {
+    let mut places = index.places(id).filter(|place| index.state(place.pack) < PackState::Gone);
+    places.next().is_none_or(|first| (first.pack, first.position) == (place.pack, place.position))
 }
 
 #[cfg(test)]

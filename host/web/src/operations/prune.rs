@@ -90,8 +90,8 @@ impl Prune {
             ending
                 .lines
                 .push(format!("{} would be kept, {removed} removed.", count(kept as u64, "snapshot", "snapshots")));
-            ending.offer =
-                (!goes.is_empty()).then(|| self.offer(&plan, freed.bytes, goes.iter().map(|handle| handle.snapshot.id).collect()));
+            ending.offer = (!goes.is_empty())
+                .then(|| self.offer(&plan, freed.bytes, goes.iter().map(|handle| handle.snapshot.id).collect()));
             return Ok(ending);
         };
         let others = goes.iter().filter(|handle| !agreed.contains(&handle.snapshot.id)).count() as u64;
