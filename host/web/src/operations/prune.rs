@@ -17,7 +17,7 @@ use crate::access::Action;
 use crate::runs::{At, Ending, Offer, Operation, Outcome, Table};
 use crate::shown::{self, Zone, count};
 
-/// Decisions that are shown one by one.
+/// Decisions that are shown one by one, over all groups.
 const ROWS_MAX: usize = 1000;
 
 /// Removes what no rule keeps.
@@ -78,10 +78,15 @@ impl Prune {
             None => prune::freed(&open.repository, &plan, &at.run.context()).await?,
             Some(_) => Freed::default(),
         };
-        let tables = plan.groups.iter().map(|group| table(&group.name, &group.decisions, (plan.id_digits, &freed)));
+        let mut room = ROWS_MAX;
+        let tables = plan.groups.iter().map(|group| {
+            let shown = table(&group.name, &group.decisions, (plan.id_digits, &freed), room);
+            room -= shown.rows.len();
+            shown
+        });
         let mut ending = Ending {
             facts: vec![fact("Kept", kept), fact("Removed", goes.len())],
-            tables: tables.collect(),
+            tables: tables.filter(|table| !table.rows.is_empty()).collect(),
             ..Ending::default()
         };
         let removed = count(goes.len() as u64, "snapshot", "snapshots");
@@ -130,7 +135,7 @@ impl Prune {
 }
 
 /// One group. What is kept says by which rule, and what goes how much it alone frees.
-fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed)) -> Table {
+fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed), room: usize) -> Table {
     let zone = Zone::system();
     let row = |decision: &Decision| {
         let id = decision.snapshot.snapshot.id.to_string();
@@ -144,13 +149,13 @@ fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed)) 
             freed.alone.get(&decision.snapshot.snapshot.id).map(|bytes| shown::size(*bytes)).unwrap_or_default(),
         ]
     };
-    let more = match decisions.len().saturating_sub(ROWS_MAX) {
+    let more = match decisions.len().saturating_sub(room) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
     Table {
         caption: format!("{}{more}", shown::text(group)),
         heads: vec!["What", "Snapshot", "Made", "Size", "Why", "Alone frees"],
-        rows: decisions.iter().take(ROWS_MAX).map(row).collect(),
+        rows: decisions.iter().take(room).map(row).collect(),
     }
 }
