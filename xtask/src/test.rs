@@ -66,17 +66,19 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the scripts call, the servers, what the independent reader imports, and what the connector in JavaScript is built with; what is there already is left alone.
+/// Installs the test runner, what the scripts call, the servers, what looks at the page, what the independent reader imports, and what the connector in JavaScript is built with; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
     }
     if !has_tools() && step::is_root_on_debian() {
-        let packages = ["install", "--yes", "python3-venv", "curl", "openssl", "g++", "patch"];
+        let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver"];
+        let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
         run("update the package lists", step::command("apt-get", &["update"]))?;
-        run("install what the servers and the fuzzer need", step::command("apt-get", &packages))?;
+        run("install what the servers, the fuzzer and the browser need", step::command("apt-get", &install))?;
     }
     run("install the servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
+    run("install what looks at the page", Command::new(step::workspace().join("tests/browser/install.sh")))?;
     run("install the independent reader", Command::new(step::workspace().join("tests/reader/install.sh")))?;
     run(
         "build the connector in JavaScript",
@@ -85,12 +87,14 @@ fn install_tools() -> Result<()> {
 }
 
 fn has_tools() -> bool {
-    let probes: [(&str, &[&str]); 5] = [
+    let probes: [(&str, &[&str]); 7] = [
         ("python3", &["-c", "import venv, ensurepip"]),
         ("curl", &["--version"]),
         ("openssl", &["version"]),
         ("g++", &["--version"]),
         ("patch", &["--version"]),
+        ("chromium", &["--version"]),
+        ("chromedriver", &["--version"]),
     ];
     probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
 }

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use credenza_app::home;
+use credenza_app::units::parse_rate;
 use credenza_connect::{Rate, Rates};
-
-use crate::units::parse_rate;
 
 /// Options that every command understands, before or behind it.
 #[derive(Debug, Clone, Args)]

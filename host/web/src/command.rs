@@ -24,6 +24,11 @@ pub(crate) fn in_snapshot(snapshot: &str, key: &[u8]) -> String {
     }
 }
 
+/// A key as one word.
+pub(crate) fn key(key: &[u8]) -> String {
+    bytes_word(key)
+}
+
 /// A text as one word.
 pub(crate) fn word(text: &str) -> String {
     bytes_word(text.as_bytes())

@@ -1,6 +1,7 @@
 //! Names, times and sizes as a person reads them. Names and contents are hostile: what could not be seen, or would turn the text around it, is written out.
 
 use credenza_model::{Key, Timestamp};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// Whether a character shows itself and changes nothing of others: no control, and none that turns the direction of text, ends a line or has no width.
@@ -35,6 +36,12 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> Vec<String> {
 /// A text on one line.
 pub(crate) fn text(text: &str) -> String {
     escaped(text, |_| false)
+}
+
+/// A text that begins as a sentence does.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// A text with its own lines.
@@ -93,6 +100,11 @@ impl Zone {
     /// That of this machine.
     pub(crate) fn system() -> Self {
         Self(TimeZone::system())
+    }
+
+    /// The day of a time; none beyond the year 9999.
+    pub(crate) fn day(&self, time: Timestamp) -> Option<Date> {
+        Some(jiff::Timestamp::from_second(time.seconds).ok()?.to_zoned(self.0.clone()).date())
     }
 
     /// A time to the second.

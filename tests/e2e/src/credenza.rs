@@ -181,16 +181,46 @@ impl Run {
     /// # Errors
     /// When the run ends without it, or hangs.
     pub fn printed(&mut self, text: &str) -> Result<String> {
+        self.printed_when(&format!("{text:?}"), |printed| printed.contains(text))
+    }
+
+    /// The whole lines that it has printed on standard output so far, as soon as there are so many.
+    ///
+    /// # Errors
+    /// When the run ends with fewer, or hangs.
+    pub fn printed_lines(&mut self, number: usize) -> Result<Vec<String>> {
+        let wanted = format!("{number} lines");
+        let printed = self.printed_when(&wanted, |printed| printed.matches('\n').count() >= number)?;
+        Ok(printed.lines().take(number).map(str::to_owned).collect())
+    }
+
+    fn printed_when(&mut self, wanted: &str, is_there: impl Fn(&str) -> bool) -> Result<String> {
+        let begun = Instant::now();
         loop {
             let has_ended = self.look()?.is_some();
             let printed = self.stdout.as_ref().map(Pipe::so_far).unwrap_or_default();
-            if printed.contains(text) {
+            if is_there(&printed) {
                 return Ok(printed);
             }
-            ensure!(!has_ended, "ended without printing {text:?}: {}\n{printed}", self.command);
-            ensure!(self.started.elapsed() <= RUN_MAX, "hangs: {}", self.command);
+            ensure!(!has_ended, "ended without printing {wanted}: {}\n{printed}", self.command);
+            ensure!(begun.elapsed() <= RUN_MAX, "hangs: {}", self.command);
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// The bytes of memory that it holds now.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn memory(&self) -> Result<u64> {
+        self.status("VmRSS:").with_context(|| format!("no memory was measured: {}", self.command))
+    }
+
+    /// A number of bytes that the kernel tells of the process.
+    fn status(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
+        Some(kib.parse::<u64>().ok()?.saturating_mul(1024))
     }
 
     /// Whether the run has ended.
@@ -229,10 +259,7 @@ impl Run {
 
     /// The kernel keeps the high-water mark while the process lives, so the last look before the end counts.
     fn look(&mut self) -> Result<Option<ExitStatus>> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        let bytes = mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib.saturating_mul(1024));
-        self.peak_rss_bytes = self.peak_rss_bytes.max(bytes);
+        self.peak_rss_bytes = self.peak_rss_bytes.max(self.status("VmHWM:").unwrap_or(0));
         Ok(self.child.try_wait()?)
     }
 }

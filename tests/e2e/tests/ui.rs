@@ -5,10 +5,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
+use credenza_e2e::browser::Ui;
 use credenza_e2e::bucket::ODD_KEYS;
 use credenza_e2e::{PASSPHRASE, Report, Run, Setup, memory_server, snapshot_of};
 use credenza_s3_server::Attributes;
 use rustix::process::Signal;
+
+/// Page views over which memory is to be flat.
+const VIEWS: usize = 10_000;
+/// Those after which all is held that ever is.
+const VIEWS_BEFORE: usize = 2_000;
+/// Bytes that may come and go all the same.
+const DRIFT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The most memory that the page may hold.
+const MEMORY_BYTES_MAX: u64 = 150 * 1000 * 1000;
 
 /// What a server answers.
 struct Answer {
@@ -45,7 +55,9 @@ struct Browser {
 impl Browser {
     fn ask(&self, method: &str, path: &str, form: &str) -> Result<Answer> {
         let Self { address, cookie } = self;
-        let mut stream = TcpStream::connect(address)?;
+        // A name below `localhost` is this machine in browsers; here nobody looks it up.
+        let port = address.rsplit(':').next().context("an address has a port")?;
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nCookie: {cookie}\r\nOrigin: null\r\n\
@@ -150,7 +162,7 @@ fn backups_are_looked_into_with_a_browser() {
             let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
             let (address, path) = link.split_once('/').context("a link has a path")?;
             let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
-            ensure!(address.starts_with("127.0.0.1:"), "{address}");
+            ensure!(address.contains(".localhost:"), "{address}");
             ensure!(browser.ask("GET", "/", "")?.status == "401");
             ensure!(browser.page(&format!("/{path}"))?.text().contains("Enter</button>"));
             let key = path.split_once('?').context("a link has a key")?.1;
@@ -204,13 +216,84 @@ fn backups_are_looked_into_with_a_browser() {
         drop(fed);
         Ok(())
     });
+    report.scenario("a user is added, the page is served behind a proxy under its name, and the user removed", || {
+        let setup = Setup::new()?;
+        let password = setup.path("password");
+        fs::write(&password, "a long walk by the river\n")?;
+        let password = password.to_string_lossy();
+        let refused = setup.credenza.run(["ui", "--behind-proxy", "--host", "backup.example"])?.expect_code(1)?;
+        refused.expect_message(&["no users yet", "credenza ui user add NAME --role admin"])?;
+        setup
+            .credenza
+            .run(["ui", "user", "add", "ana", "--role", "operator", "--password-file", &password])?
+            .expect_code(0)?;
+        setup.credenza.run(["ui", "user", "add", "ana", "--role", "king", "--no-password"])?.expect_code(2)?;
+        let listed = setup.credenza.run(["--json", "ui", "user", "list"])?.expect_code(0)?;
+        ensure!(
+            listed.stdout.trim() == r#"{"type":"user","name":"ana","role":"operator","password":true}"#,
+            "{}",
+            listed.stdout
+        );
+        let mut run =
+            setup.credenza.start(["ui", "--listen", "127.0.0.1:0", "--behind-proxy", "--host", "backup.example"])?;
+        ensure!(run.printed("\n")?.trim() == "https://backup.example/");
+        run.signal(Signal::INT)?;
+        run.wait()?.expect_code(0)?;
+        setup
+            .credenza
+            .run(["ui", "user", "remove", "anna"])?
+            .expect_code(2)?
+            .expect_message(&["did you mean `ana`?"])?;
+        setup.credenza.run(["ui", "user", "remove", "ana"])?.expect_code(0)?;
+        Ok(())
+    });
     report.scenario("other machines are not listened to, and the message says how they look in all the same", || {
         let setup = Setup::new()?;
         let refused = setup.credenza.run(["ui", "--listen", "0.0.0.0:8080"])?.expect_code(2)?;
-        refused.expect_message(&["neither TLS nor users"])?.expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
+        refused
+            .expect_message(&["nothing says how they are kept apart"])?
+            .expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
         Ok(())
     });
     report.finish();
+}
+
+#[test]
+fn memory_is_flat_over_ten_thousand_page_views() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("home");
+    fs::create_dir_all(source.join("letters"))?;
+    (0..500)
+        .try_for_each(|number| fs::write(source.join(format!("letters/{number}.txt")), format!("dear {number}")))?;
+    let id = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+    let mut ui = Ui::start(&setup.credenza)?;
+    let link = ui.link()?;
+    let (address, form) = link.strip_prefix("http://").and_then(|link| link.split_once("/enter?")).context("a link")?;
+    let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
+    let entered = browser.ask("POST", "/enter", form)?;
+    browser.cookie =
+        entered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+    let paths = [
+        "/".to_owned(),
+        "/r/-".to_owned(),
+        format!("/r/-/s/{id}?key=letters/"),
+        format!("/r/-/s/{id}/file?key=letters/7.txt"),
+        format!("/r/-/s/{id}/space?key="),
+        "/r/-/history?key=letters/7.txt".to_owned(),
+        "/r/-/growth".to_owned(),
+        "/sources".to_owned(),
+    ];
+    let mut before = 0;
+    for (number, path) in (0..VIEWS).zip(paths.iter().cycle()) {
+        if number == VIEWS_BEFORE {
+            before = ui.memory()?;
+        }
+        browser.page(path)?;
+    }
+    let after = ui.memory()?;
+    ensure!(after <= MEMORY_BYTES_MAX, "{after} bytes are held");
+    ensure!(after <= before + DRIFT_BYTES_MAX, "{before} bytes after {VIEWS_BEFORE} views, {after} after {VIEWS}");
+    ui.end().map(drop)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credenza_format::{Node, TreeRoot};
+use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{ChunkId, Key, Record};
 
 use crate::blobs::BlobLoader;
@@ -33,6 +33,8 @@ pub(super) enum Front<'a> {
 pub(super) struct Cursor {
     loader: Arc<BlobLoader>,
     prefix: Vec<u8>,
+    /// What comes up to this key is passed over.
+    behind: Option<Key>,
     /// Subtrees still to be visited, by level, the leaves' first.
     levels: Vec<VecDeque<ChunkId>>,
     ready: VecDeque<Record>,
@@ -45,7 +47,16 @@ impl Cursor {
     pub(super) fn new(loader: Arc<BlobLoader>, root: &TreeRoot, prefix: Vec<u8>) -> Self {
         let mut levels = vec![VecDeque::new(); usize::from(root.level)];
         levels.push(VecDeque::from([root.id]));
-        Self { loader, prefix, levels, ready: VecDeque::new(), ahead: HashMap::new() }
+        Self { loader, prefix, behind: None, levels, ready: VecDeque::new(), ahead: HashMap::new() }
+    }
+
+    /// At the front of what lies behind a key as well; called before anything was opened.
+    pub(super) fn begin_behind(&mut self, key: Key) {
+        self.behind = Some(key);
+    }
+
+    fn is_behind(&self, key: &Key) -> bool {
+        self.behind.as_ref().is_none_or(|behind| key > behind)
     }
 
     pub(super) fn front(&self) -> Front<'_> {
@@ -83,15 +94,19 @@ impl Cursor {
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string()))?;
         match node {
             Node::Leaf(records) => {
-                self.ready.extend(records.into_iter().filter(|record| record.entry.key.is_under(&self.prefix)));
+                let is_wanted = |key: &Key| key.is_under(&self.prefix) && self.is_behind(key);
+                let wanted: Vec<Record> = records.into_iter().filter(|record| is_wanted(&record.entry.key)).collect();
+                self.ready.extend(wanted);
             }
             Node::Inner(children) => {
                 let mut last: Option<Key> = None;
-                let held = children.into_iter().filter(|child| {
+                let may_hold_any = |child: &Child| {
                     may_hold(&self.prefix, last.replace(child.last_key.clone()).as_ref(), &child.last_key)
-                });
+                        && self.is_behind(&child.last_key)
+                };
+                let held: Vec<Child> = children.into_iter().filter(may_hold_any).collect();
                 if let Some(queue) = level.checked_sub(1).and_then(|below| self.levels.get_mut(usize::from(below))) {
-                    queue.extend(held.map(|child| child.id));
+                    queue.extend(held.into_iter().map(|child| child.id));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Diff: two snapshots side by side, in key order; subtrees that are equal are not read.
 //!
-//! Called by `cli`. Bound: two cursors, and the versions of one key.
+//! Called by `cli` and `web`. Bound: two cursors, and the versions of one key.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -65,6 +65,15 @@ impl View {
 }
 
 impl Diff {
+    /// Only what differs behind a key: a page goes on there. Of what comes before it nothing is read but the way down. Keys are those of the snapshots,
+    /// so that this is for two sides with one prefix. Call it before the first [`next`](Self::next).
+    #[must_use]
+    pub fn behind(mut self, key: &Key) -> Self {
+        self.before.cursor.begin_behind(key.clone());
+        self.after.cursor.begin_behind(key.clone());
+        self
+    }
+
     /// The next difference; `None` at the end.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! No content is read. Equal fingerprints or digests prove equal bytes; where neither can be compared, as between a bucket and a
 //! folder, entries of one size are taken for equal and counted. Of versions only the latest is compared.
 //!
-//! Called by `cli`. Bound: a page of a listing or a window of leaves a side; a listing without order is sorted on disk (`listing`).
+//! Called by `cli` and `web`. Bound: a page of a listing or a window of leaves a side; a listing without order is sorted on disk (`listing`).
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;

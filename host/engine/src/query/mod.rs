@@ -1,7 +1,7 @@
-//! Query: what differs between two snapshots or from what is there now, which hold what, what the digest of their content is.
+//! Query: what differs between two snapshots or from what is there now, which hold what, what takes the space, what the digest of their content is.
 //!
 //! Owned here: how little is read for an answer. Refused here: listing (`walk`), reading one entry (`view`), printing.
-//! Called by `cli`. Every answer comes as a stream in key order, in the memory that its file states.
+//! Called by `cli` and `web`. Every answer comes as a stream in key order, in the memory that its file states.
 
 mod cursor;
 mod diff;
@@ -9,6 +9,7 @@ mod digest;
 mod find;
 mod live;
 mod matching;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use digest::{DigestAlgorithm, Digests, EntryDigest, SnapshotDigest};
 pub use find::{Finder, Found, TREES_AT_ONCE};
 pub use live::{Difference, LiveDiff, Side};
 pub use matching::{FindQuery, NamePattern};
+pub use space::{Share, Space, SpaceWalk};
 
 use credenza_model::Key;
 

@@ -76,6 +76,50 @@ async fn a_difference_costs_what_changed_and_not_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_difference_goes_on_behind_a_key_and_reads_nothing_before_it() {
+    let (store, repository) = recorded().await;
+    let before = synthetic(&repository, (0..200_000).map(numbered)).await;
+    let after = synthetic(&repository, (0..200_000).filter(|number| number % 100 != 7).map(numbered)).await;
+    let view = view(&repository).await;
+    let all = changes(view.diff((&before, b""), (&after, b""))).await;
+    let (page, rest) = all.split_at(1900);
+    let last = Key::from(page.last().unwrap().1.as_str());
+    let fresh = repository.view().await.unwrap();
+    store.clear();
+    assert_eq!(changes(fresh.diff((&before, b""), (&after, b"")).behind(&last)).await, rest);
+    let read: u64 = store.calls().iter().filter(|call| call.key.starts_with("meta/")).map(|call| call.bytes).sum();
+    assert!(read < 3_000_000, "{read} bytes read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_parts_of_a_folder_are_told_and_the_rest_is_summed_up() {
+    let (_, repository) = recorded().await;
+    let sized = |key: &str, size: u64| {
+        let mut one = record(key.to_owned(), b"");
+        one.entry.size = Some(size);
+        one
+    };
+    let small = (0..50).map(|number| sized(&format!("small-{number:02}"), 1));
+    let large = [sized("big/a", 100), sized("big/b/c", 50), sized("big/b/d", 7), sized("medium", 60)];
+    let handle = synthetic(&repository, large.into_iter().chain(small)).await;
+    let view = view(&repository).await;
+    let part = |key: &str, bytes, files| Share { key: Key::from(key), bytes, files };
+    let mut walk = view.space(&handle, b"", 2);
+    while walk.advance().await.unwrap() {}
+    let expected = Space {
+        parts: vec![part("big/", 157, 3), part("medium", 60, 1)],
+        others: 50,
+        others_bytes: 50,
+        bytes: 267,
+        files: 54,
+    };
+    assert_eq!(walk.finish(), expected);
+    let mut walk = view.space(&handle, b"big/", 2);
+    while walk.advance().await.unwrap() {}
+    assert_eq!(walk.finish().parts, [part("big/a", 100, 1), part("big/b/", 57, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn snapshots_without_a_common_node_are_compared_too() {
     let (_, repository) = recorded().await;
     let even = synthetic(&repository, (0..20_000).filter(|number| number % 2 == 0).map(numbered)).await;

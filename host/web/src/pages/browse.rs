@@ -6,10 +6,12 @@ use credenza_model::{EntryKind, EntryStatus, Record};
 use http::StatusCode;
 
 use super::Asked;
+use super::diff::of_diff;
 use super::frame::{Frame, Link};
 use super::places::{self, Place, kind, of_entry, of_folder};
 use super::problem::{Problem, render};
 use super::restore;
+use super::space::of_space;
 use crate::access::Action;
 use crate::basket::Pick;
 use crate::command;
@@ -27,6 +29,9 @@ struct Page {
     rows: Vec<Row>,
     tar: String,
     zip: String,
+    space: String,
+    /// Since the snapshot before, where that is known.
+    changes: Option<String>,
     name: String,
     id: String,
     /// All of this folder, as a field names it.
@@ -81,6 +86,12 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         time: site.zone.time(place.snapshot.time().unwrap_or(place.snapshot.snapshot.finished)),
         source: shown::text(&place.snapshot.snapshot.source.location),
         rows: items.iter().map(|item| row(site, name, &place.id, prefix, item)).collect(),
+        space: of_space(name, &place.id, prefix),
+        changes: place
+            .snapshot
+            .snapshot
+            .parent
+            .map(|parent| format!("{}&key={}", of_diff(name, &parent.to_string(), &place.id), encode(prefix))),
         id: place.id.clone(),
         tar: archive("tar"),
         zip: archive("zip"),

@@ -8,8 +8,10 @@ use http::StatusCode;
 use super::Asked;
 use super::browse::note;
 use super::frame::{Frame, Link};
+use super::history::of_history;
 use super::places::{self, Place, folder_of, kind, of_entry, why_no_content};
 use super::problem::{Problem, render};
+use super::raster::{IMAGE_BYTES_MAX, Raster, raster};
 use super::restore;
 use crate::access::Action;
 use crate::basket::Pick;
@@ -33,6 +35,8 @@ struct Page {
     basket: Option<Link>,
     refusal: Option<String>,
     preview: Preview,
+    /// Its versions over the snapshots.
+    history: String,
 }
 
 /// What is shown of the content.
@@ -40,7 +44,9 @@ enum Preview {
     Nothing,
     /// Its lines, and whether that is all.
     Text(String, bool),
-    /// It is no text.
+    /// A raster image: where it is.
+    Raster(String, Raster),
+    /// It is neither.
     Bytes,
 }
 
@@ -48,10 +54,14 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let place = Place::open(site, name, id).await?;
     let record = place.record(asked).await?;
     let key = record.entry.key.as_bytes();
-    let why = why_no_content(&record);
+    let why = why_no_content(&record).or_else(|| asked.refusal(Action::Read));
     let preview = match &why {
         None => preview(site, &place, &record).await?,
         Some(_) => Preview::Nothing,
+    };
+    let preview = match preview {
+        Preview::Raster(_, raster) => Preview::Raster(of_entry(name, &place.id, "raster", key), raster),
+        other => other,
     };
     let mut way = vec![Link::new("/", "Your backups")];
     way.extend(places::way(name, &place, folder_of(key)));
@@ -73,6 +83,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         download: why.is_none().then(|| of_entry(name, &place.id, "download", key)),
         why,
         preview,
+        history: of_history(name, key),
     };
     render(StatusCode::OK, &page)
 }
@@ -99,6 +110,9 @@ async fn preview(site: &Site, place: &Place, record: &Record) -> Result<Preview,
     let reader = place.view.reader(record);
     let bytes = reader.read_at(0, site.limits.preview_bytes).await.map_err(|error| place.problem(error))?;
     let is_all = bytes.len() as u64 == reader.size();
+    if let Some(raster) = raster(&bytes).filter(|_| reader.size() <= IMAGE_BYTES_MAX) {
+        return Ok(Preview::Raster(String::new(), raster));
+    }
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         // The last character may be cut in two.

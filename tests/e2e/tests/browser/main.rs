@@ -1,0 +1,65 @@
+//! The page in a real browser, over a repository on a real S3 server and one in a folder: each screen, each action to its lasting result, by mouse, by
+//! keyboard and without scripts, in all looks, and against what is hostile.
+//!
+//! One browser and one server for all, because each start takes seconds. A scenario leaves the browser where it likes; it begins with an address.
+//! With `CREDENZA_PICTURES=1` the pictures of the guide are made again, `docs/guide/pictures`, and nothing else is run.
+
+mod hostile;
+mod keyboard;
+mod looking;
+mod looks;
+mod screens;
+mod stand;
+
+use anyhow::Result;
+use credenza_e2e::Report;
+use credenza_e2e::browser::Scheme;
+
+use stand::Stand;
+
+/// Scenarios by name, in the order in which they are run.
+const SCENARIOS: &[(&str, fn(&mut Stand) -> Result<()>)] = &[
+    ("a file is reached by links and downloaded as it was", screens::a_file_is_reached_and_downloaded),
+    ("a folder is had as an archive", screens::a_folder_is_had_as_an_archive),
+    ("a check runs to its end, and its report outlives a reload", screens::a_check_runs_to_its_end),
+    ("a backup from the page makes a snapshot that the command line lists", screens::a_backup_makes_a_snapshot),
+    (
+        "a locked repository opens by its passphrase alone, and is locked again",
+        screens::a_repository_is_unlocked_and_locked,
+    ),
+    ("an empty configuration teaches the first commands", screens::an_empty_configuration_teaches),
+    ("the versions of a path lead to the one that is wanted", looking::versions_lead_to_the_one_that_is_wanted),
+    ("two snapshots, and a snapshot and what is there now, are compared", looking::snapshots_and_sources_are_compared),
+    ("a source is looked into, checked and backed up", looking::a_source_is_looked_into_checked_and_backed_up),
+    ("what takes the space leads down to the file", looking::what_takes_the_space_leads_to_the_file),
+    ("growth is drawn for each source", looking::growth_is_drawn),
+    ("a file is found by its size", looking::a_file_is_found_by_its_size),
+    ("a picture is shown, and one that is none is not", looking::a_picture_is_shown),
+    ("a folder of 100,000 names is gone through", looking::a_folder_of_many_names_is_gone_through),
+    ("a file is found and downloaded by the keyboard alone", keyboard::a_file_is_found_by_keyboard),
+    ("the same with scripts off", keyboard::a_file_is_found_without_scripts),
+    ("no page asks any other host for anything", hostile::nothing_else_is_asked),
+    ("axe-core has nothing to say against any page in either scheme", looks::every_page_is_accessible),
+    ("no page scrolls sideways at 320 pixels", looks::every_page_reflows),
+    ("forced colours leave every state, control and focus to be seen", looks::forced_colours_leave_all_to_be_seen),
+    ("hostile contents do nothing", hostile::hostile_contents_do_nothing),
+    ("another origin on this machine gets nothing and starts nothing", hostile::another_origin_gets_nothing),
+    ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
+];
+
+#[test]
+fn the_page_works_in_a_real_browser() -> Result<()> {
+    let mut stand = Stand::new()?;
+    if std::env::var_os("CREDENZA_PICTURES").is_some() {
+        return looks::make_pictures(&stand);
+    }
+    let mut report = Report::default();
+    for (name, run) in SCENARIOS {
+        report.scenario(name, || {
+            stand.browser.set_scheme(Scheme::Light)?;
+            run(&mut stand)
+        });
+    }
+    report.finish();
+    Ok(())
+}
