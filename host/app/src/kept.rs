@@ -37,6 +37,18 @@ pub enum KeepError {
     /// A location that its connector does not understand.
     #[error(transparent)]
     Location(#[from] SettingsError),
+    /// A setting that must be given and is not.
+    #[error("`{setting}` is needed")]
+    Missing {
+        /// The setting.
+        setting: String,
+    },
+    /// Values that are no parts of a location.
+    #[error("no location can be made of {}: one of them is read as another", parts.join(", "))]
+    Parts {
+        /// The settings.
+        parts: Vec<String>,
+    },
     /// A path that cannot be made absolute.
     #[error("`{}` is no path", path.display())]
     Path {

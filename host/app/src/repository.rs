@@ -11,6 +11,7 @@ use credenza_engine::{
     CreateOptions, Created, Error as EngineError, ListedSlot, ObjectCache, Repository, Secret, key_slots,
 };
 
+use credenza_format::ChunkerParams;
 use credenza_sandbox::parse_boolean;
 
 use crate::app::App;
@@ -37,6 +38,25 @@ pub struct OpenRepository {
     pub store: Opened<dyn Store>,
     /// What opened it.
     pub secret: Secret,
+}
+
+/// zstd level 1: higher ones cost twice the time and more for a few per cent.
+const COMPRESSION: i32 = 1;
+/// The name of the first key slot.
+const LABEL: &str = "first";
+
+/// How a new repository is made where nobody chooses otherwise.
+#[must_use]
+pub fn usual_options(secret: Secret) -> CreateOptions {
+    CreateOptions {
+        secret,
+        like: None,
+        label: LABEL.to_owned(),
+        chunker: ChunkerParams::default(),
+        compression: COMPRESSION,
+        retain_days: None,
+        parity: None,
+    }
 }
 
 /// How a repository is opened.

@@ -7,6 +7,7 @@ use credenza_app::patterns::PatternsError;
 use credenza_app::remove::RemovalError;
 use credenza_app::secret::SecretError;
 use credenza_app::signing::SigningError;
+use credenza_app::users::UsersError;
 use credenza_app::{
     ChoiceError, ComponentFault, ConfigurationError, Connectors, ConnectorsError, Error as AppError, Expected,
     HomeError, InvalidSnapshotName, KeepError, KnownRepository, LocationError, LoginError, Meant, MistakenError,
@@ -491,11 +492,36 @@ impl From<WebError> for Failure {
         let said = Self::of(&error);
         match error {
             WebError::NotLoopback { address } => said.exit(Exit::Usage).hint(format!(
-                "listen at this machine, `credenza ui --listen 127.0.0.1:{port}`, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST",
+                "listen at this machine, `credenza ui --listen 127.0.0.1:{port}`, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST; or serve others by --host NAME with --tls-cert FILE --tls-key FILE or --behind-proxy",
                 port = if address.port() == 0 { 8080 } else { address.port() }
             )),
             WebError::Bind { .. } => said.hint("let the system choose a port: credenza ui"),
+            WebError::NoHost => said.exit(Exit::Usage).hint("name it, as browsers write it: --host backup.example.com"),
+            WebError::NoUsers => said.hint("add the first: credenza ui user add NAME --role admin"),
+            WebError::Users(error) => (*error).into(),
+            WebError::Provider { .. } => said.exit(Exit::Usage).hint("give its issuer, as it names itself: --oidc-issuer https://…"),
+            WebError::WeakProxySecret { .. } => said.hint("make one: head -c 32 /dev/urandom | base64 > FILE"),
+            WebError::Pem { .. } | WebError::Tls { .. } => {
+                said.hint("give PEM files of one server: --tls-cert with its chain, --tls-key with the private key")
+            }
             WebError::Random(_) => said,
+        }
+    }
+}
+
+impl From<UsersError> for Failure {
+    fn from(error: UsersError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            UsersError::File(error) => error.into(),
+            UsersError::Name { .. } => said.exit(Exit::Usage),
+            UsersError::Unknown { similar: Some(similar), .. } => said.exit(Exit::Usage).hint(format!("did you mean `{similar}`?")),
+            UsersError::Unknown { similar: None, .. } => said.exit(Exit::Usage).hint("credenza ui user list"),
+            UsersError::Exists { name } => said.hint(format!(
+                "for another password: credenza ui user password {name}; for another role: credenza ui user role {name} ROLE"
+            )),
+            UsersError::Weak(_) => said.hint("take some words that nobody would guess together"),
+            UsersError::Proof(_) => said,
         }
     }
 }

@@ -42,6 +42,7 @@ mod note;
 mod pack;
 mod parity;
 mod passphrase;
+mod password;
 mod policy;
 mod removal;
 mod signing;
@@ -81,6 +82,7 @@ pub use pack::{
 };
 pub use parity::{PARITY_BYTES_MAX, ParityHead, ParityRate, heal, inspect_parity, parity_of};
 pub use passphrase::{normal_passphrase, passphrase_weakness};
+pub use password::{InvalidPasswordProof, PasswordProof};
 pub use policy::{Grouping, Policy};
 pub use removal::{Removal, RemovedSnapshot, UnverifiedRemoval};
 pub use signing::{InvalidSigningKey, PublicKey, SigningKey};

@@ -1,13 +1,14 @@
 //! What each request must pass before any page is asked, and what each answer carries.
 //!
-//! In this order: the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); what changes
-//! anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
+//! In this order: a proxy that is trusted proves itself; the `Host` that is asked for is this server, which defeats a foreign name that was made to point here (DNS rebinding); nothing is
+//! used by another site; what changes anything comes from a page of this server; whoever asks has entered. Refused here: which pages there are, and what they say of a refusal (`pages`).
 
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, ORIGIN};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::assets;
+use crate::door::Refusal;
 use crate::hosts::Hosts;
 use crate::reply::Reply;
 use crate::session::Session;
@@ -15,6 +16,12 @@ use crate::site::Site;
 
 /// Where a browser enters.
 pub(crate) const ENTER: &str = "/enter";
+/// Where a user logs in.
+pub(crate) const LOGIN: &str = "/login";
+/// Where one does by an identity provider.
+const OIDC: &str = "/login/oidc";
+/// Browsers that have spoken TLS with this host speak nothing else with it for half a year.
+const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 /// Nothing is loaded and nothing is run but what this server embeds, nobody frames the page, and forms come back here.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -29,16 +36,12 @@ const HEADERS: [(&str, &str); 7] = [
     ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), clipboard-read=()"),
 ];
 
-/// What the cookie of this server holds.
-pub(crate) fn secret_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, secret)| secret.to_owned())
-}
-
 /// What every answer carries.
-pub(crate) fn harden(reply: &mut Reply) {
+pub(crate) fn harden(hosts: &Hosts, reply: &mut Reply) {
     let headers = reply.headers_mut();
+    if hosts.is_secure() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+    }
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -49,31 +52,23 @@ pub(crate) fn harden(reply: &mut Reply) {
 
 /// Whether a request may be answered, and in which session it is asked; none for the way in and what pages are dressed in.
 pub(crate) fn admit(site: &Site, request: &Parts) -> Result<Option<Session>, Refusal> {
+    site.door.require_proxy(&request.headers)?;
     require_host(&site.hosts, request)?;
+    require_own_use(&request.headers)?;
     match request.method {
         Method::GET | Method::HEAD => {}
         Method::POST => require_own_page(&site.hosts, &request.headers)?,
         _ => return Err(Refusal::Method),
     }
     let path = request.uri.path();
-    if path == ENTER || path.starts_with(assets::FOLDER) {
+    if path == ENTER || path == LOGIN || path.starts_with(OIDC) || path.starts_with(assets::FOLDER) {
         return Ok(None);
     }
-    let secret = secret_of(&request.headers, &site.cookie);
-    secret.and_then(|secret| site.sessions.get(&secret)).map(Some).ok_or(Refusal::NoSession)
-}
-
-/// Why a request is not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Another server was asked for.
-    Host,
-    /// It is neither GET nor POST.
-    Method,
-    /// It would change something, and is not known to come from a page of this server.
-    Foreign,
-    /// Whoever asks has not entered.
-    NoSession,
+    match site.door.session(&site.sessions, &request.headers, &site.cookie) {
+        Some(session) => Ok(Some(session)),
+        None if site.door.users().is_some() => Err(Refusal::NotLoggedIn),
+        None => Err(Refusal::NoSession),
+    }
 }
 
 fn require_host(hosts: &Hosts, request: &Parts) -> Result<(), Refusal> {
@@ -81,6 +76,14 @@ fn require_host(hosts: &Hosts, request: &Parts) -> Result<(), Refusal> {
     let is_named = named.next().and_then(|name| name.to_str().ok()).is_some_and(|name| hosts.has(name));
     let is_other = request.uri.authority().is_some_and(|authority| !hosts.has(authority.as_str()));
     if is_named && !is_other && named.next().is_none() { Ok(()) } else { Err(Refusal::Host) }
+}
+
+/// Another site may link here, and neither embed anything of this one nor listen to it: a browser says what it asks for, and for whom.
+fn require_own_use(headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let is_own = matches!(said("sec-fetch-site"), None | Some(b"same-origin" | b"none"));
+    let is_link = said("sec-fetch-mode") == Some(b"navigate") && said("sec-fetch-dest") == Some(b"document");
+    if is_own || is_link { Ok(()) } else { Err(Refusal::Foreign) }
 }
 
 /// A browser says from which page a form is. One says `null` as its origin where the page may not be named, as is the rule here, and which

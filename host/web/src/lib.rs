@@ -1,8 +1,8 @@
-//! The page of credenza for a browser on the same machine: what `credenza ui` serves.
+//! The page of credenza for a browser: what `credenza ui` serves.
 //!
-//! Owned here: who may ask (`guard`, `session`), which repositories are open in this process (`repositories`), how snapshots are shown (`pages`, `shown`),
-//! what is started from there (`operations`, `runs`), and what was (`activity`). Refused here: what an operation does. Each page shows what
-//! `credenza-app` and `credenza-engine` answer, and names the command that says the same. Called by `cli`.
+//! Owned here: who may ask, and for what (`guard`, `door`, `session`, `access`), which repositories are open in this process (`repositories`), how snapshots
+//! are shown (`pages`, `shown`), what is started from there (`operations`, `runs`), and what was (`activity`). Refused here: what an operation does. Each page
+//! shows what `credenza-app` and `credenza-engine` answer, and names the command that says the same. Called by `cli`.
 //!
 //! Bound: [`Limits`] has what one process serves at once; a page is made in memory and has a bounded number of rows; a download is streamed. Beside
 //! them each open repository has its [view](credenza_engine::view).
@@ -12,14 +12,18 @@ mod activity;
 mod assets;
 mod basket;
 mod command;
+mod door;
 mod error;
 mod form;
 mod graphics;
 mod guard;
 mod hosts;
 mod limits;
+mod oidc;
 mod operations;
+mod pace;
 mod pages;
+mod reach;
 mod reply;
 mod repositories;
 mod runs;
@@ -29,9 +33,13 @@ mod shown;
 mod site;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use error::{Error, Result};
+pub use http::HeaderName;
 pub use limits::Limits;
+pub use oidc::Provider;
+pub use reach::{Others, Reach, TrustedProxy, Way};
 pub use repositories::Given;
 pub use server::{Options, Server};
 pub use session::Links;

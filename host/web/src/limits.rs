@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections that are open.
     pub connections: usize,
+    /// How long a browser may take to send the head of a request, and before that to agree on TLS.
+    pub head: Duration,
     /// Browsers that have entered.
     pub sessions: usize,
     /// Downloads, archives and searches that are under way.
@@ -25,7 +27,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
-            sessions: 16,
+            head: Duration::from_secs(15),
+            sessions: 64,
             readers: 8,
             rows: 200,
             preview_bytes: 64 * 1024,

@@ -2,7 +2,7 @@
 //!
 //! Owned here: how many connections there are and how long one may take to ask. Refused here: what is answered (`pages`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,32 +10,35 @@ use bytes::Bytes;
 use credenza_app::{App, Nobody};
 use credenza_engine::{Clock, Stop, SystemClock};
 use http::{Method, Request};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::activity::Activity;
 use crate::basket::Baskets;
+use crate::door::{self, Door, Peer};
 use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
-use crate::hosts::{Hosts, cookie_name};
+use crate::hosts::Hosts;
 use crate::limits::Limits;
+use crate::pace::Paced;
 use crate::pages::{self, Asked};
+use crate::reach::Reach;
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
 use crate::runs::Runs;
-use crate::session::{Links, Sessions};
+use crate::session::{Links, Sessions, Stay};
 use crate::shown::Zone;
 use crate::site::Site;
+use crate::throttle::Throttle;
 
-/// How long a browser may take to send the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(15);
-/// Most bytes of such a head.
+/// Most bytes of the head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long what is under way may go on when the server ends.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -45,8 +48,10 @@ const BREATH: Duration = Duration::from_millis(100);
 /// How the page is served.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where: an address of this machine alone. With port 0 the system chooses one.
+    /// Where. With port 0 the system chooses one.
     pub listen: SocketAddr,
+    /// Who can reach it there.
+    pub reach: Reach,
     /// The repository that the program was started with.
     pub given: Option<Given>,
     /// What is served at once.
@@ -57,6 +62,7 @@ pub struct Options {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     site: Arc<Site>,
 }
 
@@ -64,17 +70,17 @@ impl Server {
     /// Listens.
     ///
     /// # Errors
-    /// [`Error::NotLoopback`], and when the system does not give the address.
+    /// When others are to be served without what keeps them apart, and when the system does not give the address.
     pub async fn bind(app: App, options: Options, stop: Stop) -> Result<Self> {
-        let Options { listen, given, limits } = options;
-        if !listen.ip().is_loopback() {
-            return Err(Error::NotLoopback { address: listen });
-        }
+        let Options { listen, reach, given, limits } = options;
+        reach.check(listen, app.configuration_folder().ok())?;
+        let tls = reach.tls()?;
         let failed = |source| Error::Bind { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let site = site(app, address, given, limits, Arc::new(SystemClock), stop);
-        Ok(Self { listener, address, site: Arc::new(site) })
+        let entrance = Entrance::of(&app, address, &reach)?;
+        let site = site(app, entrance, given, limits, Arc::new(SystemClock), stop)?;
+        Ok(Self { listener, address, tls, site: Arc::new(site) })
     }
 
     /// Where it listens.
@@ -83,16 +89,24 @@ impl Server {
         self.address
     }
 
-    /// Makes the links by which browsers enter.
+    /// Makes the links by which browsers on this machine enter; none where users log in.
     #[must_use]
-    pub fn links(&self) -> Links {
-        Links { sessions: Arc::clone(&self.site.sessions), address: self.address }
+    pub fn links(&self) -> Option<Links> {
+        let site = &self.site;
+        let links = || Links { sessions: Arc::clone(&site.sessions), host: site.hosts.first().to_owned() };
+        site.door.users().is_none().then(links)
+    }
+
+    /// The address that browsers of others ask for.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}/", self.site.hosts.scheme(), self.site.hosts.first())
     }
 
     /// Answers until the [`Stop`] is requested that it was made with; downloads that are under way then have 3 seconds
     /// more, and runs as long as it takes to end in good order.
     pub async fn run(self) {
-        let Self { listener, site, .. } = self;
+        let Self { listener, site, tls, .. } = self;
         let room = Arc::new(Semaphore::new(site.limits.connections));
         let mut connections = JoinSet::new();
         loop {
@@ -102,13 +116,15 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match (accepted, Arc::clone(&room).try_acquire_owned()) {
-                (Ok((stream, _)), Ok(place)) => {
-                    let site = Arc::clone(&site);
+                (Ok((stream, from)), Ok(place)) => {
+                    let (site, tls) = (Arc::clone(&site), tls.clone());
                     connections.spawn(async move {
-                        serve(stream, site).await;
+                        receive(stream, tls, Peer(from.ip()), site).await;
                         drop(place);
                     });
                 }
+                // Before TLS nothing can be said.
+                (Ok(_), Err(_)) if tls.is_some() => {}
                 (Ok((stream, _)), Err(_)) => turn_away(&stream, site.limits.connections),
                 (Err(error), _) => {
                     tracing::warn!("no connection could be taken: {error}");
@@ -125,21 +141,41 @@ impl Server {
     }
 }
 
+/// By which names and which way browsers get in.
+pub(crate) struct Entrance {
+    pub(crate) hosts: Hosts,
+    pub(crate) cookie: String,
+    pub(crate) door: Door,
+}
+
+impl Entrance {
+    pub(crate) fn of(app: &App, address: SocketAddr, reach: &Reach) -> Result<Self> {
+        let hosts = Hosts::of(address, reach)?;
+        let folder = app.configuration_folder().ok().map(ToOwned::to_owned);
+        let door = Door::of(reach, folder, hosts.first())?;
+        Ok(Self { cookie: hosts.cookie(address), hosts, door })
+    }
+}
+
 pub(crate) fn site(
     app: App,
-    address: SocketAddr,
+    entrance: Entrance,
     given: Option<Given>,
     limits: Limits,
     clock: Arc<dyn Clock>,
     stop: Stop,
-) -> Site {
+) -> Result<Site> {
     // Whoever sits at the terminal is not who asks.
     let app = app.with_ask(Arc::new(Nobody));
     let activity = Arc::new(Activity::new(app.state_folder(), clock.now().wall));
-    Site {
-        hosts: Hosts::of(address),
-        cookie: cookie_name(address),
-        sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions)),
+    let Entrance { hosts, cookie, door } = entrance;
+    let stay = if door.users().is_some() { Stay::USER } else { Stay::HERE };
+    Ok(Site {
+        hosts,
+        cookie,
+        door,
+        sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions, stay)),
+        throttle: Throttle::new(Arc::clone(&clock))?,
         repositories: Arc::new(Repositories::new(app, given)),
         runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
         baskets: Baskets::default(),
@@ -149,21 +185,34 @@ pub(crate) fn site(
         zone: Zone::system(),
         stop,
         readers: Arc::new(Semaphore::new(limits.readers)),
+    })
+}
+
+/// Takes a connection, with TLS where it is to be spoken.
+pub(crate) async fn receive(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    tls: Option<TlsAcceptor>,
+    peer: Peer,
+    site: Arc<Site>,
+) {
+    let stream = Paced::new(stream, Arc::clone(&site.clock));
+    let Some(tls) = tls else { return serve(stream, peer, site).await };
+    match tokio::time::timeout(site.limits.head, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, peer, site).await,
+        Ok(Err(error)) => tracing::debug!("a connection did not come to TLS: {error}"),
+        Err(_) => tracing::debug!("a connection did not come to TLS in time"),
     }
 }
 
-async fn serve(stream: TcpStream, site: Arc<Site>) {
-    let stop = site.stop.clone();
-    let peer = stream.peer_addr().ok();
-    let answering = service_fn(move |mut request: Request<Incoming>| {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, site: Arc<Site>) {
+    let (stop, head) = (site.stop.clone(), site.limits.head);
+    let answering = service_fn(move |mut request: Request<_>| {
         let site = Arc::clone(&site);
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(Peer(peer.ip()));
-        }
+        request.extensions_mut().insert(peer);
         async move { Ok::<_, std::convert::Infallible>(answer(&site, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX).max_buf_size(HEAD_BYTES_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answering));
     // A browser that goes away is no failure.
     let ended = tokio::select! {
@@ -189,10 +238,6 @@ fn turn_away(stream: &TcpStream, max: usize) {
     let _ = stream.try_write(reply.as_bytes());
 }
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-struct Peer(IpAddr);
-
 /// The answer to a request.
 pub(crate) async fn answer<B>(site: &Arc<Site>, request: Request<B>) -> Reply
 where
@@ -201,7 +246,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let mut reply = match guard::admit(site, &parts) {
-        Err(refusal) => pages::refused(refusal),
+        Err(refusal) => pages::refused(site, refusal),
         Ok(session) => {
             let form = match parts.method == Method::POST {
                 true => form::read(body, session.as_ref()).await.map(Some),
@@ -211,15 +256,18 @@ where
                 Err(refused) => pages::refused_form(refused),
                 Ok(form) => {
                     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
-                    let secret = guard::secret_of(&parts.headers, &site.cookie);
-                    let from =
-                        parts.extensions.get::<Peer>().map(|Peer(address)| address.to_string()).unwrap_or_default();
-                    let asked = Asked { path: parts.uri.path().to_owned(), query, form, session, secret, from };
+                    let secret = door::secret_of(&parts.headers, &site.cookie);
+                    let from = site.door.address_of(&parts);
+                    let address = door::line_of(from);
+                    let from = from.map(|from| from.to_string()).unwrap_or_default();
+                    let login = door::secret_of(&parts.headers, &site.login_cookie());
+                    let asked =
+                        Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, from, address };
                     pages::answer(site, &asked).await
                 }
             }
         }
     };
-    guard::harden(&mut reply);
+    guard::harden(&site.hosts, &mut reply);
     reply
 }

@@ -1,17 +1,16 @@
-//! Who may ask: a link that can be used once, soon, and the browsers that have used one.
+//! Who may ask: a link that can be used once, soon, and the browsers that have entered by one, or as a user.
 //!
 //! Owned here: links and sessions, by digest alone, so that the time of a comparison tells nothing. Refused here: cookies and requests (`guard`).
 //!
-//! Bound: one link, and as many sessions as [`Limits`](crate::Limits) says; each some 200 bytes.
+//! Bound: one link, and as many sessions as [`Limits`](crate::Limits) says, of one user [`EACH_MAX`]; each some 300 bytes.
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blake3::Hash;
-use credenza_app::users::Role;
+use credenza_app::users::{Role, User};
 use credenza_engine::{Clock, Moment};
 
 use crate::access::Action;
@@ -19,8 +18,25 @@ use crate::error::Result;
 
 /// How long a link can be used.
 pub(crate) const LINK_MAX: Duration = Duration::from_secs(60);
-/// How long a browser stays in without asking for anything.
-pub(crate) const IDLE_MAX: Duration = Duration::from_hours(12);
+/// Sessions of one user; one more ends the one that was idle longest.
+pub(crate) const EACH_MAX: usize = 8;
+
+/// How long a browser stays in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stay {
+    /// Without asking for anything.
+    pub(crate) idle: Duration,
+    /// In all.
+    pub(crate) whole: Duration,
+}
+
+impl Stay {
+    /// Of a browser on this machine.
+    pub(crate) const HERE: Self = Self { idle: Duration::from_hours(12), whole: Duration::from_hours(7 * 24) };
+    /// Of a user.
+    pub(crate) const USER: Self = Self { idle: Duration::from_hours(1), whole: Duration::from_hours(12) };
+}
+
 /// The parameter of a link.
 pub(crate) const KEY: &str = "key";
 
@@ -31,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) token: String,
     /// What it may do.
     pub(crate) role: Role,
+    /// Who has logged in; nobody where a link has let in.
+    pub(crate) user: Option<User>,
 }
 
 /// Why nobody enters.
@@ -44,19 +62,27 @@ pub(crate) enum Refused {
 
 struct State {
     link: Option<(Hash, Moment)>,
-    sessions: HashMap<Hash, (Session, Moment)>,
+    sessions: HashMap<Hash, Kept>,
+}
+
+/// A session, and when it began and was seen last.
+struct Kept {
+    session: Session,
+    began: Moment,
+    seen: Moment,
 }
 
 /// Links and sessions of one server.
 pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
     max: usize,
+    stay: Stay,
     state: Mutex<State>,
 }
 
 impl Sessions {
-    pub(crate) fn new(clock: Arc<dyn Clock>, max: usize) -> Self {
-        Self { clock, max, state: Mutex::new(State { link: None, sessions: HashMap::new() }) }
+    pub(crate) fn new(clock: Arc<dyn Clock>, max: usize, stay: Stay) -> Self {
+        Self { clock, max, stay, state: Mutex::new(State { link: None, sessions: HashMap::new() }) }
     }
 
     /// The secret of a new link; the one before it can no longer be used.
@@ -68,30 +94,57 @@ impl Sessions {
 
     /// Lets a browser in by the secret of a link, which is used up. What is handed back is the browser's own secret.
     pub(crate) fn enter(&self, key: &str) -> Result<Result<String, Refused>> {
-        let (secret, token) = (random()?, random()?);
+        let session = Session { token: random()?, role: Role::Admin, user: None };
         let now = self.clock.now();
         let mut state = self.lock();
-        state.sessions.retain(|_, (_, seen)| !has_passed(*seen, now, IDLE_MAX));
         let is_link = state.link.is_some_and(|(link, made)| link == digest(key) && !has_passed(made, now, LINK_MAX));
         if !is_link {
             return Ok(Err(Refused::Link));
         }
+        let entered = self.begin(&mut state, session)?;
+        if entered.is_ok() {
+            state.link = None;
+        }
+        Ok(entered)
+    }
+
+    /// Lets a user in. What is handed back is the browser's own secret.
+    pub(crate) fn log_in(&self, user: User) -> Result<Result<String, Refused>> {
+        let session = Session { token: random()?, role: user.role, user: Some(user.clone()) };
+        let mut state = self.lock();
+        let is_own = |kept: &Kept| kept.session.user.as_ref().is_some_and(|other| other.name == user.name);
+        let own = state.sessions.iter().filter(|(_, kept)| is_own(kept));
+        let mut own: Vec<(Duration, Hash)> = own.map(|(secret, kept)| (kept.seen.monotonic, *secret)).collect();
+        own.sort_by_key(|(seen, _)| *seen);
+        let surplus = (own.len() + 1).saturating_sub(EACH_MAX);
+        for (_, secret) in own.into_iter().take(surplus) {
+            state.sessions.remove(&secret);
+        }
+        self.begin(&mut state, session)
+    }
+
+    fn begin(&self, state: &mut State, session: Session) -> Result<Result<String, Refused>> {
+        let secret = random()?;
+        let now = self.clock.now();
+        state.sessions.retain(|_, kept| !self.is_over(kept, now));
         if state.sessions.len() >= self.max {
             return Ok(Err(Refused::Full));
         }
-        state.link = None;
-        state.sessions.insert(digest(&secret), (Session { token, role: Role::Admin }, now));
+        state.sessions.insert(digest(&secret), Kept { session, began: now, seen: now });
         Ok(Ok(secret))
+    }
+
+    fn is_over(&self, kept: &Kept, now: Moment) -> bool {
+        has_passed(kept.seen, now, self.stay.idle) || has_passed(kept.began, now, self.stay.whole)
     }
 
     /// The session of a browser.
     pub(crate) fn get(&self, secret: &str) -> Option<Session> {
         let now = self.clock.now();
         let mut state = self.lock();
-        let (session, seen) =
-            state.sessions.get_mut(&digest(secret)).filter(|(_, seen)| !has_passed(*seen, now, IDLE_MAX))?;
-        *seen = now;
-        Some(session.clone())
+        let kept = state.sessions.get_mut(&digest(secret)).filter(|kept| !self.is_over(kept, now))?;
+        kept.seen = now;
+        Some(kept.session.clone())
     }
 
     /// Ends the session of a browser.
@@ -121,7 +174,8 @@ impl Session {
 #[derive(Clone)]
 pub struct Links {
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) address: SocketAddr,
+    /// The name under which the server is asked for.
+    pub(crate) host: String,
 }
 
 impl Links {
@@ -130,12 +184,12 @@ impl Links {
     /// # Errors
     /// When the system has no random numbers.
     pub fn make(&self) -> Result<String> {
-        Ok(format!("http://{}/enter?{KEY}={}", self.address, self.sessions.new_key()?))
+        Ok(format!("http://{}/enter?{KEY}={}", self.host, self.sessions.new_key()?))
     }
 }
 
 /// Whether so much time has passed by either clock: one stands still in sleep, the other may be set.
-fn has_passed(since: Moment, now: Moment, max: Duration) -> bool {
+pub(crate) fn has_passed(since: Moment, now: Moment, max: Duration) -> bool {
     let slept = now.wall.seconds.saturating_sub(since.wall.seconds);
     let awake = now.monotonic.saturating_sub(since.monotonic);
     awake >= max || u64::try_from(slept).is_ok_and(|slept| slept >= max.as_secs())
@@ -145,14 +199,23 @@ fn digest(text: &str) -> Hash {
     blake3::hash(text.as_bytes())
 }
 
+/// Random bytes of the system.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// 256 random bits, in hexadecimal digits.
 fn random() -> Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
+    Ok(hexadecimal(&random_bytes::<32>()?))
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a text never fails.
         let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+        text
+    })
 }

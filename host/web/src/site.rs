@@ -7,19 +7,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::activity::Activity;
 use crate::basket::Baskets;
+use crate::door::Door;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
 use crate::runs::Runs;
 use crate::session::Sessions;
 use crate::shown::Zone;
+use crate::throttle::Throttle;
 
 /// One server.
 pub(crate) struct Site {
     pub(crate) hosts: Hosts,
     /// The name of its cookie.
     pub(crate) cookie: String,
+    /// By which way browsers get in.
+    pub(crate) door: Door,
     pub(crate) sessions: Arc<Sessions>,
+    /// Counts guesses at passwords and passphrases.
+    pub(crate) throttle: Throttle,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) runs: Runs,
     pub(crate) baskets: Baskets,
@@ -33,6 +39,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// The name of the cookie of a login that is under way at an identity provider.
+    pub(crate) fn login_cookie(&self) -> String {
+        format!("{}-login", self.cookie)
+    }
+
     /// Room for one more download, archive or search; none where as many are under way as may be.
     pub(crate) fn reader(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.readers).try_acquire_owned().ok()

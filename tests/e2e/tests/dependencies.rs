@@ -18,7 +18,7 @@ const DOORS: [(&[&str], &[&str], &str); 10] = [
     (&["askama"], &["credenza-web"], "one crate makes pages"),
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
-        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs"],
+        &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "tokio-rustls"],
         &["credenza-sandbox", "credenza-kit", "credenza-web", "credenza-s3-server", "credenza-e2e"],
         "one crate talks to networks, where requests are checked and signed; stand-ins and the page only listen",
     ),

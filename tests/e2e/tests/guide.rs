@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -40,6 +40,7 @@ const PAGES: [&str; 14] = [
     "install",
     "keys",
     "other-providers",
+    "page",
     "restore",
     "retention",
     "verification",
@@ -103,6 +104,11 @@ fn the_commands_of_keys_work() -> Result<()> {
 #[test]
 fn the_commands_of_other_providers_work() -> Result<()> {
     run(&page("other-providers"))
+}
+
+#[test]
+fn the_commands_of_page_work() -> Result<()> {
+    run(&page("page"))
 }
 
 #[test]

@@ -55,7 +55,9 @@ struct Browser {
 impl Browser {
     fn ask(&self, method: &str, path: &str, form: &str) -> Result<Answer> {
         let Self { address, cookie } = self;
-        let mut stream = TcpStream::connect(address)?;
+        // A name below `localhost` is this machine in browsers; here nobody looks it up.
+        let port = address.rsplit(':').next().context("an address has a port")?;
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nCookie: {cookie}\r\nOrigin: null\r\n\
@@ -99,10 +101,15 @@ impl Browser {
         let begun = self.form(path, fields)?;
         ensure!(begun.status == "303", "{path}: {}{}", begun.head, begun.text());
         let path = begun.header("location").context("a run has a page")?.to_owned();
+        Ok((self.ended(&path)?, path))
+    }
+
+    /// The page of a run when it has ended.
+    fn ended(&self, path: &str) -> Result<String> {
         loop {
-            let page = self.page(&path)?.text();
+            let page = self.page(path)?.text();
             if !page.contains("data-events") {
-                return Ok((page, path));
+                return Ok(page);
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -155,7 +162,7 @@ fn backups_are_looked_into_with_a_browser() {
             let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
             let (address, path) = link.split_once('/').context("a link has a path")?;
             let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
-            ensure!(address.starts_with("127.0.0.1:"), "{address}");
+            ensure!(address.contains(".localhost:"), "{address}");
             ensure!(browser.ask("GET", "/", "")?.status == "401");
             ensure!(browser.page(&format!("/{path}"))?.text().contains("Enter</button>"));
             let key = path.split_once('?').context("a link has a key")?.1;
@@ -209,10 +216,43 @@ fn backups_are_looked_into_with_a_browser() {
         drop(fed);
         Ok(())
     });
+    report.scenario("a user is added, the page is served behind a proxy under its name, and the user removed", || {
+        let setup = Setup::new()?;
+        let password = setup.path("password");
+        fs::write(&password, "a long walk by the river\n")?;
+        let password = password.to_string_lossy();
+        let refused = setup.credenza.run(["ui", "--behind-proxy", "--host", "backup.example"])?.expect_code(1)?;
+        refused.expect_message(&["no users yet", "credenza ui user add NAME --role admin"])?;
+        setup
+            .credenza
+            .run(["ui", "user", "add", "ana", "--role", "operator", "--password-file", &password])?
+            .expect_code(0)?;
+        setup.credenza.run(["ui", "user", "add", "ana", "--role", "king", "--no-password"])?.expect_code(2)?;
+        let listed = setup.credenza.run(["--json", "ui", "user", "list"])?.expect_code(0)?;
+        ensure!(
+            listed.stdout.trim() == r#"{"type":"user","name":"ana","role":"operator","password":true}"#,
+            "{}",
+            listed.stdout
+        );
+        let mut run =
+            setup.credenza.start(["ui", "--listen", "127.0.0.1:0", "--behind-proxy", "--host", "backup.example"])?;
+        ensure!(run.printed("\n")?.trim() == "https://backup.example/");
+        run.signal(Signal::INT)?;
+        run.wait()?.expect_code(0)?;
+        setup
+            .credenza
+            .run(["ui", "user", "remove", "anna"])?
+            .expect_code(2)?
+            .expect_message(&["did you mean `ana`?"])?;
+        setup.credenza.run(["ui", "user", "remove", "ana"])?.expect_code(0)?;
+        Ok(())
+    });
     report.scenario("other machines are not listened to, and the message says how they look in all the same", || {
         let setup = Setup::new()?;
         let refused = setup.credenza.run(["ui", "--listen", "0.0.0.0:8080"])?.expect_code(2)?;
-        refused.expect_message(&["neither TLS nor users"])?.expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
+        refused
+            .expect_message(&["nothing says how they are kept apart"])?
+            .expect_message(&["ssh -L 8080:127.0.0.1:8080"])?;
         Ok(())
     });
     report.finish();
@@ -356,7 +396,7 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
             ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
         }
         let summary = planned.summary()?;
-        for (what, name) in [("Kept", "kept"), ("Removed", "removed")] {
+        for (what, name) in [("Kept", "kept"), ("Removed", "removed"), ("Bytes freed", "bytes_freed")] {
             ensure!(counted(&plan, what)? == summary[name].to_string(), "{what} of {summary}");
         }
         ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
@@ -365,6 +405,14 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
         ensure!(counted(&done, "Removed")? == "2", "{done}");
         let left = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?.summary()?;
         ensure!(left["kept"] == 2 && left["removed"] == 0, "{left}");
+
+        // A run of the command line beside one of the page: both end well, and the page shows what came.
+        let begun = browser.form("/r/-/run", &[("what", "check"), ("read_data", "1")])?;
+        let path = begun.header("location").context("a run has a page")?.to_owned();
+        fs::write(source.join("file"), "beside")?;
+        let beside = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+        ensure!(browser.ended(&path)?.contains("<strong>Done.</strong>"));
+        ensure!(browser.page("/r/-")?.text().contains(&format!("/s/{beside}")), "the page lists it without a restart");
 
         // Killed at any moment: what was done is on record, and nothing is half done.
         run.signal(Signal::KILL)?;

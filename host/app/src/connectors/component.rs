@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use credenza_format::EscrowedConnector;
+use credenza_format::{EscrowedConnector, PublicKey, component_publisher};
 use credenza_sandbox::{Digests, Grant, Manifest, ManifestError};
 
 use super::error::{ComponentFault, ConnectorsError};
@@ -85,6 +85,12 @@ impl Component {
     #[must_use]
     pub fn sha256(&self) -> String {
         hexadecimal(&Digests::of(&self.bytes).sha256)
+    }
+
+    /// Who signed it; nobody, or a signature that is not of it.
+    #[must_use]
+    pub fn publisher(&self) -> Option<PublicKey> {
+        component_publisher(&self.bytes).ok().flatten()
     }
 
     /// What it asks to be granted.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
-use credenza_app::{Kind, Place, StoreUse};
+use credenza_app::{Kind, Place, StoreUse, usual_options};
 use credenza_engine::{CreateOptions, Repository, Secret};
 use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
@@ -19,10 +19,6 @@ use crate::report::printable;
 use crate::settings::{SettingWord, parse_settings};
 use credenza_app::shell::place_word;
 
-/// zstd level 1: higher ones cost twice the time and more for a few per cent.
-const COMPRESSION: i32 = 1;
-/// The name of the first key slot.
-const LABEL: &str = "first";
 /// The name of the slot of a recovery code made with it.
 const RECOVERY_LABEL: &str = "recovery";
 
@@ -120,14 +116,14 @@ impl Create {
             true => Secret::None,
             false => self.secret(session, &place).await?,
         };
+        let usual = usual_options(secret.clone());
         let options = CreateOptions {
-            secret: secret.clone(),
             like: like.as_ref().map(Repository::content_keys),
-            label: LABEL.to_owned(),
             chunker: like.as_ref().map_or_else(|| self.chunker(), |like| Ok(like.config().chunker.params))?,
-            compression: self.compression.0.unwrap_or(COMPRESSION),
+            compression: self.compression.0.unwrap_or(usual.compression),
             retain_days: self.retain,
             parity: self.parity,
+            ..usual
         };
         let (created, store) = session.app.create_repository(&place, &options, self.beside_others).await?;
         session.reporter.done(&CreatedLine {

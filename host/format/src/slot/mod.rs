@@ -23,6 +23,7 @@ pub use error::SlotError;
 pub use identity::{Identity, InvalidRecipientKey, Recipient, RecipientKind};
 pub use kdf::KdfParams;
 pub use recovery::{InvalidRecoveryCode, RecoveryCode};
+pub(crate) use wrap::stretch;
 
 use crate::keys::random;
 use crate::lines::{self, LinesError};

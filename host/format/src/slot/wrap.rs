@@ -25,6 +25,12 @@ pub(super) fn from_passphrase(
     cost: KdfParams,
     salt: &[u8; 32],
 ) -> Result<WrappingKey, SlotError> {
+    let stretched = stretch(passphrase, cost, salt)?;
+    Ok(derive(PASSPHRASE_CONTEXT, &[repository.as_bytes(), stretched.as_slice()]))
+}
+
+/// What makes each guess dear: Argon2id.
+pub(crate) fn stretch(passphrase: &[u8], cost: KdfParams, salt: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, SlotError> {
     cost.check()?;
     let KdfParams { memory_kib, passes, lanes } = cost;
     let failed = |error: argon2::Error| SlotError::Cost { memory_kib, passes, lanes, problem: error.to_string() };
@@ -32,7 +38,7 @@ pub(super) fn from_passphrase(
     let mut stretched = Zeroizing::new([0; 32]);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     argon2.hash_password_into(passphrase, salt, stretched.as_mut_slice()).map_err(failed)?;
-    Ok(derive(PASSPHRASE_CONTEXT, &[repository.as_bytes(), stretched.as_slice()]))
+    Ok(stretched)
 }
 
 pub(super) fn from_key_file(repository: RepositoryId, key_file: &[u8], salt: &[u8; 32]) -> WrappingKey {

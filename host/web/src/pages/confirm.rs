@@ -15,7 +15,9 @@ use super::places::{of_repository, title};
 use super::problem::{Problem, render};
 use crate::form::TOKEN;
 use crate::reply::Reply;
+use crate::shown::count;
 use crate::site::Site;
+use crate::throttle::Guess;
 
 /// The field of what is typed.
 const CONFIRM: &str = "confirm";
@@ -56,8 +58,11 @@ pub(super) async fn ask(site: &Site, asked: &Asked, name: &str, question: Questi
         None => None,
         Some(typed) if by_passphrase => {
             let typed = Zeroizing::new(typed.to_vec());
+            let guess = [Guess::Opens(name)];
+            attempt(site, &guess)?;
             let proven = site.repositories.proves(name, typed).await.map_err(|error| Problem::of(&error, None))?;
             if proven {
+                site.throttle.forgive(&guess);
                 return Ok(None);
             }
             Some("This passphrase does not open the repository. Nothing was done.")
@@ -79,6 +84,16 @@ pub(super) async fn ask(site: &Site, asked: &Asked, name: &str, question: Questi
     };
     let status = if failed.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
     render(status, &page).map(Some)
+}
+
+/// Takes down a guess at a passphrase, or refuses it for a while.
+pub(super) fn attempt(site: &Site, guesses: &[Guess<'_>]) -> Result<(), Problem> {
+    site.throttle.attempt(guesses).map_err(|wait| {
+        let seconds = count(wait.as_secs().max(1), "second", "seconds");
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "There were too many attempts")
+            .because("none of the last passphrases was right")
+            .next(format!("Go back and try again in {seconds}."))
+    })
 }
 
 /// What the form had beside what this page asks for.

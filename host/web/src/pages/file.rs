@@ -54,7 +54,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let place = Place::open(site, name, id).await?;
     let record = place.record(asked).await?;
     let key = record.entry.key.as_bytes();
-    let why = why_no_content(&record);
+    let why = why_no_content(&record).or_else(|| asked.refusal(Action::Read));
     let preview = match &why {
         None => preview(site, &place, &record).await?,
         Some(_) => Preview::Nothing,

@@ -1,5 +1,7 @@
 //! What stands around each page.
 
+use credenza_app::Kind;
+
 use crate::access::Action;
 use crate::assets;
 use crate::session::Session;
@@ -15,6 +17,11 @@ impl Link {
     pub(super) fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
         Self { href: href.into(), text: text.into() }
     }
+}
+
+/// The page of a place of the configuration.
+pub(super) fn of_place(kind: Kind, name: &str) -> String {
+    format!("/place/{kind}/{name}")
 }
 
 /// What stands around a page.

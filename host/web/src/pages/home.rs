@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use askama::Template;
-use credenza_app::{Error as AppError, PlaceLabel};
+use credenza_app::{Error as AppError, Kind, PlaceLabel};
 use credenza_engine::Error as EngineError;
 use futures_util::future::join_all;
 use http::StatusCode;
 
 use super::Asked;
-use super::frame::Frame;
+use super::frame::{Frame, of_place};
 use super::places::{of_repository, title};
 use super::problem::{Problem, engine, render};
+use crate::access::Action;
 use crate::command;
 use crate::reply::Reply;
 use crate::repositories::Look;
@@ -35,6 +36,8 @@ struct Line {
     time: Option<Time>,
     next: Option<String>,
     command: Option<String>,
+    /// The page of its settings, where it is in the configuration.
+    place: Option<String>,
 }
 
 /// How it stands: a word, a shape and a colour.
@@ -87,6 +90,7 @@ async fn line(site: &Arc<Site>, name: String) -> Line {
         location: shown::text(&label.location),
         time: newest.map(|handle| site.zone.time(handle.time().unwrap_or(handle.snapshot.finished))),
         next: next.map(|(next, _)| next.to_owned()),
+        place: label.name.as_deref().map(|name| of_place(Kind::Repository, name)),
         command: next.map(|(_, words)| command::at(&label, words)),
         state,
         says,

@@ -9,6 +9,7 @@ mod archive;
 mod browse;
 mod care;
 mod confirm;
+mod connectors;
 mod diff;
 mod download;
 mod enter;
@@ -18,6 +19,10 @@ mod frame;
 mod growth;
 mod history;
 mod home;
+mod login;
+mod new;
+mod oidc;
+mod place;
 mod places;
 mod problem;
 mod raster;
@@ -33,15 +38,15 @@ use credenza_app::environment;
 use http::StatusCode;
 
 use crate::access::{self, Action};
-use crate::activity::Entry;
+use crate::activity::{Entry, Who};
 use crate::assets;
+use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
-use crate::runs::Who;
 use crate::session::Session;
 use crate::site::Site;
 
-pub(crate) use problem::{refused, refused_form};
+pub(crate) use problem::refused_form;
 
 use problem::Problem;
 
@@ -56,12 +61,21 @@ pub(crate) struct Asked {
     pub(crate) secret: Option<String>,
     /// The address of whoever asks; empty where nobody knows it.
     pub(crate) from: String,
+    /// What the cookie of a login holds that is under way at an identity provider.
+    pub(crate) login: Option<String>,
+    /// Who asks, as far as guesses are counted.
+    pub(crate) address: String,
 }
 
 impl Asked {
     /// Whose page it is: what its forms carry, and what may be asked for there.
     fn token(&self) -> Option<Session> {
         self.session.clone()
+    }
+
+    /// Why whoever asks may not do something, where that is so.
+    fn refusal(&self, action: Action) -> Option<String> {
+        self.session.as_ref().and_then(|session| session.refusal(action))
     }
 
     /// Stands for the session where something is kept for it.
@@ -71,7 +85,8 @@ impl Asked {
 
     /// Who asks, for whoever reads it later. A link lets in whoever runs the server.
     fn who(&self) -> Who {
-        Who { name: environment::user_name(), from: self.from.clone() }
+        let user = self.session.as_ref().and_then(|session| session.user.as_ref());
+        Who { name: user.map_or_else(environment::user_name, |user| user.name.clone()), from: self.from.clone() }
     }
 
     /// Puts on the log what was done at once.
@@ -82,7 +97,7 @@ impl Asked {
 
     /// Refuses an action that the role of whoever asks does not have.
     fn require(&self, action: Action) -> Result<(), Problem> {
-        match self.session.as_ref().and_then(|session| session.refusal(action)) {
+        match self.refusal(action) {
             None => Ok(()),
             Some(why) => Err(Problem::new(StatusCode::FORBIDDEN, "You may not do that here").because(why).next(
                 "Ask somebody with that role, or whoever runs `credenza ui` for it: credenza ui user role NAME ROLE",
@@ -111,10 +126,23 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
     match (&asked.form, segments) {
         (None, ["assets", ..]) => assets::at(&asked.path).ok_or_else(no_page),
         (None, [""]) => home::show(site, asked).await,
+        (None, ["login"]) => login::ask(site),
+        (Some(form), ["login"]) => login::log_in(site, asked, form).await,
+        (Some(_), ["login", "oidc"]) => oidc::begin(site).await,
+        (None, ["login", "oidc", "callback"]) => oidc::back(site, asked),
+        (Some(form), ["login", "oidc", "finish"]) => oidc::finish(site, asked, form).await,
+        (None, ["enter"]) => enter::ask(site, asked),
         (None, ["activity"]) => activity::show(site, asked),
-        (None, ["enter"]) => enter::ask(asked),
         (Some(form), ["enter"]) => enter::enter(site, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
+        (None, ["connectors"]) => connectors::show(site, asked),
+        (None, ["new", kind]) => new::choose(site, asked, kind),
+        (None, ["new", kind, connector]) => new::ask(site, asked, kind, connector),
+        (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
+        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name),
+        (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
+        (None, ["place", kind, name]) => place::show(site, asked, kind, name),
+        (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, asked, name).await,
@@ -145,6 +173,16 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "s", id, "download"]) => download::send(site, asked, name, id).await,
         (None, ["r", name, "s", id, "archive"]) => archive::send(site, asked, name, id).await,
         _ => Err(no_page()),
+    }
+}
+
+/// What is said to a request that is not let through. Who has not logged in can do so there and then.
+pub(crate) fn refused(site: &Site, refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::NotLoggedIn => {
+            login::form(site, StatusCode::UNAUTHORIZED, "", None).unwrap_or_else(|problem| problem.reply(None))
+        }
+        refusal => problem::refused(refusal),
     }
 }
 

@@ -1,14 +1,14 @@
 //! What went wrong: what happened, why, and what to do.
 
 use askama::Template;
-use credenza_app::{ConfigurationError, Error as AppError, PlaceError, PlaceLabel};
+use credenza_app::{ConfigurationError, Error as AppError, Kind, PlaceError, PlaceLabel};
 use credenza_engine::Error as EngineError;
 use http::StatusCode;
 
-use super::frame::{Frame, Link};
+use super::frame::{Frame, Link, of_place};
 use crate::command;
+use crate::door::Refusal;
 use crate::form::{self, FORM_BYTES_MAX};
-use crate::guard::Refusal;
 use crate::reply::{self, Reply};
 use crate::session::Session;
 use crate::shown;
@@ -28,7 +28,7 @@ struct Details {
     command: Option<String>,
     /// The page that says what to do, where another does.
     see: Option<String>,
-    /// Where to go on.
+    /// Where what to do next is done.
     link: Option<Link>,
 }
 
@@ -38,12 +38,13 @@ struct Page {
     frame: Frame,
     why: Option<String>,
     next: Option<String>,
+    link: Option<Link>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, what: impl Into<String>) -> Self {
-        let (why, next, command, see, link) = (None, None, None, None, None);
-        Self(Box::new(Details { status, what: what.into(), why, next, command, see, link }))
+        let what = what.into();
+        Self(Box::new(Details { status, what, why: None, next: None, command: None, see: None, link: None }))
     }
 
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
@@ -56,7 +57,7 @@ impl Problem {
         self
     }
 
-    /// Where to go on.
+    /// Where what to do next is done.
     pub(super) fn link(mut self, href: impl Into<String>, text: impl Into<String>) -> Self {
         self.0.link = Some(Link::new(href, text));
         self
@@ -81,8 +82,14 @@ impl Problem {
         let what = why.remove(0);
         let command = words.zip(repository).map(|(words, repository)| command::at(repository, words));
         let why = Some(why.join(": ")).filter(|why| !why.is_empty());
-        let (next, see, link) = (next.map(str::to_owned), None, None);
-        Self(Box::new(Details { status, what, why, next, command, see, link }))
+        let next = next.map(str::to_owned);
+        let link = repository.and_then(|label| label.name.as_deref()).map(|name| {
+            Link::new(
+                of_place(Kind::Repository, name),
+                "The settings of the repository, and a check of its place step by step",
+            )
+        });
+        Self(Box::new(Details { status, what, why, next, command, see: None, link }))
     }
 
     /// What happened, without why.
@@ -97,8 +104,7 @@ impl Problem {
         }
         let mut frame = Frame::new(shown::sentence(&shown::text(&what)), token);
         frame.commands.extend(command);
-        frame.way.extend(link);
-        let page = Page { frame, why: why.map(|why| shown::text(&why)), next };
+        let page = Page { frame, why: why.map(|why| shown::text(&why)), next, link };
         match page.render() {
             Ok(html) => reply::page(status, html),
             Err(_) => reply::text(status, "text/plain; charset=utf-8", what),
@@ -149,16 +155,21 @@ fn advice(error: &AppError) -> (StatusCode, Option<&'static str>, Option<&'stati
 }
 
 /// What is said to a request that is not let through.
-pub(crate) fn refused(refusal: Refusal) -> Reply {
+pub(super) fn refused(refusal: Refusal) -> Reply {
     let problem = match refusal {
         Refusal::Host => Problem::new(StatusCode::MISDIRECTED_REQUEST, "Another server was asked for")
-            .because("this one answers to the address that it listens at, so that no other name can be made to point here")
-            .next("Use the address that `credenza ui` has printed, or start it for another: credenza ui --listen 127.0.0.1:PORT"),
+            .because("this one answers to the name that it was started for, so that no other can be made to point here")
+            .next("Use the address that `credenza ui` has printed: its name is new at each start. For others it is started with the name that they ask for: credenza ui --listen ADDRESS:PORT --host NAME …"),
         Refusal::Method => {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Pages are asked for with GET, and forms are sent with POST")
         }
-        Refusal::Foreign => Problem::new(StatusCode::FORBIDDEN, "The form was refused")
-            .because("the browser does not say that it is from a page of this server"),
+        Refusal::Foreign => Problem::new(StatusCode::FORBIDDEN, "The request was refused")
+            .because("the browser does not say that it is from a page of this server")
+            .next("Open the page by itself, not from within another, and send the form from there."),
+        Refusal::NotProxy => Problem::new(StatusCode::FORBIDDEN, "This did not come through the proxy")
+            .because("the proxy in front of this server proves itself with each request, by the header X-Credenza-Proxy-Secret")
+            .next("Ask for the page at the proxy's address. If this came from there, have it send what the file of --proxy-secret-file holds."),
+        Refusal::NotLoggedIn => Problem::new(StatusCode::UNAUTHORIZED, "You have not logged in yet"),
         Refusal::NoSession => Problem::new(StatusCode::UNAUTHORIZED, "You have not entered yet")
             .because("a browser enters by a link, and is out again when `credenza ui` ends, or after 12 hours without a request")
             .next("Open the link that `credenza ui` has printed: it can be used once, within 60 seconds. Press Enter in that terminal for a new one."),

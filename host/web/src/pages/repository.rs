@@ -17,6 +17,7 @@ use crate::repositories::Look;
 use crate::runs::Run;
 use crate::shown::{self, Time};
 use crate::site::Site;
+use crate::throttle::Guess;
 
 /// Runs that are shown with the snapshots.
 const RUNS_MAX: usize = 5;
@@ -168,8 +169,11 @@ pub(super) async fn unlock(site: &Site, asked: &Asked, name: &str, form: &Fields
     if typed.is_empty() {
         return ask(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some("No passphrase was typed."));
     }
+    let guess = [Guess::Opens(name)];
+    super::confirm::attempt(site, &guess)?;
     match site.repositories.unlock(name, Secret::Passphrase(typed)).await {
         Ok(()) => {
+            site.throttle.forgive(&guess);
             asked.note(site, name, UNLOCKING, "Done");
             Ok(reply::see(&of_repository(name)))
         }

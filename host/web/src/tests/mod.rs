@@ -1,60 +1,58 @@
 //! The real router over real repositories: what a browser asks, and what it gets.
 
+mod beginning;
+mod clocks;
 mod figures;
+mod fuzzing;
 mod looking;
+mod oidc;
+mod outside;
 mod pages;
 mod restoring;
 mod safety;
 mod serving;
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use credenza_app::users::{Users, UsersError};
 use credenza_app::{
     App, AppOptions, Configuration, ConfigurationError, Kind, OpenOptions, PlaceName, Settings, StoreUse,
 };
 use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
-use credenza_engine::{Clock, CreateOptions, Moment, RunContext, Secret, Stop, SystemClock};
+use credenza_engine::{CreateOptions, RunContext, Secret, Stop};
 use credenza_format::ChunkerParams;
 use http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tempfile::TempDir;
 
+use crate::door::Door;
+use crate::hosts::Hosts;
 use crate::limits::Limits;
-use crate::server::{answer, site};
+use crate::reach::Reach;
+use crate::server::{Entrance, answer, site};
 use crate::session::Links;
 use crate::site::Site;
 
-const ADDRESS: &str = "127.0.0.1:4711";
+/// Where it would listen, and the name under which it is asked for.
+const LISTEN: &str = "127.0.0.1:4711";
+const ADDRESS: &str = "secret-label.localhost:4711";
+/// The name under which others ask.
+const OUTSIDE: &str = "backup.example";
 const PASSPHRASE: &str = "what is precious, kept";
 
-/// A clock that stands until it is moved.
-struct HandClock(Mutex<Moment>);
-
-impl HandClock {
-    fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap();
-        now.monotonic += by;
-        now.wall.seconds += i64::try_from(by.as_secs()).unwrap();
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Moment {
-        *self.0.lock().unwrap()
-    }
-}
-
 /// A server, a browser, and a configuration of their own.
+pub(crate) use clocks::{HandClock, SteppedClock};
+
 struct Stand {
     site: Arc<Site>,
     clock: Arc<HandClock>,
     folder: Arc<TempDir>,
     app: App,
     cookie: Option<String>,
+    host: &'static str,
 }
 
 struct Page {
@@ -85,20 +83,40 @@ impl Page {
     }
 }
 
+/// A program whose configuration and log are in that folder.
+fn app_in(folder: &TempDir) -> App {
+    App::new(AppOptions {
+        configuration_folder: Some(folder.path().join("config")),
+        state_folder: Some(folder.path().join("state")),
+        ..AppOptions::default()
+    })
+}
+
 impl Stand {
     fn new(limits: Limits) -> Self {
         Self::over(Arc::new(tempfile::tempdir().unwrap()), limits)
     }
 
     fn over(folder: Arc<TempDir>, limits: Limits) -> Self {
-        let app = App::new(AppOptions {
-            configuration_folder: Some(folder.path().join("config")),
-            state_folder: Some(folder.path().join("state")),
-            ..AppOptions::default()
-        });
-        let clock = Arc::new(HandClock(Mutex::new(SystemClock.now())));
-        let site = site(app.clone(), ADDRESS.parse().unwrap(), None, limits, Arc::clone(&clock) as _, Stop::default());
-        Self { site: Arc::new(site), clock, folder, app, cookie: None }
+        let hosts = Hosts::here(LISTEN.parse().unwrap(), "secret-label");
+        let entrance = Entrance { cookie: hosts.cookie(LISTEN.parse().unwrap()), hosts, door: Door::Link };
+        let app = app_in(&folder);
+        Self::at(entrance, ADDRESS, app, folder, limits)
+    }
+
+    /// A server for others, whose users are to be added; `users` are made before it begins.
+    fn outside(reach: &Reach, users: impl FnOnce(&mut Users) -> Result<(), UsersError>) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let app = app_in(&folder);
+        Users::edit(app.configuration_folder().unwrap(), users).unwrap();
+        let entrance = Entrance::of(&app, LISTEN.parse().unwrap(), reach).unwrap();
+        Self::at(entrance, OUTSIDE, app, folder, Limits::default())
+    }
+
+    fn at(entrance: Entrance, host: &'static str, app: App, folder: Arc<TempDir>, limits: Limits) -> Self {
+        let clock = HandClock::now_standing();
+        let site = site(app.clone(), entrance, None, limits, Arc::clone(&clock) as _, Stop::default()).unwrap();
+        Self { site: Arc::new(site), clock, folder, app, cookie: None, host }
     }
 
     /// Another server over the same folders, with a browser that has entered.
@@ -116,7 +134,7 @@ impl Stand {
     }
 
     fn link(&self) -> String {
-        let links = Links { sessions: Arc::clone(&self.site.sessions), address: ADDRESS.parse().unwrap() };
+        let links = Links { sessions: Arc::clone(&self.site.sessions), host: self.host.to_owned() };
         let link = links.make().unwrap();
         link.strip_prefix(&format!("http://{ADDRESS}")).unwrap().to_owned()
     }
@@ -129,7 +147,7 @@ impl Stand {
     }
 
     fn request(&self, method: &str, path: &str) -> http::request::Builder {
-        let request = Request::builder().method(method).uri(path).header(HOST, ADDRESS);
+        let request = Request::builder().method(method).uri(path).header(HOST, self.host);
         match &self.cookie {
             Some(cookie) => request.header(COOKIE, cookie),
             None => request,

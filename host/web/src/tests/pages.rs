@@ -7,10 +7,10 @@ use credenza_engine::{Event, Listener, Phase, Secret};
 use http::StatusCode;
 
 use super::Stand;
+use crate::activity::Who;
 use crate::form::encode;
 use crate::limits::Limits;
 use crate::operations::Check;
-use crate::runs::Who;
 
 #[tokio::test]
 async fn an_empty_configuration_teaches_the_first_commands() {
@@ -136,6 +136,11 @@ async fn what_is_not_there_is_said_with_the_way_on() {
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}: {}", page.text());
         assert!(page.text().contains("To your backups"));
     }
+    stand.repository("gone", Secret::None).await;
+    std::fs::remove_dir_all(stand.folder.path().join("gone")).unwrap();
+    let gone = stand.get("/r/gone").await;
+    let settings = stand.page(&gone.link("/place/repository/gone")).await;
+    assert!(settings.text().contains("Check it step by step") && settings.text().contains("Make a repository there"));
     let folder = stand.get(&format!("/r/mine/s/{id}?key=a")).await;
     assert!(folder.header("location").ends_with("/file?key=a"));
 }

@@ -9,7 +9,9 @@ use http::{Request, StatusCode};
 use super::{ADDRESS, PASSPHRASE, Stand};
 use crate::form::encode;
 use crate::limits::Limits;
-use crate::session::{IDLE_MAX, LINK_MAX};
+use crate::session::{LINK_MAX, Stay};
+
+const IDLE_MAX: Duration = Stay::HERE.idle;
 
 #[tokio::test]
 async fn a_link_lets_one_browser_in_once_and_within_60_seconds() {
@@ -86,11 +88,13 @@ async fn another_host_is_misdirected_before_anything_else() {
         "evil.example",
         "evil.example:4711",
         "127.0.0.1",
-        "127.0.0.1:80",
-        "localhost.evil.example:4711",
+        "127.0.0.1:4711",
+        "localhost:4711",
+        "other-label.localhost:4711",
+        "secret-label.localhost.evil.example:4711",
         "[::1]:4711",
         "",
-        "127.0.0.1:4711.evil",
+        "secret-label.localhost:4711.evil",
     ] {
         for (method, path) in [("GET", "/"), ("POST", "/enter"), ("GET", "/assets/x"), ("DELETE", "/")] {
             let page = stand.send(ask(host, method, path), form.to_owned()).await;
@@ -104,7 +108,7 @@ async fn another_host_is_misdirected_before_anything_else() {
     assert_eq!(stand.send(absolute, "").await.status, StatusCode::MISDIRECTED_REQUEST);
     let none = Request::builder().uri("/").header("cookie", &cookie);
     assert_eq!(stand.send(none, "").await.status, StatusCode::MISDIRECTED_REQUEST);
-    for host in [ADDRESS, "localhost:4711", "LOCALHOST:4711"] {
+    for host in [ADDRESS, "SECRET-LABEL.LOCALHOST:4711"] {
         assert_eq!(stand.send(ask(host, "GET", "/"), "").await.status, StatusCode::OK, "{host}");
     }
     // The link was not used up by any of them.
@@ -123,10 +127,10 @@ async fn what_changes_anything_comes_from_an_own_page_and_carries_its_token() {
         &[],
         &[("origin", "null")],
         &[("origin", "http://evil.example")],
-        &[("origin", "https://127.0.0.1:4711")],
-        &[("origin", "http://127.0.0.1:4712")],
-        &[("origin", "http://127.0.0.1:4711"), ("sec-fetch-site", "cross-site")],
-        &[("origin", "http://127.0.0.1:4711"), ("sec-fetch-site", "same-site")],
+        &[("origin", "https://secret-label.localhost:4711")],
+        &[("origin", "http://127.0.0.1:4711")],
+        &[("origin", "http://secret-label.localhost:4711"), ("sec-fetch-site", "cross-site")],
+        &[("origin", "http://secret-label.localhost:4712"), ("sec-fetch-site", "same-site")],
         &[("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
         &[("origin", "null"), ("sec-fetch-site", "none")],
         &[("sec-fetch-site", "cross-site")],
@@ -139,8 +143,47 @@ async fn what_changes_anything_comes_from_an_own_page_and_carries_its_token() {
         assert_eq!(stand.post("/leave", wrong).await.status, StatusCode::FORBIDDEN, "{wrong}");
     }
     stand.page("/").await;
-    let own = leave(&[(ORIGIN.as_str(), "http://127.0.0.1:4711")]);
+    let own = leave(&[(ORIGIN.as_str(), "http://secret-label.localhost:4711")]);
     assert_eq!(stand.send(own, form).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_hostile_second_origin_neither_embeds_nor_reads_nor_sends_anything() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let token = stand.token().await;
+    let ask = |method: &str, path: &str, fetch: [&str; 3]| {
+        let [site, mode, dest] = fetch;
+        let request = stand.request(method, path).header(ORIGIN, "http://evil.example");
+        request.header("sec-fetch-site", site).header("sec-fetch-mode", mode).header("sec-fetch-dest", dest)
+    };
+    for (what, method, path, mode, dest) in [
+        ("a form in a tab", "POST", "/r/mine/lock", "navigate", "document"),
+        ("a form in a frame", "POST", "/r/mine/lock", "navigate", "iframe"),
+        ("a frame", "GET", "/r/mine", "navigate", "iframe"),
+        ("an object", "GET", "/r/mine", "no-cors", "object"),
+        ("a picture", "GET", "/r/mine", "no-cors", "image"),
+        ("a script", "GET", "/r/mine", "no-cors", "script"),
+        ("a fetch", "GET", "/r/mine", "cors", "empty"),
+        ("a fetch that sends", "POST", "/r/mine/run", "no-cors", "empty"),
+        ("a beacon", "POST", "/r/mine/run", "no-cors", "empty"),
+        ("a question beforehand", "OPTIONS", "/r/mine", "cors", "empty"),
+        ("events", "GET", "/r/mine/run/1/events", "cors", "empty"),
+        ("a socket", "GET", "/r/mine/run/1/events", "websocket", "empty"),
+    ] {
+        for site in ["cross-site", "same-site"] {
+            let page = stand.send(ask(method, path, [site, mode, dest]), format!("token={token}&what=check")).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{what}, {site}");
+            assert!(!page.headers.contains_key("access-control-allow-origin"), "{what}, {site}");
+        }
+    }
+    // A link from elsewhere leads here; browsers send no cookie along with it, so that it shows nothing.
+    assert_eq!(
+        stand.send(ask("GET", "/r/mine", ["cross-site", "navigate", "document"]), "").await.status,
+        StatusCode::OK
+    );
+    stand.page("/r/mine").await;
+    assert!(!stand.page("/r/mine").await.text().contains("Started from here"), "no run was started");
 }
 
 #[tokio::test]

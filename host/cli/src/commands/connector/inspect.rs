@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use credenza_app::{Component, ConnectorsError};
-use credenza_format::{Hex, PublicKey, component_publisher};
+use credenza_format::{Hex, PublicKey};
 use credenza_sandbox::{Ambient, Auth, Grant, Manifest, Role};
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ impl<'a> ConnectorDetails<'a> {
             api: &manifest.api,
             sha256: component.sha256(),
             refused: component.will_run().err().map(|error| why(&error)),
-            publisher: component_publisher(&component.bytes).ok().flatten(),
+            publisher: component.publisher(),
             grant: Hex(asked.hash()),
             asked,
             secrets: manifest

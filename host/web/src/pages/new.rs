@@ -1,0 +1,191 @@
+//! A new place for the configuration, and other settings for one that is there: a form made from the manifest of its connector.
+//!
+//! Secrets go to the configuration and never come back. What names a command, a file or a component of this machine is in no form (`credenza-app`).
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use credenza_app::{Configuration, Error as AppError, Field, Input, Kind, Offer, PlaceName, SecretText};
+use http::StatusCode;
+
+use super::Asked;
+use super::frame::{Frame, Link, of_place};
+use super::problem::{Problem, render};
+use crate::command;
+use crate::form::Fields;
+use crate::reply::{self, Reply};
+use crate::shown;
+use crate::site::Site;
+
+/// The field of the name, and what is before the names of settings.
+const NAME: &str = "name";
+const SETTING: &str = "setting.";
+
+#[derive(Template)]
+#[template(path = "offers.html")]
+struct Offers {
+    frame: Frame,
+    kind: String,
+    offers: Vec<Offered>,
+}
+
+struct Offered {
+    href: String,
+    title: String,
+    summary: String,
+}
+
+#[derive(Template)]
+#[template(path = "new.html")]
+struct Form {
+    frame: Frame,
+    path: String,
+    kind: String,
+    name: String,
+    fields: Vec<Shown>,
+    advanced: Vec<Shown>,
+    failed: Option<String>,
+}
+
+/// A field as it is shown; its texts were a connector's.
+struct Shown {
+    id: String,
+    name: String,
+    help: String,
+    value: String,
+    example: String,
+    is_required: bool,
+    input: Input,
+    min: String,
+    max: String,
+}
+
+/// A kind of place by its word in an address.
+pub(super) fn kind(word: &str) -> Result<Kind, Problem> {
+    let kinds = [Kind::Repository, Kind::Source, Kind::Destination];
+    kinds.into_iter().find(|kind| kind.name() == word).ok_or_else(super::no_page)
+}
+
+pub(super) fn choose(site: &Site, asked: &Asked, word: &str) -> Result<Reply, Problem> {
+    let kind = kind(word)?;
+    let offers = site.repositories.app().offers(kind).map_err(|error| Problem::of(&error, None))?;
+    let offered = |Offer { name, summary, schemes }: Offer| Offered {
+        href: format!("/new/{kind}/{name}"),
+        title: match schemes.is_empty() {
+            true => "Folder".to_owned(),
+            false => shown::text(&format!("{name}: {}://", schemes.join("://, "))),
+        },
+        summary: shown::text(&summary),
+    };
+    let frame = Frame::new(format!("Add a {kind}"), asked.token())
+        .way(vec![Link::new("/", "Your backups")])
+        .command(format!("credenza {kind} add NAME LOCATION"));
+    render(StatusCode::OK, &Offers { frame, kind: kind.to_string(), offers: offers.into_iter().map(offered).collect() })
+}
+
+pub(super) fn ask(site: &Site, asked: &Asked, word: &str, connector: &str) -> Result<Reply, Problem> {
+    form(site, asked, (kind(word)?, connector), None)
+}
+
+pub(super) fn add(
+    site: &Site,
+    asked: &Asked,
+    (word, connector): (&str, &str),
+    sent: &Fields,
+) -> Result<Reply, Problem> {
+    let kind = kind(word)?;
+    match keep(site, kind, connector, sent) {
+        Ok(name) => Ok(reply::see(&of_place(kind, name.as_str()))),
+        Err(error) => form(site, asked, (kind, connector), Some(told(&error))),
+    }
+}
+
+fn keep(site: &Site, kind: Kind, connector: &str, sent: &Fields) -> Result<PlaceName, AppError> {
+    let app = site.repositories.app();
+    let name = PlaceName::new(kind, &sent.text(NAME))?;
+    let settings = app.filled(kind, connector, values(sent))?;
+    Configuration::edit(app.configuration_folder()?, |configuration| {
+        configuration.create(kind, &name)?;
+        app.keep_settings(configuration, (kind, &name), settings)
+    })?;
+    Ok(name)
+}
+
+/// The settings of a form.
+fn values(sent: &Fields) -> BTreeMap<String, SecretText> {
+    let settings = sent.pairs().filter_map(|(name, value)| Some((name.strip_prefix(SETTING)?, value)));
+    settings.map(|(name, value)| (name.to_owned(), SecretText::new(String::from_utf8_lossy(value)))).collect()
+}
+
+/// What went wrong and why, in a line.
+pub(super) fn told(error: &AppError) -> String {
+    let mut said = shown::text(&error.to_string());
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let text = shown::text(&next.to_string());
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        cause = next.source();
+    }
+    said
+}
+
+fn form(site: &Site, asked: &Asked, (kind, connector): (Kind, &str), failed: Option<String>) -> Result<Reply, Problem> {
+    let fields = site.repositories.app().fields(kind, connector).map_err(|error| {
+        Problem::new(StatusCode::NOT_FOUND, told(&error)).next("The page before this one lists what can be chosen.")
+    })?;
+    let none = Fields::default();
+    let sent = asked.form.as_ref().unwrap_or(&none);
+    let (advanced, fields): (Vec<Field>, Vec<Field>) = fields.into_iter().partition(|field| field.is_advanced);
+    let shown = |fields: Vec<Field>| fields.into_iter().map(|field| Shown::of(field, sent)).collect();
+    let title =
+        if connector == "file" { format!("Add a {kind}: a folder") } else { format!("Add a {kind}: {connector}") };
+    let status = if failed.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = Form {
+        frame: Frame::new(title, asked.token())
+            .way(vec![Link::new("/", "Your backups"), Link::new(format!("/new/{kind}"), format!("Add a {kind}"))])
+            .command(format!("credenza {kind} add NAME LOCATION SETTING=VALUE"))
+            .command(format!("credenza connector inspect {}", command::word(connector))),
+        path: format!("/new/{kind}/{connector}"),
+        kind: kind.to_string(),
+        name: shown::text(&sent.text(NAME)),
+        fields: shown(fields),
+        advanced: shown(advanced),
+        failed,
+    };
+    render(status, &page)
+}
+
+impl Shown {
+    /// With what was filled in before, unless it is secret.
+    fn of(field: Field, sent: &Fields) -> Self {
+        let Field { name, help, input, default, examples, is_required, .. } = field;
+        let was = sent.text(&format!("{SETTING}{name}"));
+        let input = match input {
+            // What cannot be seen cannot be chosen with open eyes.
+            Input::OneOf(choices) => {
+                Input::OneOf(choices.into_iter().filter(|choice| choice.chars().all(shown::is_visible)).collect())
+            }
+            other => other,
+        };
+        let value = if input == Input::Secret { String::new() } else { shown::text(&was) };
+        let bound = |bound: Option<i64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+        let (min, max) = match input {
+            Input::Number { min, max } => (bound(min), bound(max)),
+            _ => (String::new(), String::new()),
+        };
+        let example = default.or(examples.into_iter().next()).unwrap_or_default();
+        Self {
+            id: format!("{SETTING}{name}"),
+            name: shown::text(&name),
+            help: shown::text(&help),
+            value,
+            example: shown::text(&example),
+            is_required,
+            input,
+            min,
+            max,
+        }
+    }
+}
