@@ -1,11 +1,12 @@
 //! Which snapshots a policy removes: a plan first, which is judged before it is carried out.
 //!
-//! Owned here: which policy counts, what a plan is made of, and that one that removes more than is usual needs leave. Refused here: the
+//! Owned here: which policy counts, what a plan is made of, how much it would free, and that one that removes more than is usual needs leave. Refused here: the
 //! rules (`credenza_engine::retention`), removal (`remove`).
 
+use credenza_engine::freed::{self, Freed};
 use credenza_engine::retention::{self, Plan};
 use credenza_engine::tags::TagEdits;
-use credenza_engine::{Error as EngineError, Repository, SnapshotFilter, SnapshotHandle};
+use credenza_engine::{Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle};
 use credenza_format::Grouping;
 pub use credenza_format::Policy;
 
@@ -46,6 +47,18 @@ fn goes_by_tags(policy: &Policy, filter: &SnapshotFilter) -> bool {
 #[must_use]
 pub fn removed(plan: &Plan) -> Vec<SnapshotHandle> {
     plan.decisions().filter(|decision| !decision.is_kept()).map(|decision| decision.snapshot.clone()).collect()
+}
+
+/// What a plan would free: bytes that the snapshots need which it removes, and no other of the repository.
+///
+/// # Errors
+/// When the store cannot be read, what says what a snapshot needs is damaged, or it was to stop.
+pub async fn freed(repository: &Repository, plan: &Plan, run: &RunContext) -> Result<Freed> {
+    let goes: Vec<_> = removed(plan).iter().map(|handle| handle.snapshot.id).collect();
+    if goes.is_empty() {
+        return Ok(Freed::default());
+    }
+    Ok(freed::run(repository, &repository.snapshots().await?.whole, &goes, run).await?)
 }
 
 /// Refuses a plan that removes more than somebody usually means: all of a group, or most of many snapshots.

@@ -61,6 +61,7 @@ mod error;
 mod escrow;
 mod event;
 mod findings;
+pub mod freed;
 pub mod gc;
 mod health;
 mod heed;

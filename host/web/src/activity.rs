@@ -17,14 +17,19 @@ use std::sync::{Mutex, PoisonError};
 use credenza_model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::runs::Who;
-
 /// The file, in the folder of what a program keeps of its work.
 const NAME: &str = "activity.jsonl";
 /// Most bytes of the file.
 const BYTES_MAX: u64 = 1024 * 1024;
 /// Most characters of each text in a line.
 const TEXT_MAX: usize = 400;
+
+/// Who started something, and from where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) name: String,
+    pub(crate) from: String,
+}
 
 /// Something that was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access::Action;
-use crate::activity::{Activity, Entry};
+use crate::activity::{Activity, Entry, Who};
 use crate::repositories::Repositories;
 use crate::shown;
 
@@ -134,13 +134,6 @@ impl Outcome {
             Self::Cancelled => "Cancelled",
         }
     }
-}
-
-/// Who started something, and from where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Who {
-    pub(crate) name: String,
-    pub(crate) from: String,
 }
 
 /// One run.

@@ -101,10 +101,15 @@ impl Browser {
         let begun = self.form(path, fields)?;
         ensure!(begun.status == "303", "{path}: {}{}", begun.head, begun.text());
         let path = begun.header("location").context("a run has a page")?.to_owned();
+        Ok((self.ended(&path)?, path))
+    }
+
+    /// The page of a run when it has ended.
+    fn ended(&self, path: &str) -> Result<String> {
         loop {
-            let page = self.page(&path)?.text();
+            let page = self.page(path)?.text();
             if !page.contains("data-events") {
-                return Ok((page, path));
+                return Ok(page);
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -391,7 +396,7 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
             ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
         }
         let summary = planned.summary()?;
-        for (what, name) in [("Kept", "kept"), ("Removed", "removed")] {
+        for (what, name) in [("Kept", "kept"), ("Removed", "removed"), ("Bytes freed", "bytes_freed")] {
             ensure!(counted(&plan, what)? == summary[name].to_string(), "{what} of {summary}");
         }
         ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
@@ -400,6 +405,14 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
         ensure!(counted(&done, "Removed")? == "2", "{done}");
         let left = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?.summary()?;
         ensure!(left["kept"] == 2 && left["removed"] == 0, "{left}");
+
+        // A run of the command line beside one of the page: both end well, and the page shows what came.
+        let begun = browser.form("/r/-/run", &[("what", "check"), ("read_data", "1")])?;
+        let path = begun.header("location").context("a run has a page")?.to_owned();
+        fs::write(source.join("file"), "beside")?;
+        let beside = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+        ensure!(browser.ended(&path)?.contains("<strong>Done.</strong>"));
+        ensure!(browser.page("/r/-")?.text().contains(&format!("/s/{beside}")), "the page lists it without a restart");
 
         // Killed at any moment: what was done is on record, and nothing is half done.
         run.signal(Signal::KILL)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use credenza_app::prune;
 use credenza_engine::retention::Decision;
 use credenza_model::{SnapshotId, Timestamp};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
@@ -74,14 +75,23 @@ struct Summary {
     kept: usize,
     removed: usize,
     applied: bool,
+    /// Bytes that no other snapshot needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_freed: Option<u64>,
 }
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kept, removed, applied } = self;
+        let Self { kept, removed, applied, bytes_freed } = self;
         match applied {
             true => write!(f, "{kept} snapshots kept, {removed} removed; `maintain` reclaims their space"),
             false => write!(f, "{kept} snapshots would be kept, {removed} removed; do it with --apply"),
+        }?;
+        match bytes_freed {
+            Some(bytes @ 1..) => {
+                write!(f, "\n{} are needed by those alone; `maintain` gives them back", HumanBytes(*bytes))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -105,10 +115,15 @@ impl Prune {
         }
         let removed = prune::removed(&plan);
         let kept = plan.decisions().count() - removed.len();
+        let bytes_freed = match self.apply {
+            true => None,
+            false => Some(prune::freed(&open.repository, &plan, &session.run_context()).await?.bytes),
+        };
         if self.apply {
             remove_all(&open, &removed, shown.digits, session).await?;
         }
-        session.reporter.done_or_planned(self.apply, &Summary { kept, removed: removed.len(), applied: self.apply })?;
+        let summary = Summary { kept, removed: removed.len(), applied: self.apply, bytes_freed };
+        session.reporter.done_or_planned(self.apply, &summary)?;
         Ok(Exit::Done)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use credenza_connect::StoredObject;
 use credenza_format::{
     Bitmap, BlobIndex, BlobPlace, EscrowedConnector, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind,
-    PackOrdinal, PackState, Usage, body_digest, parity_pack,
+    PackOrdinal, PackState, parity_pack,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -141,8 +141,8 @@ impl View {
         let fresh: Vec<SnapshotHandle> = fresh.collect();
         let digests = fresh.iter().filter_map(|handle| handle.snapshot.connector.digest);
         self.read_by.extend(digests.flat_map(EscrowedConnector::names));
-        let mut usages =
-            futures_util::stream::iter(fresh.iter().map(|handle| usage(repository, handle))).buffered(USAGES_IN_FLIGHT);
+        let read = async |handle: &SnapshotHandle| Ok::<_, Error>((object_id(handle), repository.usage(handle).await?));
+        let mut usages = futures_util::stream::iter(fresh.iter().map(read)).buffered(USAGES_IN_FLIGHT);
         while let Some((id, usage)) = usages.try_next().await? {
             self.snapshots.insert(id);
             for one in usage.into_iter().flat_map(|usage| usage.packs) {
@@ -359,24 +359,4 @@ fn described<'a>(index: &'a BlobIndex, pack: &ObjectId) -> Option<&'a IndexedPac
 
 fn object_id(handle: &SnapshotHandle) -> ObjectId {
     ObjectId::new(*handle.snapshot.id.as_bytes())
-}
-
-/// The usage list of a snapshot; `None` when the snapshot was removed meanwhile.
-async fn usage(repository: &Repository, handle: &SnapshotHandle) -> Result<(ObjectId, Option<Usage>)> {
-    let id = object_id(handle);
-    let key = ObjectKind::Usage.store_key(id);
-    let Some(body) = repository.body(repository.store(), ObjectKind::Usage, id).await? else {
-        if repository.holds(&ObjectKind::Snapshot.store_key(id)).await? {
-            return Err(
-                Damage::new(&key, DamageKind::Missing, "the usage list of a snapshot is not in the store").into()
-            );
-        }
-        return Ok((id, None));
-    };
-    let body = body?;
-    if body_digest(&body) != handle.snapshot.usage {
-        return Err(Damage::new(&key, DamageKind::Invalid, "it is not the list that its snapshot names").into());
-    }
-    let usage = Usage::decode(&body).map_err(|cause| Damage::new(&key, DamageKind::Invalid, cause.to_string()))?;
-    Ok((id, Some(usage)))
 }

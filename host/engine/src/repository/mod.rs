@@ -24,6 +24,7 @@ mod secret;
 mod slots;
 mod snapshots;
 mod two_copies;
+mod usage;
 
 use std::sync::Arc;
 

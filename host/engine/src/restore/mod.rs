@@ -265,9 +265,7 @@ pub async fn run(
         writer.forget_before(&last);
     }
     let parts_missing = batches.missing();
-    if let Some(missing) = parts_missing.first().filter(|_| parts_missing.len() == options.parts.as_slice().len()) {
-        return Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: missing.to_string() });
-    }
+    require_part(&parts_missing, options, snapshot)?;
     let (include_unmatched, exclude_unmatched) = counted.unmatched();
     counted.require_match(&include_unmatched, is_whole, snapshot)?;
     writer.close(folders.all()).await?;
@@ -287,6 +285,14 @@ pub async fn run(
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     Ok(RestoreReport { healed: repository.take_healed(), ..report })
+}
+
+/// Demands that something of one part at least was there.
+fn require_part(missing: &[Key], options: &RestoreOptions, snapshot: &SnapshotHandle) -> Result<()> {
+    match missing.first().filter(|_| missing.len() == options.parts.as_slice().len()) {
+        Some(first) => Err(Error::NoEntry { snapshot: snapshot.snapshot.id.to_string(), key: first.to_string() }),
+        None => Ok(()),
+    }
 }
 
 fn require_abilities(info: &DestinationInfo, options: &RestoreOptions) -> Result<()> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use credenza_app::prune::{self, Policy};
 use credenza_app::{Result, StoreUse, remove, signing};
 use credenza_engine::SnapshotFilter;
+use credenza_engine::freed::Freed;
 use credenza_engine::retention::{Decision, Plan};
 use credenza_model::SnapshotId;
 use futures_util::FutureExt;
@@ -16,7 +17,7 @@ use crate::access::Action;
 use crate::runs::{At, Ending, Offer, Operation, Outcome, Table};
 use crate::shown::{self, Zone, count};
 
-/// Decisions that are shown one by one.
+/// Decisions that are shown one by one, over all groups.
 const ROWS_MAX: usize = 1000;
 
 /// Removes what no rule keeps.
@@ -73,18 +74,29 @@ impl Prune {
         let plan = prune::plan(&open.repository, self.policy.clone(), &filter, self.agreed.is_some()).await?;
         let goes = prune::removed(&plan);
         let kept = plan.decisions().count() - goes.len();
+        let freed = match self.agreed {
+            None => prune::freed(&open.repository, &plan, &at.run.context()).await?,
+            Some(_) => Freed::default(),
+        };
+        let mut room = ROWS_MAX;
+        let tables = plan.groups.iter().map(|group| {
+            let shown = table(&group.name, &group.decisions, (plan.id_digits, &freed), room);
+            room -= shown.rows.len();
+            shown
+        });
         let mut ending = Ending {
             facts: vec![fact("Kept", kept), fact("Removed", goes.len())],
-            tables: plan.groups.iter().map(|group| table(&group.name, &group.decisions, plan.id_digits)).collect(),
+            tables: tables.filter(|table| !table.rows.is_empty()).collect(),
             ..Ending::default()
         };
         let removed = count(goes.len() as u64, "snapshot", "snapshots");
         let Some(agreed) = &self.agreed else {
+            ending.facts.push(fact("Bytes freed", freed.bytes));
             ending
                 .lines
                 .push(format!("{} would be kept, {removed} removed.", count(kept as u64, "snapshot", "snapshots")));
-            ending.offer =
-                (!goes.is_empty()).then(|| self.offer(&plan, goes.iter().map(|handle| handle.snapshot.id).collect()));
+            ending.offer = (!goes.is_empty())
+                .then(|| self.offer(&plan, freed.bytes, goes.iter().map(|handle| handle.snapshot.id).collect()));
             return Ok(ending);
         };
         let others = goes.iter().filter(|handle| !agreed.contains(&handle.snapshot.id)).count() as u64;
@@ -109,10 +121,11 @@ impl Prune {
         Ok(ending)
     }
 
-    fn offer(&self, plan: &Plan, agreed: BTreeSet<SnapshotId>) -> Offer {
-        let title = format!("Remove {}", count(agreed.len() as u64, "snapshot", "snapshots"));
+    fn offer(&self, plan: &Plan, bytes: u64, agreed: BTreeSet<SnapshotId>) -> Offer {
+        let removed = count(agreed.len() as u64, "snapshot", "snapshots");
+        let title = format!("Remove {removed}, frees {}", shown::size(bytes));
         let excess = plan.check().err();
-        let mut loses = vec![format!("{title}. Nothing brings them back.")];
+        let mut loses = vec![format!("{removed} removed. Nothing brings them back.")];
         loses.extend(
             excess.iter().map(|excess| format!("This is more than is usual: {}.", shown::text(&excess.to_string()))),
         );
@@ -121,7 +134,8 @@ impl Prune {
     }
 }
 
-fn table(group: &str, decisions: &[Decision], digits: usize) -> Table {
+/// One group. What is kept says by which rule, and what goes how much it alone frees.
+fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed), room: usize) -> Table {
     let zone = Zone::system();
     let row = |decision: &Decision| {
         let id = decision.snapshot.snapshot.id.to_string();
@@ -132,15 +146,16 @@ fn table(group: &str, decisions: &[Decision], digits: usize) -> Table {
             decision.snapshot.time().map_or_else(|| "?".to_owned(), |time| zone.time(time).text),
             shown::size(decision.snapshot.snapshot.statistics.bytes),
             if reasons.is_empty() { "no rule keeps it".to_owned() } else { reasons.join(", ") },
+            freed.alone.get(&decision.snapshot.snapshot.id).map(|bytes| shown::size(*bytes)).unwrap_or_default(),
         ]
     };
-    let more = match decisions.len().saturating_sub(ROWS_MAX) {
+    let more = match decisions.len().saturating_sub(room) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
     Table {
         caption: format!("{}{more}", shown::text(group)),
-        heads: vec!["What", "Snapshot", "Made", "Size", "Why"],
-        rows: decisions.iter().take(ROWS_MAX).map(row).collect(),
+        heads: vec!["What", "Snapshot", "Made", "Size", "Why", "Alone frees"],
+        rows: decisions.iter().take(room).map(row).collect(),
     }
 }

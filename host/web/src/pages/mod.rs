@@ -38,12 +38,11 @@ use credenza_app::environment;
 use http::StatusCode;
 
 use crate::access::{self, Action};
-use crate::activity::Entry;
+use crate::activity::{Entry, Who};
 use crate::assets;
 use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
-use crate::runs::Who;
 use crate::session::Session;
 use crate::site::Site;
 

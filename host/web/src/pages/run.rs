@@ -18,11 +18,12 @@ use super::confirm::{self, Question};
 use super::frame::{Frame, Link};
 use super::places::{of_repository, title};
 use super::problem::{Problem, render};
+use crate::activity::Who;
 use crate::command;
 use crate::form::Fields;
 use crate::operations::{Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
-use crate::runs::{Ending, Operation, Outcome, Reported, Run, Who};
+use crate::runs::{Ending, Operation, Outcome, Reported, Run};
 use crate::shown::{self, Time};
 use crate::site::Site;
 

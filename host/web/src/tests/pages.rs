@@ -7,10 +7,10 @@ use credenza_engine::{Event, Listener, Phase, Secret};
 use http::StatusCode;
 
 use super::Stand;
+use crate::activity::Who;
 use crate::form::encode;
 use crate::limits::Limits;
 use crate::operations::Check;
-use crate::runs::Who;
 
 #[tokio::test]
 async fn an_empty_configuration_teaches_the_first_commands() {

@@ -254,7 +254,7 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
     let (plan, path) = stand.run("/r/mine/run", "what=prune&keep_last=1").await;
     for said in [
         "1 snapshot would be kept, 1 snapshot removed.",
-        "Remove 1 snapshot</button>",
+        "Remove 1 snapshot, frees ",
         "<bdi>last</bdi>",
         "<bdi>no rule keeps it</bdi>",
         "credenza at @mine prune --keep-last 1",

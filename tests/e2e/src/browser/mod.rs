@@ -72,6 +72,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--force-device-scale-factor=1",
             "--hide-scrollbars",
+            // Pictures are half as large without colours at the edges of letters.
+            "--disable-lcd-text",
             "--lang=en",
         ];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();

@@ -8,6 +8,7 @@ mod hostile;
 mod keyboard;
 mod looking;
 mod looks;
+mod restoring;
 mod screens;
 mod stand;
 
@@ -38,12 +39,23 @@ const SCENARIOS: &[(&str, fn(&mut Stand) -> Result<()>)] = &[
     ("a folder of 100,000 names is gone through", looking::a_folder_of_many_names_is_gone_through),
     ("a file is found and downloaded by the keyboard alone", keyboard::a_file_is_found_by_keyboard),
     ("the same with scripts off", keyboard::a_file_is_found_without_scripts),
+    (
+        "what was picked of two snapshots is previewed and restored",
+        restoring::a_basket_of_two_snapshots_is_previewed_and_restored,
+    ),
+    ("a file is found and restored by the keyboard alone", restoring::a_file_is_restored_by_keyboard),
+    ("a file is found and restored with scripts off", restoring::a_file_is_restored_without_scripts),
+    ("a tag is added and shown", restoring::a_tag_is_added_and_shown),
     ("no page asks any other host for anything", hostile::nothing_else_is_asked),
     ("axe-core has nothing to say against any page in either scheme", looks::every_page_is_accessible),
     ("no page scrolls sideways at 320 pixels", looks::every_page_reflows),
     ("forced colours leave every state, control and focus to be seen", looks::forced_colours_leave_all_to_be_seen),
     ("hostile contents do nothing", hostile::hostile_contents_do_nothing),
     ("another origin on this machine gets nothing and starts nothing", hostile::another_origin_gets_nothing),
+    (
+        "snapshots are pruned by a plan and the passphrase, and space is asked back",
+        restoring::snapshots_are_pruned_by_a_plan_and_the_passphrase,
+    ),
     ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
 ];
 

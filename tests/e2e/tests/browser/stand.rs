@@ -36,7 +36,7 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub(crate) fn new() -> Result<Self> {
-        let server = RealServer::start(Kind::SeaweedFs)?;
+        let server = RealServer::start(Kind::MiniStack)?;
         server.s3.create_bucket("backups")?;
         let mut setup = Setup::with_s3_repository(server.s3.endpoint(), "backups/main")?;
         let home = setup.path("home");
