@@ -1,4 +1,4 @@
-//! The files of a new connector, as they lie in `plugins/template`, `plugins/template-javascript`, `plugins/sdk` and `wit`: some 900 KB of text, of
+//! The files of a new connector, as they lie in `plugins/template`, `-javascript`, `-python`, `plugins/sdk` and `wit`: some 900 KB of text, of
 //! which the bindings are most.
 
 /// A file by its path and text.
@@ -21,7 +21,12 @@ pub(crate) const JAVASCRIPT: &[File] = files!("plugins/template-javascript":
     "README.md", "build.mjs", "connector.toml", "kit.toml", "package-lock.json", "package.json", "sdk/credenza.js", "source.js",
 );
 
-/// The contract, which the build of a connector in JavaScript reads.
+/// The one in Python.
+pub(crate) const PYTHON: &[File] = files!("plugins/template-python":
+    "README.md", "connector.py", "connector.toml", "credenza_sdk/__init__.py", "kit.toml", "requirements.txt", "source.py",
+);
+
+/// The contract, which the build of a connector in JavaScript or Python reads.
 pub(crate) const WIT: &[File] = files!("wit": "connector.wit", "deps/host/host.wit");
 
 /// The SDK, which is not in a registry yet and goes along.
@@ -54,13 +59,14 @@ mod tests {
         for (folder, files) in [
             ("plugins/template", TEMPLATE),
             ("plugins/template-javascript", JAVASCRIPT),
+            ("plugins/template-python", PYTHON),
             ("plugins/sdk", SDK),
             ("wit", WIT),
         ] {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
             let mut there = Vec::new();
             walk(&root, "", &mut there);
-            there.retain(|path| !["build.sh", "CONTRACT.md"].contains(&path.as_str()));
+            there.retain(|path| !["build.sh", "fetch.sh", "CONTRACT.md"].contains(&path.as_str()));
             there.sort();
             let listed: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
             assert_eq!(listed, there, "{folder}");
