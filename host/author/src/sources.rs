@@ -31,9 +31,9 @@ pub(crate) const WIT: &[File] = files!("wit": "connector.wit", "deps/host/host.w
 
 /// The SDK, which is not in a registry yet and goes along.
 pub(crate) const SDK: &[File] = files!("plugins/sdk":
-    "Cargo.toml", "README.md", "src/bindings.rs", "src/body.rs", "src/check.rs", "src/config.rs", "src/connector.rs", "src/destination.rs",
-    "src/entry.rs", "src/error.rs", "src/etag.rs", "src/facts.rs", "src/http.rs", "src/lib.rs", "src/log.rs", "src/panic.rs", "src/percent.rs",
-    "src/range.rs", "src/source.rs", "src/status.rs", "src/store.rs", "src/task.rs", "src/time.rs", "src/tree.rs", "src/wire.rs",
+    "Cargo.toml", "README.md", "src/bindings.rs", "src/body.rs", "src/check.rs", "src/connector.rs", "src/destination.rs",
+    "src/entry.rs", "src/error.rs", "src/etag.rs", "src/facts.rs", "src/http.rs", "src/lib.rs", "src/log.rs", "src/panic.rs", "src/percent.rs", "src/prefix.rs",
+    "src/range.rs", "src/settings.rs", "src/source.rs", "src/status.rs", "src/store.rs", "src/task.rs", "src/time.rs", "src/tree.rs", "src/wire.rs",
     "src/wire/tape.rs", "src/worlds.rs", "src/xml.rs",
 );
 
