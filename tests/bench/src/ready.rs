@@ -12,7 +12,7 @@ use crate::report::{verdict, write};
 const GOLDEN: &str = "tests/golden/components";
 const BUILT: &str = "target/guests";
 /// Where a component lies, its name, and how many milliseconds it may take from its bytes to a connector that can be configured. Of 18 MB the digest is
-/// taken twice and 50 MB of machine code are unpacked, which nothing but a mapped file would spare; that is `unsafe`.
+/// taken twice and 40 MB of machine code are unpacked, which nothing but a mapped file would spare; that is `unsafe`.
 const COMPONENTS: [(&str, &str, f64); 4] = [
     (GOLDEN, "template-rust", 5.0),
     (GOLDEN, "s3", 5.0),
