@@ -79,8 +79,7 @@ class Session(source.Session):
             message = f"{self.identity} has no index.json; check host and folder"
             raise error(ErrorClass.CONFIGURATION, "index.missing", message) from None
         listed = _listed(document(answer, INDEX_BYTES_MAX))
-        entries = [entry(one["key"].encode(), EntryKind.FILE, one.get("size"), one.get("etag")) for one in listed]
-        return sorted(entries, key=lambda found: found.key)
+        return sorted(map(_entry_of, listed), key=lambda found: found.key)
 
 
 class Scanner(source.Scanner):
@@ -105,6 +104,13 @@ def _name_of(key: bytes) -> str:
         return key.decode()
     except UnicodeDecodeError:
         raise error(ErrorClass.NOT_FOUND, "index.not-text", "the key is no text, so that no file has it") from None
+
+
+def _entry_of(one: dict[str, Any]) -> Entry:
+    """A file as the index has it. What is no size and no tag is not known; a key that is no text has no address, and is listed all the same."""
+    key, size, etag = one["key"].encode(errors="surrogatepass"), one.get("size"), one.get("etag")
+    is_size = type(size) is int and 0 <= size < 1 << 63
+    return entry(key, EntryKind.FILE, size if is_size else None, etag if isinstance(etag, str) else None)
 
 
 def _listed(text: bytes) -> list[dict[str, Any]]:
