@@ -17,6 +17,7 @@ pub(crate) fn build() -> Result<()> {
 /// Builds connectors, host and measurements, then runs the named ones, or all.
 pub(crate) fn run_all(measurements: &[&str]) -> Result<()> {
     guests::build(&step::workspace())?;
+    guests::build_python(&step::workspace())?;
     build()?;
     let mut bench = Command::new(step::workspace().join("target/debug/credenza-bench"));
     bench.args(measurements);

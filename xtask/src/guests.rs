@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{report, toolchain};
-use credenza_author::{TARGET, encode};
+use credenza_author::{Language, TARGET, encode, scaffold};
 
 /// A crate that becomes a component.
 struct Guest {
@@ -44,6 +44,24 @@ pub(crate) fn build(root: &Path) -> Result<()> {
     build_embedded(root)?;
     build_some(root, &FOR_TESTS)?;
     probe(root)
+}
+
+/// Builds the connector in Python as its author would, from a folder of its own, unless it is newer than all that it is made of.
+pub(crate) fn build_python(root: &Path) -> Result<()> {
+    let component = root.join("target/guests/template-python.wasm");
+    let templates = fs::read_dir(root.join("plugins/template-python"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let sdk = root.join("plugins/template-python/credenza_sdk/__init__.py");
+    let inputs: Vec<PathBuf> = templates.into_iter().map(|item| item.path()).chain([sdk]).collect();
+    if is_newer(&component, &inputs.iter().map(PathBuf::as_path).collect::<Vec<_>>())? {
+        return Ok(());
+    }
+    let folder = root.join("target/python");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    scaffold(&folder, "bench", &["source"], Language::Python, None)?;
+    let built = credenza_author::build(&folder).map_err(|error| anyhow!("{error}; {}", error.remedy()))?;
+    write_whole(&component, &built)
 }
 
 /// Compiles what changed, and encodes each component that is older than its module or its manifest.

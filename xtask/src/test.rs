@@ -66,7 +66,8 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the scripts call, the servers, what looks at the page, what the independent reader imports, and what the connector in JavaScript is built with; what is there already is left alone.
+/// Installs the test runner, what the scripts call, the servers, what looks at the page, what the independent reader imports, and what connectors in JavaScript
+/// and Python are built with; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
@@ -83,6 +84,10 @@ fn install_tools() -> Result<()> {
     run(
         "build the connector in JavaScript",
         Command::new(step::workspace().join("plugins/template-javascript/build.sh")),
+    )?;
+    run(
+        "fetch what builds connectors in Python",
+        Command::new(step::workspace().join("plugins/template-python/fetch.sh")),
     )
 }
 

@@ -220,11 +220,16 @@ impl App {
         &*self.ask
     }
 
+    /// Where compiled components are kept, if anywhere.
+    #[must_use]
+    pub fn compiled_folder(&self) -> Option<PathBuf> {
+        self.cache_folder().map(|folder| folder.join("compiled"))
+    }
+
     /// The engine that runs components.
     pub(crate) async fn sandbox(&self) -> Result<&Sandbox> {
         let sandbox = self.shared.sandbox.get_or_try_init(async || {
-            let cache_dir = self.cache_folder().map(|folder| folder.join("compiled"));
-            Sandbox::new(SandboxOptions { cache_dir, ..SandboxOptions::default() })
+            Sandbox::new(SandboxOptions { cache_dir: self.compiled_folder(), ..SandboxOptions::default() })
         });
         let sandbox = sandbox.await?;
         if let Some(why) = sandbox.without_cache() {

@@ -1,5 +1,5 @@
-//! From the sources of a connector to a component: what a crate must have, the compiler's run, and the encoding. What is no crate, and has packages of
-//! npm, is built by `javascript`.
+//! From the sources of a connector to a component: what a crate must have, the compiler's run, and the encoding. What is no crate, and lists packages of
+//! npm or PyPI, is built by `javascript` or `python`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::component::{EncodeError, encode};
-use crate::javascript::{self, JavascriptError};
+use crate::component::{EncodeError, encode, with_manifest};
+use crate::javascript::{self, JAVASCRIPT};
+use crate::packaged::{COMPONENT, PackagedError};
+use crate::python::{self, PYTHON};
 use crate::toolchain::{NoToolchain, Toolchain, cargo};
 
 /// A connector that cannot be built, and why.
@@ -51,9 +53,9 @@ pub enum BuildError {
         /// The crate's folder.
         folder: PathBuf,
     },
-    /// A connector in JavaScript.
+    /// A connector in JavaScript or Python.
     #[error(transparent)]
-    Javascript(#[from] JavascriptError),
+    Packaged(#[from] PackagedError),
     /// What was compiled is no connector.
     #[error("{} cannot become a component", module.display())]
     Encode {
@@ -75,7 +77,7 @@ impl BuildError {
     pub fn remedy(&self) -> String {
         match self {
             Self::Toolchain(missing) => missing.remedy(),
-            Self::Javascript(error) => error.remedy(),
+            Self::Packaged(error) => error.remedy(),
             Self::File { .. } => "a connector is a crate with a `connector.toml`; start one with `credenza connector new NAME`".to_owned(),
             Self::Cargo(_) => "install Rust: https://rustup.rs, or on Debian `apt-get install cargo`".to_owned(),
             Self::Crate { .. } => "correct what cargo names".to_owned(),
@@ -92,7 +94,7 @@ impl BuildError {
     }
 }
 
-/// Builds the connector in a folder, with the words of cargo or npm on standard error, and answers the component with its manifest. Whether that
+/// Builds the connector in a folder, with the words of cargo, npm or pip on standard error, and answers the component with its manifest. Whether that
 /// manifest is one, and the roles it claims are there, the sandbox tells.
 ///
 /// # Errors
@@ -103,8 +105,13 @@ pub fn build(folder: &Path) -> Result<Vec<u8>, BuildError> {
         std::fs::read_to_string(&path).map_err(|source| BuildError::File { path, source })
     };
     let manifest = read("connector.toml")?;
-    if javascript::is_javascript(folder) {
+    if JAVASCRIPT.is_of(folder) {
         return Ok(javascript::build(folder)?);
+    }
+    if PYTHON.is_of(folder) {
+        let component = python::build(folder, &manifest)?;
+        let module = folder.join(COMPONENT);
+        return with_manifest(component, &manifest).map_err(|source| BuildError::Encode { module, source });
     }
     let crate_text = read("Cargo.toml")?;
     let toolchain = Toolchain::find()?;

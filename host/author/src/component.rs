@@ -32,14 +32,21 @@ pub enum EncodeError {
 /// # Errors
 /// [`EncodeError`] says what is wrong with the module.
 pub fn encode(module: &[u8], manifest: &str) -> Result<Vec<u8>, EncodeError> {
-    if manifest.len() > MANIFEST_BYTES_MAX {
-        return Err(EncodeError::ManifestTooLong { bytes: manifest.len() });
-    }
     if memmem::find(module, TYPES_SECTION).is_none() {
         return Err(EncodeError::NoRole);
     }
     let encode = || ComponentEncoder::default().validate(true).module(module)?.encode();
-    let mut component = encode().map_err(|error| EncodeError::Invalid(format!("{error:#}")))?;
+    with_manifest(encode().map_err(|error| EncodeError::Invalid(format!("{error:#}")))?, manifest)
+}
+
+/// Appends the manifest as the last section of a component.
+///
+/// # Errors
+/// When the manifest is longer than the host reads.
+pub(crate) fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Result<Vec<u8>, EncodeError> {
+    if manifest.len() > MANIFEST_BYTES_MAX {
+        return Err(EncodeError::ManifestTooLong { bytes: manifest.len() });
+    }
     append_section(&mut component, MANIFEST_SECTION, manifest.as_bytes());
     Ok(component)
 }
@@ -80,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_manifest_that_the_host_would_not_read_is_refused() {
-        assert!(encode(b"", &" ".repeat(MANIFEST_BYTES_MAX + 1)).unwrap_err().to_string().contains("262144"));
+        let refused = with_manifest(Vec::new(), &" ".repeat(MANIFEST_BYTES_MAX + 1)).unwrap_err();
+        assert!(refused.to_string().contains("262144"));
     }
 
     /// As a registry of WIT packages takes it, and as any generator of bindings reads it.

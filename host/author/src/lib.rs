@@ -7,6 +7,8 @@
 mod build;
 mod component;
 mod javascript;
+mod packaged;
+mod python;
 mod scaffold;
 mod sources;
 mod toolchain;
@@ -14,7 +16,7 @@ mod traces;
 
 pub use build::{BuildError, build};
 pub use component::{EncodeError, encode};
-pub use javascript::{JavascriptError, NODE_MIN};
+pub use packaged::PackagedError;
 pub use scaffold::{Language, ROLES, ScaffoldError, scaffold};
 pub use toolchain::{NoToolchain, TARGET, Toolchain, cargo};
 pub use traces::Traces;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::sources::{File, JAVASCRIPT, SDK, TEMPLATE, WIT};
+use crate::sources::{File, JAVASCRIPT, PYTHON, SDK, TEMPLATE, WIT};
 
 /// What a connector can be.
 pub const ROLES: [&str; 3] = ["source", "store", "destination"];
@@ -15,6 +15,8 @@ pub enum Language {
     Rust,
     /// A module that QuickJS runs, which becomes part of the component.
     Javascript,
+    /// Modules that CPython runs, which becomes part of the component.
+    Python,
 }
 
 impl Language {
@@ -23,15 +25,16 @@ impl Language {
     pub const fn roles(self) -> &'static [&'static str] {
         match self {
             Self::Rust => &ROLES,
-            Self::Javascript => &["source"],
+            Self::Javascript | Self::Python => &["source"],
         }
     }
 }
 
 /// What the template is called, in its files.
 const NAME: &str = "template";
-/// The same of the one in JavaScript.
+/// The same of those in other languages.
 const NAME_JAVASCRIPT: &str = "template-javascript";
+const NAME_PYTHON: &str = "template-python";
 /// Longest name of a connector.
 const NAME_BYTES_MAX: usize = 64;
 /// A crate of its own, whatever lies above it, with the profile of a small module whose backtraces name functions.
@@ -125,7 +128,7 @@ pub fn scaffold(
     if let Some(role) = roles.iter().find(|role| !language.roles().contains(role)) {
         return Err(ScaffoldError::NoTemplate { role: (*role).to_owned() });
     }
-    if language == Language::Javascript && sdk.is_some() {
+    if language != Language::Rust && sdk.is_some() {
         return Err(ScaffoldError::OwnSdk);
     }
     if folder.exists() {
@@ -133,7 +136,8 @@ pub fn scaffold(
     }
     match language {
         Language::Rust => write_rust(folder, name, roles, sdk),
-        Language::Javascript => write_javascript(folder, name),
+        Language::Javascript => write_packaged(folder, name, NAME_JAVASCRIPT, JAVASCRIPT),
+        Language::Python => write_packaged(folder, name, NAME_PYTHON, PYTHON),
     }
 }
 
@@ -153,13 +157,13 @@ fn write_rust(folder: &Path, name: &str, roles: &[&str], sdk: Option<&Path>) -> 
 }
 
 /// The template has a scheme that says what it reads; a connector of its own has its own name there.
-fn write_javascript(folder: &Path, name: &str) -> Result<(), ScaffoldError> {
-    for (path, text) in JAVASCRIPT {
+fn write_packaged(folder: &Path, name: &str, template: &str, files: &[File]) -> Result<(), ScaffoldError> {
+    for (path, text) in files {
         let text = text.replace("\"index\"", &format!("\"{name}\"")).replace("index://", &format!("{name}://"));
-        write(&folder.join(path), &text.replace(NAME_JAVASCRIPT, name))?;
+        write(&folder.join(path), &text.replace(template, name))?;
     }
     copy(WIT, &folder.join("wit"))?;
-    write(&folder.join(".gitignore"), "/node_modules\n/target\n/*.wasm\n")
+    write(&folder.join(".gitignore"), "/node_modules\n__pycache__/\n/target\n/*.wasm\n")
 }
 
 fn copy(files: &[File], folder: &Path) -> Result<(), ScaffoldError> {
@@ -172,7 +176,7 @@ fn is_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(plain)
         && !name.ends_with('-')
-        && ![NAME, NAME_JAVASCRIPT, "credenza"].contains(&name)
+        && ![NAME, NAME_JAVASCRIPT, NAME_PYTHON, "credenza"].contains(&name)
 }
 
 /// Without the lines that are about roles that are not wanted.
@@ -250,6 +254,21 @@ mod tests {
             assert!(!read(path).contains("template") && !read(path).contains("index://"), "{path}");
         }
         assert!(folder.join("wit/deps/host/host.wit").exists() && folder.join("sdk/credenza.js").exists());
+    }
+
+    #[test]
+    fn a_connector_in_python_has_its_own_name_and_all_that_its_build_reads() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("new");
+        scaffold(&folder, "my-shop", &["source"], Language::Python, None).unwrap();
+        let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+        let manifest = read("connector.toml");
+        assert!(manifest.contains("name = \"my-shop\"") && manifest.contains("schemes = [\"my-shop\"]"), "{manifest}");
+        assert!(read("source.py").contains("f\"my-shop://"));
+        for (path, _) in PYTHON {
+            assert!(!read(path).contains("template") && !read(path).contains("index://"), "{path}");
+        }
+        assert!(folder.join("wit/deps/host/host.wit").exists());
     }
 
     #[test]

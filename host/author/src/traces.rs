@@ -10,7 +10,7 @@ use std::time::SystemTime;
 /// A connector with its SDK has some fifty.
 const FILES_MAX: usize = 10_000;
 /// What builds write.
-const BUILT: [&str; 4] = ["target", "node_modules", "Cargo.lock", "package-lock.json"];
+const BUILT: [&str; 5] = ["target", "node_modules", "__pycache__", "Cargo.lock", "package-lock.json"];
 
 /// The files of a folder at some time.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,7 @@ mod tests {
             "target/x",
             "Cargo.lock",
             "node_modules/a/b.js",
+            "__pycache__/source.cpython-314.pyc",
             "mine.wasm",
             ".git/index",
             "src/lib.rs~",

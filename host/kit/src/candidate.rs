@@ -1,5 +1,6 @@
 //! A component that is to be tested.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,11 +63,13 @@ pub fn retired() -> &'static [&'static str] {
 
 impl Candidate {
     /// Loads a component as every command does: its manifest, its imports, and the roles that it claims. None of its code runs.
+    /// What is compiled is kept in the folder `compiled`, where one is given: an interpreter takes half a minute.
     ///
     /// # Errors
     /// [`CandidateError`] says what the host does not accept.
-    pub fn load(component: &[u8]) -> Result<Self, CandidateError> {
-        let sandbox = Sandbox::new(SandboxOptions { idle_timeout: IDLE, ..SandboxOptions::default() })?;
+    pub fn load(component: &[u8], compiled: Option<PathBuf>) -> Result<Self, CandidateError> {
+        let options = SandboxOptions { idle_timeout: IDLE, cache_dir: compiled, ..SandboxOptions::default() };
+        let sandbox = Sandbox::new(options)?;
         let connector = Arc::new(sandbox.load(component)?);
         let package = Package::of(component, connector.manifest());
         Ok(Self { connector, package })

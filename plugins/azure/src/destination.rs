@@ -33,7 +33,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
 
     fn stat(&self, key: &[u8]) -> Result<Option<Entry>> {
         let action = format!("looking at {}", shown(key));
-        if names::demand(&self.place.blob(key), &action).is_err() {
+        if names::demand(&self.place.prefix.full(key), &action).is_err() {
             return Ok(None);
         }
         match self.ask_for_blob(request("HEAD", self.place.target(key)), &action) {
@@ -57,7 +57,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
         if entry.version.as_ref().is_some_and(|version| version.deleted) {
             return unsupported("azure.no-markers", "Azure lays no delete markers");
         }
-        names::demand(&self.place.blob(&entry.key), &action)?;
+        names::demand(&self.place.prefix.full(&entry.key), &action)?;
         let size = entry.size.unwrap_or(0);
         if size > BLOCK_BYTES_MAX.saturating_mul(BLOCKS_MAX) {
             return unsupported("azure.too-large", "a blob has at most 190.7 TiB");
@@ -68,7 +68,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
         }
         let (headers, _) = attributes::restore(&entry.attributes, &self.place, self.now());
         let smallest = size.div_ceil(BLOCKS_MAX).next_multiple_of(MEBIBYTE);
-        let part_bytes = self.place.part_bytes.max(smallest);
+        let part_bytes = self.place.part_size.max(smallest);
         Ok(Some(Box::new(Upload::new(self, &entry, headers, overwrite, part_bytes))))
     }
 

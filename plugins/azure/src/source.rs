@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use credenza_sdk::range::Part;
 use credenza_sdk::{
     AttributeValue, Attributes, Batch, ByteRange, Check, Checksum, Content, Document, Entry, EntryKind, Error,
-    ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, Version, etag, percent, range, time,
+    ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source, SourceInfo, Version, etag, percent, time,
 };
 
 use crate::attributes;
@@ -40,7 +41,7 @@ impl<W: Wire> Source<W::Body> for Container<W> {
         }
         let versions = self.place.versions && !options.one_level;
         let question = Question {
-            prefix: self.place.blob(&options.prefix),
+            prefix: self.place.prefix.full(&options.prefix),
             one_level: options.one_level,
             metadata: !options.one_level,
             versions,
@@ -54,25 +55,18 @@ impl<W: Wire> Source<W::Body> for Container<W> {
 
     fn read(&self, mut entry: Entry, part: Option<ByteRange>, if_match: Option<String>) -> Result<Opened<W::Body>> {
         let action = format!("reading {}", shown(&entry.key));
-        let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
-        let mut asked = request("GET", self.place.target(&entry.key) + &edition_query(&entry, None));
-        if let Some(part) = part.as_ref().and_then(range::header) {
-            asked = asked.with_header("range", part);
-        }
+        let part = Part::of_entry(part, &entry);
+        let mut asked = part.ask(request("GET", self.place.target(&entry.key) + &edition_query(&entry, None)));
         if let Some(tag) = &if_match {
             asked = asked.with_header("if-match", etag::quoted(tag));
         }
         let answer = self.ask_for_blob(asked, &action)?;
-        let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-        if let Some(part) = &part {
-            range::check(part, &answer.headers, length, entry.size)?;
-        }
+        let size = part.check(&answer.headers, self.wire.length(&answer.body), entry.size)?;
         let reported = answer.headers.get("etag").and_then(etag::bare);
         if if_match.is_some() && reported.is_some() && reported != if_match {
             let message = format!("{action} failed: the blob has changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, fault::PRECONDITION, message));
         }
-        let size = if part.is_some() { range::total(&answer.headers) } else { length };
         describe_read(&mut entry, &answer, size);
         Ok(Opened { entry, content: Content::Ready(answer.body) })
     }
@@ -181,12 +175,12 @@ impl<W: Wire> Scan<W> {
         let mut findings: Vec<Entry> = Vec::with_capacity(blobs.len());
         for listed in blobs.into_iter().filter(|listed| listed.name.starts_with(&question.prefix)) {
             // The blob named like the prefix itself is the mark of a folder, and has no name below it.
-            let key = container.place.key(&listed.name).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
+            let key = container.place.prefix.key(&listed.name).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
             findings.extend(key.map(|key| entry_of(key, listed, question.versions)));
         }
         if !page.folders.is_empty() {
             let folders = page.folders.iter().filter(|folder| folder.starts_with(&question.prefix));
-            let keys = folders.filter_map(|folder| container.place.key(folder)).filter(|key| !key.is_empty());
+            let keys = folders.filter_map(|folder| container.place.prefix.key(folder)).filter(|key| !key.is_empty());
             findings.extend(keys.map(|key| Entry::new(key.to_vec(), EntryKind::Directory)));
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }

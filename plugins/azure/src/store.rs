@@ -1,9 +1,10 @@
 //! A container that holds a repository.
 
 use credenza_sdk::http::Request;
+use credenza_sdk::range::Part;
 use credenza_sdk::{
     ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, Timestamp, etag,
-    percent, range, time,
+    percent, time,
 };
 
 use crate::container::Container;
@@ -49,19 +50,13 @@ impl<W: Wire> Store<W::Body> for Container<W> {
 
     fn get(&self, key: &str, part: Option<ByteRange>, version: Option<String>) -> Result<W::Body> {
         let action = format!("reading {}", shown(key.as_bytes()));
-        if part.is_some_and(|part| part.length == Some(0)) {
+        let part = Part::of(part);
+        if part.is_empty() {
             return Ok(self.wire.body_of(Vec::new()));
         }
-        let mut asked = request("GET", self.place.target(key.as_bytes()) + &version_query(version.as_deref()));
-        let part = part.and_then(|part| Some((part, range::header(&part)?)));
-        if let Some((_, header)) = &part {
-            asked = asked.with_header("range", header.clone());
-        }
-        let answer = self.ask_for_blob(asked, &action)?;
-        if let Some((part, _)) = &part {
-            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-            range::check(part, &answer.headers, length, None)?;
-        }
+        let asked = request("GET", self.place.target(key.as_bytes()) + &version_query(version.as_deref()));
+        let answer = self.ask_for_blob(part.ask(asked), &action)?;
+        part.check(&answer.headers, self.wire.length(&answer.body), None)?;
         Ok(answer.body)
     }
 
@@ -86,7 +81,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
     fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let place = cursor.map(|cursor| Place::parse(cursor).ok_or_else(not_ours)).transpose()?;
         let question = Question {
-            prefix: self.place.blob(prefix.as_bytes()),
+            prefix: self.place.prefix.full(prefix.as_bytes()),
             page_blobs: max.min(PAGE_BLOBS_MAX),
             ..Question::default()
         };
@@ -94,7 +89,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
         let mut last = place.map(|place| place.behind.to_owned()).unwrap_or_default();
         let mut objects = Vec::with_capacity(reported.blobs.len());
         for listed in reported.blobs.into_iter().filter(|listed| listed.name.starts_with(&question.prefix)) {
-            let Some(key) = self.place.key(&listed.name).and_then(|key| std::str::from_utf8(key).ok()) else {
+            let Some(key) = self.place.prefix.key(&listed.name).and_then(|key| std::str::from_utf8(key).ok()) else {
                 continue;
             };
             if key.is_empty() {

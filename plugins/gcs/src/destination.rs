@@ -20,7 +20,7 @@ const RESERVED: &[u8] = b".well-known/acme-challenge/";
 
 impl<W: Wire> Destination<W::Body> for Bucket<W> {
     fn info(&self) -> Result<DestinationInfo> {
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past("restoring"));
         }
         let mut traits = ["atomic-finish", "own-times", "attributes:http"].map(str::to_owned).to_vec();
@@ -33,7 +33,7 @@ impl<W: Wire> Destination<W::Body> for Bucket<W> {
     }
 
     fn stat(&self, key: &[u8]) -> Result<Option<Entry>> {
-        if unfit(&self.place.full_key(key)).is_some() {
+        if unfit(&self.place.prefix.full(key)).is_some() {
             return Ok(None);
         }
         match self.look_at(key, ALL_FIELDS) {
@@ -68,7 +68,7 @@ impl<W: Wire> Bucket<W> {
             EntryKind::File => {}
             _ => return unsupported("gcs.no-object", "a bucket holds objects only, no links or devices"),
         }
-        if let Some(why) = unfit(&self.place.full_key(&entry.key)) {
+        if let Some(why) = unfit(&self.place.prefix.full(&entry.key)) {
             return unsupported("gcs.name", why);
         }
         if entry.size.is_some_and(|size| size > OBJECT_BYTES_MAX) {

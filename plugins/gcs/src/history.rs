@@ -113,7 +113,7 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// `not-found` when there was none.
     pub(crate) fn live_then(&self, key: &[u8], then: Timestamp) -> Result<Listed> {
-        let full = self.place.full_key(key);
+        let full = self.place.prefix.full(key);
         let question = Question { versions: true, prefix: full.clone(), ..Question::default() };
         let mut token = None;
         loop {

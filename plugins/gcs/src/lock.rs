@@ -104,7 +104,7 @@ impl<W: Wire> Bucket<W> {
     /// `not-found` when there is none; `unsupported` when the bucket keeps no retention; else the cause.
     pub(crate) fn extend_lock(&self, key: &str, generation: Option<&str>, end: Timestamp) -> Result<()> {
         let action = format!("locking {}", shown(key.as_bytes()));
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past(&action));
         }
         let mut pairs = vec![("fields", Some(FEW_FIELDS.as_bytes()))];

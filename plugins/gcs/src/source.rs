@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use credenza_sdk::http::Request;
+use credenza_sdk::range::Part;
 use credenza_sdk::{
     Batch, ByteRange, Check, Content, Document, Entry, EntryKind, Error, ErrorClass, Found, Opened, Result,
-    ScanOptions, Scanner, Source, SourceInfo, Timestamp, percent, range,
+    ScanOptions, Scanner, Source, SourceInfo, Timestamp, percent,
 };
 
 use crate::attributes;
@@ -19,12 +20,12 @@ impl<W: Wire> Source<W::Body> for Bucket<W> {
     fn info(&self) -> Result<SourceInfo> {
         let mut traits = ["start-after", "complete-scan", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
         traits.push(if self.place.versions { "versions" } else { "ordered-scan" }.to_owned());
-        traits.extend(self.place.as_of.map(|_| "history".to_owned()));
+        traits.extend(self.place.as_of().map(|_| "history".to_owned()));
         Ok(SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits })
     }
 
     fn now(&self) -> Result<Option<Timestamp>> {
-        match (self.history()?, self.place.as_of) {
+        match (self.history()?, self.place.as_of()) {
             (None, Some(_)) => Err(self.no_history()),
             (Some(_), Some(then)) => Ok(Some(then)),
             (now, None) => Ok(now),
@@ -51,11 +52,11 @@ impl<W: Wire> Source<W::Body> for Bucket<W> {
 impl<W: Wire> Bucket<W> {
     /// A walk over what the options name. No request is sent yet.
     pub(crate) fn walk(&self, options: &ScanOptions) -> Scan<W> {
-        let as_of = self.place.as_of.or(options.as_of);
+        let as_of = self.place.as_of().or(options.as_of);
         let all = self.place.versions && !options.one_level;
         let question = Question {
-            prefix: self.place.full_key(&options.prefix),
-            start_after: options.start_after.as_ref().map(|key| self.place.full_key(key)),
+            prefix: self.place.prefix.full(&options.prefix),
+            start_after: options.start_after.as_ref().map(|key| self.place.prefix.full(key)),
             one_level: options.one_level,
             versions: all || as_of.is_some(),
             fields: ALL_FIELDS,
@@ -77,17 +78,13 @@ impl<W: Wire> Bucket<W> {
         generation: Option<&str>,
     ) -> Result<Opened<W::Body>> {
         let action = format!("reading {}", shown(&entry.key));
-        let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
-        let answer = self.ask(self.read_request(&entry, part.as_ref(), generation), None, &action)?;
-        let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
+        let part = Part::of_entry(part, &entry);
+        let answer = self.ask(part.ask(self.read_request(&entry, generation)), None, &action)?;
         if is_decoded(&answer) {
             let message = format!("{action} failed: the server hands it out decoded, and not as it is stored");
             return Err(Error::new(ErrorClass::Unsupported, "gcs.decoded", message));
         }
-        if let Some(part) = &part {
-            range::check(part, &answer.headers, length, entry.size)?;
-        }
-        let size = if part.is_some() { range::total(&answer.headers) } else { length };
+        let size = part.check(&answer.headers, self.wire.length(&answer.body), entry.size)?;
         if generation.is_some() && has_changed(&entry, &answer, size) {
             let message = format!("{action} failed: the object has changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, fault::PRECONDITION, message));
@@ -96,7 +93,7 @@ impl<W: Wire> Bucket<W> {
         Ok(Opened { entry, content: Content::Ready(answer.body) })
     }
 
-    fn read_request(&self, entry: &Entry, part: Option<&ByteRange>, generation: Option<&str>) -> Request {
+    fn read_request(&self, entry: &Entry, generation: Option<&str>) -> Request {
         let mut pairs = vec![("alt", Some(&b"media"[..]))];
         match (&entry.locator, generation) {
             (Some(locator), _) => pairs.push(("generation", Some(locator))),
@@ -105,13 +102,9 @@ impl<W: Wire> Bucket<W> {
         }
         // An object with `contentEncoding: gzip` is decoded for who does not say that he takes it.
         let is_encoded = attributes::text_of(&entry.attributes, "http.content-encoding").is_some();
-        let asked = Endpoint::Objects
+        Endpoint::Objects
             .request("GET", self.place.object(&entry.key) + &percent::query(&pairs))
-            .with_header("accept-encoding", if is_encoded { "gzip" } else { "identity" });
-        match part.and_then(range::header) {
-            Some(part) => asked.with_header("range", part),
-            None => asked,
-        }
+            .with_header("accept-encoding", if is_encoded { "gzip" } else { "identity" })
     }
 }
 
@@ -179,7 +172,7 @@ impl<W: Wire> Scan<W> {
 
     /// The listing of generations that the host wished for need not be had; what is there now may be.
     fn without_history(&self, error: Error) -> Error {
-        let may_fall_back = matches!(self.telling, Telling::Then(_)) && self.bucket.place.as_of.is_none();
+        let may_fall_back = matches!(self.telling, Telling::Then(_)) && self.bucket.place.as_of().is_none();
         match error.class {
             ErrorClass::Denied | ErrorClass::Corrupt if may_fall_back => {
                 Error { class: ErrorClass::Unsupported, ..error }
@@ -194,7 +187,7 @@ impl<W: Wire> Scan<W> {
         let mut findings = Vec::with_capacity(page.objects.len());
         for listed in page.objects.into_iter().filter(|listed| question.wants(&listed.name)) {
             // The object named like the prefix itself is the mark of a folder, and has no name below it.
-            let Some(key) = bucket.place.entry_key(&listed.name).filter(|key| !key.is_empty()).map(<[u8]>::to_vec)
+            let Some(key) = bucket.place.prefix.key(&listed.name).filter(|key| !key.is_empty()).map(<[u8]>::to_vec)
             else {
                 continue;
             };
@@ -208,7 +201,7 @@ impl<W: Wire> Scan<W> {
         }
         if !page.folders.is_empty() {
             let folders = page.folders.iter().filter(|folder| question.wants(folder));
-            let keys = folders.filter_map(|folder| bucket.place.entry_key(folder));
+            let keys = folders.filter_map(|folder| bucket.place.prefix.key(folder));
             findings.extend(keys.map(|key| Entry::new(key.to_vec(), EntryKind::Directory)));
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }

@@ -1,8 +1,8 @@
 //! A bucket that holds a repository. The tag and the version of an object are both its generation.
 
+use credenza_sdk::range::Part;
 use credenza_sdk::{
-    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, Timestamp,
-    percent, range,
+    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, Timestamp, percent,
 };
 use serde_json::{Map, Value};
 
@@ -39,7 +39,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
 
     fn put(&self, key: &str, data: W::Body, options: PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past(&action));
         }
         let condition = if options.if_absent { Some(NOTHING) } else { options.if_match.as_deref() };
@@ -59,23 +59,19 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
 
     fn get(&self, key: &str, part: Option<ByteRange>, version: Option<String>) -> Result<W::Body> {
         let action = format!("reading {}", shown(key.as_bytes()));
-        if part.is_some_and(|part| part.length == Some(0)) {
+        let part = Part::of(part);
+        if part.is_empty() {
             return Ok(self.wire.body_of(Vec::new()));
         }
         let then = if version.is_none() { self.object_then(key)?.map(|listed| listed.generation) } else { None };
         let generation = version.or(then);
         let mut pairs = vec![("alt", Some(&b"media"[..]))];
         pairs.extend(generation.as_deref().map(|generation| ("generation", Some(generation.as_bytes()))));
-        let mut asked = Endpoint::Objects.request("GET", self.place.object(key.as_bytes()) + &percent::query(&pairs));
-        let part = part.and_then(|part| Some((part, range::header(&part)?)));
-        if let Some((_, header)) = &part {
-            asked = asked.with_header("range", header.clone());
-        }
-        let answer = self.ask(asked, None, &action)?;
-        if let Some((part, _)) = &part {
-            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-            range::check(part, &answer.headers, length, None)?;
-        } else if !["x-goog-generation", "x-goog-hash"].iter().any(|name| answer.headers.get(name).is_some()) {
+        let asked = Endpoint::Objects.request("GET", self.place.object(key.as_bytes()) + &percent::query(&pairs));
+        let answer = self.ask(part.ask(asked), None, &action)?;
+        part.check(&answer.headers, self.wire.length(&answer.body), None)?;
+        let is_object = ["x-goog-generation", "x-goog-hash"].iter().any(|name| answer.headers.get(name).is_some());
+        if part.is_whole() && !is_object {
             // No page of a portal on the way has what every object has.
             let found = "something without generation and checksum";
             return Err(fault::not_gcs(&action, &self.place.bucket_name(), found));
@@ -93,8 +89,8 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
 
     fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let question = Question {
-            prefix: self.place.full_key(prefix.as_bytes()),
-            versions: self.place.as_of.is_some(),
+            prefix: self.place.prefix.full(prefix.as_bytes()),
+            versions: self.place.as_of().is_some(),
             objects: max,
             ..Question::default()
         };
@@ -102,13 +98,13 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         if !page.objects.is_sorted_by(|a, b| a.name < b.name || (question.versions && a.name == b.name)) {
             return Err(self.unordered());
         }
-        let is_there = |listed: &Listed| self.place.as_of.is_none_or(|then| was_live(listed, then));
+        let is_there = |listed: &Listed| self.place.as_of().is_none_or(|then| was_live(listed, then));
         let objects = page.objects.into_iter().filter(|listed| question.wants(&listed.name) && is_there(listed));
         Ok(Page { objects: objects.filter_map(|listed| self.stored_object(listed)).collect(), next: page.next })
     }
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past("deleting"));
         }
         Ok(keys.iter().map(|key| self.delete_object(key.as_bytes())).collect())
@@ -180,12 +176,12 @@ impl<W: Wire> Bucket<W> {
 
     /// An object as it was at the time that the settings name; nothing when they name none.
     fn object_then(&self, key: &str) -> Result<Option<Listed>> {
-        self.place.as_of.map(|then| self.live_then(key.as_bytes(), then)).transpose()
+        self.place.as_of().map(|then| self.live_then(key.as_bytes(), then)).transpose()
     }
 
     /// The object of a listing, unless it is none of a repository.
     fn stored_object(&self, listed: Listed) -> Option<Object> {
-        let key = self.place.entry_key(&listed.name)?;
+        let key = self.place.prefix.key(&listed.name)?;
         let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
         Some(object_of(key, listed))
     }

@@ -55,7 +55,7 @@ impl<W: Wire> Bucket<W> {
 
     /// The target of the request that begins an upload, under the condition that this generation is there: `0` is none at all.
     pub(crate) fn upload_target(&self, kind: &str, key: &[u8], fields: &str, generation: Option<&str>) -> String {
-        let name = self.place.full_key(key);
+        let name = self.place.prefix.full(key);
         let mut pairs =
             vec![("uploadType", Some(kind.as_bytes())), ("name", Some(&*name)), ("fields", Some(fields.as_bytes()))];
         pairs.extend(generation.map(|generation| ("ifGenerationMatch", Some(generation.as_bytes()))));
@@ -192,7 +192,7 @@ impl<W: Wire> Upload<W> {
 
 impl<W: Wire> Writer<W::Body> for Upload<W> {
     fn part_bytes(&self) -> Option<u64> {
-        Some(self.bucket.place.part_bytes)
+        Some(self.bucket.place.part_bytes())
     }
 
     fn write(&mut self, part: W::Body) -> Result<()> {

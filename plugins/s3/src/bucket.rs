@@ -142,7 +142,7 @@ impl<W: Wire> Bucket<W> {
             return failure;
         }
         let place = self.place.bucket_name();
-        match self.is_listed(&self.place.full_key(key)) {
+        match self.is_listed(&self.place.prefix.full(key)) {
             Ok(false) => failure,
             Ok(true) => {
                 let message = format!(

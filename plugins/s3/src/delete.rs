@@ -23,7 +23,7 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// When a batch fails as a whole.
     pub(crate) fn delete_all(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past("deleting"));
         }
         let mut results = Vec::with_capacity(keys.len());
@@ -96,7 +96,7 @@ impl<W: Wire> Bucket<W> {
 
     /// The key in the bucket as text: both the prefix and the keys of a store are text.
     fn full_text(&self, key: &str) -> String {
-        String::from_utf8_lossy(&self.place.full_key(key.as_bytes())).into_owned()
+        String::from_utf8_lossy(&self.place.prefix.full(key.as_bytes())).into_owned()
     }
 }
 

@@ -48,7 +48,7 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// When the bucket cannot be reached, or is to be written as it was at a time.
     pub(crate) fn destination_info(&self) -> Result<DestinationInfo> {
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past("restoring"));
         }
         if self.place.create_bucket {
@@ -134,19 +134,19 @@ impl<W: Wire> Bucket<W> {
             action,
             headers: self.headers_of(entry),
             overwrite: overwrite || is_bare_mark,
-            layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_bytes),
+            layout: layout::of(entry, etag.is_some_and(|etag| !etag.contains('-')), self.place.part_size),
             etag: etag.map(str::to_owned),
             sum: Sum::of(entry),
             without_sum: false,
             encryption: attributes::text_of(entry, "s3.sse").map(str::to_owned),
-            locks: self.place.options.locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
+            locks: self.place.options().locks.then(|| Locks::of(&entry.attributes, self.wire.now_seconds())),
             parts: None,
             asked_to_complete: false,
         }))
     }
 
     fn headers_of(&self, entry: &Entry) -> Vec<(String, String)> {
-        let (mut headers, _) = attributes::restore(&entry.attributes, self.place.options);
+        let (mut headers, _) = attributes::restore(&entry.attributes, self.place.options());
         let kept = attributes::text_of(entry, "s3.storage-class");
         let class =
             if self.place.storage_class.is_empty() { kept.unwrap_or_default() } else { &self.place.storage_class };
@@ -158,7 +158,7 @@ impl<W: Wire> Bucket<W> {
 
     /// The names of the attributes that an object cannot have.
     pub(crate) fn lost(&self, entry: &Entry) -> Vec<String> {
-        let mut lost = attributes::restore(&entry.attributes, self.place.options).1;
+        let mut lost = attributes::restore(&entry.attributes, self.place.options()).1;
         // It comes back with what lies in it; an empty one does not.
         lost.extend((entry.kind == EntryKind::Directory).then(|| "kind.directory".to_owned()));
         lost

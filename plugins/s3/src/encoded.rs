@@ -6,13 +6,14 @@
 
 use std::sync::atomic::Ordering;
 
-use credenza_sdk::{ByteRange, Entry, Error, ErrorClass, Result};
+use credenza_sdk::range::Part;
+use credenza_sdk::{Entry, Error, ErrorClass, Result};
 
 use crate::attributes;
 use crate::bucket::Bucket;
 use crate::listing::etag_of;
 use crate::wire::{Answer, Wire};
-use credenza_sdk::{etag, range};
+use credenza_sdk::etag;
 
 /// An answer with the content of an object, or a part of it.
 pub(crate) struct Content<B> {
@@ -47,7 +48,7 @@ impl<W: Wire> Bucket<W> {
     pub(crate) fn content(
         &self,
         entry: &Entry,
-        part: Option<&ByteRange>,
+        part: Part,
         etag: Option<&str>,
         action: &str,
     ) -> Result<Content<W::Body>> {
@@ -55,7 +56,7 @@ impl<W: Wire> Bucket<W> {
             let asked = self.read_request(entry, part).with_header("accept-encoding", form.word());
             self.ask_for_unchanged(asked, etag, action).map(|answer| self.content_of(answer))
         };
-        if part.is_some() {
+        if !part.is_whole() {
             let is_encoded = attributes::text_of(entry, "http.content-encoding").is_some();
             return in_form(if is_encoded { Form::Encoded } else { Form::Plain });
         }
@@ -96,9 +97,4 @@ impl<W: Wire> Bucket<W> {
 fn decoded(action: &str) -> Error {
     let message = format!("{action} failed: the server hands it out decoded, and not as it is stored");
     Error::new(ErrorClass::Precondition, "s3.decoded", message)
-}
-
-/// The size of the whole object, as the answer tells it.
-pub(crate) fn size<B>(content: &Content<B>, is_part: bool) -> Option<u64> {
-    if is_part { range::total(&content.answer.headers) } else { content.length }
 }

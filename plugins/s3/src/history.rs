@@ -35,7 +35,7 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// `not-found` when there was none.
     pub(crate) fn version_then(&self, key: &[u8], then: Timestamp) -> Result<Listed> {
-        let full = self.place.full_key(key);
+        let full = self.place.prefix.full(key);
         let question =
             Question { versions: true, prefix: full.clone(), page_objects: PAGE_OBJECTS_MAX, ..Question::default() };
         let (mut cut, mut cursor) = (Cut::new(then, false), None);

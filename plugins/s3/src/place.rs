@@ -1,66 +1,47 @@
 //! The settings of a location, and how keys of entries and keys of the bucket follow from each other.
 
-use credenza_sdk::{Config, Problem, Timestamp};
+use credenza_sdk::prefix::Prefix;
+use credenza_sdk::settings::{FromConfig, broken};
+use credenza_sdk::{Config, Problem, Timestamp, percent, time};
 
-use credenza_sdk::{percent, time};
-
-/// What the user configured.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    host: String,
-    bucket: String,
-    /// Empty, or ends in `/`.
-    prefix: Vec<u8>,
-    /// Empty leaves it to the bucket.
-    pub(crate) storage_class: String,
-    /// Whether every version is listed.
-    pub(crate) versions: bool,
-    /// The bucket is read as it was then.
-    pub(crate) as_of: Option<Timestamp>,
-    /// What protects objects: whether it is backed up and restored.
-    pub(crate) options: WriteOptions,
-    /// What becomes of archived objects in a backup.
-    pub(crate) archived: Archived,
-    /// Whether the bucket of a destination is created when it is not there.
-    pub(crate) create_bucket: bool,
-    /// What requests are signed for, and a new bucket is created in.
-    pub(crate) region: String,
-    /// Bytes of a part of a large upload.
-    pub(crate) part_bytes: u64,
+credenza_sdk::settings! {
+    /// What the user configured.
+    pub(crate) struct Place {
+        host: String,
+        bucket: String,
+        pub(crate) prefix: Prefix,
+        /// Empty leaves it to the bucket.
+        pub(crate) storage_class: String,
+        /// Whether every version is listed.
+        pub(crate) versions: bool,
+        as_of: String,
+        acl: bool,
+        locks: bool,
+        /// What becomes of archived objects in a backup.
+        pub(crate) archived: Archived,
+        /// Whether the bucket of a destination is created when it is not there.
+        pub(crate) create_bucket: bool,
+        /// What requests are signed for, and a new bucket is created in.
+        pub(crate) region: String,
+        /// Bytes of a part of a large upload.
+        pub(crate) part_size: u64,
+    }
 }
 
-/// Part size when the settings name none, the smallest that most clients use.
-const PART_BYTES_DEFAULT: u64 = 8 * 1024 * 1024;
-
 impl Place {
-    /// Reads the settings; the host has checked their types.
-    pub(crate) fn of(config: &Config) -> Self {
-        let text = |name| config.text(name).unwrap_or_default().to_owned();
-        let mut prefix = text("prefix").into_bytes();
-        if !prefix.is_empty() && !prefix.ends_with(b"/") {
-            prefix.push(b'/');
-        }
-        Self {
-            host: text("host"),
-            bucket: text("bucket"),
-            prefix,
-            storage_class: text("storage_class"),
-            versions: config.boolean("versions").unwrap_or(false),
-            as_of: time::parse_iso(&text("as_of")),
-            options: WriteOptions {
-                acl: config.boolean("acl").unwrap_or(false),
-                locks: config.boolean("locks").unwrap_or(false),
-            },
-            create_bucket: config.boolean("create_bucket").unwrap_or(false),
-            region: text("region"),
-            archived: Archived::of(config.text("archived")),
-            part_bytes: config.integer("part_size").and_then(|n| n.try_into().ok()).unwrap_or(PART_BYTES_DEFAULT),
-        }
+    /// The bucket is read as it was then.
+    pub(crate) fn as_of(&self) -> Option<Timestamp> {
+        time::parse_iso(&self.as_of)
+    }
+
+    /// What protects objects: whether it is backed up and restored.
+    pub(crate) fn options(&self) -> WriteOptions {
+        WriteOptions { acl: self.acl, locks: self.locks }
     }
 
     /// The location as a person writes it; equal for equal places.
     pub(crate) fn identity(&self) -> String {
-        format!("s3://{}/{}/{}", self.host, self.bucket, String::from_utf8_lossy(&self.prefix))
+        format!("s3://{}/{}/{}", self.host, self.bucket, self.prefix)
     }
 
     /// The bucket and its host, for messages.
@@ -68,44 +49,26 @@ impl Place {
         format!("bucket `{}` at {}", self.bucket, self.host)
     }
 
-    /// The key in the bucket of an entry's key.
-    pub(crate) fn full_key(&self, key: &[u8]) -> Vec<u8> {
-        [self.prefix.as_slice(), key].concat()
-    }
-
-    /// The entry's key of a key in the bucket; nothing when it lies elsewhere.
-    pub(crate) fn entry_key<'a>(&self, full: &'a [u8]) -> Option<&'a [u8]> {
-        full.strip_prefix(self.prefix.as_slice())
-    }
-
     /// The target of a request for an object.
     pub(crate) fn object(&self, key: &[u8]) -> String {
-        percent::path(&self.full_key(key))
+        percent::path(&self.prefix.full(key))
     }
 }
 
 /// Rules that the manifest cannot say.
 pub(crate) fn problems(config: &Config) -> Vec<Problem> {
-    let bucket = config.text("bucket").unwrap_or_default();
-    let prefix = config.text("prefix").unwrap_or_default();
-    let class = config.text("storage_class").unwrap_or_default();
-    let as_of = config.text("as_of").unwrap_or_default();
-    let rules = [
+    let place = Place::of(config);
+    let Place { bucket, prefix, storage_class, as_of, .. } = &place;
+    broken([
         (bucket.is_empty() || bucket.contains(['/', '?', '#']), "bucket", "name a bucket, without `/`, `?` or `#`"),
         (prefix.len() > 1000, "prefix", "a prefix leaves room for a key: at most 1,000 of the 1,024 bytes of S3"),
         (
-            !class.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
+            !storage_class.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'),
             "storage_class",
             "a storage class is a word such as `STANDARD_IA`",
         ),
-        (
-            !as_of.is_empty() && time::parse_iso(as_of).is_none(),
-            "as_of",
-            "a time is written like `2026-11-24T12:00:00Z`",
-        ),
-    ];
-    let broken = rules.into_iter().filter(|(broken, ..)| *broken);
-    broken.map(|(_, setting, rule)| Problem { setting: Some(setting.to_owned()), message: rule.to_owned() }).collect()
+        (!as_of.is_empty() && place.as_of().is_none(), "as_of", "a time is written like `2026-11-24T12:00:00Z`"),
+    ])
 }
 
 /// What of an object's protection is given back; each is a wish of the settings.
@@ -126,12 +89,14 @@ pub(crate) enum Archived {
     Request,
 }
 
-impl Archived {
-    /// The policy of that name; the manifest lists them.
-    pub(crate) fn of(name: Option<&str>) -> Self {
-        match name {
-            Some("reference") => Self::Reference,
-            Some("request") => Self::Request,
+impl FromConfig for Archived {
+    const TYPES: &'static [&'static str] = &["enum"];
+
+    /// The manifest lists them.
+    fn find(config: &Config, name: &str) -> Self {
+        match String::find(config, name).as_str() {
+            "reference" => Self::Reference,
+            "request" => Self::Request,
             _ => Self::Report,
         }
     }
@@ -139,31 +104,17 @@ impl Archived {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use credenza_sdk::{Setting, Value};
-
     use super::*;
 
-    /// A configuration of text settings.
+    /// A configuration, completed as the host does it.
     pub(crate) fn config(pairs: &[(&str, &str)]) -> Config {
-        let setting = |(name, text): &(&str, &str)| Setting {
-            name: (*name).to_owned(),
-            value: match *text {
-                "true" => Value::Boolean(true),
-                text => Value::Text(text.to_owned()),
-            },
-        };
-        let defaults = [("host", "s3.example.com"), ("bucket", "b")];
-        let settings = pairs.iter().chain(&defaults).map(setting).collect();
-        Config { settings, secrets_present: vec![], purpose: "backup".to_owned() }
+        let defaults = [("host", "s3.example.com"), ("bucket", "b"), ("part_size", "8388608")];
+        Config::of_texts(&[pairs, &defaults].concat())
     }
 
     #[test]
-    fn a_prefix_is_a_whole_path() {
-        let place = Place::of(&config(&[("prefix", "foo")]));
-        assert_eq!(place.entry_key(b"foo/bar"), Some(&b"bar"[..]));
-        assert_eq!(place.entry_key(b"foobar"), None);
-        assert_eq!(place.object(b"../x y"), "/foo/../x%20y");
-        assert_eq!(place.full_key(place.entry_key(b"foo//z").unwrap()), b"foo//z");
+    fn a_key_has_an_address_below_the_prefix() {
+        assert_eq!(Place::of(&config(&[("prefix", "foo")])).object(b"../x y"), "/foo/../x%20y");
         assert_eq!(Place::of(&config(&[])).object(b"k"), "/k");
     }
 

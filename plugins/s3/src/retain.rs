@@ -37,7 +37,7 @@ impl<W: Wire> Bucket<W> {
     /// `not-found` when there is none; else the cause.
     pub(crate) fn extend_lock(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
         let action = format!("locking {}", shown(key.as_bytes()));
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past(&action));
         }
         let version = version.map(|id| ("versionId", Some(id.as_bytes())));

@@ -8,13 +8,14 @@ use credenza_sdk::{
     Found, Result, ScanOptions, Scanner, Source, SourceInfo, Timestamp, Version,
 };
 
+use crate::attributes;
 use crate::bucket::{Bucket, shown};
 use crate::fault::{self, DOCUMENT_BYTES_MAX};
 use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Page, Question, etag_of};
 use crate::wire::{Answer, Wire, request};
-use crate::{attributes, encoded};
-use credenza_sdk::{etag, percent, range, time};
+use credenza_sdk::range::Part;
+use credenza_sdk::{etag, percent, time};
 
 /// An object opened for reading.
 pub struct Opened<B> {
@@ -62,7 +63,7 @@ impl<W: Wire> Bucket<W> {
     pub fn source_info(&self) -> SourceInfo {
         let mut traits = ["start-after", "ranged-read", "fingerprints"].map(str::to_owned).to_vec();
         traits.extend(self.place.versions.then(|| "versions".to_owned()));
-        traits.extend(self.place.as_of.map(|_| "history".to_owned()));
+        traits.extend(self.place.as_of().map(|_| "history".to_owned()));
         SourceInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits }
     }
 
@@ -71,7 +72,7 @@ impl<W: Wire> Bucket<W> {
     /// # Errors
     /// When the bucket cannot be reached, or has no history and is to be read as it was at a time.
     pub fn now(&self) -> Result<Option<Timestamp>> {
-        match (self.history()?, self.place.as_of) {
+        match (self.history()?, self.place.as_of()) {
             (None, Some(_)) => Err(self.no_history()),
             (Some(_), Some(then)) => Ok(Some(then)),
             (now, None) => Ok(now),
@@ -80,11 +81,11 @@ impl<W: Wire> Bucket<W> {
 
     /// A walk over what the options name. No request is sent yet.
     pub fn scan(&self, options: &ScanOptions) -> Scan<W> {
-        let as_of = self.place.as_of.or(options.as_of);
+        let as_of = self.place.as_of().or(options.as_of);
         let all = self.place.versions && !options.one_level;
         let question = Question {
-            prefix: self.place.full_key(&options.prefix),
-            start_after: options.start_after.as_ref().map(|key| self.place.full_key(key)),
+            prefix: self.place.prefix.full(&options.prefix),
+            start_after: options.start_after.as_ref().map(|key| self.place.prefix.full(key)),
             one_level: options.one_level,
             versions: all || as_of.is_some(),
             page_objects: PAGE_OBJECTS_MAX,
@@ -104,18 +105,16 @@ impl<W: Wire> Bucket<W> {
         fingerprint: Option<&str>,
     ) -> Result<Opened<W::Body>> {
         let action = format!("reading {}", shown(&entry.key));
-        let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
+        let part = Part::of_entry(part, &entry);
         let etag = fingerprint.and_then(etag_of).map(str::to_owned);
         let content = self
-            .content(&entry, part.as_ref(), etag.as_deref(), &action)
+            .content(&entry, part, etag.as_deref(), &action)
             .map_err(|failure| self.if_archived(&entry, failure))
             .map_err(|failure| if entry.locator.is_none() { self.if_gone(&entry.key, failure) } else { failure })?;
         let answer = &content.answer;
-        if let Some(part) = &part {
-            range::check(part, &answer.headers, content.length, entry.size)?;
-        }
-        let is_stated = part.is_none() && !content.is_decoded;
-        let changed = describe_read(&mut entry, answer, encoded::size(&content, part.is_some()), is_stated);
+        let size = part.check(&answer.headers, content.length, entry.size)?;
+        let is_stated = part.is_whole() && !content.is_decoded;
+        let changed = describe_read(&mut entry, answer, size, is_stated);
         if etag.is_some() && changed {
             let message = format!("{action} failed: the object has changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, "s3.precondition", message));
@@ -123,13 +122,10 @@ impl<W: Wire> Bucket<W> {
         Ok(Opened { entry, body: content.answer.body })
     }
 
-    pub(crate) fn read_request(&self, entry: &Entry, part: Option<&ByteRange>) -> Request {
+    pub(crate) fn read_request(&self, entry: &Entry, part: Part) -> Request {
         let version = entry.locator.as_deref().map(|id| percent::query(&[("versionId", Some(id))]));
         let asked = request("GET", self.place.object(&entry.key) + &version.unwrap_or_default());
-        match part.and_then(range::header) {
-            Some(part) => asked.with_header("range", part),
-            None => asked.with_header("x-amz-checksum-mode", "ENABLED"),
-        }
+        if part.is_whole() { asked.with_header("x-amz-checksum-mode", "ENABLED") } else { part.ask(asked) }
     }
 
     /// Sends a read under the condition that the object still has the ETag. Some servers compare it without its quotes.
@@ -163,7 +159,7 @@ impl<W: Wire> Bucket<W> {
         if has_tags(entry) {
             reported.extend(self.tags(entry)?);
         }
-        if self.place.options.acl {
+        if self.place.options().acl {
             reported.extend(self.acl(entry).or_else(none_if_unknown)?);
         }
         Ok(reported)
@@ -267,7 +263,7 @@ impl<W: Wire> Scan<W> {
 
     /// The listing of versions that the host wished for need not be had; what is there now may be.
     fn without_history(&self, error: Error) -> Error {
-        let may_fall_back = self.cut.is_some() && self.bucket.place.as_of.is_none();
+        let may_fall_back = self.cut.is_some() && self.bucket.place.as_of().is_none();
         match error.class {
             ErrorClass::Denied | ErrorClass::Corrupt if may_fall_back => {
                 Error { class: ErrorClass::Unsupported, ..error }
@@ -286,12 +282,12 @@ impl<W: Wire> Scan<W> {
         };
         for listed in objects.into_iter().filter(|listed| question.wants(&listed.key)) {
             // The object named like the prefix itself is the mark of a folder, and has no name below it.
-            let key = bucket.place.entry_key(&listed.key).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
+            let key = bucket.place.prefix.key(&listed.key).filter(|key| !key.is_empty()).map(<[u8]>::to_vec);
             findings.extend(key.map(|key| entry_of(key, listed)));
         }
         if !page.folders.is_empty() {
             let folders =
-                page.folders.iter().filter(|folder| question.wants(folder)).filter_map(|f| bucket.place.entry_key(f));
+                page.folders.iter().filter(|folder| question.wants(folder)).filter_map(|f| bucket.place.prefix.key(f));
             findings.extend(folders.map(|key| Entry::new(key.to_vec(), EntryKind::Directory)));
             findings.sort_by(|a, b| a.key.cmp(&b.key));
         }

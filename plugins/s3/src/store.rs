@@ -12,7 +12,8 @@ use crate::history::Cut;
 use crate::listing::{Cursor, Listed, PAGE_OBJECTS_MAX, Question};
 use crate::retain;
 use crate::wire::{Headers, Wire, request};
-use credenza_sdk::{etag, percent, range, time};
+use credenza_sdk::range::Part;
+use credenza_sdk::{etag, percent, time};
 
 /// Largest object of a single PUT (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
 const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -37,7 +38,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
 
     fn put(&self, key: &str, data: W::Body, options: PutOptions) -> Result<Stored> {
         let action = format!("writing {}", shown(key.as_bytes()));
-        if self.place.as_of.is_some() {
+        if self.place.as_of().is_some() {
             return Err(self.of_the_past(&action));
         }
         let answer = self.ask_to_take(self.put_request(key, &options), data, &action)?;
@@ -52,28 +53,19 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
 
     fn get(&self, key: &str, part: Option<ByteRange>, version: Option<String>) -> Result<W::Body> {
         let action = format!("reading {}", shown(key.as_bytes()));
-        if part.is_some_and(|part| part.length == Some(0)) {
+        let part = Part::of(part);
+        if part.is_empty() {
             return Ok(self.wire.body_of(Vec::new()));
         }
         let then = if version.is_none() { self.id_then(key)? } else { None };
         let version = version.or(then);
         let version = version.map(|id| percent::query(&[("versionId", Some(id.as_bytes()))])).unwrap_or_default();
-        let mut asked = request("GET", self.place.object(key.as_bytes()) + &version);
-        let part = part.and_then(|part| Some((part, range::header(&part)?)));
-        if let Some((_, header)) = &part {
-            asked = asked.with_header("range", header.clone());
-        }
+        let asked = part.ask(request("GET", self.place.object(key.as_bytes()) + &version));
         let is_plain = version.is_empty();
         let answer = self.ask(asked, None, &action);
         let answer = answer.map_err(|error| if is_plain { self.if_gone(key.as_bytes(), error) } else { error })?;
-        if let Some((part, _)) = &part {
-            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-            range::check(part, &answer.headers, length, None)?;
-        }
-        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
-        let kind = answer.headers.get("content-type").unwrap_or_default();
-        let is_page = ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page));
-        if is_page && answer.headers.get("etag").is_none() {
+        part.check(&answer.headers, self.wire.length(&answer.body), None)?;
+        if answer.is_page() {
             return Err(fault::not_s3(&action, &self.place.bucket_name(), "the object", "a page"));
         }
         Ok(answer.body)
@@ -107,13 +99,13 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
     fn list(&self, prefix: &str, cursor: Option<&str>, max: u32) -> Result<Page> {
         let place = cursor.map(Place::parse).transpose()?.unwrap_or_default();
         let question = Question {
-            prefix: self.place.full_key(prefix.as_bytes()),
-            versions: self.place.as_of.is_some(),
+            prefix: self.place.prefix.full(prefix.as_bytes()),
+            versions: self.place.as_of().is_some(),
             page_objects: max.min(PAGE_OBJECTS_MAX),
             ..Question::default()
         };
         let reported = self.page(&question, place.at.as_ref())?;
-        let mut cut = self.place.as_of.map(|then| Cut::new(then, false).from(place.decided));
+        let mut cut = self.place.as_of().map(|then| Cut::new(then, false).from(place.decided));
         let is_sorted = reported.objects.is_sorted_by(|a, b| a.key < b.key);
         let listed = match &mut cut {
             Some(cut) => cut.of(reported.objects)?,
@@ -163,13 +155,13 @@ impl<W: Wire> Bucket<W> {
 
     /// The version of an object that was there at the time that the settings name; nothing when they name none.
     fn id_then(&self, key: &str) -> Result<Option<String>> {
-        let Some(then) = self.place.as_of else { return Ok(None) };
+        let Some(then) = self.place.as_of() else { return Ok(None) };
         Ok(self.version_then(key.as_bytes(), then)?.version.map(|version| version.id))
     }
 
     /// The object of a listing, unless it was not asked for or is none of a repository.
     fn object_of(&self, listed: Listed, question: &Question) -> Option<Object> {
-        let key = self.place.entry_key(&listed.key).filter(|_| listed.key.starts_with(&question.prefix))?;
+        let key = self.place.prefix.key(&listed.key).filter(|_| listed.key.starts_with(&question.prefix))?;
         let key = std::str::from_utf8(key).ok().filter(|key| !key.is_empty())?.to_owned();
         let Listed { modified, etag: tag, version, .. } = listed;
         let version = version.map(|version| version.id);

@@ -2,8 +2,8 @@
 //! [`Destination`] for a type, and write `credenza_sdk::export!(MyConnector: source, store);` once.
 //!
 //! Owned here: the Rust face of the contract in `wit/` (what types cannot say is in `wit/CONTRACT.md`), the glue to it,
-//! what the sandbox lacks: a clock ([`task::now_ms`]), a log ([`log`]), panic texts that reach the user; and what every protocol over
-//! HTTP needs once: [`percent`], [`xml`], [`time`], [`range`], [`etag`], [`status`], [`check`], [`facts`], and [`tree`], what an object was in a folder. Refused
+//! settings as a struct ([`settings!`]); what the sandbox lacks: a clock ([`task::now_ms`]), a log ([`log`]), panic texts that reach the user; and what every protocol over
+//! HTTP needs once: [`percent`], [`xml`], [`time`], [`range`], [`etag`], [`status`], [`check`], [`facts`], [`prefix`], and [`tree`], what an object was in a folder. Refused
 //! here: knowledge of any provider. Called by connectors.
 //!
 //! The same crate compiles natively, so that a connector's own logic is unit-tested without a sandbox: written against [`wire::Wire`], it
@@ -53,7 +53,6 @@
 pub mod bindings;
 mod body;
 pub mod check;
-mod config;
 mod connector;
 mod destination;
 mod entry;
@@ -64,7 +63,9 @@ pub mod http;
 pub mod log;
 mod panic;
 pub mod percent;
+pub mod prefix;
 pub mod range;
+pub mod settings;
 mod source;
 pub mod status;
 mod store;

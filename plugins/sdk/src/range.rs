@@ -1,11 +1,76 @@
 //! Asking for a part of an object, and noticing a server that answers another part or all of it.
+//!
+//! ```
+//! use credenza_sdk::http::Request;
+//! use credenza_sdk::range::Part;
+//! use credenza_sdk::wire::Headers;
+//! use credenza_sdk::ByteRange;
+//!
+//! let part = Part::of(Some(ByteRange { offset: 5, length: Some(10) }));
+//! let asked = part.ask(Request::new("GET", "files", "/a"));
+//! assert_eq!(asked.headers, [("range".to_owned(), "bytes=5-14".to_owned())]);
+//! let answered = Headers(vec![("content-range".to_owned(), "bytes 5-14/100".to_owned())]);
+//! assert_eq!(part.check(&answered, Some(10), None).unwrap(), Some(100));
+//! ```
 
+use crate::http::Request;
 use crate::wire::Headers;
-use crate::{ByteRange, Error, ErrorClass, Result};
+use crate::{ByteRange, Entry, Error, ErrorClass, Result};
+
+/// What is asked of an object: all of it, or some bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part(Option<ByteRange>);
+
+impl Part {
+    /// As the host asks for it; everything from the first byte on is all of it.
+    #[must_use]
+    pub fn of(range: Option<ByteRange>) -> Self {
+        Self(range.filter(|range| header(range).is_some()))
+    }
+
+    /// The same of an entry that was listed. Of an empty one no bytes can be asked for, and it is read whole.
+    #[must_use]
+    pub fn of_entry(range: Option<ByteRange>, entry: &Entry) -> Self {
+        Self::of(range.filter(|_| entry.size != Some(0)))
+    }
+
+    /// Whether it is all of it.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether no byte is asked for, so that nobody needs to be asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_some_and(|range| range.length == Some(0))
+    }
+
+    /// The request with the `Range` header that it takes.
+    #[must_use]
+    pub fn ask(&self, request: Request) -> Request {
+        match self.0.as_ref().and_then(header) {
+            Some(range) => request.with_header("range", range),
+            None => request,
+        }
+    }
+
+    /// Holds the answer against what was asked, and tells the size of the whole object, if it says it. `length` is that of the body and `size` that of
+    /// the object, when they are known.
+    ///
+    /// # Errors
+    /// `unsupported` when the server ignored the range or answered another, `corrupt` when it sends more or less than it says.
+    pub fn check(&self, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<Option<u64>> {
+        let length = length.or_else(|| headers.number("content-length"));
+        match &self.0 {
+            Some(range) => check(range, headers, length, size).map(|()| total(headers)),
+            None => Ok(length),
+        }
+    }
+}
 
 /// The value of the `Range` header (RFC 9110 section 14.1.2); nothing for the whole object.
-#[must_use]
-pub fn header(range: &ByteRange) -> Option<String> {
+fn header(range: &ByteRange) -> Option<String> {
     let ByteRange { offset, length } = *range;
     match length {
         None if offset == 0 => None,
@@ -15,17 +80,12 @@ pub fn header(range: &ByteRange) -> Option<String> {
 }
 
 /// The size of the whole object, when the answer to a range says it.
-#[must_use]
-pub fn total(headers: &Headers) -> Option<u64> {
+fn total(headers: &Headers) -> Option<u64> {
     headers.get("content-range").and_then(parse).and_then(|stated| stated.total)
 }
 
-/// That the answer holds the bytes asked for. `length` is that of the body and `size` that of the object, when they are known.
-///
-/// # Errors
-/// `unsupported` when the server ignored the range or answered another, `corrupt` when it sends more or less than it says. Some servers answer the right bytes with status 200
-/// and no `Content-Range`; those are reported by their number.
-pub fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
+/// That the answer holds the bytes asked for. Some servers answer the right bytes with status 200 and no `Content-Range`; those are told by their number.
+fn check(range: &ByteRange, headers: &Headers, length: Option<u64>, size: Option<u64>) -> Result<()> {
     let stated = headers.get("content-range").map(parse);
     let right = match &stated {
         Some(stated) => stated.as_ref().is_some_and(|stated| stated.answers(range)),
@@ -98,6 +158,20 @@ mod tests {
     fn answered(range: &ByteRange, stated: Option<&str>, length: Option<u64>, size: Option<u64>) -> bool {
         let headers = stated.map(|s| ("content-range".to_owned(), s.to_owned()));
         check(range, &Headers(headers.into_iter().collect()), length, size).is_ok()
+    }
+
+    #[test]
+    fn what_begins_at_the_first_byte_and_has_no_end_is_the_whole() {
+        for whole in [None, Some(range(0, None))] {
+            assert!(Part::of(whole).is_whole() && !Part::of(whole).is_empty());
+            let headers = Headers(vec![("content-length".to_owned(), "7".to_owned())]);
+            assert_eq!(Part::of(whole).check(&headers, None, None).unwrap(), Some(7));
+        }
+        assert!(Part::of(Some(range(3, Some(0)))).is_empty());
+        let empty = Entry { size: Some(0), ..Entry::new(*b"a", crate::EntryKind::File) };
+        assert!(Part::of_entry(Some(range(0, Some(4))), &empty).is_whole());
+        assert_eq!(Part::of(Some(range(5, None))).ask(Request::new("GET", "e", "/a")).headers.len(), 1);
+        assert!(Part::of(Some(range(5, None))).check(&Headers(Vec::new()), Some(40), None).is_err());
     }
 
     #[test]

@@ -74,6 +74,14 @@ impl<B> Answer<B> {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+
+    /// Whether it is a page of somebody on the way, such as a login, whatever its status. An object of a repository is none, and has a tag.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let is_page = ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page));
+        is_page && self.headers.get("etag").is_none()
+    }
 }
 
 /// The headers of an answer, in the order in which they came.
@@ -132,6 +140,17 @@ impl Wire for Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_told_from_an_object_by_its_type_and_by_having_no_tag() {
+        let answer = |headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Answer { status: 200, headers: Headers(headers.collect()), body: () }
+        };
+        assert!(answer(&[("content-type", "text/html; charset=utf-8")]).is_page());
+        assert!(!answer(&[("content-type", "text/html"), ("etag", "\"e\"")]).is_page());
+        assert!(!answer(&[("content-type", "application/octet-stream")]).is_page() && !answer(&[]).is_page());
+    }
 
     #[test]
     fn a_header_is_found_in_any_case_and_an_empty_one_is_none() {

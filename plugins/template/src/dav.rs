@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use credenza_sdk::http::Request;
 use credenza_sdk::wire::{Answer, Wire};
 use credenza_sdk::xml::Element;
-use credenza_sdk::{Check, Entry, EntryKind, Error, ErrorClass, Result, Timestamp, etag, percent, status, time};
+use credenza_sdk::{Check, Entry, EntryKind, Error, ErrorClass, Result, Timestamp, etag, percent, shown, status, time};
 
 /// The endpoint that `connector.toml` declares.
 const ENDPOINT: &str = "files";
@@ -57,12 +57,6 @@ impl Member {
 #[must_use]
 pub fn request(method: &str, key: &[u8]) -> Request {
     Request::new(method, ENDPOINT, percent::path(key))
-}
-
-/// A key for a message.
-#[must_use]
-pub fn shown(key: &[u8]) -> String {
-    format!("\"{}\"", String::from_utf8_lossy(key).escape_debug())
 }
 
 /// Whether a key can be a path on a server: a tree has no empty names, and servers resolve `.` and `..`.

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use credenza_sdk::wire::{Host, Wire};
-use credenza_sdk::{Body, Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer};
+use credenza_sdk::{
+    Body, Check, Destination, DestinationInfo, Entry, EntryKind, Error, ErrorClass, Result, Writer, shown,
+};
 
 use crate::Files;
-use crate::dav::{Dav, is_path, request, shown};
+use crate::dav::{Dav, is_path, request};
 
 /// Bytes of a part. Small files take one request.
 const PART_BYTES: u64 = 8 * 1024 * 1024;

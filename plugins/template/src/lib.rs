@@ -11,10 +11,19 @@ pub mod walk;
 
 use std::rc::Rc;
 
+use credenza_sdk::settings::broken;
 use credenza_sdk::wire::Host;
 use credenza_sdk::{Config, Connector, Problem, Result};
 
 use crate::dav::Dav;
+
+credenza_sdk::settings! {
+    /// What the user configured.
+    pub struct Place {
+        host: String,
+        folder: String,
+    }
+}
 
 /// A session with the server.
 #[derive(Debug)]
@@ -24,14 +33,13 @@ credenza_sdk::export!(Files: source, store, destination);
 
 impl Connector for Files {
     fn open(config: &Config) -> Result<Self> {
-        let text = |name| config.text(name).unwrap_or_default();
-        let identity = format!("template://{}/{}", text("host"), text("folder"));
+        let Place { host, folder } = Place::of(config);
+        let identity = format!("template://{host}/{folder}");
         Ok(Self(Rc::new(Dav::new(identity, Host))))
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
-        let is_wrong = config.text("folder").unwrap_or_default().split('/').any(|part| part.is_empty() || part == "..");
-        let message = "a folder is a path without an empty part and without `..`".to_owned();
-        if is_wrong { vec![Problem { setting: Some("folder".to_owned()), message }] } else { Vec::new() }
+        let is_wrong = Place::of(config).folder.split('/').any(|part| part.is_empty() || part == "..");
+        broken([(is_wrong, "folder", "a folder is a path without an empty part and without `..`")])
     }
 }

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
+use credenza_sdk::range::Part;
 use credenza_sdk::wire::Wire;
 use credenza_sdk::{
     ByteRange, Check, Content, Entry, Error, ErrorClass, Opened, Result, ScanOptions, Scanner, Source, SourceInfo,
-    etag, range, time,
+    etag, shown, time,
 };
 
 use crate::Files;
-use crate::dav::{Dav, is_path, request, shown};
+use crate::dav::{Dav, is_path, request};
 use crate::walk::{Extent, Walk};
 
 impl Source for Files {
@@ -45,29 +46,18 @@ impl<W: Wire> Dav<W> {
             let message = format!("{action} failed: no file on a WebDAV server has such a path");
             return Err(Error::new(ErrorClass::NotFound, "dav.no-path", message));
         }
-        let asked = request("GET", &entry.key);
-        let asked = match part.as_ref().and_then(range::header) {
-            Some(wanted) => asked.with_header("range", wanted),
-            None => asked,
-        };
-        let answer = self.ask(asked, None, &action)?;
-        let length = self.wire.length(&answer.body);
+        let part = Part::of_entry(part, &entry);
+        let answer = self.ask(part.ask(request("GET", &entry.key)), None, &action)?;
+        let size = part.check(&answer.headers, self.wire.length(&answer.body), entry.size)?;
         let fingerprint = answer.headers.get("etag").and_then(etag::bare);
         let is_other = if_match.is_some_and(|expected| fingerprint.as_deref().is_some_and(|found| found != expected));
-        let is_resized = part.is_none() && entry.size.zip(length).is_some_and(|(listed, found)| listed != found);
+        let is_resized = entry.size.zip(size).is_some_and(|(listed, found)| listed != found);
         if is_other || if_match.is_some() && is_resized {
             let message = format!("{action} failed: it was changed since it was listed");
             return Err(Error::new(ErrorClass::Precondition, "dav.changed", message));
         }
-        let size = match &part {
-            Some(part) => {
-                range::check(part, &answer.headers, length, entry.size)?;
-                range::total(&answer.headers).or(entry.size)
-            }
-            None => length.or(entry.size),
-        };
         let modified = answer.headers.get("last-modified").and_then(time::parse_http).or(entry.modified);
-        Ok((Entry { size, modified, fingerprint, ..entry }, answer.body))
+        Ok((Entry { size: size.or(entry.size), modified, fingerprint, ..entry }, answer.body))
     }
 }
 

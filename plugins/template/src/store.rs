@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
+use credenza_sdk::range::Part;
 use credenza_sdk::wire::{Headers, Wire};
 use credenza_sdk::{
     Body, ByteRange, Check, Entry, Error, ErrorClass, Found, Object, Page, PutOptions, Result, Store, StoreInfo,
-    Stored, etag, range, time,
+    Stored, etag, shown, time,
 };
 
 use crate::Files;
-use crate::dav::{Dav, request, shown};
+use crate::dav::{Dav, request};
 use crate::walk::{Extent, Walk};
 
 impl Store for Files {
@@ -109,20 +110,11 @@ impl<W: Wire> Dav<W> {
     /// # Errors
     /// `not-found` when there is none; else the cause, by class.
     pub fn get(&self, key: &str, part: Option<ByteRange>) -> Result<W::Body> {
-        let asked = request("GET", key.as_bytes());
-        let asked = match part.as_ref().and_then(range::header) {
-            Some(wanted) => asked.with_header("range", wanted),
-            None => asked,
-        };
+        let part = Part::of(part);
+        let asked = part.ask(request("GET", key.as_bytes()));
         let answer = self.ask(asked, None, &format!("reading {}", shown(key.as_bytes())))?;
-        if let Some(part) = &part {
-            range::check(part, &answer.headers, self.wire.length(&answer.body), None)?;
-        }
-        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
-        let kind = answer.headers.get("content-type").unwrap_or_default();
-        if answer.headers.get("etag").is_none()
-            && ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page))
-        {
+        part.check(&answer.headers, self.wire.length(&answer.body), None)?;
+        if answer.is_page() {
             let message = format!(
                 "reading {} failed: the answer is a page; check that the host speaks WebDAV",
                 shown(key.as_bytes())

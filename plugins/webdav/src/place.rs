@@ -1,43 +1,27 @@
 //! The settings of a location, and how keys and addresses on the server follow from each other.
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Config, Problem};
-
-use credenza_sdk::percent;
+use credenza_sdk::settings::{Given, broken};
+use credenza_sdk::{Config, Problem, percent};
 
 /// Endpoints of the manifest: of a user with a password or nobody, and of who has a token.
 const ENDPOINT: &str = "folder";
 const ENDPOINT_OF_TOKEN: &str = "token";
 
-const LARGEST_FILE_DEFAULT: u64 = 256 * 1024 * 1024;
-
-/// What the user configured.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    host: String,
-    /// Without `/` at either end.
-    path: String,
-    endpoint: &'static str,
-    /// Most bytes of a file that is restored.
-    pub(crate) largest_file: u64,
+credenza_sdk::settings! {
+    /// What the user configured.
+    pub(crate) struct Place {
+        host: String,
+        /// Without `/` at either end.
+        path: String,
+        /// Most bytes of a file that is restored.
+        pub(crate) largest_file: u64,
+        token: Given,
+        user: Given,
+    }
 }
 
 impl Place {
-    /// Reads the settings; the host has checked their types.
-    pub(crate) fn of(config: &Config) -> Self {
-        let text = |name| config.text(name).unwrap_or_default().to_owned();
-        let has_token = config.secrets_present.iter().any(|name| name == "token");
-        Self {
-            host: text("host"),
-            path: text("path"),
-            endpoint: if has_token { ENDPOINT_OF_TOKEN } else { ENDPOINT },
-            largest_file: config
-                .integer("largest_file")
-                .and_then(|n| n.try_into().ok())
-                .unwrap_or(LARGEST_FILE_DEFAULT),
-        }
-    }
-
     /// The location as a person writes it; equal for equal places.
     pub(crate) fn identity(&self) -> String {
         format!("webdav://{}/{}", self.host, self.path)
@@ -50,7 +34,8 @@ impl Place {
 
     /// A request for a key: that of a folder ends with `/`, that of the place itself is empty.
     pub(crate) fn request(&self, method: &str, key: &[u8]) -> Request {
-        Request::new(method, self.endpoint, percent::path(key))
+        let endpoint = if self.token.0 { ENDPOINT_OF_TOKEN } else { ENDPOINT };
+        Request::new(method, endpoint, percent::path(key))
     }
 
     /// The decoded address of a key, its names joined by `/` and nothing at either end.
@@ -63,20 +48,16 @@ impl Place {
 
 /// Rules that the manifest cannot say.
 pub(crate) fn problems(config: &Config) -> Vec<Problem> {
-    let host = config.text("host").unwrap_or_default();
-    let path = config.text("path").unwrap_or_default();
-    let has = |name: &str| config.secrets_present.iter().any(|present| present == name);
-    let rules = [
+    let Place { host, path, token, user, .. } = &Place::of(config);
+    broken([
         (host.contains(['/', '?', '#']), "host", "name a host, and a port if need be; the folder goes into path"),
         (
             !path.is_empty() && !is_path(path.as_bytes()),
             "path",
             "a folder is written like `backup/laptop`: no `/` at either end, no empty name, no `.` and no `..`",
         ),
-        (has("token") && has("user"), "token", "give either a token, or user and password"),
-    ];
-    let broken = rules.into_iter().filter(|(broken, ..)| *broken);
-    broken.map(|(_, setting, rule)| Problem { setting: Some(setting.to_owned()), message: rule.to_owned() }).collect()
+        (token.0 && user.0, "token", "give either a token, or user and password"),
+    ])
 }
 
 /// Whether a server that keeps folders can hold names of that kind: none is empty, `.` or `..`.
@@ -97,20 +78,11 @@ pub(crate) fn parent(key: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use credenza_sdk::{Setting, Value};
-
     use super::*;
 
-    /// A configuration of text settings; `token` is a secret.
+    /// A configuration, completed as the host does it.
     pub(crate) fn config(pairs: &[(&str, &str)]) -> Config {
-        let setting = |(name, text): &(&str, &str)| Setting {
-            name: (*name).to_owned(),
-            value: text.parse().map_or_else(|_| Value::Text((*text).to_owned()), Value::Integer),
-        };
-        let settings = pairs.iter().chain(&[("host", "h"), ("path", "dav")]).map(setting).collect();
-        let secrets = pairs.iter().filter(|(name, _)| matches!(*name, "token" | "user"));
-        let secrets_present = secrets.map(|(name, _)| (*name).to_owned()).collect();
-        Config { settings, secrets_present, purpose: "backup".to_owned() }
+        Config::of_texts(&[pairs, &[("host", "h"), ("path", "dav"), ("largest_file", "268435456")]].concat())
     }
 
     #[test]
@@ -133,6 +105,6 @@ pub(crate) mod tests {
         for path in ["/a", "a/", "a//b", "../a", "."] {
             assert_eq!(problems(&config(&[("path", path)])).len(), 1, "{path}");
         }
-        assert_eq!(problems(&config(&[("token", "t"), ("user", "u"), ("host", "h/x")])).len(), 2);
+        assert_eq!(problems(&config(&[("!token", ""), ("!user", ""), ("host", "h/x")])).len(), 2);
     }
 }

@@ -1,8 +1,9 @@
 //! A folder to back up: walking it and reading its files.
 
+use credenza_sdk::range::Part;
 use credenza_sdk::{
     Batch, ByteRange, Check, Content, Entry, EntryKind, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner,
-    Source, SourceInfo, Timestamp, range, time,
+    Source, SourceInfo, Timestamp, time,
 };
 
 use crate::fault::{self, shown};
@@ -43,24 +44,20 @@ impl<W: Wire> Source<W::Body> for Folder<W> {
             let message = format!("{action} failed: a folder holds no such name");
             return Err(Error::new(ErrorClass::NotFound, fault::NOT_FOUND, message));
         }
-        let part = part.filter(|part| range::header(part).is_some() && entry.size != Some(0));
+        let part = Part::of_entry(part, &entry);
         let etag = fingerprint.filter(|tag| !tag.starts_with(BY_TIME));
-        let answer = match self.get(&entry.key, part.as_ref(), etag.filter(|tag| !tag.starts_with("W/")), &action) {
+        let answer = match self.get(&entry.key, part, etag.filter(|tag| !tag.starts_with("W/")), &action) {
             Err(error) if error.class == ErrorClass::Precondition => {
                 let now = self.look(&entry.key)?;
                 if now.and_then(|child| child.etag).as_deref() != etag {
                     return Err(changed(&action));
                 }
                 // It has not changed: the server cannot compare, and what it answers is compared instead.
-                self.get(&entry.key, part.as_ref(), None, &action)?
+                self.get(&entry.key, part, None, &action)?
             }
             answer => answer?,
         };
-        let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-        if let Some(part) = &part {
-            range::check(part, &answer.headers, length, entry.size)?;
-        }
-        let size = if part.is_some() { range::total(&answer.headers) } else { length };
+        let size = part.check(&answer.headers, self.wire.length(&answer.body), entry.size)?;
         if fingerprint.is_some() && contradicts(&entry, &answer.headers, size) {
             return Err(changed(&action));
         }
@@ -70,17 +67,8 @@ impl<W: Wire> Source<W::Body> for Folder<W> {
 }
 
 impl<W: Wire> Folder<W> {
-    pub(crate) fn get(
-        &self,
-        key: &[u8],
-        part: Option<&ByteRange>,
-        etag: Option<&str>,
-        action: &str,
-    ) -> Result<Answer<W::Body>> {
-        let mut asked = self.place.request("GET", key);
-        if let Some(part) = part.and_then(range::header) {
-            asked = asked.with_header("range", part);
-        }
+    pub(crate) fn get(&self, key: &[u8], part: Part, etag: Option<&str>, action: &str) -> Result<Answer<W::Body>> {
+        let mut asked = part.ask(self.place.request("GET", key));
         if let Some(etag) = etag {
             asked = asked.with_header("if-match", format!("\"{etag}\""));
         }

@@ -3,8 +3,9 @@
 //! An object is sent to a name that no listing tells and moved to its own when it is whole: WebDAV promises of a PUT neither that it is
 //! all or nothing nor, on many servers, that `If-None-Match` holds; of a MOVE with `Overwrite: F` it does (RFC 4918 section 9.9.3).
 
+use credenza_sdk::range::Part;
 use credenza_sdk::{
-    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, range, time,
+    ByteRange, Check, Error, ErrorClass, Object, Page, PutOptions, Result, Store, StoreInfo, Stored, time,
 };
 
 use crate::fault::{self, shown};
@@ -65,19 +66,13 @@ impl<W: Wire> Store<W::Body> for Folder<W> {
             return Err(Error::new(ErrorClass::Unsupported, "webdav.version", message));
         }
         let action = format!("reading {}", shown(key.as_bytes()));
-        if part.is_some_and(|part| part.length == Some(0)) {
+        let part = Part::of(part);
+        if part.is_empty() {
             return Ok(self.wire.body_of(Vec::new()));
         }
-        let part = part.filter(|part| range::header(part).is_some());
-        let answer = self.get(key.as_bytes(), part.as_ref(), None, &action)?;
-        if let Some(part) = &part {
-            let length = self.wire.length(&answer.body).or_else(|| answer.headers.number("content-length"));
-            range::check(part, &answer.headers, length, None)?;
-        }
-        // An object of a repository is no page. One with status 200 is that of somebody on the way, such as a login.
-        let kind = answer.headers.get("content-type").unwrap_or_default();
-        let is_page = ["text/html", "application/xml"].iter().any(|page| kind.starts_with(page));
-        if is_page && answer.headers.get("etag").is_none() {
+        let answer = self.get(key.as_bytes(), part, None, &action)?;
+        part.check(&answer.headers, self.wire.length(&answer.body), None)?;
+        if answer.is_page() {
             return Err(fault::not_webdav(&action, &self.place.name(), "a page"));
         }
         Ok(answer.body)

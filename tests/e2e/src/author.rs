@@ -1,4 +1,4 @@
-//! The machine of somebody who writes connectors: a compiler, Node.js, and what was fetched and compiled for the connectors of this tree already.
+//! The machine of somebody who writes connectors: a compiler, Node.js, Python, and what was fetched and compiled for the connectors of this tree already.
 
 use crate::workspace;
 use anyhow::{Context, Result};
@@ -22,5 +22,7 @@ pub fn environment() -> Result<Vec<(&'static str, String)>> {
         ("CARGO_NET_OFFLINE", "true".to_owned()),
         ("npm_config_cache", folder("npm_config_cache", ".npm")),
         ("npm_config_prefer_offline", "true".to_owned()),
+        ("PIP_NO_INDEX", "true".to_owned()),
+        ("PIP_FIND_LINKS", workspace().join("target/tools/python/wheels").to_string_lossy().into_owned()),
     ])
 }

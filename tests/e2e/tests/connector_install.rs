@@ -90,15 +90,27 @@ fn a_snapshot_names_the_component_and_what_it_was_granted() {
     let shown = user.setup.credenza.ok(["--json", "info", "latest"]).unwrap().stdout;
     let grant = installed["grant"].as_str().unwrap();
     assert!(shown.contains(grant) && shown.contains("hostile"), "{grant}: {shown}");
+    let digest: serde_json::Value = serde_json::from_str(shown.trim()).unwrap();
+    let digest = digest["connector"]["digest"].as_str().unwrap();
+    let listed = user.setup.credenza.ok(["ls", "-v"]).unwrap().stdout;
+    let line = format!("read by hostile 0.1.0  escrow:{digest}  granted {grant}");
+    assert!(listed.contains(&line), "{line}: {listed}");
+    assert!(!user.setup.credenza.ok(["ls"]).unwrap().stdout.contains("read by"));
 }
 
 #[test]
-fn an_update_that_wants_more_asks_again_and_one_that_does_not_is_silent() {
+fn an_update_asks_where_it_wants_more_and_where_nobody_signed_it() {
     let user = User::new(&built("guests/hostile.wasm").unwrap());
     user.install(&["--yes"], 0);
     user.replace(&hostile("version = \"0.1.0\"", "version = \"0.2.0\"").unwrap());
-    let silent = user.connector(&["update", "hostile"], 0);
-    assert!(silent.contains("installed: hostile 0.2.0") && !silent.contains("bearer"), "{silent}");
+    let asked = user.connector(&["update", "hostile"], 2);
+    for part in
+        ["another file", "before  0.1.0, sha256 ", "now     0.2.0, sha256 ", "nothing that you have not agreed to"]
+    {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    let agreed = user.connector(&["update", "hostile", "--yes"], 0);
+    assert!(agreed.contains("installed: hostile 0.2.0") && !agreed.contains("bearer"), "{agreed}");
 
     user.replace(&hostile("source = [\"GET /*\"", "source = [\"DELETE /*\", \"GET /*\"").unwrap());
     let asked = user.connector(&["update", "hostile"], 2);
@@ -144,6 +156,11 @@ fn a_publisher_is_pinned_with_the_first_component_of_a_name() {
     let installed = user.install(&["--yes"], 0);
     assert!(installed.contains("signed by "), "{installed}");
     user.backup(0);
+    // What the pinned publisher signed and wants no more is agreed to already.
+    user.replace(&hostile("version = \"0.1.0\"", "version = \"0.2.0\"").unwrap());
+    sign("mine");
+    let silent = user.connector(&["update", "hostile"], 0);
+    assert!(silent.contains("installed: hostile 0.2.0") && !silent.contains("bearer"), "{silent}");
     sign("other");
     for said in [user.install(&["--yes"], 1), user.connector(&["update", "hostile", "--yes"], 1)] {
         assert!(said.contains("another publisher"), "{said}");

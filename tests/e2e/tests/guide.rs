@@ -5,7 +5,7 @@
 //! buckets photos, backups and copy; where a command asks for a secret, it gets the one that goes with that key. `rclone` is the one that
 //! `tests/servers/install.sh` installs, and its ports are free ones. `shelf.example.com` is the imaginary
 //! service of the pages for authors, which wants the same secret, and `registry.example.com` a registry of containers, whose login is in
-//! `~/registry-login`. These two pages run on a machine with compilers.
+//! `~/registry-login`. These pages run on a machine with compilers.
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::servers::{self, RegistryServer};
@@ -35,6 +35,7 @@ const PAGES: [&str; 15] = [
     "configuration",
     "connector-in-an-afternoon",
     "connector-in-javascript",
+    "connector-in-python",
     "exit-codes",
     "first-steps",
     "install",
@@ -79,6 +80,11 @@ fn the_commands_of_connector_in_an_afternoon_work() -> Result<()> {
 #[test]
 fn the_commands_of_connector_in_javascript_work() -> Result<()> {
     run_as_author(&page("connector-in-javascript"), &[], "")
+}
+
+#[test]
+fn the_commands_of_connector_in_python_work() -> Result<()> {
+    run_as_author(&page("connector-in-python"), &[], "")
 }
 
 #[test]

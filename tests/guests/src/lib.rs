@@ -9,7 +9,33 @@ mod resources;
 mod source;
 mod store;
 
+use credenza_sdk::settings::broken;
 use credenza_sdk::{Config, Connector, Problem, Result};
+
+credenza_sdk::settings! {
+    /// How to misbehave.
+    ///
+    /// ```
+    /// credenza_sdk::settings! { struct Right { behaviour: String } }
+    /// ```
+    ///
+    /// A name that the manifest has not does not compile, and neither does another type or a secret that is none:
+    ///
+    /// ```compile_fail
+    /// credenza_sdk::settings! { struct Wrong { behavior: String } }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// credenza_sdk::settings! { struct Wrong { behaviour: bool } }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// credenza_sdk::settings! { struct Wrong { behaviour: credenza_sdk::settings::Given } }
+    /// ```
+    pub struct Manner {
+        behaviour: String,
+    }
+}
 
 /// A session that misbehaves.
 #[derive(Debug)]
@@ -22,13 +48,11 @@ credenza_sdk::export!(Hostile: source, store, destination);
 
 impl Connector for Hostile {
     fn open(config: &Config) -> Result<Self> {
-        let behaviour = config.text("behaviour").unwrap_or_default().to_owned();
+        let Manner { behaviour } = Manner::of(config);
         Ok(Self { behaviour, memory: store::Memory::default() })
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
-        let known = config.text("behaviour").is_some();
-        let problem = || Problem { setting: Some("behaviour".to_owned()), message: "say how to misbehave".to_owned() };
-        if known { Vec::new() } else { vec![problem()] }
+        broken([(Manner::of(config).behaviour.is_empty(), "behaviour", "say how to misbehave")])
     }
 }

@@ -40,12 +40,19 @@ impl Installation {
         self.grant.beyond(self.before.as_ref().map_or(&[], |pin| pin.granted.as_slice()))
     }
 
-    /// Whether a person has to agree: to what is wider, or that it takes the place of one of the program's.
+    /// The file that was agreed to, where this is another one and no publisher is pinned who would have to sign it.
+    #[must_use]
+    pub fn unvouched(&self) -> Option<&Pin> {
+        self.before.as_ref().filter(|pin| pin.publisher.is_none() && pin.sha256 != self.component.sha256())
+    }
+
+    /// Whether a person has to agree: to what is wider, to other bytes that nobody vouches for, or that it takes the place of one of the program's.
     #[must_use]
     pub fn needs_consent(&self) -> bool {
         let overrides = |pin: &Pin| pin.overrides_embedded;
         self.before.is_none()
             || !self.wider().is_empty()
+            || self.unvouched().is_some()
             || self.overrides_embedded && !self.before.as_ref().is_some_and(overrides)
     }
 

@@ -134,13 +134,29 @@ fn a_wider_grant_needs_consent_and_shows_only_what_is_wider() {
     assert!(first.needs_consent() && first.wider().len() == first.grant.lines().count());
     room.connectors.install(&first).unwrap();
     let narrower = room.examined(&component("shop", "shop", "")).unwrap();
-    assert!(!narrower.needs_consent());
+    assert!(narrower.wider().is_empty());
     let wider = room.examined(&component("shop", "shop", "\"GET /*\", \"DELETE /*\"")).unwrap();
     let lines: Vec<&str> = wider.wider().iter().map(|line| line.words.as_str()).collect();
     assert_eq!((wider.needs_consent(), lines.as_slice()), (true, ["`api` as source: DELETE /*"].as_slice()));
     // To agree to less and then to more again is to be asked again.
     room.connectors.install(&narrower).unwrap();
     assert!(room.examined(&component("shop", "shop", "\"GET /*\"")).unwrap().needs_consent());
+}
+
+#[test]
+fn other_bytes_need_consent_unless_the_pinned_publisher_signed_them() {
+    let room = Room::new();
+    let (old, new) = (component("shop", "shop", "\"GET /*\""), component("shop", "shop", ""));
+    let pin = room.installed(&old);
+    assert!(!room.examined(&old).unwrap().needs_consent());
+    let key = SigningKey::from_seed(&[1; 32]);
+    for bytes in [new.clone(), sign_component(&new, &key)] {
+        let other = room.examined(&bytes).unwrap();
+        assert!(other.needs_consent() && other.unvouched() == Some(&pin));
+    }
+    room.installed(&sign_component(&old, &key));
+    let signed = room.examined(&sign_component(&new, &key)).unwrap();
+    assert!(!signed.needs_consent() && signed.unvouched().is_none());
 }
 
 #[test]

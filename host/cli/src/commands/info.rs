@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::newest::{Newest, choose};
 use super::{Session, guarantees as lines};
 use crate::failure::{Exit, Failure};
-use crate::report::{EntryDetails, Zone, printable};
+use crate::report::{ConnectorOut, EntryDetails, Zone, printable};
 
 /// Describe the repository, a snapshot, or an entry in it.
 #[derive(Debug, Args)]
@@ -101,16 +101,6 @@ struct SnapshotDetails<'a> {
     digits: usize,
 }
 
-#[derive(Serialize)]
-struct ConnectorOut<'a> {
-    name: &'a str,
-    version: &'a str,
-    /// BLAKE3 of the component, under which `connector install escrow:DIGEST` finds it.
-    digest: Option<Digest>,
-    /// BLAKE3 of what it was granted.
-    grant: Option<Digest>,
-}
-
 impl<'a> SnapshotDetails<'a> {
     fn new(handle: &'a SnapshotHandle, digits: usize) -> Self {
         let snapshot = &handle.snapshot;
@@ -131,12 +121,7 @@ impl<'a> SnapshotDetails<'a> {
             signer: snapshot.signer,
             tags: &snapshot.tags,
             excludes: &snapshot.excluded,
-            connector: ConnectorOut {
-                name: &snapshot.connector.name,
-                version: &snapshot.connector.version,
-                digest: snapshot.connector.digest,
-                grant: snapshot.connector.grant,
-            },
+            connector: ConnectorOut::new(&snapshot.connector),
             entries: statistics.entries,
             files: statistics.files,
             directories: statistics.directories,
@@ -163,13 +148,9 @@ impl Display for SnapshotDetails<'_> {
         if let Some(as_of) = self.as_of {
             writeln!(f, "as of      {}, by the clock of the source", zone.seconds(as_of))?;
         }
-        writeln!(f, "connector  {} {}", printable(self.connector.name), printable(self.connector.version))?;
-        if let Some(digest) = self.connector.digest {
-            writeln!(f, "           escrow:{digest}")?;
-        }
-        if let Some(grant) = self.connector.grant {
-            writeln!(f, "           granted {grant}")?;
-        }
+        f.write_str("connector  ")?;
+        self.connector.write(f, "\n           ")?;
+        f.write_str("\n")?;
         writeln!(f, "chain      number {} of writer {}", self.sequence, self.writer)?;
         match self.signer {
             Some(signer) => writeln!(f, "signed     by {signer}, verified")?,

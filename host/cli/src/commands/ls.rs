@@ -15,12 +15,12 @@ use serde::Serialize;
 use super::Session;
 use super::newest::{Newest, tell_ahead};
 use crate::failure::{Exit, Failure};
-use crate::report::{Bytes, EntryLine, PrefixLine, Zone, printable};
+use crate::report::{Bytes, ConnectorOut, EntryLine, PrefixLine, Zone, printable};
 
 /// Items of a folder that are read at once.
 const PAGE_ITEMS: usize = 1000;
 
-/// List the snapshots, or what is in one.
+/// List the snapshots, or what is in one. With -v, also which connector read each snapshot, its digest, and what it was granted.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
     /// `latest`, `latest~1` (the one before it of the same source) or the first digits of a snapshot's id; behind a colon, a path in it: a key, or the
@@ -59,6 +59,7 @@ struct SnapshotLine<'a> {
     user: &'a str,
     /// Whose signature was verified; none for an unsigned one. One whose signature does not fit is damaged.
     signer: Option<PublicKey>,
+    connector: ConnectorOut<'a>,
     #[serde(skip)]
     columns: &'a Columns,
 }
@@ -66,6 +67,8 @@ struct SnapshotLine<'a> {
 /// How wide the columns are.
 struct Columns {
     zone: Zone,
+    /// Whether the connector stands below each.
+    connector: bool,
     id: usize,
     time: usize,
     host: usize,
@@ -73,8 +76,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(snapshots: &Snapshots, zone: Zone) -> Self {
-        let mut columns = Self { zone, id: snapshots.short_id_digits(), time: 4, host: 4, source: 6 };
+    fn of(snapshots: &Snapshots, zone: Zone, connector: bool) -> Self {
+        let mut columns = Self { zone, connector, id: snapshots.short_id_digits(), time: 4, host: 4, source: 6 };
         for handle in &snapshots.whole {
             let width = |text: &str| printable(text).chars().count();
             columns.time = columns.time.max(columns.zone.minutes(time_of(handle)).len());
@@ -112,6 +115,7 @@ impl<'a> SnapshotLine<'a> {
             host: &snapshot.host,
             user: &snapshot.user,
             signer: snapshot.signer,
+            connector: ConnectorOut::new(&snapshot.connector),
             columns,
         }
     }
@@ -119,7 +123,7 @@ impl<'a> SnapshotLine<'a> {
 
 impl Display for SnapshotLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Columns { zone, id, time, host, source } = self.columns;
+        let Columns { zone, connector, id, time, host, source } = self.columns;
         let (digits, at) = (self.id.to_string(), zone.minutes(self.time));
         write!(
             f,
@@ -134,6 +138,9 @@ impl Display for SnapshotLine<'_> {
         }
         if self.errors > 0 {
             write!(f, "  ({} errors)", self.errors)?;
+        }
+        if *connector {
+            write!(f, "\n{:id$}  read by {}", "", self.connector)?;
         }
         Ok(())
     }
@@ -151,7 +158,7 @@ impl Ls {
         let open = session.open_for_reading().await?;
         let snapshots = self.newest.among(&open, session).await?.snapshots;
         let snapshots = TagEdits::load(&open.repository).await?.apply(snapshots);
-        let columns = Columns::of(&snapshots, Zone::new(self.utc));
+        let columns = Columns::of(&snapshots, Zone::new(self.utc), session.is_verbose());
         if snapshots.whole.is_empty() {
             session.reporter.note("note: the repository holds no snapshot yet");
         } else {

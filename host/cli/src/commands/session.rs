@@ -61,7 +61,12 @@ impl<'a> Session<'a> {
 
     /// How many digits of an id are shown where so many tell it from all others: all of them to those who want to know more.
     pub(crate) const fn digits_shown(&self, digits: usize) -> usize {
-        if self.globals.verbose > 0 { ID_DIGITS } else { digits }
+        if self.is_verbose() { ID_DIGITS } else { digits }
+    }
+
+    /// Whether more is to be shown than most people want to know.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.globals.verbose > 0
     }
 
     /// Tells which packs were damaged and read by their parity, unless the command has told it.

@@ -9,6 +9,7 @@
 
 mod entry;
 mod progress;
+mod provenance;
 mod zone;
 
 use std::fmt::Display;
@@ -25,6 +26,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine, PrefixLine};
+pub(crate) use provenance::ConnectorOut;
 pub(crate) use zone::{Bytes, Zone};
 
 use self::progress::Progress;

@@ -85,7 +85,7 @@ fn leb128(number: usize) -> Vec<u8> {
 
 async fn test(component: &[u8], plan: &str, check: &str) -> Vec<CaseResult> {
     let choice = Choice { seed: SEED, only: Some(check.to_owned()), ..Choice::default() };
-    Candidate::load(component).unwrap().test(&Plan::parse(plan).unwrap(), choice).await.unwrap()
+    Candidate::load(component, None).unwrap().test(&Plan::parse(plan).unwrap(), choice).await.unwrap()
 }
 
 /// Each flaw, the check that is for it, and how that went.

@@ -168,7 +168,7 @@ fn walk(folder: &Folder<Tape>, options: &ScanOptions, max: u32) -> Result<Vec<Fo
 
 #[test]
 fn who_has_a_token_asks_the_endpoint_of_tokens() {
-    for (settings, label) in [(&[][..], "folder"), (&[("user", "u")][..], "folder"), (&[("token", "t")][..], "token")] {
+    for (settings, label) in [(&[][..], "folder"), (&[("!user", "")][..], "folder"), (&[("!token", "")][..], "token")] {
         let place = folder(settings, vec![reply(404, &[], "")]);
         assert_eq!(place.look(b"x").unwrap(), None);
         assert_eq!(asked(&place)[0].label, label);

@@ -51,13 +51,14 @@ impl Display for Built {
 
 impl BuildCommand {
     pub(super) fn run(self, session: &Session<'_>) -> Result<(), Failure> {
-        session.reporter.done(&build_into(&self.folder, self.output)?);
+        session.reporter.done(&build_into(&self.folder, self.output, session.app.compiled_folder())?);
         Ok(())
     }
 }
 
-/// Builds the connector of a folder, into that folder where nothing else is said.
-pub(super) fn build_into(folder: &Path, output: Option<PathBuf>) -> Result<Built, Failure> {
+/// Builds the connector of a folder, into that folder where nothing else is said. What is compiled for the look at it is kept in the folder
+/// `compiled`, where the next command finds it.
+pub(super) fn build_into(folder: &Path, output: Option<PathBuf>, compiled: Option<PathBuf>) -> Result<Built, Failure> {
     let component = build(folder).map_err(|error| {
         let failure = Failure::new(error.to_string()).hint(error.remedy());
         match error.source() {
@@ -67,7 +68,7 @@ pub(super) fn build_into(folder: &Path, output: Option<PathBuf>) -> Result<Built
     })?;
     // As every command would, so that what is built is also accepted.
     let manifest_path = folder.join("connector.toml");
-    let candidate = Candidate::load(&component).map_err(|error| {
+    let candidate = Candidate::load(&component, compiled).map_err(|error| {
         Failure::new("what was built is no connector that the host accepts")
             .because(error.to_string())
             .hint(format!("correct {}, or the roles that the sources export", manifest_path.display()))

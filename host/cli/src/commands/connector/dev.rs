@@ -109,9 +109,9 @@ impl DevCommand {
     }
 
     async fn round(&self, seed: u64, session: &Session<'_>) -> Result<Outcome, Failure> {
-        let folder = self.folder.clone();
+        let (folder, compiled) = (self.folder.clone(), session.app.compiled_folder());
         // On a thread of its own, so that an interrupt ends the program while it waits for the compiler.
-        let built = tokio::task::spawn_blocking(move || build_into(&folder, None)).await;
+        let built = tokio::task::spawn_blocking(move || build_into(&folder, None, compiled)).await;
         let built = built.map_err(|error| Failure::new("the build ended").because(error.to_string()))?;
         let Built { path, bytes, .. } = match built {
             Ok(built) => built,
@@ -126,7 +126,7 @@ impl DevCommand {
             Ok(plan) => plan,
             Err(why) => return Ok(Outcome::NotTested { bytes, why }),
         };
-        match tested(&path, &plan, seed).await {
+        match tested(&path, &plan, seed, session.app.compiled_folder()).await {
             Err(why) => Ok(Outcome::NotTested { bytes, why }),
             Ok(results) => {
                 let word = |path: &Path| shell_word(&path.to_string_lossy());
@@ -147,12 +147,17 @@ impl DevCommand {
     }
 }
 
-async fn tested(component: &Path, plan: &Plan, seed: u64) -> Result<Vec<CaseResult>, String> {
+async fn tested(
+    component: &Path,
+    plan: &Plan,
+    seed: u64,
+    compiled: Option<PathBuf>,
+) -> Result<Vec<CaseResult>, String> {
     let bytes = std::fs::read(component).map_err(|error| format!("{}: {error}", component.display()))?;
     let refused = |error: credenza_kit::CandidateError| {
         error.source().map_or_else(|| error.to_string(), |why| format!("{error}: {why}"))
     };
-    Candidate::load(&bytes).map_err(refused)?.test(plan, seed).await.map_err(refused)
+    Candidate::load(&bytes, compiled).map_err(refused)?.test(plan, seed).await.map_err(refused)
 }
 
 /// A failure on one line.

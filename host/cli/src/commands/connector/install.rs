@@ -45,7 +45,7 @@ pub(crate) struct Install {
     consent: Consent,
 }
 
-/// Look for another version of an installed component where it came from; ask again where it wants more than you agreed to.
+/// Look for another version of an installed component where it came from; ask again where it wants more than you agreed to, or where nobody has signed it.
 #[derive(Debug, Args)]
 pub(crate) struct Update {
     /// Its name.
@@ -174,7 +174,7 @@ async fn install(
     Ok(Exit::Done)
 }
 
-/// What it asks for: all of it when none of its name is installed, else what is beyond what was agreed to.
+/// What it asks for: all of it when none of its name is installed, else what is beyond what was agreed to, and whether it is another file.
 fn show(installation: &Installation, pin: &Pin, reporter: &Reporter) {
     let signed = pin.publisher.map_or_else(
         || "nobody signed it: that it is what its author made is for you to know".to_owned(),
@@ -184,10 +184,22 @@ fn show(installation: &Installation, pin: &Pin, reporter: &Reporter) {
     if installation.overrides_embedded() {
         reporter.note("goes before the connector that is part of this program");
     }
-    if installation.before.is_some() {
-        reporter.note("\nit asks for more than you agreed to:");
+    if let Some(before) = installation.unvouched() {
+        reporter.note(format!(
+            "\nanother file than the one that you agreed to, and no publisher is known who vouches for both:\n  before  {}, sha256 {}\n  now     {}, sha256 {}",
+            brief(&before.version),
+            before.sha256,
+            brief(&pin.version),
+            pin.sha256
+        ));
     }
-    reporter.note(topics(installation.wider()));
+    let wider = installation.wider();
+    match (&installation.before, wider.is_empty()) {
+        (None, _) => {}
+        (Some(_), true) => reporter.note("\nit asks for nothing that you have not agreed to"),
+        (Some(_), false) => reporter.note("\nit asks for more than you agreed to:"),
+    }
+    reporter.note(topics(wider));
 }
 
 /// Lines below their headings.

@@ -35,7 +35,7 @@ pub(crate) enum ConnectorCommand {
         #[arg(value_name = "NAME|PATH")]
         name_or_path: String,
     },
-    /// Start a connector of your own, in Rust or JavaScript: a folder that builds at once.
+    /// Start a connector of your own, in Rust, JavaScript or Python: a folder that builds at once.
     New(new::NewCommand),
     /// Build a connector into a component.
     Build(build::BuildCommand),

@@ -36,6 +36,8 @@ enum Language {
     Rust,
     /// A source of files that an index in JSON names; built with Node.js.
     Javascript,
+    /// A source of files that an index in JSON names; built with Python.
+    Python,
 }
 
 impl From<Language> for Written {
@@ -43,6 +45,7 @@ impl From<Language> for Written {
         match language {
             Language::Rust => Self::Rust,
             Language::Javascript => Self::Javascript,
+            Language::Python => Self::Python,
         }
     }
 }

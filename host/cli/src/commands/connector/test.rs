@@ -127,7 +127,7 @@ impl TestCommand {
             }
             return Ok(Exit::Done);
         };
-        let results = self.test(file, &choice).await?;
+        let results = self.test(file, &choice, session.app.compiled_folder()).await?;
         let again = self.again(file, choice.seed);
         for result in &results {
             session.reporter.result(&CaseLine::new(result, &again))?;
@@ -140,7 +140,7 @@ impl TestCommand {
     }
 
     /// Runs the chosen checks; none is an error, where the connector has none of the roles that they are for.
-    async fn test(&self, file: &Path, choice: &Choice) -> Result<Vec<CaseResult>, Failure> {
+    async fn test(&self, file: &Path, choice: &Choice, compiled: Option<PathBuf>) -> Result<Vec<CaseResult>, Failure> {
         let plan_path = self.kit.clone().unwrap_or_else(|| file.with_file_name("kit.toml"));
         let component = read(file, "build it with `credenza connector build`")?;
         let text = read(&plan_path, "say with --kit how the connector is pointed at a stand-in for its service")?;
@@ -150,7 +150,7 @@ impl TestCommand {
         let refused = |error: credenza_kit::CandidateError| {
             Failure::new(format!("{} cannot be tested", file.display())).because(error.to_string())
         };
-        let candidate = Candidate::load(&component).map_err(refused)?;
+        let candidate = Candidate::load(&component, compiled).map_err(refused)?;
         let results = match self.chaos {
             true => candidate.chaos(&plan, choice.seed, choice.only.as_deref()).await,
             false => candidate.test(&plan, choice.clone()).await,
