@@ -8,7 +8,7 @@ use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
-use crate::egress::{Egress, Granted, Recorder, Traffic};
+use crate::egress::{Egress, Granted, Permit, Recorder, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
 use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
@@ -164,9 +164,9 @@ impl Connector {
             self.require(*role)?;
         }
         let settings = Settings::resolve(&self.manifest, raw, surroundings)?;
-        let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
+        let permit = Permit { roles, is_preview: surroundings.is_preview };
+        let egress = Egress::new(&self.manifest, &settings, permit, self.options.idle_timeout)?;
         let egress = egress.telling(surroundings.waits.clone()).within(surroundings.rates.clone());
-        let egress = if surroundings.is_preview { egress.previewing() } else { egress };
         let configured = Configured {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),

@@ -20,7 +20,7 @@ mod verify;
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
     ArtifactNotes, DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, ExchangeError, Granted, GuestRequest,
-    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Recorder, RegistryError,
+    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Permit, Recorder, RegistryError,
     RegistryLogin, Response, Traffic, download, fetch_artifact, publish_artifact,
 };
 pub use guest::IsStopped;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use credenza_connect::Payload;
 use credenza_sandbox::{
-    Egress, EgressError, GuestRequest, Manifest, RawSettings, Response, Role, SecretText, Settings, SettingsError,
-    Surroundings, TokenKeeper, TokenNotKept,
+    Egress, EgressError, GuestRequest, Manifest, Permit, RawSettings, Response, Role, SecretText, Settings,
+    SettingsError, Surroundings, TokenKeeper, TokenNotKept,
 };
 
 use super::support::{Answer, Asked, MANIFEST, Server, component, configure_component};
@@ -136,7 +136,7 @@ fn egress_with_manifest(
 ) -> Result<Egress, SettingsError> {
     let surroundings = Surroundings { token_keeper: keeper, ..Surroundings::none() };
     let settings = Settings::resolve(manifest, raw, &surroundings)?;
-    Egress::new(manifest, &settings, &[Role::Source, Role::Store], Duration::from_secs(60))
+    Egress::new(manifest, &settings, Permit::of(&[Role::Source, Role::Store]), Duration::from_secs(60))
 }
 
 fn egress(scheme: &str, server: &Server, tokens: &Server) -> Egress {

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_model::{Entry, Key};
-use futures_util::future::BoxFuture;
 
-use super::super::operations::{carry_out_all, content, pick};
+use super::super::operations::{Model, agree, content, pick};
 use super::super::{OrSay, Told, ensure};
 use super::{SourceBed, filled, keys, read, scan, shown};
 use crate::random::Dice;
@@ -59,18 +59,11 @@ pub(super) async fn model(bed: &(dyn SourceBed + 'static), seed: u64) -> Told {
     let all = scan(&*source, &ScanOptions::default(), 1000).await?;
     let operations = (0..60).map(|_| draw_scanned(&mut dice, &paths)).collect();
     let world = World { source: &*source, all: &all, objects: &objects, info: &info };
-    let carry_out = |operations: Vec<Scanned>| -> BoxFuture<'_, Told> {
-        let world = &world;
-        Box::pin(async move {
-            for operation in &operations {
-                world.expect(operation).await.map_err(|miss| miss.at(format_args!("{operation:?}")))?;
-            }
-            Ok(())
-        })
-    };
-    carry_out_all(operations, carry_out).await
+    agree(operations, || Box::pin(async move { Ok(world) })).await
 }
 
+/// Nothing changes in it.
+#[derive(Clone, Copy)]
 struct World<'a> {
     source: &'a dyn Source,
     all: &'a [Entry],
@@ -78,8 +71,9 @@ struct World<'a> {
     info: &'a crate::SourceInfo,
 }
 
-impl World<'_> {
-    async fn expect(&self, operation: &Scanned) -> Told {
+#[async_trait]
+impl Model<Scanned> for World<'_> {
+    async fn expect(&mut self, operation: &Scanned) -> Told {
         match operation {
             Scanned::Scan { prefix, after, max } => {
                 let after = after.as_ref().filter(|_| self.info.has("start-after"));
