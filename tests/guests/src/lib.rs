@@ -15,6 +15,8 @@ use credenza_sdk::{Config, Connector, Problem, Result};
 #[derive(Debug)]
 pub struct Hostile {
     behaviour: String,
+    /// Something that it must not show.
+    pin: String,
     memory: store::Memory,
 }
 
@@ -23,7 +25,8 @@ credenza_sdk::export!(Hostile: source, store, destination);
 impl Connector for Hostile {
     fn open(config: &Config) -> Result<Self> {
         let behaviour = config.text("behaviour").unwrap_or_default().to_owned();
-        Ok(Self { behaviour, memory: store::Memory::default() })
+        let pin = config.text("pin").unwrap_or_default().to_owned();
+        Ok(Self { behaviour, pin, memory: store::Memory::default() })
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
