@@ -7,5 +7,8 @@ mod azure;
 mod bed;
 mod gcs;
 mod gcs_server;
+mod identities;
 mod s3;
+#[path = "../support/server.rs"]
+mod script;
 mod webdav;

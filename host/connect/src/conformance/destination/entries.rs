@@ -27,11 +27,12 @@ pub(super) async fn folders(bed: &Bed) -> Told {
 pub(super) async fn implied_folders(bed: &Bed) -> Told {
     let destination = fresh(bed).await?;
     make(&*destination, &folder("b/")).await?;
-    for key in tree_keys() {
+    let keys = tree_keys(|key| bed.holds(key));
+    for key in &keys {
         write(&*destination, &Entry::new(key.clone(), EntryKind::File), key.as_bytes(), false).await?;
     }
-    for key in tree_keys() {
-        expect_bytes(bed, &key, key.as_bytes()).await?;
+    for key in &keys {
+        expect_bytes(bed, key, key.as_bytes()).await?;
     }
     Ok(())
 }

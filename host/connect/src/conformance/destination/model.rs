@@ -25,8 +25,8 @@ enum Restored {
 
 const FILES: [&str; 6] = ["a", "b/a", "b/c/a", "b/c/b", "d e/f", "z"];
 
-fn draw_restored(dice: &mut Dice) -> Restored {
-    let name = pick(dice, &FILES);
+fn draw_restored(dice: &mut Dice, names: &[&'static str]) -> Restored {
+    let name = pick(dice, names);
     match dice.below(7) {
         0 | 1 => Restored::Write(name, dice.below(u64::MAX), dice.below(3000)),
         2 | 3 => Restored::Replace(name, dice.below(u64::MAX), dice.below(3000)),
@@ -39,7 +39,8 @@ fn draw_restored(dice: &mut Dice) -> Restored {
 /// Operations on a destination.
 pub(super) async fn model(bed: &(dyn DestinationBed + 'static), seed: u64) -> Told {
     let mut dice = Dice::new(seed);
-    let operations = (0..80).map(|_| draw_restored(&mut dice)).collect();
+    let names: Vec<&str> = FILES.into_iter().filter(|name| bed.holds(&Key::from(*name))).collect();
+    let operations = (0..80).map(|_| draw_restored(&mut dice, &names)).collect();
     agree(operations, || {
         Box::pin(async move { Ok(Files { bed, destination: fresh(bed).await?, held: BTreeMap::new() }) })
     })

@@ -282,7 +282,7 @@ pub(super) async fn filled(bed: &Bed, objects: &[(Key, Bytes)]) -> Told<Arc<dyn 
 }
 
 pub(super) async fn tree(bed: &Bed) -> Told<Arc<dyn Source>> {
-    let objects: Vec<(Key, Bytes)> = tree_keys().iter().map(own_name).collect();
+    let objects: Vec<(Key, Bytes)> = tree_keys(|key| bed.holds(key)).iter().map(own_name).collect();
     filled(bed, &objects).await
 }
 

@@ -24,10 +24,10 @@ enum Scanned {
 const SEGMENTS: [&str; 8] = ["a", "b", "a b", "a-", "B", "0", "\u{e9}", "ab"];
 
 /// Paths of files of one tree: names of folders begin with `f`, which no file's does.
-fn draw_paths(dice: &mut Dice) -> BTreeSet<String> {
+fn draw_paths(dice: &mut Dice, segments: &[&str]) -> BTreeSet<String> {
     let path = |dice: &mut Dice| {
-        let folders = (0..dice.below(4)).map(|_| format!("f{}/", pick(dice, &SEGMENTS))).collect::<String>();
-        format!("{folders}{}{}", pick(dice, &SEGMENTS), dice.below(3))
+        let folders = (0..dice.below(4)).map(|_| format!("f{}/", pick(dice, segments))).collect::<String>();
+        format!("{folders}{}{}", pick(dice, segments), dice.below(3))
     };
     (0..40).map(|_| path(dice)).collect()
 }
@@ -51,7 +51,8 @@ fn draw_scanned(dice: &mut Dice, paths: &[String]) -> Scanned {
 /// Scans and reads of a source that holds random files.
 pub(super) async fn model(bed: &(dyn SourceBed + 'static), seed: u64) -> Told {
     let mut dice = Dice::new(seed);
-    let paths: Vec<String> = draw_paths(&mut dice).into_iter().collect();
+    let segments: Vec<&str> = SEGMENTS.into_iter().filter(|segment| bed.holds(&Key::from(*segment))).collect();
+    let paths: Vec<String> = draw_paths(&mut dice, &segments).into_iter().collect();
     let objects: Vec<(Key, Bytes)> =
         paths.iter().map(|path| (Key::from(path.as_str()), content(path.len() as u64, 60).into())).collect();
     let source = filled(bed, &objects).await?;
