@@ -66,7 +66,8 @@ impl LiveRun {
     #[must_use]
     pub fn roles(&self) -> Vec<Role> {
         let has_both = self.roles.contains(&Role::Source) && self.roles.contains(&Role::Destination);
-        let is_tested = |role: &Role| *role == Role::Store || has_both && matches!(role, Role::Source | Role::Destination);
+        let is_tested =
+            |role: &Role| *role == Role::Store || has_both && matches!(role, Role::Source | Role::Destination);
         self.roles.iter().copied().filter(is_tested).collect()
     }
 

@@ -197,7 +197,8 @@ fn runs_at_the_same_time_renew_one_token_by_turns() {
         assert!(done.stdout.contains("token server"), "{}", done.whole());
         assert!(!done.whole().contains("handed out no token"), "{}", done.whole());
     }
-    let shown: Vec<String> = asked.lock().unwrap().iter().filter(|body| body.contains("refresh_token=")).cloned().collect();
+    let shown: Vec<String> =
+        asked.lock().unwrap().iter().filter(|body| body.contains("refresh_token=")).cloned().collect();
     let different: std::collections::BTreeSet<&String> = shown.iter().collect();
     assert!(shown.len() >= 3 && different.len() == shown.len(), "{shown:?}");
     let kept: Vec<String> = std::fs::read_dir(setup.path("user/config/tokens"))

@@ -63,7 +63,11 @@ const ALLOWED: [(&str, &[&str], &str); 31] = [
     ("cli/src/at.rs", &["s3"], EXAMPLE),
     ("cli/src/commands/connector/inspect.rs", &["aws"], OF_AWS),
     ("cli/src/report/mod.rs", &["aws"], OF_AWS),
-    ("kit/src/stand_in", &["dav", "webdav", "s3", "azure", "aws", "amz", "amazonaws", "gcs", "google", "googleapis"], STAND_IN),
+    (
+        "kit/src/stand_in",
+        &["dav", "webdav", "s3", "azure", "aws", "amz", "amazonaws", "gcs", "google", "googleapis"],
+        STAND_IN,
+    ),
     ("kit/src/chaos/flawed.rs", &["s3"], STAND_IN),
     ("connect/src/conformance/destination/mod.rs", &["s3"], "a kind of attributes that the contract names"),
     ("sandbox/src/egress/record.rs", &["amz"], HEADER),

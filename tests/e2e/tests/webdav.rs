@@ -165,12 +165,32 @@ fn a_component_is_tested_at_a_live_server_and_no_file_is_left_there() -> Result<
     let component = workspace().join("target/connectors/webdav.wasm").to_string_lossy().into_owned();
     let (location, (user, password)) = (format!("webdav://{}/live", server.host), &server.user);
     let (user, password) = (format!("user={user}"), format!("password={password}"));
-    let base = ["--json", "connector", "test", &component, "--live", &location, "-o", "use_tls=false", "-o", &user, "-o", &password];
+    let base = [
+        "--json",
+        "connector",
+        "test",
+        &component,
+        "--live",
+        &location,
+        "-o",
+        "use_tls=false",
+        "-o",
+        &user,
+        "-o",
+        &password,
+    ];
     let test = |more: &[&str]| setup.credenza.run([&base[..], more].concat());
     let unasked = test(&["--only", "store.put"])?.expect_code(2)?;
     ensure!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     ensure!(std::fs::read_dir(&place)?.next().is_none(), "something was written before anybody agreed");
-    for only in ["store.put", "store.list.prefix", "source.scan.all", "source.read", "destination.write", "destination.overwrite"] {
+    for only in [
+        "store.put",
+        "store.list.prefix",
+        "source.scan.all",
+        "source.read",
+        "destination.write",
+        "destination.overwrite",
+    ] {
         let tested = test(&["--yes", "--only", only])?.expect_code(0)?;
         let cases = tested.lines_of("connector_case")?;
         ensure!(cases.iter().any(|case| case["outcome"] == "passed"), "{only}: {}", tested.stdout);

@@ -121,8 +121,10 @@ impl LiveTest {
             _ => false,
         };
         if !serves {
-            return Err(Failure::usage(format!("{} does not serve {}", file.display(), place.text()))
-                .hint(format!("see which locations it serves: credenza connector inspect {}", shell_word(&path_word(file)))));
+            return Err(Failure::usage(format!("{} does not serve {}", file.display(), place.text())).hint(format!(
+                "see which locations it serves: credenza connector inspect {}",
+                shell_word(&path_word(file))
+            )));
         }
         let text = place.text();
         let service = Arc::new(Service { app, place });
