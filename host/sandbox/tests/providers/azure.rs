@@ -16,7 +16,7 @@ use credenza_model::Key;
 use credenza_sandbox::{Configured, Role};
 use ring::hmac;
 
-use super::bed::{Component, NOT_SEEN, Server, conforms, escaped};
+use super::bed::{Component, NO_CLOCK, NOT_SEEN, Server, conforms, escaped};
 
 /// The longest name of a blob, less the longest prefix of a bed.
 const NAME_BYTES_MAX: usize = 1000;
@@ -182,10 +182,11 @@ fn the_azure_store_conforms() {
 
 #[test]
 fn the_azure_source_conforms() {
-    azure(&["!ranged-read", "ordered-scan", "start-after"], async |bed, choice| source(bed, choice).await);
+    azure(&["!ranged-read", "ordered-scan", "start-after", NO_CLOCK], async |bed, choice| source(bed, choice).await);
 }
 
 #[test]
 fn the_azure_destination_conforms() {
-    azure(&["!attributes:http", "symlinks", "raw-names", NOT_SEEN], async |bed, choice| destination(bed, choice).await);
+    let kinds = ["!attributes:http", "attributes:posix", "attributes:s3", "history", "symlinks", "raw-names", NOT_SEEN];
+    azure(&kinds, async |bed, choice| destination(bed, choice).await);
 }

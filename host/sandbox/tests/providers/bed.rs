@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// Why what only another look into the destination could tell is skipped.
 pub(crate) const NOT_SEEN: &str = "nothing else can look into it";
 
+/// Why what a source showed at another time is not looked at.
+pub(crate) const NO_CLOCK: &str = "it tells no clock";
+
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -39,7 +39,7 @@ impl Bed {
 
     async fn configured(&self, roles: &[Role]) -> Configured {
         let bucket = self.component.next_place();
-        self.server.make_bucket(&bucket, roles.contains(&Role::Store));
+        self.server.make_bucket(&bucket, true);
         configure_at(&self.component, &self.server, (&bucket, self.prefix), roles, &[]).await
     }
 }
@@ -108,7 +108,7 @@ impl SourceBed for Bed {
 #[async_trait]
 impl DestinationBed for Bed {
     async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        Ok(self.configured(&[Role::Destination]).await.destination().unwrap())
+        Ok(self.configured(&[Role::Destination, Role::Replay]).await.destination().unwrap())
     }
 
     async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
@@ -148,7 +148,8 @@ fn the_gcs_source_conforms() {
 
 #[test]
 fn the_gcs_destination_conforms() {
-    gcs(&["!attributes:http", "symlinks", "raw-names", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    let kinds = ["!attributes:http", "attributes:posix", "attributes:s3", "symlinks", "raw-names", NOT_SEEN];
+    gcs(&kinds, async |bed, seed| destination(bed, seed).await);
 }
 
 async fn entries(source: &dyn Source, options: &ScanOptions) -> Vec<Entry> {

@@ -10,7 +10,7 @@ use credenza_model::Key;
 use credenza_s3_server::{Attributes, Options, Server};
 use credenza_sandbox::{Configured, Role};
 
-use super::bed::{Component, NOT_SEEN, conforms};
+use super::bed::{Component, NO_CLOCK, NOT_SEEN, conforms};
 
 /// A server with a bucket for each connector that is made.
 struct Bed {
@@ -117,10 +117,10 @@ fn the_s3_store_conforms() {
 #[test]
 fn the_s3_source_conforms() {
     // Servers differ in how they list, so that no order is claimed.
-    s3(&["!ranged-read", "ordered-scan"], async |bed, seed| source(bed, seed).await);
+    s3(&["!ranged-read", "ordered-scan", NO_CLOCK], async |bed, seed| source(bed, seed).await);
 }
 
 #[test]
 fn the_s3_destination_conforms() {
-    s3(&["!attributes:http", "symlinks", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    s3(&["!attributes:http", "!attributes:s3", "attributes:posix", "history", "symlinks", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
 }

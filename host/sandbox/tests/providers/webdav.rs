@@ -15,7 +15,7 @@ use credenza_connect::{Destination, Result, Source, Store};
 use credenza_model::Key;
 use credenza_sandbox::{Configured, Role};
 
-use super::bed::{Component, NOT_SEEN, Server, conforms, escaped};
+use super::bed::{Component, NO_CLOCK, NOT_SEEN, Server, conforms, escaped};
 
 /// The longest name of the file systems below the servers, less what a file on its way is called besides.
 const NAME_BYTES_MAX: usize = 200;
@@ -170,10 +170,11 @@ fn the_webdav_store_conforms() {
 
 #[test]
 fn the_webdav_source_conforms() {
-    webdav(&["!ranged-read", "flat"], async |bed, seed| source(bed, seed).await);
+    webdav(&["!ranged-read", "flat", NO_CLOCK], async |bed, seed| source(bed, seed).await);
 }
 
 #[test]
 fn the_webdav_destination_conforms() {
-    webdav(&["attributes:http", "symlinks", "raw-names", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    let kinds = ["attributes:http", "attributes:posix", "attributes:s3", "history", "symlinks", "raw-names", NOT_SEEN];
+    webdav(&kinds, async |bed, seed| destination(bed, seed).await);
 }
