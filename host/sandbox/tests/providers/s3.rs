@@ -122,5 +122,8 @@ fn the_s3_source_conforms() {
 
 #[test]
 fn the_s3_destination_conforms() {
-    s3(&["!attributes:http", "!attributes:s3", "attributes:posix", "history", "symlinks", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    s3(
+        &["!attributes:http", "!attributes:s3", "attributes:posix", "history", "symlinks", NOT_SEEN],
+        async |bed, seed| destination(bed, seed).await,
+    );
 }

@@ -3,7 +3,7 @@
 //! Owned here: what is said and asked before anything is written, and what is told of the end. Refused here: the checks and their cleaning (`credenza-kit`), reaching
 //! the place (`credenza-app`).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl LiveTest {
     pub(super) async fn run(
         &self,
         file: &Path,
-        location: &OsString,
+        location: &OsStr,
         choice: &Choice,
         session: &Session<'_>,
     ) -> Result<LiveEnd, Failure> {
@@ -166,7 +166,7 @@ impl LiveTest {
     }
 
     /// The command that does the same once more; settings may be secret, and are not repeated.
-    pub(super) fn again(&self, file: &Path, location: &OsString) -> String {
+    pub(super) fn again(&self, file: &Path, location: &OsStr) -> String {
         let settings = if self.settings.is_empty() { "" } else { " -o …" };
         let location = shell_word(&location.to_string_lossy());
         format!("credenza connector test {} --live {location}{settings} --yes", shell_word(&path_word(file)))
