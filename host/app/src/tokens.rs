@@ -1,14 +1,15 @@
 //! Refresh tokens that servers handed out in place of the one in the settings, kept from one run to the next.
 //!
 //! Owned here: the folder `tokens` beside the configuration, which its owner alone can read, with a file for each token that was given, called by
-//! its SHA-256: whoever writes another into the settings begins again. Refused here: when a token is asked for (`credenza-sandbox`).
+//! its SHA-256: whoever writes another into the settings begins again. Beside it lies a file that is locked by the run that renews the token, and that
+//! stays: two runs could else lock two files of one name. Refused here: when a token is asked for (`credenza-sandbox`).
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use credenza_sandbox::{Digests, SecretText, TokenKeeper, TokenNotKept};
+use credenza_sandbox::{Digests, Reserved, SecretText, TokenKeeper, TokenNotKept};
 use zeroize::Zeroizing;
 
 /// A token has some kilobytes.
@@ -22,7 +23,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    pub(crate) fn beside(configuration_folder: &std::path::Path) -> Self {
+    pub(crate) fn beside(configuration_folder: &Path) -> Self {
         Self { folder: configuration_folder.join(FOLDER) }
     }
 
@@ -31,9 +32,24 @@ impl Tokens {
         self.folder.join(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
+    fn make_folder(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
+    }
+
+    /// Locked until it is closed, also by a process that is killed.
+    fn lock(&self, path: &Path) -> io::Result<Option<File>> {
+        self.make_folder()?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// The whole file or none: a run that ends in the middle must not lose the only token that counts.
-    fn write(&self, path: &std::path::Path, newest: &SecretText) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+    fn write(&self, path: &Path, newest: &SecretText) -> io::Result<()> {
+        self.make_folder()?;
         let beside = path.with_extension(format!("new-{}", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(newest.expose().as_bytes())?;
@@ -48,6 +64,14 @@ impl TokenKeeper for Tokens {
         let mut text = Zeroizing::new(String::new());
         File::open(self.path(given)).ok()?.take(TOKEN_BYTES_MAX).read_to_string(&mut text).ok()?;
         Some(SecretText::new(text.as_str())).filter(|token| !token.is_empty())
+    }
+
+    fn reserve(&self, given: &SecretText) -> Result<Option<Reserved>, TokenNotKept> {
+        let path = self.path(given).with_extension("lock");
+        match self.lock(&path) {
+            Ok(file) => Ok(file.map(|file| Box::new(file) as Reserved)),
+            Err(cause) => Err(TokenNotKept(format!("{} cannot be locked: {cause}", path.display()))),
+        }
     }
 
     fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept> {
@@ -80,6 +104,18 @@ mod tests {
             std::fs::read_dir(folder.path().join(FOLDER)).unwrap().map(|file| file.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         assert!(files.iter().all(|file| mode(file.clone()) == 0o600 && !file.to_string_lossy().contains("first")));
+    }
+
+    #[test]
+    fn a_token_is_renewed_by_one_run_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = |given: &str| Tokens::beside(folder.path()).reserve(&SecretText::new(given)).unwrap();
+        let first = reserve("first");
+        assert!(first.is_some() && reserve("first").is_none());
+        assert!(reserve("another").is_some(), "another token is another's");
+        drop(first);
+        assert!(reserve("first").is_some());
+        assert_eq!(Tokens::beside(folder.path()).newest(&SecretText::new("first")), None, "a lock is no token");
     }
 
     #[test]

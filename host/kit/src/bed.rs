@@ -100,6 +100,10 @@ impl DestinationBed for Bed {
         Ok(Some(self.server.names_below(&self.folder()).into_iter().map(Key::new).collect()))
     }
 
+    async fn versions(&self, key: &Key) -> Result<Option<Vec<Bytes>>> {
+        Ok(Some(self.server.versions(&self.path(key))))
+    }
+
     fn holds_any_bytes(&self) -> bool {
         self.names.any_bytes
     }

@@ -8,7 +8,7 @@
 //! use_tls = "false"
 //! ```
 //!
-//! `stand-in` is `webdav`, `s3` (one bucket, `kit`), `azure-blob` (one container, `kit`) or `http`.
+//! `stand-in` is `webdav`, `s3` (one bucket, `kit`), `azure-blob` (one container, `kit`), `gcs` (one bucket, `kit`) or `http`.
 
 use std::collections::BTreeMap;
 

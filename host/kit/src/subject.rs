@@ -71,6 +71,6 @@ impl Subject for Sandboxed {
     }
 
     async fn destination(&self, at: Place<'_>) -> Result<Arc<dyn Destination>> {
-        self.configured(at, &[Role::Destination]).await?.destination().map_err(refused)
+        self.configured(at, &[Role::Destination, Role::Replay]).await?.destination().map_err(refused)
     }
 }

@@ -48,6 +48,12 @@ async fn the_template_in_javascript_passes_every_check_of_what_it_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_gcs_connector_passes_every_check_of_what_it_claims() {
+    let results = tested("connectors/gcs.wasm", "plugins/gcs/kit.toml").await;
+    assert!(passed(&results) >= 120, "{} of {} checks passed", passed(&results), results.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_azure_connector_passes_every_check_of_what_it_claims() {
     let results = tested("connectors/azure.wasm", "plugins/azure/kit.toml").await;
     assert!(passed(&results) >= 120, "{} of {} checks passed", passed(&results), results.len());

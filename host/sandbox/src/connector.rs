@@ -8,10 +8,10 @@ use credenza_connect::{Check, Destination, Error, Source, Store, Waits};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::adapt::{SandboxedDestination, SandboxedSource, SandboxedStore};
-use crate::egress::{Egress, Granted, Recorder, Traffic};
+use crate::egress::{Egress, Granted, Permit, Recorder, Traffic};
 use crate::guest::bindings::{lifecycle, settings as wit};
 use crate::guest::limits::{INTERPRETERS_MAX, MEMORY_BYTES_MAX, MEMORY_KEPT_BYTES_MAX, MEMORY_OF_INTERPRETER_BYTES};
-use crate::guest::{Instance, InstanceLimits, IsStopped, Pool, PoolSpec, RoleExports, Shared, State};
+use crate::guest::{Instance, InstanceLimits, IsStopped, LogListener, Pool, PoolSpec, RoleExports, Shared, State};
 use crate::manifest::{Digests, Manifest, Role};
 use crate::runtime::{CacheError, Runtime, RuntimeError};
 use crate::settings::{RawSettings, Settings, SettingsError, Surroundings, Value};
@@ -164,14 +164,14 @@ impl Connector {
             self.require(*role)?;
         }
         let settings = Settings::resolve(&self.manifest, raw, surroundings)?;
-        let egress = Egress::new(&self.manifest, &settings, roles, self.options.idle_timeout)?;
+        let permit = Permit { roles, is_preview: surroundings.is_preview };
+        let egress = Egress::new(&self.manifest, &settings, permit, self.options.idle_timeout)?;
         let egress = egress.telling(surroundings.waits.clone()).within(surroundings.rates.clone());
-        let egress = if surroundings.is_preview { egress.previewing() } else { egress };
         let configured = Configured {
             config: Arc::new(wit_config(&settings, purpose)),
             masker: Arc::clone(egress.masker()),
             egress: Arc::new(egress),
-            shared: Arc::new(Shared::new(Arc::clone(&self.name), Arc::new(|| false))),
+            shared: Arc::new(Shared::new(Arc::clone(&self.name), Arc::new(|| false), None)),
             settings,
             roles: roles.to_vec(),
             connector: Arc::clone(&self.name),
@@ -247,7 +247,14 @@ impl Configured {
     /// The same in a run that can be ended: guests that ask learn from it whether they are to end. Before a role is taken.
     #[must_use]
     pub fn stopped_by(self, is_stopped: IsStopped) -> Self {
-        let shared = Arc::new(Shared::new(Arc::clone(&self.connector), is_stopped));
+        let shared = Arc::new(Shared::new(Arc::clone(&self.connector), is_stopped, None));
+        Self { shared, ..self }
+    }
+
+    /// The same with somebody who hears what it writes to the log. Before a role is taken; nothing ends such a run.
+    #[must_use]
+    pub fn heard_by(self, listener: LogListener) -> Self {
+        let shared = Arc::new(Shared::new(Arc::clone(&self.connector), Arc::new(|| false), Some(listener)));
         Self { shared, ..self }
     }
 

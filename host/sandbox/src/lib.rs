@@ -20,10 +20,10 @@ mod verify;
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
     ArtifactNotes, DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, ExchangeError, Granted, GuestRequest,
-    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Recorder, RegistryError,
+    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Permit, Recorder, RegistryError,
     RegistryLogin, Response, Traffic, download, fetch_artifact, publish_artifact,
 };
-pub use guest::IsStopped;
+pub use guest::{IsStopped, LogListener};
 pub use manifest::{
     API_VERSION, Ambient, Auth, Derive, Digests, Endpoint, EndpointVariant, Grant, GrantLine, GrantTopic, HeaderRule,
     HeaderRuleError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, Oauth2, OauthGrant, Paths, Role,
@@ -32,7 +32,7 @@ pub use manifest::{
 pub use runtime::{CacheError, RuntimeError};
 pub use settings::{
     AwsEndpoint, BOOLEANS, CredentialSource, CredentialsNotFound, FoundCredentials, HostSettings, InvalidValue,
-    ProxySettings, RawSettings, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept, Value,
-    deceives, parse_boolean,
+    ProxySettings, RawSettings, Reserved, SecretText, Settings, SettingsError, Surroundings, TokenKeeper, TokenNotKept,
+    Value, deceives, parse_boolean,
 };
 pub use verify::{Anatomy, LoadError, verify};

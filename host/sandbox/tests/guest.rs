@@ -12,7 +12,7 @@ use std::time::Duration;
 use credenza_connect::{Batches, ByteRange, ErrorClass, Found, Pages, Payload, PutOptions, ScanOptions};
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 use credenza_sandbox::{
-    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Role, Sandbox, SandboxOptions, SecretText,
+    ConfigureError, Egress, GuestRequest, LoadError, ManifestError, Permit, Role, Sandbox, SandboxOptions, SecretText,
     Surroundings,
 };
 use support::{Answer, MANIFEST, Server, component, configure, configure_component, sandbox};
@@ -347,7 +347,7 @@ async fn a_header_that_repeats_what_proves_a_request_does_not_tell_the_guest() {
         raw.insert("location".to_owned(), SecretText::new(format!("probe://{}/photos", server.address)));
         raw.insert("use_tls".to_owned(), SecretText::new("false"));
         let settings = credenza_sandbox::Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
-        let egress = Egress::new(&manifest, &settings, &[Role::Source], Duration::from_secs(60)).unwrap();
+        let egress = Egress::new(&manifest, &settings, Permit::of(&[Role::Source]), Duration::from_secs(60)).unwrap();
         let request = GuestRequest {
             method: "GET".to_owned(),
             label: "bucket".to_owned(),

@@ -22,7 +22,7 @@ use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, Repository, RunContext, Secret};
 use credenza_format::ChunkerParams;
 use credenza_sandbox::{
-    Egress, Manifest, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Settings, Surroundings, Traffic,
+    Egress, Manifest, Permit, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Settings, Surroundings, Traffic,
 };
 
 use native::NativeSource;
@@ -67,7 +67,7 @@ async fn sandboxed(component: &[u8], settings: &RawSettings, cache: PathBuf) -> 
 fn native(component: &[u8], settings: &RawSettings) -> Result<Opened> {
     let manifest = Manifest::of_component(component)?;
     let settings = Settings::resolve(&manifest, settings, &Surroundings::none())?;
-    let egress = Arc::new(Egress::new(&manifest, &settings, &[Role::Source], IDLE_TIMEOUT)?);
+    let egress = Arc::new(Egress::new(&manifest, &settings, Permit::of(&[Role::Source]), IDLE_TIMEOUT)?);
     let traffic = Arc::clone(egress.traffic());
     Ok((Arc::new(NativeSource::new(&convert::config(&settings), egress)), traffic))
 }

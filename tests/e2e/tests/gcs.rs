@@ -1,7 +1,7 @@
 //! Google Cloud Storage, end to end, against the emulator of PyPI: a repository in a bucket, objects of it backed up, a restore to it.
 //!
 //! The emulator knows no conditions, generations, pages, offsets, `fields`, locks or gzip, has one thread, answers 500 to an empty upload of bytes alone, and takes `a//b`, `a/b` and `a/` for one
-//! object. What it cannot show is shown in `host/sandbox/tests/gcs` against a server that keeps to Google's documentation, and in the tests of `plugins/gcs`.
+//! object. What it cannot show is shown in `host/sandbox/tests/providers` against a server that keeps to Google's documentation, and in the tests of `plugins/gcs`.
 
 use std::path::Path;
 

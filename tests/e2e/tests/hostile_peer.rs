@@ -67,6 +67,11 @@ fn the_azure_connector_gets_along_with_a_hostile_server() {
 }
 
 #[test]
+fn the_gcs_connector_gets_along_with_a_hostile_server() {
+    Subject::of("connectors/gcs.wasm", "gcs").passes(&["--chaos"], 50);
+}
+
+#[test]
 fn the_template_gets_along_with_a_hostile_server() {
     Subject::of("guests/template.wasm", "template").passes(&["--chaos"], 50);
 }

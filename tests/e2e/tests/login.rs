@@ -36,25 +36,29 @@ fn oauth2() -> &'static str {
 
 /// A server that begins logins and answers each question for a token with the next of these; bodies that it got.
 fn serve(answers: &'static [(u16, &'static str)]) -> (String, Arc<Mutex<Vec<String>>>) {
+    let mut answers = answers.iter();
+    serve_by(move |_| answers.next().map_or((500, String::new()), |(status, text)| (*status, (*text).to_owned())))
+}
+
+/// What is answered to who asks for a token in these words.
+type Tokens = dyn FnMut(&str) -> (u16, String) + Send;
+
+/// A server that begins logins and answers each question for a token by a script; bodies that it got.
+fn serve_by(mut tokens: impl FnMut(&str) -> (u16, String) + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = Arc::clone(&asked);
     std::thread::spawn(move || {
-        let mut answers = answers.iter();
         for stream in listener.incoming().flatten() {
             // A client that goes away is reported nothing.
-            let _ = answer(stream, &mut answers, &log);
+            let _ = answer(stream, &mut tokens, &log);
         }
     });
     (address, asked)
 }
 
-fn answer(
-    mut stream: TcpStream,
-    answers: &mut std::slice::Iter<'_, (u16, &str)>,
-    log: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, tokens: &mut Tokens, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first)?;
@@ -70,9 +74,10 @@ fn answer(
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    log.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
+    let body = String::from_utf8_lossy(&body).into_owned();
+    log.lock().unwrap().push(body.clone());
     let begun = r#"{"device_code":"a-device-code","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device","expires_in":60,"interval":0}"#;
-    let (status, text) = if first.contains("/device") { (200, begun) } else { *answers.next().unwrap_or(&(500, "")) };
+    let (status, text) = if first.contains("/device") { (200, begun.to_owned()) } else { tokens(&body) };
     write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
 }
 
@@ -169,4 +174,37 @@ fn what_takes_no_login_is_told() {
     let reported = bearer.credenza.run(["login", "drive"]).unwrap().expect_code(2).unwrap().stderr;
     assert!(reported.contains("credenza connector inspect hostile"), "{reported}");
     assert!(asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn runs_at_the_same_time_renew_one_token_by_turns() {
+    // Each refresh token counts once, as at servers that rotate them: who shows one twice has lost them all.
+    let mut current = "the-first-token".to_owned();
+    let mut rotated = 0;
+    let (address, asked) = serve_by(move |body| {
+        if !body.contains(&format!("refresh_token={current}&")) {
+            return (400, r#"{"error":"invalid_grant"}"#.to_owned());
+        }
+        rotated += 1;
+        current = format!("token-number-{rotated}");
+        (200, format!(r#"{{"access_token":"an-access-token","expires_in":3600,"refresh_token":"{current}"}}"#))
+    });
+    let setup = user(&address, oauth2());
+    setup.credenza.ok(["source", "set", "drive", "refresh_token=the-first-token"]).unwrap();
+    let runs: Vec<_> = (0..3).map(|_| setup.credenza.start(["source", "check", "drive"]).unwrap()).collect();
+    for run in runs {
+        let done = run.wait().unwrap();
+        assert!(done.stdout.contains("token server"), "{}", done.whole());
+        assert!(!done.whole().contains("handed out no token"), "{}", done.whole());
+    }
+    let shown: Vec<String> =
+        asked.lock().unwrap().iter().filter(|body| body.contains("refresh_token=")).cloned().collect();
+    let different: std::collections::BTreeSet<&String> = shown.iter().collect();
+    assert!(shown.len() >= 3 && different.len() == shown.len(), "{shown:?}");
+    let kept: Vec<String> = std::fs::read_dir(setup.path("user/config/tokens"))
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .filter(|text| !text.is_empty())
+        .collect();
+    assert_eq!(kept, [format!("token-number-{}", shown.len())]);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use credenza_e2e::servers::{DavKind, DavServer};
-use credenza_e2e::{Precious, Report, Setup, scenario, snapshot_of, tree};
+use credenza_e2e::{Precious, Report, Setup, scenario, snapshot_of, tree, workspace};
 
 #[test]
 fn rclone() -> Result<()> {
@@ -145,5 +145,61 @@ fn wrong(server: &DavServer) -> Result<()> {
     let reported = setup.credenza.run(["source", "check", "none"])?;
     ensure!(reported.code != Some(0) && reported.whole().contains("set user and password"), "{}", reported.whole());
     ensure!(!reported.whole().contains("not-the-password-at-all"), "a secret was printed");
+    Ok(())
+}
+
+fn files_below(folder: &Path) -> Result<usize> {
+    let mut count = 0;
+    for item in std::fs::read_dir(folder)? {
+        let path = item?.path();
+        count += if path.is_dir() { files_below(&path)? } else { 1 };
+    }
+    Ok(count)
+}
+
+#[test]
+fn a_component_is_tested_at_a_live_server_and_no_file_is_left_there() -> Result<()> {
+    let (server, setup) = (DavServer::start(DavKind::Rclone)?, Setup::new()?);
+    let place = server.data().join("live");
+    std::fs::create_dir_all(&place)?;
+    let component = workspace().join("target/connectors/webdav.wasm").to_string_lossy().into_owned();
+    let (location, (user, password)) = (format!("webdav://{}/live", server.host), &server.user);
+    let (user, password) = (format!("user={user}"), format!("password={password}"));
+    let base = [
+        "--json",
+        "connector",
+        "test",
+        &component,
+        "--live",
+        &location,
+        "-o",
+        "use_tls=false",
+        "-o",
+        &user,
+        "-o",
+        &password,
+    ];
+    let test = |more: &[&str]| setup.credenza.run([&base[..], more].concat());
+    let unasked = test(&["--only", "store.put"])?.expect_code(2)?;
+    ensure!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    ensure!(std::fs::read_dir(&place)?.next().is_none(), "something was written before anybody agreed");
+    for only in [
+        "store.put",
+        "store.list.prefix",
+        "source.scan.all",
+        "source.read",
+        "destination.write",
+        "destination.overwrite",
+    ] {
+        let tested = test(&["--yes", "--only", only])?.expect_code(0)?;
+        let cases = tested.lines_of("connector_case")?;
+        ensure!(cases.iter().any(|case| case["outcome"] == "passed"), "{only}: {}", tested.stdout);
+        ensure!(tested.stderr.contains("credenza-kit-"), "{}", tested.stderr);
+        ensure!(files_below(&place)? == 0, "{only} left files in {}", place.display());
+    }
+    std::fs::write(place.join("My Own File.txt"), "precious")?;
+    let full = test(&["--yes", "--only", "store.put"])?.expect_code(2)?;
+    ensure!(full.stderr.contains("is not empty"), "{}", full.stderr);
+    ensure!(files_below(&place)? == 1, "what was there was touched");
     Ok(())
 }

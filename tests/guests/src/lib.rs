@@ -34,6 +34,7 @@ credenza_sdk::settings! {
     /// ```
     pub struct Manner {
         behaviour: String,
+        pin: String,
     }
 }
 
@@ -41,6 +42,8 @@ credenza_sdk::settings! {
 #[derive(Debug)]
 pub struct Hostile {
     behaviour: String,
+    /// Something that it must not show.
+    pin: String,
     memory: store::Memory,
 }
 
@@ -48,8 +51,8 @@ credenza_sdk::export!(Hostile: source, store, destination);
 
 impl Connector for Hostile {
     fn open(config: &Config) -> Result<Self> {
-        let Manner { behaviour } = Manner::of(config);
-        Ok(Self { behaviour, memory: store::Memory::default() })
+        let Manner { behaviour, pin } = Manner::of(config);
+        Ok(Self { behaviour, pin, memory: store::Memory::default() })
     }
 
     fn validate(config: &Config) -> Vec<Problem> {

@@ -28,7 +28,14 @@ impl Source for Hostile {
         task::status("telling what there is");
         resources::take(&self.behaviour);
         requests::escape(&self.behaviour)?;
-        Ok(Box::new(Listing { behaviour: self.behaviour.clone(), reported: 0 }))
+        // Backwards the host does not know it again.
+        let pin: String = self.pin.chars().rev().collect();
+        match self.behaviour.as_str() {
+            "tells-a-pin" => return Err(Error::new(ErrorClass::Denied, "hostile.pin", format!("{pin} was refused"))),
+            "logs-a-pin" => task::status(&format!("logging in with {pin}")),
+            _ => {}
+        }
+        Ok(Box::new(Listing { behaviour: self.behaviour.clone(), pin, reported: 0 }))
     }
 
     fn read(&self, entry: Entry, _range: Option<ByteRange>, _if_match: Option<String>) -> Result<Opened> {
@@ -49,6 +56,7 @@ impl Source for Hostile {
 /// A listing of three entries that misbehaves.
 struct Listing {
     behaviour: String,
+    pin: String,
     reported: u64,
 }
 
@@ -63,6 +71,7 @@ impl Scanner for Listing {
             "climbing-names" => ["../escaped", "/absolute", "a/../../b", "c\0d"].map(entry).to_vec(),
             "terminal-names" => vec![entry("\u{1b}[2Jgone\u{7}\r")],
             "huge-list" => (0..u64::from(max) * 4 + 100_000).map(|n| entry(format!("{n:0200}"))).collect(),
+            "lists-a-pin" => vec![entry(format!("of/{}/a", self.pin))],
             "lying-size" => vec![Entry { size: Some(1_000_000), ..entry("a") }],
             "duplicate-attributes" => vec![Entry { attributes: twice(), ..entry("a") }],
             _ => ["a", "b", "c"].map(entry).to_vec(),

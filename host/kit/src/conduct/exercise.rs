@@ -21,6 +21,8 @@ pub(super) struct Observed {
     pub(super) errors: Vec<(String, Error)>,
     /// Every text that the connector told.
     pub(super) texts: Vec<String>,
+    /// Keys and attributes of all that it listed.
+    pub(super) keys: Vec<String>,
     pub(super) granted: Vec<Granted>,
     pub(super) refused: u64,
     pub(super) read_by_guest: u64,
@@ -35,6 +37,14 @@ impl Observed {
     fn fail(&mut self, act: &str, error: Error) {
         self.texts.extend([error.message.clone(), error.reason.clone()]);
         self.errors.push((act.to_owned(), error));
+    }
+
+    fn note_entry(&mut self, entry: &Entry) {
+        self.keys.push(String::from_utf8_lossy(entry.key.as_bytes()).into_owned());
+        self.keys.extend(entry.attributes.iter().map(|(name, value)| match value {
+            AttributeValue::Text(text) => format!("{name}={text}"),
+            other => format!("{name}={other:?}"),
+        }));
     }
 
     fn note_check(&mut self, lines: Vec<Check>) {
@@ -107,12 +117,18 @@ async fn on_source(source: &dyn Source, observed: &mut Observed) {
         let Some(scanner) = observed.note("scan", source.scan(options).await) else { continue };
         let mut batches = Batches::new(scanner);
         while let Some(found) = observed.note("next", batches.next(100).await).flatten() {
-            let reported = found.into_iter().filter_map(|found| match found {
-                Found::Entry(entry) => Some(entry),
-                Found::Skipped(_) => None,
-            });
-            // The first scan tells all.
-            entries.extend(reported.filter(|entry| number == 0 && entry.kind == EntryKind::File).take(100));
+            for found in found {
+                match found {
+                    Found::Entry(entry) => {
+                        observed.note_entry(&entry);
+                        // The first scan tells all.
+                        if number == 0 && entry.kind == EntryKind::File && entries.len() < 100 {
+                            entries.push(entry);
+                        }
+                    }
+                    Found::Skipped(skipped) => observed.texts.push(skipped.reason),
+                }
+            }
         }
     }
     for entry in &entries {
@@ -183,7 +199,8 @@ async fn on_store(store: &dyn Store, observed: &mut Observed) {
         observed.note("stat of what is missing", store.stat(&missing).await);
     }
     let listed = Pages::new(store, "data/").of(2).collect().await;
-    observed.note("list", listed);
+    let listed = observed.note("list", listed).unwrap_or_default();
+    observed.keys.extend(listed.into_iter().map(|object| object.key.as_str().to_owned()));
     for outcome in observed.note("delete", store.delete(&keys).await).unwrap_or_default() {
         observed.note("delete of one key", outcome);
     }

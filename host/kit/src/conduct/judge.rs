@@ -90,18 +90,21 @@ pub(super) fn errors(_: &Yard, observed: &Observed) -> Told {
     })
 }
 
-/// What the connector may know and may not show: sensitive settings, in any form. Secrets it does not have, unless the service hands them back.
+/// What the connector may know and may not show, in messages, in the log, and in the keys and attributes of what it lists: sensitive settings, in any form. Secrets it does not have, unless the service hands them back.
 pub(super) fn secrets(yard: &Yard, observed: &Observed) -> Told {
     let manifest = yard.connector.manifest();
     let is_hidden = |name: &str| {
         manifest.secrets.contains_key(name) || manifest.settings.get(name).is_some_and(|spec| spec.sensitive)
     };
+    let lines = yard.lines();
     let hidden = yard.plan.settings.iter().filter(|(name, text)| is_hidden(name) && text.len() >= SECRET_BYTES_MIN);
     for (name, text) in hidden {
         for form in [text.clone(), BASE64_STANDARD.encode(text), text.chars().rev().collect(), percent(text), hex(text)]
         {
-            let reported = observed.texts.iter().any(|reported| reported.contains(&form));
-            ensure(!reported, || format!("what `{name}` holds stands in a message, as it is or encoded"))?;
+            for (place, texts) in [("a message", &observed.texts), ("a key", &observed.keys), ("the log", &lines)] {
+                let is_shown = texts.iter().any(|text| text.contains(&form));
+                ensure(!is_shown, || format!("what `{name}` holds stands in {place}, as it is or encoded"))?;
+            }
         }
     }
     Ok(())

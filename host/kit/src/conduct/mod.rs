@@ -4,7 +4,7 @@
 //! service is away, busy or refuses. Refused here: whether what it reads and writes is right (`credenza_connect::conformance`). Most cases judge one
 //! [exercise](exercise::Observed) of a role, which is done once and under half of the limits.
 //!
-//! Bound: an object of 8 MiB.
+//! Bound: an object of 8 MiB, and what the host lets a connector log.
 
 mod exercise;
 mod faces;
@@ -13,6 +13,7 @@ mod judge;
 mod odd;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use credenza_connect::conformance::{Case, Listed, Miss, Told};
 use credenza_sandbox::{Configured, Connector, Role, Surroundings};
@@ -28,6 +29,8 @@ pub(crate) struct Yard {
     plan: Plan,
     server: StandIn,
     made: AtomicU64,
+    /// Every line that it wrote to the log.
+    lines: Arc<Mutex<Vec<String>>>,
     source: OnceCell<Observed>,
     store: OnceCell<Observed>,
     destination: OnceCell<Observed>,
@@ -37,7 +40,8 @@ impl Yard {
     pub(crate) fn new(connector: &Connector, plan: Plan, server: StandIn) -> Self {
         let (source, store, destination) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let connector = connector.at_half_its_limits();
-        Self { connector, plan, server, made: AtomicU64::new(0), source, store, destination }
+        let lines = Arc::default();
+        Self { connector, plan, server, made: AtomicU64::new(0), lines, source, store, destination }
     }
 
     /// A new, empty folder.
@@ -61,7 +65,14 @@ impl Yard {
             _ => &[Role::Source],
         };
         let configured = self.connector.configure(&settings, &Surroundings::none(), roles, "conformance").await;
-        configured.map_err(|error| Miss::Failed(format!("it does not take the settings of the plan: {error}")))
+        let refused = |error| Miss::Failed(format!("it does not take the settings of the plan: {error}"));
+        let lines = Arc::clone(&self.lines);
+        let hear = move |line: &str| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        Ok(configured.map_err(refused)?.heard_by(Arc::new(hear)))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the exercise of a role showed.
@@ -101,7 +112,7 @@ const MEMORY: &str = "memory stays far below its limit, whatever the content";
 const TIME: &str = "own time stays far below its limit";
 const HANDS_ON: &str = "contents pass by the sandbox, unless the connector must understand them";
 const SAYS: &str = "an error has a class, a reason in a word, and a sentence for a person";
-const SECRETS: &str = "no message holds a secret, in whatever form";
+const SECRETS: &str = "no message, line of the log or key holds a secret, in whatever form";
 const OPENS: &str = "to open it again shows the same, and sends nothing that changes anything";
 const ENDS: &str = "a run that is interrupted ends without a fault of the connector";
 const ODD: &str = "odd requests have answers or errors, and are no fault of the connector";

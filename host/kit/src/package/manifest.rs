@@ -77,8 +77,11 @@ pub(super) fn patterns(package: &Package) -> Told {
 
 pub(super) fn secret_settings(package: &Package) -> Told {
     const WORDS: [&str; 7] = ["password", "passwd", "secret", "token", "api_key", "private_key", "credential"];
+    // Where a secret is had is none.
+    const PLACES: [&str; 3] = ["host", "url", "endpoint"];
     package.manifest.settings.iter().try_for_each(|(name, spec)| {
-        let is_text = matches!(spec.kind, SettingKind::String | SettingKind::List);
+        let is_place = name.rsplit('_').next().is_some_and(|last| PLACES.contains(&last));
+        let is_text = matches!(spec.kind, SettingKind::String | SettingKind::List) && !is_place;
         let looks_secret =
             is_text && WORDS.iter().any(|word| name.split('_').any(|part| part == *word) || name == word);
         ensure(!looks_secret || spec.sensitive, || {

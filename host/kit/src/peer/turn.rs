@@ -179,7 +179,7 @@ fn cut(answer: Answer, length: usize) -> Answer {
 
 /// Whether a document is a page of a listing that has pages.
 fn is_of_pages(document: &[u8]) -> bool {
-    [&b"<IsTruncated>"[..], b"<NextMarker>"]
+    [&b"<IsTruncated>"[..], b"<NextMarker>", b"storage#objects"]
         .iter()
         .any(|mark| document.windows(mark.len()).any(|window| window == *mark))
 }
@@ -230,7 +230,7 @@ fn leaves(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Where the members of objects are in JSON that holds no nested ones: from a name to behind the comma, or from the comma before it.
+/// Where the members of objects are in JSON whose values are no objects or lists: from a name to behind the comma, or from the comma before it.
 fn members(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (name, _) in text.match_indices(",\"") {
@@ -242,7 +242,9 @@ fn members(text: &str) -> Vec<(usize, usize)> {
         let begin = open.saturating_add(1);
         found.extend(end.map(|end| (begin, open.saturating_add(end).saturating_add(1))));
     }
-    found
+    let is_plain =
+        |&(first, end): &(usize, usize)| !text.get(first..end).is_some_and(|member| member.contains(['{', '[']));
+    found.into_iter().filter(is_plain).collect()
 }
 
 #[cfg(test)]
@@ -258,6 +260,10 @@ mod tests {
     fn a_field_is_taken_out_of_a_document_that_stays_one() {
         let xml = "<a><b>1</b><c><d>2</d></c><e/></a>";
         assert_eq!(cut_out(xml, leaves(xml)), ["<a><c><d>2</d></c><e/></a>", "<a><b>1</b><c></c><e/></a>"]);
+        let nested = "{\"kind\":\"k\",\"items\":[{\"a\":\"1\",\"b\":\"2\"}]}";
+        for rest in cut_out(nested, members(nested)) {
+            assert!(serde_json::from_str::<serde_json::Value>(&rest).is_ok(), "{rest}");
+        }
         let json = "[{\"key\":\"k\",\"size\":1},{\"key\":\"l\",\"size\":2}]";
         for rest in cut_out(json, members(json)) {
             let listed: serde_json::Value = serde_json::from_str(&rest).unwrap();

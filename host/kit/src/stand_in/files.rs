@@ -28,6 +28,8 @@ pub(crate) struct Details {
     pub(crate) tags: Vec<(String, String)>,
     /// Until when it must not be deleted, as it was written.
     pub(crate) locked_until: Option<String>,
+    /// Fields, where the protocol describes an object by a document.
+    pub(crate) document: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A file.
@@ -46,21 +48,31 @@ impl File {
 
     /// As HTTP writes it.
     pub(crate) fn modified(&self) -> String {
-        self.time().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        http_time(self.number)
     }
 
     /// As RFC 3339 writes it.
     pub(crate) fn modified_iso(&self) -> String {
-        self.time().strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
-    }
-
-    fn time(&self) -> Timestamp {
-        Timestamp::from_second(FIRST_SECONDS.saturating_add(self.number)).unwrap_or(Timestamp::UNIX_EPOCH)
+        iso_time(self.number)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.details.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// The time of the write of that number, as HTTP writes it.
+fn http_time(number: i64) -> String {
+    time(number).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The same as RFC 3339 writes it.
+pub(crate) fn iso_time(number: i64) -> String {
+    time(number).strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+fn time(number: i64) -> Timestamp {
+    Timestamp::from_second(FIRST_SECONDS.saturating_add(number)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// What a path held at one time; without a file it was deleted.
@@ -137,6 +149,11 @@ impl Files {
         self.remember(path, Version { number: file.number, file: Some(file.clone()) });
         self.nodes.insert(path.to_vec(), Node::File(file.clone()));
         file
+    }
+
+    /// The clock of the server, as HTTP writes it: the time of the last write.
+    pub(crate) fn now(&self) -> String {
+        http_time(self.writes)
     }
 
     /// A number that was not given before.

@@ -6,6 +6,7 @@
 mod azure;
 mod content;
 mod files;
+mod gcs;
 mod listing;
 mod plain;
 mod s3;
@@ -40,6 +41,8 @@ pub enum StandInKind {
     S3,
     /// Blobs by Azure's protocol, in one container, `kit`.
     AzureBlob,
+    /// Objects by Google's JSON API, in one bucket, `kit`.
+    Gcs,
     /// Files to be read by HTTP, with an index of each folder.
     Http,
 }
@@ -48,7 +51,7 @@ impl StandInKind {
     /// Where in the model a path of the connector lies.
     fn root(self) -> &'static [u8] {
         match self {
-            Self::S3 | Self::AzureBlob => b"kit/",
+            Self::S3 | Self::AzureBlob | Self::Gcs => b"kit/",
             Self::Webdav | Self::Http => b"",
         }
     }
@@ -62,6 +65,7 @@ impl StandInKind {
             Self::Webdav => webdav::answer(files, asked),
             Self::S3 => s3::answer(files, asked, paging),
             Self::AzureBlob => azure::answer(files, asked, paging),
+            Self::Gcs => gcs::answer(files, asked, paging),
             Self::Http => plain::answer(files, asked),
         }
     }
@@ -72,6 +76,7 @@ impl StandInKind {
         match self {
             Self::S3 => s3::error(STATUS, "InternalError", "please try again"),
             Self::AzureBlob => azure::error(STATUS, "InternalError", "please try again"),
+            Self::Gcs => gcs::error(STATUS, "backendError", "please try again"),
             Self::Webdav => Answer::document(STATUS, "application/xml", "<D:error xmlns:D=\"DAV:\"/>"),
             Self::Http => Answer::document(STATUS, "application/json", "{\"error\":\"please try again\"}"),
         }
@@ -154,6 +159,17 @@ impl StandIn {
         self.files().file(&[self.shared.kind.root(), path].concat()).map(|file| file.bytes.clone())
     }
 
+    /// All contents that a path had, oldest first.
+    pub(crate) fn versions(&self, path: &[u8]) -> Vec<Bytes> {
+        let path = [self.shared.kind.root(), path].concat();
+        let files = self.files();
+        let of_path = files.versions(&path).filter(|(of, _)| *of == path.as_slice());
+        let mut all: Vec<Bytes> =
+            of_path.filter_map(|(_, version)| Some(version.file.as_ref()?.bytes.clone())).collect();
+        all.reverse();
+        all
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
         lock(&self.shared.files)
     }
@@ -181,8 +197,9 @@ async fn exchange(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result
     let delivery = match turn.instead(&mut asked, || shared.kind.trouble()) {
         Some(delivery) => delivery,
         None => {
-            let answer = shared.kind.answer(&mut lock(&shared.files), &asked, turn.paging());
-            turn.deliver(&asked, answer)
+            let mut files = lock(&shared.files);
+            let answer = shared.kind.answer(&mut files, &asked, turn.paging());
+            turn.deliver(&asked, answer.with("date", &files.now()))
         }
     };
     shared.peer.note(&turn);

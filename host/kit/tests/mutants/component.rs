@@ -47,13 +47,16 @@ const MANIFESTS: [(&str, &str, &str, &str); 11] = [
 ];
 
 /// Behaviours of the hostile guest.
-const BEHAVIOURS: [(&str, &str); 5] = [
+const BEHAVIOURS: [(&str, &str); 8] = [
     ("panics", "sandbox.fault.source"),
     ("eats-memory", "sandbox.memory.source"),
     ("leaks-handles", "sandbox.memory.source"),
     ("escapes-verb", "sandbox.grant.source"),
     // It keeps what it is given in the memory of one instance.
     ("well", "sandbox.instances.get"),
+    ("tells-a-pin", "sandbox.secrets.source"),
+    ("logs-a-pin", "sandbox.secrets.source"),
+    ("lists-a-pin", "sandbox.secrets.source"),
 ];
 
 fn built(name: &str) -> Vec<u8> {
@@ -102,7 +105,7 @@ pub(crate) async fn tested() -> Vec<(&'static str, &'static str, Vec<CaseResult>
     }
     for (behaviour, check) in BEHAVIOURS {
         let plan = format!(
-            "stand-in = \"webdav\"\nlocation = \"hostile://{{address}}/{behaviour}\"\n[settings]\nuse_tls = \"false\""
+            "stand-in = \"webdav\"\nlocation = \"hostile://{{address}}/{behaviour}\"\n[settings]\nuse_tls = \"false\"\npin = \"a-pin-of-the-kit\""
         );
         tested.push((behaviour, check, test(&hostile, &plan, check).await));
     }

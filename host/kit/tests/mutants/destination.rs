@@ -22,6 +22,19 @@ pub(crate) enum DestinationFlaw {
     LosesAttributes,
     TellsSizesOfBefore,
     AnswersForOne,
+    LosesModes,
+    KeepsTheLatestVersion,
+    PassesOverDeletions,
+}
+
+impl DestinationFlaw {
+    /// What it is planted in.
+    fn sound(self) -> MemoryDestination {
+        match self {
+            Self::KeepsTheLatestVersion | Self::PassesOverDeletions => MemoryDestination::with_history(),
+            _ => MemoryDestination::new(),
+        }
+    }
 }
 
 pub(crate) struct DestinationBedOf {
@@ -32,7 +45,7 @@ pub(crate) struct DestinationBedOf {
 #[async_trait]
 impl DestinationBed for DestinationBedOf {
     async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        let inner = MemoryDestination::new();
+        let inner = self.flaw.sound();
         *self.made.lock().unwrap() = inner.clone();
         Ok(Arc::new(FlawedDestination { inner, flaw: self.flaw }))
     }
@@ -40,6 +53,17 @@ impl DestinationBed for DestinationBedOf {
     async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
         let key = FlawedDestination { inner: MemoryDestination::new(), flaw: self.flaw }.name(key);
         Ok(self.made.lock().unwrap().restored().get(&key).map(|restored| restored.bytes.clone()))
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Option<Vec<Bytes>>> {
+        let published = self.made.lock().unwrap().published();
+        let is_deletion = |entry: &Entry| entry.version.as_ref().is_some_and(|version| version.deleted);
+        let of_key = published.into_iter().filter(|(entry, _)| entry.key == *key && !is_deletion(entry));
+        let mut all: Vec<Bytes> = of_key.map(|(_, bytes)| bytes).collect();
+        if self.flaw == DestinationFlaw::KeepsTheLatestVersion {
+            all.drain(..all.len().saturating_sub(1));
+        }
+        Ok(Some(all))
     }
 
     async fn held(&self) -> Result<Option<Vec<Key>>> {
@@ -85,8 +109,12 @@ impl Destination for FlawedDestination {
         let overwrite =
             overwrite || matches!(self.flaw, DestinationFlaw::OverwritesAnyway | DestinationFlaw::FoldsCase);
         let mut entry = Entry { key: self.name(&entry.key), ..entry.clone() };
-        if self.flaw == DestinationFlaw::LosesAttributes {
-            entry.attributes.clear();
+        let is_deletion = entry.version.as_ref().is_some_and(|version| version.deleted);
+        match self.flaw {
+            DestinationFlaw::LosesAttributes => entry.attributes.clear(),
+            DestinationFlaw::LosesModes => entry.attributes.retain(|(name, _)| name != "posix.mode"),
+            DestinationFlaw::PassesOverDeletions if is_deletion => return Ok(None),
+            _ => {}
         }
         let writer = self.inner.create(&entry, overwrite).await?;
         let of = self.clone();
@@ -101,6 +129,7 @@ impl Destination for FlawedDestination {
             match self.flaw {
                 DestinationFlaw::LosesTimes => entry.modified = None,
                 DestinationFlaw::LosesAttributes => entry.attributes.clear(),
+                DestinationFlaw::LosesModes => entry.attributes.retain(|(name, _)| name != "posix.mode"),
                 _ => {}
             }
         }

@@ -46,7 +46,7 @@ const STORES: [(StoreFlaw, &str); 24] = [
     (StoreFlaw::LeavesTheSelfTest, "store.check.leaves-nothing"),
 ];
 
-const SOURCES: [(SourceFlaw, &str); 14] = [
+const SOURCES: [(SourceFlaw, &str); 15] = [
     (SourceFlaw::PassesOverTheEmpty, "source.read.empty"),
     (SourceFlaw::TellsTwice, "source.scan.once"),
     (SourceFlaw::TellsOutOfOrder, "source.order"),
@@ -61,9 +61,10 @@ const SOURCES: [(SourceFlaw, &str); 14] = [
     (SourceFlaw::KnowsNoLevels, "source.one-level.root"),
     (SourceFlaw::TellsThePartAsTheWhole, "source.range.entry"),
     (SourceFlaw::TakesAnErrorForTheEnd, "source.prefix.folder"),
+    (SourceFlaw::ForgetsTheTime, "source.as-of.added"),
 ];
 
-const DESTINATIONS: [(DestinationFlaw, &str); 10] = [
+const DESTINATIONS: [(DestinationFlaw, &str); 13] = [
     (DestinationFlaw::OverwritesAnyway, "destination.no-overwrite.refuses"),
     (DestinationFlaw::PublishesEarly, "destination.finish.new"),
     (DestinationFlaw::LeavesWhatIsGivenUp, "destination.abort.nothing-left"),
@@ -74,6 +75,9 @@ const DESTINATIONS: [(DestinationFlaw, &str); 10] = [
     (DestinationFlaw::LosesAttributes, "destination.metadata.not-http"),
     (DestinationFlaw::TellsSizesOfBefore, "destination.stat.size"),
     (DestinationFlaw::AnswersForOne, "destination.metadata.each"),
+    (DestinationFlaw::LosesModes, "destination.metadata.not-posix"),
+    (DestinationFlaw::KeepsTheLatestVersion, "destination.history.kept"),
+    (DestinationFlaw::PassesOverDeletions, "destination.history.deleted"),
 ];
 
 /// A line of the table: the flaw, the check that is for it, and what failed.

@@ -1,5 +1,6 @@
 //! A good source with one flaw.
 
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub(crate) enum SourceFlaw {
     KnowsNoLevels,
     TellsThePartAsTheWhole,
     TakesAnErrorForTheEnd,
+    /// It tells a clock, and whatever is there now.
+    ForgetsTheTime,
 }
 
 pub(crate) struct SourceBedOf {
@@ -41,7 +44,7 @@ impl SourceBed for SourceBedOf {
         let inner = MemorySource::new();
         objects.iter().for_each(|(key, bytes)| inner.put(key.clone(), bytes.clone()));
         *self.made.lock().unwrap() = inner.clone();
-        Ok(Arc::new(FlawedSource { inner, flaw: self.flaw }))
+        Ok(Arc::new(FlawedSource { inner, flaw: self.flaw, looks: AtomicI64::new(0) }))
     }
 
     async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
@@ -53,6 +56,8 @@ impl SourceBed for SourceBedOf {
 struct FlawedSource {
     inner: MemorySource,
     flaw: SourceFlaw,
+    /// Its clock goes on whenever somebody looks at it.
+    looks: AtomicI64,
 }
 
 fn decoded(key: &Key) -> Key {
@@ -70,7 +75,11 @@ impl Source for FlawedSource {
     }
 
     async fn now(&self) -> Result<Option<Timestamp>> {
-        self.inner.now().await
+        if self.flaw != SourceFlaw::ForgetsTheTime {
+            return self.inner.now().await;
+        }
+        let seconds = self.looks.fetch_add(1, SeqCst);
+        Ok(Some(Timestamp { seconds, nanoseconds: 0 }))
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -65,9 +65,10 @@ pub use registry::{
     ArtifactNotes, ImageReference, InvalidLogin, InvalidReference, OCI, RegistryError, RegistryLogin, fetch_artifact,
     publish_artifact,
 };
+pub use route::Permit;
 pub use traffic::Traffic;
 
-use crate::manifest::{Manifest, Role};
+use crate::manifest::Manifest;
 use crate::settings::{Masker, Settings, SettingsError};
 use client::Client;
 use route::Route;
@@ -178,20 +179,20 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// Resolves the endpoints of a manifest for some roles. A connection may stand still for `idle_timeout`.
+    /// Resolves the endpoints of a manifest for what is permitted. A connection may stand still for `idle_timeout`.
     ///
     /// # Errors
     /// [`SettingsError`] when the settings yield no address, half a credential or no certificates.
     pub fn new(
         manifest: &Manifest,
         settings: &Settings,
-        roles: &[Role],
+        permit: Permit<'_>,
         idle_timeout: Duration,
     ) -> Result<Self, SettingsError> {
         let masker = Arc::new(settings.masker(manifest));
         let routes = manifest.endpoints.iter();
         let routes = routes
-            .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, roles, &masker)?)))
+            .map(|(label, endpoint)| Ok((label.clone(), Route::new(label, endpoint, settings, permit, &masker)?)))
             .collect::<Result<_, SettingsError>>()?;
         let traffic = Arc::new(Traffic::default());
         let client = Client::new(&settings.host, idle_timeout, Arc::clone(&traffic))?;
@@ -203,13 +204,6 @@ impl Egress {
             insecure: settings.host.tls_insecure_no_verify,
             recorder: OnceLock::new(),
         })
-    }
-
-    /// With requests that change nothing, and no others.
-    #[must_use]
-    pub fn previewing(self) -> Self {
-        let routes = self.routes.into_iter().map(|(label, route)| (label, route.previewing())).collect();
-        Self { routes, ..self }
     }
 
     /// With somebody who hears of answers that do not come.

@@ -226,6 +226,7 @@ fn reached(route: &Route, relative: &str, reach: Reach) -> Result<String, Egress
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::route::Permit;
     use super::*;
     use crate::manifest::{Manifest, Role};
     use crate::settings::{RawSettings, SecretText, Settings, Surroundings};
@@ -235,16 +236,17 @@ mod tests {
         let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
         raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
-        Route::new("bucket", &manifest.endpoints["bucket"], &settings, roles, &std::sync::Arc::default()).unwrap()
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, Permit::of(roles), &std::sync::Arc::default())
+            .unwrap()
     }
 
     /// A route of the connector that is embedded.
-    fn route_of_s3(role: Role, settings: &[(&str, &str)]) -> Route {
+    fn route_of_s3(permit: Permit<'_>, settings: &[(&str, &str)]) -> Route {
         let manifest = Manifest::parse(include_str!("../../../../plugins/s3/connector.toml")).unwrap();
         let mut raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
         raw.extend(settings.iter().map(|(name, text)| ((*name).to_owned(), SecretText::new(*text))));
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
-        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[role], &std::sync::Arc::default()).unwrap()
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, permit, &std::sync::Arc::default()).unwrap()
     }
 
     fn ask(role: Role, method: &str, target: &str) -> Result<String, &'static str> {
@@ -302,7 +304,8 @@ mod tests {
 
     #[test]
     fn a_dry_run_reads_and_changes_nothing() {
-        let route = route_of_s3(Role::Destination, &[("create_bucket", "true")]).previewing();
+        let preview = Permit { is_preview: true, ..Permit::of(&[Role::Destination]) };
+        let route = route_of_s3(preview, &[("create_bucket", "true")]);
         assert!(admit_on(&route, "HEAD", "/k", &[]).is_ok());
         for (method, target) in [("PUT", ""), ("PUT", "/k"), ("POST", "/k?uploads"), ("DELETE", "/k?uploadId=1")] {
             assert_eq!(admit_on(&route, method, target, &[]), Err("egress.preview"), "{method} {target}");
@@ -343,7 +346,7 @@ mod tests {
             (Role::Destination, None, "PUT", "/k?partNumber=1&uploadId=u", b"", Ok(())),
             (Role::Destination, None, "GET", "/k", b"", Err("egress.verb")),
         ] {
-            let route = route_of_s3(role, setting.as_slice());
+            let route = route_of_s3(Permit::of(&[role]), setting.as_slice());
             assert_eq!(admit_with(&route, method, target, &[], body).map(drop), outcome, "{role:?}: {method} {target}");
         }
     }
@@ -428,7 +431,8 @@ mod tests {
         let raw: RawSettings = BTreeMap::from([("bucket".to_owned(), SecretText::new("b"))]);
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
         let endpoint = &manifest.endpoints["plain"];
-        let route = Route::new("plain", endpoint, &settings, &[Role::Source], &std::sync::Arc::default()).unwrap();
+        let route =
+            Route::new("plain", endpoint, &settings, Permit::of(&[Role::Source]), &std::sync::Arc::default()).unwrap();
         assert!(admit_on(&route, "GET", "/a..b/c", &[]).is_ok());
         for target in ["/../x", "/a/%2E%2e/x", "/."] {
             assert_eq!(admit_on(&route, "GET", target, &[]), Err("egress.path"), "{target}");
@@ -489,7 +493,8 @@ mod tests {
             Manifest::parse(&format!("{head}\n[endpoints.e]\nurl = 'https://h'\npath = '/base'\n{endpoint}")).unwrap();
         let raw = [("a", "an-id"), ("b", "Zm9v")].map(|(name, text)| (name.to_owned(), SecretText::new(text))).into();
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none()).unwrap();
-        Route::new("e", &manifest.endpoints["e"], &settings, &[Role::Source], &std::sync::Arc::default()).unwrap()
+        Route::new("e", &manifest.endpoints["e"], &settings, Permit::of(&[Role::Source]), &std::sync::Arc::default())
+            .unwrap()
     }
 
     #[test]

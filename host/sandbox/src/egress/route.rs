@@ -32,6 +32,23 @@ impl GrantedVerb {
     }
 }
 
+/// What a connector is let out for.
+#[derive(Debug, Clone, Copy)]
+pub struct Permit<'a> {
+    /// Their verbs are granted.
+    pub roles: &'a [Role],
+    /// Of those verbs only the ones that change nothing.
+    pub is_preview: bool,
+}
+
+impl<'a> Permit<'a> {
+    /// For all that roles may ask.
+    #[must_use]
+    pub const fn of(roles: &'a [Role]) -> Self {
+        Self { roles, is_preview: false }
+    }
+}
+
 /// A resolved endpoint.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -64,14 +81,16 @@ impl Route {
         label: &str,
         endpoint: &Endpoint,
         settings: &Settings,
-        roles: &[Role],
+        permit: Permit<'_>,
         masker: &Arc<Masker>,
     ) -> Result<Self, SettingsError> {
+        let Permit { roles, is_preview } = permit;
         let (url, path) = settings.address_of(endpoint);
         let auth = settings.auth_of(endpoint);
         let (scheme, authority) = origin(label, &settings.expand(url, str::to_owned))?;
         let is_met = |when: Option<&When>| when.is_none_or(|when| settings.has(&when.setting, &when.value));
         let verbs = roles.iter().filter_map(|role| endpoint.allow.get(role)).flatten();
+        let verbs = verbs.filter(|verb| is_met(verb.when()) && (!is_preview || verb.is_safe()));
         let headers = roles.iter().filter_map(|role| endpoint.headers.get(role)).flatten();
         Ok(Self {
             label: label.to_owned(),
@@ -80,21 +99,15 @@ impl Route {
             base_path: settings.expand(path, encode_segment),
             below: folder(settings.expand(&endpoint.below, str::to_owned)),
             below_parameter: endpoint.below_parameter.clone(),
-            verbs: verbs.filter(|verb| is_met(verb.when())).cloned().map(GrantedVerb::new).collect(),
+            verbs: verbs.cloned().map(GrantedVerb::new).collect(),
             headers: headers.filter(|rule| is_met(rule.when())).cloned().collect(),
             roles: roles.to_vec(),
             owned: auth.owned_headers().iter().map(|name| name.to_ascii_lowercase()).collect(),
             signer: Signer::new(label, auth, settings, masker)?,
             contact: Contact::default(),
             paths: endpoint.paths,
-            is_preview: false,
+            is_preview,
         })
-    }
-
-    /// The same, with those of its verbs that change nothing.
-    pub(crate) fn previewing(mut self) -> Self {
-        self.verbs.retain(|granted| granted.verb.is_safe());
-        Self { is_preview: true, ..self }
     }
 }
 
@@ -115,7 +128,7 @@ mod tests {
         let manifest = Manifest::parse(S3).unwrap();
         let raw: RawSettings = pairs.iter().map(|(n, t)| ((*n).to_owned(), SecretText::new(*t))).collect();
         let settings = Settings::resolve(&manifest, &raw, &Surroundings::none())?;
-        Route::new("bucket", &manifest.endpoints["bucket"], &settings, &[Role::Source], &Arc::default())
+        Route::new("bucket", &manifest.endpoints["bucket"], &settings, Permit::of(&[Role::Source]), &Arc::default())
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Output {
         if let Some(last) = &self.last {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
         }
-        if self.shared.admits(line.len()) {
+        if self.shared.admits(&line) {
             match self.last {
                 Some(_) => tracing::warn!(connector = %self.connector, "{line}"),
                 None => tracing::info!(connector = %self.connector, "{line}"),

@@ -20,5 +20,5 @@ mod state;
 pub(crate) use instance::Instance;
 pub(crate) use pool::{Lease, Pool, PoolSpec, repeatable};
 pub(crate) use role::{DestinationRole, RoleExports, SourceRole, StoreRole};
-pub use state::IsStopped;
 pub(crate) use state::{BodyHandle, InstanceLimits, Shared, State};
+pub use state::{IsStopped, LogListener};

@@ -62,27 +62,34 @@ fn gone() -> Error {
 /// Tells whether the run is to end. Asked from the guest's thread, so that it must not wait.
 pub type IsStopped = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// Hears each line of the log, as it is written: without secrets. Called from the guest's thread, so that it must not wait.
+pub type LogListener = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What all instances of a configured connector share.
 pub(crate) struct Shared {
     is_stopped: IsStopped,
+    listener: Option<LogListener>,
     log: LogBudget,
     held: Arc<Budget>,
     memory: Arc<Budget>,
 }
 
 impl Shared {
-    pub(crate) fn new(connector: Arc<str>, is_stopped: IsStopped) -> Self {
+    pub(crate) fn new(connector: Arc<str>, is_stopped: IsStopped, listener: Option<LogListener>) -> Self {
         Self {
             is_stopped,
+            listener,
             log: LogBudget::new(connector),
             held: Budget::new(HELD_OF_ALL_BYTES_MAX),
             memory: Budget::new(MEMORY_OF_ALL_BYTES_MAX),
         }
     }
 
-    /// Whether a line of that length may still be written to the log.
-    pub(crate) fn admits(&self, length: usize) -> bool {
-        self.log.admits(length)
+    /// Whether a line may still be written to the log; whoever listens to that hears it then.
+    pub(crate) fn admits(&self, line: &str) -> bool {
+        let is_admitted = self.log.admits(line.len());
+        self.listener.iter().filter(|_| is_admitted).for_each(|listener| listener(line));
+        is_admitted
     }
 }
 
@@ -238,7 +245,7 @@ impl State {
     /// A line for the log, or `None` when the budget is spent.
     pub(crate) fn admit_line(&mut self, line: String) -> Option<String> {
         let line = self.masker.clean(line, LINE_BYTES_MAX);
-        self.shared.admits(line.len()).then_some(line)
+        self.shared.admits(&line).then_some(line)
     }
 
     /// Whether the run is to end.

@@ -16,7 +16,7 @@ pub use proxy::ProxySettings;
 pub use resolve::{HostSettings, Settings, SettingsError};
 pub use secret::{SecretText, deceives};
 pub use surroundings::{
-    CredentialSource, CredentialsNotFound, FoundCredentials, Surroundings, TokenKeeper, TokenNotKept,
+    CredentialSource, CredentialsNotFound, FoundCredentials, Reserved, Surroundings, TokenKeeper, TokenNotKept,
 };
 pub use value::{BOOLEANS, InvalidValue, Value, parse_boolean};
 

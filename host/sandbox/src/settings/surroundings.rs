@@ -76,12 +76,21 @@ pub trait TokenKeeper: Debug + Send + Sync {
     /// The newest token that took the place of the given one, if any did: in this run, an earlier one, or one beside.
     fn newest(&self, given: &SecretText) -> Option<SecretText>;
 
+    /// Keeps other runs from renewing the given token until the answer is dropped; `None` while another run does so.
+    ///
+    /// # Errors
+    /// A sentence with what could not be locked and why.
+    fn reserve(&self, given: &SecretText) -> Result<Option<Reserved>, TokenNotKept>;
+
     /// Remembers the newest in place of the given one, for good before it returns.
     ///
     /// # Errors
     /// A sentence with where it should have gone and why it could not.
     fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept>;
 }
+
+/// Until it is dropped, one run alone renews a token.
+pub type Reserved = Box<dyn Send>;
 
 /// A refresh token that will be lost with this run, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

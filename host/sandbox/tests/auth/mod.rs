@@ -3,13 +3,15 @@
 
 mod device;
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_connect::Payload;
 use credenza_sandbox::{
-    Egress, EgressError, GuestRequest, Manifest, RawSettings, Response, Role, SecretText, Settings, SettingsError,
-    Surroundings, TokenKeeper, TokenNotKept,
+    Egress, EgressError, GuestRequest, Manifest, Permit, RawSettings, Reserved, Response, Role, SecretText, Settings,
+    SettingsError, Surroundings, TokenKeeper, TokenNotKept,
 };
 
 use super::support::{Answer, Asked, MANIFEST, Server, component, configure_component};
@@ -136,7 +138,7 @@ fn egress_with_manifest(
 ) -> Result<Egress, SettingsError> {
     let surroundings = Surroundings { token_keeper: keeper, ..Surroundings::none() };
     let settings = Settings::resolve(manifest, raw, &surroundings)?;
-    Egress::new(manifest, &settings, &[Role::Source, Role::Store], Duration::from_secs(60))
+    Egress::new(manifest, &settings, Permit::of(&[Role::Source, Role::Store]), Duration::from_secs(60))
 }
 
 fn egress(scheme: &str, server: &Server, tokens: &Server) -> Egress {
@@ -284,12 +286,27 @@ async fn a_server_that_refuses_every_token_does_not_make_each_request_fetch_one(
 
 /// Remembers what is kept.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Option<SecretText>>);
+struct Kept(Mutex<Option<SecretText>>, Arc<AtomicBool>);
+
+/// Given back when it is dropped.
+struct Turn(Arc<AtomicBool>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
+    }
+}
 
 impl TokenKeeper for Kept {
     fn newest(&self, given: &SecretText) -> Option<SecretText> {
         assert_eq!(given.expose(), "a-secret-refresh-5");
         self.0.lock().unwrap().clone()
+    }
+
+    fn reserve(&self, given: &SecretText) -> Result<Option<Reserved>, TokenNotKept> {
+        assert_eq!(given.expose(), "a-secret-refresh-5");
+        let is_free = self.1.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
+        Ok(is_free.then(|| Box::new(Turn(Arc::clone(&self.1))) as Reserved))
     }
 
     fn keep(&self, given: &SecretText, newest: &SecretText) -> Result<(), TokenNotKept> {
@@ -322,6 +339,36 @@ async fn a_refresh_token_that_is_replaced_is_kept_for_the_next_time_and_the_next
     get(&alone).await.unwrap();
     get(&alone).await.unwrap();
     assert_eq!(shown()[3..], ["refresh_token=a-secret-refresh-5", "refresh_token=refresh-3"]);
+}
+
+/// A server that takes each refresh token once, and takes all back from who shows one twice.
+fn once_each() -> impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static {
+    let current = Mutex::new("a-secret-refresh-5".to_owned());
+    move |asked, before| {
+        let mut current = current.lock().unwrap();
+        if pairs(&asked.body)[1] != format!("refresh_token={current}") {
+            return Answer { status: 400, ..Answer::ok(br#"{"error":"invalid_grant"}"#) };
+        }
+        *current = format!("refresh-{before}");
+        let answer = format!(r#"{{"access_token":"an-access-token","expires_in":0,"refresh_token":"{current}"}}"#);
+        Answer::ok(answer.as_bytes())
+    }
+}
+
+#[tokio::test]
+async fn runs_that_renew_one_refresh_token_at_once_show_each_one_once() {
+    let server = Server::start(|_, _| Answer::ok(b"")).await;
+    let tokens = Server::start(once_each()).await;
+    let raw = settings_of("refresh-token", &server.address, &tokens.address);
+    let keeper: Arc<Kept> = Arc::default();
+    let runs: Vec<Egress> =
+        (0..4).map(|_| egress_with(&raw, Some(Arc::clone(&keeper) as Arc<dyn TokenKeeper>)).unwrap()).collect();
+    for answer in futures_util::future::join_all(runs.iter().map(get)).await {
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    let shown: BTreeSet<String> = tokens.asked().iter().map(|asked| pairs(&asked.body)[1].clone()).collect();
+    assert_eq!((shown.len(), tokens.asked().len()), (4, 4), "{shown:?}");
+    assert_eq!(keeper.0.lock().unwrap().as_ref().map(SecretText::expose), Some("refresh-3"));
 }
 
 #[tokio::test]

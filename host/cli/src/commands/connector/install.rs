@@ -235,7 +235,7 @@ async fn agree(installation: &Installation, consent: &Consent, again: &str) -> R
 }
 
 /// On a thread of its own, so that an interrupt ends the program while it waits.
-async fn asked() -> io::Result<bool> {
+pub(super) async fn asked() -> io::Result<bool> {
     let asked = tokio::task::spawn_blocking(|| {
         io::stderr().write_all(b"do you agree? [y/N] ")?;
         let mut answer = String::new();

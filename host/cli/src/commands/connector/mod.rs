@@ -5,6 +5,7 @@ mod build;
 mod dev;
 mod inspect;
 mod install;
+mod live;
 mod new;
 mod publish;
 mod record;

@@ -7,6 +7,7 @@ use clap::Args;
 use credenza_kit::{Candidate, CaseOutcome, CaseResult, Choice, Listed, Plan, catalogue};
 use serde::Serialize;
 
+use super::live::LiveTest;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
@@ -34,6 +35,8 @@ pub(crate) struct TestCommand {
     /// look like success.
     #[arg(long)]
     chaos: bool,
+    #[command(flatten)]
+    live: LiveTest,
 }
 
 #[derive(Serialize)]
@@ -127,15 +130,24 @@ impl TestCommand {
             }
             return Ok(Exit::Done);
         };
+        if let Some(location) = &self.live.live {
+            let run = self.live.run(file, location, &choice, session).await?;
+            let again = format!("{} --seed {}", self.live.again(file, location), choice.seed);
+            let exit = self.report(&run.results, &again, choice.seed, session)?;
+            return run.require_clean().map(|()| exit);
+        }
         let results = self.test(file, &choice, session.app.compiled_folder()).await?;
-        let again = self.again(file, choice.seed);
-        for result in &results {
-            session.reporter.result(&CaseLine::new(result, &again))?;
+        self.report(&results, &self.again(file, choice.seed), choice.seed, session)
+    }
+
+    fn report(&self, results: &[CaseResult], again: &str, seed: u64, session: &Session<'_>) -> Result<Exit, Failure> {
+        for result in results {
+            session.reporter.result(&CaseLine::new(result, again))?;
         }
         let failed = results.iter().filter(|result| result.is_failed()).count();
         let passed = results.iter().filter(|result| result.outcome == CaseOutcome::Passed).count();
         let skipped = results.len().saturating_sub(failed).saturating_sub(passed);
-        session.reporter.summary(&Tested { passed, skipped, failed, seed: choice.seed })?;
+        session.reporter.summary(&Tested { passed, skipped, failed, seed })?;
         Ok(if failed > 0 { Exit::ContractBroken } else { Exit::Done })
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_model::{Entry, EntryKind, Key};
+use credenza_model::{AttributeValue, Entry, EntryKind, Key};
 
 use super::{
     Case, CaseResult, Choice, Listed, OPENS, OrSay, Told, ensure, ensure_described, ensure_well, given, open_and_run,
@@ -35,6 +35,14 @@ pub trait DestinationBed: Send + Sync {
     /// # Errors
     /// Whatever keeps it from being looked into.
     async fn held(&self) -> Result<Option<Vec<Key>>> {
+        Ok(None)
+    }
+
+    /// All contents that the destination made last was given under a key, oldest first; `None` where the bed cannot tell.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being looked into.
+    async fn versions(&self, _key: &Key) -> Result<Option<Vec<Bytes>>> {
         Ok(None)
     }
 
@@ -187,13 +195,39 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(entries::metadata_names(bed))
     }),
     Case::new("destination.metadata.http", "attributes that are claimed come back", |bed, _| {
-        Box::pin(entries::claimed(bed, "http.content-type", "text/x-credenza-kit"))
+        Box::pin(entries::claimed(bed, "http.content-type", text("text/x-credenza-kit")))
     })
     .needing("attributes:http"),
     Case::new("destination.metadata.not-http", "attributes that cannot come back are reported as lost", |bed, _| {
-        Box::pin(entries::unclaimed(bed, "http.content-language", "tlh"))
+        Box::pin(entries::unclaimed(bed, "http.content-language", text("tlh")))
     })
     .needing("!attributes:http"),
+    Case::new("destination.metadata.posix", "the mode of a file that is claimed comes back", |bed, _| {
+        Box::pin(entries::claimed(bed, "posix.mode", MODE))
+    })
+    .needing("attributes:posix"),
+    Case::new("destination.metadata.not-posix", "a mode that cannot come back is reported as lost", |bed, _| {
+        Box::pin(entries::unclaimed(bed, "posix.mode", MODE))
+    })
+    .needing("!attributes:posix"),
+    Case::new("destination.metadata.s3", "attributes of S3 that are claimed come back", |bed, _| {
+        Box::pin(entries::claimed(bed, "s3.website-redirect", text("/kit")))
+    })
+    .needing("attributes:s3"),
+    Case::new(
+        "destination.metadata.not-s3",
+        "attributes of S3 that cannot come back are reported as lost",
+        |bed, _| Box::pin(entries::unclaimed(bed, "s3.website-redirect", text("/kit"))),
+    )
+    .needing("!attributes:s3"),
+    Case::new("destination.history.kept", "versions that are restored one after the other are all kept", |bed, _| {
+        Box::pin(write::versions_kept(bed))
+    })
+    .needing("history"),
+    Case::new("destination.history.deleted", "a version that is a deletion hides what was there", |bed, _| {
+        Box::pin(write::version_deleted(bed))
+    })
+    .needing("history"),
     Case::new("destination.keys.hard", "keys that look alike are restored as different files, or refused", |bed, _| {
         Box::pin(entries::hard(bed))
     }),
@@ -209,6 +243,13 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(model::model(bed, seed))
     }),
 ];
+
+/// Not the mode that a file gets by itself.
+const MODE: AttributeValue = AttributeValue::Integer(0o640);
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::Text(text.to_owned())
+}
 
 async fn info(bed: &Bed) -> Told {
     let destination = fresh(bed).await?;

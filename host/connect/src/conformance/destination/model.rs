@@ -3,11 +3,12 @@
 //! What goes wrong is reported with the seed's operations, as few of them as are still wrong on something fresh.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use credenza_model::{Entry, EntryKind, Key};
-use futures_util::future::BoxFuture;
 
-use super::super::operations::{carry_out_all, content, pick};
+use super::super::operations::{Model, agree, content, pick};
 use super::super::{OrSay, Told, ensure, expect_class};
 use super::{DestinationBed, expect_bytes, file, fresh, write};
 use crate::random::Dice;
@@ -24,8 +25,8 @@ enum Restored {
 
 const FILES: [&str; 6] = ["a", "b/a", "b/c/a", "b/c/b", "d e/f", "z"];
 
-fn draw_restored(dice: &mut Dice) -> Restored {
-    let name = pick(dice, &FILES);
+fn draw_restored(dice: &mut Dice, names: &[&'static str]) -> Restored {
+    let name = pick(dice, names);
     match dice.below(7) {
         0 | 1 => Restored::Write(name, dice.below(u64::MAX), dice.below(3000)),
         2 | 3 => Restored::Replace(name, dice.below(u64::MAX), dice.below(3000)),
@@ -38,21 +39,32 @@ fn draw_restored(dice: &mut Dice) -> Restored {
 /// Operations on a destination.
 pub(super) async fn model(bed: &(dyn DestinationBed + 'static), seed: u64) -> Told {
     let mut dice = Dice::new(seed);
-    let operations = (0..80).map(|_| draw_restored(&mut dice)).collect();
-    let carry_out = |operations: Vec<Restored>| -> BoxFuture<'_, Told> {
-        Box::pin(async move {
-            let (destination, mut model) = (fresh(bed).await?, BTreeMap::new());
-            for operation in &operations {
-                let done = on_destination(&*destination, &mut model, operation).await;
-                done.map_err(|miss| miss.at(format_args!("{operation:?}")))?;
-            }
-            for (name, bytes) in &model {
-                expect_bytes(bed, &Key::from(*name), bytes).await?;
-            }
-            Ok(())
-        })
-    };
-    carry_out_all(operations, carry_out).await
+    let names: Vec<&str> = FILES.into_iter().filter(|name| bed.holds(&Key::from(*name))).collect();
+    let operations = (0..80).map(|_| draw_restored(&mut dice, &names)).collect();
+    agree(operations, || {
+        Box::pin(async move { Ok(Files { bed, destination: fresh(bed).await?, held: BTreeMap::new() }) })
+    })
+    .await
+}
+
+struct Files<'a> {
+    bed: &'a (dyn DestinationBed + 'static),
+    destination: Arc<dyn Destination>,
+    held: BTreeMap<&'static str, Vec<u8>>,
+}
+
+#[async_trait]
+impl Model<Restored> for Files<'_> {
+    async fn expect(&mut self, operation: &Restored) -> Told {
+        on_destination(&*self.destination, &mut self.held, operation).await
+    }
+
+    async fn hold(&mut self) -> Told {
+        for (name, bytes) in &self.held {
+            expect_bytes(self.bed, &Key::from(*name), bytes).await?;
+        }
+        Ok(())
+    }
 }
 
 async fn on_destination(

@@ -1,8 +1,10 @@
 //! Contents that are written, replaced, given up; and what is reported them.
 
-use credenza_model::{Entry, EntryKind, Key};
+use std::sync::Arc;
 
-use super::super::expect_class;
+use credenza_model::{Entry, EntryKind, Key, Version};
+
+use super::super::{expect_class, given};
 use super::{Bed, OrSay, Told, begin, ensure, expect_bytes, file, fresh, write};
 use crate::random::Dice;
 use crate::{Destination, ErrorClass, Payload, Writer};
@@ -191,4 +193,36 @@ pub(super) async fn abort_again(bed: &Bed) -> Told {
     writer.abort().await;
     write(&*destination, &file("a"), b"whole", false).await?;
     expect_bytes(bed, &Key::from("a"), b"whole").await
+}
+
+/// A version of `h/a`, as a restore of a history writes it.
+fn version(id: &str, deleted: bool) -> Entry {
+    let version = Version { id: id.to_owned(), latest: deleted, deleted };
+    Entry { version: Some(version), ..file("h/a") }
+}
+
+/// A destination with two versions of `h/a`.
+async fn with_history(bed: &Bed) -> Told<Arc<dyn Destination>> {
+    let destination = fresh(bed).await?;
+    for (id, bytes) in [("1", &b"first"[..]), ("2", b"second")] {
+        write(&*destination, &version(id, false), bytes, true).await?;
+    }
+    Ok(destination)
+}
+
+pub(super) async fn versions_kept(bed: &Bed) -> Told {
+    let _destination = with_history(bed).await?;
+    let held = bed.versions(&Key::from("h/a")).await.or_say("looking into the destination")?;
+    let held = given(held, "nothing else can look into it")?;
+    ensure(held == [&b"first"[..], b"second"], || format!("of two versions {held:?} are kept"))
+}
+
+pub(super) async fn version_deleted(bed: &Bed) -> Told {
+    let destination = with_history(bed).await?;
+    let writer = destination.create(&version("3", true), true).await.or_say("laying a delete marker")?;
+    ensure(writer.is_none(), || "a delete marker got a writer".to_owned())?;
+    let left = bed.bytes(&Key::from("h/a")).await.or_say("looking into the destination")?;
+    ensure(left.is_none(), || "what was deleted is still there".to_owned())?;
+    let held = bed.versions(&Key::from("h/a")).await.or_say("looking into the destination")?;
+    ensure(held.is_none_or(|held| held.len() == 2), || "a deletion took versions with it".to_owned())
 }

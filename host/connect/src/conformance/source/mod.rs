@@ -1,8 +1,9 @@
-//! The cases of a source: `scan` has those of what is reported, `read` those of what is opened.
+//! The cases of a source: `scan` has those of what is reported, `read` those of what is opened, `time` those of what was there before.
 
 mod model;
 mod read;
 mod scan;
+mod time;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub trait SourceBed: Send + Sync {
     /// Whatever keeps it from being made.
     async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>>;
 
-    /// Gives an object of the source made last another content, of any length.
+    /// Gives an object of the source made last another content, of any length; makes it, where it is not there.
     ///
     /// # Errors
     /// Whatever keeps it from being changed.
@@ -225,6 +226,15 @@ const CASES: &[Case<Bed>] = &[
     Case::new("source.documents", "documents have names of their own and stay within their limits", |bed, _| {
         Box::pin(read::documents(bed))
     }),
+    Case::new("source.as-of.added", "a run holds the state of one time: what is made later is not in it", |bed, _| {
+        Box::pin(time::added(bed))
+    }),
+    Case::new("source.as-of.replaced", "what is replaced during a run is listed as it was", |bed, _| {
+        Box::pin(time::replaced(bed))
+    }),
+    Case::new("source.as-of.read", "what is replaced during a run is read as it was", |bed, _| {
+        Box::pin(time::reads(bed))
+    }),
     Case::new("source.keys.listed", "keys that look alike are listed as different objects", |bed, _| {
         Box::pin(scan::hard(bed))
     })
@@ -272,7 +282,7 @@ pub(super) async fn filled(bed: &Bed, objects: &[(Key, Bytes)]) -> Told<Arc<dyn 
 }
 
 pub(super) async fn tree(bed: &Bed) -> Told<Arc<dyn Source>> {
-    let objects: Vec<(Key, Bytes)> = tree_keys().iter().map(own_name).collect();
+    let objects: Vec<(Key, Bytes)> = tree_keys(|key| bed.holds(key)).iter().map(own_name).collect();
     filled(bed, &objects).await
 }
 

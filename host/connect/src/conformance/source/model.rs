@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use credenza_model::{Entry, Key};
-use futures_util::future::BoxFuture;
 
-use super::super::operations::{carry_out_all, content, pick};
+use super::super::operations::{Model, agree, content, pick};
 use super::super::{OrSay, Told, ensure};
 use super::{SourceBed, filled, keys, read, scan, shown};
 use crate::random::Dice;
@@ -24,10 +24,10 @@ enum Scanned {
 const SEGMENTS: [&str; 8] = ["a", "b", "a b", "a-", "B", "0", "\u{e9}", "ab"];
 
 /// Paths of files of one tree: names of folders begin with `f`, which no file's does.
-fn draw_paths(dice: &mut Dice) -> BTreeSet<String> {
+fn draw_paths(dice: &mut Dice, segments: &[&str]) -> BTreeSet<String> {
     let path = |dice: &mut Dice| {
-        let folders = (0..dice.below(4)).map(|_| format!("f{}/", pick(dice, &SEGMENTS))).collect::<String>();
-        format!("{folders}{}{}", pick(dice, &SEGMENTS), dice.below(3))
+        let folders = (0..dice.below(4)).map(|_| format!("f{}/", pick(dice, segments))).collect::<String>();
+        format!("{folders}{}{}", pick(dice, segments), dice.below(3))
     };
     (0..40).map(|_| path(dice)).collect()
 }
@@ -51,7 +51,8 @@ fn draw_scanned(dice: &mut Dice, paths: &[String]) -> Scanned {
 /// Scans and reads of a source that holds random files.
 pub(super) async fn model(bed: &(dyn SourceBed + 'static), seed: u64) -> Told {
     let mut dice = Dice::new(seed);
-    let paths: Vec<String> = draw_paths(&mut dice).into_iter().collect();
+    let segments: Vec<&str> = SEGMENTS.into_iter().filter(|segment| bed.holds(&Key::from(*segment))).collect();
+    let paths: Vec<String> = draw_paths(&mut dice, &segments).into_iter().collect();
     let objects: Vec<(Key, Bytes)> =
         paths.iter().map(|path| (Key::from(path.as_str()), content(path.len() as u64, 60).into())).collect();
     let source = filled(bed, &objects).await?;
@@ -59,18 +60,11 @@ pub(super) async fn model(bed: &(dyn SourceBed + 'static), seed: u64) -> Told {
     let all = scan(&*source, &ScanOptions::default(), 1000).await?;
     let operations = (0..60).map(|_| draw_scanned(&mut dice, &paths)).collect();
     let world = World { source: &*source, all: &all, objects: &objects, info: &info };
-    let carry_out = |operations: Vec<Scanned>| -> BoxFuture<'_, Told> {
-        let world = &world;
-        Box::pin(async move {
-            for operation in &operations {
-                world.expect(operation).await.map_err(|miss| miss.at(format_args!("{operation:?}")))?;
-            }
-            Ok(())
-        })
-    };
-    carry_out_all(operations, carry_out).await
+    agree(operations, || Box::pin(async move { Ok(world) })).await
 }
 
+/// Nothing changes in it.
+#[derive(Clone, Copy)]
 struct World<'a> {
     source: &'a dyn Source,
     all: &'a [Entry],
@@ -78,8 +72,9 @@ struct World<'a> {
     info: &'a crate::SourceInfo,
 }
 
-impl World<'_> {
-    async fn expect(&self, operation: &Scanned) -> Told {
+#[async_trait]
+impl Model<Scanned> for World<'_> {
+    async fn expect(&mut self, operation: &Scanned) -> Told {
         match operation {
             Scanned::Scan { prefix, after, max } => {
                 let after = after.as_ref().filter(|_| self.info.has("start-after"));

@@ -3,11 +3,12 @@
 //! What goes wrong is reported with the seed's operations, as few of them as are still wrong on something fresh.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use credenza_model::StoreKey;
-use futures_util::future::BoxFuture;
 
-use super::super::operations::{carry_out_all, content, pick};
+use super::super::operations::{Model, agree, content, pick};
 use super::super::{OrSay, Told, ensure, expect_class};
 use super::{IF_ABSENT, StoreBed, delete, fresh, get, key, put};
 use crate::random::Dice;
@@ -45,17 +46,23 @@ pub(super) async fn model(bed: &(dyn StoreBed + 'static), seed: u64) -> Told {
     let mut dice = Dice::new(seed);
     let operations = (0..250).map(|_| draw_stored(&mut dice, info.has("if-absent"))).collect();
     let has_ranges = info.has("ranged-get");
-    let carry_out = |operations: Vec<Stored>| -> BoxFuture<'_, Told> {
-        Box::pin(async move {
-            let (store, mut model) = (fresh(bed).await?, BTreeMap::new());
-            for operation in &operations {
-                let done = on_store(&*store, &mut model, operation, has_ranges).await;
-                done.map_err(|miss| miss.at(format_args!("{operation:?}")))?;
-            }
-            Ok(())
-        })
-    };
-    carry_out_all(operations, carry_out).await
+    agree(operations, || {
+        Box::pin(async move { Ok(Objects { store: fresh(bed).await?, held: BTreeMap::new(), has_ranges }) })
+    })
+    .await
+}
+
+struct Objects {
+    store: Arc<dyn Store>,
+    held: BTreeMap<&'static str, Vec<u8>>,
+    has_ranges: bool,
+}
+
+#[async_trait]
+impl Model<Stored> for Objects {
+    async fn expect(&mut self, operation: &Stored) -> Told {
+        on_store(&*self.store, &mut self.held, operation, self.has_ranges).await
+    }
 }
 
 async fn on_store(

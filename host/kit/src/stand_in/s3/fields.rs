@@ -39,10 +39,10 @@ pub(super) fn details(asked: &Asked) -> Details {
         headers.push(("content-type".to_owned(), "binary/octet-stream".to_owned()));
     }
     Details {
-        etag: None,
         headers,
         tags: tags.map(|(name, value)| (plain(name), plain(value))).collect(),
         locked_until: asked.header("x-amz-object-lock-retain-until-date").map(str::to_owned),
+        ..Details::default()
     }
 }
 

@@ -6,12 +6,11 @@ use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use credenza_connect::Payload;
-use http::HeaderName;
 use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 use ring::hmac::{self, HMAC_SHA256};
 
 use super::text::{http_date, percent_decoded, set_secret};
-use super::v4::one_spaced;
 use crate::egress::EgressError;
 use crate::manifest::Query;
 
@@ -58,7 +57,7 @@ impl SharedKey {
     }
 
     fn to_sign(&self, request: &http::Request<()>, length: u64) -> Result<Vec<u8>, EgressError> {
-        let value = |name: &str| request.headers().get(name).map(one_spaced).unwrap_or_default();
+        let value = |name: &str| request.headers().get(name).map(trimmed).unwrap_or_default();
         let length = if length == 0 { String::new() } else { length.to_string() };
         let mut text =
             format!("{}\n{}\n{}\n{length}\n", request.method(), value("content-encoding"), value("content-language"));
@@ -68,7 +67,7 @@ impl SharedKey {
         }
         let mut own: BTreeMap<Order<'_>, String> = BTreeMap::new();
         for (name, value) in request.headers().iter().filter(|(name, _)| name.as_str().starts_with(OWN)) {
-            own.insert(Order(name.as_str()), one_spaced(value));
+            own.insert(Order(name.as_str()), trimmed(value));
         }
         own.iter().for_each(|(Order(name), value)| text.push_str(&format!("{name}:{value}\n")));
         text.push_str(&format!("/{}{}", self.account, request.uri().path()));
@@ -79,6 +78,13 @@ impl SharedKey {
         }
         Ok(bytes)
     }
+}
+
+/// A value as it is on the wire, without the spaces around it. The documentation would have each run of spaces outside of quotes signed as one (step 4 of
+/// "Constructing the canonicalized headers string"); neither the service's own clients nor its emulator do so, and metadata with such runs is signed
+/// by them as it is.
+fn trimmed(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).trim_matches([' ', '\t']).to_owned()
 }
 
 /// The parameters by names in small letters, each with its decoded values in order.
@@ -164,8 +170,23 @@ mod tests {
             .header("date", "never");
         assert_eq!(
             to_sign(request, 5),
-            "PUT\ngzip\nen\n5\nbWQ1\ntext/plain\n\n\n\"e\"\n*\n\nbytes=0-1\nx-ms-blob-type:BlockBlob\nx-ms-date:D\nx-ms-meta-a_b:\nx-ms-meta-a1:two spaces\n/myaccount/devstoreaccount1/c/a%20b\nblockid:QUFB+\ncomp:block"
+            "PUT\ngzip\nen\n5\nbWQ1\ntext/plain\n\n\n\"e\"\n*\n\nbytes=0-1\nx-ms-blob-type:BlockBlob\nx-ms-date:D\nx-ms-meta-a_b:\nx-ms-meta-a1:two   spaces\n/myaccount/devstoreaccount1/c/a%20b\nblockid:QUFB+\ncomp:block"
         );
+    }
+
+    /// What Azurite, and the clients for JavaScript, Go and .NET, sign of such values.
+    #[test]
+    fn spaces_within_a_value_are_signed_as_they_are_sent() {
+        for (value, signed) in [
+            ("  two   spaces  ", "two   spaces"),
+            ("attachment; filename=\"two  spaces\"", "attachment; filename=\"two  spaces\""),
+            ("\ttab\there\t", "tab\there"),
+            ("", ""),
+        ] {
+            let request = http::Request::put("http://h/c/b").header("x-ms-meta-a", value);
+            let text = to_sign(request, 0);
+            assert_eq!(text, format!("PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-meta-a:{signed}\n/myaccount/c/b"), "{value}");
+        }
     }
 
     #[test]

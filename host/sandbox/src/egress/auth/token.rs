@@ -3,7 +3,8 @@
 //! Owned here: what is sent for each grant, what the answer means, and the one exchange with such a server. Refused here: when a token is renewed
 //! (`keys`), how a person logs in (`device`), and where a refresh token is kept from one run to the next ([`TokenKeeper`]). The server is asked with
 //! the TLS and the proxies of every endpoint; no connection is kept.
-//! Held: at most [`ANSWER_BYTES_MAX`] of an answer. A look-up ends within [`TRIES`] times [`ANSWER_TIMEOUT`] and the pauses between.
+//! Held: at most [`ANSWER_BYTES_MAX`] of an answer. A look-up ends within [`TRIES`] times [`ANSWER_TIMEOUT`] and the pauses between, once it has its turn:
+//! a refresh token is shown by one run at a time, because a server may take back what is shown twice.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,13 +15,14 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::assertion::ServiceKey;
 use super::keys::{Finder, Found, NotFound};
 use super::text::form;
 use crate::egress::client::Client;
 use crate::egress::{Response, clock};
-use crate::settings::{HostSettings, Masker, ProxySettings, SecretText, SettingsError, TokenKeeper};
+use crate::settings::{HostSettings, Masker, ProxySettings, Reserved, SecretText, SettingsError, TokenKeeper};
 
 /// An answer is a token or two, of some kilobytes at most.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +31,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a server that is away for a moment is asked, and how long is waited before it is asked again.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often it is tried whether another run has done with a refresh token, and how long: longer than any look-up takes.
+const TURN_PAUSE: Duration = Duration::from_millis(100);
+const TURN_MAX: Duration = Duration::from_secs(120);
 /// What of a server's sentence is reported.
 pub(super) const SENTENCE_BYTES_MAX: usize = 300;
 
@@ -82,6 +87,23 @@ impl Refresh {
         kept.or_else(newest).unwrap_or_else(|| self.given.clone())
     }
 
+    /// Waits until no other run shows a token in place of the given one; what is current is known then. Who cannot lock goes on without.
+    async fn turn(&self) -> Result<Option<Reserved>, &'static str> {
+        let Some(keeper) = &self.keeper else { return Ok(None) };
+        let begun = Instant::now();
+        loop {
+            match keeper.reserve(&self.given) {
+                Ok(Some(reserved)) => return Ok(Some(reserved)),
+                Ok(None) if begun.elapsed() < TURN_MAX => tokio::time::sleep(TURN_PAUSE).await,
+                Ok(None) => return Err("another run of this program renews the same token and does not get done"),
+                Err(error) => {
+                    tracing::warn!("nothing keeps another run from renewing the same token: {error}");
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
     /// Keeps what the server hands out in place of the one that was shown.
     fn replace(&self, shown: &SecretText, next: SecretText) {
         if next == *shown || next.is_empty() {
@@ -130,6 +152,10 @@ impl Seconds {
 #[async_trait]
 impl Finder<SecretText> for TokenServer {
     async fn find(&self) -> Result<Found<SecretText>, NotFound> {
+        let _reserved = match &self.shown {
+            Shown::Refresh(refresh) => refresh.turn().await.map_err(|why| self.none(why, false))?,
+            _ => None,
+        };
         let mut tries = 1;
         loop {
             match self.ask().await {

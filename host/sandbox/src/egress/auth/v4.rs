@@ -117,7 +117,7 @@ fn canonical(request: &http::Request<()>, digest: &[u8]) -> Result<(String, Stri
 }
 
 /// A value without spaces around it, and one where several are within.
-pub(super) fn one_spaced(value: &HeaderValue) -> String {
+fn one_spaced(value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
     text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -1,59 +1,32 @@
-//! The conformance suite over the component for Google Cloud Storage, in the sandbox, against a server in memory that keeps to the documentation; and what
+//! The component for Google Cloud Storage, against a server in memory that keeps to the documentation; and what
 //! the suite does not look at: attributes, histories, locks, and how many requests it costs. `tests/e2e/tests/gcs.rs` has an emulator of others.
 
-#![allow(clippy::disallowed_methods, reason = "a test makes times of its own")]
-#![allow(clippy::unwrap_used, reason = "a bed that cannot be made is a failed test")]
-#![allow(clippy::result_large_err, reason = "a failure of the server is an answer like any other")]
-
-mod server;
-
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_connect::conformance::{
-    CaseResult, DestinationBed, SourceBed, StoreBed, destination, require_all, source, store,
-};
+use credenza_connect::conformance::{CaseResult, DestinationBed, SourceBed, StoreBed, destination, source, store};
 use credenza_connect::{
     Batches, Destination, ErrorClass, Found, Payload, PutOptions, Result, ScanOptions, Source, Store,
 };
 use credenza_model::{Entry, Key, StoreKey, Timestamp};
-use credenza_sandbox::{Configured, Connector, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Surroundings};
+use credenza_sandbox::{Configured, Role};
 use serde_json::{Value, json};
-use server::Server;
 use tokio::runtime::Runtime;
 
-/// A new seed for every run; a failure prints it.
-fn seed() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64)
-}
-
-fn connector() -> &'static Connector {
-    static CONNECTOR: OnceLock<Connector> = OnceLock::new();
-    CONNECTOR.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/connectors/gcs.wasm");
-        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run cargo xtask guests", path.display()));
-        Sandbox::new(SandboxOptions::default()).unwrap().load(&bytes).unwrap()
-    })
-}
+use super::bed::{Component, NOT_SEEN, conforms};
+use super::gcs_server::Server;
 
 /// A server with a bucket for each connector that is made.
 struct Bed {
     server: Server,
+    component: Component,
     prefix: &'static str,
-    made: AtomicU64,
 }
 
 impl Bed {
     fn new(prefix: &'static str) -> Self {
-        Self { server: Server::start(), prefix, made: AtomicU64::new(0) }
-    }
-
-    /// The bucket of the connector made last.
-    fn bucket(&self) -> String {
-        format!("bucket-{}", self.made.load(Relaxed))
+        Self { server: Server::start(), component: component(), prefix }
     }
 
     fn object(&self, key: &Key) -> String {
@@ -61,14 +34,36 @@ impl Bed {
     }
 
     fn put(&self, key: &Key, bytes: Bytes) {
-        self.server.put(&self.bucket(), &self.object(key), bytes, json!({}));
+        self.server.put(&self.component.place(), &self.object(key), bytes, json!({}));
     }
 
     async fn configured(&self, roles: &[Role]) -> Configured {
-        self.made.fetch_add(1, Relaxed);
-        self.server.make_bucket(&self.bucket(), roles.contains(&Role::Store));
-        configure(&self.server, &self.bucket(), self.prefix, roles, &[]).await
+        let bucket = self.component.next_place();
+        self.server.make_bucket(&bucket, true);
+        configure_at(&self.component, &self.server, (&bucket, self.prefix), roles, &[]).await
     }
+}
+
+fn component() -> Component {
+    Component::of("gcs")
+}
+
+async fn configure_at(
+    component: &Component,
+    server: &Server,
+    (bucket, prefix): (&str, &str),
+    roles: &[Role],
+    settings: &[(&str, &str)],
+) -> Configured {
+    let location = format!("gs://{bucket}/{prefix}");
+    let own = [
+        ("location", location.trim_end_matches('/')),
+        ("host", &server.host),
+        ("login", "none"),
+        // So that what the suite writes goes in several parts.
+        ("part_size", "256KiB"),
+    ];
+    component.configured(roles, &[&own, settings].concat()).await
 }
 
 async fn configure(
@@ -78,18 +73,7 @@ async fn configure(
     roles: &[Role],
     settings: &[(&str, &str)],
 ) -> Configured {
-    let location = format!("gs://{bucket}/{prefix}");
-    let own = [
-        ("location", location.trim_end_matches('/')),
-        ("host", &server.host),
-        ("use_tls", "false"),
-        ("login", "none"),
-        // So that what the suite writes goes in several parts.
-        ("part_size", "256KiB"),
-    ];
-    let all = own.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), SecretText::new(*value)));
-    let settings: RawSettings = all.collect();
-    connector().configure(&settings, &Surroundings::none(), roles, "conformance").await.unwrap()
+    configure_at(&component(), server, (bucket, prefix), roles, settings).await
 }
 
 #[async_trait]
@@ -124,11 +108,11 @@ impl SourceBed for Bed {
 #[async_trait]
 impl DestinationBed for Bed {
     async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        Ok(self.configured(&[Role::Destination]).await.destination().unwrap())
+        Ok(self.configured(&[Role::Destination, Role::Replay]).await.destination().unwrap())
     }
 
     async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.server.get(&self.bucket(), &self.object(key)).map(|(bytes, _)| bytes))
+        Ok(self.server.get(&self.component.place(), &self.object(key)).map(|(bytes, _)| bytes))
     }
 
     fn holds_any_bytes(&self) -> bool {
@@ -140,36 +124,32 @@ impl DestinationBed for Bed {
     }
 }
 
-/// Why what only another look into the destination could tell is skipped.
-const NOT_SEEN: &str = "nothing else can look into it";
-
 /// A whole bucket, and a part of one.
 const PREFIXES: [&str; 2] = ["", "deep/\u{fc} r/"];
 
 /// Runs one part of the suite on a bed for each prefix; no upload is left behind.
-fn conforms(skipped: &[&str], suite: impl AsyncFn(&Bed, u64) -> Vec<CaseResult>) {
-    let runtime = Runtime::new().unwrap();
+fn gcs(skipped: &[&str], suite: impl AsyncFn(&Bed, u64) -> Vec<CaseResult>) {
     for prefix in PREFIXES {
-        let (bed, seed) = (Bed::new(prefix), seed());
-        let results = runtime.block_on(suite(&bed, seed));
-        require_all(&results, skipped).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        let bed = Bed::new(prefix);
+        conforms(skipped, async |seed| suite(&bed, seed).await);
         assert_eq!(bed.server.uploads_left(), 0, "uploads were left behind");
     }
 }
 
 #[test]
 fn the_gcs_store_conforms() {
-    conforms(&["!retention"], async |bed, seed| store(bed, seed).await);
+    gcs(&["!retention"], async |bed, seed| store(bed, seed).await);
 }
 
 #[test]
 fn the_gcs_source_conforms() {
-    conforms(&["!ranged-read"], async |bed, seed| source(bed, seed).await);
+    gcs(&["!ranged-read"], async |bed, seed| source(bed, seed).await);
 }
 
 #[test]
 fn the_gcs_destination_conforms() {
-    conforms(&["!attributes:http", "symlinks", "raw-names", NOT_SEEN], async |bed, seed| destination(bed, seed).await);
+    let kinds = ["!attributes:http", "attributes:posix", "attributes:s3", "symlinks", "raw-names", NOT_SEEN];
+    gcs(&kinds, async |bed, seed| destination(bed, seed).await);
 }
 
 async fn entries(source: &dyn Source, options: &ScanOptions) -> Vec<Entry> {

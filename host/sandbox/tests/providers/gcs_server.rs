@@ -4,6 +4,8 @@
 //! It is strict: a name is one segment, a part that is not the last is a multiple of 256 KiB, a field that was not asked for is not reported. Pages are short, and its clock
 //! goes on by a second with each change.
 
+#![allow(clippy::result_large_err, reason = "a failure of the server is an answer like any other")]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
