@@ -36,6 +36,7 @@ pub mod environment;
 mod error;
 pub mod guarantees;
 pub mod home;
+pub mod jobs;
 mod kept;
 mod location;
 mod login;
@@ -60,6 +61,7 @@ mod snapshot_path;
 pub mod stream;
 pub mod sync;
 mod tokens;
+pub mod units;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};

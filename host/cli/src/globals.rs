@@ -9,7 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use credenza_app::home;
 use credenza_connect::{Rate, Rates};
 
-use crate::units::parse_rate;
+use credenza_app::units::parse_rate;
 
 /// Options that every command understands, before or behind it.
 #[derive(Debug, Clone, Args)]

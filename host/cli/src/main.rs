@@ -13,7 +13,6 @@ mod program;
 mod reference;
 mod report;
 mod settings;
-mod units;
 
 use std::process::ExitCode;
 

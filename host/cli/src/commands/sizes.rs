@@ -7,8 +7,8 @@ use credenza_format::ParityRate;
 use credenza_model::Timestamp;
 use jiff::tz::TimeZone;
 
-pub(super) use crate::units::parse_size;
-use crate::units::split;
+pub(super) use credenza_app::units::parse_size;
+use credenza_app::units::split;
 
 /// Seconds of a span: a number and h, d, w, m (30 days) or y (365 days).
 pub(super) fn parse_span(text: &str) -> Result<u64, String> {

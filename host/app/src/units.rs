@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 const RATE_MIN: u64 = 1024;
 
 /// Bytes, with an optional unit: K, M, G, T of 1000 (`GB` too) or of 1024 (`GiB`).
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => Some(1),
@@ -25,7 +25,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Bytes a second, at least [`RATE_MIN`]: a size, with or without `/s`.
-pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+pub fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
     let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text))?;
     NonZeroU64::new(bytes)
         .filter(|_| bytes >= RATE_MIN)
@@ -33,7 +33,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
 }
 
 /// A number and what stands behind it.
-pub(crate) fn split(text: &str) -> Result<(u64, &str), String> {
+pub fn split(text: &str) -> Result<(u64, &str), String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     Ok((number.parse().map_err(|_| "it begins with no number, or a very large one".to_owned())?, unit))
