@@ -304,6 +304,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if !part.has("to") {
         part.problem("to", "no repository is named", "name one: to = \"@main\"");
     }
+    let schedule = schedule(name, part, defaults, now);
     let (keep, prunes) = (keep(part), part.flag("prune"));
     let prune = match (keep, prunes) {
         (Some(policy), _) => Some(Prune::By(policy)),
@@ -318,7 +319,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         name: name.to_owned(),
         sources,
         repository: repository?,
-        schedule: schedule(name, part, defaults, now)?,
+        schedule: schedule?,
         missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
         retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
         leaving_out: LeavingOut {

@@ -22,6 +22,8 @@ pub mod schedule;
 pub mod scheduler;
 mod span;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod units;
 
 pub use error::{JobsError, Problem};
