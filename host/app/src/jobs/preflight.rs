@@ -28,8 +28,8 @@ pub struct Lack {
 #[derive(Debug, thiserror::Error)]
 pub enum LackCause {
     /// A place, a secret or a file of patterns.
-    #[error(transparent)]
-    App(#[from] Error),
+    #[error("{0}")]
+    App(Box<Error>),
     /// A folder to back up that is not there.
     #[error("there is no folder {}", path.display())]
     NoFolder {
@@ -50,6 +50,12 @@ pub enum LackCause {
     },
 }
 
+impl From<Error> for LackCause {
+    fn from(error: Error) -> Self {
+        Self::App(Box::new(error))
+    }
+}
+
 /// What a job needs and cannot be had.
 #[must_use]
 pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
@@ -59,7 +65,7 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
             lacks.push(Lack { key, cause });
         }
     };
-    note("to", repository(app, job).map_err(LackCause::App));
+    note("to", repository(app, job).map_err(LackCause::from));
     for word in &job.sources {
         note("backup", source(app, word));
     }

@@ -216,7 +216,7 @@ impl Check {
 fn of_lack(cause: LackCause) -> Failure {
     let said = Failure::new(cause.to_string());
     match cause {
-        LackCause::App(error) => error.into(),
+        LackCause::App(error) => (*error).into(),
         LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
         LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
         LackCause::NotExecutable { path } => {
