@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -42,6 +42,7 @@ const PAGES: [&str; 14] = [
     "other-providers",
     "restore",
     "retention",
+    "run-by-itself",
     "verification",
     "what-is-backed-up",
 ];
@@ -108,6 +109,11 @@ fn the_commands_of_other_providers_work() -> Result<()> {
 #[test]
 fn the_commands_of_restore_work() -> Result<()> {
     run(&page("restore"))
+}
+
+#[test]
+fn the_commands_of_run_by_itself_work() -> Result<()> {
+    run(&page("run-by-itself"))
 }
 
 #[test]
