@@ -54,6 +54,7 @@ pub struct App {
     notices: Arc<dyn Notices>,
     ask: Arc<dyn Ask>,
     stop: Stop,
+    rates: Rates,
     recorder: Option<Arc<Recorder>>,
 }
 
@@ -62,7 +63,6 @@ struct Shared {
     configuration_folder: Option<PathBuf>,
     cache_folder: Option<PathBuf>,
     connectors: Connectors,
-    rates: Rates,
     sandbox: OnceCell<Sandbox>,
 }
 
@@ -72,12 +72,13 @@ impl App {
     pub fn new(options: AppOptions) -> Self {
         let AppOptions { configuration_folder, cache_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
-        let shared = Shared { configuration_folder, cache_folder, connectors, rates, sandbox: OnceCell::new() };
+        let shared = Shared { configuration_folder, cache_folder, connectors, sandbox: OnceCell::new() };
         Self {
             shared: Arc::new(shared),
             notices: Arc::new(NoNotices),
             ask: Arc::new(Nobody),
             stop: Stop::default(),
+            rates,
             recorder: None,
         }
     }
@@ -109,6 +110,12 @@ impl App {
     #[must_use]
     pub fn with_stop(self, stop: Stop) -> Self {
         Self { stop, ..self }
+    }
+
+    /// The same program for a task that may pass so many bytes a second.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// The folder of the configuration.
@@ -188,8 +195,8 @@ impl App {
     }
 
     /// How many bytes a second may pass.
-    pub(crate) fn rates(&self) -> &Rates {
-        &self.shared.rates
+    pub(crate) const fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     pub(crate) fn notice(&self, notice: Notice) {

@@ -21,7 +21,10 @@ use super::error::JobsError;
 use super::file::JobsFile;
 use super::lock::Held;
 use super::log::{Past, Record};
-use super::run::{Cause, Ending, Heard, Occasion, Runner, Step};
+use super::metrics;
+use super::outcome::{Ending, Step};
+use super::run::{Cause, Heard, Occasion, Runner};
+use super::schedule::{instant, timestamp};
 use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
 use super::state::State;
 use crate::app::App;
@@ -116,6 +119,7 @@ impl Daemon {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
         self.listens.hear(News::Ready(self.jobs.jobs.len()));
+        self.publish();
         while !stop.is_requested() {
             self.listens.hear(News::Alive);
             let now = self.options.clock.now().wall;
@@ -156,6 +160,13 @@ impl Daemon {
     fn note_end(&mut self, start: &Start, ending: Ending) {
         self.scheduler.ended(start, ending, instant(self.options.clock.now().wall));
         self.listens.hear(News::Ended(&start.job, ending));
+        self.publish();
+    }
+
+    fn publish(&self) {
+        if let Err(error) = metrics::publish(&self.jobs, &self.options.state.log()) {
+            self.listens.hear(News::Fault(&error));
+        }
     }
 
     fn reload(&mut self) {
@@ -238,19 +249,4 @@ impl Heard for Telling<'_> {
 
 fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&String, Rules)> {
     jobs.jobs.iter().map(|(name, job)| (name, Rules::from(job)))
-}
-
-/// A time as schedules have it.
-#[must_use]
-pub fn instant(time: Timestamp) -> jiff::Timestamp {
-    let nanoseconds = i32::try_from(time.nanoseconds).unwrap_or(0);
-    jiff::Timestamp::new(time.seconds, nanoseconds).unwrap_or(jiff::Timestamp::MAX)
-}
-
-/// A time as the record has it.
-#[must_use]
-pub fn timestamp(instant: jiff::Timestamp) -> Timestamp {
-    let nanoseconds = instant.as_nanosecond().rem_euclid(1_000_000_000);
-    let seconds = i64::try_from(instant.as_nanosecond().div_euclid(1_000_000_000)).unwrap_or(i64::MAX);
-    Timestamp { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
 }

@@ -20,8 +20,9 @@ use toml_edit::{Document, TomlError};
 
 use super::error::JobsError;
 use super::keys;
+use super::limits::{self, Limit, Limits, Window};
+use super::outcome::Ending;
 use super::reader::{Part, Reading};
-use super::run::Ending;
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
@@ -46,6 +47,8 @@ pub struct JobsFile {
     pub path: PathBuf,
     /// By name.
     pub jobs: BTreeMap<String, Job>,
+    /// A file for the node exporter of Prometheus.
+    pub textfile: Option<PathBuf>,
 }
 
 /// What is backed up, to where, when, and what comes with it.
@@ -63,6 +66,8 @@ pub struct Job {
     pub missed: Missed,
     /// How a run that failed is tried again.
     pub retry: Retry,
+    /// Bytes a second by the time of day.
+    pub limits: Limits,
     /// What is left out.
     pub leaving_out: LeavingOut,
     /// Make no snapshot of what is as the last one has it.
@@ -248,9 +253,10 @@ impl JobsFile {
         let defaults = top.part("defaults");
         let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
         let jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs });
+            return Ok(Self { path: path.to_owned(), jobs, textfile });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -322,9 +328,14 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         schedule: schedule?,
         missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
         retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
+        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
         leaving_out: LeavingOut {
             patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
-            files: part.texts("exclude_file").into_iter().filter_map(|text| path(part, text)).collect(),
+            files: part
+                .texts("exclude_file")
+                .into_iter()
+                .filter_map(|text| absolute(part, "exclude_file", text))
+                .collect(),
             caches: part.flag("exclude_caches"),
             larger_than: part.parsed("exclude_larger_than", parse_size),
             other_file_systems: part.flag("one_file_system"),
@@ -338,11 +349,11 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     })
 }
 
-fn path(part: &Part<'_>, text: &str) -> Option<PathBuf> {
+fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
     let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
-    let path = part.understood("exclude_file", text, expanded)?;
+    let path = part.understood(key, text, expanded)?;
     if !path.is_absolute() {
-        part.problem("exclude_file", "the path is not absolute", "write it from / on, or with ~/ before it");
+        part.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
     }
     Some(path)
 }
@@ -363,6 +374,17 @@ fn missed(text: &str) -> Result<Missed, String> {
         "skip" => Ok(Missed::Skip),
         _ => Err("it is no such word: write once or skip".to_owned()),
     }
+}
+
+fn limits(part: &Part<'_>) -> Option<Limits> {
+    part.has("limits").then(|| {
+        let limit = |part: &Part<'_>| Limit {
+            window: part.parsed("at", Window::parse),
+            up: part.parsed("up", limits::parse_rate).flatten(),
+            down: part.parsed("down", limits::parse_rate).flatten(),
+        };
+        Limits(part.parts("limits").iter().map(limit).collect())
+    })
 }
 
 fn retry(part: &Part<'_>) -> Option<Retry> {

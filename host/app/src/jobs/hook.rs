@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
 use super::file::{Hook, Moment};
-use super::run::Ending;
+use super::outcome::Ending;
 use crate::environment;
 
 /// What is kept of what a hook prints: its end.

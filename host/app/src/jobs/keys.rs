@@ -49,11 +49,18 @@ const fn key(name: &'static str, form: Form, help: &'static str) -> Key {
 pub(super) const FILE: &[Key] = &[
     key("version", Form::Count, "The version of this form: 1."),
     key("defaults", Form::Table(DEFAULTS), "What holds for each job that says nothing else."),
+    key("metrics", Form::Table(METRICS), "Where figures of the runs are written."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
 ];
 
 /// What a job may say for itself as well.
-pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY];
+pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY, LIMITS];
+
+const METRICS: &[Key] = &[key(
+    "textfile",
+    Form::Text,
+    "A file for the node exporter of Prometheus, which is written at the end of each run.",
+)];
 
 const ZONE: Key = key(
     "zone",
@@ -69,6 +76,22 @@ const MISSED: Key = key(
 );
 const RETRY: Key =
     key("retry", Form::Table(RETRIES), "How often and after which time a run that failed is tried again.");
+
+const LIMITS: Key = key(
+    "limits",
+    Form::Tables(LIMIT),
+    "Bytes a second by the time of day: the first that fits the time holds, also while a run goes on.",
+);
+
+const LIMIT: &[Key] = &[
+    key(
+        "at",
+        Form::Text,
+        "When it holds: hours, with days before them if not every day is meant: mon-fri 08-19. [always]",
+    ),
+    key("up", Form::Text, "Towards remote places and the repository, such as 20MB/s; or unlimited. [unlimited]"),
+    key("down", Form::Text, "From them. [unlimited]"),
+];
 
 const RETRIES: &[Key] = &[
     key("tries", Form::Count, "Tries in all, from 1 to 20. [3]"),
@@ -90,6 +113,7 @@ pub(super) const JOB: &[Key] = &[
     JITTER,
     MISSED,
     RETRY,
+    LIMITS,
     key("exclude", Form::Texts, "Patterns of what is left out, as in a .gitignore."),
     key("exclude_file", Form::Texts, "Files of such patterns."),
     key("exclude_caches", Form::Flag, "Leave out what programs mark as caches."),

@@ -15,7 +15,7 @@ use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::JobsError;
-use super::run::{Ending, Step};
+use super::outcome::{Ending, Step};
 
 /// A log of more bytes becomes the old one.
 pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;

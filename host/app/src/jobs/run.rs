@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use credenza_connect::{Marker, Source};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
@@ -15,13 +16,14 @@ use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::{Clock, Error as EngineError, Listener, RunContext, SnapshotFilter, SnapshotHandle, Stop};
 use credenza_format::SigningKey;
 use credenza_model::{SnapshotId, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::error::JobsError;
 use super::file::{Hook, Job, Maintain, Moment, Prune};
 use super::hook::{self, Facts, HookError};
 use super::lock::Held;
 use super::log::{Log, Past, Record, run_id};
+use super::outcome::{Ending, Step};
+use super::schedule::instant;
 use super::state::State;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
@@ -33,98 +35,6 @@ use crate::repository::{OpenOptions, OpenRepository};
 use crate::secret::{self, SecretSources};
 use crate::stream::Stream;
 use crate::{prune, remove, signing, stream};
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ending {
-    /// All is done.
-    Done,
-    /// There are snapshots, and something could not be read, removed or reclaimed.
-    Incomplete,
-    /// There are snapshots, and the repository is damaged.
-    Damaged,
-    /// A source could not be backed up.
-    Failed,
-    /// A hook before the backup failed, so that it was not made.
-    Refused,
-    /// The repository could not be opened or written.
-    Unreachable,
-    /// Another run was at work there.
-    Busy,
-    /// It was asked to end.
-    Interrupted,
-    /// Its process ended in the midst of it.
-    Lost,
-}
-
-impl Ending {
-    /// Whether there is a backup.
-    #[must_use]
-    pub const fn has_backup(self) -> bool {
-        matches!(self, Self::Done | Self::Incomplete | Self::Damaged)
-    }
-
-    /// Whether the due time is done with, so that whoever starts next does not find it due.
-    #[must_use]
-    pub const fn is_for_good(self) -> bool {
-        !matches!(self, Self::Unreachable | Self::Busy | Self::Interrupted | Self::Lost)
-    }
-}
-
-/// Something that a run did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "did", rename_all = "lowercase")]
-pub enum Step {
-    /// A source was backed up.
-    BackedUp {
-        /// Its location.
-        source: String,
-        /// The snapshot; none where nothing had changed and none was to be made then.
-        snapshot: Option<SnapshotId>,
-        /// Entries in it.
-        entries: u64,
-        /// Entries that could not be read.
-        errors: u64,
-        /// Bytes that were read.
-        bytes_read: u64,
-        /// Bytes that were added to the repository.
-        bytes_added: u64,
-    },
-    /// Snapshots were removed.
-    Pruned {
-        /// How many stay.
-        kept: usize,
-        /// How many went.
-        removed: usize,
-    },
-    /// Space was reclaimed.
-    Maintained {
-        /// Bytes.
-        bytes_freed: u64,
-    },
-    /// A hook ran.
-    Hooked {
-        /// The program.
-        program: String,
-        /// The end of what it printed.
-        output: String,
-    },
-    /// A source had been backed up by a run for the same due time that did not come to its end.
-    Found {
-        /// Its location.
-        source: String,
-        /// The snapshot.
-        snapshot: SnapshotId,
-    },
-    /// Something failed.
-    Failed {
-        /// What was being done.
-        doing: String,
-        /// Why it failed.
-        reason: String,
-    },
-}
 
 /// Why a part of a run failed.
 #[derive(Debug)]
@@ -190,6 +100,23 @@ impl Runner<'_> {
     /// [`JobsError::Busy`] where the job runs already. All else is an ending.
     pub async fn run(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
         let _held = self.state.be_run(&job.name)?;
+        if job.limits.is_empty() {
+            return Ok(self.on_record(job, occasion, heard).await);
+        }
+        let zone = job.schedule.zone();
+        let rates = job.limits.rates(instant(self.clock.now().wall), zone);
+        let app = self.app.clone().with_rates(rates.clone());
+        let limited = Runner { app: &app, ..*self };
+        let mut work = std::pin::pin!(limited.on_record(job, occasion, heard));
+        loop {
+            tokio::select! {
+                ending = &mut work => return Ok(ending),
+                () = self.clock.wait(LIMITS_EVERY) => job.limits.hold(&rates, instant(self.clock.now().wall), zone),
+            }
+        }
+    }
+
+    async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
         let began = self.clock.now().wall;
         let id = run_id(&job.name, began);
         let log = self.state.log();
@@ -200,7 +127,7 @@ impl Runner<'_> {
         run.all().await;
         let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
         run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, reason });
-        Ok(ending)
+        ending
     }
 
     /// Opens the repository of a job.
@@ -568,6 +495,8 @@ impl Run<'_> {
     }
 }
 
+/// How often a run looks whether other limits hold by now.
+const LIMITS_EVERY: Duration = Duration::from_mins(1);
 /// Runs that are looked back at for the last that reclaimed space.
 const PAST_MAX: usize = 10_000;
 /// And for those that did not come to their end.

@@ -159,24 +159,21 @@ impl At {
         Ok(Self { days, time })
     }
 
-    const fn is_on(&self, day: Weekday) -> bool {
-        let [monday, tuesday, wednesday, thursday, friday, saturday, sunday] = self.days;
-        match day {
-            Weekday::Monday => monday,
-            Weekday::Tuesday => tuesday,
-            Weekday::Wednesday => wednesday,
-            Weekday::Thursday => thursday,
-            Weekday::Friday => friday,
-            Weekday::Saturday => saturday,
-            Weekday::Sunday => sunday,
-        }
+    fn is_on(&self, day: Weekday) -> bool {
+        is_on(self.days, day)
     }
+}
+
+/// Whether a day is one of them.
+pub(super) fn is_on(days: [bool; 7], day: Weekday) -> bool {
+    let place = usize::try_from(day.to_monday_zero_offset()).unwrap_or(0);
+    days.get(place).copied().unwrap_or(false)
 }
 
 const DAY_NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// `mon-fri`, `sat,sun`, `fri-mon`.
-fn parse_days(text: &str) -> Result<[bool; 7], String> {
+pub(super) fn parse_days(text: &str) -> Result<[bool; 7], String> {
     let place = |name: &str| {
         let name = name.to_ascii_lowercase();
         DAY_NAMES.iter().position(|day| *day == name).ok_or_else(|| format!("`{name}` is no day of the week"))
@@ -223,6 +220,21 @@ impl Display for Schedule {
             Times::Cron(cron) => write!(f, "cron {}", cron.as_str()),
         }
     }
+}
+
+/// A time as schedules have it.
+#[must_use]
+pub fn instant(time: credenza_model::Timestamp) -> Timestamp {
+    let nanoseconds = i32::try_from(time.nanoseconds).unwrap_or(0);
+    Timestamp::new(time.seconds, nanoseconds).unwrap_or(Timestamp::MAX)
+}
+
+/// A time as the record has it.
+#[must_use]
+pub fn timestamp(instant: Timestamp) -> credenza_model::Timestamp {
+    let nanoseconds = instant.as_nanosecond().rem_euclid(1_000_000_000);
+    let seconds = i64::try_from(instant.as_nanosecond().div_euclid(1_000_000_000)).unwrap_or(i64::MAX);
+    credenza_model::Timestamp { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
 }
 
 #[cfg(test)]

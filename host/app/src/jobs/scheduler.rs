@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::file::{Job, Missed, Retry};
-use super::run::Ending;
+use super::outcome::Ending;
 use super::schedule::Schedule;
 
 /// A run that begins so much after its time was not on time, and is said to be made up for.

@@ -12,12 +12,14 @@ use credenza_format::ChunkerParams;
 use credenza_model::Timestamp;
 use tokio::sync::Notify;
 
-use super::daemon::{Daemon, Listens, News, Options, instant};
+use super::daemon::{Daemon, Listens, News, Options};
 use super::error::JobsError;
 use super::file::JobsFile;
 use super::log::Past;
+use super::outcome::{Ending, Step};
 use super::promise::{self, Kept};
-use super::run::{Cause, Ending, Heard, Occasion, Runner, Step};
+use super::run::{Cause, Heard, Occasion, Runner};
+use super::schedule::instant;
 use super::state::State;
 use crate::app::{App, AppOptions};
 use crate::configuration::{Kind, Settings};
@@ -374,4 +376,27 @@ async fn a_daemon_makes_up_for_a_run_that_ended_with_its_process() {
     assert_eq!((lost, done.len()), (1, 1), "{past:?}");
     // The lost run and the one that was due since are one.
     assert_eq!((done[0].due.unwrap().seconds, done[0].missed), (1_700_002_800, 1), "{past:?}");
+}
+
+#[tokio::test]
+async fn figures_are_written_at_each_end_whatever_it_is() {
+    let bed = Bed::new().await;
+    let mut file = bed.write("at = \"02:30\"\nlimits = [ { at = \"00-24\", up = \"100MB/s\" } ]");
+    file.textfile = Some(bed.path("credenza.prom"));
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    let figure = |name: &str| {
+        let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
+        let begin = format!("{name}{{job=\"a\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&begin)?.parse::<u64>().ok()).unwrap()
+    };
+    let success = figure("credenza_job_last_success_timestamp_seconds");
+    assert!(success >= 1_700_002_800 && figure("credenza_job_last_ok") == 1);
+    assert!(figure("credenza_job_last_added_bytes") > 0);
+    fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
+    bed.clock.pass(Duration::from_mins(60));
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);
+    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    assert_eq!((figure("credenza_job_last_success_timestamp_seconds"), figure("credenza_job_last_ok")), (success, 0));
+    assert!(figure("credenza_job_last_attempt_timestamp_seconds") > success);
 }

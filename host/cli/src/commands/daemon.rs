@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use credenza_app::jobs::Step;
-use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options, timestamp};
+use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
+use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::SystemClock;
 use credenza_model::Timestamp;

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use credenza_app::environment;
-use credenza_app::jobs::daemon::{instant, timestamp};
+use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
+use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{self, Cause, Ending, Job, JobsFile, Step, units};
 use credenza_engine::{Clock, Listener, SystemClock};
@@ -274,6 +275,9 @@ impl Run {
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
         let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        if let Err(error) = metrics::publish(&file, &state.log()) {
+            session.reporter.failure(&error.into());
+        }
         Ok(exit(ending))
     }
 }
