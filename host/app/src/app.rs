@@ -57,6 +57,7 @@ pub struct App {
     notices: Arc<dyn Notices>,
     ask: Arc<dyn Ask>,
     stop: Stop,
+    rates: Rates,
     recorder: Option<Arc<Recorder>>,
 }
 
@@ -66,7 +67,6 @@ struct Shared {
     cache_folder: Option<PathBuf>,
     state_folder: Option<PathBuf>,
     connectors: Connectors,
-    rates: Rates,
     sandbox: OnceCell<Sandbox>,
 }
 
@@ -77,12 +77,13 @@ impl App {
         let AppOptions { configuration_folder, cache_folder, state_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
         let sandbox = OnceCell::new();
-        let shared = Shared { configuration_folder, cache_folder, state_folder, connectors, rates, sandbox };
+        let shared = Shared { configuration_folder, cache_folder, state_folder, connectors, sandbox };
         Self {
             shared: Arc::new(shared),
             notices: Arc::new(NoNotices),
             ask: Arc::new(Nobody),
             stop: Stop::default(),
+            rates,
             recorder: None,
         }
     }
@@ -114,6 +115,12 @@ impl App {
     #[must_use]
     pub fn with_stop(self, stop: Stop) -> Self {
         Self { stop, ..self }
+    }
+
+    /// The same program for a task that may pass so many bytes a second.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// The folder of the configuration.
@@ -199,8 +206,8 @@ impl App {
     }
 
     /// How many bytes a second may pass.
-    pub(crate) fn rates(&self) -> &Rates {
-        &self.shared.rates
+    pub(crate) const fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     pub(crate) fn notice(&self, notice: Notice) {

@@ -37,6 +37,7 @@ mod error;
 mod fields;
 pub mod guarantees;
 pub mod home;
+pub mod jobs;
 mod kept;
 pub mod live;
 mod location;

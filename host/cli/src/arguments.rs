@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, diff, digest, dump, find, info, key, login, ls,
-    maintain, man, place, policy, prune, repair, restore, rm, sync, tag, ui,
+    audit, backup, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find, info, jobs,
+    key, login, ls, maintain, man, place, policy, prune, repair, restore, rm, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -116,6 +116,13 @@ pub(crate) enum Command {
     Login(login::Login),
     /// Show the repositories of the configuration in a browser on this machine.
     Ui(ui::Ui),
+    /// See, run and pause what `jobs.toml` says is to run by itself.
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    /// Run the jobs of `jobs.toml` when they are due.
+    Daemon(daemon::Daemon),
+    /// Measure whether backups are as new as their jobs promise.
+    Promises(jobs::Promises),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
     /// Write the manual pages.

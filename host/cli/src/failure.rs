@@ -2,6 +2,7 @@
 //!
 //! Owned here: the exit codes and the mapping. Refused here: printing (`report`).
 
+use credenza_app::jobs::{HookError, JobsError, Problem};
 use credenza_app::passphrase::{PassphraseError, Weakness};
 use credenza_app::patterns::PatternsError;
 use credenza_app::remove::RemovalError;
@@ -98,6 +99,39 @@ impl Failure {
         match connector_hint(cause) {
             (exit, Some(hint)) => failure.exit(exit).hint(hint),
             (exit, None) => failure.exit(exit),
+        }
+    }
+
+    /// A hook that did not do its work.
+    pub(crate) fn of_hook(error: &HookError) -> Self {
+        let said = Self::of(error);
+        match error {
+            HookError::Start { .. } => said.hint("see what the jobs lack: credenza jobs check"),
+            HookError::Failed { .. } => said.hint("see all that it printed: credenza jobs history -n 1 --json"),
+            HookError::TimedOut { .. } => said.hint("if it needs more time, give it more: timeout = \"1h\""),
+            HookError::Stopped { .. } => said.exit(Exit::Interrupted),
+        }
+    }
+
+    /// Jobs that cannot be read, are not meant so, or run already.
+    pub(crate) fn of_jobs(error: &JobsError) -> Self {
+        let said = Self::of(error);
+        match error {
+            JobsError::NoFile { path } => said.exit(Exit::Usage).hint(format!(
+                "write one at {}, or name another with --jobs FILE; the guide has an example: docs/guide/run-by-itself.md",
+                path.display()
+            )),
+            JobsError::NoFolder => said.exit(Exit::Usage).hint("set HOME, or CREDENZA_CONFIG and CREDENZA_STATE"),
+            JobsError::Syntax { .. } | JobsError::Invalid { .. } => {
+                said.exit(Exit::Usage).hint("correct the file; then: credenza jobs check")
+            }
+            JobsError::UnknownJob { near, .. } => said.exit(Exit::Usage).hint(match near {
+                Some(near) => format!("did you mean `{near}`? All of them: credenza jobs list"),
+                None => "see which there are: credenza jobs list".to_owned(),
+            }),
+            JobsError::Daemon { .. } => said.exit(Exit::Conflict).hint("one is enough; see what it does: credenza jobs list"),
+            JobsError::Busy { .. } => said.exit(Exit::Conflict).hint("run it again when that has ended"),
+            JobsError::Read { .. } | JobsError::TooLarge { .. } | JobsError::State { .. } => said,
         }
     }
 
@@ -523,6 +557,20 @@ impl From<UsersError> for Failure {
             UsersError::Weak(_) => said.hint("take some words that nobody would guess together"),
             UsersError::Proof(_) => said,
         }
+    }
+}
+
+impl From<JobsError> for Failure {
+    fn from(error: JobsError) -> Self {
+        Self::of_jobs(&error)
+    }
+}
+
+/// Faults that were found while a file was used.
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        let said = |problem: &Problem| format!("`{}`: {}; {}", problem.key, problem.what, problem.remedy);
+        Self::usage(problems.iter().map(said).collect::<Vec<_>>().join("\n  "))
     }
 }
 

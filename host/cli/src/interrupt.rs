@@ -9,9 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What the kernel tells of this process, in lines.
 const STATUS: &str = "/proc/self/status";
 
-/// Returns when the user or the system asks the program to end; never when it cannot be known.
-pub(crate) async fn requested() {
-    let mut signals: Vec<Signal> = kinds().filter_map(|kind| signal(kind).ok()).collect();
+/// Returns when the user or the system asks the program to end; never when it cannot be known. SIGHUP asks for that unless the program has another use
+/// for it.
+pub(crate) async fn requested(hangup_ends: bool) {
+    let mut signals: Vec<Signal> = kinds(hangup_ends).filter_map(|kind| signal(kind).ok()).collect();
     std::future::poll_fn(|context| {
         let asked = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
         if asked { Poll::Ready(()) } else { Poll::Pending }
@@ -19,10 +20,10 @@ pub(crate) async fn requested() {
     .await;
 }
 
-fn kinds() -> impl Iterator<Item = SignalKind> {
+fn kinds(hangup_ends: bool) -> impl Iterator<Item = SignalKind> {
     let always = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
     let status = std::fs::read_to_string(STATUS).unwrap_or_default();
-    let hangup = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind, &status));
+    let hangup = Some(SignalKind::hangup()).filter(|kind| hangup_ends && !is_ignored(*kind, &status));
     always.into_iter().chain(hangup)
 }
 

@@ -49,10 +49,12 @@ fn execute(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Fai
 /// Every store is sound wherever a run is dropped. One that has something to put in order does that first, unless it is interrupted once more.
 async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> Result<Exit, Failure> {
     let stop = Stop::default();
+    // A daemon reads its file again then.
+    let hangup_ends = !matches!(invocation.arguments.command, Command::Daemon(_));
     let mut work = std::pin::pin!(dispatch(invocation, reporter, stop.clone()));
     tokio::select! {
         done = &mut work => return done,
-        () = interrupt::requested() => stop.request(),
+        () = interrupt::requested(hangup_ends) => stop.request(),
     }
     if stop.is_heeded() {
         reporter.note(format!(
@@ -66,7 +68,7 @@ async fn until_interrupted(invocation: Invocation, reporter: &Arc<Reporter>) -> 
                     return Ok(exit);
                 }
             }
-            () = interrupt::requested() => {}
+            () = interrupt::requested(hangup_ends) => {}
         }
     }
     Err(Failure::interrupted())
@@ -117,6 +119,9 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
         Command::Ui(command) => command.run(session).await,
+        Command::Jobs(command) => command.run(session).await,
+        Command::Daemon(command) => command.run(session).await,
+        Command::Promises(command) => command.run(session).await,
         Command::Man(command) => command.run(Arguments::command()),
         Command::Completions(command) => command.run(Arguments::command(), session),
     }

@@ -6,6 +6,7 @@
 //! Owned here: whose turn it is when. Refused here: where bytes pass (`wrap::Throttle`, the sandbox's connections).
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ impl Rates {
 
 #[derive(Debug)]
 struct Bound {
-    bytes_a_second: NonZeroU64,
+    /// 0 for none.
+    bytes_a_second: AtomicU64,
     /// When all that was let through has had its time.
     free_at: Mutex<Option<Instant>>,
 }
@@ -51,20 +53,39 @@ impl Rate {
     /// So many bytes a second.
     #[must_use]
     pub fn of(bytes_a_second: NonZeroU64) -> Self {
+        Self::adjustable(Some(bytes_a_second))
+    }
+
+    /// A bound that may be [set](Self::set) while bytes pass; none for now where there is no number.
+    #[must_use]
+    pub fn adjustable(bytes_a_second: Option<NonZeroU64>) -> Self {
+        let bytes_a_second = AtomicU64::new(bytes_a_second.map_or(0, NonZeroU64::get));
         Self(Some(Arc::new(Bound { bytes_a_second, free_at: Mutex::new(None) })))
     }
 
-    /// Whether there is a bound.
+    /// Bounds what passes from now on; nothing happens to one that was never bounded.
+    pub fn set(&self, bytes_a_second: Option<NonZeroU64>) {
+        if let Some(bound) = &self.0 {
+            bound.bytes_a_second.store(bytes_a_second.map_or(0, NonZeroU64::get), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is a bound, or may be one.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.0.is_some()
     }
 
+    /// The bound as it is now.
+    fn bytes_a_second(&self) -> Option<u64> {
+        self.0.as_ref().map(|bound| bound.bytes_a_second.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
     /// The largest piece that is to be passed at once, `max` at most.
     #[must_use]
     pub fn piece_bytes(&self, max: usize) -> usize {
-        let Some(bound) = &self.0 else { return max };
-        let piece = (bound.bytes_a_second.get() / PIECES_A_SECOND).max(PIECE_BYTES_MIN);
+        let Some(bytes_a_second) = self.bytes_a_second() else { return max };
+        let piece = (bytes_a_second / PIECES_A_SECOND).max(PIECE_BYTES_MIN);
         usize::try_from(piece).map_or(max, |piece| piece.min(max))
     }
 
@@ -72,7 +93,8 @@ impl Rate {
     #[must_use]
     pub fn turn(&self, bytes: u64) -> Option<Instant> {
         let bound = self.0.as_ref()?;
-        let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(bound.bytes_a_second.get());
+        let bytes_a_second = self.bytes_a_second()?;
+        let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_a_second);
         let time = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         let now = Instant::now();
         let mut free_at = bound.free_at.lock().unwrap_or_else(PoisonError::into_inner);

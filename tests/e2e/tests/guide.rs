@@ -44,6 +44,7 @@ const PAGES: [&str; 15] = [
     "page",
     "restore",
     "retention",
+    "run-by-itself",
     "verification",
     "what-is-backed-up",
 ];
@@ -120,6 +121,11 @@ fn the_commands_of_page_work() -> Result<()> {
 #[test]
 fn the_commands_of_restore_work() -> Result<()> {
     run(&page("restore"))
+}
+
+#[test]
+fn the_commands_of_run_by_itself_work() -> Result<()> {
+    run(&page("run-by-itself"))
 }
 
 #[test]

@@ -1,0 +1,252 @@
+//! The process that runs jobs when they are due, until it is asked to end.
+//!
+//! Owned here: the loop around the [`Scheduler`]: the clock, tasks, the file that is read again, and the end in good order. Refused here: signals, the service
+//! manager and printing (`cli`, which [`Listens`]), and every decision (`scheduler`).
+//!
+//! It holds no truth: what it knows at its start is in the log, and what it does is there before it does it. Idle, it wakes when something is due, and at
+//! least once a [`pulse`](Options::pulse), since a machine may sleep and its clock may be set.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_engine::{Clock, Heeding, Listener, NoEvents, Stop};
+use credenza_model::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::error::JobsError;
+use super::file::JobsFile;
+use super::lock::Held;
+use super::log::{Past, Record};
+use super::metrics;
+use super::outcome::{Ending, Step};
+use super::run::{Cause, Heard, Occasion, Runner};
+use super::schedule::{instant, timestamp};
+use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
+use super::state::State;
+use crate::app::App;
+
+/// What a daemon works with.
+pub struct Options {
+    /// The file of the jobs.
+    pub path: PathBuf,
+    /// Where the record is.
+    pub state: State,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ends it, and its runs in good order.
+    pub stop: Stop,
+    /// Asks for the file to be read again.
+    pub reload: Arc<Notify>,
+    /// The longest that it waits at once.
+    pub pulse: Duration,
+}
+
+/// What a daemon tells.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// It is at work, with so many jobs.
+    Ready(usize),
+    /// It goes on living.
+    Alive,
+    /// It is about to read the file again.
+    Reloading,
+    /// It goes by another version of the file, with so many jobs.
+    Reloaded(usize),
+    /// It goes on by the old version: the new one cannot be used.
+    NotReloaded(&'a JobsError),
+    /// A run before ended with its process.
+    Lost(&'a Past),
+    /// A run begins.
+    Began(&'a Start),
+    /// A run did something.
+    Did(&'a str, &'a Step),
+    /// A run ended.
+    Ended(&'a str, Ending),
+    /// Due times pass without a run.
+    Skipped(&'a Decision),
+    /// What is kept of jobs cannot be read or written.
+    Fault(&'a JobsError),
+    /// It ends, after the runs that are under way.
+    Stopping(usize),
+}
+
+/// Hears of what a daemon does.
+pub trait Listens: Send + Sync {
+    /// Something happened.
+    fn hear(&self, news: News<'_>);
+}
+
+/// A run has come to its end.
+struct Ended(Start, Ending);
+
+/// The daemon of one file of jobs.
+pub struct Daemon {
+    app: App,
+    options: Options,
+    listens: Arc<dyn Listens>,
+    jobs: JobsFile,
+    scheduler: Scheduler,
+    ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    _held: Held,
+}
+
+impl Daemon {
+    /// Reads the file, takes the place of its one daemon, and puts on record which runs were lost.
+    ///
+    /// # Errors
+    /// When the file cannot be used, another daemon has the place, or the record cannot be read.
+    pub fn start(app: App, options: Options, listens: Arc<dyn Listens>) -> Result<Self, JobsError> {
+        let now = options.clock.now().wall;
+        let jobs = JobsFile::read(&options.path, instant(now))?;
+        let held = options.state.be_daemon()?;
+        let log = options.state.log();
+        match log.close_lost(|job| options.state.runs(job), now) {
+            Ok(lost) => lost.iter().for_each(|past| listens.hear(News::Lost(past))),
+            Err(error) => listens.hear(News::Fault(&error)),
+        }
+        let names: BTreeSet<String> = jobs.jobs.keys().cloned().collect();
+        let served = log.served(&names)?.into_iter().map(|(job, due)| (job, instant(due))).collect();
+        let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
+        Ok(Self { app, options, listens, jobs, scheduler, ended: unbounded_channel(), _held: held })
+    }
+
+    /// Runs jobs until it is asked to end, and the runs that are under way have ended.
+    pub async fn run(mut self) {
+        let stop = self.options.stop.clone();
+        let _heeding: Heeding<'_> = stop.heeding();
+        self.listens.hear(News::Ready(self.jobs.jobs.len()));
+        self.publish();
+        while !stop.is_requested() {
+            self.listens.hear(News::Alive);
+            let now = self.options.clock.now().wall;
+            self.look_at_pauses(now);
+            for decision in self.scheduler.tick(instant(now)) {
+                self.carry_out(decision, now);
+            }
+            let wait = self.wait(now);
+            tokio::select! {
+                () = stop.requested() => {}
+                () = self.options.reload.notified() => self.reload(),
+                Some(Ended(start, ending)) = self.ended.1.recv() => self.note_end(&start, ending),
+                () = self.options.clock.wait(wait) => {}
+            }
+        }
+        self.listens.hear(News::Stopping(self.scheduler.running().len()));
+        while !self.scheduler.running().is_empty() {
+            let Some(Ended(start, ending)) = self.ended.1.recv().await else { break };
+            self.note_end(&start, ending);
+        }
+    }
+
+    fn wait(&self, now: Timestamp) -> Duration {
+        let now = instant(now);
+        let next = self.scheduler.next_wake(now).map(|next| next.duration_since(now));
+        let next = next.map_or(self.options.pulse, |next| Duration::try_from(next).unwrap_or_default());
+        // A clock that is read just before a due time must not be asked without a pause.
+        next.clamp(Duration::from_millis(100), self.options.pulse)
+    }
+
+    fn look_at_pauses(&mut self, now: Timestamp) {
+        match self.options.state.paused().now(now) {
+            Ok(paused) => self.scheduler.pause(paused),
+            Err(error) => self.listens.hear(News::Fault(&error)),
+        }
+    }
+
+    fn note_end(&mut self, start: &Start, ending: Ending) {
+        self.scheduler.ended(start, ending, instant(self.options.clock.now().wall));
+        self.listens.hear(News::Ended(&start.job, ending));
+        self.publish();
+    }
+
+    fn publish(&self) {
+        if let Err(error) = metrics::publish(&self.jobs, &self.options.state.log()) {
+            self.listens.hear(News::Fault(&error));
+        }
+    }
+
+    fn reload(&mut self) {
+        self.listens.hear(News::Reloading);
+        let now = instant(self.options.clock.now().wall);
+        match JobsFile::read(&self.options.path, now) {
+            Ok(jobs) => {
+                self.scheduler.replace(rules(&jobs), now);
+                self.jobs = jobs;
+                self.listens.hear(News::Reloaded(self.jobs.jobs.len()));
+            }
+            Err(error) => self.listens.hear(News::NotReloaded(&error)),
+        }
+    }
+
+    fn carry_out(&self, decision: Decision, now: Timestamp) {
+        match &decision {
+            Decision::Start(start) => self.begin(start.clone()),
+            Decision::Skip { job, due, count, why } => {
+                let why = match why {
+                    Skipped::Paused => "paused",
+                    Skipped::Missed => "missed",
+                };
+                let (job, due, why) = (job.clone(), timestamp(*due), why.to_owned());
+                if let Err(error) =
+                    self.options.state.log().add(&Record::Skipped { job, at: now, due, count: *count, why })
+                {
+                    self.listens.hear(News::Fault(&error));
+                }
+                self.listens.hear(News::Skipped(&decision));
+            }
+        }
+    }
+
+    /// Begins a run, on a thread of its own: a backup stays on the one where it began.
+    fn begin(&self, start: Start) {
+        self.listens.hear(News::Began(&start));
+        let Some(job) = self.jobs.jobs.get(&start.job).cloned() else { return };
+        let Options { state, clock, stop, .. } = &self.options;
+        let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
+        let (listens, sender, runtime) = (Arc::clone(&self.listens), self.ended.0.clone(), Handle::current());
+        let occasion = Occasion { due: Some(timestamp(start.due)), missed: start.missed, tries: start.tries };
+        let broken = (start.clone(), sender.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let app = app.with_stop(stop.clone());
+            let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
+            let telling = Telling { job: &job.name, listens: &*listens };
+            let ended = runtime.block_on(runner.run(&job, &occasion, &telling));
+            let ending = ended.unwrap_or_else(|error| {
+                listens.hear(News::Fault(&error));
+                Ending::Busy
+            });
+            // Where nobody waits for it any more, the daemon is gone.
+            let _ = sender.send(Ended(start, ending));
+        });
+        tokio::spawn(async move {
+            // A run that broke down has ended too, and the log has its begin.
+            if work.await.is_err() {
+                let _ = broken.1.send(Ended(broken.0, Ending::Failed));
+            }
+        });
+    }
+}
+
+/// Tells what a run does.
+struct Telling<'a> {
+    job: &'a str,
+    listens: &'a dyn Listens,
+}
+
+impl Heard for Telling<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        self.listens.hear(News::Did(self.job, step));
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&String, Rules)> {
+    jobs.jobs.iter().map(|(name, job)| (name, Rules::from(job)))
+}

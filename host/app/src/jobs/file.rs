@@ -1,0 +1,644 @@
+//! The file of the jobs, `jobs.toml` in the folder of the configuration, understood.
+//!
+//! Owned here: what its values mean and which of them go together. All faults are named at once, each with line, key and remedy. Refused here: the form
+//! (`reader`, `keys`), whether places and secrets can be had (`state`). Called by every command that has to do with jobs.
+//!
+//! Bound: [`FILE_BYTES_MAX`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use credenza_format::Policy;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use toml_edit::{Document, TomlError};
+
+use super::error::JobsError;
+use super::keys;
+use super::limits::{self, Limit, Limits, Window};
+use super::outcome::Ending;
+use super::reader::{Part, Reading};
+use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
+use super::span::{parse_range, parse_span};
+use crate::configuration::suggestion;
+use crate::environment;
+use crate::units::parse_size;
+
+/// The name of the file in the folder of the configuration.
+pub const NAME: &str = "jobs.toml";
+/// Thousands of jobs; far below what would hurt.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The form that is understood here.
+const VERSION: u32 = 1;
+/// Longest name of a job, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// A hook is ended after so much time where it says nothing else.
+const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The jobs of a machine.
+#[derive(Debug, Clone)]
+pub struct JobsFile {
+    /// The file.
+    pub path: PathBuf,
+    /// By name.
+    pub jobs: BTreeMap<String, Job>,
+    /// A file for the node exporter of Prometheus.
+    pub textfile: Option<PathBuf>,
+}
+
+/// What is backed up, to where, when, and what comes with it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// What is backed up, as it is written.
+    pub sources: Vec<String>,
+    /// The repository, as it is written.
+    pub repository: String,
+    /// When it is due.
+    pub schedule: Schedule,
+    /// What becomes of runs that were due while nothing ran.
+    pub missed: Missed,
+    /// How a run that failed is tried again.
+    pub retry: Retry,
+    /// Bytes a second by the time of day.
+    pub limits: Limits,
+    /// What is left out.
+    pub leaving_out: LeavingOut,
+    /// Make no snapshot of what is as the last one has it.
+    pub skip_if_unchanged: bool,
+    /// Tags beside that of the job.
+    pub tags: Vec<String>,
+    /// Commands around the run.
+    pub hooks: Vec<Hook>,
+    /// Whether snapshots are removed after a good run, and by which policy.
+    pub prune: Option<Prune>,
+    /// Whether space is reclaimed after a good run.
+    pub maintain: Option<Maintain>,
+    /// How old the newest good snapshot of each source may become, by the time of the store.
+    pub promise: Option<Duration>,
+}
+
+/// What becomes of runs that were due while nothing ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// One run makes up for all.
+    Once,
+    /// They are left out.
+    Skip,
+}
+
+/// How a run that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// In all.
+    pub tries: u32,
+    /// Before the second try.
+    pub wait: Duration,
+    /// It doubles up to here.
+    pub wait_max: Duration,
+}
+
+impl Retry {
+    const DEFAULT: Self = Self { tries: 3, wait: Duration::from_mins(1), wait_max: Duration::from_hours(1) };
+
+    /// The wait after so many tries that failed, from 1.
+    #[must_use]
+    pub fn wait_after(&self, tries: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(tries.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
+        self.wait.saturating_mul(doubled).min(self.wait_max)
+    }
+}
+
+/// What of a source is left out.
+#[derive(Debug, Clone, Default)]
+pub struct LeavingOut {
+    /// Patterns.
+    pub patterns: Vec<OsString>,
+    /// Files of patterns.
+    pub files: Vec<PathBuf>,
+    /// What programs mark as caches.
+    pub caches: bool,
+    /// Larger files, in bytes.
+    pub larger_than: Option<u64>,
+    /// What is mounted below the source.
+    pub other_file_systems: bool,
+}
+
+/// By which policy snapshots of a job are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prune {
+    /// That of the job.
+    By(Policy),
+    /// That of the repository.
+    OfRepository,
+}
+
+/// When space is reclaimed after a good run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maintain {
+    /// After each.
+    Always,
+    /// Where the last time is so long ago.
+    After(Duration),
+}
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moment {
+    /// Before the backup; where the hook fails, the job is not run.
+    Before,
+    /// After it, and what comes with it.
+    After,
+    /// While it is backed up, since its output is.
+    During,
+}
+
+/// After which endings a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// After a run that did all.
+    Done,
+    /// After one that could not read everything.
+    Incomplete,
+    /// After one that failed.
+    Failed,
+    /// After each.
+    Always,
+}
+
+impl When {
+    const NAMES: [(&'static str, Self); 4] =
+        [("done", Self::Done), ("incomplete", Self::Incomplete), ("failed", Self::Failed), ("always", Self::Always)];
+
+    /// Whether a run that ended so is meant.
+    #[must_use]
+    pub const fn covers(self, ending: Ending) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Done => matches!(ending, Ending::Done),
+            Self::Incomplete => matches!(ending, Ending::Incomplete),
+            Self::Failed => !ending.has_backup(),
+        }
+    }
+}
+
+/// A command of the user's.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// When it runs.
+    pub moment: Moment,
+    /// After which endings, of one that runs after.
+    pub when: Vec<When>,
+    /// The program.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// After so much time it is ended.
+    pub timeout: Option<Duration>,
+    /// The name of the file that its output is backed up as.
+    pub stdin_of: Option<OsString>,
+}
+
+impl JobsFile {
+    /// The file that is named, else the one in the folder of the configuration.
+    ///
+    /// # Errors
+    /// [`JobsError::NoFolder`] where there is neither.
+    pub fn path(given: Option<&Path>, folder: Option<&Path>) -> Result<PathBuf, JobsError> {
+        let path = given.map(Path::to_owned).or_else(|| Some(folder?.join(NAME))).ok_or(JobsError::NoFolder)?;
+        // Two names of one file are one file.
+        Ok(path.canonicalize().unwrap_or(path))
+    }
+
+    /// Reads a file. Schedules are judged by what is now: one that never comes again is a fault.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or says what cannot be meant.
+    pub fn read(path: &Path, now: Timestamp) -> Result<Self, JobsError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => JobsError::NoFile { path: path.to_owned() },
+            _ => JobsError::Read { path: path.to_owned(), source },
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(JobsError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
+        }
+        Self::parse(path, &text, now)
+    }
+
+    /// Understands a text.
+    ///
+    /// # Errors
+    /// When it says what cannot be meant.
+    pub fn parse(path: &Path, text: &str, now: Timestamp) -> Result<Self, JobsError> {
+        let reading = Reading::new(text);
+        let document = Document::parse(text).map_err(|error: TomlError| JobsError::Syntax {
+            path: path.to_owned(),
+            line: reading.line(error.span().map_or(0, |span| span.start)),
+            reason: error.message().to_owned(),
+        })?;
+        let top = reading.top(document.as_table(), keys::FILE);
+        if top.count("version", VERSION..=VERSION).is_none() && !top.has("version") {
+            top.problem("version", "the version of the form is missing", "begin the file with: version = 1");
+        }
+        let defaults = top.part("defaults");
+        let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
+        let jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
+        let problems = reading.problems();
+        if problems.is_empty() {
+            return Ok(Self { path: path.to_owned(), jobs, textfile });
+        }
+        Err(JobsError::Invalid { path: path.to_owned(), problems })
+    }
+
+    /// The job of a name.
+    ///
+    /// # Errors
+    /// [`JobsError::UnknownJob`].
+    pub fn job(&self, name: &str) -> Result<&Job, JobsError> {
+        self.jobs.get(name).ok_or_else(|| JobsError::UnknownJob {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            near: suggestion(name, self.jobs.keys().map(String::as_str)).map(str::to_owned),
+        })
+    }
+}
+
+impl Job {
+    /// The tag that its snapshots bear.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        tag(&self.name)
+    }
+}
+
+/// The tag that snapshots of a job bear.
+#[must_use]
+pub fn tag(job: &str) -> String {
+    format!("job:{job}")
+}
+
+/// One job; nothing where what it cannot do without is missing, which is noted.
+fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Job> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
+        part.problem("", "that is no name for a job", "use letters, digits, - and _, 64 at most, such as [job.shop]");
+    }
+    let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
+    let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
+    if sources.is_empty() && !hooks.iter().any(|hook| hook.stdin_of.is_some()) {
+        part.problem(
+            "backup",
+            "nothing is to be backed up",
+            "name folders, locations or sources: backup = [\"/srv/shop\"]",
+        );
+    }
+    if sources.iter().any(String::is_empty) {
+        part.problem("backup", "a source is empty", "name a folder, a location or @name");
+    }
+    let repository = part.text("to").map(str::to_owned);
+    if !part.has("to") {
+        part.problem("to", "no repository is named", "name one: to = \"@main\"");
+    }
+    let schedule = schedule(name, part, defaults, now);
+    let (keep, prunes) = (keep(part), part.flag("prune"));
+    let prune = match (keep, prunes) {
+        (Some(policy), _) => Some(Prune::By(policy)),
+        (None, true) => Some(Prune::OfRepository),
+        (None, false) => None,
+    };
+    let maintain = match part.is_flag("maintain") {
+        true => part.flag("maintain").then_some(Maintain::Always),
+        false => part.parsed("maintain", parse_span).map(Maintain::After),
+    };
+    Some(Job {
+        name: name.to_owned(),
+        sources,
+        repository: repository?,
+        schedule: schedule?,
+        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
+        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
+        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        leaving_out: LeavingOut {
+            patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
+            files: part
+                .texts("exclude_file")
+                .into_iter()
+                .filter_map(|text| absolute(part, "exclude_file", text))
+                .collect(),
+            caches: part.flag("exclude_caches"),
+            larger_than: part.parsed("exclude_larger_than", parse_size),
+            other_file_systems: part.flag("one_file_system"),
+        },
+        skip_if_unchanged: part.flag("skip_if_unchanged"),
+        tags: part.texts("tags").into_iter().map(str::to_owned).collect(),
+        hooks,
+        prune,
+        maintain,
+        promise: part.parsed("promise", parse_span),
+    })
+}
+
+fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
+    let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
+    let path = part.understood(key, text, expanded)?;
+    if !path.is_absolute() {
+        part.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
+    }
+    Some(path)
+}
+
+/// What a job says itself, or the defaults say.
+fn own_or_default<'t, T>(
+    part: &Part<'t>,
+    defaults: Option<&Part<'t>>,
+    key: &str,
+    read: impl Fn(&Part<'t>) -> Option<T>,
+) -> Option<T> {
+    if part.has(key) { read(part) } else { read(defaults?) }
+}
+
+fn missed(text: &str) -> Result<Missed, String> {
+    match text {
+        "once" => Ok(Missed::Once),
+        "skip" => Ok(Missed::Skip),
+        _ => Err("it is no such word: write once or skip".to_owned()),
+    }
+}
+
+fn limits(part: &Part<'_>) -> Option<Limits> {
+    part.has("limits").then(|| {
+        let limit = |part: &Part<'_>| Limit {
+            window: part.parsed("at", Window::parse),
+            up: part.parsed("up", limits::parse_rate).flatten(),
+            down: part.parsed("down", limits::parse_rate).flatten(),
+        };
+        Limits(part.parts("limits").iter().map(limit).collect())
+    })
+}
+
+fn retry(part: &Part<'_>) -> Option<Retry> {
+    let part = part.part("retry")?;
+    let (wait, wait_max) = part.parsed("wait", parse_range).unwrap_or((Retry::DEFAULT.wait, Retry::DEFAULT.wait_max));
+    Some(Retry { tries: part.count("tries", 1..=20).unwrap_or(Retry::DEFAULT.tries), wait, wait_max })
+}
+
+fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
+    const WAYS: [&str; 3] = ["at", "every", "cron"];
+    let given: Vec<&str> = WAYS.into_iter().filter(|way| part.has(way)).collect();
+    let times = match given.as_slice() {
+        ["at"] => at(part),
+        ["every"] => part.parsed("every", |text| match parse_span(text)? {
+            span if span < EVERY_MIN => Err("it is less than 10 s: write 10s or more".to_owned()),
+            span => Ok(Times::Every(span)),
+        }),
+        ["cron"] => part.parsed("cron", schedule::parse_cron),
+        [_, second, ..] => {
+            part.problem(second, "there are two schedules", "keep one of at, every and cron");
+            None
+        }
+        _ => {
+            part.problem(
+                "",
+                "nothing says when it is due",
+                "add one of: at = \"02:30\", every = \"1h\", cron = \"30 2 * * *\"",
+            );
+            None
+        }
+    };
+    let zone = own_or_default(part, defaults, "zone", |part| {
+        part.parsed("zone", |text| {
+            TimeZone::get(text)
+                .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
+        })
+    });
+    let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
+    let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
+    let schedule = Schedule::new(times?, zone.unwrap_or_else(TimeZone::system), offset);
+    if schedule.next_after(now).is_none() {
+        let key = given.first().copied().unwrap_or_default();
+        part.problem(key, "that never comes", "look at day and month: the 30th of February is none");
+        return None;
+    }
+    Some(schedule)
+}
+
+fn at(part: &Part<'_>) -> Option<Times> {
+    let texts = part.texts("at");
+    if texts.is_empty() {
+        part.problem("at", "it names no time", "write a time such as \"02:30\"");
+    }
+    let times: Option<Vec<At>> = texts.into_iter().map(|text| part.understood("at", text, At::parse(text))).collect();
+    times.filter(|times| !times.is_empty()).map(Times::At)
+}
+
+fn hook(part: &Part<'_>) -> Option<Hook> {
+    let words = part.command("run");
+    let stdin_of = part.text("stdin_of").map(OsString::from);
+    let moment = match (part.has("before"), part.has("after"), &stdin_of) {
+        (true, true, _) => {
+            part.problem("after", "a hook runs before or after", "make two hooks of it");
+            None
+        }
+        (_, true, Some(_)) => {
+            part.problem("stdin_of", "what runs after the backup is not backed up", "write before = \"backup\"");
+            None
+        }
+        (_, false, Some(_)) => Some(Moment::During),
+        (true, false, None) => Some(Moment::Before),
+        (false, true, None) => Some(Moment::After),
+        (false, false, None) => {
+            part.problem("run", "nothing says when it runs", "add before = \"backup\" or after = \"backup\"");
+            None
+        }
+    };
+    for key in ["before", "after"] {
+        let _ = part.has(key).then(|| part.parsed(key, backup));
+    }
+    if part.has("when") && !part.has("after") {
+        part.problem("when", "it is for hooks that run after", "leave it out, or write after = \"backup\"");
+    }
+    let when = match part.has("when") {
+        true => {
+            part.texts("when").into_iter().filter_map(|text| part.understood("when", text, parse_when(text))).collect()
+        }
+        false => vec![When::Done, When::Incomplete],
+    };
+    let timeout = part.parsed("timeout", parse_span).or_else(|| stdin_of.is_none().then_some(HOOK_TIMEOUT));
+    let mut words = words.into_iter().map(OsString::from);
+    Some(Hook { moment: moment?, when, program: words.next()?, arguments: words.collect(), timeout, stdin_of })
+}
+
+/// The one thing that hooks run around.
+fn backup(text: &str) -> Result<(), String> {
+    if text == "backup" { Ok(()) } else { Err("hooks run around the backup: write \"backup\"".to_owned()) }
+}
+
+fn parse_when(text: &str) -> Result<When, String> {
+    let found = When::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, when)| when);
+    found.ok_or_else(|| "it is no ending: write done, incomplete, failed or always".to_owned())
+}
+
+fn keep(part: &Part<'_>) -> Option<Policy> {
+    let part = part.part("keep")?;
+    let count = |key: &str| part.count(key, 0..=u32::MAX).unwrap_or(0);
+    let policy = Policy {
+        last: count("last"),
+        hourly: count("hourly"),
+        daily: count("daily"),
+        weekly: count("weekly"),
+        monthly: count("monthly"),
+        yearly: count("yearly"),
+        within_seconds: part.parsed("within", parse_span).map(|span| span.as_secs()),
+        tags: part.texts("tags").into_iter().map(str::to_owned).collect(),
+        ..Policy::default()
+    };
+    if policy.is_empty() {
+        part.problem("", "it keeps nothing", "write how many: keep = { last = 3, daily = 14 }");
+        return None;
+    }
+    Some(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"
+version = 1
+[defaults]
+zone = "UTC"
+missed = "skip"
+retry = { tries = 5, wait = "30s..10m" }
+
+[job.shop]
+backup = ["@shop", "/srv/shop"]
+to = "@main"
+at = ["02:30", "mon-fri 14:30"]
+exclude = "*.tmp"
+exclude_larger_than = "2GiB"
+tags = ["nightly"]
+promise = "26h"
+maintain = "7d"
+keep = { last = 3, daily = 14, within = "2d" }
+hooks = [ { before = "backup", run = ["pg_dump", "-Fc", "shop"], stdin_of = "db.dump" },
+          { after = "backup", when = ["failed"], run = ["/usr/local/bin/page"], timeout = "30s" } ]
+
+[job.home]
+backup = "/home"
+to = "/mnt/disk"
+every = "1h"
+missed = "once"
+prune = true
+"#;
+
+    fn parse(text: &str) -> Result<JobsFile, JobsError> {
+        JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    /// The faults of a job with these lines beside what it cannot do without.
+    fn faults(lines: &str) -> String {
+        let text = format!("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\n{lines}\n");
+        parse(&text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_whole_file_is_understood_and_jobs_go_before_defaults() {
+        let file = parse(WHOLE).unwrap();
+        let shop = file.job("shop").unwrap();
+        assert_eq!(shop.sources, ["@shop", "/srv/shop"]);
+        assert_eq!((shop.missed, file.jobs["home"].missed), (Missed::Skip, Missed::Once));
+        assert_eq!((shop.retry.tries, shop.retry.wait_after(1).as_secs()), (5, 30));
+        assert_eq!((shop.retry.wait_after(3).as_secs(), shop.retry.wait_after(30).as_secs()), (120, 600));
+        assert_eq!(shop.maintain, Some(Maintain::After(Duration::from_hours(7 * 24))));
+        assert_eq!((shop.tag(), shop.promise), ("job:shop".to_owned(), Some(Duration::from_hours(26))));
+        let Some(Prune::By(policy)) = &shop.prune else { panic!("{:?}", shop.prune) };
+        assert_eq!((policy.last, policy.daily, policy.within_seconds), (3, 14, Some(2 * 86_400)));
+        let [dump, page] = shop.hooks.as_slice() else { panic!("{:?}", shop.hooks) };
+        assert_eq!((dump.moment, dump.timeout, dump.arguments.len()), (Moment::During, None, 2));
+        assert_eq!((page.moment, page.timeout), (Moment::After, Some(Duration::from_secs(30))));
+        assert_eq!(page.when, [When::Failed]);
+        assert_eq!(file.jobs["home"].prune, Some(Prune::OfRepository));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+        let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
+        assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
+        let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
+        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, job"), "{said}");
+        let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
+        assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
+    }
+
+    #[test]
+    fn a_wrong_unit_a_wrong_type_and_a_word_that_is_none_say_what_to_write() {
+        for (lines, parts) in [
+            ("every = \"5 minutes\"", ["`job.a.every`", "no unit of time", "write a number and s, m, h, d or w"]),
+            ("every = 5", ["`job.a.every`", "it is a number", "write a text in quotes"]),
+            ("every = \"5s\"", ["`job.a.every`", "less than 10 s", "write 10s or more"]),
+            ("at = \"25:00\"", ["`job.a.at`", "no such time of day", "write 02:30"]),
+            ("at = \"02:30\"\nzone = \"Europe/Pariss\"", ["line 6, `job.a.zone`", "no such zone", "Europe/Paris"]),
+            ("at = \"02:30\"\nmissed = \"twice\"", ["`job.a.missed`", "no such word", "write once or skip"]),
+            ("at = \"02:30\"\nretry = { tries = 0 }", ["`job.a.retry.tries`", "no such number", "from 1 to 20"]),
+            ("at = \"02:30\"\nexclude_larger_than = \"2 elephants\"", ["exclude_larger_than", "MB or GiB", ""]),
+            ("cron = \"30 2 * *\"", ["`job.a.cron`", "cannot be meant", "such as 30 2 * * *"]),
+        ] {
+            let said = faults(lines);
+            assert!(parts.iter().all(|part| said.contains(part)), "{lines}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_never_comes_or_is_there_twice_or_not_at_all_is_a_fault() {
+        assert!(faults("cron = \"0 0 30 2 *\"").contains("`job.a.cron`: that never comes"));
+        assert!(faults("at = \"02:30\"\nevery = \"1h\"").contains("line 6, `job.a.every`: there are two schedules"));
+        assert!(faults("").contains("line 2, `job.a`: nothing says when it is due"));
+    }
+
+    #[test]
+    fn two_jobs_of_one_name_and_broken_toml_name_their_line() {
+        let twice = "version = 1\n[job.a]\nto = \"/r\"\n[job.a]\nto = \"/r\"\n";
+        let JobsError::Syntax { line, .. } = parse(twice).unwrap_err() else { panic!() };
+        assert_eq!(line, 4);
+        assert!(matches!(parse("version = \n"), Err(JobsError::Syntax { line: 1, .. })));
+    }
+
+    #[test]
+    fn a_hook_that_is_one_text_or_at_no_time_is_a_fault() {
+        let said = faults("at = \"02:30\"\nhooks = [ { before = \"backup\", run = \"sync; ls\" } ]");
+        assert!(said.contains("no shell takes it apart") && said.contains("line 6"), "{said}");
+        let said = faults("at = \"02:30\"\nhooks = [ { run = [\"ls\"] } ]");
+        assert!(said.contains("nothing says when it runs"), "{said}");
+        let said = faults("at = \"02:30\"\nhooks = [ { after = \"backup\", run = [\"ls\"], stdin_of = \"x\" } ]");
+        assert!(said.contains("what runs after the backup is not backed up"), "{said}");
+    }
+
+    #[test]
+    fn all_faults_are_named_at_once_in_the_order_of_the_file() {
+        let said = parse("[job.b]\nevery = \"x\"\n[job.a]\nkeep = {}\n").unwrap_err();
+        let JobsError::Invalid { problems, .. } = &said else { panic!("{said}") };
+        let keys: Vec<&str> = problems.iter().map(|problem| &*problem.key).collect();
+        assert!(
+            ["version", "job.b.backup", "job.b.to", "job.b.every", "job.a.keep"].iter().all(|key| keys.contains(key)),
+            "{said}"
+        );
+        assert!(problems.is_sorted_by_key(|problem| problem.line), "{said}");
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_one_is_suggested() {
+        let error = parse(WHOLE).unwrap().job("shopp").unwrap_err();
+        assert!(matches!(error, JobsError::UnknownJob { near: Some(near), .. } if near == "shop"));
+    }
+}

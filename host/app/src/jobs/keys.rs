@@ -1,0 +1,221 @@
+//! Every key that the file of the jobs may have, with its form and what it is: the one list by which unknown keys are found and the schema is made.
+//!
+//! Owned here: the list and [`schema`]. Refused here: what a value means (`file`). Called by `reader`.
+
+use serde_json::{Map, Value, json};
+
+/// What stands behind a key.
+pub(super) enum Form {
+    /// A text.
+    Text,
+    /// One of these texts.
+    Word(&'static [&'static str]),
+    /// One or more texts.
+    Texts,
+    /// A list of texts: a program and its arguments.
+    Command,
+    /// A span of time, such as `10m`.
+    Span,
+    /// A span, or two: `1m..1h`.
+    Range,
+    /// Bytes, such as `2GiB`.
+    Size,
+    /// true or false.
+    Flag,
+    /// true or false, or a span of time.
+    FlagOrSpan,
+    /// A whole number, not negative.
+    Count,
+    /// A table with these keys.
+    Table(&'static [Key]),
+    /// A list of such tables.
+    Tables(&'static [Key]),
+    /// Such tables by names of the user's.
+    Named(&'static [Key]),
+}
+
+/// One key.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    help: &'static str,
+}
+
+const fn key(name: &'static str, form: Form, help: &'static str) -> Key {
+    Key { name, form, help }
+}
+
+/// The keys at the top.
+pub(super) const FILE: &[Key] = &[
+    key("version", Form::Count, "The version of this form: 1."),
+    key("defaults", Form::Table(DEFAULTS), "What holds for each job that says nothing else."),
+    key("metrics", Form::Table(METRICS), "Where figures of the runs are written."),
+    key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
+];
+
+/// What a job may say for itself as well.
+pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY, LIMITS];
+
+const METRICS: &[Key] = &[key(
+    "textfile",
+    Form::Text,
+    "A file for the node exporter of Prometheus, which is written at the end of each run.",
+)];
+
+const ZONE: Key = key(
+    "zone",
+    Form::Text,
+    "The time zone that times are meant in, such as Europe/Paris; without it that of the machine.",
+);
+const JITTER: Key =
+    key("jitter", Form::Span, "Runs begin up to so much later, always by the same time for a machine and a job.");
+const MISSED: Key = key(
+    "missed",
+    Form::Word(&["once", "skip"]),
+    "What becomes of runs that were due while nothing ran: they are made up for by one, or left out. [once]",
+);
+const RETRY: Key =
+    key("retry", Form::Table(RETRIES), "How often and after which time a run that failed is tried again.");
+
+const LIMITS: Key = key(
+    "limits",
+    Form::Tables(LIMIT),
+    "Bytes a second by the time of day: the first that fits the time holds, also while a run goes on.",
+);
+
+const LIMIT: &[Key] = &[
+    key(
+        "at",
+        Form::Text,
+        "When it holds: hours, with days before them if not every day is meant: mon-fri 08-19. [always]",
+    ),
+    key("up", Form::Text, "Towards remote places and the repository, such as 20MB/s; or unlimited. [unlimited]"),
+    key("down", Form::Text, "From them. [unlimited]"),
+];
+
+const RETRIES: &[Key] = &[
+    key("tries", Form::Count, "Tries in all, from 1 to 20. [3]"),
+    key("wait", Form::Range, "The wait before the second try, and the longest; it doubles from try to try. [1m..1h]"),
+];
+
+/// The keys of a job.
+pub(super) const JOB: &[Key] = &[
+    key("backup", Form::Texts, "What is backed up: folders, locations, or @name of a source in the configuration."),
+    key("to", Form::Text, "The repository: a folder, a location, or @name of one in the configuration."),
+    key(
+        "at",
+        Form::Texts,
+        "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
+    ),
+    key("every", Form::Span, "When: each time so much has passed, from 10s on."),
+    key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *."),
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+    key("exclude", Form::Texts, "Patterns of what is left out, as in a .gitignore."),
+    key("exclude_file", Form::Texts, "Files of such patterns."),
+    key("exclude_caches", Form::Flag, "Leave out what programs mark as caches."),
+    key("exclude_larger_than", Form::Size, "Leave out larger files."),
+    key("one_file_system", Form::Flag, "Stay on the file system of the source."),
+    key("skip_if_unchanged", Form::Flag, "Make no snapshot of a source that is as its last snapshot has it."),
+    key("tags", Form::Texts, "Tags of the snapshots, beside `job:NAME`."),
+    key("hooks", Form::Tables(HOOK), "Commands around the run."),
+    key("keep", Form::Table(KEEP), "Which snapshots of this job are kept; the others are removed after each good run."),
+    key("prune", Form::Flag, "Remove snapshots of this job by the policy of the repository, after each good run."),
+    key(
+        "maintain",
+        Form::FlagOrSpan,
+        "Reclaim space after a good run: after each, or where the last time is so long ago.",
+    ),
+    key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
+];
+
+/// The keys of a hook.
+pub(super) const HOOK: &[Key] = &[
+    key("before", Form::Word(&["backup"]), "Run it before; where it fails, the job is not run."),
+    key("after", Form::Word(&["backup"]), "Run it after."),
+    key("when", Form::Texts, "After which endings: done, incomplete, failed, or always. [done, incomplete]"),
+    key("run", Form::Command, "The program and its arguments. No shell is involved."),
+    key("timeout", Form::Span, "It is ended after so much time. [10m; without a bound where its output is backed up]"),
+    key("stdin_of", Form::Text, "Back up what it prints, as a file of this name, in a snapshot of its own."),
+];
+
+/// The keys of a policy.
+pub(super) const KEEP: &[Key] = &[
+    key("last", Form::Count, "The newest so many."),
+    key("hourly", Form::Count, "The newest of each of the last so many hours that have any; so with the following."),
+    key("daily", Form::Count, "Days."),
+    key("weekly", Form::Count, "Weeks."),
+    key("monthly", Form::Count, "Months."),
+    key("yearly", Form::Count, "Years."),
+    key("within", Form::Span, "All that are at most so much older than the newest."),
+    key("tags", Form::Texts, "All with one of these tags."),
+];
+
+/// The JSON schema of the file, which editors complete and check by.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = object(FILE);
+    if let Some(top) = schema.as_object_mut() {
+        top.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+        top.insert("title".to_owned(), "jobs.toml of credenza".into());
+        top.insert("required".to_owned(), json!(["version"]));
+    }
+    schema
+}
+
+fn object(keys: &[Key]) -> Value {
+    let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn described(key: &Key) -> Value {
+    let mut form = form(&key.form);
+    if let Some(form) = form.as_object_mut() {
+        form.insert("description".to_owned(), key.help.into());
+    }
+    form
+}
+
+fn form(form: &Form) -> Value {
+    const SPAN: &str = "^[0-9]+[smhdw]$";
+    let text = || json!({ "type": "string" });
+    match form {
+        Form::Text => text(),
+        Form::Word(words) => json!({ "enum": words }),
+        Form::Texts => json!({ "oneOf": [text(), { "type": "array", "items": text() }] }),
+        Form::Command => json!({ "type": "array", "minItems": 1, "items": text() }),
+        Form::Span => json!({ "type": "string", "pattern": SPAN }),
+        Form::Range => json!({ "type": "string", "pattern": "^[0-9]+[smhdw](\\.\\.[0-9]+[smhdw])?$" }),
+        Form::Size => json!({ "type": "string", "pattern": "^[0-9]+([KMGTkmgt]i?)?[Bb]?$" }),
+        Form::Flag => json!({ "type": "boolean" }),
+        Form::FlagOrSpan => json!({ "oneOf": [{ "type": "boolean" }, { "type": "string", "pattern": SPAN }] }),
+        Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Table(keys) => object(keys),
+        Form::Tables(keys) => json!({ "type": "array", "items": object(keys) }),
+        Form::Named(keys) => json!({ "type": "object", "additionalProperties": object(keys) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Set to write the schema again instead of comparing it.
+    const WRITE: &str = "CREDENZA_WRITE_REFERENCE";
+
+    #[test]
+    fn the_published_schema_says_what_the_reader_takes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/jobs.schema.json");
+        let text = format!("{:#}\n", schema());
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(written, text, "write it again: {WRITE}=1 cargo test -p credenza-app schema");
+    }
+}

@@ -1,0 +1,372 @@
+//! The record of runs on this machine: a line of JSON for each thing that happened, which is only added to.
+//!
+//! Owned here: the lines, and runs put together of them. A run is on record before it begins, so that one whose process ends in its midst is found. Refused
+//! here: the truth: the snapshots of a job are in its repository, and the log may be deleted.
+//!
+//! Bound: [`LOG_BYTES_MAX`] twice; older lines go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use credenza_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::JobsError;
+use super::outcome::{Ending, Step};
+
+/// A log of more bytes becomes the old one.
+pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Record {
+    /// A run begins.
+    Began {
+        /// Its id: the job and the time.
+        run: String,
+        /// The job.
+        job: String,
+        /// When.
+        at: Timestamp,
+        /// The due time that it is for; none of one that somebody asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
+        /// Due times before that passed without a run.
+        #[serde(default)]
+        missed: u32,
+        /// Tries before.
+        #[serde(default)]
+        tries: u32,
+    },
+    /// It has done something.
+    Step {
+        /// The run.
+        run: String,
+        /// What.
+        step: Step,
+    },
+    /// It has ended.
+    Ended {
+        /// The run.
+        run: String,
+        /// The job.
+        job: String,
+        /// When.
+        at: Timestamp,
+        /// The due time that it was for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Timestamp>,
+        /// How.
+        ending: Ending,
+        /// Why, where it is not well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Due times passed without a run, as was meant.
+    Skipped {
+        /// The job.
+        job: String,
+        /// When that was seen.
+        at: Timestamp,
+        /// The last of them.
+        due: Timestamp,
+        /// How many.
+        count: u32,
+        /// Why: `paused` or `missed`.
+        why: String,
+    },
+}
+
+/// One run, or due times without one, put together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Past {
+    /// The job.
+    pub job: String,
+    /// When it began, or was seen to be left out.
+    pub began: Timestamp,
+    /// When it ended; none of one that is under way.
+    pub ended: Option<Timestamp>,
+    /// The due time that it was for.
+    pub due: Option<Timestamp>,
+    /// Due times before that passed without a run.
+    pub missed: u32,
+    /// How it ended; none of one that is under way, and of one that was left out.
+    pub ending: Option<Ending>,
+    /// Why it is not well, or was left out.
+    pub reason: Option<String>,
+    /// What it did.
+    pub steps: Vec<Step>,
+}
+
+impl Past {
+    /// Whether it has no end: it is under way, or was lost.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.ended.is_none() && self.ending.is_none() && self.reason.is_none()
+    }
+}
+
+/// The log of one file of jobs.
+#[derive(Debug, Clone)]
+pub struct Log {
+    path: PathBuf,
+    old: PathBuf,
+}
+
+impl Log {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("log.jsonl"), old: folder.join("log.old.jsonl") }
+    }
+
+    /// Adds a line, which is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written. What a full disk has left of a line is not read as one.
+    pub fn add(&self, record: &Record) -> Result<(), JobsError> {
+        self.append(record).map_err(|source| JobsError::State { path: self.path.clone(), doing: "written", source })
+    }
+
+    fn append(&self, record: &Record) -> io::Result<()> {
+        if fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
+            fs::rename(&self.path, &self.old)?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        let mut line = Vec::new();
+        if !ends_a_line(&mut file)? {
+            line.push(b'\n');
+        }
+        serde_json::to_writer(&mut line, record)?;
+        line.push(b'\n');
+        // In one piece: lines of several processes do not mix.
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+
+    /// What happened, the newest first, until so many runs are complete.
+    ///
+    /// # Errors
+    /// When the log cannot be read; where there is none, nothing happened.
+    pub fn past(&self, job: Option<&str>, most: usize) -> Result<Vec<Past>, JobsError> {
+        let mut gathering = Gathering::default();
+        let mut past = Vec::new();
+        for text in [&self.path, &self.old] {
+            let text = read(text)?;
+            for line in text.rsplit(|byte| *byte == b'\n') {
+                if past.len() >= most {
+                    return Ok(past);
+                }
+                // What is no record is the rest of one that a full disk or a crash has cut.
+                let Ok(record) = serde_json::from_slice::<Record>(line) else { continue };
+                let is_meant = |past: &Past| job.is_none_or(|job| past.job == job);
+                past.extend(gathering.take(record).filter(is_meant));
+            }
+        }
+        Ok(past)
+    }
+
+    /// For which due time each job has run last, or was left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn served(&self, jobs: &BTreeSet<String>) -> Result<BTreeMap<String, Timestamp>, JobsError> {
+        let mut served = BTreeMap::new();
+        for text in [&self.path, &self.old] {
+            let text = read(text)?;
+            for line in text.rsplit(|byte| *byte == b'\n') {
+                if jobs.iter().all(|job| served.contains_key(job)) {
+                    return Ok(served);
+                }
+                let (job, due) = match serde_json::from_slice::<Record>(line) {
+                    Ok(Record::Ended { job, due: Some(due), ending, .. }) if ending.is_for_good() => (job, due),
+                    Ok(Record::Skipped { job, due, .. }) => (job, due),
+                    _ => continue,
+                };
+                served.entry(job).or_insert(due);
+            }
+        }
+        Ok(served)
+    }
+
+    /// Puts on record that runs ended with their process: those that began, did not end, and are not under way.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written.
+    pub fn close_lost(&self, is_under_way: impl Fn(&str) -> bool, now: Timestamp) -> Result<Vec<Past>, JobsError> {
+        let past = self.past(None, usize::MAX)?.into_iter();
+        let lost: Vec<Past> = past.filter(|past| past.is_open() && !is_under_way(&past.job)).collect();
+        for past in &lost {
+            self.add(&Record::Ended {
+                run: run_id(&past.job, past.began),
+                job: past.job.clone(),
+                at: now,
+                due: past.due,
+                ending: Ending::Lost,
+                reason: Some("the program ended in the midst of it".to_owned()),
+            })?;
+        }
+        Ok(lost)
+    }
+}
+
+/// The id of the run of a job that begins then.
+#[must_use]
+pub fn run_id(job: &str, began: Timestamp) -> String {
+    format!("{job}@{began}")
+}
+
+fn ends_a_line(file: &mut fs::File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, JobsError> {
+    match fs::read(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(JobsError::State { path: path.to_owned(), doing: "read", source }),
+    }
+}
+
+/// Lines, newest first, on their way to runs.
+#[derive(Default)]
+struct Gathering {
+    steps: BTreeMap<String, Vec<Step>>,
+    ended: BTreeMap<String, (Timestamp, Ending, Option<String>)>,
+}
+
+impl Gathering {
+    fn take(&mut self, record: Record) -> Option<Past> {
+        match record {
+            Record::Step { run, step } => {
+                self.steps.entry(run).or_default().push(step);
+                None
+            }
+            Record::Ended { run, at, ending, reason, .. } => {
+                self.ended.insert(run, (at, ending, reason));
+                None
+            }
+            Record::Began { run, job, at, due, missed, .. } => {
+                let mut steps = self.steps.remove(&run).unwrap_or_default();
+                steps.reverse();
+                let (ended, ending, reason) = match self.ended.remove(&run) {
+                    Some((ended, ending, reason)) => (Some(ended), Some(ending), reason),
+                    None => (None, None, None),
+                };
+                Some(Past { job, began: at, ended, due, missed, ending, reason, steps })
+            }
+            Record::Skipped { job, at, due, count, why } => {
+                let missed = count.saturating_sub(1);
+                let reason = Some(format!("left out: {why}"));
+                let (began, ended, due) = (at, None, Some(due));
+                Some(Past { job, began, ended, due, missed, ending: None, reason, steps: Vec::new() })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(seconds: i64) -> Timestamp {
+        Timestamp { seconds, nanoseconds: 0 }
+    }
+
+    fn began(job: &str, at: i64) -> Record {
+        let run = run_id(job, time(at));
+        Record::Began { run, job: job.to_owned(), at: time(at), due: Some(time(at)), missed: 0, tries: 0 }
+    }
+
+    fn ended(job: &str, began: i64, ending: Ending) -> Record {
+        let (run, at, due) = (run_id(job, time(began)), time(began + 5), Some(time(began)));
+        Record::Ended { run, job: job.to_owned(), at, due, ending, reason: None }
+    }
+
+    fn log() -> (tempfile::TempDir, Log) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::in_folder(folder.path());
+        (folder, log)
+    }
+
+    #[test]
+    fn runs_are_put_together_newest_first() {
+        let (_folder, log) = log();
+        let step = Step::Pruned { kept: 3, removed: 1 };
+        for record in [
+            began("a", 100),
+            began("b", 101),
+            Record::Step { run: run_id("a", time(100)), step: step.clone() },
+            ended("a", 100, Ending::Done),
+            Record::Skipped { job: "a".to_owned(), at: time(300), due: time(290), count: 2, why: "paused".to_owned() },
+        ] {
+            log.add(&record).unwrap();
+        }
+        let past = log.past(None, 10).unwrap();
+        assert_eq!(past.iter().map(|past| &*past.job).collect::<Vec<_>>(), ["a", "b", "a"]);
+        assert_eq!((past[0].missed, past[0].reason.as_deref()), (1, Some("left out: paused")));
+        assert_eq!((past[1].ended, past[2].ending, &past[2].steps), (None, Some(Ending::Done), &vec![step]));
+        assert_eq!(log.past(Some("b"), 10).unwrap().len(), 1);
+        assert_eq!(log.past(None, 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_run_whose_process_ended_is_put_on_record_once_and_is_due_again() {
+        let (_folder, log) = log();
+        for record in [began("a", 100), ended("a", 100, Ending::Done), began("a", 200), began("b", 200)] {
+            log.add(&record).unwrap();
+        }
+        let lost = log.close_lost(|job| job == "b", time(300)).unwrap();
+        assert_eq!((lost.len(), lost[0].began), (1, time(200)));
+        assert_eq!(log.close_lost(|job| job == "b", time(301)).unwrap(), []);
+        assert_eq!(log.past(Some("a"), 1).unwrap()[0].ending, Some(Ending::Lost));
+        let jobs = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        assert_eq!(log.served(&jobs).unwrap(), BTreeMap::from([("a".to_owned(), time(100))]));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_costs_itself_alone() {
+        let (folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(br#"{"event":"began","run":"a@"#);
+        fs::write(&path, text).unwrap();
+        log.add(&ended("a", 100, Ending::Done)).unwrap();
+        let past = log.past(None, 10).unwrap();
+        assert_eq!((past.len(), past[0].ending), (1, Some(Ending::Done)));
+    }
+
+    #[test]
+    fn a_full_disk_under_the_log_is_said() {
+        let log = Log { path: PathBuf::from("/dev/full"), old: PathBuf::from("/nowhere") };
+        let error = log.add(&began("a", 100)).unwrap_err();
+        assert!(error.to_string().contains("/dev/full cannot be written"), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_is_gone_is_no_fault() {
+        let (_folder, log) = log();
+        assert_eq!(log.past(None, 10).unwrap(), []);
+        assert!(log.served(&BTreeSet::from(["a".to_owned()])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_large_log_becomes_the_old_one_and_is_still_read() {
+        let (folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        let path = folder.path().join("log.jsonl");
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        log.add(&ended("a", 100, Ending::Done)).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1000);
+        assert_eq!(log.past(None, 10).unwrap()[0].ending, Some(Ending::Done));
+    }
+}

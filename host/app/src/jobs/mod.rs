@@ -1,0 +1,37 @@
+//! What runs by itself: `jobs.toml`, when each job is due, the runs, their hooks and their record.
+//!
+//! Owned here: the file of the jobs ([`file`]), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
+//! ([`run`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
+//! a backup or a removal is (`engine`). Called by `cli`.
+//!
+//! The daemon holds no truth. History is the repositories' own snapshots, which bear the tag `job:NAME`, and a log that may be deleted.
+
+pub mod daemon;
+mod error;
+pub mod file;
+mod hook;
+mod keys;
+pub mod limits;
+pub mod lock;
+pub mod log;
+pub mod metrics;
+mod outcome;
+pub mod pause;
+pub mod preflight;
+pub mod promise;
+mod reader;
+pub mod run;
+pub mod schedule;
+pub mod scheduler;
+mod span;
+pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
+pub use error::{JobsError, Problem};
+pub use file::{Hook, Job, JobsFile, Moment, When};
+pub use hook::HookError;
+pub use keys::schema;
+pub use outcome::{Ending, Step};
+pub use run::Cause;

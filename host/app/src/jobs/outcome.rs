@@ -1,0 +1,96 @@
+//! What a run did, and how it ended: the words of the record, of hooks and of what is printed.
+
+use credenza_model::SnapshotId;
+use serde::{Deserialize, Serialize};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// All is done.
+    Done,
+    /// There are snapshots, and something could not be read, removed or reclaimed.
+    Incomplete,
+    /// There are snapshots, and the repository is damaged.
+    Damaged,
+    /// A source could not be backed up.
+    Failed,
+    /// A hook before the backup failed, so that it was not made.
+    Refused,
+    /// The repository could not be opened or written.
+    Unreachable,
+    /// Another run was at work there.
+    Busy,
+    /// It was asked to end.
+    Interrupted,
+    /// Its process ended in the midst of it.
+    Lost,
+}
+
+impl Ending {
+    /// Whether there is a backup.
+    #[must_use]
+    pub const fn has_backup(self) -> bool {
+        matches!(self, Self::Done | Self::Incomplete | Self::Damaged)
+    }
+
+    /// Whether the due time is done with, so that whoever starts next does not find it due.
+    #[must_use]
+    pub const fn is_for_good(self) -> bool {
+        !matches!(self, Self::Unreachable | Self::Busy | Self::Interrupted | Self::Lost)
+    }
+}
+
+/// Something that a run did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "lowercase")]
+pub enum Step {
+    /// A source was backed up.
+    BackedUp {
+        /// Its location.
+        source: String,
+        /// The snapshot; none where nothing had changed and none was to be made then.
+        snapshot: Option<SnapshotId>,
+        /// Entries in it.
+        entries: u64,
+        /// Entries that could not be read.
+        errors: u64,
+        /// Bytes that were read.
+        bytes_read: u64,
+        /// Bytes that were added to the repository.
+        bytes_added: u64,
+    },
+    /// Snapshots were removed.
+    Pruned {
+        /// How many stay.
+        kept: usize,
+        /// How many went.
+        removed: usize,
+    },
+    /// Space was reclaimed.
+    Maintained {
+        /// Bytes.
+        bytes_freed: u64,
+    },
+    /// A hook ran.
+    Hooked {
+        /// The program.
+        program: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// A source had been backed up by a run for the same due time that did not come to its end.
+    Found {
+        /// Its location.
+        source: String,
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// Something failed.
+    Failed {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        reason: String,
+    },
+}

@@ -1,0 +1,147 @@
+//! Whether jobs could run: their places, secrets, patterns and hooks are looked for, and nothing is opened or started.
+//!
+//! Owned here: what a run needs before it begins. Refused here: whether servers answer (`place check` of the command line). Called by `jobs check`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::file::{Hook, Job};
+use crate::app::App;
+use crate::configuration::{Kind, Settings};
+use crate::environment;
+use crate::error::Error;
+use crate::patterns::PatternList;
+use crate::secret::{self, SecretSources};
+use crate::signing;
+
+/// Something that a job needs and that cannot be had.
+#[derive(Debug)]
+pub struct Lack {
+    /// The key of the job that names it.
+    pub key: &'static str,
+    /// Why.
+    pub cause: LackCause,
+}
+
+/// Why something cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LackCause {
+    /// A place, a secret or a file of patterns.
+    #[error("{0}")]
+    App(Box<Error>),
+    /// A folder to back up that is not there.
+    #[error("there is no folder {}", path.display())]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The program of a hook.
+    #[error("there is no program `{}`", program.to_string_lossy().escape_debug())]
+    NoProgram {
+        /// As it is written.
+        program: OsString,
+    },
+    /// The program of a hook is a file that nobody may run.
+    #[error("{} may not be run", path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl From<Error> for LackCause {
+    fn from(error: Error) -> Self {
+        Self::App(Box::new(error))
+    }
+}
+
+/// What a job needs and cannot be had.
+#[must_use]
+pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let mut note = |key, found: Result<(), LackCause>| {
+        if let Err(cause) = found {
+            lacks.push(Lack { key, cause });
+        }
+    };
+    note("to", repository(app, job).map_err(LackCause::from));
+    for word in &job.sources {
+        note("backup", source(app, word));
+    }
+    let out = &job.leaving_out;
+    note(
+        "exclude",
+        PatternList::gather(&out.patterns, &out.files).map(drop).map_err(|error| Error::from(error).into()),
+    );
+    for hook in &job.hooks {
+        note("hooks", program(hook));
+    }
+    lacks
+}
+
+fn repository(app: &App, job: &Job) -> Result<(), Error> {
+    let place = app.place(Kind::Repository, OsStr::new(&job.repository), Settings::new())?;
+    secret::provided(&SecretSources::default(), &place.settings)?;
+    signing::provided(None, &place.settings)?;
+    Ok(())
+}
+
+fn source(app: &App, word: &str) -> Result<(), LackCause> {
+    let place = app.place(Kind::Source, OsStr::new(word), Settings::new())?;
+    match &place.location {
+        crate::location::Location::Folder(path) if !path.exists() => Err(LackCause::NoFolder { path: path.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// Looks for the program as the system would.
+fn program(hook: &Hook) -> Result<(), LackCause> {
+    let named = Path::new(&hook.program);
+    let is_file = |path: &Path| path.is_file();
+    let may_run = |path: &Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o111 != 0);
+    let missing = || LackCause::NoProgram { program: hook.program.clone() };
+    if named.components().count() > 1 || named.is_absolute() {
+        return match (is_file(named), may_run(named)) {
+            (false, _) => Err(missing()),
+            (true, false) => Err(LackCause::NotExecutable { path: named.to_owned() }),
+            (true, true) => Ok(()),
+        };
+    }
+    let folders = environment::variable("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(named)).any(|path| is_file(&path) && may_run(&path));
+    if found { Ok(()) } else { Err(missing()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::JobsFile;
+    use super::*;
+    use crate::app::AppOptions;
+
+    #[test]
+    fn what_a_job_needs_and_cannot_be_had_is_named_with_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, secret) = (folder.path().display(), folder.path().join("no-secret"));
+        let script = folder.path().join("script");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        std::fs::write(
+            folder.path().join("config.toml"),
+            format!("[repository.main]\nlocation = \"{path}/r\"\npassphrase_file = \"{}\"\n", secret.display()),
+        )
+        .unwrap();
+        let text = format!(
+            "version = 1\n[job.a]\nbackup = [\"{path}/gone\", \"@nothing\", \"{path}\"]\nto = \"@main\"\nat = \"02:30\"\nexclude_file = \"{path}/none\"
+hooks = [ {{ before = \"backup\", run = [\"no-such-program\"] }}, {{ before = \"backup\", run = [\"{}\"] }}, {{ before = \"backup\", run = [\"sh\"] }} ]\n",
+            script.display()
+        );
+        let file = JobsFile::parse(Path::new("jobs.toml"), &text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let options = AppOptions { configuration_folder: Some(folder.path().to_owned()), ..AppOptions::default() };
+        let lacks = lacks(&App::new(options), &file.jobs["a"]);
+        let keys: Vec<&str> = lacks.iter().map(|lack| lack.key).collect();
+        assert_eq!(keys, ["to", "backup", "backup", "exclude", "hooks", "hooks"], "{lacks:?}");
+        assert!(lacks[0].cause.to_string().contains("no-secret"), "{}", lacks[0].cause);
+        assert!(matches!(lacks[5].cause, LackCause::NotExecutable { .. }));
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether promises are kept: how old the newest good snapshot of each source is, measured at the repository and by the time of its store.
+//!
+//! Owned here: the measure and what it means. Refused here: the record of runs, which proves nothing: a run that said it was done is not asked.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use credenza_engine::{SnapshotHandle, Snapshots};
+use credenza_model::{SnapshotId, Timestamp};
+use serde::Serialize;
+
+use super::file::{Job, Moment};
+use super::run::{Runner, of_job};
+use crate::configuration::{Kind, Settings};
+use crate::error::Error;
+use crate::open::StoreUse;
+use crate::stream;
+
+/// A promise that has used so much of its time is at risk.
+const RISK_PERCENT: u64 = 80;
+
+/// How a promise stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// It is kept.
+    Kept,
+    /// It is kept, and will not be for long.
+    Risk,
+    /// It is broken.
+    Broken,
+}
+
+/// The promise for one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// The job.
+    pub job: String,
+    /// The source, as its snapshots have it.
+    pub source: String,
+    /// The newest snapshot in which nothing failed.
+    pub snapshot: Option<SnapshotId>,
+    /// When it was made, by the time of the store.
+    pub time: Option<Timestamp>,
+    /// Seconds that are left until the promise is broken; negative where it is.
+    pub slack: i64,
+    /// How it stands.
+    pub kept: Kept,
+}
+
+/// How the promise of a job stands for each of its sources; nothing where it gives none.
+///
+/// # Errors
+/// When the repository cannot be opened and listed: then nothing is known, which is no promise kept.
+pub async fn measure(runner: &Runner<'_>, job: &Job) -> Result<Vec<Standing>, Error> {
+    let Some(promise) = job.promise else { return Ok(Vec::new()) };
+    let mut sources = Vec::new();
+    for word in &job.sources {
+        sources.push(runner.app.place(Kind::Source, OsStr::new(word), Settings::new())?.text());
+    }
+    let streams = job.hooks.iter().filter(|hook| hook.moment == Moment::During);
+    sources.extend(streams.filter_map(|hook| hook.stdin_of.as_deref()).map(stream::location));
+    let open = runner.open(job, StoreUse::Write).await?;
+    let snapshots = open.repository.snapshots_by_store_time().await?.filtered(&of_job(job));
+    Ok(sources.into_iter().map(|source| standing(job, source, promise, &snapshots)).collect())
+}
+
+fn standing(job: &Job, source: String, promise: Duration, snapshots: &Snapshots) -> Standing {
+    // What is dated after now says nothing of when it was made.
+    let is_good = |handle: &&SnapshotHandle| {
+        let snapshot = &handle.snapshot;
+        snapshot.source.location == source && snapshot.statistics.errors == 0 && !snapshots.is_ahead(handle)
+    };
+    let newest = snapshots.whole.iter().rfind(is_good);
+    let time = newest.and_then(SnapshotHandle::time);
+    let (slack, kept) = judge(promise, time, snapshots.now);
+    Standing { job: job.name.clone(), source, snapshot: newest.map(|newest| newest.snapshot.id), time, slack, kept }
+}
+
+/// Seconds that are left, and what that means.
+fn judge(promise: Duration, time: Option<Timestamp>, now: Timestamp) -> (i64, Kept) {
+    let seconds = i64::try_from(promise.as_secs()).unwrap_or(i64::MAX);
+    let Some(time) = time else { return (0_i64.saturating_sub(seconds), Kept::Broken) };
+    let age = now.seconds.saturating_sub(time.seconds).max(0);
+    let slack = seconds.saturating_sub(age);
+    let is_at_risk =
+        u64::try_from(age).unwrap_or(0).saturating_mul(100) >= promise.as_secs().saturating_mul(RISK_PERCENT);
+    let kept = match (slack < 0, is_at_risk) {
+        (true, _) => Kept::Broken,
+        (false, true) => Kept::Risk,
+        (false, false) => Kept::Kept,
+    };
+    (slack, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_is_at_risk_before_it_is_broken_and_without_a_snapshot_it_is_broken() {
+        let time = |seconds| Timestamp { seconds, nanoseconds: 0 };
+        let judged = |age: i64| judge(Duration::from_secs(100), Some(time(1000)), time(1000 + age));
+        assert_eq!(judged(0), (100, Kept::Kept));
+        assert_eq!(judged(79), (21, Kept::Kept));
+        assert_eq!(judged(80), (20, Kept::Risk));
+        assert_eq!(judged(100), (0, Kept::Risk));
+        assert_eq!(judged(101), (-1, Kept::Broken));
+        assert_eq!(judged(-50), (100, Kept::Kept), "the clock of the store went back");
+        assert_eq!(judge(Duration::from_secs(100), None, time(0)), (-100, Kept::Broken));
+    }
+}

@@ -1,0 +1,522 @@
+//! One run of a job: hooks, a snapshot of each source, removal by a policy, reclaiming; each through what the command line calls too.
+//!
+//! Owned here: the order, what a failure of one part means for the others, and how the run ended. Refused here: when it runs (`scheduler`), and telling
+//! anybody ([`Heard`]). A repository is opened and never made: a disk that is not there must not lead to a new one.
+//!
+//! A run goes on record before it begins and when it has ended. Where the record cannot be written (a full disk), the backup is made all the same, and that
+//! is said.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_connect::{Marker, Source};
+use credenza_engine::backup::{self, BackupOptions, BackupReport};
+use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::{Clock, Error as EngineError, Listener, RunContext, SnapshotFilter, SnapshotHandle, Stop};
+use credenza_format::SigningKey;
+use credenza_model::{SnapshotId, Timestamp};
+
+use super::error::JobsError;
+use super::file::{Hook, Job, Maintain, Moment, Prune};
+use super::hook::{self, Facts, HookError};
+use super::lock::Held;
+use super::log::{Log, Past, Record, run_id};
+use super::outcome::{Ending, Step};
+use super::schedule::instant;
+use super::state::State;
+use crate::app::App;
+use crate::configuration::{Kind, Settings};
+use crate::environment;
+use crate::error::Error;
+use crate::open::{Opened, StoreUse};
+use crate::patterns::PatternList;
+use crate::repository::{OpenOptions, OpenRepository};
+use crate::secret::{self, SecretSources};
+use crate::stream::Stream;
+use crate::{prune, remove, signing, stream};
+
+/// Why a part of a run failed.
+#[derive(Debug)]
+pub enum Cause {
+    /// What the app or the engine says.
+    App(Error),
+    /// A hook.
+    Hook(HookError),
+    /// What is kept of jobs.
+    Jobs(JobsError),
+}
+
+/// Hears of a run while it goes on.
+pub trait Heard {
+    /// Something was done, or failed; of that, the cause comes with it.
+    fn step(&self, step: &Step, cause: Option<Cause>);
+
+    /// What the engine tells.
+    fn events(&self) -> Arc<dyn Listener>;
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Default)]
+pub struct Occasion {
+    /// The due time; none where somebody asked for it.
+    pub due: Option<Timestamp>,
+    /// Due times before that passed without a run.
+    pub missed: u32,
+    /// Tries of it that failed before.
+    pub tries: u32,
+}
+
+/// What runs need.
+pub struct Runner<'a> {
+    /// The program.
+    pub app: &'a App,
+    /// Where the record is.
+    pub state: &'a State,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Ends the run early, in good order.
+    pub stop: &'a Stop,
+}
+
+/// A run under way.
+struct Run<'a> {
+    runner: &'a Runner<'a>,
+    job: &'a Job,
+    id: String,
+    due: Option<Timestamp>,
+    log: Log,
+    heard: &'a dyn Heard,
+    /// The worst so far.
+    ending: Ending,
+    reason: Option<String>,
+    snapshots: Vec<SnapshotId>,
+}
+
+impl Runner<'_> {
+    /// Runs a job to its end.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where the job runs already. All else is an ending.
+    pub async fn run(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
+        let _held = self.state.be_run(&job.name)?;
+        if job.limits.is_empty() {
+            return Ok(self.on_record(job, occasion, heard).await);
+        }
+        let zone = job.schedule.zone();
+        let rates = job.limits.rates(instant(self.clock.now().wall), zone);
+        let app = self.app.clone().with_rates(rates.clone());
+        let limited = Runner { app: &app, ..*self };
+        let mut work = std::pin::pin!(limited.on_record(job, occasion, heard));
+        loop {
+            tokio::select! {
+                ending = &mut work => return Ok(ending),
+                () = self.clock.wait(LIMITS_EVERY) => job.limits.hold(&rates, instant(self.clock.now().wall), zone),
+            }
+        }
+    }
+
+    async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
+        let began = self.clock.now().wall;
+        let id = run_id(&job.name, began);
+        let log = self.state.log();
+        let (ending, reason, snapshots) = (Ending::Done, None, Vec::new());
+        let Occasion { due, missed, tries } = *occasion;
+        let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, snapshots };
+        run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
+        run.all().await;
+        let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
+        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, reason });
+        ending
+    }
+
+    /// Opens the repository of a job.
+    ///
+    /// # Errors
+    /// When its place, its secret or the repository itself cannot be had.
+    pub async fn open(&self, job: &Job, purpose: StoreUse) -> Result<OpenRepository, Error> {
+        let place = self.app.place(Kind::Repository, OsStr::new(&job.repository), Settings::new())?;
+        let secret = secret::provided(&SecretSources::default(), &place.settings)?;
+        self.app.open_repository(place, OpenOptions { purpose, secret, accept_plaintext: false }).await
+    }
+}
+
+impl Runner<'_> {
+    /// The snapshots of a job in its repository as runs, the newest first.
+    ///
+    /// # Errors
+    /// When the repository cannot be opened and listed.
+    pub async fn past_in_repository(&self, job: &Job, most: usize) -> Result<Vec<Past>, Error> {
+        let open = self.open(job, StoreUse::Read).await?;
+        let snapshots = open.repository.snapshots().await?.filtered(&of_job(job));
+        let past = |handle: &SnapshotHandle| {
+            let snapshot = &handle.snapshot;
+            let figures = snapshot.statistics;
+            let step = Step::BackedUp {
+                source: snapshot.source.location.clone(),
+                snapshot: Some(snapshot.id),
+                entries: figures.entries,
+                errors: figures.errors,
+                bytes_read: figures.bytes_read,
+                bytes_added: figures.bytes_added,
+            };
+            Past {
+                job: job.name.clone(),
+                began: snapshot.started,
+                ended: Some(snapshot.finished),
+                due: None,
+                missed: 0,
+                ending: Some(if figures.errors == 0 { Ending::Done } else { Ending::Incomplete }),
+                reason: None,
+                steps: vec![step],
+            }
+        };
+        Ok(snapshots.whole.iter().rev().take(most).map(past).collect())
+    }
+}
+
+impl Run<'_> {
+    /// The run itself, and the hooks that run after it whatever became of it.
+    async fn all(&mut self) {
+        self.around().await;
+        let hooks: Vec<&Hook> = self.job.hooks.iter().filter(|hook| hook.moment == Moment::After).collect();
+        for hook in hooks {
+            if hook.when.iter().any(|when| when.covers(self.ending)) {
+                // What is to say that a run was ended is run all the same.
+                let stop = if self.ending == Ending::Interrupted { Stop::default() } else { self.runner.stop.clone() };
+                self.hook(hook, &stop).await;
+            }
+        }
+    }
+
+    async fn around(&mut self) {
+        let stop = self.runner.stop.clone();
+        for hook in self.job.hooks.iter().filter(|hook| hook.moment == Moment::Before) {
+            if !self.hook(hook, &stop).await {
+                return;
+            }
+        }
+        let open = match self.open().await {
+            Ok(open) => open,
+            Err((ending, cause)) => return self.failed("opening the repository", ending, cause),
+        };
+        let (open, _held) = open;
+        let signing_key = match signing::provided(None, &open.place.settings) {
+            Ok(key) => key,
+            Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
+        };
+        self.back_up_all(&open, signing_key.as_ref()).await;
+        if self.ending > Ending::Incomplete {
+            return;
+        }
+        if let Some(prune) = &self.job.prune {
+            match self.prune(prune, &open, signing_key.as_ref()).await {
+                Ok(step) => self.did(step),
+                Err(error) => self.failed("removing snapshots", Ending::Incomplete, Cause::App(error)),
+            }
+        }
+        if self.is_maintain_due() {
+            self.maintain(&open).await;
+        }
+    }
+
+    /// Opens the repository, and holds the place of the one run there.
+    async fn open(&self) -> Result<(OpenRepository, Held), (Ending, Cause)> {
+        let unreachable = |error| (Ending::Unreachable, Cause::App(error));
+        let place = self.runner.app.place(Kind::Repository, OsStr::new(&self.job.repository), Settings::new());
+        let location = place.map_err(unreachable)?.text();
+        let held = self.runner.state.be_in_repository(&location).map_err(|error| (Ending::Busy, Cause::Jobs(error)))?;
+        let open = tokio::select! {
+            open = self.runner.open(self.job, StoreUse::Write) => open.map_err(unreachable)?,
+            () = self.runner.stop.requested() => return Err((Ending::Interrupted, Cause::App(EngineError::Cancelled.into()))),
+        };
+        self.runner.app.require_encryption(&open, false).map_err(unreachable)?;
+        Ok((open, held))
+    }
+
+    async fn back_up_all(&mut self, open: &OpenRepository, signing_key: Option<&SigningKey>) {
+        let found = self.found(open).await;
+        for word in &self.job.sources {
+            let place = self.runner.app.place(Kind::Source, OsStr::new(word), Settings::new());
+            if place.as_ref().is_ok_and(|place| self.has_found(&found, &place.text())) {
+                continue;
+            }
+            let prepared = async {
+                let place = place?;
+                let options = BackupOptions { location: place.text(), ..self.options(&place.location)? };
+                Ok::<_, Error>((self.runner.app.source(&place, None).await?, options))
+            };
+            let done = match prepared.await {
+                Ok((source, options)) => self.back_up(source, options, open, signing_key).await,
+                Err(error) => Err((Ending::Failed, error)),
+            };
+            if !self.backed_up(word, done) {
+                return;
+            }
+        }
+        for hook in self.job.hooks.iter().filter(|hook| hook.moment == Moment::During) {
+            let Some(name) = &hook.stdin_of else { continue };
+            if self.has_found(&found, &stream::location(name)) {
+                continue;
+            }
+            let done = self.stream(hook, name, open, signing_key).await;
+            if !self.backed_up(&stream::location(name), done) {
+                return;
+            }
+        }
+    }
+
+    /// What runs for the same due time have made that did not come to their end: their process was killed, or asked to end. By the repository, since the
+    /// log of such a run may lack its last lines.
+    async fn found(&self, open: &OpenRepository) -> Vec<(String, SnapshotId)> {
+        let Some(due) = self.due else { return Vec::new() };
+        let past = self.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
+        let is_broken = |past: &&Past| matches!(past.ending, Some(Ending::Lost | Ending::Interrupted));
+        let broken = past.iter().filter(is_broken).filter(|past| past.due == Some(due));
+        let Some(began) = broken.map(|past| past.began).min() else { return Vec::new() };
+        let Ok(snapshots) = open.repository.snapshots().await else { return Vec::new() };
+        let snapshots = snapshots.filtered(&of_job(self.job)).whole.into_iter();
+        let made = snapshots.filter(|handle| handle.snapshot.started >= began);
+        made.map(|handle| (handle.snapshot.source.location.clone(), handle.snapshot.id)).collect()
+    }
+
+    /// Whether a source was found, which is noted.
+    fn has_found(&mut self, found: &[(String, SnapshotId)], location: &str) -> bool {
+        let Some((source, snapshot)) = found.iter().find(|(source, _)| source == location).cloned() else {
+            return false;
+        };
+        self.snapshots.push(snapshot);
+        self.did(Step::Found { source, snapshot });
+        true
+    }
+
+    async fn back_up(
+        &self,
+        source: Opened<dyn Source>,
+        options: BackupOptions,
+        open: &OpenRepository,
+        signing_key: Option<&SigningKey>,
+    ) -> Result<BackupReport, (Ending, Error)> {
+        self.back_up_until(source, options, (open, signing_key), self.runner.stop.clone()).await
+    }
+
+    async fn back_up_until(
+        &self,
+        source: Opened<dyn Source>,
+        options: BackupOptions,
+        (open, signing_key): (&OpenRepository, Option<&SigningKey>),
+        stop: Stop,
+    ) -> Result<BackupReport, (Ending, Error)> {
+        let options = BackupOptions {
+            tags: self.job.tags.iter().cloned().chain([self.job.tag()]).collect(),
+            skip_unchanged: self.job.skip_if_unchanged,
+            host: environment::host_name(),
+            user: environment::user_name(),
+            provenance: source.provenance.clone(),
+            component: source.component.clone(),
+            signing_key: signing_key.cloned(),
+            ..options
+        };
+        let context = RunContext { events: self.heard.events(), stop };
+        backup::run(&open.repository, source.connector, &options, &context).await.map_err(|error| {
+            let ending = match &error {
+                EngineError::Cancelled => Ending::Interrupted,
+                error if error.is_of_source() => Ending::Failed,
+                _ => Ending::Unreachable,
+            };
+            (ending, error.into())
+        })
+    }
+
+    /// Backs up what a command prints; one that takes too long ends without a snapshot.
+    async fn stream(
+        &self,
+        hook: &Hook,
+        name: &OsStr,
+        open: &OpenRepository,
+        signing_key: Option<&SigningKey>,
+    ) -> Result<BackupReport, (Ending, Error)> {
+        let source = self.runner.app.stream(name, None, Stream::Command(&hook.program, &hook.arguments));
+        let source = source.map_err(|error| (Ending::Failed, error))?;
+        let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
+        let stop = self.runner.stop.child();
+        let mut work = std::pin::pin!(self.back_up_until(source, options, (open, signing_key), stop.clone()));
+        let Some(timeout) = hook.timeout else { return work.await };
+        tokio::select! {
+            done = &mut work => done,
+            () = self.runner.clock.wait(timeout) => {
+                stop.request();
+                // A snapshot that was on its way is made.
+                work.await.map_err(|(ending, error)| match (ending, self.runner.stop.is_requested()) {
+                    (Ending::Interrupted, false) => (Ending::Failed, error),
+                    _ => (ending, error),
+                })
+            }
+        }
+    }
+
+    fn options(&self, location: &crate::location::Location) -> Result<BackupOptions, Error> {
+        let out = &self.job.leaving_out;
+        Ok(BackupOptions {
+            excludes: PatternList::gather(&out.patterns, &out.files)?.of(location)?,
+            markers: out.caches.then(Marker::of_caches).into_iter().collect(),
+            size_max: out.larger_than,
+            one_file_system: out.other_file_systems,
+            ..BackupOptions::default()
+        })
+    }
+
+    /// Notes what came of a source; whether the next is to be backed up.
+    fn backed_up(&mut self, source: &str, done: Result<BackupReport, (Ending, Error)>) -> bool {
+        let report = match done {
+            Ok(report) => report,
+            Err((ending, error)) => {
+                self.failed(&format!("backing up {source}"), ending, Cause::App(error));
+                return ending == Ending::Failed;
+            }
+        };
+        self.snapshots.extend(report.snapshot);
+        if report.errors > 0 {
+            self.worsen(Ending::Incomplete, || format!("{} entries of {source} could not be read", report.errors));
+        }
+        if !report.damages.is_empty() {
+            self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
+        }
+        let BackupReport { snapshot, entries, errors, bytes_read, bytes_added, source, .. } = report;
+        self.did(Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added });
+        true
+    }
+
+    /// Removes what the policy does not keep of the snapshots of this job on this machine.
+    async fn prune(&self, by: &Prune, open: &OpenRepository, key: Option<&SigningKey>) -> Result<Step, Error> {
+        let filter = of_job(self.job);
+        let policy = match by {
+            Prune::By(policy) => Some(policy.clone()),
+            Prune::OfRepository => None,
+        };
+        let plan = prune::plan(&open.repository, policy, &filter, true).await?;
+        prune::require_usual(&plan)?;
+        let removed = prune::removed(&plan);
+        let kept = plan.decisions().count().saturating_sub(removed.len());
+        if !removed.is_empty() {
+            remove::remove_all(open, &removed, key).await?.verdict?;
+        }
+        Ok(Step::Pruned { kept, removed: removed.len() })
+    }
+
+    /// Whether space is to be reclaimed now, by what the log says of the last time.
+    fn is_maintain_due(&self) -> bool {
+        let span = match self.job.maintain {
+            None => return false,
+            Some(Maintain::Always) => return true,
+            Some(Maintain::After(span)) => span,
+        };
+        let now = self.runner.clock.now().wall.seconds;
+        let has_maintained = |step: &Step| matches!(step, Step::Maintained { .. });
+        let past = self.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
+        let last = past.iter().find(|past| past.steps.iter().any(has_maintained)).map(|past| past.began.seconds);
+        last.is_none_or(|last| now.saturating_sub(last) >= i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    async fn maintain(&mut self, open: &OpenRepository) {
+        let context = RunContext { events: self.heard.events(), stop: self.runner.stop.clone() };
+        match gc::run(&open.repository, &GcOptions { dry_run: false, repack_bytes_max: None }, &context).await {
+            Ok(report) => {
+                self.did(Step::Maintained { bytes_freed: report.bytes_freed });
+                if !report.damages.is_empty() {
+                    self.worsen(Ending::Damaged, || format!("{} objects are damaged", report.damages.len()));
+                }
+            }
+            Err(EngineError::Cancelled) => {
+                let cause = Cause::App(EngineError::Cancelled.into());
+                self.failed("reclaiming space", Ending::Incomplete, cause);
+            }
+            Err(error) => self.failed("reclaiming space", Ending::Incomplete, Cause::App(error.into())),
+        }
+    }
+
+    /// Runs a hook; whether it did its work.
+    async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
+        let has_ended = hook.moment == Moment::After;
+        let facts = Facts {
+            job: self.job.name.clone(),
+            run: self.id.clone(),
+            repository: self.job.repository.clone(),
+            moment: hook.moment,
+            ending: has_ended.then_some(self.ending),
+            reason: self.reason.clone(),
+            snapshots: self.snapshots.clone(),
+        };
+        let program = hook.program.to_string_lossy().into_owned();
+        match hook::run(hook, &facts, stop).await {
+            Ok(output) => {
+                self.did(Step::Hooked { program, output });
+                true
+            }
+            Err(error) => {
+                let ending = match (&error, has_ended) {
+                    (HookError::Stopped { .. }, false) => Ending::Interrupted,
+                    (_, false) => Ending::Refused,
+                    (_, true) => Ending::Incomplete,
+                };
+                self.failed(&format!("running the hook {program}"), ending, Cause::Hook(error));
+                false
+            }
+        }
+    }
+
+    fn did(&self, step: Step) {
+        self.heard.step(&step, None);
+        self.record(&Record::Step { run: self.id.clone(), step });
+    }
+
+    fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
+        let reason = cause.to_string();
+        self.worsen(ending, || format!("{doing}: {reason}"));
+        let step = Step::Failed { doing: doing.to_owned(), reason };
+        self.heard.step(&step, Some(cause));
+        self.record(&Record::Step { run: self.id.clone(), step });
+    }
+
+    /// Takes an ending that is worse than what there was, with its reason.
+    fn worsen(&mut self, ending: Ending, reason: impl FnOnce() -> String) {
+        if ending > self.ending {
+            self.ending = ending;
+            self.reason = Some(reason());
+        }
+    }
+
+    /// Puts something on record; a backup is not left out because that fails.
+    fn record(&self, record: &Record) {
+        if let Err(error) = self.log.add(record) {
+            let step = Step::Failed { doing: "keeping the record of the run".to_owned(), reason: error.to_string() };
+            self.heard.step(&step, Some(Cause::Jobs(error)));
+        }
+    }
+}
+
+/// How often a run looks whether other limits hold by now.
+const LIMITS_EVERY: Duration = Duration::from_mins(1);
+/// Runs that are looked back at for the last that reclaimed space.
+const PAST_MAX: usize = 10_000;
+/// And for those that did not come to their end.
+const BROKEN_MAX: usize = 100;
+
+/// Lets through the snapshots that a job has made on this machine.
+pub(super) fn of_job(job: &Job) -> SnapshotFilter {
+    SnapshotFilter { tags: vec![job.tag()], hosts: vec![environment::host_name()], ..SnapshotFilter::default() }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let error: &dyn std::error::Error = match self {
+            Self::App(error) => error,
+            Self::Hook(error) => error,
+            Self::Jobs(error) => error,
+        };
+        write!(f, "{error}")?;
+        // What is transparent repeats itself.
+        let why = error.source().map(ToString::to_string).filter(|why| !why.is_empty());
+        why.map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}

@@ -1,0 +1,402 @@
+//! Runs and the daemon over real folders, with a clock that the test moves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop};
+use credenza_format::ChunkerParams;
+use credenza_model::Timestamp;
+use tokio::sync::Notify;
+
+use super::daemon::{Daemon, Listens, News, Options};
+use super::error::JobsError;
+use super::file::JobsFile;
+use super::log::Past;
+use super::outcome::{Ending, Step};
+use super::promise::{self, Kept};
+use super::run::{Cause, Heard, Occasion, Runner};
+use super::schedule::instant;
+use super::state::State;
+use crate::app::{App, AppOptions};
+use crate::configuration::{Kind, Settings};
+
+/// A clock that goes on by what is waited for, and by nothing else.
+#[derive(Clone)]
+struct Fast(Arc<AtomicU64>);
+
+impl Fast {
+    fn at(seconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seconds * 1000)))
+    }
+
+    fn pass(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Fast {
+    fn now(&self) -> Moment {
+        let millis = self.0.load(Ordering::SeqCst);
+        let nanoseconds = u32::try_from(millis % 1000).unwrap() * 1_000_000;
+        let wall = Timestamp { seconds: i64::try_from(millis / 1000).unwrap(), nanoseconds };
+        Moment { monotonic: Duration::from_millis(millis), wall }
+    }
+
+    fn wait(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = self.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            clock.pass(time);
+        })
+    }
+}
+
+/// A folder with a source, a repository and a file of jobs.
+struct Bed {
+    folder: tempfile::TempDir,
+    app: App,
+    clock: Fast,
+}
+
+/// What a run told.
+#[derive(Default)]
+struct Steps(Mutex<Vec<Step>>);
+
+impl Heard for Steps {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        self.0.lock().unwrap().push(step.clone());
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("source")).unwrap();
+        fs::write(folder.path().join("source/a"), "one").unwrap();
+        let configuration_folder = Some(folder.path().join("configuration"));
+        let app = App::new(AppOptions { configuration_folder, ..AppOptions::default() });
+        let bed = Self { folder, app, clock: Fast::at(1_700_002_800) };
+        let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+        let options = CreateOptions {
+            secret: Secret::None,
+            like: None,
+            label: String::new(),
+            chunker: ChunkerParams::default(),
+            compression: 1,
+            retain_days: None,
+            parity: None,
+        };
+        bed.app.create_repository(&place, &options, false).await.unwrap();
+        bed
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file with the job `a`, which has these lines beside what it cannot do without.
+    fn write(&self, lines: &str) -> JobsFile {
+        let path = self.folder.path().display();
+        let text = format!("version = 1\n[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/source\"\n{lines}\n");
+        fs::write(self.path("jobs.toml"), text).unwrap();
+        JobsFile::read(&self.path("jobs.toml"), instant(self.clock.now().wall)).unwrap()
+    }
+
+    fn state(&self) -> State {
+        State::of(&self.path("jobs.toml"), Some(self.path("state"))).unwrap()
+    }
+
+    async fn run(&self, file: &JobsFile, occasion: &Occasion) -> (Ending, Vec<Step>) {
+        let (state, stop, steps) = (self.state(), Stop::default(), Steps::default());
+        let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
+        let ending = runner.run(&file.jobs["a"], occasion, &steps).await.unwrap();
+        self.clock.pass(Duration::from_secs(1));
+        (ending, steps.0.into_inner().unwrap())
+    }
+
+    async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
+        let (state, stop) = (self.state(), Stop::default());
+        let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
+        runner.past_in_repository(&file.jobs["a"], 100).await.unwrap()
+    }
+}
+
+/// What a program prints into a file, as a hook.
+fn telling(path: &Path, moment: &str, rest: &str) -> String {
+    format!(
+        "{{ {moment} = \"backup\", {rest} run = [\"sh\", \"-c\", \"echo {moment} $CREDENZA_ENDING $CREDENZA_SNAPSHOTS >>{}\"] }}",
+        path.display()
+    )
+}
+
+#[tokio::test]
+async fn a_run_backs_up_prunes_and_reclaims_between_its_hooks_and_is_on_record() {
+    let bed = Bed::new().await;
+    let told = bed.path("told");
+    let (before, after, failed) =
+        (telling(&told, "before", ""), telling(&told, "after", ""), telling(&told, "after", "when = [\"failed\"],"));
+    let file = bed.write(&format!(
+        "at = \"02:30\"\nkeep = {{ last = 1 }}\nmaintain = true\ntags = [\"nightly\"]\nhooks = [ {before}, {after}, {failed}, {{ run = [\"echo\", \"dump\"], stdin_of = \"db.dump\" }} ]"
+    ));
+    for _ in 0..2 {
+        let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+        assert_eq!(ending, Ending::Done, "{steps:?}");
+        fs::write(bed.path("source/a"), "two").unwrap();
+    }
+    // One of each source is kept.
+    let snapshots = bed.snapshots(&file).await;
+    assert_eq!(snapshots.len(), 2, "{snapshots:?}");
+    let past = bed.state().log().past(Some("a"), 10).unwrap();
+    assert_eq!(past.iter().map(|past| past.ending).collect::<Vec<_>>(), [Some(Ending::Done); 2]);
+    assert!(past[0].steps.contains(&Step::Pruned { kept: 2, removed: 2 }), "{past:?}");
+    assert!(past[0].steps.iter().any(|step| matches!(step, Step::Maintained { .. })));
+    let sources: Vec<&str> = snapshots
+        .iter()
+        .flat_map(|past| &past.steps)
+        .filter_map(|step| match step {
+            Step::BackedUp { source, .. } => Some(&**source),
+            _ => None,
+        })
+        .collect();
+    assert!(sources.contains(&"stream:db.dump"), "{sources:?}");
+    let told = fs::read_to_string(told).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 4, "{told}");
+    assert!(lines[0] == "before" && lines[1].starts_with("after done ") && lines[1].split(' ').count() == 4, "{told}");
+}
+
+#[tokio::test]
+async fn a_hook_before_that_fails_stops_its_job_alone_and_whoever_is_to_hear_does() {
+    let bed = Bed::new().await;
+    let told = bed.path("told");
+    let failed = telling(&told, "after", "when = [\"failed\"],");
+    let file =
+        bed.write(&format!("at = \"02:30\"\nhooks = [ {{ before = \"backup\", run = [\"false\"] }}, {failed} ]"));
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Refused, "{steps:?}");
+    assert_eq!(fs::read_to_string(told).unwrap().trim(), "after refused");
+    assert!(bed.snapshots(&file).await.is_empty());
+    let past = bed.state().log().past(None, 1).unwrap();
+    assert!(past[0].reason.as_deref().is_some_and(|reason| reason.contains("`false` failed")), "{past:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_fails_makes_no_snapshot_of_its_output() {
+    let bed = Bed::new().await;
+    let file = bed
+        .write("at = \"02:30\"\nhooks = [ { run = [\"sh\", \"-c\", \"echo half; exit 3\"], stdin_of = \"db.dump\" } ]");
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Failed, "{steps:?}");
+    let snapshots = bed.snapshots(&file).await;
+    assert_eq!(snapshots.len(), 1, "that of the folder alone: {snapshots:?}");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_is_waited_for_and_never_made_anew() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    let aside = bed.path("aside");
+    fs::rename(bed.path("repository"), &aside).unwrap();
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Unreachable, "{steps:?}");
+    assert!(!bed.path("repository").exists());
+    fs::rename(aside, bed.path("repository")).unwrap();
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_fails_and_the_others_are_backed_up() {
+    let bed = Bed::new().await;
+    let path = bed.folder.path().display().to_string();
+    let text = format!(
+        "version = 1\n[job.a]\nto = \"{path}/repository\"\nbackup = [\"{path}/gone\", \"{path}/source\"]\nat = \"02:30\"\n"
+    );
+    fs::write(bed.path("jobs.toml"), text).unwrap();
+    let file = JobsFile::read(&bed.path("jobs.toml"), instant(bed.clock.now().wall)).unwrap();
+    let (ending, _) = bed.run(&file, &Occasion::default()).await;
+    assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Failed, 1));
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
+    assert_eq!(bed.run(&file, &occasion).await.0, Ending::Done);
+    // What a process that is killed then has written: its begin.
+    let folder = fs::read_dir(bed.path("state/jobs")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(folder.join("log.jsonl")).unwrap();
+    fs::write(folder.join("log.jsonl"), text.lines().next().unwrap()).unwrap();
+    let state = bed.state();
+    let lost = state.log().close_lost(|job| state.runs(job), bed.clock.now().wall).unwrap();
+    assert_eq!(lost.len(), 1);
+    let (ending, steps) = bed.run(&file, &occasion).await;
+    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }]), "{steps:?}");
+    assert_eq!(bed.snapshots(&file).await.len(), 1);
+    let endings: Vec<_> = state.log().past(None, 10).unwrap().iter().map(|past| past.ending).collect();
+    assert_eq!(endings, [Some(Ending::Done), Some(Ending::Lost)]);
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_log_keeps_nothing_from_being_backed_up() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    let folder = {
+        bed.state();
+        fs::read_dir(bed.path("state/jobs")).unwrap().next().unwrap().unwrap().path()
+    };
+    std::os::unix::fs::symlink("/dev/full", folder.join("log.jsonl")).unwrap();
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Done, 1));
+    let is_said = |step: &Step| matches!(step, Step::Failed { doing, .. } if doing.contains("record"));
+    assert!(steps.iter().any(is_said), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_promise_is_measured_at_the_repository_and_not_by_the_log() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\npromise = \"26h\"");
+    let (state, stop) = (bed.state(), Stop::default());
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let none = promise::measure(&runner, &file.jobs["a"]).await.unwrap();
+    assert_eq!((none.len(), none[0].kept), (1, Kept::Broken));
+    bed.run(&file, &Occasion::default()).await;
+    fs::remove_dir_all(bed.path("state/jobs")).unwrap();
+    let some = promise::measure(&runner, &file.jobs["a"]).await.unwrap();
+    assert!(some[0].kept == Kept::Kept && some[0].slack > 25 * 3600 && some[0].snapshot.is_some(), "{some:?}");
+}
+
+/// What a daemon told, and what is done when it tells it.
+struct Heeding {
+    lines: Mutex<Vec<String>>,
+    on_end: Box<dyn Fn(usize) + Send + Sync>,
+}
+
+impl Heeding {
+    fn of(on_end: impl Fn(usize) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { lines: Mutex::default(), on_end: Box::new(on_end) })
+    }
+
+    fn lines(&self, begin: &str) -> Vec<String> {
+        self.lines.lock().unwrap().iter().filter(|line| line.starts_with(begin)).cloned().collect()
+    }
+}
+
+impl Listens for Heeding {
+    fn hear(&self, news: News<'_>) {
+        if !matches!(news, News::Alive) {
+            self.lines.lock().unwrap().push(format!("{news:?}"));
+        }
+        if let News::Ended(..) = news {
+            (self.on_end)(self.lines("Ended").len());
+        }
+    }
+}
+
+fn options(bed: &Bed, stop: &Stop, reload: &Arc<Notify>) -> Options {
+    Options {
+        path: bed.path("jobs.toml"),
+        state: bed.state(),
+        clock: Arc::new(bed.clock.clone()),
+        stop: stop.clone(),
+        reload: Arc::clone(reload),
+        pulse: Duration::from_mins(1),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_runs_what_is_due_once_reads_its_file_again_and_ends_in_good_order() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let (ask, end, path) = (Arc::clone(&reload), stop.clone(), bed.path("jobs.toml"));
+    let heeding = Heeding::of(move |ended| match ended {
+        2 => {
+            fs::write(&path, "version = 1\n[job.a]\nevry = \"1h\"\n").unwrap();
+            ask.notify_one();
+        }
+        4 => end.request(),
+        _ => {}
+    });
+    let daemon = Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap();
+    let second = Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone());
+    // The file is another one by now, or not: either way there is one daemon.
+    assert!(matches!(second, Err(JobsError::Daemon { process: Some(_), .. })));
+    daemon.run().await;
+    let lines = heeding.lines.lock().unwrap().join("\n");
+    assert!(lines.contains("NotReloaded") && lines.contains("evry"), "{lines}");
+    assert!(heeding.lines("Ended").iter().all(|line| line.ends_with("Done)")), "{lines}");
+    assert_eq!(heeding.lines("Began").len(), heeding.lines("Ended").len(), "{lines}");
+    // Each due time is stood for once.
+    let past = bed.state().log().past(None, 100).unwrap();
+    let dues: Vec<i64> = past.iter().rev().map(|past| past.due.unwrap().seconds).collect();
+    assert!(dues.is_sorted_by(|a, b| a < b), "{dues:?}");
+    for (pair, later) in dues.windows(2).zip(past.iter().rev().skip(1)) {
+        assert_eq!(pair[1] - pair[0], 3600 * i64::from(later.missed + 1), "{past:?}");
+    }
+    assert!(Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding).is_err(), "the file is broken now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_makes_up_for_a_run_that_ended_with_its_process() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let due = Timestamp { seconds: 1_699_999_200, nanoseconds: 0 };
+    let (at, run) = (due, super::log::run_id("a", due));
+    let (due, job) = (Some(due), "a".to_owned());
+    bed.state()
+        .log()
+        .add(&super::log::Record::Ended {
+            run: "a@0".into(),
+            job: job.clone(),
+            at,
+            due: Some(Timestamp { seconds: 1_699_995_600, nanoseconds: 0 }),
+            ending: Ending::Done,
+            reason: None,
+        })
+        .unwrap();
+    bed.state().log().add(&super::log::Record::Began { run, job, at, due, missed: 0, tries: 0 }).unwrap();
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap().run().await;
+    assert_eq!(heeding.lines("Lost").len(), 1);
+    let past = bed.state().log().past(None, 10).unwrap();
+    let lost = past.iter().filter(|past| past.ending == Some(Ending::Lost)).count();
+    let done: Vec<_> = past.iter().filter(|past| past.ending == Some(Ending::Done)).collect();
+    assert_eq!((lost, done.len()), (1, 1), "{past:?}");
+    // The lost run and the one that was due since are one.
+    assert_eq!((done[0].due.unwrap().seconds, done[0].missed), (1_700_002_800, 1), "{past:?}");
+}
+
+#[tokio::test]
+async fn figures_are_written_at_each_end_whatever_it_is() {
+    let bed = Bed::new().await;
+    let mut file = bed.write("at = \"02:30\"\nlimits = [ { at = \"00-24\", up = \"100MB/s\" } ]");
+    file.textfile = Some(bed.path("credenza.prom"));
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    let figure = |name: &str| {
+        let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
+        let begin = format!("{name}{{job=\"a\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&begin)?.parse::<u64>().ok()).unwrap()
+    };
+    let success = figure("credenza_job_last_success_timestamp_seconds");
+    assert!(success >= 1_700_002_800 && figure("credenza_job_last_ok") == 1);
+    assert!(figure("credenza_job_last_added_bytes") > 0);
+    fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
+    bed.clock.pass(Duration::from_mins(60));
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);
+    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    assert_eq!((figure("credenza_job_last_success_timestamp_seconds"), figure("credenza_job_last_ok")), (success, 0));
+    assert!(figure("credenza_job_last_attempt_timestamp_seconds") > success);
+}

@@ -1,0 +1,207 @@
+//! Units for systemd: one service for the daemon, or a service and a timer for each job.
+//!
+//! Owned here: the texts. Refused here: writing them (`cli`). A service reads the file systems and is kept from all else that a backup needs not; `after`
+//! hooks run in it too, and may have to be given more.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::error::Problem;
+use super::file::{Job, JobsFile, Missed};
+use super::schedule::Times;
+use super::span::shown;
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What holds for every service here.
+const HARDENING: &str = "\
+NoNewPrivileges=yes
+PrivateTmp=no
+ProtectSystem=no
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+UMask=0077
+StateDirectory=credenza
+CacheDirectory=credenza
+Environment=CREDENZA_CACHE=%C/credenza
+Nice=10
+IOSchedulingClass=idle
+";
+
+/// The one service that runs the daemon.
+#[must_use]
+pub fn daemon(program: &Path, jobs: &Path) -> Unit {
+    let (program, jobs) = (quoted(program), quoted(jobs));
+    let text = format!(
+        "[Unit]
+Description=Backups by credenza
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+ExecStart={program} daemon --jobs {jobs}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=30s
+WatchdogSec=5min
+TimeoutStopSec=90s
+{HARDENING}
+[Install]
+WantedBy=default.target
+"
+    );
+    Unit { name: "credenza.service".to_owned(), text }
+}
+
+/// A service and a timer for each job.
+///
+/// # Errors
+/// A timer has no line of cron: such a job is for the daemon.
+pub fn timers(program: &Path, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>> {
+    let mut units = Vec::new();
+    let mut problems = Vec::new();
+    for job in file.jobs.values() {
+        match timer(job) {
+            Some(timer) => units.extend([service(program, &file.path, job), timer]),
+            None => problems.push(Problem {
+                line: 0,
+                key: format!("job.{}.cron", job.name),
+                what: "a timer of systemd has no line of cron".to_owned(),
+                remedy: "write it with `at`, or leave --timers out and run the daemon".to_owned(),
+            }),
+        }
+    }
+    if problems.is_empty() { Ok(units) } else { Err(problems) }
+}
+
+fn service(program: &Path, jobs: &Path, job: &Job) -> Unit {
+    let (program, jobs, name) = (quoted(program), quoted(jobs), &job.name);
+    let text = format!(
+        "[Unit]
+Description=Backup `{name}` by credenza
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart={program} jobs run {name} --jobs {jobs}
+SuccessExitStatus=3
+{HARDENING}"
+    );
+    Unit { name: format!("credenza-{name}.service"), text }
+}
+
+fn timer(job: &Job) -> Option<Unit> {
+    let zone = job.schedule.zone().iana_name().map(|zone| format!(" {zone}")).unwrap_or_default();
+    let mut when = String::new();
+    match job.schedule.times() {
+        Times::At(times) => {
+            for at in times {
+                let text = at.to_string();
+                let (days, time) = text.rsplit_once(' ').unwrap_or(("", &text));
+                let days = if days.is_empty() { String::new() } else { format!("{days} ") };
+                let _ = writeln!(when, "OnCalendar={days}*-*-* {time}:00{zone}");
+            }
+        }
+        Times::Every(span) => {
+            let _ = writeln!(when, "OnActiveSec={0}\nOnUnitActiveSec={0}", shown(*span));
+        }
+        Times::Cron(_) => return None,
+    }
+    let offset = job.schedule.offset().as_secs();
+    let jitter =
+        if offset > 0 { format!("RandomizedDelaySec={offset}s\nFixedRandomDelay=yes\n") } else { String::new() };
+    let persistent = if job.missed == Missed::Once { "Persistent=yes\n" } else { "" };
+    let name = &job.name;
+    let text = format!(
+        "[Unit]\nDescription=When `{name}` is backed up by credenza\n\n[Timer]\n{when}{jitter}{persistent}\n[Install]\nWantedBy=timers.target\n"
+    );
+    Some(Unit { name: format!("credenza-{name}.timer"), text })
+}
+
+/// A path as the lines of units have it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
+    if text.contains([' ', '\t', '\'', '"', ';']) { format!("\"{text}\"") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const FILE: &str = r#"
+version = 1
+[job.shop]
+backup = "/srv/shop"
+to = "/mnt/disk"
+at = ["02:30", "mon-fri 14:30"]
+zone = "Europe/Paris"
+[job.home]
+backup = "/home"
+to = "/mnt/disk"
+every = "6h"
+"#;
+
+    fn file(text: &str) -> JobsFile {
+        let now = "2027-01-01T00:00:00Z".parse().unwrap();
+        JobsFile::parse(Path::new("/etc/credenza/my jobs.toml"), text, now).unwrap()
+    }
+
+    #[test]
+    fn units_say_what_is_run_and_when() {
+        let file = file(FILE);
+        let daemon = daemon(Path::new("/usr/bin/credenza"), &file.path);
+        assert!(daemon.text.contains("ExecStart=/usr/bin/credenza daemon --jobs \"/etc/credenza/my jobs.toml\"\n"));
+        let units = timers(Path::new("/usr/bin/credenza"), &file).unwrap();
+        let text = |name: &str| &units.iter().find(|unit| unit.name == name).unwrap().text;
+        let shop = text("credenza-shop.timer");
+        assert!(shop.contains("OnCalendar=*-*-* 02:30:00 Europe/Paris\n"), "{shop}");
+        assert!(shop.contains("OnCalendar=mon,tue,wed,thu,fri *-*-* 14:30:00 Europe/Paris\n"), "{shop}");
+        assert!(text("credenza-home.timer").contains("OnUnitActiveSec=6h\n"));
+        assert!(text("credenza-shop.service").contains("jobs run shop --jobs"));
+    }
+
+    #[test]
+    fn a_line_of_cron_is_for_the_daemon() {
+        let file = file("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\ncron = \"30 2 * * *\"\n");
+        let problems = timers(Path::new("credenza"), &file).unwrap_err();
+        assert_eq!(problems[0].key, "job.a.cron");
+    }
+
+    #[test]
+    fn systemd_finds_no_fault_with_the_units_where_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(FILE);
+        let program = std::env::current_exe().unwrap();
+        let mut units = timers(&program, &file).unwrap();
+        units.push(daemon(&program, &file.path));
+        let mut paths = Vec::new();
+        for unit in units {
+            let path = folder.path().join(&unit.name);
+            std::fs::write(&path, unit.text).unwrap();
+            paths.push(path);
+        }
+        let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(paths).output() else {
+            return;
+        };
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains("credenza")).collect();
+        assert!(ours.is_empty(), "{said}");
+    }
+}

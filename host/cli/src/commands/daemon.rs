@@ -1,0 +1,194 @@
+//! `daemon`: runs the jobs when they are due, in the foreground.
+//!
+//! Owned here: what a service manager is told (`sd_notify`), SIGHUP, and printing. Refused here: what runs when (`credenza_app::jobs`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use credenza_app::jobs::Step;
+use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
+use credenza_app::jobs::schedule::timestamp;
+use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
+use credenza_engine::SystemClock;
+use credenza_model::Timestamp;
+use sd_notify::NotifyState;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::Session;
+use super::jobs::shown::{StepLine, word};
+use super::jobs::{JobsAt, state};
+use crate::failure::{Exit, Failure};
+use crate::report::{Reporter, printable};
+
+/// The longest that it waits at once: a machine may sleep, and its clock may be set.
+const PULSE: Duration = Duration::from_mins(1);
+
+/// Run the jobs of `jobs.toml` when they are due, until it is asked to end.
+///
+/// It stays in the foreground, for systemd (`jobs units`) or any other supervisor. SIGHUP has it read the file again; where that cannot be used, it goes on
+/// by the old one and says so. SIGTERM ends it, after the runs that are under way have ended in good order.
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+impl Daemon {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        // To be asked to end is how this ends.
+        let _heeding = session.stop.heeding();
+        let path = self.at.path(session)?;
+        let reload = Arc::new(Notify::new());
+        // Twice within the time in which systemd expects a sign of life.
+        let pulse = sd_notify::watchdog_enabled().map_or(PULSE, |watchdog| PULSE.min(watchdog / 2));
+        let options = Options {
+            state: state(&path)?,
+            path,
+            clock: Arc::new(SystemClock),
+            stop: session.stop.clone(),
+            reload: Arc::clone(&reload),
+            pulse,
+        };
+        let listens = Arc::new(Told { reporter: Arc::clone(session.reporter) });
+        let daemon = Work::start(session.app.clone(), options, listens)?;
+        let mut hangups = signal(SignalKind::hangup())?;
+        let mut work = std::pin::pin!(daemon.run());
+        loop {
+            tokio::select! {
+                () = &mut work => return Ok(Exit::Done),
+                Some(()) = hangups.recv() => reload.notify_one(),
+            }
+        }
+    }
+}
+
+/// Prints what the daemon does, and tells the service manager.
+struct Told {
+    reporter: Arc<Reporter>,
+}
+
+impl Listens for Told {
+    fn hear(&self, news: News<'_>) {
+        match &news {
+            News::Ready(_) | News::Reloaded(_) | News::NotReloaded(_) => notify(&[NotifyState::Ready]),
+            News::Alive => return notify(&[NotifyState::Watchdog]),
+            News::Reloading => {
+                let now = NotifyState::monotonic_usec_now();
+                return notify(&[Some(NotifyState::Reloading), now.ok()].into_iter().flatten().collect::<Vec<_>>());
+            }
+            News::Stopping(_) => notify(&[NotifyState::Stopping]),
+            _ => {}
+        }
+        self.print(&news);
+    }
+}
+
+impl Told {
+    fn print(&self, news: &News<'_>) {
+        let reporter = &self.reporter;
+        match news {
+            News::Ready(jobs) => reporter
+                .note(format!("at work: {jobs} jobs; end it with SIGTERM or Ctrl-C, SIGHUP reads the file again")),
+            News::Reloaded(jobs) => reporter.note(format!("the file was read again: {jobs} jobs")),
+            News::NotReloaded(error) => {
+                let failure = Failure::of_jobs(error);
+                let what = format!("the file cannot be used, and the jobs go on as before: {}", failure.what);
+                reporter.failure(&Failure { what, ..failure });
+            }
+            News::Lost(past) => reporter.warning(format!(
+                "the run of `{}` that began at {} ended with its process; it is made up for",
+                past.job, past.began
+            )),
+            News::Began(start) => self.line(&RunLine::began(start)),
+            News::Did(job, step) => match step {
+                Step::Failed { .. } => reporter.warning(format!("{job}: {}", StepLine { step })),
+                _ => self.line(&DidLine { job, step }),
+            },
+            News::Ended(job, ending) => self.line(&RunLine::ended(job, word(*ending))),
+            News::Skipped(Decision::Skip { job, due, count, why }) => {
+                let why = match why {
+                    Skipped::Paused => "it is paused",
+                    Skipped::Missed => "nothing ran at the time",
+                };
+                reporter.note(format!("{job}: {count} runs left out, the last of them due at {due}: {why}"));
+            }
+            News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
+            News::Stopping(0) => reporter.note("ending"),
+            News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
+            News::Alive | News::Reloading | News::Skipped(_) => {}
+        }
+    }
+
+    /// A line that somebody who watches sees at once.
+    fn line(&self, line: &(impl Serialize + std::fmt::Display)) {
+        self.reporter.done(line);
+        // What could not be written is found at the end, which tries again.
+        let _ = self.reporter.flush();
+    }
+}
+
+/// Tells the service manager; without one, nobody.
+fn notify(states: &[NotifyState<'_>]) {
+    // A daemon whose manager does not listen has its work to do all the same.
+    let _ = sd_notify::notify(states);
+}
+
+/// A run that began or ended.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "run")]
+struct RunLine<'a> {
+    job: &'a str,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<Timestamp>,
+    #[serde(skip_serializing_if = "is_zero")]
+    missed: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    tries: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl<'a> RunLine<'a> {
+    fn began(start: &'a Start) -> Self {
+        let Start { job, due, missed, tries, .. } = start;
+        Self { job, event: "began", due: Some(timestamp(*due)), missed: *missed, tries: *tries }
+    }
+
+    const fn ended(job: &'a str, event: &'static str) -> Self {
+        Self { job, event, due: None, missed: 0, tries: 0 }
+    }
+}
+
+impl std::fmt::Display for RunLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.job, self.event)?;
+        if let Some(due) = self.due {
+            write!(f, ", due at {due}")?;
+        }
+        if self.missed > 0 {
+            write!(f, ", makes up for {} before it", self.missed)?;
+        }
+        if self.tries > 0 { write!(f, ", try {}", self.tries.saturating_add(1)) } else { Ok(()) }
+    }
+}
+
+/// Something that a run did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "step")]
+struct DidLine<'a> {
+    job: &'a str,
+    step: &'a Step,
+}
+
+impl std::fmt::Display for DidLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", printable(self.job), StepLine { step: self.step })
+    }
+}

@@ -1,0 +1,434 @@
+//! `jobs`: what runs by itself, and what has run.
+//!
+//! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
+
+pub(super) mod shown;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use credenza_app::environment;
+use credenza_app::jobs::metrics;
+use credenza_app::jobs::preflight::{self, LackCause};
+use credenza_app::jobs::promise::{self, Kept};
+use credenza_app::jobs::run::{Heard, Occasion, Runner};
+use credenza_app::jobs::schedule::{instant, timestamp};
+use credenza_app::jobs::state::State;
+use credenza_app::jobs::{self, Cause, Ending, Job, JobsFile, Step, units};
+use credenza_engine::{Clock, Listener, SystemClock};
+use credenza_model::Timestamp;
+
+use super::Session;
+use super::sizes::parse_span;
+use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
+use crate::report::{Zone, printable};
+use credenza_app::shell::shell_word;
+use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+
+/// Where the jobs are.
+#[derive(Debug, Args)]
+pub(crate) struct JobsAt {
+    /// The file of the jobs, instead of `jobs.toml` in the folder of the configuration.
+    #[arg(long = "jobs", value_name = "FILE", value_parser = path_parser())]
+    file: Option<PathBuf>,
+}
+
+impl JobsAt {
+    pub(super) fn path(&self, session: &Session<'_>) -> Result<PathBuf, Failure> {
+        Ok(JobsFile::path(self.file.as_deref(), session.app.configuration_folder().ok())?)
+    }
+
+    fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
+        Ok(JobsFile::read(&self.path(session)?, instant(now()))?)
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    SystemClock.now().wall
+}
+
+pub(super) fn state(path: &Path) -> Result<State, Failure> {
+    Ok(State::of(path, environment::state_folder())?)
+}
+
+/// See, run and pause what `jobs.toml` says is to run by itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// Read the file and look for what its jobs need, without running anything.
+    Check(Check),
+    /// Say when each job runs, over the next days.
+    Plan(Plan),
+    /// List the jobs, with the last and the next run of each.
+    List(List),
+    /// Run a job now.
+    Run(Run),
+    /// Let a job rest until it is resumed.
+    Pause(Pause),
+    /// Let a job that rests go on.
+    Resume(Resume),
+    /// Say what has run, and how it ended.
+    History(History),
+    /// Write units for systemd.
+    Units(Units),
+    /// Print the JSON schema of the file, for editors.
+    Schema,
+}
+
+/// Read the file and look for what its jobs need, without running anything.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Say when each job runs, over the next days.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    at: JobsAt,
+
+    /// How many days are shown.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: u16,
+}
+
+/// List the jobs, with the last and the next run of each.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Run a job now, with its hooks and all that comes after it.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The job.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Let a job rest until it is resumed. What is due meanwhile is left out, and recorded so.
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    /// The job.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Let it go on by itself after so much time: a number and h, d, w, m (30 days) or y.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
+    seconds: Option<u64>,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Let a job that rests go on.
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The job.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Say what has run, and how it ended, the newest first.
+///
+/// It is read from the log on this machine. What a log that is gone knew no more of is in the repositories: their snapshots bear the tag job:NAME, and
+/// --from-repository lists those.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only of this job.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// How many runs are shown.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    number: usize,
+
+    /// List the snapshots of the job in its repository, instead of the log.
+    #[arg(long, requires = "name")]
+    from_repository: bool,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+/// Write units for systemd: one service for the daemon, or a service and a timer for each job.
+#[derive(Debug, Args)]
+pub(crate) struct Units {
+    /// A service and a timer for each job, instead of the daemon.
+    #[arg(long)]
+    timers: bool,
+
+    /// Write them there, instead of printing them: /etc/systemd/system, or ~/.config/systemd/user.
+    #[arg(long, value_name = "FOLDER", value_parser = path_parser())]
+    into: Option<PathBuf>,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+impl JobsCommand {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::Check(command) => command.run(session),
+            Self::Plan(command) => command.run(session),
+            Self::List(command) => command.run(session),
+            Self::Run(command) => command.run(session).await,
+            Self::Pause(command) => command.run(session),
+            Self::Resume(command) => command.run(session),
+            Self::History(command) => command.run(session).await,
+            Self::Units(command) => command.run(session),
+            Self::Schema => {
+                session.reporter.result(&SchemaLine(jobs::schema()))?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+impl Check {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let mut lacking = 0;
+        for job in file.jobs.values() {
+            for lack in preflight::lacks(&session.app, job) {
+                lacking += 1;
+                let (name, key) = (printable(&job.name), lack.key);
+                let failure = of_lack(lack.cause);
+                let what = format!("job.{name}.{key}: {}", failure.what);
+                session.reporter.failure(&Failure { what, ..failure });
+            }
+        }
+        session.reporter.result(&CheckedLine { path: file.path, jobs: file.jobs.len(), lacking })?;
+        Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn of_lack(cause: LackCause) -> Failure {
+    let said = Failure::new(cause.to_string());
+    match cause {
+        LackCause::App(error) => (*error).into(),
+        LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
+        LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
+        LackCause::NotExecutable { path } => {
+            said.hint(format!("let it be run: chmod u+x {}", shell_word(&path.to_string_lossy())))
+        }
+    }
+}
+
+impl Plan {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let now = instant(now());
+        let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
+        let zone = Zone::new(false);
+        // By time, then by name; each job has one next run at a time.
+        let mut next: BTreeMap<(jiff::Timestamp, &String), &Job> = BTreeMap::new();
+        let following = |job: &Job, after| job.schedule.next_after(after).filter(|due| *due <= end);
+        for (name, job) in &file.jobs {
+            next.extend(following(job, now).map(|due| ((due, name), job)));
+        }
+        while let Some(((due, name), job)) = next.pop_first() {
+            session.reporter.result(&PlanLine::new(job, timestamp(due), &zone))?;
+            next.extend(following(job, due).map(|due| ((due, name), job)));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl List {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let state = state(&file.path)?;
+        let (now, zone) = (now(), Zone::new(false));
+        let paused = state.paused().now(now)?;
+        for job in file.jobs.values() {
+            let last = state.log().past(Some(&job.name), 1)?.pop();
+            let next = job.schedule.next_after(instant(now)).map(timestamp);
+            let line = JobLine::new(job, last, next, (paused.contains(&job.name), state.runs(&job.name)), &zone);
+            session.reporter.result(&line)?;
+        }
+        if state.daemon().is_none() {
+            session.reporter.note("note: no daemon runs these jobs: start one with `credenza daemon`, or write units: `credenza jobs units`");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Run {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let job = file.job(&self.name)?;
+        let state = state(&file.path)?;
+        state.log().close_lost(|job| state.runs(job), now())?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let printed = Printed { session };
+        let _heeding = session.stop.heeding();
+        let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        if let Err(error) = metrics::publish(&file, &state.log()) {
+            session.reporter.failure(&error.into());
+        }
+        Ok(exit(ending))
+    }
+}
+
+/// Prints what a run does.
+struct Printed<'a> {
+    session: &'a Session<'a>,
+}
+
+impl Heard for Printed<'_> {
+    fn step(&self, step: &Step, cause: Option<Cause>) {
+        let (Step::Failed { doing, .. }, Some(cause)) = (step, cause) else {
+            return self.session.reporter.done(&StepLine { step });
+        };
+        let failure = match cause {
+            Cause::App(error) => error.into(),
+            Cause::Jobs(error) => error.into(),
+            Cause::Hook(error) => Failure::of_hook(&error),
+        };
+        let what = format!("{} failed: {}", printable(doing), failure.what);
+        self.session.reporter.failure(&Failure { what, ..failure });
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::clone(self.session.reporter) as Arc<dyn Listener>
+    }
+}
+
+/// What an ending is to a script.
+pub(super) const fn exit(ending: Ending) -> Exit {
+    match ending {
+        Ending::Done => Exit::Done,
+        Ending::Incomplete => Exit::Incomplete,
+        Ending::Damaged => Exit::DamageFound,
+        Ending::Busy => Exit::Conflict,
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Exit::Failed,
+    }
+}
+
+impl Pause {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let job = file.job(&self.name)?;
+        let now = now();
+        let until = self.seconds.map(|seconds| {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
+        });
+        state(&file.path)?.paused().pause(&job.name, until)?;
+        session.reporter.done(&PauseLine::new(&job.name, true, until, &Zone::new(false)));
+        Ok(Exit::Done)
+    }
+}
+
+impl Resume {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let job = file.job(&self.name)?;
+        if !state(&file.path)?.paused().resume(&job.name)? {
+            session.reporter.note(format!("note: the job `{}` was not paused", job.name));
+        }
+        session.reporter.done(&PauseLine::new(&job.name, false, None, &Zone::new(false)));
+        Ok(Exit::Done)
+    }
+}
+
+impl History {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let path = self.at.path(session)?;
+        let (state, zone) = (state(&path)?, Zone::new(false));
+        if self.from_repository {
+            let file = self.at.read(session)?;
+            let job = file.job(self.name.as_deref().unwrap_or_default())?;
+            let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+            for past in runner.past_in_repository(job, self.number).await? {
+                session.reporter.result(&PastLine::new(past, false, &zone))?;
+            }
+            return Ok(Exit::Done);
+        }
+        let log = state.log();
+        for past in log.past(self.name.as_deref(), self.number)? {
+            let is_under_way = past.is_open() && state.runs(&past.job);
+            session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Units {
+    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let program = std::env::current_exe()?;
+        let units = match self.timers {
+            true => units::timers(&program, &file)?,
+            false => vec![units::daemon(&program, &file.path)],
+        };
+        for unit in units {
+            let Some(folder) = &self.into else {
+                session.reporter.result(&UnitLine { name: unit.name, text: Some(unit.text), path: None })?;
+                continue;
+            };
+            let path = folder.join(&unit.name);
+            // Whole, or not at all: systemd may look at any time.
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(unit.text.as_bytes())?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            file.as_file().set_permissions(mode)?;
+            file.persist(&path).map_err(|error| error.error)?;
+            session.reporter.done(&UnitLine { name: unit.name, text: None, path: Some(path) });
+        }
+        if self.into.is_some() {
+            let what = if self.timers { "its timers" } else { "credenza.service" };
+            session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Measure at the repositories whether the newest good snapshot of each source is as new as its job promises.
+///
+/// It goes by the time of each store. A promise that is broken, or that cannot be measured, ends this with 1.
+#[derive(Debug, Args)]
+pub(crate) struct Promises {
+    #[command(flatten)]
+    at: JobsAt,
+}
+
+impl Promises {
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let state = state(&file.path)?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let zone = Zone::new(false);
+        let mut exit = Exit::Done;
+        for job in file.jobs.values() {
+            match promise::measure(&runner, job).await {
+                Ok(standings) => {
+                    for standing in standings {
+                        exit = if standing.kept == Kept::Broken { Exit::Failed } else { exit };
+                        session.reporter.result(&PromiseLine::new(standing, &zone))?;
+                    }
+                }
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    let what = format!("the promise of `{}` cannot be measured: {}", job.name, failure.what);
+                    session.reporter.failure(&Failure { what, ..failure });
+                    exit = Exit::Failed;
+                }
+            }
+        }
+        Ok(exit)
+    }
+}

@@ -1,0 +1,303 @@
+//! Jobs and runs as lines, for people and as JSON.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use credenza_app::jobs::log::Past;
+use credenza_app::jobs::promise::{Kept, Standing};
+use credenza_app::jobs::{Ending, Job, Step};
+use credenza_model::{SnapshotId, Timestamp};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use crate::report::{Zone, brief, printable};
+
+/// Digits of a snapshot's id in a line.
+const DIGITS: usize = 8;
+
+/// The end of `jobs check`.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "checked")]
+pub(super) struct CheckedLine {
+    pub(super) path: PathBuf,
+    pub(super) jobs: usize,
+    pub(super) lacking: usize,
+}
+
+impl Display for CheckedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = printable(&self.path.display().to_string());
+        match (self.jobs, self.lacking) {
+            (0, _) => write!(f, "{path} is sound, and has no job"),
+            (1, 0) => write!(f, "{path} is sound: 1 job, which has what it needs"),
+            (jobs, 0) => write!(f, "{path} is sound: {jobs} jobs, which have what they need"),
+            (_, lacking) => write!(f, "{path} is sound, and {lacking} of what its jobs need cannot be had"),
+        }
+    }
+}
+
+/// A run to come.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "planned")]
+pub(super) struct PlanLine<'a> {
+    job: &'a str,
+    at: Timestamp,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl<'a> PlanLine<'a> {
+    pub(super) fn new(job: &'a Job, at: Timestamp, zone: &Zone) -> Self {
+        Self { job: &job.name, at, shown: zone.seconds(at) }
+    }
+}
+
+impl Display for PlanLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.shown, self.job)
+    }
+}
+
+/// A job in a list.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "job")]
+pub(super) struct JobLine<'a> {
+    name: &'a str,
+    sources: &'a [String],
+    repository: &'a str,
+    schedule: String,
+    paused: bool,
+    running: bool,
+    last: Option<Past>,
+    next: Option<Timestamp>,
+    #[serde(skip)]
+    shown: (String, String),
+}
+
+impl<'a> JobLine<'a> {
+    pub(super) fn new(
+        job: &'a Job,
+        last: Option<Past>,
+        next: Option<Timestamp>,
+        (paused, running): (bool, bool),
+        zone: &Zone,
+    ) -> Self {
+        let before = last.as_ref().map_or_else(
+            || "never ran".to_owned(),
+            |past| format!("last {}: {}", zone.minutes(past.began), ended(past, running)),
+        );
+        let coming = next.map_or_else(|| "never again".to_owned(), |next| format!("next {}", zone.minutes(next)));
+        Self {
+            name: &job.name,
+            sources: &job.sources,
+            repository: &job.repository,
+            schedule: job.schedule.to_string(),
+            paused,
+            running,
+            last,
+            next,
+            shown: (before, if paused { "paused".to_owned() } else { coming }),
+        }
+    }
+}
+
+impl Display for JobLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = if self.running { "; at work now" } else { "" };
+        let (repository, (before, coming)) = (printable(self.repository), &self.shown);
+        write!(f, "{:<16} {} to {repository}; {before}; {coming}{running}", self.name, self.schedule)
+    }
+}
+
+/// How a run ended, in words.
+fn ended(past: &Past, is_under_way: bool) -> String {
+    let ending = past.ending.map(word);
+    let reason = past.reason.as_deref().map(brief);
+    match (ending, reason) {
+        (Some(ending), None) => ending.to_owned(),
+        (Some(ending), Some(reason)) => format!("{ending} ({reason})"),
+        (None, Some(reason)) => reason,
+        (None, None) if is_under_way => "at work".to_owned(),
+        (None, None) => word(Ending::Lost).to_owned(),
+    }
+}
+
+/// The word for an ending.
+pub(crate) const fn word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Done => "done",
+        Ending::Incomplete => "incomplete",
+        Ending::Damaged => "damaged",
+        Ending::Failed => "failed",
+        Ending::Refused => "refused",
+        Ending::Unreachable => "unreachable",
+        Ending::Busy => "busy",
+        Ending::Interrupted => "interrupted",
+        Ending::Lost => "lost",
+    }
+}
+
+/// A run that was.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "run")]
+pub(super) struct PastLine {
+    #[serde(flatten)]
+    past: Past,
+    running: bool,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl PastLine {
+    pub(super) fn new(past: Past, is_under_way: bool, zone: &Zone) -> Self {
+        let mut shown = format!("{}  {:<16} {}", zone.seconds(past.began), past.job, ended(&past, is_under_way));
+        if past.missed > 0 {
+            shown.push_str(&format!("; {} due times before it passed without a run", past.missed));
+        }
+        for step in &past.steps {
+            shown.push_str(&format!("\n    {}", StepLine { step }));
+        }
+        Self { past, running: is_under_way, shown }
+    }
+}
+
+impl Display for PastLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Something that a run did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "step")]
+pub(crate) struct StepLine<'a> {
+    #[serde(flatten)]
+    pub(crate) step: &'a Step,
+}
+
+impl Display for StepLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |id: &SnapshotId| id.to_string().chars().take(DIGITS).collect::<String>();
+        match self.step {
+            Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added } => {
+                let made = snapshot
+                    .as_ref()
+                    .map_or_else(|| "nothing has changed".to_owned(), |id| format!("snapshot {}", short(id)));
+                let (source, read, added) = (printable(source), HumanBytes(*bytes_read), HumanBytes(*bytes_added));
+                write!(f, "backed up  {source}: {made}, {entries} entries, {read} read, {added} added")?;
+                if *errors > 0 { write!(f, ", {errors} could not be read") } else { Ok(()) }
+            }
+            Step::Found { source, snapshot } => {
+                write!(f, "found      {}: snapshot {} of a run that was broken off", printable(source), short(snapshot))
+            }
+            Step::Pruned { kept, removed } => write!(f, "pruned     {kept} snapshots kept, {removed} removed"),
+            Step::Maintained { bytes_freed } => write!(f, "maintained {} freed", HumanBytes(*bytes_freed)),
+            Step::Hooked { program, output } => {
+                write!(f, "hook       {}", printable(program))?;
+                let last = output.trim_end().lines().next_back().unwrap_or_default();
+                if last.is_empty() { Ok(()) } else { write!(f, ": {}", brief(last)) }
+            }
+            Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
+        }
+    }
+}
+
+/// A job that rests, or goes on.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "pause")]
+pub(super) struct PauseLine<'a> {
+    job: &'a str,
+    paused: bool,
+    until: Option<Timestamp>,
+    #[serde(skip)]
+    shown: Option<String>,
+}
+
+impl<'a> PauseLine<'a> {
+    pub(super) fn new(job: &'a str, paused: bool, until: Option<Timestamp>, zone: &Zone) -> Self {
+        Self { job, paused, until, shown: until.map(|until| zone.minutes(until)) }
+    }
+}
+
+impl Display for PauseLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.paused, &self.shown) {
+            (false, _) => write!(f, "the job `{}` goes on", self.job),
+            (true, Some(until)) => write!(f, "the job `{}` is paused until {until}", self.job),
+            (true, None) => write!(f, "the job `{0}` is paused until: credenza jobs resume {0}", self.job),
+        }
+    }
+}
+
+/// A unit that was printed or written.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "unit")]
+pub(super) struct UnitLine {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<PathBuf>,
+}
+
+impl Display for UnitLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.text, &self.path) {
+            (Some(text), _) => write!(f, "# {}\n{text}", self.name),
+            (None, Some(path)) => write!(f, "wrote {}", printable(&path.display().to_string())),
+            (None, None) => f.write_str(&self.name),
+        }
+    }
+}
+
+/// How a promise stands.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "promise")]
+pub(super) struct PromiseLine {
+    #[serde(flatten)]
+    standing: Standing,
+    #[serde(skip)]
+    shown: Option<String>,
+}
+
+impl PromiseLine {
+    pub(super) fn new(standing: Standing, zone: &Zone) -> Self {
+        let shown = standing.time.map(|time| zone.minutes(time));
+        Self { standing, shown }
+    }
+}
+
+impl Display for PromiseLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Standing { job, source, slack, kept, .. } = &self.standing;
+        let kept = match kept {
+            Kept::Kept => "kept",
+            Kept::Risk => "AT RISK",
+            Kept::Broken => "BROKEN",
+        };
+        write!(f, "{kept:<8} {job:<16} {}: ", printable(source))?;
+        match (&self.shown, *slack) {
+            (None, _) => f.write_str("there is no good snapshot"),
+            (Some(time), slack @ ..0) => {
+                write!(f, "newest good snapshot {time}, {} too old", hours(slack.unsigned_abs()))
+            }
+            (Some(time), slack) => write!(f, "newest good snapshot {time}, good for {}", hours(slack.unsigned_abs())),
+        }
+    }
+}
+
+/// Hours and minutes.
+fn hours(seconds: u64) -> String {
+    format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60)
+}
+
+/// The schema of the file.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct SchemaLine(pub(super) serde_json::Value);
+
+impl Display for SchemaLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
