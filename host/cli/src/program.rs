@@ -116,6 +116,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Sync(command) => command.run(session).await,
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
+        Command::Mount(command) => command.run(session).await,
         Command::Ui(command) => command.run(session).await,
         Command::Man(command) => command.run(Arguments::command()),
         Command::Completions(command) => command.run(Arguments::command(), session),
