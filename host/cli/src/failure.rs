@@ -21,6 +21,7 @@ use credenza_model::SnapshotId;
 use credenza_sandbox::{ConfigureError, RegistryError};
 
 use credenza_app::shell::{label_word, shell_word};
+use credenza_serve::Error as ServeError;
 use credenza_web::Error as WebError;
 
 /// How the program ends. The numbers are promised to scripts.
@@ -85,7 +86,7 @@ impl Failure {
     }
 
     /// What an error says of itself, and why.
-    fn of(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn of(error: &dyn std::error::Error) -> Self {
         let failure = Self::new(error.to_string());
         match error.source() {
             Some(why) => failure.because(why.to_string()),
@@ -556,6 +557,35 @@ impl From<UsersError> for Failure {
             )),
             UsersError::Weak(_) => said.hint("take some words that nobody would guess together"),
             UsersError::Proof(_) => said,
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            ServeError::Engine(error) => error.into(),
+            ServeError::NoFolder { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                said.hint(format!("mkdir -p {}", shell_word(&path.to_string_lossy())))
+            }
+            ServeError::NoFolder { .. } => said,
+            ServeError::Occupied { path, .. } => said.hint(format!(
+                "mount on another folder, or take away what is there: umount {}",
+                shell_word(&path.to_string_lossy())
+            )),
+            ServeError::OverRepository { .. } => {
+                said.because("who reads what is mounted would wait for the repository, and the repository for him")
+                    .hint("mount on a folder elsewhere, such as one made by: mktemp -d")
+            }
+            ServeError::NoDevice => said.hint(
+                "load the module of the kernel: modprobe fuse; a container needs --device /dev/fuse --cap-add SYS_ADMIN",
+            ),
+            ServeError::NoHelper => said.hint("install it, on Debian: apt-get install fuse3; or mount as root"),
+            ServeError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => said.hint(
+                "a container needs --device /dev/fuse --cap-add SYS_ADMIN; users can use --allow-other only with user_allow_other in /etc/fuse.conf",
+            ),
+            ServeError::Refused { .. } | ServeError::BrokenOff { .. } => said,
         }
     }
 }

@@ -118,6 +118,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Sync(command) => command.run(session).await,
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
+        Command::Mount(command) => command.run(session).await,
         Command::Ui(command) => command.run(session).await,
         Command::Jobs(command) => command.run(session).await,
         Command::Daemon(command) => command.run(session).await,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate with the crates of ours that it may depend on, and why no others.
-const CRATES: [(&str, &[&str], &str); 15] = [
+const CRATES: [(&str, &[&str], &str); 16] = [
     ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
     ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
     ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
@@ -28,6 +28,11 @@ const CRATES: [(&str, &[&str], &str); 15] = [
         &["credenza-model", "credenza-connect", "credenza-sandbox"],
         "a component is tested by the doors and the sandbox alone, without repository or configuration",
     ),
+    (
+        "credenza-serve",
+        &["credenza-model", "credenza-connect", "credenza-engine"],
+        "snapshots are shown by the view alone, under the names that a restore to a folder gives",
+    ),
     ("credenza-web", &["credenza-model", "credenza-engine", "credenza-app"], "the web page works over the app"),
     (
         "credenza",
@@ -40,6 +45,7 @@ const CRATES: [(&str, &[&str], &str); 15] = [
             "credenza-app",
             "credenza-author",
             "credenza-kit",
+            "credenza-serve",
             "credenza-web",
         ],
         "the command line prints what the host does, and knows nothing of plugins or tests",

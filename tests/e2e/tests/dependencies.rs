@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates of others that only some of ours may name, and why. Whatever is in no line, any may.
-const DOORS: [(&[&str], &[&str], &str); 10] = [
+const DOORS: [(&[&str], &[&str], &str); 11] = [
     (
         &["wasmtime", "wasmtime-wasi", "wasmparser"],
         &["credenza-sandbox"],
         "one crate knows WebAssembly, and builds its engine once",
     ),
     (&["askama"], &["credenza-web"], "one crate makes pages"),
+    (&["fuser"], &["credenza-serve"], "one crate answers the kernel"),
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
         &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "tokio-rustls"],
@@ -51,6 +52,7 @@ const DOORS: [(&[&str], &[&str], &str); 10] = [
             "credenza-engine",
             "credenza-app",
             "credenza-kit",
+            "credenza-serve",
             "credenza-web",
             "credenza",
             "credenza-s3-server",

@@ -4,7 +4,7 @@
 
 use clap::Args;
 use credenza_app::{Choice, ChoiceError, Chosen, Doubt, Error as AppError, OpenRepository};
-use credenza_engine::{SnapshotHandle, SnapshotName, Snapshots};
+use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::Timestamp;
 
 use super::Session;
@@ -38,6 +38,11 @@ impl Newest {
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
         choose(&self.among(open, session).await?, name, session)
+    }
+
+    /// The filter alone, for what heeds snapshots that are made later.
+    pub(super) fn filter(&self, session: &Session<'_>) -> Result<SnapshotFilter, Failure> {
+        self.filters.filter(session)
     }
 
     /// Lists those that are meant, once for any number of names.

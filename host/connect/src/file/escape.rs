@@ -70,6 +70,20 @@ fn escaped(segment: &[u8], is_special: impl Fn(u8) -> bool) -> Vec<Vec<u8>> {
     names
 }
 
+/// The bytes that the escaped names of one segment stand for, and whether a further name must follow; `None` when these are none. Those of a folder
+/// that stands beside a file of its name end with a slash.
+#[must_use]
+pub fn segment_of(names: &[Vec<u8>]) -> Option<(Vec<u8>, bool)> {
+    let (mut segment, mut is_continued) = (Vec::new(), true);
+    for name in names {
+        let text = name.strip_prefix(MARK).filter(|_| is_continued)?;
+        let (text, goes_on) = text.strip_suffix(b"~").map_or((text, false), |text| (text, true));
+        segment.extend(unescape(text)?);
+        is_continued = goes_on;
+    }
+    Some((segment, is_continued))
+}
+
 /// The key that a path below a destination stands for; `None` when no key has that path.
 #[must_use]
 pub fn key_of_path(path: &[u8]) -> Option<Vec<u8>> {
@@ -130,6 +144,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn escaped_names_read_back_as_their_segment(segment in prop::collection::vec(any::<u8>(), 0..1500)) {
+            let names = escaped_names_of(&segment);
+            prop_assert_eq!(segment_of(&names), Some((segment, false)));
+            for count in 1..names.len() {
+                prop_assert!(segment_of(&names[..count]).unwrap().1);
+            }
+        }
+
         #[test]
         fn every_key_has_a_path_that_reads_back(key in prop::collection::vec(prop_oneof![4 => any::<u8>(), 1 => Just(b'/'), 1 => Just(b'.'), 1 => Just(b'%'), 1 => Just(b'~')], 0..1500)) {
             for names in [names_of as fn(&[u8]) -> Vec<Vec<u8>>, escaped_names_of, text_names_of, escaped_text_names_of] {

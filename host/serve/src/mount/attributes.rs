@@ -1,0 +1,175 @@
+//! What `stat` and the extended attributes of a mounted file say, from its entry.
+//!
+//! Owned here: what an entry's attributes mean to the kernel. Called by `filesystem`.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use credenza_engine::view::never_read;
+use credenza_model::{AttributeValue, Content, Entry, EntryKind, Record, Timestamp};
+use fuser::{FileAttr, FileType, INodeNo};
+
+/// Rights of a folder of which nothing is said.
+const FOLDER_MODE: u16 = 0o555;
+/// Rights of a file of which nothing is said.
+const FILE_MODE: u16 = 0o444;
+/// Bytes of one of the blocks that `st_blocks` counts.
+const BLOCK_BYTES: u64 = 512;
+/// Before the names of attributes that are none of a file system's, such as the content type of an object.
+const OTHERS: &str = "user.credenza.";
+
+/// Who owns what nothing is said of: who mounts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+/// What `stat` says of an entry.
+pub(super) fn of_record(ino: INodeNo, record: &Record, owner: Owner) -> FileAttr {
+    let entry = &record.entry;
+    let kind = kind_of(entry);
+    let usual = if kind == FileType::Directory { FOLDER_MODE } else { FILE_MODE };
+    let number = |name| match entry.attribute(name) {
+        Some(AttributeValue::Integer(number)) => u32::try_from(*number).ok(),
+        _ => None,
+    };
+    let size = size_of(record);
+    let attributes = of_nothing(ino, kind, entry.modified.map_or(UNIX_EPOCH, system_time), owner);
+    FileAttr {
+        size,
+        blocks: allocated(record, size).div_ceil(BLOCK_BYTES),
+        perm: number("posix.mode").map_or(usual, |mode| u16::try_from(mode & 0o7777).unwrap_or(usual)),
+        // How many names there are is not told; that there are others is.
+        nlink: if hard_link(entry).is_some() { 2 } else { 1 },
+        uid: number("posix.uid").unwrap_or(owner.uid),
+        gid: number("posix.gid").unwrap_or(owner.gid),
+        rdev: device(entry).unwrap_or(0),
+        ..attributes
+    }
+}
+
+/// What `stat` says of a folder or link without an entry.
+pub(super) fn of_nothing(ino: INodeNo, kind: FileType, time: SystemTime, owner: Owner) -> FileAttr {
+    FileAttr {
+        ino,
+        size: 0,
+        blocks: 0,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        crtime: time,
+        kind,
+        perm: FOLDER_MODE,
+        nlink: 1,
+        uid: owner.uid,
+        gid: owner.gid,
+        rdev: 0,
+        blksize: 128 * 1024,
+        flags: 0,
+    }
+}
+
+/// The kind of file.
+pub(super) fn kind_of(entry: &Entry) -> FileType {
+    let special = match entry.attribute("posix.kind") {
+        Some(AttributeValue::Text(kind)) => kind.as_str(),
+        _ => "",
+    };
+    match (entry.kind, special) {
+        (EntryKind::Directory, _) => FileType::Directory,
+        (EntryKind::Symlink, _) => FileType::Symlink,
+        (EntryKind::Other, "fifo") => FileType::NamedPipe,
+        (EntryKind::Other, "char") => FileType::CharDevice,
+        (EntryKind::Other, "block") => FileType::BlockDevice,
+        (EntryKind::Other, _) => FileType::Socket,
+        (EntryKind::File, _) => FileType::RegularFile,
+    }
+}
+
+/// What names of one file have in common.
+pub(super) fn hard_link(entry: &Entry) -> Option<&str> {
+    match entry.attribute("posix.hardlink") {
+        Some(AttributeValue::Text(file)) => Some(file),
+        _ => None,
+    }
+}
+
+/// Bytes that reading gives; of what was not read when it was backed up those that it had.
+fn size_of(record: &Record) -> u64 {
+    match record.entry.kind {
+        EntryKind::Symlink => record.entry.link_target.as_ref().map_or(0, |target| target.len() as u64),
+        EntryKind::File if never_read(record).is_some() => record.entry.size.unwrap_or(0),
+        EntryKind::File => record.content.bytes(),
+        EntryKind::Directory | EntryKind::Other => 0,
+    }
+}
+
+/// Bytes that a file takes. Of one that was sparse nobody has told where its holes are: what repeats within it, as zeros do, is counted once.
+fn allocated(record: &Record, size: u64) -> u64 {
+    if record.entry.attribute("posix.sparse").is_none() {
+        return size;
+    }
+    let mut seen = HashSet::new();
+    let distinct = match &record.content {
+        Content::Chunks(refs) => {
+            refs.iter().filter(|chunk| seen.insert(chunk.id)).map(|chunk| u64::from(chunk.length)).sum()
+        }
+        Content::Lists { lists, .. } => {
+            lists.iter().filter(|list| seen.insert(list.id)).map(|list| list.bytes).fold(0, u64::saturating_add)
+        }
+        Content::None | Content::Inline(_) => 0,
+    };
+    distinct.min(size.saturating_sub(BLOCK_BYTES))
+}
+
+/// The number of a device as the kernel packs it (`new_encode_dev`): 12 bits of the major number, 20 of the minor.
+fn device(entry: &Entry) -> Option<u32> {
+    let Some(AttributeValue::Text(text)) = entry.attribute("posix.rdev") else { return None };
+    let (major, minor) = text.split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    Some((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12))
+}
+
+/// A point in time as the system has it; one that it cannot have is the beginning of 1970.
+pub(super) fn system_time(time: Timestamp) -> SystemTime {
+    let whole = Duration::from_secs(time.seconds.unsigned_abs());
+    let seconds = if time.seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    let nanoseconds = Duration::from_nanos(u64::from(time.nanoseconds));
+    seconds.and_then(|seconds| seconds.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH)
+}
+
+/// The extended attributes of an entry: a file's own by their names, and what is none of a file system's behind `user.credenza.`.
+pub(super) fn extended(entry: &Entry) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+    entry.attributes.iter().filter_map(|(name, value)| {
+        let shown = match name.strip_prefix("xattr.") {
+            Some(own) => own.to_owned(),
+            None if name.starts_with("posix.") => return None,
+            None => format!("{OTHERS}{name}"),
+        };
+        let value = match value {
+            AttributeValue::Text(text) => text.clone().into_bytes(),
+            AttributeValue::Integer(number) => number.to_string().into_bytes(),
+            AttributeValue::Time(time) => time.to_string().into_bytes(),
+            AttributeValue::Blob(bytes) => bytes.clone(),
+        };
+        Some((shown, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_and_with_nanoseconds_are_what_they_were() {
+        let time = |seconds, nanoseconds| system_time(Timestamp { seconds, nanoseconds });
+        assert_eq!(time(-1, 999_999_999), UNIX_EPOCH - Duration::from_nanos(1));
+        assert_eq!(time(5, 7), UNIX_EPOCH + Duration::new(5, 7));
+        assert_eq!(time(i64::MAX, 0), UNIX_EPOCH);
+        for (seconds, nanoseconds) in [(-7, 3), (0, 0), (1 << 33, 999_999_999)] {
+            let time = Timestamp { seconds, nanoseconds };
+            assert_eq!(Timestamp::from_system(system_time(time)), time);
+        }
+    }
+}

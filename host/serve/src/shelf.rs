@@ -1,0 +1,268 @@
+//! Which snapshots are shown, and in which folders a person finds them.
+//!
+//!     latest                      a link to the newest one
+//!     snapshots/TIME-ID           what each holds
+//!     ids/ID                      links to them, by whole id,
+//!     hosts/HOST/TIME-ID          by the machine,
+//!     sources/SOURCE/TIME-ID      by the source, whose slashes are written as `%2F`,
+//!     tags/TAG/TIME-ID            and by each tag
+//!
+//! Owned here: these folders, and that snapshots which are made meanwhile appear and removed ones go. Refused here: what is in a snapshot (`tree`). Called
+//! by the fronts.
+//!
+//! Bound: a handle and some six names for each snapshot; two indexes while another is loaded.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_engine::tags::TagEdits;
+use credenza_engine::{Repository, Result, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_model::{SnapshotId, Timestamp};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::tree::SnapshotTree;
+
+/// How long the list of snapshots is taken to be as it was. While nobody looks, nobody asks.
+const FRESH: Duration = Duration::from_secs(10);
+/// Digits of an id that tell snapshots of one second apart.
+const ID_DIGITS: usize = 8;
+
+/// Which snapshots are shown.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// All that the filter lets through, each in its folders.
+    All,
+    /// The newest of them, and another when there is a newer one.
+    Newest,
+    /// One.
+    One(Box<SnapshotHandle>),
+}
+
+/// The snapshots of a repository that are shown.
+pub struct Shelf {
+    repository: Repository,
+    filter: SnapshotFilter,
+    shown: Shown,
+    standing: Mutex<(Arc<Standing>, Instant)>,
+}
+
+/// What is shown at a moment.
+pub(crate) struct Standing {
+    /// The snapshot that is all that is shown.
+    pub(crate) alone: Option<SnapshotId>,
+    trees: BTreeMap<SnapshotId, SnapshotTree>,
+    folders: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>>,
+    /// When the newest was made.
+    pub(crate) newest: Timestamp,
+}
+
+/// What stands in a folder of the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shelved {
+    Folder,
+    Link(Vec<u8>),
+    Snapshot(SnapshotId),
+}
+
+impl Shelf {
+    /// Lists the snapshots and loads the index.
+    ///
+    /// # Errors
+    /// When the repository cannot be read; with [`Shown::Newest`] as for [`Snapshots::find`].
+    pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
+        let standing = Arc::new(Standing::load(&repository, &filter, &shown).await?);
+        Ok(Self { repository, filter, shown, standing: Mutex::new((standing, Instant::now())) })
+    }
+
+    /// What is shown now. Where the repository cannot be read, it is what was shown before.
+    pub(crate) async fn standing(&self) -> Arc<Standing> {
+        let mut standing = self.standing.lock().await;
+        if !matches!(self.shown, Shown::One(_)) && standing.1.elapsed() >= FRESH {
+            match Standing::renewed(&standing.0, &self.repository, &self.filter, &self.shown).await {
+                Ok(Some(new)) => standing.0 = Arc::new(new),
+                Ok(None) => {}
+                Err(cause) => {
+                    tracing::warn!(
+                        error = &cause as &dyn std::error::Error,
+                        "the snapshots cannot be listed; those of before are shown"
+                    );
+                }
+            }
+            standing.1 = Instant::now();
+        }
+        Arc::clone(&standing.0)
+    }
+
+    /// A snapshot that is shown, or was when its folder was opened.
+    pub(crate) async fn tree(&self, id: SnapshotId) -> Option<SnapshotTree> {
+        self.standing.lock().await.0.trees.get(&id).cloned()
+    }
+}
+
+impl Standing {
+    async fn load(repository: &Repository, filter: &SnapshotFilter, shown: &Shown) -> Result<Self> {
+        let handles = listed(repository, filter, shown).await?;
+        Self::of(repository, handles, shown).await
+    }
+
+    /// The same when other snapshots are there than before; else nothing.
+    async fn renewed(
+        before: &Self,
+        repository: &Repository,
+        filter: &SnapshotFilter,
+        shown: &Shown,
+    ) -> Result<Option<Self>> {
+        let handles = listed(repository, filter, shown).await?;
+        let tags = |handle: &SnapshotHandle| (handle.snapshot.id, handle.snapshot.tags.clone());
+        let now: HashSet<_> = handles.iter().map(tags).collect();
+        let then: HashSet<_> = before.trees.values().map(|tree| tags(tree.snapshot())).collect();
+        if now == then {
+            return Ok(None);
+        }
+        Self::of(repository, handles, shown).await.map(Some)
+    }
+
+    async fn of(repository: &Repository, handles: Vec<SnapshotHandle>, shown: &Shown) -> Result<Self> {
+        let view = repository.view().await?;
+        let newest = handles.iter().map(time_of).max().unwrap_or_default();
+        let alone = match shown {
+            Shown::All => None,
+            Shown::Newest | Shown::One(_) => handles.last().map(|handle| handle.snapshot.id),
+        };
+        let folders = if alone.is_some() { BTreeMap::new() } else { folders_of(&handles) };
+        let tree = |handle: SnapshotHandle| (handle.snapshot.id, SnapshotTree::new(view.clone(), Arc::new(handle)));
+        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), folders, newest })
+    }
+
+    /// What stands in a folder of the shelf, by its path.
+    pub(crate) fn folder(&self, path: &[u8]) -> Option<&BTreeMap<Vec<u8>, Shelved>> {
+        self.folders.get(path)
+    }
+
+    /// What stands at a path of the shelf.
+    pub(crate) fn at(&self, path: &[u8]) -> Option<&Shelved> {
+        let (folder, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (path.get(..slash)?, path.get(slash + 1..)?),
+            None => (&[][..], path),
+        };
+        self.folders.get(folder)?.get(name)
+    }
+
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &SnapshotTree> {
+        self.trees.values()
+    }
+}
+
+/// Those that are shown, oldest first.
+async fn listed(repository: &Repository, filter: &SnapshotFilter, shown: &Shown) -> Result<Vec<SnapshotHandle>> {
+    if let Shown::One(handle) = shown {
+        return Ok(vec![(**handle).clone()]);
+    }
+    let all: Snapshots = repository.snapshots().await?;
+    let snapshots = TagEdits::load(repository).await?.apply(all).filtered(filter);
+    Ok(match shown {
+        Shown::Newest => vec![snapshots.find(&SnapshotName("latest".to_owned()))?],
+        Shown::All | Shown::One(_) => snapshots.whole,
+    })
+}
+
+fn time_of(handle: &SnapshotHandle) -> Timestamp {
+    handle.time().unwrap_or(handle.snapshot.finished)
+}
+
+fn folders_of(handles: &[SnapshotHandle]) -> BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>> {
+    let mut shelves = Shelves::default();
+    for folder in ["snapshots", "ids", "hosts", "sources", "tags"] {
+        shelves.folder(folder);
+    }
+    for handle in handles {
+        let (snapshot, name) = (&handle.snapshot, name_of(handle));
+        shelves.put("snapshots", name.clone(), Shelved::Snapshot(snapshot.id));
+        shelves.put("ids", snapshot.id.to_string(), link("..", &name));
+        let groups = [("hosts", &snapshot.host), ("sources", &snapshot.source.location)];
+        for (kind, group) in groups.into_iter().chain(snapshot.tags.iter().map(|tag| ("tags", tag))) {
+            let folder = format!("{kind}/{}", file_name(group));
+            shelves.folder(&folder);
+            shelves.put(&folder, name.clone(), link("../..", &name));
+        }
+    }
+    if let Some(newest) = handles.last() {
+        shelves.put("", "latest".to_owned(), Shelved::Link(format!("snapshots/{}", name_of(newest)).into_bytes()));
+    }
+    shelves.folders
+}
+
+#[derive(Default)]
+struct Shelves {
+    folders: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>>,
+}
+
+impl Shelves {
+    /// Puts a folder into the one above it.
+    fn folder(&mut self, path: &str) {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        self.put(above, name.to_owned(), Shelved::Folder);
+        self.folders.entry(path.as_bytes().to_vec()).or_default();
+    }
+
+    fn put(&mut self, folder: &str, name: String, what: Shelved) {
+        self.folders.entry(folder.as_bytes().to_vec()).or_default().insert(name.into_bytes(), what);
+    }
+}
+
+fn link(up: &str, name: &str) -> Shelved {
+    Shelved::Link(format!("{up}/snapshots/{name}").into_bytes())
+}
+
+/// The time to the second in UTC, which sorts, and the beginning of the id.
+fn name_of(handle: &SnapshotHandle) -> String {
+    let time = Timestamp { nanoseconds: 0, ..time_of(handle) };
+    let id = handle.snapshot.id.to_string();
+    format!("{}-{id:.ID_DIGITS$}", time.to_string().replace(':', "-"))
+}
+
+/// A text as one name that is not `.` and not `..`: a percent sign, a slash, and what a terminal would obey are written as `%XX`, and names are cut at
+/// 200 bytes.
+fn file_name(text: &str) -> String {
+    const NAME_BYTES_MAX: usize = 200;
+    let mut name = String::new();
+    for character in text.chars() {
+        let is_dot = character == '.' && matches!(text, "." | "..");
+        let unit = match character {
+            '%' | '/' => None,
+            _ if is_dot || character.is_control() => None,
+            _ => Some(character.to_string()),
+        };
+        let escaped = || character.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let unit = unit.unwrap_or_else(escaped);
+        if name.len() + unit.len() > NAME_BYTES_MAX {
+            break;
+        }
+        name.push_str(&unit);
+    }
+    if name.is_empty() { "%".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_one_name_that_leads_nowhere() {
+        let cases = [
+            ("/srv/shop", "%2Fsrv%2Fshop"),
+            ("s3://host/bucket", "s3:%2F%2Fhost%2Fbucket"),
+            ("..", "%2E%2E"),
+            ("100%", "100%25"),
+            ("a\u{1b}[2J", "a%1B[2J"),
+            ("", "%"),
+            ("web-1.example.org", "web-1.example.org"),
+        ];
+        for (text, name) in cases {
+            assert_eq!(file_name(text), name);
+        }
+        assert!(file_name(&"ü".repeat(1000)).len() <= 200);
+    }
+}

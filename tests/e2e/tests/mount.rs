@@ -1,0 +1,368 @@
+//! Snapshots as a file system of the kernel: the real binary, mounted, read by the programs of the system.
+//!
+//! Where the machine has no /dev/fuse nothing is run, and it is said so.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::bucket::fill_odd;
+use credenza_e2e::{Outcome, Report, Run, Setup, memory_server, servers, tree};
+use rustix::process::Signal;
+
+/// Somebody who is not root.
+const NOBODY: &str = "65534";
+
+/// A mount that a scenario looks into; it is unmounted when dropped.
+struct Mounted {
+    run: Option<Run>,
+    folder: PathBuf,
+}
+
+impl Mounted {
+    fn start(setup: &Setup, words: &[&str]) -> Result<Self> {
+        let folder = setup.path("mounted");
+        // What a killed program has left cannot even be looked at.
+        if !folder.try_exists().unwrap_or(true) {
+            fs::create_dir(&folder)?;
+        }
+        let path = folder.to_string_lossy().into_owned();
+        let mut run = setup.credenza.start([&["mount", &path], words].concat())?;
+        let printed = run.printed("\n")?;
+        ensure!(printed.starts_with(&format!("mounted; look: ls {path}")), "{printed}");
+        Ok(Self { run: Some(run), folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Ends the program by a signal and demands that it ends well and leaves nothing mounted.
+    fn end(mut self, signal: Signal, code: i32) -> Result<Outcome> {
+        let run = self.run.take().context("it runs")?;
+        run.signal(signal)?;
+        let outcome = run.wait()?.expect_code(code)?;
+        ensure!(!is_mounted(&self.folder)?, "{} is still mounted", self.folder.display());
+        Ok(outcome)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            let _ = run.signal(Signal::TERM);
+            let _ = run.wait();
+        }
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).output();
+    }
+}
+
+fn is_mounted(folder: &Path) -> Result<bool> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(mounts.lines().any(|line| line.split(' ').nth(4) == folder.to_str()))
+}
+
+fn can_mount() -> bool {
+    let can = Path::new("/dev/fuse").exists() && rustix::process::geteuid().is_root();
+    if !can {
+        eprintln!("not run: mounting takes /dev/fuse and root");
+    }
+    can
+}
+
+fn output(program: &str, words: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(words).output().with_context(|| format!("cannot run {program}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{program} {words:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(text)
+}
+
+#[test]
+fn a_mounted_snapshot_is_the_folder_that_was_backed_up() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
+    report.scenario("names, bytes, modes, owners, times, links and attributes are what they were", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        tree::build_odd(&source)?;
+        fs::write(source.join("large"), tree::noise(7, 12_000_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        tree::compare(&source, &mounted.folder)?;
+        tree::compare_bytes(&source, &mounted.folder)?;
+        // Programs of the system: what they say of both is the same.
+        let listed = |folder: &Path| output("find", &[&folder.to_string_lossy(), "-printf", "%P %y %m %T@ %l\\n"]);
+        ensure!(sorted(&listed(&source)?) == sorted(&listed(&mounted.folder)?));
+        for (offset, length) in [(0, 1), (65_535, 2), (1_000_000, 500_000), (11_999_999, 1), (12_000_000, 0)] {
+            let mut bytes = vec![0; length];
+            fs::File::open(mounted.path("large"))?.read_exact_at(&mut bytes, offset)?;
+            let start = usize::try_from(offset)?;
+            ensure!(bytes == tree::noise(7, 12_000_000)[start..start + length], "{length} bytes at {offset}");
+        }
+        mounted.end(Signal::INT, 0).map(drop)
+    });
+    report.scenario("names of one file are one file, and numbers of files stay what they are", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("one"), "of two names")?;
+        fs::hard_link(source.join("one"), source.join("two"))?;
+        fs::write(source.join("other"), "of two names")?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        let number = |mounted: &Mounted, name: &str| fs::metadata(mounted.path(name)).map(|status| status.ino());
+        let before = [number(&mounted, "one")?, number(&mounted, "two")?, number(&mounted, "other")?];
+        ensure!(before[0] == before[1] && before[1] != before[2], "{before:?}");
+        ensure!(fs::metadata(mounted.path("one"))?.nlink() == 2);
+        mounted.end(Signal::TERM, 0)?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        ensure!([number(&mounted, "one")?, number(&mounted, "two")?, number(&mounted, "other")?] == before);
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.scenario("nothing can be changed or run, unless programs are allowed", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::copy("/bin/true", source.join("program"))?;
+        fs::set_permissions(source.join("program"), fs::Permissions::from_mode(0o755))?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        for refused in [
+            fs::write(mounted.path("new"), ""),
+            fs::remove_file(mounted.path("program")),
+            fs::set_permissions(mounted.path("program"), fs::Permissions::from_mode(0o777)),
+            symlink("here", mounted.path("link")),
+        ] {
+            ensure!(refused.as_ref().is_err_and(|error| error.raw_os_error() == Some(30)), "{refused:?}");
+        }
+        ensure!(Command::new(mounted.path("program")).status().is_err(), "it ran");
+        mounted.end(Signal::TERM, 0)?;
+        let mounted = Mounted::start(&setup, &["latest", "--exec"])?;
+        ensure!(Command::new(mounted.path("program")).status()?.success());
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.finish();
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn all_snapshots_are_mounted_and_new_ones_appear() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
+    report.scenario("by time, id, host, source and tag, and the newest as latest", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "first")?;
+        setup.credenza.ok(["backup", &source.to_string_lossy(), "--tag", "nightly"])?;
+        let mounted = Mounted::start(&setup, &[])?;
+        ensure!(fs::read_to_string(mounted.path("latest/file"))? == "first");
+        for shelf in ["snapshots", "ids", "hosts", "sources", "tags/nightly"] {
+            ensure!(fs::read_dir(mounted.path(shelf))?.count() == 1, "{shelf}");
+        }
+        let name = fs::read_link(mounted.path("latest"))?;
+        ensure!(name.starts_with("snapshots"), "{}", name.display());
+        let folder = name.file_name().context("a snapshot has a name")?;
+        ensure!(fs::read_to_string(mounted.path("tags/nightly").join(folder).join("file"))? == "first");
+        ensure!(fs::metadata(mounted.path("latest/missing")).is_err());
+
+        fs::write(source.join("file"), "second")?;
+        setup.credenza.ok(["backup", &source.to_string_lossy()])?;
+        // The list of snapshots is asked for again when it is ten seconds old.
+        let appears = || fs::read_to_string(mounted.path("latest/file")).is_ok_and(|text| text == "second");
+        let mut looks = 0;
+        while !appears() {
+            looks += 1;
+            ensure!(looks < 600, "the second snapshot does not appear");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        ensure!(fs::read_dir(mounted.path("snapshots"))?.count() == 2);
+        ensure!(fs::read_to_string(mounted.path("snapshots").join(folder).join("file"))? == "first");
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn keys_of_a_bucket_are_mounted_under_names_that_lead_back() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
+    report.scenario("each object has one path, the one that a restore to a folder gives it", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create("source");
+        fill_odd(&server.buckets, "source");
+        let setup = Setup::with_local_repository()?;
+        setup.add("source", "bucket", &endpoint, "source")?;
+        setup.backup("@bucket")?;
+        let restored = setup.restore("latest", "restored")?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        let files = |folder: &Path| output("find", &[&folder.to_string_lossy(), "-type", "f", "-printf", "%P\\0"]);
+        let (there, here) = (files(&restored)?, files(&mounted.folder)?);
+        let names = |text: &str| text.split('\0').map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        ensure!(names(&there) == names(&here), "{:#?}", names(&there).symmetric_difference(&names(&here)));
+        // And each is found by its name alone, without a listing before.
+        mounted.end(Signal::TERM, 0)?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        for name in names(&there).iter().filter(|name| !name.is_empty()) {
+            let (left, right) = (fs::read(restored.join(name))?, fs::read(mounted.path(name)));
+            ensure!(right.as_ref().is_ok_and(|right| *right == left), "{name:?}: {right:?}");
+        }
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn bad_days_of_a_mount() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
+    report.scenario("a damaged chunk is an error of its readers alone, and it is said which", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("lost"), tree::noise(1, 900_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        let packs = output("find", &[&setup.path("repository/data").to_string_lossy(), "-type", "f"])?;
+        fs::write(source.join("whole"), tree::noise(2, 900_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        for pack in packs.lines() {
+            let mut bytes = fs::read(pack)?;
+            bytes.iter_mut().skip(1000).take(800_000).for_each(|byte| *byte ^= 0x55);
+            fs::set_permissions(pack, fs::Permissions::from_mode(0o600))?;
+            fs::write(pack, bytes)?;
+        }
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        let lost = fs::read(mounted.path("lost"));
+        ensure!(lost.as_ref().is_err_and(|error| error.raw_os_error() == Some(5)), "{lost:?}");
+        ensure!(fs::read(mounted.path("whole"))? == tree::noise(2, 900_000));
+        let outcome = mounted.end(Signal::TERM, 0)?;
+        ensure!(outcome.stderr.contains("warning: a reader was refused: "), "{}", outcome.stderr);
+        Ok(())
+    });
+    report.scenario("many readers at once, and an end while files are open", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        tree::build_many(&source, 300)?;
+        fs::write(source.join("large"), tree::noise(3, 8_000_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        let readers: Vec<_> = (0..64_u64)
+            .map(|reader| {
+                let path = mounted.path("large");
+                std::thread::spawn(move || -> Result<()> {
+                    let mut bytes = vec![0; 100_000];
+                    let offset = reader * 120_000;
+                    fs::File::open(path)?.read_exact_at(&mut bytes, offset)?;
+                    let start = usize::try_from(offset)?;
+                    ensure!(bytes == tree::noise(3, 8_000_000)[start..start + 100_000], "at {offset}");
+                    Ok(())
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??;
+        }
+        let open = fs::File::open(mounted.path("large"))?;
+        output("grep", &["-rq", "no such text", &mounted.folder.to_string_lossy()])
+            .err()
+            .context("nothing is found")?;
+        mounted.end(Signal::TERM, 0)?;
+        drop(open);
+        Ok(())
+    });
+    report.scenario("what a killed program leaves is taken away by the next", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "still there")?;
+        setup.backup(&source.to_string_lossy())?;
+        let mut killed = Mounted::start(&setup, &["latest"])?;
+        let run = killed.run.take().context("it runs")?;
+        run.signal(Signal::KILL)?;
+        run.wait()?;
+        ensure!(fs::metadata(&killed.folder).is_err_and(|error| error.raw_os_error() == Some(107)));
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        ensure!(fs::read_to_string(mounted.path("file"))? == "still there");
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.scenario("places where nothing can be mounted are refused with what to do", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "")?;
+        setup.backup(&source.to_string_lossy())?;
+        let refused = |path: &Path, texts: &[&str]| {
+            setup.credenza.run(["mount", &path.to_string_lossy()])?.expect_code(1)?.expect_message(texts).map(drop)
+        };
+        refused(&setup.path("missing"), &["is no folder", "mkdir -p"])?;
+        refused(&source.join("file"), &["is no folder"])?;
+        refused(&setup.path("repository"), &["lie in one another", "mktemp -d"])?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        refused(&mounted.folder, &["something is mounted", "umount"])?;
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn a_user_mounts_what_others_cannot_see() {
+    let helper = servers::program("fuse3", "fusermount3");
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
+    report.scenario("by fusermount3, all files whatever their modes, ended by umount", || {
+        ensure!(helper.exists(), "{} is not there: run tests/servers/install.sh fuse3", helper.display());
+        let mut setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("private"), "of root")?;
+        fs::set_permissions(source.join("private"), fs::Permissions::from_mode(0o600))?;
+        setup.backup(&source.to_string_lossy())?;
+        let folder = setup.path("mounted");
+        fs::create_dir(&folder)?;
+        let all = setup.path("").to_string_lossy().into_owned();
+        output("chmod", &["-R", "a+rwX", &all])?;
+        output("chown", &["-R", &format!("{NOBODY}:{NOBODY}"), &all])?;
+        // Where the user can run it, with the rights of root.
+        fs::copy(&helper, setup.path("fusermount3"))?;
+        fs::set_permissions(setup.path("fusermount3"), fs::Permissions::from_mode(0o4755))?;
+        setup.credenza.set("PATH", &format!("{all}:/usr/bin:/bin"));
+        // As every distribution makes it; some containers give it to root alone.
+        fs::set_permissions("/dev/fuse", fs::Permissions::from_mode(0o666))?;
+        let path = folder.to_string_lossy().into_owned();
+        let run = setup.credenza.command(["mount", &path, "latest"]);
+        let mut user = Command::new("setpriv");
+        user.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]).arg(run.get_program());
+        user.args(run.get_args()).env_clear();
+        user.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(setup.path(""));
+        let mut child = user.stdout(std::process::Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        let printed = child.stdout.take().context("it prints")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(printed), &mut line)?;
+        ensure!(line.starts_with("mounted; "), "{line}");
+        let as_user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "cat"];
+        let text = output("setpriv", &[&as_user[..], &[&format!("{path}/private")]].concat())?;
+        ensure!(text == "of root", "{text}");
+        ensure!(fs::read(folder.join("private")).is_err(), "root, who did not mount, looked in");
+        output("umount", &[&path])?;
+        ensure!(child.wait()?.success());
+        Ok(())
+    });
+    report.finish();
+}
