@@ -98,7 +98,8 @@ pub(super) async fn check(site: &Site, asked: &Asked, word: &str, name: &str) ->
     page(site, asked, (kind, name), Some(findings), failed)
 }
 
-fn place(site: &Site, kind: Kind, name: &str) -> Result<Place, AppError> {
+/// Where a place of the configuration is.
+pub(super) fn place(site: &Site, kind: Kind, name: &str) -> Result<Place, AppError> {
     let name = PlaceName::new(kind, name)?;
     Ok(Place::named(kind, &name, Settings::new(), &site.repositories.app().configuration()?)?)
 }
