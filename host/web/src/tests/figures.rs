@@ -6,8 +6,8 @@ use credenza_engine::{Event, Listener, Secret};
 use futures_util::future::join_all;
 
 use super::Stand;
+use crate::activity::Who;
 use crate::operations::Check;
-use crate::runs::Who;
 
 /// Browsers that follow one run.
 const STREAMS: usize = 50;
