@@ -66,7 +66,7 @@ struct Row {
 
 /// Where a source of the configuration is.
 pub(super) fn place(site: &Site, name: &str) -> Result<Place, Problem> {
-    super::place::place(site, Kind::Source, name).map_err(|error| Problem::of(&error, None))
+    super::place::place(site, Kind::Source, name)
 }
 
 fn of_source(name: &str) -> String {
