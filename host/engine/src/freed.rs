@@ -149,8 +149,9 @@ mod tests {
         assert!(near(alone.bytes, 30_000) && alone.alone[&first] == alone.bytes, "{alone:?}");
         // What two that go share is freed with both, and with neither alone.
         let both = count(&[second, third]).await;
-        assert!(near(both.bytes, 70_000), "{both:?}");
-        assert!(near(both.alone[&second], 20_000) && near(both.alone[&third], 10_000), "{both:?}");
+        assert!(near(both.bytes, 60_000), "{both:?}");
+        // All that the third has is in the second, which goes with it, or in the fourth, which stays.
+        assert!(near(both.alone[&second], 20_000) && both.alone[&third] < 10_000, "{both:?}");
         assert_eq!(count(&[]).await, Freed::default());
         let every: Vec<SnapshotId> = all.iter().map(|handle| handle.snapshot.id).collect();
         assert!(near(count(&every).await.bytes, 160_000));

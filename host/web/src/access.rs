@@ -97,7 +97,6 @@ pub(crate) const ROUTES: &[Route] = &[
     page("r/*/s/*/raster", Action::Read),
     page("sources", Action::Look),
     page("sources/*", Action::Look),
-    form("sources/*/check", Action::Run),
     page("r/*/care", Action::Look),
     page("r/*/restore", Action::Look),
     form("r/*/restore/add", Action::Restore),

@@ -50,7 +50,7 @@ pub(crate) enum Door {
     /// By a link.
     Link,
     /// As a user.
-    Users(UserDoor),
+    Users(Box<UserDoor>),
 }
 
 /// The way in for users.
@@ -75,11 +75,11 @@ impl Door {
         };
         let (folder, key) = (folder.unwrap_or_default(), random_bytes()?);
         let oidc = others.provider.clone().map(|provider| Oidc::new(provider, host)).transpose()?;
-        Ok(Self::Users(UserDoor { folder, is_behind_proxy, proxy, oidc, key, trying: Semaphore::new(1) }))
+        Ok(Self::Users(Box::new(UserDoor { folder, is_behind_proxy, proxy, oidc, key, trying: Semaphore::new(1) })))
     }
 
     /// Whether it is for users.
-    pub(crate) const fn users(&self) -> Option<&UserDoor> {
+    pub(crate) fn users(&self) -> Option<&UserDoor> {
         match self {
             Self::Link => None,
             Self::Users(door) => Some(door),

@@ -70,7 +70,7 @@ pub(super) fn show(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     for component in at_hand.all().map_err(failed)? {
         match component.and_then(|component| Shown::of(&component)) {
             Ok(connector) => connectors.push(connector),
-            Err(error) => broken.push(super::new::told(&error.into())),
+            Err(error) => broken.push(Problem::of(&error.into(), None).said()),
         }
     }
     let strays = at_hand.strays().map_err(failed)?;

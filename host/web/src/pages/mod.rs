@@ -160,7 +160,6 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
-        (Some(_), ["sources", name, "check"]) => sources::check(site, asked, name).await,
         (None, ["r", name, "growth"]) => growth::show(site, asked, name).await,
         (None, ["r", name, "history"]) => history::show(site, asked, name).await,
         (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,

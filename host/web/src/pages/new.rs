@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use credenza_app::{Configuration, Error as AppError, Field, Input, Kind, Offer, PlaceName, SecretText};
+use credenza_app::{Configuration, Field, Input, Kind, Offer, PlaceName, SecretText};
 use http::StatusCode;
 
 use super::Asked;
@@ -96,17 +96,17 @@ pub(super) fn add(
     let kind = kind(word)?;
     match keep(site, kind, connector, sent) {
         Ok(name) => Ok(reply::see(&of_place(kind, name.as_str()))),
-        Err(error) => form(site, asked, (kind, connector), Some(told(&error))),
+        Err(problem) => form(site, asked, (kind, connector), Some(problem.said())),
     }
 }
 
-fn keep(site: &Site, kind: Kind, connector: &str, sent: &Fields) -> Result<PlaceName, AppError> {
+fn keep(site: &Site, kind: Kind, connector: &str, sent: &Fields) -> Result<PlaceName, Problem> {
     let app = site.repositories.app();
     let name = PlaceName::new(kind, &sent.text(NAME))?;
     let settings = app.filled(kind, connector, values(sent))?;
     Configuration::edit(app.configuration_folder()?, |configuration| {
         configuration.create(kind, &name)?;
-        app.keep_settings(configuration, (kind, &name), settings)
+        Ok::<_, Problem>(app.keep_settings(configuration, (kind, &name), settings)?)
     })?;
     Ok(name)
 }
@@ -117,23 +117,10 @@ fn values(sent: &Fields) -> BTreeMap<String, SecretText> {
     settings.map(|(name, value)| (name.to_owned(), SecretText::new(String::from_utf8_lossy(value)))).collect()
 }
 
-/// What went wrong and why, in a line.
-pub(super) fn told(error: &AppError) -> String {
-    let mut said = shown::text(&error.to_string());
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let text = shown::text(&next.to_string());
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-        }
-        cause = next.source();
-    }
-    said
-}
-
 fn form(site: &Site, asked: &Asked, (kind, connector): (Kind, &str), failed: Option<String>) -> Result<Reply, Problem> {
     let fields = site.repositories.app().fields(kind, connector).map_err(|error| {
-        Problem::new(StatusCode::NOT_FOUND, told(&error)).next("The page before this one lists what can be chosen.")
+        let said = Problem::from(error).said();
+        Problem::new(StatusCode::NOT_FOUND, said).next("The page before this one lists what can be chosen.")
     })?;
     let none = Fields::default();
     let sent = asked.form.as_ref().unwrap_or(&none);

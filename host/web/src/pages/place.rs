@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Asked;
 use super::frame::{Frame, Link, of_place};
-use super::new::{kind, told};
+use super::new::kind;
 use super::places::of_repository;
 use super::problem::{Problem, render};
 use crate::access::Action;
@@ -70,7 +70,7 @@ pub(super) fn show(site: &Site, asked: &Asked, word: &str, name: &str) -> Result
 /// Reaches the place step by step.
 pub(super) async fn check(site: &Site, asked: &Asked, word: &str, name: &str) -> Result<Reply, Problem> {
     let kind = kind(word)?;
-    let place = place(site, kind, name).map_err(|error| Problem::of(&error, None))?;
+    let place = place(site, kind, name)?;
     let _reading = site.reader().ok_or_else(|| super::download::too_many(site))?;
     let mut findings = Vec::new();
     let app = site.repositories.app().clone().with_stop(site.stop.child());
@@ -78,7 +78,7 @@ pub(super) async fn check(site: &Site, asked: &Asked, word: &str, name: &str) ->
     let all = async {
         while let Some(check) = steps.next().await? {
             let is_good = check.outcome.is_ok();
-            let said = check.outcome.map_or_else(|error| error.to_string(), |said| said);
+            let said = check.outcome.unwrap_or_else(|error| error.to_string());
             findings.push(Finding { name: shown::text(&check.name), is_good, said: shown::text(&said) });
             if findings.len() == FINDINGS_MAX {
                 break;
@@ -87,7 +87,7 @@ pub(super) async fn check(site: &Site, asked: &Asked, word: &str, name: &str) ->
         Ok::<_, AppError>(())
     };
     let went = tokio::select! {
-        went = all => went.map_err(|error| told(&error)),
+        went = all => went.map_err(|error| Problem::from(error).said()),
         () = site.clock.wait(CHECK_MAX) => Err(format!("it was not over after {} s", CHECK_MAX.as_secs())),
     };
     let failed = match (went, findings.iter().filter(|finding| !finding.is_good).count()) {
@@ -98,7 +98,8 @@ pub(super) async fn check(site: &Site, asked: &Asked, word: &str, name: &str) ->
     page(site, asked, (kind, name), Some(findings), failed)
 }
 
-fn place(site: &Site, kind: Kind, name: &str) -> Result<Place, AppError> {
+/// Where a place of the configuration is.
+pub(super) fn place(site: &Site, kind: Kind, name: &str) -> Result<Place, Problem> {
     let name = PlaceName::new(kind, name)?;
     Ok(Place::named(kind, &name, Settings::new(), &site.repositories.app().configuration()?)?)
 }
@@ -111,12 +112,9 @@ fn page(
     failed: Option<String>,
 ) -> Result<Reply, Problem> {
     let app = site.repositories.app();
-    let read = || -> Result<_, AppError> {
-        let configuration = app.configuration()?;
-        let settings = configuration.settings(kind, &PlaceName::new(kind, name)?)?;
-        Ok((configuration.path().display().to_string(), settings))
-    };
-    let (file, settings) = read().map_err(|error| Problem::of(&error, None))?;
+    let configuration = app.configuration()?;
+    let settings = configuration.settings(kind, &PlaceName::new(kind, name)?)?;
+    let file = configuration.path().display().to_string();
     let hidden = app.hidden_settings(&settings);
     let text = |(setting, value): (&String, &SecretText)| {
         let value = (!hidden.contains(setting)).then(|| shown::text(value.expose()));
@@ -150,7 +148,7 @@ fn create_page(
     status: StatusCode,
     failed: Option<String>,
 ) -> Result<Reply, Problem> {
-    let place = place(site, Kind::Repository, name).map_err(|error| Problem::of(&error, None))?;
+    let place = place(site, Kind::Repository, name)?;
     let provided = secret::provided_for_other(&place.settings).map_err(|error| Problem::of(&error.into(), None))?;
     let here = of_place(Kind::Repository, name);
     let page = Create {
@@ -166,7 +164,7 @@ fn create_page(
 }
 
 pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
-    let place = place(site, Kind::Repository, name).map_err(|error| Problem::of(&error, None))?;
+    let place = place(site, Kind::Repository, name)?;
     let provided = secret::provided_for_other(&place.settings).map_err(|error| Problem::of(&error.into(), None))?;
     let typed = Zeroizing::new(form.bytes(PASSPHRASE).unwrap_or_default().to_vec());
     let refused = match &provided {
@@ -188,20 +186,21 @@ pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields
         if is_kept {
             keep_passphrase(site, name, &typed)?;
         }
-        site.repositories.unlock(name, secret).await
+        site.repositories.unlock(name, secret).await?;
+        Ok::<_, Problem>(())
     };
     match made.await {
         Ok(()) => Ok(reply::see(&of_repository(name))),
-        Err(error) => create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some(told(&error))),
+        Err(problem) => create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some(problem.said())),
     }
 }
 
 /// So that runs without a person can open it.
-fn keep_passphrase(site: &Site, name: &str, passphrase: &[u8]) -> Result<(), AppError> {
+fn keep_passphrase(site: &Site, name: &str, passphrase: &[u8]) -> Result<(), Problem> {
     let name = PlaceName::new(Kind::Repository, name)?;
     let passphrase = SecretText::new(String::from_utf8_lossy(passphrase));
     let app = site.repositories.app();
     Configuration::edit(app.configuration_folder()?, |configuration| {
-        app.keep_settings(configuration, (Kind::Repository, &name), [(PASSPHRASE.to_owned(), passphrase)])
+        Ok(app.keep_settings(configuration, (Kind::Repository, &name), [(PASSPHRASE.to_owned(), passphrase)])?)
     })
 }

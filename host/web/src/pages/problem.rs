@@ -97,6 +97,14 @@ impl Problem {
         shown::text(&self.0.what)
     }
 
+    /// What happened and why, in a line.
+    pub(super) fn said(&self) -> String {
+        match &self.0.why {
+            Some(why) => shown::text(&format!("{}: {why}", self.0.what)),
+            None => self.what(),
+        }
+    }
+
     pub(super) fn reply(self, token: Option<Session>) -> Reply {
         let Details { status, what, why, next, command, see, link } = *self.0;
         if let Some(path) = see {
@@ -109,6 +117,24 @@ impl Problem {
             Ok(html) => reply::page(status, html),
             Err(_) => reply::text(status, "text/plain; charset=utf-8", what),
         }
+    }
+}
+
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Self {
+        Self::of(&error, None)
+    }
+}
+
+impl From<ConfigurationError> for Problem {
+    fn from(error: ConfigurationError) -> Self {
+        Self::of(&error.into(), None)
+    }
+}
+
+impl From<PlaceError> for Problem {
+    fn from(error: PlaceError) -> Self {
+        Self::of(&error.into(), None)
     }
 }
 

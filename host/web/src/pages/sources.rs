@@ -1,7 +1,7 @@
-//! The sources of the configuration: what is there now, folder by folder; a check step by step; and the ways to back one up.
+//! The sources of the configuration: what is there now, folder by folder, and the ways to check one (`place`) and to back it up (`run`).
 
 use askama::Template;
-use credenza_app::{Kind, Place, PlaceName, Settings, live};
+use credenza_app::{Kind, Place, live};
 use credenza_model::{Entry, EntryKind};
 use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
@@ -18,13 +18,11 @@ use crate::reply::Reply;
 use crate::shown::{self, Time};
 use crate::site::Site;
 
-/// Steps of a check that are shown.
-const STEPS_MAX: usize = 100;
-
 #[derive(Template)]
 #[template(path = "sources.html")]
 struct List {
     frame: Frame,
+    can_add: bool,
     rows: Vec<Source>,
 }
 
@@ -66,29 +64,9 @@ struct Row {
     time: Option<Time>,
 }
 
-#[derive(Template)]
-#[template(path = "source_check.html")]
-struct Checked {
-    frame: Frame,
-    href: String,
-    steps: Vec<Step>,
-    /// Why no further step was tried.
-    ended: Option<String>,
-    is_good: bool,
-}
-
-struct Step {
-    name: String,
-    is_good: bool,
-    says: String,
-}
-
 /// Where a source of the configuration is.
 pub(super) fn place(site: &Site, name: &str) -> Result<Place, Problem> {
-    let failed = |error: credenza_app::Error| Problem::of(&error, None);
-    let name = PlaceName::new(Kind::Source, name).map_err(|error| failed(error.into()))?;
-    let configuration = site.repositories.app().configuration().map_err(|error| failed(error.into()))?;
-    Place::named(Kind::Source, &name, Settings::new(), &configuration).map_err(|error| failed(error.into()))
+    super::place::place(site, Kind::Source, name)
 }
 
 fn of_source(name: &str) -> String {
@@ -102,7 +80,14 @@ pub(super) fn list(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
         Source { href: of_source(&name), name, location }
     };
     let frame = Frame::new("Sources", asked.token()).command("credenza source list");
-    render(StatusCode::OK, &List { frame, rows: names.into_iter().map(row).collect() })
+    render(
+        StatusCode::OK,
+        &List {
+            can_add: frame.refusal(Action::Configure).is_none(),
+            frame,
+            rows: names.into_iter().map(row).collect(),
+        },
+    )
 }
 
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
@@ -184,39 +169,4 @@ fn row(site: &Site, name: &str, prefix: &[u8], entry: &Entry) -> Row {
 /// An error with its causes, on one line.
 fn told(error: &dyn std::error::Error) -> String {
     shown::causes(error).join(": ")
-}
-
-pub(super) async fn check(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
-    let place = place(site, name)?;
-    let _reading = site.reader().ok_or_else(|| too_many(site))?;
-    let until = Instant::now() + site.limits.search;
-    let mut check = site.repositories.app().check_place(Kind::Source, &place);
-    let mut steps = Vec::new();
-    let ended = loop {
-        match timeout_at(until, check.next()).await {
-            Err(_) => break Some(format!("No answer within {} seconds.", site.limits.search.as_secs())),
-            Ok(Err(error)) => break Some(shown::text(&told(&error))),
-            Ok(Ok(None)) => break None,
-            Ok(Ok(Some(step))) if steps.len() < STEPS_MAX => {
-                let (is_good, says) = match &step.outcome {
-                    Ok(says) => (true, says.clone()),
-                    Err(error) => (false, told(error)),
-                };
-                steps.push(Step { name: shown::text(&step.name), is_good, says: shown::text(&says) });
-            }
-            Ok(Ok(Some(_))) => {}
-        }
-    };
-    let way = vec![Link::new("/sources", "Sources"), Link::new(of_source(name), name)];
-    let is_good = ended.is_none() && check.failed() == 0;
-    let page = Checked {
-        frame: Frame::new(format!("Check of {}", shown::text(name)), asked.token())
-            .way(way)
-            .command(format!("credenza source check {}", command::word(name))),
-        href: of_source(name),
-        steps,
-        ended,
-        is_good,
-    };
-    render(StatusCode::OK, &page)
 }

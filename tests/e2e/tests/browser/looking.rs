@@ -44,8 +44,9 @@ pub(crate) fn a_source_is_looked_into_checked_and_backed_up(stand: &mut Stand) -
     browser.expect("to-anna.txt")?;
     browser.click("home")?;
     browser.click("Check")?;
-    browser.expect("It works.")?;
-    browser.click("To the source")?;
+    browser.expect("What the check has found")?;
+    browser.expect("works")?;
+    stand.show("/sources/home")?;
     fs::write(stand.home.join("letters/to-emma.txt"), "Dear Emma")?;
     browser.click(&format!("Back up into {STORE}"))?;
     browser.expect("Done.")?;
@@ -55,7 +56,7 @@ pub(crate) fn a_source_is_looked_into_checked_and_backed_up(stand: &mut Stand) -
     stand.show("/sources/nowhere")?;
     browser.expect("It cannot be listed.")?;
     browser.click("Check")?;
-    browser.expect("It does not work.")
+    browser.expect("Correct the settings")
 }
 
 pub(crate) fn what_takes_the_space_leads_to_the_file(stand: &mut Stand) -> Result<()> {

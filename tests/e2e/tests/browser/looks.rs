@@ -18,6 +18,8 @@ fn pages(stand: &Stand) -> Result<Vec<(&'static str, String)>> {
     stand.browser.click("Preview")?;
     stand.browser.find(".offer")?;
     let run = stand.browser.address()?.replace(&stand.ui.address, "");
+    stand.show("/new/repository")?;
+    let form = stand.browser.find(".cards a")?.attribute("href")?.context("an offer leads to its form")?;
     Ok(vec![
         ("overview", "/".to_owned()),
         ("repository", format!("/r/{STORE}")),
@@ -39,6 +41,11 @@ fn pages(stand: &Stand) -> Result<Vec<(&'static str, String)>> {
         ("source", "/sources/home".to_owned()),
         ("source-gone", "/sources/nowhere".to_owned()),
         ("run", run),
+        ("connectors", "/connectors".to_owned()),
+        ("new", "/new/repository".to_owned()),
+        ("new-form", form),
+        ("create", format!("/place/repository/{VAULT}/create")),
+        ("place", "/place/source/home".to_owned()),
         ("problem", format!("/r/{STORE}/s/0000")),
     ])
 }
@@ -96,7 +103,8 @@ pub(crate) fn make_pictures(stand: &Stand) -> Result<()> {
                 fs::write(&file, stand.browser.picture()?)?;
                 let mut quantize = Command::new("pngquant");
                 quantize.args(["--force", "--ext", ".png", "--strip", "64"]).arg(&file);
-                let status = quantize.status().context("cannot run pngquant: `apt-get install pngquant` installs it")?;
+                let status =
+                    quantize.status().context("cannot run pngquant: `apt-get install pngquant` installs it")?;
                 ensure!(status.success(), "pngquant: {status}");
             }
         }
