@@ -263,7 +263,7 @@ mod tests {
 
         async fn store(&self, folder: &str) -> Result<Arc<dyn Store>> {
             let mut stores = self.0.lock().unwrap();
-            Ok(Arc::new(stores.entry(folder.to_owned()).or_insert_with(MemoryStore::new).clone()))
+            Ok(Arc::new(stores.entry(folder.to_owned()).or_default().clone()))
         }
 
         async fn destination(&self, _: &str) -> Result<Arc<dyn Destination>> {

@@ -65,7 +65,7 @@ const ALLOWED: [(&str, &[&str], &str); 31] = [
     ("cli/src/report/mod.rs", &["aws"], OF_AWS),
     (
         "kit/src/stand_in",
-        &["dav", "webdav", "s3", "azure", "aws", "amz", "amazonaws", "gcs", "google", "googleapis"],
+        &["dav", "webdav", "s3", "azure", "aws", "amz", "amazonaws", "gcs", "google", "googleapis", "goog"],
         STAND_IN,
     ),
     ("kit/src/chaos/flawed.rs", &["s3"], STAND_IN),

@@ -5,6 +5,8 @@
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>,
 //! <https://cloud.google.com/compute/docs/access/authenticate-workloads>, <https://developers.google.com/identity/protocols/oauth2/service-account>.
 
+#![allow(clippy::indexing_slicing, reason = "a field that is missing is a failed test")]
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use credenza_connect::{Batches, Found, ScanOptions};
 use credenza_sandbox::Role;
