@@ -463,7 +463,7 @@ fn hook(part: &Part<'_>) -> Option<Hook> {
         }
     };
     for key in ["before", "after"] {
-        let _ = part.has(key).then(|| part.parsed(key, backup));
+        part.parsed(key, backup);
     }
     if part.has("when") && !part.has("after") {
         part.problem("when", "it is for hooks that run after", "leave it out, or write after = \"backup\"");
