@@ -463,7 +463,7 @@ fn hook(part: &Part<'_>) -> Option<Hook> {
         }
     };
     for key in ["before", "after"] {
-        let _ = part.has(key).then(|| part.parsed(key, backup));
+        part.parsed(key, backup);
     }
     if part.has("when") && !part.has("after") {
         part.problem("when", "it is for hooks that run after", "leave it out, or write after = \"backup\"");
@@ -520,6 +520,10 @@ version = 1
 zone = "UTC"
 missed = "skip"
 retry = { tries = 5, wait = "30s..10m" }
+limits = [ { at = "mon-fri 08-19", up = "20MB/s" }, { up = "unlimited" } ]
+
+[metrics]
+textfile = "/var/lib/node_exporter/credenza.prom"
 
 [job.shop]
 backup = ["@shop", "/srv/shop"]
@@ -557,6 +561,7 @@ prune = true
         let file = parse(WHOLE).unwrap();
         let shop = file.job("shop").unwrap();
         assert_eq!(shop.sources, ["@shop", "/srv/shop"]);
+        assert!(!shop.limits.is_empty() && file.textfile.as_deref().is_some_and(Path::is_absolute));
         assert_eq!((shop.missed, file.jobs["home"].missed), (Missed::Skip, Missed::Once));
         assert_eq!((shop.retry.tries, shop.retry.wait_after(1).as_secs()), (5, 30));
         assert_eq!((shop.retry.wait_after(3).as_secs(), shop.retry.wait_after(30).as_secs()), (120, 600));
@@ -576,7 +581,7 @@ prune = true
         let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
         assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
-        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, job"), "{said}");
+        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, job"), "{said}");
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
         assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
     }

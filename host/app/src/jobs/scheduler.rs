@@ -197,14 +197,11 @@ impl Scheduler {
             Ending::Failed if tries < retry.tries => {
                 job.pending.get_or_insert_with(|| again(tries, retry.wait_after(tries)));
             }
-            // Whoever starts next finds it due.
-            Ending::Interrupted => {}
+            // Whoever starts next finds it due, and nobody knows whether the repository answers.
+            Ending::Interrupted => return,
             _ => {}
         }
-        // It answered, or nobody knows.
-        if ending != Ending::Interrupted {
-            self.parked.remove(&repository);
-        }
+        self.parked.remove(&repository);
     }
 
     /// When there may be something to do again; `None` where nothing ever is until a run ends.
