@@ -31,14 +31,18 @@ const NAME: &str = "ana@example.com";
 /// What the provider remembers of a login: the nonce and the challenge.
 type Logins = HashMap<String, (String, String)>;
 
+/// What becomes of the claims, and of the token that has them.
+type Claims = Box<dyn Fn(&mut Value) + Send>;
+type Forgery = Box<dyn Fn(String) -> String + Send>;
+
 /// An identity provider that lets everybody in, and says of them what it is told to.
 struct StandIn {
     issuer: String,
     key: EcdsaKeyPair,
     logins: Mutex<Logins>,
     /// Changes the claims, and then the token.
-    claims: Mutex<Box<dyn Fn(&mut Value) + Send>>,
-    token: Mutex<Box<dyn Fn(String) -> String + Send>>,
+    claims: Mutex<Claims>,
+    token: Mutex<Forgery>,
 }
 
 impl StandIn {
@@ -249,7 +253,7 @@ async fn a_token_that_does_not_hold_lets_nobody_in() {
             format!("{}.{body}.{signature}", URL_SAFE_NO_PAD.encode(header))
         }
     };
-    let forgeries: [(Box<dyn Fn(String) -> String + Send>, &str); 5] = [
+    let forgeries: [(Forgery, &str); 5] = [
         (Box::new(forge(r#"{"alg":"none"}"#, "")), "signed by `none`"),
         (Box::new(forge(r#"{"alg":"HS256"}"#, "AAAA")), "signed by `HS256`"),
         (Box::new(forge(r#"{"alg":"ES256","kid":"1"}"#, "AAAA")), "no key of the provider"),
