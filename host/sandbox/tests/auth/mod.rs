@@ -346,7 +346,7 @@ fn once_each() -> impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static {
     let current = Mutex::new("a-secret-refresh-5".to_owned());
     move |asked, before| {
         let mut current = current.lock().unwrap();
-        if pairs(&asked.body)[1] != format!("refresh_token={current}") {
+        if pairs(&asked.body).get(1) != Some(&format!("refresh_token={current}")) {
             return Answer { status: 400, ..Answer::ok(br#"{"error":"invalid_grant"}"#) };
         }
         *current = format!("refresh-{before}");
