@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 17] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
