@@ -108,8 +108,11 @@ impl Daemon {
             Ok(lost) => lost.iter().for_each(|past| listens.hear(News::Lost(past))),
             Err(error) => listens.hear(News::Fault(&error)),
         }
-        let names: BTreeSet<String> = jobs.jobs.keys().cloned().collect();
-        let served = log.served(&names)?.into_iter().map(|(job, due)| (job, instant(due))).collect();
+        let (served, unwritten) = log.see(&names(&jobs), now)?;
+        if let Some(error) = unwritten {
+            listens.hear(News::Fault(&error));
+        }
+        let served = served.into_iter().map(|(job, due)| (job, instant(due))).collect();
         let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
         Ok(Self { app, options, listens, jobs, scheduler, ended: unbounded_channel(), _held: held })
     }
@@ -171,10 +174,14 @@ impl Daemon {
 
     fn reload(&mut self) {
         self.listens.hear(News::Reloading);
-        let now = instant(self.options.clock.now().wall);
-        match JobsFile::read(&self.options.path, now) {
+        let now = self.options.clock.now().wall;
+        match JobsFile::read(&self.options.path, instant(now)) {
             Ok(jobs) => {
-                self.scheduler.replace(rules(&jobs), now);
+                match self.options.state.log().see(&names(&jobs), now) {
+                    Ok((_, None)) => {}
+                    Ok((_, Some(error))) | Err(error) => self.listens.hear(News::Fault(&error)),
+                }
+                self.scheduler.replace(rules(&jobs), instant(now));
                 self.jobs = jobs;
                 self.listens.hear(News::Reloaded(self.jobs.jobs.len()));
             }
@@ -245,6 +252,10 @@ impl Heard for Telling<'_> {
     fn events(&self) -> Arc<dyn Listener> {
         Arc::new(NoEvents)
     }
+}
+
+fn names(jobs: &JobsFile) -> BTreeSet<String> {
+    jobs.jobs.keys().cloned().collect()
 }
 
 fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&String, Rules)> {

@@ -3,7 +3,7 @@
 //! Owned here: the lines, and runs put together of them. A run is on record before it begins, so that one whose process ends in its midst is found. Refused
 //! here: the truth: the snapshots of a job are in its repository, and the log may be deleted.
 //!
-//! Bound: [`LOG_BYTES_MAX`] twice; older lines go.
+//! Bound: [`LOG_BYTES_MAX`] twice; older lines go, and since when each job is waited for goes on into the new log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -79,6 +79,13 @@ pub enum Record {
         /// Why: `paused` or `missed`.
         why: String,
     },
+    /// The job is waited for since then: it was seen for the first time, or the line that says so of its last run is in a log that goes.
+    Seen {
+        /// The job.
+        job: String,
+        /// Since when; what is due later is not done with.
+        at: Timestamp,
+    },
 }
 
 /// One run, or due times without one, put together.
@@ -131,7 +138,10 @@ impl Log {
     }
 
     fn append(&self, record: &Record) -> io::Result<()> {
+        let mut carried = Vec::new();
         if fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
+            let served = self.gather_served(|_| false).map_err(io::Error::other)?;
+            carried.extend(served.into_iter().map(|(job, at)| Record::Seen { job, at }));
             fs::rename(&self.path, &self.old)?;
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
@@ -139,8 +149,10 @@ impl Log {
         if !ends_a_line(&mut file)? {
             line.push(b'\n');
         }
-        serde_json::to_writer(&mut line, record)?;
-        line.push(b'\n');
+        for record in carried.iter().chain([record]) {
+            serde_json::to_writer(&mut line, record)?;
+            line.push(b'\n');
+        }
         // In one piece: lines of several processes do not mix.
         file.write_all(&line)?;
         file.sync_data()
@@ -168,27 +180,67 @@ impl Log {
         Ok(past)
     }
 
-    /// For which due time each job has run last, or was left out.
+    /// For which due time each job has run last, or was left out; of one that never was, since when it is waited for.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn served(&self, jobs: &BTreeSet<String>) -> Result<BTreeMap<String, Timestamp>, JobsError> {
-        let mut served = BTreeMap::new();
+        let served = self.gather_served(|served| jobs.iter().all(|job| served.contains_key(job)))?;
+        Ok(served.into_iter().filter(|(job, _)| jobs.contains(job)).collect())
+    }
+
+    /// The same of all jobs, until that is enough.
+    fn gather_served(
+        &self,
+        is_enough: impl Fn(&BTreeMap<String, Timestamp>) -> bool,
+    ) -> Result<BTreeMap<String, Timestamp>, JobsError> {
+        let (mut served, mut seen) = (BTreeMap::new(), BTreeMap::new());
         for text in [&self.path, &self.old] {
             let text = read(text)?;
             for line in text.rsplit(|byte| *byte == b'\n') {
-                if jobs.iter().all(|job| served.contains_key(job)) {
+                if is_enough(&served) {
                     return Ok(served);
                 }
                 let (job, due) = match serde_json::from_slice::<Record>(line) {
                     Ok(Record::Ended { job, due: Some(due), ending, .. }) if ending.is_for_good() => (job, due),
                     Ok(Record::Skipped { job, due, .. }) => (job, due),
+                    Ok(Record::Seen { job, at }) => {
+                        seen.entry(job).or_insert(at);
+                        continue;
+                    }
                     _ => continue,
                 };
                 served.entry(job).or_insert(due);
             }
         }
+        for (job, at) in seen {
+            served.entry(job).or_insert(at);
+        }
         Ok(served)
+    }
+
+    /// As [`served`](Self::served), for each of these jobs: one that the log does not know is put on record as waited for from now on, so that whoever
+    /// starts next makes up for it. The last is what kept that from being written, where something did.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn see(
+        &self,
+        jobs: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(BTreeMap<String, Timestamp>, Option<JobsError>), JobsError> {
+        let mut served = self.served(jobs)?;
+        let mut unwritten = None;
+        for job in jobs {
+            if served.contains_key(job) {
+                continue;
+            }
+            if let Err(error) = self.add(&Record::Seen { job: job.clone(), at: now }) {
+                unwritten = Some(error);
+            }
+            served.insert(job.clone(), now);
+        }
+        Ok((served, unwritten))
     }
 
     /// Puts on record that runs ended with their process: those that began, did not end, and are not under way.
@@ -269,6 +321,7 @@ impl Gathering {
                 let (began, ended, due) = (at, None, Some(due));
                 Some(Past { job, began, ended, due, missed, ending: None, reason, steps: Vec::new() })
             }
+            Record::Seen { .. } => None,
         }
     }
 }
@@ -368,5 +421,35 @@ mod tests {
         log.add(&ended("a", 100, Ending::Done)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         assert_eq!(log.past(None, 10).unwrap()[0].ending, Some(Ending::Done));
+    }
+
+    #[test]
+    fn a_job_that_never_ran_is_waited_for_since_it_was_first_seen() {
+        let (_folder, log) = log();
+        let jobs = BTreeSet::from(["a".to_owned()]);
+        let since = |seconds| BTreeMap::from([("a".to_owned(), time(seconds))]);
+        assert_eq!(log.see(&jobs, time(50)).unwrap().0, since(50));
+        assert_eq!(log.see(&jobs, time(60)).unwrap().0, since(50), "it is seen once");
+        log.add(&began("a", 100)).unwrap();
+        log.add(&ended("a", 100, Ending::Lost)).unwrap();
+        assert_eq!(log.served(&jobs).unwrap(), since(50), "a run that was lost leaves it due");
+        log.add(&ended("a", 200, Ending::Done)).unwrap();
+        assert_eq!(log.see(&jobs, time(300)).unwrap().0, since(200));
+        assert_eq!(log.past(None, 10).unwrap().len(), 1, "to be seen is no run");
+    }
+
+    #[test]
+    fn a_job_is_not_forgotten_when_its_last_line_goes_with_an_old_log() {
+        let (folder, log) = log();
+        let path = folder.path().join("log.jsonl");
+        let fill = || OpenOptions::new().write(true).open(&path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        log.add(&ended("monthly", 100, Ending::Done)).unwrap();
+        for at in [200, 300, 400] {
+            fill();
+            log.add(&ended("daily", at, Ending::Done)).unwrap();
+        }
+        let jobs = BTreeSet::from(["monthly".to_owned(), "daily".to_owned()]);
+        let served = BTreeMap::from([("daily".to_owned(), time(400)), ("monthly".to_owned(), time(100))]);
+        assert_eq!(log.served(&jobs).unwrap(), served);
     }
 }

@@ -378,6 +378,22 @@ async fn a_daemon_makes_up_for_a_run_that_ended_with_its_process() {
     assert_eq!((done[0].due.unwrap().seconds, done[0].missed), (1_700_002_800, 1), "{past:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_makes_up_for_what_was_due_while_none_ran_though_the_job_never_has() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    drop(Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap());
+    // The machine is off when the first run is due, an hour after the daemon began.
+    bed.clock.pass(Duration::from_mins(90));
+    Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding).unwrap().run().await;
+    let past = bed.state().log().past(None, 10).unwrap();
+    let due = Timestamp { seconds: 1_700_006_400, nanoseconds: 0 };
+    assert_eq!((past.len(), past[0].due, past[0].ending), (1, Some(due), Some(Ending::Done)), "{past:?}");
+}
+
 #[tokio::test]
 async fn figures_are_written_at_each_end_whatever_it_is() {
     let bed = Bed::new().await;
