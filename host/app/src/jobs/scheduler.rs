@@ -6,7 +6,8 @@
 //!
 //! - One run at a time in each repository; what comes due meanwhile waits, and several due times of one job make one run.
 //! - A source that fails is tried again as often as its job says. A repository that fails is *parked*: one run tries it with growing waits, until it
-//!   answers; all others of that repository wait, and none of them is tried in vain.
+//!   answers; all others of that repository wait, and none of them is tried in vain. Where that job is paused or backs up elsewhere by now, another
+//!   one that waits takes its place.
 //! - What was due while nothing ran is made up for by one run. A clock that is set back repeats nothing, unless it goes back by more than the job's
 //!   whole period.
 //!
@@ -148,7 +149,7 @@ impl Scheduler {
             };
             self.jobs.insert(name.clone(), tracked);
         }
-        self.parked.retain(|_, parked| self.jobs.get(&parked.job).is_some_and(|job| job.pending.is_some()));
+        self.hand_over_parked();
     }
 
     /// Which jobs are paused.
@@ -163,6 +164,7 @@ impl Scheduler {
             job.follow_clock(now);
             decisions.extend(job.come_due(name, self.paused.contains(name), now));
         }
+        self.hand_over_parked();
         for parked in self.parked.values_mut() {
             let retry = self.jobs.get(&parked.job).map(|job| job.rules.retry);
             parked.until = parked.until.min(later(now, retry.map_or(BUSY_WAIT, |retry| retry.wait_max)));
@@ -173,9 +175,11 @@ impl Scheduler {
 
     /// A run has ended.
     pub fn ended(&mut self, start: &Start, ending: Ending, now: Timestamp) {
+        let ran_in = self.running.iter().find(|(_, job)| **job == start.job).map(|(repository, _)| repository.clone());
         self.running.retain(|_, job| *job != start.job);
         let Some(job) = self.jobs.get_mut(&start.job) else { return };
-        let (repository, retry) = (job.rules.repository.clone(), job.rules.retry);
+        // Another version of the file may name another repository meanwhile.
+        let (repository, retry) = (ran_in.unwrap_or_else(|| job.rules.repository.clone()), job.rules.retry);
         let tries = start.tries.saturating_add(1);
         let again = |tries, wait| Pending { due: start.due, missed: start.missed, tries, not_before: later(now, wait) };
         match ending {
@@ -231,6 +235,27 @@ impl Scheduler {
     /// Which repository is waited for, by which job, after how many tries.
     pub fn parked(&self) -> impl Iterator<Item = (&str, &str, u32)> {
         self.parked.iter().map(|(repository, parked)| (&**repository, &*parked.job, parked.tries))
+    }
+
+    /// No repository stays parked for a job that will not try it: the one that is due the longest tries it instead, when the wait is over. Where none
+    /// waits, it is parked no more.
+    fn hand_over_parked(&mut self) {
+        let Self { jobs, running, parked, paused } = self;
+        parked.retain(|repository, parked| {
+            let waits = |name: &String, job: &Tracked| {
+                let pending = job.pending.as_ref().filter(|_| job.rules.repository == *repository)?;
+                (!paused.contains(name)).then_some(pending.due)
+            };
+            let is_tried = running.get(repository) == Some(&parked.job)
+                || jobs.get(&parked.job).is_some_and(|job| waits(&parked.job, job).is_some());
+            if is_tried {
+                return true;
+            }
+            let waiting = jobs.iter().filter_map(|(name, job)| Some((waits(name, job)?, name)));
+            let Some((_, next)) = waiting.min() else { return false };
+            parked.job = next.clone();
+            true
+        });
     }
 
     /// The runs that can begin, the longest due first.
@@ -453,6 +478,42 @@ mod tests {
         let runs: Vec<&str> = done.iter().map(|start| &*start.job).collect();
         assert_eq!(runs, ["a", "b", "a", "b"], "made up for once, and on time afterwards");
         assert!(done[0].missed >= 23 && done[1].missed >= 23 && done[2].missed == 0, "{done:?}");
+    }
+
+    /// A repository that the job `a` has tried in vain, while `b` is due there too.
+    fn parked() -> Scheduler {
+        let mut scheduler =
+            of(&[("a", rules(at("02:30"), "r")), ("b", rules(at("02:30"), "r"))], "2027-01-01T00:00:00Z");
+        let starts = started(scheduler.tick(time("2027-01-01T01:30:00Z")));
+        assert_eq!((starts.len(), &*starts[0].job), (1, "a"));
+        scheduler.ended(&starts[0], Ending::Unreachable, time("2027-01-01T01:30:00Z"));
+        scheduler
+    }
+
+    #[test]
+    fn a_repository_whose_job_is_paused_is_tried_by_another_when_the_wait_is_over() {
+        let mut scheduler = parked();
+        scheduler.pause(BTreeSet::from(["a".to_owned()]));
+        assert_eq!(scheduler.tick(time("2027-01-01T01:30:30Z")), []);
+        assert_eq!(scheduler.next_wake(time("2027-01-01T01:30:30Z")), Some(time("2027-01-01T01:31:00Z")));
+        assert_eq!(names(scheduler.tick(time("2027-01-01T01:31:00Z"))), ["b"]);
+        // None is left who would try it.
+        let mut scheduler = parked();
+        scheduler.pause(BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+        scheduler.tick(time("2027-01-01T01:31:00Z"));
+        assert_eq!(scheduler.parked().count(), 0);
+    }
+
+    #[test]
+    fn a_repository_whose_job_backs_up_elsewhere_or_is_gone_is_tried_by_another() {
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        let now = time("2027-01-01T01:31:00Z");
+        let mut scheduler = parked();
+        scheduler.replace([(&a, rules(at("02:30"), "other")), (&b, rules(at("02:30"), "r"))], now);
+        assert_eq!(names(scheduler.tick(now)), ["a", "b"]);
+        let mut scheduler = parked();
+        scheduler.replace([(&b, rules(at("02:30"), "r"))], now);
+        assert_eq!(names(scheduler.tick(now)), ["b"]);
     }
 
     #[test]
