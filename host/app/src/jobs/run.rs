@@ -178,7 +178,12 @@ impl Runner<'_> {
 impl Run<'_> {
     /// The run itself, and the hooks that run after it whatever became of it.
     async fn all(&mut self) {
-        self.around().await;
+        match self.hold() {
+            Ok(_held) => self.around().await,
+            // Nothing has begun, and it is tried again: there is nobody to tell.
+            Err((Ending::Busy, cause)) => return self.failed("opening the repository", Ending::Busy, cause),
+            Err((ending, cause)) => self.failed("opening the repository", ending, cause),
+        }
         let hooks: Vec<&Hook> = self.job.hooks.iter().filter(|hook| hook.moment == Moment::After).collect();
         for hook in hooks {
             if hook.when.iter().any(|when| when.covers(self.ending)) {
@@ -200,7 +205,6 @@ impl Run<'_> {
             Ok(open) => open,
             Err((ending, cause)) => return self.failed("opening the repository", ending, cause),
         };
-        let (open, _held) = open;
         let signing_key = match signing::provided(None, &open.place.settings) {
             Ok(key) => key,
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
@@ -220,18 +224,21 @@ impl Run<'_> {
         }
     }
 
-    /// Opens the repository, and holds the place of the one run there.
-    async fn open(&self) -> Result<(OpenRepository, Held), (Ending, Cause)> {
-        let unreachable = |error| (Ending::Unreachable, Cause::App(error));
+    /// Holds the place of the one run in the repository.
+    fn hold(&self) -> Result<Held, (Ending, Cause)> {
         let place = self.runner.app.place(Kind::Repository, OsStr::new(&self.job.repository), Settings::new());
-        let location = place.map_err(unreachable)?.text();
-        let held = self.runner.state.be_in_repository(&location).map_err(|error| (Ending::Busy, Cause::Jobs(error)))?;
+        let location = place.map_err(|error| (Ending::Unreachable, Cause::App(error)))?.text();
+        self.runner.state.be_in_repository(&location).map_err(|error| (Ending::Busy, Cause::Jobs(error)))
+    }
+
+    async fn open(&self) -> Result<OpenRepository, (Ending, Cause)> {
+        let unreachable = |error| (Ending::Unreachable, Cause::App(error));
         let open = tokio::select! {
             open = self.runner.open(self.job, StoreUse::Write) => open.map_err(unreachable)?,
             () = self.runner.stop.requested() => return Err((Ending::Interrupted, Cause::App(EngineError::Cancelled.into()))),
         };
         self.runner.app.require_encryption(&open, false).map_err(unreachable)?;
-        Ok((open, held))
+        Ok(open)
     }
 
     async fn back_up_all(&mut self, open: &OpenRepository, signing_key: Option<&SigningKey>) {

@@ -195,7 +195,12 @@ impl Scheduler {
                 return;
             }
             Ending::Busy => {
-                job.pending.get_or_insert_with(|| again(start.tries, BUSY_WAIT));
+                let until = later(now, BUSY_WAIT);
+                let pending = job.pending.get_or_insert_with(|| again(start.tries, BUSY_WAIT));
+                pending.not_before = until;
+                if let Some(parked) = self.parked.get_mut(&repository) {
+                    parked.until = until;
+                }
                 return;
             }
             Ending::Failed if tries < retry.tries => {
@@ -538,6 +543,20 @@ mod tests {
             now = scheduler.next_wake(now).unwrap();
         }
         assert_eq!(now, time("2027-01-01T01:40:00Z"));
+    }
+
+    #[test]
+    fn a_run_of_another_process_is_waited_for_in_a_parked_repository_too() {
+        let mut scheduler = parked();
+        let mut now = time("2027-01-01T01:31:00Z");
+        for _ in 0..3 {
+            let start = started(scheduler.tick(now)).remove(0);
+            scheduler.ended(&start, Ending::Busy, now);
+            assert_eq!(scheduler.tick(now), [], "it is not tried again at once");
+            let next = scheduler.next_wake(now).unwrap();
+            assert_eq!(next.duration_since(now), SignedDuration::from_mins(1));
+            now = next;
+        }
     }
 
     #[test]

@@ -189,6 +189,21 @@ async fn a_hook_before_that_fails_stops_its_job_alone_and_whoever_is_to_hear_doe
 }
 
 #[tokio::test]
+async fn a_run_that_finds_another_one_in_its_repository_runs_no_hooks() {
+    let bed = Bed::new().await;
+    let told = bed.path("told");
+    let (before, after) = (telling(&told, "before", ""), telling(&told, "after", "when = [\"always\"],"));
+    let file = bed.write(&format!("at = \"02:30\"\nhooks = [ {before}, {after} ]"));
+    let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+    let held = bed.state().be_in_repository(&place.text()).unwrap();
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Busy && !told.exists(), "{steps:?}");
+    drop(held);
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Done && told.exists(), "{steps:?}");
+}
+
+#[tokio::test]
 async fn a_command_that_fails_makes_no_snapshot_of_its_output() {
     let bed = Bed::new().await;
     let file = bed
