@@ -62,6 +62,9 @@ pub enum Record {
         due: Option<Timestamp>,
         /// How.
         ending: Ending,
+        /// How often it may be tried again for the same due time, where it failed.
+        #[serde(default, skip_serializing_if = "is_none_left")]
+        tries_left: u32,
         /// Why, where it is not well.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -86,6 +89,11 @@ pub enum Record {
         /// Since when; what is due later is not done with.
         at: Timestamp,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_left(tries: &u32) -> bool {
+    *tries == 0
 }
 
 /// One run, or due times without one, put together.
@@ -202,7 +210,9 @@ impl Log {
                     return Ok(served);
                 }
                 let (job, due) = match serde_json::from_slice::<Record>(line) {
-                    Ok(Record::Ended { job, due: Some(due), ending, .. }) if ending.is_for_good() => (job, due),
+                    Ok(Record::Ended { job, due: Some(due), ending, tries_left: 0, .. }) if ending.is_for_good() => {
+                        (job, due)
+                    }
                     Ok(Record::Skipped { job, due, .. }) => (job, due),
                     Ok(Record::Seen { job, at }) => {
                         seen.entry(job).or_insert(at);
@@ -257,6 +267,7 @@ impl Log {
                 at: now,
                 due: past.due,
                 ending: Ending::Lost,
+                tries_left: 0,
                 reason: Some("the program ended in the midst of it".to_owned()),
             })?;
         }
@@ -341,7 +352,7 @@ mod tests {
 
     fn ended(job: &str, began: i64, ending: Ending) -> Record {
         let (run, at, due) = (run_id(job, time(began)), time(began + 5), Some(time(began)));
-        Record::Ended { run, job: job.to_owned(), at, due, ending, reason: None }
+        Record::Ended { run, job: job.to_owned(), at, due, ending, tries_left: 0, reason: None }
     }
 
     fn log() -> (tempfile::TempDir, Log) {
@@ -436,6 +447,27 @@ mod tests {
         log.add(&ended("a", 200, Ending::Done)).unwrap();
         assert_eq!(log.see(&jobs, time(300)).unwrap().0, since(200));
         assert_eq!(log.past(None, 10).unwrap().len(), 1, "to be seen is no run");
+    }
+
+    #[test]
+    fn a_run_that_failed_is_due_until_no_try_is_left() {
+        let (_folder, log) = log();
+        let failed = |tries_left| Record::Ended {
+            run: run_id("a", time(200)),
+            job: "a".to_owned(),
+            at: time(205),
+            due: Some(time(200)),
+            ending: Ending::Failed,
+            tries_left,
+            reason: None,
+        };
+        let jobs = BTreeSet::from(["a".to_owned()]);
+        let served = |log: &Log| log.served(&jobs).unwrap().get("a").copied();
+        log.add(&ended("a", 100, Ending::Done)).unwrap();
+        log.add(&failed(1)).unwrap();
+        assert_eq!(served(&log), Some(time(100)));
+        log.add(&failed(0)).unwrap();
+        assert_eq!(served(&log), Some(time(200)));
     }
 
     #[test]

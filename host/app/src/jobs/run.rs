@@ -126,7 +126,12 @@ impl Runner<'_> {
         run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
         run.all().await;
         let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
-        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, reason });
+        // As the scheduler counts them; nobody tries again what somebody has asked for.
+        let tries_left = match (ending, due) {
+            (Ending::Failed, Some(_)) => job.retry.tries.saturating_sub(tries.saturating_add(1)),
+            _ => 0,
+        };
+        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason });
         ending
     }
 
@@ -379,7 +384,7 @@ impl Run<'_> {
             Ok(report) => report,
             Err((ending, error)) => {
                 self.failed(&format!("backing up {source}"), ending, Cause::App(error));
-                return ending == Ending::Failed;
+                return ending == Ending::Failed && !self.runner.stop.is_requested();
             }
         };
         self.snapshots.extend(report.snapshot);
@@ -478,6 +483,11 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
+        // What asks the run to end may have ended its commands too: what fails then has not had its try.
+        let ending = match ending {
+            Ending::Failed | Ending::Refused if self.runner.stop.is_requested() => Ending::Interrupted,
+            ending => ending,
+        };
         let reason = cause.to_string();
         self.worsen(ending, || format!("{doing}: {reason}"));
         let step = Step::Failed { doing: doing.to_owned(), reason };

@@ -241,6 +241,39 @@ async fn a_source_that_is_gone_fails_and_the_others_are_backed_up() {
     assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Failed, 1));
 }
 
+/// Asks the run to end as soon as a source is backed up.
+struct EndedByIt<'a>(&'a Stop);
+
+impl Heard for EndedByIt<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        if let Step::BackedUp { .. } = step {
+            self.0.request();
+        }
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+#[tokio::test]
+async fn what_fails_when_a_run_is_to_end_was_interrupted_and_is_due_again() {
+    let bed = Bed::new().await;
+    let path = bed.folder.path().display().to_string();
+    let text = format!(
+        "version = 1\n[job.a]\nto = \"{path}/repository\"\nbackup = [\"{path}/source\", \"{path}/gone\"]\nat = \"02:30\"\n"
+    );
+    fs::write(bed.path("jobs.toml"), text).unwrap();
+    let file = JobsFile::read(&bed.path("jobs.toml"), instant(bed.clock.now().wall)).unwrap();
+    let (state, stop) = (bed.state(), Stop::default());
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
+    let ending = runner.run(&file.jobs["a"], &occasion, &EndedByIt(&stop)).await.unwrap();
+    assert_eq!(ending, Ending::Interrupted);
+    let jobs = std::collections::BTreeSet::from(["a".to_owned()]);
+    assert!(state.log().served(&jobs).unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let bed = Bed::new().await;
@@ -377,6 +410,7 @@ async fn a_daemon_makes_up_for_a_run_that_ended_with_its_process() {
             at,
             due: Some(Timestamp { seconds: 1_699_995_600, nanoseconds: 0 }),
             ending: Ending::Done,
+            tries_left: 0,
             reason: None,
         })
         .unwrap();

@@ -20,7 +20,7 @@ pub struct Unit {
     pub text: String,
 }
 
-/// What holds for every service here.
+/// What holds for every service here. To be asked to end is for the program alone, which ends its hooks in good order; what is left then is killed.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
 PrivateTmp=no
@@ -34,6 +34,7 @@ RestrictRealtime=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 UMask=0077
+KillMode=mixed
 StateDirectory=credenza
 CacheDirectory=credenza
 Environment=CREDENZA_CACHE=%C/credenza
@@ -167,6 +168,7 @@ every = "6h"
     fn units_say_what_is_run_and_when() {
         let file = file(FILE);
         let daemon = daemon(Path::new("/usr/bin/credenza"), &file.path);
+        assert!(daemon.text.contains("KillMode=mixed\n"), "hooks are ended by the program");
         assert!(daemon.text.contains("ExecStart=/usr/bin/credenza daemon --jobs \"/etc/credenza/my jobs.toml\"\n"));
         let units = timers(Path::new("/usr/bin/credenza"), &file).unwrap();
         let text = |name: &str| &units.iter().find(|unit| unit.name == name).unwrap().text;
