@@ -108,7 +108,7 @@ const fn added(step: &Step) -> u64 {
 }
 
 const fn errors(step: &Step) -> u64 {
-    if let Step::BackedUp { errors, .. } = step { *errors } else { 0 }
+    if let Step::BackedUp { errors, .. } | Step::Found { errors, .. } = step { *errors } else { 0 }
 }
 
 /// The exporter may look at any time, as another user.

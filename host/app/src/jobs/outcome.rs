@@ -85,6 +85,9 @@ pub enum Step {
         source: String,
         /// The snapshot.
         snapshot: SnapshotId,
+        /// Entries that could not be read.
+        #[serde(default)]
+        errors: u64,
     },
     /// Something failed.
     Failed {

@@ -93,6 +93,16 @@ struct Run<'a> {
     snapshots: Vec<SnapshotId>,
 }
 
+/// What a run that was broken off has made.
+#[derive(Debug, Clone)]
+struct Found {
+    /// The location of the source.
+    source: String,
+    snapshot: SnapshotId,
+    /// Entries that could not be read.
+    errors: u64,
+}
+
 impl Runner<'_> {
     /// Runs a job to its end.
     ///
@@ -280,7 +290,7 @@ impl Run<'_> {
 
     /// What runs for the same due time have made that did not come to their end: their process was killed, or asked to end. By the repository, since the
     /// log of such a run may lack its last lines.
-    async fn found(&self, open: &OpenRepository) -> Vec<(String, SnapshotId)> {
+    async fn found(&self, open: &OpenRepository) -> Vec<Found> {
         let Some(due) = self.due else { return Vec::new() };
         let past = self.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
         let is_broken = |past: &&Past| matches!(past.ending, Some(Ending::Lost | Ending::Interrupted));
@@ -289,17 +299,30 @@ impl Run<'_> {
         let Ok(snapshots) = open.repository.snapshots().await else { return Vec::new() };
         let snapshots = snapshots.filtered(&of_job(self.job)).whole.into_iter();
         let made = snapshots.filter(|handle| handle.snapshot.started >= began);
-        made.map(|handle| (handle.snapshot.source.location.clone(), handle.snapshot.id)).collect()
+        made.map(|handle| Found {
+            source: handle.snapshot.source.location.clone(),
+            snapshot: handle.snapshot.id,
+            errors: handle.snapshot.statistics.errors,
+        })
+        .collect()
     }
 
-    /// Whether a source was found, which is noted.
-    fn has_found(&mut self, found: &[(String, SnapshotId)], location: &str) -> bool {
-        let Some((source, snapshot)) = found.iter().find(|(source, _)| source == location).cloned() else {
+    /// Whether a source was found, which is noted; it is as incomplete as it was left.
+    fn has_found(&mut self, found: &[Found], location: &str) -> bool {
+        let Some(Found { source, snapshot, errors }) = found.iter().find(|found| found.source == location).cloned()
+        else {
             return false;
         };
         self.snapshots.push(snapshot);
-        self.did(Step::Found { source, snapshot });
+        self.note_errors(&source, errors);
+        self.did(Step::Found { source, snapshot, errors });
         true
+    }
+
+    fn note_errors(&mut self, source: &str, errors: u64) {
+        if errors > 0 {
+            self.worsen(Ending::Incomplete, || format!("{errors} entries of {source} could not be read"));
+        }
     }
 
     async fn back_up(
@@ -388,9 +411,7 @@ impl Run<'_> {
             }
         };
         self.snapshots.extend(report.snapshot);
-        if report.errors > 0 {
-            self.worsen(Ending::Incomplete, || format!("{} entries of {source} could not be read", report.errors));
-        }
+        self.note_errors(source, report.errors);
         if !report.damages.is_empty() {
             self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
         }
@@ -535,5 +556,58 @@ impl std::fmt::Display for Cause {
         // What is transparent repeats itself.
         let why = error.source().map(ToString::to_string).filter(|why| !why.is_empty());
         why.map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use credenza_engine::{NoEvents, SystemClock};
+
+    use super::super::file::JobsFile;
+    use super::*;
+    use crate::app::AppOptions;
+
+    struct Steps(Mutex<Vec<Step>>);
+
+    impl Heard for Steps {
+        fn step(&self, step: &Step, _cause: Option<Cause>) {
+            self.0.lock().unwrap().push(step.clone());
+        }
+
+        fn events(&self) -> Arc<dyn Listener> {
+            Arc::new(NoEvents)
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_taken_over_is_as_incomplete_as_it_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\n";
+        let file = JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let state = State::of(Path::new("jobs.toml"), Some(folder.path().to_owned())).unwrap();
+        let (app, stop, heard) = (App::new(AppOptions::default()), Stop::default(), Steps(Mutex::default()));
+        let runner = Runner { app: &app, state: &state, clock: &SystemClock, stop: &stop };
+        let mut run = Run {
+            runner: &runner,
+            job: &file.jobs["a"],
+            id: "a@1".to_owned(),
+            due: None,
+            log: state.log(),
+            heard: &heard,
+            ending: Ending::Done,
+            reason: None,
+            snapshots: Vec::new(),
+        };
+        let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
+        let found =
+            [("/a", 0), ("/b", 2)].map(|(source, errors)| Found { source: source.to_owned(), snapshot, errors });
+        assert!(run.has_found(&found, "/a") && run.ending == Ending::Done);
+        assert!(run.has_found(&found, "/b") && run.ending == Ending::Incomplete);
+        assert_eq!(run.reason.as_deref(), Some("2 entries of /b could not be read"));
+        assert!(!run.has_found(&found, "/c"));
+        assert_eq!(heard.0.lock().unwrap()[1], Step::Found { source: "/b".to_owned(), snapshot, errors: 2 });
     }
 }

@@ -187,8 +187,10 @@ impl Display for StepLine<'_> {
                 write!(f, "backed up  {source}: {made}, {entries} entries, {read} read, {added} added")?;
                 if *errors > 0 { write!(f, ", {errors} could not be read") } else { Ok(()) }
             }
-            Step::Found { source, snapshot } => {
-                write!(f, "found      {}: snapshot {} of a run that was broken off", printable(source), short(snapshot))
+            Step::Found { source, snapshot, errors } => {
+                let (source, id) = (printable(source), short(snapshot));
+                write!(f, "found      {source}: snapshot {id} of a run that was broken off")?;
+                if *errors > 0 { write!(f, ", {errors} could not be read") } else { Ok(()) }
             }
             Step::Pruned { kept, removed } => write!(f, "pruned     {kept} snapshots kept, {removed} removed"),
             Step::Maintained { bytes_freed } => write!(f, "maintained {} freed", HumanBytes(*bytes_freed)),
