@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -153,12 +154,27 @@ fn a_run_that_is_ended_or_killed_is_on_record() {
     report.finish();
 }
 
-/// What a service manager is told, as it hears it.
-fn hear(socket: &UnixDatagram, wanted: &str) -> Result<()> {
-    let mut buffer = [0; 4096];
+/// A service manager that reads all that it is told as it comes, and hands it on.
+fn manager(path: &Path) -> Result<Receiver<String>> {
+    let socket = UnixDatagram::bind(path)?;
+    let (sender, said) = channel();
+    // It ends with the process, or with the first that nobody wants.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = socket.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(said)
+}
+
+/// Waits until the service manager is told so.
+fn hear(said: &Receiver<String>, wanted: &str) -> Result<()> {
     loop {
-        let count = socket.recv(&mut buffer).with_context(|| format!("{wanted} is not said"))?;
-        if String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).contains(wanted) {
+        if said.recv_timeout(PATIENCE).with_context(|| format!("{wanted} is not said"))?.contains(wanted) {
             return Ok(());
         }
     }
@@ -169,13 +185,12 @@ fn a_daemon_does_what_its_service_manager_asks() {
     let mut report = Report::default();
     report.scenario("it says that it is ready and alive, reads its file again, and ends when it is asked to", || {
         let mut setup = with_job("every = \"10s\"")?;
-        let socket = UnixDatagram::bind(setup.path("notify"))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        let said = manager(&setup.path("notify"))?;
         setup.credenza.set("NOTIFY_SOCKET", &setup.path("notify").to_string_lossy());
         setup.credenza.set("WATCHDOG_USEC", "2000000");
         let mut daemon = setup.credenza.start(["daemon", "--jobs", &file(&setup)])?;
-        hear(&socket, "READY=1")?;
-        hear(&socket, "WATCHDOG=1")?;
+        hear(&said, "READY=1")?;
+        hear(&said, "WATCHDOG=1")?;
         setup.credenza.unset("NOTIFY_SOCKET");
         setup.credenza.unset("WATCHDOG_USEC");
         let second = setup.credenza.run(["daemon", "--jobs", &file(&setup)])?.expect_code(11)?;
@@ -183,8 +198,8 @@ fn a_daemon_does_what_its_service_manager_asks() {
         daemon.printed("a: done")?;
         write(&setup, "evry = \"10s\"")?;
         daemon.signal(Signal::HUP)?;
-        hear(&socket, "RELOADING=1")?;
-        hear(&socket, "READY=1")?;
+        hear(&said, "RELOADING=1")?;
+        hear(&said, "READY=1")?;
         // By the old file.
         let begun = Instant::now();
         while daemon.printed("a: done")?.matches("a: done").count() < 2 {
@@ -192,7 +207,7 @@ fn a_daemon_does_what_its_service_manager_asks() {
             std::thread::sleep(Duration::from_millis(50));
         }
         daemon.signal(Signal::TERM)?;
-        hear(&socket, "STOPPING=1")?;
+        hear(&said, "STOPPING=1")?;
         let outcome = daemon.wait()?.expect_code(0)?;
         outcome.expect_message(&[
             "cannot be used, and the jobs go on as before",
@@ -203,12 +218,11 @@ fn a_daemon_does_what_its_service_manager_asks() {
     });
     report.scenario("one that has nothing to do needs little memory", || {
         let mut setup = with_job("cron = \"0 0 29 2 *\"")?;
-        let socket = UnixDatagram::bind(setup.path("notify"))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        let said = manager(&setup.path("notify"))?;
         setup.credenza.set("NOTIFY_SOCKET", &setup.path("notify").to_string_lossy());
         let daemon = setup.credenza.start(["daemon", "--jobs", &file(&setup)])?;
-        hear(&socket, "READY=1")?;
-        hear(&socket, "WATCHDOG=1")?;
+        hear(&said, "READY=1")?;
+        hear(&said, "WATCHDOG=1")?;
         daemon.signal(Signal::TERM)?;
         daemon.wait()?.expect_code(0)?.expect_memory_below(40 << 20)?;
         Ok(())

@@ -2,10 +2,14 @@
 //!
 //! Owned here: what a service manager is told (`sd_notify`), SIGHUP, and printing. Refused here: what runs when (`credenza_app::jobs`).
 
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use credenza_app::environment;
 use credenza_app::jobs::Step;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
 use credenza_app::jobs::schedule::timestamp;
@@ -25,6 +29,10 @@ use crate::report::{Reporter, printable};
 
 /// The longest that it waits at once: a machine may sleep, and its clock may be set.
 const PULSE: Duration = Duration::from_mins(1);
+/// Where the service manager listens.
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+/// How long the service manager may take to make room for what it must hear.
+const ROOM: Duration = Duration::from_secs(2);
 
 /// Run the jobs of `jobs.toml` when they are due, until it is asked to end.
 ///
@@ -132,8 +140,21 @@ impl Told {
 
 /// Tells the service manager; without one, nobody.
 fn notify(states: &[NotifyState<'_>]) {
+    let Some(socket) = environment::variable(NOTIFY_SOCKET) else { return };
     // A daemon whose manager does not listen has its work to do all the same.
-    let _ = sd_notify::notify(states);
+    let _ = send(Path::new(&socket), states);
+}
+
+/// Sends what `sd_notify::notify` would, which waits for as long as nobody reads. Here a sign of life does not wait at all, and all else for [`ROOM`].
+fn send(to: &Path, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    match states {
+        [NotifyState::Watchdog] => socket.set_nonblocking(true)?,
+        _ => socket.set_write_timeout(Some(ROOM))?,
+    }
+    socket.connect(to)?;
+    let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+    socket.send(lines.join("\n").as_bytes()).map(drop)
 }
 
 /// A run that began or ended.
@@ -190,5 +211,23 @@ struct DidLine<'a> {
 impl std::fmt::Display for DidLine<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", printable(self.job), StepLine { step: self.step })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_that_does_not_listen_stops_no_sign_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        // Far more than any queue holds.
+        let full = (0..1_000_000).find_map(|_| send(&path, &[NotifyState::Watchdog]).err());
+        assert_eq!(full.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+        let mut buffer = [0; 64];
+        let count = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"WATCHDOG=1");
     }
 }
