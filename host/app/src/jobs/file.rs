@@ -321,6 +321,13 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         true => part.flag("maintain").then_some(Maintain::Always),
         false => part.parsed("maintain", parse_span).map(Maintain::After),
     };
+    if part.flag("skip_if_unchanged") && part.has("promise") {
+        part.problem(
+            "promise",
+            "it is measured by new snapshots, and skip_if_unchanged makes none of a source that is as it was",
+            "leave out one of promise and skip_if_unchanged",
+        );
+    }
     Some(Job {
         name: name.to_owned(),
         sources,
@@ -609,6 +616,14 @@ prune = true
         assert!(faults("cron = \"0 0 30 2 *\"").contains("`job.a.cron`: that never comes"));
         assert!(faults("at = \"02:30\"\nevery = \"1h\"").contains("line 6, `job.a.every`: there are two schedules"));
         assert!(faults("").contains("line 2, `job.a`: nothing says when it is due"));
+    }
+
+    #[test]
+    fn a_promise_that_no_snapshot_may_keep_is_a_fault() {
+        let said = faults("at = \"02:30\"\nskip_if_unchanged = true\npromise = \"26h\"");
+        assert!(said.contains("line 7, `job.a.promise`: it is measured by new snapshots"), "{said}");
+        let both = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\nskip_if_unchanged = false\npromise = \"26h\"\n";
+        assert!(parse(both).is_ok());
     }
 
     #[test]
