@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub enum Stream<'a> {
     StandardInput,
     /// What a program writes to its standard output, with its arguments.
     Command(&'a OsStr, &'a [OsString]),
+    /// The same in a process group of its own, so that what it starts ends with it; it cannot ask anything at the terminal.
+    Group(&'a OsStr, &'a [OsString]),
 }
 
 impl App {
@@ -34,8 +37,11 @@ impl App {
         let (name, host) = (name.as_bytes(), host.map_or_else(environment::host_name, str::to_owned));
         let source = match stream {
             Stream::StandardInput => StreamSource::of_reader(name, host, std::io::stdin()),
-            Stream::Command(program, arguments) => {
+            Stream::Command(program, arguments) | Stream::Group(program, arguments) => {
                 let mut command = Command::new(program);
+                if matches!(stream, Stream::Group(..)) {
+                    command.process_group(0);
+                }
                 for name in environment::SECRETS {
                     command.env_remove(name);
                 }

@@ -10,9 +10,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key, Timestamp};
+use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 
 use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
@@ -21,6 +24,10 @@ use crate::{
 
 /// Readable for the owner alone.
 const MODE: i64 = 0o600;
+/// How often one looks whether a command has ended that was asked to.
+const LOOK: Duration = Duration::from_millis(20);
+/// Looks between the request to end and the end: 5 s.
+const LOOKS_MAX: u32 = 250;
 
 /// One file with the content of a stream.
 pub struct StreamSource {
@@ -54,7 +61,7 @@ impl StreamSource {
     }
 
     /// What a command writes to its standard output. It is started when the file is read, with nothing on its standard input, and is ended with
-    /// the source.
+    /// the source; one that leads a process group is ended with all of that, and asked first (SIGTERM).
     ///
     /// # Errors
     /// As of [`of_reader`](Self::of_reader).
@@ -98,13 +105,28 @@ impl Running {
 impl Drop for StreamSource {
     fn drop(&mut self) {
         if let Ok(mut running) = self.running.0.try_lock()
-            && let Some(mut child) = running.take()
+            && let Some(child) = running.take()
         {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+            end(child);
         }
     }
+}
+
+/// Ends a command, and what it started where it leads a group of its own. Any of them may have ended by itself.
+fn end(mut child: Child) {
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = process.filter(|process| getpgid(Some(*process)).is_ok_and(|group| group == *process)) {
+        let _ = kill_process_group(group, Signal::TERM);
+        for _ in 0..LOOKS_MAX {
+            if !matches!(child.try_wait(), Ok(None)) {
+                break;
+            }
+            thread::sleep(LOOK);
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// The output of a command, and behind it the error if the command failed.
@@ -284,6 +306,23 @@ mod tests {
         drop(source);
         assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "it was killed and waited for");
         assert!(reader.read(&mut line).is_err(), "what broke off does not pass for whole");
+    }
+
+    #[tokio::test]
+    async fn what_a_command_started_is_ended_with_its_group() {
+        use std::os::unix::process::CommandExt;
+
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "(sleep 20; echo late) & echo begun; wait"]).process_group(0);
+        let source = StreamSource::of_command(b"dump", "h".to_owned(), command).unwrap();
+        let opened = opened(&source).await.unwrap();
+        let crate::BodyReader::Blocking(mut reader) = opened.body.reader else { panic!("a local body") };
+        let mut line = [0; 32];
+        let length = reader.read(&mut line).unwrap();
+        assert_eq!(&line[..length], b"begun\n");
+        drop(source);
+        // The output ends when nobody is left who could write to it.
+        assert!(reader.read(&mut line).is_err(), "what it started lived on");
     }
 
     #[test]

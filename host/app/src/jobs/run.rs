@@ -371,7 +371,7 @@ impl Run<'_> {
         open: &OpenRepository,
         signing_key: Option<&SigningKey>,
     ) -> Result<BackupReport, (Ending, Error)> {
-        let source = self.runner.app.stream(name, None, Stream::Command(&hook.program, &hook.arguments));
+        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments));
         let source = source.map_err(|error| (Ending::Failed, error))?;
         let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
         let stop = self.runner.stop.child();
