@@ -28,9 +28,8 @@ pub const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
 const OWN: &str = "CREDENZA_";
 const CONFIG: &str = "CREDENZA_CONFIG";
 const CACHE: &str = "CREDENZA_CACHE";
-const STATE: &str = "CREDENZA_STATE";
-/// Where systemd has made a folder for a service.
-const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+/// The folder of records.
+pub(crate) const STATE: &str = "CREDENZA_STATE";
 
 /// Variables of ours that hold secrets or say where they are, which no command that is run for us inherits.
 pub const SECRETS: [&str; 6] = [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY];
@@ -66,15 +65,11 @@ pub fn cache_folder() -> Option<PathBuf> {
     own_folder(CACHE, "XDG_CACHE_HOME", ".cache")
 }
 
-/// The folder of records, which can be deleted at any time: `CREDENZA_STATE`, else the one that systemd has made for the service, else `credenza` in
-/// `XDG_STATE_HOME` or `~/.local/state`. `None` without a home of ours.
+/// The folder of records, which can be deleted at any time: `CREDENZA_STATE`, else `credenza` in `XDG_STATE_HOME` or `~/.local/state`. `None` without a
+/// home of ours.
 #[must_use]
 pub fn state_folder() -> Option<PathBuf> {
-    let of_service = || variable(STATE_DIRECTORY).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    match variable(STATE) {
-        None => of_service().or_else(|| own_folder(STATE, "XDG_STATE_HOME", ".local/state")),
-        Some(_) => own_folder(STATE, "XDG_STATE_HOME", ".local/state"),
-    }
+    own_folder(STATE, "XDG_STATE_HOME", ".local/state")
 }
 
 /// Where docker and its like keep who asks which registry: `config.json` in `DOCKER_CONFIG`, else in `~/.docker`.

@@ -1,7 +1,8 @@
 //! Units for systemd: one service for the daemon, or a service and a timer for each job.
 //!
 //! Owned here: the texts. Refused here: writing them (`cli`). A service reads the file systems and is kept from all else that a backup needs not; `after`
-//! hooks run in it too, and may have to be given more.
+//! hooks run in it too, and may have to be given more. Its records are where those of whoever asks for the unit are, so that `jobs pause` and `jobs history`
+//! are about the same jobs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,6 +11,7 @@ use super::error::Problem;
 use super::file::{Job, JobsFile, Missed};
 use super::schedule::Times;
 use super::span::shown;
+use crate::environment;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +37,25 @@ LockPersonality=yes
 SystemCallArchitectures=native
 UMask=0077
 KillMode=mixed
-StateDirectory=credenza
 CacheDirectory=credenza
 Environment=CREDENZA_CACHE=%C/credenza
 Nice=10
 IOSchedulingClass=idle
 ";
 
-/// The one service that runs the daemon.
+/// What units are about.
+#[derive(Debug, Clone, Copy)]
+pub struct Paths<'a> {
+    /// The program that they run.
+    pub program: &'a Path,
+    /// The folder of its records; absolute.
+    pub state: &'a Path,
+}
+
+/// The one service that runs the daemon of a file of jobs.
 #[must_use]
-pub fn daemon(program: &Path, jobs: &Path) -> Unit {
-    let (program, jobs) = (quoted(program), quoted(jobs));
+pub fn daemon(paths: Paths<'_>, jobs: &Path) -> Unit {
+    let (program, jobs, state) = (quoted(paths.program), quoted(jobs), with_state(paths.state));
     let text = format!(
         "[Unit]
 Description=Backups by credenza
@@ -60,6 +70,7 @@ Restart=on-failure
 RestartSec=30s
 WatchdogSec=5min
 TimeoutStopSec=90s
+{state}
 {HARDENING}
 [Install]
 WantedBy=default.target
@@ -72,12 +83,12 @@ WantedBy=default.target
 ///
 /// # Errors
 /// A timer has no line of cron: such a job is for the daemon.
-pub fn timers(program: &Path, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>> {
+pub fn timers(paths: Paths<'_>, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>> {
     let mut units = Vec::new();
     let mut problems = Vec::new();
     for job in file.jobs.values() {
         match timer(job) {
-            Some(timer) => units.extend([service(program, &file.path, job), timer]),
+            Some(timer) => units.extend([service(paths, &file.path, job), timer]),
             None => problems.push(Problem {
                 line: 0,
                 key: format!("job.{}.cron", job.name),
@@ -89,8 +100,8 @@ pub fn timers(program: &Path, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>
     if problems.is_empty() { Ok(units) } else { Err(problems) }
 }
 
-fn service(program: &Path, jobs: &Path, job: &Job) -> Unit {
-    let (program, jobs, name) = (quoted(program), quoted(jobs), &job.name);
+fn service(paths: Paths<'_>, jobs: &Path, job: &Job) -> Unit {
+    let (program, jobs, state, name) = (quoted(paths.program), quoted(jobs), with_state(paths.state), &job.name);
     let text = format!(
         "[Unit]
 Description=Backup `{name}` by credenza
@@ -101,6 +112,7 @@ Wants=network-online.target
 Type=oneshot
 ExecStart={program} jobs run {name} --jobs {jobs}
 SuccessExitStatus=3
+{state}
 {HARDENING}"
     );
     Unit { name: format!("credenza-{name}.service"), text }
@@ -134,7 +146,13 @@ fn timer(job: &Job) -> Option<Unit> {
     Some(Unit { name: format!("credenza-{name}.timer"), text })
 }
 
-/// A path as the lines of units have it.
+/// The line that says where records are. Variables stand for themselves there, other than in a command.
+fn with_state(folder: &Path) -> String {
+    let text = folder.to_string_lossy().replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"");
+    format!("Environment=\"{}={text}\"", environment::STATE)
+}
+
+/// A path as the lines of commands have it.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy().replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
     if text.contains([' ', '\t', '\'', '"', ';']) { format!("\"{text}\"") } else { text }
@@ -159,6 +177,10 @@ to = "/mnt/disk"
 every = "6h"
 "#;
 
+    fn paths(program: &Path) -> Paths<'_> {
+        Paths { program, state: Path::new("/home/me/my $tate/50%") }
+    }
+
     fn file(text: &str) -> JobsFile {
         let now = "2027-01-01T00:00:00Z".parse().unwrap();
         JobsFile::parse(Path::new("/etc/credenza/my jobs.toml"), text, now).unwrap()
@@ -167,10 +189,10 @@ every = "6h"
     #[test]
     fn units_say_what_is_run_and_when() {
         let file = file(FILE);
-        let daemon = daemon(Path::new("/usr/bin/credenza"), &file.path);
+        let daemon = daemon(paths(Path::new("/usr/bin/credenza")), &file.path);
         assert!(daemon.text.contains("KillMode=mixed\n"), "hooks are ended by the program");
         assert!(daemon.text.contains("ExecStart=/usr/bin/credenza daemon --jobs \"/etc/credenza/my jobs.toml\"\n"));
-        let units = timers(Path::new("/usr/bin/credenza"), &file).unwrap();
+        let units = timers(paths(Path::new("/usr/bin/credenza")), &file).unwrap();
         let text = |name: &str| &units.iter().find(|unit| unit.name == name).unwrap().text;
         let shop = text("credenza-shop.timer");
         assert!(shop.contains("OnCalendar=*-*-* 02:30:00 Europe/Paris\n"), "{shop}");
@@ -180,9 +202,22 @@ every = "6h"
     }
 
     #[test]
+    fn a_service_has_its_records_where_those_of_the_caller_are() {
+        let file = file(FILE);
+        let mut services = timers(paths(Path::new("/usr/bin/credenza")), &file).unwrap();
+        services.retain(|unit| unit.name.ends_with(".service"));
+        services.push(daemon(paths(Path::new("/usr/bin/credenza")), &file.path));
+        assert_eq!(services.len(), 3);
+        for service in services {
+            let line = "\nEnvironment=\"CREDENZA_STATE=/home/me/my $tate/50%%\"\n";
+            assert!(service.text.contains(line) && !service.text.contains("StateDirectory"), "{}", service.text);
+        }
+    }
+
+    #[test]
     fn a_line_of_cron_is_for_the_daemon() {
         let file = file("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\ncron = \"30 2 * * *\"\n");
-        let problems = timers(Path::new("credenza"), &file).unwrap_err();
+        let problems = timers(paths(Path::new("credenza")), &file).unwrap_err();
         assert_eq!(problems[0].key, "job.a.cron");
     }
 
@@ -191,8 +226,8 @@ every = "6h"
         let folder = tempfile::tempdir().unwrap();
         let file = file(FILE);
         let program = std::env::current_exe().unwrap();
-        let mut units = timers(&program, &file).unwrap();
-        units.push(daemon(&program, &file.path));
+        let mut units = timers(paths(&program), &file).unwrap();
+        units.push(daemon(paths(&program), &file.path));
         let mut paths = Vec::new();
         for unit in units {
             let path = folder.path().join(&unit.name);

@@ -17,7 +17,7 @@ use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_app::jobs::{self, Cause, Ending, Job, JobsFile, Step, units};
+use credenza_app::jobs::{self, Cause, Ending, Job, JobsError, JobsFile, Step, units};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -371,9 +371,11 @@ impl Units {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let program = std::env::current_exe()?;
+        let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
+        let paths = units::Paths { program: &program, state: &state };
         let units = match self.timers {
-            true => units::timers(&program, &file)?,
-            false => vec![units::daemon(&program, &file.path)],
+            true => units::timers(paths, &file)?,
+            false => vec![units::daemon(paths, &file.path)],
         };
         for unit in units {
             let Some(folder) = &self.into else {
