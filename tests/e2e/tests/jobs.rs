@@ -116,6 +116,9 @@ fn jobs_are_checked_planned_run_and_remembered() {
         let setup = with_job("at = \"02:30\"")?;
         jobs(&setup, &["pause", "a"])?.expect_code(0)?;
         ensure!(jobs(&setup, &["list"])?.lines_of("job")?[0]["paused"] == true);
+        jobs(&setup, &["run", "a", "--due"])?.expect_code(0)?;
+        let left_out = jobs(&setup, &["history"])?.expect_code(0)?.lines_of("run")?;
+        ensure!(left_out.len() == 1 && left_out[0]["reason"] == "left out: paused", "{left_out:?}");
         jobs(&setup, &["resume", "a"])?.expect_code(0)?;
         ensure!(jobs(&setup, &["list"])?.lines_of("job")?[0]["paused"] == false);
         Ok(())

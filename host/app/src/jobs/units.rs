@@ -9,8 +9,7 @@ use std::path::Path;
 
 use super::error::Problem;
 use super::file::{Job, JobsFile, Missed};
-use super::schedule::Times;
-use super::span::shown;
+use super::schedule::{At, Times};
 use crate::environment;
 
 /// One file.
@@ -82,24 +81,30 @@ WantedBy=default.target
 /// A service and a timer for each job.
 ///
 /// # Errors
-/// A timer has no line of cron: such a job is for the daemon.
+/// A timer has no line of cron, and counts no span while the machine sleeps: such a job is for the daemon.
 pub fn timers(paths: Paths<'_>, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>> {
     let mut units = Vec::new();
     let mut problems = Vec::new();
     for job in file.jobs.values() {
-        match timer(job) {
-            Some(timer) => units.extend([service(paths, &file.path, job), timer]),
-            None => problems.push(Problem {
-                line: 0,
-                key: format!("job.{}.cron", job.name),
-                what: "a timer of systemd has no line of cron".to_owned(),
-                remedy: "write it with `at`, or leave --timers out and run the daemon".to_owned(),
-            }),
-        }
+        let (way, what) = match job.schedule.times() {
+            Times::At(times) => {
+                units.extend([service(paths, &file.path, job), timer(job, times)]);
+                continue;
+            }
+            Times::Every(_) => ("every", "a timer of systemd counts no time in which the machine sleeps"),
+            Times::Cron(_) => ("cron", "a timer of systemd has no line of cron"),
+        };
+        problems.push(Problem {
+            line: 0,
+            key: format!("job.{}.{way}", job.name),
+            what: what.to_owned(),
+            remedy: "write it with `at`, or leave --timers out and run the daemon".to_owned(),
+        });
     }
     if problems.is_empty() { Ok(units) } else { Err(problems) }
 }
 
+/// What runs a job when its timer says so; again a minute after another run was in its way.
 fn service(paths: Paths<'_>, jobs: &Path, job: &Job) -> Unit {
     let (program, jobs, state, name) = (quoted(paths.program), quoted(jobs), with_state(paths.state), &job.name);
     let text = format!(
@@ -110,30 +115,24 @@ Wants=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart={program} jobs run {name} --jobs {jobs}
+ExecStart={program} jobs run {name} --due --jobs {jobs}
 SuccessExitStatus=3
+RestartForceExitStatus=11
+RestartSec=1min
 {state}
 {HARDENING}"
     );
     Unit { name: format!("credenza-{name}.service"), text }
 }
 
-fn timer(job: &Job) -> Option<Unit> {
+fn timer(job: &Job, times: &[At]) -> Unit {
     let zone = job.schedule.zone().iana_name().map(|zone| format!(" {zone}")).unwrap_or_default();
     let mut when = String::new();
-    match job.schedule.times() {
-        Times::At(times) => {
-            for at in times {
-                let text = at.to_string();
-                let (days, time) = text.rsplit_once(' ').unwrap_or(("", &text));
-                let days = if days.is_empty() { String::new() } else { format!("{days} ") };
-                let _ = writeln!(when, "OnCalendar={days}*-*-* {time}:00{zone}");
-            }
-        }
-        Times::Every(span) => {
-            let _ = writeln!(when, "OnActiveSec={0}\nOnUnitActiveSec={0}", shown(*span));
-        }
-        Times::Cron(_) => return None,
+    for at in times {
+        let text = at.to_string();
+        let (days, time) = text.rsplit_once(' ').unwrap_or(("", &text));
+        let days = if days.is_empty() { String::new() } else { format!("{days} ") };
+        let _ = writeln!(when, "OnCalendar={days}*-*-* {time}:00{zone}");
     }
     let offset = job.schedule.offset().as_secs();
     let jitter =
@@ -143,7 +142,7 @@ fn timer(job: &Job) -> Option<Unit> {
     let text = format!(
         "[Unit]\nDescription=When `{name}` is backed up by credenza\n\n[Timer]\n{when}{jitter}{persistent}\n[Install]\nWantedBy=timers.target\n"
     );
-    Some(Unit { name: format!("credenza-{name}.timer"), text })
+    Unit { name: format!("credenza-{name}.timer"), text }
 }
 
 /// The line that says where records are. Variables stand for themselves there, other than in a command.
@@ -174,7 +173,7 @@ zone = "Europe/Paris"
 [job.home]
 backup = "/home"
 to = "/mnt/disk"
-every = "6h"
+at = "12:00"
 "#;
 
     fn paths(program: &Path) -> Paths<'_> {
@@ -197,8 +196,9 @@ every = "6h"
         let shop = text("credenza-shop.timer");
         assert!(shop.contains("OnCalendar=*-*-* 02:30:00 Europe/Paris\n"), "{shop}");
         assert!(shop.contains("OnCalendar=mon,tue,wed,thu,fri *-*-* 14:30:00 Europe/Paris\n"), "{shop}");
-        assert!(text("credenza-home.timer").contains("OnUnitActiveSec=6h\n"));
-        assert!(text("credenza-shop.service").contains("jobs run shop --jobs"));
+        let service = text("credenza-shop.service");
+        assert!(service.contains("jobs run shop --due --jobs"), "it heeds a pause: {service}");
+        assert!(service.contains("RestartForceExitStatus=11\n"), "another run is waited for: {service}");
     }
 
     #[test]
@@ -215,10 +215,12 @@ every = "6h"
     }
 
     #[test]
-    fn a_line_of_cron_is_for_the_daemon() {
-        let file = file("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\ncron = \"30 2 * * *\"\n");
-        let problems = timers(paths(Path::new("credenza")), &file).unwrap_err();
-        assert_eq!(problems[0].key, "job.a.cron");
+    fn a_line_of_cron_and_a_span_are_for_the_daemon() {
+        for (way, value) in [("cron", "30 2 * * *"), ("every", "6h")] {
+            let text = format!("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\n{way} = \"{value}\"\n");
+            let problems = timers(paths(Path::new("credenza")), &file(&text)).unwrap_err();
+            assert_eq!(problems[0].key, format!("job.a.{way}"));
+        }
     }
 
     #[test]

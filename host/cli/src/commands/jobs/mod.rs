@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use credenza_app::environment;
+use credenza_app::jobs::log::Record;
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -109,6 +110,10 @@ pub(crate) struct Run {
     /// The job.
     #[arg(value_name = "NAME")]
     name: String,
+
+    /// Run it for a timer: not while it is paused, which is recorded.
+    #[arg(long)]
+    due: bool,
 
     #[command(flatten)]
     at: JobsAt,
@@ -270,7 +275,14 @@ impl Run {
         let file = self.at.read(session)?;
         let job = file.job(&self.name)?;
         let state = state(&file.path)?;
-        state.log().close_lost(|job| state.runs(job), now())?;
+        let now = now();
+        if self.due && state.paused().now(now)?.contains(&job.name) {
+            let (job, why) = (job.name.clone(), "paused".to_owned());
+            session.reporter.note(format!("the job `{job}` is paused: this run is left out"));
+            state.log().add(&Record::Skipped { job, at: now, due: now, count: 1, why })?;
+            return Ok(Exit::Done);
+        }
+        state.log().close_lost(|job| state.runs(job), now)?;
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
