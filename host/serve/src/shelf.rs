@@ -13,19 +13,21 @@
 //! Bound: a handle and some six names for each snapshot; two indexes while another is loaded.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Repository, Result, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::{SnapshotId, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::tree::SnapshotTree;
 
 /// How long the list of snapshots is taken to be as it was. While nobody looks, nobody asks.
 const FRESH: Duration = Duration::from_secs(10);
+/// How long whoever looks waits for a newer list.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Digits of an id that tell snapshots of one second apart.
 const ID_DIGITS: usize = 8;
 
@@ -42,10 +44,17 @@ pub enum Shown {
 
 /// The snapshots of a repository that are shown.
 pub struct Shelf {
+    rule: Arc<Rule>,
+    standing: Arc<RwLock<Arc<Standing>>>,
+    /// When the snapshots were listed last; whoever lists them holds it.
+    listed: Arc<Mutex<Instant>>,
+}
+
+/// Which snapshots are to be shown.
+struct Rule {
     repository: Repository,
     filter: SnapshotFilter,
     shown: Shown,
-    standing: Mutex<(Arc<Standing>, Instant)>,
 }
 
 /// What is shown at a moment.
@@ -72,68 +81,94 @@ impl Shelf {
     /// # Errors
     /// When the repository cannot be read; with [`Shown::Newest`] as for [`Snapshots::find`].
     pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
-        let standing = Arc::new(Standing::load(&repository, &filter, &shown).await?);
-        Ok(Self { repository, filter, shown, standing: Mutex::new((standing, Instant::now())) })
+        let rule = Rule { repository, filter, shown };
+        let standing = Standing::of(&rule, rule.list().await?).await?;
+        Ok(Self {
+            rule: Arc::new(rule),
+            standing: Arc::new(RwLock::new(Arc::new(standing))),
+            listed: Arc::new(Mutex::new(Instant::now())),
+        })
     }
 
-    /// What is shown now. Where the repository cannot be read, it is what was shown before.
+    /// What is shown now. Where a repository takes long to answer, or does not, it is what was shown before.
     pub(crate) async fn standing(&self) -> Arc<Standing> {
-        let mut standing = self.standing.lock().await;
-        if !matches!(self.shown, Shown::One(_)) && standing.1.elapsed() >= FRESH {
-            match Standing::renewed(&standing.0, &self.repository, &self.filter, &self.shown).await {
-                Ok(Some(new)) => standing.0 = Arc::new(new),
-                Ok(None) => {}
-                Err(cause) => {
-                    tracing::warn!(
-                        error = &cause as &dyn std::error::Error,
-                        "the snapshots cannot be listed; those of before are shown"
-                    );
-                }
-            }
-            standing.1 = Instant::now();
+        if !matches!(self.rule.shown, Shown::One(_))
+            && let Ok(listed) = Arc::clone(&self.listed).try_lock_owned()
+            && listed.elapsed() >= FRESH
+        {
+            let renewal = tokio::spawn(renew(Arc::clone(&self.rule), Arc::clone(&self.standing), listed));
+            // It goes on where nobody waits for it any more.
+            let _ = tokio::time::timeout(PATIENCE, renewal).await;
         }
-        Arc::clone(&standing.0)
+        now(&self.standing)
     }
 
-    /// A snapshot that is shown, or was when its folder was opened.
-    pub(crate) async fn tree(&self, id: SnapshotId) -> Option<SnapshotTree> {
-        self.standing.lock().await.0.trees.get(&id).cloned()
+    /// A snapshot that is shown.
+    pub(crate) fn tree(&self, id: SnapshotId) -> Option<SnapshotTree> {
+        now(&self.standing).trees.get(&id).cloned()
+    }
+
+    /// Whether what is shown becomes another snapshot when there is a newer one.
+    pub(crate) fn follows(&self) -> bool {
+        matches!(self.rule.shown, Shown::Newest)
+    }
+}
+
+fn now(standing: &RwLock<Arc<Standing>>) -> Arc<Standing> {
+    Arc::clone(&standing.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lists the snapshots, and shows them where they are others than before.
+async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed: OwnedMutexGuard<Instant>) {
+    let renewed = async {
+        let handles = rule.list().await?;
+        if now(&standing).shows(&handles) { Ok(None) } else { Standing::of(&rule, handles).await.map(Some) }
+    };
+    match renewed.await {
+        Ok(Some(new)) => *standing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new),
+        Ok(None) => {}
+        Err(cause) => {
+            let error = &cause as &(dyn std::error::Error + 'static);
+            tracing::warn!(error, "the snapshots cannot be listed; those of before are shown");
+        }
+    }
+    *listed = Instant::now();
+}
+
+impl Rule {
+    /// Those that are to be shown, oldest first.
+    async fn list(&self) -> Result<Vec<SnapshotHandle>> {
+        if let Shown::One(handle) = &self.shown {
+            return Ok(vec![(**handle).clone()]);
+        }
+        let all: Snapshots = self.repository.snapshots().await?;
+        let snapshots = TagEdits::load(&self.repository).await?.apply(all).filtered(&self.filter);
+        Ok(match self.shown {
+            Shown::Newest => vec![snapshots.find(&SnapshotName("latest".to_owned()))?],
+            Shown::All | Shown::One(_) => snapshots.whole,
+        })
     }
 }
 
 impl Standing {
-    async fn load(repository: &Repository, filter: &SnapshotFilter, shown: &Shown) -> Result<Self> {
-        let handles = listed(repository, filter, shown).await?;
-        Self::of(repository, handles, shown).await
-    }
-
-    /// The same when other snapshots are there than before; else nothing.
-    async fn renewed(
-        before: &Self,
-        repository: &Repository,
-        filter: &SnapshotFilter,
-        shown: &Shown,
-    ) -> Result<Option<Self>> {
-        let handles = listed(repository, filter, shown).await?;
-        let tags = |handle: &SnapshotHandle| (handle.snapshot.id, handle.snapshot.tags.clone());
-        let now: HashSet<_> = handles.iter().map(tags).collect();
-        let then: HashSet<_> = before.trees.values().map(|tree| tags(tree.snapshot())).collect();
-        if now == then {
-            return Ok(None);
-        }
-        Self::of(repository, handles, shown).await.map(Some)
-    }
-
-    async fn of(repository: &Repository, handles: Vec<SnapshotHandle>, shown: &Shown) -> Result<Self> {
-        let view = repository.view().await?;
+    async fn of(rule: &Rule, handles: Vec<SnapshotHandle>) -> Result<Self> {
+        let view = rule.repository.view().await?;
         let newest = handles.iter().map(time_of).max().unwrap_or_default();
-        let alone = match shown {
+        let alone = match rule.shown {
             Shown::All => None,
             Shown::Newest | Shown::One(_) => handles.last().map(|handle| handle.snapshot.id),
         };
         let folders = if alone.is_some() { BTreeMap::new() } else { folders_of(&handles) };
         let tree = |handle: SnapshotHandle| (handle.snapshot.id, SnapshotTree::new(view.clone(), Arc::new(handle)));
         Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), folders, newest })
+    }
+
+    /// Whether it shows exactly these, with these tags.
+    fn shows(&self, handles: &[SnapshotHandle]) -> bool {
+        let tags = |handle: &SnapshotHandle| (handle.snapshot.id, handle.snapshot.tags.clone());
+        let now: HashSet<_> = handles.iter().map(tags).collect();
+        let then: HashSet<_> = self.trees.values().map(|tree| tags(tree.snapshot())).collect();
+        now == then
     }
 
     /// What stands in a folder of the shelf, by its path.
@@ -153,19 +188,6 @@ impl Standing {
     pub(crate) fn trees(&self) -> impl Iterator<Item = &SnapshotTree> {
         self.trees.values()
     }
-}
-
-/// Those that are shown, oldest first.
-async fn listed(repository: &Repository, filter: &SnapshotFilter, shown: &Shown) -> Result<Vec<SnapshotHandle>> {
-    if let Shown::One(handle) = shown {
-        return Ok(vec![(**handle).clone()]);
-    }
-    let all: Snapshots = repository.snapshots().await?;
-    let snapshots = TagEdits::load(repository).await?.apply(all).filtered(filter);
-    Ok(match shown {
-        Shown::Newest => vec![snapshots.find(&SnapshotName("latest".to_owned()))?],
-        Shown::All | Shown::One(_) => snapshots.whole,
-    })
 }
 
 fn time_of(handle: &SnapshotHandle) -> Timestamp {

@@ -3,6 +3,7 @@
 //! Where the machine has no /dev/fuse nothing is run, and it is said so.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,7 +68,7 @@ fn is_mounted(folder: &Path) -> Result<bool> {
 fn can_mount() -> bool {
     let can = Path::new("/dev/fuse").exists() && rustix::process::geteuid().is_root();
     if !can {
-        eprintln!("not run: mounting takes /dev/fuse and root");
+        writeln!(std::io::stderr(), "not run: mounting takes /dev/fuse and root").ok();
     }
     can
 }
@@ -191,6 +192,25 @@ fn all_snapshots_are_mounted_and_new_ones_appear() {
         ensure!(fs::read_to_string(mounted.path("snapshots").join(folder).join("file"))? == "first");
         mounted.end(Signal::TERM, 0).map(drop)
     });
+    report.scenario("the newest alone, and a newer one in its place", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "first")?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["--latest"])?;
+        ensure!(fs::metadata(mounted.path("file"))?.len() == 5);
+        fs::write(source.join("file"), "the second")?;
+        setup.backup(&source.to_string_lossy())?;
+        let mut looks = 0;
+        while fs::metadata(mounted.path("file")).map_or(0, |status| status.len()) != 10 {
+            looks += 1;
+            ensure!(looks < 600, "the second snapshot does not appear");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        ensure!(fs::read_to_string(mounted.path("file"))? == "the second");
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
     report.finish();
 }
 
@@ -285,6 +305,15 @@ fn bad_days_of_a_mount() {
         drop(open);
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn a_mount_begins_where_it_can_and_nowhere_else() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
     report.scenario("what a killed program leaves is taken away by the next", || {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");

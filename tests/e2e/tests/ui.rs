@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::browser::Ui;
 use credenza_e2e::bucket::ODD_KEYS;
-use credenza_e2e::{PASSPHRASE, Report, Run, Setup, memory_server, snapshot_of};
+use credenza_e2e::{PASSPHRASE, Report, Run, Setup, memory_server, number, snapshot_of};
 use credenza_s3_server::Attributes;
 use rustix::process::Signal;
 
@@ -142,55 +142,57 @@ fn counted(page: &str, what: &str) -> Result<String> {
     Ok(behind.split('<').next().unwrap_or_default().to_owned())
 }
 
+fn a_file_is_found_and_comes_back() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("home");
+    fs::create_dir_all(source.join("letters"))?;
+    let picture: Vec<u8> =
+        (0..3_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    fs::write(source.join("letters/picture <1>.raw"), &picture)?;
+    fs::write(source.join("letters/a.txt"), "dear a")?;
+    setup.backup(&source.to_string_lossy())?;
+
+    let mut run = setup.credenza.start(["ui"])?;
+    let printed = run.printed("\n")?;
+    let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
+    let (address, path) = link.split_once('/').context("a link has a path")?;
+    let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
+    ensure!(address.contains(".localhost:"), "{address}");
+    ensure!(browser.ask("GET", "/", "")?.status == "401");
+    ensure!(browser.page(&format!("/{path}"))?.text().contains("Enter</button>"));
+    let key = path.split_once('?').context("a link has a key")?.1;
+    let entered = browser.ask("POST", "/enter", key)?;
+    ensure!(entered.status == "303", "{}", entered.head);
+    let cookie = entered.header("set-cookie").context("a session has a cookie")?;
+    browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    ensure!(browser.ask("POST", "/enter", key)?.status == "403", "a link is used once");
+
+    let home = browser.page("/")?;
+    ensure!(home.text().contains("<strong>Kept.</strong> It holds 1 snapshot"), "{}", home.text());
+    let snapshots = browser.page(&home.link("/r/")?)?;
+    let folder = browser.page(&browser.page(&snapshots.link("/s/")?)?.link("key=letters/")?)?;
+    ensure!(folder.text().contains("picture &#60;1&#62;.raw"), "{}", folder.text());
+    let file = browser.page(&folder.link("/file?key=letters/picture")?)?;
+    let content = browser.page(&file.link("/download?")?)?;
+    ensure!(content.body == picture, "{} bytes came back", content.body.len());
+    ensure!(content.header("content-disposition").is_some_and(|how| how.starts_with("attachment; ")));
+    let found = browser.page("/r/-/find?name=a.txt")?;
+    let letter = browser.page(&found.link("/file?key=letters/a.txt")?)?;
+    ensure!(letter.text().contains("dear a"), "{}", letter.text());
+
+    run.signal(Signal::INT)?;
+    let ended = run.wait()?.expect_code(0)?;
+    ensure!(!ended.stdout.contains(PASSPHRASE) && !ended.stderr.contains(PASSPHRASE));
+    ensure!(browser.ask("GET", "/", "").is_err(), "nothing listens any more");
+    Ok(())
+}
+
 #[test]
 fn backups_are_looked_into_with_a_browser() {
     let mut report = Report::default();
     report.scenario(
         "a link lets in, a file is found and comes back byte by byte, and the program ends when it is asked to",
-        || {
-            let setup = Setup::with_local_repository()?;
-            let source = setup.path("home");
-            fs::create_dir_all(source.join("letters"))?;
-            let picture: Vec<u8> =
-                (0..3_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-            fs::write(source.join("letters/picture <1>.raw"), &picture)?;
-            fs::write(source.join("letters/a.txt"), "dear a")?;
-            setup.backup(&source.to_string_lossy())?;
-
-            let mut run = setup.credenza.start(["ui"])?;
-            let printed = run.printed("\n")?;
-            let link = printed.trim().strip_prefix("http://").context("a link is printed")?.to_owned();
-            let (address, path) = link.split_once('/').context("a link has a path")?;
-            let mut browser = Browser { address: address.to_owned(), cookie: String::new() };
-            ensure!(address.contains(".localhost:"), "{address}");
-            ensure!(browser.ask("GET", "/", "")?.status == "401");
-            ensure!(browser.page(&format!("/{path}"))?.text().contains("Enter</button>"));
-            let key = path.split_once('?').context("a link has a key")?.1;
-            let entered = browser.ask("POST", "/enter", key)?;
-            ensure!(entered.status == "303", "{}", entered.head);
-            let cookie = entered.header("set-cookie").context("a session has a cookie")?;
-            browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-            ensure!(browser.ask("POST", "/enter", key)?.status == "403", "a link is used once");
-
-            let home = browser.page("/")?;
-            ensure!(home.text().contains("<strong>Kept.</strong> It holds 1 snapshot"), "{}", home.text());
-            let snapshots = browser.page(&home.link("/r/")?)?;
-            let folder = browser.page(&browser.page(&snapshots.link("/s/")?)?.link("key=letters/")?)?;
-            ensure!(folder.text().contains("picture &#60;1&#62;.raw"), "{}", folder.text());
-            let file = browser.page(&folder.link("/file?key=letters/picture")?)?;
-            let content = browser.page(&file.link("/download?")?)?;
-            ensure!(content.body == picture, "{} bytes came back", content.body.len());
-            ensure!(content.header("content-disposition").is_some_and(|how| how.starts_with("attachment; ")));
-            let found = browser.page("/r/-/find?name=a.txt")?;
-            let letter = browser.page(&found.link("/file?key=letters/a.txt")?)?;
-            ensure!(letter.text().contains("dear a"), "{}", letter.text());
-
-            run.signal(Signal::INT)?;
-            let ended = run.wait()?.expect_code(0)?;
-            ensure!(!ended.stdout.contains(PASSPHRASE) && !ended.stderr.contains(PASSPHRASE));
-            ensure!(browser.ask("GET", "/", "").is_err(), "nothing listens any more");
-            Ok(())
-        },
+        a_file_is_found_and_comes_back,
     );
     report.scenario("each line on standard input prints another link, and the one before lets nobody in", || {
         let setup = Setup::new()?;
@@ -296,135 +298,145 @@ fn memory_is_flat_over_ten_thousand_page_views() -> Result<()> {
     ui.end().map(drop)
 }
 
+fn a_basket_is_restored_to_a_folder_and_a_bucket() -> Result<()> {
+    let (server, endpoint) = memory_server()?;
+    for bucket in ["live", "repository", "copy"] {
+        server.buckets.create(bucket);
+    }
+    let setup = Setup::with_s3_repository(&endpoint, "repository")?;
+    setup.add("source", "live", &endpoint, "live")?;
+    setup.add("destination", "copy", &endpoint, "copy")?;
+    let put = |key: &str, body: &str| {
+        server.buckets.put_object("live", key, body.as_bytes().to_vec(), Attributes::default());
+    };
+    ODD_KEYS.iter().for_each(|key| put(key, &format!("first {key}")));
+    put("old/gone", "only in the first");
+    let first = snapshot_of(&setup.backup("@live")?)?;
+    put("old/gone", "changed since");
+    put("new/here", "only in the second");
+    let second = snapshot_of(&setup.backup("@live")?)?;
+
+    let mut run = setup.credenza.start(["ui"])?;
+    let browser = Browser::enter(&mut run)?;
+    let mut items: Vec<String> = ODD_KEYS.iter().map(|key| pick("entry", &second, key)).collect();
+    items.extend([pick("folder", &first, "old/"), pick("folder", &second, "new/")]);
+    let fields: Vec<(&str, &str)> = items.iter().map(|item| ("item", item.as_str())).collect();
+    let added = browser.form("/r/store/restore/add", &fields)?;
+    ensure!(added.status == "303", "{}", added.text());
+    let all = (ODD_KEYS.len() + 2).to_string();
+    ensure!(browser.page("/r/store/restore")?.text().contains(&format!("{all} entries")));
+
+    let (preview, path) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
+    ensure!(counted(&preview, "New")? == all, "{preview}");
+    ensure!(server.buckets.keys("copy").is_empty(), "a preview writes nothing");
+    let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
+    ensure!(done.contains("<strong>Done.</strong>"), "{done}");
+    ensure!(counted(&done, "Requests")? != "0", "{done}");
+    let mut expected: Vec<(String, String)> =
+        ODD_KEYS.iter().map(|key| ((*key).to_owned(), format!("first {key}"))).collect();
+    expected.push(("old/gone".to_owned(), "only in the first".to_owned()));
+    expected.push(("new/here".to_owned(), "only in the second".to_owned()));
+    ensure!(server.buckets.keys("copy").len() == expected.len(), "{:?}", server.buckets.keys("copy"));
+    for (key, body) in &expected {
+        let stored = server.buckets.get("copy", key).with_context(|| format!("{key:?} is not there"))?;
+        ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
+    }
+    // The same again replaces nothing that is there.
+    let (preview, _) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
+    ensure!(counted(&preview, "New")? == "0" && counted(&preview, "Overwritten")? == "0", "{preview}");
+
+    let target = setup.path("target");
+    let folder = [("to", target.to_str().context("a path of text")?)];
+    let (_, path) = browser.run("/r/store/restore/preview", &folder)?;
+    ensure!(!target.exists(), "a preview writes nothing");
+    let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
+    ensure!(counted(&done, "New")? == all && counted(&done, "Lost or refused")? == "0", "{done}");
+    for (key, body) in [("old/gone", "only in the first"), ("new/here", "only in the second")] {
+        ensure!(fs::read_to_string(target.join(key))? == body, "{key}");
+    }
+    // Of a folder, a backup knows which key each file stands for.
+    setup.backup(&target.to_string_lossy())?;
+    server.buckets.create("round");
+    setup.add("destination", "round", &endpoint, "round")?;
+    setup.credenza.run(["restore", "latest", "--source", &target.to_string_lossy(), "--to", "@round"])?;
+    for (key, body) in &expected {
+        let stored = server.buckets.get("round", key).with_context(|| format!("{key:?} did not come back"))?;
+        ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
+    }
+    run.signal(Signal::INT)?;
+    run.wait()?.expect_code(0)?;
+    Ok(())
+}
+
+fn a_prune_is_planned_and_done() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("home");
+    fs::create_dir_all(&source)?;
+    for number in 0..4 {
+        fs::write(source.join("file"), number.to_string())?;
+        setup.backup(&source.to_string_lossy())?;
+    }
+    let planned = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?;
+    let lines = planned.lines_of("decision")?;
+    let mut run = setup.credenza.start(["ui"])?;
+    let browser = Browser::enter(&mut run)?;
+    let (plan, path) = browser.run("/r/-/run", &[("what", "prune"), ("keep_last", "2")])?;
+    let rows: Vec<(String, String)> = plan
+        .split("<tr><td")
+        .skip(1)
+        .map(|row| {
+            let mut cells = row.split("<bdi>").skip(1).filter_map(|cell| cell.split("</bdi>").next());
+            let mut cell = || cells.next().unwrap_or_default().to_owned();
+            (cell(), cell())
+        })
+        .collect();
+    ensure!(rows.len() == lines.len() && rows.len() == 4, "{rows:?} {lines:?}");
+    for ((action, id), line) in rows.iter().zip(&lines) {
+        let (known, whole) = (line["action"].as_str(), line["id"].as_str().unwrap_or_default());
+        ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
+    }
+    let summary = planned.summary()?;
+    for (what, name) in [("Kept", "kept"), ("Removed", "removed"), ("Bytes freed", "bytes_freed")] {
+        ensure!(number(&summary, &[name])? == counted(&plan, what)?.parse::<u64>()?, "{what} of {summary}");
+    }
+    ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
+    ensure!(browser.form(&format!("{path}/apply"), &[("confirm", "a guess")])?.status == "403");
+    let (done, _) = browser.run(&format!("{path}/apply"), &[("confirm", PASSPHRASE)])?;
+    ensure!(counted(&done, "Removed")? == "2", "{done}");
+    let left = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?.summary()?;
+    ensure!(number(&left, &["kept"])? == 2 && number(&left, &["removed"])? == 0, "{left}");
+
+    // A run of the command line beside one of the page: both end well, and the page shows what came.
+    let begun = browser.form("/r/-/run", &[("what", "check"), ("read_data", "1")])?;
+    let path = begun.header("location").context("a run has a page")?.to_owned();
+    fs::write(source.join("file"), "beside")?;
+    let beside = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+    ensure!(browser.ended(&path)?.contains("<strong>Done.</strong>"));
+    ensure!(browser.page("/r/-")?.text().contains(&format!("/s/{beside}")), "the page lists it without a restart");
+
+    // Killed at any moment: what was done is on record, and nothing is half done.
+    run.signal(Signal::KILL)?;
+    run.wait()?;
+    let mut run = setup.credenza.start(["ui"])?;
+    let browser = Browser::enter(&mut run)?;
+    let activity = browser.page("/activity")?.text();
+    ensure!(activity.contains("Prune") && activity.contains("from 127.0.0.1"), "{activity}");
+    ensure!(setup.check()?.code == Some(0), "the repository is whole");
+    run.signal(Signal::INT)?;
+    run.wait()?.expect_code(0)?;
+    Ok(())
+}
+
 #[test]
 fn what_is_needed_is_restored_and_removed_from_the_page() {
     let mut report = Report::default();
-    report.scenario("a basket of two snapshots is previewed, and restored to a folder and to a bucket", || {
-        let (server, endpoint) = memory_server()?;
-        for bucket in ["live", "repository", "copy"] {
-            server.buckets.create(bucket);
-        }
-        let setup = Setup::with_s3_repository(&endpoint, "repository")?;
-        setup.add("source", "live", &endpoint, "live")?;
-        setup.add("destination", "copy", &endpoint, "copy")?;
-        let put = |key: &str, body: &str| {
-            server.buckets.put_object("live", key, body.as_bytes().to_vec(), Attributes::default());
-        };
-        ODD_KEYS.iter().for_each(|key| put(key, &format!("first {key}")));
-        put("old/gone", "only in the first");
-        let first = snapshot_of(&setup.backup("@live")?)?;
-        put("old/gone", "changed since");
-        put("new/here", "only in the second");
-        let second = snapshot_of(&setup.backup("@live")?)?;
-
-        let mut run = setup.credenza.start(["ui"])?;
-        let browser = Browser::enter(&mut run)?;
-        let mut items: Vec<String> = ODD_KEYS.iter().map(|key| pick("entry", &second, key)).collect();
-        items.extend([pick("folder", &first, "old/"), pick("folder", &second, "new/")]);
-        let fields: Vec<(&str, &str)> = items.iter().map(|item| ("item", item.as_str())).collect();
-        let added = browser.form("/r/store/restore/add", &fields)?;
-        ensure!(added.status == "303", "{}", added.text());
-        let all = (ODD_KEYS.len() + 2).to_string();
-        ensure!(browser.page("/r/store/restore")?.text().contains(&format!("{all} entries")));
-
-        let (preview, path) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
-        ensure!(counted(&preview, "New")? == all, "{preview}");
-        ensure!(server.buckets.keys("copy").is_empty(), "a preview writes nothing");
-        let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
-        ensure!(done.contains("<strong>Done.</strong>"), "{done}");
-        ensure!(counted(&done, "Requests")? != "0", "{done}");
-        let mut expected: Vec<(String, String)> =
-            ODD_KEYS.iter().map(|key| ((*key).to_owned(), format!("first {key}"))).collect();
-        expected.push(("old/gone".to_owned(), "only in the first".to_owned()));
-        expected.push(("new/here".to_owned(), "only in the second".to_owned()));
-        ensure!(server.buckets.keys("copy").len() == expected.len(), "{:?}", server.buckets.keys("copy"));
-        for (key, body) in &expected {
-            let stored = server.buckets.get("copy", key).with_context(|| format!("{key:?} is not there"))?;
-            ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
-        }
-        // The same again replaces nothing that is there.
-        let (preview, _) = browser.run("/r/store/restore/preview", &[("destination", "copy")])?;
-        ensure!(counted(&preview, "New")? == "0" && counted(&preview, "Overwritten")? == "0", "{preview}");
-
-        let target = setup.path("target");
-        let folder = [("to", target.to_str().context("a path of text")?)];
-        let (_, path) = browser.run("/r/store/restore/preview", &folder)?;
-        ensure!(!target.exists(), "a preview writes nothing");
-        let (done, _) = browser.run(&format!("{path}/apply"), &[])?;
-        ensure!(counted(&done, "New")? == all && counted(&done, "Lost or refused")? == "0", "{done}");
-        for (key, body) in [("old/gone", "only in the first"), ("new/here", "only in the second")] {
-            ensure!(fs::read_to_string(target.join(key))? == body, "{key}");
-        }
-        // Of a folder, a backup knows which key each file stands for.
-        setup.backup(&target.to_string_lossy())?;
-        server.buckets.create("round");
-        setup.add("destination", "round", &endpoint, "round")?;
-        setup.credenza.run(["restore", "latest", "--source", &target.to_string_lossy(), "--to", "@round"])?;
-        for (key, body) in &expected {
-            let stored = server.buckets.get("round", key).with_context(|| format!("{key:?} did not come back"))?;
-            ensure!(stored.body() == body.as_bytes(), "{key:?} is another");
-        }
-        run.signal(Signal::INT)?;
-        run.wait()?.expect_code(0)?;
-        Ok(())
-    });
-    report.scenario("a prune says on the page what it says on the command line, and does it", || {
-        let setup = Setup::with_local_repository()?;
-        let source = setup.path("home");
-        fs::create_dir_all(&source)?;
-        for number in 0..4 {
-            fs::write(source.join("file"), number.to_string())?;
-            setup.backup(&source.to_string_lossy())?;
-        }
-        let planned = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?;
-        let lines = planned.lines_of("decision")?;
-        let mut run = setup.credenza.start(["ui"])?;
-        let browser = Browser::enter(&mut run)?;
-        let (plan, path) = browser.run("/r/-/run", &[("what", "prune"), ("keep_last", "2")])?;
-        let rows: Vec<(String, String)> = plan
-            .split("<tr><td")
-            .skip(1)
-            .map(|row| {
-                let mut cells = row.split("<bdi>").skip(1).filter_map(|cell| cell.split("</bdi>").next());
-                let mut cell = || cells.next().unwrap_or_default().to_owned();
-                (cell(), cell())
-            })
-            .collect();
-        ensure!(rows.len() == lines.len() && rows.len() == 4, "{rows:?} {lines:?}");
-        for ((action, id), line) in rows.iter().zip(&lines) {
-            let (known, whole) = (line["action"].as_str(), line["id"].as_str().unwrap_or_default());
-            ensure!(known == Some(action) && whole.starts_with(id.as_str()), "{action} {id} is not {line}");
-        }
-        let summary = planned.summary()?;
-        for (what, name) in [("Kept", "kept"), ("Removed", "removed"), ("Bytes freed", "bytes_freed")] {
-            ensure!(counted(&plan, what)? == summary[name].to_string(), "{what} of {summary}");
-        }
-        ensure!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len() == 4, "a plan removes nothing");
-        ensure!(browser.form(&format!("{path}/apply"), &[("confirm", "a guess")])?.status == "403");
-        let (done, _) = browser.run(&format!("{path}/apply"), &[("confirm", PASSPHRASE)])?;
-        ensure!(counted(&done, "Removed")? == "2", "{done}");
-        let left = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?.summary()?;
-        ensure!(left["kept"] == 2 && left["removed"] == 0, "{left}");
-
-        // A run of the command line beside one of the page: both end well, and the page shows what came.
-        let begun = browser.form("/r/-/run", &[("what", "check"), ("read_data", "1")])?;
-        let path = begun.header("location").context("a run has a page")?.to_owned();
-        fs::write(source.join("file"), "beside")?;
-        let beside = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
-        ensure!(browser.ended(&path)?.contains("<strong>Done.</strong>"));
-        ensure!(browser.page("/r/-")?.text().contains(&format!("/s/{beside}")), "the page lists it without a restart");
-
-        // Killed at any moment: what was done is on record, and nothing is half done.
-        run.signal(Signal::KILL)?;
-        run.wait()?;
-        let mut run = setup.credenza.start(["ui"])?;
-        let browser = Browser::enter(&mut run)?;
-        let activity = browser.page("/activity")?.text();
-        ensure!(activity.contains("Prune") && activity.contains("from 127.0.0.1"), "{activity}");
-        ensure!(setup.check()?.code == Some(0), "the repository is whole");
-        run.signal(Signal::INT)?;
-        run.wait()?.expect_code(0)?;
-        Ok(())
-    });
+    report.scenario(
+        "a basket of two snapshots is previewed, and restored to a folder and to a bucket",
+        a_basket_is_restored_to_a_folder_and_a_bucket,
+    );
+    report.scenario(
+        "a prune says on the page what it says on the command line, and does it",
+        a_prune_is_planned_and_done,
+    );
     report.finish();
 }

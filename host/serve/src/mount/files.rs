@@ -81,9 +81,8 @@ impl Files {
                 self.shelved(&standing, path, &shelved).await
             }
             Node::In(id, place) => {
-                let child = self.tree(id).await?.child(&place, name).await.map_err(|cause| self.told(&cause))?;
-                let Child { place, record, .. } = child.ok_or(Errno::ENOENT)?;
-                self.described(id, place, record.as_deref()).await
+                let child = self.tree(id)?.child(&place, name).await.map_err(|cause| self.told(&cause))?;
+                self.listed(id, &place, child.ok_or(Errno::ENOENT)?)
             }
         }
     }
@@ -106,10 +105,9 @@ impl Files {
             }
             Node::Shelf(_) => {}
             Node::In(id, place) => {
-                let children = self.tree(*id).await?.children(place, listing).await;
+                let children = self.tree(*id)?.children(place, listing).await;
                 for child in children.map_err(|cause| self.told(&cause))? {
-                    let found = self.described(*id, child.place, child.record.as_deref()).await?;
-                    items.push(Item { name: child.name, found });
+                    items.push(Item { name: child.name.clone(), found: self.listed(*id, place, child)? });
                 }
             }
         }
@@ -119,7 +117,7 @@ impl Files {
     /// The content of a file, to be read anywhere.
     pub(super) async fn open(&self, number: INodeNo) -> Result<Reader, Errno> {
         let Node::In(id, place) = self.node(number).await? else { return Err(Errno::EISDIR) };
-        let tree = self.tree(id).await?;
+        let tree = self.tree(id)?;
         let record = self.record(&tree, &place).await?.ok_or(Errno::EISDIR)?;
         if never_read(&record).is_some() {
             return Err(Errno::ENODATA);
@@ -135,7 +133,7 @@ impl Files {
                 _ => Err(Errno::EINVAL),
             },
             Node::In(id, place) => {
-                let record = self.record(&self.tree(id).await?, &place).await?;
+                let record = self.record(&self.tree(id)?, &place).await?;
                 record.and_then(|record| record.entry.link_target).ok_or(Errno::EINVAL)
             }
         }
@@ -144,7 +142,7 @@ impl Files {
     /// The extended attributes of a file.
     pub(super) async fn extended(&self, number: INodeNo) -> Result<Vec<(String, Vec<u8>)>, Errno> {
         let Node::In(id, place) = self.node(number).await? else { return Ok(Vec::new()) };
-        let record = self.record(&self.tree(id).await?, &place).await?;
+        let record = self.record(&self.tree(id)?, &place).await?;
         Ok(record.map(|record| attributes::extended(&record.entry).collect()).unwrap_or_default())
     }
 
@@ -163,8 +161,8 @@ impl Files {
         Errno::EIO
     }
 
-    async fn tree(&self, id: SnapshotId) -> Result<SnapshotTree, Errno> {
-        self.shelf.tree(id).await.ok_or(Errno::ESTALE)
+    fn tree(&self, id: SnapshotId) -> Result<SnapshotTree, Errno> {
+        self.shelf.tree(id).ok_or(Errno::ESTALE)
     }
 
     async fn record(&self, tree: &SnapshotTree, place: &Place) -> Result<Option<Record>, Errno> {
@@ -200,18 +198,25 @@ impl Files {
     }
 
     async fn in_tree(&self, id: SnapshotId, place: Place) -> Result<Found, Errno> {
-        let record = self.record(&self.tree(id).await?, &place).await?;
-        self.described(id, place, record.as_ref()).await
+        let record = self.record(&self.tree(id)?, &place).await?;
+        self.described(id, place, record.as_ref())
     }
 
     /// What is said of something in a snapshot. A folder that is only what keys have in common is as old as the snapshot.
-    async fn described(&self, id: SnapshotId, place: Place, record: Option<&Record>) -> Result<Found, Errno> {
+    fn described(&self, id: SnapshotId, place: Place, record: Option<&Record>) -> Result<Found, Errno> {
         let node = Node::In(id, place);
         if let Some(record) = record {
             return Ok(self.with_entry(node, record));
         }
-        let time = attributes::system_time(self.tree(id).await?.snapshot().snapshot.finished);
+        let time = attributes::system_time(self.tree(id)?.snapshot().snapshot.finished);
         Ok(self.without_entry(node, FileType::Directory, time, FOR_EVER))
+    }
+
+    /// What is said of a child of a folder. The children of a root that may become another snapshot may become others.
+    fn listed(&self, id: SnapshotId, folder: &Place, child: Child) -> Result<Found, Errno> {
+        let found = self.described(id, child.place, child.record.as_deref())?;
+        let is_passing = self.shelf.follows() && *folder == Place::root();
+        Ok(Found { holds: if is_passing { A_MOMENT } else { found.holds }, ..found })
     }
 
     fn with_entry(&self, node: Node, record: &Record) -> Found {

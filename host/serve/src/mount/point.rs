@@ -96,9 +96,8 @@ fn mounted_on(path: &Path) -> Option<Mounted> {
 /// See proc(5) on `mountinfo`: the fifth field is the mount point; behind a field of its own that is a dash stand kind and device.
 fn last_mount(mounts: &str, path: &Path) -> Option<Mounted> {
     let path = escaped(path);
-    let lines = mounts.lines().filter_map(|line| line.split_once(" - "));
-    let of_path = lines.filter(|(before, _)| before.split(' ').nth(4) == Some(&path));
-    let (_, behind) = of_path.last()?;
+    let mut lines = mounts.lines().rev().filter_map(|line| line.split_once(" - "));
+    let (_, behind) = lines.find(|(before, _)| before.split(' ').nth(4) == Some(&path))?;
     let mut fields = behind.split(' ').map(str::to_owned);
     Some(Mounted { kind: fields.next()?, device: fields.next()? })
 }

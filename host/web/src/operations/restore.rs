@@ -85,8 +85,6 @@ impl Restore {
         let snapshots = open.repository.snapshots().await?;
         let place = app.place(Kind::Destination, self.to.as_ref(), Settings::new())?;
         let purpose = if self.is_trial { DestinationUse::Preview } else { DestinationUse::Write };
-        let destination = app.destination(&place, purpose).await?;
-        at.run.counts(&destination);
         let comparing = Arc::new(Comparing::new(&at.run, self.bytes));
         let context = RunContext { events: Arc::clone(&comparing) as Arc<dyn Listener>, ..at.run.context() };
         let mut total = RestoreReport::default();
@@ -99,7 +97,10 @@ impl Restore {
                 ..RestoreOptions::default()
             };
             let snapshot = snapshots.find(&SnapshotName(picked.snapshot.clone()));
-            let to = Arc::clone(&destination.connector);
+            // One for each snapshot: it remembers which names are of one file, and in another snapshot the same numbers are another file.
+            let destination = app.destination(&place, purpose).await?;
+            at.run.counts(&destination);
+            let to = destination.connector;
             let done = async { restore::run(&open.repository, &snapshot?, to, &options, &context).await };
             match done.await {
                 Ok(report) => total.add(report),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use credenza_app::{Kind, Settings};
 use credenza_engine::archive::Chosen;
 use credenza_engine::restore::Overwrite;
 use credenza_engine::{Part, Parts};
@@ -208,6 +209,14 @@ pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &
             .because("a folder is written from the root of the machine on, so that it does not depend on where `credenza ui` was started")
             .next("Type a path that begins with / or ~/, or a location such as s3://host/bucket."));
     }
+    // Where others ask, a folder that one of them types is one of the account that serves them.
+    if site.door.users().is_some() && !to.starts_with('@') {
+        asked.require(Action::Configure)?;
+    }
+    // Before anything is noted of it: a location with credentials is refused and not repeated.
+    let place = site.repositories.app().place(Kind::Destination, to.as_ref(), Settings::new());
+    let place = place.map_err(|error| Problem::of(&error, None))?;
+    let to = if to.starts_with('@') { to } else { place.text() };
     let overwrite = match form.text("overwrite").as_str() {
         "always" => Overwrite::Always,
         "if-newer" => Overwrite::IfNewer,

@@ -18,8 +18,11 @@ use credenza_e2e::browser::Scheme;
 
 use stand::Stand;
 
+/// What is done in the browser.
+type Scenario = fn(&mut Stand) -> Result<()>;
+
 /// Scenarios by name, in the order in which they are run.
-const SCENARIOS: &[(&str, fn(&mut Stand) -> Result<()>)] = &[
+const SCENARIOS: &[(&str, Scenario)] = &[
     ("a file is reached by links and downloaded as it was", screens::a_file_is_reached_and_downloaded),
     ("a folder is had as an archive", screens::a_folder_is_had_as_an_archive),
     ("a check runs to its end, and its report outlives a reload", screens::a_check_runs_to_its_end),

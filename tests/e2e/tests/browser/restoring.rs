@@ -1,7 +1,7 @@
 //! What was picked comes back: by mouse, by the keyboard alone, with scripts off; and what a repository needs beside that.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use credenza_e2e::PASSPHRASE;
@@ -120,7 +120,7 @@ pub(crate) fn snapshots_are_pruned_by_a_plan_and_the_passphrase(stand: &mut Stan
     browser.expect("Restore")
 }
 
-fn expect_letter(target: &PathBuf) -> Result<()> {
+fn expect_letter(target: &Path) -> Result<()> {
     ensure!(fs::read_to_string(target.join("letters/to-carl.txt"))? == "Dear Carl\n");
     Ok(())
 }
