@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -40,6 +40,7 @@ const PAGES: [&str; 17] = [
     "first-steps",
     "install",
     "keys",
+    "mount",
     "other-providers",
     "page",
     "restore",
@@ -106,6 +107,12 @@ fn the_commands_of_install_work() -> Result<()> {
 #[test]
 fn the_commands_of_keys_work() -> Result<()> {
     run(&page("keys"))
+}
+
+#[test]
+fn the_commands_of_mount_work() -> Result<()> {
+    // A machine where nothing can be mounted runs none of them.
+    if Path::new("/dev/fuse").exists() { run(&page("mount")) } else { Ok(()) }
 }
 
 #[test]
