@@ -149,6 +149,7 @@ pub(crate) struct Run {
     reported: watch::Sender<Reported>,
     trouble: Mutex<Vec<String>>,
     requests: Mutex<Vec<Box<dyn Fn() -> u64 + Send>>>,
+    applied: Mutex<Option<u64>>,
 }
 
 /// All runs of one server.
@@ -193,6 +194,7 @@ impl Runs {
             reported: watch::Sender::default(),
             trouble: Mutex::default(),
             requests: Mutex::default(),
+            applied: Mutex::default(),
         });
         state.runs.insert(run.id, Arc::clone(&run));
         let ended: Vec<u64> = state.runs.values().filter(|run| run.has_ended()).map(|run| run.id).collect();
@@ -298,6 +300,11 @@ impl Run {
     /// Requests that were sent for it, retries included.
     pub(crate) fn requests(&self) -> u64 {
         locked(&self.requests).iter().map(|requests| requests()).sum()
+    }
+
+    /// The run that does what this one has offered, if one was begun. Held while one begins, so that there is no second.
+    pub(crate) fn applied(&self) -> MutexGuard<'_, Option<u64>> {
+        locked(&self.applied)
     }
 
     /// Counts the requests of a connector among its own.

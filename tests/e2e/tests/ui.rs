@@ -377,7 +377,9 @@ fn what_is_needed_is_restored_and_removed_from_the_page() {
             setup.backup(&source.to_string_lossy())?;
         }
         let planned = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?;
-        let lines = planned.lines_of("decision")?;
+        let mut lines = planned.lines_of("decision")?;
+        // The page has first what goes.
+        lines.sort_by_key(|line| line["action"] == "keep");
         let mut run = setup.credenza.start(["ui"])?;
         let browser = Browser::enter(&mut run)?;
         let (plan, path) = browser.run("/r/-/run", &[("what", "prune"), ("keep_last", "2")])?;

@@ -141,6 +141,16 @@ async fn what_is_picked_in_two_snapshots_is_previewed_and_restored_to_a_folder()
     let (done, _) = stand.run(&format!("{path}/apply"), "confirm=mine").await;
     assert!(done.text().contains("<strong>Done.</strong>"), "{}", done.text());
     assert_eq!(files(&target), expected(b"dear a"));
+
+    // An offer is taken once.
+    fs::write(target.join("letters/a.txt"), "written since").unwrap();
+    let again = stand.form(&format!("{path}/apply"), "confirm=mine").await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text());
+    assert!(again.text().contains("This was begun already"), "{}", again.text());
+    again.link("/run/");
+    assert_eq!(files(&target), expected(b"written since"));
+    let offered = stand.page(&path).await;
+    assert!(offered.text().contains("how it went") && !offered.text().contains("/apply\""), "{}", offered.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
