@@ -113,7 +113,7 @@ fn plans_larger_than_anybody_means_are_refused() {
 fn every_group_that_would_be_lost_is_named() {
     let snapshots = ["a", "b", "c"]
         .into_iter()
-        .zip(0..)
+        .zip(0_u8..)
         .flat_map(|(host, number)| [snapshot(2 * number, host, NOON), snapshot(2 * number + 1, host, NOON + DAY)]);
     let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
     let plan = plan(known(snapshots.collect()), &nothing, &SnapshotFilter::default());

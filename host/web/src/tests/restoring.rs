@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use credenza_engine::Secret;
+use credenza_app::{Kind, OpenOptions, Settings, StoreUse};
+use credenza_engine::{Secret, SlotLock};
+use credenza_format::Access;
 use http::StatusCode;
+use zeroize::Zeroizing;
 
 use super::{PASSPHRASE, Page, Stand};
 use crate::basket::Pick;
@@ -304,6 +307,29 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
         "{}",
         done.text()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_a_key_file_has_opened_asks_for_its_passphrase_all_the_same() {
+    let stand = Stand::entered().await;
+    let secret = Secret::Passphrase(PASSPHRASE.as_bytes().to_vec().into());
+    stand.repository("mine", secret.clone()).await;
+    let place = stand.app.place(Kind::Repository, "@mine".as_ref(), Settings::new()).unwrap();
+    let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
+    let open = stand.app.open_repository(place, options).await.unwrap();
+    let key_file = || Zeroizing::new(vec![7_u8; 64]);
+    open.repository.add_slot(&SlotLock::KeyFile(key_file()), Access::Full, "file").await.unwrap();
+    stand.site.repositories.unlock("mine", Secret::KeyFile(key_file())).await.unwrap();
+    let remove = "what=remove&snapshot=none";
+    let asked = stand.form("/r/mine/run", remove).await;
+    assert!(asked.text().contains("type the passphrase of the repository again"), "{}", asked.text());
+    for wrong in ["mine", "wrong"] {
+        let refused = stand.form("/r/mine/run", &format!("{remove}&confirm={wrong}")).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{wrong}");
+    }
+    let confirm = encode(PASSPHRASE.as_bytes());
+    let begun = stand.form("/r/mine/run", &format!("{remove}&confirm={confirm}")).await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
