@@ -101,6 +101,20 @@ pub(crate) struct Offer {
     pub(crate) loses: Vec<String>,
 }
 
+impl Ending {
+    /// Adds how far it got, where it ended before it could say that itself.
+    fn say_how_far(&mut self, reported: &Reported) {
+        let Reported { entries, bytes, .. } = *reported;
+        if entries == 0 && bytes == 0 {
+            return;
+        }
+        let (counted, size) = (shown::count(entries, "entry", "entries"), shown::size(bytes));
+        self.lines.push(format!("It got through {counted}, {size}, before it ended; what it has written stays there."));
+        self.facts.push(("Entries before the end".to_owned(), entries.to_string()));
+        self.facts.push(("Bytes before the end".to_owned(), format!("{bytes} ({size})")));
+    }
+}
+
 impl std::fmt::Debug for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ending").field("outcome", &self.outcome).field("lines", &self.lines).finish_non_exhaustive()
@@ -336,6 +350,9 @@ impl Run {
             Err(Error::Engine(EngineError::Cancelled)) => Ending { outcome: Outcome::Cancelled, ..Ending::default() },
             Err(error) => Ending { outcome: Outcome::Failed, lines: shown::causes(&error), ..Ending::default() },
         };
+        if matches!(ending.outcome, Outcome::Failed | Outcome::Cancelled) && ending.facts.is_empty() {
+            ending.say_how_far(&self.reported.borrow());
+        }
         ending.lines.truncate(LINES_MAX);
         let end = End { ending: Arc::new(ending), at: self.clock.now().wall };
         self.reported.send_modify(|reported| reported.end = Some(end));

@@ -9,6 +9,7 @@ mod oidc;
 mod outside;
 mod pages;
 mod restoring;
+mod runs;
 mod safety;
 mod serving;
 
