@@ -225,20 +225,21 @@ impl Runs {
         let noted = self.activity.begin(&entry);
         let at = At { repositories: Arc::clone(repositories), run: Arc::clone(&run) };
         let runtime = Handle::current();
+        let activity = Arc::clone(&self.activity);
+        let log = Arc::new(move |End { ending, at }: &End| {
+            let says = ending.lines.first().map(|line| shown::text(line)).unwrap_or_default();
+            activity.end(&noted, ending.outcome.word(), &says, *at);
+        });
+        let logging = Arc::clone(&log);
         let working = tokio::task::spawn_blocking(move || {
             let went = runtime.block_on(at.run.operation.run(&at));
-            at.run.end(went);
+            at.run.end(went, &*logging);
         });
-        let activity = Arc::clone(&self.activity);
         tokio::spawn(async move {
             // A run that broke down has ended too.
-            if working.await.is_err() {
+            if working.await.is_err() && !run.has_ended() {
                 let lines = vec!["A fault of the program ended it; please report that.".to_owned()];
-                run.end(Ok(Ending { outcome: Outcome::Failed, lines, ..Ending::default() }));
-            }
-            if let Some(End { ending, at }) = run.reported().end {
-                let says = ending.lines.first().map(|line| shown::text(line)).unwrap_or_default();
-                activity.end(&noted, ending.outcome.word(), &says, at);
+                run.end(Ok(Ending { outcome: Outcome::Failed, lines, ..Ending::default() }), &*log);
             }
         });
     }
@@ -343,8 +344,8 @@ impl Run {
         RunContext { events: Arc::clone(self) as Arc<dyn Listener>, stop: self.stop.clone() }
     }
 
-    /// Notes how it ended.
-    pub(crate) fn end(&self, went: Result<Ending>) {
+    /// Notes how it ended: first on the log, as the server ends as soon as all runs have.
+    pub(crate) fn end(&self, went: Result<Ending>, log: impl FnOnce(&End)) {
         let mut ending = match went {
             Ok(ending) => ending,
             Err(Error::Engine(EngineError::Cancelled)) => Ending { outcome: Outcome::Cancelled, ..Ending::default() },
@@ -355,6 +356,7 @@ impl Run {
         }
         ending.lines.truncate(LINES_MAX);
         let end = End { ending: Arc::new(ending), at: self.clock.now().wall };
+        log(&end);
         self.reported.send_modify(|reported| reported.end = Some(end));
     }
 

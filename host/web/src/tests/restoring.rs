@@ -408,11 +408,8 @@ async fn the_activity_says_who_did_what_from_where_and_how_it_ended_also_after_a
     stand.run("/r/mine/run", "what=check").await;
     stand.run("/r/mine/run", "what=backup&source=none").await;
     let log = stand.folder.path().join("state/activity.jsonl");
-    let told = || fs::read_to_string(&log).unwrap_or_default().matches("\"result\"").count();
-    // The end is noted by the task that waits for it.
-    while told() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let told = fs::read_to_string(&log).unwrap_or_default().matches("\"result\"").count();
+    assert_eq!(told, 2, "what has ended is on the log");
     let again = stand.again().await;
     let page = again.page("/activity").await;
     for said in [

@@ -9,7 +9,7 @@ use credenza_model::Timestamp;
 use super::HandClock;
 use crate::activity::{Activity, Who};
 use crate::operations::Check;
-use crate::runs::{Run, Runs};
+use crate::runs::{Ending, Outcome, Run, Runs};
 
 /// A run that has begun, and that nothing does.
 fn begun() -> Arc<Run> {
@@ -28,11 +28,22 @@ fn a_run_that_is_cancelled_or_fails_says_how_far_it_got() {
             run.on(Event::Progress { entries: 2, bytes: 3 });
             run.on(Event::Progress { entries: 1, bytes: 4 });
         }
-        run.end(Err(error));
+        run.end(Err(error), |_| ());
         let ending = run.reported().end.unwrap().ending;
         let says = ending.lines.iter().any(|line| line.contains("It got through 3 entries, 7 B, before it ended"));
         assert_eq!(says, is_begun, "{ending:?}");
         let facts: Vec<&str> = ending.facts.iter().map(|(_, number)| number.as_str()).collect();
         assert_eq!(facts, if is_begun { vec!["3", "7 (7 B)"] } else { vec![] });
     }
+}
+
+#[test]
+fn the_end_of_a_run_is_on_the_log_before_anybody_sees_it() {
+    let run = begun();
+    let mut is_logged = false;
+    run.end(Ok(Ending::default()), |end| {
+        assert_eq!((run.has_ended(), end.ending.outcome), (false, Outcome::Done));
+        is_logged = true;
+    });
+    assert!(is_logged && run.has_ended());
 }
