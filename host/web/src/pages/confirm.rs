@@ -102,12 +102,12 @@ impl<'a> Proof<'a> {
         }
     }
 
-    /// What is said where it is not.
-    const fn missed(&self) -> &'static str {
+    /// What the log and the page say where it is not.
+    const fn missed(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Passphrase => "This passphrase does not open the repository. Nothing was done.",
-            Self::Password(_) => "This is not your password. Nothing was done.",
-            Self::Name => "This is not the name of the repository. Nothing was done.",
+            Self::Passphrase => ("Wrong passphrase", "This passphrase does not open the repository. Nothing was done."),
+            Self::Password(_) => ("Wrong password", "This is not your password. Nothing was done."),
+            Self::Name => ("Wrong name", "This is not the name of the repository. Nothing was done."),
         }
     }
 }
@@ -126,7 +126,9 @@ pub(super) async fn ask(site: &Site, asked: &Asked, name: &str, question: Questi
             if proof.is(site, asked, name, typed).await? {
                 return Ok(None);
             }
-            Some(proof.missed())
+            let (noted, failed) = proof.missed();
+            asked.note(site, name, &question.title, noted);
+            Some(failed)
         }
     };
     let label = open.label();

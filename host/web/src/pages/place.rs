@@ -189,7 +189,9 @@ pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields
         site.repositories.unlock(name, secret).await?;
         Ok::<_, Problem>(())
     };
-    match made.await {
+    let made = made.await;
+    asked.note(site, name, "The repository is made", if made.is_ok() { "Done" } else { "Failed" });
+    match made {
         Ok(()) => Ok(reply::see(&of_repository(name))),
         Err(problem) => create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some(problem.said())),
     }

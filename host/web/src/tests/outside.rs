@@ -115,6 +115,24 @@ async fn where_no_passphrase_opens_a_repository_its_removals_ask_for_the_passwor
 }
 
 #[tokio::test]
+async fn logins_are_on_the_log_with_the_user_and_how_they_ended_and_without_a_secret() {
+    let stand = Stand::outside(&behind_proxy(None), with_password);
+    // The last but one has typed the password as the name.
+    for (user, password) in [("ana", "wrong"), (PASSWORD, ""), ("ana", PASSWORD)] {
+        stand.log_in(user, password).await;
+    }
+    let newest = stand.site.activity.newest(10).unwrap();
+    let told: Vec<(&str, &str, Option<&str>)> =
+        newest.iter().map(|entry| (entry.by.name.as_str(), entry.what.as_str(), entry.result.as_deref())).collect();
+    let expected = [
+        ("ana", "Log in", Some("Done")),
+        ("an unknown name", "Log in", Some("Wrong password")),
+        ("ana", "Log in", Some("Wrong password")),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
 async fn guesses_at_a_password_are_throttled_before_they_cost_anything() {
     let stand = Stand::outside(&behind_proxy(None), with_password);
     for _ in 0..5 {

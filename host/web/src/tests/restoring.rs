@@ -208,6 +208,13 @@ async fn what_is_picked_is_downloaded_as_one_archive() {
     assert!(has("content of old") && has("content of new") && !has("content of other"));
     assert!(tar.header("content-disposition").contains("restored.tar"));
     assert!(stand.page("/r/mine/restore/archive?format=zip").await.body.starts_with(b"PK"));
+    // Whatever leaves is on the log.
+    stand.page(&format!("/r/mine/s/{second}/download?key=other")).await;
+    stand.page(&format!("/r/mine/s/{second}/archive?key=f/&format=zip")).await;
+    let activity = stand.page("/activity").await;
+    for said in ["Download of what was picked", "Download of other", "Download of f/ of snapshot"] {
+        assert!(activity.text().contains(said), "{said}: {}", activity.text());
+    }
 }
 
 #[tokio::test]
@@ -327,6 +334,7 @@ async fn a_repository_that_a_key_file_has_opened_asks_for_its_passphrase_all_the
         let refused = stand.form("/r/mine/run", &format!("{remove}&confirm={wrong}")).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{wrong}");
     }
+    assert_eq!(stand.page("/activity").await.text().matches("Wrong passphrase").count(), 2, "what was typed wrong");
     let confirm = encode(PASSPHRASE.as_bytes());
     let begun = stand.form("/r/mine/run", &format!("{remove}&confirm={confirm}")).await;
     assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
@@ -404,12 +412,12 @@ async fn a_snapshot_gets_and_loses_tags_and_is_removed_after_a_question() {
 async fn the_activity_says_who_did_what_from_where_and_how_it_ended_also_after_a_restart() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
-    assert!(stand.page("/activity").await.text().contains("Nothing was done from this page yet"));
+    assert!(stand.page("/activity").await.text().contains("Entered by a link"));
     stand.run("/r/mine/run", "what=check").await;
     stand.run("/r/mine/run", "what=backup&source=none").await;
     let log = stand.folder.path().join("state/activity.jsonl");
     let told = fs::read_to_string(&log).unwrap_or_default().matches("\"result\"").count();
-    assert_eq!(told, 2, "what has ended is on the log");
+    assert_eq!(told, 3, "what has ended is on the log, the way in too");
     let again = stand.again().await;
     let page = again.page("/activity").await;
     for said in [
