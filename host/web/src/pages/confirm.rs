@@ -86,7 +86,7 @@ impl<'a> Proof<'a> {
             }
             Self::Password(user) => {
                 let door = site.door.users().ok_or_else(super::no_page)?;
-                let guesses = [Guess::At(&user.name), Guess::From(&asked.address)];
+                let guesses = site.throttle.at_password(&user.name, &asked.address);
                 attempt(site, &guesses)?;
                 let proven = door.proven(&user.name, typed).await.map_err(|error| {
                     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The password could not be checked")

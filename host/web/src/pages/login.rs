@@ -16,7 +16,6 @@ use crate::reply::Reply;
 use crate::session::Refused;
 use crate::shown::count;
 use crate::site::Site;
-use crate::throttle::Guess;
 
 /// The fields.
 const USER: &str = "user";
@@ -48,7 +47,7 @@ pub(super) fn ask(site: &Site) -> Result<Reply, Problem> {
 pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Result<Reply, Problem> {
     let door = site.door.users().ok_or_else(super::no_page)?;
     let name = fields.text(USER);
-    let guesses = [Guess::At(&name), Guess::From(&asked.address)];
+    let guesses = site.throttle.at_password(&name, &asked.address);
     if let Err(wait) = site.throttle.attempt(&guesses) {
         return too_many(site, &name, wait);
     }
@@ -65,6 +64,7 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
         return form(site, StatusCode::FORBIDDEN, &name, Some(failed));
     };
     site.throttle.forgive(&guesses);
+    site.throttle.know(&name, &asked.address);
     let_in(site, asked, user)
 }
 
