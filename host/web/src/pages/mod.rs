@@ -149,7 +149,7 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["new", kind]) => new::choose(site, asked, kind),
         (None, ["new", kind, connector]) => new::ask(site, asked, kind, connector),
         (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
-        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name),
+        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name).await,
         (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
         (None, ["place", kind, name]) => place::show(site, asked, kind, name),
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
