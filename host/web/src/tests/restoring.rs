@@ -144,14 +144,25 @@ async fn what_is_picked_in_two_snapshots_is_previewed_and_restored_to_a_folder()
     let (done, _) = stand.run(&format!("{path}/apply"), "confirm=mine").await;
     assert!(done.text().contains("<strong>Done.</strong>"), "{}", done.text());
     assert_eq!(files(&target), expected(b"dear a"));
+}
 
-    // An offer is taken once.
-    fs::write(target.join("letters/a.txt"), "written since").unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_preview_offers_is_done_once() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let id = stand.backup("mine", &[(b"a", b"1")]).await;
+    stand.pick(&[Pick::folder(&id, b"")]).await;
+    let target = stand.folder.path().join("target");
+    let form = format!("to={}&overwrite=always", encode(target.to_str().unwrap().as_bytes()));
+    let (_, path) = stand.run("/r/mine/restore/preview", &form).await;
+    let (done, did) = stand.run(&format!("{path}/apply"), "confirm=mine").await;
+    assert!(done.text().contains("<strong>Done.</strong>"), "{}", done.text());
+    fs::write(target.join("a"), "written since").unwrap();
     let again = stand.form(&format!("{path}/apply"), "confirm=mine").await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text());
     assert!(again.text().contains("This was begun already"), "{}", again.text());
-    again.link("/run/");
-    assert_eq!(files(&target), expected(b"written since"));
+    assert_eq!(again.link("/run/"), did);
+    assert_eq!(files(&target), BTreeMap::from([("a".to_owned(), b"written since".to_vec())]));
     let offered = stand.page(&path).await;
     assert!(offered.text().contains("how it went") && !offered.text().contains("/apply\""), "{}", offered.text());
 }
