@@ -8,10 +8,15 @@ use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use credenza_format::{normal_passphrase, passphrase_weakness};
+use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 use crate::environment;
@@ -85,6 +90,12 @@ pub enum CommandFault {
     /// It says that it failed.
     #[error("{0}")]
     Status(ExitStatus),
+    /// It took too long, and was ended.
+    #[error("it was ended after {} s, and cannot ask anybody here", after.as_secs())]
+    Late {
+        /// What it was given.
+        after: Duration,
+    },
 }
 
 /// Why a new passphrase should not be used.
@@ -146,7 +157,40 @@ pub fn from_command(command: &OsStr) -> Result<Passphrase, PassphraseError> {
     let mut child = spawned.map_err(CommandFault::Io)?;
     let output = child.stdout.take().ok_or(CommandFault::NoOutput)?;
     let passphrase = read_bounded(output, &PassphraseOrigin::Command);
-    let status = child.wait().map_err(CommandFault::Io)?;
+    printed(passphrase, child.wait())
+}
+
+/// The same where nobody attends to the command: it can ask for nothing, and is ended after `limit` with all that it has started. It blocks for so long.
+///
+/// # Errors
+/// As for [`from_command`], and [`CommandFault::Late`].
+pub fn from_command_within(command: &OsStr, limit: Duration) -> Result<Passphrase, PassphraseError> {
+    let spawned = shell(command).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn();
+    let mut child = spawned.map_err(CommandFault::Io)?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let output = child.stdout.take().ok_or(CommandFault::NoOutput)?;
+    let (sender, ended) = channel();
+    thread::spawn(move || {
+        let passphrase = read_bounded(output, &PassphraseOrigin::Command);
+        // Where it took too long, nobody hears that.
+        let _ = sender.send((passphrase, child.wait()));
+    });
+    if let Ok((passphrase, status)) = ended.recv_timeout(limit) {
+        return printed(passphrase, status);
+    }
+    if let Some(group) = group {
+        // What has ended already need not be told.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    Err(CommandFault::Late { after: limit }.into())
+}
+
+/// What a command printed, if it says that it is right.
+fn printed(
+    passphrase: Result<Passphrase, PassphraseError>,
+    status: io::Result<ExitStatus>,
+) -> Result<Passphrase, PassphraseError> {
+    let status = status.map_err(CommandFault::Io)?;
     if status.success() { passphrase } else { Err(CommandFault::Status(status).into()) }
 }
 
@@ -213,5 +257,15 @@ mod tests {
     fn a_command_that_fails_yields_no_passphrase() {
         assert!(from_command(OsStr::new("echo secret; exit 3")).is_err());
         assert_eq!(from_command(OsStr::new("printf 'a b\\n'")).unwrap().as_slice(), b"a b");
+    }
+
+    #[test]
+    fn a_command_that_nobody_attends_to_asks_nothing_and_is_ended_in_its_time() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(from_command_within(OsStr::new("printf 'a b\\n'"), hour).unwrap().as_slice(), b"a b");
+        let asks = from_command_within(OsStr::new("read answer && echo \"$answer\""), hour);
+        assert!(matches!(asks, Err(PassphraseError::Command(CommandFault::Status(_)))), "{asks:?}");
+        let late = from_command_within(OsStr::new("sleep 600 | cat"), Duration::ZERO);
+        assert!(matches!(late, Err(PassphraseError::Command(CommandFault::Late { .. }))), "{late:?}");
     }
 }

@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use credenza_engine::Secret;
 use credenza_format::{Identity, InvalidRecipientKey, InvalidRecoveryCode, RecoveryCode};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::configuration::Settings;
 use crate::environment;
 use crate::error::FileFault;
-use crate::passphrase::{self, PassphraseError};
+use crate::passphrase::{self, Passphrase, PassphraseError};
 
 /// Larger files are a mistake, such as the name of the wrong file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -107,13 +108,7 @@ pub struct SecretSources {
 /// # Errors
 /// When the first that is named cannot be read.
 pub fn provided(sources: &SecretSources, settings: &Settings) -> Result<Secret, SecretError> {
-    if let Some(secret) = given(sources)? {
-        return Ok(secret);
-    }
-    if let Some(secret) = in_environment()? {
-        return Ok(secret);
-    }
-    Ok(in_settings(settings)?.unwrap_or(Secret::None))
+    of_first(sources, settings, &passphrase::from_command)
 }
 
 /// The secret of a further repository that a task works with: its own settings go before the environment, which is meant for the first and
@@ -122,18 +117,52 @@ pub fn provided(sources: &SecretSources, settings: &Settings) -> Result<Secret, 
 /// # Errors
 /// As for [`provided`].
 pub fn provided_for_other(settings: &Settings) -> Result<Secret, SecretError> {
-    match in_settings(settings)? {
+    of_other(settings, &passphrase::from_command)
+}
+
+/// The same where nobody attends to commands, which are ended after `limit`: as [`provided`] where the program was given `sources`, else as
+/// [`provided_for_other`]. It blocks for so long.
+///
+/// # Errors
+/// As for [`provided`], and when a command takes too long.
+pub fn provided_unattended(
+    sources: Option<&SecretSources>,
+    settings: &Settings,
+    limit: Duration,
+) -> Result<Secret, SecretError> {
+    let run = |command: &OsStr| passphrase::from_command_within(command, limit);
+    match sources {
+        Some(sources) => of_first(sources, settings, &run),
+        None => of_other(settings, &run),
+    }
+}
+
+/// Gives what a command prints.
+type RunCommand<'a> = &'a dyn Fn(&OsStr) -> Result<Passphrase, PassphraseError>;
+
+fn of_first(sources: &SecretSources, settings: &Settings, run: RunCommand<'_>) -> Result<Secret, SecretError> {
+    if let Some(secret) = given(sources, run)? {
+        return Ok(secret);
+    }
+    if let Some(secret) = in_environment()? {
+        return Ok(secret);
+    }
+    Ok(in_settings(settings, run)?.unwrap_or(Secret::None))
+}
+
+fn of_other(settings: &Settings, run: RunCommand<'_>) -> Result<Secret, SecretError> {
+    match in_settings(settings, run)? {
         Some(secret) => Ok(secret),
         None => Ok(in_environment()?.unwrap_or(Secret::None)),
     }
 }
 
-fn given(sources: &SecretSources) -> Result<Option<Secret>, SecretError> {
+fn given(sources: &SecretSources, run: RunCommand<'_>) -> Result<Option<Secret>, SecretError> {
     if let Some(path) = &sources.passphrase_file {
         return Ok(Some(Secret::Passphrase(passphrase::from_file(path)?)));
     }
     if let Some(command) = &sources.passphrase_cmd {
-        return Ok(Some(Secret::Passphrase(passphrase::from_command(command)?)));
+        return Ok(Some(Secret::Passphrase(run(command)?)));
     }
     if let Some(path) = &sources.key_file {
         return Ok(Some(Secret::KeyFile(read_key_file(path)?)));
@@ -155,12 +184,12 @@ fn in_environment() -> Result<Option<Secret>, SecretError> {
     code.map(|code| recovery_code(&String::from_utf8_lossy(&code)).map(Secret::Recovery)).transpose()
 }
 
-fn in_settings(settings: &Settings) -> Result<Option<Secret>, SecretError> {
+fn in_settings(settings: &Settings, run: RunCommand<'_>) -> Result<Option<Secret>, SecretError> {
     if let Some(path) = settings.get("passphrase_file") {
         return Ok(Some(Secret::Passphrase(passphrase::from_file(Path::new(path.expose()))?)));
     }
     if let Some(command) = settings.get("passphrase_cmd") {
-        return Ok(Some(Secret::Passphrase(passphrase::from_command(OsStr::new(command.expose()))?)));
+        return Ok(Some(Secret::Passphrase(run(OsStr::new(command.expose()))?)));
     }
     if let Some(text) = settings.get("passphrase") {
         return Ok(Some(Secret::Passphrase(Zeroizing::new(text.expose().as_bytes().to_vec()))));
@@ -267,8 +296,9 @@ mod tests {
         let path = folder.path().join("key");
         std::fs::write(&path, [7; 32]).unwrap();
         let code = RecoveryCode::generate().unwrap();
-        let found =
-            |name: &str, value: String| in_settings(&[(name.to_owned(), SecretText::new(value))].into()).unwrap();
+        let found = |name: &str, value: String| {
+            in_settings(&[(name.to_owned(), SecretText::new(value))].into(), &passphrase::from_command).unwrap()
+        };
         assert!(matches!(found("passphrase", "x".to_owned()), Some(Secret::Passphrase(_))));
         let key_file = found("key_file", path.display().to_string());
         assert!(matches!(key_file, Some(Secret::KeyFile(content)) if *content == [7; 32]));

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use credenza_app::secret::{self, SecretSources};
+use credenza_app::secret::{self, SecretError, SecretSources};
 use credenza_app::{
     App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
     Result, Settings, StoreUse,
@@ -22,6 +23,9 @@ use zeroize::Zeroizing;
 
 /// How a repository is called in addresses that has no name in the configuration; no name begins so.
 const NAMELESS: &str = "-";
+
+/// How long a command for a passphrase may take, which can ask nobody here.
+const COMMAND_MAX: Duration = Duration::from_secs(60);
 
 /// The repository that the program was started with, and where its secret is.
 #[derive(Debug, Clone)]
@@ -88,10 +92,7 @@ impl Repositories {
         if let Some(open) = slot.as_ref().filter(|open| open.open.place.text() == place.text()) {
             return Ok(Arc::clone(open));
         }
-        let secret = match self.given(name) {
-            Some(given) => secret::provided(&given.sources, &place.settings)?,
-            None => secret::provided_for_other(&place.settings)?,
-        };
+        let secret = provided(self.given(name).map(|given| given.sources.clone()), place.settings.clone()).await?;
         let open = Arc::new(self.open_with(place, secret).await?);
         *slot = Some(Arc::clone(&open));
         Ok(open)
@@ -166,6 +167,13 @@ impl Repositories {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(name.to_owned()).or_default())
     }
+}
+
+/// What opens a repository without a person: as the program was told, or else its settings say. No request waits on the thread of others.
+pub(crate) async fn provided(sources: Option<SecretSources>, settings: Settings) -> Result<Secret, SecretError> {
+    let work = move || secret::provided_unattended(sources.as_ref(), &settings, COMMAND_MAX);
+    // A fault of the program provides nothing.
+    tokio::task::spawn_blocking(work).await.unwrap_or(Ok(Secret::None))
 }
 
 impl Repository {

@@ -101,6 +101,20 @@ pub(crate) struct Offer {
     pub(crate) loses: Vec<String>,
 }
 
+impl Ending {
+    /// Adds how far it got, where it ended before it could say that itself.
+    fn say_how_far(&mut self, reported: &Reported) {
+        let Reported { entries, bytes, .. } = *reported;
+        if entries == 0 && bytes == 0 {
+            return;
+        }
+        let (counted, size) = (shown::count(entries, "entry", "entries"), shown::size(bytes));
+        self.lines.push(format!("It got through {counted}, {size}, before it ended; what it has written stays there."));
+        self.facts.push(("Entries before the end".to_owned(), entries.to_string()));
+        self.facts.push(("Bytes before the end".to_owned(), format!("{bytes} ({size})")));
+    }
+}
+
 impl std::fmt::Debug for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ending").field("outcome", &self.outcome).field("lines", &self.lines).finish_non_exhaustive()
@@ -149,6 +163,7 @@ pub(crate) struct Run {
     reported: watch::Sender<Reported>,
     trouble: Mutex<Vec<String>>,
     requests: Mutex<Vec<Box<dyn Fn() -> u64 + Send>>>,
+    applied: Mutex<Option<u64>>,
 }
 
 /// All runs of one server.
@@ -193,6 +208,7 @@ impl Runs {
             reported: watch::Sender::default(),
             trouble: Mutex::default(),
             requests: Mutex::default(),
+            applied: Mutex::default(),
         });
         state.runs.insert(run.id, Arc::clone(&run));
         let ended: Vec<u64> = state.runs.values().filter(|run| run.has_ended()).map(|run| run.id).collect();
@@ -209,20 +225,21 @@ impl Runs {
         let noted = self.activity.begin(&entry);
         let at = At { repositories: Arc::clone(repositories), run: Arc::clone(&run) };
         let runtime = Handle::current();
+        let activity = Arc::clone(&self.activity);
+        let log = Arc::new(move |End { ending, at }: &End| {
+            let says = ending.lines.first().map(|line| shown::text(line)).unwrap_or_default();
+            activity.end(&noted, ending.outcome.word(), &says, *at);
+        });
+        let logging = Arc::clone(&log);
         let working = tokio::task::spawn_blocking(move || {
             let went = runtime.block_on(at.run.operation.run(&at));
-            at.run.end(went);
+            at.run.end(went, &*logging);
         });
-        let activity = Arc::clone(&self.activity);
         tokio::spawn(async move {
             // A run that broke down has ended too.
-            if working.await.is_err() {
+            if working.await.is_err() && !run.has_ended() {
                 let lines = vec!["A fault of the program ended it; please report that.".to_owned()];
-                run.end(Ok(Ending { outcome: Outcome::Failed, lines, ..Ending::default() }));
-            }
-            if let Some(End { ending, at }) = run.reported().end {
-                let says = ending.lines.first().map(|line| shown::text(line)).unwrap_or_default();
-                activity.end(&noted, ending.outcome.word(), &says, at);
+                run.end(Ok(Ending { outcome: Outcome::Failed, lines, ..Ending::default() }), &*log);
             }
         });
     }
@@ -300,6 +317,11 @@ impl Run {
         locked(&self.requests).iter().map(|requests| requests()).sum()
     }
 
+    /// The run that does what this one has offered, if one was begun. Held while one begins, so that there is no second.
+    pub(crate) fn applied(&self) -> MutexGuard<'_, Option<u64>> {
+        locked(&self.applied)
+    }
+
     /// Counts the requests of a connector among its own.
     pub(crate) fn counts<T: ?Sized>(&self, opened: &Opened<T>) {
         if let Some(traffic) = opened.traffic.clone() {
@@ -322,15 +344,19 @@ impl Run {
         RunContext { events: Arc::clone(self) as Arc<dyn Listener>, stop: self.stop.clone() }
     }
 
-    /// Notes how it ended.
-    pub(crate) fn end(&self, went: Result<Ending>) {
+    /// Notes how it ended: first on the log, as the server ends as soon as all runs have.
+    pub(crate) fn end(&self, went: Result<Ending>, log: impl FnOnce(&End)) {
         let mut ending = match went {
             Ok(ending) => ending,
             Err(Error::Engine(EngineError::Cancelled)) => Ending { outcome: Outcome::Cancelled, ..Ending::default() },
             Err(error) => Ending { outcome: Outcome::Failed, lines: shown::causes(&error), ..Ending::default() },
         };
+        if matches!(ending.outcome, Outcome::Failed | Outcome::Cancelled) && ending.facts.is_empty() {
+            ending.say_how_far(&self.reported.borrow());
+        }
         ending.lines.truncate(LINES_MAX);
         let end = End { ending: Arc::new(ending), at: self.clock.now().wall };
+        log(&end);
         self.reported.send_modify(|reported| reported.end = Some(end));
     }
 

@@ -377,7 +377,9 @@ fn a_prune_is_planned_and_done() -> Result<()> {
         setup.backup(&source.to_string_lossy())?;
     }
     let planned = setup.credenza.ok(["--json", "prune", "--keep-last", "2"])?;
-    let lines = planned.lines_of("decision")?;
+    let mut lines = planned.lines_of("decision")?;
+    // The page has first what goes.
+    lines.sort_by_key(|line| line.get("action").and_then(|action| action.as_str()) == Some("keep"));
     let mut run = setup.credenza.start(["ui"])?;
     let browser = Browser::enter(&mut run)?;
     let (plan, path) = browser.run("/r/-/run", &[("what", "prune"), ("keep_last", "2")])?;

@@ -193,7 +193,7 @@ impl Runner<'_> {
 impl Run<'_> {
     /// The run itself, and the hooks that run after it whatever became of it.
     async fn all(&mut self) {
-        match self.hold() {
+        match self.hold().map_err(|failed| *failed) {
             Ok(_held) => self.around().await,
             // Nothing has begun, and it is tried again: there is nobody to tell.
             Err((Ending::Busy, cause)) => return self.failed("opening the repository", Ending::Busy, cause),
@@ -240,10 +240,10 @@ impl Run<'_> {
     }
 
     /// Holds the place of the one run in the repository.
-    fn hold(&self) -> Result<Held, (Ending, Cause)> {
+    fn hold(&self) -> Result<Held, Box<(Ending, Cause)>> {
         let place = self.runner.app.place(Kind::Repository, OsStr::new(&self.job.repository), Settings::new());
-        let location = place.map_err(|error| (Ending::Unreachable, Cause::App(error)))?.text();
-        self.runner.state.be_in_repository(&location).map_err(|error| (Ending::Busy, Cause::Jobs(error)))
+        let location = place.map_err(|error| Box::new((Ending::Unreachable, Cause::App(error))))?.text();
+        self.runner.state.be_in_repository(&location).map_err(|error| Box::new((Ending::Busy, Cause::Jobs(error))))
     }
 
     async fn open(&self) -> Result<OpenRepository, (Ending, Cause)> {

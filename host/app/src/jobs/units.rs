@@ -114,7 +114,7 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
-Type=oneshot
+Type=exec
 ExecStart={program} jobs run {name} --due --jobs {jobs}
 SuccessExitStatus=3
 RestartForceExitStatus=11

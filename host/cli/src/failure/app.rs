@@ -12,10 +12,9 @@ use credenza_app::{
     PathListError, PlaceError, PlaceLabel, REPOSITORY_ID, Swapped, suggestion,
 };
 use credenza_format::InvalidRecipientKey;
-use credenza_model::SnapshotId;
 use credenza_sandbox::ConfigureError;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, brief_id};
 
 impl From<ConfigurationError> for Failure {
     fn from(error: ConfigurationError) -> Self {

@@ -11,6 +11,7 @@ use credenza_app::jobs::{HookError, JobsError};
 use credenza_app::shell::shell_word;
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
+use credenza_model::SnapshotId;
 use credenza_sandbox::RegistryError;
 
 /// How the program ends. The numbers are promised to scripts.

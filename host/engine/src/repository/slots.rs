@@ -70,6 +70,16 @@ impl Repository {
         list_slots(&*self.bare, |key, name, bytes| self.verified_slot(key, name, bytes)).await
     }
 
+    /// Whether a passphrase opens it, whatever opened it here: whether a key slot is for one. A damaged slot is for none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has_passphrase(&self) -> Result<bool> {
+        let slots = self.key_slots().await?;
+        let is_for_one = |slot: &KeySlot| slot.kind() == SlotKind::Passphrase;
+        Ok(slots.iter().any(|listed| listed.slot.as_ref().is_ok_and(is_for_one)))
+    }
+
     /// A slot that was made with the keys of the repository.
     pub(super) fn verified_slot(&self, key: &StoreKey, name: &StoreKey, bytes: &[u8]) -> Result<KeySlot, Damage> {
         let slot = decode_slot(key, name, bytes)?;

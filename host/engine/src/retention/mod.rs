@@ -200,18 +200,20 @@ impl Plan {
     /// # Errors
     /// The first reason to ask.
     pub fn check(&self) -> Result<(), Excess> {
+        self.excesses().next().map_or(Ok(()), Err)
+    }
+
+    /// Every reason to ask: each group of which the rules keep nothing, by name, and that much would be lost at once.
+    pub fn excesses(&self) -> impl Iterator<Item = Excess> {
         let is_spurned = |group: &&Group| {
             let reasons = group.decisions.iter().flat_map(|decision| &decision.reasons);
             !group.decisions.iter().all(Decision::is_kept) && !reasons.copied().any(Reason::is_of_policy)
         };
-        if let Some(group) = self.groups.iter().find(is_spurned) {
-            return Err(Excess::WholeGroup { group: group.name.clone() });
-        }
+        let spurned = self.groups.iter().filter(is_spurned);
         let snapshots = self.decisions().count();
         let removed = self.decisions().filter(|decision| !decision.is_kept()).count();
-        if removed > REMOVALS_UNASKED && removed * 2 > snapshots {
-            return Err(Excess::Many { removed, snapshots });
-        }
-        Ok(())
+        let is_much = removed > REMOVALS_UNASKED && removed * 2 > snapshots;
+        let much = is_much.then_some(Excess::Many { removed, snapshots });
+        spurned.map(|group| Excess::WholeGroup { group: group.name.clone() }).chain(much)
     }
 }

@@ -109,6 +109,21 @@ fn plans_larger_than_anybody_means_are_refused() {
     assert_eq!(check(daily(1), &nothing), Ok(()), "nothing goes");
 }
 
+#[test]
+fn every_group_that_would_be_lost_is_named() {
+    let snapshots = ["a", "b", "c"]
+        .into_iter()
+        .zip(0_u8..)
+        .flat_map(|(host, number)| [snapshot(2 * number, host, NOON), snapshot(2 * number + 1, host, NOON + DAY)]);
+    let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
+    let plan = plan(known(snapshots.collect()), &nothing, &SnapshotFilter::default());
+    let excesses: Vec<Excess> = plan.excesses().collect();
+    assert_eq!(excesses.len(), 3, "{excesses:?}");
+    for (excess, group) in excesses.into_iter().zip(&plan.groups) {
+        assert_eq!(excess, Excess::WholeGroup { group: group.name.clone() });
+    }
+}
+
 /// The same, where some have entries that could not be read.
 fn flawed(mut snapshots: Vec<SnapshotHandle>, numbers: &[u64]) -> Vec<SnapshotHandle> {
     let has_errors = |handle: &&mut SnapshotHandle| numbers.contains(&handle.snapshot.sequence);

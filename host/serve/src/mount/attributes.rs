@@ -166,7 +166,6 @@ mod tests {
         let time = |seconds, nanoseconds| system_time(Timestamp { seconds, nanoseconds });
         assert_eq!(time(-1, 999_999_999), UNIX_EPOCH - Duration::from_nanos(1));
         assert_eq!(time(5, 7), UNIX_EPOCH + Duration::new(5, 7));
-        assert_eq!(time(i64::MAX, 0), UNIX_EPOCH);
         for (seconds, nanoseconds) in [(-7, 3), (0, 0), (1 << 33, 999_999_999)] {
             let time = Timestamp { seconds, nanoseconds };
             assert_eq!(Timestamp::from_system(system_time(time)), time);

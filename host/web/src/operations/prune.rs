@@ -7,7 +7,7 @@ use credenza_app::prune::{self, Policy};
 use credenza_app::{Result, StoreUse, remove, signing};
 use credenza_engine::SnapshotFilter;
 use credenza_engine::freed::Freed;
-use credenza_engine::retention::{Decision, Plan};
+use credenza_engine::retention::{Decision, Excess, Group, Plan};
 use credenza_model::SnapshotId;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -17,8 +17,8 @@ use crate::access::Action;
 use crate::runs::{At, Ending, Offer, Operation, Outcome, Table};
 use crate::shown::{self, Zone, count};
 
-/// Decisions that are shown one by one, over all groups.
-const ROWS_MAX: usize = 1000;
+/// Snapshots that are shown one by one of those that stay, over all groups. What goes is always shown.
+const KEPT_ROWS_MAX: usize = 1000;
 
 /// Removes what no rule keeps.
 #[derive(Clone, Default)]
@@ -78,15 +78,11 @@ impl Prune {
             None => prune::freed(&open.repository, &plan, &at.run.context()).await?,
             Some(_) => Freed::default(),
         };
-        let mut room = ROWS_MAX;
-        let tables = plan.groups.iter().map(|group| {
-            let shown = table(&group.name, &group.decisions, (plan.id_digits, &freed), room);
-            room -= shown.rows.len();
-            shown
-        });
+        let mut room = KEPT_ROWS_MAX;
+        let tables = plan.groups.iter().map(|group| table(group, (plan.id_digits, &freed), &mut room));
         let mut ending = Ending {
             facts: vec![fact("Kept", kept), fact("Removed", goes.len())],
-            tables: tables.filter(|table| !table.rows.is_empty()).collect(),
+            tables: tables.collect(),
             ..Ending::default()
         };
         let removed = count(goes.len() as u64, "snapshot", "snapshots");
@@ -124,18 +120,19 @@ impl Prune {
     fn offer(&self, plan: &Plan, bytes: u64, agreed: BTreeSet<SnapshotId>) -> Offer {
         let removed = count(agreed.len() as u64, "snapshot", "snapshots");
         let title = format!("Remove {removed}, frees {}", shown::size(bytes));
-        let excess = plan.check().err();
+        let excesses: Vec<Excess> = plan.excesses().collect();
         let mut loses = vec![format!("{removed} removed. Nothing brings them back.")];
         loses.extend(
-            excess.iter().map(|excess| format!("This is more than is usual: {}.", shown::text(&excess.to_string()))),
+            excesses.iter().map(|excess| format!("This is more than is usual: {}.", shown::text(&excess.to_string()))),
         );
-        let operation = Self { policy: self.policy.clone(), agreed: Some(agreed), is_excess_agreed: excess.is_some() };
+        let is_excess_agreed = !excesses.is_empty();
+        let operation = Self { policy: self.policy.clone(), agreed: Some(agreed), is_excess_agreed };
         Offer { operation: Arc::new(operation), title, loses }
     }
 }
 
-/// One group. What is kept says by which rule, and what goes how much it alone frees.
-fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed), room: usize) -> Table {
+/// One group: first what goes, with how much it alone frees, then what is kept, with the rules that keep it, as far as there is room.
+fn table(group: &Group, (digits, freed): (usize, &Freed), room: &mut usize) -> Table {
     let zone = Zone::system();
     let row = |decision: &Decision| {
         let id = decision.snapshot.snapshot.id.to_string();
@@ -149,13 +146,43 @@ fn table(group: &str, decisions: &[Decision], (digits, freed): (usize, &Freed), 
             freed.alone.get(&decision.snapshot.snapshot.id).map(|bytes| shown::size(*bytes)).unwrap_or_default(),
         ]
     };
-    let more = match decisions.len().saturating_sub(room) {
+    let kept = group.decisions.iter().filter(|decision| decision.is_kept()).count();
+    let gone = group.decisions.len() - kept;
+    let rows = goes_first(&group.decisions, Decision::is_kept, room);
+    let more = match group.decisions.len() - rows.len() {
         0 => String::new(),
-        more => format!(", and {more} more"),
+        more => format!("; {more} of those kept are not listed"),
     };
     Table {
-        caption: format!("{}{more}", shown::text(group)),
+        caption: format!("{}: {kept} kept, {gone} removed{more}", shown::text(&group.name)),
         heads: vec!["What", "Snapshot", "Made", "Size", "Why", "Alone frees"],
-        rows: decisions.iter().take(room).map(row).collect(),
+        rows: rows.into_iter().map(row).collect(),
+    }
+}
+
+/// All that goes, then what is kept as far as there is room, which it takes.
+fn goes_first<'a, T>(all: &'a [T], is_kept: impl Fn(&T) -> bool, room: &mut usize) -> Vec<&'a T> {
+    let (kept, mut shown): (Vec<&T>, Vec<&T>) = all.iter().partition(|one| is_kept(one));
+    let taken = kept.len().min(*room);
+    *room -= taken;
+    shown.extend(kept.into_iter().take(taken));
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plan_removes_is_listed_first_and_in_full_however_much_is_kept() {
+        // Newest first, as a plan has them: the oldest go.
+        let all: Vec<usize> = (0..10).collect();
+        let is_kept = |number: &usize| *number < 7;
+        let mut room = 8;
+        let listed = |room: &mut usize| goes_first(&all, is_kept, room).into_iter().copied().collect::<Vec<_>>();
+        assert_eq!(listed(&mut room), [7, 8, 9, 0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(room, 1);
+        assert_eq!(listed(&mut room), [7, 8, 9, 0]);
+        assert_eq!(listed(&mut room), [7, 8, 9], "what goes needs no room");
     }
 }

@@ -157,11 +157,16 @@ impl Restore {
     fn offer(&self, report: &RestoreReport, to: &str) -> Offer {
         let (entries, bytes) = (count(report.entries, "entry", "entries"), shown::size(report.bytes));
         let mut loses = Vec::new();
-        if !matches!(self.overwrite, Overwrite::No | Overwrite::Never) {
-            loses.push(format!(
-                "{} in {to} are replaced by what the snapshots have, and whatever differs there when it is done.",
-                count(report.replaced, "entry", "entries")
-            ));
+        let replaced = count(report.replaced, "entry", "entries");
+        match self.overwrite {
+            Overwrite::No | Overwrite::Never if report.replaced == 0 => {}
+            // Such as a file that becomes a name of another.
+            Overwrite::No | Overwrite::Never => {
+                loses.push(format!("{replaced} in {to} are replaced by what the snapshots have."));
+            }
+            Overwrite::Always | Overwrite::IfNewer | Overwrite::IfChanged => loses.push(format!(
+                "{replaced} in {to} are replaced by what the snapshots have, and whatever differs there when it is done."
+            )),
         }
         if report.attributes > 0 {
             let entries = count(report.attributes, "entry", "entries");
@@ -271,5 +276,29 @@ const fn of_standing(standing: Standing) -> &'static str {
         Standing::Attributes => "given its attributes",
         Standing::Identical => "left, as it is identical",
         Standing::Extra => "left, as it is not in the snapshot",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_restore_replaces_is_said_to_be_lost_whichever_rule_was_chosen() {
+        let loses = |overwrite: Overwrite, replaced: u64| {
+            let restore = Restore { picked: Vec::new(), bytes: 0, to: "/target".to_owned(), overwrite, is_trial: true };
+            let report = RestoreReport { entries: 2, replaced, ..RestoreReport::default() };
+            restore.offer(&report, "/target").loses
+        };
+        for overwrite in [Overwrite::No, Overwrite::Never, Overwrite::Always, Overwrite::IfNewer, Overwrite::IfChanged]
+        {
+            let said = loses(overwrite, 1);
+            assert!(
+                said.iter().any(|line| line.starts_with("1 entry in /target are replaced")),
+                "{overwrite:?}: {said:?}"
+            );
+        }
+        assert!(loses(Overwrite::No, 0).is_empty());
+        assert!(!loses(Overwrite::Always, 0).is_empty(), "what differs when it is done");
     }
 }

@@ -18,6 +18,7 @@ use super::download::{attachment, piece, too_many};
 use super::places::{Place, folder_of, short};
 use super::problem::Problem;
 use crate::reply::{Broken, Reply};
+use crate::shown;
 use crate::site::Site;
 
 /// Bytes that are sent at once.
@@ -53,8 +54,15 @@ pub(super) async fn send(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) 
         [] => format!("snapshot-{}", short(&place.id)).into_bytes(),
         own => own.to_vec(),
     };
+    let noted = format!("Download of {} of snapshot {}", folder_word(&key), short(&place.id));
+    asked.note(site, name, &noted, "Begun");
     let chosen = vec![Chosen { snapshot: place.snapshot, parts: Parts::under(Key::new(key)) }];
     stream(site, Wanted { view: place.view, chosen, stem, format: asked.query.text("format") })
+}
+
+/// A key as the log has it.
+fn folder_word(key: &[u8]) -> String {
+    if key.is_empty() { "all".to_owned() } else { shown::name(key) }
 }
 
 /// An archive that is written as it is read.

@@ -73,6 +73,15 @@ struct Found {
     notes: Vec<String>,
 }
 
+impl Found {
+    /// Notes that there was no time for all.
+    fn end_late(&mut self, site: &Site) {
+        let seconds = site.limits.search.as_secs();
+        self.notes.push(format!("The comparison was ended after {seconds} seconds; the command below finds all."));
+        self.is_more = true;
+    }
+}
+
 /// The page that compares two snapshots.
 pub(super) fn of_diff(name: &str, before: &str, after: &str) -> String {
     format!("/r/{name}/diff?before={before}&after={after}")
@@ -174,6 +183,7 @@ async fn differences(
     behind: Option<&Key>,
 ) -> Result<Found, AppError> {
     let until = Instant::now() + site.limits.search;
+    let mut found = Found::default();
     let mut stream = match sides {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
             let diff = look.view.diff((&before, key), (&after, key));
@@ -183,15 +193,18 @@ async fn differences(
             }))
         }
         (before, after) => {
-            Changes::Live(Box::new(LiveDiff::new(side(site, look, before).await?, side(site, look, after).await?)))
+            let both = async { Ok::<_, AppError>((side(site, look, before).await?, side(site, look, after).await?)) };
+            let Ok(both) = timeout_at(until, both).await else {
+                found.end_late(site);
+                return Ok(found);
+            };
+            let (before, after) = both?;
+            Changes::Live(Box::new(LiveDiff::new(before, after)))
         }
     };
-    let mut found = Found::default();
     loop {
         let Ok(next) = timeout_at(until, stream.next(&mut found.notes)).await else {
-            let seconds = site.limits.search.as_secs();
-            found.notes.push(format!("The comparison was ended after {seconds} seconds; the command below finds all."));
-            found.is_more = true;
+            found.end_late(site);
             break;
         };
         let Some(change) = next? else { break };

@@ -12,6 +12,7 @@ use super::Asked;
 use super::places::{Place, folder_of};
 use super::problem::Problem;
 use crate::reply::{Body, Broken, Reply};
+use crate::shown;
 use crate::site::Site;
 
 /// Bytes of a name that a browser is reported.
@@ -21,6 +22,8 @@ pub(super) async fn send(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let place = Place::open(site, name, id).await?;
     let record = place.file(asked).await?;
     let reading = site.reader().ok_or_else(|| too_many(site))?;
+    let key = record.entry.key.as_bytes();
+    asked.note(site, name, &format!("Download of {}", shown::name(key)), "Begun");
     let content = place.view.content(&record);
     let stop = site.stop.clone();
     // The permit goes with the stream, and is given back when that is dropped.
@@ -31,7 +34,6 @@ pub(super) async fn send(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         };
         Ok::<_, Broken>(next.map(|bytes| (Frame::data(bytes), (content, reading, stop))))
     });
-    let key = record.entry.key.as_bytes();
     let mut reply =
         attachment(StreamBody::new(chunks).boxed_unsync(), key.get(folder_of(key).len()..).unwrap_or_default());
     reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(record.content.bytes()));
@@ -60,7 +62,7 @@ fn disposition(name: &[u8]) -> String {
     let name = name.strip_suffix(b"/").unwrap_or(name);
     let text: String = String::from_utf8_lossy(name)
         .chars()
-        .map(|c| if crate::shown::is_visible(c) && c != '/' && c != '\\' { c } else { '_' })
+        .map(|c| if shown::is_visible(c) && c != '/' && c != '\\' { c } else { '_' })
         .collect();
     let text = text.trim_matches(['.', ' ']);
     let mut end = text.len().min(NAME_BYTES_MAX);

@@ -25,10 +25,14 @@ pub(super) fn ask(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     render(StatusCode::OK, &page)
 }
 
-pub(super) fn enter(site: &Site, form: &Fields) -> Result<Reply, Problem> {
+/// What was tried with a wrong link is not on the log: nothing bounds how often that is done, and it would drive out what is there.
+pub(super) fn enter(site: &Site, asked: &Asked, form: &Fields) -> Result<Reply, Problem> {
     require_links(site)?;
     match site.sessions.enter(&form.text(KEY)).map_err(no_session)? {
-        Ok(secret) => Ok(with_session(site, &secret)),
+        Ok(secret) => {
+            asked.note(site, "", "Entered by a link", "Done");
+            Ok(with_session(site, &secret))
+        }
         Err(Refused::Link) => Err(Problem::new(StatusCode::FORBIDDEN, "This link lets nobody in")
             .because("it was used, is older than 60 seconds, or another took its place")
             .next("Press Enter in the terminal where `credenza ui` runs: it prints a new link.")),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
+use credenza_app::users::User;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
@@ -15,7 +16,6 @@ use crate::reply::Reply;
 use crate::session::Refused;
 use crate::shown::count;
 use crate::site::Site;
-use crate::throttle::Guess;
 
 /// The fields.
 const USER: &str = "user";
@@ -47,7 +47,7 @@ pub(super) fn ask(site: &Site) -> Result<Reply, Problem> {
 pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Result<Reply, Problem> {
     let door = site.door.users().ok_or_else(super::no_page)?;
     let name = fields.text(USER);
-    let guesses = [Guess::At(&name), Guess::From(&asked.address)];
+    let guesses = site.throttle.at_password(&name, &asked.address);
     if let Err(wait) = site.throttle.attempt(&guesses) {
         return too_many(site, &name, wait);
     }
@@ -57,13 +57,29 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
             .next("Whoever runs `credenza ui` sees to it: credenza ui user list")
     })?;
     let Some(user) = user else {
+        // What is no name may be a password in the wrong field.
+        let known = door.user(&name).map_or_else(|| "an unknown name".to_owned(), |user| user.name);
+        asked.note_login(site, &known, "Wrong password");
         let failed = "No user has this name and this password.".to_owned();
         return form(site, StatusCode::FORBIDDEN, &name, Some(failed));
     };
     site.throttle.forgive(&guesses);
+    site.throttle.know(&name, &asked.address);
+    let_in(site, asked, user)
+}
+
+/// A new session of a user who is proven.
+pub(super) fn let_in(site: &Site, asked: &Asked, user: User) -> Result<Reply, Problem> {
+    let name = user.name.clone();
     match site.sessions.log_in(user).map_err(no_session)? {
-        Ok(secret) => Ok(with_session(site, &secret)),
-        Err(Refused::Link | Refused::Full) => Err(full(site)),
+        Ok(secret) => {
+            asked.note_login(site, &name, "Done");
+            Ok(with_session(site, &secret))
+        }
+        Err(Refused::Link | Refused::Full) => {
+            asked.note_login(site, &name, "No room");
+            Err(full(site))
+        }
     }
 }
 

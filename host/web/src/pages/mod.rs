@@ -91,7 +91,17 @@ impl Asked {
 
     /// Puts on the log what was done at once.
     fn note(&self, site: &Site, name: &str, what: &str, result: &str) {
-        let entry = Entry::begun(&self.who(), name, what, site.clock.now().wall);
+        self.log(site, &self.who(), (name, what), result);
+    }
+
+    /// Puts an attempt to log in on the log, under the name of the user that it is about.
+    fn note_login(&self, site: &Site, user: &str, result: &str) {
+        let by = Who { name: user.to_owned(), from: self.from.clone() };
+        self.log(site, &by, ("", "Log in"), result);
+    }
+
+    fn log(&self, site: &Site, by: &Who, (name, what): (&str, &str), result: &str) {
+        let entry = Entry::begun(by, name, what, site.clock.now().wall);
         site.activity.done(&Entry { result: Some(result.to_owned()), ..entry });
     }
 
@@ -133,13 +143,13 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(form), ["login", "oidc", "finish"]) => oidc::finish(site, asked, form).await,
         (None, ["enter"]) => enter::ask(site, asked),
         (None, ["activity"]) => activity::show(site, asked),
-        (Some(form), ["enter"]) => enter::enter(site, form),
+        (Some(form), ["enter"]) => enter::enter(site, asked, form),
         (Some(_), ["leave"]) => enter::leave(site, asked),
         (None, ["connectors"]) => connectors::show(site, asked),
         (None, ["new", kind]) => new::choose(site, asked, kind),
         (None, ["new", kind, connector]) => new::ask(site, asked, kind, connector),
         (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
-        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name),
+        (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name).await,
         (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
         (None, ["place", kind, name]) => place::show(site, asked, kind, name),
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,

@@ -95,7 +95,10 @@ pub(super) fn add(
 ) -> Result<Reply, Problem> {
     let kind = kind(word)?;
     match keep(site, kind, connector, sent) {
-        Ok(name) => Ok(reply::see(&of_place(kind, name.as_str()))),
+        Ok(name) => {
+            asked.note(site, "", &format!("The {kind} {} was added", name.as_str()), "Done");
+            Ok(reply::see(&of_place(kind, name.as_str())))
+        }
         Err(problem) => form(site, asked, (kind, connector), Some(problem.said())),
     }
 }

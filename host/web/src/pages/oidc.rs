@@ -4,13 +4,13 @@ use askama::Template;
 use http::StatusCode;
 
 use super::Asked;
-use super::enter::{full, no_session, with_cookie, with_session};
+use super::enter::with_cookie;
 use super::frame::Frame;
+use super::login::let_in;
 use super::problem::{Problem, render};
 use crate::form::Fields;
 use crate::oidc::{Answer, LOGIN_MAX, LoginFault, Oidc};
 use crate::reply::Reply;
-use crate::session::Refused;
 use crate::shown;
 use crate::site::Site;
 
@@ -57,15 +57,13 @@ pub(super) async fn finish(site: &Site, asked: &Asked, form: &Fields) -> Result<
     let cookie = asked.login.as_deref().unwrap_or_default();
     let name = oidc.finish(cookie, &answer, site.clock.now()).await.map_err(|fault| failed(&fault))?;
     let user = site.door.users().and_then(|door| door.user(&name)).ok_or_else(|| {
+        asked.note_login(site, &name, "No user of this page");
         Problem::new(StatusCode::FORBIDDEN, format!("`{name}` is no user of this page"))
             .because("the identity provider says who somebody is, and whoever runs the page who may use it")
             .next(format!("Ask for it: credenza ui user add {} --role ROLE --no-password", crate::command::word(&name)))
             .link("/login", "Log in as somebody else")
     })?;
-    match site.sessions.log_in(user).map_err(no_session)? {
-        Ok(secret) => Ok(with_session(site, &secret)),
-        Err(Refused::Link | Refused::Full) => Err(full(site)),
-    }
+    let_in(site, asked, user)
 }
 
 fn failed(fault: &LoginFault) -> Problem {

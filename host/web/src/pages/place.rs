@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use credenza_app::passphrase::require_strength;
-use credenza_app::{
-    Configuration, Error as AppError, Kind, Place, PlaceName, SecretText, Settings, secret, usual_options,
-};
+use credenza_app::{Configuration, Error as AppError, Kind, Place, PlaceName, SecretText, Settings, usual_options};
 use credenza_engine::Secret;
 use http::StatusCode;
 use zeroize::Zeroizing;
@@ -19,6 +17,7 @@ use super::problem::{Problem, render};
 use crate::access::Action;
 use crate::form::Fields;
 use crate::reply::{self, Reply};
+use crate::repositories;
 use crate::shown;
 use crate::site::Site;
 
@@ -137,11 +136,11 @@ fn page(
     render(StatusCode::OK, &page)
 }
 
-pub(super) fn ask_create(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
-    create_page(site, asked, name, StatusCode::OK, None)
+pub(super) async fn ask_create(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
+    create_page(site, asked, name, StatusCode::OK, None).await
 }
 
-fn create_page(
+async fn create_page(
     site: &Site,
     asked: &Asked,
     name: &str,
@@ -149,7 +148,8 @@ fn create_page(
     failed: Option<String>,
 ) -> Result<Reply, Problem> {
     let place = place(site, Kind::Repository, name)?;
-    let provided = secret::provided_for_other(&place.settings).map_err(|error| Problem::of(&error.into(), None))?;
+    let provided =
+        repositories::provided(None, place.settings.clone()).await.map_err(|error| Problem::of(&error.into(), None))?;
     let here = of_place(Kind::Repository, name);
     let page = Create {
         frame: Frame::new(format!("Make the repository {}", shown::text(name)), asked.token())
@@ -165,7 +165,8 @@ fn create_page(
 
 pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
     let place = place(site, Kind::Repository, name)?;
-    let provided = secret::provided_for_other(&place.settings).map_err(|error| Problem::of(&error.into(), None))?;
+    let provided =
+        repositories::provided(None, place.settings.clone()).await.map_err(|error| Problem::of(&error.into(), None))?;
     let typed = Zeroizing::new(form.bytes(PASSPHRASE).unwrap_or_default().to_vec());
     let refused = match &provided {
         Secret::None if form.bytes(AGAIN) != Some(typed.as_slice()) => Some("the two passphrases differ".to_owned()),
@@ -173,7 +174,7 @@ pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields
         _ => None,
     };
     if refused.is_some() {
-        return create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, refused);
+        return create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, refused).await;
     }
     let is_kept = form.bytes(KEEP).is_some() && matches!(provided, Secret::None);
     let secret = match provided {
@@ -189,9 +190,11 @@ pub(super) async fn create(site: &Site, asked: &Asked, name: &str, form: &Fields
         site.repositories.unlock(name, secret).await?;
         Ok::<_, Problem>(())
     };
-    match made.await {
+    let made = made.await;
+    asked.note(site, name, "The repository is made", if made.is_ok() { "Done" } else { "Failed" });
+    match made {
         Ok(()) => Ok(reply::see(&of_repository(name))),
-        Err(problem) => create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some(problem.said())),
+        Err(problem) => create_page(site, asked, name, StatusCode::UNPROCESSABLE_ENTITY, Some(problem.said())).await,
     }
 }
 

@@ -215,7 +215,7 @@ pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &
     }
     // Before anything is noted of it: a location with credentials is refused and not repeated.
     let place = site.repositories.app().place(Kind::Destination, to.as_ref(), Settings::new());
-    let place = place.map_err(|error| Problem::of(&error, None))?;
+    let place = place.map_err(|error| wrong(&shown::causes(&error).join(": ")))?;
     let to = if to.starts_with('@') { to } else { place.text() };
     let overwrite = match form.text("overwrite").as_str() {
         "always" => Overwrite::Always,

@@ -46,6 +46,8 @@ struct Page {
     ending: Option<Arc<Ending>>,
     trouble: Vec<String>,
     numbers: Numbers,
+    /// The run that did what it offers, if one was begun.
+    applied: Option<String>,
     /// Why it cannot be cancelled, or what it offers be done, by whoever looks.
     refusal: Option<String>,
 }
@@ -161,7 +163,11 @@ pub(super) fn state(reported: &Reported) -> State {
 
 /// The page of a run.
 pub(super) fn of_run(run: &Run) -> String {
-    format!("{}/run/{}", of_repository(&run.name), run.id)
+    of_id(&run.name, run.id)
+}
+
+fn of_id(name: &str, id: u64) -> String {
+    format!("{}/run/{id}", of_repository(name))
 }
 
 pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
@@ -256,11 +262,16 @@ pub(super) async fn begin(
     asked.require(operation.action())?;
     // What is not configured, or not open, is no run that fails.
     super::places::open(site, name).await?;
+    started(site, asked, name, operation).map(|id| reply::see(&of_id(name, id)))
+}
+
+/// Starts a run in a repository that is open; its number.
+fn started(site: &Site, asked: &Asked, name: &str, operation: Arc<dyn Operation>) -> Result<u64, Problem> {
     match site.runs.begin(name, operation, asked.who(), site.stop.child()) {
         Ok(run) => {
-            let path = of_run(&run);
+            let id = run.id;
             site.runs.start(&site.repositories, run);
-            Ok(reply::see(&path))
+            Ok(id)
         }
         Err(other) => Err(Problem::new(StatusCode::CONFLICT, "Something else is under way in this repository")
             .because("one run at a time is started from here in each repository")
@@ -269,7 +280,7 @@ pub(super) async fn begin(
     }
 }
 
-/// Does what a run that only looked has offered.
+/// Does what a run that only looked has offered, once: what was found then is not so any more when it was done.
 pub(super) async fn apply(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
     let run = find(site, name, id)?;
     let ending = run.reported().end.map(|end| end.ending);
@@ -278,10 +289,27 @@ pub(super) async fn apply(site: &Arc<Site>, asked: &Asked, name: &str, id: &str)
             .link(of_run(&run), run.operation.title())
     })?;
     asked.require(offer.operation.action())?;
+    require_first(name, *run.applied())?;
     if let Some(question) = asks(site, asked, name, offer.title.clone(), offer.loses.clone()).await? {
         return Ok(question);
     }
-    begin(site, asked, name, Arc::clone(&offer.operation)).await
+    super::places::open(site, name).await?;
+    let mut applied = run.applied();
+    require_first(name, *applied)?;
+    let id = started(site, asked, name, Arc::clone(&offer.operation))?;
+    *applied = Some(id);
+    Ok(reply::see(&of_id(name, id)))
+}
+
+/// Refuses to do what another run has begun to do.
+fn require_first(name: &str, applied: Option<u64>) -> Result<(), Problem> {
+    match applied {
+        None => Ok(()),
+        Some(id) => Err(Problem::new(StatusCode::CONFLICT, "This was begun already")
+            .because("what a plan or a preview offers is done once")
+            .next("Look how it went. To do more, make a new plan or preview.")
+            .link(of_id(name, id), "How it went")),
+    }
 }
 
 fn find(site: &Site, name: &str, id: &str) -> Result<Arc<Run>, Problem> {
@@ -314,6 +342,7 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
         ending,
         trouble: run.trouble().iter().map(|line| shown::text(line)).collect(),
         numbers: Numbers::of(&run, &reported),
+        applied: (*run.applied()).map(|id| of_id(name, id)),
     };
     render(StatusCode::OK, &page)
 }

@@ -71,6 +71,10 @@ async fn from_an_empty_configuration_to_a_file_that_came_back_with_nothing_but_t
     let snapshot = stand.page("/r/mine").await.link("/s/");
     let file = stand.page(&stand.page(&snapshot).await.link("/file?key=letter.txt")).await;
     assert_eq!(stand.page(&file.link("/download?")).await.body, "dear a");
+    let activity = stand.page("/activity").await;
+    for said in ["The repository mine was added", "The repository is made", "The source home was added"] {
+        assert!(activity.text().contains(said), "{said}: {}", activity.text());
+    }
 }
 
 #[tokio::test]

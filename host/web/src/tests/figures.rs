@@ -51,7 +51,7 @@ async fn fifty_browsers_follow_a_run_at_once_and_each_sees_its_end() {
             tokio::task::yield_now().await;
             run.on(Event::Progress { entries: 1, bytes: 10 });
         }
-        run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)));
+        run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), |_| ());
     };
     let (pages, ()) = tokio::join!(following, running);
     assert_eq!(pages.len(), STREAMS);

@@ -9,6 +9,7 @@ mod oidc;
 mod outside;
 mod pages;
 mod restoring;
+mod runs;
 mod safety;
 mod serving;
 
@@ -19,6 +20,7 @@ use credenza_app::users::{Users, UsersError};
 use credenza_app::{
     App, AppOptions, Configuration, ConfigurationError, Kind, OpenOptions, PlaceName, Settings, StoreUse,
 };
+use credenza_connect::Source;
 use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::{CreateOptions, RunContext, Secret, Stop};
@@ -233,14 +235,19 @@ impl Stand {
 
     /// The same in a repository that something opens.
     async fn backup_with(&self, name: &str, secret: Secret, contents: &[(&[u8], &[u8])]) -> String {
+        let source = MemorySource::new();
+        contents.iter().for_each(|(key, bytes)| source.put(credenza_model::Key::new(*key), bytes.to_vec()));
+        self.backup_of(name, secret, Arc::new(source)).await
+    }
+
+    /// Backs up a source.
+    async fn backup_of(&self, name: &str, secret: Secret, source: Arc<dyn Source>) -> String {
         let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
         let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
         let open = self.app.open_repository(place, options).await.unwrap();
-        let source = MemorySource::new();
-        contents.iter().for_each(|(key, bytes)| source.put(credenza_model::Key::new(*key), bytes.to_vec()));
         let options =
             BackupOptions { location: "memory".to_owned(), host: "<b>host</b>".to_owned(), ..BackupOptions::default() };
-        let report = backup::run(&open.repository, Arc::new(source), &options, &RunContext::default()).await.unwrap();
+        let report = backup::run(&open.repository, source, &options, &RunContext::default()).await.unwrap();
         report.snapshot.unwrap().to_string()
     }
 }

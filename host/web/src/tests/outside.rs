@@ -89,6 +89,49 @@ async fn a_user_logs_in_with_a_password_and_is_out_after_an_hour_or_half_a_day_o
     assert_eq!(stand.get("/").await.status, StatusCode::UNAUTHORIZED, "left");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_passphrase_opens_a_repository_its_removals_ask_for_the_password_of_the_user() {
+    let add = |users: &mut Users| {
+        users.add("ana", Role::Admin, Some(PASSWORD.as_bytes()))?;
+        users.add("bo", Role::Admin, None)
+    };
+    let mut stand = Stand::outside(&behind_proxy(None), add);
+    stand.repository("mine", Secret::None).await;
+    stand.logged_in("ana");
+    let token = stand.token().await;
+    let form = |confirm: &str| format!("token={token}&what=remove&snapshot=none{confirm}");
+    let asked = stand.post("/r/mine/run", &form("")).await;
+    assert!(asked.text().contains("type the password of <bdi>ana</bdi> again"), "{}", asked.text());
+    let named = stand.post("/r/mine/run", &form("&confirm=mine")).await;
+    assert_eq!(named.status, StatusCode::FORBIDDEN, "the name is on the page: {}", named.text());
+    let confirm = format!("&confirm={}", encode(PASSWORD.as_bytes()));
+    let begun = stand.post("/r/mine/run", &form(&confirm)).await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+    // Who has no password here types the name.
+    stand.logged_in("bo");
+    let token = stand.token().await;
+    let asked = stand.post("/r/mine/run", &format!("token={token}&what=remove&snapshot=none")).await;
+    assert!(asked.text().contains("type its name: <code>mine</code>"), "{}", asked.text());
+}
+
+#[tokio::test]
+async fn logins_are_on_the_log_with_the_user_and_how_they_ended_and_without_a_secret() {
+    let stand = Stand::outside(&behind_proxy(None), with_password);
+    // The last but one has typed the password as the name.
+    for (user, password) in [("ana", "wrong"), (PASSWORD, ""), ("ana", PASSWORD)] {
+        stand.log_in(user, password).await;
+    }
+    let newest = stand.site.activity.newest(10).unwrap();
+    let told: Vec<(&str, &str, Option<&str>)> =
+        newest.iter().map(|entry| (entry.by.name.as_str(), entry.what.as_str(), entry.result.as_deref())).collect();
+    let expected = [
+        ("ana", "Log in", Some("Done")),
+        ("an unknown name", "Log in", Some("Wrong password")),
+        ("ana", "Log in", Some("Wrong password")),
+    ];
+    assert_eq!(told, expected);
+}
+
 #[tokio::test]
 async fn guesses_at_a_password_are_throttled_before_they_cost_anything() {
     let stand = Stand::outside(&behind_proxy(None), with_password);

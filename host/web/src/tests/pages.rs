@@ -268,7 +268,7 @@ async fn a_run_is_followed_to_its_end_refuses_a_second_beside_it_and_is_cancelle
     assert!(!run.context().stop.is_requested());
     assert_eq!(stand.post(&format!("{path}/cancel"), &format!("token={token}")).await.status, StatusCode::SEE_OTHER);
     assert!(run.context().stop.is_requested() && !stand.site.stop.is_requested());
-    run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)));
+    run.end(Err(credenza_app::Error::Engine(credenza_engine::Error::Cancelled)), |_| ());
     let events = stand.page(&format!("{path}/events")).await;
     assert_eq!(events.header("content-type"), "text/event-stream");
     assert!(

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use credenza_engine::Secret;
+use credenza_app::{Kind, OpenOptions, Settings, StoreUse};
+use credenza_connect::file::FileSource;
+use credenza_engine::{Secret, SlotLock};
+use credenza_format::Access;
 use http::StatusCode;
+use zeroize::Zeroizing;
 
 use super::{PASSPHRASE, Page, Stand};
 use crate::basket::Pick;
@@ -144,6 +149,27 @@ async fn what_is_picked_in_two_snapshots_is_previewed_and_restored_to_a_folder()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_preview_offers_is_done_once() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let id = stand.backup("mine", &[(b"a", b"1")]).await;
+    stand.pick(&[Pick::folder(&id, b"")]).await;
+    let target = stand.folder.path().join("target");
+    let form = format!("to={}&overwrite=always", encode(target.to_str().unwrap().as_bytes()));
+    let (_, path) = stand.run("/r/mine/restore/preview", &form).await;
+    let (done, did) = stand.run(&format!("{path}/apply"), "confirm=mine").await;
+    assert!(done.text().contains("<strong>Done.</strong>"), "{}", done.text());
+    fs::write(target.join("a"), "written since").unwrap();
+    let again = stand.form(&format!("{path}/apply"), "confirm=mine").await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text());
+    assert!(again.text().contains("This was begun already"), "{}", again.text());
+    assert_eq!(again.link("/run/"), did);
+    assert_eq!(files(&target), BTreeMap::from([("a".to_owned(), b"written since".to_vec())]));
+    let offered = stand.page(&path).await;
+    assert!(offered.text().contains("how it went") && !offered.text().contains("/apply\""), "{}", offered.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_keys_go_into_the_basket_and_come_back_byte_by_byte() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
@@ -183,6 +209,42 @@ async fn odd_keys_go_into_the_basket_and_come_back_byte_by_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_of_one_file_in_two_snapshots_have_the_content_that_each_had() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let source = stand.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a"), "of monday").unwrap();
+    fs::hard_link(source.join("a"), source.join("b")).unwrap();
+    let of_folder = || Arc::new(FileSource::new(&source).unwrap());
+    let monday = stand.backup_of("mine", Secret::None, of_folder()).await;
+    // The same file, by both of its names, and later.
+    fs::write(source.join("a"), "of tuesday, longer").unwrap();
+    let tuesday = stand.backup_of("mine", Secret::None, of_folder()).await;
+    stand.pick(&[Pick::entry(&monday, b"a"), Pick::entry(&tuesday, b"b")]).await;
+    let target = stand.folder.path().join("target");
+    let (_, path) =
+        stand.run("/r/mine/restore/preview", &format!("to={}", encode(target.to_str().unwrap().as_bytes()))).await;
+    stand.run(&format!("{path}/apply"), "").await;
+    let expected = [("a", "of monday"), ("b", "of tuesday, longer")];
+    assert_eq!(files(&target), expected.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_with_credentials_is_refused_and_noted_nowhere() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let id = stand.backup("mine", &[(b"a", b"1")]).await;
+    stand.pick(&[Pick::entry(&id, b"a")]).await;
+    let to = encode(b"s3://AKIA:hunter2@example.com/bucket");
+    let refused = stand.form("/r/mine/restore/preview", &format!("to={to}")).await;
+    assert!(refused.status.is_client_error() && !refused.text().contains("hunter2"), "{}", refused.text());
+    for page in ["/activity", "/r/mine"] {
+        assert!(!stand.page(page).await.text().contains("hunter2"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_picked_is_downloaded_as_one_archive() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
@@ -195,6 +257,13 @@ async fn what_is_picked_is_downloaded_as_one_archive() {
     assert!(has("content of old") && has("content of new") && !has("content of other"));
     assert!(tar.header("content-disposition").contains("restored.tar"));
     assert!(stand.page("/r/mine/restore/archive?format=zip").await.body.starts_with(b"PK"));
+    // Whatever leaves is on the log.
+    stand.page(&format!("/r/mine/s/{second}/download?key=other")).await;
+    stand.page(&format!("/r/mine/s/{second}/archive?key=f/&format=zip")).await;
+    let activity = stand.page("/activity").await;
+    for said in ["Download of what was picked", "Download of other", "Download of f/ of snapshot"] {
+        assert!(activity.text().contains(said), "{said}: {}", activity.text());
+    }
 }
 
 #[tokio::test]
@@ -297,6 +366,30 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_a_key_file_has_opened_asks_for_its_passphrase_all_the_same() {
+    let stand = Stand::entered().await;
+    let secret = Secret::Passphrase(PASSPHRASE.as_bytes().to_vec().into());
+    stand.repository("mine", secret.clone()).await;
+    let place = stand.app.place(Kind::Repository, "@mine".as_ref(), Settings::new()).unwrap();
+    let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
+    let open = stand.app.open_repository(place, options).await.unwrap();
+    let key_file = || Zeroizing::new(vec![7_u8; 64]);
+    open.repository.add_slot(&SlotLock::KeyFile(key_file()), Access::Full, "file").await.unwrap();
+    stand.site.repositories.unlock("mine", Secret::KeyFile(key_file())).await.unwrap();
+    let remove = "what=remove&snapshot=none";
+    let asked = stand.form("/r/mine/run", remove).await;
+    assert!(asked.text().contains("type the passphrase of the repository again"), "{}", asked.text());
+    for wrong in ["mine", "wrong"] {
+        let refused = stand.form("/r/mine/run", &format!("{remove}&confirm={wrong}")).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{wrong}");
+    }
+    assert_eq!(stand.page("/activity").await.text().matches("Wrong passphrase").count(), 2, "what was typed wrong");
+    let confirm = encode(PASSPHRASE.as_bytes());
+    let begun = stand.form("/r/mine/run", &format!("{remove}&confirm={confirm}")).await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn snapshots_are_carried_to_another_repository_after_a_plan() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
@@ -368,15 +461,12 @@ async fn a_snapshot_gets_and_loses_tags_and_is_removed_after_a_question() {
 async fn the_activity_says_who_did_what_from_where_and_how_it_ended_also_after_a_restart() {
     let stand = Stand::entered().await;
     stand.repository("mine", Secret::None).await;
-    assert!(stand.page("/activity").await.text().contains("Nothing was done from this page yet"));
+    assert!(stand.page("/activity").await.text().contains("Entered by a link"));
     stand.run("/r/mine/run", "what=check").await;
     stand.run("/r/mine/run", "what=backup&source=none").await;
     let log = stand.folder.path().join("state/activity.jsonl");
-    let told = || fs::read_to_string(&log).unwrap_or_default().matches("\"result\"").count();
-    // The end is noted by the task that waits for it.
-    while told() < 2 {
-        tokio::task::yield_now().await;
-    }
+    let told = fs::read_to_string(&log).unwrap_or_default().matches("\"result\"").count();
+    assert_eq!(told, 3, "what has ended is on the log, the way in too");
     let again = stand.again().await;
     let page = again.page("/activity").await;
     for said in [
