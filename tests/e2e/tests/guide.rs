@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -43,6 +43,7 @@ const PAGES: [&str; 18] = [
     "mount",
     "other-providers",
     "page",
+    "page-in-pictures",
     "restore",
     "retention",
     "run-by-itself",
@@ -123,6 +124,11 @@ fn the_commands_of_other_providers_work() -> Result<()> {
 #[test]
 fn the_commands_of_page_work() -> Result<()> {
     run(&page("page"))
+}
+
+#[test]
+fn the_commands_of_page_in_pictures_work() -> Result<()> {
+    run(&page("page-in-pictures"))
 }
 
 #[test]

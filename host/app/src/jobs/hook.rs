@@ -284,8 +284,16 @@ mod tests {
         assert!(matches!(error, HookError::TimedOut { .. }), "{error}");
         // Where the machine is so slow that it had not begun, there is nothing to end.
         if let Ok(pid) = std::fs::read_to_string(&pid) {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-            assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+            let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            // A signal is on its way before a process is gone.
+            let is_gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
+            for _ in 0..600 {
+                if is_gone(&stat()) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(is_gone(&stat()), "{}", stat());
         }
     }
 

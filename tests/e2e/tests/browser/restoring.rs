@@ -11,6 +11,8 @@ use crate::stand::{STORE, Stand};
 
 /// The button of an offer.
 const OFFER: &str = ".offer button.main";
+/// What the page says at the end of a restore.
+const RESTORED: &str = "Restored ";
 /// Where a restore writes.
 const TO: &str = "A folder of this machine, or a location such as s3://host/bucket";
 
@@ -31,7 +33,8 @@ pub(crate) fn a_basket_of_two_snapshots_is_previewed_and_restored(stand: &mut St
     browser.find(OFFER)?;
     ensure!(!target.exists(), "a preview writes nothing");
     browser.find(OFFER)?.click()?;
-    browser.expect("Done.")?;
+    // A preview is done, too; this is said of a restore alone.
+    browser.expect(RESTORED)?;
     browser.reload()?;
     browser.expect("Lost or refused")?;
     ensure!(fs::read_to_string(target.join("letters/to-bert.txt"))? == "Dear Bert,\n");
@@ -60,7 +63,7 @@ pub(crate) fn a_file_is_restored_by_keyboard(stand: &mut Stand) -> Result<()> {
     let offer = browser.find(OFFER)?.text()?;
     browser.tab_to(&offer)?;
     browser.keys(&ENTER.to_string())?;
-    browser.expect("Done.")?;
+    browser.expect(RESTORED)?;
     expect_letter(&target)?;
     clear(stand)
 }
@@ -76,7 +79,7 @@ pub(crate) fn a_file_is_restored_without_scripts(stand: &mut Stand) -> Result<()
         browser.find("#to")?.fill(&target.to_string_lossy())?;
         browser.click("Preview")?;
         browser.find(OFFER)?.click()?;
-        browser.expect("Done.")?;
+        browser.expect(RESTORED)?;
         expect_letter(&target)
     })();
     browser.set_scripts(true)?;
