@@ -9,15 +9,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What the kernel tells of this process, in lines.
 const STATUS: &str = "/proc/self/status";
 
-/// Returns when the user or the system asks the program to end; never when it cannot be known. SIGHUP asks for that unless the program has another use
-/// for it.
-pub(crate) async fn requested(hangup_ends: bool) {
+/// Listens from now on, and is ready when the user or the system asks the program to end; never when it cannot be known. SIGHUP asks for that unless the
+/// program has another use for it.
+pub(crate) fn requested(hangup_ends: bool) -> impl Future<Output = ()> {
     let mut signals: Vec<Signal> = kinds(hangup_ends).filter_map(|kind| signal(kind).ok()).collect();
-    std::future::poll_fn(|context| {
+    std::future::poll_fn(move |context| {
         let asked = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
         if asked { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await;
 }
 
 fn kinds(hangup_ends: bool) -> impl Iterator<Item = SignalKind> {

@@ -207,7 +207,7 @@ pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &
     if !is_certain {
         return Err(wrong("This is no place that is surely meant")
             .because("a folder is written from the root of the machine on, so that it does not depend on where `credenza ui` was started")
-            .next("Type a path that begins with / or ~/, or a location such as s3://host/bucket."));
+            .next("Type a path that begins with / or ~/, or a location with its scheme, or choose a destination."));
     }
     // Where others ask, a folder that one of them types is one of the account that serves them.
     if site.door.users().is_some() && !to.starts_with('@') {
