@@ -23,7 +23,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   audit               hold the licences, duplicates and sources of all code of others against deny.toml
   bench [start|overhead|ready|folder|parity|copy]...
                       what a start, the sandbox, daily work and the copy of a bucket cost
-  demo                the main job, end to end, against an S3 server in memory
+  demo [--ui]         the main job, end to end, against an S3 server in memory; with --ui its page is served at the end
   dist                pack the program for release: an archive, a .deb, an SBOM and their digests in target/dist
   dist --prove        pack the development build, install it into a fresh Debian and use it there
   docs                make the book of docs/ in target/docs
@@ -46,7 +46,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["bench", measurements @ ..] => bench::run_all(measurements),
-        ["demo"] => demo::run_all(),
+        ["demo", words @ ..] if matches!(words, [] | ["--ui"]) => demo::run_all(words),
         ["audit"] => audit::run_all(),
         ["docs"] => docs::build(),
         ["dist"] => package::release(),

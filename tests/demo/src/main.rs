@@ -3,7 +3,8 @@
 //!
 //! `cargo xtask demo` builds what this needs and runs it. It drives the real binary, prints what each step did
 //! with the requests and bytes that the server counted, and ends with an error as soon as anything is not as it
-//! should be. Bucket and server live in memory, the repository in a temporary folder; nothing stays behind.
+//! should be. Bucket and server live in memory, the repository in a temporary folder; nothing stays behind. With `--ui` the page
+//! of the sample is served at the end, until the input ends.
 
 mod narrator;
 mod sample;
@@ -14,7 +15,9 @@ use credenza_e2e::{Setup, memory_server, number, snapshot_of};
 use credenza_s3_server::{Operation, Server};
 use narrator::Narrator;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// The bucket that is backed up.
 const SHOP: &str = "shop";
@@ -31,7 +34,8 @@ fn main() -> Result<()> {
     demo.restore_to_bucket(&second)?;
     demo.restore_first_to_folder(&first)?;
     demo.damage_and_find(&second)?;
-    demo.narrator.end()
+    demo.narrator.end()?;
+    if std::env::args().skip(1).any(|word| word == "--ui") { demo.serve_page() } else { Ok(()) }
 }
 
 struct Demo {
@@ -157,6 +161,21 @@ impl Demo {
             ensure!(wrong.is_empty(), "wrong bytes were written: {wrong:?}");
             Ok(format!("exit code {}, no wrong byte written", restore.code.unwrap_or(-1)))
         })
+    }
+
+    /// Serves the page, with the damage in it, for as long as there is input.
+    fn serve_page(&self) -> Result<()> {
+        self.narrator.say("\nThe page of all this; Enter prints another link, Ctrl-D ends it:")?;
+        let mut page = self.setup.credenza.command(["ui"]).stdin(Stdio::piped()).spawn().context("cannot start ui")?;
+        let mut links = page.stdin.take().context("it has an input")?;
+        for line in std::io::stdin().lines() {
+            line?;
+            links.write_all(b"\n")?;
+        }
+        // It holds nothing that is lost with it.
+        page.kill()?;
+        page.wait()?;
+        Ok(())
     }
 
     fn wrong_files(&self, target: &Path) -> Result<Vec<String>> {
