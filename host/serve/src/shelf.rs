@@ -1,11 +1,13 @@
 //! Which snapshots are shown, and in which folders a person finds them.
 //!
-//!     latest                      a link to the newest one
-//!     snapshots/TIME-ID           what each holds
-//!     ids/ID                      links to them, by whole id,
-//!     hosts/HOST/TIME-ID          by the machine,
-//!     sources/SOURCE/TIME-ID      by the source, whose slashes are written as `%2F`,
-//!     tags/TAG/TIME-ID            and by each tag
+//! | path | what |
+//! |---|---|
+//! | `latest` | a link to the newest one |
+//! | `snapshots/TIME-ID` | what each holds |
+//! | `ids/ID` | links to them, by whole id |
+//! | `hosts/HOST/TIME-ID` | by the machine |
+//! | `sources/SOURCE/TIME-ID` | by the source, whose slashes are written as `%2F` |
+//! | `tags/TAG/TIME-ID` | by each tag |
 //!
 //! Owned here: these folders, and that snapshots which are made meanwhile appear and removed ones go. Refused here: what is in a snapshot (`tree`). Called
 //! by the fronts.

@@ -1,6 +1,6 @@
 //! What runs by itself: `jobs.toml`, when each job is due, the runs, their hooks and their record.
 //!
-//! Owned here: the file of the jobs ([`file`]), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
+//! Owned here: the file of the jobs ([`file`](mod@file)), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
 //! ([`run`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
 //! a backup or a removal is (`engine`). Called by `cli`.
 //!
