@@ -17,6 +17,7 @@ mod credenza;
 pub mod guests;
 pub mod index_server;
 pub mod metadata;
+mod mounting;
 pub mod race;
 pub mod relay;
 mod report;
@@ -30,5 +31,6 @@ pub mod tree;
 pub mod wrong_server;
 
 pub use credenza::{Credenza, Outcome, PASSPHRASE, Run, binary, number, workspace};
+pub use mounting::can_mount;
 pub use report::Report;
 pub use setup::{Precious, Setup, memory_server, memory_server_of_pages, requests_of, snapshot_of};

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::servers::{self, RegistryServer};
-use credenza_e2e::{PASSPHRASE, author, binary, memory_server, shelf, workspace};
+use credenza_e2e::{PASSPHRASE, author, binary, can_mount, memory_server, shelf, workspace};
 use credenza_s3_server::Attributes;
 use std::collections::BTreeSet;
 use std::fs;
@@ -113,7 +113,7 @@ fn the_commands_of_keys_work() -> Result<()> {
 #[test]
 fn the_commands_of_mount_work() -> Result<()> {
     // A machine where nothing can be mounted runs none of them.
-    if Path::new("/dev/fuse").exists() { run(&page("mount")) } else { Ok(()) }
+    if can_mount() { run(&page("mount")) } else { Ok(()) }
 }
 
 #[test]

@@ -3,14 +3,13 @@
 //! Where the machine has no /dev/fuse nothing is run, and it is said so.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::bucket::fill_odd;
-use credenza_e2e::{Outcome, Report, Run, Setup, memory_server, servers, tree};
+use credenza_e2e::{Outcome, Report, Run, Setup, can_mount, memory_server, servers, tree};
 use rustix::process::Signal;
 
 /// Somebody who is not root.
@@ -63,14 +62,6 @@ impl Drop for Mounted {
 fn is_mounted(folder: &Path) -> Result<bool> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     Ok(mounts.lines().any(|line| line.split(' ').nth(4) == folder.to_str()))
-}
-
-fn can_mount() -> bool {
-    let can = Path::new("/dev/fuse").exists() && rustix::process::geteuid().is_root();
-    if !can {
-        writeln!(std::io::stderr(), "not run: mounting takes /dev/fuse and root").ok();
-    }
-    can
 }
 
 fn output(program: &str, words: &[&str]) -> Result<String> {
@@ -377,7 +368,9 @@ fn a_user_mounts_what_others_cannot_see() {
         let path = folder.to_string_lossy().into_owned();
         let run = setup.credenza.command(["mount", &path, "latest"]);
         let mut user = Command::new("setpriv");
-        user.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]).arg(run.get_program());
+        // Where the user may go, wherever the program was built.
+        fs::copy(run.get_program(), setup.path("credenza"))?;
+        user.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]).arg(setup.path("credenza"));
         user.args(run.get_args()).env_clear();
         user.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(setup.path(""));
         let mut child = user.stdout(std::process::Stdio::piped()).spawn()?;
