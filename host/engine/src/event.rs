@@ -33,6 +33,26 @@ pub enum Phase {
     Auditing,
 }
 
+impl Phase {
+    /// The words for a person.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Reading => "reading",
+            Self::Committing => "committing",
+            Self::Copying => "copying",
+            Self::Restoring => "restoring",
+            Self::Archiving => "writing the archive",
+            Self::Collecting => "reclaiming space",
+            Self::Repairing => "repairing",
+            Self::CheckingStructure => "checking structure",
+            Self::CheckingData => "checking data",
+            Self::Auditing => "auditing",
+        }
+    }
+}
+
 /// Something that happened. As data it has a `type` and the fields of its kind; a key as [`Key`] says.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -37,7 +37,7 @@ impl Progress {
         self.bar.unset_length();
         self.entries.store(0, Relaxed);
         self.bar.set_style(style("{prefix} {spinner} {binary_bytes} {msg}, {binary_bytes_per_sec}"));
-        self.bar.set_prefix(name(phase));
+        self.bar.set_prefix(phase.name());
         self.bar.enable_steady_tick(Duration::from_millis(REDRAW_MS));
     }
 
@@ -73,20 +73,4 @@ impl Progress {
 /// The templates are constants of this file; a wrong one shows as a plain bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-const fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Opening => "opening",
-        Phase::Reading => "reading",
-        Phase::Committing => "committing",
-        Phase::Copying => "copying",
-        Phase::Restoring => "restoring",
-        Phase::Archiving => "writing the archive",
-        Phase::Collecting => "reclaiming space",
-        Phase::Repairing => "repairing",
-        Phase::CheckingStructure => "checking structure",
-        Phase::CheckingData => "checking data",
-        Phase::Auditing => "auditing",
-    }
 }

@@ -82,7 +82,7 @@ impl Numbers {
         };
         let part = u128::from(reported.bytes) * 1000 / u128::from(reported.bytes_expected.max(1));
         Self {
-            phase: reported.phase.map_or("beginning", phase),
+            phase: reported.phase.map_or("beginning", Phase::name),
             amount: if is_known { format!("{done}, of about {}", shown::size(reported.bytes_expected)) } else { done },
             pace: pace(run, reported),
             waiting: reported
@@ -127,23 +127,6 @@ fn pace(run: &Run, reported: &Reported) -> String {
         requests => said.push(shown::count(requests, "request", "requests")),
     }
     said.join(", ")
-}
-
-/// The same words as on the command line.
-const fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Opening => "opening",
-        Phase::Reading => "reading",
-        Phase::Committing => "committing",
-        Phase::Copying => "copying",
-        Phase::Restoring => "restoring",
-        Phase::Archiving => "writing the archive",
-        Phase::Collecting => "reclaiming space",
-        Phase::Repairing => "repairing",
-        Phase::CheckingStructure => "checking structure",
-        Phase::CheckingData => "checking data",
-        Phase::Auditing => "auditing",
-    }
 }
 
 /// How a run stands.
