@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use credenza_format::Policy;
+use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use toml_edit::{Document, TomlError};
 use super::error::JobsError;
 use super::keys;
 use super::limits::{self, Limit, Limits, Window};
+use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
@@ -49,6 +51,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// Who is told when something changes.
+    pub notify: Notify,
 }
 
 /// What is backed up, to where, when, and what comes with it.
@@ -82,6 +86,8 @@ pub struct Job {
     pub maintain: Option<Maintain>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
+    /// Whom each run is told, at its begin and at its end.
+    pub ping: Option<MessageAddress>,
 }
 
 /// What becomes of runs that were due while nothing ran.
@@ -252,11 +258,22 @@ impl JobsFile {
         }
         let defaults = top.part("defaults");
         let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
-        let jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        let mut jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        for (name, part) in top.named_parts("ping") {
+            match jobs.get_mut(name) {
+                Some(job) => job.ping = section::ping(&part),
+                None => {
+                    let near = suggestion(name, jobs.keys().map(String::as_str));
+                    let remedy = near.map_or_else(|| "name it as a job: [ping.JOB]".to_owned(), |near| format!("did you mean `{near}`?"));
+                    part.problem("", "there is no such job", &remedy);
+                }
+            }
+        }
+        let notify = section::read(&top, &zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, textfile });
+            return Ok(Self { path: path.to_owned(), jobs, textfile, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -353,10 +370,11 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         prune,
         maintain,
         promise: part.parsed("promise", parse_span),
+        ping: None,
     })
 }
 
-fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
+pub(super) fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
     let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
     let path = part.understood(key, text, expanded)?;
     if !path.is_absolute() {
@@ -423,12 +441,7 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
             None
         }
     };
-    let zone = own_or_default(part, defaults, "zone", |part| {
-        part.parsed("zone", |text| {
-            TimeZone::get(text)
-                .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
-        })
-    });
+    let zone = own_or_default(part, defaults, "zone", zone_of);
     let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
     let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
     let schedule = Schedule::new(times?, zone.unwrap_or_else(TimeZone::system), offset);
@@ -438,6 +451,18 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
         return None;
     }
     Some(schedule)
+}
+
+fn zone_of(part: &Part<'_>) -> Option<TimeZone> {
+    part.parsed("zone", |text| {
+        TimeZone::get(text)
+            .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
+    })
+}
+
+/// The zone of what is no job's.
+fn zone(defaults: Option<&Part<'_>>) -> TimeZone {
+    defaults.filter(|part| part.has("zone")).and_then(zone_of).unwrap_or_else(TimeZone::system)
 }
 
 fn at(part: &Part<'_>) -> Option<Times> {
@@ -588,7 +613,7 @@ prune = true
         let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
         assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
-        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, job"), "{said}");
+        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, notify, mail, ping, job"), "{said}");
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
         assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
     }

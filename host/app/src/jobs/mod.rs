@@ -15,6 +15,7 @@ pub mod limits;
 pub mod lock;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 mod outcome;
 pub mod pause;
 pub mod preflight;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
+use credenza_app::jobs::notify::Word;
+use credenza_app::jobs::notify::look::Told;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
@@ -60,7 +62,7 @@ impl Daemon {
             reload: Arc::clone(&reload),
             pulse,
         };
-        let listens = Arc::new(Told { reporter: Arc::clone(session.reporter) });
+        let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter) });
         let daemon = Work::start(session.app.clone(), options, listens)?;
         let mut hangups = signal(SignalKind::hangup())?;
         let mut work = std::pin::pin!(daemon.run());
@@ -74,11 +76,11 @@ impl Daemon {
 }
 
 /// Prints what the daemon does, and tells the service manager.
-struct Told {
+struct Printing {
     reporter: Arc<Reporter>,
 }
 
-impl Listens for Told {
+impl Listens for Printing {
     fn hear(&self, news: News<'_>) {
         match &news {
             News::Ready(_) | News::Reloaded(_) | News::NotReloaded(_) => notify(&[NotifyState::Ready]),
@@ -94,7 +96,7 @@ impl Listens for Told {
     }
 }
 
-impl Told {
+impl Printing {
     fn print(&self, news: &News<'_>) {
         let reporter = &self.reporter;
         match news {
@@ -126,7 +128,8 @@ impl Told {
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
-            News::Alive | News::Reloading | News::Skipped(_) => {}
+            News::Told(told) => told_of(reporter, told),
+            News::Alive | News::Reloading | News::Skipped(_) | News::Looking | News::Looked => {}
         }
     }
 
@@ -135,6 +138,25 @@ impl Told {
         self.reporter.done(line);
         // What could not be written is found at the end, which tries again.
         let _ = self.reporter.flush();
+    }
+}
+
+/// Prints what is told, and whom.
+pub(super) fn told_of(reporter: &Reporter, told: &Told<'_>) {
+    match told {
+        Told::Changed(notice) if notice.word == Word::Recovered => {
+            reporter.note(format!("recovered: {}", printable(&notice.text)));
+        }
+        Told::Changed(notice) => reporter.warning(format!("{}: {}", notice.word.name(), printable(&notice.text))),
+        Told::Taken(notice, to) => reporter.note(format!("told {} of: {}", printable(to), notice.word.name())),
+        Told::NotTaken(notice, to, error, again_at) => {
+            let (to, word, why) = (printable(to), notice.word.name(), printable(&error.to_string()));
+            reporter.warning(match again_at {
+                Some(at) => format!("{to} could not be told of: {word}: {why}; it is tried again at {at}"),
+                None => format!("{to} was not told of: {word}: {why}"),
+            });
+        }
+        Told::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
     }
 }
 
