@@ -270,7 +270,7 @@ impl JobsFile {
             }
         }
         let notify = section::read(&top, &zone(defaults.as_ref()));
-        let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
+        let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let problems = reading.problems();
         if problems.is_empty() {
             return Ok(Self { path: path.to_owned(), jobs, textfile, notify });
@@ -358,7 +358,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
             files: part
                 .texts("exclude_file")
                 .into_iter()
-                .filter_map(|text| absolute(part, "exclude_file", text))
+                .filter_map(|text| part.absolute("exclude_file", text))
                 .collect(),
             caches: part.flag("exclude_caches"),
             larger_than: part.parsed("exclude_larger_than", parse_size),
@@ -372,15 +372,6 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         promise: part.parsed("promise", parse_span),
         ping: None,
     })
-}
-
-pub(super) fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
-    let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
-    let path = part.understood(key, text, expanded)?;
-    if !path.is_absolute() {
-        part.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
-    }
-    Some(path)
 }
 
 /// What a job says itself, or the defaults say.

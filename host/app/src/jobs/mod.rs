@@ -14,6 +14,7 @@ mod keys;
 pub mod limits;
 pub mod lock;
 pub mod log;
+pub mod look;
 pub mod metrics;
 pub mod notify;
 mod outcome;

@@ -10,8 +10,8 @@ use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
 use super::file::{Job, Moment};
-use super::notify::look::later;
 use super::run::{Runner, of_job};
+use super::schedule::later;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Error;

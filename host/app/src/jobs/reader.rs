@@ -6,6 +6,7 @@
 //! Bound: [`PROBLEMS_MAX`] faults.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{Item, TableLike, Value};
 
@@ -132,6 +133,17 @@ impl<'t> Part<'t> {
         let (what, remedy) = why.split_once(": ").unwrap_or((&why, "write it otherwise"));
         self.problem(key, what, remedy);
         None
+    }
+
+    /// A text as a path, which must be absolute; `~/` stands for the home.
+    pub(super) fn absolute(&self, key: &str, text: &str) -> Option<PathBuf> {
+        let expanded =
+            crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
+        let path = self.understood(key, text, expanded)?;
+        if !path.is_absolute() {
+            self.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
+        }
+        Some(path)
     }
 
     /// Notes why a text means nothing.

@@ -11,9 +11,8 @@ use std::time::Duration;
 use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
-use credenza_app::jobs::notify::Word;
-use credenza_app::jobs::notify::look::Told;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
+use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::SystemClock;
@@ -25,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::Session;
 use super::jobs::shown::{StepLine, word};
+use super::jobs::telling::Telling;
 use super::jobs::{JobsAt, state};
 use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, printable};
@@ -128,7 +128,7 @@ impl Printing {
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
-            News::Told(told) => told_of(reporter, told),
+            News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
             News::Alive | News::Reloading | News::Skipped(_) | News::Looking | News::Looked => {}
         }
     }
@@ -138,25 +138,6 @@ impl Printing {
         self.reporter.done(line);
         // What could not be written is found at the end, which tries again.
         let _ = self.reporter.flush();
-    }
-}
-
-/// Prints what is told, and whom.
-pub(super) fn told_of(reporter: &Reporter, told: &Told<'_>) {
-    match told {
-        Told::Changed(notice) if notice.word == Word::Recovered => {
-            reporter.note(format!("recovered: {}", printable(&notice.text)));
-        }
-        Told::Changed(notice) => reporter.warning(format!("{}: {}", notice.word.name(), printable(&notice.text))),
-        Told::Taken(notice, to) => reporter.note(format!("told {} of: {}", printable(to), notice.word.name())),
-        Told::NotTaken(notice, to, error, again_at) => {
-            let (to, word, why) = (printable(to), notice.word.name(), printable(&error.to_string()));
-            reporter.warning(match again_at {
-                Some(at) => format!("{to} could not be told of: {word}: {why}; it is tried again at {at}"),
-                None => format!("{to} was not told of: {word}: {why}"),
-            });
-        }
-        Told::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
     }
 }
 

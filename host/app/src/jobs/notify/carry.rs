@@ -70,7 +70,7 @@ struct Message<'a> {
 }
 
 /// Gives a notice to one who hears.
-pub(super) async fn carry(
+pub(in crate::jobs) async fn carry(
     notify: &Notify,
     section: &Section,
     to: &Target,

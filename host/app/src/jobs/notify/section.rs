@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use credenza_sandbox::{MailTls, MessageAddress, SecretText, is_this_machine, parse_mail_address};
+use credenza_sandbox::{MailTls, MessageAddress, is_this_machine, parse_mail_address};
 
 use super::super::reader::Part;
 use super::super::schedule::{At, Schedule, Times};
@@ -92,7 +92,7 @@ impl Target {
     }
 
     /// What stands for it in what is kept.
-    pub(super) fn id(&self) -> String {
+    pub(in crate::jobs) fn id(&self) -> String {
         let whole = match self {
             Self::Webhook(address) => format!("webhook:{}", address.expose()),
             Self::Ntfy(address) => format!("ntfy:{}", address.expose()),
@@ -184,7 +184,7 @@ fn secret(part: &Part<'_>, name: &str, variable: &'static str) -> Option<SecretA
     if part.has(&file) && part.has(&command) {
         part.problem(&command, "the secret is given twice", &format!("keep one of {file} and {command}"));
     }
-    let named = part.text(&file).and_then(|text| super::super::file::absolute(part, &file, text)).map(SecretAt::File);
+    let named = part.text(&file).and_then(|text| part.absolute(&file, text)).map(SecretAt::File);
     named
         .or_else(|| part.text(&command).map(|text| SecretAt::Command(text.to_owned())))
         .or_else(|| environment::variable(variable).map(|_| SecretAt::Variable(variable)))
@@ -215,7 +215,7 @@ fn mail(part: &Part<'_>) -> Option<Mail> {
         let remedy = format!("add password_file or password_cmd, or set {}", environment::MAIL_PASSWORD);
         part.problem("user", "nothing says what the password is", &remedy);
     }
-    let trusted = part.text("ca_file").and_then(|text| super::super::file::absolute(part, "ca_file", text));
+    let trusted = part.text("ca_file").and_then(|text| part.absolute("ca_file", text));
     let (host, port) = server?;
     let is_here = is_this_machine(&host);
     let tls = tls.unwrap_or(match port {

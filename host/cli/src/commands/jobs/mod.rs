@@ -3,6 +3,7 @@
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
 pub(super) mod shown;
+pub(super) mod telling;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,7 +14,7 @@ use clap::{Args, Subcommand};
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::metrics;
-use credenza_app::jobs::notify::look::{self, Hears, Look, Told};
+use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
@@ -24,12 +25,12 @@ use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
 use super::Session;
-use super::daemon::told_of;
 use super::sizes::parse_span;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
-use crate::report::{Reporter, Zone, printable};
+use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
+use telling::Telling;
 use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
 
 /// Where the jobs are.
@@ -312,17 +313,6 @@ impl Run {
             session.reporter.failure(&error.into());
         }
         Ok(exit(ending))
-    }
-}
-
-/// Prints what is told, and whom.
-struct Telling {
-    reporter: Arc<Reporter>,
-}
-
-impl Hears for Telling {
-    fn told(&self, told: Told<'_>) {
-        told_of(&self.reporter, &told);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One look at all jobs: what their runs and promises have come to since the last one, who is to be told, and the telling.
 //!
 //! Owned here: when a promise is measured, what a run means for the state of its job, tries of notices and the waits between them. Refused here: what a change
-//! is (`change`), and the wait until the next look (`daemon`). Called after each run and when the last look said so.
+//! is (`notify`), and the wait until the next look (`daemon`). Called after each run and when the last look said so.
 //!
 //! A promise is measured after each run of its job, when by what was measured last it would be at risk or broken, and once a day, which finds what somebody
 //! deleted. So no repository is opened for nothing. One that cannot be asked is *not known*, which is no alarm; when by what was known last the promise would
@@ -10,24 +10,25 @@
 //! A notice that is not taken waits from [`AGAIN`] to [`AGAIN_MAX`], and what comes after it for the same one who hears waits with it, so that the order
 //! stays; after [`GIVEN_UP`] it is given up, which is put on record. Bound: that of `book`.
 
+pub mod book;
+mod digest;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use credenza_model::Timestamp;
 
-use super::super::error::JobsError;
-use super::super::file::{Job, JobsFile};
-use super::super::log::{Past, Record};
-use super::super::outcome::Ending;
-use super::super::promise::{self, Kept, Standing};
-use super::super::run::{Cause, Runner};
-use super::super::schedule::{instant, timestamp};
-use super::book::{Book, Known, Waiting};
-use super::carry::{CarryError, carry};
-use super::change::{Found, Notice, Subject, Word};
-use super::digest;
-use super::section::{Section, Target};
+use super::error::JobsError;
+use super::file::{Job, JobsFile};
+use super::log::{Past, Record};
+use super::outcome::Ending;
+use super::promise::{self, Kept, Standing};
+use super::run::{Cause, Runner};
+use super::schedule::{instant, later, timestamp};
+use super::notify::change::Found;
+use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
+use book::{Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
 const DAY: Duration = Duration::from_hours(24);
@@ -49,7 +50,7 @@ const PAST_MAX: usize = 1000;
 const PAST_MAX_FIRST: usize = 10_000;
 
 /// What a look tells while it goes on.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Told<'a> {
     /// Something has changed.
     Changed(&'a Notice),
@@ -427,7 +428,7 @@ fn of_promise(job: &Job, source: &str, known: &Known, kept: Kept) -> Found {
         None if known.unknown.is_some() => text.push_str(&format!("no snapshot is known since {}", known.time)),
         None => text.push_str("there is no good snapshot of it"),
     }
-    let promised = job.promise.map(super::super::span::shown).unwrap_or_default();
+    let promised = job.promise.map(super::span::shown).unwrap_or_default();
     text.push_str(&format!(", and {promised} are promised."));
     if let Some((since, why)) = &known.unknown {
         text.push_str(&format!(" Since {since} the repository {} cannot be asked: {why}.", job.repository));
@@ -436,10 +437,4 @@ fn of_promise(job: &Job, source: &str, known: &Known, kept: Kept) -> Found {
         text.push_str(&format!(" See what ran: credenza jobs history {name}"));
     }
     Found { subject: Subject::Promise { job: name.clone(), source: source.to_owned() }, word, text }
-}
-
-/// So much later.
-pub(in crate::jobs) fn later(now: Timestamp, by: Duration) -> Timestamp {
-    let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
-    Timestamp { seconds: now.seconds.saturating_add(seconds), ..now }
 }

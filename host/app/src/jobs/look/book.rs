@@ -14,7 +14,8 @@ use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::JobsError;
-use super::change::{Bad, Notice, States, Subject};
+use super::super::notify::change::{Bad, States};
+use super::super::notify::{Notice, Subject};
 
 /// Notices that wait for one who hears; of more, the oldest go, and that is put on record.
 pub(super) const WAITING_MAX: usize = 100;
@@ -113,7 +114,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::change::Word;
+    use super::super::super::notify::Word;
     use super::*;
 
     fn notice(number: i64) -> Notice {
