@@ -26,10 +26,13 @@ use super::look::{Hears, Look, Looked, Told};
 use super::metrics;
 use super::outcome::{Ending, Step};
 use super::run::{Cause, Heard, Occasion, Runner};
-use super::schedule::{instant, timestamp};
+use super::schedule::{instant, later, timestamp};
 use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
 use super::state::State;
 use crate::app::App;
+
+/// How long a look at what is to be told waits for runs that are under way.
+const RUN_FIRST: Duration = Duration::from_mins(5);
 
 /// What a daemon works with.
 pub struct Options {
@@ -174,9 +177,16 @@ impl Daemon {
         }
     }
 
+    /// When to look at what is to be told. What runs may change it: that is waited for, and not for long, so that what a run is about to make up for is no
+    /// alarm.
+    fn look_at(&self) -> Option<Timestamp> {
+        let wait = if self.scheduler.running().is_empty() { Duration::ZERO } else { RUN_FIRST };
+        Some(later(self.watch.next?, wait))
+    }
+
     /// Looks at what is to be told, on a thread of its own, where it is time and nobody does.
     fn look(&mut self, now: Timestamp) {
-        let is_time = self.watch.next.is_some_and(|next| next <= now);
+        let is_time = self.look_at().is_some_and(|next| next <= now);
         if !is_time || self.watch.is_looking {
             return;
         }
@@ -208,7 +218,7 @@ impl Daemon {
 
     fn wait(&self, now: Timestamp) -> Duration {
         let now = instant(now);
-        let look = self.watch.next.filter(|_| !self.watch.is_looking).map(instant);
+        let look = self.look_at().filter(|_| !self.watch.is_looking).map(instant);
         let next = self.scheduler.next_wake(now).into_iter().chain(look).min().map(|next| next.duration_since(now));
         let next = next.map_or(self.options.pulse, |next| Duration::try_from(next).unwrap_or_default());
         // A clock that is read just before a due time must not be asked without a pause.

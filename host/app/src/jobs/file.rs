@@ -643,6 +643,35 @@ prune = true
     }
 
     #[test]
+    fn who_is_told_is_understood_and_its_faults_are_named_without_an_address() {
+        let text = "at = \"02:30\"\n[notify.ops]\nto = [\"ntfy:https://ntfy.example.org/hunter2\", \"mail:ops@example.org\"]\nwhen = [\"failed\", \"recovered\"]\ndigest = \"mon 08:00\"\n[mail]\nserver = \"mail.example.org\"\nfrom = \"c@example.org\"\n[ping.a]\nhealthchecks = \"https://hc.example.org/hunter2\"\n";
+        let file = parse(&format!("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\n{text}")).unwrap();
+        let ops = &file.notify.sections[0];
+        assert_eq!((ops.to[0].shown().as_str(), ops.when.len()), ("ntfy:https://ntfy.example.org", 2));
+        assert!(ops.digest.is_some() && file.jobs["a"].ping.is_some());
+        assert_eq!(file.notify.mail.as_ref().map(|mail| mail.port), Some(465));
+        assert!(!format!("{file:?}").contains("hunter2"));
+        for (lines, parts) in [
+            ("[notify.a]", ["`notify.a.to`", "nobody is told"]),
+            ("[notify.a]\nto = \"hunter2\"", ["`notify.a.to`", "write webhook:https://"]),
+            ("[notify.a]\nto = \"webhook:http://hooks.example.org/hunter2\"", ["`notify.a.to`", "without TLS"]),
+            ("[notify.a]\nto = \"mail:hunter2\"", ["`notify.a.to`", "no address of mail"]),
+            ("[notify.a]\nto = \"mail:a@b.example\"", ["`notify`", "through which server"]),
+            ("[notify.a]\nto = \"ntfy:https://n.example/\"\nwhen = [\"broken\"]", ["`notify.a.when`", "promise-broken"]),
+            ("[notify.a]\nto = \"ntfy:https://n.example/\"\nkey_file = \"/k\"\nkey_cmd = \"k\"", ["`notify.a.key_cmd`", "given twice"]),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\ntls = \"none\"", ["`mail.tls`", "without TLS"]),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"", ["`mail.user`", "password_file"]),
+            ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
+            ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
+            ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
+            ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
+        ] {
+            let said = faults(&format!("at = \"02:30\"\n{lines}"));
+            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("hunter2"), "{lines}: {said}");
+        }
+    }
+
+    #[test]
     fn two_jobs_of_one_name_and_broken_toml_name_their_line() {
         let twice = "version = 1\n[job.a]\nto = \"/r\"\n[job.a]\nto = \"/r\"\n";
         let JobsError::Syntax { line, .. } = parse(twice).unwrap_err() else { panic!() };

@@ -25,7 +25,7 @@ pub(super) const WAITING_MAX: usize = 100;
 pub struct Known {
     /// The newest good snapshot when it was last measured.
     pub snapshot: Option<SnapshotId>,
-    /// When that was made, by the time of the store; where there is none, since when it is waited for.
+    /// When that was made, told of its age by the clock of this machine; where there is none, since when it is waited for.
     pub time: Timestamp,
     /// Since when it cannot be measured, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,12 @@
 
 pub mod book;
 mod digest;
+#[cfg(test)]
+mod ear;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod weeks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -274,9 +280,14 @@ impl Looking<'_> {
         let mut again = later(now, DAY);
         let before = self.book.known.remove(&job.name).unwrap_or_default();
         for standing in standings {
-            let Standing { source, snapshot, time, kept, .. } = &standing;
+            let Standing { source, snapshot, slack, kept, .. } = &standing;
             let waited = before.get(source).filter(|known| known.snapshot.is_none()).map(|known| known.time);
-            let known = Known { snapshot: *snapshot, time: time.or(waited).unwrap_or(now), unknown: None };
+            // How old it is the store has said; the clock of this machine may be another.
+            let promised = i64::try_from(job.promise.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+            let age = promised.saturating_sub(*slack);
+            let made = Timestamp { seconds: now.seconds.saturating_sub(age), nanoseconds: 0 };
+            let time = snapshot.map_or_else(|| waited.unwrap_or(now), |_| made);
+            let known = Known { snapshot: *snapshot, time, unknown: None };
             if let (Some(_), Some(change)) = (snapshot, promise::next_change(job, known.time, now)) {
                 again = again.min(change);
             }
