@@ -52,6 +52,9 @@ pub(super) const FILE: &[Key] = &[
     key("version", Form::Count, "The version of this form: 1."),
     key("defaults", Form::Table(DEFAULTS), "What holds for each job that says nothing else."),
     key("metrics", Form::Table(METRICS), "Where figures of the runs are written."),
+    key("notify", Form::Named(NOTIFY), "Who is told when something changes for the worse or the better."),
+    key("mail", Form::Table(MAIL), "The server that takes mail."),
+    key("ping", Form::Named(PING), "By job: a service that waits for its runs, and alarms when they do not come."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
 ];
 
@@ -63,6 +66,38 @@ const METRICS: &[Key] = &[key(
     Form::Text,
     "A file for the node exporter of Prometheus, which is written at the end of each run.",
 )];
+
+/// The keys of a section of those who are told.
+const NOTIFY: &[Key] = &[
+    key("to", Form::Texts, "Who is told: webhook:https://…, ntfy:https://…/topic, mail:name@example.org."),
+    key(
+        "when",
+        Form::Texts,
+        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, recovered. [all]",
+    ),
+    key("digest", Form::Text, "When a summary is sent: a time such as mon 08:00."),
+    key("key_file", Form::Text, "A file with the key that webhooks know our messages by."),
+    key("key_cmd", Form::Text, "A shell command that prints it."),
+    key("token_file", Form::Text, "A file with the token of ntfy."),
+    key("token_cmd", Form::Text, "A shell command that prints it."),
+];
+
+const MAIL: &[Key] = &[
+    key("server", Form::Text, "Its name, with its port if it is not the usual one: mail.example.org:587."),
+    key("from", Form::Text, "Whose letters are: credenza@example.org."),
+    key("user", Form::Text, "Who sends, where the server asks."),
+    key("password_file", Form::Text, "A file with the password."),
+    key("password_cmd", Form::Text, "A shell command that prints it."),
+    key(
+        "tls",
+        Form::Word(&["implicit", "starttls", "none"]),
+        "How the way there is secured; none is for this machine alone. [implicit, or starttls at a port other than 465]",
+    ),
+    key("ca_file", Form::Text, "A file of certificates in PEM that are trusted beside those of the system."),
+];
+
+const PING: &[Key] =
+    &[key("healthchecks", Form::Text, "The address of a check of healthchecks.io, or of a server like it.")];
 
 const ZONE: Key = key(
     "zone",

@@ -23,6 +23,7 @@ use super::guard;
 use super::hook::{self, Facts, HookError};
 use super::lock::Held;
 use super::log::{Log, Past, Record, run_id};
+use super::notify::ping;
 use super::outcome::{Ending, Step};
 use super::schedule::instant;
 use super::state::State;
@@ -136,14 +137,28 @@ impl Runner<'_> {
         let Occasion { due, missed, tries } = *occasion;
         let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, made };
         run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
-        run.all().await;
+        let started = match &job.ping {
+            // A service that does not answer keeps no backup waiting.
+            Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
+            None => {
+                run.all().await;
+                Ok(())
+            }
+        };
         let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
         // As the scheduler counts them; nobody tries again what somebody has asked for.
         let tries_left = match (ending, due) {
             (Ending::Failed, Some(_)) => job.retry.tries.saturating_sub(tries.saturating_add(1)),
             _ => 0,
         };
-        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason });
+        let ended = Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason };
+        run.record(&ended);
+        if let Some(to) = &job.ping {
+            let ended = ping::end(to, ending, run.reason.as_deref().unwrap_or_default(), self.clock).await;
+            for error in [started, ended].into_iter().filter_map(Result::err) {
+                run.did(Step::Failed { doing: "giving a sign of life".to_owned(), reason: error.to_string() });
+            }
+        }
         ending
     }
 
@@ -183,6 +198,7 @@ impl Runner<'_> {
                 ended: Some(snapshot.finished),
                 due: None,
                 missed: 0,
+                tries: 0,
                 ending: Some(if figures.errors == 0 { Ending::Done } else { Ending::Incomplete }),
                 reason: None,
                 steps: vec![step],

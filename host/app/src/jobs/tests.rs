@@ -29,11 +29,11 @@ use crate::configuration::{Kind, Settings};
 pub(super) struct Fast(Arc<AtomicU64>);
 
 impl Fast {
-    fn at(seconds: u64) -> Self {
+    pub(super) fn at(seconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seconds * 1000)))
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
@@ -84,7 +84,12 @@ impl Bed {
         let configuration_folder = Some(folder.path().join("configuration"));
         let app = App::new(AppOptions { configuration_folder, ..AppOptions::default() });
         let bed = Self { folder, app, clock: Fast::at(1_700_002_800) };
-        let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+        bed.create("repository").await;
+        bed
+    }
+
+    pub(super) async fn create(&self, name: &str) {
+        let place = self.app.place(Kind::Repository, self.path(name).as_os_str(), Settings::new()).unwrap();
         let options = CreateOptions {
             secret: Secret::None,
             like: None,
@@ -94,8 +99,7 @@ impl Bed {
             retain_days: None,
             parity: None,
         };
-        bed.app.create_repository(&place, &options, false).await.unwrap();
-        bed
+        self.app.create_repository(&place, &options, false).await.unwrap();
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
