@@ -36,6 +36,8 @@ pub(crate) struct Health {
     damaged: BTreeMap<String, Found>,
     /// When packs were read whole the last time, with their parity where they have one.
     read: HashMap<ObjectId, i64>,
+    /// Packs whose reading was put on record by this.
+    recorded: HashSet<ObjectId>,
     /// The notes that say it.
     notes: Vec<ObjectId>,
     /// Notes that cannot be read: what they say is unknown.
@@ -130,7 +132,7 @@ impl Health {
         self.read.get(pack).is_some_and(|time| (-AHEAD_SECONDS..age).contains(&now.seconds.saturating_sub(*time)))
     }
 
-    /// Puts on record what was found now and is not known yet: damage, of which only that of the bytes of packs and parity is taken, and packs
+    /// Puts on record what was found now and is not known yet, nor was put there by an earlier call: damage, of which only that of the bytes of packs and parity is taken, and packs
     /// that were read whole, with their parity. A pack that is among these has no damage.
     ///
     /// # Errors
@@ -158,9 +160,11 @@ impl Health {
             *last = found.at.max(*last);
         }
         let after = |pack: &ObjectId| answered.get(pack).map_or(now, |found| now.max(found.saturating_add(1)));
-        claims.read = whole.iter().map(|pack| (*pack, after(pack))).collect();
+        let unrecorded = whole.iter().filter(|pack| !self.recorded.contains(pack));
+        claims.read = unrecorded.map(|pack| (*pack, after(pack))).collect();
         self.notes.extend(claims.put(repository, "check").await?);
         self.damaged.extend(claims.damaged);
+        self.recorded.extend(claims.read.iter().map(|(pack, _)| *pack));
         self.read.extend(claims.read);
         Ok(())
     }

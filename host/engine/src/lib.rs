@@ -57,6 +57,7 @@ mod cached;
 pub mod check;
 mod clock;
 mod contents;
+pub mod drill;
 mod error;
 mod escrow;
 mod event;
