@@ -28,12 +28,12 @@ use credenza_model::Timestamp;
 use super::error::JobsError;
 use super::file::{Job, JobsFile};
 use super::log::{Past, Record};
+use super::notify::change::Found;
+use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use super::outcome::Ending;
 use super::promise::{self, Kept, Standing};
 use super::run::{Cause, Runner};
 use super::schedule::{instant, later, timestamp};
-use super::notify::change::Found;
-use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use book::{Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
