@@ -26,6 +26,7 @@ use super::reader::{Part, Reading};
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
+use crate::cost::{Money, budget};
 use crate::environment;
 use crate::units::parse_size;
 
@@ -80,6 +81,8 @@ pub struct Job {
     pub prune: Option<Prune>,
     /// Whether space is reclaimed after a good run.
     pub maintain: Option<Maintain>,
+    /// The most that one run may spend.
+    pub budget: Option<budget::Limits>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
 }
@@ -352,6 +355,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         hooks,
         prune,
         maintain,
+        budget: within(part),
         promise: part.parsed("promise", parse_span),
     })
 }
@@ -381,6 +385,21 @@ fn missed(text: &str) -> Result<Missed, String> {
         "skip" => Ok(Missed::Skip),
         _ => Err("it is no such word: write once or skip".to_owned()),
     }
+}
+
+fn within(part: &Part<'_>) -> Option<budget::Limits> {
+    let part = part.part("budget")?;
+    if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
+        part.problem("", "it bounds nothing", "write one or more of bytes, requests and money");
+    }
+    Some(budget::Limits {
+        bytes: part.parsed("bytes", |text| match parse_size(text)? {
+            0 => Err("nothing could be done with it: write more than 0".to_owned()),
+            bytes => Ok(bytes),
+        }),
+        requests: part.count("requests", 1..=u32::MAX).map(u64::from),
+        money: part.parsed("money", Money::parse),
+    })
 }
 
 fn limits(part: &Part<'_>) -> Option<Limits> {

@@ -129,7 +129,19 @@ pub(super) const JOB: &[Key] = &[
         Form::FlagOrSpan,
         "Reclaim space after a good run: after each, or where the last time is so long ago.",
     ),
+    key(
+        "budget",
+        Form::Table(BUDGET),
+        "The most that one run may spend; it ends in good order before, and the next goes on.",
+    ),
     key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
+];
+
+/// What a run may spend.
+pub(super) const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
+    key("requests", Form::Count, "Requests to remote places."),
+    key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),
 ];
 
 /// The keys of a hook.

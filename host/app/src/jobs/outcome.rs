@@ -3,6 +3,8 @@
 use credenza_model::SnapshotId;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Bill;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +15,8 @@ pub enum Ending {
     Incomplete,
     /// There are snapshots, and the repository is damaged.
     Damaged,
+    /// Its budget is spent: what it has done is kept, and the next run goes on.
+    Spent,
     /// A source could not be backed up.
     Failed,
     /// A hook before the backup failed, so that it was not made.
@@ -88,6 +92,11 @@ pub enum Step {
         /// Entries that could not be read.
         #[serde(default)]
         errors: u64,
+    },
+    /// What the run has spent, at its end.
+    Spent {
+        /// Over the repository and all sources.
+        bill: Bill,
     },
     /// Something failed.
     Failed {

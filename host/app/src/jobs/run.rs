@@ -7,7 +7,7 @@
 //! is said.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use credenza_connect::{Marker, Source};
@@ -27,6 +27,8 @@ use super::schedule::instant;
 use super::state::State;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
+use crate::cost::Bill;
+use crate::cost::budget::Budget;
 use crate::environment;
 use crate::error::Error;
 use crate::open::{Opened, StoreUse};
@@ -91,6 +93,8 @@ struct Run<'a> {
     ending: Ending,
     reason: Option<String>,
     snapshots: Vec<SnapshotId>,
+    /// What was spent on sources.
+    bill: Mutex<Bill>,
 }
 
 /// What a run that was broken off has made.
@@ -110,6 +114,16 @@ impl Runner<'_> {
     /// [`JobsError::Busy`] where the job runs already. All else is an ending.
     pub async fn run(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
         let _held = self.state.be_run(&job.name)?;
+        // A budget ends this run alone.
+        let stop = self.stop.child();
+        let app = match job.budget {
+            Some(limits) => self.app.clone().with_budget(Budget::new(limits, stop.clone())),
+            None => self.app.clone(),
+        };
+        Runner { app: &app, stop: &stop, ..*self }.within_limits(job, occasion, heard).await
+    }
+
+    async fn within_limits(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
         if job.limits.is_empty() {
             return Ok(self.on_record(job, occasion, heard).await);
         }
@@ -132,7 +146,18 @@ impl Runner<'_> {
         let log = self.state.log();
         let (ending, reason, snapshots) = (Ending::Done, None, Vec::new());
         let Occasion { due, missed, tries } = *occasion;
-        let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, snapshots };
+        let mut run = Run {
+            runner: self,
+            job,
+            id: id.clone(),
+            due,
+            log,
+            heard,
+            ending,
+            reason,
+            snapshots,
+            bill: Mutex::default(),
+        };
         run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
         run.all().await;
         let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
@@ -203,7 +228,8 @@ impl Run<'_> {
         for hook in hooks {
             if hook.when.iter().any(|when| when.covers(self.ending)) {
                 // What is to say that a run was ended is run all the same.
-                let stop = if self.ending == Ending::Interrupted { Stop::default() } else { self.runner.stop.clone() };
+                let is_ended = self.ending == Ending::Interrupted || self.over_budget().is_some();
+                let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
                 self.hook(hook, &stop).await;
             }
         }
@@ -220,22 +246,28 @@ impl Run<'_> {
             Ok(open) => open,
             Err((ending, cause)) => return self.failed("opening the repository", ending, cause),
         };
+        self.in_repository(&open).await;
+        let bill = open.store.billed(self.bill.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        self.did(Step::Spent { bill });
+    }
+
+    async fn in_repository(&mut self, open: &OpenRepository) {
         let signing_key = match signing::provided(None, &open.place.settings) {
             Ok(key) => key,
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
-        self.back_up_all(&open, signing_key.as_ref()).await;
+        self.back_up_all(open, signing_key.as_ref()).await;
         if self.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
-            match self.prune(prune, &open, signing_key.as_ref()).await {
+            match self.prune(prune, open, signing_key.as_ref()).await {
                 Ok(step) => self.did(step),
                 Err(error) => self.failed("removing snapshots", Ending::Incomplete, Cause::App(error)),
             }
         }
         if self.is_maintain_due() {
-            self.maintain(&open).await;
+            self.maintain(open).await;
         }
     }
 
@@ -353,7 +385,11 @@ impl Run<'_> {
             ..options
         };
         let context = RunContext { events: self.heard.events(), stop };
-        backup::run(&open.repository, source.connector, &options, &context).await.map_err(|error| {
+        let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
+        let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
+        *bill = source.billed(std::mem::take(&mut bill));
+        drop(bill);
+        done.map_err(|error| {
             let ending = match &error {
                 EngineError::Cancelled => Ending::Interrupted,
                 error if error.is_of_source() => Ending::Failed,
@@ -505,15 +541,25 @@ impl Run<'_> {
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
         // What asks the run to end may have ended its commands too: what fails then has not had its try.
+        let over_budget = self.over_budget();
         let ending = match ending {
+            Ending::Failed | Ending::Interrupted | Ending::Unreachable if over_budget.is_some() => Ending::Spent,
             Ending::Failed | Ending::Refused if self.runner.stop.is_requested() => Ending::Interrupted,
             ending => ending,
         };
-        let reason = cause.to_string();
+        let reason = over_budget.unwrap_or_else(|| cause.to_string());
         self.worsen(ending, || format!("{doing}: {reason}"));
         let step = Step::Failed { doing: doing.to_owned(), reason };
         self.heard.step(&step, Some(cause));
         self.record(&Record::Step { run: self.id.clone(), step });
+    }
+
+    /// What was spent of which budget, where the run ends for that.
+    fn over_budget(&self) -> Option<String> {
+        let budget = self.runner.app.budget()?;
+        let spent = budget.reached()?.spent;
+        let (requests, bytes) = (spent.requests(), spent.bytes());
+        Some(format!("the budget of the run is spent: {requests} requests, {bytes} bytes, of {}", budget.limits()))
     }
 
     /// Takes an ending that is worse than what there was, with its reason.
@@ -562,7 +608,6 @@ impl std::fmt::Display for Cause {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Mutex;
 
     use credenza_engine::{NoEvents, SystemClock};
 
@@ -600,6 +645,7 @@ mod tests {
             ending: Ending::Done,
             reason: None,
             snapshots: Vec::new(),
+            bill: Mutex::default(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
         let found =
