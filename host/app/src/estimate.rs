@@ -16,7 +16,8 @@ use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{Expectation, Rehearsal, RunContext, SnapshotHandle, Snapshots, Stop};
+use credenza_engine::{Expectation, Rehearsal, RunContext, SnapshotFilter, SnapshotHandle, Snapshots, Stop, remove};
+use credenza_format::Policy;
 use credenza_model::limits::DATA_PACK_BYTES;
 use serde::Serialize;
 
@@ -24,6 +25,7 @@ use crate::cost::Money;
 use crate::cost::prices::Price;
 use crate::error::Result;
 use crate::open::Opened;
+use crate::prune;
 use crate::repository::OpenRepository;
 
 /// Runs of a source whose share of new bytes is looked at.
@@ -243,6 +245,22 @@ pub async fn maintain(open: &OpenRepository, options: GcOptions, run: &RunContex
     let repository = rehearsal.repository(&open.repository);
     Box::pin(gc::run(&repository, &GcOptions { dry_run: false, ..options }, &quiet(run))).await?;
     Ok(of_repository("maintain", open, opening, &rehearsal, "nobody else is at work meanwhile"))
+}
+
+/// The removal of what a policy does not keep.
+///
+/// # Errors
+/// As of [`prune::plan`] and the removal, as far as it would come.
+pub async fn prune(open: &OpenRepository, policy: Option<Policy>, filter: &SnapshotFilter) -> Result<Estimate> {
+    let opening = open.store.spent();
+    let rehearsal = Rehearsal::new(Expectation::NONE);
+    let repository = rehearsal.repository(&open.repository);
+    let plan = prune::plan(&repository, policy, filter, true).await?;
+    let removed = prune::removed(&plan);
+    if !removed.is_empty() {
+        remove::run(&repository, &removed, None).await?;
+    }
+    Ok(of_repository("prune", open, opening, &rehearsal, "the space of what goes is reclaimed by `maintain`"))
 }
 
 fn of_repository(

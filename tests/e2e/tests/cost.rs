@@ -100,8 +100,8 @@ fn what_is_estimated_is_what_the_server_counts() -> Result<()> {
         setup.backup(&from)?;
         hold(&setup, &server, &["sync", "to", "@second"], &places).map(drop)
     });
-    report.scenario("a maintenance", || {
-        setup.credenza.ok(["prune", "--keep-last", "1", "--force"])?;
+    report.scenario("a removal, and a maintenance after it", || {
+        hold(&setup, &server, &["prune", "--keep-last", "1", "--apply", "--force"], &repository)?;
         hold(&setup, &server, &["maintain"], &repository).map(drop)
     });
     report.finish();
