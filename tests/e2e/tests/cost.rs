@@ -31,12 +31,12 @@ fn is_delete(operation: Operation) -> bool {
 
 /// Estimates a command, runs it, and holds the one against the other for each place that is a bucket.
 fn hold(setup: &Setup, server: &Server, command: &[&str], places: &[(&str, &str)]) -> Result<Value> {
-    let keys = server.buckets.keys(places.first().context("no place")?.1);
+    server.log().clear();
     let estimated = setup.credenza.ok([&["--json"], command, &["--estimate"]].concat())?;
     let estimate = estimated.lines_of("estimate")?.pop().context("no estimate")?;
     for (_, bucket) in places {
-        let puts = server.log().count(bucket, Operation::PutObject).requests;
-        ensure!(puts == 0 || server.buckets.keys(bucket) == keys, "an estimate wrote to {bucket}");
+        let writes = |operation| is_delete(operation) || operation == Operation::PutObject;
+        ensure!(server.log().sum(bucket, writes).requests == 0, "an estimate wrote to {bucket}");
     }
     server.log().clear();
     setup.credenza.ok(command)?;
@@ -71,14 +71,14 @@ fn what_is_estimated_is_what_the_server_counts() -> Result<()> {
     let setup = Setup::with_s3_repository(&endpoint, "repository")?;
     setup.add("repository", "second", &endpoint, "second")?;
     let (source, target) = (setup.path("source"), setup.path("target"));
-    fill(&source, 1, 40_000_000)?;
+    fill(&source, 1, 34_000_000)?;
     let (from, to) = (source.to_string_lossy().into_owned(), target.to_string_lossy().into_owned());
     let repository = [("repository", "repository")];
     let mut report = Report::default();
     report.scenario("a first, an unchanged and a changed backup", || {
         hold(&setup, &server, &["backup", &from], &repository)?;
         hold(&setup, &server, &["backup", &from], &repository)?;
-        fs::write(source.join("large"), tree::noise(2, 25_000_000))?;
+        fs::write(source.join("large"), tree::noise(2, 5_000_000))?;
         fs::write(source.join("small/new"), tree::noise(3, 50_000))?;
         hold(&setup, &server, &["backup", &from], &repository).map(drop)
     });
@@ -117,32 +117,32 @@ fn a_budget_is_kept_and_the_next_run_goes_on() -> Result<()> {
     server.buckets.create("repository");
     let setup = Setup::with_s3_repository(&endpoint, "repository")?;
     let source = setup.path("source");
-    fill(&source, 1, 120_000_000)?;
+    fill(&source, 1, 80_000_000)?;
     let from = source.to_string_lossy().into_owned();
     let mut report = Report::default();
     report.scenario("a backup ends before it sends more, and what it sent is not sent again", || {
         server.log().clear();
-        let ended = setup.credenza.run(["backup", &from, "--budget", "bytes=90MB"])?.expect_code(4)?;
-        ended.expect_message(&["the budget is spent", "90000000 bytes", "run the same command again"])?;
+        let ended = setup.credenza.run(["backup", &from, "--budget", "bytes=60MB"])?.expect_code(4)?;
+        ended.expect_message(&["the budget is spent", "60000000 bytes", "run the same command again"])?;
         let sent = counted(&server.log(), "repository")[5];
-        ensure!(sent <= 90_000_000 && sent > 30_000_000, "{sent} bytes were sent");
-        setup.check()?.expect_code(0)?;
+        ensure!(sent <= 60_000_000 && sent > 30_000_000, "{sent} bytes were sent");
+        setup.credenza.ok(["check"])?;
         server.log().clear();
         setup.backup(&from)?;
         let rest = counted(&server.log(), "repository")[5];
-        ensure!(rest < 125_000_000 - sent / 2, "{rest} bytes were sent after {sent}");
+        ensure!(rest < 84_000_000 - sent / 2, "{rest} bytes were sent after {sent}");
         Ok(())
     });
     report.scenario("a check ends, and what it read is on record", || {
         server.log().clear();
-        let ended = setup.credenza.run(["check", "--read-data=older-than:30d", "--budget", "bytes=90MB"])?;
+        let ended = setup.credenza.run(["check", "--read-data=older-than:30d", "--budget", "bytes=72MB"])?;
         ended.expect_code(4)?;
         let read = counted(&server.log(), "repository")[6];
-        ensure!(read <= 90_000_000, "{read} bytes were read");
+        ensure!(read <= 72_000_000, "{read} bytes were read");
         server.log().clear();
         setup.credenza.ok(["check", "--read-data=older-than:30d"])?;
         let rest = counted(&server.log(), "repository")[6];
-        ensure!(rest < 120_000_000, "{rest} bytes were read after {read}");
+        ensure!(rest < 60_000_000, "{rest} bytes were read after {read}");
         Ok(())
     });
     report.scenario("requests and money are bounded, too, and money only where a price is known", || {
