@@ -53,10 +53,12 @@ impl<T: ?Sized> Opened<T> {
         self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
     }
 
-    /// What was spent so far, by class.
+    /// What was spent so far, by class. What the connector asked beyond its calls (a token, the tags of an object) is told as looks.
     #[must_use]
     pub fn spent(&self) -> Spent {
-        self.tally.spent()
+        let spent = self.tally.spent();
+        let beyond = self.requests().saturating_sub(spent.requests());
+        Spent { head: spent.head.saturating_add(beyond), ..spent }
     }
 
     /// A bill with what was spent here, too.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{Report, Setup, memory_server, number, tree};
-use credenza_s3_server::{Log, Operation, Server};
+use credenza_s3_server::{Attributes, Log, Operation, Server};
 use serde_json::Value;
 
 /// What a server counted of a bucket, in the classes and the order of an estimate.
@@ -67,9 +67,10 @@ fn fill(folder: &Path, seed: u64, large: u64) -> Result<()> {
 #[test]
 fn what_is_estimated_is_what_the_server_counts() -> Result<()> {
     let (server, endpoint) = memory_server()?;
-    ["repository", "second"].iter().for_each(|bucket| server.buckets.create(bucket));
+    ["repository", "second", "source"].iter().for_each(|bucket| server.buckets.create(bucket));
     let setup = Setup::with_s3_repository(&endpoint, "repository")?;
     setup.add("repository", "second", &endpoint, "second")?;
+    setup.add("source", "live", &endpoint, "source")?;
     let (source, target) = (setup.path("source"), setup.path("target"));
     fill(&source, 1, 34_000_000)?;
     let (from, to) = (source.to_string_lossy().into_owned(), target.to_string_lossy().into_owned());
@@ -103,6 +104,15 @@ fn what_is_estimated_is_what_the_server_counts() -> Result<()> {
     report.scenario("a removal, and a maintenance after it", || {
         hold(&setup, &server, &["prune", "--keep-last", "1", "--apply", "--force"], &repository)?;
         hold(&setup, &server, &["maintain"], &repository).map(drop)
+    });
+    report.scenario("a bucket", || {
+        for number in 0..60 {
+            let body = tree::noise(number, 30_000 + number * 20_000);
+            server.buckets.put_object("source", &format!("key-{number:02}"), body, Attributes::default());
+        }
+        let places = [("repository", "repository"), ("source", "source")];
+        hold(&setup, &server, &["backup", "@live"], &places)?;
+        hold(&setup, &server, &["backup", "@live"], &places).map(drop)
     });
     report.finish();
     Ok(())

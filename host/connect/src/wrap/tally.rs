@@ -1,7 +1,7 @@
 //! What goes over a connector, counted as providers charge it: requests by class, and bytes each way.
 //!
 //! A call is one request, as with the connectors of this project: a listing is asked a page at a time and an object is written whole. What a connector
-//! asks beyond that (a token, a second question about a name) is not counted. Nearest to the connector, so that each try counts.
+//! asks beyond that (a token, the tags of an object, a second question about a name) is not counted. Nearest to the connector, so that each try counts.
 //!
 //! Owned here: the counters, and asking whoever keeps a budget before each call. Refused here: prices, and what becomes of a run that may spend no more.
 //! Called by whoever opens places, and by the engine's rehearsals. Bound: a few numbers a connector.
@@ -237,7 +237,6 @@ impl<T: Source + ?Sized> Source for Tallied<T> {
     }
 
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        self.tally.spend(Spent { head: entries.len() as u64, ..Spent::default() })?;
         self.inner.describe(entries).await
     }
 
