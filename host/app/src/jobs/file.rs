@@ -31,6 +31,7 @@ use super::reader::{Part, Reading};
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
+use crate::cost::{Money, budget};
 use crate::environment;
 use crate::units::parse_size;
 
@@ -102,6 +103,8 @@ pub struct Job {
     pub maintain: Option<Maintain>,
     /// From when on a snapshot is suspect.
     pub guard: Option<Guard>,
+    /// The most that one run may spend.
+    pub budget: Option<budget::Limits>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
     /// Whom each run is told, at its begin and at its end.
@@ -490,6 +493,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         prune,
         maintain,
         guard: Guard::read(part),
+        budget: within(part),
         promise: part.parsed("promise", parse_span),
         ping: None,
     })
@@ -556,6 +560,21 @@ fn missed(text: &str) -> Result<Missed, String> {
         "skip" => Ok(Missed::Skip),
         _ => Err("it is no such word: write once or skip".to_owned()),
     }
+}
+
+fn within(part: &Part<'_>) -> Option<budget::Limits> {
+    let part = part.part("budget")?;
+    if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
+        part.problem("", "it bounds nothing", "write one or more of bytes, requests and money");
+    }
+    Some(budget::Limits {
+        bytes: part.parsed("bytes", |text| match parse_size(text)? {
+            0 => Err("nothing could be done with it: write more than 0".to_owned()),
+            bytes => Ok(bytes),
+        }),
+        requests: part.count("requests", 1..=u32::MAX).map(u64::from),
+        money: part.parsed("money", Money::parse),
+    })
 }
 
 fn limits(part: &Part<'_>) -> Option<Limits> {

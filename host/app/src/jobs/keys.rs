@@ -152,7 +152,7 @@ pub(super) const VERIFY: &[Key] = &[
         "The repository: a folder, a location, or @name of one in the configuration. [@NAME of the table]",
     ),
     key("read_all_within", Form::Span, "Each byte is read again at least so often. [90d]"),
-    key("budget", Form::Table(BUDGET), "What one run reads at most. [no bound]"),
+    key("budget", Form::Table(READ_BUDGET), "What one run reads at most. [no bound]"),
     key("drill", Form::Table(DRILL), "Restore a sample to a scratch folder for trial, and compare it."),
     AT,
     EVERY,
@@ -164,7 +164,7 @@ pub(super) const VERIFY: &[Key] = &[
     LIMITS,
 ];
 
-const BUDGET: &[Key] = &[
+const READ_BUDGET: &[Key] = &[
     key("bytes", Form::Size, "Bytes of packs and their parity, such as 20GiB."),
     key("requests", Form::Count, "Requests for them."),
 ];
@@ -208,6 +208,11 @@ pub(super) const JOB: &[Key] = &[
         Form::Table(GUARD),
         "Look at each snapshot: one in which too much is gone or changed is suspect, and nothing of its source is removed until it is acknowledged. {} takes the usual limits.",
     ),
+    key(
+        "budget",
+        Form::Table(BUDGET),
+        "The most that one run may spend; it ends in good order before, and the next goes on.",
+    ),
     key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
 ];
 
@@ -227,6 +232,13 @@ const GUARD: &[Key] = &[
         "So many of the files with another content no longer compress, as if they were encrypted. [50%]",
     ),
     key("delete_max", Form::Count, "No run removes more snapshots than this: it removes none then, and says so."),
+];
+
+/// What a run may spend.
+pub(super) const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
+    key("requests", Form::Count, "Requests to remote places."),
+    key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),
 ];
 
 /// The keys of a hook.

@@ -3,6 +3,8 @@
 use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Bill;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +15,8 @@ pub enum Ending {
     Incomplete,
     /// There are snapshots, and the repository is damaged.
     Damaged,
+    /// Its budget is spent: what it has done is kept, and the next run goes on.
+    Spent,
     /// A source could not be backed up.
     Failed,
     /// A hook before the backup failed, so that it was not made.
@@ -132,6 +136,11 @@ pub enum Step {
         removals: usize,
         /// How many a run may remove.
         delete_max: u32,
+    },
+    /// What the run has spent, at its end.
+    Spent {
+        /// Over the repository and all sources.
+        bill: Bill,
     },
     /// Something failed.
     Failed {

@@ -111,7 +111,11 @@ impl<'a> Recording<'a> {
             Ending::Failed | Ending::Refused if self.stop.is_requested() => Ending::Interrupted,
             ending => ending,
         };
-        let reason = cause.to_string();
+        self.failed_since(doing, ending, cause.to_string(), cause);
+    }
+
+    /// The same, for another reason than the one that was met.
+    pub(super) fn failed_since(&mut self, doing: &str, ending: Ending, reason: String, cause: Cause) {
         self.worsen(ending, || format!("{doing}: {reason}"));
         let step = Step::Failed { doing: doing.to_owned(), reason };
         self.heard.step(&step, Some(cause));

@@ -392,6 +392,39 @@ async fn what_fails_when_a_run_is_to_end_was_interrupted_and_is_due_again() {
     assert!(state.log().served(&jobs).unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_within_its_budget_and_says_what_it_has_spent() {
+    let bed = Bed::new().await;
+    // What no compressor makes smaller.
+    let hashed = (0..100_000_u32).flat_map(|number| *blake3::hash(&number.to_le_bytes()).as_bytes());
+    fs::write(bed.path("source/large"), hashed.collect::<Vec<u8>>()).unwrap();
+    let spent = |steps: &[Step]| match steps {
+        [.., Step::Spent { bill }] => bill.clone(),
+        _ => panic!("{steps:?}"),
+    };
+    let bounded = bed.write("at = \"02:30\"\nbudget = { bytes = \"2MB\" }");
+    let (ending, steps) = bed.run(&bounded, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Spent, "{steps:?}");
+    let bill = spent(&steps);
+    assert!(bill.spent.bytes() <= 2_000_000 && bill.spent.requests() == 0 && bill.amount.is_none(), "{bill:?}");
+    let reason = bed.state().log().past(None, 1).unwrap().remove(0).reason.unwrap();
+    assert!(reason.contains("the budget of the run is spent") && reason.contains("of 2000000 bytes"), "{reason}");
+    assert!(bed.snapshots(&bounded).await.is_empty());
+    let (ending, steps) = bed.run(&bed.write("at = \"02:30\""), &Occasion::default()).await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    assert!(spent(&steps).spent.bytes_up > 3_200_000, "{steps:?}");
+}
+
+#[test]
+fn a_budget_that_cannot_be_meant_is_named_with_its_line() {
+    let text = "version = 1\n[job.a]\nto = \"/r\"\nbackup = \"/s\"\nat = \"02:30\"\nbudget = { bytes = \"much\", requests = 0, money = \"1e3\" }\n";
+    let now = instant(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 });
+    let Err(JobsError::Invalid { problems, .. }) = JobsFile::parse(Path::new("jobs.toml"), text, now) else { panic!() };
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["job.a.budget.bytes", "job.a.budget.requests", "job.a.budget.money"]);
+    assert!(problems.iter().all(|problem| problem.line == 6), "{problems:?}");
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let bed = Bed::new().await;
@@ -406,7 +439,7 @@ async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let lost = state.log().close_lost(|job| state.runs(job), bed.clock.now().wall).unwrap();
     assert_eq!(lost.len(), 1);
     let (ending, steps) = bed.run(&file, &occasion).await;
-    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }]), "{steps:?}");
+    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }, Step::Spent { .. }]), "{steps:?}");
     assert_eq!(bed.snapshots(&file).await.len(), 1);
     let endings: Vec<_> = state.log().past(None, 10).unwrap().iter().map(|past| past.ending).collect();
     assert_eq!(endings, [Some(Ending::Done), Some(Ending::Lost)]);

@@ -403,7 +403,7 @@ fn of_run(job: &Job, past: &Past) -> Option<Found> {
     let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= job.retry.tries;
     let word = match past.ending? {
         Ending::Done => None,
-        Ending::Incomplete => Some(Word::Incomplete),
+        Ending::Incomplete | Ending::Spent => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
         Ending::Refused => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use credenza_app::cost::Bill;
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::{self, Look};
@@ -31,8 +32,13 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
-use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use shown::{
+    CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
+};
 use telling::Telling;
+
+/// Runs that are looked back at for what each job costs.
+const COSTS_LOOKED_AT: usize = 1000;
 
 /// Where the jobs are.
 #[derive(Debug, Args)]
@@ -260,6 +266,7 @@ impl Plan {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let now = instant(now());
+        let costs = last_costs(&file)?;
         let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
         let zone = Zone::new(false);
         // By time, then by name; each job has one next run at a time.
@@ -268,12 +275,38 @@ impl Plan {
         for work in file.works() {
             next.extend(following(work, now).map(|due| ((due, work.name()), work)));
         }
+        let mut sums: BTreeMap<&str, (u64, u64, Bill)> = BTreeMap::new();
         while let Some(((due, name), work)) = next.pop_first() {
-            session.reporter.result(&PlanLine::new(name, timestamp(due), &zone))?;
+            let cost = costs.get(name);
+            session.reporter.result(&PlanLine::new(name, timestamp(due), cost, &zone))?;
+            let (runs, unknown, sum) = sums.entry(work.repository()).or_default();
+            (*runs, *unknown) = (*runs + 1, *unknown + u64::from(cost.is_none()));
+            *sum = cost.map_or_else(|| sum.clone(), |cost| sum.clone().plus(cost));
             next.extend(following(work, due).map(|due| ((due, name), work)));
+        }
+        for (repository, (runs, unknown, cost)) in sums {
+            session.reporter.result(&PlannedCostLine { repository, days: self.days, runs, unknown, cost })?;
         }
         Ok(Exit::Done)
     }
+}
+
+/// What the last run of each job has spent that opened its repository.
+fn last_costs(file: &JobsFile) -> Result<BTreeMap<String, Bill>, Failure> {
+    let mut costs = BTreeMap::new();
+    // Where nothing is noted of runs, nothing is known of what they cost.
+    let Ok(state) = state(&file.path) else { return Ok(costs) };
+    let log = state.log();
+    for past in log.past(None, COSTS_LOOKED_AT)? {
+        let spent = past.steps.into_iter().rev().find_map(|step| match step {
+            Step::Spent { bill } => Some(bill),
+            _ => None,
+        });
+        if let Some(bill) = spent {
+            costs.entry(past.job).or_insert(bill);
+        }
+    }
+    Ok(costs)
 }
 
 impl List {
@@ -361,6 +394,7 @@ pub(super) const fn exit(ending: Ending) -> Exit {
         Ending::Damaged => Exit::DamageFound,
         Ending::Busy => Exit::Conflict,
         Ending::Interrupted => Exit::Interrupted,
+        Ending::Spent => Exit::BudgetSpent,
         Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Exit::Failed,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use credenza_app::cost::Bill;
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::promise::{Kept, Standing};
 use credenza_app::jobs::{Ending, Step, Work};
@@ -42,19 +43,43 @@ impl Display for CheckedLine {
 pub(super) struct PlanLine<'a> {
     job: &'a str,
     at: Timestamp,
+    /// What its last run has spent.
+    cost: Option<&'a Bill>,
     #[serde(skip)]
     shown: String,
 }
 
 impl<'a> PlanLine<'a> {
-    pub(super) fn new(job: &'a str, at: Timestamp, zone: &Zone) -> Self {
-        Self { job, at, shown: zone.seconds(at) }
+    pub(super) fn new(job: &'a str, at: Timestamp, cost: Option<&'a Bill>, zone: &Zone) -> Self {
+        Self { job, at, cost, shown: zone.seconds(at) }
     }
 }
 
 impl Display for PlanLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}", self.shown, self.job)
+        write!(f, "{}  {}", self.shown, self.job)?;
+        self.cost.map_or(Ok(()), |bill| write!(f, "  as last: {}", bill.told(|bytes| HumanBytes(bytes).to_string())))
+    }
+}
+
+/// What all runs to come spend in one repository, if each spends what the last of its job did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "planned-cost")]
+pub(super) struct PlannedCostLine<'a> {
+    pub(super) repository: &'a str,
+    pub(super) days: u16,
+    pub(super) runs: u64,
+    /// Runs of jobs that have not run yet, which are not in the sum.
+    pub(super) unknown: u64,
+    pub(super) cost: Bill,
+}
+
+impl Display for PlannedCostLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { repository, days, runs, unknown, cost } = self;
+        let told = cost.told(|bytes| HumanBytes(bytes).to_string());
+        write!(f, "{days} days to {}: {runs} runs, {told}", printable(repository))?;
+        if *unknown > 0 { write!(f, "; {unknown} of them have not run yet and are not counted") } else { Ok(()) }
     }
 }
 
@@ -136,6 +161,7 @@ pub(crate) const fn word(ending: Ending) -> &'static str {
         Ending::Done => "done",
         Ending::Incomplete => "incomplete",
         Ending::Damaged => "damaged",
+        Ending::Spent => "budget spent",
         Ending::Failed => "failed",
         Ending::Refused => "refused",
         Ending::Unreachable => "unreachable",
@@ -238,6 +264,7 @@ impl Display for StepLine<'_> {
                     "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
                 )
             }
+            Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
     }
