@@ -367,7 +367,7 @@ pub(super) fn events(site: &Arc<Site>, name: &str, id: &str) -> Result<Reply, Pr
         Some((sent(text), Some((reported, run, site))))
     });
     let mut reply = Reply::new(StreamBody::new(events).boxed_unsync());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply::EVENTS));
     Ok(reply)
 }
 
