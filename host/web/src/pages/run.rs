@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, StreamBody};
 use super::Asked;
 use super::confirm::{self, Question};
 use super::frame::{Frame, Link};
-use super::places::{of_repository, title};
+use super::places::{of_folder, of_repository, title};
 use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
@@ -46,6 +46,8 @@ struct Page {
     ending: Option<Arc<Ending>>,
     trouble: Vec<String>,
     numbers: Numbers,
+    /// The page of the snapshot that it made.
+    made: Option<String>,
     /// The run that did what it offers, if one was begun.
     applied: Option<String>,
     /// Why it cannot be cancelled, or what it offers be done, by whoever looks.
@@ -313,6 +315,7 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
     let frame = commands.iter().fold(frame, |frame, words| frame.command(command::at(&label, words)));
     let ending = reported.end.as_ref().map(|end| Arc::clone(&end.ending));
     let offered = ending.as_ref().and_then(|ending| ending.offer.as_ref()).map(|offer| offer.operation.action());
+    let made = ending.as_ref().and_then(|ending| ending.made.clone());
     let page = Page {
         refusal: frame.refusal(offered.unwrap_or_else(|| run.operation.action())),
         frame,
@@ -325,6 +328,7 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
         ending,
         trouble: run.trouble().iter().map(|line| shown::text(line)).collect(),
         numbers: Numbers::of(&run, &reported),
+        made: made.map(|id| of_folder(name, &id, b"")),
         applied: (*run.applied()).map(|id| of_id(name, id)),
     };
     render(StatusCode::OK, &page)
