@@ -12,11 +12,11 @@ use credenza_s3_server::Attributes;
 use rustix::process::Signal;
 
 /// Page views over which memory is to be flat.
-const VIEWS: usize = 2_000;
+const VIEWS: usize = 1_000;
 /// Those after which all is held that ever is.
-const VIEWS_BEFORE: usize = 500;
+const VIEWS_BEFORE: usize = 300;
 /// Bytes that a view may leave behind, on average: less than any page has, so that none is kept. The allocator takes and gives some megabytes.
-const VIEW_BYTES_MAX: u64 = 5 * 1024;
+const VIEW_BYTES_MAX: u64 = 10 * 1024;
 /// Repositories that are open at once, and the names in the large folder of each.
 const REPOSITORIES: [&str; 3] = ["one", "two", "three"];
 const NAMES: usize = 100_000;
