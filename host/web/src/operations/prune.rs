@@ -117,7 +117,8 @@ impl Prune {
         let removed = count(agreed.len() as u64, "snapshot", "snapshots");
         let title = format!("Remove {removed}, frees {}", shown::size(bytes));
         let excesses: Vec<Excess> = plan.excesses().collect();
-        let mut loses = vec![format!("{removed} removed. Nothing brings them back.")];
+        let (are, them) = if agreed.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let mut loses = vec![format!("{removed} {are} removed. Nothing brings {them} back.")];
         loses.extend(
             excesses.iter().map(|excess| format!("This is more than is usual: {}.", shown::text(&excess.to_string()))),
         );

@@ -262,7 +262,7 @@ async fn asks(
         return Ok(None);
     }
     super::places::open(site, name).await?;
-    confirm::ask(site, asked, name, Question { title, says: loses, button: "Do it" }).await
+    confirm::ask(site, asked, name, Question { title, says: loses }).await
 }
 
 /// Begins a run, and shows it.

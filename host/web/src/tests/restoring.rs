@@ -332,7 +332,7 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
     }
     let asked = stand.form(&format!("{path}/apply"), "").await;
     assert!(
-        asked.text().contains("type=\"password\"") && asked.text().contains("Nothing brings them back."),
+        asked.text().contains("type=\"password\"") && asked.text().contains("Nothing brings it back."),
         "{}",
         asked.text()
     );
