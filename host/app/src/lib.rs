@@ -27,6 +27,7 @@
 mod app;
 mod ask;
 mod aws;
+mod changed;
 mod check_place;
 mod choice;
 mod configuration;
@@ -71,6 +72,7 @@ pub mod users;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
+pub use changed::FilledIn;
 pub use check_place::PlaceCheck;
 pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{

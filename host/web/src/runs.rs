@@ -81,6 +81,8 @@ pub(crate) struct Ending {
     /// Numbers, as `--json` has them, by what they count.
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) tables: Vec<Table>,
+    /// The snapshot that it made, its whole id.
+    pub(crate) made: Option<String>,
     /// What can be done now that this is known.
     pub(crate) offer: Option<Offer>,
 }
@@ -90,6 +92,13 @@ pub(crate) struct Table {
     pub(crate) caption: String,
     pub(crate) heads: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Whether a column has amounts, which stand below each other.
+    pub(crate) fn is_amount(&self, column: &usize) -> bool {
+        self.heads.get(*column).is_some_and(|head| ["Size", "Alone frees"].contains(head))
+    }
 }
 
 /// Something that follows from a run which only looked: the same, done.

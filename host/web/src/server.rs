@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::{self, Door, Peer};
 use crate::error::{Error, Result};
@@ -29,6 +29,7 @@ use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::pages::{self, Asked};
+use crate::presence;
 use crate::reach::Reach;
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
@@ -180,6 +181,7 @@ pub(crate) fn site(
         runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
         baskets: Baskets::default(),
         activity,
+        refusals: Seldom::default(),
         limits,
         clock,
         zone: Zone::system(),
@@ -263,7 +265,7 @@ where
                     let login = door::secret_of(&parts.headers, &site.login_cookie());
                     let asked =
                         Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, from, address };
-                    pages::answer(site, &asked).await
+                    presence::bind(site, &asked, pages::answer(site, &asked).await)
                 }
             }
         }

@@ -36,6 +36,7 @@ pub(crate) mod rm;
 mod session;
 mod sizes;
 mod source_name;
+mod space;
 pub(crate) mod spending;
 pub(crate) mod sync;
 pub(crate) mod tag;

@@ -6,6 +6,7 @@
 mod backup;
 mod check;
 mod maintain;
+mod policy;
 mod prune;
 mod remove;
 mod repair;
@@ -16,10 +17,11 @@ mod tag;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
 pub(crate) use maintain::Maintain;
+pub(crate) use policy::{SetPolicy, rules};
 pub(crate) use prune::Prune;
 pub(crate) use remove::Remove;
 pub(crate) use repair::Repair;
-pub(crate) use restore::{Picked, Restore};
+pub(crate) use restore::{How, Picked, Restore};
 pub(crate) use sync::Sync;
 pub(crate) use tag::Tag;
 

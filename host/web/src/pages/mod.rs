@@ -15,6 +15,7 @@ mod download;
 mod enter;
 mod file;
 mod find;
+mod finding;
 mod frame;
 mod growth;
 mod history;
@@ -100,6 +101,14 @@ impl Asked {
         self.log(site, &by, ("", "Log in"), result);
     }
 
+    /// Puts on the log that somebody has not got in of whom nothing is known, the first of each minute.
+    fn note_refused(&self, site: &Site, what: &str, result: &str) {
+        if let Some(result) = site.refusals.note(result, site.clock.now()) {
+            let by = Who { name: "somebody".to_owned(), from: self.from.clone() };
+            self.log(site, &by, ("", what), &result);
+        }
+    }
+
     fn log(&self, site: &Site, by: &Who, (name, what): (&str, &str), result: &str) {
         let entry = Entry::begun(by, name, what, site.clock.now().wall);
         site.activity.done(&Entry { result: Some(result.to_owned()), ..entry });
@@ -151,6 +160,8 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
         (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name).await,
         (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
+        (None, ["place", kind, name, "settings"]) => new::ask_other(site, asked, (kind, name)),
+        (Some(form), ["place", kind, name, "settings"]) => new::change(site, asked, (kind, name), form).await,
         (None, ["place", kind, name]) => place::show(site, asked, kind, name),
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,

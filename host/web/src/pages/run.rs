@@ -6,7 +6,8 @@ use std::time::Duration;
 use askama::Template;
 use bytes::Bytes;
 use credenza_app::prune::Policy;
-use credenza_engine::Phase;
+use credenza_app::units::parse_span;
+use credenza_engine::{Phase, SnapshotFilter};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -16,12 +17,12 @@ use http_body_util::{BodyExt, StreamBody};
 use super::Asked;
 use super::confirm::{self, Question};
 use super::frame::{Frame, Link};
-use super::places::{of_repository, title};
+use super::places::{of_folder, of_repository, title};
 use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
 use crate::form::Fields;
-use crate::operations::{Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
+use crate::operations::{Backup, Check, Maintain, Prune, Remove, Repair, SetPolicy, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
 use crate::runs::{Ending, Operation, Outcome, Reported, Run};
 use crate::shown::{self, Time};
@@ -46,6 +47,8 @@ struct Page {
     ending: Option<Arc<Ending>>,
     trouble: Vec<String>,
     numbers: Numbers,
+    /// The page of the snapshot that it made.
+    made: Option<String>,
     /// The run that did what it offers, if one was begun.
     applied: Option<String>,
     /// Why it cannot be cancelled, or what it offers be done, by whoever looks.
@@ -158,7 +161,8 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
     let operation: Arc<dyn Operation> = match form.text("what").as_str() {
         "check" => Arc::new(Check { read_data: form.bytes("read_data").is_some() }),
         "backup" => Arc::new(Backup { source: form.text("source") }),
-        "prune" => Arc::new(Prune { policy: policy(form)?, ..Prune::default() }),
+        "prune" => Arc::new(Prune { policy: policy(form)?, filter: filter(form), ..Prune::default() }),
+        "policy" => Arc::new(SetPolicy { policy: policy(form)?.ok_or_else(no_rule)? }),
         "maintain" => Arc::new(Maintain { is_trial: true }),
         "repair" => Arc::new(Repair { read_data: form.bytes("read_data").is_some(), apply: false }),
         "sync" => {
@@ -176,6 +180,7 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
     };
     let loses = match form.text("what").as_str() {
         "untag" => vec!["Where a rule keeps the snapshot for this tag, the next prune removes it.".to_owned()],
+        "policy" => vec!["The next prune of any machine goes by it, and removes what it does not keep.".to_owned()],
         "remove" => vec!["Nothing brings the snapshot back.".to_owned()],
         _ => Vec::new(),
     };
@@ -184,6 +189,10 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         return Ok(question);
     }
     begin(site, asked, name, operation).await
+}
+
+fn no_rule() -> Problem {
+    wrong("No rule was typed").next("Go back, and type at least one. To take the policy out: credenza policy clear")
 }
 
 fn wrong(what: &str) -> Problem {
@@ -211,6 +220,16 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
         yearly: number("keep_yearly")?,
         ..Policy::default()
     };
+    let within = form.text("keep_within");
+    let within_seconds = match within.trim() {
+        "" => None,
+        text => Some(parse_span(text).map_err(|why| {
+            wrong("How long all are kept is no span of time").because(why).next("Go back, and type one such as 30d.")
+        })?),
+    };
+    let tags: Vec<String> = lines(form, "keep_tag");
+    is_typed |= within_seconds.is_some() || !tags.is_empty();
+    let policy = Policy { within_seconds, tags, ..policy };
     match (is_typed, policy.is_empty()) {
         (false, _) => Ok(None),
         (true, false) => Ok(Some(policy)),
@@ -218,6 +237,17 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
             Err(wrong("These rules keep no snapshot").next("Type a number above 0 for one of them at least."))
         }
     }
+}
+
+/// The lines of a field that are not empty.
+pub(super) fn lines(form: &Fields, name: &str) -> Vec<String> {
+    form.text(name).lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Which snapshots are judged.
+fn filter(form: &Fields) -> SnapshotFilter {
+    let of = |name: &str| Some(form.text(name)).filter(|value| !value.is_empty()).into_iter().collect();
+    SnapshotFilter { sources: of("source"), hosts: of("host"), tags: of("tag"), ..SnapshotFilter::default() }
 }
 
 /// Asks again before something is lost by it; none where nothing is, or it was agreed to.
@@ -232,7 +262,7 @@ async fn asks(
         return Ok(None);
     }
     super::places::open(site, name).await?;
-    confirm::ask(site, asked, name, Question { title, says: loses, button: "Do it" }).await
+    confirm::ask(site, asked, name, Question { title, says: loses }).await
 }
 
 /// Begins a run, and shows it.
@@ -313,6 +343,7 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
     let frame = commands.iter().fold(frame, |frame, words| frame.command(command::at(&label, words)));
     let ending = reported.end.as_ref().map(|end| Arc::clone(&end.ending));
     let offered = ending.as_ref().and_then(|ending| ending.offer.as_ref()).map(|offer| offer.operation.action());
+    let made = ending.as_ref().and_then(|ending| ending.made.clone());
     let page = Page {
         refusal: frame.refusal(offered.unwrap_or_else(|| run.operation.action())),
         frame,
@@ -325,6 +356,7 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
         ending,
         trouble: run.trouble().iter().map(|line| shown::text(line)).collect(),
         numbers: Numbers::of(&run, &reported),
+        made: made.map(|id| of_folder(name, &id, b"")),
         applied: (*run.applied()).map(|id| of_id(name, id)),
     };
     render(StatusCode::OK, &page)
@@ -367,7 +399,7 @@ pub(super) fn events(site: &Arc<Site>, name: &str, id: &str) -> Result<Reply, Pr
         Some((sent(text), Some((reported, run, site))))
     });
     let mut reply = Reply::new(StreamBody::new(events).boxed_unsync());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply::EVENTS));
     Ok(reply)
 }
 

@@ -26,15 +26,15 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Starts one for a user.
+    /// Starts one for a user, with these options.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(credenza: &Credenza) -> Result<Self> {
-        let (mut run, fed) = credenza.start_with(["--json", "ui"], Vec::new())?;
+    pub fn start(credenza: &Credenza, options: &[&str]) -> Result<Self> {
+        let (mut run, fed) = credenza.start_with([["--json", "ui"].as_slice(), options].concat(), Vec::new())?;
         let enter = fed.join().ok().context("a run reads its standard input")?;
         let first = link(&mut run, 1)?;
-        let address = first.split("/enter").next().unwrap_or_default().to_owned();
+        let address = first.split("/enter").next().unwrap_or_default().trim_end_matches('/').to_owned();
         Ok(Self { run: Some(run), enter, links: 1, address })
     }
 
@@ -43,7 +43,7 @@ impl Ui {
     /// # Errors
     /// When it does not start.
     pub fn entered(setup: &Setup, browser: &Browser) -> Result<Self> {
-        let mut ui = Self::start(&setup.credenza)?;
+        let mut ui = Self::start(&setup.credenza, &[])?;
         ui.let_in(browser)?;
         Ok(ui)
     }

@@ -4,10 +4,12 @@
 //! One browser and one server for all, because each start takes seconds. A scenario leaves the browser where it likes; it begins with an address.
 //! With `CREDENZA_PICTURES=1` the pictures of the guide are made again, `docs/guide/pictures`, and nothing else is run.
 
+mod beginning;
 mod hostile;
 mod keyboard;
 mod looking;
 mod looks;
+mod pages;
 mod restoring;
 mod screens;
 mod stand;
@@ -31,7 +33,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         "a locked repository opens by its passphrase alone, and is locked again",
         screens::a_repository_is_unlocked_and_locked,
     ),
-    ("an empty configuration teaches the first commands", screens::an_empty_configuration_teaches),
+    (
+        "with nothing but the page, from nothing to a file that came back, by a folder",
+        beginning::from_nothing_into_a_folder,
+    ),
+    ("the same by a bucket, whose keys a profile has", beginning::from_nothing_into_a_bucket),
     ("the versions of a path lead to the one that is wanted", looking::versions_lead_to_the_one_that_is_wanted),
     ("two snapshots, and a snapshot and what is there now, are compared", looking::snapshots_and_sources_are_compared),
     ("a source is looked into, checked and backed up", looking::a_source_is_looked_into_checked_and_backed_up),
@@ -50,9 +56,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("a file is found and restored with scripts off", restoring::a_file_is_restored_without_scripts),
     ("a tag is added and shown", restoring::a_tag_is_added_and_shown),
     ("no page asks any other host for anything", hostile::nothing_else_is_asked),
-    ("axe-core has nothing to say against any page in either scheme", looks::every_page_is_accessible),
-    ("no page scrolls sideways at 320 pixels", looks::every_page_reflows),
-    ("forced colours leave every state, control and focus to be seen", looks::forced_colours_leave_all_to_be_seen),
+    (
+        "axe-core has nothing to say against any page in either scheme, forced colours leave its controls, and none scrolls sideways at 320 pixels",
+        looks::every_page_is_accessible_in_all_schemes_and_narrow,
+    ),
+    (
+        "forced colours leave states and the focus to be seen",
+        looks::forced_colours_leave_states_and_the_focus_to_be_seen,
+    ),
     ("hostile contents do nothing", hostile::hostile_contents_do_nothing),
     ("another origin on this machine gets nothing and starts nothing", hostile::another_origin_gets_nothing),
     (
@@ -66,7 +77,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
 fn the_page_works_in_a_real_browser() -> Result<()> {
     let mut stand = Stand::new()?;
     if std::env::var_os("CREDENZA_PICTURES").is_some() {
-        return looks::make_pictures(&stand);
+        return looks::make_pictures(&mut stand);
     }
     let mut report = Report::default();
     for (name, run) in SCENARIOS {
