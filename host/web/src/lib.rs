@@ -18,6 +18,7 @@ mod form;
 mod graphics;
 mod guard;
 mod hosts;
+mod jobs;
 mod limits;
 mod oidc;
 mod operations;
@@ -34,6 +35,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod watch;
 
 pub use error::{Error, Result};
 pub use http::HeaderName;
@@ -43,3 +45,4 @@ pub use reach::{Others, Reach, TrustedProxy, Way};
 pub use repositories::Given;
 pub use server::{Options, Server};
 pub use session::Links;
+pub use watch::Watch;

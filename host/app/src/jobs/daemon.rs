@@ -78,6 +78,11 @@ pub enum News<'a> {
 pub trait Listens: Send + Sync {
     /// Something happened.
     fn hear(&self, news: News<'_>);
+
+    /// A run of a job begins, which `stop` ends in good order: hands back who hears what the engine tells of it.
+    fn follow(&self, _job: &str, _stop: &Stop) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
 }
 
 /// A run has come to its end.
@@ -220,7 +225,7 @@ impl Daemon {
         let work = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
-            let telling = Telling { job: &job.name, listens: &*listens };
+            let telling = Telling { job: &job.name, listens: &*listens, events: listens.follow(&job.name, &stop) };
             let ended = runtime.block_on(runner.run(&job, &occasion, &telling));
             let ending = ended.unwrap_or_else(|error| {
                 listens.hear(News::Fault(&error));
@@ -242,6 +247,7 @@ impl Daemon {
 struct Telling<'a> {
     job: &'a str,
     listens: &'a dyn Listens,
+    events: Arc<dyn Listener>,
 }
 
 impl Heard for Telling<'_> {
@@ -250,7 +256,7 @@ impl Heard for Telling<'_> {
     }
 
     fn events(&self) -> Arc<dyn Listener> {
-        Arc::new(NoEvents)
+        Arc::clone(&self.events)
     }
 }
 

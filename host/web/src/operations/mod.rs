@@ -5,6 +5,7 @@
 
 mod backup;
 mod check;
+mod job;
 mod maintain;
 mod prune;
 mod remove;
@@ -15,6 +16,7 @@ mod tag;
 
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
+pub(crate) use job::{JobRun, ended};
 pub(crate) use maintain::Maintain;
 pub(crate) use prune::Prune;
 pub(crate) use remove::Remove;

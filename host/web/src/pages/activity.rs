@@ -63,7 +63,7 @@ fn running(site: &Site, run: &Run) -> Running {
     Running {
         href: run::of_run(run),
         title: run.operation.title(),
-        repository: shown::text(&run.name),
+        repository: run.repository().to_owned(),
         by: run::by(&run.by),
         began: site.zone.time(run.began),
     }
@@ -71,7 +71,8 @@ fn running(site: &Site, run: &Run) -> Running {
 
 fn row(site: &Site, under_way: &[Arc<Run>], entry: Entry) -> Row {
     let Entry { at, by, repository, what, result, says } = entry;
-    let is_same = |run: &&Arc<Run>| run.began.seconds == at && run.name == repository && run.operation.title() == what;
+    let is_same =
+        |run: &&Arc<Run>| run.began.seconds == at && run.repository() == repository && run.operation.title() == what;
     let runs_on = under_way.iter().any(|run| is_same(&run));
     let href = site.repositories.place(&repository).ok().map(|_| of_repository(&repository));
     Row {

@@ -43,6 +43,11 @@ impl JobsAt {
         Ok(JobsFile::path(self.file.as_deref(), session.app.configuration_folder().ok())?)
     }
 
+    /// The file that was named.
+    pub(super) fn given(&self) -> Option<PathBuf> {
+        self.file.clone()
+    }
+
     fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
         Ok(JobsFile::read(&self.path(session)?, instant(now()))?)
     }

@@ -1,0 +1,92 @@
+//! A run of a job of the schedule, which somebody asks for now.
+
+use std::sync::Arc;
+
+use credenza_app::Result;
+use credenza_app::jobs::run::{Heard, Occasion, Runner};
+use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, metrics};
+use credenza_engine::Listener;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::access::Action;
+use crate::jobs::{Jobs, words};
+use crate::runs::{At, Ending, Operation, Outcome, Room, Run};
+use crate::shown;
+
+/// Runs a job, with its hooks and all that comes after it.
+pub(crate) struct JobRun {
+    pub(crate) jobs: Jobs,
+    /// Its name.
+    pub(crate) job: String,
+}
+
+impl Operation for JobRun {
+    fn title(&self) -> String {
+        format!("Run of the job {}", shown::text(&self.job))
+    }
+
+    fn commands(&self) -> Vec<String> {
+        vec![self.jobs.command(&format!("jobs run {}", self.job))]
+    }
+
+    fn action(&self) -> Action {
+        Action::Run
+    }
+
+    fn room(&self) -> Room {
+        Room::Job
+    }
+
+    fn run<'a>(&'a self, at: &'a At) -> LocalBoxFuture<'a, Result<Ending>> {
+        async move {
+            let went = self.run_now(at).await;
+            Ok(went.map_or_else(|error| refused(&error), |ending| ended(&at.run, ending)))
+        }
+        .boxed_local()
+    }
+}
+
+impl JobRun {
+    async fn run_now(&self, at: &At) -> Result<JobEnding, JobsError> {
+        let now = at.run.now().wall;
+        let book = self.jobs.read_now(now)?;
+        let (job, state, app) = (book.file.job(&self.job)?, &book.state, at.app());
+        state.log().close_lost(|job| state.runs(job), now)?;
+        let (clock, stop) = (at.run.clock(), at.run.context().stop);
+        let runner = Runner { app: &app, state, clock: &**clock, stop: &stop };
+        let ending = runner.run(job, &Occasion::default(), &Hearing(&at.run)).await?;
+        if let Err(error) = metrics::publish(&book.file, &state.log()) {
+            at.run.did(shown::text(&shown::causes(&error).join(": ")));
+        }
+        Ok(ending)
+    }
+}
+
+/// Tells the run of the page what the run of the job does.
+struct Hearing<'a>(&'a Arc<Run>);
+
+impl Heard for Hearing<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        self.0.did(words::step(step));
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::clone(self.0) as Arc<dyn Listener>
+    }
+}
+
+/// What is shown of a run that came to its end.
+pub(crate) fn ended(run: &Run, ending: JobEnding) -> Ending {
+    let lines = std::iter::once(words::says(ending).to_owned()).chain(run.done()).collect();
+    Ending { outcome: words::outcome(ending), lines, ..Ending::default() }
+}
+
+/// What is shown of one that was none: the job runs already, or its file cannot be used any more.
+fn refused(error: &JobsError) -> Ending {
+    let mut lines = shown::causes(error);
+    if matches!(error, JobsError::Busy { .. }) {
+        lines.push("Nothing was done. Wait until it has ended, and run the job again.".to_owned());
+    }
+    Ending { outcome: Outcome::Failed, lines, ..Ending::default() }
+}
