@@ -95,6 +95,8 @@ pub(crate) const ROUTES: &[Route] = &[
     page("r/*/diff", Action::Look),
     page("r/*/s/*/space", Action::Look),
     page("r/*/s/*/raster", Action::Read),
+    page("promises", Action::Look),
+    page("calendar", Action::Look),
     page("jobs", Action::Look),
     page("jobs/*", Action::Look),
     form("jobs/*/run", Action::Run),

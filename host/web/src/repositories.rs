@@ -17,7 +17,7 @@ use credenza_app::{
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::View;
 use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -41,6 +41,8 @@ pub(crate) struct Repositories {
     app: App,
     given: Option<Given>,
     slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+    /// When each was looked into last.
+    seen: std::sync::Mutex<HashMap<String, Timestamp>>,
 }
 
 /// Room for one repository.
@@ -64,7 +66,7 @@ pub(crate) struct Look {
 
 impl Repositories {
     pub(crate) fn new(app: App, given: Option<Given>) -> Self {
-        Self { app, given, slots: std::sync::Mutex::default() }
+        Self { app, given, slots: std::sync::Mutex::default(), seen: std::sync::Mutex::default() }
     }
 
     /// What each is called in addresses, in the order of the configuration; the one that the program was started with first.
@@ -133,6 +135,16 @@ impl Repositories {
     async fn open_with(&self, place: Place, secret: Secret) -> Result<Repository> {
         let options = OpenOptions { purpose: StoreUse::Read, secret, accept_plaintext: false };
         Ok(Repository { open: self.app.open_repository(place, options).await?, look: Mutex::new(None) })
+    }
+
+    /// Notes when one was looked into.
+    pub(crate) fn saw(&self, name: &str, at: Timestamp) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), at);
+    }
+
+    /// When one was looked into last, by this process.
+    pub(crate) fn seen(&self, name: &str) -> Option<Timestamp> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
     }
 
     /// The program's handle.

@@ -77,6 +77,10 @@ impl Server {
     /// # Errors
     /// When others are to be served without what keeps them apart, and when the system does not give the address.
     pub async fn bind(app: App, options: Options, stop: Stop) -> Result<Self> {
+        Self::bind_by(app, options, Arc::new(SystemClock), stop).await
+    }
+
+    pub(crate) async fn bind_by(app: App, options: Options, clock: Arc<dyn Clock>, stop: Stop) -> Result<Self> {
         let Options { listen, reach, given, jobs, limits } = options;
         reach.check(listen, app.configuration_folder().ok())?;
         let tls = reach.tls()?;
@@ -85,7 +89,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let entrance = Entrance::of(&app, address, &reach)?;
         let jobs = Jobs::new(app.clone(), jobs);
-        let site = Site { jobs, ..site(app, entrance, given, limits, Arc::new(SystemClock), stop)? };
+        let site = Site { jobs, ..site(app, entrance, given, limits, clock, stop)? };
         Ok(Self { listener, address, tls, site: Arc::new(site) })
     }
 

@@ -7,6 +7,7 @@ mod about;
 mod activity;
 mod archive;
 mod browse;
+mod calendar;
 mod care;
 mod confirm;
 mod connectors;
@@ -26,6 +27,8 @@ mod oidc;
 mod place;
 mod places;
 mod problem;
+mod promises;
+mod protected;
 mod raster;
 mod repository;
 mod restore;
@@ -172,6 +175,8 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (None, ["promises"]) => promises::show(site, asked).await,
+        (None, ["calendar"]) => calendar::show(site, asked).await,
         (None, ["jobs"]) => jobs::list(site, asked).await,
         (None, ["jobs", name]) => jobs::show(site, asked, name).await,
         (Some(_), ["jobs", name, "run"]) => jobs::run(site, asked, name).await,

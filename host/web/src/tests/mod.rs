@@ -4,6 +4,7 @@ mod beginning;
 mod clocks;
 mod figures;
 mod fuzzing;
+mod jobs;
 mod looking;
 mod oidc;
 mod outside;
