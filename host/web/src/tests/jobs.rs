@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_app::environment;
 use credenza_app::jobs::daemon::{Daemon, Options};
 use credenza_app::jobs::log::{Record, run_id};
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{Ending, Step};
+use credenza_app::{Kind, environment};
 use credenza_engine::{Clock as _, Secret, Stop};
 use credenza_model::Timestamp;
 use http::StatusCode;
@@ -81,7 +81,7 @@ async fn without_a_file_of_jobs_the_page_teaches_the_first() {
     stand.repository("attic", Secret::None).await;
     let page = stand.page("/jobs").await;
     for said in
-        ["Nothing runs by itself yet.", "to = &#34;@attic&#34;", "jobs.toml", "credenza jobs check", "credenza daemon"]
+        ["Nothing runs by itself yet.", "to = \"@attic\"", "jobs.toml", "credenza jobs check", "credenza daemon"]
     {
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
@@ -93,7 +93,7 @@ async fn without_a_file_of_jobs_the_page_teaches_the_first() {
     }
     // What the page shows as a sample is a file that can be used.
     let sample = page.text().split("<pre><code>").nth(1).unwrap().split("</code>").next().unwrap();
-    let sample = sample.replace("&#34;", "\"").replace("version = 1", "");
+    let sample = sample.replace("version = 1", "");
     write(&stand, &sample);
     assert!(stand.page("/jobs").await.text().contains(">home</a>"));
 }
@@ -103,7 +103,7 @@ async fn a_file_with_faults_is_shown_with_line_key_and_remedy() {
     let stand = with_job("evry = \"10s\"\nat = \"25:00\"").await;
     let page = stand.page("/jobs").await;
     for said in
-        ["cannot be used", "job.a.evry", ">5<", "Did you mean `every`?", "job.a.at", "There is no such time of day"]
+        ["cannot be used", "job.a.evry", ">5<", "Did you mean `every`?", "job.a.at", "there is no such time of day"]
     {
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
@@ -145,7 +145,7 @@ async fn a_job_is_run_from_the_page_and_stands_in_its_history_and_in_its_reposit
     let job = stand.page("/jobs/a").await;
     assert!(job.text().contains("<strong>Done.</strong>"), "{}", job.text());
     let past = stand.page(&job.link("/jobs/a/past/")).await;
-    assert!(past.text().contains("1 entry, 8 B read") && past.text().contains("jobs history a"), "{}", past.text());
+    assert!(past.text().contains("2 entries, 8 B read") && past.text().contains("jobs history a"), "{}", past.text());
     let kept = stand.page(&job.link("from=repository")).await;
     let snapshot = stand.page(&kept.link("/r/main/s/")).await;
     assert!(snapshot.text().contains("letter"), "{}", snapshot.text());
@@ -329,9 +329,18 @@ async fn who_may_only_look_sees_jobs_and_starts_nothing() {
     assert!(!stand.page("/jobs").await.text().contains("disabled"));
 }
 
+/// What the overview says of the source `home`, which the promises say too.
+async fn standing(stand: &Stand, said: &str) -> String {
+    let (home, promises) = (stand.page("/").await, stand.page("/promises").await);
+    let line = home.text().split("<li class=").find(|line| line.contains("home (")).unwrap().to_owned();
+    assert!(line.contains(&format!("<strong>{said}")), "{said}: {line}");
+    assert!(promises.text().contains(&format!("</span> {said}<br>")), "{said}: {}", promises.text());
+    line
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overview_says_of_each_source_whether_it_is_protected_since_when_and_what_to_do() {
-    let stand = with_job("at = \"02:30\"\npromise = \"26h\"").await;
+    let mut stand = with_job("at = \"02:30\"\npromise = \"26h\"").await;
     let empty = stand.folder.path().join("attic");
     std::fs::create_dir(&empty).unwrap();
     stand.source("attic", &empty);
@@ -350,22 +359,16 @@ async fn the_overview_says_of_each_source_whether_it_is_protected_since_when_and
     }
     let begun = send(&stand, "/jobs/a/run", "").await;
     stand.ended(begun.header("location")).await;
-    let standing = async |said: &str| {
-        let (home, promises) = (stand.page("/").await, stand.page("/promises").await);
-        let line = home.text().split("<li class=").find(|line| line.contains("home (")).unwrap().to_owned();
-        assert!(line.contains(&format!("<strong>{said}")), "{said}: {line}");
-        assert!(promises.text().contains(&format!("</span> {said}<br>")), "{said}: {}", promises.text());
-        line
-    };
-    assert!(standing("Protected").await.contains("the job a promises one in 26 hours."));
+    assert!(standing(&stand, "Protected").await.contains("the job a promises one in 26 hours."));
     stand.clock.advance(Duration::from_hours(24));
-    standing("At risk").await;
+    stand.enter().await;
+    standing(&stand, "At risk").await;
     stand.clock.advance(Duration::from_hours(3));
-    assert!(standing("Not protected").await.contains("<strong>Not protected since <time"));
+    assert!(standing(&stand, "Not protected").await.contains("<strong>Not protected since <time"));
     assert!(stand.page("/calendar").await.text().contains("<h2 id=\"promises\">Promises</h2>"));
     // A repository that cannot be looked into says nothing of its sources, and is not waited for.
-    std::fs::rename(stand.folder.path().join("main"), stand.folder.path().join("away")).unwrap();
-    let line = standing("Not known").await;
+    stand.set(Kind::Repository, "main", "location", stand.folder.path().join("away").to_str().unwrap());
+    let line = standing(&stand, "Not known").await;
     assert!(line.contains("The repository that the job a backs up to cannot be looked into now, last seen "), "{line}");
     assert!(stand.page("/promises").await.text().contains("Not known since "));
     assert_ne!(environment::host_name(), "<b>host</b>");

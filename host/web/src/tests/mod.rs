@@ -197,6 +197,14 @@ impl Stand {
         behind.split('"').next().unwrap().to_owned()
     }
 
+    /// Changes a setting of a place of the configuration.
+    fn set(&self, kind: Kind, name: &str, setting: &str, value: &str) {
+        Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
+            configuration.set(kind, &PlaceName::new(kind, name)?, setting, value)
+        })
+        .unwrap();
+    }
+
     /// A source of that name in the configuration.
     fn source(&self, name: &str, path: &std::path::Path) {
         Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
