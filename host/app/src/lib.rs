@@ -27,6 +27,7 @@
 mod app;
 mod ask;
 mod aws;
+mod changed;
 mod check_place;
 mod choice;
 mod configuration;
@@ -70,6 +71,7 @@ pub mod users;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
+pub use changed::FilledIn;
 pub use check_place::PlaceCheck;
 pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{

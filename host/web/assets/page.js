@@ -13,8 +13,13 @@ if (run) {
     if (event.data === "") bar.removeAttribute("value");
     else bar.value = Number(event.data);
   });
-  events.addEventListener("end", () => {
+  // A browser tries again by itself, but where it is refused: then the page says why.
+  const look = () => {
     events.close();
     location.reload();
+  };
+  events.addEventListener("end", look);
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) look();
   });
 }

@@ -78,6 +78,8 @@ pub(crate) const ROUTES: &[Route] = &[
     form("new/*/*", Action::Configure),
     page("place/repository/*/create", Action::Configure),
     form("place/repository/*/create", Action::Configure),
+    page("place/*/*/settings", Action::Configure),
+    form("place/*/*/settings", Action::Configure),
     page("place/*/*", Action::Look),
     form("place/*/*/check", Action::Run),
     page("activity", Action::Look),

@@ -24,6 +24,7 @@ mod oidc;
 mod operations;
 mod pace;
 mod pages;
+mod presence;
 mod reach;
 mod reply;
 mod repositories;

@@ -107,6 +107,8 @@ pub(crate) struct Ending {
     /// Numbers, as `--json` has them, by what they count.
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) tables: Vec<Table>,
+    /// The snapshot that it made, its whole id.
+    pub(crate) made: Option<String>,
     /// What can be done now that this is known.
     pub(crate) offer: Option<Offer>,
 }

@@ -31,6 +31,7 @@ use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::pages::{self, Asked};
+use crate::presence;
 use crate::reach::Reach;
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
@@ -280,7 +281,7 @@ where
                     let login = door::secret_of(&parts.headers, &site.login_cookie());
                     let asked =
                         Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, from, address };
-                    pages::answer(site, &asked).await
+                    presence::bind(site, &asked, pages::answer(site, &asked).await)
                 }
             }
         }

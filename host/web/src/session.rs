@@ -138,12 +138,19 @@ impl Sessions {
         has_passed(kept.seen, now, self.stay.idle) || has_passed(kept.began, now, self.stay.whole)
     }
 
-    /// The session of a browser.
+    /// The session of a browser that asks for something.
     pub(crate) fn get(&self, secret: &str) -> Option<Session> {
+        self.find(secret, true)
+    }
+
+    /// The session of a browser, `is_use` where that counts as asking for something.
+    pub(crate) fn find(&self, secret: &str, is_use: bool) -> Option<Session> {
         let now = self.clock.now();
         let mut state = self.lock();
         let kept = state.sessions.get_mut(&digest(secret)).filter(|kept| !self.is_over(kept, now))?;
-        kept.seen = now;
+        if is_use {
+            kept.seen = now;
+        }
         Some(kept.session.clone())
     }
 

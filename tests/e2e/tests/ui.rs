@@ -268,7 +268,7 @@ fn memory_is_flat_over_ten_thousand_page_views() -> Result<()> {
     (0..500)
         .try_for_each(|number| fs::write(source.join(format!("letters/{number}.txt")), format!("dear {number}")))?;
     let id = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
-    let mut ui = Ui::start(&setup.credenza)?;
+    let mut ui = Ui::start(&setup.credenza, &[])?;
     let link = ui.link()?;
     let (address, form) = link.strip_prefix("http://").and_then(|link| link.split_once("/enter?")).context("a link")?;
     let mut browser = Browser { address: address.to_owned(), cookie: String::new() };

@@ -151,6 +151,7 @@ impl Restore {
             facts: facts(report, requests),
             tables: table.into_iter().collect(),
             offer: (self.is_trial && report.entries + report.attributes > 0).then(|| self.offer(report, &to)),
+            ..Ending::default()
         }
     }
 

@@ -156,6 +156,8 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
         (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name).await,
         (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
+        (None, ["place", kind, name, "settings"]) => new::ask_other(site, asked, (kind, name)),
+        (Some(form), ["place", kind, name, "settings"]) => new::change(site, asked, (kind, name), form).await,
         (None, ["place", kind, name]) => place::show(site, asked, kind, name),
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, StreamBody};
 use super::Asked;
 use super::confirm::{self, Question};
 use super::frame::{Frame, Link};
-use super::places::{of_repository, title};
+use super::places::{of_folder, of_repository, title};
 use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
@@ -48,6 +48,8 @@ struct Page {
     ending: Option<Arc<Ending>>,
     trouble: Vec<String>,
     numbers: Numbers,
+    /// The page of the snapshot that it made.
+    made: Option<String>,
     /// The run that did what it offers, if one was begun.
     applied: Option<String>,
     /// Why it cannot be cancelled, or what it offers be done, by whoever looks.
@@ -333,6 +335,7 @@ pub(super) fn show(site: &Site, asked: &Asked, room: Room, name: &str, id: &str)
     let frame = frame(site, asked, &run)?;
     let ending = reported.end.as_ref().map(|end| Arc::clone(&end.ending));
     let offered = ending.as_ref().and_then(|ending| ending.offer.as_ref()).map(|offer| offer.operation.action());
+    let made = ending.as_ref().and_then(|ending| ending.made.clone());
     let page = Page {
         refusal: frame.refusal(offered.unwrap_or_else(|| run.operation.action())),
         frame,
@@ -346,6 +349,7 @@ pub(super) fn show(site: &Site, asked: &Asked, room: Room, name: &str, id: &str)
         numbers: Numbers::of(&run, &reported),
         done: if ending.is_none() { run.done() } else { Vec::new() },
         ending,
+        made: made.map(|id| of_folder(name, &id, b"")),
         applied: (*run.applied()).map(|id| of_id(room, name, id)),
     };
     render(StatusCode::OK, &page)
@@ -391,7 +395,7 @@ pub(super) fn events(site: &Arc<Site>, room: Room, name: &str, id: &str) -> Resu
         Some((sent(text), Some((reported, run, site))))
     });
     let mut reply = Reply::new(StreamBody::new(events).boxed_unsync());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply::EVENTS));
     Ok(reply)
 }
 

@@ -9,6 +9,7 @@ mod looking;
 mod oidc;
 mod outside;
 mod pages;
+mod presence;
 mod restoring;
 mod runs;
 mod safety;
