@@ -66,17 +66,17 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the scripts call, the servers, what looks at the page, what the independent reader imports, and what connectors in JavaScript
+/// Installs the test runner, what the scripts call, the servers and a database, what looks at the page, what the independent reader imports, and what connectors in JavaScript
 /// and Python are built with; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
     }
     if !has_tools() && step::is_root_on_debian() {
-        let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver"];
+        let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver", "postgresql"];
         let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
         run("update the package lists", step::command("apt-get", &["update"]))?;
-        run("install what the servers, the fuzzer and the browser need", step::command("apt-get", &install))?;
+        run("install what the servers, the fuzzer, the browser and the dumps need", step::command("apt-get", &install))?;
     }
     run("install the servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
     run("install what looks at the page", Command::new(step::workspace().join("tests/browser/install.sh")))?;
@@ -92,7 +92,7 @@ fn install_tools() -> Result<()> {
 }
 
 fn has_tools() -> bool {
-    let probes: [(&str, &[&str]); 7] = [
+    let probes: [(&str, &[&str]); 8] = [
         ("python3", &["-c", "import venv, ensurepip"]),
         ("curl", &["--version"]),
         ("openssl", &["version"]),
@@ -100,6 +100,7 @@ fn has_tools() -> bool {
         ("patch", &["--version"]),
         ("chromium", &["--version"]),
         ("chromedriver", &["--version"]),
+        ("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
     ];
     probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
 }

@@ -2,6 +2,7 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
+mod acknowledge;
 pub(super) mod shown;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,8 @@ pub(crate) enum JobsCommand {
     Resume(Resume),
     /// Say what has run, and how it ended.
     History(History),
+    /// Say that you have looked at suspect snapshots.
+    Acknowledge(acknowledge::Acknowledge),
     /// Write units for systemd.
     Units(Units),
     /// Print the JSON schema of the file, for editors.
@@ -197,6 +200,7 @@ impl JobsCommand {
             Self::Pause(command) => command.run(session),
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
+            Self::Acknowledge(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
