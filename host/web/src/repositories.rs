@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use credenza_app::jobs::guard::{self, Suspect};
 use credenza_app::secret::{self, SecretError, SecretSources};
 use credenza_app::{
     App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
@@ -62,6 +63,8 @@ pub(crate) struct Look {
     pub(crate) view: View,
     /// With the tags that they have now.
     pub(crate) snapshots: Arc<Snapshots>,
+    /// Those in which too much is gone, changed or encrypted, and that nobody has looked at; the oldest first.
+    pub(crate) suspects: Arc<Vec<Suspect>>,
 }
 
 impl Repositories {
@@ -203,7 +206,8 @@ impl Repository {
             Some(kept) => kept.view.clone(),
             None => repository.view().await?,
         };
-        let look = Look { view, snapshots: Arc::new(snapshots) };
+        let suspects = Arc::new(guard::suspects_of(repository, &snapshots).await?);
+        let look = Look { view, snapshots: Arc::new(snapshots), suspects };
         *kept = Some(look.clone());
         Ok(look)
     }

@@ -52,6 +52,14 @@ pub(crate) fn step(step: &Step) -> String {
             let colon = if last.is_empty() { "" } else { ": " };
             format!("Ran the hook {program}{colon}{last}")
         }
+        Step::Suspect { source, snapshot, reason } => format!(
+            "Suspect: snapshot {} of {source} is kept and flagged, and nothing of its source is removed: {reason}",
+            short(snapshot)
+        ),
+        Step::Held { removals, delete_max } => format!(
+            "Held: {} were to be removed, and a run may remove {delete_max}; none was",
+            count(*removals as u64, "snapshot", "snapshots")
+        ),
         Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
     };
     shown::text(&said)
@@ -144,6 +152,9 @@ pub(crate) fn facts(job: &Job) -> Vec<(&'static str, String)> {
     list("Tags", job.tags.iter().map(|tag| shown::text(tag)).collect());
     if let Some(prune) = &job.prune {
         facts.push(("Keeps", keeps(prune)));
+    }
+    if job.guard.is_some() {
+        facts.push(("Guard", "flags a snapshot in which too much is gone, changed or encrypted".to_owned()));
     }
     match job.maintain {
         Some(Maintain::Always) => facts.push(("Gives space back", "after each good run".to_owned())),

@@ -3,6 +3,7 @@
 //! Owned here: which they are, and what is shown of their reports. What removes or replaces something is not started by itself: a run that only looks
 //! ends with the offer to do it. Refused here: what else is under way (`runs`), and what is true (`credenza-app`, `credenza-engine`).
 
+mod acknowledge;
 mod backup;
 mod check;
 mod job;
@@ -14,6 +15,7 @@ mod restore;
 mod sync;
 mod tag;
 
+pub(crate) use acknowledge::Acknowledge;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
 pub(crate) use job::{JobRun, ended};

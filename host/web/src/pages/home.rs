@@ -57,6 +57,7 @@ const KEPT: State = State { word: "Kept", shape: "●", class: "good" };
 const LOOK: State = State { word: "Look here", shape: "▲", class: "wary" };
 const BROKEN: State = State { word: "Not reachable", shape: "■", class: "bad" };
 const DAMAGED: State = State { word: "Damaged", shape: "■", class: "bad" };
+const SUSPECT: State = State { word: "Suspect", shape: "▲", class: "wary" };
 const LOCKED: State = State { word: "Locked", shape: "◆", class: "still" };
 
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
@@ -123,6 +124,7 @@ fn line(site: &Arc<Site>, name: &str, looked: &Looked) -> Line {
     let newest = looked.as_ref().and_then(|looked| looked.as_ref().ok()).and_then(|look| look.snapshots.whole.last());
     let next = match state.word {
         "Damaged" => Some(("Find out how far the damage goes.", "check")),
+        "Suspect" => Some(("Look at what has changed, and say whether it is as it should be.", "jobs acknowledge")),
         "Not reachable" => Some(("See to it that the place can be reached.", "ls")),
         "Look here" if newest.is_none() && looked.is_some() => Some(("Make the first snapshot.", "backup FOLDER")),
         _ => None,
@@ -155,6 +157,13 @@ fn holding(site: &Site, look: &Look) -> (State, String) {
     };
     match (snapshots.damaged.len() as u64, snapshots.whole.last()) {
         (0, None) => (LOOK, "It is open and holds no snapshot yet.".to_owned()),
+        (0, Some(_)) if !look.suspects.is_empty() => (
+            SUSPECT,
+            format!(
+                "In {} too much is gone, changed or encrypted; nothing of their sources is removed until somebody has looked.",
+                shown::count(look.suspects.len() as u64, "snapshot", "snapshots")
+            ),
+        ),
         (0, Some(newest)) => (KEPT, format!("It holds {held}, the newest was made {}.", ago(newest))),
         (damaged, _) => {
             (DAMAGED, format!("{} cannot be read, {held} can.", shown::count(damaged, "snapshot", "snapshots")))

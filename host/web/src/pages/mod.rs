@@ -18,6 +18,7 @@ mod file;
 mod find;
 mod frame;
 mod growth;
+mod guard;
 mod history;
 mod home;
 mod jobs;
@@ -177,6 +178,7 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (None, ["guard"]) => guard::show(site, asked).await,
         (None, ["promises"]) => promises::show(site, asked).await,
         (None, ["calendar"]) => calendar::show(site, asked).await,
         (None, ["jobs"]) => jobs::list(site, asked).await,

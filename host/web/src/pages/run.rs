@@ -21,7 +21,7 @@ use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
 use crate::form::{Fields, encode};
-use crate::operations::{Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
+use crate::operations::{Acknowledge, Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
 use crate::runs::{Ending, Operation, Outcome, Reported, Room, Run};
 use crate::shown::{self, Time};
@@ -179,11 +179,15 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         "tag" if form.text("tag").is_empty() => return Err(wrong("No tag was typed")),
         "tag" => Arc::new(Tag { snapshot: snapshot(), tag: form.text("tag"), is_taken: false }),
         "untag" => Arc::new(Tag { snapshot: snapshot(), tag: form.text("tag"), is_taken: true }),
+        "acknowledge" => Arc::new(Acknowledge { snapshot: snapshot() }),
         "remove" => Arc::new(Remove { snapshot: snapshot() }),
         _ => return Err(wrong("The form does not say what to do")),
     };
     let loses = match form.text("what").as_str() {
         "untag" => vec!["Where a rule keeps the snapshot for this tag, the next prune removes it.".to_owned()],
+        "acknowledge" => {
+            vec!["Retention of its source goes on: the next prune may remove what was made before it.".to_owned()]
+        }
         "remove" => vec!["Nothing brings the snapshot back.".to_owned()],
         _ => Vec::new(),
     };

@@ -8,8 +8,9 @@ use credenza_app::jobs::daemon::{Daemon, Options};
 use credenza_app::jobs::log::{Record, run_id};
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{Ending, Step};
-use credenza_app::{Kind, environment};
-use credenza_engine::{Clock as _, Secret, Stop};
+use credenza_app::{Kind, OpenOptions, Settings, StoreUse, environment};
+use credenza_engine::{Clock as _, Secret, SnapshotName, Stop, flags};
+use credenza_format::Verdict;
 use credenza_model::Timestamp;
 use http::StatusCode;
 use http::header::LOCATION;
@@ -372,4 +373,32 @@ async fn the_overview_says_of_each_source_whether_it_is_protected_since_when_and
     assert!(line.contains("The repository that the job a backs up to cannot be looked into now, last seen "), "{line}");
     assert!(stand.page("/promises").await.text().contains("Not known since "));
     assert_ne!(environment::host_name(), "<b>host</b>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspect_snapshot_is_shown_with_its_reason_and_acknowledged_by_who_proves_it() {
+    let stand = Stand::entered().await;
+    stand.repository("main", Secret::None).await;
+    let id = stand.backup("main", &[(b"a", b"1")]).await;
+    assert!(stand.page("/guard").await.text().contains("No snapshot is suspect."));
+    let place = stand.app.place(Kind::Repository, "@main".as_ref(), Settings::new()).unwrap();
+    let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
+    let open = stand.app.open_repository(place, options).await.unwrap();
+    let handle = open.repository.find(&SnapshotName(id.clone())).await.unwrap();
+    flags::put_flag(&open.repository, &handle, Verdict::Suspect, "40 of 50 <b>entries</b> are gone").await.unwrap();
+    assert!(stand.page("/").await.text().contains("<strong>Suspect.</strong> In 1 snapshot too much is gone"));
+    let guard = stand.page("/guard").await;
+    for said in
+        ["40 of 50 &#60;b&#62;entries&#60;/b&#62; are gone", "memory, in <a href=\"/r/main\">", "jobs acknowledge"]
+    {
+        assert!(guard.text().contains(said), "{said}: {}", guard.text());
+    }
+    let fields = format!("&what=acknowledge&snapshot={id}");
+    let asked = send(&stand, "/r/main/run", &fields).await;
+    assert!(asked.text().contains("Retention of its source goes on"), "{}", asked.text());
+    assert!(stand.page("/guard").await.text().contains("40 of 50"));
+    let begun = send(&stand, "/r/main/run", &format!("{fields}&confirm=main")).await;
+    let ended = stand.ended(begun.header("location")).await;
+    assert!(ended.text().contains("is suspect no more: retention of memory goes on."), "{}", ended.text());
+    assert!(stand.page("/guard").await.text().contains("No snapshot is suspect."));
 }

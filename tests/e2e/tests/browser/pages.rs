@@ -76,6 +76,7 @@ pub(crate) const PAGES: &[Page] = &[
     }),
     to("promises", "promises", "/promises"),
     to("calendar", "calendar", "/calendar"),
+    to("guard", "guard", "/guard"),
     to("first-job", "jobs", "EMPTY/jobs"),
     to("activity", "activity", "/activity"),
     to("sources", "sources", "/sources"),
