@@ -119,7 +119,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded.
+    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
     #[arg(long)]
     due: bool,
 
@@ -295,10 +295,16 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
-        let ending = runner.run(job, &Occasion::default(), &printed).await?;
-        if let Err(error) = metrics::publish(&file, &state.log()) {
-            session.reporter.failure(&error.into());
+        let publish = |_| {
+            if let Err(error) = metrics::publish(&file, &state.log()) {
+                session.reporter.failure(&error.into());
+            }
+        };
+        if self.due {
+            return Ok(exit(runner.run_with_tries(job, &printed, publish).await?));
         }
+        let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        publish(ending);
         Ok(exit(ending))
     }
 }
