@@ -14,6 +14,7 @@ use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
+use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::{Listener, NoEvents, Stop, SystemClock};
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 
 use super::Session;
 use super::jobs::shown::{StepLine, word};
+use super::jobs::telling::Telling;
 use super::jobs::{JobsAt, state};
 use super::ui::{LinkLine, Reaching, tell};
 use crate::failure::{Exit, Failure};
@@ -84,7 +86,7 @@ impl Daemon {
         };
         let links = server.as_ref().and_then(Server::links);
         let page = server.as_ref().map(Server::watch);
-        let listens = Arc::new(Told { reporter: Arc::clone(session.reporter), page });
+        let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter), page });
         let daemon = Work::start(session.app.clone(), options, listens)?;
         if let Some(server) = &server {
             tell_page(server, links.as_ref(), session.reporter)?;
@@ -125,12 +127,12 @@ fn tell_page(server: &Server, links: Option<&Links>, reporter: &Reporter) -> Res
 }
 
 /// Prints what the daemon does, and tells the service manager and the page.
-struct Told {
+struct Printing {
     reporter: Arc<Reporter>,
     page: Option<Watch>,
 }
 
-impl Listens for Told {
+impl Listens for Printing {
     fn hear(&self, news: News<'_>) {
         match &news {
             News::Ready(_) | News::Reloaded(_) | News::NotReloaded(_) => notify(&[NotifyState::Ready]),
@@ -156,7 +158,7 @@ impl Listens for Told {
     }
 }
 
-impl Told {
+impl Printing {
     fn print(&self, news: &News<'_>) {
         let reporter = &self.reporter;
         match news {
@@ -188,7 +190,8 @@ impl Told {
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
-            News::Alive | News::Reloading | News::Skipped(_) => {}
+            News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
+            News::Alive | News::Reloading | News::Skipped(_) | News::Looking | News::Looked => {}
         }
     }
 

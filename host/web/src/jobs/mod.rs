@@ -63,9 +63,14 @@ impl Jobs {
 }
 
 impl Book {
+    /// The names of all that runs by itself: jobs, and verifications of repositories.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.file.works().map(|work| work.name().to_owned()).collect()
+    }
+
     /// The newest run of each job that the log knows.
     pub(crate) async fn newest(&self) -> Result<BTreeMap<String, Past>, JobsError> {
-        let (log, jobs) = (self.state.log(), self.file.jobs.keys().cloned().collect::<BTreeSet<_>>());
+        let (log, jobs) = (self.state.log(), self.names());
         at_leisure(move || log.newest(&jobs)).await
     }
 

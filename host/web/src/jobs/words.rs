@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When};
 use credenza_app::jobs::log::Past;
-use credenza_app::jobs::{Ending, Step};
+use credenza_app::jobs::schedule::Schedule;
+use credenza_app::jobs::{Ending, Step, Verify, Work};
 use credenza_app::prune::Policy;
 
 use crate::runs::Outcome;
@@ -14,9 +15,9 @@ use crate::shown::{self, count};
 const DIGITS: usize = 8;
 
 /// When it is due, with the zone.
-pub(crate) fn schedule(job: &Job) -> String {
-    let written = shown::sentence(&job.schedule.to_string());
-    match job.schedule.zone().iana_name() {
+pub(crate) fn schedule(schedule: &Schedule) -> String {
+    let written = shown::sentence(&schedule.to_string());
+    match schedule.zone().iana_name() {
         Some(zone) => format!("{written}, {zone}"),
         None => written,
     }
@@ -60,6 +61,26 @@ pub(crate) fn step(step: &Step) -> String {
             "Held: {} were to be removed, and a run may remove {delete_max}; none was",
             count(*removals as u64, "snapshot", "snapshots")
         ),
+        Step::Verified { packs, packs_read, bytes_read, damages, packs_due, all_in, .. } => {
+            let due = match packs_due {
+                0 => String::new(),
+                due => format!("; {due} were due and the budget was spent: at it all is read in {}", days(*all_in)),
+            };
+            let found = match damages {
+                0 => "no damage found".to_owned(),
+                damages => format!("{} found", count(*damages, "damage", "damages")),
+            };
+            format!("Read {packs_read} of {} again, {}: {found}{due}", count(*packs, "pack", "packs"), shown::size(*bytes_read))
+        }
+        Step::Drilled { snapshot: None, .. } => "Restored nothing for trial: there is no snapshot".to_owned(),
+        Step::Drilled { snapshot: Some(snapshot), entries, bytes, errors } => {
+            let came = match errors {
+                0 => "all came back as it was".to_owned(),
+                errors => format!("{} did not come back as they were", count(*errors, "entry", "entries")),
+            };
+            let entries = count(*entries, "entry", "entries");
+            format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))
+        }
         Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
     };
     shown::text(&said)
@@ -120,20 +141,7 @@ pub(crate) fn reason(past: &Past) -> String {
 
 /// What there is to know of a job, by what it is about.
 pub(crate) fn facts(job: &Job) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("When", schedule(job))];
-    let missed = match job.missed {
-        Missed::Once => "one run makes up for those that were missed",
-        Missed::Skip => "those that were missed are left out",
-    };
-    facts.push(("While nothing ran", missed.to_owned()));
-    facts.push((
-        "Where one fails",
-        format!(
-            "{}, the second after {}",
-            count(u64::from(job.retry.tries), "try", "tries"),
-            shown::span(job.retry.wait.as_secs())
-        ),
-    ));
+    let mut facts = timing(Work::Job(job));
     if let Some(promise) = job.promise {
         facts.push(("Promise", promised(promise)));
     }
@@ -164,6 +172,36 @@ pub(crate) fn facts(job: &Job) -> Vec<(&'static str, String)> {
         None => {}
     }
     facts
+}
+
+/// When something runs, and what becomes of runs that do not take place or fail.
+fn timing(work: Work<'_>) -> Vec<(&'static str, String)> {
+    let (missed, retry) = work.retries();
+    let missed = match missed {
+        Missed::Once => "one run makes up for those that were missed",
+        Missed::Skip => "those that were missed are left out",
+    };
+    let tries = count(u64::from(retry.tries), "try", "tries");
+    vec![
+        ("When", schedule(work.schedule())),
+        ("While nothing ran", missed.to_owned()),
+        ("Where one fails", format!("{tries}, the second after {}", shown::span(retry.wait.as_secs()))),
+    ]
+}
+
+/// What there is to know of a verification.
+pub(crate) fn facts_of_verification(verify: &Verify) -> Vec<(&'static str, String)> {
+    let mut facts = timing(Work::Verify(verify));
+    facts.push(("Reads all again", format!("within {}", long(verify.read_all_within))));
+    if let Some(drill) = verify.drill {
+        facts.push(("Restores a sample for trial", format!("each {}", long(drill.every))));
+    }
+    facts
+}
+
+/// Seconds as days.
+fn days(seconds: u64) -> String {
+    count(seconds.div_ceil(86_400), "day", "days")
 }
 
 /// A promise as a sentence.

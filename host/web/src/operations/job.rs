@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use credenza_app::Result;
+use credenza_app::jobs::look::{Hears, Look, Told};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
-use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, metrics};
+use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, verify};
 use credenza_engine::Listener;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -51,11 +52,20 @@ impl JobRun {
     async fn run_now(&self, at: &At) -> Result<JobEnding, JobsError> {
         let now = at.run.now().wall;
         let book = self.jobs.read_now(now)?;
-        let (job, state, app) = (book.file.job(&self.job)?, &book.state, at.app());
+        let (work, state, app) = (book.file.work(&self.job)?, &book.state, at.app());
         state.log().close_lost(|job| state.runs(job), now)?;
         let (clock, stop) = (at.run.clock(), at.run.context().stop);
         let runner = Runner { app: &app, state, clock: &**clock, stop: &stop };
-        let ending = runner.run(job, &Occasion::default(), &Hearing(&at.run)).await?;
+        let (occasion, heard) = (Occasion::default(), Hearing(&at.run));
+        let ending = match work {
+            Work::Job(job) => runner.run(job, &occasion, &heard).await?,
+            Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
+        };
+        let hears = Arc::new(Telling(Arc::clone(&at.run)));
+        // What could not be sent or written is told by the daemon, or after the next run.
+        if let Err(error) = (Look { runner, jobs: &book.file, hears }).at_all(None).await {
+            at.run.did(shown::text(&shown::causes(&error).join(": ")));
+        }
         if let Err(error) = metrics::publish(&book.file, &state.log()) {
             at.run.did(shown::text(&shown::causes(&error).join(": ")));
         }
@@ -73,6 +83,23 @@ impl Heard for Hearing<'_> {
 
     fn events(&self) -> Arc<dyn Listener> {
         Arc::clone(self.0) as Arc<dyn Listener>
+    }
+}
+
+/// Tells the run of the page who was told of a change.
+struct Telling(Arc<Run>);
+
+impl Hears for Telling {
+    fn told(&self, told: Told<'_>) {
+        let line = match told {
+            Told::Changed(notice) => format!("{}: {}", shown::sentence(notice.word.name()), notice.text),
+            Told::Taken(notice, to) => format!("Told {to} of: {}", notice.word.name()),
+            Told::NotTaken(notice, to, error, _) => {
+                format!("{to} could not be told of: {}: {error}", notice.word.name())
+            }
+            Told::Fault(error) => shown::causes(error).join(": "),
+        };
+        self.0.did(shown::text(&line));
     }
 }
 
