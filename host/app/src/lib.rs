@@ -54,6 +54,7 @@ mod path_list;
 pub mod patterns;
 mod place;
 mod profiles;
+pub mod protection;
 pub mod prune;
 mod recognise;
 pub mod remove;

@@ -2,7 +2,7 @@
 const run = document.querySelector("[data-events]");
 if (run) {
   const events = new EventSource(run.dataset.events);
-  for (const name of ["phase", "amount", "pace", "waiting", "trouble"]) {
+  for (const name of ["phase", "amount", "pace", "waiting", "did", "trouble"]) {
     const place = run.querySelector(`[data-told="${name}"]`);
     events.addEventListener(name, (event) => {
       if (place.textContent !== event.data) place.textContent = event.data;

@@ -18,6 +18,7 @@ mod form;
 mod graphics;
 mod guard;
 mod hosts;
+mod jobs;
 mod limits;
 mod oidc;
 mod operations;
@@ -35,6 +36,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod watch;
 
 pub use error::{Error, Result};
 pub use http::HeaderName;
@@ -44,3 +46,4 @@ pub use reach::{Others, Reach, TrustedProxy, Way};
 pub use repositories::Given;
 pub use server::{Options, Server};
 pub use session::Links;
+pub use watch::Watch;

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use credenza_app::jobs::guard::{self, Suspect};
 use credenza_app::secret::{self, SecretError, SecretSources};
 use credenza_app::{
     App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
@@ -17,7 +18,7 @@ use credenza_app::{
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::View;
 use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -41,6 +42,8 @@ pub(crate) struct Repositories {
     app: App,
     given: Option<Given>,
     slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+    /// When each was looked into last.
+    seen: std::sync::Mutex<HashMap<String, Timestamp>>,
 }
 
 /// Room for one repository.
@@ -60,11 +63,13 @@ pub(crate) struct Look {
     pub(crate) view: View,
     /// With the tags that they have now.
     pub(crate) snapshots: Arc<Snapshots>,
+    /// Those in which too much is gone, changed or encrypted, and that nobody has looked at; the oldest first.
+    pub(crate) suspects: Arc<Vec<Suspect>>,
 }
 
 impl Repositories {
     pub(crate) fn new(app: App, given: Option<Given>) -> Self {
-        Self { app, given, slots: std::sync::Mutex::default() }
+        Self { app, given, slots: std::sync::Mutex::default(), seen: std::sync::Mutex::default() }
     }
 
     /// What each is called in addresses, in the order of the configuration; the one that the program was started with first.
@@ -144,6 +149,16 @@ impl Repositories {
         Ok(Repository { open: self.app.open_repository(place, options).await?, look: Mutex::new(None) })
     }
 
+    /// Notes when one was looked into.
+    pub(crate) fn saw(&self, name: &str, at: Timestamp) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), at);
+    }
+
+    /// When one was looked into last, by this process.
+    pub(crate) fn seen(&self, name: &str) -> Option<Timestamp> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
     /// The program's handle.
     pub(crate) const fn app(&self) -> &App {
         &self.app
@@ -200,7 +215,8 @@ impl Repository {
             Some(kept) => kept.view.clone(),
             None => repository.view().await?,
         };
-        let look = Look { view, snapshots: Arc::new(snapshots) };
+        let suspects = Arc::new(guard::suspects_of(repository, &snapshots).await?);
+        let look = Look { view, snapshots: Arc::new(snapshots), suspects };
         *kept = Some(look.clone());
         Ok(look)
     }

@@ -235,6 +235,20 @@ fn a_daemon_does_what_its_service_manager_asks() {
         daemon.wait()?.expect_code(0)?.expect_memory_below(40 << 20)?;
         Ok(())
     });
+    report.scenario("it serves the page where it is asked to, and prints another link by SIGUSR1", || {
+        let setup = with_job("cron = \"0 0 29 2 *\"")?;
+        let words = ["--json", "daemon", "--listen", "127.0.0.1:0", "--jobs", &file(&setup)];
+        let mut daemon = setup.credenza.start(words)?;
+        daemon.printed_lines(1)?;
+        daemon.signal(Signal::USR1)?;
+        let links = daemon.printed_lines(2)?;
+        ensure!(links.iter().all(|line| line.contains("/enter?key=")) && links[0] != links[1], "{links:?}");
+        daemon.signal(Signal::TERM)?;
+        daemon.wait()?.expect_code(0)?.expect_message(&["kill -USR1"])?;
+        let unserved = setup.credenza.run(["daemon", "--host", "backup.example", "--behind-proxy"])?;
+        unserved.expect_code(2)?.expect_message(&["add --listen ADDRESS:PORT"])?;
+        Ok(())
+    });
     report.scenario("SIGTERM in the midst of a run ends it in good order, and it is due again", || {
         let setup = with_job("every = \"10s\"")?;
         write(&setup, &format!("every = \"10s\"\n{}", hanging(&setup)))?;

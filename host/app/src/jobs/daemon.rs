@@ -90,6 +90,11 @@ pub enum News<'a> {
 pub trait Listens: Send + Sync {
     /// Something happened.
     fn hear(&self, news: News<'_>);
+
+    /// A run of a job begins, which `stop` ends in good order: hands back who hears what the engine tells of it.
+    fn follow(&self, _job: &str, _stop: &Stop) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
 }
 
 /// Something that went on beside has come to its end.
@@ -295,7 +300,7 @@ impl Daemon {
         let running = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
-            let telling = Telling { job: &start.job, listens: &*listens };
+            let telling = Telling { job: &start.job, listens: &*listens, events: listens.follow(&start.job, &stop) };
             let ended = match &work {
                 Owned::Job(job) => runtime.block_on(runner.run(job, &occasion, &telling)),
                 Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
@@ -362,6 +367,7 @@ impl From<Work<'_>> for Owned {
 struct Telling<'a> {
     job: &'a str,
     listens: &'a dyn Listens,
+    events: Arc<dyn Listener>,
 }
 
 impl Heard for Telling<'_> {
@@ -370,7 +376,7 @@ impl Heard for Telling<'_> {
     }
 
     fn events(&self) -> Arc<dyn Listener> {
-        Arc::new(NoEvents)
+        Arc::clone(&self.events)
     }
 }
 

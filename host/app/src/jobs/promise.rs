@@ -102,7 +102,7 @@ fn standing(job: &Job, source: String, promise: Duration, snapshots: &Snapshots)
 }
 
 /// Seconds that are left, and what that means.
-fn judge(promise: Duration, time: Option<Timestamp>, now: Timestamp) -> (i64, Kept) {
+pub(crate) fn judge(promise: Duration, time: Option<Timestamp>, now: Timestamp) -> (i64, Kept) {
     let seconds = i64::try_from(promise.as_secs()).unwrap_or(i64::MAX);
     let Some(time) = time else { return (0_i64.saturating_sub(seconds), Kept::Broken) };
     let age = now.seconds.saturating_sub(time.seconds).max(0);

@@ -116,6 +116,34 @@ impl Runner<'_> {
         }
     }
 
+    /// The same where no scheduler stands behind it, as for a timer: a source that fails and a repository that cannot be reached are tried again as the
+    /// job says, by this call. `ended` hears of each try.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub async fn run_with_tries(
+        &self,
+        job: &Job,
+        heard: &dyn Heard,
+        ended: impl Fn(Ending),
+    ) -> Result<Ending, JobsError> {
+        let due = Some(self.clock.now().wall);
+        let mut tries = 0;
+        loop {
+            let ending = self.run(job, &Occasion { due, missed: 0, tries }, heard).await?;
+            ended(ending);
+            tries += 1;
+            let is_tried = matches!(ending, Ending::Failed | Ending::Unreachable) && tries < job.retry.tries;
+            if !is_tried {
+                return Ok(ending);
+            }
+            tokio::select! {
+                () = self.clock.wait(job.retry.wait_after(tries)) => {}
+                () = self.stop.requested() => return Ok(ending),
+            }
+        }
+    }
+
     async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
         let recording = Recording::begin(&job.name, occasion, (self.state, self.clock, self.stop), heard);
         let mut run = Run { runner: self, job, recording, made: Vec::new(), bill: Mutex::default() };

@@ -359,6 +359,30 @@ async fn a_source_that_is_gone_fails_and_the_others_are_backed_up() {
     assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Failed, 1));
 }
 
+#[tokio::test]
+async fn a_run_for_a_timer_is_tried_as_often_as_its_job_says_with_waits_that_double() {
+    let bed = Bed::new().await;
+    let path = bed.folder.path().display().to_string();
+    let job = format!("[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/gone\"\nat = \"02:30\"\n");
+    fs::write(bed.path("jobs.toml"), format!("version = 1\n{job}retry = {{ tries = 4, wait = \"1m..3m\" }}\n"))
+        .unwrap();
+    let file = JobsFile::read(&bed.path("jobs.toml"), instant(bed.clock.now().wall)).unwrap();
+    let (state, stop, tried) = (bed.state(), Stop::default(), AtomicU64::new(0));
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let count = |_| {
+        tried.fetch_add(1, Ordering::SeqCst);
+    };
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Failed, 4));
+    let past = state.log().past(None, 10).unwrap();
+    let begun: Vec<i64> = past.iter().rev().map(|past| past.began.seconds).collect();
+    let waits: Vec<i64> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits.iter().zip([60, 120, 180]).all(|(wait, least)| (least..least + 30).contains(wait)), "{waits:?}");
+    fs::create_dir(bed.path("gone")).unwrap();
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Done, 5));
+}
+
 /// Asks the run to end as soon as a source is backed up.
 struct EndedByIt<'a>(&'a Stop);
 

@@ -3,8 +3,10 @@
 //! Owned here: which they are, and what is shown of their reports. What removes or replaces something is not started by itself: a run that only looks
 //! ends with the offer to do it. Refused here: what else is under way (`runs`), and what is true (`credenza-app`, `credenza-engine`).
 
+mod acknowledge;
 mod backup;
 mod check;
+mod job;
 mod maintain;
 mod policy;
 mod prune;
@@ -14,8 +16,10 @@ mod restore;
 mod sync;
 mod tag;
 
+pub(crate) use acknowledge::Acknowledge;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
+pub(crate) use job::{JobRun, ended};
 pub(crate) use maintain::Maintain;
 pub(crate) use policy::{SetPolicy, rules};
 pub(crate) use prune::Prune;

@@ -126,7 +126,7 @@ struct Row {
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let repository = open(site, name).await?;
     let label = repository.label();
-    let Look { view, snapshots } = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
+    let Look { view, snapshots, .. } = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
     let pattern = asked.query.text("name");
     let any_case = asked.query.bytes("any_case").is_some();
     let (bounds, query) = bounds(asked, snapshots.now);

@@ -7,6 +7,7 @@ mod about;
 mod activity;
 mod archive;
 mod browse;
+mod calendar;
 mod care;
 mod confirm;
 mod connectors;
@@ -18,14 +19,18 @@ mod find;
 mod finding;
 mod frame;
 mod growth;
+mod guard;
 mod history;
 mod home;
+mod jobs;
 mod login;
 mod new;
 mod oidc;
 mod place;
 mod places;
 mod problem;
+mod promises;
+mod protected;
 mod raster;
 mod repository;
 mod restore;
@@ -44,6 +49,7 @@ use crate::assets;
 use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
+use crate::runs::Room;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -168,10 +174,10 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, asked, name).await,
         (Some(form), ["r", name, "run"]) => run::start(site, asked, name, form).await,
-        (None, ["r", name, "run", id]) => run::show(site, asked, name, id),
-        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, name, id),
+        (None, ["r", name, "run", id]) => run::show(site, asked, Room::Repository, name, id),
+        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, Room::Repository, name, id),
         (Some(_), ["r", name, "run", id, "apply"]) => run::apply(site, asked, name, id).await,
-        (None, ["r", name, "run", id, "events"]) => run::events(site, name, id),
+        (None, ["r", name, "run", id, "events"]) => run::events(site, Room::Repository, name, id),
         (None, ["r", name, "care"]) => care::show(site, asked, name).await,
         (None, ["r", name, "restore"]) => restore::show(site, asked, name).await,
         (Some(form), ["r", name, "restore", "add"]) => restore::add(site, asked, name, form).await,
@@ -181,6 +187,18 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (None, ["guard"]) => guard::show(site, asked).await,
+        (None, ["promises"]) => promises::show(site, asked).await,
+        (None, ["calendar"]) => calendar::show(site, asked).await,
+        (None, ["jobs"]) => jobs::list(site, asked).await,
+        (None, ["jobs", name]) => jobs::show(site, asked, name).await,
+        (Some(_), ["jobs", name, "run"]) => jobs::run(site, asked, name).await,
+        (Some(form), ["jobs", name, "pause"]) => jobs::pause(site, asked, name, form).await,
+        (Some(_), ["jobs", name, "resume"]) => jobs::resume(site, asked, name).await,
+        (None, ["jobs", name, "past", began]) => jobs::past(site, asked, name, began).await,
+        (None, ["jobs", name, "run", id]) => run::show(site, asked, Room::Job, name, id),
+        (Some(_), ["jobs", name, "run", id, "cancel"]) => run::cancel(site, asked, Room::Job, name, id),
+        (None, ["jobs", name, "run", id, "events"]) => run::events(site, Room::Job, name, id),
         (None, ["r", name, "growth"]) => growth::show(site, asked, name).await,
         (None, ["r", name, "history"]) => history::show(site, asked, name).await,
         (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,

@@ -18,7 +18,7 @@ use crate::command;
 use crate::form::Fields;
 use crate::reply::{self, Reply};
 use crate::repositories::{Look, Repository};
-use crate::runs::Run;
+use crate::runs::{Room, Run};
 use crate::shown::{self, Time};
 use crate::site::Site;
 use crate::throttle::Guess;
@@ -129,7 +129,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
         sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
-        runs: site.runs.of(name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
+        runs: site.runs.of(Room::Repository, name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
         has_policy: !kept.is_empty(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),

@@ -6,6 +6,7 @@
 
 mod beginning;
 mod hostile;
+mod jobs;
 mod keyboard;
 mod looking;
 mod looks;
@@ -70,6 +71,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         "snapshots are pruned by a plan and the passphrase, and space is asked back",
         restoring::snapshots_are_pruned_by_a_plan_and_the_passphrase,
     ),
+    ("a job is run from the page to its record", jobs::a_job_is_run_to_its_record),
+    ("a job is paused by the keyboard, and resumed", jobs::a_job_is_paused_by_keyboard_and_resumed),
+    ("a job is run and cancelled with scripts off", jobs::a_job_is_run_and_cancelled_without_scripts),
+    (
+        "a file of jobs with faults, and none at all, teach what to do",
+        jobs::a_file_with_faults_and_none_teach_what_to_do,
+    ),
+    ("a daemon serves the page, and its runs are cancelled there", jobs::a_daemon_serves_the_page),
     ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
 ];
 

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::workspace;
 
-use crate::stand::{OTHER_PASSPHRASE, STORE, Stand, VAULT};
+use crate::stand::{OTHER_PASSPHRASE, SLOW, STORE, Stand, VAULT};
 
 /// A page.
 pub(crate) struct Page {
@@ -37,7 +37,7 @@ const fn by(name: &'static str, route: &'static str, way: fn(&Stand) -> Result<(
     Page { name, route, way: Way::By(way) }
 }
 
-/// All of them. STORE, VAULT, NEWEST, OLDEST and RUN stand for what the stand has.
+/// All of them. STORE, VAULT, NEWEST, OLDEST, RUN and JOBRUN stand for what the stand has.
 pub(crate) const PAGES: &[Page] = &[
     to("overview", "", "/"),
     to("repository", "r/*", "/r/STORE"),
@@ -65,6 +65,19 @@ pub(crate) const PAGES: &[Page] = &[
         stand.browser.expect("Nothing says where to")
     }),
     to("care", "r/*/care", "/r/STORE/care"),
+    to("jobs", "jobs", "/jobs"),
+    to("job", "jobs/*", "/jobs/nightly"),
+    to("job-snapshots", "jobs/*", "/jobs/nightly?from=repository"),
+    to("job-run", "jobs/*/run/*", "/jobs/slow/run/JOBRUN"),
+    by("job-past", "jobs/*/past/*", |stand| {
+        stand.show(&format!("/jobs/{SLOW}"))?;
+        stand.browser.find("section[aria-labelledby=history] tbody th a")?.click()?;
+        stand.browser.expect("What it did")
+    }),
+    to("promises", "promises", "/promises"),
+    to("calendar", "calendar", "/calendar"),
+    to("guard", "guard", "/guard"),
+    to("first-job", "jobs", "EMPTY/jobs"),
     to("activity", "activity", "/activity"),
     to("sources", "sources", "/sources"),
     to("source", "sources/*", "/sources/home"),
@@ -145,8 +158,15 @@ pub(crate) const PAGES: &[Page] = &[
 ];
 
 /// What answers with no page: bytes, a stream, or another address. Of forms, those whose answers are pages that stand above under another address too.
-const NO_PAGES: &[&str] =
-    &["assets/**", "r/*/run/*/events", "r/*/s/*/raster", "r/*/s/*/download", "r/*/s/*/archive", "r/*/restore/archive"];
+const NO_PAGES: &[&str] = &[
+    "assets/**",
+    "jobs/*/run/*/events",
+    "r/*/run/*/events",
+    "r/*/s/*/raster",
+    "r/*/s/*/download",
+    "r/*/s/*/archive",
+    "r/*/restore/archive",
+];
 
 impl Page {
     /// Shows it.
@@ -163,6 +183,7 @@ impl Page {
                     .replace("VAULT", VAULT)
                     .replace("OLDEST", oldest.map_or("", String::as_str))
                     .replace("NEWEST", newest.map_or("", String::as_str))
+                    .replace("JOBRUN", &stand.job_run_number()?)
                     .replace("RUN", &stand.run_number()?);
                 stand.show_of(server, &path)
             }

@@ -14,6 +14,10 @@ use crate::hostile::Elsewhere;
 pub(crate) const OTHER_PASSPHRASE: &str = "nobody's business but mine, 0815";
 /// The name of the repository in the bucket.
 pub(crate) const STORE: &str = "store";
+/// The job that backs up the home.
+pub(crate) const JOB: &str = "nightly";
+/// One whose hook ends when somebody ends it.
+pub(crate) const SLOW: &str = "slow";
 /// The name of the repository that is locked.
 pub(crate) const VAULT: &str = "vault";
 /// The folder with very many names, in the repository that is locked.
@@ -42,6 +46,8 @@ pub(crate) struct Stand {
     pub(crate) server: RealServer,
     /// The number of a run that can be looked at.
     run: Option<String>,
+    /// That of a run of a job.
+    job_run: Option<String>,
     /// What the other pages are over.
     _setups: [Setup; 3],
 }
@@ -63,6 +69,7 @@ impl Stand {
         fs::remove_file(home.join("letters/to-bert.txt"))?;
         let second = snapshot_of(&setup.backup("@home")?)?;
 
+        fs::write(setup.path("user/config/jobs.toml"), jobs())?;
         let vault = setup.path(VAULT).to_string_lossy().into_owned();
         setup.credenza.ok(["repository", "add", VAULT, &vault])?;
         setup.credenza.set("CREDENZA_PASSPHRASE", OTHER_PASSPHRASE);
@@ -93,6 +100,7 @@ impl Stand {
             snapshots: vec![first, second],
             server,
             run: None,
+            job_run: None,
             _setups: [empty, fresh, others],
         })
     }
@@ -105,7 +113,23 @@ impl Stand {
         self.browser.click("Preview")?;
         self.browser.find(".offer")?;
         self.run = self.browser.address()?.rsplit('/').next().map(str::to_owned);
+        self.cancel_slow()?;
+        self.job_run = self.browser.address()?.rsplit('/').next().map(str::to_owned);
         Ok(())
+    }
+
+    /// Runs the job whose hook would not end, and cancels it.
+    pub(crate) fn cancel_slow(&self) -> Result<()> {
+        self.show(&format!("/jobs/{SLOW}"))?;
+        self.browser.click("Run now")?;
+        self.browser.expect("Running.")?;
+        self.browser.click("Cancel")?;
+        self.browser.expect("Cancelled.")
+    }
+
+    /// The number of the run of that job.
+    pub(crate) fn job_run_number(&self) -> Result<String> {
+        self.job_run.clone().context("the stand was prepared")
     }
 
     /// The number of that run.
@@ -154,6 +178,16 @@ fn for_others(setup: &Setup) -> Result<Ui> {
     let words = ["--host", "others.localhost", "--tls-cert", &certificate, "--tls-key", &key];
     let by_provider = ["--oidc-issuer", &provider.address, "--oidc-client-id", "credenza"];
     Ui::start(&setup.credenza, &[words.as_slice(), &by_provider].concat())
+}
+
+/// Two jobs.
+fn jobs() -> String {
+    let to = format!("backup = \"@home\"\nto = \"@{STORE}\"");
+    format!(
+        "version = 1\n[job.{JOB}]\n{to}\nat = \"02:30\"\npromise = \"26h\"\nkeep = {{ daily = 14, weekly = 8 }}\n\
+         hooks = [ {{ before = \"backup\", run = [\"echo\", \"all is quiet\"] }} ]\n\
+         [job.{SLOW}]\n{to}\ncron = \"0 0 1 1 *\"\nhooks = [ {{ before = \"backup\", run = [\"sleep\", \"1000\"] }} ]\n"
+    )
 }
 
 /// A home as many have one, and some that nobody wants.

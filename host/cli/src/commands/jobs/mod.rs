@@ -53,6 +53,11 @@ impl JobsAt {
         Ok(JobsFile::path(self.file.as_deref(), session.app.configuration_folder().ok())?)
     }
 
+    /// The file that was named.
+    pub(super) fn given(&self) -> Option<PathBuf> {
+        self.file.clone()
+    }
+
     fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
         Ok(JobsFile::read(&self.path(session)?, instant(now()))?)
     }
@@ -125,7 +130,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded.
+    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
     #[arg(long)]
     due: bool,
 
@@ -345,8 +350,14 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
+        let publish = |_| {
+            if let Err(error) = metrics::publish(&file, &state.log()) {
+                session.reporter.failure(&error.into());
+            }
+        };
         let occasion = Occasion::default();
         let ending = match work {
+            Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
         };
@@ -355,9 +366,7 @@ impl Run {
         if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
             session.reporter.failure(&error.into());
         }
-        if let Err(error) = metrics::publish(&file, &state.log()) {
-            session.reporter.failure(&error.into());
-        }
+        publish(ending);
         Ok(exit(ending))
     }
 }
