@@ -64,6 +64,8 @@ pub(crate) struct Standing {
     /// The snapshot that is all that is shown.
     pub(crate) alone: Option<SnapshotId>,
     trees: BTreeMap<SnapshotId, SnapshotTree>,
+    /// Oldest first.
+    order: Vec<SnapshotId>,
     folders: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>>,
     /// When the newest was made.
     pub(crate) newest: Timestamp,
@@ -161,8 +163,9 @@ impl Standing {
             Shown::Newest | Shown::One(_) => handles.last().map(|handle| handle.snapshot.id),
         };
         let folders = if alone.is_some() { BTreeMap::new() } else { folders_of(&handles) };
+        let order = handles.iter().map(|handle| handle.snapshot.id).collect();
         let tree = |handle: SnapshotHandle| (handle.snapshot.id, SnapshotTree::new(view.clone(), Arc::new(handle)));
-        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), folders, newest })
+        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), order, folders, newest })
     }
 
     /// Whether it shows exactly these, with these tags.
@@ -187,12 +190,17 @@ impl Standing {
         self.folders.get(folder)?.get(name)
     }
 
+    /// All that are shown, the newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &SnapshotTree> {
+        self.order.iter().rev().filter_map(|id| self.trees.get(id))
+    }
+
     pub(crate) fn trees(&self) -> impl Iterator<Item = &SnapshotTree> {
         self.trees.values()
     }
 }
 
-fn time_of(handle: &SnapshotHandle) -> Timestamp {
+pub(crate) fn time_of(handle: &SnapshotHandle) -> Timestamp {
     handle.time().unwrap_or(handle.snapshot.finished)
 }
 
@@ -241,7 +249,7 @@ fn link(up: &str, name: &str) -> Shelved {
 }
 
 /// The time to the second in UTC, which sorts, and the beginning of the id.
-fn name_of(handle: &SnapshotHandle) -> String {
+pub(crate) fn name_of(handle: &SnapshotHandle) -> String {
     let time = Timestamp { nanoseconds: 0, ..time_of(handle) };
     let id = handle.snapshot.id.to_string();
     format!("{}-{id:.ID_DIGITS$}", time.to_string().replace(':', "-"))

@@ -1,0 +1,78 @@
+//! Which snapshots are shown to readers: the options that `mount` and `serve` share, and what is said of trouble that a reader met.
+//!
+//! Owned here: options and words. Refused here: what is shown of them (`credenza_serve`).
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Args;
+use credenza_app::OpenRepository;
+use credenza_engine::{Clock, SnapshotName, SystemClock};
+use credenza_serve::{Shelf, Shown, Trouble};
+
+use super::Session;
+use super::newest::{Newest, choose};
+use super::sizes::{Moment, parse_moment};
+use crate::failure::Failure;
+use crate::report::Reporter;
+
+/// Most kinds of trouble that are told; what a reader meets again and again is told once.
+const TROUBLES_MAX: usize = 100;
+
+/// Which snapshots are shown.
+#[derive(Debug, Args)]
+pub(crate) struct ShownOptions {
+    /// Only this snapshot: `latest` or the first digits of its id.
+    #[arg(value_name = "SNAPSHOT", value_parser = snapshot_name)]
+    snapshot: Option<SnapshotName>,
+
+    #[command(flatten)]
+    newest: Newest,
+
+    /// Only the newest snapshot, and a newer one when there is one.
+    #[arg(long, conflicts_with = "snapshot")]
+    latest: bool,
+
+    /// As if it were then: only snapshots that were made before, of which `latest` is the newest. 2026-01-31, 2026-01-31T12:00:00Z, or an age such as 7d.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    as_of: Option<Moment>,
+}
+
+impl ShownOptions {
+    /// The snapshots, and whether all of them are shown.
+    pub(super) async fn shelf(&self, open: &OpenRepository, session: &Session<'_>) -> Result<(Shelf, bool), Failure> {
+        let mut filter = self.newest.filter(session)?;
+        filter.not_after = self.as_of.map(|moment| moment.before(SystemClock.now().wall));
+        let shown = match (&self.snapshot, self.latest) {
+            (Some(name), _) => {
+                let choice = self.newest.among_those(open, &filter).await?;
+                Shown::One(Box::new(choose(&choice, name, session)?))
+            }
+            (None, true) => Shown::Newest,
+            (None, false) => Shown::All,
+        };
+        let all = matches!(shown, Shown::All);
+        Ok((Shelf::open(open.repository.clone(), filter, shown).await?, all))
+    }
+}
+
+fn snapshot_name(text: &str) -> Result<SnapshotName, String> {
+    let name = SnapshotName(text.to_owned());
+    if name.is_valid() { Ok(name) } else { Err("neither `latest` nor the first digits of an id".to_owned()) }
+}
+
+/// Tells each trouble once.
+pub(super) fn trouble(reporter: &Arc<Reporter>) -> Trouble {
+    let (reporter, told) = (Arc::clone(reporter), Mutex::new(BTreeSet::new()));
+    Arc::new(move |cause| {
+        let failure = Failure::of(cause);
+        let text = match failure.why {
+            Some(why) => format!("{}: {why}", failure.what),
+            None => failure.what,
+        };
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TROUBLES_MAX && told.insert(text.clone()) {
+            reporter.warning(format!("a reader was refused: {text}"));
+        }
+    })
+}
