@@ -85,7 +85,7 @@ fn a_served_bucket_is_the_bucket_that_was_backed_up() {
         setup.add("destination", "back", &endpoint, "back")?;
         server.buckets.create("back");
         let second = snapshot_of(&setup.backup("@served")?)?;
-        setup.credenza.ok(["restore", &second, "@back"])?;
+        setup.credenza.ok(["restore", &second, "--to", "@back"])?;
         compare(&server.buckets, "source", "back")?;
         front.end()
     });

@@ -120,7 +120,11 @@ impl Storage {
         input: GetObjectAttributesInput,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
         let found = self.object(&input.bucket, &input.key, input.version_id.as_deref()).await?;
-        let asked = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
+        // Some clients name all of them in one header.
+        let asked = |name: &str| {
+            let named = input.object_attributes.iter().flat_map(|attributes| attributes.as_str().split(','));
+            named.map(str::trim).any(|attribute| attribute == name)
+        };
         let output = GetObjectAttributesOutput {
             checksum: asked(ObjectAttributes::CHECKSUM).then(|| object::checksum(&found.record)),
             e_tag: asked(ObjectAttributes::ETAG).then(|| object::etag(&found.record)),
