@@ -69,6 +69,7 @@ mod json;
 mod listing;
 mod liveness;
 mod parts;
+mod pin;
 mod poison;
 pub mod query;
 pub mod remove;
@@ -95,6 +96,7 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
+pub use pin::Pin;
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use credenza_engine::view::{Reader, never_read};
 use credenza_engine::{Error, Result};
-use credenza_model::{Content, EntryKind, Record, Timestamp};
+use credenza_model::{AttributeValue, Content, Entry, EntryKind, EntryStatus, Record, Timestamp};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -156,6 +156,69 @@ impl Body for Bytestream {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+/// The ETag: that of the bucket; the MD5 where it is known; else one that is no MD5, and the same for the same bytes.
+pub(crate) fn etag_of(record: &Record) -> String {
+    let entry = &record.entry;
+    let listed =
+        entry.fingerprint.as_deref().and_then(|text| text.split(' ').next()).map(|text| text.trim_matches('"'));
+    if let Some(listed) = listed.filter(|text| is_etag(text)) {
+        return listed.to_owned();
+    }
+    let md5 = entry.checksums.iter().find(|sum| sum.algorithm == "md5" && record.status == EntryStatus::Stable);
+    md5.map_or_else(|| digest_of(record), |sum| hex(&sum.value))
+}
+
+/// Whether a text is an ETag as S3 makes them.
+fn is_etag(text: &str) -> bool {
+    let (digest, parts) = text.split_once('-').unwrap_or((text, "1"));
+    digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && parts.parse::<u32>().is_ok()
+}
+
+fn digest_of(record: &Record) -> String {
+    let mut hasher = blake3::Hasher::new();
+    match &record.content {
+        Content::None => {}
+        Content::Inline(bytes) => {
+            hasher.update(bytes);
+        }
+        Content::Chunks(chunks) => chunks.iter().for_each(|chunk| {
+            hasher.update(chunk.id.as_bytes());
+        }),
+        Content::Lists { lists, .. } => lists.iter().for_each(|list| {
+            hasher.update(list.id.as_bytes());
+        }),
+    }
+    hasher.update(record.entry.link_target.as_deref().unwrap_or_default());
+    hasher.finalize().to_hex().to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of an attribute.
+pub(crate) fn text_of<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
+    match entry.attribute(name) {
+        Some(AttributeValue::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether a header can hold a text.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// A point in time as HTTP writes it; the beginning of 1970 where it cannot.
+pub(crate) fn http_date(time: Timestamp) -> String {
+    let time = s3s::dto::Timestamp::from(system_time(Timestamp { nanoseconds: 0, ..time }));
+    let mut text = Vec::new();
+    match time.format(s3s::dto::TimestampFormat::HttpDate, &mut text) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => "Thu, 01 Jan 1970 00:00:00 GMT".to_owned(),
     }
 }
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use credenza_e2e::bucket::{compare, fill_odd};
 use credenza_e2e::front::Front;
 use credenza_e2e::s3::{Answer, S3};
-use credenza_e2e::{Report, Setup, memory_server, servers, snapshot_of, tree};
-use credenza_s3_server::{Attributes, Buckets};
+use credenza_e2e::{Report, Setup, memory_server, servers, snapshot_of, tree, workspace};
+use credenza_s3_server::{Attributes, Buckets, Policy};
 use http::{Method, StatusCode};
 
 /// More keys that something on their way may take for others; with those of [`fill_odd`] they are 48.
@@ -252,6 +252,48 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
         let setup = Setup::with_local_repository()?;
         let outcome = setup.credenza.run(["serve", "s3", "--listen", "0.0.0.0:0"])?;
         outcome.expect_code(2)?.expect_message(&["not an address of this machine alone", "ssh -L"]).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn maintenance_takes_nothing_from_under_a_reader() {
+    let mut report = Report::default();
+    report.scenario(
+        "a snapshot that is removed while it is served is read to its end, and its room is freed then",
+        || {
+            let setup = Setup::with_local_repository()?;
+            let source = setup.path("source");
+            fs::create_dir_all(&source)?;
+            let bytes = tree::noise(3, 3_000_000);
+            fs::write(source.join("file"), &bytes)?;
+            let id = snapshot_of(&setup.backup(&source.to_string_lossy())?)?;
+            fs::write(source.join("file"), "another")?;
+            setup.backup(&source.to_string_lossy())?;
+            let front = Front::start(&setup.credenza, &["s3", &id])?;
+            setup.credenza.ok(["rm", &id])?;
+            setup.credenza.ok(["maintain"])?;
+            ensure!(front.s3()?.get("snapshot", "file")?.body == bytes);
+            front.end()?;
+            let freed = setup.credenza.ok(["--json", "maintain"])?.summary()?;
+            ensure!(credenza_e2e::number(&freed, &["bytes_freed"])? >= 3_000_000, "{freed}");
+            Ok(())
+        },
+    );
+    report.scenario("with credentials that can only read it says that it keeps nothing", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create("store");
+        let setup = Setup::with_s3_repository(&endpoint, "store")?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "text")?;
+        setup.backup(&source.to_string_lossy())?;
+        let policy = fs::read_to_string(workspace().join("plugins/s3/iam/reader.json"))?;
+        server.set_policy(Some(Policy::parse(&policy.replace("BUCKET", "store"))?));
+        let mut run = setup.credenza.start(["--json", "serve", "s3", "latest"])?;
+        run.printed("\n")?;
+        run.signal(rustix::process::Signal::INT)?;
+        run.wait()?.expect_code(0)?.expect_message(&["nothing can be kept for them"]).map(drop)
     });
     report.finish();
 }

@@ -57,12 +57,14 @@ impl Mount {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
-        let open = session.open_for_reading().await?;
+        let open = session.open_for_writing().await?;
         let repository = match &open.place.location {
             Location::Folder(path) => Some(path.clone()),
             Location::Remote { .. } | Location::Named(_) => None,
         };
-        let (shelf, all) = self.shown.shelf(&open, session).await?;
+        let shelved = self.shown.shelf(&open, session).await?;
+        let all = shelved.all;
+        let (shelf, kept) = shelved.split();
         let options = MountOptions {
             path: self.folder,
             repository,
@@ -73,7 +75,9 @@ impl Mount {
         let mounted = Mounted::start(shelf, options)?;
         let folder = mounted.path().to_string_lossy().into_owned();
         session.reporter.at_once(&MountedLine { folder, all })?;
-        mounted.run(&session.stop).await?;
+        let ended = mounted.run(&session.stop).await;
+        kept.end().await;
+        ended?;
         Ok(Exit::Done)
     }
 }

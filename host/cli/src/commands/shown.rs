@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
-use credenza_app::OpenRepository;
+use credenza_app::{OpenRepository, environment};
 use credenza_engine::{Clock, SnapshotName, SystemClock};
-use credenza_serve::{Shelf, Shown, Trouble};
+use credenza_serve::{Pinned, Shelf, Shown, Trouble};
 
 use super::Session;
 use super::newest::{Newest, choose};
@@ -38,9 +38,36 @@ pub(crate) struct ShownOptions {
     as_of: Option<Moment>,
 }
 
+/// Snapshots that are to be shown.
+pub(super) struct Shelved {
+    pub(super) shelf: Shelf,
+    /// Whether all are shown, each in its place.
+    pub(super) all: bool,
+    /// What keeps them; none with credentials that can only read.
+    pinned: Option<Pinned>,
+}
+
+impl Shelved {
+    /// The snapshots, and what lets go of them.
+    pub(super) fn split(self) -> (Shelf, Kept) {
+        (self.shelf, Kept(self.pinned))
+    }
+}
+
+/// What keeps snapshots until they are shown no more.
+pub(super) struct Kept(Option<Pinned>);
+
+impl Kept {
+    pub(super) async fn end(self) {
+        if let Some(pinned) = self.0 {
+            pinned.end().await;
+        }
+    }
+}
+
 impl ShownOptions {
-    /// The snapshots, and whether all of them are shown.
-    pub(super) async fn shelf(&self, open: &OpenRepository, session: &Session<'_>) -> Result<(Shelf, bool), Failure> {
+    /// The snapshots, kept from collectors as long as they are shown, and whether they are all.
+    pub(super) async fn shelf(&self, open: &OpenRepository, session: &Session<'_>) -> Result<Shelved, Failure> {
         let mut filter = self.newest.filter(session)?;
         filter.not_after = self.as_of.map(|moment| moment.before(SystemClock.now().wall));
         let shown = match (&self.snapshot, self.latest) {
@@ -52,7 +79,14 @@ impl ShownOptions {
             (None, false) => Shown::All,
         };
         let all = matches!(shown, Shown::All);
-        Ok((Shelf::open(open.repository.clone(), filter, shown).await?, all))
+        let shelf = Shelf::open(open.repository.clone(), filter, shown).await?;
+        let pinned = shelf.pin(&environment::host_name(), &environment::user_name()).await;
+        let pinned = pinned.inspect_err(|cause| {
+            session.reporter.warning(format!(
+                "once a snapshot is removed, `maintain` may take what is in it from under its readers: nothing can be kept for them: {cause}"
+            ));
+        });
+        Ok(Shelved { shelf, all, pinned: pinned.ok() })
     }
 }
 

@@ -14,7 +14,6 @@ mod object;
 mod read;
 mod versions;
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,10 +27,11 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use self::buckets::{Bucket, Buckets};
+use crate::Result;
 use crate::entry::{Readers, Trouble};
 use crate::listen::{Answering, Listening};
+use crate::random::random_hex;
 use crate::shelf::{Shelf, Standing};
-use crate::{Error, Result};
 
 /// Bytes of the id of a pair of keys, and of its secret, before they are written in hexadecimal.
 const ID_BYTES: usize = 10;
@@ -52,19 +52,10 @@ impl S3Keys {
     /// Makes a new pair.
     ///
     /// # Errors
-    /// [`Error::Random`].
+    /// [`Error::Random`](crate::Error::Random).
     pub fn random() -> Result<Self> {
         Ok(Self { id: random_hex::<ID_BYTES>()?.to_uppercase(), secret: random_hex::<SECRET_BYTES>()? })
     }
-}
-
-fn random_hex<const BYTES: usize>() -> Result<String> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|cause| Error::Random { reason: cause.to_string() })?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
 }
 
 /// An S3 server that listens, and answers as soon as it is [run](Self::run).
@@ -78,7 +69,7 @@ impl S3Front {
     /// Listens.
     ///
     /// # Errors
-    /// [`Error::Bind`], [`Error::NotLoopback`].
+    /// [`Error::Bind`](crate::Error::Bind), [`Error::NotLoopback`](crate::Error::NotLoopback).
     pub async fn bind(address: SocketAddr, shelf: Shelf, keys: &S3Keys, trouble: Trouble) -> Result<Self> {
         let listening = Listening::at(address).await?;
         let is_chosen = shelf.standing().await.alone.is_some() && !shelf.follows();

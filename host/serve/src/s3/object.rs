@@ -4,10 +4,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use credenza_model::{AttributeValue, Content, Entry, EntryKind, EntryStatus, Record, Timestamp as Time};
+use credenza_model::{AttributeValue, Entry, EntryKind, EntryStatus, Record, Timestamp as Time};
 use s3s::dto::{Checksum, ETag, GetObjectOutput, HeadObjectOutput, StorageClass, Tag, Timestamp, TimestampFormat};
 
-use crate::entry::{size_of, system_time};
+use crate::entry::{etag_of, is_printable, size_of, system_time, text_of};
 use crate::tree::SnapshotTree;
 
 /// The type of an object of which nothing is said.
@@ -19,44 +19,9 @@ const FROZEN_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 /// What is said of a frozen object that can be read.
 const THAWED: &str = "ongoing-request=\"false\"";
 
-/// The ETag: that of the bucket; the MD5 where it is known; else one that is no MD5, and the same for the same bytes.
+/// Its ETag.
 pub(super) fn etag(record: &Record) -> ETag {
-    let entry = &record.entry;
-    let listed =
-        entry.fingerprint.as_deref().and_then(|text| text.split(' ').next()).map(|text| text.trim_matches('"'));
-    if let Some(listed) = listed.filter(|text| is_etag(text)) {
-        return ETag::Strong(listed.to_owned());
-    }
-    let md5 = entry.checksums.iter().find(|sum| sum.algorithm == "md5" && record.status == EntryStatus::Stable);
-    ETag::Strong(md5.map_or_else(|| digest_of(record), |sum| hex(&sum.value)))
-}
-
-/// Whether a text is an ETag as S3 makes them.
-fn is_etag(text: &str) -> bool {
-    let (digest, parts) = text.split_once('-').unwrap_or((text, "1"));
-    digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && parts.parse::<u32>().is_ok()
-}
-
-fn digest_of(record: &Record) -> String {
-    let mut hasher = blake3::Hasher::new();
-    match &record.content {
-        Content::None => {}
-        Content::Inline(bytes) => {
-            hasher.update(bytes);
-        }
-        Content::Chunks(chunks) => chunks.iter().for_each(|chunk| {
-            hasher.update(chunk.id.as_bytes());
-        }),
-        Content::Lists { lists, .. } => lists.iter().for_each(|list| {
-            hasher.update(list.id.as_bytes());
-        }),
-    }
-    hasher.update(record.entry.link_target.as_deref().unwrap_or_default());
-    hasher.finalize().to_hex().to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    ETag::Strong(etag_of(record))
 }
 
 /// When the object was changed; as old as its snapshot where nobody knows.
@@ -198,20 +163,9 @@ const fn usual_type(entry: &Entry) -> &'static str {
     }
 }
 
-fn text_of<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
-    match entry.attribute(name) {
-        Some(AttributeValue::Text(text)) => Some(text),
-        _ => None,
-    }
-}
-
 /// Text as the value of a header: what is not printable is written as RFC 2047, section 2 says, as S3 itself does.
 fn header_text(text: &str) -> String {
     if is_printable(text) { text.to_owned() } else { format!("=?UTF-8?B?{}?=", BASE64.encode(text)) }
-}
-
-fn is_printable(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn is_token(name: &str) -> bool {
