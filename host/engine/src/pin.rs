@@ -138,7 +138,7 @@ impl Pin {
 
     async fn usage(&self, handle: &SnapshotHandle) -> Result<Usage> {
         let usage = self.repository.usage(handle).await?;
-        usage.ok_or_else(|| Error::Unpinned { snapshot: handle.snapshot.id })
+        usage.ok_or(Error::Unpinned { snapshot: handle.snapshot.id })
     }
 
     async fn announce(&self, held: &mut Held, packs: &[ObjectId]) -> Result<()> {

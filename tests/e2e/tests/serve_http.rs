@@ -105,8 +105,29 @@ fn a_browser_reads_what_is_served_and_nobody_else() {
         let link = get(&front, "/plain?link=600", &[])?.text().trim().to_owned();
         ensure!(curl(&[&link])?.body == tree::noise(0, 1000), "{link}");
         ensure!(curl(&[&link.replace("/plain", "/large")])?.status == 403);
-        ensure!(curl(&[&get(&front, "/plain?link=0", &[])?.text().trim().to_owned()])?.status == 403);
+        ensure!(curl(&[get(&front, "/plain?link=0", &[])?.text().trim()])?.status == 403);
         front.end()
+    });
+    report.finish();
+}
+
+#[test]
+fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
+    let mut report = Report::default();
+    report.scenario("the first process says how to reach it and how it ends; a failure is that of both", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let said = setup.credenza.ok(["--json", "serve", "http", "latest", "--daemon"])?.lines()?;
+        let [serving, background] = said.as_slice() else { anyhow::bail!("{said:?}") };
+        let pid = i32::try_from(background["pid"].as_i64().context("it has a process")?)?;
+        let process = rustix::process::Pid::from_raw(pid).context("it is a process")?;
+        let text = |name: &str| serving[name].as_str().unwrap_or_default().to_owned();
+        let user = format!("{}:{}", text("user"), text("password"));
+        let got = curl(&["--user", &user, &format!("{}plain", text("endpoint"))]);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        ensure!(got?.body == tree::noise(0, 1000));
+        setup.credenza.run(["serve", "http", "0000", "--daemon"])?.expect_code(1)?.expect_message(&["0000"]).map(drop)
     });
     report.finish();
 }

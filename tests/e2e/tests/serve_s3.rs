@@ -173,7 +173,10 @@ fn ranges(s3: &S3, bytes: &[u8]) -> Result<()> {
         ("bytes=8999000-99999999", 8_999_000, 9_000_000),
     ] {
         let answer = ask(&[("range", range)], &[])?;
-        ensure!(answer.status == StatusCode::PARTIAL_CONTENT && answer.body == bytes[from..to], "{range}: {answer:?}");
+        ensure!(
+            answer.status == StatusCode::PARTIAL_CONTENT && bytes.get(from..to) == Some(&*answer.body),
+            "{range}: {answer:?}"
+        );
         ensure!(header(&answer, "content-range") == format!("bytes {from}-{}/9000000", to - 1));
     }
     ensure!(ask(&[("range", "bytes=9000000-")], &[])?.status == StatusCode::RANGE_NOT_SATISFIABLE);

@@ -3,6 +3,7 @@
 //! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
 pub(crate) mod audit;
+mod background;
 pub(crate) mod backup;
 pub(crate) mod browse;
 pub(crate) mod cat;

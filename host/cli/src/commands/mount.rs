@@ -10,7 +10,8 @@ use credenza_serve::{Mount as Mounted, MountOptions};
 use serde::Serialize;
 
 use super::Session;
-use super::shown::{self, ShownOptions};
+use super::background::Background;
+use super::shown::ShownOptions;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 
@@ -26,6 +27,9 @@ pub(crate) struct Mount {
 
     #[command(flatten)]
     shown: ShownOptions,
+
+    #[command(flatten)]
+    background: Background,
 
     /// Let other users look too, as far as the modes of files let them. Users other than root need `user_allow_other` in /etc/fuse.conf for it.
     #[arg(long)]
@@ -55,6 +59,9 @@ impl Display for MountedLine {
 
 impl Mount {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        if self.background.is_asked_for() {
+            return Background::start();
+        }
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
         let open = session.open_for_writing().await?;
@@ -63,20 +70,20 @@ impl Mount {
             Location::Remote { .. } | Location::Named(_) => None,
         };
         let shelved = self.shown.shelf(&open, session).await?;
-        let all = shelved.all;
-        let (shelf, kept) = shelved.split();
+        let (all, shelf, kept) = (shelved.all, shelved.shelf, shelved.kept);
         let options = MountOptions {
             path: self.folder,
             repository,
             others: self.allow_other,
             programs: self.exec,
-            trouble: shown::trouble(session.reporter),
+            trouble: kept.trouble(session.reporter),
         };
         let mounted = Mounted::start(shelf, options)?;
         let folder = mounted.path().to_string_lossy().into_owned();
         session.reporter.at_once(&MountedLine { folder, all })?;
+        self.background.leave(session)?;
         let ended = mounted.run(&session.stop).await;
-        kept.end().await;
+        kept.end(session).await;
         ended?;
         Ok(Exit::Done)
     }

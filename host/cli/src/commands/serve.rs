@@ -8,7 +8,8 @@ use credenza_serve::{HTTP_USER, HttpFront, S3Front, S3Keys, Speech};
 use serde::Serialize;
 
 use super::Session;
-use super::shown::{self, ShownOptions};
+use super::background::Background;
+use super::shown::{Shelved, ShownOptions};
 use crate::failure::{Exit, Failure};
 
 /// Where a front listens unless it is told.
@@ -43,6 +44,9 @@ pub(crate) struct ServeOptions {
     /// Where to listen: an address of this machine and a port; 0 takes one that is free.
     #[arg(long, value_name = "ADDRESS", default_value_t = ANY_PORT)]
     listen: SocketAddr,
+
+    #[command(flatten)]
+    background: Background,
 }
 
 /// Where snapshots are served by S3, and the keys.
@@ -95,6 +99,10 @@ impl Display for HttpLine {
 
 impl ServeCommand {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let (Self::S3(options) | Self::Http(options) | Self::Webdav(options)) = &self;
+        if options.background.is_asked_for() {
+            return Background::start();
+        }
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
         match self {
@@ -108,24 +116,25 @@ impl ServeCommand {
 impl ServeOptions {
     async fn by_s3(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_writing().await?;
-        let (shelf, kept) = self.shown.shelf(&open, session).await?.split();
+        let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let keys = S3Keys::random()?;
-        let front = S3Front::bind(self.listen, shelf, &keys, shown::trouble(session.reporter)).await?;
+        let front = S3Front::bind(self.listen, shelf, &keys, kept.trouble(session.reporter)).await?;
         session.reporter.at_once(&S3Line {
             endpoint: format!("http://{}", front.address()),
             bucket: front.bucket().to_owned(),
             access_key: keys.id,
             secret_access_key: keys.secret,
         })?;
+        self.background.leave(session)?;
         front.run(&session.stop).await;
-        kept.end().await;
+        kept.end(session).await;
         Ok(Exit::Done)
     }
 
     async fn by_http(self, speech: Speech, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_writing().await?;
-        let (shelf, kept) = self.shown.shelf(&open, session).await?.split();
-        let trouble = shown::trouble(session.reporter);
+        let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
+        let trouble = kept.trouble(session.reporter);
         let front = HttpFront::bind(self.listen, speech, shelf, trouble, session.stop.clone()).await?;
         session.reporter.at_once(&HttpLine {
             endpoint: format!("http://{}/", front.address()),
@@ -133,8 +142,9 @@ impl ServeOptions {
             password: front.password().to_owned(),
             speech,
         })?;
+        self.background.leave(session)?;
         front.run().await;
-        kept.end().await;
+        kept.end(session).await;
         Ok(Exit::Done)
     }
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use credenza_app::{OpenRepository, environment};
-use credenza_engine::{Clock, SnapshotName, SystemClock};
+use credenza_engine::{Clock, Damage, Error as EngineError, Repository, SnapshotName, SystemClock};
 use credenza_serve::{Pinned, Shelf, Shown, Trouble};
 
 use super::Session;
+use super::check::warn_unrecorded;
 use super::newest::{Newest, choose};
 use super::sizes::{Moment, parse_moment};
 use crate::failure::Failure;
@@ -43,23 +44,51 @@ pub(super) struct Shelved {
     pub(super) shelf: Shelf,
     /// Whether all are shown, each in its place.
     pub(super) all: bool,
-    /// What keeps them; none with credentials that can only read.
+    pub(super) kept: Kept,
+}
+
+/// What keeps snapshots until they are shown no more, and what was found meanwhile.
+pub(super) struct Kept {
+    /// None with credentials that can only read.
     pinned: Option<Pinned>,
+    repository: Repository,
+    met: Arc<Mutex<Met>>,
 }
 
-impl Shelved {
-    /// The snapshots, and what lets go of them.
-    pub(super) fn split(self) -> (Shelf, Kept) {
-        (self.shelf, Kept(self.pinned))
-    }
+/// What readers met.
+#[derive(Default)]
+struct Met {
+    told: BTreeSet<String>,
+    damages: Vec<Damage>,
 }
-
-/// What keeps snapshots until they are shown no more.
-pub(super) struct Kept(Option<Pinned>);
 
 impl Kept {
-    pub(super) async fn end(self) {
-        if let Some(pinned) = self.0 {
+    /// Tells each trouble once, and remembers damage.
+    pub(super) fn trouble(&self, reporter: &Arc<Reporter>) -> Trouble {
+        let (reporter, met) = (Arc::clone(reporter), Arc::clone(&self.met));
+        Arc::new(move |cause| {
+            let failure = Failure::of(cause);
+            let text = match failure.why {
+                Some(why) => format!("{}: {why}", failure.what),
+                None => failure.what,
+            };
+            let mut met = met.lock().unwrap_or_else(PoisonError::into_inner);
+            if met.told.len() < TROUBLES_MAX && met.told.insert(text.clone()) {
+                if let EngineError::Damage(damage) = cause {
+                    met.damages.push(damage.clone());
+                }
+                reporter.warning(format!("a reader was refused: {text}"));
+            }
+        })
+    }
+
+    /// Puts on record what was found damaged, as `check` does, and lets go of the snapshots.
+    pub(super) async fn end(self, session: &Session<'_>) {
+        let damages = std::mem::take(&mut self.met.lock().unwrap_or_else(PoisonError::into_inner).damages);
+        if let Err(cause) = self.repository.record_damage(&damages).await {
+            warn_unrecorded(Some(&cause.to_string()), session);
+        }
+        if let Some(pinned) = self.pinned {
             pinned.end().await;
         }
     }
@@ -86,27 +115,12 @@ impl ShownOptions {
                 "once a snapshot is removed, `maintain` may take what is in it from under its readers: nothing can be kept for them: {cause}"
             ));
         });
-        Ok(Shelved { shelf, all, pinned: pinned.ok() })
+        let kept = Kept { pinned: pinned.ok(), repository: open.repository.clone(), met: Arc::default() };
+        Ok(Shelved { shelf, all, kept })
     }
 }
 
 fn snapshot_name(text: &str) -> Result<SnapshotName, String> {
     let name = SnapshotName(text.to_owned());
     if name.is_valid() { Ok(name) } else { Err("neither `latest` nor the first digits of an id".to_owned()) }
-}
-
-/// Tells each trouble once.
-pub(super) fn trouble(reporter: &Arc<Reporter>) -> Trouble {
-    let (reporter, told) = (Arc::clone(reporter), Mutex::new(BTreeSet::new()));
-    Arc::new(move |cause| {
-        let failure = Failure::of(cause);
-        let text = match failure.why {
-            Some(why) => format!("{}: {why}", failure.what),
-            None => failure.what,
-        };
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TROUBLES_MAX && told.insert(text.clone()) {
-            reporter.warning(format!("a reader was refused: {text}"));
-        }
-    })
 }

@@ -22,7 +22,7 @@ pub(super) enum Node {
     /// A folder of the shelf, by its path.
     Shelf(Arc<Standing>, Vec<u8>),
     /// Something in a snapshot.
-    In(SnapshotTree, Place, Option<Box<Record>>),
+    In(Arc<SnapshotTree>, Place, Option<Box<Record>>),
 }
 
 impl Node {
@@ -54,7 +54,7 @@ impl Node {
     /// What a folder in a snapshot has in common, by which it is archived.
     pub(super) fn archived(&self) -> Option<(&SnapshotTree, &[u8])> {
         match self {
-            Self::In(tree, Place::Folder(prefix) | Place::Entry(prefix), _) => Some((tree, prefix)),
+            Self::In(tree, Place::Folder(prefix) | Place::Entry(prefix), _) => Some((&**tree, prefix)),
             Self::In(_, Place::Begun { .. }, _) | Self::Shelf(..) => None,
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn find(shelf: &Shelf, path: &str) -> Result<Option<Node>> {
             None => return Ok(None),
         }
     }
-    Ok(Some(Node::In(tree, place, record)))
+    Ok(Some(Node::In(Arc::new(tree), place, record)))
 }
 
 /// The names in a path.
@@ -173,8 +173,8 @@ impl Rows {
     }
 }
 
-fn row(tree: &SnapshotTree, child: Child) -> Option<Row> {
+fn row(tree: &Arc<SnapshotTree>, child: Child) -> Option<Row> {
     let Child { name, place, record } = child;
     let is_other = record.as_ref().is_some_and(|record| record.entry.kind == EntryKind::Other);
-    (!is_other).then(|| Row { name, node: Node::In(tree.clone(), place, record) })
+    (!is_other).then(|| Row { name, node: Node::In(Arc::clone(tree), place, record) })
 }
