@@ -4,7 +4,7 @@
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients
 # unpack PACKAGE FILE: a package of the distribution, of which FILE alone is used: nobody else keeps one that is built.
 unpack() {
     local home=$CREDENZA_SERVERS/$1 unpacked

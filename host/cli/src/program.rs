@@ -120,6 +120,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
         Command::Mount(command) => command.run(session).await,
+        Command::Serve(command) => command.run(session).await,
         Command::Ui(command) => command.run(session).await,
         Command::Jobs(command) => command.run(session).await,
         Command::Daemon(command) => command.run(session).await,
