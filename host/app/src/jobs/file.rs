@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// Where the daemon answers Prometheus.
+    pub metrics: Option<SocketAddr>,
     /// Who is told when something changes.
     pub notify: Notify,
 }
@@ -271,9 +274,10 @@ impl JobsFile {
         }
         let notify = section::read(&top, &zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
+        let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, textfile, notify });
+            return Ok(Self { path: path.to_owned(), jobs, textfile, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -372,6 +376,16 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         promise: part.parsed("promise", parse_span),
         ping: None,
     })
+}
+
+/// An address of this machine.
+fn here(text: &str) -> Result<SocketAddr, String> {
+    const REMEDY: &str = "write one such as 127.0.0.1:9185; for others put a proxy before it, or use textfile";
+    let address: SocketAddr = text.parse().map_err(|_| format!("it is no address with a port: {REMEDY}"))?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(format!("other machines would reach it, and there is neither TLS nor a login: {REMEDY}")),
+    }
 }
 
 /// What a job says itself, or the defaults say.
@@ -663,6 +677,7 @@ prune = true
             ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"", ["`mail.user`", "password_file"]),
             ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
             ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
+            ("[metrics]\nlisten = \"0.0.0.0:9185\"", ["`metrics.listen`", "other machines would reach it"]),
             ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
             ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
         ] {

@@ -59,11 +59,10 @@ pub(super) const FILE: &[Key] = &[
 /// What a job may say for itself as well.
 pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY, LIMITS];
 
-const METRICS: &[Key] = &[key(
-    "textfile",
-    Form::Text,
-    "A file for the node exporter of Prometheus, which is written at the end of each run.",
-)];
+const METRICS: &[Key] = &[
+    key("textfile", Form::Text, "A file for the node exporter of Prometheus, which is written at the end of each run."),
+    key("listen", Form::Text, "Where the daemon answers Prometheus, on this machine: 127.0.0.1:9185."),
+];
 
 /// The keys of a section of those who are told.
 const NOTIFY: &[Key] = &[

@@ -17,6 +17,7 @@ use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::SystemClock;
 use credenza_model::Timestamp;
+use credenza_web::FiguresServer;
 use sd_notify::NotifyState;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,6 +65,13 @@ impl Daemon {
         };
         let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter) });
         let daemon = Work::start(session.app.clone(), options, listens)?;
+        if let Some(listen) = daemon.metrics() {
+            let figures = daemon.figures();
+            let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
+            let server = FiguresServer::bind(listen, Arc::new(made)).await?;
+            session.reporter.note(format!("figures for Prometheus: http://{}/metrics", server.address()));
+            tokio::spawn(server.run(session.stop.clone()));
+        }
         let mut hangups = signal(SignalKind::hangup())?;
         let mut work = std::pin::pin!(daemon.run());
         loop {

@@ -80,6 +80,12 @@ impl Book {
         Self { states: States(states.into_iter().collect()), known, measure_at, runs, digests, waiting }
     }
 
+    /// How many notices wait.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Writes it, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<(), JobsError> {
         let states = self.states.0.iter().map(|(subject, bad)| (subject.clone(), *bad)).collect();

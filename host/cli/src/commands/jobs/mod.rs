@@ -309,7 +309,7 @@ impl Run {
         if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
             session.reporter.failure(&error.into());
         }
-        if let Err(error) = metrics::publish(&file, &state.log()) {
+        if let Err(error) = metrics::publish(&file, &state, self::now()) {
             session.reporter.failure(&error.into());
         }
         Ok(exit(ending))

@@ -124,17 +124,7 @@ fn ended(past: &Past, is_under_way: bool) -> String {
 
 /// The word for an ending.
 pub(crate) const fn word(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Done => "done",
-        Ending::Incomplete => "incomplete",
-        Ending::Damaged => "damaged",
-        Ending::Failed => "failed",
-        Ending::Refused => "refused",
-        Ending::Unreachable => "unreachable",
-        Ending::Busy => "busy",
-        Ending::Interrupted => "interrupted",
-        Ending::Lost => "lost",
-    }
+    ending.name()
 }
 
 /// A run that was.
