@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::servers::{self, SmtpServer};
 use credenza_e2e::{Report, Setup, workspace};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+use serde_json::Value;
 
 /// Long enough for any machine; what is waited for is there long before.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -81,14 +83,9 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
         setup.credenza.run(["jobs", "run", "a", "--jobs", &file])?.expect_code(0)?;
         let mut daemon = setup.credenza.start(["daemon", "--jobs", &file])?;
         let begun = Instant::now();
-        let address = loop {
-            let said = daemon.stderr_so_far()?;
-            if let Some((_, rest)) = said.split_once("http://") {
-                break rest.split('/').next().unwrap_or_default().to_owned();
-            }
-            ensure!(begun.elapsed() < PATIENCE, "{said}");
-            std::thread::sleep(Duration::from_millis(20));
-        };
+        let said = daemon.printed("/metrics")?;
+        let (_, rest) = said.split_once("http://").context("it says where")?;
+        let address = rest.split('/').next().unwrap_or_default().to_owned();
         let text = loop {
             let text = asked(&address)?;
             // The first look measures the promise.
@@ -102,7 +99,7 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
         let mut check = Command::new(&promtool).args(["check", "metrics"]).stdin(std::process::Stdio::piped()).spawn()?;
         check.stdin.take().context("it reads")?.write_all(text.as_bytes())?;
         ensure!(check.wait()?.success(), "promtool does not take {text}");
-        kill_process(Pid::from_raw(i32::try_from(daemon.id())?).context("a process")?, Signal::TERM)?;
+        daemon.signal(Signal::TERM)?;
         daemon.wait()?;
         Ok(())
     });
@@ -128,6 +125,83 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
         Ok(())
     });
     report.finish();
+}
+
+/// Three sources each 20 s for ten minutes, with an outage of two: run it with
+/// `cargo nextest run --workspace --test notify --run-ignored only --no-capture`.
+#[test]
+#[ignore = "it takes ten minutes of real time"]
+fn ten_minutes_for_real() {
+    let mut report = Report::default();
+    report.scenario("each source every 20 s, an outage, and what is told of it", || {
+        let ear = TcpListener::bind("127.0.0.1:0")?;
+        let to = ear.local_addr()?;
+        let begun = Instant::now();
+        let (sender, heard) = channel();
+        std::thread::spawn(move || {
+            for connection in ear.incoming().map_while(Result::ok) {
+                let Ok(word) = hear(connection) else { continue };
+                println!("{:>4} s  --> {word}", begun.elapsed().as_secs());
+                if sender.send(word).is_err() {
+                    break;
+                }
+            }
+        });
+        let setup = Setup::with_local_repository()?;
+        let mut text = format!("version = 1\n[defaults]\nretry = {{ tries = 2, wait = \"10s..20s\" }}\n[notify.ops]\nto = \"webhook:http://{to}/\"\n");
+        for job in ["shop", "home", "mail"] {
+            let source = setup.path(job);
+            fs::create_dir(&source)?;
+            fs::write(source.join("letter"), "dear reader")?;
+            let (source, repository) = (source.display(), setup.path("repository"));
+            text.push_str(&format!(
+                "[job.{job}]\nbackup = \"{source}\"\nto = \"{}\"\nevery = \"20s\"\npromise = \"90s\"\n",
+                repository.display()
+            ));
+        }
+        let file = setup.path("jobs.toml");
+        fs::write(&file, text)?;
+        let daemon = setup.credenza.start(["daemon", "--jobs", &file.to_string_lossy()])?;
+        std::thread::sleep(Duration::from_secs(240));
+        println!("{:>4} s  *** the repository is gone", begun.elapsed().as_secs());
+        fs::rename(setup.path("repository"), setup.path("aside"))?;
+        std::thread::sleep(Duration::from_secs(120));
+        println!("{:>4} s  *** it is back", begun.elapsed().as_secs());
+        fs::rename(setup.path("aside"), setup.path("repository"))?;
+        std::thread::sleep(Duration::from_secs(240));
+        let memory = daemon.memory()? / 1024 / 1024;
+        daemon.signal(Signal::TERM)?;
+        daemon.wait()?.expect_code(0)?;
+        let runs = setup.credenza.ok(["--json", "jobs", "history", "-n", "1000", "--jobs", &file.to_string_lossy()])?;
+        let runs = runs.lines_of("run")?;
+        let ended = |ending: &str| runs.iter().filter(|run| run["ending"] == ending).count();
+        println!("{} runs: {} done, {} unreachable; {memory} MiB", runs.len(), ended("done"), ended("unreachable"));
+        let heard: Vec<String> = heard.try_iter().collect();
+        ensure!(ended("done") >= 3 * 20 && ended("done") + ended("unreachable") == runs.len(), "{runs:?}");
+        let count = |word: &str| heard.iter().filter(|heard| heard.starts_with(word)).count();
+        ensure!(count("promise-broken") == 6 && count("failed") == 1 && count("recovered") == 7, "{heard:?}");
+        Ok(())
+    });
+    report.finish();
+}
+
+/// The word and the subject of a message.
+fn hear(mut connection: TcpStream) -> Result<String> {
+    let (mut text, mut bytes) = (String::new(), [0; 4096]);
+    let body = loop {
+        let length = connection.read(&mut bytes)?;
+        ensure!(length > 0, "it broke off");
+        text.push_str(&String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()));
+        if let Some((_, body)) = text.split_once("\r\n\r\n")
+            && let Ok(body) = serde_json::from_str::<Value>(body)
+        {
+            break body;
+        }
+    };
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+    let subject = &body["subject"];
+    let part = |name: &str| subject[name].as_str().unwrap_or_default().to_owned();
+    Ok(format!("{}: {} {}", body["word"].as_str().unwrap_or_default(), part("of"), part("job")))
 }
 
 /// What is answered at `/metrics`.

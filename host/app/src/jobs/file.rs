@@ -52,6 +52,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// What is promised of sources over all repositories, in the order of the file.
+    pub promises: Vec<Needs>,
     /// Where the daemon answers Prometheus.
     pub metrics: Option<SocketAddr>,
     /// Who is told when something changes.
@@ -272,12 +274,13 @@ impl JobsFile {
                 }
             }
         }
+        let promises = top.named_parts("promise").into_iter().map(|(name, part)| needs(name, &part)).collect();
         let notify = section::read(&top, &zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, textfile, metrics, notify });
+            return Ok(Self { path: path.to_owned(), jobs, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -293,6 +296,29 @@ impl JobsFile {
             near: suggestion(name, self.jobs.keys().map(String::as_str)).map(str::to_owned),
         })
     }
+}
+
+/// What a `[promise.NAME]` needs; nothing where it says nothing of it.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// Its name.
+    pub name: String,
+    /// Of which sources.
+    pub sources: Vec<String>,
+    /// A copy counts where its newest good snapshot is no older.
+    pub fresh: Option<Duration>,
+    /// Repositories with a good snapshot.
+    pub copies: Option<u32>,
+    /// Providers of these.
+    pub providers: Option<u32>,
+    /// Regions of these.
+    pub regions: Option<u32>,
+    /// Copies that nobody can delete.
+    pub immutable: Option<u32>,
+    /// Each byte of each copy was read within so much time.
+    pub verified: Option<Duration>,
+    /// One copy was restored for trial within so much time.
+    pub restorable: Option<Duration>,
 }
 
 impl Job {
@@ -479,6 +505,32 @@ fn at(part: &Part<'_>) -> Option<Times> {
     times.filter(|times| !times.is_empty()).map(Times::At)
 }
 
+fn needs(name: &str, part: &Part<'_>) -> Needs {
+    let sources: Vec<String> = part.texts("sources").into_iter().map(str::to_owned).collect();
+    if sources.is_empty() {
+        part.problem("sources", "it is about no source", "name some: sources = [\"@shop*\"]");
+    }
+    let Some(needs) = part.part("needs") else {
+        if !part.has("needs") {
+            part.problem("needs", "nothing is promised", "add such as: needs = { copies = 2, providers = 2 }");
+        }
+        return Needs { name: name.to_owned(), sources, ..Needs::default() };
+    };
+    let count = |key: &str| needs.count(key, 1..=1000);
+    let span = |key: &str| needs.parsed(key, parse_span);
+    Needs {
+        name: name.to_owned(),
+        sources,
+        fresh: span("fresh"),
+        copies: count("copies"),
+        providers: count("providers"),
+        regions: count("regions"),
+        immutable: count("immutable"),
+        verified: span("verified"),
+        restorable: span("restorable"),
+    }
+}
+
 fn hook(part: &Part<'_>) -> Option<Hook> {
     let words = part.command("run");
     let stdin_of = part.text("stdin_of").map(OsString::from);
@@ -618,7 +670,7 @@ prune = true
         let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
         assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
-        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, notify, mail, ping, job"), "{said}");
+        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, notify, mail, ping, promise, job"), "{said}");
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
         assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
     }
@@ -678,6 +730,10 @@ prune = true
             ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
             ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
             ("[metrics]\nlisten = \"0.0.0.0:9185\"", ["`metrics.listen`", "other machines would reach it"]),
+            ("[promise.p]\nneeds = { copies = 2 }", ["`promise.p.sources`", "about no source"]),
+            ("[promise.p]\nsources = \"@a\"", ["`promise.p.needs`", "nothing is promised"]),
+            ("[promise.p]\nsources = \"@a\"\nneeds = { copys = 2 }", ["`promise.p.needs.copys`", "did you mean `copies`?"]),
+            ("[promise.p]\nsources = \"@a\"\nneeds = { copies = 0 }", ["`promise.p.needs.copies`", "from 1 to 1000"]),
             ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
             ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
         ] {

@@ -19,7 +19,7 @@ use crate::open::StoreUse;
 use crate::stream;
 
 /// A promise that has used so much of its time is at risk.
-const RISK_PERCENT: u64 = 80;
+pub(super) const RISK_PERCENT: u64 = 80;
 
 /// How a promise stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

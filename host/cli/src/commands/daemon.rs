@@ -68,8 +68,11 @@ impl Daemon {
         if let Some(listen) = daemon.metrics() {
             let figures = daemon.figures();
             let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
-            let server = FiguresServer::bind(listen, Arc::new(made)).await?;
-            session.reporter.note(format!("figures for Prometheus: http://{}/metrics", server.address()));
+            let bound = FiguresServer::bind(listen, Arc::new(made)).await;
+            let remedy = "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
+            let server = bound.map_err(|error| Failure::from(error).hint(remedy))?;
+            session.reporter.done(&FiguresLine { url: format!("http://{}/metrics", server.address()) });
+            let _ = session.reporter.flush();
             tokio::spawn(server.run(session.stop.clone()));
         }
         let mut hangups = signal(SignalKind::hangup())?;
@@ -166,6 +169,19 @@ fn send(to: &Path, states: &[NotifyState<'_>]) -> io::Result<()> {
     socket.connect(to)?;
     let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
     socket.send(lines.join("\n").as_bytes()).map(drop)
+}
+
+/// Where Prometheus is answered.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "metrics")]
+struct FiguresLine {
+    url: String,
+}
+
+impl std::fmt::Display for FiguresLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "figures for Prometheus: {}", self.url)
+    }
 }
 
 /// A run that began or ended.

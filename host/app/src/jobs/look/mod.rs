@@ -19,7 +19,7 @@ mod tests;
 #[cfg(test)]
 mod weeks;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use credenza_model::Timestamp;
 use super::error::JobsError;
 use super::file::{Job, JobsFile};
 use super::log::{Past, Record};
+use super::needs::{self, Copy, Measured};
 use super::outcome::Ending;
 use super::promise::{self, Kept, Standing};
 use super::run::{Cause, Runner};
@@ -48,6 +49,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_hours(1);
 /// A notice that was not taken for so long has nobody who hears.
 const GIVEN_UP: Duration = Duration::from_hours(72);
+/// A promise with numbers that is not kept is measured again.
+const NEEDS_AGAIN: Duration = Duration::from_hours(1);
 /// Another process looks; it will not take long.
 const BUSY_WAIT: Duration = Duration::from_mins(1);
 /// Runs that are looked back at.
@@ -119,6 +122,11 @@ impl Look<'_> {
             looking.keep();
             looking.deliver().await;
         }
+        if looking.are_needs_due() {
+            looking.measure_needs().await;
+            looking.keep();
+            looking.deliver().await;
+        }
         let again_at = looking.again_at();
         let unwritten = (!looking.is_written).then(|| Box::new(looking.book));
         Ok(Looked { again_at, unwritten })
@@ -160,17 +168,17 @@ struct Looking<'a> {
 impl Looking<'_> {
     /// Drops what is known of what is not in the file any more.
     fn forget(&mut self) {
-        let JobsFile { jobs, notify, .. } = self.look.jobs;
-        let promises = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
-        let Book { states, known, measure_at, runs, digests, waiting } = &mut self.book;
+        let JobsFile { jobs, notify, promises, .. } = self.look.jobs;
+        let promised = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
+        let Book { states, known, measure_at, runs, digests, waiting, .. } = &mut self.book;
         states.0.retain(|subject, _| match subject {
             Subject::Job { job } | Subject::Guard { job, .. } => jobs.contains_key(job),
-            Subject::Promise { job, .. } => promises(job),
-            Subject::Needs { .. } => false,
+            Subject::Promise { job, .. } => promised(job),
+            Subject::Needs { promise, .. } => promises.iter().any(|needs| needs.name == *promise),
             Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
         });
-        known.retain(|job, _| promises(job));
-        measure_at.retain(|job, _| promises(job));
+        known.retain(|job, _| promised(job));
+        measure_at.retain(|job, _| promised(job));
         runs.retain(|job, _| jobs.contains_key(job));
         digests.retain(|name, _| notify.sections.iter().any(|section| section.name == *name));
         waiting.retain(|waiting| self.look.target(waiting).is_some());
@@ -193,6 +201,11 @@ impl Looking<'_> {
                 if job.promise.is_some() {
                     self.book.measure_at.insert(name.clone(), now);
                 }
+            }
+            // What a run has made may be what was missing.
+            let is_bad = |subject: &Subject| matches!(subject, Subject::Needs { .. });
+            if new > 0 && self.book.states.0.keys().any(is_bad) {
+                self.book.needs_at = Some(now);
             }
             self.book.runs.insert(name.clone(), newest.began);
         }
@@ -317,6 +330,66 @@ impl Looking<'_> {
         again
     }
 
+    fn are_needs_due(&self) -> bool {
+        let now = self.look.now();
+        let is_time = self.book.needs_at.is_none_or(|at| at <= now || at > later(now, DAY));
+        !self.look.jobs.promises.is_empty() && is_time
+    }
+
+    /// Measures promises with numbers. What a repository held that cannot be asked now is taken for held for another day, and grows older.
+    async fn measure_needs(&mut self) {
+        let asked = tokio::select! {
+            asked = needs::ask(&self.look.runner, self.look.jobs) => asked,
+            () = self.look.runner.stop.requested() => return,
+        };
+        let now = self.look.now();
+        let Ok(mut found) = asked else {
+            self.book.needs_at = Some(later(now, UNKNOWN_AGAIN));
+            return;
+        };
+        let mut again = later(now, if found.unknown.is_empty() { DAY } else { UNKNOWN_AGAIN });
+        for (repository, _) in &found.unknown {
+            let Some(at) = self.book.copies_at.get(repository).copied() else { continue };
+            let passed = u64::try_from(now.seconds.saturating_sub(at.seconds)).unwrap_or(0);
+            if passed > DAY.as_secs() {
+                continue;
+            }
+            for (source, copies) in &self.book.copies {
+                let held = copies.iter().filter(|copy| copy.repository == *repository);
+                let older = held.map(|copy| copy.older_by(passed));
+                found.copies.entry(source.clone()).or_default().extend(older);
+            }
+        }
+        for copy in found.copies.values().flatten() {
+            if !found.unknown.iter().any(|(repository, _)| *repository == copy.repository) {
+                self.book.copies_at.insert(copy.repository.clone(), now);
+            }
+        }
+        for needs in &self.look.jobs.promises {
+            let sources = needs::sources(self.look.runner.app, needs, &found).unwrap_or_default();
+            for source in sources {
+                let copies = found.copies.get(&source).map_or(&[][..], Vec::as_slice);
+                let measured = needs::judge(needs, &source, copies);
+                if measured.kept != Kept::Kept {
+                    again = again.min(later(now, NEEDS_AGAIN));
+                }
+                self.observe(of_needs(&measured, &found.unknown), now);
+            }
+        }
+        // Of what cannot be asked the last that was known stays.
+        let unknown = |copy: &Copy| found.unknown.iter().any(|(repository, _)| *repository == copy.repository);
+        let before = std::mem::take(&mut self.book.copies);
+        let mut copies: BTreeMap<String, Vec<Copy>> = before
+            .into_iter()
+            .map(|(source, copies)| (source, copies.into_iter().filter(|copy| unknown(copy)).collect()))
+            .collect();
+        for (source, held) in &found.copies {
+            copies.entry(source.clone()).or_default().extend(held.iter().filter(|copy| !unknown(copy)).cloned());
+        }
+        self.book.copies = copies;
+        self.book.needs_at = Some(again);
+    }
+
     /// Sends what waits and is due, for each who hears in its order.
     async fn deliver(&mut self) {
         let mut resting: BTreeSet<(String, String)> = BTreeSet::new();
@@ -379,7 +452,8 @@ impl Looking<'_> {
         let heads = heads.map(|waiting| waiting.not_before);
         let digests = self.look.jobs.notify.sections.iter().filter_map(|section| section.digest.as_ref());
         let digests = digests.filter_map(|digest| digest.next_after(instant(now))).map(timestamp);
-        heads.chain(digests).chain(self.book.measure_at.values().copied()).min()
+        let needs = self.book.needs_at.filter(|_| !self.look.jobs.promises.is_empty());
+        heads.chain(digests).chain(self.book.measure_at.values().copied()).chain(needs).min()
     }
 }
 
@@ -419,6 +493,28 @@ fn of_run(job: &Job, past: &Past) -> Option<Found> {
         Some(_) => format!("The run of `{name}` that began at {began} made no backup: {why}. {next}"),
     };
     Some(Found { subject: Subject::Job { job: name.clone() }, word, text })
+}
+
+fn of_needs(measured: &Measured, unknown: &[(String, String)]) -> Found {
+    let word = match measured.kept {
+        Kept::Kept => None,
+        Kept::Risk => Some(Word::PromiseAtRisk),
+        Kept::Broken => Some(Word::PromiseBroken),
+    };
+    let Measured { promise, source, lacks, .. } = measured;
+    let mut text = match word {
+        None => format!("The promise `{promise}` for {source} is kept."),
+        Some(Word::PromiseAtRisk) => format!("The promise `{promise}` for {source} is at risk: {}.", lacks.join("; ")),
+        Some(_) => format!("The promise `{promise}` for {source} is broken: {}.", lacks.join("; ")),
+    };
+    for (repository, why) in unknown {
+        text.push_str(&format!(" The repository {repository} cannot be asked: {why}."));
+    }
+    if word.is_some() {
+        text.push_str(" See what there is: credenza promises");
+    }
+    let subject = Subject::Needs { promise: promise.clone(), source: source.clone() };
+    Found { subject, word, text }
 }
 
 fn of_promise(job: &Job, source: &str, known: &Known, kept: Kept) -> Found {
