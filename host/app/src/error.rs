@@ -17,6 +17,7 @@ use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
 use crate::credentials::CredentialError;
 use crate::home::HomeError;
+use crate::jobs::guard::AcknowledgeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::login::NoLogin;
@@ -181,6 +182,9 @@ pub enum Error {
     /// More would be removed than somebody usually means.
     #[error("this plan removes more than is usual")]
     ExcessivePlan(#[from] Excess),
+    /// Suspect snapshots that cannot be cleared as was asked.
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

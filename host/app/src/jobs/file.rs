@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
 use super::error::JobsError;
+use super::guard::Guard;
 use super::keys;
 use super::limits::{self, Limit, Limits, Window};
 use super::notify::{Notify, section};
@@ -89,6 +90,8 @@ pub struct Job {
     pub prune: Option<Prune>,
     /// Whether space is reclaimed after a good run.
     pub maintain: Option<Maintain>,
+    /// From when on a snapshot is suspect.
+    pub guard: Option<Guard>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
     /// Whom each run is told, at its begin and at its end.
@@ -399,6 +402,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         hooks,
         prune,
         maintain,
+        guard: Guard::read(part),
         promise: part.parsed("promise", parse_span),
         ping: None,
     })

@@ -26,6 +26,8 @@ pub(super) enum Form {
     FlagOrSpan,
     /// A whole number, not negative.
     Count,
+    /// A share, such as `40%`.
+    Percent,
     /// A table with these keys.
     Table(&'static [Key]),
     /// A list of such tables.
@@ -184,7 +186,30 @@ pub(super) const JOB: &[Key] = &[
         Form::FlagOrSpan,
         "Reclaim space after a good run: after each, or where the last time is so long ago.",
     ),
+    key(
+        "guard",
+        Form::Table(GUARD),
+        "Look at each snapshot: one in which too much is gone or changed is suspect, and nothing of its source is removed until it is acknowledged. {} takes the usual limits.",
+    ),
     key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
+];
+
+/// Percent of the files or bytes that are gone, where the guard says nothing else.
+pub(super) const GUARD_SHRINK: u32 = 40;
+/// Percent of the files that are gone or have another content.
+pub(super) const GUARD_CHANGED: u32 = 60;
+/// Percent of the files with another content that no longer compress.
+pub(super) const GUARD_INCOMPRESSIBLE: u32 = 50;
+
+const GUARD: &[Key] = &[
+    key("shrink", Form::Percent, "So much of the files or of the bytes is gone. [40%]"),
+    key("changed", Form::Percent, "So many of the files are gone or have another content. [60%]"),
+    key(
+        "incompressible",
+        Form::Percent,
+        "So many of the files with another content no longer compress, as if they were encrypted. [50%]",
+    ),
+    key("delete_max", Form::Count, "No run removes more snapshots than this: it removes none then, and says so."),
 ];
 
 /// The keys of a hook.
@@ -248,6 +273,7 @@ fn form(form: &Form) -> Value {
         Form::Flag => json!({ "type": "boolean" }),
         Form::FlagOrSpan => json!({ "oneOf": [{ "type": "boolean" }, { "type": "string", "pattern": SPAN }] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Percent => json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" }),
         Form::Table(keys) => object(keys),
         Form::Tables(keys) => json!({ "type": "array", "items": object(keys) }),
         Form::Named(keys) => json!({ "type": "object", "additionalProperties": object(keys) }),

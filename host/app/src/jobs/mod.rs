@@ -9,6 +9,9 @@
 pub mod daemon;
 mod error;
 pub mod file;
+pub mod guard;
+#[cfg(test)]
+mod guard_tests;
 mod hook;
 mod keys;
 pub mod limits;

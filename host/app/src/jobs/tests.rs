@@ -126,7 +126,7 @@ impl Bed {
         (ending, steps.0.into_inner().unwrap())
     }
 
-    async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
+    pub(super) async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
         let (state, stop) = (self.state(), Stop::default());
         let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
         runner.past_in_repository(&file.jobs["a"], 100).await.unwrap()

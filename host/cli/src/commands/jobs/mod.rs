@@ -2,6 +2,7 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
+mod acknowledge;
 pub(super) mod shown;
 pub(super) mod telling;
 
@@ -77,6 +78,8 @@ pub(crate) enum JobsCommand {
     Resume(Resume),
     /// Say what has run, and how it ended.
     History(History),
+    /// Say that you have looked at suspect snapshots.
+    Acknowledge(acknowledge::Acknowledge),
     /// Send a test to those whom a section `[notify.NAME]` tells.
     Notify(Notify),
     /// Write units for systemd.
@@ -209,6 +212,7 @@ impl JobsCommand {
             Self::Pause(command) => command.run(session),
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
+            Self::Acknowledge(command) => command.run(session).await,
             Self::Notify(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
