@@ -23,18 +23,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_model::Timestamp;
+use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
 use super::file::{Job, JobsFile};
+use super::guard::{self, Suspect};
 use super::log::{Past, Record};
 use super::needs::{self, Copy, Measured};
-use super::outcome::Ending;
+use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
 use super::run::{Cause, Runner};
 use super::schedule::{instant, later, timestamp};
 use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
+use crate::error::Error;
+use crate::open::StoreUse;
 use book::{Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
@@ -49,6 +52,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_hours(1);
 /// A notice that was not taken for so long has nobody who hears.
 const GIVEN_UP: Duration = Duration::from_hours(72);
+/// Whether somebody has looked at what is suspect is asked again.
+const SUSPECT_AGAIN: Duration = Duration::from_hours(1);
 /// A promise with numbers that is not kept is measured again.
 const NEEDS_AGAIN: Duration = Duration::from_hours(1);
 /// Another process looks; it will not take long.
@@ -170,6 +175,7 @@ impl Looking<'_> {
     fn forget(&mut self) {
         let JobsFile { jobs, notify, promises, .. } = self.look.jobs;
         let promised = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
+        let measured = |job: &String| jobs.get(job).is_some_and(is_measured);
         let Book { states, known, measure_at, runs, digests, waiting, .. } = &mut self.book;
         states.0.retain(|subject, _| match subject {
             Subject::Job { job } | Subject::Guard { job, .. } => jobs.contains_key(job),
@@ -178,7 +184,7 @@ impl Looking<'_> {
             Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
         });
         known.retain(|job, _| promised(job));
-        measure_at.retain(|job, _| promised(job));
+        measure_at.retain(|job, _| measured(job));
         runs.retain(|job, _| jobs.contains_key(job));
         digests.retain(|name, _| notify.sections.iter().any(|section| section.name == *name));
         waiting.retain(|waiting| self.look.target(waiting).is_some());
@@ -195,10 +201,10 @@ impl Looking<'_> {
             let seen = self.book.runs.get(name);
             let new = seen.and_then(|seen| ended.iter().position(|past| past.began == *seen)).unwrap_or(1);
             for past in ended.iter().take(new).rev() {
-                if let Some(found) = of_run(job, past) {
+                for found in of_run(job, past).into_iter().chain(of_guard(job, past)) {
                     self.observe(found, now);
                 }
-                if job.promise.is_some() {
+                if is_measured(job) {
                     self.book.measure_at.insert(name.clone(), now);
                 }
             }
@@ -263,12 +269,12 @@ impl Looking<'_> {
         let now = self.look.now();
         let at = self.book.measure_at.get(&job.name);
         // A clock that was set back must not keep a promise from being measured.
-        job.promise.is_some() && at.is_none_or(|at| *at <= now || *at > later(now, DAY))
+        is_measured(job) && at.is_none_or(|at| *at <= now || *at > later(now, DAY))
     }
 
     async fn measure(&mut self, job: &Job) {
         let stop = self.look.runner.stop;
-        let measuring = tokio::time::timeout(MEASURE_TIMEOUT, promise::measure(&self.look.runner, job));
+        let measuring = tokio::time::timeout(MEASURE_TIMEOUT, self.look.asked(job));
         let measured = tokio::select! {
             measured = measuring => measured,
             () = stop.requested() => return,
@@ -282,7 +288,10 @@ impl Looking<'_> {
         }
         let now = self.look.now();
         let again = match measured {
-            Ok(standings) => self.measured(job, standings, now),
+            Ok((standings, suspects)) => {
+                let again = self.measured(job, standings, now);
+                self.guarded(job, &suspects, now).min(again)
+            }
             Err(why) => self.not_measured(job, &why, now),
         };
         self.book.measure_at.insert(job.name.clone(), again);
@@ -308,6 +317,24 @@ impl Looking<'_> {
             self.book.known.entry(job.name.clone()).or_default().insert(source.clone(), known);
         }
         again
+    }
+
+    /// Takes which snapshots of a job's sources are suspect: somebody may have looked at them meanwhile. When that is to be asked again.
+    fn guarded(&mut self, job: &Job, suspects: &[Suspect], now: Timestamp) -> Timestamp {
+        let subject = |source: &str| Subject::Guard { job: job.name.clone(), source: source.to_owned() };
+        for suspect in suspects {
+            let found = suspected(job, &suspect.source, suspect.snapshot, &suspect.reason);
+            self.observe(found, now);
+        }
+        let is_of_job = |subject: &&Subject| matches!(subject, Subject::Guard { job: of, .. } if *of == job.name);
+        let bad: Vec<Subject> = self.book.states.0.keys().filter(is_of_job).cloned().collect();
+        let is_suspect = |found: &Subject| suspects.iter().any(|suspect| subject(&suspect.source) == *found);
+        let (still, cleared): (Vec<Subject>, Vec<Subject>) = bad.into_iter().partition(is_suspect);
+        for subject in cleared {
+            let text = format!("Somebody has looked at the suspect snapshots of {subject}.");
+            self.observe(Found { subject, word: None, text }, now);
+        }
+        later(now, if still.is_empty() { DAY } else { SUSPECT_AGAIN })
     }
 
     /// What is known of a promise that cannot be measured becomes worse by the clock alone, and never better.
@@ -458,6 +485,18 @@ impl Looking<'_> {
 }
 
 impl<'a> Look<'a> {
+    /// What the repository of a job says of its promise, and of what is suspect of its sources.
+    async fn asked(&self, job: &Job) -> Result<(Vec<Standing>, Vec<Suspect>), Error> {
+        let open = self.runner.open(job, StoreUse::Write).await?;
+        let standings = promise::measure_in(&open, self.runner.app, job).await?;
+        if job.guard.is_none() {
+            return Ok((standings, Vec::new()));
+        }
+        let sources = promise::sources(self.runner.app, job)?;
+        let suspects = guard::suspects(&open.repository).await?;
+        Ok((standings, suspects.into_iter().filter(|suspect| sources.contains(&suspect.source)).collect()))
+    }
+
     /// Whom a notice is for, where the file still names them.
     fn target(&self, waiting: &Waiting) -> Option<(&'a Section, &'a Target)> {
         let section = self.jobs.notify.sections.iter().find(|section| section.name == waiting.section)?;
@@ -472,11 +511,36 @@ impl<'a> Look<'a> {
     }
 }
 
+/// Whether the repository of a job is asked for more than runs say.
+const fn is_measured(job: &Job) -> bool {
+    job.promise.is_some() || job.guard.is_some()
+}
+
+/// What the guard of a run has found.
+fn of_guard(job: &Job, past: &Past) -> Vec<Found> {
+    let suspect = |step: &Step| match step {
+        Step::Suspect { source, snapshot, reason } => Some(suspected(job, source, *snapshot, reason)),
+        _ => None,
+    };
+    past.steps.iter().filter_map(suspect).collect()
+}
+
+fn suspected(job: &Job, source: &str, snapshot: SnapshotId, reason: &str) -> Found {
+    let name = &job.name;
+    let text = format!(
+        "The snapshot {snapshot} of {source} is suspect: {reason}. Nothing of that source is removed until somebody has looked: credenza jobs acknowledge {snapshot} --job {name}"
+    );
+    let subject = Subject::Guard { job: name.clone(), source: source.to_owned() };
+    Found { subject, word: Some(Word::Suspect), text }
+}
+
 /// What a run says of its job; nothing where it is tried again, or says nothing of what the next will do.
 fn of_run(job: &Job, past: &Past) -> Option<Found> {
     let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= job.retry.tries;
     let word = match past.ending? {
         Ending::Done => None,
+        // That is told by itself.
+        Ending::Incomplete if past.steps.iter().any(|step| matches!(step, Step::Suspect { .. })) => return None,
         Ending::Incomplete => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
         Ending::Refused => Some(Word::Failed),
