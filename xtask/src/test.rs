@@ -85,7 +85,10 @@ fn install_tools() -> Result<()> {
         let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver", "postgresql"];
         let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
         run("update the package lists", step::command("apt-get", &["update"]))?;
-        run("install what the servers, the fuzzer, the browser and the dumps need", step::command("apt-get", &install))?;
+        run(
+            "install what the servers, the fuzzer, the browser and the dumps need",
+            step::command("apt-get", &install),
+        )?;
     }
     run("install the servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
     run("install what looks at the page", Command::new(step::workspace().join("tests/browser/install.sh")))?;

@@ -246,7 +246,8 @@ impl PostgresServer {
     /// # Errors
     /// When it fails.
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
-        let words = ["--no-psqlrc", "--quiet", "--tuples-only", "--set=ON_ERROR_STOP=1", "-d", database, "-c", statement];
+        let words =
+            ["--no-psqlrc", "--quiet", "--tuples-only", "--set=ON_ERROR_STOP=1", "-d", database, "-c", statement];
         self.client("psql", &words)
     }
 

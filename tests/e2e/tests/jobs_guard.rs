@@ -47,12 +47,12 @@ fn jobs(setup: &Setup, words: &[&str]) -> Result<Outcome> {
 }
 
 fn encrypt_in_place(server: &Server, numbers: std::ops::Range<usize>) {
-    numbers.for_each(|number| put(server, &key(number), noise(500 + number as u64, letter(number, 0).len() + 64)));
+    numbers.for_each(|number| put(server, &key(number), noise(500 + number as u64, letter(number, 0).len() as u64 + 64)));
 }
 
 fn rename_and_encrypt(server: &Server) {
     for number in 0..OBJECTS {
-        put(server, &format!("{}.locked", key(number)), noise(500 + number as u64, letter(number, 0).len() + 64));
+        put(server, &format!("{}.locked", key(number)), noise(500 + number as u64, letter(number, 0).len() as u64 + 64));
         server.buckets.remove("source", &key(number));
     }
 }
@@ -110,7 +110,9 @@ fn a_suspect_snapshot_is_named_everywhere_until_somebody_has_looked() {
         ensure!(plan.iter().any(|line| line["reasons"][0] == "its source is suspect"), "{plan:?}");
         let good = listed[0]["id"].as_str().unwrap_or_default().to_owned();
         jobs(&setup, &["acknowledge", &good])?.expect_code(1)?.expect_message(&["is not suspect"])?;
-        jobs(&setup, &["acknowledge", "2020-01-01T00:00"])?.expect_code(1)?.expect_message(&["no snapshot is suspect"])?;
+        jobs(&setup, &["acknowledge", "2020-01-01T00:00"])?
+            .expect_code(1)?
+            .expect_message(&["no snapshot is suspect"])?;
         jobs(&setup, &["acknowledge", "yesterday"])?.expect_code(2)?;
         ensure!(jobs(&setup, &["acknowledge"])?.expect_code(0)?.lines_of("suspect")?.len() == 1);
         let cleared = jobs(&setup, &["acknowledge", &id])?.expect_code(0)?.lines_of("suspect")?;

@@ -12,8 +12,8 @@ use super::run::Occasion;
 use super::tests::Bed;
 use crate::error::Error;
 use crate::open::StoreUse;
-use crate::repository::OpenRepository;
 use crate::prune;
+use crate::repository::OpenRepository;
 
 const FILES: usize = 120;
 
@@ -119,7 +119,14 @@ async fn is_found_at_once(name: &str, attack: fn(&Bed), said: &str) {
     }
     assert_eq!(bed.snapshots(&file).await.len(), 5);
     let open = open(&bed, &file).await;
-    let by_hand = prune::plan(&open.repository, Some(prune::Policy { last: 1, ..prune::Policy::default() }), &credenza_engine::SnapshotFilter::default(), false).await.unwrap();
+    let by_hand = prune::plan(
+        &open.repository,
+        Some(prune::Policy { last: 1, ..prune::Policy::default() }),
+        &credenza_engine::SnapshotFilter::default(),
+        false,
+    )
+    .await
+    .unwrap();
     assert!(prune::removed(&by_hand).is_empty(), "{name}: nor by hand");
     let listed = guard::suspects(&open.repository).await.unwrap();
     assert_eq!(listed.iter().map(|suspect| suspect.snapshot).collect::<Vec<_>>(), [found[0].0]);
@@ -152,10 +159,8 @@ async fn a_source_that_is_encrypted_a_tenth_a_run_is_suspect_at_the_first_snapsh
 
 /// Sources of crates, in the order of their names, of ten to sixty files.
 fn crates() -> Vec<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
-        PathBuf::from,
-    );
+    let home = std::env::var_os("CARGO_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     let registries = fs::read_dir(home.join("registry/src")).unwrap();
     let mut crates: Vec<PathBuf> = registries
         .flat_map(|registry| fs::read_dir(registry.unwrap().path()).unwrap())
@@ -264,7 +269,10 @@ async fn what_a_run_that_was_killed_has_left_is_looked_at_too() {
     let last = lines.iter().rposition(|line| line.contains("\"due\"") && !line.contains("\"ending\"")).unwrap();
     fs::write(folder.join("log.jsonl"), lines[..=last].join("\n")).unwrap();
     let state = bed.state();
-    assert_eq!(state.log().close_lost(|job| state.runs(job), credenza_engine::Clock::now(&bed.clock).wall).unwrap().len(), 1);
+    assert_eq!(
+        state.log().close_lost(|job| state.runs(job), credenza_engine::Clock::now(&bed.clock).wall).unwrap().len(),
+        1
+    );
     let (ending, steps) = bed.run(&file, &occasion).await;
     assert!(matches!(&steps[..], [Step::Found { .. }, Step::Suspect { .. }]), "{steps:?}");
     assert_eq!(ending, Ending::Incomplete);
@@ -283,7 +291,11 @@ async fn what_cannot_be_acknowledged_says_why() {
         other => panic!("{other:?}"),
     };
     assert!(matches!(refused(Looked::At(good)).await, AcknowledgeError::NotSuspect { .. }));
-    let none = if open.repository.snapshots().await.unwrap().whole[0].snapshot.id.to_string().starts_with("0000") { "ffff" } else { "0000" };
+    let none = if open.repository.snapshots().await.unwrap().whole[0].snapshot.id.to_string().starts_with("0000") {
+        "ffff"
+    } else {
+        "0000"
+    };
     assert!(matches!(refused(Looked::At(none.to_owned())).await, AcknowledgeError::NoSnapshot { .. }));
     let until = Timestamp { seconds: 4_000_000_000, nanoseconds: 0 };
     assert!(matches!(refused(Looked::Until(until)).await, AcknowledgeError::NoneUntil { .. }));

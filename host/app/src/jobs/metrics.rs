@@ -16,7 +16,7 @@ use credenza_engine::Clock;
 use credenza_model::Timestamp;
 
 use super::error::JobsError;
-use super::file::JobsFile;
+use super::file::{JobsFile, Work};
 use super::log::Past;
 use super::look::book::{Book, Known};
 use super::notify::Word;
@@ -33,7 +33,7 @@ struct Figure {
     of: fn(&[&Past]) -> Option<u64>,
 }
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 8] = [
     Figure {
         name: "credenza_job_last_success_timestamp_seconds",
         help: "When the last run ended that made a backup.",
@@ -68,6 +68,16 @@ const FIGURES: [Figure; 6] = [
         help: "Entries that the last run could not read.",
         of: |past| last(past).map(|past| past.steps.iter().map(errors).sum()),
     },
+    Figure {
+        name: "credenza_verify_oldest_read_timestamp_seconds",
+        help: "When the pack was read whole that waits the longest; nothing where one never was.",
+        of: |past| past.iter().find_map(|past| past.steps.iter().find_map(oldest_read))?,
+    },
+    Figure {
+        name: "credenza_verify_damages",
+        help: "What the last verification found damaged.",
+        of: |past| past.iter().find_map(|past| past.steps.iter().find_map(damages)),
+    },
 ];
 
 /// Writes the figures where the file of the jobs says, if it does.
@@ -87,8 +97,8 @@ pub fn publish(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<(), Job
 pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, JobsError> {
     let past = state.log().past(None, PAST_MAX)?;
     let mut text = String::new();
-    let runs: Vec<(&String, Vec<&Past>)> =
-        jobs.jobs.keys().map(|name| (name, past.iter().filter(|past| past.job == *name).collect())).collect();
+    let of_work = |work: Work<'_>| past.iter().filter(|past| past.job == work.name()).collect();
+    let runs: Vec<(&str, Vec<&Past>)> = jobs.works().map(|work| (work.name(), of_work(work))).collect();
     for Figure { name, help, of } in FIGURES {
         head(&mut text, name, help);
         for (job, past) in &runs {
@@ -214,6 +224,15 @@ const fn added(step: &Step) -> u64 {
 
 const fn errors(step: &Step) -> u64 {
     if let Step::BackedUp { errors, .. } | Step::Found { errors, .. } = step { *errors } else { 0 }
+}
+
+/// When the pack was read that waits the longest, as a verification has found.
+fn oldest_read(step: &Step) -> Option<Option<u64>> {
+    if let Step::Verified { oldest, .. } = step { Some(oldest.and_then(seconds)) } else { None }
+}
+
+const fn damages(step: &Step) -> Option<u64> {
+    if let Step::Verified { damages, .. } = step { Some(*damages) } else { None }
 }
 
 /// The exporter may look at any time, as another user.

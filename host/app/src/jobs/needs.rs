@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
+use credenza_engine::check::{self, Readings};
+use credenza_engine::latest::last_drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -99,10 +101,14 @@ pub struct Found {
 /// # Errors
 /// When the configuration cannot be read.
 pub async fn ask(runner: &Runner<'_>, jobs: &JobsFile) -> Result<Found, Error> {
+    let wants = Wants {
+        verified: jobs.promises.iter().any(|needs| needs.verified.is_some()),
+        restored: jobs.promises.iter().any(|needs| needs.restorable.is_some()),
+    };
     let mut found = Found::default();
     for place in repositories(runner.app, jobs)? {
         let named = place.name().map_or_else(|| place.text(), |name| format!("@{name}"));
-        let asked = tokio::time::timeout(REPOSITORY_TIMEOUT, held(runner.app, place)).await;
+        let asked = tokio::time::timeout(REPOSITORY_TIMEOUT, held(runner.app, place, wants)).await;
         match asked {
             Ok(Ok(held)) => {
                 for (source, copy) in held {
@@ -131,8 +137,15 @@ fn repositories(app: &App, jobs: &JobsFile) -> Result<Vec<Place>, Error> {
     Ok(places.into_values().collect())
 }
 
+/// What is asked for beside snapshots, since it takes more requests.
+#[derive(Clone, Copy)]
+struct Wants {
+    verified: bool,
+    restored: bool,
+}
+
 /// The newest good snapshot of each source in a repository.
-async fn held(app: &App, place: Place) -> Result<BTreeMap<String, Copy>, Error> {
+async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, Copy>, Error> {
     let (provider, region) = (provider(&place), region(&place));
     let settings = place.settings.clone();
     let secret = tokio::task::spawn_blocking(move || secret::provided_unattended(None, &settings, SECRET_TIMEOUT));
@@ -144,6 +157,11 @@ async fn held(app: &App, place: Place) -> Result<BTreeMap<String, Copy>, Error> 
     let snapshots = repository.snapshots_by_store_time().await?;
     let now = snapshots.now;
     let since = |time: Timestamp| u64::try_from(now.seconds.saturating_sub(time.seconds)).unwrap_or(0);
+    let verified = if wants.verified { check::readings(repository).await? } else { Readings::default() };
+    let is_read = verified.packs_never_read == 0 && verified.packs_damaged == 0;
+    let verified = verified.oldest.filter(|_| is_read).map(since);
+    let drill = if wants.restored { last_drill(repository).await? } else { None };
+    let restored = drill.filter(|drill| drill.errors == 0 && drill.reason.is_none()).map(|drill| since(drill.at));
     let is_immutable = repository.config().retain_days.is_some();
     let mut held = BTreeMap::new();
     for handle in snapshots.whole.iter().filter(|handle| !snapshots.is_ahead(handle)) {
@@ -154,8 +172,8 @@ async fn held(app: &App, place: Place) -> Result<BTreeMap<String, Copy>, Error> 
             region: region.clone(),
             is_immutable,
             age: since(time),
-            verified: None,
-            restored: None,
+            verified,
+            restored,
         };
         // The oldest comes first.
         held.insert(handle.snapshot.source.location.clone(), copy);

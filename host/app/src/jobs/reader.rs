@@ -137,8 +137,7 @@ impl<'t> Part<'t> {
 
     /// A text as a path, which must be absolute; `~/` stands for the home.
     pub(super) fn absolute(&self, key: &str, text: &str) -> Option<PathBuf> {
-        let expanded =
-            crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
+        let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
         let path = self.understood(key, text, expanded)?;
         if !path.is_absolute() {
             self.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
@@ -261,7 +260,11 @@ impl<'t> Part<'t> {
             let line = offset.map_or(self.line, |offset| self.reading.line(offset));
             match item.as_table_like() {
                 Some(below) => parts.push((name, self.reading.part(below, keys, format!("{path}.{name}"), line))),
-                None => self.problem(key, &format!("`{name}` is {}", article(item)), &format!("write a table: [{key}.NAME]")),
+                None => self.problem(
+                    key,
+                    &format!("`{name}` is {}", article(item)),
+                    &format!("write a table: [{key}.NAME]"),
+                ),
             }
         }
         parts

@@ -106,7 +106,8 @@ async fn what_a_thief_with_the_keys_of_a_writer_says_counts_for_nothing() {
     machine.add_slot(&writer.lock().unwrap(), Access::Writer, "writer").await.unwrap();
     let thief = open(Arc::new(store.clone()), writer).await;
     let forge = async |verdict| {
-        let fact = Fact::Flag { snapshot: handle.snapshot.id, digest: handle.digest, verdict, reason: "forged".to_owned() };
+        let fact =
+            Fact::Flag { snapshot: handle.snapshot.id, digest: handle.digest, verdict, reason: "forged".to_owned() };
         let created = Timestamp { seconds: 4_000_000_000, nanoseconds: 0 };
         let note = Note { created, writer: thief.writer("", "guard"), fact };
         let id = ObjectId::new(random_id().unwrap());

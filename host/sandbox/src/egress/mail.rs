@@ -224,7 +224,10 @@ mod tests {
         let asked = MailServer { tls: MailTls::StartTls, login, ..to };
         let error = send_mail(&asked, &letter("a@b.example")).await.unwrap_err().to_string();
         let heard = heard.lock().unwrap().clone();
-        assert!(!heard.contains("AUTH") && !heard.contains("MAIL FROM") && !error.contains("hunter2"), "{error} {heard}");
+        assert!(
+            !heard.contains("AUTH") && !heard.contains("MAIL FROM") && !error.contains("hunter2"),
+            "{error} {heard}"
+        );
     }
 
     #[test]

@@ -181,7 +181,13 @@ mod tests {
         for here in ["http://127.0.0.1:80/x", "http://localhost/", "http://[::1]:9/"] {
             assert!(MessageAddress::parse(here).is_ok(), "{here}");
         }
-        for wrong in ["", "hunter2", "ftp://a/hunter2", "http://hooks.example.org/hunter2", "http://127.0.0.1.example.org/hunter2"] {
+        for wrong in [
+            "",
+            "hunter2",
+            "ftp://a/hunter2",
+            "http://hooks.example.org/hunter2",
+            "http://127.0.0.1.example.org/hunter2",
+        ] {
             let error = MessageAddress::parse(wrong).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -97,7 +97,9 @@ impl Ear {
         self.heard.lock().unwrap().push(Message { head, body });
         let answer = match self.moods.lock().unwrap().pop_front().unwrap_or(Mood::Status(200)) {
             Mood::Status(status) => format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n"),
-            Mood::Redirect => format!("HTTP/1.1 302 x\r\nlocation: {}/elsewhere\r\ncontent-length: 0\r\n\r\n", self.address),
+            Mood::Redirect => {
+                format!("HTTP/1.1 302 x\r\nlocation: {}/elsewhere\r\ncontent-length: 0\r\n\r\n", self.address)
+            }
             Mood::Half => "HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\nhalf".to_owned(),
             Mood::Reset => String::new(),
         };

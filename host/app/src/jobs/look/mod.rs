@@ -26,16 +26,16 @@ use std::time::Duration;
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
-use super::file::{Job, JobsFile};
+use super::file::{Job, JobsFile, Work};
 use super::guard::{self, Suspect};
 use super::log::{Past, Record};
 use super::needs::{self, Copy, Measured};
+use super::notify::change::Found;
+use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
 use super::run::{Cause, Runner};
 use super::schedule::{instant, later, timestamp};
-use super::notify::change::Found;
-use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use crate::error::Error;
 use crate::open::StoreUse;
 use book::{Book, Known, Waiting};
@@ -174,18 +174,20 @@ impl Looking<'_> {
     /// Drops what is known of what is not in the file any more.
     fn forget(&mut self) {
         let JobsFile { jobs, notify, promises, .. } = self.look.jobs;
+        let runs_by_itself = |job: &String| self.look.jobs.works().any(|work| work.name() == job);
         let promised = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
         let measured = |job: &String| jobs.get(job).is_some_and(is_measured);
         let Book { states, known, measure_at, runs, digests, waiting, .. } = &mut self.book;
         states.0.retain(|subject, _| match subject {
-            Subject::Job { job } | Subject::Guard { job, .. } => jobs.contains_key(job),
+            Subject::Job { job } => runs_by_itself(job),
+            Subject::Guard { job, .. } => jobs.contains_key(job),
             Subject::Promise { job, .. } => promised(job),
             Subject::Needs { promise, .. } => promises.iter().any(|needs| needs.name == *promise),
             Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
         });
         known.retain(|job, _| promised(job));
         measure_at.retain(|job, _| measured(job));
-        runs.retain(|job, _| jobs.contains_key(job));
+        runs.retain(|job, _| runs_by_itself(job));
         digests.retain(|name, _| notify.sections.iter().any(|section| section.name == *name));
         waiting.retain(|waiting| self.look.target(waiting).is_some());
     }
@@ -195,17 +197,18 @@ impl Looking<'_> {
         let now = self.look.now();
         let most = if self.book.runs.is_empty() { PAST_MAX_FIRST } else { PAST_MAX };
         let past = self.look.runner.state.log().past(None, most)?;
-        for (name, job) in &self.look.jobs.jobs {
-            let ended: Vec<&Past> = past.iter().filter(|past| past.job == *name && past.ending.is_some()).collect();
+        for work in self.look.jobs.works() {
+            let name = work.name();
+            let ended: Vec<&Past> = past.iter().filter(|past| past.job == name && past.ending.is_some()).collect();
             let Some(newest) = ended.first() else { continue };
             let seen = self.book.runs.get(name);
             let new = seen.and_then(|seen| ended.iter().position(|past| past.began == *seen)).unwrap_or(1);
             for past in ended.iter().take(new).rev() {
-                for found in of_run(job, past).into_iter().chain(of_guard(job, past)) {
+                for found in of_run(work, past).into_iter().chain(of_guard(name, past)) {
                     self.observe(found, now);
                 }
-                if is_measured(job) {
-                    self.book.measure_at.insert(name.clone(), now);
+                if matches!(work, Work::Job(job) if is_measured(job)) {
+                    self.book.measure_at.insert(name.to_owned(), now);
                 }
             }
             // What a run has made may be what was missing.
@@ -213,7 +216,7 @@ impl Looking<'_> {
             if new > 0 && self.book.states.0.keys().any(is_bad) {
                 self.book.needs_at = Some(now);
             }
-            self.book.runs.insert(name.clone(), newest.began);
+            self.book.runs.insert(name.to_owned(), newest.began);
         }
         Ok(())
     }
@@ -323,7 +326,7 @@ impl Looking<'_> {
     fn guarded(&mut self, job: &Job, suspects: &[Suspect], now: Timestamp) -> Timestamp {
         let subject = |source: &str| Subject::Guard { job: job.name.clone(), source: source.to_owned() };
         for suspect in suspects {
-            let found = suspected(job, &suspect.source, suspect.snapshot, &suspect.reason);
+            let found = suspected(&job.name, &suspect.source, suspect.snapshot, &suspect.reason);
             self.observe(found, now);
         }
         let is_of_job = |subject: &&Subject| matches!(subject, Subject::Guard { job: of, .. } if *of == job.name);
@@ -517,7 +520,7 @@ const fn is_measured(job: &Job) -> bool {
 }
 
 /// What the guard of a run has found.
-fn of_guard(job: &Job, past: &Past) -> Vec<Found> {
+fn of_guard(job: &str, past: &Past) -> Vec<Found> {
     let suspect = |step: &Step| match step {
         Step::Suspect { source, snapshot, reason } => Some(suspected(job, source, *snapshot, reason)),
         _ => None,
@@ -525,18 +528,18 @@ fn of_guard(job: &Job, past: &Past) -> Vec<Found> {
     past.steps.iter().filter_map(suspect).collect()
 }
 
-fn suspected(job: &Job, source: &str, snapshot: SnapshotId, reason: &str) -> Found {
-    let name = &job.name;
+fn suspected(name: &str, source: &str, snapshot: SnapshotId, reason: &str) -> Found {
     let text = format!(
         "The snapshot {snapshot} of {source} is suspect: {reason}. Nothing of that source is removed until somebody has looked: credenza jobs acknowledge {snapshot} --job {name}"
     );
-    let subject = Subject::Guard { job: name.clone(), source: source.to_owned() };
+    let subject = Subject::Guard { job: name.to_owned(), source: source.to_owned() };
     Found { subject, word: Some(Word::Suspect), text }
 }
 
 /// What a run says of its job; nothing where it is tried again, or says nothing of what the next will do.
-fn of_run(job: &Job, past: &Past) -> Option<Found> {
-    let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= job.retry.tries;
+fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
+    let (_, retry) = work.retries();
+    let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= retry.tries;
     let word = match past.ending? {
         Ending::Done => None,
         // That is told by itself.
@@ -547,16 +550,20 @@ fn of_run(job: &Job, past: &Past) -> Option<Found> {
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable | Ending::Busy | Ending::Interrupted | Ending::Lost => return None,
     };
-    let (name, began) = (&job.name, past.began);
+    let (name, began) = (work.name(), past.began);
+    let not_done = match work {
+        Work::Job(_) => "made no backup",
+        Work::Verify(_) => "verified nothing",
+    };
     let why = past.reason.as_deref().unwrap_or("the log says no more");
     let next = format!("See what it did: credenza jobs history {name}");
     let text = match word {
         None => format!("The run of `{name}` that began at {began} did all that it should."),
         Some(Word::Incomplete) => format!("The run of `{name}` that began at {began} is incomplete: {why}. {next}"),
         Some(Word::Damage) => format!("The run of `{name}` that began at {began} found damage: {why}. {next}"),
-        Some(_) => format!("The run of `{name}` that began at {began} made no backup: {why}. {next}"),
+        Some(_) => format!("The run of `{name}` that began at {began} {not_done}: {why}. {next}"),
     };
-    Some(Found { subject: Subject::Job { job: name.clone() }, word, text })
+    Some(Found { subject: Subject::Job { job: name.to_owned() }, word, text })
 }
 
 fn of_needs(measured: &Measured, unknown: &[(String, String)]) -> Found {

@@ -148,7 +148,10 @@ async fn what_is_not_taken_waits_in_its_order_and_is_given_up_after_days() {
 #[tokio::test]
 async fn a_repository_that_cannot_be_asked_is_an_alarm_when_the_promise_would_be_broken() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
-    let file = bed.write(&format!("promise = \"10h\"\n{}", told_to(&ear, "when = [\"promise-at-risk\", \"promise-broken\", \"recovered\"]")));
+    let file = bed.write(&format!(
+        "promise = \"10h\"\n{}",
+        told_to(&ear, "when = [\"promise-at-risk\", \"promise-broken\", \"recovered\"]")
+    ));
     bed.run(&file, &Occasion::default()).await;
     let (looked, _) = bed.look(&file, None).await;
     assert!(ear.heard().is_empty());
@@ -243,7 +246,10 @@ async fn a_summary_comes_once_at_its_time_and_says_what_ran() {
     bed.look(&file, None).await;
     assert_eq!(ear.words(), ["digest"]);
     let text = ear.heard()[0].json()["text"].as_str().unwrap().to_owned();
-    assert!(text.contains("- a: 1 runs did all that they should, 0 did not") && text.contains("Nothing is known"), "{text}");
+    assert!(
+        text.contains("- a: 1 runs did all that they should, 0 did not") && text.contains("Nothing is known"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -188,8 +188,11 @@ mod tests {
     fn a_state_is_said_when_it_begins_and_when_it_ends_and_at_no_other_time() {
         let mut states = States::default();
         let found = [None, Some(Word::Failed), Some(Word::Failed), Some(Word::Damage), None, None, Some(Word::Failed)];
-        let heard: Vec<Option<Word>> =
-            found.into_iter().enumerate().map(|(at, word)| said(&mut states, i64::try_from(at).unwrap(), "a", word)).collect();
+        let heard: Vec<Option<Word>> = found
+            .into_iter()
+            .enumerate()
+            .map(|(at, word)| said(&mut states, i64::try_from(at).unwrap(), "a", word))
+            .collect();
         let failed = Some(Word::Failed);
         assert_eq!(heard, [None, failed, None, Some(Word::Damage), Some(Word::Recovered), None, failed]);
         assert_eq!(said(&mut states, 9, "b", Some(Word::Failed)), failed, "another subject is another state");

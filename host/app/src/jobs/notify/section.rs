@@ -140,7 +140,11 @@ pub(in crate::jobs) fn read(top: &Part<'_>, zone: &jiff::tz::TimeZone) -> Notify
         && let Some(section) = sections.iter().find(|section| section.to.iter().any(is_mail))
     {
         let what = format!("`{}` sends mail, and nothing says through which server", section.name);
-        top.problem("notify", &what, "add: [mail] with server = \"mail.example.org\" and from = \"credenza@example.org\"");
+        top.problem(
+            "notify",
+            &what,
+            "add: [mail] with server = \"mail.example.org\" and from = \"credenza@example.org\"",
+        );
     }
     Notify { sections, mail }
 }
@@ -151,8 +155,9 @@ pub(in crate::jobs) fn ping(part: &Part<'_>) -> Option<MessageAddress> {
         part.problem("", "nothing says whom to tell", "add: healthchecks = \"https://hc-ping.com/…\"");
     }
     part.parsed_secret("healthchecks", |text| {
-        MessageAddress::parse(text)
-            .map_err(|error| format!("{}: write https://… as the service shows it", error.to_string().replace(": ", ", ")))
+        MessageAddress::parse(text).map_err(|error| {
+            format!("{}: write https://… as the service shows it", error.to_string().replace(": ", ", "))
+        })
     })
 }
 
@@ -223,7 +228,11 @@ fn mail(part: &Part<'_>) -> Option<Mail> {
         Some(_) => MailTls::StartTls,
     });
     if tls == MailTls::None && !is_here {
-        part.problem("tls", "nothing goes without TLS to another machine", "write implicit or starttls, or leave it out");
+        part.problem(
+            "tls",
+            "nothing goes without TLS to another machine",
+            "write implicit or starttls, or leave it out",
+        );
     }
     let port = port.unwrap_or(match tls {
         MailTls::Implicit => SUBMISSIONS,
