@@ -89,7 +89,8 @@ async fn answer(stream: TcpStream, figures: Figures) {
         let figures = Arc::clone(&figures);
         async move { reply(&request, figures).await }
     });
-    let served = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(WHOLE_TIMEOUT);
+    let mut served = http1::Builder::new();
+    served.timer(TokioTimer::new()).header_read_timeout(WHOLE_TIMEOUT);
     // Who asks may go at any time.
     let _ = served.serve_connection(TokioIo::new(stream), service).await;
 }
