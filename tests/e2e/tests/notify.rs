@@ -60,7 +60,7 @@ fn mail_goes_to_a_real_server_with_tls_and_a_login() {
         for (to, password) in [("nobody@example.org", password.as_str()), ("ops@example.org", "hunter2")] {
             let (setup, file) = with_job(&lines(to, password)?)?;
             let refused = setup.credenza.run(["jobs", "notify", "ops", "--jobs", &file])?.expect_code(1)?;
-            refused.expect_message(&["was not told of: test", "did not take the letter"])?;
+            let refused = refused.expect_message(&["was not told of: test", "did not take the letter"])?;
             ensure!(!refused.stderr.contains(password), "{}", refused.stderr);
         }
         ensure!(server.letters()?.len() == 2);
