@@ -96,7 +96,8 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
             std::thread::sleep(Duration::from_millis(20));
         };
         ensure!(text.contains("credenza_job_last_outcome{job=\"a\",outcome=\"done\"} 1"), "{text}");
-        let mut check = Command::new(&promtool).args(["check", "metrics"]).stdin(std::process::Stdio::piped()).spawn()?;
+        let mut check =
+            Command::new(&promtool).args(["check", "metrics"]).stdin(std::process::Stdio::piped()).spawn()?;
         check.stdin.take().context("it reads")?.write_all(text.as_bytes())?;
         ensure!(check.wait()?.success(), "promtool does not take {text}");
         daemon.signal(Signal::TERM)?;

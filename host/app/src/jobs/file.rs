@@ -941,7 +941,10 @@ prune = true
             ("[metrics]\nlisten = \"0.0.0.0:9185\"", ["`metrics.listen`", "other machines would reach it"]),
             ("[promise.p]\nneeds = { copies = 2 }", ["`promise.p.sources`", "about no source"]),
             ("[promise.p]\nsources = \"@a\"", ["`promise.p.needs`", "nothing is promised"]),
-            ("[promise.p]\nsources = \"@a\"\nneeds = { copys = 2 }", ["`promise.p.needs.copys`", "did you mean `copies`?"]),
+            (
+                "[promise.p]\nsources = \"@a\"\nneeds = { copys = 2 }",
+                ["`promise.p.needs.copys`", "did you mean `copies`?"],
+            ),
             ("[promise.p]\nsources = \"@a\"\nneeds = { copies = 0 }", ["`promise.p.needs.copies`", "from 1 to 1000"]),
             ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
             ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),

@@ -231,7 +231,9 @@ pub fn sources(app: &App, needs: &Needs, found: &Found) -> Result<BTreeSet<Strin
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(begin) else { return false };
-    (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
+    (0..=text.len())
+        .filter(|at| text.is_char_boundary(*at))
+        .any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
 }
 
 /// How a promise stands for a source of which there are these copies.
@@ -303,7 +305,10 @@ mod tests {
         let needs = Needs { copies: Some(3), providers: Some(2), regions: Some(2), ..needs() };
         assert_eq!(judge(&needs, "/s", &copies).kept, Kept::Kept);
         let two = judge(&needs, "/s", &copies[..2]);
-        assert_eq!((two.kept, two.lacks), (Kept::Broken, vec!["2 of 3 copies".to_owned(), "1 of 2 providers".to_owned()]));
+        assert_eq!(
+            (two.kept, two.lacks),
+            (Kept::Broken, vec!["2 of 3 copies".to_owned(), "1 of 2 providers".to_owned()])
+        );
         let immutable = Needs { immutable: Some(1), ..needs };
         assert_eq!(judge(&immutable, "/s", &copies).lacks, ["0 of 1 copies that nobody can delete"]);
     }
@@ -332,9 +337,13 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything() {
-        for (pattern, text, does) in
-            [("shop*", "shop", true), ("shop*", "shopé", true), ("*a*b", "xaéb", true), ("shop", "shops", false), ("a*b", "ab c", false)]
-        {
+        for (pattern, text, does) in [
+            ("shop*", "shop", true),
+            ("shop*", "shopé", true),
+            ("*a*b", "xaéb", true),
+            ("shop", "shops", false),
+            ("a*b", "ab c", false),
+        ] {
             assert_eq!(fits(pattern, text), does, "{pattern} {text}");
         }
     }

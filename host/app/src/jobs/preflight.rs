@@ -166,7 +166,10 @@ mod tests {
         let text = "version = 1\n[notify.ops]\nto = \"mail:a@b.example\"\nkey_file = \"/no/key\"\ntoken_cmd = \"false\"\n[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"\npassword_file = \"/no/password\"\n";
         let file = JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
         let lacks = lacks_of_notices(&file.notify);
-        assert_eq!(lacks.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["notify.ops.key_file", "mail.password_file"]);
+        assert_eq!(
+            lacks.iter().map(|(key, _)| &**key).collect::<Vec<_>>(),
+            ["notify.ops.key_file", "mail.password_file"]
+        );
         assert!(lacks[0].1.to_string().contains("/no/key cannot be read"), "{lacks:?}");
     }
 

@@ -69,7 +69,8 @@ impl Daemon {
             let figures = daemon.figures();
             let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
             let bound = FiguresServer::bind(listen, Arc::new(made)).await;
-            let remedy = "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
+            let remedy =
+                "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
             let server = bound.map_err(|error| Failure::from(error).hint(remedy))?;
             session.reporter.done(&FiguresLine { url: format!("http://{}/metrics", server.address()) });
             let _ = session.reporter.flush();

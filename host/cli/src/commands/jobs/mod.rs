@@ -32,7 +32,9 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
-use shown::{CheckedLine, JobLine, NeedsLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use shown::{
+    CheckedLine, JobLine, NeedsLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine,
+};
 use telling::Telling;
 
 /// Where the jobs are.
