@@ -7,6 +7,7 @@
 //! least once a [`pulse`](Options::pulse), since a machine may sleep and its clock may be set.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::lock::Held;
 use super::log::{Past, Record};
 use super::look::book::Book;
 use super::look::{Hears, Look, Looked, Told};
-use super::metrics;
+use super::metrics::Figures;
 use super::outcome::{Ending, Step};
 use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::{instant, later, timestamp};
@@ -114,6 +115,7 @@ pub struct Daemon {
     scheduler: Scheduler,
     over: (UnboundedSender<Over>, UnboundedReceiver<Over>),
     watch: Watch,
+    figures: Arc<Figures>,
     _held: Held,
 }
 
@@ -138,7 +140,9 @@ impl Daemon {
         let served = served.into_iter().map(|(job, due)| (job, instant(due))).collect();
         let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
         let watch = Watch { next: Some(now), ..Watch::default() };
-        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, _held: held })
+        let (state, clock) = (options.state.clone(), Arc::clone(&options.clock));
+        let figures = Arc::new(Figures::new(jobs.clone(), state, clock));
+        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, figures, _held: held })
     }
 
     /// Runs jobs until it is asked to end, and the runs that are under way have ended.
@@ -179,6 +183,7 @@ impl Daemon {
                 self.watch.next = if self.watch.is_wanted { Some(self.options.clock.now().wall) } else { again_at };
                 self.watch.is_wanted = false;
                 self.listens.hear(News::Looked);
+                self.publish();
             }
         }
     }
@@ -245,8 +250,20 @@ impl Daemon {
         self.publish();
     }
 
+    /// What makes the figures for who asks.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Where who asks is to be answered, by the file as it was read at the start.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.jobs.metrics
+    }
+
     fn publish(&self) {
-        if let Err(error) = metrics::publish(&self.jobs, &self.options.state.log()) {
+        if let Err(error) = self.figures.publish() {
             self.listens.hear(News::Fault(&error));
         }
     }
@@ -261,6 +278,7 @@ impl Daemon {
                     Ok((_, Some(error))) | Err(error) => self.listens.hear(News::Fault(&error)),
                 }
                 self.scheduler.replace(rules(&jobs), instant(now));
+                self.figures.replace(jobs.clone());
                 self.jobs = jobs;
                 self.watch.want(now);
                 self.listens.hear(News::Reloaded(self.jobs.works().count()));

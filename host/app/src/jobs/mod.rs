@@ -19,6 +19,7 @@ pub mod lock;
 pub mod log;
 pub mod look;
 pub mod metrics;
+pub mod needs;
 pub mod notify;
 mod outcome;
 pub mod pause;

@@ -624,7 +624,7 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     let mut file = bed.write("at = \"02:30\"\nlimits = [ { at = \"00-24\", up = \"100MB/s\" } ]");
     file.textfile = Some(bed.path("credenza.prom"));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     let figure = |name: &str| {
         let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
         let begin = format!("{name}{{job=\"a\"}} ");
@@ -636,7 +636,7 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
     bed.clock.pass(Duration::from_mins(60));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     assert_eq!((figure("credenza_job_last_success_timestamp_seconds"), figure("credenza_job_last_ok")), (success, 0));
     assert!(figure("credenza_job_last_attempt_timestamp_seconds") > success);
 }

@@ -19,7 +19,7 @@ use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::{Listener, NoEvents, Stop, SystemClock};
 use credenza_model::Timestamp;
-use credenza_web::{Links, Server, Watch};
+use credenza_web::{FiguresServer, Links, Server, Watch};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,6 +91,9 @@ impl Daemon {
         if let Some(server) = &server {
             tell_page(server, links.as_ref(), session.reporter)?;
         }
+        if let Some(listen) = daemon.metrics() {
+            tell_figures(listen, &daemon, session).await?;
+        }
         let mut hangups = signal(SignalKind::hangup())?;
         let mut asked_for_links = signal(SignalKind::user_defined1())?;
         let mut work = std::pin::pin!(async {
@@ -111,6 +114,19 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Answers Prometheus until the daemon ends, and says where.
+async fn tell_figures(listen: SocketAddr, daemon: &Work, session: &Session<'_>) -> Result<(), Failure> {
+    let figures = daemon.figures();
+    let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
+    let bound = FiguresServer::bind(listen, Arc::new(made)).await;
+    let remedy = "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
+    let server = bound.map_err(|error| Failure::from(error).hint(remedy))?;
+    session.reporter.done(&FiguresLine { url: format!("http://{}/metrics", server.address()) });
+    let _ = session.reporter.flush();
+    tokio::spawn(server.run(session.stop.clone()));
+    Ok(())
 }
 
 /// Says where the page is, and how one gets in.
@@ -220,6 +236,19 @@ fn send(to: &Path, states: &[NotifyState<'_>]) -> io::Result<()> {
     socket.connect(to)?;
     let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
     socket.send(lines.join("\n").as_bytes()).map(drop)
+}
+
+/// Where Prometheus is answered.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "metrics")]
+struct FiguresLine {
+    url: String,
+}
+
+impl std::fmt::Display for FiguresLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "figures for Prometheus: {}", self.url)
+    }
 }
 
 /// A run that began or ended.
