@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::change::{Changes, Unwatched};
 use super::error::JobsError;
 use super::file::JobsFile;
 use super::lock::Held;
@@ -70,6 +71,8 @@ pub enum News<'a> {
     Skipped(&'a Decision),
     /// What is kept of jobs cannot be read or written.
     Fault(&'a JobsError),
+    /// Changes of a job's sources are not seen: it runs by its schedule alone.
+    Unwatched(&'a str, &'a Unwatched),
     /// It ends, after the runs that are under way.
     Stopping(usize),
 }
@@ -121,6 +124,7 @@ impl Daemon {
     pub async fn run(mut self) {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
+        let mut changes = self.watch();
         self.listens.hear(News::Ready(self.jobs.jobs.len()));
         self.publish();
         while !stop.is_requested() {
@@ -133,7 +137,11 @@ impl Daemon {
             let wait = self.wait(now);
             tokio::select! {
                 () = stop.requested() => {}
-                () = self.options.reload.notified() => self.reload(),
+                () = self.options.reload.notified() => {
+                    self.reload();
+                    changes = self.watch();
+                }
+                Some(job) = changes.next() => self.scheduler.want(&job, instant(self.options.clock.now().wall)),
                 Some(Ended(start, ending)) = self.ended.1.recv() => self.note_end(&start, ending),
                 () = self.options.clock.wait(wait) => {}
             }
@@ -143,6 +151,15 @@ impl Daemon {
             let Some(Ended(start, ending)) = self.ended.1.recv().await else { break };
             self.note_end(&start, ending);
         }
+    }
+
+    /// Watches what the jobs of this version of the file want to hear of.
+    fn watch(&self) -> Changes {
+        let (changes, unwatched) = Changes::of(&self.app, &self.jobs, &self.options.clock);
+        for (job, why) in &unwatched {
+            self.listens.hear(News::Unwatched(job, why));
+        }
+        changes
     }
 
     fn wait(&self, now: Timestamp) -> Duration {

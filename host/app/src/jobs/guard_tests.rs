@@ -157,7 +157,7 @@ async fn a_source_that_is_encrypted_a_tenth_a_run_is_suspect_at_the_first_snapsh
     is_found_at_once("slowly", slowly, "changed files no longer compress").await;
 }
 
-/// Sources of crates, in the order of their names, of ten to sixty files.
+/// Sources of crates, in the order of their names, of ten to thirty files.
 fn crates() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
@@ -165,7 +165,7 @@ fn crates() -> Vec<PathBuf> {
     let mut crates: Vec<PathBuf> = registries
         .flat_map(|registry| fs::read_dir(registry.unwrap().path()).unwrap())
         .map(|found| found.unwrap().path())
-        .filter(|found| (10..60).contains(&files(found).len()))
+        .filter(|found| (10..30).contains(&files(found).len()))
         .collect();
     crates.sort();
     crates

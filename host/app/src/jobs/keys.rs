@@ -111,6 +111,11 @@ pub(super) const JOB: &[Key] = &[
     ),
     key("every", Form::Span, "When: each time so much has passed, from 10s on."),
     key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *."),
+    key(
+        "on_change",
+        Form::Range,
+        "Also when something changes in its folders: after so much quiet time, and at the latest so long after the first change, such as 30s..10m.",
+    ),
     ZONE,
     JITTER,
     MISSED,
