@@ -621,8 +621,14 @@ prune = true
             ("at = \"02:30\"\nretry = { tries = 0 }", ["`job.a.retry.tries`", "no such number", "from 1 to 20"]),
             ("at = \"02:30\"\nexclude_larger_than = \"2 elephants\"", ["exclude_larger_than", "MB or GiB", ""]),
             ("cron = \"30 2 * *\"", ["`job.a.cron`", "cannot be meant", "such as 30 2 * * *"]),
-            ("every = \"1h\"\non_change = \"0s..1m\"", ["line 6, `job.a.on_change`", "no time is quiet", "write 1s or more"]),
-            ("every = \"1h\"\nguard = { shrink = 40 }", ["line 6, `job.a.guard.shrink`", "it is a number", "in quotes"]),
+            (
+                "every = \"1h\"\non_change = \"0s..1m\"",
+                ["line 6, `job.a.on_change`", "no time is quiet", "write 1s or more"],
+            ),
+            (
+                "every = \"1h\"\nguard = { shrink = 40 }",
+                ["line 6, `job.a.guard.shrink`", "it is a number", "in quotes"],
+            ),
             ("every = \"1h\"\nguard = { changed = \"140%\" }", ["`job.a.guard.changed`", "no share", "such as 40%"]),
         ] {
             let said = faults(lines);

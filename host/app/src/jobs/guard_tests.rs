@@ -259,6 +259,9 @@ async fn what_a_run_that_was_killed_has_left_is_looked_at_too() {
     fill(&bed);
     bed.run(&file, &Occasion::default()).await;
     in_place(&bed, 0..FILES);
+    // Snapshots have the time of this machine: from here on the job has it too.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    bed.clock.pass(now - credenza_engine::Clock::now(&bed.clock).monotonic);
     // The process ends between the snapshot and the look at it: without a guard there is none.
     let unguarded = bed.write("at = \"02:30\"");
     let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };

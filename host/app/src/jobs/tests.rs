@@ -33,7 +33,7 @@ impl Fast {
         Self(Arc::new(AtomicU64::new(seconds * 1000)))
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }

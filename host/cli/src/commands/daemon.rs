@@ -114,7 +114,9 @@ impl Told {
             )),
             News::Began(start) => self.line(&RunLine::began(start)),
             News::Did(job, step) => match step {
-                Step::Failed { .. } | Step::Suspect { .. } | Step::Held { .. } => reporter.warning(format!("{job}: {}", StepLine { step })),
+                Step::Failed { .. } | Step::Suspect { .. } | Step::Held { .. } => {
+                    reporter.warning(format!("{job}: {}", StepLine { step }))
+                }
                 _ => self.line(&DidLine { job, step }),
             },
             News::Ended(job, ending) => self.line(&RunLine::ended(job, word(*ending))),
@@ -133,7 +135,9 @@ impl Told {
                     }
                     _ => String::new(),
                 };
-                reporter.warning(format!("changes of what `{job}` backs up are not seen, and it runs by its schedule alone: {why}{remedy}"));
+                reporter.warning(format!(
+                    "changes of what `{job}` backs up are not seen, and it runs by its schedule alone: {why}{remedy}"
+                ));
             }
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
