@@ -75,7 +75,7 @@ start_rclone_webdav() {
     local rclone
     rclone=$(program_of rclone rclone)
     launch "$work" env RCLONE_CONFIG=/dev/null "$rclone" serve webdav --addr "127.0.0.1:$port" \
-        --user "$ACCESS_KEY" --pass "$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 100ms "$work/data"
+        --user "$ACCESS_KEY" --pass "$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 1ms "$work/data"
     await "$work" "http://127.0.0.1:$port/" 401
 }
 

@@ -5,6 +5,7 @@
 use crate::step::{self, run, succeeds};
 use crate::{bench, fuzz, guests, package};
 use anyhow::Result;
+use std::num::NonZero;
 use std::process::Command;
 
 /// The version of the test runner that is installed where there is none.
@@ -31,13 +32,22 @@ pub(crate) fn run_all() -> Result<()> {
     guests::build(&step::workspace())?;
     // With the measurements: they are not run here, but they must build.
     bench::build()?;
-    run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
+    run("tests", tests(&[]))?;
     run("examples", step::cargo(&[&["test", "--doc", "--workspace"], &bench::FEATURES[..]].concat()))?;
     document()?;
     test_over_free_stores()?;
     test_guests()?;
     package::prove()?;
     fuzz::run_all(1)
+}
+
+/// The tests of the workspace, or those that are chosen.
+fn tests(chosen: &[&str]) -> Command {
+    let mut tests = step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..], chosen].concat());
+    // More than half of their time they wait: for a server that is to be slow, for a wait before another try.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
+    tests.args(["--test-threads", &threads.to_string()]);
+    tests
 }
 
 /// Lints of a workspace, in the profile and with the features that are built anyway.
@@ -55,8 +65,7 @@ fn document() -> Result<()> {
 
 /// The engine's suites once more, over stores that do everything that the contract allows.
 fn test_over_free_stores() -> Result<()> {
-    let arguments = [&["nextest", "run", "--workspace"], &bench::FEATURES[..], &["-E", FREE_SUITES]].concat();
-    let mut tests = step::cargo(&arguments);
+    let mut tests = tests(&["-E", FREE_SUITES]);
     tests.env("CREDENZA_FREE_SUITE", FREE_SEED);
     run("tests over free stores", tests)
 }

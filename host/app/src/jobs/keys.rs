@@ -52,7 +52,11 @@ pub(super) const FILE: &[Key] = &[
     key("version", Form::Count, "The version of this form: 1."),
     key("defaults", Form::Table(DEFAULTS), "What holds for each job that says nothing else."),
     key("metrics", Form::Table(METRICS), "Where figures of the runs are written."),
+    key("notify", Form::Named(NOTIFY), "Who is told when something changes for the worse or the better."),
+    key("mail", Form::Table(MAIL), "The server that takes mail."),
+    key("ping", Form::Named(PING), "By job: a service that waits for its runs, and alarms when they do not come."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
+    key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
 ];
 
 /// What a job may say for itself as well.
@@ -63,6 +67,38 @@ const METRICS: &[Key] = &[key(
     Form::Text,
     "A file for the node exporter of Prometheus, which is written at the end of each run.",
 )];
+
+/// The keys of a section of those who are told.
+const NOTIFY: &[Key] = &[
+    key("to", Form::Texts, "Who is told: webhook:https://…, ntfy:https://…/topic, mail:name@example.org."),
+    key(
+        "when",
+        Form::Texts,
+        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, recovered. [all]",
+    ),
+    key("digest", Form::Text, "When a summary is sent: a time such as mon 08:00."),
+    key("key_file", Form::Text, "A file with the key that webhooks know our messages by."),
+    key("key_cmd", Form::Text, "A shell command that prints it."),
+    key("token_file", Form::Text, "A file with the token of ntfy."),
+    key("token_cmd", Form::Text, "A shell command that prints it."),
+];
+
+const MAIL: &[Key] = &[
+    key("server", Form::Text, "Its name, with its port if it is not the usual one: mail.example.org:587."),
+    key("from", Form::Text, "Whose letters are: credenza@example.org."),
+    key("user", Form::Text, "Who sends, where the server asks."),
+    key("password_file", Form::Text, "A file with the password."),
+    key("password_cmd", Form::Text, "A shell command that prints it."),
+    key(
+        "tls",
+        Form::Word(&["implicit", "starttls", "none"]),
+        "How the way there is secured; none is for this machine alone. [implicit, or starttls at a port other than 465]",
+    ),
+    key("ca_file", Form::Text, "A file of certificates in PEM that are trusted beside those of the system."),
+];
+
+const PING: &[Key] =
+    &[key("healthchecks", Form::Text, "The address of a check of healthchecks.io, or of a server like it.")];
 
 const ZONE: Key = key(
     "zone",
@@ -100,17 +136,53 @@ const RETRIES: &[Key] = &[
     key("wait", Form::Range, "The wait before the second try, and the longest; it doubles from try to try. [1m..1h]"),
 ];
 
+const AT: Key = key(
+    "at",
+    Form::Texts,
+    "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
+);
+const EVERY: Key = key("every", Form::Span, "When: each time so much has passed, from 10s on.");
+const CRON: Key = key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *.");
+
+/// The keys of a verification.
+pub(super) const VERIFY: &[Key] = &[
+    key(
+        "repository",
+        Form::Text,
+        "The repository: a folder, a location, or @name of one in the configuration. [@NAME of the table]",
+    ),
+    key("read_all_within", Form::Span, "Each byte is read again at least so often. [90d]"),
+    key("budget", Form::Table(BUDGET), "What one run reads at most. [no bound]"),
+    key("drill", Form::Table(DRILL), "Restore a sample to a scratch folder for trial, and compare it."),
+    AT,
+    EVERY,
+    CRON,
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+];
+
+const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes of packs and their parity, such as 20GiB."),
+    key("requests", Form::Count, "Requests for them."),
+];
+
+const DRILL: &[Key] = &[
+    key("every", Form::Span, "How often. [30d]"),
+    key("files", Form::Count, "Files that are drawn at random, 1000 at most. [5]"),
+    key("folders", Form::Count, "Folders that are drawn, each with what lies in it, 100 at most. [1]"),
+    key("bytes", Form::Size, "Bytes that are restored at most; the scratch folder needs so much room. [1GiB]"),
+];
+
 /// The keys of a job.
 pub(super) const JOB: &[Key] = &[
     key("backup", Form::Texts, "What is backed up: folders, locations, or @name of a source in the configuration."),
     key("to", Form::Text, "The repository: a folder, a location, or @name of one in the configuration."),
-    key(
-        "at",
-        Form::Texts,
-        "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
-    ),
-    key("every", Form::Span, "When: each time so much has passed, from 10s on."),
-    key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *."),
+    AT,
+    EVERY,
+    CRON,
     key(
         "on_change",
         Form::Range,

@@ -4,6 +4,7 @@
 
 mod acknowledge;
 pub(super) mod shown;
+pub(super) mod telling;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,13 +14,14 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
+use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_app::jobs::{self, Cause, Ending, Job, JobsError, JobsFile, Step, units};
+use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, units, verify};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -30,6 +32,7 @@ use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
 use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use telling::Telling;
 
 /// Where the jobs are.
 #[derive(Debug, Args)]
@@ -76,6 +79,8 @@ pub(crate) enum JobsCommand {
     History(History),
     /// Say that you have looked at suspect snapshots.
     Acknowledge(acknowledge::Acknowledge),
+    /// Send a test to those whom a section `[notify.NAME]` tells.
+    Notify(Notify),
     /// Write units for systemd.
     Units(Units),
     /// Print the JSON schema of the file, for editors.
@@ -170,6 +175,17 @@ pub(crate) struct History {
     at: JobsAt,
 }
 
+/// Send a test to those whom a section `[notify.NAME]` of the file tells. One that does not take it ends this with 1.
+#[derive(Debug, Args)]
+pub(crate) struct Notify {
+    /// The section.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
 /// Write units for systemd: one service for the daemon, or a service and a timer for each job.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
@@ -196,6 +212,7 @@ impl JobsCommand {
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
             Self::Acknowledge(command) => command.run(session).await,
+            Self::Notify(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
@@ -209,16 +226,20 @@ impl Check {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let mut lacking = 0;
-        for job in file.jobs.values() {
-            for lack in preflight::lacks(&session.app, job) {
+        for work in file.works() {
+            let (above, lacks) = match work {
+                Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
+                Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
+            };
+            for lack in lacks {
                 lacking += 1;
-                let (name, key) = (printable(&job.name), lack.key);
                 let failure = of_lack(lack.cause);
-                let what = format!("job.{name}.{key}: {}", failure.what);
+                let what = format!("{}.{}: {}", printable(&above), lack.key, failure.what);
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
-        session.reporter.result(&CheckedLine { path: file.path, jobs: file.jobs.len(), lacking })?;
+        let jobs = file.works().count();
+        session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
         Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
     }
 }
@@ -242,14 +263,14 @@ impl Plan {
         let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
         let zone = Zone::new(false);
         // By time, then by name; each job has one next run at a time.
-        let mut next: BTreeMap<(jiff::Timestamp, &String), &Job> = BTreeMap::new();
-        let following = |job: &Job, after| job.schedule.next_after(after).filter(|due| *due <= end);
-        for (name, job) in &file.jobs {
-            next.extend(following(job, now).map(|due| ((due, name), job)));
+        let mut next: BTreeMap<(jiff::Timestamp, &str), Work<'_>> = BTreeMap::new();
+        let following = |work: Work<'_>, after| work.schedule().next_after(after).filter(|due| *due <= end);
+        for work in file.works() {
+            next.extend(following(work, now).map(|due| ((due, work.name()), work)));
         }
-        while let Some(((due, name), job)) = next.pop_first() {
-            session.reporter.result(&PlanLine::new(job, timestamp(due), &zone))?;
-            next.extend(following(job, due).map(|due| ((due, name), job)));
+        while let Some(((due, name), work)) = next.pop_first() {
+            session.reporter.result(&PlanLine::new(name, timestamp(due), &zone))?;
+            next.extend(following(work, due).map(|due| ((due, name), work)));
         }
         Ok(Exit::Done)
     }
@@ -261,10 +282,11 @@ impl List {
         let state = state(&file.path)?;
         let (now, zone) = (now(), Zone::new(false));
         let paused = state.paused().now(now)?;
-        for job in file.jobs.values() {
-            let last = state.log().past(Some(&job.name), 1)?.pop();
-            let next = job.schedule.next_after(instant(now)).map(timestamp);
-            let line = JobLine::new(job, last, next, (paused.contains(&job.name), state.runs(&job.name)), &zone);
+        for work in file.works() {
+            let name = work.name();
+            let last = state.log().past(Some(name), 1)?.pop();
+            let next = work.schedule().next_after(instant(now)).map(timestamp);
+            let line = JobLine::new(work, last, next, (paused.contains(name), state.runs(name)), &zone);
             session.reporter.result(&line)?;
         }
         if state.daemon().is_none() {
@@ -277,11 +299,11 @@ impl List {
 impl Run {
     async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let work = file.work(&self.name)?;
         let state = state(&file.path)?;
         let now = now();
-        if self.due && state.paused().now(now)?.contains(&job.name) {
-            let (job, why) = (job.name.clone(), "paused".to_owned());
+        if self.due && state.paused().now(now)?.contains(work.name()) {
+            let (job, why) = (work.name().to_owned(), "paused".to_owned());
             session.reporter.note(format!("the job `{job}` is paused: this run is left out"));
             state.log().add(&Record::Skipped { job, at: now, due: now, count: 1, why })?;
             return Ok(Exit::Done);
@@ -295,10 +317,17 @@ impl Run {
                 session.reporter.failure(&error.into());
             }
         };
-        if self.due {
-            return Ok(exit(runner.run_with_tries(job, &printed, publish).await?));
+        let occasion = Occasion::default();
+        let ending = match work {
+            Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
+            Work::Job(job) => runner.run(job, &occasion, &printed).await?,
+            Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
+        };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        // What could not be sent or written is told by the daemon, or after the next run.
+        if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
+            session.reporter.failure(&error.into());
         }
-        let ending = runner.run(job, &Occasion::default(), &printed).await?;
         publish(ending);
         Ok(exit(ending))
     }
@@ -343,14 +372,14 @@ pub(super) const fn exit(ending: Ending) -> Exit {
 impl Pause {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let name = file.work(&self.name)?.name();
         let now = now();
         let until = self.seconds.map(|seconds| {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
         });
-        state(&file.path)?.paused().pause(&job.name, until)?;
-        session.reporter.done(&PauseLine::new(&job.name, true, until, &Zone::new(false)));
+        state(&file.path)?.paused().pause(name, until)?;
+        session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
@@ -358,11 +387,11 @@ impl Pause {
 impl Resume {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
-        if !state(&file.path)?.paused().resume(&job.name)? {
-            session.reporter.note(format!("note: the job `{}` was not paused", job.name));
+        let name = file.work(&self.name)?.name();
+        if !state(&file.path)?.paused().resume(name)? {
+            session.reporter.note(format!("note: the job `{name}` was not paused"));
         }
-        session.reporter.done(&PauseLine::new(&job.name, false, None, &Zone::new(false)));
+        session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
@@ -386,6 +415,29 @@ impl History {
             session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Notify {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let sections = &file.notify.sections;
+        let Some(section) = sections.iter().find(|section| section.name == self.name) else {
+            let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+            let hint = match names.as_slice() {
+                [] => "add one: [notify.NAME] with to = [\"ntfy:https://…\"]".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            let what = format!("there is no section [notify.{}] in {}", printable(&self.name), file.path.display());
+            return Err(Failure::new(what).hint(hint));
+        };
+        let state = state(&file.path)?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        match look::test(&Look { runner, jobs: &file, hears }, section).await {
+            Ok(()) => Ok(Exit::Done),
+            Err(_) => Ok(Exit::Failed),
+        }
     }
 }
 
