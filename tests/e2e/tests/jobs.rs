@@ -159,6 +159,29 @@ fn a_run_that_is_ended_or_killed_is_on_record() {
         ensure!(endings(&setup)? == ["done", "lost"]);
         Ok(())
     });
+    report.scenario("however far a run has come when it is killed, the record and the repository hold", || {
+        let setup = with_job("at = \"02:30\"\nkeep = { last = 2 }\nmaintain = true\nguard = {}")?;
+        for number in 0..40_u32 {
+            fs::write(setup.path("source").join(number.to_string()), number.to_string().repeat(5000))?;
+        }
+        jobs(&setup, &["run", "a"])?.expect_code(0)?;
+        for kill in 0..8_u64 {
+            fs::write(setup.path("source/letter"), format!("dear reader, for the {kill}th time"))?;
+            let run = setup.credenza.start(["jobs", "run", "a", "--jobs", &file(&setup)])?;
+            // How far it has come by then is another question on each machine: anywhere is right.
+            std::thread::sleep(Duration::from_millis(kill * 40));
+            run.signal(Signal::KILL)?;
+            let _ = run.wait()?;
+        }
+        jobs(&setup, &["run", "a"])?.expect_code(0)?;
+        let endings = endings(&setup)?;
+        ensure!(endings.iter().all(|ending| ending == "done" || ending == "lost"), "{endings:?}");
+        ensure!(endings.first().is_some_and(|ending| ending == "done"), "{endings:?}");
+        setup.credenza.ok(["check", "--read-data"])?;
+        let listed = setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?;
+        ensure!(listed.len() == 2 && listed.iter().all(|line| line["suspect"].is_null()), "{listed:?}");
+        Ok(())
+    });
     report.finish();
 }
 

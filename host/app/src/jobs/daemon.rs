@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::change::{Changes, Unwatched};
 use super::error::JobsError;
 use super::file::{Job, JobsFile, Verify, Work};
 use super::lock::Held;
@@ -77,6 +78,8 @@ pub enum News<'a> {
     Skipped(&'a Decision),
     /// What is kept of jobs cannot be read or written.
     Fault(&'a JobsError),
+    /// Changes of a job's sources are not seen: it runs by its schedule alone.
+    Unwatched(&'a str, &'a Unwatched),
     /// It looks at what is to be told.
     Looking,
     /// What that look tells.
@@ -149,6 +152,7 @@ impl Daemon {
     pub async fn run(mut self) {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
+        let mut changes = self.follow_changes();
         self.listens.hear(News::Ready(self.jobs.works().count()));
         self.publish();
         while !stop.is_requested() {
@@ -162,7 +166,11 @@ impl Daemon {
             let wait = self.wait(now);
             tokio::select! {
                 () = stop.requested() => {}
-                () = self.options.reload.notified() => self.reload(),
+                () = self.options.reload.notified() => {
+                    self.reload();
+                    changes = self.follow_changes();
+                }
+                Some(job) = changes.next() => self.scheduler.want(&job, instant(self.options.clock.now().wall)),
                 Some(over) = self.over.1.recv() => self.note(over),
                 () = self.options.clock.wait(wait) => {}
             }
@@ -172,6 +180,15 @@ impl Daemon {
             let Some(over) = self.over.1.recv().await else { break };
             self.note(over);
         }
+    }
+
+    /// Watches what the jobs of this version of the file want to hear of.
+    fn follow_changes(&self) -> Changes {
+        let (changes, unwatched) = Changes::of(&self.app, &self.jobs, &self.options.clock);
+        for (job, why) in &unwatched {
+            self.listens.hear(News::Unwatched(job, why));
+        }
+        changes
     }
 
     fn note(&mut self, over: Over) {

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
+use super::change::OnChange;
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
@@ -88,6 +89,8 @@ pub struct Job {
     pub repository: String,
     /// When it is due.
     pub schedule: Schedule,
+    /// Whether it is also run when something changes.
+    pub on_change: Option<OnChange>,
     /// What becomes of runs that were due while nothing ran.
     pub missed: Missed,
     /// How a run that failed is tried again.
@@ -503,6 +506,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         sources,
         repository: repository?,
         schedule: schedule?,
+        on_change: on_change(part),
         missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
         retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
         limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
@@ -663,6 +667,14 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
         return None;
     }
     Some(schedule)
+}
+
+fn on_change(part: &Part<'_>) -> Option<OnChange> {
+    let (quiet, longest) = part.parsed("on_change", |text| match parse_range(text)? {
+        (quiet, _) if quiet.is_zero() => Err("no time is quiet: write 1s or more".to_owned()),
+        range => Ok(range),
+    })?;
+    Some(OnChange { quiet, longest })
 }
 
 /// Times in their zone, moved by the part of the jitter that is a job's own.
@@ -880,6 +892,15 @@ prune = true
             ("at = \"02:30\"\nretry = { tries = 0 }", ["`job.a.retry.tries`", "no such number", "from 1 to 20"]),
             ("at = \"02:30\"\nexclude_larger_than = \"2 elephants\"", ["exclude_larger_than", "MB or GiB", ""]),
             ("cron = \"30 2 * *\"", ["`job.a.cron`", "cannot be meant", "such as 30 2 * * *"]),
+            (
+                "every = \"1h\"\non_change = \"0s..1m\"",
+                ["line 6, `job.a.on_change`", "no time is quiet", "write 1s or more"],
+            ),
+            (
+                "every = \"1h\"\nguard = { shrink = 40 }",
+                ["line 6, `job.a.guard.shrink`", "it is a number", "in quotes"],
+            ),
+            ("every = \"1h\"\nguard = { changed = \"140%\" }", ["`job.a.guard.changed`", "no share", "such as 40%"]),
         ] {
             let said = faults(lines);
             assert!(parts.iter().all(|part| said.contains(part)), "{lines}: {said}");

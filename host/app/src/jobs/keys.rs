@@ -203,6 +203,11 @@ pub(super) const JOB: &[Key] = &[
     AT,
     EVERY,
     CRON,
+    key(
+        "on_change",
+        Form::Range,
+        "Also when something changes in its folders: after so much quiet time, and at the latest so long after the first change, such as 30s..10m.",
+    ),
     ZONE,
     JITTER,
     MISSED,

@@ -39,7 +39,7 @@ impl Ending {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
             Self::Damaged => "damaged",
-            Self::Spent => "budget spent",
+            Self::Spent => "spent",
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",

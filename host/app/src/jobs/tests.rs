@@ -398,6 +398,38 @@ impl Heard for EndedByIt<'_> {
     }
 }
 
+/// Asks the run to end before it reclaims space.
+struct EndedByRemoval<'a>(&'a Stop);
+
+impl Heard for EndedByRemoval<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        if let Step::Pruned { .. } = step {
+            self.0.request();
+        }
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_end_while_it_reclaims_space_keeps_its_snapshot_and_the_next_one_reclaims() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\nkeep = { last = 1 }\nmaintain = \"7d\"");
+    let (state, stop) = (bed.state(), Stop::default());
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
+    let ending = runner.run(&file.jobs["a"], &occasion, &EndedByRemoval(&stop)).await.unwrap();
+    assert_eq!(ending, Ending::Incomplete);
+    let past = state.log().past(None, 1).unwrap();
+    assert!(past[0].reason.as_deref().is_some_and(|reason| reason.starts_with("reclaiming space")), "{past:?}");
+    bed.clock.pass(Duration::from_mins(60));
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Done && steps.iter().any(|step| matches!(step, Step::Maintained { .. })), "{steps:?}");
+    assert_eq!(bed.snapshots(&file).await.len(), 1);
+}
+
 #[tokio::test]
 async fn what_fails_when_a_run_is_to_end_was_interrupted_and_is_due_again() {
     let bed = Bed::new().await;
@@ -616,6 +648,48 @@ async fn a_daemon_makes_up_for_what_was_due_while_none_ran_though_the_job_never_
     let past = bed.state().log().past(None, 10).unwrap();
     let due = Timestamp { seconds: 1_700_006_400, nanoseconds: 0 };
     assert_eq!((past.len(), past[0].due, past[0].ending), (1, Some(due), Some(Ending::Done)), "{past:?}");
+}
+
+/// Writes a letter when the daemon is at work, and asks it to end when a run has ended.
+struct WritesALetter {
+    letter: PathBuf,
+    stop: Stop,
+}
+
+impl Listens for WritesALetter {
+    fn hear(&self, news: News<'_>) {
+        match news {
+            News::Ready(_) => fs::write(&self.letter, "dear reader").unwrap(),
+            News::Unwatched(..) | News::Ended(..) => self.stop.request(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_runs_when_something_changes_in_its_folder() {
+    let bed = Bed::new().await;
+    bed.write("every = \"52w\"\non_change = \"1s..10s\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let writes = WritesALetter { letter: bed.path("source/letter"), stop: stop.clone() };
+    let options = Options { clock: Arc::new(credenza_engine::SystemClock), ..options(&bed, &stop, &reload) };
+    Daemon::start(bed.app.clone(), options, Arc::new(writes)).unwrap().run().await;
+    let past = bed.state().log().past(None, 10).unwrap();
+    assert_eq!(past.iter().map(|past| past.ending).collect::<Vec<_>>(), [Some(Ending::Done)], "{past:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_folder_cannot_be_watched_says_so_and_keeps_its_schedule() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"\non_change = \"1s..10s\"");
+    fs::rename(bed.path("source"), bed.path("away")).unwrap();
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    let daemon = Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap();
+    bed.clock.pass(Duration::from_mins(70));
+    daemon.run().await;
+    assert_eq!((heeding.lines("Unwatched").len(), heeding.lines("Ended").len()), (1, 1));
 }
 
 #[tokio::test]

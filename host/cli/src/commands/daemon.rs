@@ -13,10 +13,12 @@ use std::time::Duration;
 use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
+use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
 use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
+use credenza_connect::file::WatchError;
 use credenza_engine::{Listener, NoEvents, Stop, SystemClock};
 use credenza_model::Timestamp;
 use credenza_web::{FiguresServer, Links, Server, Watch};
@@ -192,7 +194,9 @@ impl Printing {
             )),
             News::Began(start) => self.line(&RunLine::began(start)),
             News::Did(job, step) => match step {
-                Step::Failed { .. } => reporter.warning(format!("{job}: {}", StepLine { step })),
+                Step::Failed { .. } | Step::Suspect { .. } | Step::Held { .. } => {
+                    reporter.warning(format!("{job}: {}", StepLine { step }))
+                }
                 _ => self.line(&DidLine { job, step }),
             },
             News::Ended(job, ending) => self.line(&RunLine::ended(job, word(*ending))),
@@ -204,6 +208,17 @@ impl Printing {
                 reporter.note(format!("{job}: {count} runs left out, the last of them due at {due}: {why}"));
             }
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
+            News::Unwatched(job, why) => {
+                let remedy = match why {
+                    Unwatched::Watch(WatchError::Limit { sysctl }) => {
+                        format!("; raise it: sudo sysctl {sysctl}=1048576")
+                    }
+                    _ => String::new(),
+                };
+                reporter.warning(format!(
+                    "changes of what `{job}` backs up are not seen, and it runs by its schedule alone: {why}{remedy}"
+                ));
+            }
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
             News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
