@@ -12,6 +12,7 @@ use credenza_format::InvalidSigningKey;
 use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
+use crate::bootstrap::BootstrapError;
 use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
@@ -181,6 +182,9 @@ pub enum Error {
     /// More would be removed than somebody usually means.
     #[error("this plan removes more than is usual")]
     ExcessivePlan(#[from] Excess),
+    /// A machine that cannot be set up.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

@@ -27,6 +27,7 @@
 mod app;
 mod ask;
 mod aws;
+pub mod bootstrap;
 mod check_place;
 mod choice;
 mod configuration;

@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find, info, jobs,
-    key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, sync, tag, ui,
+    audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
+    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Jobs(jobs::JobsCommand),
     /// Run the jobs of `jobs.toml` when they are due.
     Daemon(daemon::Daemon),
+    /// Write the configuration of a machine that is gone on this one.
+    Bootstrap(bootstrap::Bootstrap),
     /// Measure whether backups are as new as their jobs promise.
     Promises(jobs::Promises),
     /// Print a completion script for a shell.

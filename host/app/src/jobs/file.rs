@@ -32,7 +32,7 @@ use crate::environment;
 use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
-pub const NAME: &str = "jobs.toml";
+pub const NAME: &str = crate::bootstrap::JOBS;
 /// Thousands of jobs; far below what would hurt.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.

@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod bootstrap;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
