@@ -44,6 +44,7 @@ impl Redaction<'_> {
     fn table(&mut self, table: &dyn TableLike, path: &str) -> Table {
         let hidden = (self.hidden)(path);
         let mut clean = Table::new();
+        clean.set_implicit(table.iter().all(|(_, item)| item.is_table()));
         for (name, item) in table.iter() {
             let path = joined(path, name);
             let is_hidden = || hidden.as_ref().map_or_else(|| is_secret(name), |hidden| hidden.contains(name));
@@ -114,7 +115,9 @@ fn gives_away(name: &str, text: &str) -> bool {
 
 /// Whether a word is an address with something in it that opens the door.
 fn is_telling_address(name: &str, word: &str) -> bool {
-    let is_location = matches!(name, "location" | "backup" | "to" | "repository" | "from");
+    let scheme = word.split("://").next().unwrap_or_default();
+    let is_location =
+        matches!(name, "location" | "backup" | "to" | "repository" | "from") && !scheme.contains(':');
     word.split("://").skip(1).any(|rest| {
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = place.split_once('/').unwrap_or((place, ""));

@@ -46,7 +46,7 @@ fn configure(folder: &Path, places: &str, jobs: &str) {
 }
 
 const PLACES: &str = "[repository.main]\nlocation = \"/r\"\npassphrase = \"hunter2\"\n";
-const JOBS: &str = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"@main\"\nat = \"02:30\"\n";
+const JOBS: &str = "version = 1\n\n[job.a]\nbackup = \"/a\"\nto = \"@main\"\nat = \"02:30\"\n";
 
 #[tokio::test]
 async fn a_new_machine_is_set_up_as_the_one_was_and_nothing_is_overwritten() {
