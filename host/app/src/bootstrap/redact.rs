@@ -116,8 +116,7 @@ fn gives_away(name: &str, text: &str) -> bool {
 /// Whether a word is an address with something in it that opens the door.
 fn is_telling_address(name: &str, word: &str) -> bool {
     let scheme = word.split("://").next().unwrap_or_default();
-    let is_location =
-        matches!(name, "location" | "backup" | "to" | "repository" | "from") && !scheme.contains(':');
+    let is_location = matches!(name, "location" | "backup" | "to" | "repository" | "from") && !scheme.contains(':');
     word.split("://").skip(1).any(|rest| {
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = place.split_once('/').unwrap_or((place, ""));

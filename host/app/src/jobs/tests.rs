@@ -222,7 +222,7 @@ async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
     assert_eq!(ending, Ending::Damaged, "{steps:?}");
     assert!(matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }]), "{steps:?}");
     let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
-    assert!(reason.contains("objects are damaged: see credenza -r /"), "{reason}");
+    assert!(reason.contains("objects are damaged: see credenza at /"), "{reason}");
 }
 
 #[tokio::test]
