@@ -84,7 +84,9 @@ fn repositories_are_read_again_and_machines_set_up_anew() {
         ensure!(done[0]["written"].as_array().map(Vec::len) == Some(2), "{done:?}");
         let jobs = fs::read_to_string(setup.path("new/config/jobs.toml"))?;
         ensure!(jobs.contains("[verify.main]") && !jobs.contains("by night"), "{jobs}");
-        new.run(["bootstrap", &repository])?.expect_code(11)?.expect_message(&["is there already", "nothing is overwritten"])?;
+        new.run(["bootstrap", &repository])?
+            .expect_code(2)?
+            .expect_message(&["is there already", "nothing is overwritten"])?;
         let mut new = new;
         new.unset("CREDENZA_PASSPHRASE");
         let secret = setup.path("secret");

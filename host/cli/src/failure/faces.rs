@@ -87,7 +87,7 @@ impl From<BootstrapError> for Failure {
             BootstrapError::None { hosts, .. } | BootstrapError::Several { hosts } => {
                 said.exit(Exit::Usage).hint(format!("name one: --host {}", hosts.iter().map(|host| shell_word(host)).collect::<Vec<_>>().join(", or --host ")))
             }
-            BootstrapError::Exists { path } => said.exit(Exit::Conflict).hint(format!(
+            BootstrapError::Exists { path } => said.exit(Exit::Usage).hint(format!(
                 "nothing is overwritten: move it aside, or name another folder: CREDENZA_CONFIG=FOLDER credenza bootstrap …; it is {}",
                 shell_word(&path.to_string_lossy())
             )),
