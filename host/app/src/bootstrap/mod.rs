@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::configuration::{Kind, PlaceName, file};
 use crate::connectors::Pin;
 use crate::environment;
-use crate::error::Result;
+use crate::error::Error;
 use redact::{Redacted, redacted};
 
 /// The file of the jobs, in the folder of the configuration.
@@ -88,7 +88,7 @@ pub struct SetUp {
 ///
 /// # Errors
 /// When the configuration cannot be read, or the store not be written.
-pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Result<bool> {
+pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Result<bool, Error> {
     let Some(folder) = app.known_folder() else { return Ok(false) };
     let jobs = jobs.map_or_else(|| folder.join(JOBS), Path::to_owned);
     let paths = [folder.join(PLACES), jobs];
@@ -103,17 +103,28 @@ pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Re
     if machine.files.is_empty() {
         return Ok(false);
     }
-    match keep_configuration(repository, machine).await {
-        Ok(()) => kept.remember(&id, digest),
+    let put = match put_if_new(repository, machine).await {
+        Ok(put) => put,
         // Whoever can only add snapshots is not believed to say what a machine is to run.
         Err(EngineError::NoAccess { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
+    };
+    kept.remember(&id, digest);
+    Ok(put)
+}
+
+/// Puts the configuration of a machine into a repository, unless that has it: what is remembered here may be lost, or have no place.
+async fn put_if_new(repository: &Repository, machine: MachineConfiguration) -> Result<bool, EngineError> {
+    let (known, _) = configurations(repository).await?;
+    let at = machine.at;
+    if known.into_iter().any(|known| MachineConfiguration { at, ..known } == machine) {
+        return Ok(false);
     }
-    Ok(true)
+    keep_configuration(repository, machine).await.map(|()| true)
 }
 
 /// What is kept of a machine.
-fn describe(app: &App, [places, jobs]: &[PathBuf; 2], at: Timestamp) -> Result<MachineConfiguration> {
+fn describe(app: &App, [places, jobs]: &[PathBuf; 2], at: Timestamp) -> Result<MachineConfiguration, Error> {
     let configuration = app.configuration()?;
     let hidden = |path: &str| {
         let (kind, name) = path.split_once('.')?;
@@ -145,7 +156,7 @@ fn describe(app: &App, [places, jobs]: &[PathBuf; 2], at: Timestamp) -> Result<M
 ///
 /// # Errors
 /// [`BootstrapError`]; then nothing was written. And when the repository cannot be read.
-pub async fn set_up(app: &App, repository: &Repository, host: Option<&str>) -> Result<SetUp> {
+pub async fn set_up(app: &App, repository: &Repository, host: Option<&str>) -> Result<SetUp, Error> {
     let folder = app.configuration_folder()?;
     let machine = choose(configurations(repository).await?.0, host, &environment::host_name())?;
     let taken = machine.files.iter().map(|file| folder.join(&file.name)).find(|path| path.exists());
@@ -211,7 +222,7 @@ fn digest_of(paths: &[PathBuf], pins: &[Pin]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// By repository, the digest of what was kept there last. It may be lost: then a configuration is kept once more.
+/// By repository, the digest of what was kept there last. It may be lost: then the repository is asked.
 struct Kept {
     path: Option<PathBuf>,
     digests: BTreeMap<String, String>,
@@ -232,7 +243,7 @@ impl Kept {
     fn remember(&mut self, repository: &str, digest: String) {
         self.digests.insert(repository.to_owned(), digest);
         let Some(path) = &self.path else { return };
-        // Where it cannot be remembered, it is kept again the next time.
+        // Where it cannot be remembered, the repository is asked the next time.
         let write = || -> io::Result<()> {
             let folder = path.parent().unwrap_or(Path::new("."));
             fs::DirBuilder::new().recursive(true).create(folder)?;

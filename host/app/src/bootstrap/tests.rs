@@ -83,7 +83,7 @@ async fn an_unchanged_configuration_is_kept_once_and_the_last_one_counts() {
     configure(folder.path(), PLACES, &later);
     assert_eq!((kept().await, kept().await), (true, false));
     fs::remove_dir_all(folder.path().join("state")).unwrap();
-    assert!(kept().await, "what is not remembered is kept again");
+    assert!(!kept().await, "the repository is asked where nothing is remembered");
     let (machines, unreadable) = configurations(&repository).await.unwrap();
     let texts: Vec<&str> = machines.iter().flat_map(|machine| &machine.files).map(|file| &*file.text).collect();
     assert!(machines.len() == 1 && texts.contains(&&*later) && unreadable.is_empty(), "{machines:?}");

@@ -559,6 +559,23 @@ async fn a_daemon_makes_up_for_what_was_due_while_none_ran_though_the_job_never_
     assert_eq!((past.len(), past[0].due, past[0].ending), (1, Some(due), Some(Ending::Done)), "{past:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
+    let bed = Bed::new().await;
+    let path = bed.path("repository").display().to_string();
+    bed.write(&format!("every = \"1h\"\n[verify.v]\nrepository = \"{path}\"\nevery = \"2h\""));
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |ends| if ends >= 6 { end.request() });
+    Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap().run().await;
+    assert!(heeding.lines("Fault").is_empty(), "{:?}", heeding.lines("Fault"));
+    let log = bed.state().log();
+    for name in ["a", "verify.v"] {
+        let past = log.past(Some(name), 10).unwrap();
+        assert!(!past.is_empty() && past.iter().all(|past| past.ending == Some(Ending::Done)), "{name}: {past:?}");
+    }
+}
+
 #[tokio::test]
 async fn figures_are_written_at_each_end_whatever_it_is() {
     let bed = Bed::new().await;
