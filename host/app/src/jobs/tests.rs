@@ -566,7 +566,11 @@ async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
     bed.write(&format!("every = \"1h\"\n[verify.v]\nrepository = \"{path}\"\nevery = \"2h\""));
     let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
     let end = stop.clone();
-    let heeding = Heeding::of(move |ends| if ends >= 6 { end.request() });
+    let heeding = Heeding::of(move |ends| {
+        if ends >= 6 {
+            end.request();
+        }
+    });
     Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap().run().await;
     assert!(heeding.lines("Fault").is_empty(), "{:?}", heeding.lines("Fault"));
     let log = bed.state().log();
