@@ -18,6 +18,7 @@ use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
 use crate::credentials::CredentialError;
 use crate::home::HomeError;
+use crate::jobs::guard::AcknowledgeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::login::NoLogin;
@@ -185,6 +186,9 @@ pub enum Error {
     /// A machine that cannot be set up.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// Suspect snapshots that cannot be cleared as was asked.
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

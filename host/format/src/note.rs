@@ -1,7 +1,7 @@
 //! Notes: what somebody found out about a repository and leaves in it for others.
 //!
 //! Owned here: their codec. A note of a type that this program does not know is passed over, so that later ones may say more. Called by the
-//! engine's `health`, `tags`, `drill` and `machines`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
+//! engine's `health`, `tags`, `flags`, `drill` and `machines`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
 
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use crate::{Digest, Error, Hex, PublicKey, Result, SigningKey, json};
 const WHAT: &str = "a note";
 /// What a signature of heads covers first, so that it means nothing elsewhere.
 const HEADS_CONTEXT: &[u8] = b"credenza v1 2026-11-24 replica heads\0";
-/// Longest text for a person.
-const TEXT_BYTES_MAX: usize = 1024;
+/// Longest text for a person, in bytes.
+pub const NOTE_TEXT_BYTES_MAX: usize = 1024;
 /// Longest name of a file of a configuration.
 const NAME_BYTES_MAX: usize = 255;
 /// Bytes of the files of a configuration that a note holds at most.
@@ -248,7 +248,7 @@ impl MachineConfiguration {
             return Err(malformed("one of its files has a name that is none"));
         }
         let bytes = self.files.iter().map(|file| file.text.len()).sum::<usize>();
-        if bytes > CONFIGURATION_BYTES_MAX || self.host.len() > TEXT_BYTES_MAX {
+        if bytes > CONFIGURATION_BYTES_MAX || self.host.len() > NOTE_TEXT_BYTES_MAX {
             return Err(malformed("its files are too long"));
         }
         Ok(())
@@ -275,13 +275,13 @@ impl Note {
         let note: Self = json::decode(WHAT, body)?;
         match &note.fact {
             Fact::Replica(replica) => replica.verify()?,
-            Fact::Flag { reason, .. } if reason.len() > TEXT_BYTES_MAX => {
+            Fact::Flag { reason, .. } if reason.len() > NOTE_TEXT_BYTES_MAX => {
                 return Err(malformed("its reason is too long"));
             }
             Fact::Tags { edits } if edits.iter().any(|edit| edit.tag.is_empty() || edit.tag.len() > TAG_BYTES_MAX) => {
                 return Err(malformed("one of its tags is empty or too long"));
             }
-            Fact::Drill(Drill { reason: Some(reason), .. }) if reason.len() > TEXT_BYTES_MAX => {
+            Fact::Drill(Drill { reason: Some(reason), .. }) if reason.len() > NOTE_TEXT_BYTES_MAX => {
                 return Err(malformed("its reason is too long"));
             }
             Fact::Configuration(configuration) => configuration.require_bounds()?,

@@ -82,7 +82,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Puts on record how it ended.
-    pub(super) fn end(self, retry: Retry) -> Ending {
+    pub(super) fn end(&self, retry: Retry) -> Ending {
         // As the scheduler counts them; nobody tries again what somebody has asked for.
         let tries_left = match (self.ending, self.due) {
             (Ending::Failed, Some(_)) => retry.tries.saturating_sub(self.tries.saturating_add(1)),

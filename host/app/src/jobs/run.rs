@@ -18,10 +18,12 @@ use jiff::tz::TimeZone;
 
 use super::error::JobsError;
 use super::file::{Hook, Job, Maintain, Moment, Prune};
+use super::guard;
 use super::hook::{self, Facts, HookError};
 use super::limits::Limits;
 use super::lock::Held;
 use super::log::Past;
+use super::notify::ping;
 use super::outcome::{Ending, Step};
 use super::recording::Recording;
 pub use super::recording::{Cause, Heard, Occasion};
@@ -55,7 +57,8 @@ struct Run<'a> {
     runner: &'a Runner<'a>,
     job: &'a Job,
     recording: Recording<'a>,
-    snapshots: Vec<SnapshotId>,
+    /// The snapshots, each with the location of its source.
+    made: Vec<(String, SnapshotId)>,
 }
 
 /// What a run that was broken off has made.
@@ -103,9 +106,24 @@ impl Runner<'_> {
 
     async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
         let recording = Recording::begin(&job.name, occasion, (self.state, self.clock, self.stop), heard);
-        let mut run = Run { runner: self, job, recording, snapshots: Vec::new() };
-        run.all().await;
-        run.recording.end(job.retry)
+        let mut run = Run { runner: self, job, recording, made: Vec::new() };
+        let started = match &job.ping {
+            // A service that does not answer keeps no backup waiting.
+            Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
+            None => {
+                run.all().await;
+                Ok(())
+            }
+        };
+        let ending = run.recording.end(job.retry);
+        if let Some(to) = &job.ping {
+            let reason = run.recording.reason.as_deref().unwrap_or_default();
+            let ended = ping::end(to, ending, reason, self.clock).await;
+            for error in [started, ended].into_iter().filter_map(Result::err) {
+                run.did(Step::Failed { doing: "giving a sign of life".to_owned(), reason: error.to_string() });
+            }
+        }
+        ending
     }
 
     /// Opens the repository of a job.
@@ -152,6 +170,7 @@ impl Runner<'_> {
                 ended: Some(snapshot.finished),
                 due: None,
                 missed: 0,
+                tries: 0,
                 ending: Some(if figures.errors == 0 { Ending::Done } else { Ending::Incomplete }),
                 reason: None,
                 steps: vec![step],
@@ -201,12 +220,20 @@ impl Run<'_> {
         };
         self.back_up_all(&open, signing_key.as_ref()).await;
         self.keep_configuration(&open).await;
-        if self.recording.ending > Ending::Incomplete {
+        let has_backup = self.recording.ending.has_backup();
+        if !has_backup || !self.look_at_all(&open).await || self.recording.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
             match self.prune(prune, &open, signing_key.as_ref()).await {
-                Ok(step) => self.did(step),
+                Ok(step) => {
+                    if let Step::Held { removals, delete_max } = step {
+                        self.worsen(Ending::Incomplete, || {
+                            format!("{removals} snapshots were to be removed, and delete_max is {delete_max}")
+                        });
+                    }
+                    self.did(step);
+                }
                 Err(error) => self.failed("removing snapshots", Ending::Incomplete, Cause::App(error)),
             }
         }
@@ -300,7 +327,7 @@ impl Run<'_> {
         else {
             return false;
         };
-        self.snapshots.push(snapshot);
+        self.made.push((source.clone(), snapshot));
         self.note_errors(&source, errors);
         self.did(Step::Found { source, snapshot, errors });
         true
@@ -358,7 +385,8 @@ impl Run<'_> {
         open: &OpenRepository,
         signing_key: Option<&SigningKey>,
     ) -> Result<BackupReport, (Ending, Error)> {
-        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments));
+        let told = self.facts(hook).variables();
+        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments, &told));
         let source = source.map_err(|error| (Ending::Failed, error))?;
         let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
         let stop = self.runner.stop.child();
@@ -397,7 +425,7 @@ impl Run<'_> {
                 return ending == Ending::Failed && !self.runner.stop.is_requested();
             }
         };
-        self.snapshots.extend(report.snapshot);
+        self.made.extend(report.snapshot.map(|snapshot| (report.source.clone(), snapshot)));
         self.note_errors(source, report.errors);
         if !report.damages.is_empty() {
             self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
@@ -405,6 +433,29 @@ impl Run<'_> {
         let BackupReport { snapshot, entries, errors, bytes_read, bytes_added, source, .. } = report;
         self.did(Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added });
         true
+    }
+
+    /// Has the guard look at each snapshot, also at those that a run that was broken off has left. Whether snapshots may be removed after it: where one
+    /// cannot be judged, nobody knows what is still needed.
+    async fn look_at_all(&mut self, open: &OpenRepository) -> bool {
+        let Some(guard) = self.job.guard else { return true };
+        let mut has_judged = true;
+        for (source, snapshot) in self.made.clone() {
+            let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
+            match guard::examine(&open.repository, snapshot, &guard, &context).await {
+                Ok(None) => {}
+                Ok(Some(reason)) => {
+                    self.worsen(Ending::Incomplete, || format!("the snapshot of {source} is suspect: {reason}"));
+                    self.did(Step::Suspect { source, snapshot, reason });
+                }
+                Err(error) => {
+                    let ending = if self.runner.stop.is_requested() { Ending::Interrupted } else { Ending::Incomplete };
+                    self.failed(&format!("looking whether {source} is suspect"), ending, Cause::App(error));
+                    has_judged = false;
+                }
+            }
+        }
+        has_judged
     }
 
     /// Removes what the policy does not keep of the snapshots of this job on this machine.
@@ -417,6 +468,11 @@ impl Run<'_> {
         let plan = prune::plan(&open.repository, policy, &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = prune::removed(&plan);
+        if let Some(delete_max) = self.job.guard.and_then(|guard| guard.delete_max)
+            && removed.len() > usize::try_from(delete_max).unwrap_or(usize::MAX)
+        {
+            return Ok(Step::Held { removals: removed.len(), delete_max });
+        }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         if !removed.is_empty() {
             remove::remove_all(open, &removed, key).await?.verdict?;
@@ -455,18 +511,23 @@ impl Run<'_> {
         }
     }
 
-    /// Runs a hook; whether it did its work.
-    async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
-        let has_ended = hook.moment == Moment::After;
-        let facts = Facts {
+    /// What a hook is told.
+    fn facts(&self, hook: &Hook) -> Facts {
+        Facts {
             job: self.job.name.clone(),
             run: self.recording.id.clone(),
             repository: self.job.repository.clone(),
             moment: hook.moment,
-            ending: has_ended.then_some(self.recording.ending),
+            ending: (hook.moment == Moment::After).then_some(self.recording.ending),
             reason: self.recording.reason.clone(),
-            snapshots: self.snapshots.clone(),
-        };
+            snapshots: self.made.iter().map(|(_, snapshot)| *snapshot).collect(),
+        }
+    }
+
+    /// Runs a hook; whether it did its work.
+    async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
+        let has_ended = hook.moment == Moment::After;
+        let facts = self.facts(hook);
         let program = hook.program.to_string_lossy().into_owned();
         match hook::run(hook, &facts, stop).await {
             Ok(output) => {
@@ -545,7 +606,7 @@ mod tests {
             runner: &runner,
             job: &file.jobs["a"],
             recording: Recording::begin("a", &Occasion::default(), (&state, &SystemClock, &stop), &heard),
-            snapshots: Vec::new(),
+            made: Vec::new(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
         let found =

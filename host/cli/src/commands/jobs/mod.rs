@@ -2,7 +2,9 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
+mod acknowledge;
 pub(super) mod shown;
+pub(super) mod telling;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
+use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -29,6 +32,7 @@ use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
 use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use telling::Telling;
 
 /// Where the jobs are.
 #[derive(Debug, Args)]
@@ -73,6 +77,10 @@ pub(crate) enum JobsCommand {
     Resume(Resume),
     /// Say what has run, and how it ended.
     History(History),
+    /// Say that you have looked at suspect snapshots.
+    Acknowledge(acknowledge::Acknowledge),
+    /// Send a test to those whom a section `[notify.NAME]` tells.
+    Notify(Notify),
     /// Write units for systemd.
     Units(Units),
     /// Print the JSON schema of the file, for editors.
@@ -167,6 +175,17 @@ pub(crate) struct History {
     at: JobsAt,
 }
 
+/// Send a test to those whom a section `[notify.NAME]` of the file tells. One that does not take it ends this with 1.
+#[derive(Debug, Args)]
+pub(crate) struct Notify {
+    /// The section.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
 /// Write units for systemd: one service for the daemon, or a service and a timer for each job.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
@@ -192,6 +211,8 @@ impl JobsCommand {
             Self::Pause(command) => command.run(session),
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
+            Self::Acknowledge(command) => command.run(session).await,
+            Self::Notify(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
@@ -296,6 +317,11 @@ impl Run {
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
         };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        // What could not be sent or written is told by the daemon, or after the next run.
+        if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
+            session.reporter.failure(&error.into());
+        }
         if let Err(error) = metrics::publish(&file, &state.log()) {
             session.reporter.failure(&error.into());
         }
@@ -385,6 +411,29 @@ impl History {
             session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Notify {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let sections = &file.notify.sections;
+        let Some(section) = sections.iter().find(|section| section.name == self.name) else {
+            let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+            let hint = match names.as_slice() {
+                [] => "add one: [notify.NAME] with to = [\"ntfy:https://…\"]".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            let what = format!("there is no section [notify.{}] in {}", printable(&self.name), file.path.display());
+            return Err(Failure::new(what).hint(hint));
+        };
+        let state = state(&file.path)?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        match look::test(&Look { runner, jobs: &file, hears }, section).await {
+            Ok(()) => Ok(Exit::Done),
+            Err(_) => Ok(Exit::Failed),
+        }
     }
 }
 
