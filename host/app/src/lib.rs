@@ -27,6 +27,7 @@
 mod app;
 mod ask;
 mod aws;
+pub mod bootstrap;
 mod changed;
 mod check_place;
 mod choice;

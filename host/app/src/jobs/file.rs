@@ -38,7 +38,7 @@ use crate::environment;
 use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
-pub const NAME: &str = "jobs.toml";
+pub const NAME: &str = crate::bootstrap::JOBS;
 /// Thousands of jobs; far below what would hurt.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.
@@ -919,7 +919,7 @@ prune = true
         let file = parse("version = 1\n[verify.main]\n[verify.b]\nrepository = \"/r\"\nread_all_within = \"30d\"\nevery = \"1h\"\nbudget = { bytes = \"20GiB\", requests = 20000 }\ndrill = { files = 2, bytes = \"1MB\" }\n").unwrap();
         let [b, main] = ["verify.b", "verify.main"].map(|name| &file.verifies[name]);
         assert_eq!((&*main.repository, main.read_all_within, main.drill), ("@main", READ_ALL_WITHIN, None));
-        assert_eq!((main.schedule.to_string(), main.budget), ("04:30".to_owned(), Budget::default()));
+        assert_eq!((main.schedule.to_string(), main.budget), ("at 04:30".to_owned(), Budget::default()));
         assert_eq!((&*b.repository, b.budget), ("/r", Budget { bytes: Some(20 << 30), requests: Some(20_000) }));
         let sample = DrillOptions { files: 2, folders: 1, bytes_max: 1_000_000 };
         assert_eq!(b.drill, Some(DrillRule { every: DRILL_EVERY, sample }));

@@ -41,7 +41,7 @@ use crate::patterns::PatternList;
 use crate::repository::{OpenOptions, OpenRepository};
 use crate::secret::{self, SecretSources};
 use crate::stream::Stream;
-use crate::{prune, remove, signing, stream};
+use crate::{bootstrap, prune, remove, signing, stream};
 
 /// What runs need.
 pub struct Runner<'a> {
@@ -262,6 +262,7 @@ impl Run<'_> {
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
         self.back_up_all(open, signing_key.as_ref()).await;
+        self.keep_configuration(open).await;
         let has_backup = self.recording.ending.has_backup();
         if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
             return;
@@ -281,6 +282,17 @@ impl Run<'_> {
         }
         if self.is_maintain_due() {
             self.maintain(open).await;
+        }
+    }
+
+    /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
+    async fn keep_configuration(&mut self, open: &OpenRepository) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;
+        if let Err(error) = kept {
+            self.failed("keeping the configuration of this machine", Ending::Incomplete, Cause::App(error));
         }
     }
 

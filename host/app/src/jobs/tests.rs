@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop};
+use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop, SystemClock};
 use credenza_format::ChunkerParams;
 use credenza_model::Timestamp;
 use tokio::sync::Notify;
@@ -167,7 +167,9 @@ impl Bed {
 
 #[tokio::test]
 async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time() {
-    let bed = Bed::new().await;
+    // What is on record in the repository has the time of the system.
+    let now = u64::try_from(SystemClock.now().wall.seconds).unwrap();
+    let bed = Bed { clock: Fast::at(now), ..Bed::new().await };
     let file = bed.write("at = \"02:30\"");
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
     let lines = "drill = { every = \"7d\", files = 1, folders = 0 }";
@@ -204,7 +206,7 @@ async fn a_budget_that_is_too_small_ends_incomplete_and_says_what_would_do() {
     assert_eq!(ending, Ending::Incomplete, "{steps:?}");
     let past = bed.state().log().past(Some("verify.v"), 1).unwrap();
     let reason = past[0].reason.clone().unwrap();
-    assert!(reason.contains("instead of 2d: raise it to { requests = 3 }"), "{reason}");
+    assert!(reason.contains("instead of 2d: raise it to { requests = 2 }"), "{reason}");
 }
 
 #[tokio::test]
@@ -224,7 +226,7 @@ async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
     assert_eq!(ending, Ending::Damaged, "{steps:?}");
     assert!(matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }]), "{steps:?}");
     let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
-    assert!(reason.contains("objects are damaged: see credenza -r /"), "{reason}");
+    assert!(reason.contains("objects are damaged: see credenza at /"), "{reason}");
 }
 
 #[tokio::test]
@@ -690,6 +692,27 @@ async fn a_job_whose_folder_cannot_be_watched_says_so_and_keeps_its_schedule() {
     bed.clock.pass(Duration::from_mins(70));
     daemon.run().await;
     assert_eq!((heeding.lines("Unwatched").len(), heeding.lines("Ended").len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
+    let bed = Bed::new().await;
+    let path = bed.path("repository").display().to_string();
+    bed.write(&format!("every = \"1h\"\n[verify.v]\nrepository = \"{path}\"\nevery = \"2h\""));
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |ends| {
+        if ends >= 6 {
+            end.request();
+        }
+    });
+    Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap().run().await;
+    assert!(heeding.lines("Fault").is_empty(), "{:?}", heeding.lines("Fault"));
+    let log = bed.state().log();
+    for name in ["a", "verify.v"] {
+        let past = log.past(Some(name), 10).unwrap();
+        assert!(!past.is_empty() && past.iter().all(|past| past.ending == Some(Ending::Done)), "{name}: {past:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 pub(crate) mod audit;
 mod background;
 pub(crate) mod backup;
+pub(crate) mod bootstrap;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
